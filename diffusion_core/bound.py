@@ -1,0 +1,49 @@
+"""The terms of the variational bound, per example and in nats (Ho et al. 2020, eq. 5).
+
+    −log p(x_0) ≤ L_T + Σ_{t=2..T} L_{t−1} + L_0
+    L_T     = KL(q(x_T | x_0) ‖ N(0, I))
+    L_{t−1} = KL(q(x_{t−1} | x_t, x_0) ‖ p_θ(x_{t−1} | x_t))
+    L_0     = −log p_θ(x_0 | x_1), which is the space's (`spaces.py`)
+
+Each is one draw where the paper has an expectation over x_t ~ q(x_t | x_0).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from diffusion_core.forward import Pair, expand
+from diffusion_core.reverse import Reverse
+
+
+def sum_dims(value: Tensor) -> Tensor:
+    """Sum over all but the batch: [B, …] → [B]."""
+    return value.flatten(1).sum(1)
+
+
+def mean_dims(value: Tensor) -> Tensor:
+    """Mean over all but the batch: [B, …] → [B]."""
+    return value.flatten(1).mean(1)
+
+
+def kl_normal(squared_difference: Tensor, log_variance_q: Tensor, log_variance_p: Tensor) -> Tensor:
+    """KL(N(μ_q, σ_q²) ‖ N(μ_p, σ_p²)) elementwise, from (μ_q − μ_p)² and the log-variances."""
+    log_ratio = log_variance_p - log_variance_q
+    return 0.5 * (log_ratio + torch.expm1(-log_ratio) + squared_difference * torch.exp(-log_variance_p))
+
+
+def denoising_term(x0: Tensor, pair: Pair, p: Reverse) -> Tensor:
+    """KL(q(x_s | x_t, x_0) ‖ p_θ(x_s | x_t)) [B], for steps that do not end in clean data.
+
+    The means differ by c_0 (x_0 − x̂_0): taken so, nothing cancels.
+    """
+    squared_difference = (expand(pair.coefficient_x0, x0) * (x0 - p.x0)) ** 2
+    return sum_dims(kl_normal(squared_difference, expand(pair.log_beta_tilde, x0), p.log_variance))
+
+
+def prior_term(x0: Tensor, gamma_end: Tensor) -> Tensor:
+    """L_T = ½ Σ [ᾱ_T (x_0² − 1) − log(1 − ᾱ_T)] [B], at the noise level γ_T [B]."""
+    alpha_bar = expand(torch.sigmoid(-gamma_end), x0)
+    return sum_dims(0.5 * (alpha_bar * (x0**2 - 1) - expand(logsigmoid(gamma_end), x0)))

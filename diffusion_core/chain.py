@@ -1,0 +1,61 @@
+"""The chain of times that the reverse process visits: 0 = τ_0 < τ_1 < … < τ_K ≤ T.
+
+The full chain is τ_k = k. A strided one keeps K of the T times; between the kept ones, q(x_s | x_t, x_0) and
+its β, β̃ are those of the pair (τ_k, τ_{k−1}) (Nichol & Dhariwal 2021, §4). The first step's rule belongs here,
+since it is the chain that knows which step follows it:
+
+    beta_tilde_2: σ_1² = β̃ of the pair (τ_2, τ_1);   beta_1: σ_1² = 1 − ᾱ at τ_1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffusion_core.forward import Pair
+from diffusion_core.schedules import FirstStep, Gamma
+
+
+def strided_times(horizon: int, steps: int) -> Tensor:
+    """K = `steps` of the times 1..T as even as rounding lets them, with T among them; int64 [K + 1], τ_0 = 0.
+
+    τ_k = 1 + round((k − 1)(T − 1)/(K − 1)), the "K sections of one" of Nichol & Dhariwal's code; [0, T] for K = 1.
+    """
+    if not 1 <= steps <= horizon:
+        raise ValueError(f"a chain of {steps} steps does not fit a horizon of T={horizon}: take 1 to {horizon}")
+    if steps == 1:
+        return torch.tensor([0, horizon])
+    stride = (horizon - 1) / (steps - 1)
+    return torch.tensor([0, *(1 + round(k * stride) for k in range(steps))])
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Times τ int64 [K + 1] over one γ."""
+
+    gamma: Gamma
+    times: Tensor
+    first_step: FirstStep
+
+    @property
+    def steps(self) -> int:
+        """K."""
+        return len(self.times) - 1
+
+    def pair(self, k: Tensor) -> Pair:
+        """The step from τ_k to τ_{k−1}, for k int64 [B] in 1..K."""
+        return Pair(self.gamma(self.times[k]), self.gamma(self.times[k - 1]), self._log_first().expand(len(k)))
+
+    def trained_pair(self, k: Tensor) -> Pair:
+        """The step from τ_k to τ_k − 1: the pair that a μ-network was trained on, whatever the stride."""
+        t = self.times[k]
+        return Pair(self.gamma(t), self.gamma(t - 1), self._log_first().expand(len(k)))
+
+    def _log_first(self) -> Tensor:
+        gamma_1 = self.gamma(self.times[1:2])
+        if self.first_step == "beta_1" or self.steps == 1:
+            return torch.nn.functional.logsigmoid(gamma_1)
+        gamma_2 = self.gamma(self.times[2:3])
+        return torch.log(Pair(gamma_2, gamma_1, gamma_1).beta_tilde)

@@ -1,0 +1,83 @@
+"""Layers that networks share: the sinusoidal embedding of time, residual blocks, attention."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention, silu
+
+
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
+
+
+def zeroed(layer: Layer) -> Layer:
+    """A layer that starts as zero, so that its branch starts as the identity."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def sinusoidal(time: Tensor, channels: int) -> Tensor:
+    """[B, channels]: cos and sin of time at wavelengths from 2π to 10⁴ · 2π, spaced geometrically (Vaswani et al. 2017)."""
+    half = channels // 2
+    exponent = torch.arange(half, dtype=torch.float32, device=time.device) / half
+    angle = time.float()[:, None] * torch.exp(-math.log(10_000) * exponent)
+    return torch.cat([angle.cos(), angle.sin()], dim=1)
+
+
+class TimeEmbedding(nn.Module):
+    """time [B] → [B, channels] by a sinusoid and a small perceptron."""
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        self.width = width
+        self.first = nn.Linear(width, channels)
+        self.second = nn.Linear(channels, channels)
+
+    def forward(self, time: Tensor) -> Tensor:
+        out: Tensor = self.second(silu(self.first(sinusoidal(time, self.width))))
+        return out
+
+
+class ResidualBlock(nn.Module):
+    """norm, SiLU, 3×3; norm scaled and shifted by time, SiLU, dropout, 3×3 from zero; plus the input."""
+
+    def __init__(self, channels_in: int, channels_out: int, channels_time: int, groups: int, dropout: float) -> None:
+        super().__init__()
+        self.norm_in = nn.GroupNorm(groups, channels_in)
+        self.conv_in = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        self.time = nn.Linear(channels_time, 2 * channels_out)
+        self.norm_out = nn.GroupNorm(groups, channels_out)
+        self.dropout = nn.Dropout(dropout)
+        self.conv_out = zeroed(nn.Conv2d(channels_out, channels_out, 3, padding=1))
+        self.skip = nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        h = self.conv_in(silu(self.norm_in(x)))
+        scale, shift = self.time(silu(time))[:, :, None, None].chunk(2, dim=1)
+        h = self.norm_out(h) * (1 + scale) + shift
+        out: Tensor = self.skip(x) + self.conv_out(self.dropout(silu(h)))
+        return out
+
+
+class Attention(nn.Module):
+    """Self-attention over the pixels, from zero; plus the input."""
+
+    def __init__(self, channels: int, groups: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.GroupNorm(groups, channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = zeroed(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        qkv = self.qkv(self.norm(x)).view(batch, 3, self.heads, channels // self.heads, height * width)
+        q, k, v = qkv.transpose(-1, -2).unbind(1)
+        h = scaled_dot_product_attention(q, k, v)
+        out: Tensor = x + self.out(h.transpose(-1, -2).reshape(batch, channels, height, width))
+        return out

@@ -1,0 +1,65 @@
+"""A perceptron for points (2-D data): residual layers, each scaled and shifted by time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import silu
+
+from diffusion_core.networks.layers import TimeEmbedding, zeroed
+from diffusion_core.networks.network import Network
+
+
+@dataclass(frozen=True)
+class Mlp(Network):
+    """`layers` residual layers of `width` units."""
+
+    width: int = 128
+    layers: int = 3
+
+    def __post_init__(self) -> None:
+        if self.width < 2 or self.width % 2 or self.layers < 1:
+            raise ValueError(f"mlp needs an even width and at least one layer, got {self}")
+
+    def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
+        if len(shape) != 1:
+            raise ValueError(f"mlp takes points [D], got {list(shape)}; for images take network=unet")
+        return MlpModule(self, shape[0], channels_out)
+
+
+class ResidualLayer(nn.Module):
+    """x + second(silu(norm(first(silu(x))) scaled and shifted by time))."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+        self.time = nn.Linear(width, 2 * width)
+        self.second = zeroed(nn.Linear(width, width))
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        scale, shift = self.time(silu(time)).chunk(2, dim=1)
+        out: Tensor = x + self.second(silu(self.norm(self.first(silu(x))) * (1 + scale) + shift))
+        return out
+
+
+class MlpModule(nn.Module):
+    """(x [B, D], time [B]) → [B, channels_out]."""
+
+    def __init__(self, config: Mlp, dimensions: int, channels_out: int) -> None:
+        super().__init__()
+        self.time = TimeEmbedding(config.width, config.width)
+        self.linear_in = nn.Linear(dimensions, config.width)
+        self.layers = nn.ModuleList(ResidualLayer(config.width) for _ in range(config.layers))
+        self.linear_out = zeroed(nn.Linear(config.width, channels_out))
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        embedding = self.time(time)
+        h = self.linear_in(x)
+        for layer in self.layers:
+            h = layer(h, embedding)
+        with torch.autocast(x.device.type, enabled=False):
+            out: Tensor = self.linear_out(silu(h).to(self.linear_out.weight.dtype))
+        return out

@@ -1,0 +1,115 @@
+"""The U-Net of Ho et al. 2020, appendix B, built from channel counts.
+
+    in ─▶ [blocks (+ attention)] ─▶ down ─▶ … ─▶ middle ─▶ … ─▶ up ─▶ [blocks (+ attention)] ─▶ out
+                   └───────────────── every activation is kept ─────────────────▲
+
+Time scales and shifts the second norm of each block (Nichol & Dhariwal 2021, appendix A).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, silu
+
+from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, zeroed
+from diffusion_core.networks.network import Network
+
+
+@dataclass(frozen=True)
+class UNet(Network):
+    """`channels` × each of `multipliers` per resolution, `blocks` residual blocks at each; attention where listed.
+
+    `attention` names the sides (in pixels) of the feature maps that get attention; `groups` those of the group norm.
+    """
+
+    channels: int = 32
+    multipliers: tuple[int, ...] = (1, 2)
+    blocks: int = 1
+    attention: tuple[int, ...] = (4,)
+    heads: int = 2
+    groups: int = 8
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.channels < 1 or not self.multipliers or min(self.multipliers) < 1 or self.blocks < 1:
+            raise ValueError(f"unet needs channels, multipliers and blocks of at least 1, got {self}")
+        if self.channels % self.groups or self.channels % self.heads:
+            raise ValueError(
+                f"unet needs channels that groups and heads divide, got channels={self.channels}, "
+                f"groups={self.groups}, heads={self.heads}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"unet needs 0 <= dropout < 1, got {self.dropout}")
+
+    def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
+        factor = 2 ** (len(self.multipliers) - 1)
+        if len(shape) != 3 or shape[1] % factor or shape[2] % factor:
+            raise ValueError(
+                f"unet with {len(self.multipliers)} resolutions needs images [C, H, W] whose sides {factor} divides, "
+                f"got {list(shape)}; for points take network=mlp"
+            )
+        return UNetModule(self, shape[0], shape[1], channels_out)
+
+
+class Level(nn.Module):
+    """A residual block, and attention where wanted."""
+
+    def __init__(self, config: UNet, channels_in: int, channels_out: int, attention: bool) -> None:
+        super().__init__()
+        self.block = ResidualBlock(channels_in, channels_out, 4 * config.channels, config.groups, config.dropout)
+        self.attention = Attention(channels_out, config.groups, config.heads) if attention else nn.Identity()
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        out: Tensor = self.attention(self.block(x, time))
+        return out
+
+
+class UNetModule(nn.Module):
+    """(x [B, C, H, W], time [B]) → [B, channels_out, H, W]."""
+
+    def __init__(self, config: UNet, channels_in: int, side: int, channels_out: int) -> None:
+        super().__init__()
+        self.time = TimeEmbedding(config.channels, 4 * config.channels)
+        self.conv_in = nn.Conv2d(channels_in, config.channels, 3, padding=1)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        channels, kept = config.channels, [config.channels]
+        for i, multiplier in enumerate(config.multipliers):
+            level = nn.ModuleList()
+            for _ in range(config.blocks):
+                level.append(Level(config, channels, config.channels * multiplier, side >> i in config.attention))
+                channels = config.channels * multiplier
+                kept.append(channels)
+            self.down.append(level)
+        self.middle_in = Level(config, channels, channels, bool(config.attention))
+        self.middle_out = Level(config, channels, channels, False)
+        for i, multiplier in reversed(list(enumerate(config.multipliers))):
+            level = nn.ModuleList()
+            for _ in range(config.blocks + (i == 0)):
+                attention = side >> i in config.attention
+                level.append(Level(config, channels + kept.pop(), config.channels * multiplier, attention))
+                channels = config.channels * multiplier
+            self.up.append(level)
+        self.norm_out = nn.GroupNorm(config.groups, channels)
+        self.conv_out = zeroed(nn.Conv2d(channels, channels_out, 3, padding=1))
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        embedding = self.time(time)
+        h = self.conv_in(x)
+        kept = [h]
+        for i, level in enumerate(self.down):
+            h = avg_pool2d(h, 2) if i else h
+            for block in level:  # type: ignore[attr-defined]
+                h = block(h, embedding)
+                kept.append(h)
+        h = self.middle_out(self.middle_in(h, embedding), embedding)
+        for i, level in enumerate(self.up):
+            h = interpolate(h, scale_factor=2.0) if i else h
+            for block in level:  # type: ignore[attr-defined]
+                h = block(torch.cat([h, kept.pop()], dim=1), embedding)
+        h = silu(self.norm_out(h))
+        with torch.autocast(x.device.type, enabled=False):
+            out: Tensor = self.conv_out(h.to(self.conv_out.weight.dtype))
+        return out

@@ -1,0 +1,129 @@
+"""Where diffusion happens: how stored data becomes x_0 and back, and the decoder p_θ(x_0 | x_1) of L_0.
+
+Grey levels: 8-bit values v ∈ {0..255} stand at x = v/127.5 − 1, and p(v | x_1) integrates N(μ, σ²) over the bin
+x ± 1/255, open at both ends, so that the 256 probabilities sum to one. Data of fewer levels is dequantised:
+level k becomes v = w k + u with u uniform in {0..w − 1}, w = ⌊256/levels⌋, and by Jensen's inequality
+
+    −log2 P(k) ≤ E_u[−log2 p(w k + u)] − log2 w,
+
+so its bits/dim are those of 8 bits less log2 w. Continuous data: the Gaussian's density.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffusion_core.bound import sum_dims
+
+
+class Space(ABC):
+    """A space of data. `encode` and `decode` map stored values to x_0 and back, [B, …] both."""
+
+    bounded: bool
+    grey_levels: bool
+
+    @property
+    @abstractmethod
+    def offset_bits(self) -> float:
+        """What is added to the bound on x_0, in bits/dim, to make it one on the stored data."""
+
+    @property
+    @abstractmethod
+    def uniform_bits(self) -> float | None:
+        """bits/dim of a uniform code for the stored data; None where there is none."""
+
+    @abstractmethod
+    def encode(self, raw: Tensor, u: Tensor) -> Tensor:
+        """x_0, float32, from stored values and u ~ U[0, 1), float64, of the same shape."""
+
+    @abstractmethod
+    def decode(self, x: Tensor) -> Tensor:
+        """The stored values nearest to x."""
+
+    @abstractmethod
+    def decoder_term(self, x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """L_0 = −log p(x_0 | x_1) in nats [B], p's parameters being `mean` and `log_variance`."""
+
+
+def log_bin_probability(x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """log of N(mean, σ²) integrated over each value's bin, elementwise and in float64.
+
+    Taken in the tail where the bin lies, as log Φ(b) + log(1 − Φ(a)/Φ(b)) with a < b ≤ −a, so that it stays
+    finite and exact 40 standard deviations out.
+    """
+    x0, mean = x0.double(), mean.double()
+    inverse_sigma = torch.exp(-0.5 * log_variance.double())
+    lower = (x0 - mean - 1 / 255) * inverse_sigma
+    upper = (x0 - mean + 1 / 255) * inverse_sigma
+    right = (lower + upper) > 0
+    a, b = torch.where(right, -upper, lower), torch.where(right, -lower, upper)
+    log_a, log_b = torch.special.log_ndtr(a), torch.special.log_ndtr(b)
+    inside = log_b + torch.log(-torch.expm1(log_a - log_b))
+    log_below, log_above = torch.special.log_ndtr(upper), torch.special.log_ndtr(-lower)
+    first, last = x0 < -1 + 1 / 255, x0 > 1 - 1 / 255
+    return torch.where(first, log_below, torch.where(last, log_above, inside))
+
+
+@dataclass(frozen=True)
+class Pixels(Space):
+    """Images of `levels` grey levels, stored as uint8 0..levels − 1."""
+
+    levels: int = 256
+
+    bounded = True
+    grey_levels = True
+
+    @property
+    def width(self) -> int:
+        """w, the 8-bit values that one level spreads over."""
+        return 256 // self.levels
+
+    @property
+    def offset_bits(self) -> float:
+        return -math.log2(self.width)
+
+    @property
+    def uniform_bits(self) -> float:
+        return math.log2(self.levels)
+
+    def encode(self, raw: Tensor, u: Tensor) -> Tensor:
+        value = raw * self.width + (u * self.width).floor()
+        return (value / 127.5 - 1).float()
+
+    def decode(self, x: Tensor) -> Tensor:
+        value = ((x.double() + 1) * 127.5).round().clamp(0, 255)
+        return (value / self.width).floor().clamp(max=self.levels - 1).to(torch.uint8)
+
+    def decoder_term(self, x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+        return -sum_dims(log_bin_probability(x0, mean, log_variance)).to(x0.dtype)
+
+
+@dataclass(frozen=True)
+class Continuous(Space):
+    """Real vectors, taken as they are."""
+
+    bounded = False
+    grey_levels = False
+
+    @property
+    def offset_bits(self) -> float:
+        return 0.0
+
+    @property
+    def uniform_bits(self) -> None:
+        return None
+
+    def encode(self, raw: Tensor, u: Tensor) -> Tensor:
+        return raw.float()
+
+    def decode(self, x: Tensor) -> Tensor:
+        return x
+
+    def decoder_term(self, x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+        squared = (x0 - mean) ** 2 * torch.exp(-log_variance)
+        return sum_dims(0.5 * (squared + log_variance + math.log(2 * math.pi)).expand_as(x0))

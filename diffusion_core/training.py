@@ -1,0 +1,212 @@
+"""Training: AdamW with warm-up, an exponential moving average of the weights, bf16 autocast.
+
+    θ_{n+1} = AdamW(θ_n, ∇ mean of the losses),   θ̄_{n+1} = d θ̄_n + (1 − d) θ_{n+1},  d = min(ema, (1 + n)/(10 + n))
+
+Everything that a step draws is a function of (seed, step), so a run that is cut and continued from a report's state
+equals an unbroken one bit by bit. The loop knows no path and no tracker: it yields reports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from diffusion_core.randomness import draw, key, send
+
+
+@dataclass(frozen=True)
+class Training:
+    """The budget and the optimiser. `precision=auto` is bf16 autocast on a GPU that has it, else float32."""
+
+    steps: int = 1000
+    batch: int = 128
+    learning_rate: float = 2e-3
+    warmup: int = 100
+    weight_decay: float = 0.0
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    ema: float = 0.995
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    report_every: int = 50
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "report_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}")
+        if self.warmup < 0 or not self.learning_rate > 0 or not self.weight_decay >= 0:
+            raise ValueError(
+                "training needs learning_rate > 0, warmup >= 0 and weight_decay >= 0, got "
+                f"{self.learning_rate}, {self.warmup} and {self.weight_decay}"
+            )
+        if not all(0 <= decay < 1 for decay in (self.ema, self.beta_1, self.beta_2)):
+            raise ValueError(
+                f"training needs ema, beta_1 and beta_2 in [0, 1), got {self.ema}, {self.beta_1} and {self.beta_2}"
+            )
+
+
+Precision = Literal["float32", "bf16"]
+
+
+def resolve_precision(precision: Literal["auto", "float32", "bf16"], device: torch.device) -> Precision:
+    """What `auto` means on a device."""
+    if precision != "auto":
+        return precision
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+class Learner(Protocol):
+    """What can be trained: it gives losses per example, and tells which parameters each of them teaches."""
+
+    def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
+        """Losses [B] per group of parameters, from stored data [B, …]."""
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters of each group."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """After `step` steps: the losses' means since the last report, and a function that gives the state to save."""
+
+    step: int
+    losses: dict[str, float]
+    state: Callable[[], dict[str, Tensor]]
+
+    @property
+    def finite(self) -> bool:
+        return all(math.isfinite(loss) for loss in self.losses.values())
+
+
+def warm_up(step: int, plan: Training) -> float:
+    """The learning rate of a step, rising linearly over `warmup` steps."""
+    return plan.learning_rate * min(1.0, (step + 1) / max(1, plan.warmup))
+
+
+def batch_indices(seed: int, step: int, count: int, batch: int) -> Tensor:
+    """Indices int64 [batch] of a step: epochs one after the other, each a permutation of its own."""
+    start = step * batch
+    epochs = range(start // count, (start + batch - 1) // count + 1)
+    order = torch.cat([torch.randperm(count, generator=draw(seed, epoch, "batch")) for epoch in epochs])
+    offset = start - epochs[0] * count
+    return order[offset : offset + batch]
+
+
+class Trainer:
+    """A learner with its optimiser and average; `state` and `load` carry all that a run is made of."""
+
+    def __init__(self, learner: nn.Module, plan: Training, device: torch.device) -> None:
+        self.learner = learner
+        self.average = copy.deepcopy(learner).requires_grad_(False)
+        self.groups = learner.parameter_groups()  # type: ignore[operator]
+        self.parameters = [p for group in self.groups.values() for p in group]
+        self.plan = plan
+        self.device = device
+        self.precision = resolve_precision(plan.precision, device)
+        self.optimiser = torch.optim.AdamW(
+            self.parameters,
+            lr=plan.learning_rate,
+            betas=(plan.beta_1, plan.beta_2),
+            weight_decay=plan.weight_decay,
+            fused=True,
+        )
+
+    def step(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
+        """One step; the mean losses stay on the device."""
+        torch.manual_seed(key(seed, step, "dropout"))
+        for group in self.optimiser.param_groups:
+            group["lr"] = warm_up(step, self.plan)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            losses = self.learner.batch_losses(raw, seed, step)  # type: ignore[operator]
+        means = {group: loss.mean() for group, loss in losses.items()}
+        self.optimiser.zero_grad(set_to_none=True)
+        for i, (group, mean) in enumerate(means.items()):
+            mean.backward(inputs=self.groups[group], retain_graph=i + 1 < len(means))
+        self.optimiser.step()
+        self._average(step)
+        return {group: mean.detach() for group, mean in means.items()}
+
+    @torch.no_grad()
+    def _average(self, step: int) -> None:
+        decay = min(self.plan.ema, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.learner.parameters()), 1 - decay)
+        for mine, theirs in zip(self.average.buffers(), self.learner.buffers(), strict=True):
+            mine.copy_(theirs)
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights, average and optimiser as one flat dictionary of tensors."""
+        moments = self.optimiser.state_dict()["state"]
+        return {
+            **{f"learner/{name}": value for name, value in self.learner.state_dict().items()},
+            **{f"average/{name}": value for name, value in self.average.state_dict().items()},
+            **{f"optimiser/{i}/{name}": value for i, moment in moments.items() for name, value in moment.items()},
+        }
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Continue from a `state`; ValueError where it belongs to another learner."""
+        self.learner.load_state_dict(part(state, "learner"))
+        self.average.load_state_dict(part(state, "average"))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in part(state, "optimiser").items():
+            index, moment = name.split("/")
+            moments.setdefault(int(index), {})[moment] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
+
+
+def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries under `prefix/`, without it; ValueError where there are none."""
+    found = {name.removeprefix(f"{prefix}/"): value for name, value in state.items() if name.startswith(f"{prefix}/")}
+    if not found:
+        raise ValueError(f"the checkpoint holds no {prefix!r}: it is not a training checkpoint of this suite")
+    return found
+
+
+def train(
+    learner: nn.Module, data: Tensor, plan: Training, seed: int, start: tuple[int, dict[str, Tensor]] | None = None
+) -> Iterator[Report]:
+    """Train on stored data [N, …], which lies on the learner's device, and report as `plan` says and at the end.
+
+    `start` is (step, state) of an earlier report. The learner is changed in place; a loss that is not finite ends the run
+    with a last report that says so.
+    """
+    trainer = Trainer(learner, plan, data.device)
+    first = 0
+    if start is not None:
+        first, state = start
+        trainer.load(state)
+    learner.train()
+    total: dict[str, Tensor] = {}
+    since = first
+    with tf32(data.device):
+        for step in range(first, plan.steps):
+            indices = send(batch_indices(seed, step, len(data), plan.batch), data.device)
+            for group, mean in trainer.step(data[indices], seed, step).items():
+                total[group] = total[group] + mean if group in total else mean
+            done = step + 1
+            if done % plan.report_every and done != plan.steps:
+                continue
+            report = Report(done, {g: float(value) / (done - since) for g, value in total.items()}, trainer.state)
+            total, since = {}, done
+            yield report
+            if not report.finite:
+                return
+
+
+@contextlib.contextmanager
+def tf32(device: torch.device) -> Iterator[None]:
+    """TF32 matrix products within, as they were before without: the bound never sees them."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
