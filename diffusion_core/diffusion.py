@@ -8,6 +8,7 @@ which choices make no sense together.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import torch
@@ -49,14 +50,15 @@ def refusal(choices: Choices, steps: int | None = None) -> str | None:
         return f"horizon must be at least 2, got {choices.horizon}"
     if choices.variance.learned and not choices.objective.learns_variance:
         return (
-            f"objective={_name(choices.objective)} teaches no variance, so variance={_name(choices.variance)} would "
-            "stay as it was drawn: take objective=vlb, or variance=beta or beta_tilde"
+            f"objective={choice_name(choices.objective)} teaches no variance, so "
+            f"variance={choice_name(choices.variance)} would stay as it was drawn: take objective=vlb, or "
+            "variance=beta or beta_tilde"
         )
     if steps is not None and not 1 <= steps <= choices.horizon:
         return f"{steps} steps do not fit horizon={choices.horizon}: take 1 to {choices.horizon}"
     if steps is not None and steps != choices.horizon and not choices.variance.strided:
         return (
-            f"variance={_name(choices.variance)} belongs to the steps it was trained on and cannot be strided "
+            f"variance={choice_name(choices.variance)} belongs to the steps it was trained on and cannot be strided "
             f"({steps} of {choices.horizon} steps): take all steps, or variance=beta or beta_tilde"
         )
     try:
@@ -66,10 +68,10 @@ def refusal(choices: Choices, steps: int | None = None) -> str | None:
     return None
 
 
-def _name(choice: object) -> str:
-    """LearnedDiagonal() → learned_diagonal."""
-    name = type(choice).__name__
-    return "".join("_" + c.lower() if c.isupper() and i else c.lower() for i, c in enumerate(name))
+def choice_name(choice: object) -> str:
+    """The name of a choice, or of its class, in texts and files: LearnedDiagonal() → learned_diagonal."""
+    cls = choice if isinstance(choice, type) else type(choice)
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
 
 
 class Diffusion(nn.Module):
@@ -156,7 +158,7 @@ class Diffusion(nn.Module):
 
     @torch.no_grad()
     def curves(self) -> dict[str, Tensor]:
-        """What the choices amount to for t = 1..T, float64 [T]: the schedule, σ² bounds, effective ε-weight and density."""
+        """What the choices amount to at t = 1..T, float64 [T]: schedule, bounds of σ², effective ε-weight, density."""
         chain = self.chain()
         t = torch.arange(1, self.choices.horizon + 1, device=self.device)
         pair = chain.pair(t)

@@ -2,15 +2,17 @@
 
     −log2 p(x_0)/D ≤ L_0 + Σ_{k=2..K} L_{k−1} + L_T
 
-Estimated without bias from a few times per image: t = 1..`exact` always, where most bits lie and terms differ most, and
-one t from each of `strata` runs of equal length that cover the rest, drawn per image and weighted by the run's length.
-With `exact` ≥ K every term is taken. Times and noise depend on the seed alone, so every cell is scored on the same draws.
+Estimated without bias from a few times per image: t = 1..`exact` always, where most bits lie and terms differ most,
+and one t from each of `strata` runs of equal length that cover the rest, drawn per image and weighted by the run's
+length. With `exact` ≥ K every term is taken. Times and noise depend on the seed alone, so every cell is scored on the
+same draws.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -52,7 +54,7 @@ def strata_of(steps: int, exact: int, strata: int) -> list[tuple[int, int]]:
     rest = steps - exact
     strata = min(strata, rest)
     edges = [exact + round(rest * j / strata) for j in range(strata + 1)] if strata else []
-    return [(t, t) for t in range(1, exact + 1)] + [(a + 1, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [(t, t) for t in range(1, exact + 1)] + [(a + 1, b) for a, b in pairwise(edges)]
 
 
 @torch.no_grad()

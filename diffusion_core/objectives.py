@@ -21,7 +21,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from diffusion_core.forward import Pair
-from diffusion_core.parameterizations import V, X0, Epsilon, Mu
+from diffusion_core.parameterizations import X0, Epsilon, Mu, V
 
 
 @dataclass(frozen=True)

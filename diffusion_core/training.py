@@ -172,8 +172,8 @@ def train(
 ) -> Iterator[Report]:
     """Train on stored data [N, …], which lies on the learner's device, and report as `plan` says and at the end.
 
-    `start` is (step, state) of an earlier report. The learner is changed in place; a loss that is not finite ends the run
-    with a last report that says so.
+    `start` is (step, state) of an earlier report. The learner is changed in place; a loss that is not finite ends the
+    run with a last report that says so.
     """
     trainer = Trainer(learner, plan, data.device)
     first = 0

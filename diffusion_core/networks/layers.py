@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
 
-
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
@@ -22,7 +21,7 @@ def zeroed(layer: Layer) -> Layer:
 
 
 def sinusoidal(time: Tensor, channels: int) -> Tensor:
-    """[B, channels]: cos and sin of time at wavelengths from 2π to 10⁴ · 2π, spaced geometrically (Vaswani et al. 2017)."""
+    """[B, channels]: cos and sin of time at wavelengths 2π to 10⁴ · 2π, geometric (Vaswani et al. 2017)."""
     half = channels // 2
     exponent = torch.arange(half, dtype=torch.float32, device=time.device) / half
     angle = time.float()[:, None] * torch.exp(-math.log(10_000) * exponent)

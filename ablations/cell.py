@@ -1,0 +1,131 @@
+"""A cell: one point of a grid, every choice that can change a number.
+
+Its identity is a hash of the built choices (defaults included), of the data's digest and of what the device makes of
+`precision=auto`, so that equal cells are one cell whatever text they came from. `cell_id` leaves the seed out: seeds
+are repetitions of one cell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ablations.choices import describe
+from ablations.data import DataSet
+from diffusion_core.diffusion import Choices, Diffusion, refusal
+from diffusion_core.networks.network import Network
+from diffusion_core.objectives import Objective
+from diffusion_core.parameterizations import Parameterization
+from diffusion_core.samplers import Sampler
+from diffusion_core.schedules import Schedule
+from diffusion_core.timesteps import Timesteps
+from diffusion_core.training import Precision, Training
+from diffusion_core.variances import Variance
+
+NUMERICS = 1
+"""Raised whenever a change alters numbers at equal seed, so that old results are never taken for new ones."""
+
+HeldOut = Literal["validation", "test"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a cell is scored, alike for every cell.
+
+    The bound takes t = 1..`exact` and one t from each of `strata` runs of the rest, over the full chain or one of
+    `horizon` steps; `sets` disjoint sets of generated images are judged at the splits in `quality`. `clip` holds x̂_0
+    in [−1, 1] in both.
+    """
+
+    clip: bool = True
+    horizon: int | None = None
+    exact: int = 10
+    strata: int = 20
+    sets: int = 2
+    quality: tuple[HeldOut, ...] = ("test",)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("exact", "strata", "sets"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"evaluation.{name} must be at least 1, got {getattr(self, name)}")
+        if self.horizon is not None and self.horizon < 1:
+            raise ValueError(f"evaluation.horizon must be at least 1 or null for all steps, got {self.horizon}")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of a grid, and its seed."""
+
+    data: DataSet
+    parameterization: Parameterization
+    variance: Variance
+    schedule: Schedule
+    objective: Objective
+    timesteps: Timesteps
+    network: Network
+    sampler: Sampler
+    training: Training
+    evaluation: Evaluation
+    horizon: int
+    threads: int
+    seed: int
+
+    @property
+    def choices(self) -> Choices:
+        """What a `Diffusion` is built from."""
+        return Choices(
+            self.parameterization,
+            self.variance,
+            self.schedule,
+            self.objective,
+            self.timesteps,
+            self.network,
+            self.horizon,
+        )
+
+    def refusal(self) -> str | None:
+        """Why this cell makes no sense; None if it does."""
+        reason = refusal(self.choices, self.sampler.steps) or refusal(self.choices, self.evaluation.horizon)
+        if reason is not None:
+            return reason
+        data = self.data.load()
+        try:
+            Diffusion(self.choices, data.space, data.shape)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """Every choice but the seed, as plain values."""
+        axes = ("data", "parameterization", "variance", "schedule", "objective", "timesteps", "network", "sampler")
+        return {
+            **{axis: describe(getattr(self, axis)) for axis in (*axes, "training", "evaluation")},
+            "horizon": self.horizon,
+            "threads": self.threads,
+        }
+
+    def parameters(self) -> dict[str, str]:
+        """Every choice but the seed, flat and as text: `schedule` → linear, `schedule.beta_1` → 0.0001."""
+        flat: dict[str, str] = {}
+        for axis, value in self.describe().items():
+            if not isinstance(value, dict):
+                flat[axis] = str(value)
+                continue
+            name = value.pop("name")
+            if axis not in ("training", "evaluation"):
+                flat[axis] = name
+            flat |= {f"{axis}.{key}": json.dumps(entry).strip('"') for key, entry in value.items()}
+        return flat
+
+    def cell_id(self, digest: str, precision: Precision) -> str:
+        """12 hex digits that name the cell on data of this digest, whatever its seed."""
+        return content_hash({"cell": self.describe(), "digest": digest, "precision": precision})
+
+
+def content_hash(content: dict[str, Any]) -> str:
+    """12 hex digits of a canonical JSON text, NUMERICS included."""
+    text = json.dumps({"numerics": NUMERICS, **content}, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

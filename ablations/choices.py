@@ -1,0 +1,85 @@
+"""Settings to objects: a choice's class is found by its name, and its constructor is the schema.
+
+A name belongs to exactly one class, and a file of `configs/<axis>/` gives it with the values it presets. Values are
+checked by pydantic against the constructor's annotations; keys that it does not have are refused here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import json
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from ablations.errors import UserError, unknown
+from diffusion_core.diffusion import choice_name
+
+MODULES = {
+    "data": "ablations.data.DataSet",
+    "parameterization": "diffusion_core.parameterizations.Parameterization",
+    "variance": "diffusion_core.variances.Variance",
+    "schedule": "diffusion_core.schedules.Schedule",
+    "objective": "diffusion_core.objectives.Objective",
+    "timesteps": "diffusion_core.timesteps.Timesteps",
+    "network": "diffusion_core.networks.network.Network",
+    "sampler": "diffusion_core.samplers.Sampler",
+    "training": "diffusion_core.training.Training",
+    "evaluation": "ablations.cell.Evaluation",
+}
+"""The base class of each axis."""
+
+Choice = TypeVar("Choice")
+
+
+def classes(axis: str) -> dict[str, type]:
+    """The final classes of an axis by name."""
+    module_name, _, base_name = MODULES[axis].rpartition(".")
+    module = importlib.import_module(module_name)
+    if axis == "network":
+        for name in ("unet", "mlp"):
+            importlib.import_module(f"diffusion_core.networks.{name}")
+    base = getattr(module, base_name)
+    found = [base, *_descendants(base)]
+    return {choice_name(cls): cls for cls in found if not inspect.isabstract(cls)}
+
+
+def _descendants(base: type) -> list[type]:
+    children: list[type] = base.__subclasses__()
+    return [cls for child in children for cls in (child, *_descendants(child))]
+
+
+def build(axis: str, values: dict[str, Any]) -> Any:
+    """The choice that `values` (with its `name`) describes; UserError where a name, key or value is wrong."""
+    values = dict(values)
+    name = values.pop("name", axis)
+    known = classes(axis)
+    if name not in known:
+        raise unknown(axis, str(name), known)
+    return validated(known[name], values, axis, axis if name == axis else f"{axis}={name}")
+
+
+def validated(cls: type[Choice], values: dict[str, Any], prefix: str, what: str) -> Choice:
+    """cls(**values), each value of its annotated type and range."""
+    fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    for key in values:
+        if key not in fields:
+            if not fields:
+                raise UserError(f"{what} has nothing to set, got {prefix}.{key}={values[key]}")
+            raise unknown(f"field of {what}", key, fields)
+    try:
+        return TypeAdapter(cls).validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "value_error":
+            raise UserError(f"{what}: {first['msg'].removeprefix('Value error, ')}") from error
+        where = ".".join([prefix, *map(str, first["loc"])])
+        raise UserError(f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r}") from error
+
+
+def describe(choice: Any) -> dict[str, Any]:
+    """A choice as plain values, its name and defaults included: what identities and records are made of."""
+    values = {field.name: getattr(choice, field.name) for field in dataclasses.fields(choice)}
+    return {"name": choice_name(choice), **values}

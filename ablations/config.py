@@ -1,0 +1,216 @@
+"""Text to settings: the command line and the files of `configs/`, by Hydra's grammar and composition.
+
+The only file that knows Hydra. It tells what was asked for (`Request`), which choices exist, and what a choice's file
+says; what the words mean is the business of `choices.py`. Nothing here imports torch, so that `--help` and errors about
+names come at once. Text never names code to run: `_target_`, interpolation and added or deleted keys are refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Sweep
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ablations.errors import UserError, unknown
+
+CONFIGS = Path(__file__).parent / "configs"
+
+AXES = {
+    "data": "digits",
+    "parameterization": "epsilon",
+    "variance": "beta",
+    "schedule": "linear",
+    "objective": "simple",
+    "timesteps": "uniform",
+    "network": "unet",
+    "sampler": "ancestral",
+    "training": "default",
+    "evaluation": "default",
+}
+"""The groups that a cell is made of, and the default of each."""
+
+NUMBERS = {"horizon": 1000, "threads": 1}
+"""The fields of a cell that are plain numbers, and their defaults."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for. `settings` maps each key of a cell, or axis of the grid, to its values in order."""
+
+    grid: str | None = None
+    seeds: int | None = None
+    first_seed: int = 0
+    name: str | None = None
+    dry_run: bool = False
+    device: str = "auto"
+    launcher: str = "local"
+    workers: int | None = None
+    results: str = "results"
+    tracking_uri: str | None = None
+    settings: dict[str, list[Any]] = field(default_factory=dict)
+    command: str = ""
+
+
+OPTIONS: dict[str, tuple[str, type]] = {
+    "grid": ("grid", str),
+    "seeds": ("seeds", int),
+    "first_seed": ("first_seed", int),
+    "name": ("name", str),
+    "dry_run": ("dry_run", bool),
+    "device": ("device", str),
+    "launcher": ("launcher", str),
+    "launcher.workers": ("workers", int),
+    "results": ("results", str),
+    "tracking.uri": ("tracking_uri", str),
+}
+"""Keys of the command line that are not of a cell: their field of `Request`, and type."""
+
+
+def options_of(group: str) -> dict[str, str]:
+    """The choices of a group, and the line that explains each: its file's first comment."""
+    return {
+        path.stem: path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+        for path in sorted((CONFIGS / group).glob("*.yaml"))
+    }
+
+
+@lru_cache
+def load(group: str, option: str) -> dict[str, Any]:
+    """What `configs/<group>/<option>.yaml` says; UserError where there is none or it cannot be read."""
+    if option not in options_of(group):
+        raise unknown(group, str(option), options_of(group))
+    try:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            node = compose(f"{group}/{option}")[group]
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(f"configs/{group}/{option}.yaml cannot be read: {error}") from error
+    values = OmegaConf.to_container(node)
+    if not isinstance(values, dict):
+        raise UserError(f"configs/{group}/{option}.yaml must hold `key: value` lines, got {values!r}")
+    refuse_code(values, f"configs/{group}/{option}.yaml")
+    return {str(key): value for key, value in values.items()}
+
+
+def refuse_code(values: Any, where: str) -> None:
+    """Text that would name code or other text is refused."""
+    if isinstance(values, dict):
+        if "_target_" in values:
+            raise UserError(f"{where} names code to run (_target_), which no text may do")
+        for value in values.values():
+            refuse_code(value, where)
+    elif isinstance(values, list):
+        for value in values:
+            refuse_code(value, where)
+    elif isinstance(values, str) and "${" in values:
+        raise UserError(f"{where} holds an interpolation ({values}), which is not supported: write the value")
+
+
+def parse(arguments: list[str], program: str) -> Request:
+    """The request of a command line; UserError at the first word that is wrong."""
+    given: dict[str, Any] = {}
+    settings: dict[str, list[Any]] = {}
+    for override in _overrides(arguments):
+        key = override.key_or_group
+        values = list(_values(override))
+        for value in values:
+            _check_value(key, value)
+        if key in given or key in settings:
+            raise UserError(f"{key} is given twice: give it once, with commas for several values")
+        if key in OPTIONS:
+            name, kind = OPTIONS[key]
+            given[name] = _option(key, values, kind)
+        else:
+            settings[key] = values
+    request = Request(**given, settings=settings, command=" ".join([f"python -m ablations.{program}", *arguments]))
+    _check(request)
+    return request
+
+
+def _overrides(arguments: list[str]) -> Iterator[Override]:
+    for argument in arguments:
+        if "=" not in argument and not argument.startswith("~"):
+            raise UserError(f"{argument!r} is not key=value: try --help, or for example grid=parameterization")
+        if argument.lstrip()[:1] in "+~":
+            raise UserError(f"{argument!r}: keys can be set, not added (+) or deleted (~): write key=value")
+        if "_target_" in argument:
+            raise UserError(f"{argument!r} names code to run (_target_), which no text may do")
+        try:
+            yield OverridesParser.create().parse_override(argument)
+        except HydraException as error:
+            raise UserError(f"{argument!r} cannot be read as key=value: {str(error).splitlines()[0]}") from error
+
+
+def _values(override: Override) -> Iterator[Any]:
+    value = override.value()
+    if isinstance(value, Sweep):
+        yield from override.sweep_iterator()
+    else:
+        yield value
+
+
+def _check_value(key: str, value: Any) -> None:
+    refuse_code(value, key)
+    if value == "":
+        raise UserError(f"{key}= has no value")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{key}={value} is not a number that anything can be set to")
+
+
+def _option(key: str, values: list[Any], kind: type) -> Any:
+    if len(values) != 1:
+        raise UserError(f"{key} takes one value, got {len(values)}: {', '.join(map(str, values))}")
+    value = values[0]
+    if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise UserError(f"{key} must be {_KINDS[kind]}, got {value!r}")
+    return value
+
+
+_KINDS = {int: "a whole number", str: "a name", bool: "true or false"}
+
+
+def _check(request: Request) -> None:
+    if request.seeds is not None and request.seeds < 1:
+        raise UserError(f"seeds must be at least 1, got {request.seeds}")
+    if request.first_seed < 0:
+        raise UserError(f"first_seed must not be negative, got {request.first_seed}")
+    if request.workers is not None and request.workers < 1:
+        raise UserError(f"launcher.workers must be at least 1, got {request.workers}")
+    if request.name is not None and (not request.name.strip(".") or set(request.name) & set("/\\'\" ")):
+        raise UserError(f"name must do as a folder's name, without slashes, quotes and spaces, got {request.name!r}")
+    if request.launcher not in options_of("launcher"):
+        raise unknown("launcher", request.launcher, options_of("launcher"))
+    axes = axis_names(request.grid)
+    for key, values in request.settings.items():
+        _check_key(key, values, axes)
+
+
+def axis_names(grid: str | None) -> list[str]:
+    """The names of a grid's axes; UserError where there is no such grid."""
+    if grid is None:
+        return []
+    return [str(axis["name"]) for axis in load("grid", grid)["axes"]]
+
+
+def _check_key(key: str, values: list[Any], axes: list[str]) -> None:
+    group = key.split(".")[0]
+    if key in axes and key not in AXES:
+        return
+    if key == "seed":
+        raise UserError("seeds are an axis: first_seed=N seeds=M takes the M seeds from N on")
+    if key not in NUMBERS and group not in AXES:
+        raise unknown("setting", key, [*OPTIONS, *AXES, *NUMBERS, *axes])
+    if key in AXES:
+        for value in values:
+            load(key, str(value))

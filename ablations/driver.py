@@ -1,0 +1,178 @@
+"""From a grid to its results: plan the stages, launch what is missing, publish what is found.
+
+The driver is the only process that writes results/<grid>/ and the tracking store. Everything it writes can be written
+again from the journal, so it may be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ablations import extractors
+from ablations.data import Data
+from ablations.errors import UserError
+from ablations.grid import Grid
+from ablations.journal import Journal
+from ablations.launchers import LocalLauncher
+from ablations.records import Planned, Record, check_same_request, floor_result, head_of, record, write_results
+from ablations.stages import Floor, Stage, floor_of, stages_of, work
+from ablations.tracking import Tracker, TrackingError
+from diffusion_core.training import resolve_precision
+
+WRITE_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A grid's cells with their stages, on the devices that will run them."""
+
+    grid: Grid
+    data: Data
+    planned: list[Planned]
+    floor: Floor
+    devices: list[str]
+
+    def stages(self) -> list[Stage]:
+        """Every stage once, in order of the cells."""
+        stages: list[Stage] = [self.floor, *(stage for planned in self.planned for stage in planned.stages)]
+        return list({stage.id: stage for stage in stages}.values())
+
+
+def plan(grid: Grid, devices: list[str]) -> Plan:
+    """Identify every cell; UserError where the grid mixes data sets or no cell makes sense."""
+    import torch
+
+    cells = grid.cells()
+    if len({cell.data for _, cell in cells}) > 1:
+        raise UserError("a grid compares cells on one data set: run it once per data=… with a name=… each")
+    data = cells[0][1].data.load()
+    digest = data.digest
+    extractor = _extractor_identity(cells[0][1].data.extractor)
+    device = torch.device(devices[0])
+    planned = []
+    refusals: dict[str, str | None] = {}
+    for point, cell in cells:
+        precision = resolve_precision(cell.training.precision, device)
+        cell_id = cell.cell_id(digest, precision)
+        if cell_id not in refusals:
+            refusals[cell_id] = cell.refusal()
+        refusal = refusals[cell_id]
+        stages = [] if refusal else stages_of(cell, digest, precision, extractor)
+        planned.append(Planned(point, cell, cell_id, stages, refusal))
+    if all(item.refusal for item in planned):
+        raise UserError(f"no cell of this grid makes sense: {planned[0].refusal}")
+    return Plan(grid, data, planned, floor_of(cells[0][1], digest, extractor), devices)
+
+
+def _extractor_identity(name: str | None) -> str | None:
+    if name is None:
+        return None
+    loaded = extractors.load(name)
+    return f"{loaded.name}:{loaded.digest}"
+
+
+def execute(
+    plan: Plan, journal: Journal, folder: Path, tracker: Tracker | None, provenance: dict[str, Any]
+) -> tuple[list[Record], Tracker | None, bool]:
+    """Run what is missing; the records, the tracker (None once it has failed), and whether it was interrupted."""
+    before = check_same_request(folder, plan.planned)
+    missing = [stage for stage in plan.stages() if journal.result(stage.id) is None]
+    started = time.monotonic()
+    interrupted = False
+    written = time.monotonic()
+    if missing:
+        for stage in missing:
+            (journal.folder(stage.id) / "status.json").unlink(missing_ok=True)
+        with stopping(), _bar(missing, plan.data) as bar:
+            try:
+                for change in _launch(plan, journal, missing, bar):
+                    if change and time.monotonic() - written > WRITE_SECONDS:
+                        _, tracker = publish(plan, journal, folder, tracker, _since(before, provenance, started))
+                        written = time.monotonic()
+            except KeyboardInterrupt:
+                interrupted = True
+    records, tracker = publish(plan, journal, folder, tracker, _since(before, provenance, started, bool(missing)))
+    return records, tracker, interrupted
+
+
+def _launch(plan: Plan, journal: Journal, missing: list[Stage], bar: tqdm[Any]) -> Iterator[bool]:
+    """Run stages and move the bar; yields whether a stage ended."""
+    total = {stage.id: work(stage, plan.data) for stage in missing}
+    done: dict[str, float] = {}
+    for event in LocalLauncher(journal.root, plan.devices).run(missing):
+        if event.kind == "died":
+            tqdm.write(f"a worker died in {event.stage.kind} {event.stage.id}; trying it once more")
+        elif event.kind != "started":
+            done[event.stage.id] = event.share * total[event.stage.id]
+            bar.update(sum(done.values()) - bar.n)
+        yield event.kind == "ended"
+
+
+def _bar(missing: list[Stage], data: Data) -> tqdm[Any]:
+    total = sum(work(stage, data) for stage in missing)
+    form = "{desc} {percentage:3.0f}% |{bar}| {elapsed} elapsed, {remaining} left"
+    return tqdm(total=total, desc=f"{len(missing)} stages", bar_format=form, disable=None, dynamic_ncols=True)
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """SIGTERM stops like Ctrl-C."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _since(
+    before: dict[str, Any] | None, provenance: dict[str, Any], started: float, ran: bool = True
+) -> dict[str, Any]:
+    """Provenance with the seconds of all runs so far, and whether the grid was continued with more seeds."""
+    if before is None:
+        return {**provenance, "seconds": round(time.monotonic() - started, 1), "continued": False}
+    more = not set(provenance["seeds"]) <= set(before["seeds"])
+    seconds = before["seconds"] + (time.monotonic() - started if ran else 0.0)
+    command = provenance["command"] if ran else before["command"]
+    return {
+        **provenance,
+        "command": command,
+        "seconds": round(seconds, 1),
+        "continued": bool(before.get("continued")) or more,
+    }
+
+
+def publish(
+    plan: Plan, journal: Journal, folder: Path, tracker: Tracker | None, provenance: dict[str, Any]
+) -> tuple[list[Record], Tracker | None]:
+    """Write results/<grid>/ and deliver it; a tracker that fails is dropped with a line that says what to do."""
+    records = [record(planned, journal) for planned in plan.planned]
+    sets = plan.planned[0].cell.evaluation.sets
+    floor = floor_result(plan.floor, journal)
+    facts = {"device": next((r.facts["device"] for r in records if "device" in r.facts), "")}
+    head = head_of(plan.grid, plan.planned, plan.data, floor, sets, {**provenance, **facts})
+    write_results(folder, head, records, journal, plan.data)
+    return records, deliver(tracker, folder)
+
+
+def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
+    """Publish to the tracker; None, with a warning, where it fails."""
+    if tracker is None:
+        return None
+    try:
+        tracker.publish(folder)
+    except TrackingError as error:
+        tqdm.write(f"warning: {error}. Results are safe in {folder}; deliver them later: python -m ablations.publish")
+        return None
+    return tracker

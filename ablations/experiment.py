@@ -1,0 +1,284 @@
+"""One stage in a worker, from the files it needs to the files it leaves. No tracking here.
+
+training    stored data ─▶ weights (learner and average), curves
+evaluation  weights ─▶ bound per image, its split and its terms per t; generated sets and what they score
+floor       held-out images ─▶ what real images score where generated ones are judged
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import platform
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ablations import extractors, quality, stages
+from ablations.cell import Cell
+from ablations.data import Data
+from ablations.errors import UserError
+from ablations.journal import Journal, Result, locked, read_tensors, write_json, write_tensors
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.likelihood import bound
+from diffusion_core.training import Report, part, resolve_precision, train
+
+CHECKPOINT_SECONDS = 20.0
+PROGRESS_SECONDS = 0.3
+
+SHORT = {"validation": "val", "test": "test"}
+"""Splits as metric names spell them."""
+
+Progress = Callable[[float], None]
+Curves = dict[str, tuple[list[float], list[float]]]
+
+
+def perform(stage: stages.Stage, root: str, device: str) -> str:
+    """Run a stage unless it has its result; "finished", "diverged" or "failed" (with its traceback in the journal)."""
+    journal = Journal(Path(root))
+    folder = journal.folder(stage.id)
+    with locked(folder / "lock", wait=True):
+        known = journal.result(stage.id)
+        if known is not None:
+            return known.status
+        try:
+            torch.set_num_threads(stage.cell.threads)
+            result = _run(stage, journal, torch.device(device))
+            write_json(folder / "result.json", asdict(result))
+        except Exception as error:
+            trace = traceback.format_exc()
+            journal.write_status(stage.id, "failed", f"{type(error).__name__}: {error}\n{trace}")
+            return "failed"
+        (folder / "status.json").unlink(missing_ok=True)
+        return result.status
+
+
+def _run(stage: stages.Stage, journal: Journal, device: torch.device) -> Result:
+    data = stage.cell.data.load()
+    progress = progress_writer(journal.folder(stage.id))
+    if isinstance(stage, stages.Training):
+        return run_training(stage.cell, stage.id, data, journal.folder(stage.id), device, progress)
+    if isinstance(stage, stages.Evaluation):
+        return run_evaluation(stage, data, journal, device, progress)
+    return run_floor(stage.cell, data, device)
+
+
+def progress_writer(folder: Path) -> Progress:
+    """A function that leaves the share done in `folder`, a few times a second at most."""
+    last = 0.0
+
+    def write(share: float) -> None:
+        nonlocal last
+        if time.monotonic() - last > PROGRESS_SECONDS:
+            last = time.monotonic()
+            (folder / "progress").write_text(f"{share:.4f}")
+
+    return write
+
+
+def build(cell: Cell, data: Data, device: torch.device) -> Diffusion:
+    """The cell's diffusion with its seed's initial weights."""
+    diffusion = Diffusion(cell.choices, data.space, data.shape)
+    diffusion.initialise(cell.seed)
+    return diffusion.to(device)
+
+
+def load_trained(cell: Cell, data: Data, path: Path, device: torch.device) -> Diffusion:
+    """The cell's diffusion with the averaged weights of a finished training; UserError for a foreign file."""
+    tensors, _ = read_tensors(path)
+    diffusion = Diffusion(cell.choices, data.space, data.shape)
+    try:
+        diffusion.load_state_dict(part(tensors, "average"))
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"{path} does not hold the weights of this cell: {str(error).splitlines()[0]}") from error
+    return diffusion.to(device).eval()
+
+
+def run_training(
+    cell: Cell, stage_id: str, data: Data, folder: Path, device: torch.device, progress: Progress
+) -> Result:
+    """Train from the last checkpoint, or from the start; weights are left in weights.safetensors."""
+    diffusion = build(cell, data, device)
+    start, before = read_checkpoint(folder, stage_id)
+    history = read_history(folder, start[0] if start else 0)
+    began = saved = time.monotonic()
+    report: Report | None = None
+    for report in train(diffusion, data.images["train"].to(device), cell.training, cell.seed, start):
+        seconds = before + time.monotonic() - began
+        history.append({"step": report.step, "seconds": round(seconds, 3), **report.losses})
+        write_history(folder, history)
+        progress(report.step / cell.training.steps)
+        if not report.finite:
+            break
+        if time.monotonic() - saved > CHECKPOINT_SECONDS and report.step < cell.training.steps:
+            facts = {"stage": stage_id, "step": str(report.step), "seconds": str(seconds)}
+            write_tensors(folder / "checkpoint.safetensors", report.state(), **facts)
+            saved = time.monotonic()
+    if report is not None:
+        weights = {name: value for name, value in report.state().items() if not name.startswith("optimiser/")}
+        write_tensors(folder / "weights.safetensors", weights, stage=stage_id, step=str(report.step))
+    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    return training_result(cell, diffusion, history, device)
+
+
+def training_result(cell: Cell, diffusion: Diffusion, history: list[dict[str, float]], device: torch.device) -> Result:
+    """What a training's history amounts to."""
+    last = history[-1]
+    losses = [group for group in last if group not in ("step", "seconds")]
+    bad = [group for group in losses if not math.isfinite(last[group])]
+    seconds = last["seconds"]
+    metrics = {
+        **{f"train/{group}": last[group] for group in losses if group not in bad},
+        "cost/train_seconds": seconds,
+        "cost/images_per_second": last["step"] * cell.training.batch / max(seconds, 1e-9),
+        "cost/flops_per_image": float(forward_flops(diffusion)),
+        "cost/parameters": float(sum(p.numel() for p in diffusion.network.parameters())),
+    }
+    if device.type == "cuda":
+        metrics["cost/peak_memory_bytes"] = float(torch.cuda.max_memory_allocated(device))
+    t = [float(t) for t in range(1, cell.horizon + 1)]
+    curves: Curves = {name: (t, values.tolist()) for name, values in diffusion.curves().items()}
+    for group in losses:
+        points = [(line["step"], line[group]) for line in history if math.isfinite(line[group])]
+        curves[f"train/{group}"] = ([x for x, _ in points], [y for _, y in points])
+    return Result(
+        status="diverged" if bad else "finished",
+        reason=f"the {bad[0]} loss was not finite by step {last['step']:.0f}" if bad else "",
+        metrics=metrics,
+        curves=curves,
+        facts={"device": device_name(device), "precision": resolve_precision(cell.training.precision, device)},
+    )
+
+
+def run_evaluation(
+    stage: stages.Evaluation, data: Data, journal: Journal, device: torch.device, progress: Progress
+) -> Result:
+    """The bound on the split's data, and what generated sets score where the cell asks for it."""
+    cell, folder = stage.cell, journal.folder(stage.id)
+    diffusion = load_trained(cell, data, journal.folder(stage.training) / "weights.safetensors", device)
+    plan = cell.evaluation
+    began = time.monotonic()
+    scored = bound(
+        diffusion,
+        data.images[stage.split].to(device),
+        exact=plan.exact,
+        strata=plan.strata,
+        seed=plan.seed,
+        clip=plan.clip,
+        steps=plan.horizon,
+    )
+    write_tensors(folder / "bound.safetensors", {"L0": scored.L0, "Lt": scored.Lt, "LT": scored.LT})
+    name = SHORT[stage.split]
+    means = {"": scored.total, "_L0": scored.L0, "_Lt": scored.Lt, "_LT": scored.LT}
+    metrics = {f"nll/{name}{suffix}": float(value.mean()) for suffix, value in means.items()}
+    metrics |= {f"nll/{name}_se": scored.standard_error, "cost/bound_seconds": time.monotonic() - began}
+    reason = divergence(metrics[f"nll/{name}"], data.space.uniform_bits)
+    if not reason and stage.split in plan.quality:
+        metrics |= judge_samples(cell, stage, data, diffusion, folder, progress)
+    k = [float(k) for k in range(1, len(scored.per_step) + 1)]
+    return Result(
+        status="diverged" if reason else "finished",
+        reason=reason,
+        metrics={key: value for key, value in metrics.items() if math.isfinite(value)},
+        curves={f"bound_per_t/{name}": (k, scored.per_step.tolist())},
+        facts={"device": device_name(device)},
+    )
+
+
+def divergence(nll: float, uniform_bits: float | None) -> str:
+    """Why a bound counts as diverged, by the rule declared beforehand; empty if it does not."""
+    if not math.isfinite(nll):
+        return "the bound is not finite"
+    if uniform_bits is not None and nll > 2 * uniform_bits:
+        return f"the bound, {nll:.2f} bits/dim, is above twice the uniform code's {uniform_bits:.2f}"
+    return ""
+
+
+def judge_samples(
+    cell: Cell, stage: stages.Evaluation, data: Data, diffusion: Diffusion, folder: Path, progress: Progress
+) -> dict[str, float]:
+    """Draw the generated sets, keep them, and score them against training images (test) or validation images."""
+    began = time.monotonic()
+    n = len(data.images[stage.split])
+    samples = draw_samples(cell, diffusion, data, n * cell.evaluation.sets, progress)
+    seconds = time.monotonic() - began
+    write_tensors(folder / "samples.safetensors", {"samples": samples})
+    metrics = {"cost/sample_seconds": seconds}
+    sets = list(torch.split(samples, n))
+    if cell.data.extractor is None:
+        return metrics | quality.points_quality(sets, data.images[stage.split], SHORT[stage.split])
+    extractor = extractors.load(cell.data.extractor)
+    if stage.split == "test":
+        reference = quality.Reference.of(data.images["train"].to(diffusion.device), extractor)
+        return metrics | quality.quality(sets, reference, extractor, "train", data.images["test"].to(diffusion.device))
+    reference = quality.Reference.of(data.images["validation"].to(diffusion.device), extractor)
+    return metrics | quality.quality(sets, reference, extractor, SHORT[stage.split], None)
+
+
+def draw_samples(cell: Cell, diffusion: Diffusion, data: Data, n: int, progress: Progress) -> Tensor:
+    """n samples as stored values, by the cell's sampler and seed."""
+    x = cell.sampler.sample(diffusion, n, seed=cell.seed, clip=cell.evaluation.clip, progress=progress)
+    return data.space.decode(x)
+
+
+def run_floor(cell: Cell, data: Data, device: torch.device) -> Result:
+    """What held-out data score against the training set."""
+    held_out = [data.images["validation"], data.images["test"]]
+    if cell.data.extractor is None:
+        metrics = quality.points_quality([data.images["validation"]], data.images["test"], "test")
+        return Result("finished", "", metrics, {}, {})
+    extractor = extractors.load(cell.data.extractor)
+    reference = quality.Reference.of(data.images["train"].to(device), extractor)
+    metrics = quality.floors([images.to(device) for images in held_out], reference, extractor)
+    facts = {"extractor": extractor.name, "digest": extractor.digest, "accuracy": str(extractor.accuracy)}
+    return Result("finished", "", metrics, {}, facts)
+
+
+def read_checkpoint(folder: Path, stage_id: str) -> tuple[tuple[int, dict[str, Tensor]] | None, float]:
+    """(step, state) to continue from, if any, and the seconds that it took to get there."""
+    path = folder / "checkpoint.safetensors"
+    if not path.exists():
+        return None, 0.0
+    tensors, facts = read_tensors(path)
+    if facts.get("stage") != stage_id:
+        raise UserError(f"{path} is no checkpoint of this training: delete it, and the training starts again")
+    return (int(facts["step"]), tensors), float(facts["seconds"])
+
+
+def read_history(folder: Path, step: int) -> list[dict[str, float]]:
+    """The reports up to a step."""
+    path = folder / "metrics.jsonl"
+    if step == 0 or not path.exists():
+        return []
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line["step"] <= step]
+
+
+def write_history(folder: Path, history: list[dict[str, float]]) -> None:
+    """Append the last report, or start over with all of them where a run was continued."""
+    path = folder / "metrics.jsonl"
+    with contextlib.suppress(IndexError):
+        lines = history[-1:] if len(history) > 1 and path.exists() else history
+        with path.open("a" if lines is not history else "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def forward_flops(diffusion: Diffusion) -> int:
+    """Floating-point operations of one forward pass of one example."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    x = torch.zeros(1, *diffusion.shape, device=diffusion.device)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        diffusion.output(x, torch.ones(1, dtype=torch.int64, device=diffusion.device))
+    return int(counter.get_total_flops())
+
+
+def device_name(device: torch.device) -> str:
+    """The card's name, or the processor's."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"

@@ -1,0 +1,193 @@
+"""A grid: a question, axes with levels, and the cells at their crossings.
+
+A file of `configs/grid/` gives the question, what all cells share (`set`), and the axes; a level sets one key or
+several. The command line adds to it: a key that is an axis picks or replaces its levels, commas make a new axis,
+anything else holds for all cells. Settings are laid over each other in that order, and a choice that is replaced takes
+its own fields with it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ablations import config
+from ablations.cell import Cell
+from ablations.choices import build
+from ablations.config import AXES, NUMBERS, Request
+from ablations.errors import UserError, unknown
+
+
+class Level(BaseModel):
+    """A value of an axis; `set` says what it sets where that is more than the axis's own key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    label: str = ""
+    set: dict[str, Any] = {}
+
+    @property
+    def title(self) -> str:
+        return self.label or self.name
+
+
+class Axis(BaseModel):
+    """What varies: a key of the cell, or a name of its own whose levels set several keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    label: str = ""
+    levels: list[Level]
+
+    @property
+    def title(self) -> str:
+        return self.label or self.name
+
+    @property
+    def keys(self) -> set[str]:
+        """The keys that its levels set."""
+        return {key for level in self.levels for key in (level.set or {self.name: None})}
+
+
+class GridFile(BaseModel):
+    """What a file of `configs/grid/` may hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    question: str
+    axes: list[Axis]
+    set: dict[str, Any] = {}
+    leave_out: list[dict[str, str]] = []
+    baseline: dict[str, str] = {}
+    seeds: int = 3
+    layout: str = "general"
+    footnotes: list[str] = []
+
+
+@dataclass(frozen=True)
+class Point:
+    """A crossing of levels (axis → level's name) and its cell, at the grid's first seed."""
+
+    levels: dict[str, str]
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A question with all its cells."""
+
+    name: str
+    file: GridFile
+    points: list[Point]
+    seeds: list[int]
+
+    def cells(self) -> list[tuple[Point, Cell]]:
+        """Every point at every seed, seed by seed, so that a grid which is cut short has whole seeds."""
+        return [(point, replace(point.cell, seed=seed)) for seed in self.seeds for point in self.points]
+
+
+def make(request: Request) -> Grid:
+    """The grid that a request asks for; UserError where its words have no meaning together."""
+    file = read(request.grid) if request.grid else GridFile(question="", axes=[], seeds=1)
+    axes = _axes(file, request)
+    varied = {key for axis in axes for key in axis.keys}
+    common = {key: values[0] for key, values in request.settings.items() if key not in {a.name for a in axes}}
+    for key in common:
+        if key in varied:
+            owner = next(axis for axis in axes if key in axis.keys)
+            raise UserError(
+                f"{key} is varied by the axis {owner.name!r} of grid={request.grid}: pick its levels with "
+                f"{owner.name}={','.join(level.name for level in owner.levels)}"
+            )
+    points = []
+    for levels in itertools.product(*(axis.levels for axis in axes)):
+        names = {axis.name: level.name for axis, level in zip(axes, levels, strict=True)}
+        if any(rule.items() <= names.items() for rule in file.leave_out):
+            continue
+        varied_here: dict[str, Any] = {}
+        for axis, level in zip(axes, levels, strict=True):
+            varied_here |= level.set or {axis.name: _value(level, axis, request)}
+        points.append(Point(names, make_cell([file.set, varied_here, common], request.first_seed)))
+    if not points:
+        raise UserError("these choices leave no cell: the grid leaves out every combination that was asked for")
+    seeds = range(request.first_seed, request.first_seed + (request.seeds or file.seeds))
+    name = request.name or request.grid or ("custom" if request.settings else "baseline")
+    question = file.question or _question(axes)
+    return Grid(name, file.model_copy(update={"axes": axes, "question": question}), points, list(seeds))
+
+
+def read(name: str) -> GridFile:
+    """The grid file of that name."""
+    try:
+        return GridFile.model_validate(config.load("grid", name))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"configs/grid/{name}.yaml: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _axes(file: GridFile, request: Request) -> list[Axis]:
+    """The file's axes with the levels that the request keeps, then those that the request adds."""
+    axes = []
+    for axis in file.axes:
+        values = request.settings.get(axis.name)
+        axes.append(axis if values is None else axis.model_copy(update={"levels": _picked(axis, values)}))
+    known = {axis.name for axis in file.axes}
+    for key, values in request.settings.items():
+        if key not in known and len(values) > 1:
+            axes.append(Axis(name=key, levels=[Level(name=str(value)) for value in values]))
+    return axes
+
+
+def _picked(axis: Axis, values: list[Any]) -> list[Level]:
+    known = {level.name: level for level in axis.levels}
+    free = axis.name in AXES or axis.name in NUMBERS or "." in axis.name
+    for value in values:
+        if str(value) not in known and not free:
+            raise unknown(f"level of {axis.name}", str(value), known)
+    return [known.get(str(value), Level(name=str(value))) for value in values]
+
+
+def _value(level: Level, axis: Axis, request: Request) -> Any:
+    """A level's value with its type, which its name has lost."""
+    for value in request.settings.get(axis.name, []):
+        if str(value) == level.name:
+            return value
+    return level.name
+
+
+def _question(axes: list[Axis]) -> str:
+    if not axes:
+        return "What does the baseline score?"
+    return f"What does {' and '.join(axis.name for axis in axes)} change?"
+
+
+def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
+    """The cell of these layers of settings, later ones over earlier ones."""
+    settings: dict[str, Any] = {**AXES, **NUMBERS}
+    for layer in layers:
+        suggested = config.load("data", str(layer["data"])).get("suggests", {}) if "data" in layer else {}
+        _lay(settings, {**suggested, **layer})
+    choices: dict[str, Any] = {}
+    for axis in AXES:
+        values = dict(config.load(axis, str(settings[axis])))
+        values.pop("suggests", None)
+        values |= {key.split(".", 1)[1]: value for key, value in settings.items() if key.startswith(f"{axis}.")}
+        choices[axis] = build(axis, values)
+    numbers: dict[str, Any] = {key: _whole(key, settings[key]) for key in NUMBERS}
+    return Cell(**choices, **numbers, seed=seed)
+
+
+def _lay(settings: dict[str, Any], layer: dict[str, Any]) -> None:
+    for key in sorted(layer, key=lambda key: "." in key):
+        if key in AXES:
+            for field in [name for name in settings if name.startswith(f"{key}.")]:
+                del settings[field]
+        settings[key] = layer[key]
+
+
+def _whole(key: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UserError(f"{key} must be a whole number of at least 1, got {value!r}")
+    return value

@@ -1,0 +1,142 @@
+"""The journal: a folder per stage, in which a stage's result appears last and whole.
+
+    <results>/.stages/<id>/   result.json        finished or diverged; its presence is what "finished" means
+                              status.json        failed or interrupted, with the reason; such a stage runs again
+                              progress           the share done, for the driver's bar
+                              metrics.jsonl      a line per report of the training
+                              *.safetensors      checkpoint, weights, samples, per-image terms
+
+Everything is written beside its place and moved into it, so a kill at any moment leaves the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ablations.errors import UserError
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a stage found: its status (finished, or diverged with a reason), metrics, curves (name → xs, ys), facts."""
+
+    status: str
+    reason: str
+    metrics: dict[str, float]
+    curves: dict[str, tuple[list[float], list[float]]]
+    facts: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The folders of all stages under `root`."""
+
+    root: Path
+
+    def folder(self, stage_id: str) -> Path:
+        return self.root / stage_id
+
+    def result(self, stage_id: str) -> Result | None:
+        """A stage's result; None while it has none."""
+        content = read_json(self.folder(stage_id) / "result.json")
+        return None if content is None else Result(**content)
+
+    def status(self, stage_id: str) -> tuple[str, str] | None:
+        """(status, reason) of a stage that failed or was interrupted."""
+        content = read_json(self.folder(stage_id) / "status.json")
+        return None if content is None else (content["status"], content["reason"])
+
+    def progress(self, stage_id: str) -> float:
+        """The share of a stage that is done."""
+        try:
+            return float((self.folder(stage_id) / "progress").read_text())
+        except (FileNotFoundError, ValueError):
+            return 0.0
+
+    def write_status(self, stage_id: str, status: str, reason: str) -> None:
+        write_json(self.folder(stage_id) / "status.json", {"status": status, "reason": reason})
+
+
+def read_json(path: Path) -> Any:
+    """The file's content; None where there is none; UserError where it is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}): delete it, and what it records runs again") from error
+
+
+def replace_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` make a file beside `path`, then move it there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o644)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`text` as a whole file or not at all."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    replace_file(path, write)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """`content` as indented JSON, as a whole file or not at all."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], **facts: str) -> None:
+    """Tensors and a few words about them, in a form that cannot run code."""
+    flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    replace_file(path, lambda temporary: save_file(flat, temporary, metadata=facts))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What `write_tensors` wrote; UserError where the file is missing, cut or foreign."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: run the command that made it again") from error
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path} is not a readable safetensors file ({error}): delete its folder and run again"
+        ) from error
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool) -> Iterator[None]:
+    """Hold `path` as a lock, which dies with its process; UserError where another holds it and `wait` is false."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise UserError(
+                f"another command is writing to {path.parent}: wait for it, or take results=<another folder>"
+            ) from error
+        yield

@@ -1,0 +1,136 @@
+"""Where stages run: worker processes on this machine, one stage at a time each.
+
+A launcher takes stages in order, starts each once the stages it needs have finished, and yields small events. A worker
+that dies (killed, out of memory) costs its stage alone, which is tried once more. With GPUs there is one worker per
+GPU; otherwise as many as the cores hold at the cells' threads.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pebble import ProcessExpired, ProcessPool
+
+from ablations.journal import Journal
+from ablations.stages import Stage
+
+POLL_SECONDS = 0.2
+TRIES = 2
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to a stage: it started, progressed to `share`, ended with `status`, or its worker died."""
+
+    kind: Literal["started", "progress", "ended", "died"]
+    stage: Stage
+    share: float = 0.0
+    status: str = ""
+
+
+@dataclass
+class Running:
+    """A stage in a worker: its future, the device it holds, and which try this is."""
+
+    stage: Stage
+    future: Future[str]
+    device: str
+    tries: int
+
+
+class LocalLauncher:
+    """Worker processes here, each with a device of its own from `devices` (a CPU slot is "cpu")."""
+
+    def __init__(self, root: Path, devices: list[str]) -> None:
+        self.root = root
+        self.devices = devices
+
+    def run(self, stages: list[Stage]) -> Iterator[Event]:
+        """Run all stages; one whose needs failed is left out, one that is stopped (Ctrl-C) is marked interrupted."""
+        journal = Journal(self.root)
+        waiting: list[tuple[Stage, int]] = [(stage, 1) for stage in stages]
+        running: list[Running] = []
+        free = list(self.devices)
+        ended = {need: True for stage in stages for need in stage.needs if journal.result(need) is not None}
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPool(max_workers=len(self.devices), context=context, initializer=_start, initargs=(os.getpid(),))
+        try:
+            while waiting or running:
+                for stage, tries in _ready(waiting, ended, len(free)):
+                    waiting.remove((stage, tries))
+                    running.append(self._start(pool, stage, tries, free.pop(0)))
+                    yield Event("started", stage)
+                for work in [work for work in running if work.future.done()]:
+                    running.remove(work)
+                    free.append(work.device)
+                    yield from self._end(work, waiting, ended, journal)
+                waiting = [(s, n) for s, n in waiting if all(ended.get(need, True) for need in s.needs)]
+                yield from (Event("progress", w.stage, journal.progress(w.stage.id)) for w in running)
+                time.sleep(POLL_SECONDS)
+        finally:
+            pool.stop()  # type: ignore[no-untyped-call]
+            pool.join()
+            for work in running:
+                if journal.result(work.stage.id) is None:
+                    journal.write_status(work.stage.id, "interrupted", "the command was stopped")
+
+    def _start(self, pool: ProcessPool, stage: Stage, tries: int, device: str) -> Running:
+        from ablations.experiment import perform
+
+        return Running(stage, pool.schedule(perform, args=[stage, str(self.root), device]), device, tries)
+
+    def _end(
+        self, work: Running, waiting: list[tuple[Stage, int]], ended: dict[str, bool], journal: Journal
+    ) -> Iterator[Event]:
+        try:
+            status = work.future.result()
+        except ProcessExpired as error:
+            if work.tries < TRIES:
+                waiting.insert(0, (work.stage, work.tries + 1))
+                yield Event("died", work.stage)
+                return
+            status = "failed"
+            journal.write_status(work.stage.id, status, f"its worker died {TRIES} times: {error}")
+        ended[work.stage.id] = status == "finished"
+        yield Event("ended", work.stage, 1.0, status)
+
+
+def _ready(waiting: list[tuple[Stage, int]], ended: dict[str, bool], free: int) -> list[tuple[Stage, int]]:
+    """The first stages that can start now, those nearest to the end of their cell first."""
+    ready = [(stage, tries) for stage, tries in waiting if all(ended.get(need) for need in stage.needs)]
+    ready.sort(key=lambda entry: -len(entry[0].needs))
+    return ready[:free]
+
+
+def _start(parent: int) -> None:
+    """In a new worker: leave Ctrl-C to the driver, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def devices_for(device: str, threads: int, workers: int | None) -> list[str]:
+    """The devices of the workers that `device` (auto, cpu, cuda, cuda:N) means here."""
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        cores = len(os.sched_getaffinity(0))
+        return ["cpu"] * (workers or max(1, cores // threads))
+    found = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if device == "cuda" else [device]
+    return found[: workers or len(found)]

@@ -1,0 +1,252 @@
+"""What a grid found, read from the journal: a record per cell and seed, and the files of `results/<grid>/`.
+
+    grid.json      the question, axes in order with labels, metrics with their direction, floors, provenance
+    runs.csv       a row per cell and seed: status, levels, every choice, every metric
+    curves.csv     (cell_id, seed, curve, x, y): schedules, weights, bound per t, training curves
+    samples/       a sheet per cell and seed
+
+All of it can be written again from the journal at any time.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from ablations.cell import Cell
+from ablations.data import Data
+from ablations.errors import UserError
+from ablations.grid import Grid, Point
+from ablations.journal import Journal, Result, read_json, read_tensors, replace_file, write_json, write_text
+from ablations.stages import Floor, Stage
+
+SHEET_ROWS, SHEET_COLUMNS = 4, 8
+POINTS = 1000
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell of the grid with its identity and stages; `refusal` says why it has none."""
+
+    point: Point
+    cell: Cell
+    cell_id: str
+    stages: list[Stage]
+    refusal: str | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """A cell's outcome: status and reason, metrics and curves of its stages, and where its samples lie."""
+
+    planned: Planned
+    status: str
+    reason: str
+    metrics: dict[str, float]
+    curves: dict[str, tuple[list[float], list[float]]]
+    facts: dict[str, str]
+
+    @property
+    def training_id(self) -> str:
+        return self.planned.stages[0].id if self.planned.stages else ""
+
+    def row(self) -> dict[str, Any]:
+        """The columns of runs.csv before the metrics."""
+        planned = self.planned
+        return {
+            "cell_id": planned.cell_id,
+            "training_id": self.training_id,
+            "seed": planned.cell.seed,
+            "status": self.status,
+            "reason": self.reason,
+            **{f"axis.{axis}": level for axis, level in planned.point.levels.items()},
+            **planned.cell.parameters(),
+        }
+
+
+def record(planned: Planned, journal: Journal) -> Record:
+    """What the journal holds of a cell."""
+    if planned.refusal is not None:
+        return Record(planned, "incompatible", planned.refusal, {}, {}, {})
+    metrics: dict[str, float] = {}
+    curves: dict[str, tuple[list[float], list[float]]] = {}
+    facts: dict[str, str] = {}
+    for stage in planned.stages:
+        result = journal.result(stage.id)
+        if result is None:
+            status, reason = journal.status(stage.id) or ("interrupted", "not run yet")
+            return Record(planned, status, reason, {}, curves, facts)
+        curves |= {name: (xs, ys) for name, (xs, ys) in result.curves.items()}
+        metrics |= result.metrics
+        facts |= result.facts
+        if result.status != "finished":
+            return Record(planned, result.status, result.reason, {}, curves, facts)
+    curves = {name.replace("bound_per_t/test", "bound_per_t"): xy for name, xy in curves.items()}
+    return Record(planned, "finished", "", metrics, curves, facts)
+
+
+def write_results(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal, data: Data) -> None:
+    """grid.json, runs.csv, curves.csv and samples/ of a grid."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "runs.csv", runs_csv(records))
+    write_text(folder / "curves.csv", curves_csv(records))
+    write_samples(folder / "samples", records, journal, data)
+    write_json(folder / "grid.json", head)
+
+
+def runs_csv(records: list[Record]) -> str:
+    """A row per record; columns that some lack are empty there."""
+    rows = [record.row() for record in records]
+    fixed = _union(rows)
+    names = sorted(_union([record.metrics for record in records]))
+    numbers = [{name: _number(value) for name, value in record.metrics.items()} for record in records]
+    return _csv([*fixed, *names], [row | metrics for row, metrics in zip(rows, numbers, strict=True)])
+
+
+def curves_csv(records: list[Record]) -> str:
+    """Every curve of every record, tidy."""
+    lines = (
+        {"cell_id": r.planned.cell_id, "seed": r.planned.cell.seed, "curve": name, "x": _number(x), "y": _number(y)}
+        for r in records
+        for name, (xs, ys) in r.curves.items()
+        if not name.startswith("bound_per_t/")
+        for x, y in zip(xs, ys, strict=True)
+    )
+    return _csv(["cell_id", "seed", "curve", "x", "y"], lines)
+
+
+def _union(rows: Iterable[dict[str, Any]]) -> list[str]:
+    """Every key of the rows, in order of first appearance."""
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+def _number(value: float) -> str:
+    """Seven digits are more than any of these numbers is worth, and keep the files small."""
+    return f"{value:.7g}" if math.isfinite(value) else "nan"
+
+
+def _csv(columns: list[str], lines: Iterable[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def write_samples(folder: Path, records: list[Record], journal: Journal, data: Data) -> None:
+    """A sheet of each record's first samples; sheets of cells that are no longer in the grid go."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for item in records:
+        for stage in item.planned.stages:
+            path = journal.folder(stage.id) / "samples.safetensors"
+            if item.status == "finished" and stage.kind == "evaluation" and path.exists():
+                samples = read_tensors(path)[0]["samples"]
+                write_sheet(folder / f"{item.planned.cell_id}-{item.planned.cell.seed}", samples, data)
+
+
+def write_sheet(path: Path, samples: Tensor, data: Data) -> Path:
+    """Images as <path>.png, points as <path>.csv."""
+    if len(data.shape) == 3:
+        target = path.with_name(f"{path.name}.png")
+        image = sheet(samples[: SHEET_ROWS * SHEET_COLUMNS], int(2 ** (data.space.uniform_bits or 8) + 0.5))
+        replace_file(target, lambda temporary: image.save(temporary, format="png"))
+        return target
+    target = path.with_name(f"{path.name}.csv")
+    rows = [[f"{value:.5g}" for value in point] for point in samples[:POINTS].tolist()]
+    names = ",".join(f"x{i}" for i in range(data.shape[0]))
+    write_text(target, "\n".join([names, *(",".join(row) for row in rows)]) + "\n")
+    return target
+
+
+def sheet(images: Tensor, levels: int, columns: int = SHEET_COLUMNS, scale: int = 1) -> Image.Image:
+    """Stored images uint8 [N, C, H, W] of so many grey levels side by side, a pixel apart, as 8-bit grey or colour."""
+    values = (images.numpy().astype(np.float64) * 255 / (levels - 1)).round().astype(np.uint8)
+    n, channels, height, width = values.shape
+    rows = math.ceil(n / columns)
+    canvas = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, channels), 255, np.uint8)
+    for i, value in enumerate(values):
+        top, left = 1 + (i // columns) * (height + 1), 1 + (i % columns) * (width + 1)
+        canvas[top : top + height, left : left + width] = value.transpose(1, 2, 0)
+    picture = Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
+    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+
+
+def metrics_of(data: Data, extractor: str | None) -> list[dict[str, Any]]:
+    """The metrics that tables show, in order, with their direction."""
+    nll = {"name": "nll/test", "label": "NLL", "unit": "bits/dim", "direction": "min", "decimals": 2}
+    if extractor is None:
+        distance = {"name": "energy_distance/test", "label": "Energy distance", "direction": "min", "decimals": 4}
+        return [nll, distance]
+    return [
+        nll,
+        {"name": f"fid/train/{extractor}", "label": "FID", "direction": "min", "decimals": 1},
+        {"name": f"is/{extractor}", "label": "IS", "direction": "max", "decimals": 2},
+    ]
+
+
+def head_of(
+    grid: Grid, planned: list[Planned], data: Data, floor: Result | None, sets: int, provenance: dict[str, Any]
+) -> dict[str, Any]:
+    """grid.json: what the analysis needs to know beside the frames."""
+    cell = planned[0].cell
+    extractor = cell.data.extractor
+    n = len(data.images["test"])
+    floors = dict(floor.metrics) if floor else {}
+    held_out = f"held-out {'images' if len(data.shape) == 3 else 'points'}, n = {n}"
+    return {
+        "name": grid.name,
+        "question": grid.file.question,
+        "layout": grid.file.layout,
+        "data": planned[0].point.levels.get("data", cell.parameters()["data"]),
+        "axes": [
+            {
+                "name": axis.name,
+                "label": axis.title,
+                "levels": [{"name": level.name, "label": level.title} for level in axis.levels],
+            }
+            for axis in grid.file.axes
+        ],
+        "baseline": grid.file.baseline,
+        "metrics": metrics_of(data, extractor),
+        "floors": {name: {"label": held_out, "value": value} for name, value in floors.items()},
+        "baselines": {"nll/test": [{"label": label, "value": value} for label, value in data.codes.items()]},
+        "extractor": extractor,
+        "extractor_accuracy": float(floor.facts["accuracy"]) if floor and "accuracy" in floor.facts else None,
+        "quality_n": n,
+        "quality_sets": sets,
+        "seeds": grid.seeds,
+        "horizon": cell.horizon,
+        "footnotes": grid.file.footnotes,
+        "cells": {p.cell_id: p.point.levels for p in planned},
+        **provenance,
+    }
+
+
+def check_same_request(folder: Path, planned: list[Planned]) -> dict[str, Any] | None:
+    """The grid.json that stands in `folder`; UserError where it holds other cells than these."""
+    head = read_json(folder / "grid.json")
+    if head is None:
+        return None
+    theirs, ours = set(head.get("cells", {})), {p.cell_id for p in planned}
+    if theirs != ours:
+        raise UserError(
+            f"{folder} holds the results of other choices ({head.get('command', 'unknown')}), which are never overwritten: "
+            f"give this grid a name of its own with name=…, or move {folder} away"
+        )
+    return dict(head)
+
+
+def floor_result(stage: Floor, journal: Journal) -> Result | None:
+    """What held-out data score, once it is known."""
+    return journal.result(stage.id)

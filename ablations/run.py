@@ -1,0 +1,183 @@
+"""`python -m ablations.run`: a cell, a grid, or any comma-separated choices, from text to table."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablations import config
+from ablations.errors import UserError, exit_code
+
+if TYPE_CHECKING:
+    from ablations.driver import Plan
+    from ablations.records import Record
+    from ablations.tracking import Tracker
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0; 1 if a cell failed; 2 for a wrong call; 130 if interrupted."""
+    if {"--help", "-h"} & set(arguments):
+        print(help_text())
+        return 0
+    request = config.parse(arguments, "run")
+    from ablations import driver, grid
+    from ablations.journal import Journal, locked
+    from ablations.launchers import devices_for
+
+    asked = grid.make(request)
+    threads = asked.points[0].cell.threads
+    plan = driver.plan(asked, devices_for(request.device, threads, request.workers))
+    results = Path(request.results)
+    journal = Journal(results / ".stages")
+    folder = results / asked.name
+    from ablations.records import check_same_request
+
+    check_same_request(folder, plan.planned)
+    if request.dry_run:
+        print(dry_run(plan, journal))
+        return 0
+    with locked(results / ".lock", wait=False):
+        opened = open_tracker(request.tracking_uri or default_uri(results), asked.name, results)
+        provenance = {"command": request.command, "code": code_version(), "seeds": asked.seeds}
+        records, tracker, interrupted = driver.execute(plan, journal, folder, opened, provenance)
+        return finish(folder, records, tracker, interrupted)
+
+
+def finish(folder: Path, records: list[Record], tracker: Tracker | None, interrupted: bool) -> int:
+    """Tables, figures and summary of what there is; the exit code."""
+    from analysis.figures import write_figures
+    from analysis.runs import read_folder
+    from analysis.tables import terminal_table, write_tables
+
+    from ablations.tracking import TrackingError
+
+    write_tables(folder)
+    write_figures(folder)
+    print(terminal_table(read_folder(folder)))
+    print(f"\nfiles    {folder}/  (table.md, table.tex, table.csv, figures/, samples/, runs.csv, curves.csv)")
+    if tracker is not None:
+        try:
+            print(f"MLflow   {tracker.summarise(folder)}")
+            if not tracker.uri.startswith("http"):
+                print(f"         after: mlflow ui --backend-store-uri {tracker.uri}")
+        except TrackingError as error:
+            print(f"warning: {error}. Deliver later: python -m ablations.publish")
+    if interrupted:
+        print("interrupted: finished stages are kept, the same command continues")
+        return 130
+    failed = [r for r in records if r.status in ("failed", "interrupted")]
+    for item in failed[:5]:
+        levels = " ".join(f"{key}={value}" for key, value in item.planned.point.levels.items())
+        print(f"{item.status}: {levels} seed {item.planned.cell.seed}: {item.reason.splitlines()[0]}")
+    return 1 if failed else 0
+
+
+def open_tracker(uri: str, experiment: str, results: Path) -> Tracker:
+    """The tracker; UserError where the store cannot be used, before anything is trained."""
+    from ablations.tracking import Tracker, TrackingError
+
+    try:
+        return Tracker(uri, experiment, results / ".artifacts")
+    except TrackingError as error:
+        raise UserError(f"{error} (tracking.uri={uri})") from error
+
+
+def default_uri(results: Path) -> str:
+    """The store that the README's `mlflow ui` command opens."""
+    results.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{results / 'mlflow.db'}"
+
+
+def code_version() -> str:
+    """The package's version, and the commit where it runs from a checkout."""
+    try:
+        number = version("diffusion-ablations")
+    except PackageNotFoundError:
+        number = "0"
+    root = Path(__file__).parent.parent
+    found = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=8"], cwd=root, capture_output=True, text=True, check=False
+    )
+    commit = found.stdout.strip()
+    return f"{number}+{commit}" if found.returncode == 0 and commit else number
+
+
+def dry_run(plan: Plan, journal: Any) -> str:
+    """The grid's cells, how many stages are new, and an estimate of the time."""
+    from ablations.stages import work
+
+    lines = [f"{plan.grid.name}: {plan.grid.file.question}"]
+    shown = [item for item in plan.planned if item.cell.seed == plan.grid.seeds[0]]
+    for item in shown:
+        levels = " ".join(f"{key}={value}" for key, value in item.point.levels.items()) or "baseline"
+        lines.append(f"  {item.cell_id}  {levels}" + (f"  incompatible: {item.refusal}" if item.refusal else ""))
+    stages = plan.stages()
+    missing = [stage for stage in stages if journal.result(stage.id) is None]
+    new = [stage for stage in missing if stage.kind == "training"]
+    trainings = sum(stage.kind == "training" for stage in stages)
+    lines.append(f"{len(shown)} cells × {len(plan.grid.seeds)} seeds: {trainings} trainings, {len(new)} of them new")
+    seconds = sum(work(stage, plan.data) for stage in missing) * seconds_per_forward(plan) / len(plan.devices)
+    lines.append(f"about {minutes(seconds)} on {len(plan.devices)} worker(s) ({plan.devices[0]}), measured just now")
+    return "\n".join(lines)
+
+
+def seconds_per_forward(plan: Plan) -> float:
+    """Seconds of one network's forward pass per example, in a training step's batch; a backward pass counts two."""
+    import torch
+
+    from ablations.experiment import build
+    from diffusion_core.training import Trainer
+
+    cell = next(item for item in plan.planned if not item.refusal).cell
+    device = torch.device(plan.devices[0])
+    torch.set_num_threads(cell.threads)
+    trainer = Trainer(build(cell, plan.data, device), cell.training, device)
+    batch = plan.data.images["train"][: cell.training.batch].to(device)
+    trainer.step(batch, 0, 0)
+    steps, began = 0, time.perf_counter()
+    while time.perf_counter() - began < 1.0:
+        steps += 1
+        trainer.step(batch, 0, steps)
+    return (time.perf_counter() - began) / (3 * steps * len(batch))
+
+
+def minutes(seconds: float) -> str:
+    """Seconds in words."""
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+
+
+def help_text() -> str:
+    """Usage, the axes with every choice, and the grids."""
+    lines = [
+        "python -m ablations.run [grid=NAME] [key=value[,value…] …]",
+        "",
+        "  python -m ablations.run                                   one baseline cell on the default data",
+        "  python -m ablations.run grid=parameterization             a grid",
+        "  python -m ablations.run schedule=linear,cosine seeds=3    an ad-hoc grid",
+        "  python -m ablations.run grid=… dry_run=true               its cells, what is new, an estimate of the time",
+        "",
+        "  seeds=N first_seed=N    the seeds; more of them continue a grid",
+        "  name=NAME               the folder in results/ and the MLflow experiment",
+        "  device=auto             auto, cpu, cuda or cuda:N",
+        "  launcher.workers=N      worker processes; one per GPU, or as many as the cores hold, by default",
+        "  tracking.uri=URI        default sqlite:///results/mlflow.db",
+        "  results=DIR             default results",
+        "  horizon=T               steps of the diffusion (1000)    threads=N    CPU threads of a cell (1)",
+        "",
+        "Grids (grid=)",
+        *_listed("grid"),
+    ]
+    for axis in config.AXES:
+        lines += ["", f"{axis.capitalize()} ({axis}=; its fields {axis}.FIELD=)", *_listed(axis)]
+    return "\n".join(lines)
+
+
+def _listed(group: str) -> list[str]:
+    return [f"  {option:18} {line}" for option, line in config.options_of(group).items()]
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_code(main))

@@ -1,0 +1,236 @@
+"""MLflow: the runs of results/<grid>/ as flat runs, to browse. Only the driver writes here, and only from those files.
+
+An experiment is a grid; a run is a cell at a seed, with every choice as a parameter, every metric, the training curves
+over steps, its sample sheet, and tags by which the UI groups. One summary run carries table and figures. A run is
+known by
+(cell_id, seed) and by a digest of its content, so publishing can be repeated: what is there is left, what is stale is
+replaced. The experiment also stores the view that the printed link opens: the grid's metrics charted, grouped by its
+axes.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+from ablations.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+VIEW = "mlflow.sharedViewState.grid"
+BATCH = 1000
+CHARTED = ("nll/", "fid/", "is/", "energy_distance/")
+
+
+class TrackingError(Exception):
+    """The tracking store cannot be reached or does not answer; results are safe in their files."""
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A row of runs.csv with its curves, ready to be published."""
+
+    tags: dict[str, str]
+    params: dict[str, str]
+    metrics: dict[str, float]
+    curves: list[dict[str, str]]
+    sheet: Path | None
+
+    @property
+    def content(self) -> str:
+        """A digest of all that is published."""
+        sheet = self.sheet.read_bytes() if self.sheet else b""
+        text = json.dumps([self.tags, self.params, self.metrics, self.curves], sort_keys=True)
+        return hashlib.sha256(text.encode() + sheet).hexdigest()[:16]
+
+
+class Tracker:
+    """The experiment of one grid in one tracking store."""
+
+    def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
+        self.uri = uri
+        self.experiment = experiment
+        self.client, self.experiment_id = _open(uri, experiment, artifacts)
+        self.known = self._published()
+
+    def _published(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """(cell_id, seed) → (run_id, content) of the runs that are here."""
+        runs = _guard(self.uri, lambda: self.client.search_runs([self.experiment_id], max_results=50_000))
+        return {
+            (run.data.tags["cell_id"], run.data.tags["seed"]): (run.info.run_id, run.data.tags.get("content", ""))
+            for run in runs
+            if "cell_id" in run.data.tags
+        }
+
+    def publish(self, folder: Path) -> int:
+        """Every row of a results folder that is not here yet; the number published."""
+        return sum(_guard(self.uri, lambda run=run: self._publish(run)) for run in tracked_runs(folder))
+
+    def _publish(self, run: Tracked) -> bool:
+        key = (run.tags["cell_id"], run.tags["seed"])
+        run_id, content = self.known.get(key, ("", ""))
+        if content == run.content:
+            return False
+        if run_id:
+            self.client.delete_run(run_id)
+        name = " · ".join([value for key, value in run.params.items() if key.startswith("axis.")] or ["baseline"])
+        run_id = self.client.create_run(
+            self.experiment_id, tags=run.tags, run_name=f"{name} · seed {run.tags['seed']}"
+        ).info.run_id
+        self._log(run_id, run)
+        self.client.set_tag(run_id, "content", run.content)
+        self.client.set_terminated(run_id, "FAILED" if run.tags["status"] == "failed" else "FINISHED")
+        self.known[key] = (run_id, run.content)
+        return True
+
+    def _log(self, run_id: str, run: Tracked) -> None:
+        from mlflow.entities import Metric, Param
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, value, now, 0) for name, value in run.metrics.items() if not name.startswith("train/")]
+        for line in run.curves:
+            if line["curve"].startswith("train/"):
+                metrics.append(Metric(line["curve"], float(line["y"]), now, int(float(line["x"]))))
+        self.client.log_batch(run_id, params=[Param(key, value) for key, value in run.params.items()])
+        for start in range(0, len(metrics), BATCH):
+            self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+        text = "".join(f"{line['curve']},{line['x']},{line['y']}\n" for line in run.curves)
+        self.client.log_text(run_id, "curve,x,y\n" + text, "curves.csv")
+        if run.sheet is not None:
+            self.client.log_artifact(run_id, str(run.sheet))
+
+    def summarise(self, folder: Path) -> str:
+        """Publish table, figures and grid.json as the summary run; the link that opens the grid's page."""
+        link: str = _guard(self.uri, lambda: self._summarise(folder))
+        return link
+
+    def _summarise(self, folder: Path) -> str:
+        for run in self.client.search_runs([self.experiment_id], "tags.kind = 'summary'"):
+            self.client.delete_run(run.info.run_id)
+        run_id = self.client.create_run(
+            self.experiment_id, tags={"kind": "summary", "grid": self.experiment}, run_name="summary"
+        ).info.run_id
+        for path in sorted(folder.iterdir()):
+            if path.name in ("figures",):
+                self.client.log_artifacts(run_id, str(path), path.name)
+            elif path.is_file():
+                self.client.log_artifact(run_id, str(path))
+        self.client.set_terminated(run_id, "FINISHED")
+        head = json.loads((folder / "grid.json").read_text(encoding="utf-8"))
+        self.client.set_experiment_tag(self.experiment_id, "mlflow.note.content", head["question"])
+        self.client.set_experiment_tag(self.experiment_id, "mlflow.experimentKind", "custom_model_development")
+        self.client.set_experiment_tag(self.experiment_id, VIEW, json.dumps(view(head)))
+        return self.link()
+
+    def link(self) -> str:
+        """The page of the UI that charts this grid; `mlflow ui` serves a local store at port 5000."""
+        host = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        query = "compareRunsMode=CHART&workflowType=machine_learning&viewStateShareKey=grid"
+        return f"{host.rstrip('/')}/#/experiments/{self.experiment_id}/runs?{query}"
+
+
+def view(head: dict[str, Any]) -> dict[str, Any]:
+    """The state of the UI's page: the grid's metrics as bars and the training curves, grouped by the grid's axes."""
+    section = {"uuid": "grid", "name": head["name"], "display": True, "isReordered": False, "deleted": False}
+    bars = [metric["name"] for metric in head["metrics"]]
+    lines = ["train/network"]
+    charts = [_chart("BAR", name) for name in bars] + [_chart("LINE", name) for name in lines]
+    keys = [{"mode": "param", "groupByData": f"axis.{axis['name']}"} for axis in head["axes"]]
+    return {
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": keys} if keys else None,
+        "useGroupedValuesInCharts": True,
+        "compareRunCharts": charts,
+        "compareRunSections": [section | {"isGenerated": False}],
+        "isAccordionReordered": False,
+        "runsHiddenMode": "SHOWALL",
+        "hideEmptyCharts": True,
+    }
+
+
+def _chart(kind: str, metric: str) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "uuid": f"{kind}-{metric}",
+        "metricKey": metric,
+        "selectedMetricKeys": [metric],
+        "metricSectionId": "grid",
+        "runsCountToCompare": 100,
+        "deleted": False,
+        "isGenerated": False,
+        "displayName": metric,
+    }
+
+
+def tracked_runs(folder: Path) -> list[Tracked]:
+    """The rows of a results folder; UserError where it is no results folder."""
+    try:
+        with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        with (folder / "curves.csv").open(encoding="utf-8", newline="") as file:
+            curves: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+            for line in csv.DictReader(file):
+                curves[line["cell_id"], line["seed"]].append(line)
+    except FileNotFoundError as error:
+        raise UserError(f"{folder} holds no results ({error.filename} is missing): run its grid first") from error
+    return [_tracked(row, curves[row["cell_id"], row["seed"]], folder) for row in rows]
+
+
+def _tracked(row: dict[str, str], curves: list[dict[str, str]], folder: Path) -> Tracked:
+    tag_names = ("cell_id", "training_id", "seed", "status", "reason")
+    metrics = {key: float(value) for key, value in row.items() if "/" in key and value}
+    sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
+    return Tracked(
+        tags={"kind": "cell", "grid": folder.name, **{name: row[name][:5000] for name in tag_names}},
+        params={key: value for key, value in row.items() if key not in tag_names and "/" not in key and value},
+        metrics=metrics,
+        curves=curves,
+        sheet=next((sheet for sheet in sheets if sheet.exists()), None),
+    )
+
+
+def _open(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, str]:
+    """The client and the experiment's id; TrackingError where the store cannot be used."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    import logging
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from mlflow import MlflowClient
+
+    if urlparse(uri).scheme not in ("sqlite", "http", "https", "postgresql", "mysql", "mssql"):
+        raise TrackingError(f"{uri!r} is no tracking store: give sqlite:///PATH, http://HOST:PORT, or a database's URL")
+
+    def open_() -> tuple[MlflowClient, str]:
+        client = MlflowClient(uri)
+        found = client.get_experiment_by_name(experiment)
+        if found is not None:
+            return client, str(found.experiment_id)
+        location = (artifacts / experiment).absolute().as_uri() if uri.startswith("sqlite") else None
+        return client, str(client.create_experiment(experiment, artifact_location=location))
+
+    opened: tuple[MlflowClient, str] = _guard(uri, open_)
+    return opened
+
+
+def _guard(uri: str, action: Any) -> Any:
+    """action(), every failure of the store a TrackingError of one line."""
+    import requests
+    import sqlalchemy.exc
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return action()
+    except (MlflowException, requests.RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise TrackingError(f"the tracking store {uri} does not answer: {first[:200]}") from error
