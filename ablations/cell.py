@@ -18,10 +18,11 @@ from diffusion_core.diffusion import Choices, Diffusion, refusal
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Objective
 from diffusion_core.parameterizations import Parameterization
+from diffusion_core.precision import Precision
 from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Schedule
 from diffusion_core.timesteps import Timesteps
-from diffusion_core.training import Precision, Training
+from diffusion_core.training import Training
 from diffusion_core.variances import Variance
 
 NUMERICS = 1

@@ -136,6 +136,20 @@ def parse(arguments: list[str], program: str) -> Request:
     return request
 
 
+def parse_options(arguments: list[str], options: dict[str, type]) -> dict[str, Any]:
+    """The values of a command that knows only these options; UserError at the first word that is wrong."""
+    given: dict[str, Any] = {}
+    for override in _overrides(arguments):
+        key = override.key_or_group
+        if key not in options:
+            raise unknown("option", key, options)
+        values = list(_values(override))
+        for value in values:
+            _check_value(key, value)
+        given[key] = _option(key, values, options[key])
+    return given
+
+
 def _overrides(arguments: list[str]) -> Iterator[Override]:
     for argument in arguments:
         if "=" not in argument and not argument.startswith("~"):

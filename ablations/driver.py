@@ -25,7 +25,7 @@ from ablations.launchers import LocalLauncher
 from ablations.records import Planned, Record, check_same_request, floor_result, head_of, record, write_results
 from ablations.stages import Floor, Stage, floor_of, stages_of, work
 from ablations.tracking import Tracker, TrackingError
-from diffusion_core.training import resolve_precision
+from diffusion_core.precision import resolve_precision
 
 WRITE_SECONDS = 15.0
 

@@ -27,7 +27,8 @@ from ablations.errors import UserError
 from ablations.journal import Journal, Result, locked, read_tensors, write_json, write_tensors
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import bound
-from diffusion_core.training import Report, part, resolve_precision, train
+from diffusion_core.precision import resolve_precision
+from diffusion_core.training import Report, part, train
 
 CHECKPOINT_SECONDS = 20.0
 PROGRESS_SECONDS = 0.3
@@ -180,7 +181,8 @@ def run_evaluation(
     metrics |= {f"nll/{name}_se": scored.standard_error, "cost/bound_seconds": time.monotonic() - began}
     reason = divergence(metrics[f"nll/{name}"], data.space.uniform_bits)
     if not reason and stage.split in plan.quality:
-        metrics |= judge_samples(cell, stage, data, diffusion, folder, progress)
+        judged, reason = judge_samples(cell, stage, data, diffusion, folder, progress)
+        metrics |= judged
     k = [float(k) for k in range(1, len(scored.per_step) + 1)]
     return Result(
         status="diverged" if reason else "finished",
@@ -202,29 +204,35 @@ def divergence(nll: float, uniform_bits: float | None) -> str:
 
 def judge_samples(
     cell: Cell, stage: stages.Evaluation, data: Data, diffusion: Diffusion, folder: Path, progress: Progress
-) -> dict[str, float]:
-    """Draw the generated sets, keep them, and score them against training images (test) or validation images."""
+) -> tuple[dict[str, float], str]:
+    """Draw the generated sets, keep them, and score them against training images (test) or validation images.
+
+    The second value says why the cell diverged, if it did.
+    """
     began = time.monotonic()
     n = len(data.images[stage.split])
     samples = draw_samples(cell, diffusion, data, n * cell.evaluation.sets, progress)
+    if samples is None:
+        return {}, "the samples are not finite"
     seconds = time.monotonic() - began
     write_tensors(folder / "samples.safetensors", {"samples": samples})
     metrics = {"cost/sample_seconds": seconds}
     sets = list(torch.split(samples, n))
     if cell.data.extractor is None:
-        return metrics | quality.points_quality(sets, data.images[stage.split], SHORT[stage.split])
+        return metrics | quality.points_quality(sets, data.images[stage.split], SHORT[stage.split]), ""
     extractor = extractors.load(cell.data.extractor)
     if stage.split == "test":
         reference = quality.Reference.of(data.images["train"].to(diffusion.device), extractor)
-        return metrics | quality.quality(sets, reference, extractor, "train", data.images["test"].to(diffusion.device))
+        held_out = data.images["test"].to(diffusion.device)
+        return metrics | quality.quality(sets, reference, extractor, "train", held_out), ""
     reference = quality.Reference.of(data.images["validation"].to(diffusion.device), extractor)
-    return metrics | quality.quality(sets, reference, extractor, SHORT[stage.split], None)
+    return metrics | quality.quality(sets, reference, extractor, SHORT[stage.split], None), ""
 
 
-def draw_samples(cell: Cell, diffusion: Diffusion, data: Data, n: int, progress: Progress) -> Tensor:
-    """n samples as stored values, by the cell's sampler and seed."""
+def draw_samples(cell: Cell, diffusion: Diffusion, data: Data, n: int, progress: Progress) -> Tensor | None:
+    """n samples as stored values, by the cell's sampler and seed; None where they are not finite."""
     x = cell.sampler.sample(diffusion, n, seed=cell.seed, clip=cell.evaluation.clip, progress=progress)
-    return data.space.decode(x)
+    return data.space.decode(x) if bool(x.isfinite().all()) else None
 
 
 def run_floor(cell: Cell, data: Data, device: torch.device) -> Result:

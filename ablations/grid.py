@@ -9,6 +9,7 @@ its own fields with it.
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -177,6 +178,25 @@ def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
         choices[axis] = build(axis, values)
     numbers: dict[str, Any] = {key: _whole(key, settings[key]) for key in NUMBERS}
     return Cell(**choices, **numbers, seed=seed)
+
+
+def cell_of(parameters: dict[str, str], seed: int) -> Cell:
+    """The cell whose `parameters()` these are; UserError where they are not a cell's of this version."""
+    choices: dict[str, Any] = {}
+    for axis in AXES:
+        values = {
+            key.split(".", 1)[1]: _read(text) for key, text in parameters.items() if key.startswith(f"{axis}.") and text
+        }
+        choices[axis] = build(axis, {"name": parameters.get(axis, axis), **values})
+    numbers: dict[str, Any] = {key: _whole(key, _read(parameters.get(key, ""))) for key in NUMBERS}
+    return Cell(**choices, **numbers, seed=seed)
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _lay(settings: dict[str, Any], layer: dict[str, Any]) -> None:

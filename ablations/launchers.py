@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -20,6 +21,7 @@ from typing import Literal
 
 from pebble import ProcessExpired, ProcessPool
 
+from ablations.errors import UserError
 from ablations.journal import Journal
 from ablations.stages import Stage
 
@@ -124,13 +126,18 @@ def _start(parent: int) -> None:
 
 
 def devices_for(device: str, threads: int, workers: int | None) -> list[str]:
-    """The devices of the workers that `device` (auto, cpu, cuda, cuda:N) means here."""
+    """The devices of the workers that `device` (auto, cpu, cuda, cuda:N) means here; UserError where it has none."""
     import torch
 
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is None:
+        raise UserError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= count:
+        raise UserError(f"device={device} is not here: this machine has {count} CUDA devices; take device=cpu or auto")
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if count else "cpu"
     if device == "cpu":
         cores = len(os.sched_getaffinity(0))
         return ["cpu"] * (workers or max(1, cores // threads))
-    found = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if device == "cuda" else [device]
+    found = [f"cuda:{i}" for i in range(count)] if device == "cuda" else [device]
     return found[: workers or len(found)]

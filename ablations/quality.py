@@ -93,7 +93,7 @@ def precision_recall(generated: Tensor, real: Tensor) -> tuple[float, float]:
 
 
 def _checked(values: Tensor, metric: str, at_least: int) -> Tensor:
-    """float64 on the CPU; ValueError where torch-fidelity would fail obscurely or, at n = 2, answer confidently."""
+    """float64 on the CPU; ValueError where torch-fidelity would fail obscurely."""
     if values.dim() != 2 or len(values) < at_least:
         raise ValueError(f"{metric} needs at least {at_least} samples, one a row, got the shape {list(values.shape)}")
     if not bool(values.isfinite().all()):
@@ -211,6 +211,8 @@ def _mean_distance(x: Tensor, y: Tensor) -> float:
 
 def points_quality(sets: list[Tensor], heldout_points: Tensor, split_name: str) -> dict[str, float]:
     """Energy distance of sets of points [n, D] to held-out ones: mean, and from two sets on the standard deviation."""
+    if not sets:
+        raise ValueError("points_quality needs at least one set of points, got none")
     values = [energy_distance(points, heldout_points) for points in sets]
     name = f"energy_distance/{split_name}"
     result = {name: statistics.fmean(values)}

@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from ablations.grid import Grid, Point
 from ablations.journal import Journal, Result, read_json, read_tensors, replace_file, write_json, write_text
 from ablations.stages import Floor, Stage
 
-SHEET_ROWS, SHEET_COLUMNS = 4, 8
+SHEET_IMAGES, SHEET_COLUMNS = 32, 8
 POINTS = 1000
 
 
@@ -144,22 +143,24 @@ def _csv(columns: list[str], lines: Iterable[dict[str, Any]]) -> str:
 
 
 def write_samples(folder: Path, records: list[Record], journal: Journal, data: Data) -> None:
-    """A sheet of each record's first samples; sheets of cells that are no longer in the grid go."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """A sheet of each finished record's first samples; sheets of others go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = set()
     for item in records:
+        name = f"{item.planned.cell_id}-{item.planned.cell.seed}"
         for stage in item.planned.stages:
             path = journal.folder(stage.id) / "samples.safetensors"
             if item.status == "finished" and stage.kind == "evaluation" and path.exists():
-                samples = read_tensors(path)[0]["samples"]
-                write_sheet(folder / f"{item.planned.cell_id}-{item.planned.cell.seed}", samples, data)
+                kept.add(write_sheet(folder / name, read_tensors(path)[0]["samples"], data))
+    for stale in set(folder.iterdir()) - kept:
+        stale.unlink()
 
 
-def write_sheet(path: Path, samples: Tensor, data: Data) -> Path:
-    """Images as <path>.png, points as <path>.csv."""
+def write_sheet(path: Path, samples: Tensor, data: Data, limit: int = SHEET_IMAGES, scale: int = 1) -> Path:
+    """The first images as <path>.png, or points as <path>.csv."""
     if len(data.shape) == 3:
         target = path.with_name(f"{path.name}.png")
-        image = sheet(samples[: SHEET_ROWS * SHEET_COLUMNS], int(2 ** (data.space.uniform_bits or 8) + 0.5))
+        image = sheet(samples[:limit], round(2 ** (data.space.uniform_bits or 8)), scale)
         replace_file(target, lambda temporary: image.save(temporary, format="png"))
         return target
     target = path.with_name(f"{path.name}.csv")
@@ -169,10 +170,11 @@ def write_sheet(path: Path, samples: Tensor, data: Data) -> Path:
     return target
 
 
-def sheet(images: Tensor, levels: int, columns: int = SHEET_COLUMNS, scale: int = 1) -> Image.Image:
+def sheet(images: Tensor, levels: int, scale: int) -> Image.Image:
     """Stored images uint8 [N, C, H, W] of so many grey levels side by side, a pixel apart, as 8-bit grey or colour."""
     values = (images.numpy().astype(np.float64) * 255 / (levels - 1)).round().astype(np.uint8)
     n, channels, height, width = values.shape
+    columns = min(n, SHEET_COLUMNS)
     rows = math.ceil(n / columns)
     canvas = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, channels), 255, np.uint8)
     for i, value in enumerate(values):
@@ -241,8 +243,8 @@ def check_same_request(folder: Path, planned: list[Planned]) -> dict[str, Any] |
     theirs, ours = set(head.get("cells", {})), {p.cell_id for p in planned}
     if theirs != ours:
         raise UserError(
-            f"{folder} holds the results of other choices ({head.get('command', 'unknown')}), which are never overwritten: "
-            f"give this grid a name of its own with name=…, or move {folder} away"
+            f"{folder} holds the results of other choices ({head.get('command', 'unknown')}), which are never "
+            f"overwritten: give this grid a name of its own with name=…, or move {folder} away"
         )
     return dict(head)
 

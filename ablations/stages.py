@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ablations.cell import Cell, HeldOut, content_hash
 from ablations.data import Data
-from diffusion_core.training import Precision
+from diffusion_core.precision import Precision
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 VIEW = "mlflow.sharedViewState.grid"
 BATCH = 1000
-CHARTED = ("nll/", "fid/", "is/", "energy_distance/")
 
 
 class TrackingError(Exception):
@@ -82,9 +81,8 @@ class Tracker:
             return False
         if run_id:
             self.client.delete_run(run_id)
-        name = " · ".join([value for key, value in run.params.items() if key.startswith("axis.")] or ["baseline"])
         run_id = self.client.create_run(
-            self.experiment_id, tags=run.tags, run_name=f"{name} · seed {run.tags['seed']}"
+            self.experiment_id, tags=run.tags, run_name=f"{run.params['cell']} · seed {run.tags['seed']}"
         ).info.run_id
         self._log(run_id, run)
         self.client.set_tag(run_id, "content", run.content)
@@ -144,13 +142,12 @@ def view(head: dict[str, Any]) -> dict[str, Any]:
     bars = [metric["name"] for metric in head["metrics"]]
     lines = ["train/network"]
     charts = [_chart("BAR", name) for name in bars] + [_chart("LINE", name) for name in lines]
-    keys = [{"mode": "param", "groupByData": f"axis.{axis['name']}"} for axis in head["axes"]]
     return {
-        "groupBy": {"aggregateFunction": "average", "groupByKeys": keys} if keys else None,
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "cell"}]},
         "useGroupedValuesInCharts": True,
         "compareRunCharts": charts,
         "compareRunSections": [section | {"isGenerated": False}],
-        "isAccordionReordered": False,
+        "isAccordionReordered": True,
         "runsHiddenMode": "SHOWALL",
         "hideEmptyCharts": True,
     }
@@ -187,10 +184,12 @@ def tracked_runs(folder: Path) -> list[Tracked]:
 def _tracked(row: dict[str, str], curves: list[dict[str, str]], folder: Path) -> Tracked:
     tag_names = ("cell_id", "training_id", "seed", "status", "reason")
     metrics = {key: float(value) for key, value in row.items() if "/" in key and value}
+    params = {key: value for key, value in row.items() if key not in tag_names and "/" not in key and value}
+    levels = [value for key, value in params.items() if key.startswith("axis.")]
     sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
     return Tracked(
         tags={"kind": "cell", "grid": folder.name, **{name: row[name][:5000] for name in tag_names}},
-        params={key: value for key, value in row.items() if key not in tag_names and "/" not in key and value},
+        params={"cell": " · ".join(levels) or "baseline", **params},
         metrics=metrics,
         curves=curves,
         sheet=next((sheet for sheet in sheets if sheet.exists()), None),

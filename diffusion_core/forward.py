@@ -16,7 +16,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import logsigmoid
 
 
 def expand(coefficient: Tensor, like: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class Pair:
 
     @cached_property
     def log_alpha(self) -> Tensor:
-        return softplus(self.gamma_s) - softplus(self.gamma_t)
+        return logsigmoid(-self.gamma_t) - logsigmoid(-self.gamma_s)
 
     @cached_property
     def beta(self) -> Tensor:
@@ -80,7 +80,8 @@ class Pair:
     @cached_property
     def log_beta_tilde(self) -> Tensor:
         """log β̃, and `log_first` where the step ends in clean data."""
-        return torch.where(self.ends_clean, self.log_first, torch.log(self.beta_tilde))
+        log_beta_tilde = self.log_beta + logsigmoid(self.gamma_s) - logsigmoid(self.gamma_t)
+        return torch.where(self.ends_clean, self.log_first, log_beta_tilde)
 
     @cached_property
     def coefficient_x0(self) -> Tensor:

@@ -17,6 +17,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from diffusion_core import precision
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.randomness import normal, uniform
@@ -76,7 +77,8 @@ def bound(
     total = torch.zeros_like(count)
     L0 = torch.zeros(len(raw), dtype=torch.float64, device=raw.device)
     Lt = torch.zeros_like(L0)
-    for first, last, k, term in _draws(diffusion, x0, chain, strata_of(chain.steps, exact, strata), seed, clip, batch):
+    plan = strata_of(chain.steps, exact, strata)
+    for first, last, k, term in _draws(diffusion, x0, chain, plan, seed, clip, batch):
         if first == 1:
             L0 += term
         else:
@@ -106,8 +108,9 @@ def _draws(
         u = uniform(seed, j, "bound/t", (len(x0),), x0.device)
         k = first + (u * (last - first + 1)).long().clamp(max=last - first)
         eps = normal(seed, j, "bound/eps", tuple(x0.shape), x0.device)
-        parts = [
-            diffusion.term(x0[i : i + batch], eps[i : i + batch], chain, k[i : i + batch], clip=clip)
-            for i in range(0, len(x0), batch)
-        ]
+        with precision.exact(x0.device):
+            parts = [
+                diffusion.term(x0[i : i + batch], eps[i : i + batch], chain, k[i : i + batch], clip=clip)
+                for i in range(0, len(x0), batch)
+            ]
         yield first, last, k, torch.cat(parts).double()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from diffusion_core import precision
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import expand
@@ -58,7 +59,8 @@ class Sampler(ABC):
             x = noise(chain.steps + 1)
             for k in range(chain.steps, 0, -1):
                 steps = torch.full((count,), k, device=x.device)
-                x = self.step(diffusion, x, chain, steps, noise(k), clip=clip)
+                with precision.exact(x.device):
+                    x = self.step(diffusion, x, chain, steps, noise(k), clip=clip)
                 progress((first + count * (1 - (k - 1) / chain.steps)) / n)
             parts.append(x)
         return torch.cat(parts)

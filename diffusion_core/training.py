@@ -8,7 +8,6 @@ equals an unbroken one bit by bit. The loop knows no path and no tracker: it yie
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import math
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from diffusion_core.precision import resolve_precision, tf32
 from diffusion_core.randomness import draw, key, send
 
 
@@ -49,16 +49,6 @@ class Training:
             raise ValueError(
                 f"training needs ema, beta_1 and beta_2 in [0, 1), got {self.ema}, {self.beta_1} and {self.beta_2}"
             )
-
-
-Precision = Literal["float32", "bf16"]
-
-
-def resolve_precision(precision: Literal["auto", "float32", "bf16"], device: torch.device) -> Precision:
-    """What `auto` means on a device."""
-    if precision != "auto":
-        return precision
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
 
 
 class Learner(Protocol):
@@ -122,12 +112,13 @@ class Trainer:
         torch.manual_seed(key(seed, step, "dropout"))
         for group in self.optimiser.param_groups:
             group["lr"] = warm_up(step, self.plan)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            losses = self.learner.batch_losses(raw, seed, step)  # type: ignore[operator]
-        means = {group: loss.mean() for group, loss in losses.items()}
         self.optimiser.zero_grad(set_to_none=True)
-        for i, (group, mean) in enumerate(means.items()):
-            mean.backward(inputs=self.groups[group], retain_graph=i + 1 < len(means))
+        with tf32(True):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                losses = self.learner.batch_losses(raw, seed, step)  # type: ignore[operator]
+            means = {group: loss.mean() for group, loss in losses.items()}
+            for i, (group, mean) in enumerate(means.items()):
+                mean.backward(inputs=self.groups[group], retain_graph=i + 1 < len(means))
         self.optimiser.step()
         self._average(step)
         return {group: mean.detach() for group, mean in means.items()}
@@ -183,30 +174,15 @@ def train(
     learner.train()
     total: dict[str, Tensor] = {}
     since = first
-    with tf32(data.device):
-        for step in range(first, plan.steps):
-            indices = send(batch_indices(seed, step, len(data), plan.batch), data.device)
-            for group, mean in trainer.step(data[indices], seed, step).items():
-                total[group] = total[group] + mean if group in total else mean
-            done = step + 1
-            if done % plan.report_every and done != plan.steps:
-                continue
-            report = Report(done, {g: float(value) / (done - since) for g, value in total.items()}, trainer.state)
-            total, since = {}, done
-            yield report
-            if not report.finite:
-                return
-
-
-@contextlib.contextmanager
-def tf32(device: torch.device) -> Iterator[None]:
-    """TF32 matrix products within, as they were before without: the bound never sees them."""
-    if device.type != "cuda":
-        yield
-        return
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+    for step in range(first, plan.steps):
+        indices = send(batch_indices(seed, step, len(data), plan.batch), data.device)
+        for group, mean in trainer.step(data[indices], seed, step).items():
+            total[group] = total[group] + mean if group in total else mean
+        done = step + 1
+        if done % plan.report_every and done != plan.steps:
+            continue
+        report = Report(done, {g: float(value) / (done - since) for g, value in total.items()}, trainer.state)
+        total, since = {}, done
+        yield report
+        if not report.finite:
+            return

@@ -7,16 +7,16 @@ metric's name.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from diffusion_core.precision import exact
 
 HERE = Path(__file__).parent
 BATCH = 512
@@ -123,7 +123,6 @@ def _fill(module: nn.Module, content: bytes, where: str) -> None:
     module.load_state_dict(state)
 
 
-@torch.inference_mode()
 def features(extractor: Extractor, images: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
     """Features [N, 64] and logits [N, 10] of stored images, uint8 [N, 1, 8, 8], both float64 on the CPU.
 
@@ -133,22 +132,10 @@ def features(extractor: Extractor, images: Tensor, device: torch.device) -> tupl
     if images.dtype != torch.uint8 or images.shape[1:] != (1, 8, 8) or not len(images) or int(images.max()) >= levels:
         raise ValueError(
             f"extractor {extractor.name} takes uint8 images [N, 1, 8, 8] of levels 0..{levels - 1}, "
-            f"got {images.dtype} {list(images.shape)}"
+            f"got {images.dtype} {list(images.shape)}" + (f" up to {images.max()}" if len(images) else "")
         )
     module = extractor.module.to(device)
-    with _plain_float32(device):
+    with torch.inference_mode(), exact(device):
         parts = [module(images[i : i + BATCH].to(device)) for i in range(0, len(images), BATCH)]
     feature, logits = (torch.cat(half).double().cpu() for half in zip(*parts, strict=True))
     return feature, logits
-
-
-@contextlib.contextmanager
-def _plain_float32(device: torch.device) -> Iterator[None]:
-    """Neither autocast nor TF32, which cuDNN's convolutions use unless told otherwise."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

@@ -1,0 +1,85 @@
+"""`python -m ablations.sample cell=ID n=64`: pictures from a finished cell, by its own sampler."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from ablations import config
+from ablations.errors import UserError, exit_code
+
+OPTIONS: dict[str, type] = {"cell": str, "n": int, "seed": int, "out": str, "results": str, "device": str}
+
+USAGE = """python -m ablations.sample cell=ID [n=64] [seed=0] [out=FILE] [device=auto] [results=results]
+
+  cell=ID     a cell's id, or its first digits: the column cell_id of results/<grid>/runs.csv
+  n=64        how many samples
+  seed=0      which of the cell's trained seeds
+  out=FILE    where the picture goes (points: a CSV); samples-ID-SEED.png by default"""
+
+
+def main(arguments: list[str]) -> int:
+    """Write the picture and print its path."""
+    if {"--help", "-h"} & set(arguments):
+        print(USAGE)
+        return 0
+    given = config.parse_options(arguments, OPTIONS)
+    if "cell" not in given:
+        raise UserError("which cell? cell=ID, with an id from the column cell_id of results/<grid>/runs.csv")
+    n = given.get("n", 64)
+    if n < 1:
+        raise UserError(f"n must be at least 1, got {n}")
+    results = Path(given.get("results", "results"))
+    row = find(results, given["cell"], given.get("seed", 0))
+    print(draw(row, results, n, given.get("device", "auto"), given.get("out")))
+    return 0
+
+
+def find(results: Path, cell: str, seed: int) -> dict[str, str]:
+    """The row of a cell and seed among all grids of a results folder; UserError where it is not there, or ambiguous."""
+    rows: list[dict[str, str]] = []
+    for path in sorted(results.glob("*/runs.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            rows += [row for row in csv.DictReader(file) if row["cell_id"].startswith(cell)]
+    ids = sorted({row["cell_id"] for row in rows})
+    if not ids:
+        raise UserError(f"no cell {cell!r} in {results}/*/runs.csv: take an id from the column cell_id there")
+    if len(ids) > 1:
+        raise UserError(f"{cell!r} fits several cells, {', '.join(ids)}: give more digits")
+    seeds = {int(row["seed"]): row for row in rows}
+    if seed not in seeds:
+        raise UserError(f"cell {ids[0]} has no seed {seed}: it has {', '.join(map(str, sorted(seeds)))}")
+    if seeds[seed]["status"] not in ("finished", "diverged"):
+        raise UserError(f"cell {ids[0]} at seed {seed} is {seeds[seed]['status']}, not trained: run its grid again")
+    return seeds[seed]
+
+
+def draw(row: dict[str, str], results: Path, n: int, device: str, out: str | None) -> Path:
+    """Sample, and write the sheet; its path."""
+    import torch
+    from tqdm import tqdm
+
+    from ablations.experiment import draw_samples, load_trained
+    from ablations.grid import cell_of
+    from ablations.launchers import devices_for
+    from ablations.records import write_sheet
+
+    parameters = {key: value for key, value in row.items() if "/" not in key and not key.startswith("axis.")}
+    cell = cell_of(parameters, int(row["seed"]))
+    data = cell.data.load()
+    weights = results / ".stages" / row["training_id"] / "weights.safetensors"
+    diffusion = load_trained(cell, data, weights, torch.device(devices_for(device, cell.threads, 1)[0]))
+
+    def advance(share: float) -> None:
+        bar.update(share - bar.n)
+
+    with tqdm(total=1.0, desc="sampling", bar_format="{desc} |{bar}| {remaining} left", disable=None) as bar:
+        samples = draw_samples(cell, diffusion, data, n, advance)
+    if samples is None:
+        raise UserError(f"the samples of cell {row['cell_id']} at seed {row['seed']} are not finite: it diverged")
+    target = Path(out) if out else Path(f"samples-{row['cell_id']}-{row['seed']}.png")
+    return write_sheet(target.with_suffix(""), samples.cpu(), data, limit=n, scale=max(1, 64 // data.shape[-1]))
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_code(main))

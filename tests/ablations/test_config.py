@@ -1,0 +1,143 @@
+"""What a command line may say, and the one line that answers a wrong one."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ablations import config, errors, grid, publish, run, sample
+from ablations.errors import UserError
+
+WRONG = {
+    "grid=parametrization": "no grid called 'parametrization'.*did you mean 'parameterization'",
+    "schedul=cosine": "no setting called 'schedul'.*did you mean 'schedule'",
+    "schedule=cosin": "no schedule called 'cosin': there are cosine, linear; did you mean 'cosine'",
+    "parameterization=noise": "no parameterization called 'noise': there are epsilon, mu, v, x0",
+    "launcher=slurm": "no launcher called 'slurm'",
+    "horizon=-1": "horizon must be a whole number of at least 1, got -1",
+    "horizon=many": "horizon must be a whole number of at least 1, got 'many'",
+    "horizon=1": "horizon must be at least 2",
+    "training.steps=-5": "training.steps must be at least 1, got -5",
+    "training.steps=1.5": "training.steps: input should be a valid integer.*got 1.5",
+    "training.learning_rate=nan": "training.learning_rate=nan is not a number",
+    "training.learning_rate=fast": "training.learning_rate: input should be a valid number, got 'fast'",
+    "training.stepz=3": "no field of training called 'stepz'.*did you mean 'steps'",
+    "schedule=cosine schedule.beta_1=0.1": "no field of schedule=cosine called 'beta_1': there are beta_max, s",
+    "schedule.beta_T=2": "linear needs 0 < beta_1 <= beta_T < 1",
+    "horizon=10": "rescaled to T=10 has beta_T=2, which must stay below 1: take horizon > 20",
+    "variance.x=1": "variance=beta has nothing to set",
+    "network.channels=7": "channels that groups and heads divide",
+    "network=mlp": "mlp takes points",
+    "data=mixture2d network=unet": "needs images",
+    "variance=learned_diagonal": "objective=simple teaches no variance.*take objective=vlb",
+    "objective=vlb variance=learned_diagonal sampler.steps=10": "cannot be strided",
+    "sampler.steps=5000": "5000 steps do not fit horizon=1000",
+    "sampler.steps=0": "sampler.steps must be at least 1",
+    "evaluation.exact=0": "evaluation.exact must be at least 1",
+    "evaluation.quality=[train]": "should be 'validation' or 'test', got 'train'",
+    "training.precision=fp8": "should be 'auto', 'float32' or 'bf16', got 'fp8'",
+    "_target_=os.system": "names code to run",
+    "schedule._target_=os.system": "names code to run",
+    "schedule={_target_:os.system}": "names code to run",
+    "+schedule=cosine": "not added",
+    "~schedule": "not added .* or deleted",
+    "schedule=${oc.env:HOME}": "interpolation",
+    "parameterization": "is not key=value",
+    "horizon=": "horizon= has no value",
+    "name=a,b": "name takes one value, got 2",
+    "name=../up": "must do as a folder's name",
+    "seed=3": "first_seed=N seeds=M",
+    "seeds=0": "seeds must be at least 1",
+    "seeds=some": "seeds must be a whole number, got 'some'",
+    "first_seed=-1": "first_seed must not be negative",
+    "launcher.workers=0": "launcher.workers must be at least 1",
+    "dry_run=maybe": "dry_run must be true or false",
+    "horizon=100 horizon=200": "horizon is given twice",
+    "grid=parameterization objective=vlb": "varied by the axis 'loss'.*pick its levels",
+    "grid=parameterization loss=l1": "no level of loss called 'l1'",
+    "grid=parameterization parameterization=epsilon loss=weighted": "leave no cell",
+    "data=digits,mixture2d": "one data set",
+    "device=tpu": "device must be auto, cpu, cuda or cuda:N",
+    "tracking.uri=ftp://somewhere": "no tracking store",
+    "tracking.uri=sqlite:////dev/null/x.db": "does not answer",
+}
+
+
+def one_line_error(main, arguments, capsys, monkeypatch):
+    """The line on stderr of a command that must exit with 2."""
+    monkeypatch.setattr(sys, "argv", ["command", *arguments])
+    assert errors.exit_code(main) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    lines = printed.err.strip().splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+@pytest.mark.parametrize("call", WRONG)
+def test_wrong_call_is_one_line_and_exit_code_two(call, capsys, monkeypatch, tmp_path):
+    line = one_line_error(run.main, [*call.split(), f"results={tmp_path}"], capsys, monkeypatch)
+
+    assert re.search(WRONG[call], line), line
+    assert not list(tmp_path.glob("*/grid.json"))
+
+
+@pytest.mark.parametrize(
+    ("command", "call", "message"),
+    [
+        (sample.main, "", "which cell"),
+        (sample.main, "cell=abc n=0", "n must be at least 1"),
+        (sample.main, "cell=abc", "no cell 'abc'"),
+        (sample.main, "cel=abc", "no option called 'cel'.*did you mean 'cell'"),
+        (publish.main, "", "holds no results to publish"),
+        (publish.main, "grid=nothing", "holds no results .*run its grid first"),
+    ],
+)
+def test_other_commands_answer_in_one_line_too(command, call, message, capsys, monkeypatch, tmp_path):
+
+    line = one_line_error(command, [*call.split(), f"results={tmp_path}"], capsys, monkeypatch)
+    assert re.search(message, line), line
+
+
+def test_a_grid_file_with_a_wrong_key_is_refused(monkeypatch):
+    monkeypatch.setattr(config, "load", lambda *_: {"question": "?", "axes": [], "axis": 1})
+    with pytest.raises(UserError, match=r"configs/grid/mine.yaml: axis: Extra inputs are not permitted"):
+        grid.read("mine")
+
+
+def test_a_file_that_names_code_is_refused():
+    with pytest.raises(UserError, match="names code to run"):
+        config.refuse_code({"a": [{"_target_": "os.system"}]}, "mine.yaml")
+
+
+@pytest.mark.parametrize("word", ["--help", "grid=parametrization"])
+def test_help_and_errors_about_names_come_without_torch(word):
+    code = f"import sys; from ablations import run\ntry: run.main(['{word}'])\nexcept Exception: pass\n"
+    code += "assert not {'torch', 'mlflow', 'pandas'} & set(sys.modules), 'heavy import'"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_help_lists_every_choice_with_its_line(capsys):
+    assert run.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for axis in config.AXES:
+        for option, line in config.options_of(axis).items():
+            assert option in text
+            assert len(line) > 10
+            assert line in text
+
+
+def test_values_keep_their_types():
+    request = config.parse(["schedule.beta_1=1e-3", "network.multipliers=[1,2]", "horizon=50,100", "seeds=2"], "run")
+    assert request.settings == {"schedule.beta_1": [1e-3], "network.multipliers": [[1, 2]], "horizon": [50, 100]}
+    assert request.seeds == 2
+
+
+def test_help_is_quick():
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "ablations.run", "--help"], check=True, capture_output=True)
+    assert time.perf_counter() - began < 10

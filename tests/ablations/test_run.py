@@ -1,0 +1,277 @@
+"""The main command, really run on a tiny grid: what it leaves, continues, refuses and survives."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import torch
+from PIL import Image
+
+from ablations import experiment, publish, run, sample
+from ablations.config import parse
+from ablations.errors import UserError
+from ablations.grid import make
+from ablations.journal import Journal, read_tensors, write_tensors
+from ablations.launchers import LocalLauncher
+from ablations.stages import stages_of
+from ablations.tracking import Tracker, TrackingError
+
+
+def rows(done):
+    with (done.folder / "runs.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def head(done):
+    return json.loads((done.folder / "grid.json").read_text(encoding="utf-8"))
+
+
+def no_launch(self, stages):
+    raise AssertionError(f"{len(stages)} stages were launched")
+    yield
+
+
+def test_a_grid_ends_with_its_files_its_table_and_the_link(tiny):
+    assert tiny.code == 0
+    names = {str(path.relative_to(tiny.folder)) for path in tiny.folder.rglob("*") if path.is_file()}
+    assert {"grid.json", "runs.csv", "curves.csv", "table.md", "table.tex", "table.csv"} <= names
+    assert {"figures/samples.png", "figures/metrics.png", "figures/training.png"} <= names
+    assert sum(name.startswith("samples/") for name in names) == 4
+    assert "NLL" in tiny.printed
+    assert "FID" in tiny.printed
+    assert "#/experiments/1/runs?compareRunsMode=CHART&workflowType=machine_learning" in tiny.printed
+    assert f"mlflow ui --backend-store-uri sqlite:///{tiny.results}/mlflow.db" in tiny.printed
+
+
+def test_every_cell_is_finished_and_scored(tiny):
+    found = rows(tiny)
+    assert [(row["axis.parameterization"], row["axis.variance"]) for row in found] == [
+        (target, variance) for target in ("v", "epsilon") for variance in ("beta", "beta_tilde")
+    ]
+    for row in found:
+        assert row["status"] == "finished"
+        parts = [float(row[f"nll/test_{part}"]) for part in ("L0", "Lt", "LT")]
+        assert float(row["nll/test"]) == pytest.approx(sum(parts), rel=1e-5)
+        assert 0 < float(row["nll/test"]) < 2 * 4.09
+        assert float(row["fid/train/digits-cnn"]) > head(tiny)["floors"]["fid/train/digits-cnn"]["value"]
+
+
+def test_cells_that_differ_in_variance_alone_share_a_training_but_not_a_score(tiny):
+    a, b = rows(tiny)[:2]
+    assert a["training_id"] == b["training_id"]
+    assert a["cell_id"] != b["cell_id"]
+    assert a["nll/test"] != b["nll/test"]
+
+
+def test_a_second_run_starts_nothing_and_prints_the_table(again, capsys, monkeypatch):
+    monkeypatch.setattr(LocalLauncher, "run", no_launch)
+    before = {p: p.read_bytes() for p in again.folder.glob("*.csv")}
+    assert run.main(again.arguments) == 0
+    assert "NLL" in capsys.readouterr().out
+    assert {p: p.read_bytes() for p in again.folder.glob("*.csv")} == before
+
+
+def test_more_seeds_continue_and_leave_what_there_is(again):
+    assert run.main([*again.arguments, "seeds=2"]) == 0
+    found = rows(again)
+    assert [row["seed"] for row in found] == ["0"] * 4 + ["1"] * 4
+    with (again.folder / "runs.csv").open() as file:
+        assert len(file.readlines()) == 9
+    assert head(again)["continued"] is True
+    assert found[0]["nll/test"] != found[4]["nll/test"]
+
+
+def test_a_folder_with_other_results_is_never_overwritten(again):
+    before = (again.folder / "grid.json").read_bytes()
+    with pytest.raises(UserError, match=r"results of other choices .*name="):
+        run.main([*again.arguments, "training.ema=0.5"])
+    assert (again.folder / "grid.json").read_bytes() == before
+
+
+def test_a_dry_run_counts_and_estimates_without_running(again, capsys, monkeypatch):
+    monkeypatch.setattr(LocalLauncher, "run", no_launch)
+    assert run.main([*again.arguments, "seeds=3", "dry_run=true"]) == 0
+    printed = capsys.readouterr().out
+    assert "4 cells × 3 seeds: 6 trainings, 4 of them new" in printed
+    assert "about" in printed
+
+
+def test_one_bad_cell_does_not_stop_a_grid(again, capsys):
+    training = rows(again)[0]["training_id"]
+    weights = again.results / ".stages" / training / "weights.safetensors"
+    weights.write_bytes(b"not weights")
+    for path in (again.results / ".stages").glob("*/bound.safetensors"):
+        (path.parent / "result.json").unlink()
+    assert run.main(again.arguments) == 1
+    assert [row["status"] for row in rows(again)] == ["failed", "failed", "finished", "finished"]
+    assert "not a readable safetensors file" in rows(again)[0]["reason"]
+    assert "failed: parameterization=v variance=beta seed 0" in capsys.readouterr().out
+
+
+def test_an_incompatible_cell_is_a_row_with_its_reason(again):
+    arguments = [word for word in again.arguments if not word.startswith(("variance=", "name="))]
+    arguments += ["variance=beta,learned_diagonal", "name=mixed"]
+    assert run.main(arguments) == 0
+    with (again.results / "mixed" / "runs.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["status"] for row in found] == ["finished", "incompatible"] * 2
+    assert "teaches no variance" in found[1]["reason"]
+
+
+def cell_stages(*arguments):
+    cell = make(parse(list(arguments), "run")).points[0].cell
+    return stages_of(cell, cell.data.load().digest, "float32", "x")
+
+
+def test_a_loss_that_is_not_finite_ends_as_diverged(tmp_path):
+    training = cell_stages("horizon=25", "network.channels=8", "training.steps=30", "training.learning_rate=1e30")[0]
+    assert experiment.perform(training, str(tmp_path), "cpu") == "diverged"
+    result = Journal(tmp_path).result(training.id)
+    assert "loss was not finite" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("nll", "uniform", "expected"),
+    [(8.2, 4.09, "above twice"), (8.1, 4.09, "^$"), (float("nan"), 4.09, "not finite"), (99.0, None, "^$")],
+)
+def test_the_rule_of_divergence(nll, uniform, expected):
+    assert re.search(expected, experiment.divergence(nll, uniform))
+
+
+SLOW_TRAINING = (
+    "horizon=25",
+    "network.channels=8",
+    "network.multipliers=[1]",
+    "training.steps=60",
+    "training.batch=32",
+)
+
+
+def killed_half_way(stage, root):
+    """Perform a stage in a process that is killed (SIGKILL) once its first checkpoint lies on the disk."""
+    code = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "from ablations import experiment\nfrom tests.ablations.test_run import cell_stages, SLOW_TRAINING\n"
+        "experiment.CHECKPOINT_SECONDS = 0\n"
+        f"experiment.perform(cell_stages(*SLOW_TRAINING, 'training.report_every=10')[0], {str(root)!r}, 'cpu')\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    checkpoint = root / stage.id / "checkpoint.safetensors"
+    while not checkpoint.exists():
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    return checkpoint
+
+
+def test_a_training_killed_half_way_and_continued_is_bit_identical(tmp_path):
+    stage = cell_stages(*SLOW_TRAINING, "training.report_every=10")[0]
+    checkpoint = killed_half_way(stage, tmp_path / "killed")
+    step = int(read_tensors(checkpoint)[1]["step"])
+    assert 0 < step < 60
+    assert experiment.perform(stage, str(tmp_path / "killed"), "cpu") == "finished"
+    assert experiment.perform(stage, str(tmp_path / "whole"), "cpu") == "finished"
+    killed, whole = (
+        read_tensors(tmp_path / name / stage.id / "weights.safetensors")[0] for name in ("killed", "whole")
+    )
+    assert killed.keys() == whole.keys()
+    assert all(torch.equal(killed[name], whole[name]) for name in whole)
+    curves = [Journal(tmp_path / name).result(stage.id).curves["train/network"] for name in ("killed", "whole")]
+    assert curves[0] == curves[1]
+    assert not checkpoint.exists()
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path):
+    stage, other = cell_stages(*SLOW_TRAINING)[0], cell_stages(*SLOW_TRAINING, "first_seed=1")[0]
+    folder = Journal(tmp_path).folder(stage.id)
+    write_tensors(folder / "checkpoint.safetensors", {"a": torch.zeros(1)}, stage=other.id, step="1", seconds="1")
+    assert experiment.perform(stage, str(tmp_path), "cpu") == "failed"
+    assert "no checkpoint of this training" in Journal(tmp_path).status(stage.id)[1]
+
+
+def test_a_worker_that_is_killed_costs_its_stage_one_try(tmp_path):
+    stage = cell_stages("horizon=25", "network.channels=8", "training.steps=400", "training.report_every=5")[0]
+    kinds = []
+    for event in LocalLauncher(tmp_path, ["cpu"]).run([stage]):
+        if event.kind == "progress" and event.share > 0 and "died" not in kinds:
+            workers = [p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+            for worker in workers:
+                worker.kill()
+        kinds.append(event.kind)
+        if event.kind == "ended":
+            assert event.status == "finished"
+    assert kinds.count("died") == 1
+    assert kinds[-1] == "ended"
+
+
+def test_runs_are_flat_tagged_and_complete_in_mlflow(tiny):
+    tracker = Tracker(f"sqlite:///{tiny.results}/mlflow.db", "tiny", tiny.results)
+    found = tracker.client.search_runs([tracker.experiment_id], "tags.kind = 'cell'")
+    assert len(found) == 4
+    by_id = {(run.data.tags["cell_id"], run.data.tags["seed"]): run for run in found}
+    for row in rows(tiny):
+        data = by_id[row["cell_id"], row["seed"]].data
+        assert data.tags["status"] == "finished"
+        assert data.tags["grid"] == "tiny"
+        assert data.metrics["nll/test"] == float(row["nll/test"])
+        assert data.params["axis.variance"] == data.params["variance"] == row["variance"]
+        assert data.params["schedule.beta_1"] == "0.0001"
+        assert "mlflow.parentRunId" not in data.tags
+        history = tracker.client.get_metric_history(by_id[row["cell_id"], row["seed"]].info.run_id, "train/network")
+        assert [point.step for point in history] == [4, 8, 12]
+    (summary,) = tracker.client.search_runs([tracker.experiment_id], "tags.kind = 'summary'")
+    artifacts = {item.path for item in tracker.client.list_artifacts(summary.info.run_id)}
+    assert {"grid.json", "table.md", "figures"} <= artifacts
+
+
+def test_publishing_again_adds_nothing_and_stale_runs_are_replaced(again):
+    tracker = Tracker(f"sqlite:///{again.results}/mlflow.db", "tiny", again.results)
+    assert tracker.publish(again.folder) == 0
+    path = again.folder / "runs.csv"
+    first = rows(again)[0]["nll/test"]
+    path.write_text(path.read_text().replace(first, "1.25"))
+    assert tracker.publish(again.folder) == 1
+    found = tracker.client.search_runs([tracker.experiment_id], "tags.kind = 'cell'")
+    assert len(found) == 4
+    assert 1.25 in {run.data.metrics["nll/test"] for run in found}
+
+
+def test_a_store_that_goes_away_costs_no_result_and_is_delivered_later(again, capsys, monkeypatch, store):
+    def gone(self, folder):
+        raise TrackingError("the tracking store does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "publish", gone)
+        assert run.main([*again.arguments, "seeds=2"]) == 0
+    assert "python -m ablations.publish" in capsys.readouterr().out
+    assert len(rows(again)) == 8
+    assert publish.main([f"results={again.results}"]) == 0
+    assert "tiny: 4 runs published" in capsys.readouterr().out
+
+
+def test_sample_draws_pictures_of_a_finished_cell(tiny, tmp_path, capsys):
+    target = tmp_path / "x.png"
+    cell_id = rows(tiny)[0]["cell_id"]
+    assert sample.main([f"cell={cell_id[:8]}", "n=9", f"results={tiny.results}", f"out={target}"]) == 0
+    assert capsys.readouterr().out.strip() == str(target)
+    assert Image.open(target).size == (8 * (8 * 9 + 1), 8 * (2 * 9 + 1))
+    with pytest.raises(UserError, match="has no seed 7: it has 0"):
+        sample.main([f"cell={cell_id}", "seed=7", f"results={tiny.results}"])
+
+
+def test_points_go_the_same_way(again):
+    arguments = ["data=mixture2d", "horizon=25", "training.steps=10", "name=points", "evaluation.sets=1"]
+    assert run.main([*arguments, f"results={again.results}"]) == 0
+    folder = again.results / "points"
+    with (folder / "runs.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["energy_distance/test"]) > 0
+    assert len(list((folder / "samples").glob("*.csv"))) == 1
