@@ -31,6 +31,9 @@ MODULES = {
 }
 """The base class of each axis."""
 
+PACKAGES = ("diffusion_core", "ablations")
+"""Where choices are looked for: a class made elsewhere, by a test say, is none that text can name."""
+
 Choice = TypeVar("Choice")
 
 
@@ -42,7 +45,7 @@ def classes(axis: str) -> dict[str, type]:
         for name in ("unet", "mlp"):
             importlib.import_module(f"diffusion_core.networks.{name}")
     base = getattr(module, base_name)
-    found = [base, *_descendants(base)]
+    found = [cls for cls in (base, *_descendants(base)) if cls.__module__.split(".")[0] in PACKAGES]
     return {choice_name(cls): cls for cls in found if not inspect.isabstract(cls)}
 
 

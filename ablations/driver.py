@@ -75,7 +75,10 @@ def plan(grid: Grid, devices: list[str]) -> Plan:
 def _extractor_identity(name: str | None) -> str | None:
     if name is None:
         return None
-    loaded = extractors.load(name)
+    try:
+        loaded = extractors.load(name)
+    except ValueError as error:
+        raise UserError(str(error)) from error
     return f"{loaded.name}:{loaded.digest}"
 
 

@@ -20,9 +20,12 @@ def unknown(kind: str, given: str, allowed: Iterable[str]) -> UserError:
 
 
 def exit_code(main: Callable[[list[str]], int]) -> int:
-    """Run a command on the process's arguments; a UserError becomes its line and 2."""
+    """Run a command on the process's arguments; a UserError becomes its line and 2, a full disk its line and 1."""
     try:
         return main(sys.argv[1:])
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error}. What was finished before is intact; the same command continues", file=sys.stderr)
+        return 1

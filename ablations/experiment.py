@@ -7,7 +7,6 @@ floor       held-out images ─▶ what real images score where generated ones a
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import platform
@@ -24,7 +23,7 @@ from ablations import extractors, quality, stages
 from ablations.cell import Cell
 from ablations.data import Data
 from ablations.errors import UserError
-from ablations.journal import Journal, Result, locked, read_tensors, write_json, write_tensors
+from ablations.journal import Journal, Result, locked, read_tensors, write_json, write_tensors, write_text
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import bound
 from diffusion_core.precision import resolve_precision
@@ -269,12 +268,8 @@ def read_history(folder: Path, step: int) -> list[dict[str, float]]:
 
 
 def write_history(folder: Path, history: list[dict[str, float]]) -> None:
-    """Append the last report, or start over with all of them where a run was continued."""
-    path = folder / "metrics.jsonl"
-    with contextlib.suppress(IndexError):
-        lines = history[-1:] if len(history) > 1 and path.exists() else history
-        with path.open("a" if lines is not history else "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
+    """The reports so far, a line each."""
+    write_text(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
 
 
 def forward_flops(diffusion: Diffusion) -> int:

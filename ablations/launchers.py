@@ -102,6 +102,10 @@ class LocalLauncher:
                 return
             status = "failed"
             journal.write_status(work.stage.id, status, f"its worker died {TRIES} times: {error}")
+        except OSError as error:
+            # The worker could not even write down its failure: the disk is full, say. The driver's turn to try.
+            status = "failed"
+            journal.write_status(work.stage.id, status, f"its journal could not be written: {error}")
         ended[work.stage.id] = status == "finished"
         yield Event("ended", work.stage, 1.0, status)
 

@@ -31,6 +31,8 @@ from ablations.stages import Floor, Stage
 
 SHEET_IMAGES, SHEET_COLUMNS = 32, 8
 POINTS = 1000
+NOT_RUN = "not run yet"
+"""The reason of a cell whose turn has not come."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def record(planned: Planned, journal: Journal) -> Record:
     for stage in planned.stages:
         result = journal.result(stage.id)
         if result is None:
-            status, reason = journal.status(stage.id) or ("interrupted", "not run yet")
+            status, reason = journal.status(stage.id) or ("interrupted", NOT_RUN)
             return Record(planned, status, reason, {}, curves, facts)
         curves |= {name: (xs, ys) for name, (xs, ys) in result.curves.items()}
         metrics |= result.metrics

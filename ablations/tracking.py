@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 import os
 import time
 from collections import defaultdict
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from ablations.errors import UserError
+from ablations.records import NOT_RUN
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -71,8 +73,9 @@ class Tracker:
         }
 
     def publish(self, folder: Path) -> int:
-        """Every row of a results folder that is not here yet; the number published."""
-        return sum(_guard(self.uri, lambda run=run: self._publish(run)) for run in tracked_runs(folder))
+        """Every row of a results folder that has run and is not here yet; the number published."""
+        runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
+        return sum(_guard(self.uri, lambda run=run: self._publish(run)) for run in runs)
 
     def _publish(self, run: Tracked) -> bool:
         key = (run.tags["cell_id"], run.tags["seed"])
@@ -139,9 +142,8 @@ class Tracker:
 def view(head: dict[str, Any]) -> dict[str, Any]:
     """The state of the UI's page: the grid's metrics as bars and the training curves, grouped by the grid's axes."""
     section = {"uuid": "grid", "name": head["name"], "display": True, "isReordered": False, "deleted": False}
-    bars = [metric["name"] for metric in head["metrics"]]
-    lines = ["train/network"]
-    charts = [_chart("BAR", name) for name in bars] + [_chart("LINE", name) for name in lines]
+    bars = [_chart("BAR", metric["name"]) for metric in head["metrics"]]
+    charts = [*bars, _chart("LINE", "train/network") | {"scaleType": "log"}]
     return {
         "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "cell"}]},
         "useGroupedValuesInCharts": True,
@@ -201,12 +203,10 @@ def _open(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, str
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    import logging
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     from mlflow import MlflowClient
 
+    for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     if urlparse(uri).scheme not in ("sqlite", "http", "https", "postgresql", "mysql", "mssql"):
         raise TrackingError(f"{uri!r} is no tracking store: give sqlite:///PATH, http://HOST:PORT, or a database's URL")
 

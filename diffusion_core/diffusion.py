@@ -77,6 +77,8 @@ def choice_name(choice: object) -> str:
 class Diffusion(nn.Module):
     """A network and the choices that give its output a meaning; the state_dict carries all that is learned."""
 
+    times: Tensor
+
     def __init__(self, choices: Choices, space: Space, shape: tuple[int, ...]) -> None:
         """For data x_0 of `shape` [C, …]; ValueError where the choices do not go together."""
         super().__init__()
@@ -86,6 +88,7 @@ class Diffusion(nn.Module):
         self.choices = choices
         self.space = space
         self.shape = shape
+        self.register_buffer("times", strided_times(choices.horizon, choices.horizon), persistent=False)
         self.gamma = choices.schedule.build(choices.horizon)
         self.timesteps = choices.timesteps.build(choices.horizon)
         self.network = choices.network.build(shape, shape[0] * (2 if choices.variance.learned else 1))
@@ -105,7 +108,7 @@ class Diffusion(nn.Module):
 
     def chain(self, steps: int | None = None) -> Chain:
         """The full chain, or one of `steps` strided times."""
-        times = strided_times(self.choices.horizon, steps or self.choices.horizon).to(self.device)
+        times = self.times if steps is None else strided_times(self.choices.horizon, steps).to(self.device)
         return Chain(self.gamma, times, self.choices.schedule.first_step if self.space.grey_levels else "beta_1")
 
     def output(self, x_t: Tensor, t: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import torch
@@ -79,11 +80,17 @@ def warm_up(step: int, plan: Training) -> float:
     return plan.learning_rate * min(1.0, (step + 1) / max(1, plan.warmup))
 
 
+@lru_cache(maxsize=4)
+def permutation(seed: int, epoch: int, count: int) -> Tensor:
+    """The order in which an epoch visits the data, int64 [count]."""
+    return torch.randperm(count, generator=draw(seed, epoch, "batch"))
+
+
 def batch_indices(seed: int, step: int, count: int, batch: int) -> Tensor:
     """Indices int64 [batch] of a step: epochs one after the other, each a permutation of its own."""
     start = step * batch
     epochs = range(start // count, (start + batch - 1) // count + 1)
-    order = torch.cat([torch.randperm(count, generator=draw(seed, epoch, "batch")) for epoch in epochs])
+    order = torch.cat([permutation(seed, epoch, count) for epoch in epochs])
     offset = start - epochs[0] * count
     return order[offset : offset + batch]
 
@@ -141,12 +148,15 @@ class Trainer:
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Continue from a `state`; ValueError where it belongs to another learner."""
-        self.learner.load_state_dict(part(state, "learner"))
-        self.average.load_state_dict(part(state, "average"))
+        try:
+            self.learner.load_state_dict(part(state, "learner"))
+            self.average.load_state_dict(part(state, "average"))
+        except RuntimeError as error:
+            raise ValueError(f"the checkpoint belongs to another learner: {error}") from error
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in part(state, "optimiser").items():
             index, moment = name.split("/")
-            moments.setdefault(int(index), {})[moment] = value
+            moments.setdefault(int(index), {})[moment] = value.clone()
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
 
 

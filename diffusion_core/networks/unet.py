@@ -25,7 +25,7 @@ class UNet(Network):
     `attention` names the sides (in pixels) of the feature maps that get attention; `groups` those of the group norm.
     """
 
-    channels: int = 32
+    channels: int = 16
     multipliers: tuple[int, ...] = (1, 2)
     blocks: int = 1
     attention: tuple[int, ...] = (4,)
@@ -34,11 +34,11 @@ class UNet(Network):
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.channels < 1 or not self.multipliers or min(self.multipliers) < 1 or self.blocks < 1:
-            raise ValueError(f"unet needs channels, multipliers and blocks of at least 1, got {self}")
-        if self.channels % self.groups or self.channels % self.heads:
+        if min(self.channels, self.blocks, self.groups, self.heads, *self.multipliers, len(self.multipliers)) < 1:
+            raise ValueError(f"unet needs channels, multipliers, blocks, groups and heads of at least 1, got {self}")
+        if self.channels % 2 or self.channels % self.groups or self.channels % self.heads:
             raise ValueError(
-                f"unet needs channels that groups and heads divide, got channels={self.channels}, "
+                f"unet needs an even number of channels that groups and heads divide, got channels={self.channels}, "
                 f"groups={self.groups}, heads={self.heads}"
             )
         if not 0 <= self.dropout < 1:

@@ -12,9 +12,11 @@ from ablations import run
 
 TINY = [
     "horizon=25",
-    "training.steps=12",
-    "training.batch=16",
-    "training.report_every=4",
+    "training.steps=60",
+    "training.warmup=10",
+    "training.learning_rate=0.005",
+    "training.batch=64",
+    "training.report_every=20",
     "network.channels=8",
     "network.multipliers=[1]",
     "network.attention=[]",

@@ -1,0 +1,18 @@
+"""What a user can mend, said in one line: what was given, what is expected, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """A wrong call, or runs that are missing, corrupt or mixed."""
+
+
+def unknown(kind: str, given: str, allowed: Iterable[str]) -> InputError:
+    """`given` is no `kind`: the allowed ones, and the nearest."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(given, names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return InputError(f"no {kind} called {given!r}: there are {', '.join(names) or 'none'}{hint}")

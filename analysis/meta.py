@@ -1,0 +1,106 @@
+"""What a grid says of itself: grid.json as frozen classes.
+
+The classes are the schema: pydantic checks the file against them, and keys that they lack are left aside, so that a
+newer writer stays readable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from analysis.errors import InputError
+
+
+@dataclass(frozen=True)
+class Level:
+    """A value of an axis; `label` is how papers write it."""
+
+    name: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What the grid varies, its levels in the order of the table."""
+
+    name: str
+    label: str
+    levels: tuple[Level, ...]
+
+    def label_of(self, name: str) -> str:
+        """The label of a level; a level that grid.json does not list is called by its name."""
+        return next((level.label for level in self.levels if level.name == name), name)
+
+    def position(self, name: str) -> int:
+        """Where a level stands in the order; unlisted ones come last."""
+        names = [level.name for level in self.levels]
+        return names.index(name) if name in names else len(names)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of the table; `name` is the column of runs.csv."""
+
+    name: str
+    label: str
+    direction: Literal["min", "max"]
+    unit: str | None = None
+    decimals: int | None = None
+
+    @property
+    def head(self) -> str:
+        """As it stands above a column, its better direction as an arrow."""
+        unit = f" ({self.unit})" if self.unit else ""
+        return f"{self.label}{unit} {'↓' if self.direction == 'min' else '↑'}"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A known value to read a metric against."""
+
+    label: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Meta:
+    """grid.json: the question, the axes in order, the metrics, what to read them against, and their provenance."""
+
+    name: str
+    question: str
+    layout: str
+    data: str
+    axes: tuple[Axis, ...]
+    metrics: tuple[Metric, ...]
+    seeds: tuple[int, ...]
+    horizon: int | None = None
+    baseline: dict[str, str] = field(default_factory=dict)
+    floors: dict[str, Reference] = field(default_factory=dict)
+    baselines: dict[str, tuple[Reference, ...]] = field(default_factory=dict)
+    extractor: str | None = None
+    extractor_accuracy: float | None = None
+    quality_n: int | None = None
+    quality_sets: int | None = None
+    footnotes: tuple[str, ...] = ()
+    cells: dict[str, dict[str, str]] = field(default_factory=dict)
+    command: str | None = None
+    seconds: float | None = None
+    continued: bool = False
+    code: str | None = None
+    device: str | None = None
+
+
+def parse_meta(text: str | bytes, source: str) -> Meta:
+    """The grid.json of this text; InputError that names the `source`, the field, and what it should hold."""
+    try:
+        return TypeAdapter(Meta).validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(
+            f"{source} is not the description of a grid: {where}: {first['msg']}; "
+            "run the grid again, its finished stages are not repeated"
+        ) from error

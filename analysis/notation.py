@@ -1,0 +1,155 @@
+"""Numbers and symbols as papers write them, for LaTeX and for matplotlib's mathtext.
+
+Labels are plain Unicode (μ̃, x₀, Σ, ‖·‖²). Runs of symbols become one formula, $\\tilde{\\mu}$; the rest is text.
+Three significant digits are shown, four where an interval is finer than that.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
+
+_NAMES = {
+    "αβγδεζηθικλμ": "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu",
+    "νξπρστυφχψω": "nu xi pi rho sigma tau upsilon varphi chi psi omega",
+    "ΓΔΘΛΞΠΣΥΦΨΩ": "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega",
+    "µϕϵℓ∂∇√∈∑": "mu phi epsilon ell partial nabla surd in sum",
+    "±×·∞∼≤≥≠≈‖⟨⟩": "pm times cdot infty sim leq geq neq approx Vert langle rangle",
+    "→←↑↓": "rightarrow leftarrow uparrow downarrow",
+}
+SYMBOLS = {"−": "-"} | {
+    char: f"\\{name}" for chars, names in _NAMES.items() for char, name in zip(chars, names.split(), strict=True)
+}
+_ACCENTS = {"\u0303": "tilde", "\u0302": "hat", "\u0304": "bar", "\u0305": "bar", "\u0307": "dot"}
+_SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₜₛₙₖᵢ", "0123456789+-tsnki", strict=True))
+_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ", "0123456789+-T", strict=True))
+_ESCAPES = (
+    {char: f"\\{char}" for char in "&%$#_{}"}
+    | {
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\\": r"\textbackslash{}",
+        "…": r"\ldots{}",
+        "\u00a0": "~",
+        "\u202f": r"\,",
+    }
+    | dict(zip('<>|"–—“”‘’', ("$<$", "$>$", "$|$", "''", "--", "---", "``", "''", "`", "'"), strict=True))
+)
+
+
+def _tokens(text: str) -> list[tuple[bool, str]]:
+    """(is formula, TeX or text) per character with its accents and scripts."""
+    tokens: list[tuple[bool, str]] = []
+    for char, marks in re.findall(r"(.)([\u0300-\u036f]*)", unicodedata.normalize("NFC", text), re.DOTALL):
+        apart = unicodedata.normalize("NFD", char + marks)
+        base, accents = apart[0], apart[1:]
+        if char in SYMBOLS and not marks:
+            tokens.append((True, SYMBOLS[char]))
+        elif accents and (marks or base in SYMBOLS) and all(accent in _ACCENTS for accent in accents):
+            inner = SYMBOLS.get(base, base)
+            for accent in accents:
+                inner = f"\\{_ACCENTS[accent]}{{{inner}}}"
+            tokens.append((True, inner))
+        elif char in _SUBSCRIPTS or char in _SUPERSCRIPTS:
+            sign, script = ("_", _SUBSCRIPTS[char]) if char in _SUBSCRIPTS else ("^", _SUPERSCRIPTS[char])
+            _add_script(tokens, sign, script)
+        else:
+            tokens.append((False, char + marks))
+    return tokens
+
+
+def _add_script(tokens: list[tuple[bool, str]], sign: str, script: str) -> None:
+    """Continue a script of the same kind; take a lone letter before it into the formula (x₀, but not log₂)."""
+    if tokens and tokens[-1][0] and tokens[-1][1].startswith(sign + "{"):
+        tokens[-1] = (True, tokens[-1][1][:-1] + script + "}")
+        return
+    if tokens and not tokens[-1][0] and tokens[-1][1].isalpha() and not (len(tokens) > 1 and tokens[-2][1].isalpha()):
+        tokens[-1] = (True, tokens[-1][1])
+    tokens.append((True, f"{sign}{{{script}}}"))
+
+
+def _typeset(text: str, plain: Callable[[str], str]) -> str:
+    parts = []
+    for formula, group in groupby(_tokens(text), key=lambda token: token[0]):
+        pieces = [piece for _, piece in group]
+        parts.append(f"${' '.join(pieces)}$" if formula else plain("".join(pieces)))
+    return "".join(parts)
+
+
+def latex(text: str) -> str:
+    """Text for pdflatex: special characters escaped, symbols as formulas, `code` in typewriter."""
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:
+        pieces[-2:] = ["`".join(pieces[-2:])]
+    typeset = [_typeset(piece, _escape) for piece in pieces]
+    return "".join(rf"\texttt{{{piece}}}" if i % 2 else piece for i, piece in enumerate(typeset))
+
+
+def _escape(text: str) -> str:
+    return "".join(_ESCAPES.get(char, char if ord(char) < 0x180 else f"[U+{ord(char):04X}]") for char in text)
+
+
+def mathtext(text: str) -> str:
+    """Text for matplotlib, whose fonts set accents over Greek letters well in formulas only."""
+    return _typeset(text, lambda piece: piece.replace("$", r"\$"))
+
+
+def width(text: str) -> int:
+    """Columns that a text takes on a terminal."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How a column writes its numbers: at most so many decimals, and so many significant digits."""
+
+    decimals: int | None = None
+    digits: int = 3
+
+    @staticmethod
+    def of(decimals: int | None, half_widths: list[float]) -> Rounding:
+        """One decimal more where the typical half-width would else read 0."""
+        known = sorted(half for half in half_widths if not math.isnan(half))
+        if decimals is not None and known and known[len(known) // 2] < 0.5 * 10.0**-decimals:
+            return Rounding(decimals + 1, 4)
+        return Rounding(decimals)
+
+    def places(self, value: float) -> int:
+        """Decimals for a value of this size."""
+        size = math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
+        by_size = max(0, self.digits - 1 - size)
+        return by_size if self.decimals is None else min(self.decimals, by_size)
+
+    def number(self, value: float) -> str:
+        """The value alone; "–" where there is none."""
+        if math.isnan(value):
+            return "–"
+        if math.isinf(value):
+            return "∞" if value > 0 else "−∞"
+        if abs(value) >= 1e6 or (self.decimals is None and 0 < abs(value) < 1e-4):
+            return f"{value:.1e}".replace("-", "−")
+        return f"{value:.{self.places(value)}f}".replace("-", "−")
+
+    def measured(self, mean: float, half_width: float) -> str:
+        """mean ± half-width, to the mean's last place; the mean alone where no interval is known."""
+        if not math.isfinite(mean) or math.isnan(half_width):
+            return self.number(mean)
+        if abs(mean) >= 1e6:
+            return f"{self.number(mean)} ± {half_width:.1e}"
+        places = self.places(mean)
+        if 0 <= half_width < 0.5 * 10.0**-places:
+            return f"{self.number(mean)} ± <{10.0**-places:.{places}f}"
+        return f"{self.number(mean)} ± {half_width:.{places}f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, by size."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

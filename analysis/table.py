@@ -1,0 +1,84 @@
+"""What a table is, before anyone writes it: columns, rows, footnotes and a caption, all plain Unicode text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's head and the group above it. `mark` is the group's footnote, or the head's where no group is."""
+
+    label: str
+    group: str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A number as text; bold for the best and what cannot be told from it."""
+
+    text: str
+    bold: bool = False
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """`stub` says which row this is. A group row holds its title only; the rows that it groups are indented."""
+
+    kind: Literal["group", "cell", "reference"]
+    stub: tuple[str, ...]
+    entries: tuple[Entry, ...] = ()
+    indented: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """`stub` are the columns of labels, `columns` those of numbers; `footnotes` are marked a, b, c … in this order."""
+
+    name: str
+    caption: str
+    stub: tuple[Column, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    footnotes: tuple[str, ...]
+
+    @property
+    def groups(self) -> list[tuple[Column, int]]:
+        """Neighbouring columns of one group: its first column, and how many."""
+        found: list[tuple[Column, int]] = []
+        for column in self.columns:
+            if found and found[-1][0].group == column.group:
+                found[-1] = (found[-1][0], found[-1][1] + 1)
+            else:
+                found.append((column, 1))
+        return found
+
+
+@dataclass
+class Footnotes:
+    """Hands out letters, the same for the same text."""
+
+    _texts: list[str] = field(default_factory=list)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The footnotes in the order of their letters."""
+        return tuple(self._texts)
+
+    def marks(self, texts: Iterable[str]) -> str:
+        """The letters of these texts, "a,c"; "" for none."""
+        letters = []
+        for text in texts:
+            if text not in self._texts:
+                self._texts.append(text)
+            letters.append(letter(self._texts.index(text)))
+        return ",".join(letters)
+
+
+def letter(i: int) -> str:
+    """a … z, aa, ab …"""
+    return (letter(i // 26 - 1) if i >= 26 else "") + chr(ord("a") + i % 26)

@@ -1,0 +1,135 @@
+"""A table as aligned plain text. "*" stands for bold; columns that do not fit follow below, under the same labels."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+
+from analysis.notation import width
+from analysis.table import Column, Entry, Row, Table, letter
+
+_GAP = "  "
+
+
+def plain(table: Table, columns: int) -> str:
+    """Caption, table, footnotes, at most so many columns wide."""
+    stub = _stub_widths(table)
+    room = columns - sum(stub) - len(_GAP) * (len(stub) - 1)
+    blocks = [_block(part, stub) for part in _parts(table, room)]
+    notes = [f"[{letter(i)}] {note}" for i, note in enumerate(table.footnotes)]
+    legend = ["* stands for bold"] if any(entry.bold for row in table.rows for entry in row.entries) else []
+    return "\n".join(
+        [_wrap(table.caption, columns), "", *blocks, "", *(_wrap(note, columns) for note in legend + notes)]
+    )
+
+
+def _wrap(text: str, columns: int) -> str:
+    return textwrap.fill(
+        text, columns, subsequent_indent="    " if text.startswith("[") else "", break_on_hyphens=False
+    )
+
+
+def _bracketed(mark: str) -> str:
+    return f"[{mark}]" if mark else ""
+
+
+def _plain(entry: Entry) -> str:
+    return entry.text + ("*" if entry.bold else "") + _bracketed(entry.mark)
+
+
+def _head(column: Column) -> str:
+    return column.label + _bracketed("" if column.group else column.mark)
+
+
+def _group_head(column: Column) -> str:
+    return column.group + _bracketed(column.mark) if column.group else ""
+
+
+def _stub_text(row: Row, i: int) -> str:
+    return (_GAP if row.indented and i == 0 else "") + row.stub[i]
+
+
+def _stub_widths(table: Table) -> list[int]:
+    rows = [row for row in table.rows if row.kind != "group"]
+    return [
+        max([width(_head(column)), *(width(_stub_text(row, i)) for row in rows)]) for i, column in enumerate(table.stub)
+    ]
+
+
+def _widths(table: Table) -> list[int]:
+    """Of the number columns; the first of a group makes up for a group head wider than its columns."""
+    widths = [
+        max([width(_head(column)), *(width(_plain(row.entries[i])) for row in table.rows if row.entries)])
+        for i, column in enumerate(table.columns)
+    ]
+    at = 0
+    for column, n in table.groups:
+        inside = sum(widths[at : at + n]) + len(_GAP) * (n - 1)
+        widths[at] += max(0, width(_group_head(column)) - inside)
+        at += n
+    return widths
+
+
+def _parts(table: Table, room: int) -> list[Table]:
+    """The table in pieces that each take at most `room` columns beside the labels, and hold one at least."""
+    parts, start = [], 0
+    while start < len(table.columns):
+        end = start + 1
+        while end < len(table.columns) and _total(_slice(table, start, end + 1)) <= room:
+            end += 1
+        parts.append(_slice(table, start, end))
+        start = end
+    return parts
+
+
+def _total(table: Table) -> int:
+    return sum(len(_GAP) + needed for needed in _widths(table))
+
+
+def _slice(table: Table, start: int, end: int) -> Table:
+    """Some of the columns, without the known values that these have none of."""
+    rows = [replace(row, entries=row.entries[start:end]) for row in table.rows]
+    kept = [row for row in rows if row.kind != "reference" or any(entry.text for entry in row.entries)]
+    return replace(table, columns=table.columns[start:end], rows=tuple(kept))
+
+
+def _block(table: Table, stub: list[int]) -> str:
+    widths = _widths(table)
+    rule = "─" * (sum(stub) + sum(widths) + len(_GAP) * (len(stub) + len(widths) - 1))
+    heads = _aligned([_head(c) for c in table.stub], [_head(c) for c in table.columns], stub, widths)
+    lines = [*_group_line(table, stub, widths), heads, rule]
+    previous = "group"
+    for row in table.rows:
+        if row.kind == "reference" != previous:
+            lines.append(rule)
+        previous = row.kind
+        labels = [_stub_text(row, i) for i in range(len(row.stub))]
+        numbers = [_plain(entry) for entry in row.entries]
+        lines.append(row.stub[0] if row.kind == "group" else _aligned(labels, numbers, stub, widths))
+    return "\n".join([*lines, rule])
+
+
+def _group_line(table: Table, stub: list[int], widths: list[int]) -> list[str]:
+    """The heads that span columns, each over a rule of its own width."""
+    if not any(column.group for column in table.columns):
+        return []
+    titles, rules, at = [], [], 0
+    for column, n in table.groups:
+        room = sum(widths[at : at + n]) + len(_GAP) * (n - 1)
+        titles.append(_centred(_group_head(column), room))
+        rules.append(("─" if column.group else " ") * room)
+        at += n
+    left = " " * (sum(stub) + len(_GAP) * (len(stub) - 1))
+    return [_GAP.join([left, *titles]).rstrip(), _GAP.join([left, *rules]).rstrip()]
+
+
+def _centred(text: str, room: int) -> str:
+    spare = room - width(text)
+    return " " * (spare // 2) + text + " " * (spare - spare // 2)
+
+
+def _aligned(labels: Sequence[str], numbers: Sequence[str], stub: list[int], widths: list[int]) -> str:
+    left = [text + " " * (w - width(text)) for text, w in zip(labels, stub, strict=True)]
+    right = [" " * (w - width(text)) + text for text, w in zip(numbers, widths, strict=True)]
+    return _GAP.join([*left, *right]).rstrip()

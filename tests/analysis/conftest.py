@@ -1,0 +1,212 @@
+"""Synthetic grids whose numbers are known: 11 cells at 3 seeds, one diverged, one diverged at one seed only.
+
+Every metric of a cell is a centre and a step: seeds 0, 1, 2 read centre − step, centre, centre + step, so the mean is
+the centre and the 95 % half-width is 4.302653 · step / √3 = 2.484138 · step.
+"""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SEEDS = (0, 1, 2)
+NLL, FID, IS = "nll/test", "fid/train/digits-cnn", "is/digits-cnn"
+AXES = [
+    {
+        "name": "parameterization",
+        "label": "Predicts",
+        "levels": [
+            {"name": "mu", "label": "μ̃"},
+            {"name": "epsilon", "label": "ε"},
+            {"name": "x0", "label": "x₀"},
+        ],
+    },
+    {
+        "name": "loss",
+        "label": "Objective",
+        "levels": [
+            {"name": "vlb_learned", "label": "L, learned diagonal Σ"},
+            {"name": "vlb_fixed", "label": "L, fixed isotropic Σ"},
+            {"name": "simple", "label": "unweighted MSE"},
+            {"name": "weighted", "label": "MSE at ε-weight 1"},
+        ],
+    },
+]
+LOSSES = {
+    "vlb_learned": ("vlb", "learned_diagonal"),
+    "vlb_fixed": ("vlb", "beta"),
+    "simple": ("simple", "beta"),
+    "weighted": ("weighted", "beta"),
+}
+# (parameterization, loss) → centre of NLL, FID, IS
+CENTRES = {
+    ("mu", "vlb_learned"): (2.61, 48.0, 7.2),
+    ("mu", "vlb_fixed"): (2.58, 41.0, 7.4),
+    ("mu", "simple"): (3.9, 1234.0, 1.3),
+    ("mu", "weighted"): (2.55, 25.0, 8.0),
+    ("epsilon", "vlb_learned"): (2.6, 52.0, 7.1),
+    ("epsilon", "vlb_fixed"): (2.5, 37.0, 7.5),
+    ("epsilon", "simple"): (2.54, 20.0, 8.4),
+    ("x0", "vlb_learned"): (2.62, 55.0, 7.0),
+    ("x0", "vlb_fixed"): (2.59, 50.0, 7.3),
+    ("x0", "simple"): (2.7, 31.0, 7.9),
+    ("x0", "weighted"): (2.56, 27.0, 8.1),
+}
+STEPS = (0.02, 1.0, 0.1)
+DIVERGED = ("mu", "simple")
+PARTLY = ("x0", "vlb_learned")
+# Reversed over the seeds, so that its differences to the best vary by 2 · step.
+REVERSED = ("mu", "weighted")
+
+
+def meta(**changes):
+    """grid.json."""
+    return {
+        "name": "parameterization",
+        "question": "Which target is better, and does it depend on the loss?",
+        "layout": "ddpm_table_2",
+        "data": "digits",
+        "command": "python -m ablations.run grid=parameterization",
+        "seconds": 480.2,
+        "seeds": list(SEEDS),
+        "continued": False,
+        "horizon": 100,
+        "code": "0.1.0+abc123",
+        "axes": AXES,
+        "baseline": {"parameterization": "epsilon", "loss": "simple"},
+        "metrics": [
+            {"name": NLL, "label": "NLL", "unit": "bits/dim", "direction": "min", "decimals": 2},
+            {"name": FID, "label": "FID", "direction": "min", "decimals": 1},
+            {"name": IS, "label": "IS", "direction": "max", "decimals": 2},
+        ],
+        "floors": {
+            FID: {"label": "held-out images, n = 450", "value": 5.12},
+            IS: {"label": "held-out images, n = 450", "value": 9.31},
+        },
+        "baselines": {
+            NLL: [
+                {"label": "uniform code", "value": 4.0875},
+                {"label": "histogram", "value": 2.97},
+                {"label": "histogram per pixel", "value": 2.43},
+            ]
+        },
+        "extractor": "digits-cnn",
+        "extractor_accuracy": 0.971,
+        "quality_n": 450,
+        "quality_sets": 2,
+        "footnotes": ["In native form the rows differ in weight as well as in target."],
+        "from_the_future": {"ignored": True},
+    } | changes
+
+
+def cell_id(levels):
+    return "-".join(levels)
+
+
+def rows():
+    """runs.csv, a dict per row."""
+    found = []
+    for levels, centres in CENTRES.items():
+        parameterization, loss = levels
+        objective, variance = LOSSES[loss]
+        for i, seed in enumerate(SEEDS):
+            row = {
+                "cell_id": cell_id(levels),
+                "training_id": f"t-{cell_id(levels)}",
+                "seed": seed,
+                "status": "finished",
+                "reason": "",
+                "axis.parameterization": parameterization,
+                "axis.loss": loss,
+                "data": "digits",
+                "parameterization": parameterization,
+                "variance": variance,
+                "objective": objective,
+                "objective.space": "epsilon" if objective == "weighted" else "",
+                "horizon": "100",
+                "training.steps": "500",
+                "training.batch": "128",
+            }
+            if levels == DIVERGED or (levels == PARTLY and seed == 2):
+                found.append(row | {"status": "diverged", "reason": "the loss was not finite at step 120"})
+                continue
+            sign = (1 - i) if levels == REVERSED else (i - 1)
+            metrics = {name: c + sign * s for name, c, s in zip((NLL, FID, IS), centres, STEPS, strict=True)}
+            extra = {"nll/test_se": 0.0125, "train/network": 0.3, "cost/parameters": 212345.0}
+            found.append(row | metrics | extra)
+    return found
+
+
+def curves():
+    """curves.csv, a tuple per row."""
+    t = np.arange(1, 101)
+    beta = np.linspace(1e-3, 0.2, 100)
+    alpha_bar = np.cumprod(1 - beta)
+    vlb = 100 * beta / (2 * (1 - beta) * (1 - alpha_bar))
+    kappa = {"mu": beta**2 / ((1 - beta) * (1 - alpha_bar)), "epsilon": np.ones(100), "x0": (1 - alpha_bar) / alpha_bar}
+    steps = np.arange(50, 501, 50)
+    for k, (levels, (nll, _, _)) in enumerate(CENTRES.items()):
+        weight = {"vlb": vlb, "simple": kappa[levels[0]], "weighted": np.ones(100)}[LOSSES[levels[1]][0]]
+        scale = {"vlb": 3.0, "simple": float(kappa[levels[0]].mean()), "weighted": 1.0}[LOSSES[levels[1]][0]]
+        for seed in SEEDS:
+            noise = np.random.default_rng([k, seed])
+            loss = scale * (0.2 + np.exp(-steps / 120)) * np.exp(0.05 * noise.normal(size=len(steps)))
+            table = {"alpha_bar": alpha_bar, "beta": beta, "eps_weight": weight, "density": np.full(100, 0.01)}
+            if levels != DIVERGED:
+                table["bound_per_t"] = nll * (1.3 + 0.1 * k) / t**1.5 * np.exp(0.05 * noise.normal(size=100))
+            for name, y in table.items():
+                yield from ((cell_id(levels), seed, name, int(x), f"{v:.7g}") for x, v in zip(t, y, strict=True))
+            pairs = zip(steps, loss, strict=True)
+            yield from ((cell_id(levels), seed, "train/network", int(x), f"{v:.7g}") for x, v in pairs)
+
+
+def write_csv(path, head, lines):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(lines)
+
+
+def write_rows(folder, table):
+    head = list(dict.fromkeys(key for row in table for key in row))
+    write_csv(folder / "runs.csv", head, [[row.get(key, "") for key in head] for row in table])
+
+
+def write_sheets(folder):
+    """8 × 4 images of 8 × 8, a pixel apart."""
+    folder.mkdir()
+    for k, levels in enumerate(CENTRES):
+        for seed in SEEDS:
+            if levels == DIVERGED:
+                continue
+            pixels = np.full((37, 73), 255, np.uint8)
+            images = np.random.default_rng([k, seed]).integers(0, 17, (32, 8, 8)) * 255 // 16
+            for i, image in enumerate(images):
+                top, left = 1 + (i // 8) * 9, 1 + (i % 8) * 9
+                pixels[top : top + 8, left : left + 8] = image
+            Image.fromarray(pixels).save(folder / f"{cell_id(levels)}-{seed}.png")
+
+
+def build(folder: Path, table=None, **changes) -> Path:
+    """A results folder."""
+    folder.mkdir(parents=True)
+    (folder / "grid.json").write_text(json.dumps(meta(**changes), ensure_ascii=False), encoding="utf-8")
+    write_rows(folder, rows() if table is None else table)
+    write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), curves())
+    write_sheets(folder / "samples")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """results/parameterization of a test of its own."""
+    return build(tmp_path / "results" / "parameterization")
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory):
+    """The same, shared by tests that only read."""
+    return build(tmp_path_factory.mktemp("shared") / "results" / "parameterization")

@@ -1,0 +1,75 @@
+import math
+
+import pytest
+
+from analysis.notation import Rounding, duration, latex, mathtext, width
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("μ̃", r"$\tilde{\mu}$"),
+        ("predicts ε", r"predicts $\varepsilon$"),
+        ("x₀", "$x _{0}$"),
+        ("x̂₀", r"$\hat{x} _{0}$"),
+        ("ᾱₜ", r"$\bar{\alpha} _{t}$"),
+        ("β̃", r"$\tilde{\beta}$"),
+        ("‖Σ‖²", r"$\Vert \Sigma \Vert ^{2}$"),
+        ("σ²₁₀", r"$\sigma ^{2} _{10}$"),
+        ("log₂ n", "log$_{2}$ n"),
+        ("8 × 8 ≤ 64", r"8 $\times$ 8 $\leq$ 64"),
+        ("2.43 ± 0.05", r"2.43 $\pm$ 0.05"),
+        ("NLL ↓", r"NLL $\downarrow$"),
+        ("95 % of R&D_1 #2 {a} $", r"95 \% of R\&D\_1 \#2 \{a\} \$"),
+        ("a~b^c\\d", r"a\textasciitilde{}b\textasciicircum{}c\textbackslash{}d"),
+        ("p < q | “r” – s", "p $<$ q $|$ ``r'' -- s"),
+        ("naïve señor", "naïve señor"),
+        ("run `a_b=1` now", r"run \texttt{a\_b=1} now"),
+        ("lone ` tick", "lone ` tick"),
+        ("☃", "[U+2603]"),
+    ],
+)
+def test_latex(text, expected):
+    assert latex(text) == expected
+
+
+def test_mathtext_leaves_text_as_it_is():
+    assert mathtext("L_0 & 5 % of Σ, $1") == r"L_0 & 5 % of $\Sigma$, \$1"
+
+
+@pytest.mark.parametrize(("text", "columns"), [("μ̃", 1), ("x₀ ‖", 4), ("abc", 3), ("漢字", 4)])
+def test_width(text, columns):
+    assert width(text) == columns
+
+
+@pytest.mark.parametrize(
+    ("decimals", "mean", "half", "expected"),
+    [
+        (2, 2.4314, 0.0497, "2.43 ± 0.05"),
+        (1, 25.26, 2.484, "25.3 ± 2.5"),
+        (1, 412.34, 85.21, "412 ± 85"),
+        (1, 12345.6, 1.0, "12346 ± 1"),
+        (2, 2.4314, math.nan, "2.43"),
+        (2, math.nan, math.nan, "–"),
+        (2, -0.123, 0.05, "−0.12 ± 0.05"),
+        (4, 0.00213, 0.0002, "0.0021 ± 0.0002"),
+        (None, 0.012345, 0.002, "0.0123 ± 0.0020"),
+        (2, 2.43, 0.001, "2.43 ± <0.01"),
+        (1, 2.5e7, 3e6, "2.5e+07 ± 3.0e+06"),
+        (None, 3.2e-6, math.nan, "3.2e−06"),
+        (1, math.inf, math.nan, "∞"),
+    ],
+)
+def test_measured(decimals, mean, half, expected):
+    assert Rounding(decimals).measured(mean, half) == expected
+
+
+def test_a_column_of_narrow_intervals_has_a_decimal_more():
+    rounding = Rounding.of(2, [0.004, 0.003, 0.2, math.nan])
+    assert rounding.measured(2.4314, 0.004) == "2.431 ± 0.004"
+    assert Rounding.of(2, [0.04, 0.003, 0.2]).measured(2.4314, 0.04) == "2.43 ± 0.04"
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(59.6, "60 s"), (480.2, "8.0 min"), (9000.0, "2.5 h")])
+def test_duration(seconds, expected):
+    assert duration(seconds) == expected

@@ -1,0 +1,237 @@
+import csv
+import io
+import shutil
+import subprocess
+
+import pytest
+
+from analysis.errors import InputError
+from analysis.notation import width
+from analysis.runs import read_folder
+from analysis.tables import render, terminal_table, write_tables
+from tests.analysis.conftest import AXES, DIVERGED, FID, IS, NLL, build, rows
+
+# By hand from the centres and steps of conftest.py: half-widths 2.484 × 0.02, 1, 0.1 are 0.05, 2.5, 0.25. The partly
+# diverged cell has seeds 0 and 1: mean centre − step/2, half-width 12.7062 · step/2 = 0.13, 6.4, 0.64. The reversed
+# cell differs from the best by 0.05 ± 0.0994 (NLL, a tie), 5 ± 4.97 (FID, no tie) and 0.4 ± 0.497 (IS, a tie).
+MARKDOWN = (
+    """
+Objective<sup>a</sup>|O: NLL (bits/dim) ↓|O: FID ↓|O: IS ↑|P: NLL<sup>b</sup>|P: FID<sup>b</sup>|P: IS<sup>b</sup>
+*Predicts μ̃*||||||
+L, learned diagonal Σ|2.61 ± 0.05|48.0 ± 2.5|7.20 ± 0.25||23.69|7.28 ± 0.10
+L, fixed isotropic Σ|2.58 ± 0.05|41.0 ± 2.5|7.40 ± 0.25||13.22|8.06 ± 0.09
+unweighted MSE|–<sup>c</sup>|–<sup>c</sup>|–<sup>c</sup>||unstable|unstable
+MSE at ε-weight 1|**2.55 ± 0.05**|25.0 ± 2.5|**8.00 ± 0.25**|||
+*Predicts ε*||||||
+L, learned diagonal Σ|2.60 ± 0.05|52.0 ± 2.5|7.10 ± 0.25||unstable|unstable
+L, fixed isotropic Σ|**2.50 ± 0.05**|37.0 ± 2.5|7.50 ± 0.25|3.70|13.51|7.67 ± 0.13
+unweighted MSE|2.54 ± 0.05|**20.0 ± 2.5**|**8.40 ± 0.25**|3.75|3.17|9.46 ± 0.11
+*Predicts x₀*||||||
+L, learned diagonal Σ|2.61 ± 0.13<sup>d</sup>|54.5 ± 6.4<sup>d</sup>|6.95 ± 0.64<sup>d</sup>|||
+L, fixed isotropic Σ|2.59 ± 0.05|50.0 ± 2.5|7.30 ± 0.25|||
+unweighted MSE|2.70 ± 0.05|31.0 ± 2.5|7.90 ± 0.25|||
+MSE at ε-weight 1|2.56 ± 0.05|27.0 ± 2.5|8.10 ± 0.25|||
+*uniform code*|4.09|||||
+*histogram*|2.97|||||
+*histogram per pixel*|2.43|||||
+*held-out images, n = 450*||5.1|9.31|||
+""".strip()
+    .replace("O:", "ours, digits:")
+    .replace("P:", "CIFAR-10, DDPM (Ho 2020):")
+)
+
+CAPTION = (
+    "Which target is better, and does it depend on the loss? Data: digits, T = 100. "
+    "Mean ± half-width of the 95 % t-interval over 3 paired seeds. "
+    "Bold: the best mean, and all that the paired t-interval of the difference cannot tell from it. "
+    "FID, IS by the extractor digits-cnn (accuracy 97.1 %) on n = 450 generated images, mean of 2 disjoint sets; "
+    "the floor is what held-out images score at that n. "
+    "Per cell: 500 training steps, batch 128, 212 k network parameters. "
+    "`python -m ablations.run grid=parameterization` (8.0 min); code 0.1.0+abc123."
+)
+
+
+def lines_of(markdown):
+    return [line for line in markdown.splitlines() if line.startswith("|")]
+
+
+def cells_in(line):
+    return [cell.strip(" \u2007") for cell in line.strip("|").split("|")]
+
+
+@pytest.fixture(scope="module")
+def grid(shared_folder):
+    return read_folder(shared_folder)
+
+
+def test_markdown(grid):
+    written = [cells_in(line) for line in lines_of(render(grid, "markdown")) if not line.startswith("| ---")]
+    assert written == [line.split("|") for line in MARKDOWN.splitlines()]
+
+
+def test_markdown_columns_are_aligned(grid):
+    lines = lines_of(render(grid, "markdown"))
+    assert len({width(line) for line in lines}) == 1
+    assert lines[1].count("-:") == 6
+
+
+def test_caption_and_footnotes(grid):
+    lines = render(grid, "markdown").splitlines()
+    assert lines[0] == CAPTION
+    notes = [line for line in lines if line.startswith("<sup>")]
+    assert notes[0] == "<sup>a</sup> In native form the rows differ in weight as well as in target.<br>"
+    assert notes[1].startswith("<sup>b</sup> arXiv 2006.11239, Tables 1 and 2 (read in the paper): CIFAR-10 at 32 × 32")
+    assert notes[2] == "<sup>c</sup> diverged in 3 of 3 seeds (the loss was not finite at step 120)<br>"
+    assert notes[3] == (
+        "<sup>d</sup> diverged in 1 of 3 seeds (the loss was not finite at step 120); mean over the other 2<br>"
+    )
+    assert len(notes) == 4
+
+
+def test_caption_of_a_continued_grid_says_so(tmp_path):
+    caption = render(read_folder(build(tmp_path / "g", continued=True, device="an H100")), "markdown").splitlines()[0]
+    assert "(8.0 min), an H100; code" in caption
+    assert caption.endswith("Seeds were added after a first look at the results, so its verdicts are exploratory.")
+
+
+def test_terminal(grid):
+    shown = terminal_table(grid)
+    assert max(width(line) for line in shown.splitlines()) <= 120
+    body = [line for line in shown.splitlines() if line.startswith("  ") and "Σ" in line]
+    assert " ".join(body[0].split()) == "L, learned diagonal Σ 2.61 ± 0.05 48.0 ± 2.5 7.20 ± 0.25 23.69 7.28 ± 0.10"
+    assert "2.50 ± 0.05*" in shown
+    assert "–[c]" in shown
+    assert "[c] diverged in 3 of 3 seeds (the loss was not finite at step 120)" in shown
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_a_narrow_terminal_gets_the_columns_in_pieces(grid, columns):
+    narrow = terminal_table(grid, columns)
+    assert max(width(line) for line in narrow.splitlines()) <= columns
+    assert "CIFAR-10, DDPM (Ho 2020)[b]" in narrow
+    for number in ("2.50 ± 0.05*", "20.0 ± 2.5*", "9.46 ± 0.11", "4.09"):
+        assert number in narrow
+
+
+def test_csv(grid):
+    table = list(csv.DictReader(io.StringIO(render(grid, "csv"))))
+    best = next(row for row in table if row["parameterization"] == "epsilon" and row["loss"] == "vlb_fixed")
+    assert best[f"{NLL} mean"] == "2.5"
+    assert float(best[f"{NLL} half_width"]) == pytest.approx(4.302653 * 0.02 / 3**0.5, rel=1e-5)
+    assert (best[f"{NLL} n"], best[f"{NLL} bold"], best[f"{FID} bold"]) == ("3", "1", "0")
+    assert (best["published nll"], best["published fid"]) == ("3.70", "13.51")
+    diverged = next(row for row in table if (row["parameterization"], row["loss"]) == DIVERGED)
+    assert (diverged[f"{NLL} mean"], diverged[f"{NLL} n"], diverged["note"][:8]) == ("", "0", "diverged")
+    assert [row["note"] for row in table if row["row"] == "reference"][-1] == "held-out images, n = 450"
+    assert table[-1][f"{IS} mean"] == "9.31"
+
+
+def test_latex(grid):
+    text = render(grid, "latex")
+    assert r"\multicolumn{7}{@{}l}{\emph{Predicts $\tilde{\mu}$}} \\" in text
+    assert r"\quad L, fixed isotropic $\Sigma$ & \textbf{2.50 $\pm$ 0.05} & 37.0 $\pm$ 2.5 & " in text
+    assert r"\multicolumn{3}{c}{CIFAR-10, DDPM (Ho 2020)$^{\mathrm{b}}$}" in text
+    assert r"\texttt{python -m ablations.run grid=parameterization}" in text
+    assert r"95 \% t-interval" in text
+
+
+NASTY = r"50 % of R&D_2 #1 {x} $y$ ~ ^ \ < > | “q” ‖ε − ε̂‖² ≤ σₜ², β̃ → ∞ … é ☃"
+
+
+@pytest.fixture(scope="module")
+def nasty(tmp_path_factory):
+    """Special characters wherever text comes from outside."""
+    axes = [axis | {"label": NASTY, "levels": [lv | {"label": NASTY} for lv in axis["levels"]]} for axis in AXES]
+    table = [row | {"reason": row["reason"] and NASTY} for row in rows()]
+    changes = {"question": NASTY, "data": NASTY, "footnotes": [NASTY], "code": NASTY, "command": "run a_b='%#'"}
+    return read_folder(build(tmp_path_factory.mktemp("nasty") / "g_1", table, axes=axes, name="g_1 %", **changes))
+
+
+def test_latex_braces_are_balanced(grid, nasty):
+    for text in (render(grid, "latex"), render(nasty, "latex")):
+        bare = text.replace("\\\\", "").replace(r"\{", "").replace(r"\}", "")
+        depths = [bare[: i + 1].count("{") - bare[: i + 1].count("}") for i in range(len(bare))]
+        assert min(depths) == 0
+        assert depths[-1] == 0
+        assert bare.replace(r"\$", "").count("$") % 2 == 0
+        assert all(ord(char) < 0x180 for char in text)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
+@pytest.mark.parametrize("layout", ["ddpm_table_2", "general"])
+def test_latex_compiles(grid, nasty, layout, tmp_path):
+    for i, found in enumerate((grid, nasty)):
+        source = tmp_path / f"{i}.tex"
+        meta = type(found.meta)(**(vars(found.meta) | {"layout": layout}))
+        table = render(type(found)(meta, found.runs, None, found.load_curves), "latex")
+        head = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
+        source.write_text(head + table + "\\end{document}\n", encoding="utf-8")
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", source.name]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, errors="replace")
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert source.with_suffix(".pdf").stat().st_size > 1000
+
+
+def test_markdown_escapes_what_would_break_a_row(nasty):
+    lines = lines_of(render(nasty, "markdown"))
+    plain = {len(line.replace(r"\|", "").split("|")) for line in lines}
+    assert plain == {9}
+
+
+def test_general_layout(tmp_path):
+    lines = lines_of(render(read_folder(build(tmp_path / "g", layout="general")), "markdown"))
+    assert cells_in(lines[0])[:3] == ["Predicts<sup>a</sup>", "Objective", "NLL (bits/dim) ↓"]
+    assert cells_in(lines[2]) == ["μ̃", "L, learned diagonal Σ", "2.61 ± 0.05", "48.0 ± 2.5", "7.20 ± 0.25"]
+    assert cells_in(lines[8]) == ["ε", "unweighted MSE", "2.54 ± 0.05", "**20.0 ± 2.5**", "**8.40 ± 0.25**"]
+    assert len(lines) == 2 + 11 + 4
+
+
+def test_one_seed_has_no_interval_and_no_bold(tmp_path):
+    table = [row for row in rows() if row["seed"] == 1]
+    text = render(read_folder(build(tmp_path / "g", table, seeds=[1])), "markdown")
+    assert "**" not in text
+    assert "One seed, so no interval is known and none is set in bold." in text
+    assert cells_in(lines_of(text)[3])[1:4] == ["2.61", "48.0", "7.20"]
+
+
+def test_every_way_to_end_has_its_footnote(tmp_path):
+    ends = {0: ("failed", "Traceback …\n  File x\nValueError: boom"), 1: ("interrupted", ""), 2: ("finished", "")}
+    table = rows()
+    for row in table:
+        if row["cell_id"] == "epsilon-simple":
+            row["status"], row["reason"] = ends[row["seed"]]
+    text = render(read_folder(build(tmp_path / "g", table)), "markdown")
+    assert "interrupted in 1 of 3 seeds; failed in 1 of 3 seeds (ValueError: boom); mean over the other 1<br>" in text
+
+
+def test_reasons_that_differ_in_numbers_share_a_footnote(tmp_path):
+    table = rows()
+    for i, row in enumerate(table):
+        if row["cell_id"] in ("mu-simple", "x0-simple"):
+            bound = 100.5 + i
+            row["status"], row["reason"] = "diverged", f"the bound, {bound} bits/dim, is above twice 4.09"
+    assert [i for i, row in enumerate(table) if row["status"] == "diverged"] == [6, 7, 8, 23, 27, 28, 29]
+    grid = read_folder(build(tmp_path / "g", table))
+    text = "diverged in 3 of 3 seeds (the bound, {} bits/dim, is above twice 4.09)"
+    assert f"<sup>c</sup> {text.format('106.5–129.5')}<br>" in render(grid, "markdown")
+    assert text.format("127.5–129.5") in render(grid, "csv")
+
+
+def test_a_finished_cell_without_a_metric_is_marked(tmp_path):
+    table = [row | ({FID: ""} if row["cell_id"] == "epsilon-simple" else {}) for row in rows()]
+    text = render(read_folder(build(tmp_path / "g", table)), "markdown")
+    assert "finished, but without this metric<br>" in text
+    assert "**25.0 ± 2.5**" in text
+
+
+def test_unknown_layout(tmp_path):
+    with pytest.raises(InputError, match=r"asks for the layout 'poster': there are general, ddpm_table_2"):
+        render(read_folder(build(tmp_path / "g", layout="poster")), "markdown")
+
+
+def test_written_twice_the_files_are_equal(folder):
+    names = ("table.md", "table.tex", "table.csv")
+    write_tables(folder)
+    first = [(folder / name).read_bytes() for name in names]
+    write_tables(folder)
+    assert [(folder / name).read_bytes() for name in names] == first

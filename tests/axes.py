@@ -1,0 +1,56 @@
+"""The choices of every axis, found among the classes of the core, so that a new one meets the shared checks."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import itertools
+import pkgutil
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import diffusion_core
+
+Choice = TypeVar("Choice")
+
+
+def classes(base: type[Choice]) -> list[type[Choice]]:
+    """The final classes of an axis, by name."""
+    for module in pkgutil.walk_packages(diffusion_core.__path__, "diffusion_core."):
+        importlib.import_module(module.name)
+    return sorted((c for c in _descendants(base) if _ours(c)), key=lambda c: c.__name__)
+
+
+def members(base: type[Choice]) -> list[Choice]:
+    """One choice of every final class at its defaults, and one at every value of its `Literal` fields."""
+    return [member for choice in classes(base) for member in _variants(choice)]
+
+
+def name(choice: Any) -> str:
+    """A test id: the class, and the fields that differ from its defaults."""
+    changed = [
+        f"{field.name}={getattr(choice, field.name)}"
+        for field in dataclasses.fields(choice)
+        if getattr(choice, field.name) != field.default
+    ]
+    return f"{type(choice).__name__}({', '.join(changed)})" if changed else type(choice).__name__
+
+
+def _descendants(base: type[Choice]) -> set[type[Choice]]:
+    children = base.__subclasses__()
+    return set(children).union(*(_descendants(child) for child in children))
+
+
+def _ours(choice: type) -> bool:
+    final = not choice.__subclasses__() and not inspect.isabstract(choice)
+    return final and choice.__module__.startswith("diffusion_core.")
+
+
+def _variants(choice: type[Choice]) -> list[Choice]:
+    hints = get_type_hints(choice)
+    literal = {
+        field.name: get_args(hints[field.name])
+        for field in dataclasses.fields(choice)  # type: ignore[arg-type]
+        if get_origin(hints[field.name]) is Literal
+    }
+    return [choice(**dict(zip(literal, values, strict=True))) for values in itertools.product(*literal.values())]

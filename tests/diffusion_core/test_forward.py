@@ -1,0 +1,179 @@
+"""q against Bayes' rule, composition of kernels and arbitrary-precision arithmetic."""
+
+from __future__ import annotations
+
+import math
+
+import mpmath
+import pytest
+import torch
+from torch.distributions import Normal
+
+from diffusion_core.chain import Chain, strided_times
+from diffusion_core.forward import Gaussian, Pair, diffuse, marginal, posterior
+from diffusion_core.schedules import Schedule
+from tests.axes import members, name
+from tests.problems import bayes
+
+HORIZON = 100
+SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
+STEPS = pytest.mark.parametrize("steps", [HORIZON, 12, 2, 1])
+
+
+def steps_of(schedule: Schedule, steps: int) -> tuple[Pair, torch.Tensor, torch.Tensor]:
+    """All pairs of a chain but the first step, or the one step of a chain of 1; ᾱ at both ends."""
+    gamma = schedule.build(HORIZON)
+    chain = Chain(gamma, strided_times(HORIZON, steps), schedule.first_step)
+    k = torch.arange(min(2, steps), steps + 1)
+    return (
+        chain.pair(k),
+        torch.sigmoid(-gamma(chain.times[k])),
+        torch.sigmoid(-gamma(chain.times[k - 1])),
+    )
+
+
+def noise_levels(n: int, generator: torch.Generator) -> torch.Tensor:
+    return 24 * torch.rand(n, generator=generator, dtype=torch.float64) - 12
+
+
+def pair_of(gamma_t: torch.Tensor, gamma_s: torch.Tensor) -> Pair:
+    return Pair(gamma_t, gamma_s, torch.full_like(gamma_t, math.nan))
+
+
+def normal(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+@SCHEDULES
+@STEPS
+def test_posterior_is_the_product_of_kernel_and_marginal_by_bayes_rule(schedule, steps, generator):
+    pair, alpha_bar_t, alpha_bar_s = steps_of(schedule, steps)
+    x0, x_t = normal((len(alpha_bar_t), 3), generator), normal((len(alpha_bar_t), 3), generator)
+    q = posterior(x0, x_t, pair)
+    if steps == 1:
+        torch.testing.assert_close(q.mean, x0, rtol=1e-12, atol=1e-12)
+        return
+    mean, variance = bayes(x0, x_t, alpha_bar_t[:, None], alpha_bar_s[:, None])
+    torch.testing.assert_close(q.mean, mean, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(q.log_variance, variance.log(), rtol=0, atol=1e-9)
+
+
+def test_posterior_density_is_the_normalised_joint_density_on_a_grid(generator):
+    alpha_bar_t, alpha_bar_s, x0, x_t = (torch.tensor([v], dtype=torch.float64) for v in (0.3, 0.6, 0.7, -0.4))
+    alpha = alpha_bar_t / alpha_bar_s
+    x_s = torch.linspace(-5, 5, 4001, dtype=torch.float64)
+    joint = Normal(alpha.sqrt() * x_s, (1 - alpha).sqrt()).log_prob(x_t)
+    joint = joint + Normal(alpha_bar_s.sqrt() * x0, (1 - alpha_bar_s).sqrt()).log_prob(x_s)
+    expected = joint - torch.logsumexp(joint, 0) - math.log(float(x_s[1] - x_s[0]))
+    q = posterior(x0[None], x_t[None], pair_of(-torch.logit(alpha_bar_t), -torch.logit(alpha_bar_s)))
+    actual = Normal(q.mean[0], torch.exp(0.5 * q.log_variance[0])).log_prob(x_s)
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
+
+
+@SCHEDULES
+@STEPS
+def test_posterior_averaged_over_x_t_is_the_marginal_of_x_s(schedule, steps):
+    pair, alpha_bar_t, alpha_bar_s = steps_of(schedule, steps)
+    mean = pair.coefficient_xt * alpha_bar_t.sqrt() + pair.coefficient_x0
+    variance = pair.coefficient_xt**2 * (1 - alpha_bar_t) + pair.beta_tilde
+    torch.testing.assert_close(mean, alpha_bar_s.sqrt(), rtol=1e-11, atol=0)
+    torch.testing.assert_close(variance, 1 - alpha_bar_s, rtol=1e-11, atol=1e-15)
+
+
+def test_two_kernels_compose_to_one(generator):
+    gamma_r, gamma_s, gamma_t = noise_levels(3 * 200, generator).reshape(200, 3).sort(1).values.unbind(1)
+    first, second, both = pair_of(gamma_s, gamma_r), pair_of(gamma_t, gamma_s), pair_of(gamma_t, gamma_r)
+    torch.testing.assert_close(both.log_alpha, first.log_alpha + second.log_alpha, rtol=1e-12, atol=1e-12)
+    variance = second.log_alpha.exp() * first.beta + second.beta
+    torch.testing.assert_close(both.beta, variance, rtol=1e-11, atol=1e-15)
+
+
+@SCHEDULES
+@STEPS
+def test_kernel_after_marginal_is_the_next_marginal(schedule, steps, generator):
+    pair, alpha_bar_t, alpha_bar_s = steps_of(schedule, steps)
+    x0 = normal((len(alpha_bar_t), 3), generator)
+    q = marginal(x0, pair.gamma_t)
+    alpha = pair.log_alpha.exp()
+    torch.testing.assert_close(q.mean, (alpha * alpha_bar_s).sqrt()[:, None] * x0, rtol=1e-11, atol=0)
+    variance = alpha * (1 - alpha_bar_s) + pair.beta
+    torch.testing.assert_close(q.log_variance.exp()[:, 0], variance, rtol=1e-11, atol=0)
+
+
+def test_diffusing_with_noise_of_one_standard_deviation_moves_the_marginal_mean_by_one(generator):
+    gamma = noise_levels(50, generator)
+    x0, eps = normal((50, 3), generator), normal((50, 3), generator)
+    alpha_bar = 1 / (1 + gamma.exp())[:, None]
+    expected = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+    torch.testing.assert_close(diffuse(x0, eps, gamma), expected, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(marginal(x0, gamma).sample(eps), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_gaussian_samples_at_mean_and_standard_deviation():
+    gaussian = Gaussian(torch.tensor([[1.0, -2.0]]), torch.tensor([[math.log(9.0), math.log(0.25)]]))
+    torch.testing.assert_close(gaussian.sample(torch.tensor([[1.0, -2.0]])), torch.tensor([[4.0, -3.0]]))
+
+
+@pytest.mark.parametrize("gamma_t", [-15.0, -5.0, 0.0, 5.0, 18.0, 22.6, 40.0])
+@pytest.mark.parametrize("difference", [1e-3, 0.1, 3.0, 30.0])
+def test_coefficients_agree_with_fifty_digits(gamma_t, difference):
+    """Both ends count: ᾱ near 1, and past γ = 20, where a softplus with a threshold would lose what matters here.
+
+    log α is a difference of two log ᾱ, each rounded in its last digit: no double precision can give more.
+    """
+    gamma_s = gamma_t - difference
+    with mpmath.workdps(50):
+        alpha_bar_t, alpha_bar_s = (1 / (1 + mpmath.exp(mpmath.mpf(g))) for g in (gamma_t, gamma_s))
+        alpha, rest = alpha_bar_t / alpha_bar_s, 1 - alpha_bar_t
+        expected = {
+            "alpha_bar_t": alpha_bar_t,
+            "one_minus_alpha_bar_t": rest,
+            "log_alpha": mpmath.log(alpha),
+            "beta": 1 - alpha,
+            "beta_tilde": (1 - alpha) * (1 - alpha_bar_s) / rest,
+            "coefficient_x0": mpmath.sqrt(alpha_bar_s) * (1 - alpha) / rest,
+            "coefficient_xt": mpmath.sqrt(alpha) * (1 - alpha_bar_s) / rest,
+        }
+        logs = {
+            "log_beta": mpmath.log(1 - alpha),
+            "log_beta_tilde": mpmath.log(expected["beta_tilde"]),
+        }
+    pair = pair_of(*(torch.tensor([g], dtype=torch.float64) for g in (gamma_t, gamma_s)))
+    rtol = 4e-16 * (1 + float(-mpmath.log(alpha_bar_t) / (1 - alpha)))
+    for key, value in expected.items():
+        assert float(getattr(pair, key)) == pytest.approx(float(value), rel=rtol, abs=0), key
+    for key, value in logs.items():
+        assert float(getattr(pair, key)) == pytest.approx(float(value), rel=1e-15, abs=rtol), key
+
+
+@SCHEDULES
+def test_the_step_to_clean_data_ends_in_x0_with_the_chains_variance(schedule, generator):
+    gamma = schedule.build(HORIZON)
+    first, second = gamma(torch.tensor([1])), gamma(torch.tensor([2]))
+    pair = Pair(
+        torch.cat([first, second]), gamma(torch.tensor([0, 1])), torch.tensor([-3.0, -3.0], dtype=torch.float64)
+    )
+    x0, x_t = normal((2, 3), generator), normal((2, 3), generator)
+    q = posterior(x0, x_t, pair)
+    assert pair.ends_clean.tolist() == [True, False]
+    assert pair.beta[0].item() == pytest.approx(torch.sigmoid(first).item(), rel=1e-12)
+    torch.testing.assert_close(q.mean[0], x0[0], rtol=1e-12, atol=1e-12)
+    assert q.log_variance[0].item() == -3.0
+    assert q.log_variance[1].item() != -3.0
+
+
+def test_gradients_in_gamma_are_finite_also_where_the_step_ends_in_clean_data():
+    gamma = torch.tensor([-9.0, -8.0], dtype=torch.float64, requires_grad=True)
+    gamma_s = torch.cat([torch.tensor([-math.inf], dtype=torch.float64), gamma[:1]])
+    pair = Pair(gamma, gamma_s, gamma * 0 - 3)
+    value = pair.log_beta_tilde + pair.log_beta + pair.coefficient_x0 + pair.coefficient_xt + pair.beta_tilde
+    (gradient,) = torch.autograd.grad(value.sum(), gamma)
+    assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_q_has_the_dtype_of_the_data(dtype, generator):
+    x = torch.zeros(4, 3, dtype=dtype)
+    gamma_s, gamma_t = noise_levels(8, generator).reshape(2, 4).sort(0).values
+    q = posterior(x, x, pair_of(gamma_t, gamma_s))
+    assert {q.mean.dtype, q.log_variance.dtype, diffuse(x, x, gamma_t).dtype} == {dtype}

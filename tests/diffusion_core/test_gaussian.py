@@ -1,0 +1,195 @@
+"""Gaussian data with the exact denoiser as the network: bound, limit and samples in closed form.
+
+Expectations over x_0 and ε are exact (`GaussianData.expected`), not drawn.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.parameterizations import Epsilon, Parameterization
+from diffusion_core.samplers import Ancestral, Sampler
+from diffusion_core.schedules import Linear, Schedule
+from diffusion_core.variances import Beta, BetaTilde, Variance
+from tests.axes import members, name
+from tests.problems import GaussianData, bayes, denoiser_output, diffusion
+
+EULER = 0.5772156649015329
+PARAMETERIZATIONS = pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
+SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
+FIXED = pytest.mark.parametrize("variance", [Beta(), BetaTilde()], ids=name)
+DATA = GaussianData((0.3, 1.7))
+
+
+def exact_model(
+    horizon: int,
+    variance: Variance,
+    data: GaussianData = DATA,
+    parameterization: Parameterization | None = None,
+    schedule: Schedule | None = None,
+) -> Diffusion:
+    parameterization = parameterization or Epsilon()
+    schedule = schedule or Linear()
+    output = denoiser_output(data.denoise, parameterization, schedule, horizon)
+    return diffusion(output, horizon, parameterization=parameterization, variance=variance, schedule=schedule)
+
+
+def expected_terms(model: Diffusion, data: GaussianData, steps: int | None = None) -> Tensor:
+    """E L_0, E L_1, … E L_{K−1} in bits/dim [K]."""
+    chain = model.chain(steps)
+    k = torch.arange(1, chain.steps + 1)
+    return data.expected(lambda x0, eps: model.term(x0.expand(len(k), 2), eps.expand(len(k), 2), chain, k, clip=False))
+
+
+def expected_bound(model: Diffusion, data: GaussianData) -> float:
+    prior = data.expected(lambda x0, eps: model.prior(x0[None]))
+    return (expected_terms(model, data).sum() + prior.sum()).item()
+
+
+def gap(horizon: int, variance: Variance, data: GaussianData, schedule: Schedule | None = None) -> float:
+    """Bound less entropy, in bits/dim."""
+    return expected_bound(exact_model(horizon, variance, data, schedule=schedule), data) - data.entropy
+
+
+def closed_form_terms(model: Diffusion, data: GaussianData, variance: Variance, steps: int) -> np.ndarray:
+    """½ [log σ²/β̃ + β̃/σ² − 1 + c_0² m/σ²] with m = E(x_0 − E[x_0|x_t])², and at k = 1 ½ [log 2πσ_1² + m/σ_1²]."""
+    alpha_bar = torch.sigmoid(-model.gamma(model.chain(steps).times)).numpy()[:, None]
+    s = np.array(data.variances)
+    mmse = s * (1 - alpha_bar[1:]) / (alpha_bar[1:] * s + 1 - alpha_bar[1:])
+    beta = 1 - alpha_bar[1:] / alpha_bar[:-1]
+    beta_tilde = beta * (1 - alpha_bar[:-1]) / (1 - alpha_bar[1:])
+    c0 = np.sqrt(alpha_bar[:-1]) * beta / (1 - alpha_bar[1:])
+    sigma2 = beta if isinstance(variance, Beta) else np.concatenate([beta[:1], beta_tilde[1:]])
+    first = 0.5 * (np.log(2 * np.pi * sigma2[:1]) + mmse[:1] / sigma2[:1])
+    ratio = beta_tilde[1:] / sigma2[1:]
+    rest = 0.5 * (-np.log(ratio) + ratio - 1 + c0[1:] ** 2 * mmse[1:] / sigma2[1:])
+    return np.concatenate([first, rest]).mean(1) / math.log(2)
+
+
+@PARAMETERIZATIONS
+@SCHEDULES
+@FIXED
+@pytest.mark.parametrize("steps", [80, 13])
+def test_every_term_of_the_bound_has_its_closed_form_expectation(parameterization, schedule, variance, steps):
+    model = exact_model(80, variance, DATA, parameterization, schedule)
+    expected = closed_form_terms(model, DATA, variance, steps)
+    np.testing.assert_allclose(expected_terms(model, DATA, steps), expected, rtol=1e-8, atol=1e-12)
+
+
+@PARAMETERIZATIONS
+@SCHEDULES
+@pytest.mark.parametrize("horizon", [25, 400])
+def test_on_standard_normal_data_beta_makes_the_bound_the_entropy_at_any_horizon(parameterization, schedule, horizon):
+    """β is the true reverse variance there (Ho et al. 2020, §3.2)."""
+    data = GaussianData((1.0, 1.0))
+    model = exact_model(horizon, Beta(), data, parameterization, schedule)
+    assert expected_bound(model, data) == pytest.approx(data.entropy, abs=1e-9)
+
+
+@PARAMETERIZATIONS
+@SCHEDULES
+def test_on_data_that_are_one_point_beta_tilde_makes_every_denoising_term_vanish(parameterization, schedule):
+    data = GaussianData((0.0, 0.0))
+    terms = expected_terms(exact_model(60, BetaTilde(), data, parameterization, schedule), data)
+    torch.testing.assert_close(terms[1:], torch.zeros_like(terms[1:]), rtol=0, atol=1e-12)
+
+
+@SCHEDULES
+@FIXED
+@pytest.mark.parametrize("variances", [(0.02, 0.3), (0.3, 1.7), (1.0, 6.0)])
+@pytest.mark.parametrize("horizon", [25, 100, 1000])
+def test_the_bound_is_never_below_the_entropy(schedule, variance, variances, horizon):
+    data = GaussianData(variances)
+    model = exact_model(horizon, variance, data, schedule=schedule)
+    assert expected_bound(model, data) >= data.entropy - 1e-9
+
+
+@pytest.mark.parametrize("variances", [(0.3, 0.3), (0.3, 1.7), (2.5, 0.6)])
+def test_with_beta_the_bound_tends_to_the_entropy_with_a_gap_of_order_one_over_the_horizon(variances):
+    horizons = np.array([800, 1600, 3200, 6400, 12800])
+    gaps = np.array([gap(int(horizon), Beta(), GaussianData(variances)) for horizon in horizons])
+    order = np.polyfit(np.log(horizons), np.log(gaps), 1)[0]
+    assert order == pytest.approx(-1, abs=0.2)
+    assert gaps[-1] < 0.01
+
+
+@pytest.mark.parametrize("variances", [(0.3, 0.3), (2.5, 0.6)])
+@pytest.mark.parametrize(("schedule", "tolerance"), [(Linear(), 3e-3), (Linear(beta_1=1e-3), 3e-4)])
+def test_with_beta_tilde_the_bound_keeps_a_gap_of_half_the_euler_constant_in_nats(variances, schedule, tolerance):
+    """½ Σ_{t≥2} [1/(t−1) − log t/(t−1)] = γ_Euler/2 per dimension, whatever the data; the rest falls as log T/T, the
+    slower the faster β rises from β_1.
+    """
+    horizons = (51_200, 204_800)
+    gaps = [gap(horizon, BetaTilde(), GaussianData(variances), schedule) * math.log(2) for horizon in horizons]
+    errors = [abs(g - EULER / 2) for g in gaps]
+    assert errors[1] < tolerance
+    assert errors[1] < 0.35 * errors[0]
+
+
+@PARAMETERIZATIONS
+@SCHEDULES
+@FIXED
+@pytest.mark.parametrize("steps", [80, 13, 1])
+def test_an_ancestral_step_is_affine_with_the_coefficients_of_bayes_rule(parameterization, schedule, variance, steps):
+    model = exact_model(80, variance, DATA, parameterization, schedule)
+    chain = model.chain(steps)
+    k = torch.arange(1, steps + 1)
+    alpha_bar = torch.sigmoid(-model.gamma(chain.times))[:, None]
+    x_t = torch.ones(steps, 2, dtype=torch.float64)
+    still, moved = (Ancestral().step(model, x_t, chain, k, noise * x_t, clip=False) for noise in (0, 1))
+    x0 = DATA.denoise(x_t, alpha_bar[1:])
+    mean, _ = bayes(x0[1:], x_t[1:], alpha_bar[2:], alpha_bar[1:-1])
+    beta = 1 - alpha_bar[2:] / alpha_bar[1:-1]
+    beta_tilde = beta * (1 - alpha_bar[1:-1]) / (1 - alpha_bar[2:])
+    sigma2 = beta if isinstance(variance, Beta) else beta_tilde
+    torch.testing.assert_close(still, torch.cat([x0[:1], mean]), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close((moved - still)[1:] ** 2, sigma2.expand(-1, 2), rtol=1e-8, atol=0)
+    assert torch.equal(moved[0], still[0])
+
+
+def variance_of_samples(sampler: Sampler, model: Diffusion) -> Tensor:
+    """Of x_0 [2], by the recursion of a linear sampler: V ← A² V + B² from V = 1, with A and B read off its steps."""
+    chain = model.chain(sampler.steps)
+    k = torch.arange(1, chain.steps + 1)
+    one, zero = torch.ones(len(k), 2, dtype=torch.float64), torch.zeros(len(k), 2, dtype=torch.float64)
+    a, b = (sampler.step(model, x, chain, k, noise, clip=False) ** 2 for x, noise in ((one, zero), (zero, one)))
+    variance = torch.ones(2, dtype=torch.float64)
+    for i in reversed(range(len(k))):
+        variance = a[i] * variance + b[i]
+    return variance
+
+
+@FIXED
+@pytest.mark.parametrize("sampler", members(Sampler), ids=name)
+@pytest.mark.parametrize("steps", [5, 40])
+def test_samples_have_the_mean_and_covariance_of_the_exact_recursion(variance, sampler, steps):
+    n = 40_000
+    sampler = type(sampler)(steps)
+    model = exact_model(40, variance)
+    x = sampler.sample(model, n, seed=0, clip=False, batch=n).double()
+    expected = variance_of_samples(sampler, model)
+    deviation = 4.5 * expected / math.sqrt(n)
+    assert x.shape == (n, 2)
+    assert (x.mean(0).abs() < deviation / expected.sqrt()).all()
+    assert ((x.var(0) - expected).abs() < math.sqrt(2) * deviation).all()
+    assert abs(torch.corrcoef(x.T)[0, 1].item()) < 4.5 / math.sqrt(n)
+
+
+@FIXED
+@SCHEDULES
+@pytest.mark.parametrize("sampler", members(Sampler), ids=name)
+def test_variance_of_samples_tends_to_the_datas_as_the_horizon_grows(variance, schedule, sampler):
+    errors = [
+        ((variance_of_samples(sampler, exact_model(horizon, variance, schedule=schedule)) / DATA.variance) - 1)
+        .abs()
+        .max()
+        for horizon in (250, 1000, 4000)
+    ]
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 0.01

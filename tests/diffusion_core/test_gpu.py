@@ -1,0 +1,176 @@
+"""On a CUDA device: the same numbers as on the CPU, and a training loop that never waits for the device."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion_core import precision
+from diffusion_core.diffusion import Choices, Diffusion
+from diffusion_core.likelihood import bound
+from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.unet import UNet
+from diffusion_core.objectives import Objective, Simple, Vlb
+from diffusion_core.parameterizations import Epsilon, Mu, Parameterization
+from diffusion_core.randomness import send
+from diffusion_core.samplers import Sampler
+from diffusion_core.schedules import Linear, Schedule
+from diffusion_core.spaces import Continuous, Pixels
+from diffusion_core.timesteps import Uniform
+from diffusion_core.training import Trainer, Training, batch_indices, train
+from diffusion_core.variances import Beta, LearnedDiagonal, Variance
+from tests.axes import members, name
+
+pytestmark = pytest.mark.gpu
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+DIGITS = torch.randint(17, (64, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+UNET = UNet(channels=8, groups=4)
+
+
+def model(
+    device: torch.device,
+    parameterization: Parameterization | None = None,
+    variance: Variance | None = None,
+    objective: Objective | None = None,
+    schedule: Schedule | None = None,
+) -> Diffusion:
+    choices = Choices(
+        parameterization or Epsilon(),
+        variance or Beta(),
+        schedule or Linear(),
+        objective or Simple(),
+        Uniform(),
+        UNET,
+        100,
+    )
+    model = Diffusion(choices, Pixels(17), (1, 8, 8))
+    model.initialise(0)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.data += 0.02 * torch.randn(parameter.shape, generator=generator)
+    return model.to(device).eval()
+
+
+@contextlib.contextmanager
+def synchronisation_is_an_error() -> Iterator[None]:
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
+@pytest.mark.parametrize("schedule", members(Schedule), ids=name)
+@pytest.mark.parametrize("clip", [False, True])
+def test_the_bound_is_that_of_the_cpu(parameterization, schedule, clip):
+    on_cpu, on_gpu = (
+        bound(
+            model(device, parameterization, schedule=schedule),
+            DIGITS.to(device),
+            exact=10,
+            strata=20,
+            seed=0,
+            clip=clip,
+        )
+        for device in (CPU, CUDA)
+    )
+    for part in ("L0", "Lt", "LT"):
+        ours, theirs = getattr(on_gpu, part), getattr(on_cpu, part)
+        assert ours.device == CPU
+        assert ours.mean().item() == pytest.approx(theirs.mean().item(), abs=1e-4, rel=1e-5)
+
+
+def test_the_bound_does_not_see_what_training_allows():
+    """TF32 and autocast around it change nothing."""
+    raw, on_gpu = DIGITS.to(CUDA), model(CUDA, Mu())
+    plain = bound(on_gpu, raw, exact=3, strata=5, seed=0, clip=False).total
+    with precision.tf32(True), torch.autocast("cuda", torch.bfloat16):
+        allowed = bound(on_gpu, raw, exact=3, strata=5, seed=0, clip=False).total
+    torch.testing.assert_close(allowed, plain, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("sampler", members(Sampler), ids=name)
+def test_samples_are_those_of_the_cpu(sampler):
+    """Noise is drawn on the CPU, so what differs is rounding, through a hundred steps and clipped."""
+    on_cpu, on_gpu = (sampler.sample(model(device), 70, seed=0, clip=True).cpu() for device in (CPU, CUDA))
+    torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("variance", members(Variance), ids=name)
+def test_losses_and_gradients_are_those_of_the_cpu(variance):
+    results: list[tuple[Tensor, list[Tensor]]] = []
+    for device in (CPU, CUDA):
+        learner = model(device, variance=variance, objective=Vlb())
+        with precision.exact(device):
+            loss = learner.batch_losses(DIGITS.to(device), 0, 0)["network"]
+            gradients = torch.autograd.grad(loss.mean(), list(learner.parameters()))
+        results.append((loss.detach().cpu(), [g.cpu() for g in gradients]))
+    torch.testing.assert_close(results[1][0], results[0][0], rtol=1e-3, atol=1e-3)
+    scale = max(g.abs().max().item() for g in results[0][1])
+    for ours, theirs in zip(results[1][1], results[0][1], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-3 * scale)
+
+
+def test_a_few_training_steps_are_close_to_the_cpus():
+    """TF32 rounds products to 10 bits, which the loss shows little of."""
+    plan = Training(steps=10, batch=32, warmup=5, report_every=5, precision="float32")
+    histories = [[r.losses["network"] for r in train(model(d), DIGITS.to(d), plan, 0)] for d in (CPU, CUDA)]
+    assert histories[1] == pytest.approx(histories[0], rel=0.02)
+
+
+def test_training_on_the_gpu_continues_from_a_report():
+    """To what the order of the device's sums leaves open."""
+    plan = Training(steps=8, batch=32, warmup=5, report_every=4)
+    raw = DIGITS.to(CUDA)
+    unbroken = [
+        (r.losses["network"], {n: v.clone() for n, v in r.state().items()}) for r in train(model(CUDA), raw, plan, 0)
+    ]
+    (continued,) = train(model(CUDA), raw, plan, 0, (4, unbroken[0][1]))
+    assert continued.losses["network"] == pytest.approx(unbroken[1][0], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("variance", "objective"), [(Beta(), Simple()), (LearnedDiagonal(), Vlb())], ids=["simple", "vlb"]
+)
+@pytest.mark.parametrize("rounding", ["float32", "bf16"])
+def test_a_training_step_never_waits_for_the_device(variance, objective, rounding):
+    trainer = Trainer(model(CUDA, variance=variance, objective=objective), Training(precision=rounding), CUDA)
+    data = DIGITS.to(CUDA)
+
+    def steps(first: int, last: int) -> None:
+        for step in range(first, last):
+            trainer.step(data[send(batch_indices(0, step, len(data), 32), CUDA)], 0, step)
+
+    steps(0, 3)
+    with synchronisation_is_an_error():
+        steps(3, 8)
+
+
+def test_bf16_is_what_auto_means_on_a_gpu_that_has_it():
+    expected = "bf16" if torch.cuda.is_bf16_supported() else "float32"
+    assert precision.resolve_precision("auto", CUDA) == expected
+    assert precision.resolve_precision("float32", CUDA) == "float32"
+
+
+def test_the_output_is_not_rounded_to_bf16_under_autocast():
+    network = model(CUDA).network
+    x, time = torch.randn(4, 1, 8, 8, device=CUDA), torch.full((4,), 500.0, device=CUDA)
+    with torch.autocast("cuda", torch.bfloat16):
+        out = network(x, time)
+    assert out.dtype == torch.float32
+    assert not torch.equal(out, out.bfloat16().float())
+
+
+def test_points_train_on_the_gpu_too():
+    choices = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), Mlp(width=16, layers=1), 100)
+    learner = Diffusion(choices, Continuous(), (2,))
+    learner.initialise(0)
+    raw = torch.randn(200, 2, generator=torch.Generator().manual_seed(0)).to(CUDA)
+    *_, report = train(learner.to(CUDA), raw, Training(steps=20, batch=32, report_every=10), 0)
+    assert report.finite

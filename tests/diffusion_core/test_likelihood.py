@@ -1,0 +1,218 @@
+"""The estimate of the bound: complete where every step is taken, unbiased where times are drawn, paired."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.likelihood import Bound, bound, strata_of
+from diffusion_core.objectives import Vlb
+from diffusion_core.parameterizations import X0, Mu
+from diffusion_core.schedules import Cosine
+from diffusion_core.spaces import Continuous, Pixels
+from diffusion_core.variances import BetaTilde, LearnedDiagonal
+from tests.problems import diffusion
+
+HORIZON = 30
+Seen = list[tuple[Tensor, Tensor]]
+
+
+def shrink(x_t: Tensor, t: Tensor) -> Tensor:
+    """A network that says x̂_0 = 0.8 x_t: far from perfect, so that no term vanishes."""
+    return 0.8 * x_t
+
+
+def model(output: Callable[[Tensor, Tensor], Tensor] = shrink) -> Diffusion:
+    return diffusion(output, HORIZON, parameterization=X0(), variance=BetaTilde())
+
+
+def spied(seen: Seen) -> Diffusion:
+    def output(x_t: Tensor, t: Tensor) -> Tensor:
+        seen.append((x_t, t))
+        return shrink(x_t, t)
+
+    return model(output)
+
+
+def estimate(diffusion: Diffusion, raw: Tensor, seed: int = 0, exact: int = HORIZON, strata: int = 1, **more) -> Bound:
+    return bound(diffusion, raw, exact=exact, strata=strata, seed=seed, clip=False, **more)
+
+
+def points(n: int) -> Tensor:
+    return torch.randn(n, 2, generator=torch.Generator().manual_seed(1))
+
+
+def terms_by_hand(alpha_bar: Tensor, x0: Tensor, error: Tensor) -> Tensor:
+    """[K, N] in bits/dim at β̃, from ‖x_0 − x̂_0‖² [K, N]: ½ (SNR_{k−1} − SNR_k) of it, and the density at k = 1."""
+    snr = alpha_bar[1:] / (1 - alpha_bar[1:])
+    sigma2 = 1 - alpha_bar[1]
+    first = 0.5 * (error[:1] / sigma2 + 2 * torch.log(2 * math.pi * sigma2))
+    rest = 0.5 * (snr[:-1] - snr[1:])[:, None] * error[1:]
+    return torch.cat([first, rest]) / (2 * math.log(2))
+
+
+def test_with_every_step_taken_the_bound_is_the_sum_of_terms_computed_one_by_one():
+    """From the x_t that the network was shown."""
+    seen: Seen = []
+    raw = points(7)
+    result = estimate(spied(seen), raw)
+    alpha_bar = torch.sigmoid(-model().gamma(torch.arange(HORIZON + 1)))
+    assert [t.unique().tolist() for _, t in seen] == [[t] for t in range(1, HORIZON + 1)]
+    error = torch.stack([((raw - shrink(x_t, t)) ** 2).sum(1) for x_t, t in seen]).double()
+    terms = terms_by_hand(alpha_bar, raw, error)
+    prior = 0.5 * (alpha_bar[-1] * (raw.double() ** 2 - 1) - torch.log1p(-alpha_bar[-1])).sum(1) / (2 * math.log(2))
+    torch.testing.assert_close(result.L0, terms[0], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(result.Lt, terms[1:].sum(0), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(result.LT, prior, rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(result.per_step, terms.mean(1), rtol=1e-5, atol=1e-6)
+    assert result.per_step_count.tolist() == [7] * HORIZON
+
+
+def test_x_t_is_drawn_from_the_marginal_at_each_step():
+    seen: Seen = []
+    raw = torch.full((20_000, 2), 0.7)
+    estimate(spied(seen), raw)
+    alpha_bar = torch.sigmoid(-model().gamma(torch.arange(HORIZON + 1)))
+    for x_t, t in seen:
+        a = alpha_bar[t[0]].item()
+        deviation = math.sqrt((1 - a) / x_t.numel())
+        assert x_t.mean().item() == pytest.approx(0.7 * math.sqrt(a), abs=5 * deviation)
+        assert x_t.var().item() == pytest.approx(1 - a, rel=5 * math.sqrt(2 / x_t.numel()))
+
+
+def exact_expectation(x0: Tensor) -> Tensor:
+    """E over noise of each term at one x_0 [2], in bits/dim [K]: E‖x_0 − 0.8 x_t‖² in closed form."""
+    alpha_bar = torch.sigmoid(-model().gamma(torch.arange(HORIZON + 1)))
+    bias = (1 - 0.8 * alpha_bar[1:].sqrt()) ** 2 * (x0**2).sum()
+    error = bias + 2 * 0.64 * (1 - alpha_bar[1:])
+    return terms_by_hand(alpha_bar, x0, error[:, None]).squeeze(1)
+
+
+@pytest.mark.parametrize(("exact", "strata"), [(1, 1), (1, 6), (3, 7), (10, 20), (29, 1), (HORIZON, 1)])
+def test_the_stratified_estimate_is_unbiased(exact, strata):
+    n = 20_000
+    x0 = torch.tensor([0.7, -0.4])
+    result = estimate(model(), x0.expand(n, 2), exact=exact, strata=strata)
+    expected = exact_expectation(x0)
+    assert result.L0.mean().item() == pytest.approx(expected[0].item(), abs=5 * result.L0.std().item() / n**0.5)
+    assert result.Lt.mean().item() == pytest.approx(expected[1:].sum().item(), abs=5 * result.Lt.std().item() / n**0.5)
+    assert result.standard_error == pytest.approx((result.L0 + result.Lt).std().item() / n**0.5, rel=1e-3)
+    drawn = result.per_step_count > 200
+    torch.testing.assert_close(result.per_step[drawn], expected[drawn], rtol=0.2, atol=1e-3)
+
+
+def test_more_strata_give_a_smaller_standard_error():
+    raw = torch.tensor([[0.7, -0.4]]).expand(4000, 2)
+    errors = [estimate(model(), raw, exact=1, strata=strata).standard_error for strata in (1, 4, 29)]
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_strata_partition_the_steps_into_runs_of_nearly_equal_length():
+    for steps in range(1, 25):
+        for exact in range(1, 27):
+            for strata in range(1, 27):
+                runs = strata_of(steps, exact, strata)
+                assert [t for first, last in runs for t in range(first, last + 1)] == list(range(1, steps + 1))
+                assert runs[: min(exact, steps)] == [(t, t) for t in range(1, min(exact, steps) + 1)]
+                lengths = [last - first + 1 for first, last in runs[exact:]]
+                assert len(lengths) == min(strata, max(0, steps - exact))
+                assert not lengths or max(lengths) - min(lengths) <= 1
+
+
+@pytest.mark.parametrize(("exact", "strata"), [(0, 5), (-1, 5), (3, 0)])
+def test_strata_that_leave_steps_out_are_refused(exact, strata):
+    with pytest.raises(ValueError, match="the bound needs exact >= 1 and strata >= 1 unless exact covers all"):
+        strata_of(10, exact, strata)
+
+
+def test_equal_seeds_give_equal_results_in_any_batch_and_other_seeds_others():
+    raw = points(50)
+    one, same, other = (
+        estimate(model(), raw, seed, exact=2, strata=4, batch=batch) for seed, batch in ((0, 512), (0, 7), (1, 512))
+    )
+    torch.testing.assert_close(one.total, same.total, rtol=1e-6, atol=1e-6)
+    assert not torch.equal(one.total, other.total)
+
+
+def test_two_networks_are_scored_on_the_same_times_and_noise():
+    seen: Seen = []
+    other: Seen = []
+
+    def another(x_t: Tensor, t: Tensor) -> Tensor:
+        other.append((x_t, t))
+        return torch.sin(x_t)
+
+    raw = points(40)
+    estimate(spied(seen), raw, exact=2, strata=5)
+    estimate(diffusion(another, HORIZON, parameterization=Mu()), raw, exact=2, strata=5)
+    assert len(seen) == len(other) == 7
+    assert all(torch.equal(x, y) and torch.equal(t, u) for (x, t), (y, u) in zip(seen, other, strict=True))
+
+
+def test_times_are_drawn_per_image():
+    seen: Seen = []
+    estimate(spied(seen), points(200), exact=1, strata=1)
+    assert len(seen[1][1].unique()) > 20
+
+
+def test_total_is_the_sum_of_its_parts_and_its_standard_error_that_of_a_mean():
+    parts = torch.tensor([[1.0, 2.0, 4.0], [3.0, 5.0, 9.0], [0.5, 0.25, 0.125]], dtype=torch.float64)
+    result = Bound(*parts, torch.zeros(1), torch.zeros(1))
+    assert result.total.tolist() == [4.5, 7.25, 13.125]
+    mean = sum(result.total.tolist()) / 3
+    variance = sum((value - mean) ** 2 for value in result.total.tolist()) / 2
+    assert result.standard_error == pytest.approx(math.sqrt(variance / 3))
+
+
+def test_the_offset_of_dequantised_data_goes_to_L0():
+    raw = torch.randint(17, (30, 1, 2, 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    fine = diffusion(shrink, HORIZON, parameterization=X0(), space=Pixels(17), shape=(1, 2, 2))
+    values = 15 * raw.double() + 7
+    coarse = estimate(fine, raw)
+    at_centres = diffusion(shrink, HORIZON, parameterization=X0(), space=Pixels(), shape=(1, 2, 2))
+    centred = estimate(at_centres, values.to(torch.uint8))
+    assert coarse.L0.mean().item() == pytest.approx(centred.L0.mean().item() - math.log2(15), abs=0.3)
+    assert coarse.LT.mean().item() == pytest.approx(centred.LT.mean().item(), rel=0.05)
+
+
+@pytest.mark.parametrize("steps", [1, 7, HORIZON])
+def test_a_strided_bound_has_the_terms_of_its_own_chain(steps):
+    seen: Seen = []
+    raw = points(5)
+    result = estimate(spied(seen), raw, steps=steps)
+    times = [int(t[0]) for _, t in seen]
+    assert len(times) == steps
+    alpha_bar = torch.sigmoid(-model().gamma(torch.tensor([0, *times])))
+    error = torch.stack([((raw - shrink(x_t, t)) ** 2).sum(1) for x_t, t in seen]).double()
+    expected = terms_by_hand(alpha_bar, raw, error).sum(0)
+    torch.testing.assert_close(result.L0 + result.Lt, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("space", "raw"),
+    [(Pixels(), torch.full((8, 1, 2, 2), 250, dtype=torch.uint8)), (Continuous(), torch.ones(8, 2))],
+    ids=["pixels", "continuous"],
+)
+def test_clipping_changes_the_bound_of_bounded_data_only(space, raw):
+    loud = diffusion(lambda x_t, t: 3 * x_t, HORIZON, parameterization=X0(), space=space, shape=tuple(raw.shape[1:]))
+    clipped, free = (bound(loud, raw, exact=HORIZON, strata=1, seed=0, clip=clip).total for clip in (True, False))
+    assert torch.equal(clipped, free) != space.bounded
+
+
+@pytest.mark.parametrize("schedule", [None, Cosine()], ids=["linear", "cosine"])
+def test_the_bound_of_a_learned_variance_is_finite_and_float64(schedule):
+    learned = diffusion(
+        lambda x_t, t: torch.cat([x_t, 0.1 * x_t], 1),
+        HORIZON,
+        variance=LearnedDiagonal(),
+        objective=Vlb(),
+        schedule=schedule,
+    )
+    result = estimate(learned, points(20), exact=3, strata=5)
+    assert result.total.dtype == torch.float64
+    assert result.total.isfinite().all()

@@ -1,0 +1,208 @@
+"""Networks: shapes, a start at zero, float32 at the output, and what they refuse."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from diffusion_core.networks.layers import Attention, ResidualBlock, sinusoidal
+from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.network import Network
+from diffusion_core.networks.unet import UNet
+from diffusion_core.randomness import initialise
+from tests.axes import classes, name
+
+CASES = [
+    (Mlp(width=16, layers=2), (2,)),
+    (Mlp(width=8, layers=1), (5,)),
+    (UNet(channels=8, groups=4), (1, 8, 8)),
+    (UNet(channels=8, multipliers=(1,), groups=4, attention=()), (3, 5, 7)),
+    (UNet(channels=8, multipliers=(1, 2, 2), blocks=2, groups=2, attention=(8, 2), heads=4), (3, 8, 8)),
+    (UNet(channels=12, groups=3, heads=3, dropout=0.2), (2, 4, 4)),
+]
+NETWORKS = pytest.mark.parametrize(
+    ("network", "shape"), [pytest.param(n, s, id=f"{name(n)}{list(s)}") for n, s in CASES]
+)
+TIME = torch.tensor([1.0, 500.0, 1000.0])
+
+
+def built(network: Network, shape: tuple[int, ...], channels: int, seed: int = 0) -> nn.Module:
+    module = network.build(shape, channels)
+    initialise(module, seed)
+    return module.eval()
+
+
+def stirred(network: Network, shape: tuple[int, ...], channels: int) -> nn.Module:
+    """With every weight moved from its start, as after training."""
+    module = built(network, shape, channels)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in module.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    return module
+
+
+def test_every_network_of_the_core_is_among_the_cases():
+    assert {type(network) for network, _ in CASES} == set(classes(Network))
+
+
+@NETWORKS
+@pytest.mark.parametrize("factor", [1, 2])
+def test_output_has_the_asked_channels_and_the_shape_of_the_data(network, shape, factor):
+    module = stirred(network, shape, factor * shape[0])
+    assert module(torch.zeros(3, *shape), TIME).shape == (3, factor * shape[0], *shape[1:])
+
+
+@NETWORKS
+def test_a_network_starts_at_zero(network, shape, generator):
+    out = built(network, shape, shape[0])(torch.randn(3, *shape, generator=generator), TIME)
+    assert not out.any()
+
+
+@NETWORKS
+def test_every_parameter_is_taught(network, shape, generator):
+    module = stirred(network, shape, shape[0])
+    module(torch.randn(3, *shape, generator=generator), TIME).square().sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in module.parameters())
+
+
+@NETWORKS
+def test_the_first_step_reaches_the_last_layer(network, shape, generator):
+    """A last layer of zeros learns at once; a network all of whose gradients were zero never would."""
+    module = built(network, shape, shape[0])
+    (module(torch.randn(3, *shape, generator=generator), TIME) - 1).square().sum().backward()
+    taught = [name for name, p in module.named_parameters() if p.grad is not None and p.grad.any()]
+    assert taught
+    assert all("out" in name for name in taught)
+
+
+@NETWORKS
+def test_output_stays_float32_under_bf16_autocast_and_is_not_rounded_to_it(network, shape, generator):
+    module = stirred(network, shape, shape[0])
+    x = torch.randn(3, *shape, generator=generator)
+    plain = module(x, TIME)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = module(x, TIME)
+    assert out.dtype == torch.float32
+    assert not torch.equal(out, out.bfloat16().float())
+    torch.testing.assert_close(out, plain, rtol=0.1, atol=0.1 * plain.std().item())
+
+
+@NETWORKS
+def test_time_and_input_matter(network, shape, generator):
+    module = stirred(network, shape, shape[0])
+    x = torch.randn(1, *shape, generator=generator).expand(3, *shape)
+    out = module(x, TIME)
+    assert not torch.isclose(out[0], out[1]).all()
+    assert not torch.isclose(out[1], out[2]).all()
+    assert not torch.isclose(out, module(x + 0.1, TIME)).all()
+
+
+@NETWORKS
+def test_examples_of_a_batch_do_not_see_each_other(network, shape, generator):
+    module = stirred(network, shape, shape[0])
+    x = torch.randn(3, *shape, generator=generator)
+    alone = torch.cat([module(x[i : i + 1], TIME[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(module(x, TIME), alone, rtol=1e-4, atol=1e-5)
+
+
+@NETWORKS
+def test_weights_agree_between_networks_that_differ_only_in_their_outputs(network, shape):
+    """So that cells with and without a learned variance start as one."""
+    one, other = (built(network, shape, factor * shape[0]).state_dict() for factor in (1, 2))
+    assert one.keys() == other.keys()
+    differing = {key for key in one if one[key].shape != other[key].shape}
+    assert len(differing) == 2
+    assert all(torch.equal(one[key], other[key]) for key in one.keys() - differing)
+
+
+@NETWORKS
+def test_seeds_give_other_weights(network, shape):
+    one, other = (built(network, shape, shape[0], seed).state_dict() for seed in (0, 1))
+    assert any(not torch.equal(one[key], other[key]) for key in one)
+
+
+def test_attention_at_listed_sides_lets_every_pixel_see_every_other():
+    """One 3×3 convolution after another reaches a few pixels only; attention reaches all."""
+    shape = (1, 32, 32)
+    reach = []
+    for attention in ((), (32,)):
+        module = stirred(UNet(channels=4, multipliers=(1,), attention=attention, heads=1, groups=1), shape, 1)
+        for norm in (m for m in module.modules() if isinstance(m, nn.GroupNorm)):
+            norm.forward = lambda x: x  # type: ignore[method-assign]
+        x = torch.zeros(1, *shape, requires_grad=True)
+        module(x, TIME[:1])[0, 0, 0, 0].backward()
+        reach.append(bool(x.grad[0, 0, 31, 31] != 0))
+    assert reach == [False, True]
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 4), ()])
+def test_mlp_refuses_what_is_no_point(shape):
+    with pytest.raises(ValueError, match=r"mlp takes points \[D\], got .*for images take network=unet"):
+        Mlp().build(shape, 1)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 8), (1, 7, 8), (1, 8, 7)])
+def test_unet_refuses_what_it_cannot_halve(shape):
+    with pytest.raises(ValueError, match=r"unet with 2 resolutions needs images \[C, H, W\] whose sides 2 divides"):
+        UNet().build(shape, 1)
+
+
+@pytest.mark.parametrize("fields", [{"width": 0}, {"width": 3}, {"layers": 0}])
+def test_mlp_refuses_fields_out_of_range(fields):
+    with pytest.raises(ValueError, match="mlp needs an even width and at least one layer"):
+        Mlp(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"channels": 0}, "of at least 1"),
+        ({"multipliers": ()}, "of at least 1"),
+        ({"multipliers": (1, 0)}, "of at least 1"),
+        ({"blocks": 0}, "of at least 1"),
+        ({"groups": 0}, "of at least 1"),
+        ({"heads": 0}, "of at least 1"),
+        ({"channels": 12}, "that groups and heads divide"),
+        ({"channels": 8, "heads": 3}, "that groups and heads divide"),
+        ({"channels": 9, "groups": 3, "heads": 3}, "even"),
+        ({"dropout": 1.0}, "0 <= dropout < 1"),
+        ({"dropout": -0.1}, "0 <= dropout < 1"),
+    ],
+)
+def test_unet_refuses_fields_out_of_range(fields, reason):
+    with pytest.raises(ValueError, match=f"unet needs .*{reason}"):
+        UNet(**fields)
+
+
+def test_sinusoid_is_cosine_and_sine_at_geometric_wavelengths():
+    time = torch.tensor([0.0, 3.0, 700.0])
+    frequency = 10_000.0 ** (-torch.arange(4, dtype=torch.float64) / 4)
+    angle = time.double()[:, None] * frequency
+    expected = torch.cat([angle.cos(), angle.sin()], dim=1)
+    torch.testing.assert_close(sinusoidal(time, 8).double(), expected, rtol=0, atol=1e-4)
+
+
+def test_residual_branches_start_as_the_identity(generator):
+    x = torch.randn(2, 8, 4, 4, generator=generator)
+    assert torch.equal(ResidualBlock(8, 8, 16, 4, 0.0)(x, torch.randn(2, 16, generator=generator)), x)
+    assert torch.equal(Attention(8, 4, 2)(x), x)
+
+
+def test_attention_is_softmax_of_scaled_products(generator):
+    """One head, written out."""
+    layer = Attention(4, 2, 1)
+    nn.init.normal_(layer.out.weight, generator=generator)
+    x = torch.randn(2, 4, 3, 3, generator=generator)
+    q, k, v = layer.qkv(layer.norm(x)).flatten(2).chunk(3, dim=1)
+    weights = torch.softmax(q.transpose(1, 2) @ k / 2, dim=-1)
+    expected = x + layer.out((v @ weights.transpose(1, 2)).reshape(x.shape))
+    torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_dropout_is_on_in_training_only(generator):
+    module = stirred(UNet(channels=8, groups=4, dropout=0.5), (1, 8, 8), 1)
+    x = torch.randn(1, 1, 8, 8, generator=generator)
+    assert torch.equal(module(x, TIME[:1]), module(x, TIME[:1]))
+    module.train()
+    assert not torch.equal(module(x, TIME[:1]), module(x, TIME[:1]))

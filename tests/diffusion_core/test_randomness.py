@@ -1,0 +1,103 @@
+"""Randomness is a function of (seed, step, purpose), and so is every network's start of its layers' names."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from diffusion_core.randomness import BLOCK, draw, initialise, key, normal, normal_blocks, send, uniform
+
+CPU = torch.device("cpu")
+
+
+def test_a_draw_depends_on_seed_step_and_purpose_and_on_nothing_else():
+    base = normal(1, 2, "eps", (4,), CPU)
+    torch.manual_seed(999)
+    assert torch.equal(base, normal(1, 2, "eps", (4,), CPU))
+    others = [normal(0, 2, "eps", (4,), CPU), normal(1, 3, "eps", (4,), CPU), normal(1, 2, "t", (4,), CPU)]
+    assert not any(torch.equal(base, other) for other in others)
+
+
+def test_drawing_leaves_the_global_generator_alone():
+    layer = nn.Linear(2, 2)
+    before = torch.random.get_rng_state()
+    normal(0, 0, "eps", (4,), CPU)
+    initialise(layer, 0)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_keys_are_64_bit_and_their_fields_do_not_run_together():
+    keys = {key(seed, step, purpose) for seed in (1, 11) for step in (1, 11) for purpose in ("a", "1/a")}
+    assert len(keys) == 8
+    assert all(0 <= k < 2**64 for k in keys)
+    assert isinstance(draw(0, 0, "a"), torch.Generator)
+
+
+def test_keys_are_the_same_on_every_machine():
+    """blake2b of "0/0/eps", 8 bytes, little-endian, from another implementation (b2sum -l 64)."""
+    assert key(0, 0, "eps") == int.from_bytes(bytes.fromhex("ac025915dc52e4e1"), "little")
+
+
+@pytest.mark.parametrize(("draws", "mean", "variance"), [(normal, 0, 1), (uniform, 0.5, 1 / 12)])
+def test_draws_have_their_mean_and_variance(draws, mean, variance):
+    n = 200_000
+    value = draws(0, 0, "x", (n,), CPU).double()
+    assert value.mean().item() == pytest.approx(mean, abs=5 * math.sqrt(variance / n))
+    assert value.var().item() == pytest.approx(variance, rel=0.02)
+
+
+def test_uniform_is_float64_below_one_and_normal_is_float32():
+    u = uniform(0, 0, "u", (1000,), CPU)
+    assert (u.dtype, normal(0, 0, "n", (2,), CPU).dtype) == (torch.float64, torch.float32)
+    assert ((u >= 0) & (u < 1)).all()
+
+
+def test_noise_of_a_sample_does_not_depend_on_how_many_are_drawn():
+    every = normal_blocks(3, 7, 0, 3 * BLOCK, (2,), CPU)
+    assert torch.equal(every[:10], normal_blocks(3, 7, 0, 10, (2,), CPU))
+    assert torch.equal(every[BLOCK : BLOCK + 70], normal_blocks(3, 7, BLOCK, 70, (2,), CPU))
+    assert len(every.unique(dim=0)) == 3 * BLOCK
+
+
+def test_sending_to_the_cpu_is_the_value_itself():
+    value = torch.ones(3)
+    assert send(value, CPU) is value
+
+
+class Net(nn.Module):
+    def __init__(self, out: int) -> None:
+        super().__init__()
+        self.shared = nn.Linear(4, 3)
+        self.conv = nn.Conv2d(2, 2, 3)
+        self.head = nn.Linear(3, out)
+        self.zero = nn.Linear(3, 3)
+        nn.init.zeros_(self.zero.weight)
+
+
+def test_layers_of_equal_name_and_shape_start_equal_in_different_networks():
+    one, other = Net(2), Net(5)
+    initialise(one, 0)
+    initialise(other, 0)
+    assert torch.equal(one.shared.weight, other.shared.weight)
+    assert torch.equal(one.shared.bias, other.shared.bias)
+    assert torch.equal(one.conv.weight, other.conv.weight)
+    assert not one.zero.weight.any()
+
+
+def test_initial_weights_differ_between_seeds_and_between_layers():
+    one, other = Net(3), Net(3)
+    initialise(one, 0)
+    initialise(other, 1)
+    assert not torch.equal(one.shared.weight, other.shared.weight)
+    assert not torch.equal(one.shared.weight[:, :3], one.head.weight)
+
+
+def test_initial_weights_have_the_spread_of_torchs_own_rule():
+    """Kaiming-uniform with a = √5: U(−1/√fan_in, 1/√fan_in)."""
+    layer = nn.Linear(400, 300)
+    initialise(layer, 0)
+    assert layer.weight.abs().max().item() == pytest.approx(1 / 20, rel=1e-3)
+    assert layer.weight.std().item() == pytest.approx(1 / 20 / math.sqrt(3), rel=0.02)

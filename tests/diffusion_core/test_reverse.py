@@ -1,0 +1,108 @@
+"""p_θ: one function, written in the words of every parameterization, is one distribution."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.objectives import Vlb
+from diffusion_core.parameterizations import Parameterization
+from diffusion_core.reverse import split_output
+from diffusion_core.schedules import Schedule
+from diffusion_core.spaces import Continuous, Pixels
+from diffusion_core.variances import Variance
+from tests.axes import members, name
+from tests.problems import bayes, denoiser_output, diffusion
+
+HORIZON = 60
+PARAMETERIZATIONS = pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
+SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
+STEPS = pytest.mark.parametrize("steps", [HORIZON, 13, 1])
+CLIP = pytest.mark.parametrize("clip", [False, True])
+
+
+def denoise(x_t: Tensor, alpha_bar: Tensor) -> Tensor:
+    """Some nonlinear x̂_0 that leaves [−1, 1]."""
+    return 1.5 * torch.tanh(x_t) + 0.5 * torch.sin(3 * x_t) * (1 - alpha_bar)
+
+
+def model(parameterization: Parameterization, schedule: Schedule, variance: Variance | None = None) -> Diffusion:
+    output = denoiser_output(denoise, parameterization, schedule, HORIZON)
+    learned = variance is not None and variance.learned
+    return diffusion(
+        (lambda x_t, t: torch.cat([output(x_t, t), torch.zeros_like(x_t)], dim=1)) if learned else output,
+        HORIZON,
+        parameterization=parameterization,
+        variance=variance,
+        schedule=schedule,
+        objective=Vlb(),
+        space=Pixels(),
+        shape=(1, 2, 2),
+    )
+
+
+def points(steps: int) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return 1.5 * torch.randn(steps, 1, 2, 2, generator=generator, dtype=torch.float64)
+
+
+@PARAMETERIZATIONS
+@SCHEDULES
+@STEPS
+@CLIP
+def test_mean_is_bayes_rule_at_the_denoised_x0_for_every_parameterization(parameterization, schedule, steps, clip):
+    diffusion = model(parameterization, schedule)
+    chain = diffusion.chain(steps)
+    x_t = points(steps)
+    p = diffusion.reverse(x_t, chain, torch.arange(1, steps + 1), clip=clip)
+    alpha_bar = torch.sigmoid(-diffusion.gamma(chain.times)).reshape(-1, 1, 1, 1)
+    x0 = denoise(x_t, alpha_bar[1:])
+    assert (x0.abs() > 1).any()
+    x0 = x0.clamp(-1, 1) if clip else x0
+    eps = (x_t - alpha_bar[1:].sqrt() * x0) / (1 - alpha_bar[1:]).sqrt()
+    mean, _ = bayes(x0[1:], x_t[1:], alpha_bar[2:], alpha_bar[1:-1])
+    torch.testing.assert_close(p.x0, x0, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(p.eps, eps, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(p.mean, torch.cat([x0[:1], mean]), rtol=1e-9, atol=1e-9)
+
+
+@PARAMETERIZATIONS
+@SCHEDULES
+@pytest.mark.parametrize("variance", members(Variance), ids=name)
+def test_variance_of_p_does_not_depend_on_what_is_predicted(parameterization, schedule, variance):
+    k = torch.arange(1, HORIZON + 1)
+    ours, other = (
+        diffusion.reverse(points(HORIZON), diffusion.chain(), k, clip=False)
+        for diffusion in (model(p, schedule, variance) for p in (parameterization, members(Parameterization)[0]))
+    )
+    torch.testing.assert_close(ours.mean, other.mean, rtol=1e-9, atol=1e-9)
+    assert torch.equal(ours.log_variance, other.log_variance)
+    assert torch.equal(ours.gaussian.mean, ours.mean)
+    assert torch.equal(ours.gaussian.log_variance, ours.log_variance)
+
+
+@PARAMETERIZATIONS
+def test_unbounded_data_are_never_clipped(parameterization):
+    schedule = members(Schedule)[0]
+    output = denoiser_output(denoise, parameterization, schedule, HORIZON)
+    unbounded = diffusion(
+        output, HORIZON, parameterization=parameterization, schedule=schedule, space=Continuous(), shape=(1, 2, 2)
+    )
+    k = torch.arange(1, HORIZON + 1)
+    clipped, free = (unbounded.reverse(points(HORIZON), unbounded.chain(), k, clip=clip).x0 for clip in (True, False))
+    assert torch.equal(clipped, free)
+    assert (clipped.abs() > 1).any()
+
+
+@pytest.mark.parametrize("variance", members(Variance), ids=name)
+def test_output_is_split_only_where_a_variance_is_learned(variance):
+    output = torch.arange(12.0).reshape(1, 4, 3)
+    mean, raw = split_output(output, variance)
+    if variance.learned:
+        assert torch.equal(mean, output[:, :2])
+        assert torch.equal(raw, output[:, 2:])
+    else:
+        assert torch.equal(mean, output)
+        assert raw.numel() == 0

@@ -1,0 +1,112 @@
+"""What every sampler keeps: a sample belongs to its seed and number, not to its batch. Moments: test_gaussian.py."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion_core.diffusion import Choices, Diffusion
+from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.unet import UNet
+from diffusion_core.objectives import Simple
+from diffusion_core.parameterizations import X0, Epsilon
+from diffusion_core.samplers import Ancestral, Sampler
+from diffusion_core.schedules import Linear
+from diffusion_core.spaces import Continuous, Pixels
+from diffusion_core.timesteps import Uniform
+from diffusion_core.variances import Beta
+from tests.axes import members, name
+from tests.problems import diffusion
+
+SAMPLERS = pytest.mark.parametrize("sampler", members(Sampler), ids=name)
+
+
+@pytest.fixture(params=["mlp", "unet"])
+def model(request) -> Diffusion:
+    network = {"mlp": Mlp(width=16, layers=1), "unet": UNet(channels=8, groups=4)}[request.param]
+    choices = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), network, 25)
+    space, shape = (Continuous(), (2,)) if request.param == "mlp" else (Pixels(), (1, 8, 8))
+    model = Diffusion(choices, space, shape)
+    model.initialise(0)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return model.eval()
+
+
+@SAMPLERS
+def test_sample_i_does_not_depend_on_how_many_are_drawn_or_in_which_batches(sampler, model):
+    every = sampler.sample(model, 200, seed=3, clip=True)
+    torch.testing.assert_close(sampler.sample(model, 10, seed=3, clip=True), every[:10], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(sampler.sample(model, 200, seed=3, clip=True, batch=50), every, rtol=1e-5, atol=1e-5)
+    assert every.shape == (200, *model.shape)
+    assert len(every.unique(dim=0)) == 200
+
+
+@SAMPLERS
+def test_seeds_are_repeatable_and_different(sampler, model):
+    one, same, other = (sampler.sample(model, 5, seed=seed, clip=False) for seed in (0, 0, 1))
+    assert torch.equal(one, same)
+    assert not torch.isclose(one, other).any()
+
+
+@SAMPLERS
+def test_strided_sampling_visits_the_chains_times_from_the_last_to_the_first(sampler):
+    seen: list[int] = []
+
+    def output(x_t: Tensor, t: Tensor) -> Tensor:
+        seen.append(int(t[0]))
+        assert len(t.unique()) == 1
+        return 0 * x_t
+
+    type(sampler)(steps=4).sample(diffusion(output, 31), 3, seed=0, clip=False)
+    assert sorted(set(seen), reverse=True) == [31, 21, 11, 1]
+    seen.clear()
+    type(sampler)().sample(diffusion(output, 31), 3, seed=0, clip=False)
+    assert sorted(set(seen), reverse=True) == list(range(31, 0, -1))
+
+
+@SAMPLERS
+def test_clipped_samples_of_bounded_data_stay_within_their_range(sampler):
+    loud = diffusion(lambda x_t, t: 5 * x_t, 25, parameterization=X0(), space=Pixels(), shape=(1, 2, 2))
+    assert sampler.sample(loud, 20, seed=0, clip=True).abs().max() <= 1
+    assert sampler.sample(loud, 20, seed=0, clip=False).abs().max() > 1
+
+
+@SAMPLERS
+def test_progress_rises_to_one_in_equal_shares(sampler):
+    shares: list[float] = []
+    idle = diffusion(lambda x_t, t: 0 * x_t, 25)
+    sampler.sample(idle, 100, seed=0, clip=False, batch=64, progress=shares.append)
+    assert len(shares) == 50
+    assert shares == sorted(shares)
+    assert shares[24] == pytest.approx(0.64)
+    assert shares[-1] == pytest.approx(1)
+
+
+@SAMPLERS
+@pytest.mark.parametrize("steps", [0, -3])
+def test_a_sampler_needs_a_step(sampler, steps):
+    with pytest.raises(ValueError, match=rf"sampler\.steps must be at least 1 or null for all, got {steps}"):
+        type(sampler)(steps=steps)
+
+
+def test_steps_draw_independent_noise():
+    """x̂_0 = 0 and one point in time: an ancestral step is c_t x_t + σ noise, so equal noise at two steps would show."""
+    kept: list[Tensor] = []
+
+    def output(x_t: Tensor, t: Tensor) -> Tensor:
+        kept.append(x_t.clone())
+        return 0 * x_t
+
+    model = diffusion(output, 25, parameterization=X0())
+    Ancestral().sample(model, 4000, seed=0, clip=False, batch=4096)
+    pair = model.chain().pair(torch.arange(1, 26))
+    noise = [
+        (kept[i + 1] - pair.coefficient_xt[24 - i] * kept[i]) / pair.beta[24 - i].sqrt() for i in range(len(kept) - 1)
+    ]
+    table = torch.stack([kept[0], *noise])[:, :, 0]
+    correlation = torch.corrcoef(table.double()) - torch.eye(len(table))
+    assert correlation.abs().max() < 6 / 4000**0.5
+    torch.testing.assert_close(table.std(1), torch.ones(len(table), dtype=table.dtype), rtol=0.06, atol=0)

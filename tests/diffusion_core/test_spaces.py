@@ -1,0 +1,178 @@
+"""The decoders of L_0 against arbitrary precision, and what dequantisation does to a code's length."""
+
+from __future__ import annotations
+
+import math
+
+import mpmath
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from diffusion_core.spaces import Continuous, Pixels, Space, log_bin_probability
+from tests.axes import members, name
+
+LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1
+MEANS = [-30.0, -1.0, -0.997, 0.0, 0.0013, 0.5, 0.99, 1.0, 1.004, 40.0]
+LOG_VARIANCES = [-30.0, -14.0, -9.2, -6.0, -2.0, 0.0, 3.0, 20.0]
+ALMOST_ONE = 1 - 2.0**-53
+
+
+def exact_log_probability(level: int, mean: float, log_variance: float) -> mpmath.mpf:
+    """With 60 digits, in whichever tail keeps them."""
+    sigma = mpmath.exp(mpmath.mpf(log_variance) / 2)
+    x = mpmath.mpf(float(LEVELS[level]))
+    lower = -mpmath.inf if level == 0 else (x - mpmath.mpf(1) / 255 - mean) / sigma
+    upper = mpmath.inf if level == 255 else (x + mpmath.mpf(1) / 255 - mean) / sigma
+    if lower + upper > 0:
+        lower, upper = -upper, -lower
+    return mpmath.log(mpmath.ncdf(upper) - mpmath.ncdf(lower))
+
+
+def log_probabilities(mean: float, log_variance: float) -> Tensor:
+    """[256]."""
+    return log_bin_probability(LEVELS, torch.full_like(LEVELS, mean), torch.full_like(LEVELS, log_variance))
+
+
+@pytest.mark.parametrize("mean", MEANS)
+@pytest.mark.parametrize("log_variance", [-60.0, *LOG_VARIANCES, 40.0])
+def test_probabilities_of_all_grey_levels_sum_to_one(mean, log_variance):
+    """To rounding: the edges that two bins share are known to 2^-53, which is a share of σ."""
+    log_p = log_probabilities(mean, log_variance)
+    assert torch.logsumexp(log_p, 0).item() == pytest.approx(0, abs=1e-12 + 1e-16 * math.exp(-log_variance / 2))
+
+
+@pytest.mark.parametrize("log_variance", [-14.0, -9.2, -6.0, -2.0, 0.0, 3.0, 20.0])
+@pytest.mark.parametrize("mean", [-1.0, 0.0, 0.0013, 0.99, 1.004])
+def test_probability_of_a_grey_level_agrees_with_sixty_digits(mean, log_variance):
+    log_p = log_probabilities(mean, log_variance)
+    with mpmath.workdps(60):
+        for level in (0, 1, 64, 127, 128, 200, 254, 255):
+            expected = float(exact_log_probability(level, mean, log_variance))
+            assert log_p[level].item() == pytest.approx(expected, rel=1e-11, abs=1e-9), level
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 0.02, 1.0])
+@pytest.mark.parametrize("deviations", [-60, -40, -8, 8, 40, 60])
+@pytest.mark.parametrize("level", [0, 3, 128, 252, 255])
+def test_probability_and_its_slope_are_exact_far_out_in_the_tails(level, sigma, deviations):
+    mean = float(LEVELS[level]) + sigma * deviations
+    at = (mean, 2 * math.log(sigma))
+    parameters = [torch.tensor([v], dtype=torch.float64, requires_grad=True) for v in at]
+    log_p = log_bin_probability(LEVELS[level : level + 1], *parameters)
+    slopes = torch.autograd.grad(log_p.sum(), parameters)
+    with mpmath.workdps(60):
+        expected = [mpmath.diff(lambda *m: exact_log_probability(level, *m), at, n) for n in ((0, 0), (1, 0), (0, 1))]
+    for actual, value in zip((log_p, *slopes), expected, strict=True):
+        assert actual.item() == pytest.approx(float(value), rel=1e-8, abs=1e-12)
+
+
+@pytest.mark.parametrize("log_variance", LOG_VARIANCES)
+@pytest.mark.parametrize("mean", MEANS)
+def test_decoder_and_its_gradient_are_finite_whatever_the_network_says(mean, log_variance):
+    """Every level at once, so that branches that are not taken would show as well."""
+    parameters = [torch.tensor(v, dtype=torch.float32, requires_grad=True) for v in (mean, log_variance)]
+    x0 = LEVELS.float()[None]
+    term = Pixels().decoder_term(x0, *(p.expand(1, 256) for p in parameters))
+    gradients = torch.autograd.grad(term.sum(), parameters)
+    assert term.isfinite().all()
+    assert all(g.isfinite() for g in gradients)
+
+
+def test_pixel_decoder_sums_over_dimensions_and_has_the_dtype_of_the_data():
+    x0 = LEVELS[[3, 128, 255]].float().reshape(1, 1, 3)
+    mean, log_variance = torch.full_like(x0, 0.1), torch.full_like(x0, -3.0)
+    term = Pixels().decoder_term(x0, mean, log_variance)
+    with mpmath.workdps(30):
+        expected = -sum(exact_log_probability(level, float(mean[0, 0, 0]), -3.0) for level in (3, 128, 255))
+    assert term.dtype == torch.float32
+    assert term.item() == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_continuous_decoder_is_the_gaussian_density(generator):
+    x0, mean, log_variance = torch.randn(3, 5, 2, 3, generator=generator, dtype=torch.float64)
+    expected = -Normal(mean, (log_variance / 2).exp()).log_prob(x0).flatten(1).sum(1)
+    torch.testing.assert_close(Continuous().decoder_term(x0, mean, log_variance), expected, rtol=1e-12, atol=0)
+    shared = log_variance[:, :1, :1]
+    expected = -Normal(mean, (shared / 2).exp()).log_prob(x0).flatten(1).sum(1)
+    torch.testing.assert_close(Continuous().decoder_term(x0, mean, shared), expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("levels", [2, 3, 10, 17, 128, 255, 256])
+@pytest.mark.parametrize("u", [0.0, 0.3, 0.5, 0.93, ALMOST_ONE])
+def test_every_grey_level_comes_back_from_its_encoding(levels, u):
+    space = Pixels(levels)
+    raw = torch.arange(levels, dtype=torch.uint8)
+    x = space.encode(raw, torch.full((levels,), u, dtype=torch.float64))
+    values = (x.double() + 1) * 127.5
+    assert x.dtype == torch.float32
+    assert x.abs().max() <= 1
+    torch.testing.assert_close(values, values.round(), rtol=0, atol=1e-5)
+    assert torch.equal(space.decode(x), raw)
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_dequantisation_spreads_a_level_evenly_over_its_8_bit_values(levels):
+    space = Pixels(levels)
+    width = 256 // levels
+    u = (torch.arange(8 * width, dtype=torch.float64) + 0.5) / (8 * width)
+    raw = torch.full(u.shape, levels - 1, dtype=torch.uint8)
+    values = ((space.encode(raw, u).double() + 1) * 127.5).round().long()
+    assert torch.bincount(values - (levels - 1) * width).tolist() == [8] * width
+
+
+def test_decoding_takes_the_nearest_value_and_stays_within_the_levels():
+    assert Pixels().decode(torch.tensor([-7.0, -1.0, -1 + 1.4 / 255, 0.999, 3.0])).tolist() == [0, 0, 1, 255, 255]
+    assert Pixels(17).decode(torch.tensor([-7.0, 3.0])).tolist() == [0, 16]
+
+
+def test_offset_of_dequantised_data_is_minus_the_log_of_the_width():
+    assert Pixels(17).offset_bits == -math.log2(15)
+    assert Pixels().offset_bits == 0
+    assert Continuous().offset_bits == 0
+
+
+def test_uniform_code_has_the_log_of_the_number_of_levels():
+    assert Pixels(17).uniform_bits == pytest.approx(4.087462841250339)
+    assert Pixels().uniform_bits == 8
+    assert Continuous().uniform_bits is None
+
+
+def dequantised_bits(mean: float, log_variance: float) -> Tensor:
+    """E_u[−log2 p(15k + u)] + offset for each of 17 levels k."""
+    space = Pixels(17)
+    raw = torch.arange(17).repeat_interleave(15)
+    u = ((torch.arange(15, dtype=torch.float64) + 0.5) / 15).repeat(17)
+    x = space.encode(raw, u)[:, None]
+    nats = space.decoder_term(x.double(), torch.full_like(x, mean).double(), torch.full_like(x, log_variance).double())
+    return nats.reshape(17, 15).mean(1) / math.log(2) + space.offset_bits
+
+
+@pytest.mark.parametrize("log_variance", [-7.0, -4.0, -1.0, 2.0])
+@pytest.mark.parametrize("mean", [-0.9, 0.02, 0.6])
+def test_dequantised_code_is_no_shorter_than_that_of_the_level_itself(mean, log_variance):
+    """By Jensen; the 15 bins of a level hold its mass, the last level's stopping short of 255."""
+    bits = dequantised_bits(mean, log_variance)
+    with mpmath.workdps(60):
+        for level in range(17):
+            values = range(15 * level, 15 * level + 15)
+            mass = sum(mpmath.exp(exact_log_probability(value, mean, log_variance)) for value in values)
+            assert bits[level].item() >= -mpmath.log(mass, 2) - 1e-5
+    assert (2**-bits).sum() <= 1 + 1e-9
+
+
+def test_dequantised_code_is_tight_where_the_density_is_flat_within_a_level():
+    bits = dequantised_bits(0.0, 8.0)
+    sigma = math.exp(4.0)
+    expected = -torch.log2(Normal(0.0, sigma).log_prob(torch.zeros(15)).exp() * 15 * 2 / 255)
+    torch.testing.assert_close(bits[1:16], expected.double(), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("space", members(Space), ids=name)
+def test_every_space_encodes_to_float32_and_decodes_to_what_it_encoded(space):
+    raw = torch.arange(6, dtype=torch.uint8) if space.grey_levels else torch.linspace(-2, 2, 6)
+    x = space.encode(raw, torch.full((6,), 0.5, dtype=torch.float64))
+    assert x.dtype == torch.float32
+    assert torch.equal(space.decode(x), raw)
+    assert space.bounded == space.grey_levels

@@ -1,0 +1,284 @@
+"""Training: repeatable, continued bit by bit, stopped where it diverges, and each loss reaching its own parameters."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from diffusion_core.diffusion import Choices, Diffusion
+from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.unet import UNet
+from diffusion_core.objectives import Simple, Vlb
+from diffusion_core.parameterizations import Epsilon
+from diffusion_core.randomness import key
+from diffusion_core.schedules import Linear
+from diffusion_core.spaces import Continuous, Pixels
+from diffusion_core.timesteps import Uniform
+from diffusion_core.training import Report, Trainer, Training, batch_indices, part, train, warm_up
+from diffusion_core.variances import Beta, LearnedDiagonal
+
+CPU = torch.device("cpu")
+PLAN = Training(steps=9, batch=16, warmup=4, report_every=3)
+
+
+def points_learner(seed: int = 0) -> tuple[Diffusion, Tensor]:
+    choices = Choices(Epsilon(), LearnedDiagonal(), Linear(), Vlb(), Uniform(), Mlp(width=16, layers=1), 50)
+    learner = Diffusion(choices, Continuous(), (2,))
+    learner.initialise(seed)
+    return learner, torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+
+
+def image_learner() -> tuple[Diffusion, Tensor]:
+    network = UNet(channels=8, groups=4, dropout=0.3)
+    learner = Diffusion(Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), network, 50), Pixels(17), (1, 8, 8))
+    learner.initialise(0)
+    return learner, torch.randint(17, (40, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+
+
+Saved = tuple[int, dict[str, float], dict[str, Tensor]]
+LEARNERS = pytest.mark.parametrize("learner_of", [points_learner, image_learner])
+
+
+def saved(report: Report) -> dict[str, Tensor]:
+    """What a file would hold: values as they are now."""
+    return {name: value.clone() for name, value in report.state().items()}
+
+
+def run(
+    learner_of, plan: Training = PLAN, seed: int = 0, start=None
+) -> list[tuple[int, dict[str, float], dict[str, Tensor]]]:
+    learner, data = learner_of()
+    return [(report.step, report.losses, saved(report)) for report in train(learner, data, plan, seed, start)]
+
+
+def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+@LEARNERS
+def test_equal_seeds_train_bit_by_bit_equal_whatever_the_global_generator(learner_of):
+    one = run(learner_of)
+    torch.manual_seed(1234)
+    other = run(learner_of)
+    assert [(step, losses) for step, losses, _ in one] == [(step, losses) for step, losses, _ in other]
+    assert_same(one[-1][2], other[-1][2])
+
+
+@LEARNERS
+def test_seeds_differ(learner_of):
+    one, other = run(learner_of, seed=0)[-1][2], run(learner_of, seed=1)[-1][2]
+    assert any(not torch.equal(one[name], other[name]) for name in one if name.startswith("learner/network"))
+
+
+@LEARNERS
+@pytest.mark.parametrize("report", [0, 1])
+def test_a_run_continued_from_a_report_is_bit_by_bit_the_unbroken_one(learner_of, report):
+    """Weights, their average, the optimiser's moments, and what is reported."""
+    unbroken = run(learner_of)
+    step, _, state = unbroken[report]
+    continued = run(learner_of, start=(step, state))
+    assert [r[:2] for r in continued] == [r[:2] for r in unbroken[report + 1 :]]
+    assert_same(continued[-1][2], unbroken[-1][2])
+    assert any(name.startswith("optimiser/") for name in state)
+
+
+def test_continuing_does_not_change_the_state_it_started_from():
+    step, _, state = run(points_learner)[0]
+    before = {name: value.clone() for name, value in state.items()}
+    run(points_learner, start=(step, state))
+    assert_same(state, before)
+
+
+@LEARNERS
+def test_a_run_that_is_cut_does_not_depend_on_its_planned_length(learner_of):
+    long, short = run(learner_of, replace(PLAN, steps=12)), run(learner_of)
+    assert_same(long[2][2], short[2][2])
+
+
+def test_reports_come_as_planned_and_at_the_end():
+    assert [step for step, _, _ in run(points_learner, replace(PLAN, steps=7, report_every=3))] == [3, 6, 7]
+    assert [step for step, _, _ in run(points_learner, replace(PLAN, steps=6, report_every=3))] == [3, 6]
+    assert [step for step, _, _ in run(points_learner, replace(PLAN, steps=2, report_every=50))] == [2]
+
+
+def test_reported_losses_are_means_since_the_last_report():
+    every = [losses["network"] for _, losses, _ in run(points_learner, replace(PLAN, report_every=1))]
+    thirds = [losses["network"] for _, losses, _ in run(points_learner)]
+    assert thirds == pytest.approx([sum(every[i : i + 3]) / 3 for i in (0, 3, 6)], rel=1e-6)
+
+
+@LEARNERS
+def test_training_lowers_the_loss(learner_of):
+    reports = run(learner_of, Training(steps=120, batch=32, warmup=10, report_every=40))
+    assert reports[-1][1]["network"] < 0.9 * reports[0][1]["network"]
+
+
+@pytest.mark.parametrize(("count", "batch"), [(10, 4), (12, 4), (3, 8), (1, 1), (7, 7)])
+def test_batches_are_epochs_each_of_them_a_permutation(count, batch):
+    drawn = torch.cat([batch_indices(5, step, count, batch) for step in range(2 * count)])
+    epochs = drawn[: len(drawn) // count * count].reshape(-1, count)
+    assert torch.equal(epochs.sort(1).values, torch.arange(count).expand_as(epochs))
+    assert all(len(batch_indices(5, step, count, batch)) == batch for step in range(2 * count))
+    assert count < 7 or len(epochs.unique(dim=0)) > 1
+
+
+def test_batches_depend_on_the_seed():
+    assert not torch.equal(batch_indices(0, 0, 100, 50), batch_indices(1, 0, 100, 50))
+
+
+def test_learning_rate_rises_linearly_and_stays():
+    plan = Training(learning_rate=0.1, warmup=4)
+    assert [warm_up(step, plan) for step in range(6)] == pytest.approx([0.025, 0.05, 0.075, 0.1, 0.1, 0.1])
+    assert warm_up(0, Training(learning_rate=0.1, warmup=0)) == 0.1
+
+
+class Line(nn.Module):
+    """Two parameters, each with a loss of its own, and one loss that mentions both."""
+
+    def __init__(self, shared: bool = True) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.tensor([1.0]))
+        self.second = nn.Parameter(torch.tensor([1.0]))
+        self.shared = shared
+        self.register_buffer("seen", torch.zeros(1))
+
+    def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
+        self.seen += 1
+        both = self.first * self.second * raw
+        return {"first": both, "second": -3 * both}
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        return {"first": [self.first], "second": [self.second]}
+
+
+def plain_gradients(monkeypatch) -> dict[str, float]:
+    """The gradients that one step hands to the optimiser."""
+    trainer = Trainer(Line(), Training(), CPU)
+    monkeypatch.setattr(trainer.optimiser, "step", lambda: None)
+    trainer.step(torch.tensor([2.0, 4.0]), 0, 0)
+    return {name: p.grad.item() for name, p in trainer.learner.named_parameters()}
+
+
+def test_each_loss_reaches_its_own_parameters_only(monkeypatch):
+    """∂(mean of 3 θ_1 θ_2) = 3 for the first; −9 for the second; their sum, −6, would be the joint gradient."""
+    assert plain_gradients(monkeypatch) == pytest.approx({"first": 3.0, "second": -9.0})
+
+
+def test_the_optimiser_is_adamw():
+    """Two steps against Adam's equations (Kingma & Ba 2015), with decoupled weight decay and warm-up."""
+    plan = Training(learning_rate=0.1, warmup=2, beta_1=0.8, beta_2=0.9, weight_decay=0.5)
+    trainer = Trainer(Line(), plan, CPU)
+    theta, m, v = np.ones(2), np.zeros(2), np.zeros(2)
+    for step in range(2):
+        trainer.step(torch.tensor([3.0]), 0, step)
+        gradient = np.array([3, -9]) * theta[::-1]
+        m, v = 0.8 * m + 0.2 * gradient, 0.9 * v + 0.1 * gradient**2
+        direction = m / (1 - 0.8 ** (step + 1)) / (np.sqrt(v / (1 - 0.9 ** (step + 1))) + 1e-8)
+        theta = theta - 0.1 * (step + 1) / 2 * (direction + 0.5 * theta)
+    actual = [p.item() for p in trainer.learner.parameters()]
+    assert actual == pytest.approx(list(theta), rel=1e-5)
+
+
+def test_the_average_follows_its_equation_and_takes_buffers_as_they_are():
+    """θ̄ ← d θ̄ + (1 − d) θ with d = min(ema, (1 + n)/(10 + n))."""
+    trainer = Trainer(Line(), Training(ema=0.2, learning_rate=0.1, warmup=0), CPU)
+    expected = 1.0
+    for step in range(5):
+        trainer.step(torch.tensor([1.0]), 0, step)
+        decay = min(0.2, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * trainer.learner.first.item()
+        assert trainer.average.first.item() == pytest.approx(expected, rel=1e-6)
+    assert trainer.average.seen.item() == 5
+    assert not any(p.requires_grad for p in trainer.average.parameters())
+
+
+class Diverging(Line):
+    """Its loss is not a number from step 4 on."""
+
+    def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
+        losses = super().batch_losses(raw, seed, step)
+        return {**losses, "second": losses["second"] * (math.nan if step >= 4 else 1)}
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_a_report_that_says_so():
+    reports = list(train(Diverging(), torch.ones(20), Training(steps=50, batch=4, report_every=3), 0))
+    assert [report.step for report in reports] == [3, 6]
+    assert [report.finite for report in reports] == [True, False]
+    assert math.isnan(reports[-1].losses["second"])
+
+
+def test_dropout_is_drawn_from_the_seed_and_the_step(monkeypatch):
+    seeds: list[int] = []
+    monkeypatch.setattr(torch, "manual_seed", seeds.append)
+    trainer = Trainer(Line(), Training(), CPU)
+    for step in range(2):
+        trainer.step(torch.ones(2), 7, step)
+    assert seeds == [key(7, 0, "dropout"), key(7, 1, "dropout")]
+
+
+def test_a_learner_is_trained_in_training_mode():
+    learner, data = image_learner()
+    learner.eval()
+    next(train(learner, data, PLAN, 0))
+    assert learner.training
+
+
+def test_bf16_keeps_weights_and_losses_in_float32_and_close_to_float32s():
+    """Weights of AdamW's first steps move by the learning rate whatever the gradient's size, so losses are compared."""
+    (_, plain, _), *_ = run(image_learner, replace(PLAN, steps=3, precision="float32"))
+    (_, rounded, state), *_ = run(image_learner, replace(PLAN, steps=3, precision="bf16"))
+    assert all(v.dtype == torch.float32 for name, v in state.items() if "network" in name)
+    assert rounded["network"] == pytest.approx(plain["network"], rel=0.02)
+
+
+def test_a_state_of_another_learner_is_refused():
+    _, _, state = run(points_learner)[0]
+    learner, _ = image_learner()
+    trainer = Trainer(learner, PLAN, CPU)
+    with pytest.raises(ValueError, match="belongs to another learner"):
+        trainer.load(state)
+
+
+def test_what_is_no_checkpoint_is_refused():
+    learner, _ = points_learner()
+    with pytest.raises(ValueError, match="holds no 'learner'"):
+        Trainer(learner, PLAN, CPU).load({"weight": torch.zeros(1)})
+    assert part({"a/b": torch.zeros(1), "c/d": torch.zeros(1)}, "a").keys() == {"b"}
+
+
+def test_the_average_is_what_the_state_calls_so():
+    learner, data = points_learner()
+    *_, report = train(learner, data, PLAN, 0)
+    state = saved(report)
+    loaded = copy.deepcopy(learner)
+    loaded.load_state_dict(part(state, "average"))
+    assert any(not torch.equal(a, b) for a, b in zip(loaded.parameters(), learner.parameters(), strict=True))
+    loaded.load_state_dict(part(state, "learner"))
+    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), learner.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"steps": 0}, "training.steps must be at least 1, got 0"),
+        ({"batch": 0}, "training.batch must be at least 1, got 0"),
+        ({"report_every": -1}, "training.report_every must be at least 1, got -1"),
+        ({"learning_rate": 0.0}, "training needs learning_rate > 0"),
+        ({"learning_rate": math.nan}, "training needs learning_rate > 0"),
+        ({"warmup": -1}, "training needs learning_rate > 0, warmup >= 0"),
+        ({"weight_decay": -0.1}, "training needs learning_rate > 0, warmup >= 0 and weight_decay >= 0"),
+        ({"ema": 1.0}, "training needs ema, beta_1 and beta_2 in"),
+        ({"beta_1": -0.1}, "training needs ema, beta_1 and beta_2 in"),
+        ({"beta_2": math.nan}, "training needs ema, beta_1 and beta_2 in"),
+    ],
+)
+def test_a_plan_out_of_range_is_refused(fields, reason):
+    with pytest.raises(ValueError, match=reason.replace(".", r"\.")):
+        Training(**fields)

@@ -1,0 +1,165 @@
+"""Problems whose answer is known, and a network that is a given function.
+
+Everything is float64 and written from the definitions, without the code under test: a `Diffusion` whose network is the
+exact denoiser must reach the exact entropy, and reproduce the exact recursion of samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+
+from diffusion_core.diffusion import Choices, Diffusion
+from diffusion_core.forward import Pair
+from diffusion_core.networks.network import Network
+from diffusion_core.objectives import Objective, Simple
+from diffusion_core.parameterizations import Epsilon, Parameterization
+from diffusion_core.schedules import Linear, Schedule
+from diffusion_core.spaces import Continuous, Space
+from diffusion_core.timesteps import Uniform
+from diffusion_core.variances import Beta, Variance
+
+Output = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Function(Network):
+    """A network that computes output(x_t, t), t int64."""
+
+    output: Output
+    horizon: int
+
+    def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
+        return FunctionModule(self.output, self.horizon)
+
+
+class FunctionModule(nn.Module):
+    def __init__(self, output: Output, horizon: int) -> None:
+        super().__init__()
+        self.output = output
+        self.horizon = horizon
+        self.unused = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+
+    def forward(self, x_t: Tensor, time: Tensor) -> Tensor:
+        return self.output(x_t, (time * self.horizon / 1000).round().long())
+
+
+def diffusion(
+    output: Output,
+    horizon: int,
+    *,
+    parameterization: Parameterization | None = None,
+    variance: Variance | None = None,
+    schedule: Schedule | None = None,
+    objective: Objective | None = None,
+    space: Space | None = None,
+    shape: tuple[int, ...] = (2,),
+) -> Diffusion:
+    """A `Diffusion` whose network is `output`."""
+    choices = Choices(
+        parameterization or Epsilon(),
+        variance or Beta(),
+        schedule or Linear(),
+        objective or Simple(),
+        Uniform(),
+        Function(output, horizon),
+        horizon,
+    )
+    return Diffusion(choices, space or Continuous(), shape)
+
+
+def column(value: Tensor, like: Tensor) -> Tensor:
+    """[B] shaped to multiply [B, …]."""
+    return value.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def denoiser_output(
+    denoise: Callable[[Tensor, Tensor], Tensor], parameterization: Parameterization, schedule: Schedule, horizon: int
+) -> Output:
+    """The network that predicts, in the words of `parameterization`, x̂_0 = denoise(x_t, ᾱ_t)."""
+    gamma = schedule.build(horizon)
+
+    def output(x_t: Tensor, t: Tensor) -> Tensor:
+        gamma_t, gamma_s = gamma(t), gamma(t - 1)
+        alpha_bar = column(torch.sigmoid(-gamma_t), x_t)
+        x0 = denoise(x_t, alpha_bar)
+        eps = (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
+        return parameterization.target(x0, eps, x_t, Pair(gamma_t, gamma_s, gamma_t))
+
+    return output
+
+
+def bayes(x0: Tensor, x_t: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of q(x_s | x_t, x_0) ∝ q(x_t | x_s) q(x_s | x_0), two Gaussians in x_s, by their precisions."""
+    alpha = alpha_bar_t / alpha_bar_s
+    likelihood, prior = alpha / (1 - alpha), 1 / (1 - alpha_bar_s)
+    variance = 1 / (likelihood + prior)
+    mean = variance * (likelihood * x_t / alpha.sqrt() + prior * alpha_bar_s.sqrt() * x0)
+    return mean, variance
+
+
+@dataclass(frozen=True)
+class GaussianData:
+    """x_0 ~ N(0, diag(variances)) [D]."""
+
+    variances: tuple[float, ...]
+
+    @property
+    def variance(self) -> Tensor:
+        return torch.tensor(self.variances, dtype=torch.float64)
+
+    @property
+    def entropy(self) -> float:
+        """bits/dim."""
+        return float(torch.log2(2 * math.pi * math.e * self.variance).mean() / 2)
+
+    def denoise(self, x_t: Tensor, alpha_bar: Tensor) -> Tensor:
+        """E[x_0 | x_t]."""
+        return alpha_bar.sqrt() * self.variance / (alpha_bar * self.variance + 1 - alpha_bar) * x_t
+
+    def expected(self, term: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """E over x_0 and ε of term(x_0, ε) [B, D] → [B], a sum over dimensions of polynomials of degree 2.
+
+        Two Gauss-Hermite nodes for each, ±1, are exact up to degree 3.
+        """
+        signs = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]], dtype=torch.float64)
+        ones = torch.ones(len(self.variances), dtype=torch.float64)
+        values = [term(x0 * self.variance.sqrt(), eps * ones) for x0, eps in signs]
+        return torch.stack(values).mean(0)
+
+
+@dataclass(frozen=True)
+class MixtureData:
+    """Gaussians of one width on a circle, 2-D."""
+
+    components: int = 5
+    radius: float = 1.0
+    width: float = 0.4
+    density: MixtureSameFamily = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        angle = torch.arange(self.components, dtype=torch.float64) * (2 * math.pi / self.components)
+        centres = self.radius * torch.stack([angle.cos(), angle.sin()], dim=1)
+        normals = Independent(Normal(centres, torch.full_like(centres, self.width)), 1)
+        weights = Categorical(torch.ones(self.components, dtype=torch.float64))
+        object.__setattr__(self, "density", MixtureSameFamily(weights, normals))
+
+    @property
+    def entropy(self) -> float:
+        """bits/dim, by the midpoint rule on a square that holds all but e^{−50} of the mass."""
+        half = self.radius + 10 * self.width
+        edge = torch.linspace(-half, half, 801, dtype=torch.float64)
+        log_p = self.density.log_prob(torch.cartesian_prod(edge, edge))
+        area = (edge[1] - edge[0]) ** 2
+        return float(-(log_p.exp() * log_p).sum() * area / (2 * math.log(2)))
+
+    def sample(self, n: int, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        component = torch.randint(self.components, (n,), generator=generator)
+        centres = self.density.component_distribution.base_dist.loc[component]
+        return centres + self.width * torch.randn(n, 2, generator=generator, dtype=torch.float64)
