@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from ablations.errors import UserError, unknown
+from analysis.errors import InputError, unknown
 from diffusion_core.diffusion import choice_name
 
 MODULES = {
@@ -55,7 +55,7 @@ def _descendants(base: type) -> list[type]:
 
 
 def build(axis: str, values: dict[str, Any]) -> Any:
-    """The choice that `values` (with its `name`) describes; UserError where a name, key or value is wrong."""
+    """The choice that `values` (with its `name`) describes; InputError where a name, key or value is wrong."""
     values = dict(values)
     name = values.pop("name", axis)
     known = classes(axis)
@@ -70,16 +70,16 @@ def validated(cls: type[Choice], values: dict[str, Any], prefix: str, what: str)
     for key in values:
         if key not in fields:
             if not fields:
-                raise UserError(f"{what} has nothing to set, got {prefix}.{key}={values[key]}")
+                raise InputError(f"{what} has nothing to set, got {prefix}.{key}={values[key]}")
             raise unknown(f"field of {what}", key, fields)
     try:
         return TypeAdapter(cls).validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "value_error":
-            raise UserError(f"{what}: {first['msg'].removeprefix('Value error, ')}") from error
+            raise InputError(f"{what}: {first['msg'].removeprefix('Value error, ')}") from error
         where = ".".join([prefix, *map(str, first["loc"])])
-        raise UserError(f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r}") from error
+        raise InputError(f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r}") from error
 
 
 def describe(choice: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ablations.errors import UserError, unknown
+from analysis.errors import InputError, unknown
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -86,17 +86,17 @@ def options_of(group: str) -> dict[str, str]:
 
 @lru_cache
 def load(group: str, option: str) -> dict[str, Any]:
-    """What `configs/<group>/<option>.yaml` says; UserError where there is none or it cannot be read."""
+    """What `configs/<group>/<option>.yaml` says; InputError where there is none or it cannot be read."""
     if option not in options_of(group):
         raise unknown(group, str(option), options_of(group))
     try:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             node = compose(f"{group}/{option}")[group]
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(f"configs/{group}/{option}.yaml cannot be read: {error}") from error
+        raise InputError(f"configs/{group}/{option}.yaml cannot be read: {error}") from error
     values = OmegaConf.to_container(node)
     if not isinstance(values, dict):
-        raise UserError(f"configs/{group}/{option}.yaml must hold `key: value` lines, got {values!r}")
+        raise InputError(f"configs/{group}/{option}.yaml must hold `key: value` lines, got {values!r}")
     refuse_code(values, f"configs/{group}/{option}.yaml")
     return {str(key): value for key, value in values.items()}
 
@@ -105,18 +105,18 @@ def refuse_code(values: Any, where: str) -> None:
     """Text that would name code or other text is refused."""
     if isinstance(values, dict):
         if "_target_" in values:
-            raise UserError(f"{where} names code to run (_target_), which no text may do")
+            raise InputError(f"{where} names code to run (_target_), which no text may do")
         for value in values.values():
             refuse_code(value, where)
     elif isinstance(values, list):
         for value in values:
             refuse_code(value, where)
     elif isinstance(values, str) and "${" in values:
-        raise UserError(f"{where} holds an interpolation ({values}), which is not supported: write the value")
+        raise InputError(f"{where} holds an interpolation ({values}), which is not supported: write the value")
 
 
 def parse(arguments: list[str], program: str) -> Request:
-    """The request of a command line; UserError at the first word that is wrong."""
+    """The request of a command line; InputError at the first word that is wrong."""
     given: dict[str, Any] = {}
     settings: dict[str, list[Any]] = {}
     for override in _overrides(arguments):
@@ -125,7 +125,7 @@ def parse(arguments: list[str], program: str) -> Request:
         for value in values:
             _check_value(key, value)
         if key in given or key in settings:
-            raise UserError(f"{key} is given twice: give it once, with commas for several values")
+            raise InputError(f"{key} is given twice: give it once, with commas for several values")
         if key in OPTIONS:
             name, kind = OPTIONS[key]
             given[name] = _option(key, values, kind)
@@ -137,7 +137,7 @@ def parse(arguments: list[str], program: str) -> Request:
 
 
 def parse_options(arguments: list[str], options: dict[str, type]) -> dict[str, Any]:
-    """The values of a command that knows only these options; UserError at the first word that is wrong."""
+    """The values of a command that knows only these options; InputError at the first word that is wrong."""
     given: dict[str, Any] = {}
     for override in _overrides(arguments):
         key = override.key_or_group
@@ -153,15 +153,15 @@ def parse_options(arguments: list[str], options: dict[str, type]) -> dict[str, A
 def _overrides(arguments: list[str]) -> Iterator[Override]:
     for argument in arguments:
         if "=" not in argument and not argument.startswith("~"):
-            raise UserError(f"{argument!r} is not key=value: try --help, or for example grid=parameterization")
+            raise InputError(f"{argument!r} is not key=value: try --help, or for example grid=parameterization")
         if argument.lstrip()[:1] in "+~":
-            raise UserError(f"{argument!r}: keys can be set, not added (+) or deleted (~): write key=value")
+            raise InputError(f"{argument!r}: keys can be set, not added (+) or deleted (~): write key=value")
         if "_target_" in argument:
-            raise UserError(f"{argument!r} names code to run (_target_), which no text may do")
+            raise InputError(f"{argument!r} names code to run (_target_), which no text may do")
         try:
             yield OverridesParser.create().parse_override(argument)
         except HydraException as error:
-            raise UserError(f"{argument!r} cannot be read as key=value: {str(error).splitlines()[0]}") from error
+            raise InputError(f"{argument!r} cannot be read as key=value: {str(error).splitlines()[0]}") from error
 
 
 def _values(override: Override) -> Iterator[Any]:
@@ -175,19 +175,19 @@ def _values(override: Override) -> Iterator[Any]:
 def _check_value(key: str, value: Any) -> None:
     refuse_code(value, key)
     if value == "":
-        raise UserError(f"{key}= has no value")
+        raise InputError(f"{key}= has no value")
     if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{key}={value} is not a number that anything can be set to")
+        raise InputError(f"{key}={value} is not a number that anything can be set to")
 
 
 def _option(key: str, values: list[Any], kind: type) -> Any:
     if len(values) != 1:
-        raise UserError(f"{key} takes one value, got {len(values)}: {', '.join(map(str, values))}")
+        raise InputError(f"{key} takes one value, got {len(values)}: {', '.join(map(str, values))}")
     value = values[0]
     if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise UserError(f"{key} must be {_KINDS[kind]}, got {value!r}")
+        raise InputError(f"{key} must be {_KINDS[kind]}, got {value!r}")
     return value
 
 
@@ -196,13 +196,13 @@ _KINDS = {int: "a whole number", str: "a name", bool: "true or false"}
 
 def _check(request: Request) -> None:
     if request.seeds is not None and request.seeds < 1:
-        raise UserError(f"seeds must be at least 1, got {request.seeds}")
+        raise InputError(f"seeds must be at least 1, got {request.seeds}")
     if request.first_seed < 0:
-        raise UserError(f"first_seed must not be negative, got {request.first_seed}")
+        raise InputError(f"first_seed must not be negative, got {request.first_seed}")
     if request.workers is not None and request.workers < 1:
-        raise UserError(f"launcher.workers must be at least 1, got {request.workers}")
+        raise InputError(f"launcher.workers must be at least 1, got {request.workers}")
     if request.name is not None and (not request.name.strip(".") or set(request.name) & set("/\\'\" ")):
-        raise UserError(f"name must do as a folder's name, without slashes, quotes and spaces, got {request.name!r}")
+        raise InputError(f"name must do as a folder's name, without slashes, quotes and spaces, got {request.name!r}")
     if request.launcher not in options_of("launcher"):
         raise unknown("launcher", request.launcher, options_of("launcher"))
     axes = axis_names(request.grid)
@@ -211,7 +211,7 @@ def _check(request: Request) -> None:
 
 
 def axis_names(grid: str | None) -> list[str]:
-    """The names of a grid's axes; UserError where there is no such grid."""
+    """The names of a grid's axes; InputError where there is no such grid."""
     if grid is None:
         return []
     return [str(axis["name"]) for axis in load("grid", grid)["axes"]]
@@ -222,7 +222,7 @@ def _check_key(key: str, values: list[Any], axes: list[str]) -> None:
     if key in axes and key not in AXES:
         return
     if key == "seed":
-        raise UserError("seeds are an axis: first_seed=N seeds=M takes the M seeds from N on")
+        raise InputError("seeds are an axis: first_seed=N seeds=M takes the M seeds from N on")
     if key not in NUMBERS and group not in AXES:
         raise unknown("setting", key, [*OPTIONS, *AXES, *NUMBERS, *axes])
     if key in AXES:

@@ -18,13 +18,13 @@ from tqdm import tqdm
 
 from ablations import extractors
 from ablations.data import Data
-from ablations.errors import UserError
 from ablations.grid import Grid
 from ablations.journal import Journal
 from ablations.launchers import LocalLauncher
 from ablations.records import Planned, Record, check_same_request, floor_result, head_of, record, write_results
 from ablations.stages import Floor, Stage, floor_of, stages_of, work
 from ablations.tracking import Tracker, TrackingError
+from analysis.errors import InputError
 from diffusion_core.precision import resolve_precision
 
 WRITE_SECONDS = 15.0
@@ -47,12 +47,12 @@ class Plan:
 
 
 def plan(grid: Grid, devices: list[str]) -> Plan:
-    """Identify every cell; UserError where the grid mixes data sets or no cell makes sense."""
+    """Identify every cell; InputError where the grid mixes data sets or no cell makes sense."""
     import torch
 
     cells = grid.cells()
     if len({cell.data for _, cell in cells}) > 1:
-        raise UserError("a grid compares cells on one data set: run it once per data=… with a name=… each")
+        raise InputError("a grid compares cells on one data set: run it once per data=… with a name=… each")
     data = cells[0][1].data.load()
     digest = data.digest
     extractor = _extractor_identity(cells[0][1].data.extractor)
@@ -68,7 +68,7 @@ def plan(grid: Grid, devices: list[str]) -> Plan:
         stages = [] if refusal else stages_of(cell, digest, precision, extractor)
         planned.append(Planned(point, cell, cell_id, stages, refusal))
     if all(item.refusal for item in planned):
-        raise UserError(f"no cell of this grid makes sense: {planned[0].refusal}")
+        raise InputError(f"no cell of this grid makes sense: {planned[0].refusal}")
     return Plan(grid, data, planned, floor_of(cells[0][1], digest, extractor), devices)
 
 
@@ -78,7 +78,7 @@ def _extractor_identity(name: str | None) -> str | None:
     try:
         loaded = extractors.load(name)
     except ValueError as error:
-        raise UserError(str(error)) from error
+        raise InputError(str(error)) from error
     return f"{loaded.name}:{loaded.digest}"
 
 

@@ -22,8 +22,8 @@ from torch import Tensor
 from ablations import extractors, quality, stages
 from ablations.cell import Cell
 from ablations.data import Data
-from ablations.errors import UserError
 from ablations.journal import Journal, Result, locked, read_tensors, write_json, write_tensors, write_text
+from analysis.errors import InputError
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import bound
 from diffusion_core.precision import resolve_precision
@@ -90,13 +90,13 @@ def build(cell: Cell, data: Data, device: torch.device) -> Diffusion:
 
 
 def load_trained(cell: Cell, data: Data, path: Path, device: torch.device) -> Diffusion:
-    """The cell's diffusion with the averaged weights of a finished training; UserError for a foreign file."""
+    """The cell's diffusion with the averaged weights of a finished training; InputError for a foreign file."""
     tensors, _ = read_tensors(path)
     diffusion = Diffusion(cell.choices, data.space, data.shape)
     try:
         diffusion.load_state_dict(part(tensors, "average"))
     except (ValueError, RuntimeError) as error:
-        raise UserError(f"{path} does not hold the weights of this cell: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path} does not hold the weights of this cell: {str(error).splitlines()[0]}") from error
     return diffusion.to(device).eval()
 
 
@@ -254,7 +254,7 @@ def read_checkpoint(folder: Path, stage_id: str) -> tuple[tuple[int, dict[str, T
         return None, 0.0
     tensors, facts = read_tensors(path)
     if facts.get("stage") != stage_id:
-        raise UserError(f"{path} is no checkpoint of this training: delete it, and the training starts again")
+        raise InputError(f"{path} is no checkpoint of this training: delete it, and the training starts again")
     return (int(facts["step"]), tensors), float(facts["seconds"])
 
 

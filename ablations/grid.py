@@ -19,7 +19,7 @@ from ablations import config
 from ablations.cell import Cell
 from ablations.choices import build
 from ablations.config import AXES, NUMBERS, Request
-from ablations.errors import UserError, unknown
+from analysis.errors import InputError, unknown
 
 
 class Level(BaseModel):
@@ -90,7 +90,7 @@ class Grid:
 
 
 def make(request: Request) -> Grid:
-    """The grid that a request asks for; UserError where its words have no meaning together."""
+    """The grid that a request asks for; InputError where its words have no meaning together."""
     file = read(request.grid) if request.grid else GridFile(question="", axes=[], seeds=1)
     axes = _axes(file, request)
     varied = {key for axis in axes for key in axis.keys}
@@ -98,7 +98,7 @@ def make(request: Request) -> Grid:
     for key in common:
         if key in varied:
             owner = next(axis for axis in axes if key in axis.keys)
-            raise UserError(
+            raise InputError(
                 f"{key} is varied by the axis {owner.name!r} of grid={request.grid}: pick its levels with "
                 f"{owner.name}={','.join(level.name for level in owner.levels)}"
             )
@@ -112,7 +112,7 @@ def make(request: Request) -> Grid:
             varied_here |= level.set or {axis.name: _value(level, axis, request)}
         points.append(Point(names, make_cell([file.set, varied_here, common], request.first_seed)))
     if not points:
-        raise UserError("these choices leave no cell: the grid leaves out every combination that was asked for")
+        raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
     seeds = range(request.first_seed, request.first_seed + (request.seeds or file.seeds))
     name = request.name or request.grid or ("custom" if request.settings else "baseline")
     question = file.question or _question(axes)
@@ -125,7 +125,7 @@ def read(name: str) -> GridFile:
         return GridFile.model_validate(config.load("grid", name))
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"configs/grid/{name}.yaml: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise InputError(f"configs/grid/{name}.yaml: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def _axes(file: GridFile, request: Request) -> list[Axis]:
@@ -181,7 +181,7 @@ def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
 
 
 def cell_of(parameters: dict[str, str], seed: int) -> Cell:
-    """The cell whose `parameters()` these are; UserError where they are not a cell's of this version."""
+    """The cell whose `parameters()` these are; InputError where they are not a cell's of this version."""
     choices: dict[str, Any] = {}
     for axis in AXES:
         values = {
@@ -209,5 +209,5 @@ def _lay(settings: dict[str, Any], layer: dict[str, Any]) -> None:
 
 def _whole(key: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UserError(f"{key} must be a whole number of at least 1, got {value!r}")
+        raise InputError(f"{key} must be a whole number of at least 1, got {value!r}")
     return value

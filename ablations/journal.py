@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ablations.errors import UserError
+from analysis.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ class Journal:
 
 
 def read_json(path: Path) -> Any:
-    """The file's content; None where there is none; UserError where it is not JSON."""
+    """The file's content; None where there is none; InputError where it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}): delete it, and what it records runs again") from error
+        raise InputError(f"{path} is not valid JSON ({error}): delete it, and what it records runs again") from error
 
 
 def replace_file(path: Path, write: Callable[[Path], None]) -> None:
@@ -116,27 +116,27 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], **facts: str) -> None:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What `write_tensors` wrote; UserError where the file is missing, cut or foreign."""
+    """What `write_tensors` wrote; InputError where the file is missing, cut or foreign."""
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except FileNotFoundError as error:
-        raise UserError(f"{path} is missing: run the command that made it again") from error
+        raise InputError(f"{path} is missing: run the command that made it again") from error
     except (SafetensorError, OSError) as error:
-        raise UserError(
+        raise InputError(
             f"{path} is not a readable safetensors file ({error}): delete its folder and run again"
         ) from error
 
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool) -> Iterator[None]:
-    """Hold `path` as a lock, which dies with its process; UserError where another holds it and `wait` is false."""
+    """Hold `path` as a lock, which dies with its process; InputError where another holds it and `wait` is false."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
-            raise UserError(
+            raise InputError(
                 f"another command is writing to {path.parent}: wait for it, or take results=<another folder>"
             ) from error
         yield

@@ -21,9 +21,9 @@ from typing import Literal
 
 from pebble import ProcessExpired, ProcessPool
 
-from ablations.errors import UserError
 from ablations.journal import Journal
 from ablations.stages import Stage
+from analysis.errors import InputError
 
 POLL_SECONDS = 0.2
 TRIES = 2
@@ -130,14 +130,14 @@ def _start(parent: int) -> None:
 
 
 def devices_for(device: str, threads: int, workers: int | None) -> list[str]:
-    """The devices of the workers that `device` (auto, cpu, cuda, cuda:N) means here; UserError where it has none."""
+    """The devices of the workers that `device` (auto, cpu, cuda, cuda:N) means here; InputError where it has none."""
     import torch
 
     if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is None:
-        raise UserError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
+        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= count:
-        raise UserError(f"device={device} is not here: this machine has {count} CUDA devices; take device=cpu or auto")
+        raise InputError(f"device={device} is not here: this machine has {count} CUDA devices; take device=cpu or auto")
     if device == "auto":
         device = "cuda" if count else "cpu"
     if device == "cpu":

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ablations import config
-from ablations.errors import UserError, exit_code
+from ablations.commands import exit_code
+from analysis.errors import InputError
 
 OPTIONS: dict[str, type] = {"grid": str, "results": str, "tracking.uri": str}
 
@@ -23,7 +24,7 @@ def main(arguments: list[str]) -> int:
     results = Path(given.get("results", "results"))
     folders = [results / given["grid"]] if "grid" in given else [p.parent for p in sorted(results.glob("*/grid.json"))]
     if not folders:
-        raise UserError(f"{results} holds no results to publish: run a grid first")
+        raise InputError(f"{results} holds no results to publish: run a grid first")
     from ablations.run import default_uri, open_tracker
     from ablations.tracking import TrackingError
 
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
             count = tracker.publish(folder)
             print(f"{folder.name}: {count} runs published  {tracker.summarise(folder)}")
         except TrackingError as error:
-            raise UserError(str(error)) from error
+            raise InputError(str(error)) from error
     return 0
 
 

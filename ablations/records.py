@@ -24,10 +24,10 @@ from torch import Tensor
 
 from ablations.cell import Cell
 from ablations.data import Data
-from ablations.errors import UserError
 from ablations.grid import Grid, Point
 from ablations.journal import Journal, Result, read_json, read_tensors, replace_file, write_json, write_text
 from ablations.stages import Floor, Stage
+from analysis.errors import InputError
 
 SHEET_IMAGES, SHEET_COLUMNS = 32, 8
 POINTS = 1000
@@ -238,13 +238,13 @@ def head_of(
 
 
 def check_same_request(folder: Path, planned: list[Planned]) -> dict[str, Any] | None:
-    """The grid.json that stands in `folder`; UserError where it holds other cells than these."""
+    """The grid.json that stands in `folder`; InputError where it holds other cells than these."""
     head = read_json(folder / "grid.json")
     if head is None:
         return None
     theirs, ours = set(head.get("cells", {})), {p.cell_id for p in planned}
     if theirs != ours:
-        raise UserError(
+        raise InputError(
             f"{folder} holds the results of other choices ({head.get('command', 'unknown')}), which are never "
             f"overwritten: give this grid a name of its own with name=…, or move {folder} away"
         )

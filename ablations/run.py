@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations import config
-from ablations.errors import UserError, exit_code
+from ablations.commands import exit_code
+from analysis.errors import InputError
 
 if TYPE_CHECKING:
     from ablations.driver import Plan
@@ -48,11 +49,10 @@ def main(arguments: list[str]) -> int:
 
 def finish(folder: Path, records: list[Record], tracker: Tracker | None, interrupted: bool) -> int:
     """Tables, figures and summary of what there is; the exit code."""
+    from ablations.tracking import TrackingError
     from analysis.figures import write_figures
     from analysis.runs import read_folder
     from analysis.tables import terminal_table, write_tables
-
-    from ablations.tracking import TrackingError
 
     write_tables(folder)
     write_figures(folder)
@@ -76,13 +76,13 @@ def finish(folder: Path, records: list[Record], tracker: Tracker | None, interru
 
 
 def open_tracker(uri: str, experiment: str, results: Path) -> Tracker:
-    """The tracker; UserError where the store cannot be used, before anything is trained."""
+    """The tracker; InputError where the store cannot be used, before anything is trained."""
     from ablations.tracking import Tracker, TrackingError
 
     try:
         return Tracker(uri, experiment, results / ".artifacts")
     except TrackingError as error:
-        raise UserError(f"{error} (tracking.uri={uri})") from error
+        raise InputError(f"{error} (tracking.uri={uri})") from error
 
 
 def default_uri(results: Path) -> str:

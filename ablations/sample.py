@@ -6,7 +6,8 @@ import csv
 from pathlib import Path
 
 from ablations import config
-from ablations.errors import UserError, exit_code
+from ablations.commands import exit_code
+from analysis.errors import InputError
 
 OPTIONS: dict[str, type] = {"cell": str, "n": int, "seed": int, "out": str, "results": str, "device": str}
 
@@ -25,10 +26,10 @@ def main(arguments: list[str]) -> int:
         return 0
     given = config.parse_options(arguments, OPTIONS)
     if "cell" not in given:
-        raise UserError("which cell? cell=ID, with an id from the column cell_id of results/<grid>/runs.csv")
+        raise InputError("which cell? cell=ID, with an id from the column cell_id of results/<grid>/runs.csv")
     n = given.get("n", 64)
     if n < 1:
-        raise UserError(f"n must be at least 1, got {n}")
+        raise InputError(f"n must be at least 1, got {n}")
     results = Path(given.get("results", "results"))
     row = find(results, given["cell"], given.get("seed", 0))
     print(draw(row, results, n, given.get("device", "auto"), given.get("out")))
@@ -36,21 +37,21 @@ def main(arguments: list[str]) -> int:
 
 
 def find(results: Path, cell: str, seed: int) -> dict[str, str]:
-    """The row of a cell and seed among all grids of a results folder; UserError where it is not there, or ambiguous."""
+    """The row of a cell and seed among all grids of a results folder; InputError where it is none, or ambiguous."""
     rows: list[dict[str, str]] = []
     for path in sorted(results.glob("*/runs.csv")):
         with path.open(encoding="utf-8", newline="") as file:
             rows += [row for row in csv.DictReader(file) if row["cell_id"].startswith(cell)]
     ids = sorted({row["cell_id"] for row in rows})
     if not ids:
-        raise UserError(f"no cell {cell!r} in {results}/*/runs.csv: take an id from the column cell_id there")
+        raise InputError(f"no cell {cell!r} in {results}/*/runs.csv: take an id from the column cell_id there")
     if len(ids) > 1:
-        raise UserError(f"{cell!r} fits several cells, {', '.join(ids)}: give more digits")
+        raise InputError(f"{cell!r} fits several cells, {', '.join(ids)}: give more digits")
     seeds = {int(row["seed"]): row for row in rows}
     if seed not in seeds:
-        raise UserError(f"cell {ids[0]} has no seed {seed}: it has {', '.join(map(str, sorted(seeds)))}")
+        raise InputError(f"cell {ids[0]} has no seed {seed}: it has {', '.join(map(str, sorted(seeds)))}")
     if seeds[seed]["status"] not in ("finished", "diverged"):
-        raise UserError(f"cell {ids[0]} at seed {seed} is {seeds[seed]['status']}, not trained: run its grid again")
+        raise InputError(f"cell {ids[0]} at seed {seed} is {seeds[seed]['status']}, not trained: run its grid again")
     return seeds[seed]
 
 
@@ -76,7 +77,7 @@ def draw(row: dict[str, str], results: Path, n: int, device: str, out: str | Non
     with tqdm(total=1.0, desc="sampling", bar_format="{desc} |{bar}| {remaining} left", disable=None) as bar:
         samples = draw_samples(cell, diffusion, data, n, advance)
     if samples is None:
-        raise UserError(f"the samples of cell {row['cell_id']} at seed {row['seed']} are not finite: it diverged")
+        raise InputError(f"the samples of cell {row['cell_id']} at seed {row['seed']} are not finite: it diverged")
     target = Path(out) if out else Path(f"samples-{row['cell_id']}-{row['seed']}.png")
     return write_sheet(target.with_suffix(""), samples.cpu(), data, limit=n, scale=max(1, 64 // data.shape[-1]))
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
-from ablations.errors import UserError
 from ablations.records import NOT_RUN
+from analysis.errors import InputError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -170,7 +170,7 @@ def _chart(kind: str, metric: str) -> dict[str, Any]:
 
 
 def tracked_runs(folder: Path) -> list[Tracked]:
-    """The rows of a results folder; UserError where it is no results folder."""
+    """The rows of a results folder; InputError where it is no results folder."""
     try:
         with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -179,7 +179,7 @@ def tracked_runs(folder: Path) -> list[Tracked]:
             for line in csv.DictReader(file):
                 curves[line["cell_id"], line["seed"]].append(line)
     except FileNotFoundError as error:
-        raise UserError(f"{folder} holds no results ({error.filename} is missing): run its grid first") from error
+        raise InputError(f"{folder} holds no results ({error.filename} is missing): run its grid first") from error
     return [_tracked(row, curves[row["cell_id"], row["seed"]], folder) for row in rows]
 
 

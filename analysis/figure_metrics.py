@@ -98,7 +98,7 @@ def window(estimates: Sequence[Estimate], lines: Sequence[float]) -> Window:
     bottom, top = float(bulk.min()), float(bulk.max())
     span = max(top - bottom, 0.05 * abs(top), 1e-6)
     ends = [estimate.mean + sign * estimate.half_width for estimate in estimates for sign in (-1, 1)]
-    for more, near in ((_placed(lines, log), 0.6 * span), (_placed(ends, log), 0.25 * span)):
+    for more, near in ((_placed(lines, log), 0.6 * span), (_placed(ends, log), span)):
         close = more[(more >= bulk.min() - near) & (more <= bulk.max() + near)]
         bottom, top = min([bottom, *close]), max([top, *close])
     margin = 0.06 * (top - bottom) + (0.5 * span if top - bottom < span else 0.0)

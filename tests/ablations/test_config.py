@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from ablations import config, errors, grid, publish, run, sample
-from ablations.errors import UserError
+from ablations import commands, config, grid, publish, run, sample
+from analysis.errors import InputError
 
 WRONG = {
     "grid=parametrization": "no grid called 'parametrization'.*did you mean 'parameterization'",
@@ -70,7 +70,7 @@ WRONG = {
 def one_line_error(main, arguments, capsys, monkeypatch):
     """The line on stderr of a command that must exit with 2."""
     monkeypatch.setattr(sys, "argv", ["command", *arguments])
-    assert errors.exit_code(main) == 2
+    assert commands.exit_code(main) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     lines = printed.err.strip().splitlines()
@@ -105,12 +105,12 @@ def test_other_commands_answer_in_one_line_too(command, call, message, capsys, m
 
 def test_a_grid_file_with_a_wrong_key_is_refused(monkeypatch):
     monkeypatch.setattr(config, "load", lambda *_: {"question": "?", "axes": [], "axis": 1})
-    with pytest.raises(UserError, match=r"configs/grid/mine.yaml: axis: Extra inputs are not permitted"):
+    with pytest.raises(InputError, match=r"configs/grid/mine.yaml: axis: Extra inputs are not permitted"):
         grid.read("mine")
 
 
 def test_a_file_that_names_code_is_refused():
-    with pytest.raises(UserError, match="names code to run"):
+    with pytest.raises(InputError, match="names code to run"):
         config.refuse_code({"a": [{"_target_": "os.system"}]}, "mine.yaml")
 
 

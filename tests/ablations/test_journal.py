@@ -7,8 +7,8 @@ import pickle
 import pytest
 import torch
 
-from ablations.errors import UserError
 from ablations.journal import Journal, locked, read_json, read_tensors, replace_file, write_json, write_tensors
+from analysis.errors import InputError
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
@@ -41,14 +41,14 @@ class Bomb:
 def test_a_foreign_or_cut_checkpoint_is_refused_and_runs_no_code(tmp_path):
     path = tmp_path / "weights.safetensors"
     path.write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(UserError, match="not a readable safetensors file"):
+    with pytest.raises(InputError, match="not a readable safetensors file"):
         read_tensors(path)
     write_tensors(path, {"a": torch.zeros(100)})
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(UserError, match="not a readable safetensors file"):
+    with pytest.raises(InputError, match="not a readable safetensors file"):
         read_tensors(path)
     path.unlink()
-    with pytest.raises(UserError, match="is missing"):
+    with pytest.raises(InputError, match="is missing"):
         read_tensors(path)
 
 
@@ -56,7 +56,7 @@ def test_corrupt_json_says_what_to_do(tmp_path):
     folder = tmp_path / "abc"
     folder.mkdir()
     (folder / "result.json").write_text('{"status": ')
-    with pytest.raises(UserError, match=r"not valid JSON .*delete it"):
+    with pytest.raises(InputError, match=r"not valid JSON .*delete it"):
         Journal(tmp_path).result("abc")
 
 
@@ -72,7 +72,7 @@ def test_a_stage_without_result_is_not_finished(tmp_path):
 
 def test_two_commands_do_not_write_to_one_folder(tmp_path):
     second = locked(tmp_path / "lock", wait=False)
-    with locked(tmp_path / "lock", wait=False), pytest.raises(UserError, match="another command"), second:
+    with locked(tmp_path / "lock", wait=False), pytest.raises(InputError, match="another command"), second:
         pass
     with locked(tmp_path / "lock", wait=False):
         pass

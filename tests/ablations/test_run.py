@@ -16,12 +16,12 @@ from PIL import Image
 
 from ablations import experiment, publish, run, sample
 from ablations.config import parse
-from ablations.errors import UserError
 from ablations.grid import make
 from ablations.journal import Journal, read_tensors, write_tensors
 from ablations.launchers import LocalLauncher
 from ablations.stages import stages_of
 from ablations.tracking import Tracker, TrackingError
+from analysis.errors import InputError
 
 
 def rows(done):
@@ -90,7 +90,7 @@ def test_more_seeds_continue_and_leave_what_there_is(again):
 
 def test_a_folder_with_other_results_is_never_overwritten(again):
     before = (again.folder / "grid.json").read_bytes()
-    with pytest.raises(UserError, match=r"results of other choices .*name="):
+    with pytest.raises(InputError, match=r"results of other choices .*name="):
         run.main([*again.arguments, "training.ema=0.5"])
     assert (again.folder / "grid.json").read_bytes() == before
 
@@ -263,7 +263,7 @@ def test_sample_draws_pictures_of_a_finished_cell(tiny, tmp_path, capsys):
     assert capsys.readouterr().out.strip() == str(target)
     with Image.open(target) as picture:
         assert picture.size == (8 * (8 * 9 + 1), 8 * (2 * 9 + 1))
-    with pytest.raises(UserError, match="has no seed 7: it has 0"):
+    with pytest.raises(InputError, match="has no seed 7: it has 0"):
         sample.main([f"cell={cell_id}", "seed=7", f"results={tiny.results}"])
 
 
