@@ -65,10 +65,10 @@ def _span(grid: Grid, name: str) -> str:
 
 def _count(value: float) -> str:
     """Thousands and millions by three digits once they are large."""
-    for size, unit in ((1e6, " M"), (1e5, " k")):
+    for size, unit in ((1e6, "M"), (1e5, "k")):
         if value >= size:
-            scale = 1e6 if unit == " M" else 1e3
-            return f"{Rounding().number(value / scale)}{unit}"
+            scale = 1e6 if unit == "M" else 1e3
+            return f"{Rounding().number(value / scale)}\u00a0{unit}"
     return f"{value:g}"
 
 

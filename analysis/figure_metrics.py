@@ -97,7 +97,9 @@ def window(estimates: Sequence[Estimate], lines: Sequence[float]) -> Window:
         bulk = _bulk(estimates, log)
     bottom, top = float(bulk.min()), float(bulk.max())
     span = max(top - bottom, 0.05 * abs(top), 1e-6)
-    ends = [estimate.mean + sign * estimate.half_width for estimate in estimates for sign in (-1, 1)]
+    most = max(len(estimate.values) for estimate in estimates)
+    whole = [estimate for estimate in estimates if len(estimate.values) == most]
+    ends = [estimate.mean + sign * estimate.half_width for estimate in whole for sign in (-1, 1)]
     for more, near in ((_placed(lines, log), 0.6 * span), (_placed(ends, log), span)):
         close = more[(more >= bulk.min() - near) & (more <= bulk.max() + near)]
         bottom, top = min([bottom, *close]), max([top, *close])
@@ -130,7 +132,7 @@ def _panel(
     if view.log:
         log_scale(axes, "x", view.low, view.high)
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     axes.set_xlim(view.low, view.high)
     axes.set_xlabel(mathtext(metric.head))
     axes.grid(False, axis="y")

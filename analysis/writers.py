@@ -71,7 +71,7 @@ def latex_table(table: Table) -> str:
         "\\centering",
         f"\\caption{{{latex(table.caption)}}}",
         f"\\label{{tab:{re.sub('[^A-Za-z0-9-]+', '-', table.name)}}}",
-        "\\small",
+        "\\par\\medskip\\small",
         f"\\begin{{tabular}}{{@{{}}{'l' * len(table.stub)}{'r' * len(table.columns)}@{{}}}}",
         "\\toprule",
         *_tex_groups(table),

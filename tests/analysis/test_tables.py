@@ -46,7 +46,7 @@ CAPTION = (
     "Bold: the best mean, and all that the paired t-interval of the difference cannot tell from it. "
     "FID, IS by the extractor digits-cnn (accuracy 97.1 %) on n = 450 generated images, mean of 2 disjoint sets; "
     "the floor is what held-out images score at that n. "
-    "Per cell: 500 training steps, batch 128, 212 k network parameters. "
+    "Per cell: 500 training steps, batch 128, 212\u00a0k network parameters. "
     "`python -m ablations.run grid=parameterization` (8.0 min); code 0.1.0+abc123."
 )
 

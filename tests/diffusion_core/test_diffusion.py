@@ -17,7 +17,7 @@ from diffusion_core.objectives import Objective, Simple, Vlb
 from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization
 from diffusion_core.schedules import Cosine, Linear, Schedule
 from diffusion_core.spaces import Continuous, Pixels
-from diffusion_core.timesteps import Timesteps, Uniform
+from diffusion_core.timesteps import Timesteps, TimestepSampler, Uniform
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, Variance
 from tests.axes import classes, members, name
 from tests.problems import diffusion
@@ -171,6 +171,23 @@ def test_batch_losses_are_the_losses_of_the_seeds_own_times_and_noise():
     assert torch.equal(seen[0][1], seen[1][1])
     assert not torch.equal(seen[0][1], seen[2][1])
     assert not torch.equal(seen[0][0], seen[2][0])
+
+
+class Late(TimestepSampler):
+    """Only the second half of the times, whose losses then count half."""
+
+    def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        return 26 + (u * 25).long(), torch.full_like(u, 0.5)
+
+    def density(self) -> Tensor:
+        return torch.cat([torch.zeros(25), torch.full((25,), 2.0)]).double()
+
+
+def test_batch_losses_are_divided_by_the_density_of_their_times():
+    model = diffusion(lambda x_t, t: (t >= 26)[:, None] * torch.ones_like(x_t), 50, parameterization=X0())
+    raw = torch.zeros(100, 2)
+    model.timesteps = Late()
+    assert model.batch_losses(raw, 0, 0)["network"].tolist() == [0.5] * 100
 
 
 def test_mean_of_simple_at_zero_output_is_the_noises_unit_variance():

@@ -9,12 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core.diffusion import Diffusion
+from diffusion_core.diffusion import Choices, Diffusion
 from diffusion_core.likelihood import Bound, bound, strata_of
-from diffusion_core.objectives import Vlb
-from diffusion_core.parameterizations import X0, Mu
-from diffusion_core.schedules import Cosine
+from diffusion_core.networks.mlp import Mlp
+from diffusion_core.objectives import Simple, Vlb
+from diffusion_core.parameterizations import X0, Epsilon, Mu
+from diffusion_core.schedules import Cosine, Linear
 from diffusion_core.spaces import Continuous, Pixels
+from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import BetaTilde, LearnedDiagonal
 from tests.problems import diffusion
 
@@ -152,6 +154,31 @@ def test_two_networks_are_scored_on_the_same_times_and_noise():
     estimate(diffusion(another, HORIZON, parameterization=Mu()), raw, exact=2, strata=5)
     assert len(seen) == len(other) == 7
     assert all(torch.equal(x, y) and torch.equal(t, u) for (x, t), (y, u) in zip(seen, other, strict=True))
+
+
+def test_strata_draw_their_times_and_noise_independently():
+    """On x_0 = 0, x_t over √(1 − ᾱ_t) is the noise; runs of 10 steps tell the drawn place in a run."""
+    seen: Seen = []
+    n = 20_000
+    estimate(spied(seen), torch.zeros(n, 2), exact=10, strata=2, batch=n)
+    gamma = model().gamma
+    noise = torch.stack([(x_t / torch.sigmoid(gamma(t))[:, None].sqrt())[:, 0] for x_t, t in seen])
+    places = torch.stack([t.double() for _, t in seen[10:]])
+    for table in (noise, places):
+        correlation = torch.corrcoef(table) - torch.eye(len(table))
+        assert correlation.abs().max() < 5 / n**0.5
+
+
+def test_the_bound_does_not_see_autocast_around_it():
+    choices = Choices(Epsilon(), BetaTilde(), Linear(), Simple(), Uniform(), Mlp(width=16, layers=1), HORIZON)
+    network = Diffusion(choices, Continuous(), (2,))
+    network.initialise(0)
+    for parameter in network.parameters():
+        parameter.data += 0.1
+    raw = points(20)
+    plain = estimate(network, raw)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(estimate(network, raw).total, plain.total)
 
 
 def test_times_are_drawn_per_image():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import silu
 
 from diffusion_core.networks.layers import Attention, ResidualBlock, sinusoidal
-from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.mlp import Mlp, ResidualLayer
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.randomness import initialise
@@ -136,6 +137,21 @@ def test_attention_at_listed_sides_lets_every_pixel_see_every_other():
     assert reach == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("attention", "sides"),
+    [((), []), ((4,), [4, 2, 4]), ((8, 2), [8, 2, 2, 2, 8, 8]), ((3,), [2])],
+    ids=str,
+)
+def test_attention_stands_at_the_listed_sides_down_and_up_and_once_in_the_middle(attention, sides, monkeypatch):
+    """With resolutions 8, 4, 2 and one block each, and one more at the end for what the first convolution gave."""
+    seen: list[int] = []
+    forward = Attention.forward
+    monkeypatch.setattr(Attention, "forward", lambda self, x: (seen.append(x.shape[-1]), forward(self, x))[1])
+    module = UNet(channels=4, multipliers=(1, 1, 1), attention=attention, heads=1, groups=1).build((1, 8, 8), 1)
+    module(torch.zeros(1, 1, 8, 8), TIME[:1])
+    assert seen == sides
+
+
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 4), ()])
 def test_mlp_refuses_what_is_no_point(shape):
     with pytest.raises(ValueError, match=r"mlp takes points \[D\], got .*for images take network=unet"):
@@ -187,6 +203,25 @@ def test_residual_branches_start_as_the_identity(generator):
     x = torch.randn(2, 8, 4, 4, generator=generator)
     assert torch.equal(ResidualBlock(8, 8, 16, 4, 0.0)(x, torch.randn(2, 16, generator=generator)), x)
     assert torch.equal(Attention(8, 4, 2)(x), x)
+
+
+def test_time_scales_and_shifts_the_second_norm_of_a_residual_block(generator):
+    block = ResidualBlock(4, 8, 6, 2, 0.0)
+    nn.init.normal_(block.conv_out.weight, generator=generator)
+    x, time = torch.randn(3, 4, 5, 5, generator=generator), torch.randn(3, 6, generator=generator)
+    scale, shift = (part[:, :, None, None] for part in block.time(silu(time)).split(8, dim=1))
+    h = block.norm_out(block.conv_in(silu(block.norm_in(x))))
+    expected = block.skip(x) + block.conv_out(silu(h * (1 + scale) + shift))
+    torch.testing.assert_close(block(x, time), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_time_scales_and_shifts_the_norm_of_a_residual_layer(generator):
+    layer = ResidualLayer(6)
+    nn.init.normal_(layer.second.weight, generator=generator)
+    x, time = torch.randn(2, 3, 6, generator=generator)
+    scale, shift = layer.time(silu(time)).split(6, dim=1)
+    expected = x + layer.second(silu(layer.norm(layer.first(silu(x))) * (1 + scale) + shift))
+    torch.testing.assert_close(layer(x, time), expected, rtol=1e-6, atol=1e-6)
 
 
 def test_attention_is_softmax_of_scaled_products(generator):

@@ -52,6 +52,13 @@ def test_seeds_are_repeatable_and_different(sampler, model):
 
 
 @SAMPLERS
+def test_samples_do_not_see_autocast_around_them(sampler, model):
+    plain = sampler.sample(model, 5, seed=0, clip=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(sampler.sample(model, 5, seed=0, clip=False), plain)
+
+
+@SAMPLERS
 def test_strided_sampling_visits_the_chains_times_from_the_last_to_the_first(sampler):
     seen: list[int] = []
 
