@@ -7,7 +7,6 @@ floor       held-out images ─▶ what real images score where generated ones a
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 import time
@@ -22,7 +21,18 @@ from torch import Tensor
 from ablations import extractors, quality, stages
 from ablations.cell import Cell
 from ablations.data import Data
-from ablations.journal import Journal, Result, locked, read_tensors, write_json, write_tensors, write_text
+from ablations.journal import (
+    Journal,
+    Result,
+    locked,
+    read_checkpoint,
+    read_history,
+    read_tensors,
+    write_checkpoint,
+    write_history,
+    write_json,
+    write_tensors,
+)
 from analysis.errors import InputError
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import bound
@@ -48,15 +58,24 @@ def perform(stage: stages.Stage, root: str, device: str) -> str:
         if known is not None:
             return known.status
         try:
-            torch.set_num_threads(stage.cell.threads)
-            result = _run(stage, journal, torch.device(device))
+            result = _run(stage, journal, claim(device, stage.cell.threads))
             write_json(folder / "result.json", asdict(result))
         except Exception as error:
             trace = traceback.format_exc()
             journal.write_status(stage.id, "failed", f"{type(error).__name__}: {error}\n{trace}")
             return "failed"
-        (folder / "status.json").unlink(missing_ok=True)
+        for name in ("status.json", "checkpoint.safetensors"):
+            (folder / name).unlink(missing_ok=True)
         return result.status
+
+
+def claim(device: str, threads: int) -> torch.device:
+    """Make this process use that device and so many threads."""
+    torch.set_num_threads(threads)
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
+        torch.cuda.reset_peak_memory_stats(device)
+    return torch.device(device)
 
 
 def _run(stage: stages.Stage, journal: Journal, device: torch.device) -> Result:
@@ -117,13 +136,11 @@ def run_training(
         if not report.finite:
             break
         if time.monotonic() - saved > CHECKPOINT_SECONDS and report.step < cell.training.steps:
-            facts = {"stage": stage_id, "step": str(report.step), "seconds": str(seconds)}
-            write_tensors(folder / "checkpoint.safetensors", report.state(), **facts)
+            write_checkpoint(folder, stage_id, report.step, seconds, report.state())
             saved = time.monotonic()
     if report is not None:
         weights = {name: value for name, value in report.state().items() if not name.startswith("optimiser/")}
         write_tensors(folder / "weights.safetensors", weights, stage=stage_id, step=str(report.step))
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     return training_result(cell, diffusion, history, device)
 
 
@@ -245,31 +262,6 @@ def run_floor(cell: Cell, data: Data, device: torch.device) -> Result:
     metrics = quality.floors([images.to(device) for images in held_out], reference, extractor)
     facts = {"extractor": extractor.name, "digest": extractor.digest, "accuracy": str(extractor.accuracy)}
     return Result("finished", "", metrics, {}, facts)
-
-
-def read_checkpoint(folder: Path, stage_id: str) -> tuple[tuple[int, dict[str, Tensor]] | None, float]:
-    """(step, state) to continue from, if any, and the seconds that it took to get there."""
-    path = folder / "checkpoint.safetensors"
-    if not path.exists():
-        return None, 0.0
-    tensors, facts = read_tensors(path)
-    if facts.get("stage") != stage_id:
-        raise InputError(f"{path} is no checkpoint of this training: delete it, and the training starts again")
-    return (int(facts["step"]), tensors), float(facts["seconds"])
-
-
-def read_history(folder: Path, step: int) -> list[dict[str, float]]:
-    """The reports up to a step."""
-    path = folder / "metrics.jsonl"
-    if step == 0 or not path.exists():
-        return []
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [line for line in lines if line["step"] <= step]
-
-
-def write_history(folder: Path, history: list[dict[str, float]]) -> None:
-    """The reports so far, a line each."""
-    write_text(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
 
 
 def forward_flops(diffusion: Diffusion) -> int:

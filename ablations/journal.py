@@ -128,6 +128,37 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
+def write_checkpoint(folder: Path, stage_id: str, step: int, seconds: float, state: dict[str, Tensor]) -> None:
+    """The state of a training after so many steps and seconds."""
+    facts = {"stage": stage_id, "step": str(step), "seconds": str(seconds)}
+    write_tensors(folder / "checkpoint.safetensors", state, **facts)
+
+
+def read_checkpoint(folder: Path, stage_id: str) -> tuple[tuple[int, dict[str, Tensor]] | None, float]:
+    """(step, state) to continue from, if any, and the seconds that it took to get there."""
+    path = folder / "checkpoint.safetensors"
+    if not path.exists():
+        return None, 0.0
+    tensors, facts = read_tensors(path)
+    if facts.get("stage") != stage_id:
+        raise InputError(f"{path} is no checkpoint of this training: delete it, and the training starts again")
+    return (int(facts["step"]), tensors), float(facts["seconds"])
+
+
+def read_history(folder: Path, step: int) -> list[dict[str, float]]:
+    """The reports up to a step."""
+    path = folder / "metrics.jsonl"
+    if step == 0 or not path.exists():
+        return []
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line["step"] <= step]
+
+
+def write_history(folder: Path, history: list[dict[str, float]]) -> None:
+    """The reports so far, a line each."""
+    write_text(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
+
+
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool) -> Iterator[None]:
     """Hold `path` as a lock, which dies with its process; InputError where another holds it and `wait` is false."""

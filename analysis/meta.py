@@ -40,13 +40,16 @@ class Axis:
         return names.index(name) if name in names else len(names)
 
 
+ARROWS = {"min": "↓", "max": "↑", "none": ""}
+
+
 @dataclass(frozen=True)
 class Metric:
-    """A column of the table; `name` is the column of runs.csv."""
+    """A column of the table; `name` is the column of runs.csv. No direction where neither end is better as such."""
 
     name: str
     label: str
-    direction: Literal["min", "max"]
+    direction: Literal["min", "max", "none"]
     unit: str | None = None
     decimals: int | None = None
 
@@ -54,7 +57,7 @@ class Metric:
     def head(self) -> str:
         """As it stands above a column, its better direction as an arrow."""
         unit = f" ({self.unit})" if self.unit else ""
-        return f"{self.label}{unit} {'↓' if self.direction == 'min' else '↑'}"
+        return f"{self.label}{unit} {ARROWS[self.direction]}".strip()
 
 
 @dataclass(frozen=True)

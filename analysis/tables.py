@@ -47,9 +47,9 @@ def table_of(grid: Grid) -> Table:
 
 
 def _ddpm_metrics(metrics: list[Metric]) -> list[Metric]:
-    """NLL, FID, IS in that order, as far as there are any; else whatever there is."""
+    """NLL, FID, IS in the paper's order, then what else there is."""
     chosen = [metric for kind in _PUBLISHED for metric in metrics if metric.name.startswith(f"{kind}/")]
-    return chosen or metrics
+    return chosen + [metric for metric in metrics if metric not in chosen]
 
 
 def _stub(grid: Grid, grouped: bool, mark: str) -> list[Column]:
@@ -81,7 +81,7 @@ def _entries(summary: Summary, i: int, notes: Footnotes) -> tuple[Entry, ...]:
         estimate = summary.estimates[metric.name][i]
         text = summary.rounding[metric.name].measured(estimate.mean, estimate.half_width)
         why = shortfall or ("" if estimate.values else "finished, but without this metric")
-        entries.append(Entry(text, i in summary.leading[metric.name], notes.marks([why] if why else [])))
+        entries.append(Entry(text, i in summary.leading.get(metric.name, ()), notes.marks([why] if why else [])))
     return tuple(entries)
 
 
