@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ablations.choices import describe
 from ablations.data import DataSet
@@ -29,6 +29,7 @@ NUMERICS = 1
 """Raised whenever a change alters numbers at equal seed, so that old results are never taken for new ones."""
 
 HeldOut = Literal["validation", "test"]
+HELD_OUT: tuple[HeldOut, ...] = get_args(HeldOut)
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,8 @@ class Cell:
         data = self.data.load()
         try:
             Diffusion(self.choices, data.space, data.shape)
-        except ValueError as error:
-            return str(error)
+        except (ValueError, RuntimeError) as error:
+            return str(error).splitlines()[0]
         return None
 
     def describe(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import dataclasses
 import importlib
 import inspect
 import json
+import pkgutil
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -42,11 +43,13 @@ def classes(axis: str) -> dict[str, type]:
     module_name, _, base_name = MODULES[axis].rpartition(".")
     module = importlib.import_module(module_name)
     if axis == "network":
-        for name in ("unet", "mlp"):
-            importlib.import_module(f"diffusion_core.networks.{name}")
+        # The one axis with a file per choice: all of them are read.
+        package = importlib.import_module(module_name.rpartition(".")[0])
+        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(found.name)
     base = getattr(module, base_name)
-    found = [cls for cls in (base, *_descendants(base)) if cls.__module__.split(".")[0] in PACKAGES]
-    return {choice_name(cls): cls for cls in found if not inspect.isabstract(cls)}
+    known = [cls for cls in (base, *_descendants(base)) if cls.__module__.split(".")[0] in PACKAGES]
+    return {choice_name(cls): cls for cls in known if not inspect.isabstract(cls)}
 
 
 def _descendants(base: type) -> list[type]:

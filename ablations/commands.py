@@ -1,4 +1,4 @@
-"""What every command ends with: a wrong call in one line and exit code 2, a full disk in one line and 1."""
+"""What every command ends with: a wrong call in one line and 2, a disk's refusal in one line and 1, Ctrl-C and 130."""
 
 from __future__ import annotations
 
@@ -16,5 +16,8 @@ def exit_code(main: Callable[[list[str]], int]) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error}. What was finished before is intact; the same command continues", file=sys.stderr)
+        print(f"error: {error}. Finished stages are kept: mend this, and the same command continues", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted: finished stages are kept, the same command continues", file=sys.stderr)
+        return 130

@@ -1,13 +1,15 @@
 """Text to settings: the command line and the files of `configs/`, by Hydra's grammar and composition.
 
 The only file that knows Hydra. It tells what was asked for (`Request`), which choices exist, and what a choice's file
-says; what the words mean is the business of `choices.py`. Nothing here imports torch, so that `--help` and errors about
-names come at once. Text never names code to run: `_target_`, interpolation and added or deleted keys are refused.
+says; what the words mean is the business of `choices.py`. Nothing here imports torch, so that `--help` and errors
+about names come at once. Text never names code to run: `_target_`, interpolation and added or deleted keys are
+refused.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,7 +18,6 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Sweep
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -41,6 +42,9 @@ AXES = {
 
 NUMBERS = {"horizon": 1000, "threads": 1}
 """The fields of a cell that are plain numbers, and their defaults."""
+
+
+SEEDS = 2**31
 
 
 @dataclass(frozen=True)
@@ -119,11 +123,7 @@ def parse(arguments: list[str], program: str) -> Request:
     """The request of a command line; InputError at the first word that is wrong."""
     given: dict[str, Any] = {}
     settings: dict[str, list[Any]] = {}
-    for override in _overrides(arguments):
-        key = override.key_or_group
-        values = list(_values(override))
-        for value in values:
-            _check_value(key, value)
+    for key, values in _overrides(arguments):
         if key in given or key in settings:
             raise InputError(f"{key} is given twice: give it once, with commas for several values")
         if key in OPTIONS:
@@ -131,7 +131,9 @@ def parse(arguments: list[str], program: str) -> Request:
             given[name] = _option(key, values, kind)
         else:
             settings[key] = values
-    request = Request(**given, settings=settings, command=" ".join([f"python -m ablations.{program}", *arguments]))
+    # A store's URL may hold a password, and the command is written down.
+    words = [word for word in arguments if not word.startswith("tracking.uri=")]
+    request = Request(**given, settings=settings, command=" ".join([f"python -m ablations.{program}", *words]))
     _check(request)
     return request
 
@@ -139,18 +141,15 @@ def parse(arguments: list[str], program: str) -> Request:
 def parse_options(arguments: list[str], options: dict[str, type]) -> dict[str, Any]:
     """The values of a command that knows only these options; InputError at the first word that is wrong."""
     given: dict[str, Any] = {}
-    for override in _overrides(arguments):
-        key = override.key_or_group
+    for key, values in _overrides(arguments):
         if key not in options:
             raise unknown("option", key, options)
-        values = list(_values(override))
-        for value in values:
-            _check_value(key, value)
         given[key] = _option(key, values, options[key])
     return given
 
 
-def _overrides(arguments: list[str]) -> Iterator[Override]:
+def _overrides(arguments: list[str]) -> Iterator[tuple[str, list[Any]]]:
+    """Each key with its values; InputError for what is not key=value, or would name code."""
     for argument in arguments:
         if "=" not in argument and not argument.startswith("~"):
             raise InputError(f"{argument!r} is not key=value: try --help, or for example grid=parameterization")
@@ -159,17 +158,16 @@ def _overrides(arguments: list[str]) -> Iterator[Override]:
         if "_target_" in argument:
             raise InputError(f"{argument!r} names code to run (_target_), which no text may do")
         try:
-            yield OverridesParser.create().parse_override(argument)
-        except HydraException as error:
+            override = OverridesParser.create().parse_override(argument)
+            values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+        except (HydraException, ValueError) as error:
             raise InputError(f"{argument!r} cannot be read as key=value: {str(error).splitlines()[0]}") from error
-
-
-def _values(override: Override) -> Iterator[Any]:
-    value = override.value()
-    if isinstance(value, Sweep):
-        yield from override.sweep_iterator()
-    else:
-        yield value
+        key = override.key_or_group
+        if override.package is not None:
+            raise InputError(f"{argument!r}: a key has no @package: write {key}=value")
+        for value in values:
+            _check_value(key, value)
+        yield key, values
 
 
 def _check_value(key: str, value: Any) -> None:
@@ -197,12 +195,12 @@ _KINDS = {int: "a whole number", str: "a name", bool: "true or false"}
 def _check(request: Request) -> None:
     if request.seeds is not None and request.seeds < 1:
         raise InputError(f"seeds must be at least 1, got {request.seeds}")
-    if request.first_seed < 0:
-        raise InputError(f"first_seed must not be negative, got {request.first_seed}")
+    if not 0 <= request.first_seed < SEEDS:
+        raise InputError(f"first_seed must not be negative, and below {SEEDS}, got {request.first_seed}")
     if request.workers is not None and request.workers < 1:
         raise InputError(f"launcher.workers must be at least 1, got {request.workers}")
-    if request.name is not None and (not request.name.strip(".") or set(request.name) & set("/\\'\" ")):
-        raise InputError(f"name must do as a folder's name, without slashes, quotes and spaces, got {request.name!r}")
+    if request.name is not None and re.fullmatch(r"\w[\w.-]*", request.name) is None:
+        raise InputError(f"name must be letters, digits, '_', '-' and '.', the first no '.', got {request.name!r}")
     if request.launcher not in options_of("launcher"):
         raise unknown("launcher", request.launcher, options_of("launcher"))
     axes = axis_names(request.grid)
@@ -214,7 +212,10 @@ def axis_names(grid: str | None) -> list[str]:
     """The names of a grid's axes; InputError where there is no such grid."""
     if grid is None:
         return []
-    return [str(axis["name"]) for axis in load("grid", grid)["axes"]]
+    axes = load("grid", grid).get("axes")
+    if not isinstance(axes, list) or not all(isinstance(axis, dict) and "name" in axis for axis in axes):
+        raise InputError(f"configs/grid/{grid}.yaml: axes must be a list, each with name and levels, got {axes!r}")
+    return [str(axis["name"]) for axis in axes]
 
 
 def _check_key(key: str, values: list[Any], axes: list[str]) -> None:

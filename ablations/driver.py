@@ -21,8 +21,8 @@ from ablations.data import Data
 from ablations.grid import Grid
 from ablations.journal import Journal
 from ablations.launchers import LocalLauncher
-from ablations.records import Planned, Record, check_same_request, floor_result, head_of, record, write_results
-from ablations.stages import Floor, Stage, floor_of, stages_of, work
+from ablations.records import Planned, Record, check_same_request, finished_in, head_of, record, write_results
+from ablations.stages import FloorStage, Stage, floor_of, stages_of, work
 from ablations.tracking import Tracker, TrackingError
 from analysis.errors import InputError
 from diffusion_core.precision import resolve_precision
@@ -37,8 +37,14 @@ class Plan:
     grid: Grid
     data: Data
     planned: list[Planned]
-    floor: Floor
+    floor: FloorStage
     devices: list[str]
+
+    def missing(self, journal: Journal) -> list[Stage]:
+        """The stages still to run: without a result, and not behind one that diverged."""
+        results = {stage.id: journal.result(stage.id) for stage in self.stages()}
+        over = {stage_id for stage_id, result in results.items() if result is not None and result.status != "finished"}
+        return [stage for stage in self.stages() if results[stage.id] is None and not over & set(stage.needs)]
 
     def stages(self) -> list[Stage]:
         """Every stage once, in order of the cells."""
@@ -87,27 +93,32 @@ def execute(
 ) -> tuple[list[Record], Tracker | None, bool]:
     """Run what is missing; the records, the tracker (None once it has failed), and whether it was interrupted."""
     before = check_same_request(folder, plan.planned)
-    missing = [stage for stage in plan.stages() if journal.result(stage.id) is None]
-    started = time.monotonic()
+    if all(journal.result(item.stages[0].id) is None for item in plan.planned if item.stages):
+        # Results that came with a checkout: nothing here is continued.
+        before = None
+    missing = plan.missing(journal)
+    for stage in missing:
+        (journal.folder(stage.id) / "status.json").unlink(missing_ok=True)
+    started = written = time.monotonic()
     interrupted = False
-    written = time.monotonic()
-    if missing:
-        for stage in missing:
-            (journal.folder(stage.id) / "status.json").unlink(missing_ok=True)
-        with stopping(), _bar(missing, plan.data) as bar:
-            try:
-                for change in _launch(plan, journal, missing, bar):
-                    if change and time.monotonic() - written > WRITE_SECONDS:
-                        _, tracker = publish(plan, journal, folder, tracker, _since(before, provenance, started))
-                        written = time.monotonic()
-            except KeyboardInterrupt:
-                interrupted = True
-    records, tracker = publish(plan, journal, folder, tracker, _since(before, provenance, started, bool(missing)))
+    with stopping(), _bar(missing, plan.data) as bar:
+        try:
+            for ended in _launch(plan, journal, missing, bar):
+                if ended and time.monotonic() - written > WRITE_SECONDS:
+                    since = _since(before, provenance, started, ran=True)
+                    _, tracker = publish(plan, journal, folder, tracker, since, ended=False)
+                    written = time.monotonic()
+        except KeyboardInterrupt:
+            interrupted = True
+    since = _since(before, provenance, started, ran=bool(missing))
+    records, tracker = publish(plan, journal, folder, tracker, since, ended=not interrupted)
     return records, tracker, interrupted
 
 
 def _launch(plan: Plan, journal: Journal, missing: list[Stage], bar: tqdm[Any]) -> Iterator[bool]:
     """Run stages and move the bar; yields whether a stage ended."""
+    if not missing:
+        return
     total = {stage.id: work(stage, plan.data) for stage in missing}
     done: dict[str, float] = {}
     for event in LocalLauncher(journal.root, plan.devices).run(missing):
@@ -122,7 +133,8 @@ def _launch(plan: Plan, journal: Journal, missing: list[Stage], bar: tqdm[Any]) 
 def _bar(missing: list[Stage], data: Data) -> tqdm[Any]:
     total = sum(work(stage, data) for stage in missing)
     form = "{desc} {percentage:3.0f}% |{bar}| {elapsed} elapsed, {remaining} left"
-    return tqdm(total=total, desc=f"{len(missing)} stages", bar_format=form, disable=None, dynamic_ncols=True)
+    quiet = None if missing else True
+    return tqdm(total=total, desc=f"{len(missing)} stages", bar_format=form, disable=quiet, dynamic_ncols=True)
 
 
 @contextmanager
@@ -139,9 +151,7 @@ def stopping() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _since(
-    before: dict[str, Any] | None, provenance: dict[str, Any], started: float, ran: bool = True
-) -> dict[str, Any]:
+def _since(before: dict[str, Any] | None, provenance: dict[str, Any], started: float, *, ran: bool) -> dict[str, Any]:
     """Provenance with the seconds of all runs so far, and whether the grid was continued with more seeds."""
     if before is None:
         return {**provenance, "seconds": round(time.monotonic() - started, 1), "continued": False}
@@ -157,12 +167,15 @@ def _since(
 
 
 def publish(
-    plan: Plan, journal: Journal, folder: Path, tracker: Tracker | None, provenance: dict[str, Any]
+    plan: Plan, journal: Journal, folder: Path, tracker: Tracker | None, provenance: dict[str, Any], *, ended: bool
 ) -> tuple[list[Record], Tracker | None]:
     """Write results/<grid>/ and deliver it; a tracker that fails is dropped with a line that says what to do."""
     records = [record(planned, journal) for planned in plan.planned]
+    if not ended and sum(item.status == "finished" for item in records) < finished_in(folder):
+        # Results that came with a checkout stand until there are as many new ones.
+        return records, tracker
     sets = plan.planned[0].cell.evaluation.sets
-    floor = floor_result(plan.floor, journal)
+    floor = journal.result(plan.floor.id)
     facts = {"device": next((r.facts["device"] for r in records if "device" in r.facts), "")}
     head = head_of(plan.grid, plan.planned, plan.data, floor, sets, {**provenance, **facts})
     write_results(folder, head, records, journal, plan.data)

@@ -1,8 +1,8 @@
 """One stage in a worker, from the files it needs to the files it leaves. No tracking here.
 
-training    stored data ─▶ weights (learner and average), curves
-evaluation  weights ─▶ bound per image, its split and its terms per t; generated sets and what they score
-floor       held-out images ─▶ what real images score where generated ones are judged
+training    stored data ─▶ weights (learner and average), curves evaluation  weights ─▶ bound per image, its split and
+its terms per t; generated sets and what they score floor       held-out images ─▶ what real images score where
+generated ones are judged
 """
 
 from __future__ import annotations
@@ -75,15 +75,16 @@ def claim(device: str, threads: int) -> torch.device:
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
         torch.cuda.reset_peak_memory_stats(device)
+        torch.backends.cudnn.deterministic = True
     return torch.device(device)
 
 
 def _run(stage: stages.Stage, journal: Journal, device: torch.device) -> Result:
     data = stage.cell.data.load()
     progress = progress_writer(journal.folder(stage.id))
-    if isinstance(stage, stages.Training):
+    if isinstance(stage, stages.TrainingStage):
         return run_training(stage.cell, stage.id, data, journal.folder(stage.id), device, progress)
-    if isinstance(stage, stages.Evaluation):
+    if isinstance(stage, stages.EvaluationStage):
         return run_evaluation(stage, data, journal, device, progress)
     return run_floor(stage.cell, data, device)
 
@@ -131,13 +132,13 @@ def run_training(
     for report in train(diffusion, data.images["train"].to(device), cell.training, cell.seed, start):
         seconds = before + time.monotonic() - began
         history.append({"step": report.step, "seconds": round(seconds, 3), **report.losses})
-        write_history(folder, history)
         progress(report.step / cell.training.steps)
         if not report.finite:
             break
         if time.monotonic() - saved > CHECKPOINT_SECONDS and report.step < cell.training.steps:
-            write_checkpoint(folder, stage_id, report.step, seconds, report.state())
+            write_checkpoint(folder, stage_id, history, report.state())
             saved = time.monotonic()
+    write_history(folder, history)
     if report is not None:
         weights = {name: value for name, value in report.state().items() if not name.startswith("optimiser/")}
         write_tensors(folder / "weights.safetensors", weights, stage=stage_id, step=str(report.step))
@@ -174,7 +175,7 @@ def training_result(cell: Cell, diffusion: Diffusion, history: list[dict[str, fl
 
 
 def run_evaluation(
-    stage: stages.Evaluation, data: Data, journal: Journal, device: torch.device, progress: Progress
+    stage: stages.EvaluationStage, data: Data, journal: Journal, device: torch.device, progress: Progress
 ) -> Result:
     """The bound on the split's data, and what generated sets score where the cell asks for it."""
     cell, folder = stage.cell, journal.folder(stage.id)
@@ -219,7 +220,7 @@ def divergence(nll: float, uniform_bits: float | None) -> str:
 
 
 def judge_samples(
-    cell: Cell, stage: stages.Evaluation, data: Data, diffusion: Diffusion, folder: Path, progress: Progress
+    cell: Cell, stage: stages.EvaluationStage, data: Data, diffusion: Diffusion, folder: Path, progress: Progress
 ) -> tuple[dict[str, float], str]:
     """Draw the generated sets, keep them, and score them against training images (test) or validation images.
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ablations import config
 from ablations.cell import Cell
@@ -62,8 +62,8 @@ class GridFile(BaseModel):
     set: dict[str, Any] = {}
     leave_out: list[dict[str, str]] = []
     baseline: dict[str, str] = {}
-    seeds: int = 3
-    layout: str = "general"
+    seeds: int = Field(default=3, ge=1)
+    layout: Literal["general", "ddpm_table_2"] = "general"
     footnotes: list[str] = []
 
 
@@ -110,22 +110,50 @@ def make(request: Request) -> Grid:
         varied_here: dict[str, Any] = {}
         for axis, level in zip(axes, levels, strict=True):
             varied_here |= level.set or {axis.name: _value(level, axis, request)}
-        points.append(Point(names, make_cell([file.set, varied_here, common], request.first_seed)))
+        layers = [file.set, *_in_order(common, varied_here)]
+        points.append(Point(names, make_cell(layers, request.first_seed)))
     if not points:
         raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
+    _refuse_equal(points)
     seeds = range(request.first_seed, request.first_seed + (request.seeds or file.seeds))
     name = request.name or request.grid or ("custom" if request.settings else "baseline")
     question = file.question or _question(axes)
     return Grid(name, file.model_copy(update={"axes": axes, "question": question}), points, list(seeds))
 
 
+def _in_order(common: dict[str, Any], varied: dict[str, Any]) -> list[dict[str, Any]]:
+    """Choices before fields, and what varies after what does not, so that no choice takes away a field that was set."""
+    return [
+        {k: v for k, v in part.items() if ("." in k) == dotted} for dotted in (False, True) for part in (common, varied)
+    ]
+
+
+def _refuse_equal(points: list[Point]) -> None:
+    """InputError where two crossings of levels are one cell: their comparison would be of nothing."""
+    seen: dict[Cell, Point] = {}
+    for point in points:
+        other = seen.setdefault(point.cell, point)
+        if other is not point:
+            raise InputError(f"{_words(other)} and {_words(point)} are the same cell: leave one of them out")
+
+
+def _words(point: Point) -> str:
+    return " ".join(f"{axis}={level}" for axis, level in point.levels.items())
+
+
 def read(name: str) -> GridFile:
-    """The grid file of that name."""
+    """The grid file of that name; InputError where it says what has no meaning."""
     try:
-        return GridFile.model_validate(config.load("grid", name))
+        file = GridFile.model_validate(config.load("grid", name))
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"configs/grid/{name}.yaml: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    levels = {axis.name: {level.name for level in axis.levels} for axis in file.axes}
+    for rule in [*file.leave_out, *([file.baseline] if file.baseline else [])]:
+        for axis, level in rule.items():
+            if level not in levels.get(axis, ()):
+                raise InputError(f"configs/grid/{name}.yaml: leave_out and baseline name no level {axis}={level}")
+    return file
 
 
 def _axes(file: GridFile, request: Request) -> list[Axis]:
@@ -201,6 +229,8 @@ def _read(text: str) -> Any:
 
 def _lay(settings: dict[str, Any], layer: dict[str, Any]) -> None:
     for key in sorted(layer, key=lambda key: "." in key):
+        if key not in NUMBERS and key.split(".")[0] not in AXES:
+            raise unknown("setting", key, [*AXES, *NUMBERS])
         if key in AXES:
             for field in [name for name in settings if name.startswith(f"{key}.")]:
                 del settings[field]

@@ -51,12 +51,20 @@ class Journal:
     def result(self, stage_id: str) -> Result | None:
         """A stage's result; None while it has none."""
         content = read_json(self.folder(stage_id) / "result.json")
-        return None if content is None else Result(**content)
+        try:
+            return None if content is None else Result(**content)
+        except TypeError as error:
+            raise InputError(
+                f"{self.folder(stage_id)} holds no stage's result: delete it, and it runs again"
+            ) from error
 
     def status(self, stage_id: str) -> tuple[str, str] | None:
         """(status, reason) of a stage that failed or was interrupted."""
         content = read_json(self.folder(stage_id) / "status.json")
-        return None if content is None else (content["status"], content["reason"])
+        try:
+            return None if content is None else (str(content["status"]), str(content["reason"]))
+        except (KeyError, TypeError):
+            return "failed", f"{self.folder(stage_id) / 'status.json'} is damaged"
 
     def progress(self, stage_id: str) -> float:
         """The share of a stage that is done."""
@@ -121,16 +129,17 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except FileNotFoundError as error:
-        raise InputError(f"{path} is missing: run the command that made it again") from error
+        raise InputError(f"{path} is missing: delete the folder {path.parent}, and its stage runs again") from error
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"{path} is not a readable safetensors file ({error}): delete its folder and run again"
         ) from error
 
 
-def write_checkpoint(folder: Path, stage_id: str, step: int, seconds: float, state: dict[str, Tensor]) -> None:
-    """The state of a training after so many steps and seconds."""
-    facts = {"stage": stage_id, "step": str(step), "seconds": str(seconds)}
+def write_checkpoint(folder: Path, stage_id: str, history: list[dict[str, float]], state: dict[str, Tensor]) -> None:
+    """The reports so far and the state that they end in."""
+    write_history(folder, history)
+    facts = {"stage": stage_id, "step": str(history[-1]["step"]), "seconds": str(history[-1]["seconds"])}
     write_tensors(folder / "checkpoint.safetensors", state, **facts)
 
 
@@ -145,18 +154,21 @@ def read_checkpoint(folder: Path, stage_id: str) -> tuple[tuple[int, dict[str, T
     return (int(facts["step"]), tensors), float(facts["seconds"])
 
 
+def write_history(folder: Path, history: list[dict[str, float]]) -> None:
+    """The reports of a training, a line each."""
+    write_text(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
+
+
 def read_history(folder: Path, step: int) -> list[dict[str, float]]:
-    """The reports up to a step."""
+    """The reports up to a step; InputError where they are damaged."""
     path = folder / "metrics.jsonl"
     if step == 0 or not path.exists():
         return []
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [line for line in lines if line["step"] <= step]
-
-
-def write_history(folder: Path, history: list[dict[str, float]]) -> None:
-    """The reports so far, a line each."""
-    write_text(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [line for line in lines if line["step"] <= step]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} is damaged: delete the folder {folder}, and its training starts again") from error
 
 
 @contextlib.contextmanager

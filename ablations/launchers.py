@@ -62,7 +62,9 @@ class LocalLauncher:
         waiting: list[tuple[Stage, int]] = [(stage, 1) for stage in stages]
         running: list[Running] = []
         free = list(self.devices)
-        ended = {need: True for stage in stages for need in stage.needs if journal.result(need) is not None}
+        known = {need: journal.result(need) for stage in stages for need in stage.needs}
+        ended = {need: result.status == "finished" for need, result in known.items() if result is not None}
+        assert known.keys() <= ended.keys() | {stage.id for stage in stages}, "a stage needs one that is not here"
         context = multiprocessing.get_context("spawn")
         pool = ProcessPool(max_workers=len(self.devices), context=context, initializer=_start, initargs=(os.getpid(),))
         try:

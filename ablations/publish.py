@@ -25,17 +25,27 @@ def main(arguments: list[str]) -> int:
     folders = [results / given["grid"]] if "grid" in given else [p.parent for p in sorted(results.glob("*/grid.json"))]
     if not folders:
         raise InputError(f"{results} holds no results to publish: run a grid first")
-    from ablations.run import default_uri, open_tracker
-    from ablations.tracking import TrackingError
-
     for folder in folders:
-        tracker = open_tracker(given.get("tracking.uri", default_uri(results)), folder.name, results)
-        try:
-            count = tracker.publish(folder)
-            print(f"{folder.name}: {count} runs published  {tracker.summarise(folder)}")
-        except TrackingError as error:
-            raise InputError(str(error)) from error
+        if not (folder / "grid.json").exists():
+            raise InputError(f"{folder} holds no results (grid.json is missing): run its grid first")
+    from ablations.journal import locked
+    from ablations.tracking import default_uri
+
+    with locked(results / ".lock", wait=False):
+        for folder in folders:
+            print(deliver(folder, given.get("tracking.uri", default_uri(results)), results))
     return 0
+
+
+def deliver(folder: Path, uri: str, results: Path) -> str:
+    """Publish one grid; a line that says what was new and where it is."""
+    from ablations.tracking import TrackingError, open_tracker
+
+    tracker = open_tracker(uri, folder.name, results)
+    try:
+        return f"{folder.name}: {tracker.publish(folder)} runs published  {tracker.summarise(folder)}"
+    except TrackingError as error:
+        raise InputError(str(error)) from error
 
 
 if __name__ == "__main__":

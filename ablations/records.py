@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,10 @@ from ablations.cell import Cell
 from ablations.data import Data
 from ablations.grid import Grid, Point
 from ablations.journal import Journal, Result, read_json, read_tensors, replace_file, write_json, write_text
-from ablations.stages import Floor, Stage
+from ablations.stages import Stage
 from analysis.errors import InputError
+from analysis.runs import read_csv
+from diffusion_core.spaces import Pixels
 
 SHEET_IMAGES, SHEET_COLUMNS = 32, 8
 POINTS = 1000
@@ -155,17 +158,18 @@ def write_samples(folder: Path, records: list[Record], journal: Journal, data: D
             if item.status == "finished" and stage.kind == "evaluation" and path.exists():
                 kept.add(write_sheet(folder / name, read_tensors(path)[0]["samples"], data))
     for stale in set(folder.iterdir()) - kept:
-        stale.unlink()
+        if re.fullmatch(r"[0-9a-f]{12}-\d+\.(png|csv)", stale.name):
+            stale.unlink()
 
 
 def write_sheet(path: Path, samples: Tensor, data: Data, limit: int = SHEET_IMAGES, scale: int = 1) -> Path:
     """The first images as <path>.png, or points as <path>.csv."""
-    if len(data.shape) == 3:
-        target = path.with_name(f"{path.name}.png")
-        image = sheet(samples[:limit], round(2 ** (data.space.uniform_bits or 8)), scale)
+    if isinstance(data.space, Pixels):
+        target = path.with_name(f"{path.name.removesuffix('.png')}.png")
+        image = sheet(samples[:limit], data.space.levels, scale)
         replace_file(target, lambda temporary: image.save(temporary, format="png"))
         return target
-    target = path.with_name(f"{path.name}.csv")
+    target = path.with_name(f"{path.name.removesuffix('.csv')}.csv")
     rows = [[f"{value:.5g}" for value in point] for point in samples[:POINTS].tolist()]
     names = ",".join(f"x{i}" for i in range(data.shape[0]))
     write_text(target, "\n".join([names, *(",".join(row) for row in rows)]) + "\n")
@@ -243,7 +247,9 @@ def check_same_request(folder: Path, planned: list[Planned]) -> dict[str, Any] |
     head = read_json(folder / "grid.json")
     if head is None:
         return None
-    theirs, ours = set(head.get("cells", {})), {p.cell_id for p in planned}
+    if not isinstance(head, dict) or not isinstance(head.get("cells"), dict):
+        raise InputError(f"{folder / 'grid.json'} is not the description of a grid: move {folder} away and run again")
+    theirs, ours = set(head["cells"]), {p.cell_id for p in planned}
     if theirs != ours:
         raise InputError(
             f"{folder} holds the results of other choices ({head.get('command', 'unknown')}), which are never "
@@ -252,6 +258,9 @@ def check_same_request(folder: Path, planned: list[Planned]) -> dict[str, Any] |
     return dict(head)
 
 
-def floor_result(stage: Floor, journal: Journal) -> Result | None:
-    """What held-out data score, once it is known."""
-    return journal.result(stage.id)
+def finished_in(folder: Path) -> int:
+    """How many finished rows a results folder holds; none where it cannot be read."""
+    try:
+        return int((read_csv(folder / "runs.csv", ["status"])["status"] == "finished").sum())
+    except InputError:
+        return 0

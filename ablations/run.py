@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     asked = grid.make(request)
     threads = asked.points[0].cell.threads
     plan = driver.plan(asked, devices_for(request.device, threads, request.workers))
-    results = Path(request.results)
+    results = writable(Path(request.results))
     journal = Journal(results / ".stages")
     folder = results / asked.name
     from ablations.records import check_same_request
@@ -40,11 +40,23 @@ def main(arguments: list[str]) -> int:
     if request.dry_run:
         print(dry_run(plan, journal))
         return 0
+    from ablations.tracking import default_uri, open_tracker
+
     with locked(results / ".lock", wait=False):
         opened = open_tracker(request.tracking_uri or default_uri(results), asked.name, results)
         provenance = {"command": request.command, "code": code_version(), "seeds": asked.seeds}
         records, tracker, interrupted = driver.execute(plan, journal, folder, opened, provenance)
         return finish(folder, records, tracker, interrupted)
+
+
+def writable(results: Path) -> Path:
+    """The results folder, made where there is none; InputError where it cannot be written."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        (results / ".lock").touch()
+    except OSError as error:
+        raise InputError(f"results={results} is no folder that can be written: {error.strerror}") from error
+    return results
 
 
 def finish(folder: Path, records: list[Record], tracker: Tracker | None, interrupted: bool) -> int:
@@ -75,22 +87,6 @@ def finish(folder: Path, records: list[Record], tracker: Tracker | None, interru
     return 1 if failed else 0
 
 
-def open_tracker(uri: str, experiment: str, results: Path) -> Tracker:
-    """The tracker; InputError where the store cannot be used, before anything is trained."""
-    from ablations.tracking import Tracker, TrackingError
-
-    try:
-        return Tracker(uri, experiment, results / ".artifacts")
-    except TrackingError as error:
-        raise InputError(f"{error} (tracking.uri={uri})") from error
-
-
-def default_uri(results: Path) -> str:
-    """The store that the README's `mlflow ui` command opens."""
-    results.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{results / 'mlflow.db'}"
-
-
 def code_version() -> str:
     """The package's version, and the commit where it runs from a checkout."""
     try:
@@ -98,11 +94,14 @@ def code_version() -> str:
     except PackageNotFoundError:
         number = "0"
     root = Path(__file__).parent.parent
-    found = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=8"], cwd=root, capture_output=True, text=True, check=False
-    )
-    commit = found.stdout.strip()
-    return f"{number}+{commit}" if found.returncode == 0 and commit else number
+    if not (root / ".git").exists():
+        return number
+    describe = ["git", "describe", "--always", "--dirty", "--abbrev=8"]
+    try:
+        found = subprocess.run(describe, cwd=root, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return number
+    return f"{number}+{found.stdout.strip()}"
 
 
 def dry_run(plan: Plan, journal: Any) -> str:
@@ -115,7 +114,7 @@ def dry_run(plan: Plan, journal: Any) -> str:
         levels = " ".join(f"{key}={value}" for key, value in item.point.levels.items()) or "baseline"
         lines.append(f"  {item.cell_id}  {levels}" + (f"  incompatible: {item.refusal}" if item.refusal else ""))
     stages = plan.stages()
-    missing = [stage for stage in stages if journal.result(stage.id) is None]
+    missing = plan.missing(journal)
     new = [stage for stage in missing if stage.kind == "training"]
     trainings = sum(stage.kind == "training" for stage in stages)
     lines.append(f"{len(shown)} cells × {len(plan.grid.seeds)} seeds: {trainings} trainings, {len(new)} of them new")
@@ -141,6 +140,8 @@ def seconds_per_forward(plan: Plan) -> float:
     while time.perf_counter() - began < 1.0:
         steps += 1
         trainer.step(batch, 0, steps)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
     return (time.perf_counter() - began) / (3 * steps * len(batch))
 
 
@@ -162,6 +163,7 @@ def help_text() -> str:
         "  seeds=N first_seed=N    the seeds; more of them continue a grid",
         "  name=NAME               the folder in results/ and the MLflow experiment",
         "  device=auto             auto, cpu, cuda or cuda:N",
+        "  launcher=local          where stages run: worker processes on this machine",
         "  launcher.workers=N      worker processes; one per GPU, or as many as the cores hold, by default",
         "  tracking.uri=URI        default sqlite:///results/mlflow.db",
         "  results=DIR             default results",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from ablations import config
 from ablations.commands import exit_code
 from analysis.errors import InputError
+from analysis.runs import read_csv
 
 OPTIONS: dict[str, type] = {"cell": str, "n": int, "seed": int, "out": str, "results": str, "device": str}
 
@@ -16,7 +16,7 @@ USAGE = """python -m ablations.sample cell=ID [n=64] [seed=0] [out=FILE] [device
   cell=ID     a cell's id, or its first digits: the column cell_id of results/<grid>/runs.csv
   n=64        how many samples
   seed=0      which of the cell's trained seeds
-  out=FILE    where the picture goes (points: a CSV); samples-ID-SEED.png by default"""
+  out=FILE    where it goes, without suffix: .png for images, .csv for points; samples-ID-SEED by default"""
 
 
 def main(arguments: list[str]) -> int:
@@ -38,21 +38,22 @@ def main(arguments: list[str]) -> int:
 
 def find(results: Path, cell: str, seed: int) -> dict[str, str]:
     """The row of a cell and seed among all grids of a results folder; InputError where it is none, or ambiguous."""
-    rows: list[dict[str, str]] = []
-    for path in sorted(results.glob("*/runs.csv")):
-        with path.open(encoding="utf-8", newline="") as file:
-            rows += [row for row in csv.DictReader(file) if row["cell_id"].startswith(cell)]
+    tables = [
+        read_csv(path, ("cell_id", "seed", "status", "training_id")) for path in sorted(results.glob("*/runs.csv"))
+    ]
+    rows = [row for table in tables for row in table.to_dict("records") if row["cell_id"].startswith(cell)]
     ids = sorted({row["cell_id"] for row in rows})
     if not ids:
         raise InputError(f"no cell {cell!r} in {results}/*/runs.csv: take an id from the column cell_id there")
     if len(ids) > 1:
         raise InputError(f"{cell!r} fits several cells, {', '.join(ids)}: give more digits")
-    seeds = {int(row["seed"]): row for row in rows}
-    if seed not in seeds:
-        raise InputError(f"cell {ids[0]} has no seed {seed}: it has {', '.join(map(str, sorted(seeds)))}")
-    if seeds[seed]["status"] not in ("finished", "diverged"):
-        raise InputError(f"cell {ids[0]} at seed {seed} is {seeds[seed]['status']}, not trained: run its grid again")
-    return seeds[seed]
+    seeds = {row["seed"]: {str(key): str(value) for key, value in row.items()} for row in rows}
+    if str(seed) not in seeds:
+        raise InputError(f"cell {ids[0]} has no seed {seed}: it has {', '.join(sorted(seeds))}")
+    row = seeds[str(seed)]
+    if row["status"] not in ("finished", "diverged"):
+        raise InputError(f"cell {ids[0]} at seed {seed} is {row['status']}, not trained: run its grid again")
+    return row
 
 
 def draw(row: dict[str, str], results: Path, n: int, device: str, out: str | None) -> Path:
@@ -78,8 +79,8 @@ def draw(row: dict[str, str], results: Path, n: int, device: str, out: str | Non
         samples = draw_samples(cell, diffusion, data, n, advance)
     if samples is None:
         raise InputError(f"the samples of cell {row['cell_id']} at seed {row['seed']} are not finite: it diverged")
-    target = Path(out) if out else Path(f"samples-{row['cell_id']}-{row['seed']}.png")
-    return write_sheet(target.with_suffix(""), samples.cpu(), data, limit=n, scale=max(1, 64 // data.shape[-1]))
+    path = Path(out or f"samples-{row['cell_id']}-{row['seed']}")
+    return write_sheet(path, samples.cpu(), data, limit=n, scale=max(1, 64 // data.shape[-1]))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ablations.cell import Cell, HeldOut, content_hash
+from ablations.cell import HELD_OUT, Cell, HeldOut, content_hash
 from ablations.data import Data
 from diffusion_core.precision import Precision
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingStage:
     """A network to be trained."""
 
     id: str
@@ -27,7 +27,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationStage:
     """A trained network to be scored on a held-out split."""
 
     id: str
@@ -39,7 +39,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Floor:
+class FloorStage:
     """What held-out images score where generated ones will be judged: once per data set."""
 
     id: str
@@ -48,30 +48,30 @@ class Floor:
     kind: Literal["floor"] = "floor"
 
 
-Stage = Training | Evaluation | Floor
+Stage = TrainingStage | EvaluationStage | FloorStage
 
 
 def stages_of(cell: Cell, digest: str, precision: Precision, extractor: str | None) -> list[Stage]:
     """The stages of a cell in order, the last of them its own; `digest` is the data's, `extractor` its features'."""
-    training = Training(content_hash(training_content(cell, digest, precision)), cell)
-    description = cell.describe()
-    validation, test = (
-        content_hash(
-            {
-                "stage": "evaluation",
-                "training": training.id,
-                "split": split,
-                "extractor": extractor if split in cell.evaluation.quality else None,
-                **{axis: description[axis] for axis in ("variance", "sampler", "evaluation")},
-            }
-        )
-        for split in ("validation", "test")
-    )
+    training = TrainingStage(content_hash(training_content(cell, digest, precision)), cell)
+    validation, test = (content_hash(evaluation_content(cell, training.id, split, extractor)) for split in HELD_OUT)
     return [
         training,
-        Evaluation(validation, cell, training.id, "validation", (training.id,)),
-        Evaluation(test, cell, training.id, "test", (training.id, validation)),
+        EvaluationStage(validation, cell, training.id, "validation", (training.id,)),
+        EvaluationStage(test, cell, training.id, "test", (training.id, validation)),
     ]
+
+
+def evaluation_content(cell: Cell, training: str, split: HeldOut, extractor: str | None) -> dict[str, Any]:
+    """All that an evaluation reads: the sampler, the sets and the extractor only where samples are judged."""
+    description = cell.describe()
+    judged = split in cell.evaluation.quality
+    read = {key: value for key, value in description["evaluation"].items() if key not in ("quality", "sets")}
+    content: dict[str, Any] = {"stage": "evaluation", "training": training, "split": split, "evaluation": read}
+    content["variance"] = description["variance"]
+    if judged:
+        content |= {"sampler": description["sampler"], "sets": cell.evaluation.sets, "extractor": extractor}
+    return content
 
 
 def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str, Any]:
@@ -84,17 +84,17 @@ def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str,
     return {"stage": "training", **read, "digest": digest, "precision": precision, "seed": cell.seed}
 
 
-def floor_of(cell: Cell, digest: str, extractor: str | None) -> Floor:
+def floor_of(cell: Cell, digest: str, extractor: str | None) -> FloorStage:
     """The stage that scores held-out images."""
-    return Floor(content_hash({"stage": "floor", "digest": digest, "extractor": extractor}), cell)
+    return FloorStage(content_hash({"stage": "floor", "digest": digest, "extractor": extractor}), cell)
 
 
 def work(stage: Stage, data: Data) -> float:
     """Forward passes of one example that a stage takes, a backward pass counting two: the unit of time estimates."""
     cell = stage.cell
-    if isinstance(stage, Training):
+    if isinstance(stage, TrainingStage):
         return 3.0 * cell.training.steps * cell.training.batch
-    if isinstance(stage, Floor):
+    if isinstance(stage, FloorStage):
         return 0.0
     held_out = len(data.images[stage.split])
     steps = cell.evaluation.horizon or cell.horizon

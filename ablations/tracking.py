@@ -2,15 +2,13 @@
 
 An experiment is a grid; a run is a cell at a seed, with every choice as a parameter, every metric, the training curves
 over steps, its sample sheet, and tags by which the UI groups. One summary run carries table and figures. A run is
-known by
-(cell_id, seed) and by a digest of its content, so publishing can be repeated: what is there is left, what is stale is
-replaced. The experiment also stores the view that the printed link opens: the grid's metrics charted, grouped by its
-axes.
+known by (cell_id, seed) and by a digest of its content, so publishing can be repeated: what is there is left, what is
+stale is replaced. The experiment also stores the view that the printed link opens: the grid's metrics charted, grouped
+by its axes.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import logging
@@ -24,6 +22,8 @@ from urllib.parse import urlparse
 
 from ablations.records import NOT_RUN
 from analysis.errors import InputError
+from analysis.runs import FIXED as TAGS
+from analysis.runs import LONGEST, read_csv
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -65,12 +65,17 @@ class Tracker:
 
     def _published(self) -> dict[tuple[str, str], tuple[str, str]]:
         """(cell_id, seed) → (run_id, content) of the runs that are here."""
-        runs = _guard(self.uri, lambda: self.client.search_runs([self.experiment_id], max_results=50_000))
-        return {
-            (run.data.tags["cell_id"], run.data.tags["seed"]): (run.info.run_id, run.data.tags.get("content", ""))
-            for run in runs
-            if "cell_id" in run.data.tags
-        }
+        query = "tags.kind = 'cell'"
+        runs = _guard(self.uri, lambda: self.client.search_runs([self.experiment_id], query, max_results=50_000))
+        known: dict[tuple[str, str], tuple[str, str]] = {}
+        for run in runs:
+            key = run.data.tags["cell_id"], run.data.tags["seed"]
+            if key in known:
+                # A driver that was killed while it published left two.
+                self.client.delete_run(run.info.run_id)
+                continue
+            known[key] = run.info.run_id, run.data.tags.get("content", "")
+        return known
 
     def publish(self, folder: Path) -> int:
         """Every row of a results folder that has run and is not here yet; the number published."""
@@ -87,6 +92,7 @@ class Tracker:
         run_id = self.client.create_run(
             self.experiment_id, tags=run.tags, run_name=f"{run.params['cell']} · seed {run.tags['seed']}"
         ).info.run_id
+        self.known[key] = (run_id, "")
         self._log(run_id, run)
         self.client.set_tag(run_id, "content", run.content)
         self.client.set_terminated(run_id, "FAILED" if run.tags["status"] == "failed" else "FINISHED")
@@ -170,32 +176,45 @@ def _chart(kind: str, metric: str) -> dict[str, Any]:
 
 
 def tracked_runs(folder: Path) -> list[Tracked]:
-    """The rows of a results folder; InputError where it is no results folder."""
-    try:
-        with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        with (folder / "curves.csv").open(encoding="utf-8", newline="") as file:
-            curves: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
-            for line in csv.DictReader(file):
-                curves[line["cell_id"], line["seed"]].append(line)
-    except FileNotFoundError as error:
-        raise InputError(f"{folder} holds no results ({error.filename} is missing): run its grid first") from error
-    return [_tracked(row, curves[row["cell_id"], row["seed"]], folder) for row in rows]
+    """The rows of a results folder; InputError where it is none, or damaged."""
+    rows = read_csv(folder / "runs.csv", TAGS).to_dict("records")
+    curves: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    for line in read_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y")).to_dict("records"):
+        curves[line["cell_id"], line["seed"]].append({str(key): value for key, value in line.items()})
+    return [
+        _tracked({str(key): value for key, value in row.items()}, curves[row["cell_id"], row["seed"]], folder)
+        for row in rows
+    ]
 
 
 def _tracked(row: dict[str, str], curves: list[dict[str, str]], folder: Path) -> Tracked:
-    tag_names = ("cell_id", "training_id", "seed", "status", "reason")
-    metrics = {key: float(value) for key, value in row.items() if "/" in key and value}
-    params = {key: value for key, value in row.items() if key not in tag_names and "/" not in key and value}
+    try:
+        metrics = {key: float(value) for key, value in row.items() if "/" in key and value}
+    except ValueError as error:
+        raise InputError(f"{folder / 'runs.csv'} holds a metric that is no number: {error}") from error
+    params = {key: value for key, value in row.items() if key not in TAGS and "/" not in key and value}
     levels = [value for key, value in params.items() if key.startswith("axis.")]
     sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
     return Tracked(
-        tags={"kind": "cell", "grid": folder.name, **{name: row[name][:5000] for name in tag_names}},
+        tags={"kind": "cell", "grid": folder.name, **{name: row[name][:LONGEST] for name in TAGS}},
         params={"cell": " · ".join(levels) or "baseline", **params},
         metrics=metrics,
         curves=curves,
         sheet=next((sheet for sheet in sheets if sheet.exists()), None),
     )
+
+
+def default_uri(results: Path) -> str:
+    """The store that the README's `mlflow ui` command opens."""
+    return f"sqlite:///{results / 'mlflow.db'}"
+
+
+def open_tracker(uri: str, experiment: str, results: Path) -> Tracker:
+    """The tracker; InputError where the store cannot be used, before anything is trained."""
+    try:
+        return Tracker(uri, experiment, results / ".artifacts")
+    except TrackingError as error:
+        raise InputError(f"{error} (tracking.uri={uri})") from error
 
 
 def _open(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, str]:
@@ -213,6 +232,8 @@ def _open(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, str
     def open_() -> tuple[MlflowClient, str]:
         client = MlflowClient(uri)
         found = client.get_experiment_by_name(experiment)
+        if found is not None and found.lifecycle_stage != "active":
+            raise TrackingError(f"{uri} holds a deleted experiment {experiment!r}: restore it, or give a name=…")
         if found is not None:
             return client, str(found.experiment_id)
         location = (artifacts / experiment).absolute().as_uri() if uri.startswith("sqlite") else None

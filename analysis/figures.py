@@ -1,7 +1,7 @@
 """The figures of a grid: `python -m analysis.figures grid=NAME [runs=results/<grid>]`.
 
 Each is PNG and PDF, byte for byte alike when drawn twice in one environment. One whose data are absent is not drawn,
-and a stale file of its name goes.
+and a stale file of its name goes (but for sample sheets, which a tracking store does not give).
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ def draw(grid: Grid, folder: Path) -> list[Path]:
             if figure is not None:
                 written += save(figure, folder / name)
                 continue
-            for suffix in ("png", "pdf"):
-                (folder / f"{name}.{suffix}").unlink(missing_ok=True)
+            if name != "samples" or grid.samples is not None:
+                for suffix in ("png", "pdf"):
+                    (folder / f"{name}.{suffix}").unlink(missing_ok=True)
     return written
 
 

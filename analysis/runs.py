@@ -3,8 +3,9 @@
     runs    a row per cell and seed: cell_id, training_id, seed, status, reason, axis.*, parameters, metrics
     curves  cell_id, seed, curve, x, y
 
-Both are put into one canonical order (rows by the axes' levels and seed; columns by kind and name), so that frames from
-either source are equal. Names of metrics hold a "/"; `train/…` is left to the curves, of which it is the last point.
+Both are put into one canonical order (rows by the axes' levels and seed; columns by kind and name), so that frames
+from either source are equal. Names of metrics hold a "/"; `train/…` is left to the curves, of which it is the last
+point.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def read_folder(path: Path | str) -> Grid:
         raise _no_grid(folder)
     meta = parse_meta(head.read_bytes(), str(head))
     source = folder / "runs.csv"
-    texts = _read_csv(source, FIXED)
+    texts = read_csv(source, FIXED)
     samples = folder / "samples"
     return Grid(
         meta,
@@ -97,7 +98,7 @@ def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
     parameters = sorted(name for name in filled if "/" not in name and not name.startswith("axis."))
     runs = texts[[*FIXED, *axes, *parameters, *metrics]].copy()
     runs["reason"] = runs["reason"].str.slice(0, LONGEST)
-    runs["seed"] = _numbers(runs["seed"], "seed", source).astype("int64")
+    runs["seed"] = _seeds(runs["seed"], source)
     for name in metrics:
         runs[name] = _numbers(runs[name], name, source)
     _check(runs, axes, source)
@@ -144,7 +145,15 @@ def _numbers(values: pd.Series[Any], name: str, source: str) -> pd.Series[Any]:
         ) from error
 
 
-def _read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
+def _seeds(values: pd.Series[Any], source: str) -> pd.Series[Any]:
+    """int64; InputError where one is no whole number."""
+    try:
+        return pd.Series([int(value) for value in values], index=values.index, dtype="int64")
+    except ValueError as error:
+        raise InputError(f"{source}: the column 'seed' holds what is no whole number: {error}") from error
+
+
+def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     """A CSV file as text; InputError where it is missing, unreadable, or lacks columns."""
     if not path.is_file():
         raise InputError(f"{path} is missing: run the grid again, its finished stages are not repeated")
@@ -153,6 +162,7 @@ def _read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} is not a CSV file ({reason}): run the grid again") from error
+    texts = texts.fillna("")
     missing = [name for name in needed if name not in texts.columns]
     if missing:
         raise InputError(f"{path} lacks the column(s) {', '.join(missing)}: expected at least {', '.join(needed)}")
@@ -160,9 +170,9 @@ def _read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
 
 
 def _read_curves(path: Path) -> pd.DataFrame:
-    texts = _read_csv(path, CURVES)
-    numbers = {name: _numbers(texts[name], name, str(path)) for name in ("seed", "x", "y")}
-    return texts.assign(**numbers).astype({"seed": "int64"})[list(CURVES)]
+    texts = read_csv(path, CURVES)
+    numbers = {name: _numbers(texts[name], name, str(path)) for name in ("x", "y")}
+    return texts.assign(seed=_seeds(texts["seed"], str(path)), **numbers)[list(CURVES)]
 
 
 def _no_grid(folder: Path) -> InputError:
@@ -237,7 +247,7 @@ def _stored_curves(client: MlflowClient, runs: list[Run]) -> pd.DataFrame:
     frames = []
     for run in runs:
         path = _artifact(client, run, "curves.csv")
-        frame = _read_csv(path, ("curve", "x", "y"))
+        frame = read_csv(path, ("curve", "x", "y"))
         for name in ("x", "y"):
             frame[name] = _numbers(frame[name], name, str(path))
         tags = run.data.tags

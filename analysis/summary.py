@@ -171,8 +171,12 @@ class Summary:
         cells = cells_of(grid)
         estimates = {metric.name: [cell.estimate(metric.name) for cell in cells] for metric in metrics}
         lone = len(grid.meta.seeds) < 2
-        ranked = [] if lone else [metric for metric in metrics if metric.direction != "none"]
-        leading = {metric.name: leaders(estimates[metric.name], metric.direction) for metric in ranked}
+        leading = {
+            metric.name: set()
+            if lone or metric.direction == "none"
+            else leaders(estimates[metric.name], metric.direction)
+            for metric in metrics
+        }
         halves = {name: [estimate.half_width for estimate in found] for name, found in estimates.items()}
         rounding = {metric.name: Rounding.of(metric.decimals, halves[metric.name]) for metric in metrics}
         return Summary(cells, metrics, estimates, leading, rounding, shortfalls(cells))

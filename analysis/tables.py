@@ -81,7 +81,7 @@ def _entries(summary: Summary, i: int, notes: Footnotes) -> tuple[Entry, ...]:
         estimate = summary.estimates[metric.name][i]
         text = summary.rounding[metric.name].measured(estimate.mean, estimate.half_width)
         why = shortfall or ("" if estimate.values else "finished, but without this metric")
-        entries.append(Entry(text, i in summary.leading.get(metric.name, ()), notes.marks([why] if why else [])))
+        entries.append(Entry(text, i in summary.leading[metric.name], notes.marks([why] if why else [])))
     return tuple(entries)
 
 

@@ -1,8 +1,8 @@
 """Where the axes meet.
 
-`Diffusion` binds a network to one choice of each axis and answers the three questions that training, likelihood
-and sampling ask: the losses of a batch, a term of the bound, and p_θ of a step. `refusal` is the rule that tells
-which choices make no sense together.
+`Diffusion` binds a network to one choice of each axis and answers the three questions that training, likelihood and
+sampling ask: the losses of a batch, a term of the bound, and p_θ of a step. `refusal` is the rule that tells which
+choices make no sense together.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
     q(x_t | x_s)      = N(√α x_s, β I),            α = ᾱ_t/ᾱ_s,  β = 1 − α
     q(x_s | x_t, x_0) = N(c_t x_t + c_0 x_0, β̃ I)
 
-with c_t = √α (1 − ᾱ_s)/(1 − ᾱ_t), c_0 = √ᾱ_s β/(1 − ᾱ_t), β̃ = β (1 − ᾱ_s)/(1 − ᾱ_t)
-(Ho et al. 2020, eq. 4, 6, 7). A noise level is γ = −log(ᾱ/(1 − ᾱ)), so that ᾱ = sigmoid(−γ) and clean
-data (ᾱ = 1) is γ = −∞. One pair serves the full chain (s = t − 1), a strided one, and a continuous one.
+with c_t = √α (1 − ᾱ_s)/(1 − ᾱ_t), c_0 = √ᾱ_s β/(1 − ᾱ_t), β̃ = β (1 − ᾱ_s)/(1 − ᾱ_t) (Ho et al. 2020, eq. 4, 6, 7). A
+noise level is γ = −log(ᾱ/(1 − ᾱ)), so that ᾱ = sigmoid(−γ) and clean data (ᾱ = 1) is γ = −∞. One pair serves the full
+chain (s = t − 1), a strided one, and a continuous one.
 """
 
 from __future__ import annotations

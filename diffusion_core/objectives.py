@@ -1,7 +1,7 @@
 """Axis: the training objective, per example.
 
-Up to a term that does not depend on the network, every objective here is w(t) ‖ε − ε̂‖²/D. The weight w is what
-really differs between them, whatever is predicted, so each objective states it:
+Up to a term that does not depend on the network, every objective here is w(t) ‖ε − ε̂‖²/D. The weight w is what really
+differs between them, whatever is predicted, so each objective states it:
 
     simple    κ_t, the parameterization's own scale (1 for ε)
     weighted  a weight named in ε-, x_0- or v-space

@@ -1,7 +1,7 @@
 """Axis: what the network predicts.
 
-Each choice is two functions through (x_0, ε): the target of the network, and the x̂_0 that an output stands for,
-where x_t = √ᾱ x_0 + √(1 − ᾱ) ε. A third names the scale between errors,
+Each choice is two functions through (x_0, ε): the target of the network, and the x̂_0 that an output stands for, where
+x_t = √ᾱ x_0 + √(1 − ᾱ) ε. A third names the scale between errors,
 
     ‖target − output‖² = κ ‖ε − ε̂‖²,
 

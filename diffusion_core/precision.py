@@ -13,13 +13,15 @@ from typing import Literal
 import torch
 
 Precision = Literal["float32", "bf16"]
+AMPERE = (8, 0)
+"""The compute capability from which on GPUs have bf16; before, it is emulated."""
 
 
 def resolve_precision(precision: Literal["auto", "float32", "bf16"], device: torch.device) -> Precision:
     """What `auto` means on a device: bf16 on a GPU that has it, else float32."""
     if precision != "auto":
         return precision
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    return "bf16" if device.type == "cuda" and torch.cuda.get_device_capability(device) >= AMPERE else "float32"
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Randomness without state: every draw is a function of (seed, step, purpose).
 
-Cells of one seed therefore see the same batches, times and noise, a resumed training continues bit by bit, and
-nothing has to be stored. Draws are made on the CPU and sent to the device, so that they agree between devices.
+Cells of one seed therefore see the same batches, times and noise, a resumed training continues bit by bit, and nothing
+has to be stored. Draws are made on the CPU and sent to the device, so that they agree between devices.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Axis: the noise schedule, a map from t ∈ {1..T} to the noise level γ_t = −log(ᾱ_t/(1 − ᾱ_t)).
 
-γ must rise with t. A schedule is a choice without tensors; `build` turns it into a module, so that what a
-schedule learns travels with the network's weights. Tables are float64 and have T + 1 entries: γ_0 = −∞,
-that is ᾱ_0 = 1, clean data.
+γ must rise with t. A schedule is a choice without tensors; `build` turns it into a module, so that what a schedule
+learns travels with the network's weights. Tables are float64 and have T + 1 entries: γ_0 = −∞, that is ᾱ_0 = 1, clean
+data.
 """
 
 from __future__ import annotations

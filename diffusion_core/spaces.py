@@ -1,8 +1,8 @@
 """Where diffusion happens: how stored data becomes x_0 and back, and the decoder p_θ(x_0 | x_1) of L_0.
 
-Grey levels: 8-bit values v ∈ {0..255} stand at x = v/127.5 − 1, and p(v | x_1) integrates N(μ, σ²) over the bin
-x ± 1/255, open at both ends, so that the 256 probabilities sum to one. Data of fewer levels is dequantised:
-level k becomes v = w k + u with u uniform in {0..w − 1}, w = ⌊256/levels⌋, and by Jensen's inequality
+Grey levels: 8-bit values v ∈ {0..255} stand at x = v/127.5 − 1, and p(v | x_1) integrates N(μ, σ²) over the bin x ±
+1/255, open at both ends, so that the 256 probabilities sum to one. Data of fewer levels is dequantised: level k
+becomes v = w k + u with u uniform in {0..w − 1}, w = ⌊256/levels⌋, and by Jensen's inequality
 
     −log2 P(k) ≤ E_u[−log2 p(w k + u)] − log2 w,
 

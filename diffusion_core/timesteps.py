@@ -1,7 +1,7 @@
 """Axis: the density of the training times t.
 
-Every density reads the same u ~ U[0, 1), so cells of one seed stay paired. A loss is multiplied by
-weight = (1/T)/p(t), which keeps its expectation that of uniform t.
+Every density reads the same u ~ U[0, 1), so cells of one seed stay paired. A loss is multiplied by weight =
+(1/T)/p(t), which keeps its expectation that of uniform t.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
     θ_{n+1} = AdamW(θ_n, ∇ mean of the losses),   θ̄_{n+1} = d θ̄_n + (1 − d) θ_{n+1},  d = min(ema, (1 + n)/(10 + n))
 
 Everything that a step draws is a function of (seed, step), so a run that is cut and continued from a report's state
-equals an unbroken one bit by bit. The loop knows no path and no tracker: it yields reports.
+equals an unbroken one bit by bit (on one kind of CPU and thread count; a GPU's kernels may differ in the last digits).
+The loop knows no path and no tracker: it yields reports.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = warm_up(step, self.plan)
         self.optimiser.zero_grad(set_to_none=True)
-        with tf32(True):
+        with tf32(self.precision == "bf16"):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                 losses = self.learner.batch_losses(raw, seed, step)  # type: ignore[operator]
             means = {group: loss.mean() for group, loss in losses.items()}

@@ -1,7 +1,7 @@
 """Axis: σ², the variance of the reverse step p_θ(x_s | x_t) = N(μ_θ, σ²).
 
-Its natural bounds are β, optimal for x_0 ~ N(0, I), and β̃, optimal where x_0 is one point
-(Ho et al. 2020, §3.2). Both read the pair that they are asked for, so a strided chain has its own.
+Its natural bounds are β, optimal for x_0 ~ N(0, I), and β̃, optimal where x_0 is one point (Ho et al. 2020, §3.2).
+Both read the pair that they are asked for, so a strided chain has its own.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from ablations import commands, config, grid, publish, run, sample
+from ablations import commands, config, extractors, publish, run, sample
 from analysis.errors import InputError
 
 WRONG = {
@@ -49,7 +49,14 @@ WRONG = {
     "parameterization": "is not key=value",
     "horizon=": "horizon= has no value",
     "name=a,b": "name takes one value, got 2",
-    "name=../up": "must do as a folder's name",
+    "name=.stages": "the first no",
+    "schedule@x=cosine": "no @package",
+    "horizon=interval(1,5)": "cannot be read as key=value",
+    "horizon=range(1,5,0)": "cannot be read as key=value",
+    "first_seed=99999999999": "first_seed must not be negative, and below",
+    "schedule=linear,linear": "are the same cell",
+    "network.channels=4000000": "baseline makes sense|no cell of this grid",
+    "name=../up": "name must be letters",
     "seed=3": "first_seed=N seeds=M",
     "seeds=0": "seeds must be at least 1",
     "seeds=some": "seeds must be a whole number, got 'some'",
@@ -103,15 +110,28 @@ def test_other_commands_answer_in_one_line_too(command, call, message, capsys, m
     assert re.search(message, line), line
 
 
-def test_a_grid_file_with_a_wrong_key_is_refused(monkeypatch):
-    monkeypatch.setattr(config, "load", lambda *_: {"question": "?", "axes": [], "axis": 1})
-    with pytest.raises(InputError, match=r"configs/grid/mine.yaml: axis: Extra inputs are not permitted"):
-        grid.read("mine")
-
-
 def test_a_file_that_names_code_is_refused():
     with pytest.raises(InputError, match="names code to run"):
         config.refuse_code({"a": [{"_target_": "os.system"}]}, "mine.yaml")
+
+
+@pytest.mark.parametrize("where", ["/dev/null", "/dev/null/x"])
+def test_a_results_folder_that_cannot_be_written_is_refused(where, capsys, monkeypatch):
+    line = one_line_error(run.main, [f"results={where}"], capsys, monkeypatch)
+    assert f"results={where} is no folder that can be written" in line
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "missing"), (b"not weights", "digest")])
+def test_a_missing_or_corrupt_extractor_is_refused(content, message, capsys, monkeypatch, tmp_path):
+    for path in extractors.HERE.glob("digits-cnn.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    weights = tmp_path / "digits-cnn.safetensors"
+    weights.unlink()
+    if content is not None:
+        weights.write_bytes(content)
+    monkeypatch.setattr(extractors, "HERE", tmp_path)
+    line = one_line_error(run.main, [f"results={tmp_path}/results"], capsys, monkeypatch)
+    assert re.search(message, line), line
 
 
 @pytest.mark.parametrize("word", ["--help", "grid=parametrization"])

@@ -10,6 +10,7 @@ from ablations import cell as cell_module
 from ablations import choices, config, grid
 from ablations.cell import content_hash
 from ablations.stages import stages_of
+from analysis.errors import InputError
 
 DIGEST = "d" * 12
 
@@ -144,3 +145,62 @@ def test_another_extractor_is_another_evaluation_but_the_same_validation():
 
 def test_a_hash_does_not_depend_on_the_order_of_keys():
     assert content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1})
+
+
+@pytest.mark.parametrize(
+    ("call", "path", "expected"),
+    [
+        ("schedule=cosine schedule.s=0.004,0.02", "schedule.s", [0.004, 0.02]),
+        ("training=long training.steps=100,200", "training.steps", [100, 200]),
+        ("data=mixture2d network.width=64,128", "network.width", [64, 128]),
+        ("data=mixture2d data.modes=4,8", "data.modes", [4, 8]),
+        (
+            "grid=parameterization parameterization=v loss=simple training=long training.ema=0.9,0.99",
+            "training.ema",
+            [0.9, 0.99],
+        ),
+        ("data=mixture2d network=mlp,unet", "network.__class__.__name__", ["Mlp", "UNet"]),
+        ("horizon=50,100 training.steps=7", "horizon", [50, 100]),
+    ],
+)
+def test_an_axis_over_fields_of_a_replaced_choice_keeps_its_levels(call, path, expected):
+    found = [point.cell for point in points(*call.split()).points]
+    for name in path.split("."):
+        found = [getattr(value, name) for value in found]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "call", ["schedule=linear,linear", "grid=parameterization loss=simple,simple", "schedule.beta_1=0.0001,1e-4"]
+)
+def test_cells_that_are_one_are_refused(call):
+    with pytest.raises(InputError, match="are the same cell"):
+        points(*call.split())
+
+
+GOOD = {"question": "?", "axes": [{"name": "schedule", "levels": [{"name": "linear"}, {"name": "cosine"}]}]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"set": {"horzon": 5}}, "no setting called 'horzon'.*did you mean 'horizon'"),
+        ({"axes": [{"name": "los", "levels": [{"name": "a"}]}]}, "no setting called 'los'"),
+        ({"axes": [{"name": "loss", "levels": [{"name": "a", "set": {"objectiv": "vlb"}}]}]}, "called 'objectiv'"),
+        ({"axes": None}, "axes must be a list"),
+        ({"axes": [{"levels": []}]}, "axes must be a list, each with name"),
+        ({"axes": ["x"]}, "axes must be a list"),
+        ({"axis": 1}, "axis: Extra inputs are not permitted"),
+        ({"seeds": 0}, "seeds: Input should be greater than or equal to 1"),
+        ({"layout": "mine"}, "layout: Input should be 'general' or 'ddpm_table_2'"),
+        ({"leave_out": [{"schedule": "sigmoid"}]}, "no level schedule=sigmoid"),
+        ({"baseline": {"shedule": "linear"}}, "no level shedule=linear"),
+    ],
+)
+def test_a_grid_file_that_says_what_has_no_meaning_is_refused(change, message, monkeypatch):
+    load = config.load
+    monkeypatch.setattr(
+        config, "load", lambda group, name: {**GOOD, **change} if group == "grid" else load(group, name)
+    )
+    with pytest.raises(InputError, match=message):
+        points("grid=parameterization")

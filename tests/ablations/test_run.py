@@ -5,23 +5,27 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
 
+import pandas as pd
 import psutil
 import pytest
 import torch
 from PIL import Image
 
 from ablations import experiment, publish, run, sample
+from ablations.cell import NUMERICS
 from ablations.config import parse
 from ablations.grid import make
 from ablations.journal import Journal, read_tensors, write_tensors
 from ablations.launchers import LocalLauncher
-from ablations.stages import stages_of
+from ablations.stages import floor_of, stages_of
 from ablations.tracking import Tracker, TrackingError
 from analysis.errors import InputError
+from analysis.runs import read_folder, read_store
 
 
 def rows(done):
@@ -275,3 +279,125 @@ def test_points_go_the_same_way(again):
         (row,) = csv.DictReader(file)
     assert float(row["energy_distance/test"]) > 0
     assert len(list((folder / "samples").glob("*.csv"))) == 1
+
+
+def test_a_second_run_leaves_diverged_cells_alone(tmp_path, capsys, monkeypatch, store):
+    shutil.copy(store, tmp_path / "mlflow.db")
+    arguments = ["horizon=25", "network.channels=8", "training.steps=5", "training.learning_rate=1e30"]
+    arguments += [f"results={tmp_path}", "name=wild"]
+    assert run.main(arguments) == 0
+    assert "diverged in 1 of 1 seeds" in capsys.readouterr().out
+    monkeypatch.setattr(LocalLauncher, "run", no_launch)
+    assert run.main(arguments) == 0
+    assert run.main([*arguments, "dry_run=true"]) == 0
+    assert "0 of them new" in capsys.readouterr().out
+
+
+def test_results_that_came_with_a_checkout_stand_until_there_are_as_many_new_ones(again, monkeypatch):
+    shutil.rmtree(again.results / ".stages")
+    before = (again.folder / "runs.csv").read_bytes()
+
+    def stopped(self, stages):
+        raise KeyboardInterrupt
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalLauncher, "run", stopped)
+        assert run.main(again.arguments) == 130
+    assert (again.folder / "runs.csv").read_bytes() == before
+    assert run.main(again.arguments) == 0
+    scores = [
+        [row["nll/test"] for row in csv.DictReader(text.splitlines())]
+        for text in (before.decode(), (again.folder / "runs.csv").read_text())
+    ]
+    assert scores[0] == scores[1]
+    assert head(again)["continued"] is False
+
+
+def test_a_publication_that_breaks_off_leaves_no_duplicate(again, monkeypatch):
+    path = again.folder / "runs.csv"
+    path.write_text(path.read_text().replace(rows(again)[0]["nll/test"], "1.25"))
+    tracker = Tracker(f"sqlite:///{again.results}/mlflow.db", "tiny", again.results)
+
+    def broken(self, run_id, run):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "_log", broken)
+        with pytest.raises(KeyboardInterrupt):
+            tracker.publish(again.folder)
+    tracker.publish(again.folder)
+    Tracker(tracker.uri, "tiny", again.results).publish(again.folder)
+    assert len(tracker.client.search_runs([tracker.experiment_id], "tags.kind = 'cell'")) == 4
+
+
+def test_folder_and_store_give_equal_frames(tiny):
+    folder, stored = read_folder(tiny.folder), read_store(f"sqlite:///{tiny.results}/mlflow.db", "tiny")
+    pd.testing.assert_frame_equal(folder.runs, stored.runs)
+    pd.testing.assert_frame_equal(folder.curves, stored.curves)
+    assert folder.meta == stored.meta
+
+
+def test_a_users_own_files_are_left_alone(again):
+    mine = again.folder / "samples" / "mine.txt"
+    mine.write_text("precious")
+    assert run.main([*again.arguments, "seeds=1"]) == 0
+    assert mine.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("tiny/grid.json", "[]", "is not the description of a grid"),
+        ("tiny/grid.json", "{", "is not valid JSON"),
+        (".stages/*/result.json", "{}", "holds no stage's result: delete it"),
+        (".stages/*/result.json", '{"status": ', "is not valid JSON .*delete it"),
+    ],
+)
+def test_damaged_files_are_named_in_one_line(name, content, message, again):
+    for path in again.results.glob(name):
+        path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        run.main(again.arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("runs.csv", "a,b\n1,2\n", "lacks the column"),
+        ("runs.csv", "cell_id,training_id,seed,status,reason,x/y\na,b,0,finished,,much\n", "no number"),
+        ("curves.csv", "", "is not a CSV file"),
+    ],
+)
+def test_damaged_results_are_not_published(name, content, message, again):
+    (again.folder / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        publish.main([f"results={again.results}"])
+
+
+LOSS_AFTER_TEN_STEPS = {1: 0.993585}
+
+
+def test_numbers_do_not_change_without_raising_numerics(tmp_path):
+    """A detector of change, not of error: where it fails with reason, raise NUMERICS and write down the new loss."""
+    stage = cell_stages("horizon=25", "network.channels=8", "training.steps=10", "training.report_every=10")[0]
+    assert experiment.perform(stage, str(tmp_path), "cpu") == "finished"
+    loss = Journal(tmp_path).result(stage.id).metrics["train/network"]
+    assert loss == pytest.approx(LOSS_AFTER_TEN_STEPS[NUMERICS], rel=1e-4)
+
+
+def test_a_trained_cell_beats_both_histograms_on_digits(tmp_path):
+    stages = cell_stages("horizon=100", "schedule=cosine", "training.steps=500")
+    for stage in stages[:2]:
+        assert experiment.perform(stage, str(tmp_path), "cpu") == "finished"
+    scored = Journal(tmp_path).result(stages[1].id).metrics
+    codes = stages[0].cell.data.load().codes
+    assert scored["nll/val"] + 3 * scored["nll/val_se"] < min(codes["one histogram"], codes["histogram per pixel"])
+
+
+@pytest.mark.gpu
+def test_every_stage_runs_on_a_gpu(tmp_path):
+    stages = cell_stages("horizon=25", "network.channels=8", "training.steps=40", "evaluation.sets=1")
+    cell = stages[0].cell
+    for stage in (*stages, floor_of(cell, cell.data.load().digest, "x")):
+        assert experiment.perform(stage, str(tmp_path), "cuda:0") in ("finished", "diverged"), stage
