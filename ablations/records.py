@@ -200,7 +200,7 @@ def metrics_of(data: Data, extractor: str | None) -> list[dict[str, Any]]:
         nll,
         {"name": f"fid/train/{extractor}", "label": "FID", "direction": "min", "decimals": 1},
         {"name": f"is/{extractor}", "label": "IS", "direction": "max", "decimals": 2},
-        {"name": "copies/train", "label": "Copies", "unit": "share", "direction": "none", "decimals": 3},
+        {"name": "copies/train", "label": "Copies", "unit": "share", "direction": "none", "decimals": 2},
     ]
 
 
