@@ -157,10 +157,11 @@ def _since(before: dict[str, Any] | None, provenance: dict[str, Any], started: f
         return {**provenance, "seconds": round(time.monotonic() - started, 1), "continued": False}
     more = not set(provenance["seeds"]) <= set(before["seeds"])
     seconds = before["seconds"] + (time.monotonic() - started if ran else 0.0)
-    command = provenance["command"] if ran else before["command"]
+    made_by = provenance if ran else before
     return {
         **provenance,
-        "command": command,
+        "command": made_by["command"],
+        "code": made_by["code"],
         "seconds": round(seconds, 1),
         "continued": bool(before.get("continued")) or more,
     }
