@@ -148,19 +148,25 @@ def _panel(
             _words(axes, status_word(cell), 0.0, height, "left", style="italic")
 
 
-def _words(axes: Axes, text: str, place: float, height: float, side: str, **style: Any) -> None:
-    """Grey text at a share of the width, on white so that no line runs through it."""
+def _words(axes: Axes, text: str, place: float, height: float, side: str, color: str = GREY, **style: Any) -> None:
+    """Text at a share of the width, on white so that no line runs through it."""
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
     across = axes.get_yaxis_transform()
-    axes.text(place, height, mathtext(text), color=GREY, ha=side, va="center", bbox=box, transform=across, **style)
+    axes.text(place, height, mathtext(text), color=color, ha=side, va="center", bbox=box, transform=across, **style)
+
+
+def _out_of_view(axes: Axes, text: str, right: bool, height: float, **style: Any) -> None:
+    """Words at the edge, with an arrow to where their value lies."""
+    if right:
+        _words(axes, f"{text} ▸", 1.0, height, "right", **style)
+    else:
+        _words(axes, f"◂ {text}", 0.0, height, "left", **style)
 
 
 def _row(axes: Axes, estimate: Estimate, height: float, look: Look, view: Window, text: str) -> None:
     """The mean on its interval, the seeds below it; a mean out of view as an arrow with its number."""
     if not view.holds(estimate.mean):
-        right = estimate.mean > view.high
-        words, place, side = (f"{text} ▸", 1.0, "right") if right else (f"◂ {text}", 0.0, "left")
-        axes.text(place, height, words, color=look.color, ha=side, va="center", transform=axes.get_yaxis_transform())
+        _out_of_view(axes, text, estimate.mean > view.high, height, color=look.color)
         return
     if not math.isnan(estimate.half_width):
         _interval(axes, estimate, height, look, view)
@@ -183,9 +189,7 @@ def _interval(axes: Axes, estimate: Estimate, height: float, look: Look, view: W
 def _line(axes: Axes, text: str, value: float, height: float, view: Window) -> None:
     """A known value as a dashed line, named above the rows; one out of view by its name and an arrow."""
     if not view.holds(value):
-        right = value > view.high
-        words, place, side = (f"{text} ▸", 1.0, "right") if right else (f"◂ {text}", 0.0, "left")
-        _words(axes, words, place, height, side, fontsize=6.5)
+        _out_of_view(axes, text, value > view.high, height, fontsize=6.5)
         return
     axes.axvline(value, color=GREY, linewidth=0.8, dashes=(4, 2), zorder=1)
     place = view.share(value)

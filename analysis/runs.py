@@ -150,7 +150,8 @@ def _seeds(values: pd.Series[Any], source: str) -> pd.Series[Any]:
     try:
         return pd.Series([int(value) for value in values], index=values.index, dtype="int64")
     except ValueError as error:
-        raise InputError(f"{source}: the column 'seed' holds what is no whole number: {error}") from error
+        given = str(error).split(": ")[-1]
+        raise InputError(f"{source}: the column 'seed' holds {given} where a whole number is due") from error
 
 
 def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:

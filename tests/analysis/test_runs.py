@@ -160,7 +160,7 @@ def changed(**changes):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (changed(seed="one"), r"the column 'seed' holds 'one' where a number is due"),
+        (changed(seed="one"), r"the column 'seed' holds 'one' where a whole number is due"),
         (changed(**{NLL: "2,5"}), r"runs.csv: the column 'nll/test' holds '2,5' where a number is due"),
         (changed(status="done"), r"holds the status 'done': expected one of finished, diverged, incompatible, pruned"),
         (
