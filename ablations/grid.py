@@ -2,8 +2,8 @@
 
 A file of `configs/grid/` gives the question, what all cells share (`set`), and the axes; a level sets one key or
 several. The command line adds to it: a key that is an axis picks or replaces its levels, commas make a new axis,
-anything else holds for all cells. Settings are laid over each other in that order, and a choice that is replaced takes
-its own fields with it.
+anything else holds for all cells. Later settings are laid over earlier ones, choices before fields, and a choice that
+is replaced takes its own fields with it.
 """
 
 from __future__ import annotations

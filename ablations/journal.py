@@ -3,7 +3,7 @@
     <results>/.stages/<id>/   result.json        finished or diverged; its presence is what "finished" means
                               status.json        failed or interrupted, with the reason; such a stage runs again
                               progress           the share done, for the driver's bar
-                              metrics.jsonl      a line per report of the training
+                              metrics.jsonl      a line per report of the training, up to its last checkpoint
                               *.safetensors      checkpoint, weights, samples, per-image terms
 
 Everything is written beside its place and moved into it, so a kill at any moment leaves the old file or the new one.

@@ -4,7 +4,7 @@ An experiment is a grid; a run is a cell at a seed, with every choice as a param
 over steps, its sample sheet, and tags by which the UI groups. One summary run carries table and figures. A run is
 known by (cell_id, seed) and by a digest of its content, so publishing can be repeated: what is there is left, what is
 stale is replaced. The experiment also stores the view that the printed link opens: the grid's metrics charted, grouped
-by its axes.
+by cell, that is by the levels of its axes, with means over seeds.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class Tracker:
 
 
 def view(head: dict[str, Any]) -> dict[str, Any]:
-    """The state of the UI's page: the grid's metrics as bars and the training curves, grouped by the grid's axes."""
+    """The state of the UI's page: the grid's metrics as bars and the training curves, grouped by cell."""
     section = {"uuid": "grid", "name": head["name"], "display": True, "isReordered": False, "deleted": False}
     bars = [_chart("BAR", metric["name"]) for metric in head["metrics"]]
     charts = [*bars, _chart("LINE", "train/network") | {"scaleType": "log"}]
