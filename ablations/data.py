@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -72,6 +73,8 @@ class Digits(DataSet):
 
 @lru_cache
 def _digits() -> Data:
+    # joblib, which scikit-learn brings, else makes a semaphore that a stopped worker leaves behind, with a warning.
+    os.environ.setdefault("JOBLIB_MULTIPROCESSING", "0")
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

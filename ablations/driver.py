@@ -74,7 +74,7 @@ def plan(grid: Grid, devices: list[str]) -> Plan:
         stages = [] if refusal else stages_of(cell, digest, precision, extractor)
         planned.append(Planned(point, cell, cell_id, stages, refusal))
     if all(item.refusal for item in planned):
-        raise InputError(f"no cell of this grid makes sense: {planned[0].refusal}")
+        raise InputError(planned[0].refusal if len(planned) == 1 else f"no cell makes sense: {planned[0].refusal}")
     return Plan(grid, data, planned, floor_of(cells[0][1], digest, extractor), devices)
 
 

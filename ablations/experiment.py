@@ -1,8 +1,8 @@
 """One stage in a worker, from the files it needs to the files it leaves. No tracking here.
 
-    training    stored data ─▶ weights (learner and average), curves
-    evaluation  weights ─▶ bound per image, its split and its terms per t; generated sets and what they score
-    floor       held-out images ─▶ what real images score where generated ones are judged
+training    stored data ─▶ weights (learner and average), curves
+evaluation  weights ─▶ bound per image, its split and its terms per t; generated sets and what they score
+floor       held-out images ─▶ what real images score where generated ones are judged
 """
 
 from __future__ import annotations

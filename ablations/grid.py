@@ -189,7 +189,7 @@ def _value(level: Level, axis: Axis, request: Request) -> Any:
 def _question(axes: list[Axis]) -> str:
     if not axes:
         return "What does the baseline score?"
-    return f"What does {' and '.join(axis.name for axis in axes)} change?"
+    return f"What {'does' if len(axes) == 1 else 'do'} {' and '.join(axis.name for axis in axes)} change?"
 
 
 def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:

@@ -25,12 +25,12 @@ def main(arguments: list[str]) -> int:
     folders = [results / given["grid"]] if "grid" in given else [p.parent for p in sorted(results.glob("*/grid.json"))]
     if not folders:
         raise InputError(f"{results} holds no results to publish: run a grid first")
-    for folder in folders:
-        if not (folder / "grid.json").exists():
-            raise InputError(f"{folder} holds no results (grid.json is missing): run its grid first")
-    from ablations.journal import locked
+    from ablations.journal import locked, read_json
     from ablations.tracking import default_uri
 
+    for folder in folders:
+        if read_json(folder / "grid.json") is None:
+            raise InputError(f"{folder} holds no results (grid.json is missing): run its grid first")
     with locked(results / ".lock", wait=False):
         for folder in folders:
             print(deliver(folder, given.get("tracking.uri", default_uri(results)), results))

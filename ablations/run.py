@@ -117,7 +117,8 @@ def dry_run(plan: Plan, journal: Any) -> str:
     missing = plan.missing(journal)
     new = [stage for stage in missing if stage.kind == "training"]
     trainings = sum(stage.kind == "training" for stage in stages)
-    lines.append(f"{len(shown)} cells × {len(plan.grid.seeds)} seeds: {trainings} trainings, {len(new)} of them new")
+    sizes = [counted(len(shown), "cell"), counted(len(plan.grid.seeds), "seed")]
+    lines.append(f"{' × '.join(sizes)}: {counted(trainings, 'training')}, {len(new)} of them new")
     seconds = sum(work(stage, plan.data) for stage in missing) * seconds_per_forward(plan) / len(plan.devices)
     lines.append(f"about {minutes(seconds)} on {len(plan.devices)} worker(s) ({plan.devices[0]}), measured just now")
     return "\n".join(lines)
@@ -143,6 +144,11 @@ def seconds_per_forward(plan: Plan) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
     return (time.perf_counter() - began) / (3 * steps * len(batch))
+
+
+def counted(n: int, noun: str) -> str:
+    """1 cell, 2 cells."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def minutes(seconds: float) -> str:

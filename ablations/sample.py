@@ -70,6 +70,8 @@ def draw(row: dict[str, str], results: Path, n: int, device: str, out: str | Non
     cell = cell_of(parameters, int(row["seed"]))
     data = cell.data.load()
     weights = results / ".stages" / row["training_id"] / "weights.safetensors"
+    if not weights.exists():
+        raise InputError(f"cell {row['cell_id']} was not trained here ({weights} is missing): run its grid first")
     diffusion = load_trained(cell, data, weights, torch.device(devices_for(device, cell.threads, 1)[0]))
 
     def advance(share: float) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
+from ablations.journal import read_json
 from ablations.records import NOT_RUN
 from analysis.errors import InputError
 from analysis.runs import FIXED as TAGS
@@ -132,7 +133,7 @@ class Tracker:
             elif path.is_file():
                 self.client.log_artifact(run_id, str(path))
         self.client.set_terminated(run_id, "FINISHED")
-        head = json.loads((folder / "grid.json").read_text(encoding="utf-8"))
+        head = read_json(folder / "grid.json")
         self.client.set_experiment_tag(self.experiment_id, "mlflow.note.content", head["question"])
         self.client.set_experiment_tag(self.experiment_id, "mlflow.experimentKind", "custom_model_development")
         self.client.set_experiment_tag(self.experiment_id, VIEW, json.dumps(view(head)))

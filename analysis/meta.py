@@ -105,5 +105,5 @@ def parse_meta(text: str | bytes, source: str) -> Meta:
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InputError(
             f"{source} is not the description of a grid: {where}: {first['msg']}; "
-            "run the grid again, its finished stages are not repeated"
+            "delete it and run the grid again, its finished stages are not repeated"
         ) from error

@@ -55,7 +55,7 @@ WRONG = {
     "horizon=range(1,5,0)": "cannot be read as key=value",
     "first_seed=99999999999": "first_seed must not be negative, and below",
     "schedule=linear,linear": "are the same cell",
-    "network.channels=4000000": "baseline makes sense|no cell of this grid",
+    "network.channels=4000000": "allocate|memory",
     "name=../up": "name must be letters",
     "seed=3": "first_seed=N seeds=M",
     "seeds=0": "seeds must be at least 1",
