@@ -25,6 +25,7 @@ from diffusion_core.reverse import Reverse, reverse, split_output
 from diffusion_core.schedules import Schedule
 from diffusion_core.spaces import Space
 from diffusion_core.timesteps import Timesteps
+from diffusion_core.training import Learner
 from diffusion_core.variances import Variance
 
 TIME_SCALE = 1000.0
@@ -74,7 +75,7 @@ def choice_name(choice: object) -> str:
     return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
 
 
-class Diffusion(nn.Module):
+class Diffusion(Learner):
     """A network and the choices that give its output a meaning; the state_dict carries all that is learned."""
 
     times: Tensor

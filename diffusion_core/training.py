@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import copy
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -53,12 +54,14 @@ class Training:
             )
 
 
-class Learner(Protocol):
+class Learner(nn.Module, ABC):
     """What can be trained: it gives losses per example, and tells which parameters each of them teaches."""
 
+    @abstractmethod
     def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
         """Losses [B] per group of parameters, from stored data [B, …]."""
 
+    @abstractmethod
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The parameters of each group."""
 
@@ -99,10 +102,10 @@ def batch_indices(seed: int, step: int, count: int, batch: int) -> Tensor:
 class Trainer:
     """A learner with its optimiser and average; `state` and `load` carry all that a run is made of."""
 
-    def __init__(self, learner: nn.Module, plan: Training, device: torch.device) -> None:
+    def __init__(self, learner: Learner, plan: Training, device: torch.device) -> None:
         self.learner = learner
         self.average = copy.deepcopy(learner).requires_grad_(False)
-        self.groups = learner.parameter_groups()  # type: ignore[operator]
+        self.groups = learner.parameter_groups()
         self.parameters = [p for group in self.groups.values() for p in group]
         self.plan = plan
         self.device = device
@@ -118,15 +121,15 @@ class Trainer:
     def step(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
         """One step; the mean losses stay on the device."""
         torch.manual_seed(key(seed, step, "dropout"))
-        for group in self.optimiser.param_groups:
-            group["lr"] = warm_up(step, self.plan)
+        for settings in self.optimiser.param_groups:
+            settings["lr"] = warm_up(step, self.plan)
         self.optimiser.zero_grad(set_to_none=True)
         with tf32(self.precision == "bf16"):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                losses = self.learner.batch_losses(raw, seed, step)  # type: ignore[operator]
+                losses = self.learner.batch_losses(raw, seed, step)
             means = {group: loss.mean() for group, loss in losses.items()}
             for i, (group, mean) in enumerate(means.items()):
-                mean.backward(inputs=self.groups[group], retain_graph=i + 1 < len(means))
+                mean.backward(inputs=self.groups[group], retain_graph=i + 1 < len(means))  # type: ignore[no-untyped-call]
         self.optimiser.step()
         self._average(step)
         return {group: mean.detach() for group, mean in means.items()}
@@ -170,7 +173,7 @@ def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def train(
-    learner: nn.Module, data: Tensor, plan: Training, seed: int, start: tuple[int, dict[str, Tensor]] | None = None
+    learner: Learner, data: Tensor, plan: Training, seed: int, start: tuple[int, dict[str, Tensor]] | None = None
 ) -> Iterator[Report]:
     """Train on stored data [N, …], which lies on the learner's device, and report as `plan` says and at the end.
 
