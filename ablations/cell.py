@@ -14,7 +14,8 @@ from typing import Any, Literal, get_args
 
 from ablations.choices import describe
 from ablations.data import DataSet
-from diffusion_core.diffusion import Choices, Diffusion, refusal
+from diffusion_core.choices import Choices, chain_refusal, refusal
+from diffusion_core.diffusion import Diffusion
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Objective
 from diffusion_core.parameterizations import Parameterization
@@ -90,7 +91,11 @@ class Cell:
 
     def refusal(self) -> str | None:
         """Why this cell makes no sense; None if it does."""
-        reason = refusal(self.choices, self.sampler.steps) or refusal(self.choices, self.evaluation.horizon)
+        reason = (
+            refusal(self.choices)
+            or chain_refusal(self.choices, self.sampler.steps, reads_variance=self.sampler.reads_variance)
+            or chain_refusal(self.choices, self.evaluation.horizon)
+        )
         if reason is not None:
             return reason
         data = self.data.load()

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from analysis.errors import InputError, unknown
-from diffusion_core.diffusion import choice_name
+from diffusion_core.choices import choice_name
 
 MODULES = {
     "data": "ablations.data.DataSet",

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from diffusion_core.forward import Pair
-from diffusion_core.schedules import FirstStep, Gamma
+from diffusion_core.gamma import Gamma
+from diffusion_core.schedules import FirstStep
 
 
 def strided_times(horizon: int, steps: int) -> Tensor:

@@ -1,84 +1,49 @@
 """Where the axes meet.
 
 `Diffusion` binds a network to one choice of each axis and answers the three questions that training, likelihood and
-sampling ask: the losses of a batch, a term of the bound, and p_θ of a step. `refusal` is the rule that tells which
-choices make no sense together.
+sampling ask: the losses of a batch, a term of the bound, and p_θ of a step.
+
+From one forward pass each recipient takes its own loss: the network the objective's, a learned schedule the bound's,
+and in continuous time, where the bound does not depend on γ between its ends, the interior takes the second moment of
+the bound's estimate (Kingma et al. 2021, appendix I.2).
 """
 
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from diffusion_core.bound import denoising_term, mean_dims, prior_term
 from diffusion_core.chain import Chain, strided_times
+from diffusion_core.choices import Choices, level_refusal, refusal
 from diffusion_core.forward import Pair, diffuse
-from diffusion_core.networks.network import Network
-from diffusion_core.objectives import Example, Objective
-from diffusion_core.parameterizations import Parameterization
+from diffusion_core.gamma import LearnedGamma
+from diffusion_core.objectives import Example, Levels
 from diffusion_core.randomness import initialise, normal, uniform
-from diffusion_core.reverse import Reverse, reverse, split_output
-from diffusion_core.schedules import Schedule
+from diffusion_core.reverse import Reverse, denoise, reverse, split_output
 from diffusion_core.spaces import Space
-from diffusion_core.timesteps import Timesteps
 from diffusion_core.training import Learner
 from diffusion_core.variances import Variance
 
 TIME_SCALE = 1000.0
-"""The network sees 1000 t/T, so that one embedding serves every horizon."""
+"""The network sees 1000 t/T, or γ on a scale as long, so that one embedding serves every horizon."""
+
+QUANTILES = (0, 25, 50, 75, 100)
+"""Of the time axis, where a learned γ is logged while it trains, in percent."""
 
 
-@dataclass(frozen=True)
-class Choices:
-    """One value of each axis that a `Diffusion` is built from."""
-
-    parameterization: Parameterization
-    variance: Variance
-    schedule: Schedule
-    objective: Objective
-    timesteps: Timesteps
-    network: Network
-    horizon: int
-
-
-def refusal(choices: Choices, steps: int | None = None) -> str | None:
-    """Why these choices cannot be trained, or sampled in `steps` steps; None if they can."""
-    if choices.horizon < 2:
-        return f"horizon must be at least 2, got {choices.horizon}"
-    if choices.variance.learned and not choices.objective.learns_variance:
-        return (
-            f"objective={choice_name(choices.objective)} teaches no variance, so "
-            f"variance={choice_name(choices.variance)} would stay as it was drawn: take objective=vlb, or "
-            "variance=beta or beta_tilde"
-        )
-    if steps is not None and not 1 <= steps <= choices.horizon:
-        return f"{steps} steps do not fit horizon={choices.horizon}: take 1 to {choices.horizon}"
-    if steps is not None and steps != choices.horizon and not choices.variance.strided:
-        return (
-            f"variance={choice_name(choices.variance)} belongs to the steps it was trained on and cannot be strided "
-            f"({steps} of {choices.horizon} steps): take all steps, or variance=beta or beta_tilde"
-        )
-    try:
-        choices.schedule.build(choices.horizon)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def choice_name(choice: object) -> str:
-    """The name of a choice, or of its class, in texts and files: LearnedDiagonal() → learned_diagonal."""
-    cls = choice if isinstance(choice, type) else type(choice)
-    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+def _no_step() -> Tensor:
+    raise AssertionError("an objective in continuous time reads no term of a chain")
 
 
 class Diffusion(Learner):
     """A network and the choices that give its output a meaning; the state_dict carries all that is learned."""
 
     times: Tensor
+    m: Tensor
 
     def __init__(self, choices: Choices, space: Space, shape: tuple[int, ...]) -> None:
         """For data x_0 of `shape` [C, …]; ValueError where the choices do not go together."""
@@ -90,6 +55,7 @@ class Diffusion(Learner):
         self.space = space
         self.shape = shape
         self.register_buffer("times", strided_times(choices.horizon, choices.horizon), persistent=False)
+        self.register_buffer("m", torch.zeros(choices.horizon + 1, dtype=torch.float64), persistent=False)
         self.gamma = choices.schedule.build(choices.horizon)
         self.timesteps = choices.timesteps.build(choices.horizon)
         self.network = choices.network.build(shape, shape[0] * (2 if choices.variance.learned else 1))
@@ -107,19 +73,38 @@ class Diffusion(Learner):
         """Draw the network's weights (`randomness.initialise`)."""
         initialise(self.network, seed)
 
+    def fit(self, m: Tensor) -> None:
+        """Give a fitted variance its m_1..m_T [T]."""
+        self.m[1:] = m.to(self.m)
+
     def chain(self, steps: int | None = None) -> Chain:
         """The full chain, or one of `steps` strided times."""
         times = self.times if steps is None else strided_times(self.choices.horizon, steps).to(self.device)
-        return Chain(self.gamma, times, self.choices.schedule.first_step if self.space.grey_levels else "beta_1")
+        own_rule = self.space.grey_levels and self.choices.first_step == "schedule"
+        return Chain(self.gamma, times, self.choices.schedule.first_step if own_rule else "beta_1")
 
     def output(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """The network's output at times t int64 [B], in the dtype of x_t."""
-        out: Tensor = self.network(x_t, t.to(x_t.dtype) * (TIME_SCALE / self.choices.horizon))
+        """The network's output at times t [B] in (0, T], in the dtype of x_t."""
+        if self.choices.time_input == "log_snr":
+            start, end = self.gamma.input_ends
+            time = (self.gamma(t) - start) * (TIME_SCALE / (end - start))
+        else:
+            time = t.to(x_t.dtype) * (TIME_SCALE / self.choices.horizon)
+        out: Tensor = self.network(x_t, time.to(x_t.dtype))
         return out.to(x_t.dtype)
 
     def reverse(self, x_t: Tensor, chain: Chain, k: Tensor, *, clip: bool) -> Reverse:
         """p_θ of the chain's steps k int64 [B], at x_t [B, …]; `clip` acts on bounded data only."""
-        return self._reverse(self.output(x_t, chain.times[k]), x_t, chain, k, clip)
+        return self._reverse(self.output(x_t, chain.times[k]), x_t, chain, k, self.choices.variance, clip=clip)
+
+    def predict(self, x_t: Tensor, t: Tensor, *, clip: bool) -> tuple[Tensor, Tensor]:
+        """(x̂_0, ε̂) at real times t [B] in [1, T]; ValueError where an output means nothing without a step."""
+        reason = level_refusal(self.choices)
+        if reason is not None:
+            raise ValueError(reason)
+        level = Pair.level(self.gamma(t))
+        prediction, _ = split_output(self.output(x_t, t), self.choices.variance)
+        return denoise(prediction, x_t, level, level, self.choices.parameterization, clip=clip and self.space.bounded)
 
     def term(self, x0: Tensor, eps: Tensor, chain: Chain, k: Tensor, *, clip: bool) -> Tensor:
         """L_{k−1} (L_0 where k = 1) in bits/dim [B], at x_t = √ᾱ x_0 + √(1 − ᾱ) ε."""
@@ -132,60 +117,132 @@ class Diffusion(Learner):
         end = torch.full((len(x0),), self.choices.horizon, device=x0.device)
         return prior_term(x0, self.gamma(end)) * self.bits_per_nat
 
+    def direct(self, x0: Tensor, eps: Tensor) -> Tensor:
+        """L_0 in bits/dim [B] by the decoder that needs no network."""
+        first = torch.ones(len(x0), device=x0.device)
+        return self.space.direct_term(x0, eps, self.gamma(first)) * self.bits_per_nat
+
     def losses(self, x0: Tensor, t: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        """The loss per example [B] of each group of parameters, from one forward pass."""
+        """The loss per example [B] of each group of parameters, from one forward pass, at t [B].
+
+        t is int64 in 1..T, or real where the objective is in continuous time.
+        """
+        return self._continuous_losses(x0, t, eps) if self.choices.objective.continuous else self._losses(x0, t, eps)
+
+    def _losses(self, x0: Tensor, t: Tensor, eps: Tensor) -> dict[str, Tensor]:
         chain = self.chain()
         pair = chain.pair(t)
         x_t = diffuse(x0, eps, pair.gamma_t)
         output = self.output(x_t, t)
-        parameterization = self.choices.parameterization
-        prediction, _ = split_output(output, self.choices.variance)
+        prediction, raw = split_output(output, self.choices.variance)
+        variance = self.choices.variance.trained_as
+
+        def term(output: Tensor) -> Tensor:
+            return self._term(x0, pair, self._reverse(output, x_t, chain, t, variance, clip=False))
+
         example = Example(
-            error=mean_dims((parameterization.target(x0, eps, x_t, pair) - prediction) ** 2),
-            kappa=parameterization.kappa(pair),
-            pair=pair,
-            horizon=self.choices.horizon,
-            term=lambda: self._term(x0, pair, self._reverse(output, x_t, chain, t, clip=False)),
+            levels=self._levels(pair, lambda: self.gamma.rate(t)[1]),
+            error=self._error(prediction, x0, eps, x_t, pair),
+            term=lambda: term(output),
+            variance_term=lambda: term(torch.cat([prediction.detach(), raw], dim=1)),
         )
-        return {"network": self.choices.objective.loss(example)}
+        losses = {"network": self.choices.objective.loss(example)}
+        if self.choices.schedule.learned:
+            losses["schedule"] = self.choices.horizon * term(output) + self.prior(x0)
+        return losses
+
+    def _continuous_losses(self, x0: Tensor, t: Tensor, eps: Tensor) -> dict[str, Tensor]:
+        gamma, rate = self.gamma.rate(t)
+        level = Pair.level(gamma)
+        x_t = diffuse(x0, eps, gamma)
+        prediction, _ = split_output(self.output(x_t, t), self.choices.variance)
+        example = Example(
+            levels=self._levels(level, lambda: rate),
+            error=self._error(prediction, x0, eps, x_t, level),
+            term=_no_step,
+            variance_term=_no_step,
+        )
+        estimate = self.choices.objective.loss(example)
+        recipients = {
+            "network": lambda: estimate,
+            "schedule_ends": lambda: estimate + self.direct(x0, eps) + self.prior(x0),
+            "schedule_shape": lambda: estimate**2,
+        }
+        return {group: recipients[group]() for group in self.parameter_groups()}
 
     def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
         """`losses` of stored data [B, …], with the dequantisation, t and ε of (seed, step)."""
         x0 = self.space.encode(raw, uniform(seed, step, "dequantise", tuple(raw.shape), raw.device))
-        t, weight = self.timesteps(uniform(seed, step, "t", (len(raw),), raw.device))
+        u = uniform(seed, step, "t", (len(raw),), raw.device)
+        t, weight = self.timesteps.real(u) if self.choices.objective.continuous else self.timesteps(u)
         losses = self.losses(x0, t, normal(seed, step, "eps", tuple(x0.shape), raw.device))
+        self.timesteps.record(t, losses["network"].detach())
         return {group: weight.to(loss.dtype) * loss for group, loss in losses.items()}
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The parameters that each of `losses` teaches."""
-        return {"network": list(self.network.parameters())}
+        groups = {"network": list(self.network.parameters())}
+        if isinstance(self.gamma, LearnedGamma):
+            if self.choices.objective.continuous:
+                groups["schedule_ends"] = self.gamma.end_parameters
+                groups["schedule_shape"] = self.gamma.shape_parameters
+            else:
+                groups["schedule"] = list(self.gamma.parameters())
+        return {group: parameters for group, parameters in groups.items() if parameters}
+
+    def decays(self, group: str) -> bool:
+        """Weight decay would pull a schedule to another one."""
+        return group == "network"
+
+    @torch.no_grad()
+    def watched(self) -> dict[str, float]:
+        """The learned γ at a few quantiles of the time axis, and the state of the density of t."""
+        values = self.timesteps.watched()
+        if self.choices.schedule.learned:
+            share = torch.tensor(QUANTILES, dtype=torch.float64, device=self.device) / 100
+            gamma = self.gamma(1 + share * (self.choices.horizon - 1))
+            values |= {f"schedule/gamma_{q}": value for q, value in zip(QUANTILES, gamma.tolist(), strict=True)}
+        return values
 
     @torch.no_grad()
     def curves(self) -> dict[str, Tensor]:
         """What the choices amount to at t = 1..T, float64 [T]: schedule, bounds of σ², effective ε-weight, density."""
-        chain = self.chain()
         t = torch.arange(1, self.choices.horizon + 1, device=self.device)
-        pair = chain.pair(t)
-        like = torch.zeros(len(t), 1, dtype=torch.float64, device=self.device)
-        log_variance = self.choices.variance.log_variance(pair, torch.zeros_like(like), like).flatten()
-        kappa = self.choices.parameterization.kappa(pair)
+        pair = self.chain().pair(t)
+        nothing = torch.zeros(len(t), 1, dtype=torch.float64, device=self.device)
+        variance = self.choices.variance.trained_as
+        log_variance = variance.log_variance(pair, nothing, nothing, nothing[:, 0]).expand(-1, 1).flatten()
         return {
             "alpha_bar": pair.alpha_bar_t,
             "beta": pair.beta,
             "beta_tilde": pair.beta_tilde,
             "log_snr": -pair.gamma_t,
-            "eps_weight": self.choices.objective.eps_weight(kappa, pair, log_variance, self.choices.horizon),
+            "eps_weight": self.choices.objective.eps_weight(
+                self._levels(pair, lambda: self.gamma.rate(t)[1]), log_variance
+            ),
             "density": self.timesteps.density(),
         }
 
-    def _reverse(self, output: Tensor, x_t: Tensor, chain: Chain, k: Tensor, clip: bool) -> Reverse:
+    def _levels(self, pair: Pair, rate: Callable[[], Tensor]) -> Levels:
+        return Levels(pair, self.choices.parameterization.kappa(pair), self.choices.horizon, rate)
+
+    def _error(self, prediction: Tensor, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
+        """‖target − prediction‖²/D [B]."""
+        return mean_dims((self.choices.parameterization.target(x0, eps, x_t, pair) - prediction) ** 2)
+
+    def _reverse(
+        self, output: Tensor, x_t: Tensor, chain: Chain, k: Tensor, variance: Variance, *, clip: bool
+    ) -> Reverse:
+        pair = chain.pair(k)
+        x0_variance = pair.one_minus_alpha_bar_t / pair.alpha_bar_t * self.m[chain.times[k]]
         return reverse(
             output,
             x_t,
-            chain.pair(k),
+            pair,
             chain.trained_pair(k),
             self.choices.parameterization,
-            self.choices.variance,
+            variance,
+            x0_variance.clamp(max=1) if self.space.bounded else x0_variance,
             clip=clip and self.space.bounded,
         )
 

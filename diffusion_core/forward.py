@@ -11,6 +11,7 @@ chain (s = t − 1), a strided one, and a continuous one.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -47,6 +48,11 @@ class Pair:
     gamma_t: Tensor
     gamma_s: Tensor
     log_first: Tensor
+
+    @classmethod
+    def level(cls, gamma: Tensor) -> Pair:
+        """A noise level without a step, for what reads γ_t alone."""
+        return cls(gamma, torch.full_like(gamma, -math.inf), gamma)
 
     @property
     def ends_clean(self) -> Tensor:

@@ -6,6 +6,13 @@ Estimated without bias from a few times per image: t = 1..`exact` always, where 
 and one t from each of `strata` runs of equal length that cover the rest, drawn per image and weighted by the run's
 length. With `exact` ≥ K every term is taken. Times and noise depend on the seed alone, so every cell is scored on the
 same draws.
+
+In continuous time the sum becomes an integral over the noise level between the two ends, and L_0 a decoder without a
+network (Kingma et al. 2021, eq. 17 with γ as the variable):
+
+    L_0(γ_1) + ½ ∫_{γ_1}^{γ_T} E‖ε − ε̂‖² dγ + L_T.
+
+Its draws are one γ from each of `draws` runs of equal length, alike for every schedule with these ends.
 """
 
 from __future__ import annotations
@@ -18,23 +25,20 @@ import torch
 from torch import Tensor
 
 from diffusion_core import precision
+from diffusion_core.bound import sum_dims
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.forward import diffuse
 from diffusion_core.randomness import normal, uniform
 
 
 @dataclass(frozen=True)
-class Bound:
-    """Terms per image in bits/dim of the stored data, float64 [N]; `per_step` is each L's mean over images [K].
-
-    `L0` holds the offset of dequantised data. `per_step_count` [K] tells how many images each mean rests on.
-    """
+class Terms:
+    """Terms per image in bits/dim of the stored data, float64 [N]; `L0` holds the offset of dequantised data."""
 
     L0: Tensor
     Lt: Tensor
     LT: Tensor
-    per_step: Tensor
-    per_step_count: Tensor
 
     @property
     def total(self) -> Tensor:
@@ -45,6 +49,14 @@ class Bound:
     def standard_error(self) -> float:
         """Of the mean of `total`: images and draws of t and noise together."""
         return float(self.total.std() / len(self.total) ** 0.5)
+
+
+@dataclass(frozen=True)
+class Bound(Terms):
+    """`per_step` is each L's mean over images [K], and `per_step_count` [K] tells on how many images it rests."""
+
+    per_step: Tensor
+    per_step_count: Tensor
 
 
 def strata_of(steps: int, exact: int, strata: int) -> list[tuple[int, int]]:
@@ -114,3 +126,30 @@ def _draws(
                 for i in range(0, len(x0), batch)
             ]
         yield first, last, k, torch.cat(parts).double()
+
+
+@torch.no_grad()
+def continuous_bound(
+    diffusion: Diffusion, raw: Tensor, *, draws: int, seed: int, clip: bool, batch: int = 512
+) -> Terms:
+    """The bound in continuous time on stored data [N, …]; ValueError where the network says nothing between times."""
+    x0 = diffusion.space.encode(raw, uniform(seed, 0, "bound/dequantise", tuple(raw.shape), raw.device))
+    ends = torch.tensor([1, diffusion.choices.horizon], device=raw.device)
+    start, end = diffusion.gamma(ends)
+    Lt = torch.zeros(len(raw), dtype=torch.float64, device=raw.device)
+    for j in range(draws):
+        u = uniform(seed, j, "continuous/gamma", (len(x0),), x0.device)
+        t = diffusion.gamma.inverse(start + (end - start) * (j + u) / draws)
+        eps = normal(seed, j, "continuous/eps", tuple(x0.shape), x0.device)
+        x_t = diffuse(x0, eps, diffusion.gamma(t))
+        with precision.exact(x0.device):
+            parts = [
+                diffusion.predict(x_t[i : i + batch], t[i : i + batch], clip=clip)[1] for i in range(0, len(x0), batch)
+            ]
+        Lt += 0.5 * (end - start) / draws * sum_dims((eps - torch.cat(parts)) ** 2).double()
+    L0 = diffusion.direct(x0, normal(seed, 0, "continuous/eps_0", tuple(x0.shape), x0.device)).double()
+    return Terms(
+        L0=(L0 + diffusion.space.offset_bits).cpu(),
+        Lt=(Lt * diffusion.bits_per_nat).cpu(),
+        LT=diffusion.prior(x0).double().cpu(),
+    )

@@ -1,13 +1,16 @@
 """Axis: the training objective, per example.
 
-Up to a term that does not depend on the network, every objective here is w(t) ‖ε − ε̂‖²/D. The weight w is what really
-differs between them, whatever is predicted, so each objective states it:
+Up to a term that does not depend on the network's mean, every objective here is w(t) ‖ε − ε̂‖²/D. The weight w is what
+really differs between them, whatever is predicted, so each objective states it:
 
-    simple    κ_t, the parameterization's own scale (1 for ε)
-    weighted  a weight named in ε-, x_0- or v-space
-    vlb       T β²/(2 σ² α (1 − ᾱ_t)), in bits: with E over uniform t, the bound itself in bits/dim less L_T
+    simple, hybrid   κ_t, the parameterization's own scale (1 for ε)
+    weighted         SNR^power, in ε-, x_0- or v-space
+    min_snr          min(1, γ/SNR)
+    p2               1/(k + SNR)^γ
+    vlb              T β²/(2 σ² α (1 − ᾱ_t)), in bits: with E over uniform t, the bound itself in bits/dim less L_T
+    vlb_continuous   ½ dγ/du, in bits
 
-(Ho et al. 2020, eq. 12 and 14.)
+(Ho et al. 2020, eq. 12 and 14; Nichol & Dhariwal 2021, §3; Hang et al. 2023; Choi et al. 2022; Kingma et al. 2021.)
 """
 
 from __future__ import annotations
@@ -18,39 +21,60 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from diffusion_core.forward import Pair
 from diffusion_core.parameterizations import X0, Epsilon, Mu, V
 
+BITS = 1 / math.log(2)
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Where the examples stand; tensors are [B], and what costs something is a function.
+
+    `kappa` is the parameterization's scale per error of ε, `rate()` is dγ/du with u = (t − 1)/(T − 1) in [0, 1].
+    """
+
+    pair: Pair
+    kappa: Tensor
+    horizon: int
+    rate: Callable[[], Tensor]
+
 
 @dataclass(frozen=True)
 class Example:
-    """What an objective may read of a batch; tensors are [B].
+    """What an objective may read of a batch.
 
-    `error` is ‖target − output‖²/D in the predicted quantity and `kappa` its scale per error of ε;
-    `term()` is L_{t−1}, or L_0 where t = 1, in bits/dim.
+    `error` [B] is ‖target − output‖²/D in the predicted quantity; `term()` is L_{t−1}, or L_0 where t = 1, in
+    bits/dim; `variance_term()` is the same with the mean held fixed, so that σ² alone learns from it.
     """
 
+    levels: Levels
     error: Tensor
-    kappa: Tensor
-    pair: Pair
-    horizon: int
     term: Callable[[], Tensor]
+    variance_term: Callable[[], Tensor]
 
 
 class Objective(ABC):
-    """A loss per example. `reads_variance` tells whether σ² enters it, `learns_variance` whether it can teach one."""
+    """A loss per example.
 
-    reads_variance: ClassVar[bool]
-    learns_variance: ClassVar[bool]
+    `reads_variance` tells whether σ² enters it, `learns_variance` whether it can teach one, `needs_learned` whether it
+    is meant for nothing else, and `continuous` whether its times are real.
+    """
+
+    reads_variance: ClassVar[bool] = False
+    learns_variance: ClassVar[bool] = False
+    needs_learned: ClassVar[bool] = False
+    continuous: ClassVar[bool] = False
 
     @abstractmethod
     def loss(self, example: Example) -> Tensor:
         """[B], unreduced."""
 
     @abstractmethod
-    def eps_weight(self, kappa: Tensor, pair: Pair, log_variance: Tensor, horizon: int) -> Tensor:
+    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
         """w(t) [B], the weight of ‖ε − ε̂‖²/D at σ² = exp(log_variance) [B]."""
 
 
@@ -58,34 +82,88 @@ class Objective(ABC):
 class Simple(Objective):
     """L_simple: the unweighted mean square error of the predicted quantity."""
 
-    reads_variance: ClassVar[bool] = False
-    learns_variance: ClassVar[bool] = False
-
     def loss(self, example: Example) -> Tensor:
         return example.error
 
-    def eps_weight(self, kappa: Tensor, pair: Pair, log_variance: Tensor, horizon: int) -> Tensor:
-        return kappa
+    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+        return levels.kappa
 
 
 @dataclass(frozen=True)
-class Weighted(Objective):
-    """‖·‖² at a weight uniform in ε-, x_0- or v-space, whatever is predicted."""
+class Hybrid(Objective):
+    """L_simple + λ L_vlb, L_vlb = E T L_{t−1} in bits/dim with the mean held fixed (Nichol & Dhariwal 2021, eq. 16)."""
 
-    space: Literal["epsilon", "x0", "v"] = "epsilon"
+    weight: float = 1e-3
 
-    reads_variance: ClassVar[bool] = False
-    learns_variance: ClassVar[bool] = False
+    reads_variance: ClassVar[bool] = True
+    learns_variance: ClassVar[bool] = True
+    needs_learned: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not self.weight > 0:
+            raise ValueError(f"hybrid needs weight > 0, got {self.weight}")
 
     def loss(self, example: Example) -> Tensor:
-        weight = self._kappa(example.pair) / example.kappa
+        return example.error + self.weight * example.levels.horizon * example.variance_term()
+
+    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+        return levels.kappa
+
+
+class EpsWeighted(Objective):
+    """‖ε − ε̂‖²/D at a stated weight, whatever is predicted."""
+
+    @abstractmethod
+    def weight(self, pair: Pair) -> Tensor:
+        """w(t) [B]."""
+
+    def loss(self, example: Example) -> Tensor:
+        weight = self.weight(example.levels.pair) / example.levels.kappa
         return weight.to(example.error.dtype) * example.error
 
-    def eps_weight(self, kappa: Tensor, pair: Pair, log_variance: Tensor, horizon: int) -> Tensor:
-        return self._kappa(pair)
+    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+        return self.weight(levels.pair)
 
-    def _kappa(self, pair: Pair) -> Tensor:
-        return {"epsilon": Epsilon(), "x0": X0(), "v": V()}[self.space].kappa(pair)
+
+@dataclass(frozen=True)
+class Weighted(EpsWeighted):
+    """SNR^power ‖·‖² in ε-, x_0- or v-space: with power 0 that space's unweighted error, whatever is predicted."""
+
+    space: Literal["epsilon", "x0", "v"] = "epsilon"
+    power: float = 0.0
+
+    def weight(self, pair: Pair) -> Tensor:
+        kappa = {"epsilon": Epsilon(), "x0": X0(), "v": V()}[self.space].kappa(pair)
+        return torch.exp(-self.power * pair.gamma_t) * kappa
+
+
+@dataclass(frozen=True)
+class MinSnr(EpsWeighted):
+    """min(SNR, γ) ‖x_0 − x̂_0‖² (Hang et al. 2023)."""
+
+    gamma: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not self.gamma > 0:
+            raise ValueError(f"min_snr needs gamma > 0, got {self.gamma}")
+
+    def weight(self, pair: Pair) -> Tensor:
+        return (self.gamma * torch.exp(pair.gamma_t)).clamp(max=1)
+
+
+@dataclass(frozen=True)
+class P2(EpsWeighted):
+    """‖ε − ε̂‖²/(k + SNR)^γ (Choi et al. 2022, eq. 8)."""
+
+    k: float = 1.0
+    gamma: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.k > 0 and self.gamma >= 0):
+            raise ValueError(f"p2 needs k > 0 and gamma >= 0, got k={self.k} and gamma={self.gamma}")
+
+    def weight(self, pair: Pair) -> Tensor:
+        return (self.k + torch.exp(-pair.gamma_t)) ** -self.gamma
 
 
 @dataclass(frozen=True)
@@ -96,7 +174,27 @@ class Vlb(Objective):
     learns_variance: ClassVar[bool] = True
 
     def loss(self, example: Example) -> Tensor:
-        return example.horizon * example.term()
+        return example.levels.horizon * example.term()
 
-    def eps_weight(self, kappa: Tensor, pair: Pair, log_variance: Tensor, horizon: int) -> Tensor:
-        return horizon * Mu().kappa(pair) / (2 * log_variance.exp() * math.log(2))
+    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+        return levels.horizon * Mu().kappa(levels.pair) * BITS / (2 * log_variance.exp())
+
+
+@dataclass(frozen=True)
+class VlbContinuous(Objective):
+    """½ (dγ/du) ‖ε − ε̂‖²/D in bits/dim, u uniform: its mean is the bound in continuous time less L_0 and L_T.
+
+    (Kingma et al. 2021, eq. 17.) It reads no pair of times and no σ².
+    """
+
+    continuous: ClassVar[bool] = True
+
+    def loss(self, example: Example) -> Tensor:
+        weight = self._weight(example.levels) / example.levels.kappa
+        return weight.to(example.error.dtype) * example.error
+
+    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+        return self._weight(levels)
+
+    def _weight(self, levels: Levels) -> Tensor:
+        return 0.5 * BITS * levels.rate()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -19,7 +20,12 @@ from diffusion_core.forward import Pair, expand, posterior_mean
 
 
 class Parameterization(ABC):
-    """What the network predicts, at the pair (t, t − 1) that it is trained on."""
+    """What the network predicts, at the pair (t, t − 1) that it is trained on.
+
+    `needs_pair` tells whether a noise level alone does not say what the output means.
+    """
+
+    needs_pair: ClassVar[bool] = False
 
     @abstractmethod
     def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
@@ -66,6 +72,8 @@ class X0(Parameterization):
 @dataclass(frozen=True)
 class Mu(Parameterization):
     """μ̃, the mean of q(x_{t−1} | x_t, x_0): x̂_0 = (μ − c_t x_t)/c_0."""
+
+    needs_pair: ClassVar[bool] = True
 
     def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
         return posterior_mean(x0, x_t, pair)

@@ -39,6 +39,27 @@ def split_output(output: Tensor, variance: Variance) -> tuple[Tensor, Tensor]:
     return mean, raw
 
 
+def denoise(
+    prediction: Tensor, x_t: Tensor, pair: Pair, trained_pair: Pair, parameterization: Parameterization, *, clip: bool
+) -> tuple[Tensor, Tensor]:
+    """(x̂_0, ε̂) that a prediction [B, C, …] at x_t stands for; of `pair`, the noise level γ_t alone is read."""
+    x0 = parameterization.x0(prediction, x_t, trained_pair)
+    if clip:
+        x0 = clipped(x0)
+    return x0, noise_of(x0, x_t, pair)
+
+
+def clipped(x0: Tensor) -> Tensor:
+    """x̂_0 held where bounded data lie."""
+    return x0.clamp(-1, 1)
+
+
+def noise_of(x0: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
+    """ε̂ = (x_t − √ᾱ x̂_0)/√(1 − ᾱ)."""
+    signal = expand(pair.alpha_bar_t.sqrt(), x_t) * x0
+    return (x_t - signal) / expand(pair.one_minus_alpha_bar_t.sqrt(), x_t)
+
+
 def reverse(
     output: Tensor,
     x_t: Tensor,
@@ -46,14 +67,14 @@ def reverse(
     trained_pair: Pair,
     parameterization: Parameterization,
     variance: Variance,
+    x0_variance: Tensor,
     *,
     clip: bool,
 ) -> Reverse:
-    """p_θ of the step `pair` from the network's output [B, C or 2C, …] at x_t [B, C, …]."""
+    """p_θ of the step `pair` from the network's output [B, C or 2C, …] at x_t [B, C, …].
+
+    `x0_variance` [B] is Var(x_0 | x_t), which only a fitted σ² reads.
+    """
     prediction, raw = split_output(output, variance)
-    x0 = parameterization.x0(prediction, x_t, trained_pair)
-    if clip:
-        x0 = x0.clamp(-1, 1)
-    signal = expand(pair.alpha_bar_t.sqrt(), x_t) * x0
-    eps = (x_t - signal) / expand(pair.one_minus_alpha_bar_t.sqrt(), x_t)
-    return Reverse(posterior_mean(x0, x_t, pair), variance.log_variance(pair, raw, x_t), x0, eps)
+    x0, eps = denoise(prediction, x_t, pair, trained_pair, parameterization, clip=clip)
+    return Reverse(posterior_mean(x0, x_t, pair), variance.log_variance(pair, raw, x_t, x0_variance), x0, eps)

@@ -1,8 +1,9 @@
-"""Axis: the noise schedule, a map from t ∈ {1..T} to the noise level γ_t = −log(ᾱ_t/(1 − ᾱ_t)).
+"""Axis: the noise schedule, a map from t ∈ {1..T} to the noise level γ_t = −log(ᾱ_t/(1 − ᾱ_t)), which rises with t.
 
-γ must rise with t. A schedule is a choice without tensors; `build` turns it into a module, so that what a schedule
-learns travels with the network's weights. Tables are float64 and have T + 1 entries: γ_0 = −∞, that is ᾱ_0 = 1, clean
-data.
+    linear, cosine, sigmoid                             through β_t or ᾱ_t at t = 1..T
+    log_snr_linear, learned_linear, learned, found      through γ(u), u = (t − 1)/(T − 1)
+
+A schedule is a choice without tensors; `build` turns it into a module (`gamma.py`).
 """
 
 from __future__ import annotations
@@ -13,48 +14,18 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from diffusion_core.gamma import Gamma, Knots, LearnedGamma, MonotoneNet, Table
 
 FirstStep = Literal["beta_tilde_2", "beta_1"]
-
-
-class Gamma(nn.Module, ABC):
-    """γ as a function of t."""
-
-    @property
-    @abstractmethod
-    def horizon(self) -> int:
-        """T."""
-
-    @abstractmethod
-    def forward(self, t: Tensor) -> Tensor:
-        """γ_t in float64 for t int64 of any shape, 0 ≤ t ≤ T."""
-
-
-class Table(Gamma):
-    """A fixed γ, read from a table that stands among the module's buffers."""
-
-    gamma: Tensor
-
-    def __init__(self, beta: Tensor) -> None:
-        """From β_1..β_T, float64 [T]."""
-        super().__init__()
-        log_alpha_bar = torch.log1p(-beta).cumsum(0)
-        gamma = torch.log(-torch.expm1(log_alpha_bar)) - log_alpha_bar
-        self.register_buffer("gamma", torch.cat([gamma.new_full((1,), -math.inf), gamma]))
-
-    @property
-    def horizon(self) -> int:
-        return len(self.gamma) - 1
-
-    def forward(self, t: Tensor) -> Tensor:
-        return self.gamma[t]
 
 
 class Schedule(ABC):
     """A noise schedule. `first_step` names the rule for σ_1² under a grey-level decoder, where β̃_1 = 0."""
 
-    first_step: ClassVar[FirstStep]
+    first_step: ClassVar[FirstStep] = "beta_1"
+    learned: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, horizon: int) -> Gamma:
@@ -84,7 +55,18 @@ class Linear(Schedule):
                 f"linear rescaled to T={horizon} has beta_T={scale * self.beta_T:g}, which must stay below 1: "
                 f"take horizon > {math.floor(1000 * self.beta_T)} or schedule.rescale=false"
             )
-        return Table(torch.linspace(scale * self.beta_1, scale * self.beta_T, horizon, dtype=torch.float64))
+        return Table.of_beta(torch.linspace(scale * self.beta_1, scale * self.beta_T, horizon, dtype=torch.float64))
+
+
+def capped(alpha_bar: Tensor, beta_max: float) -> Table:
+    """From ᾱ at t = 0..T [T + 1], with β_t = 1 − ᾱ_t/ᾱ_{t−1} held at `beta_max` at most."""
+    return Table.of_beta((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=beta_max))
+
+
+def check_beta_max(name: str, beta_max: float) -> None:
+    """ValueError unless 0 < β_max < 1."""
+    if not 0 < beta_max < 1:
+        raise ValueError(f"{name} needs 0 < beta_max < 1, got beta_max={beta_max}")
 
 
 @dataclass(frozen=True)
@@ -99,10 +81,101 @@ class Cosine(Schedule):
     def __post_init__(self) -> None:
         if not self.s >= 0:
             raise ValueError(f"cosine needs s >= 0, got s={self.s}")
-        if not 0 < self.beta_max < 1:
-            raise ValueError(f"cosine needs 0 < beta_max < 1, got beta_max={self.beta_max}")
+        check_beta_max("cosine", self.beta_max)
 
     def build(self, horizon: int) -> Table:
         u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
-        alpha_bar = torch.cos((u + self.s) / (1 + self.s) * math.pi / 2) ** 2
-        return Table((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=self.beta_max))
+        return capped(torch.cos((u + self.s) / (1 + self.s) * math.pi / 2) ** 2, self.beta_max)
+
+
+@dataclass(frozen=True)
+class Sigmoid(Schedule):
+    """ᾱ(u) = [S(1) − S(u)]/[S(1) − S(0)], S(u) = sigmoid((start + (end − start) u)/τ), β ≤ β_max (Jabri et al. 2022)"""
+
+    start: float = -3.0
+    end: float = 3.0
+    tau: float = 1.0
+    beta_max: float = 0.999
+
+    first_step: ClassVar[FirstStep] = "beta_tilde_2"
+
+    def __post_init__(self) -> None:
+        if not (self.start < self.end and self.tau > 0):
+            raise ValueError(
+                f"sigmoid needs start < end and tau > 0, got start={self.start}, end={self.end} and tau={self.tau}"
+            )
+        check_beta_max("sigmoid", self.beta_max)
+
+    def build(self, horizon: int) -> Table:
+        u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
+        s = torch.sigmoid((self.start + (self.end - self.start) * u) / self.tau)
+        return capped((s[-1] - s) / (s[-1] - s[0]), self.beta_max)
+
+
+def check_ends(name: str, gamma_min: float, gamma_max: float) -> None:
+    """ValueError unless γ rises."""
+    if not gamma_min < gamma_max:
+        raise ValueError(f"{name} needs gamma_min < gamma_max, got {gamma_min} and {gamma_max}")
+
+
+@dataclass(frozen=True)
+class LogSnrLinear(Schedule):
+    """γ(u) = γ_min + (γ_max − γ_min) u (Kingma et al. 2021, the fixed schedule)."""
+
+    gamma_min: float = -13.3
+    gamma_max: float = 5.0
+
+    def __post_init__(self) -> None:
+        check_ends("log_snr_linear", self.gamma_min, self.gamma_max)
+
+    def build(self, horizon: int) -> Knots:
+        return Knots(horizon, (self.gamma_min, self.gamma_max))
+
+
+@dataclass(frozen=True)
+class LearnedLinear(Schedule):
+    """γ(u) linear between two ends that are learned; they start at γ_min and γ_max."""
+
+    gamma_min: float = -13.3
+    gamma_max: float = 5.0
+
+    learned: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_ends("learned_linear", self.gamma_min, self.gamma_max)
+
+    def build(self, horizon: int) -> LearnedGamma:
+        return LearnedGamma(horizon, self.gamma_min, self.gamma_max, None)
+
+
+@dataclass(frozen=True)
+class Learned(Schedule):
+    """γ(u) by a monotone network of `width` units between learned ends (Kingma et al. 2021)."""
+
+    gamma_min: float = -13.3
+    gamma_max: float = 5.0
+    width: int = 64
+
+    learned: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_ends("learned", self.gamma_min, self.gamma_max)
+        if self.width < 2:
+            raise ValueError(f"learned needs width >= 2, got {self.width}")
+
+    def build(self, horizon: int) -> LearnedGamma:
+        return LearnedGamma(horizon, self.gamma_min, self.gamma_max, MonotoneNet(self.width))
+
+
+@dataclass(frozen=True)
+class Found(Schedule):
+    """A schedule that was learned, kept as γ at evenly spaced u: `knots`, which rise."""
+
+    knots: tuple[float, ...] = (-13.3, 5.0)
+
+    def __post_init__(self) -> None:
+        if len(self.knots) < 2 or not all(a < b for a, b in zip(self.knots, self.knots[1:], strict=False)):
+            raise ValueError(f"found needs at least 2 knots, each above the one before, got {self.knots}")
+
+    def build(self, horizon: int) -> Knots:
+        return Knots(horizon, self.knots)

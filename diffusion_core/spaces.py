@@ -7,6 +7,12 @@ becomes v = w k + u with u uniform in {0..w − 1}, w = ⌊256/levels⌋, and by
     −log2 P(k) ≤ E_u[−log2 p(w k + u)] − log2 w,
 
 so its bits/dim are those of 8 bits less log2 w. Continuous data: the Gaussian's density.
+
+As a density the same data is x_0 = (w (k + u) − ½)/127.5 − 1 with u uniform in [0, 1), and
+
+    −log2 P(k) ≤ E_u[−log2 p(x_0)] + log2(127.5/w)   per dimension.
+
+A second decoder needs no network: p(x_0 | x_1) ∝ q(x_1 | x_0), for grey levels a softmax over the 256 values.
 """
 
 from __future__ import annotations
@@ -19,6 +25,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core.bound import sum_dims
+from diffusion_core.forward import expand
 
 
 class Space(ABC):
@@ -31,6 +38,15 @@ class Space(ABC):
     @abstractmethod
     def offset_bits(self) -> float:
         """What is added to the bound on x_0, in bits/dim, to make it one on the stored data."""
+
+    @abstractmethod
+    def dequantise(self, raw: Tensor, u: Tensor) -> Tensor:
+        """x_0 as a real vector with a density, float32, from stored values and u ~ U[0, 1), float64, alike in shape."""
+
+    @property
+    @abstractmethod
+    def density_offset_bits(self) -> float:
+        """What is added to −log2 of a density of `dequantise`d data, in bits/dim, to make it one of the stored data."""
 
     @property
     @abstractmethod
@@ -48,6 +64,13 @@ class Space(ABC):
     @abstractmethod
     def decoder_term(self, x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         """L_0 = −log p(x_0 | x_1) in nats [B], p's parameters being `mean` and `log_variance`."""
+
+    @abstractmethod
+    def direct_term(self, x0: Tensor, eps: Tensor, gamma: Tensor) -> Tensor:
+        """L_0 in nats [B] without a network, at x_1 = √ᾱ_1 x_0 + √(1 − ᾱ_1) ε and γ = γ_1 [B].
+
+        p(x_0 | x_1) ∝ q(x_1 | x_0) for x_0 among the values of the space (Kingma et al. 2021, §3.3).
+        """
 
 
 def log_bin_probability(x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -67,6 +90,16 @@ def log_bin_probability(x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tenso
     log_below, log_above = torch.special.log_ndtr(upper), torch.special.log_ndtr(-lower)
     first, last = x0 < -1 + 1 / 255, x0 > 1 - 1 / 255
     return torch.where(first, log_below, torch.where(last, log_above, inside))
+
+
+def softmax_decoder(x0: Tensor, eps: Tensor, gamma: Tensor, values: Tensor) -> Tensor:
+    """log p(x_0 | x_1) elementwise, float64: a softmax over `values` v of −½ e^{−γ} (x_1/√ᾱ_1 − v)².
+
+    x_1/√ᾱ_1 = x_0 + e^{γ/2} ε, with γ [B]; x_0 [B, …] lies among the values.
+    """
+    x0, eps = x0.double(), eps.double()
+    distance = (x0[..., None] - values) * expand(torch.exp(-0.5 * gamma), x0)[..., None] + eps[..., None]
+    return -0.5 * eps**2 - torch.logsumexp(-0.5 * distance**2, dim=-1)
 
 
 @dataclass(frozen=True)
@@ -95,12 +128,24 @@ class Pixels(Space):
         value = raw * self.width + (u * self.width).floor()
         return (value / 127.5 - 1).float()
 
+    def dequantise(self, raw: Tensor, u: Tensor) -> Tensor:
+        # Each level fills its share of the scale; its 8-bit values v stand at the middle of [v, v + 1).
+        return (((raw + u) * self.width - 0.5) / 127.5 - 1).float()
+
+    @property
+    def density_offset_bits(self) -> float:
+        return math.log2(127.5 / self.width)
+
     def decode(self, x: Tensor) -> Tensor:
         value = ((x.double() + 1) * 127.5).round().clamp(0, 255)
         return (value / self.width).floor().clamp(max=self.levels - 1).to(torch.uint8)
 
     def decoder_term(self, x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         return -sum_dims(log_bin_probability(x0, mean, log_variance)).to(x0.dtype)
+
+    def direct_term(self, x0: Tensor, eps: Tensor, gamma: Tensor) -> Tensor:
+        values = torch.arange(256, dtype=torch.float64, device=x0.device) / 127.5 - 1
+        return -sum_dims(softmax_decoder(x0, eps, gamma, values)).to(x0.dtype)
 
 
 @dataclass(frozen=True)
@@ -121,9 +166,20 @@ class Continuous(Space):
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
         return raw.float()
 
+    def dequantise(self, raw: Tensor, u: Tensor) -> Tensor:
+        return raw.float()
+
+    @property
+    def density_offset_bits(self) -> float:
+        return 0.0
+
     def decode(self, x: Tensor) -> Tensor:
         return x
 
     def decoder_term(self, x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         squared = (x0 - mean) ** 2 * torch.exp(-log_variance)
         return sum_dims(0.5 * (squared + log_variance + math.log(2 * math.pi)).expand_as(x0))
+
+    def direct_term(self, x0: Tensor, eps: Tensor, gamma: Tensor) -> Tensor:
+        # N(x_1/√ᾱ_1; x_0, e^γ), as a density of x_0.
+        return sum_dims(0.5 * (eps**2 + expand(gamma, x0) + math.log(2 * math.pi)).expand_as(x0))

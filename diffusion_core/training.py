@@ -65,13 +65,26 @@ class Learner(nn.Module, ABC):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The parameters of each group."""
 
+    def decays(self, group: str) -> bool:
+        """Whether weight decay acts on the parameters of a group."""
+        return True
+
+    def watched(self) -> dict[str, float]:
+        """Besides the losses, what is worth logging while it trains, by name."""
+        return {}
+
 
 @dataclass(frozen=True)
 class Report:
-    """After `step` steps: the losses' means since the last report, and a function that gives the state to save."""
+    """After `step` steps: the losses' means since the last report, and a function that gives the state to save.
+
+    `spreads` are the standard deviations of the same losses between those steps, `watched` what the learner says.
+    """
 
     step: int
     losses: dict[str, float]
+    spreads: dict[str, float]
+    watched: dict[str, float]
     state: Callable[[], dict[str, Tensor]]
 
     @property
@@ -106,15 +119,16 @@ class Trainer:
         self.learner = learner
         self.average = copy.deepcopy(learner).requires_grad_(False)
         self.groups = learner.parameter_groups()
-        self.parameters = [p for group in self.groups.values() for p in group]
         self.plan = plan
         self.device = device
         self.precision = resolve_precision(plan.precision, device)
         self.optimiser = torch.optim.AdamW(
-            self.parameters,
+            [
+                {"params": parameters, "weight_decay": plan.weight_decay if learner.decays(group) else 0.0}
+                for group, parameters in self.groups.items()
+            ],
             lr=plan.learning_rate,
             betas=(plan.beta_1, plan.beta_2),
-            weight_decay=plan.weight_decay,
             fused=True,
         )
 
@@ -186,17 +200,22 @@ def train(
         first, state = start
         trainer.load(state)
     learner.train()
-    total: dict[str, Tensor] = {}
-    since = first
+    means: list[dict[str, Tensor]] = []
     for step in range(first, plan.steps):
         indices = send(batch_indices(seed, step, len(data), plan.batch), data.device)
-        for group, mean in trainer.step(data[indices], seed, step).items():
-            total[group] = total[group] + mean if group in total else mean
+        means.append(trainer.step(data[indices], seed, step))
         done = step + 1
         if done % plan.report_every and done != plan.steps:
             continue
-        report = Report(done, {g: float(value) / (done - since) for g, value in total.items()}, trainer.state)
-        total, since = {}, done
+        losses = {group: torch.stack([mean[group] for mean in means]) for group in means[0]}
+        report = Report(
+            done,
+            {group: float(sum(values)) / len(values) for group, values in losses.items()},
+            {group: float(values.std(correction=0)) for group, values in losses.items()},
+            learner.watched(),
+            trainer.state,
+        )
+        means = []
         yield report
         if not report.finite:
             return

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from diffusion_core.diffusion import Choices, Diffusion
+from diffusion_core.choices import Choices
+from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Objective, Simple

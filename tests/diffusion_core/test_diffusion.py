@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core.diffusion import Choices, Diffusion, choice_name, refusal
+from diffusion_core.choices import Choices, choice_name, refusal
+from diffusion_core.diffusion import Diffusion
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Objective, Simple, Vlb

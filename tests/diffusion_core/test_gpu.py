@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from diffusion_core import precision
-from diffusion_core.diffusion import Choices, Diffusion
+from diffusion_core.choices import Choices
+from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import bound
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from diffusion_core.diffusion import Choices, Diffusion
+from diffusion_core.choices import Choices
+from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import bound
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Simple

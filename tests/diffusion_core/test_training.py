@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.diffusion import Choices, Diffusion
+from diffusion_core.choices import Choices
+from diffusion_core.diffusion import Diffusion
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Simple, Vlb

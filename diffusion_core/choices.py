@@ -1,0 +1,131 @@
+"""One value of each axis, and the rules that tell which of them make no sense together.
+
+Every rule says what was asked for, why it has no meaning, and the nearest thing that has one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from diffusion_core.networks.network import Network
+from diffusion_core.objectives import Objective
+from diffusion_core.parameterizations import Parameterization
+from diffusion_core.schedules import Schedule
+from diffusion_core.timesteps import Timesteps
+from diffusion_core.variances import Variance
+
+TimeInput = Literal["t", "log_snr"]
+FirstStepRule = Literal["schedule", "beta_1"]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a `Diffusion` is built from.
+
+    `time_input` is what the network is told of the time: 1000 t/T, or the noise level, in which equal input means
+    equal noise under every schedule. `first_step` is σ_1²'s rule: the schedule's own, or β_1.
+    """
+
+    parameterization: Parameterization
+    variance: Variance
+    schedule: Schedule
+    objective: Objective
+    timesteps: Timesteps
+    network: Network
+    horizon: int
+    time_input: TimeInput = "t"
+    first_step: FirstStepRule = "schedule"
+
+
+def choice_name(choice: object) -> str:
+    """The name of a choice, or of its class, in texts and files: LearnedDiagonal() → learned_diagonal."""
+    cls = choice if isinstance(choice, type) else type(choice)
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+
+
+def refusal(choices: Choices) -> str | None:
+    """Why these choices cannot be trained; None if they can."""
+    for rule in (_horizon, _learned_variance, _hybrid, _continuous, _importance, _schedule):
+        reason = rule(choices)
+        if reason is not None:
+            return reason
+    return None
+
+
+def chain_refusal(choices: Choices, steps: int | None, *, reads_variance: bool = True) -> str | None:
+    """Why a chain of `steps` steps (None: all) cannot be taken; `reads_variance` tells whether σ² matters to it."""
+    if steps is None or steps == choices.horizon:
+        return None
+    if not 1 <= steps <= choices.horizon:
+        return f"{steps} steps do not fit horizon={choices.horizon}: take 1 to {choices.horizon}"
+    if reads_variance and not choices.variance.strided:
+        return (
+            f"variance={choice_name(choices.variance)} belongs to the steps it was trained on and cannot be strided "
+            f"({steps} of {choices.horizon} steps): take all steps, or variance=beta, beta_tilde or learned"
+        )
+    return None
+
+
+def level_refusal(choices: Choices) -> str | None:
+    """Why the network says nothing between two times (continuous bound, flow likelihood); None if it does."""
+    if choices.parameterization.needs_pair:
+        return (
+            f"parameterization={choice_name(choices.parameterization)} predicts a mean between two times and has no "
+            "meaning in continuous time: take parameterization=epsilon, x0 or v"
+        )
+    return None
+
+
+def _horizon(choices: Choices) -> str | None:
+    return None if choices.horizon >= 2 else f"horizon must be at least 2, got {choices.horizon}"
+
+
+def _learned_variance(choices: Choices) -> str | None:
+    if not choices.variance.learned or choices.objective.learns_variance:
+        return None
+    instead = "objective=hybrid (its mean follows the unweighted error)"
+    return (
+        f"objective={choice_name(choices.objective)} teaches no variance, so variance={choice_name(choices.variance)} "
+        f"would stay as it was drawn: take {instead} or objective=vlb, or variance=beta or beta_tilde"
+    )
+
+
+def _hybrid(choices: Choices) -> str | None:
+    if not choices.objective.needs_learned or choices.variance.learned:
+        return None
+    return (
+        f"objective={choice_name(choices.objective)} differs from objective=simple only in what a learned variance "
+        f"learns, and variance={choice_name(choices.variance)} learns nothing: take objective=simple, or "
+        "variance=learned"
+    )
+
+
+def _continuous(choices: Choices) -> str | None:
+    return level_refusal(choices) if choices.objective.continuous else None
+
+
+def _importance(choices: Choices) -> str | None:
+    if not choices.timesteps.adapts:
+        return None
+    name = f"timesteps={choice_name(choices.timesteps)}"
+    if choices.objective.continuous:
+        return (
+            f"{name} keeps a history per t in 1..T, and objective={choice_name(choices.objective)} draws real t: take "
+            "timesteps=low_discrepancy or uniform"
+        )
+    if choices.schedule.learned:
+        return (
+            f"{name} would follow losses whose noise levels schedule={choice_name(choices.schedule)} moves: take "
+            "timesteps=low_discrepancy or uniform"
+        )
+    return None
+
+
+def _schedule(choices: Choices) -> str | None:
+    try:
+        choices.schedule.build(choices.horizon)
+    except ValueError as error:
+        return str(error)
+    return None

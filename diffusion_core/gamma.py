@@ -1,0 +1,160 @@
+"""γ(t) = −log(ᾱ_t/(1 − ᾱ_t)) as modules, so that what a schedule learns travels with the network's weights.
+
+A table interpolates what is given at t = 1..T; a curve is a function of u = (t − 1)/(T − 1) ∈ [0, 1], so that x_1 is
+the z_0 of Kingma et al. 2021. Both are functions of real t, which continuous time needs. γ_0 = −∞: ᾱ_0 = 1, clean data.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+BISECTIONS = 60
+
+
+class Gamma(nn.Module, ABC):
+    """γ, increasing in t, float64.
+
+    `input_ends` are the noise levels that a network which is told γ sees as 0 and as its largest time: those of
+    Kingma et al. for every fixed schedule, so that equal noise means equal input; they stay where they are while a
+    schedule learns.
+    """
+
+    input_ends: tuple[float, float] = (-13.3, 5.0)
+
+    def __init__(self, horizon: int) -> None:
+        super().__init__()
+        self.horizon = horizon
+
+    @abstractmethod
+    def at(self, t: Tensor) -> Tensor:
+        """γ at real t in [1, T], float64 of any shape."""
+
+    def forward(self, t: Tensor) -> Tensor:
+        """γ_t for t of any shape and type, each 0 (clean data) or in [1, T]."""
+        t = t.double()
+        return torch.where(t < 1, -math.inf, self.at(t.clamp(min=1)))
+
+    def rate(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """γ and dγ/du at real t in [1, T], u = (t − 1)/(T − 1); both may be differentiated again."""
+        t = t.double()
+        values: tuple[Tensor, Tensor] = torch.func.jvp(self.at, (t,), (torch.full_like(t, self.horizon - 1),))  # type: ignore[assignment]
+        return values
+
+    @torch.no_grad()
+    def inverse(self, gamma: Tensor) -> Tensor:
+        """The t in [1, T] at which this noise level is reached, by bisection."""
+        low, high = torch.ones_like(gamma), torch.full_like(gamma, self.horizon)
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            below = self.at(middle) < gamma
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        return (low + high) / 2
+
+
+class Table(Gamma):
+    """A fixed γ by its values at t = 1..T, linear between them."""
+
+    gamma: Tensor
+
+    def __init__(self, log_alpha_bar: Tensor) -> None:
+        """From log ᾱ_1..log ᾱ_T, float64 [T]."""
+        super().__init__(len(log_alpha_bar))
+        gamma = torch.log(-torch.expm1(log_alpha_bar)) - log_alpha_bar
+        self.register_buffer("gamma", torch.cat([gamma.new_full((1,), -math.inf), gamma]))
+
+    @classmethod
+    def of_beta(cls, beta: Tensor) -> Table:
+        """From β_1..β_T, float64 [T]."""
+        return cls(torch.log1p(-beta).cumsum(0))
+
+    def at(self, t: Tensor) -> Tensor:
+        low = (t.detach().ceil().long() - 1).clamp(1, max(1, self.horizon - 1))
+        high = (low + 1).clamp(max=self.horizon)
+        return torch.lerp(self.gamma[low], self.gamma[high], t - low)
+
+
+class Curve(Gamma):
+    """γ as a function of u = (t − 1)/(T − 1)."""
+
+    @abstractmethod
+    def curve(self, u: Tensor) -> Tensor:
+        """γ(u), u in [0, 1]."""
+
+    def at(self, t: Tensor) -> Tensor:
+        return self.curve((t - 1) / (self.horizon - 1))
+
+
+class Knots(Curve):
+    """A fixed γ(u) by its values at evenly spaced u, linear between them."""
+
+    knots: Tensor
+
+    def __init__(self, horizon: int, knots: tuple[float, ...]) -> None:
+        super().__init__(horizon)
+        self.register_buffer("knots", torch.tensor(knots, dtype=torch.float64))
+
+    def curve(self, u: Tensor) -> Tensor:
+        place = u * (len(self.knots) - 1)
+        low = (place.detach().ceil().long() - 1).clamp(0, len(self.knots) - 2)
+        return torch.lerp(self.knots[low], self.knots[low + 1], place - low)
+
+
+class MonotoneNet(nn.Module):
+    """g(u) = |a| u + (1/n) Σ_j |w_j| (2 sigmoid(|v_j| (2u − 1) + b_j) − 1) (Kingma et al. 2021, appendix H).
+
+    Increasing whatever the weights are. It starts as n steps of equal height spread over [0, 1], nearly a line.
+    """
+
+    SHARPNESS = 8.0
+    HEIGHT = 0.1
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        centre = torch.linspace(-1, 1, width, dtype=torch.float64)
+        self.slope = nn.Parameter(torch.ones((), dtype=torch.float64))
+        self.sharpness = nn.Parameter(torch.full((width,), self.SHARPNESS, dtype=torch.float64))
+        self.bias = nn.Parameter(-self.SHARPNESS * centre)
+        self.height = nn.Parameter(torch.full((width,), self.HEIGHT, dtype=torch.float64))
+
+    def forward(self, u: Tensor) -> Tensor:
+        step = torch.sigmoid(self.sharpness.abs() * (2 * u[..., None] - 1) + self.bias)
+        return self.slope.abs() * u + (self.height.abs() * (2 * step - 1)).mean(-1)
+
+
+class LearnedGamma(Curve):
+    """γ(u) = γ_0 + (γ_1 − γ_0) (g(u) − g(0))/(g(1) − g(0)), with its ends free and g a monotone network, or g(u) = u.
+
+    γ_0 = start + S a and γ_1 = γ_0 + S e^b, in units of the initial span S, so that one learning rate suits both.
+    """
+
+    def __init__(self, horizon: int, start: float, end: float, shape: MonotoneNet | None) -> None:
+        super().__init__(horizon)
+        self.input_ends = (start, end)
+        self.shift = nn.Parameter(torch.zeros((), dtype=torch.float64))
+        self.log_stretch = nn.Parameter(torch.zeros((), dtype=torch.float64))
+        self.shape = shape
+
+    def curve(self, u: Tensor) -> Tensor:
+        start, end = self.input_ends
+        span = end - start
+        return start + span * (self.shift + self.log_stretch.exp() * self._share(u))
+
+    def _share(self, u: Tensor) -> Tensor:
+        """From 0 at u = 0 to 1 at u = 1."""
+        if self.shape is None:
+            return u
+        first, last = self.shape(torch.tensor([0.0, 1.0], dtype=torch.float64, device=self.shift.device))
+        share: Tensor = (self.shape(u) - first) / (last - first)
+        return share
+
+    @property
+    def end_parameters(self) -> list[nn.Parameter]:
+        return [self.shift, self.log_stretch]
+
+    @property
+    def shape_parameters(self) -> list[nn.Parameter]:
+        return [] if self.shape is None else list(self.shape.parameters())
