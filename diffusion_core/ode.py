@@ -19,7 +19,6 @@ from torch import Tensor
 from diffusion_core import precision
 from diffusion_core.bound import sum_dims
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.forward import expand
 from diffusion_core.randomness import uniform
 
 
@@ -103,12 +102,13 @@ def _flow(
 
 def _slope(diffusion: Diffusion, x: Tensor, directions: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
     """dx/dγ [B, …] and the probes' estimates of its divergence [P, B]."""
-    level = torch.full((len(x),), gamma, dtype=torch.float64, device=x.device)
-    sigma = expand(torch.sigmoid(level).sqrt(), x)
+    level = torch.tensor([gamma], dtype=torch.float64, device=x.device)
+    t = diffusion.gamma.inverse(level).expand(len(x))
+    sigma = torch.sigmoid(level).sqrt()
     dtype = next(diffusion.network.parameters()).dtype
     with torch.enable_grad(), precision.exact(x.device):
         x_in = x.detach().to(dtype).requires_grad_()
-        _, eps = diffusion.predict(x_in, diffusion.gamma.inverse(level), clip=False)
+        _, eps = diffusion.predict(x_in, t, clip=False)
         products = [
             torch.autograd.grad(eps, x_in, v.to(eps.dtype), retain_graph=i + 1 < len(directions))[0] * v
             for i, v in enumerate(directions)
@@ -116,4 +116,4 @@ def _slope(diffusion: Diffusion, x: Tensor, directions: Tensor, gamma: float) ->
     trace = torch.stack([sum_dims(product.double()) for product in products])
     dims = math.prod(diffusion.shape)
     slope = 0.5 * sigma * (eps.detach().double() - sigma * x)
-    return slope, 0.5 * sigma.flatten() * trace - 0.5 * sigma.flatten() ** 2 * dims
+    return slope, 0.5 * sigma * trace - 0.5 * sigma**2 * dims

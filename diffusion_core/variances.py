@@ -21,7 +21,7 @@ from torch import Tensor
 from diffusion_core.forward import Pair, expand
 
 LEAST_M = 1e-6
-"""Below this share of noise left untold the first step's σ² would be no density's."""
+"""m_1 is held above this: with nothing left to tell, σ_1² would be 0, which no density can use."""
 
 
 class Variance(ABC):
@@ -100,7 +100,9 @@ class Fitted(Variance):
         """m_t [T] from E‖ε̂‖²/D and E‖ε − ε̂‖²/D at t = 1..T."""
 
     def log_variance(self, pair: Pair, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
-        return expand(torch.log(pair.beta_tilde + pair.coefficient_x0**2 * x0_variance), x_t)
+        variance = pair.beta_tilde + pair.coefficient_x0**2 * x0_variance
+        least = torch.where(pair.ends_clean, LEAST_M * pair.one_minus_alpha_bar_t, 0)
+        return expand(torch.log(torch.maximum(variance, least)), x_t)
 
     @property
     def trained_as(self) -> Variance:
@@ -112,7 +114,7 @@ class Analytic(Fitted):
     """m = 1 − E‖ε̂‖²/D (Bao et al. 2022, Theorem 1): optimal if the network is the exact denoiser."""
 
     def m(self, norm: Tensor, error: Tensor) -> Tensor:
-        return (1 - norm).clamp(LEAST_M, 1)
+        return (1 - norm).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -120,4 +122,4 @@ class AnalyticMse(Fitted):
     """m = E‖ε − ε̂‖²/D: optimal for the network as it is."""
 
     def m(self, norm: Tensor, error: Tensor) -> Tensor:
-        return error.clamp(min=LEAST_M)
+        return error

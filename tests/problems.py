@@ -30,24 +30,27 @@ Output = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Function(Network):
-    """A network that computes output(x_t, t), t int64."""
+    """A network that computes output(x_t, t), t int64, or real where `real` is set."""
 
     output: Output
     horizon: int
+    real: bool = False
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
-        return FunctionModule(self.output, self.horizon)
+        return FunctionModule(self.output, self.horizon, self.real)
 
 
 class FunctionModule(nn.Module):
-    def __init__(self, output: Output, horizon: int) -> None:
+    def __init__(self, output: Output, horizon: int, real: bool) -> None:
         super().__init__()
         self.output = output
         self.horizon = horizon
+        self.real = real
         self.unused = nn.Parameter(torch.zeros(1, dtype=torch.float64))
 
     def forward(self, x_t: Tensor, time: Tensor) -> Tensor:
-        return self.output(x_t, (time * self.horizon / 1000).round().long())
+        t = time * self.horizon / 1000
+        return self.output(x_t, t.clamp(1, self.horizon) if self.real else t.round().long())
 
 
 def diffusion(
@@ -60,15 +63,16 @@ def diffusion(
     objective: Objective | None = None,
     space: Space | None = None,
     shape: tuple[int, ...] = (2,),
+    real: bool = False,
 ) -> Diffusion:
-    """A `Diffusion` whose network is `output`."""
+    """A `Diffusion` whose network is `output`, which is given t as an integer unless `real` is set."""
     choices = Choices(
         parameterization or Epsilon(),
         variance or Beta(),
         schedule or Linear(),
         objective or Simple(),
         Uniform(),
-        Function(output, horizon),
+        Function(output, horizon, real),
         horizon,
     )
     return Diffusion(choices, space or Continuous(), shape)
@@ -86,7 +90,7 @@ def denoiser_output(
     gamma = schedule.build(horizon)
 
     def output(x_t: Tensor, t: Tensor) -> Tensor:
-        gamma_t, gamma_s = gamma(t), gamma(t - 1)
+        gamma_t, gamma_s = gamma(t).detach(), gamma(t - 1).detach()
         alpha_bar = column(torch.sigmoid(-gamma_t), x_t)
         x0 = denoise(x_t, alpha_bar)
         eps = (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
@@ -149,6 +153,16 @@ class MixtureData:
         normals = Independent(Normal(centres, torch.full_like(centres, self.width)), 1)
         weights = Categorical(torch.ones(self.components, dtype=torch.float64))
         object.__setattr__(self, "density", MixtureSameFamily(weights, normals))
+
+    def denoise(self, x_t: Tensor, alpha_bar: Tensor) -> Tensor:
+        """E[x_0 | x_t]: that of each component, by its share of the density at x_t."""
+        alpha_bar = alpha_bar.reshape(-1, 1, 1)
+        centres = self.density.component_distribution.base_dist.loc
+        offset = x_t[:, None].double() - alpha_bar.sqrt() * centres
+        variance = alpha_bar * self.width**2 + 1 - alpha_bar
+        share = torch.softmax(-0.5 * (offset**2 / variance).sum(-1), dim=1)[..., None]
+        mean = centres + alpha_bar.sqrt() * self.width**2 / variance * offset
+        return (share * mean).sum(1).to(x_t.dtype)
 
     @property
     def entropy(self) -> float:

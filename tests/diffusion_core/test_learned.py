@@ -1,0 +1,309 @@
+"""Learned schedules: monotone by construction, and taught by the bound alone.
+
+The gradients of γ's ends and of its interior are held to finite differences of the bound, and of the second moment of
+its estimate, written here from their formulas.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from diffusion_core.choices import Choices
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.gamma import LearnedGamma
+from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.network import Network
+from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
+from diffusion_core.parameterizations import X0, Epsilon, V
+from diffusion_core.schedules import Learned, LearnedLinear, Schedule
+from diffusion_core.spaces import Continuous, Pixels
+from diffusion_core.timesteps import LowDiscrepancy, Uniform
+from diffusion_core.training import Trainer, Training, part, train
+from diffusion_core.variances import Beta, BetaTilde
+from diffusion_core.variances import Learned as LearnedVariance
+from tests.axes import name
+from tests.problems import MixtureData
+
+HORIZON = 12
+LEARNED = pytest.mark.parametrize("schedule", [Learned(width=8), LearnedLinear()], ids=name)
+
+
+class SmoothNetwork(Network):
+    """A float64 network that depends on x_t and on its time input, so that no path of the gradient is idle."""
+
+    def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
+        return SmoothModule(channels_out)
+
+
+class SmoothModule(nn.Module):
+    def __init__(self, channels_out: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.inner = nn.Parameter(torch.randn(2, 5, generator=generator, dtype=torch.float64))
+        self.time = nn.Parameter(torch.randn(5, generator=generator, dtype=torch.float64) / 300)
+        self.outer = nn.Parameter(torch.randn(5, channels_out, generator=generator, dtype=torch.float64) / 2)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        return torch.tanh(x.double() @ self.inner + time[:, None].double() * self.time) @ self.outer
+
+
+def build(schedule: Schedule, objective: Objective, **choices: object) -> Diffusion:
+    base = Choices(Epsilon(), BetaTilde(), schedule, objective, Uniform(), SmoothNetwork(), HORIZON, "log_snr")
+    return Diffusion(replace(base, **choices), Continuous(), (2,))
+
+
+def batch(n: int = 64) -> tuple[Tensor, Tensor, Tensor]:
+    """x_0, u and ε."""
+    generator = torch.Generator().manual_seed(1)
+    x0, eps = (torch.randn(n, 2, generator=generator, dtype=torch.float64) for _ in range(2))
+    return x0, torch.rand(n, generator=generator, dtype=torch.float64), eps
+
+
+def mean_square(model: Diffusion, x0: Tensor, gamma: Tensor, eps: Tensor) -> Tensor:
+    """‖ε − ε̂‖² [B] at noise levels γ [B]."""
+    x_t = torch.sigmoid(-gamma).sqrt()[:, None] * x0 + torch.sigmoid(gamma).sqrt()[:, None] * eps
+    start, end = model.gamma.input_ends
+    return ((eps - model.network(x_t, 1000 * (gamma - start) / (end - start))) ** 2).sum(1)
+
+
+def in_bits(nats: Tensor) -> Tensor:
+    return nats / (2 * math.log(2))
+
+
+def prior(x0: Tensor, gamma: Tensor) -> Tensor:
+    """KL(N(√ᾱ x_0, 1 − ᾱ) ‖ N(0, 1)), by torch.distributions."""
+    q = torch.distributions.Normal(torch.sigmoid(-gamma).sqrt() * x0, torch.sigmoid(gamma).sqrt())
+    return torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0)).sum(1)
+
+
+def reconstruction(x0: Tensor, eps: Tensor, gamma: Tensor) -> Tensor:
+    """−log N(x_0; x_0 + e^{γ/2} ε, e^γ)."""
+    scale = torch.exp(0.5 * gamma)
+    return -torch.distributions.Normal(x0 + scale * eps, scale).log_prob(x0).sum(1)
+
+
+def estimate(model: Diffusion, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
+    """½ γ'(u) ‖ε − ε̂‖² in bits/dim, γ' by central differences of γ(u), of order four."""
+    h = 1e-4
+    near, far = (model.gamma.curve(u + i * h) - model.gamma.curve(u - i * h) for i in (1, 2))
+    rate = (8 * near - far) / (12 * h)
+    return in_bits(0.5 * rate * mean_square(model, x0, model.gamma.curve(u), eps))
+
+
+def continuous_bound(model: Diffusion, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
+    first, last = model.gamma.curve(torch.tensor([0.0, 1.0], dtype=torch.float64))
+    return in_bits(reconstruction(x0, eps, first) + prior(x0, last)) + estimate(model, x0, u, eps)
+
+
+def second_moment(model: Diffusion, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
+    return estimate(model, x0, u, eps) ** 2
+
+
+def discrete_bound(model: Diffusion, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
+    """T L_{t−1} + L_T at σ² = β̃, and at t = 1 the density of N(μ_1, β_1), β_1 = 1 − ᾱ_1; ε̂ as the network says."""
+    t = (1 + (u * HORIZON).long()).double()
+    gamma = model.gamma.curve((t - 1) / (HORIZON - 1))
+    before = model.gamma.curve((t - 2).clamp(min=0) / (HORIZON - 1))
+    square = mean_square(model, x0, gamma, eps)
+    later = 0.5 * torch.expm1(gamma - before) * square
+    # x̂_0 = x_0 + e^{γ/2} (ε − ε̂), and σ_1² = sigmoid(γ_1).
+    variance = torch.sigmoid(gamma)
+    first = 0.5 * (torch.exp(gamma) * square / variance + 2 * torch.log(2 * math.pi * variance))
+    term = torch.where(t == 1, first, later)
+    last = model.gamma.curve(torch.tensor([1.0], dtype=torch.float64))
+    return in_bits(HORIZON * term + prior(x0, last))
+
+
+def gradients(loss: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
+    return list(torch.autograd.grad(loss, parameters))
+
+
+@torch.no_grad()
+def differences(function: Callable[[], Tensor], parameters: list[nn.Parameter], h: float = 1e-4) -> list[Tensor]:
+    """Central differences of order four."""
+    result = []
+    for parameter in parameters:
+        flat = parameter.view(-1)
+        slopes = []
+        for i in range(len(flat)):
+            before, values = flat[i].item(), {}
+            for step in (-2, -1, 1, 2):
+                flat[i] = before + step * h
+                values[step] = function().item()
+            flat[i] = before
+            slopes.append((8 * (values[1] - values[-1]) - (values[2] - values[-2])) / (12 * h))
+        result.append(torch.tensor(slopes, dtype=torch.float64).reshape(parameter.shape))
+    return result
+
+
+@LEARNED
+def test_ends_follow_the_bound_in_continuous_time(schedule):
+    model = build(schedule, VlbContinuous())
+    x0, u, eps = batch()
+    losses = model.losses(x0, 1 + u * (HORIZON - 1), eps)
+    torch.testing.assert_close(losses["schedule_ends"], continuous_bound(model, x0, u, eps), rtol=1e-7, atol=1e-7)
+    parameters = model.gamma.end_parameters
+    ours = gradients(losses["schedule_ends"].mean(), parameters)
+    theirs = differences(lambda: continuous_bound(model, x0, u, eps).mean(), parameters)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_the_interior_follows_the_second_moment_of_the_estimate_in_continuous_time():
+    model = build(Learned(width=8), VlbContinuous())
+    x0, u, eps = batch()
+    losses = model.losses(x0, 1 + u * (HORIZON - 1), eps)
+    parameters = model.gamma.shape_parameters
+    ours = gradients(losses["schedule_shape"].mean(), parameters)
+    theirs = differences(lambda: second_moment(model, x0, u, eps).mean(), parameters)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert all(gradient.abs().max() > 1e-4 for gradient in ours)
+
+
+@LEARNED
+@pytest.mark.parametrize("objective", [Simple(), Vlb()], ids=name)
+def test_in_discrete_time_all_of_gamma_follows_the_bound_whatever_the_network_follows(schedule, objective):
+    model = build(schedule, objective)
+    x0, u, eps = batch()
+    losses = model.losses(x0, 1 + (u * HORIZON).long(), eps)
+    torch.testing.assert_close(losses["schedule"], discrete_bound(model, x0, u, eps), rtol=1e-9, atol=1e-9)
+    parameters = model.parameter_groups()["schedule"]
+    ours = gradients(losses["schedule"].mean(), parameters)
+    theirs = differences(lambda: discrete_bound(model, x0, u, eps).mean(), parameters)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    assert all(gradient.abs().max() > 1e-4 for gradient in ours)
+
+
+@pytest.mark.parametrize(
+    ("objective", "choices"),
+    [
+        (Simple(), {}),
+        (Vlb(), {"variance": LearnedVariance()}),
+        (Hybrid(), {"variance": LearnedVariance()}),
+        (VlbContinuous(), {}),
+    ],
+    ids=["simple", "vlb", "hybrid", "vlb_continuous"],
+)
+def test_each_loss_reaches_its_own_parameters_only(objective, choices):
+    """After one step of the trainer, every group's gradient is that of its own loss and of no other."""
+    model = build(Learned(width=8), objective, **choices)
+    raw = torch.randn(32, 2, generator=torch.Generator().manual_seed(2))
+    expected = {}
+    for group, loss in model.batch_losses(raw, 0, 0).items():
+        expected[group] = torch.autograd.grad(
+            loss.mean(), model.parameter_groups()[group], retain_graph=True, allow_unused=True
+        )
+    trainer = Trainer(model, Training(steps=1, batch=32), torch.device("cpu"))
+    trainer.step(raw, 0, 0)
+    for group, parameters in model.parameter_groups().items():
+        for parameter, gradient in zip(parameters, expected[group], strict=True):
+            torch.testing.assert_close(parameter.grad, gradient)
+    everything = [p for parameters in model.parameter_groups().values() for p in parameters]
+    assert len({id(p) for p in everything}) == len(everything) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("width", [2, 64])
+def test_gamma_rises_whatever_the_weights_and_its_ends_are_where_they_should(width):
+    u = torch.linspace(0, 1, 501, dtype=torch.float64)
+    for seed in range(20):
+        gamma = Learned(width=width).build(HORIZON)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in gamma.parameters():
+                scale = 0.3 if parameter in set(gamma.end_parameters) else 3.0
+                parameter += scale * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        values = gamma.curve(u)
+        assert (values.diff() > 0).all()
+        span = 18.3
+        start = -13.3 + span * gamma.shift.item()
+        assert values[0].item() == pytest.approx(start)
+        assert values[-1].item() == pytest.approx(start + span * math.exp(gamma.log_stretch.item()))
+
+
+def test_a_schedule_starts_nearly_linear_between_its_ends():
+    u = torch.linspace(0, 1, 101, dtype=torch.float64)
+    for schedule, tolerance in ((Learned(), 0.5), (LearnedLinear(), 1e-12)):
+        line = -13.3 + 18.3 * u
+        torch.testing.assert_close(schedule.build(50).curve(u).detach(), line, rtol=0, atol=tolerance)
+
+
+def fresh(schedule: Schedule, objective: Objective, space: Continuous | Pixels, **choices: object) -> Diffusion:
+    base = Choices(V(), Beta(), schedule, objective, LowDiscrepancy(), Mlp(width=16, layers=1), 30, "log_snr")
+    model = Diffusion(replace(base, **choices), space, (2,))
+    model.initialise(0)
+    return model
+
+
+@LEARNED
+@pytest.mark.parametrize("objective", [Simple(), Vlb(), VlbContinuous()], ids=name)
+def test_after_training_gamma_still_rises_and_has_moved(schedule, objective):
+    model = fresh(schedule, objective, Continuous())
+    data = MixtureData().sample(2000, 0).float()
+    before = model.gamma(torch.arange(1, 31)).detach()
+    reports = list(train(model, data, Training(steps=150, batch=64, learning_rate=1e-2, report_every=50), 0))
+    assert all(report.finite for report in reports)
+    grid = torch.linspace(1, 30, 1001, dtype=torch.float64)
+    average = copy.deepcopy(model)
+    average.load_state_dict(part(reports[-1].state(), "average"))
+    for trained in (model, average):
+        assert (trained.gamma(grid).diff() > 0).all()
+        assert (trained.gamma(torch.arange(1, 31)) - before).abs().max() > 0.2
+    watched = [f"schedule/gamma_{q}" for q in (0, 25, 50, 75, 100)]
+    assert set(watched) <= set(reports[-1].watched)
+    now = model.gamma(torch.tensor([1.0, 30.0])).tolist()
+    assert [reports[-1].watched[watched[0]], reports[-1].watched[watched[-1]]] == pytest.approx(now)
+
+
+def test_learning_the_interior_lowers_the_variance_of_the_estimate_and_not_its_mean():
+    """At one network: training γ's interior alone takes the second moment down and leaves the bound where it was."""
+    schedule = Learned(gamma_min=-3.0, gamma_max=12.0)  # Half of it where nothing is left to tell.
+    model = fresh(schedule, VlbContinuous(), Continuous(), parameterization=Epsilon())
+    data = MixtureData().sample(4000, 0).float()
+    list(train(model, data, Training(steps=200, batch=128, report_every=200), 0))
+    before = copy.deepcopy(model)
+    shape = torch.optim.Adam(model.gamma.shape_parameters, lr=2e-2)
+    for step in range(150):
+        shape.zero_grad()
+        loss = model.batch_losses(data[:512], 1, step)["schedule_shape"].mean()
+        loss.backward(inputs=model.gamma.shape_parameters)
+        shape.step()
+
+    def moments(of: Diffusion) -> tuple[float, float, float]:
+        with torch.no_grad():
+            losses = torch.stack([of.batch_losses(data, 2, step)["network"] for step in range(20)]).double()
+        return losses.mean().item(), losses.var().item(), losses.mean(1).std().item() / 20**0.5
+
+    (mean, variance, error), (mean_now, variance_now, error_now) = moments(before), moments(model)
+    assert variance_now < 0.5 * variance
+    # The network saw γ itself as its time, so the bound depends on the ends alone.
+    assert abs(mean_now - mean) < 4 * math.hypot(error, error_now) + 0.01 * mean
+
+
+@pytest.mark.parametrize("parameterization", [Epsilon(), X0(), V()], ids=name)
+@pytest.mark.parametrize("objective", [Vlb(), VlbContinuous()], ids=name)
+def test_grey_levels_teach_a_schedule_too(parameterization, objective):
+    """Finite gradients through the bins of L_0, and through the softmax in continuous time."""
+    model = fresh(Learned(), objective, Pixels(17), parameterization=parameterization)
+    raw = torch.randint(17, (64, 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    losses = model.batch_losses(raw, 0, 0)
+    for group, parameters in model.parameter_groups().items():
+        for gradient in torch.autograd.grad(losses[group].mean(), parameters, retain_graph=True, allow_unused=True):
+            assert gradient is None or gradient.isfinite().all()
+
+
+def test_the_network_is_told_the_noise_level_on_a_scale_that_does_not_move():
+    """Equal γ is equal input: fixed schedules share one scale, a learned one has its initial ends."""
+    seen: list[Tensor] = []
+    model = build(LearnedLinear(gamma_min=-10.0, gamma_max=6.0), Simple())
+    model.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[1]))
+    with torch.no_grad():
+        model.gamma.shift += 0.5
+    model.output(torch.zeros(2, 2, dtype=torch.float64), torch.tensor([1, HORIZON]))
+    torch.testing.assert_close(seen[0], torch.tensor([500.0, 1500.0], dtype=torch.float64))
+    assert isinstance(model.gamma, LearnedGamma)

@@ -1,0 +1,135 @@
+"""Figures of google-research/vdm in float64 (tests/reference/vdm.npz), reproduced by the core.
+
+Its z_0 is our x_1, its T steps of the diffusion loss are the steps T + 1..2 of our T + 1, its losses are in nats per
+image. |ours − reference| ≤ 1e-10 |reference| + 1e-13.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion_core.bound import prior_term, sum_dims
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.gamma import LearnedGamma, MonotoneNet
+from diffusion_core.objectives import Objective, VlbContinuous
+from diffusion_core.samplers import Ancestral
+from diffusion_core.schedules import Learned
+from diffusion_core.spaces import Continuous, Pixels, softmax_decoder
+from diffusion_core.variances import BetaTilde
+from tests.problems import diffusion
+
+with np.load(Path(__file__).parents[1] / "reference" / "vdm.npz") as file:
+    FIGURES = {key: torch.from_numpy(file[key]) for key in file.files}
+WIDTH = 64
+
+
+def close(ours: Tensor, theirs: Tensor) -> None:
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-13)
+
+
+def monotone_net() -> MonotoneNet:
+    net = MonotoneNet(WIDTH)
+    with torch.no_grad():
+        net.slope.copy_(FIGURES["l1_kernel"].squeeze())
+        net.sharpness.copy_(FIGURES["l2_kernel"].squeeze(0))
+        net.bias.copy_(FIGURES["l2_bias"])
+        net.height.copy_(FIGURES["l3_kernel"].squeeze(1))
+    return net
+
+
+def model(horizon: int, objective: Objective | None = None) -> Diffusion:
+    """With the reference's γ, and its ε̂ as the network's output."""
+    net = monotone_net()
+    ends = (net(torch.tensor([0.0, 1.0], dtype=torch.float64)) + FIGURES["l1_bias"]).tolist()
+    learned = diffusion(
+        lambda x_t, t: FIGURES["eps_hat"],
+        horizon,
+        variance=BetaTilde(),
+        schedule=Learned(gamma_min=ends[0], gamma_max=ends[1], width=WIDTH),
+        objective=objective,
+        space=Pixels(),
+        shape=(4, 4, 3),
+        real=True,
+    )
+    learned.gamma.shape.load_state_dict(net.state_dict())
+    return learned
+
+
+def test_gamma_and_its_rate():
+    net, t = monotone_net(), FIGURES["t"]
+    close(net(t) + FIGURES["l1_bias"], FIGURES["gamma"])
+    gamma, rate = model(11).gamma.rate(1 + t * 10)
+    close(gamma, FIGURES["gamma"])
+    close(rate, FIGURES["dgamma_dt"])
+    assert isinstance(model(11).gamma, LearnedGamma)
+
+
+@pytest.mark.parametrize("gamma_0", ["-13.3", "-10.0", "-8.0", "-6.0"])
+def test_reconstruction_by_a_softmax_over_its_grid_of_grey_levels(gamma_0):
+    values = 2 * (torch.arange(256, dtype=torch.float64) + 0.5) / 256 - 1
+    gamma = torch.full((6,), float(gamma_0), dtype=torch.float64)
+    ours = -sum_dims(softmax_decoder(FIGURES["f"], FIGURES["eps_0"], gamma, values))
+    close(ours, FIGURES[f"recon_gamma{gamma_0}_nats"])
+
+
+def test_reconstruction_at_its_own_first_noise_level_is_next_to_nothing():
+    values = 2 * (torch.arange(256, dtype=torch.float64) + 0.5) / 256 - 1
+    gamma = FIGURES["gamma"][:1].expand(6)
+    ours = -sum_dims(softmax_decoder(FIGURES["f"], FIGURES["eps_0"], gamma, values))
+    torch.testing.assert_close(ours, FIGURES["loss_recon_nats"], rtol=0, atol=1e-12)
+
+
+def test_prior_loss():
+    close(prior_term(FIGURES["f"], FIGURES["gamma"][-1:].expand(6)), FIGURES["loss_prior_nats"])
+
+
+@pytest.mark.parametrize("horizon", [2, 11, 1000])
+def test_continuous_diffusion_loss_whatever_the_horizon(horizon):
+    continuous = model(horizon, VlbContinuous())
+    t = 1 + FIGURES["t_cont"] * (horizon - 1)
+    losses = continuous.losses(FIGURES["f"], t, FIGURES["eps"])
+    close(losses["network"] / continuous.bits_per_nat, FIGURES["loss_diff_continuous_nats"])
+
+
+@pytest.mark.parametrize("steps", [10, 250])
+def test_discrete_diffusion_loss_and_its_noise_levels(steps):
+    discrete = model(steps + 1)
+    k = 1 + (FIGURES[f"t_T{steps}"] * steps).round().long()
+    pair = discrete.chain().pair(k)
+    close(pair.gamma_t, FIGURES[f"gamma_t_T{steps}"])
+    close(pair.gamma_s, FIGURES[f"gamma_s_T{steps}"])
+    term = discrete.term(FIGURES["f"], FIGURES["eps"], discrete.chain(), k, clip=False)
+    close(steps * term / discrete.bits_per_nat, FIGURES[f"loss_diff_T{steps}_nats"])
+
+
+@pytest.mark.parametrize("steps", [10, 250])
+def test_an_ancestral_step(steps):
+    discrete = model(steps + 1)
+    k = 1 + (FIGURES[f"t_T{steps}"] * steps).round().long()
+    z_t, noise = FIGURES[f"step_T{steps}_z_t"], FIGURES[f"step_T{steps}_eps"]
+    close(
+        Ancestral().step(discrete, z_t, discrete.chain(), k, noise, clip=False),
+        FIGURES[f"step_T{steps}_z_s"],
+    )
+
+
+def test_every_figure_of_the_file_is_used():
+    text = Path(__file__).read_text()
+    inputs = {"gamma_min", "gamma_max", "x"}
+    for key in set(FIGURES) - inputs:
+        stem = key.replace("T10", "T{steps}").replace("T250", "T{steps}")
+        stem = "recon_gamma{gamma_0}_nats" if key.startswith("recon_gamma") else stem
+        assert f'"{stem}"' in text, key
+
+
+def test_densities_of_a_point_have_no_grid():
+    """−log N(x_0; x_1/√ᾱ_1, e^γ), by the definition of the normal density."""
+    x0, eps, gamma = FIGURES["f"], FIGURES["eps"], FIGURES["gamma"][:6]
+    scale = torch.exp(0.5 * gamma).reshape(-1, 1, 1, 1)
+    expected = -torch.distributions.Normal(x0 + scale * eps, scale).log_prob(x0).flatten(1).sum(1)
+    close(Continuous().direct_term(x0, eps, gamma), expected)
