@@ -6,6 +6,7 @@ import pytest
 
 from analysis.errors import InputError
 from analysis.runs import FIXED, read_folder, read_store, tidy_runs
+from analysis.tables import render
 from tests.analysis.conftest import DIVERGED, FID, IS, NLL, SEEDS, build, cell_id, meta, rows, write_rows
 
 
@@ -98,6 +99,7 @@ def test_folder_and_store_give_equal_frames(shared_folder, store):
     pd.testing.assert_frame_equal(ours.runs, theirs.runs)
     pd.testing.assert_frame_equal(ours.curves, theirs.curves)
     assert ours.meta.axes == theirs.meta.axes
+    assert render(ours, "markdown") == render(theirs, "markdown")
 
 
 def test_unknown_grid_in_a_store(store):
