@@ -190,14 +190,19 @@ def sheet(images: Tensor, levels: int, scale: int) -> Image.Image:
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 
-def metrics_of(data: Data, extractor: str | None) -> list[dict[str, Any]]:
-    """The metrics that tables show, in order, with their direction."""
-    nll = {"name": "nll/test", "label": "NLL", "unit": "bits/dim", "direction": "min", "decimals": 2}
+def metrics_of(
+    data: Data, extractor: str | None, *, continuous: bool = False, ode: bool = False
+) -> list[dict[str, Any]]:
+    """The metrics that tables show, in order, with their direction; NLL also as some cell's evaluation asks for it."""
+    bits = {"unit": "bits/dim", "direction": "min", "decimals": 2}
+    nlls = [{"name": "nll/test", "label": "NLL"} | bits]
+    nlls += [{"name": "nll_continuous/test", "label": "NLL, continuous time"} | bits] if continuous else []
+    nlls += [{"name": "nll_ode/test", "label": "NLL, ODE"} | bits] if ode else []
     if extractor is None:
         distance = {"name": "energy_distance/test", "label": "Energy distance", "direction": "min", "decimals": 4}
-        return [nll, distance]
+        return [*nlls, distance]
     return [
-        nll,
+        *nlls,
         {"name": f"fid/train/{extractor}", "label": "FID", "direction": "min", "decimals": 1},
         {"name": f"is/{extractor}", "label": "IS", "direction": "max", "decimals": 2},
         {"name": "copies/train", "label": "Copies", "unit": "share", "direction": "none", "decimals": 2},
@@ -212,6 +217,8 @@ def head_of(
     extractor = cell.data.extractor
     n = len(data.images["test"])
     floors = dict(floor.metrics) if floor else {}
+    metrics = metrics_of(data, extractor)
+    codes = [{"label": label, "value": value} for label, value in data.codes.items()]
     held_out = f"held-out {'images' if len(data.shape) == 3 else 'points'}, n = {n}"
     return {
         "name": grid.name,
@@ -227,9 +234,10 @@ def head_of(
             for axis in grid.file.axes
         ],
         "baseline": grid.file.baseline,
-        "metrics": metrics_of(data, extractor),
+        "metrics": metrics,
         "floors": {name: {"label": held_out, "value": value} for name, value in floors.items()},
-        "baselines": {"nll/test": [{"label": label, "value": value} for label, value in data.codes.items()]},
+        "baselines": {metric["name"]: codes for metric in metrics if metric["name"].startswith("nll")},
+        "decoder": "Gaussian over grey-level bins" if data.space.grey_levels else "Gaussian density",
         "extractor": extractor,
         "extractor_accuracy": float(floor.facts["accuracy"]) if floor and "accuracy" in floor.facts else None,
         "quality_n": n,

@@ -101,6 +101,63 @@ def test_caption_of_a_continued_grid_says_so(tmp_path):
     assert caption.endswith("Seeds were added after a first look at the results, so its verdicts are exploratory.")
 
 
+CONTINUOUS, ODE = "nll_continuous/test", "nll_ode/test"
+LIKELIHOODS = [
+    {"name": NLL, "label": "NLL", "unit": "bits/dim", "direction": "min", "decimals": 2},
+    {"name": CONTINUOUS, "label": "NLL, continuous time", "unit": "bits/dim", "direction": "min", "decimals": 2},
+    {"name": ODE, "label": "NLL, ODE", "unit": "bits/dim", "direction": "min", "decimals": 2},
+]
+
+
+def with_continuous(level):
+    """The cells of that level have an NLL of 2.4 − 0.01, 2.4, 2.4 + 0.01 in continuous time."""
+    return [
+        row | ({CONTINUOUS: 2.4 + 0.01 * (row["seed"] - 1)} if row["cell_id"] == level and NLL in row else {})
+        for row in rows()
+    ]
+
+
+@pytest.mark.parametrize("layout", ["general", "ddpm_table_2"])
+def test_a_likelihood_that_some_cells_have_is_a_column(layout, tmp_path):
+    folder = build(tmp_path / "g", with_continuous("epsilon-simple"), metrics=LIKELIHOODS, layout=layout)
+    text = render(read_folder(folder), "markdown")
+    assert "NLL, continuous time (bits/dim) ↓" in text
+    assert "ODE" not in text
+    # 2.484138 × 0.01 = 0.025, to two decimals: 0.02.
+    line = next(line for line in lines_of(text) if "2.40 ± 0.02" in line)
+    assert "unweighted MSE" in line
+    assert "finished, but without this metric<br>" in text
+
+
+@pytest.mark.parametrize(
+    ("decoder", "level", "sentence"),
+    [
+        (None, "epsilon-simple", None),
+        ("Gaussian density", "none", "L₀ by the decoder: Gaussian density."),
+        (
+            "Gaussian over grey-level bins",
+            "epsilon-simple",
+            "L₀ by the decoder: Gaussian over grey-level bins; "
+            "in NLL, continuous time: softmax over grey levels (no network).",
+        ),
+        (
+            "Gaussian density",
+            "epsilon-simple",
+            "L₀ by the decoder: Gaussian density; in NLL, continuous time: density at γ₁.",
+        ),
+        ("a new one", "epsilon-simple", "L₀ by the decoder: a new one."),
+    ],
+)
+def test_caption_says_which_decoder(decoder, level, sentence, tmp_path):
+    changes = {} if decoder is None else {"decoder": decoder}
+    folder = build(tmp_path / "g", with_continuous(level), metrics=LIKELIHOODS, **changes)
+    caption = render(read_folder(folder), "markdown").splitlines()[0]
+    if sentence is None:
+        assert "decoder" not in caption
+    else:
+        assert f"cannot tell from it. {sentence} Per cell: " in caption
+
+
 def test_terminal(grid):
     shown = terminal_table(grid)
     assert max(width(line) for line in shown.splitlines()) <= 120
