@@ -65,14 +65,16 @@ class Record:
         return self.planned.stages[0].id if self.planned.stages else ""
 
     def row(self) -> dict[str, Any]:
-        """The columns of runs.csv before the metrics."""
+        """The columns of runs.csv before the metrics. `notes`, for a table's reader, is one where there are any."""
         planned = self.planned
+        notes = self.facts.get("notes", "")
         return {
             "cell_id": planned.cell_id,
             "training_id": self.training_id,
             "seed": planned.cell.seed,
             "status": self.status,
             "reason": self.reason,
+            **({"notes": notes} if notes else {}),
             **{f"axis.{axis}": level for axis, level in planned.point.levels.items()},
             **planned.cell.parameters(),
         }
@@ -92,11 +94,17 @@ def record(planned: Planned, journal: Journal) -> Record:
             return Record(planned, status, reason, {}, curves, facts)
         curves |= {name: (xs, ys) for name, (xs, ys) in result.curves.items()}
         metrics |= result.metrics
-        facts |= result.facts
+        facts = joined(facts, result.facts)
         if result.status != "finished":
             return Record(planned, result.status, result.reason, {}, curves, facts)
     curves = {name.replace("bound_per_t/test", "bound_per_t"): xy for name, xy in curves.items()}
     return Record(planned, "finished", "", metrics, curves, facts)
+
+
+def joined(facts: dict[str, str], more: dict[str, str]) -> dict[str, str]:
+    """The facts of two stages: a later one stands for an earlier of its name, but notes are lines that both keep."""
+    notes = [line for one in (facts, more) for line in one.get("notes", "").splitlines() if line]
+    return facts | more | ({"notes": "\n".join(dict.fromkeys(notes))} if notes else {})
 
 
 def write_results(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal, data: Data) -> None:

@@ -83,14 +83,15 @@ def _flat(summary: Summary, notes: Footnotes) -> Iterator[Row]:
 
 
 def _entries(summary: Summary, i: int, notes: Footnotes) -> tuple[Entry, ...]:
-    """Our numbers of cell i. What did not finish is marked once per entry."""
+    """Our numbers of cell i, each marked by what did not finish and by what the runs note."""
     shortfall = summary.shortfalls[i]
     entries = []
     for metric in summary.metrics:
         estimate = summary.estimates[metric.name][i]
         text = summary.rounding[metric.name].measured(estimate.mean, estimate.half_width)
         why = shortfall or ("" if estimate.values else "finished, but without this metric")
-        entries.append(Entry(text, i in summary.leading[metric.name], notes.marks([why] if why else [])))
+        marks = notes.marks([*([why] if why else []), *summary.notes[i]])
+        entries.append(Entry(text, i in summary.leading[metric.name], marks))
     return tuple(entries)
 
 

@@ -1,4 +1,8 @@
-"""What the files of a grid say beside the numbers: which metrics tables show, which decoder."""
+"""What the files of a grid say beside the numbers: which metrics tables show, which decoder, what runs note."""
+
+import csv
+import io
+import shutil
 
 import pytest
 
@@ -6,7 +10,10 @@ from ablations.config import parse
 from ablations.data import Digits, Mixture2d
 from ablations.driver import plan
 from ablations.grid import make
-from ablations.records import head_of, metrics_of
+from ablations.records import Record, head_of, joined, metrics_of, runs_csv
+from ablations.tracking import Tracker
+from analysis.runs import read_folder, read_store
+from tests.analysis.conftest import build, rows
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +60,36 @@ def test_head_names_the_decoder_and_what_to_read_nll_against(word, decoder, code
     assert head["decoder"] == decoder
     assert list(head["baselines"]) == ["nll/test"]
     assert [code["label"] for code in head["baselines"]["nll/test"]] == codes
+
+
+def test_notes_are_a_column_where_any_record_has_them():
+    planned = plan(make(parse(["data=mixture2d", "network=mlp", "horizon=25", "seeds=2"], "run")), ["cpu"]).planned
+    facts = [{"device": "cpu"}, {"device": "cpu", "notes": "still warming up"}]
+    records = [Record(p, "finished", "", {"nll/test": 2.5}, {}, f) for p, f in zip(planned, facts, strict=True)]
+    assert "notes" not in runs_csv(records[:1]).splitlines()[0].split(",")
+    assert [row["notes"] for row in csv.DictReader(io.StringIO(runs_csv(records)))] == ["", "still warming up"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "more", "expected"),
+    [
+        ({"device": "a"}, {"device": "b"}, {"device": "b"}),
+        ({"notes": "one"}, {}, {"notes": "one"}),
+        ({}, {"notes": ""}, {"notes": ""}),
+        ({"notes": "one\ntwo"}, {"notes": "two\nthree"}, {"notes": "one\ntwo\nthree"}),
+    ],
+)
+def test_notes_of_several_stages_are_all_kept(facts, more, expected):
+    assert joined(facts, more) == expected
+
+
+def test_notes_come_back_from_a_tracking_store(tmp_path, store):
+    table = [row | {"notes": "one\ntwo" if row["seed"] == 1 else ""} for row in rows()[:3]]
+    folder = build(tmp_path / "parameterization", table)
+    shutil.copy(store, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    tracker = Tracker(uri, "parameterization", tmp_path / "artifacts")
+    tracker.publish(folder)
+    tracker.summarise(folder)
+    ours, theirs = read_folder(folder).runs, read_store(uri, "parameterization").runs
+    assert list(ours["notes"]) == list(theirs["notes"]) == ["", "one\ntwo", ""]

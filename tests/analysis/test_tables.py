@@ -293,6 +293,37 @@ def test_reasons_that_differ_in_numbers_share_a_footnote(tmp_path):
     assert text.format("127.5–129.5") in render(grid, "csv")
 
 
+def with_notes(notes):
+    """(cell_id, seed) → what that run notes."""
+    return [row | {"notes": notes.get((row["cell_id"], row["seed"]), "")} for row in rows()]
+
+
+def test_each_distinct_note_is_a_footnote_of_the_rows_concerned(tmp_path):
+    warming = "importance sampler still warming up: {} % of t have their 10 losses"
+    notes = {
+        ("mu-weighted", 0): warming.format(37),
+        ("mu-weighted", 1): warming.format(41),
+        ("x0-vlb_learned", 0): f"another\n{warming.format(12)}",
+    }
+    grid = read_folder(build(tmp_path / "g", with_notes(notes)))
+    text = render(grid, "markdown")
+    lines = text.splitlines()
+    assert f"<sup>e</sup> {warming.format('12–41')}<br>" in lines
+    assert "<sup>g</sup> another<br>" in lines
+    cells = [cells_in(line) for line in lines_of(text)]
+    assert cells[6][:3] == ["MSE at ε-weight 1", "**2.55 ± 0.05**<sup>e</sup>", "25.0 ± 2.5<sup>e</sup>"]
+    # It diverged at a seed, too.
+    assert cells[12][1] == "2.61 ± 0.13<sup>e,f,g</sup>"
+    assert text.count("<sup>e</sup>") == 3 + 1
+    assert f"[e] {warming.format('12–41')}" in " ".join(terminal_table(grid).split())
+    tex = render(grid, "latex")
+    assert r"$^{\mathrm{e}}$ importance sampler still warming up: 12--41 \% of t have their 10 losses" in tex
+    table = {row["parameterization"] + row["loss"]: row for row in csv.DictReader(io.StringIO(render(grid, "csv")))}
+    assert table["muweighted"]["note"] == warming.format("37–41")
+    expected = "diverged in 1 of 3 seeds (the loss was not finite at step 120); mean over the other 2; another; "
+    assert table["x0vlb_learned"]["note"] == expected + warming.format(12)
+
+
 def test_a_finished_cell_without_a_metric_is_marked(tmp_path):
     table = [row | ({FID: ""} if row["cell_id"] == "epsilon-simple" else {}) for row in rows()]
     text = render(read_folder(build(tmp_path / "g", table)), "markdown")
