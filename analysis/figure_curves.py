@@ -47,8 +47,8 @@ def _panels(grid: Grid, curve: str, x: str, y: str, *, log_x: bool, share_y: boo
     drawn = [table for panel in panels.values() for table in panel.values()]
     for axes, (title, tables) in zip(subplots.flat, panels.items(), strict=False):
         axes.set_title(wrapped(title, 26), loc="left")
-        _scale(axes, "x", [table.index.to_numpy(dtype="float64") for table in drawn], log_x)
-        _scale(axes, "y", [table.to_numpy() for table in (drawn if share_y else tables.values())], True)
+        fit_axis(axes, "x", [table.index.to_numpy(dtype="float64") for table in drawn], log=log_x)
+        fit_axis(axes, "y", [table.to_numpy() for table in (drawn if share_y else tables.values())], log=True)
         _lines(axes, grid, tables)
     for axes in subplots.flat[len(panels) :]:
         axes.remove()
@@ -81,7 +81,7 @@ def table_of(curves: pd.DataFrame, cell: Cell) -> pd.DataFrame:
     return pd.DataFrame(finite.pivot_table(index="x", columns="seed", values="y", aggfunc="last"))
 
 
-def _scale(axes: Axes, which: Which, values: Sequence[NDArray[Any]], log: bool) -> None:
+def fit_axis(axes: Axes, which: Which, values: Sequence[NDArray[Any]], *, log: bool) -> None:
     """Limits with a margin, logarithmic if asked for and if every value is positive."""
     known = np.concatenate([value[np.isfinite(value)].ravel() for value in values])
     low, high = float(known.min()), float(known.max())
@@ -114,8 +114,8 @@ def weights_figure(grid: Grid) -> Figure | None:
         return None
     figure = new_figure(WIDTH, 3.0)
     axes = figure.subplots()
-    _scale(axes, "x", [weight.index.to_numpy(dtype="float64") for weight, _ in shared], False)
-    _scale(axes, "y", [weight.to_numpy() for weight, _ in shared], True)
+    fit_axis(axes, "x", [weight.index.to_numpy(dtype="float64") for weight, _ in shared], log=False)
+    fit_axis(axes, "y", [weight.to_numpy() for weight, _ in shared], log=True)
     palette = sns.color_palette("colorblind" if len(shared) <= 10 else "husl", len(shared))
     ends = []
     for i, ((weight, cells), color) in enumerate(zip(shared, palette, strict=True)):
