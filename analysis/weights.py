@@ -44,15 +44,16 @@ class Difference:
 
 def footnotes(grid: Grid) -> dict[str, str]:
     """Axis → its footnote, for each axis that changes the weight of t without declaring it."""
-    axes = [f"axis.{axis.name}" for axis in grid.meta.axes]
-    found = {}
-    for axis, column in zip(grid.meta.axes, axes, strict=True):
-        # The curves are read only where something is to be compared: they are the largest of the files.
-        pairs = [] if declares(changed(grid.runs, axes, column)) else list(partners(grid.runs, axes, column))
-        difference = largest(effective_weights(grid.curves), pairs) if pairs else None
-        if difference is not None:
-            found[axis.name] = sentence(axis.label, difference)
-    return found
+    columns = [f"axis.{axis.name}" for axis in grid.meta.axes]
+    compared = {
+        axis: list(partners(grid.runs, columns, column))
+        for axis, column in zip(grid.meta.axes, columns, strict=True)
+        if not declares(changed(grid.runs, columns, column))
+    }
+    # The curves are by far the largest of the files: they are read only where there is something to compare.
+    weights = effective_weights(grid.curves) if any(compared.values()) else {}
+    found = {axis: largest(weights, pairs) for axis, pairs in compared.items()}
+    return {axis.name: sentence(axis.label, worst) for axis, worst in found.items() if worst is not None}
 
 
 def sentence(label: str, difference: Difference) -> str:
