@@ -65,14 +65,16 @@ class Record:
         return self.planned.stages[0].id if self.planned.stages else ""
 
     def row(self) -> dict[str, Any]:
-        """The columns of runs.csv before the metrics."""
+        """The columns of runs.csv before the metrics. `notes`, for a table's reader, is one where there are any."""
         planned = self.planned
+        notes = self.facts.get("notes", "")
         return {
             "cell_id": planned.cell_id,
             "training_id": self.training_id,
             "seed": planned.cell.seed,
             "status": self.status,
             "reason": self.reason,
+            **({"notes": notes} if notes else {}),
             **{f"axis.{axis}": level for axis, level in planned.point.levels.items()},
             **planned.cell.parameters(),
         }
@@ -92,11 +94,17 @@ def record(planned: Planned, journal: Journal) -> Record:
             return Record(planned, status, reason, {}, curves, facts)
         curves |= {name: (xs, ys) for name, (xs, ys) in result.curves.items()}
         metrics |= result.metrics
-        facts |= result.facts
+        facts = joined(facts, result.facts)
         if result.status != "finished":
             return Record(planned, result.status, result.reason, {}, curves, facts)
     curves = {name.replace("bound_per_t/test", "bound_per_t"): xy for name, xy in curves.items()}
     return Record(planned, "finished", "", metrics, curves, facts)
+
+
+def joined(facts: dict[str, str], more: dict[str, str]) -> dict[str, str]:
+    """The facts of two stages: a later one stands for an earlier of its name, but notes are lines that both keep."""
+    notes = [line for one in (facts, more) for line in one.get("notes", "").splitlines() if line]
+    return facts | more | ({"notes": "\n".join(dict.fromkeys(notes))} if notes else {})
 
 
 def write_results(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal, data: Data) -> None:
@@ -190,14 +198,19 @@ def sheet(images: Tensor, levels: int, scale: int) -> Image.Image:
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 
-def metrics_of(data: Data, extractor: str | None) -> list[dict[str, Any]]:
-    """The metrics that tables show, in order, with their direction."""
-    nll = {"name": "nll/test", "label": "NLL", "unit": "bits/dim", "direction": "min", "decimals": 2}
+def metrics_of(
+    data: Data, extractor: str | None, *, continuous: bool = False, ode: bool = False
+) -> list[dict[str, Any]]:
+    """The metrics that tables show, in order, with their direction; NLL also as some cell's evaluation asks for it."""
+    bits = {"unit": "bits/dim", "direction": "min", "decimals": 2}
+    nlls = [{"name": "nll/test", "label": "NLL"} | bits]
+    nlls += [{"name": "nll_continuous/test", "label": "NLL, continuous time"} | bits] if continuous else []
+    nlls += [{"name": "nll_ode/test", "label": "NLL, ODE"} | bits] if ode else []
     if extractor is None:
         distance = {"name": "energy_distance/test", "label": "Energy distance", "direction": "min", "decimals": 4}
-        return [nll, distance]
+        return [*nlls, distance]
     return [
-        nll,
+        *nlls,
         {"name": f"fid/train/{extractor}", "label": "FID", "direction": "min", "decimals": 1},
         {"name": f"is/{extractor}", "label": "IS", "direction": "max", "decimals": 2},
         {"name": "copies/train", "label": "Copies", "unit": "share", "direction": "none", "decimals": 2},
@@ -212,6 +225,8 @@ def head_of(
     extractor = cell.data.extractor
     n = len(data.images["test"])
     floors = dict(floor.metrics) if floor else {}
+    metrics = metrics_of(data, extractor)
+    codes = [{"label": label, "value": value} for label, value in data.codes.items()]
     held_out = f"held-out {'images' if len(data.shape) == 3 else 'points'}, n = {n}"
     return {
         "name": grid.name,
@@ -227,9 +242,10 @@ def head_of(
             for axis in grid.file.axes
         ],
         "baseline": grid.file.baseline,
-        "metrics": metrics_of(data, extractor),
+        "metrics": metrics,
         "floors": {name: {"label": held_out, "value": value} for name, value in floors.items()},
-        "baselines": {"nll/test": [{"label": label, "value": value} for label, value in data.codes.items()]},
+        "baselines": {metric["name"]: codes for metric in metrics if metric["name"].startswith("nll")},
+        "decoder": "Gaussian over grey-level bins" if data.space.grey_levels else "Gaussian density",
         "extractor": extractor,
         "extractor_accuracy": float(floor.facts["accuracy"]) if floor and "accuracy" in floor.facts else None,
         "quality_n": n,

@@ -5,14 +5,22 @@ from __future__ import annotations
 from analysis.meta import Meta
 from analysis.notation import Rounding, duration
 from analysis.runs import Grid
+from analysis.summary import metrics_present
 
 _QUALITY = ("fid/", "kid/", "is/", "precision/", "recall/")
+_CONTINUOUS = "nll_continuous/"
+_AT_THE_END = {
+    "Gaussian over grey-level bins": "softmax over grey levels (no network)",
+    "Gaussian density": "density at γ₁",
+}
+"""The decoder of a bound in T steps → the one that continuous time has on the same data."""
 
 
 def caption(grid: Grid) -> str:
-    """Question, data, seeds and interval, quality, budget, provenance."""
+    """Question, data, seeds and interval, decoder, quality, budget, provenance."""
     meta = grid.meta
-    parts = [meta.question, _setting(meta), _interval(meta), _quality(meta), _budget(grid), _provenance(meta)]
+    judged = [_decoder(grid), _quality(meta)]
+    parts = [meta.question, _setting(meta), _interval(meta), *judged, _budget(grid), _provenance(meta)]
     return " ".join(part for part in parts if part)
 
 
@@ -29,6 +37,16 @@ def _interval(meta: Meta) -> str:
         f"Mean ± half-width of the 95 % t-interval over {n} paired seeds. Bold: the best mean, and all that the paired "
         "t-interval of the difference cannot tell from it."
     )
+
+
+def _decoder(grid: Grid) -> str:
+    """Which decoder L₀ is of, and that of continuous time where the table has it; "" where grid.json does not say."""
+    decoder = grid.meta.decoder
+    if decoder is None:
+        return ""
+    others = [metric.label for metric in metrics_present(grid) if metric.name.startswith(_CONTINUOUS)]
+    known = [f"in {label}: {_AT_THE_END[decoder]}" for label in others if decoder in _AT_THE_END]
+    return "; ".join([f"L₀ by the decoder: {decoder}", *known]) + "."
 
 
 def _quality(meta: Meta) -> str:

@@ -1,7 +1,6 @@
 """Figures over training steps and over t: training loss, the weight of each t, the bound per t.
 
-The weight of each t is (effective ε-weight × density of t), relative to its mean over t: a constant factor is only a
-learning rate. Training choices whose weights agree share a line.
+The weight of each t is what `weights` says. Training choices whose weights agree share a line.
 """
 
 from __future__ import annotations
@@ -20,11 +19,10 @@ from analysis.drawing import DASHES, WIDTH, Which, first_level, label_ends, log_
 from analysis.notation import mathtext
 from analysis.runs import Grid
 from analysis.summary import Cell, cells_of
+from analysis.weights import SAME, effective_weights, relative
 
-TRAINING, BOUND, WEIGHT, DENSITY = "train/network", "bound_per_t", "eps_weight", "density"
+TRAINING, BOUND = "train/network", "bound_per_t"
 _COLUMNS = 4
-_SAME = 0.05
-"""Weights that differ by less than 5 % at every t are one line."""
 
 
 def training_figure(grid: Grid) -> Figure | None:
@@ -49,8 +47,8 @@ def _panels(grid: Grid, curve: str, x: str, y: str, *, log_x: bool, share_y: boo
     drawn = [table for panel in panels.values() for table in panel.values()]
     for axes, (title, tables) in zip(subplots.flat, panels.items(), strict=False):
         axes.set_title(wrapped(title, 26), loc="left")
-        _scale(axes, "x", [table.index.to_numpy(dtype="float64") for table in drawn], log_x)
-        _scale(axes, "y", [table.to_numpy() for table in (drawn if share_y else tables.values())], True)
+        fit_axis(axes, "x", [table.index.to_numpy(dtype="float64") for table in drawn], log=log_x)
+        fit_axis(axes, "y", [table.to_numpy() for table in (drawn if share_y else tables.values())], log=True)
         _lines(axes, grid, tables)
     for axes in subplots.flat[len(panels) :]:
         axes.remove()
@@ -83,7 +81,7 @@ def table_of(curves: pd.DataFrame, cell: Cell) -> pd.DataFrame:
     return pd.DataFrame(finite.pivot_table(index="x", columns="seed", values="y", aggfunc="last"))
 
 
-def _scale(axes: Axes, which: Which, values: Sequence[NDArray[Any]], log: bool) -> None:
+def fit_axis(axes: Axes, which: Which, values: Sequence[NDArray[Any]], *, log: bool) -> None:
     """Limits with a margin, logarithmic if asked for and if every value is positive."""
     known = np.concatenate([value[np.isfinite(value)].ravel() for value in values])
     low, high = float(known.min()), float(known.max())
@@ -116,8 +114,8 @@ def weights_figure(grid: Grid) -> Figure | None:
         return None
     figure = new_figure(WIDTH, 3.0)
     axes = figure.subplots()
-    _scale(axes, "x", [weight.index.to_numpy(dtype="float64") for weight, _ in shared], False)
-    _scale(axes, "y", [weight.to_numpy() for weight, _ in shared], True)
+    fit_axis(axes, "x", [weight.index.to_numpy(dtype="float64") for weight, _ in shared], log=False)
+    fit_axis(axes, "y", [weight.to_numpy() for weight, _ in shared], log=True)
     palette = sns.color_palette("colorblind" if len(shared) <= 10 else "husl", len(shared))
     ends = []
     for i, ((weight, cells), color) in enumerate(zip(shared, palette, strict=True)):
@@ -130,16 +128,17 @@ def weights_figure(grid: Grid) -> Figure | None:
 
 def _distinct(grid: Grid) -> list[tuple[pd.Series[float], list[Cell]]]:
     """Weights over t, each with the cells that train by it."""
-    weights, densities = (grid.curves[grid.curves["curve"] == name] for name in (WEIGHT, DENSITY))
+    runs = effective_weights(grid.curves)
     found: list[tuple[pd.Series[float], list[Cell]]] = []
     for cell in cells_of(grid):
-        product = table_of(weights, cell).mean(axis=1) * table_of(densities, cell).mean(axis=1)
-        weight = (product / product.mean()).dropna()
-        weight = weight[weight > 0]
-        if weight.empty:
+        keys = zip(cell.runs["cell_id"], cell.runs["seed"], strict=True)
+        seeds = [runs[key] for key in keys if key in runs]
+        if not seeds:
             continue
+        weight = relative(pd.concat(seeds, axis=1).mean(axis=1)).dropna()
+        weight = weight[weight > 0]
         for other, cells in found:
-            if other.index.equals(weight.index) and float(np.abs(np.log(weight / other)).max()) < _SAME:
+            if other.index.equals(weight.index) and float(np.abs(np.log(weight / other)).max()) < SAME:
                 cells.append(cell)
                 break
         else:

@@ -14,6 +14,7 @@ from analysis.drawing import save, styled
 from analysis.figure_curves import bound_figure, training_figure, weights_figure
 from analysis.figure_metrics import metrics_figure
 from analysis.figure_samples import samples_figure
+from analysis.figure_schedules import schedules_figure
 from analysis.runs import Grid, read_folder
 
 FIGURES = {
@@ -21,6 +22,7 @@ FIGURES = {
     "metrics": metrics_figure,
     "training": training_figure,
     "weights": weights_figure,
+    "schedules": schedules_figure,
     "bound": bound_figure,
 }
 

@@ -70,7 +70,10 @@ class Reference:
 
 @dataclass(frozen=True)
 class Meta:
-    """grid.json: the question, the axes in order, the metrics, what to read them against, and their provenance."""
+    """grid.json: the question, the axes in order, the metrics, what to read them against, and their provenance.
+
+    `decoder` is p(x₀|x₁) of the bound's L₀, in words.
+    """
 
     name: str
     question: str
@@ -83,6 +86,7 @@ class Meta:
     baseline: dict[str, str] = field(default_factory=dict)
     floors: dict[str, Reference] = field(default_factory=dict)
     baselines: dict[str, tuple[Reference, ...]] = field(default_factory=dict)
+    decoder: str | None = None
     extractor: str | None = None
     extractor_accuracy: float | None = None
     quality_n: int | None = None

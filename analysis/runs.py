@@ -1,6 +1,6 @@
 """A results folder or a tracking store → the same tidy frames.
 
-    runs    a row per cell and seed: cell_id, training_id, seed, status, reason, axis.*, parameters, metrics
+    runs    a row per cell and seed: cell_id, training_id, seed, status, reason, notes, axis.*, parameters, metrics
     curves  cell_id, seed, curve, x, y
 
 Both are put into one canonical order (rows by the axes' levels and seed; columns by kind and name), so that frames
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 FIXED = ("cell_id", "training_id", "seed", "status", "reason")
+# What a reader must know of a finished run, a line each. Most sources have none, and no such column.
+NOTES = "notes"
 CURVES = ("cell_id", "seed", "curve", "x", "y")
 STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "failed")
 # A tracking store's runs also carry their cell in words, for its user interface.
@@ -88,7 +90,8 @@ def read_store(uri: str, name: str) -> Grid:
 
 def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
     """runs from their texts, in canonical order; InputError where a row cannot be of this grid."""
-    names = [column for column in texts.columns if column not in (*FIXED, CELL_IN_WORDS)]
+    texts = texts if NOTES in texts else texts.assign(**{NOTES: ""})
+    names = [column for column in texts.columns if column not in (*FIXED, NOTES, CELL_IN_WORDS)]
     axes = [f"axis.{axis.name}" for axis in meta.axes]
     for column in axes:
         if column not in names:
@@ -96,8 +99,9 @@ def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
     filled = [name for name in names if (texts[name] != "").any()]
     metrics = sorted(name for name in filled if "/" in name and not name.startswith("train/"))
     parameters = sorted(name for name in filled if "/" not in name and not name.startswith("axis."))
-    runs = texts[[*FIXED, *axes, *parameters, *metrics]].copy()
-    runs["reason"] = runs["reason"].str.slice(0, LONGEST)
+    runs = texts[[*FIXED, NOTES, *axes, *parameters, *metrics]].copy()
+    for name in ("reason", NOTES):
+        runs[name] = runs[name].str.slice(0, LONGEST)
     runs["seed"] = _seeds(runs["seed"], source)
     for name in metrics:
         runs[name] = _numbers(runs[name], name, source)

@@ -1,4 +1,5 @@
-"""Cells of a grid with what their seeds say: mean and interval per metric, which are best, and who is missing and why.
+"""Cells of a grid with what their seeds say: mean and interval per metric, which are best, who is missing and why, and
+what their runs note.
 
 The leaders of a metric are the best mean and all that a paired interval over the common seeds cannot tell from it.
 """
@@ -9,13 +10,14 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import pandas as pd
 
 from analysis.meta import Metric
 from analysis.notation import Rounding
 from analysis.published import ddpm
-from analysis.runs import STATUSES, Grid
+from analysis.runs import NOTES, STATUSES, Grid
 from analysis.statistics import distinguishable, mean_interval, paired_difference
 
 
@@ -76,6 +78,16 @@ def shortfalls(cells: Sequence[Cell]) -> list[str]:
         alike.setdefault(tuple(key), []).append(cell)
     words = {id(cell): shortfall(group) for group in alike.values() for cell in group}
     return [words[id(cell)] for cell in cells]
+
+
+def noted(cells: Sequence[Cell]) -> list[list[str]]:
+    """What the runs of each cell note, in the same words for notes that differ in their numbers only."""
+    own = [[line for text in cell.runs[NOTES] for line in text.splitlines() if line] for cell in cells]
+    alike: dict[str, list[str]] = {}
+    for line in chain.from_iterable(own):
+        alike.setdefault(_NUMBER.sub("#", line), []).append(line)
+    words = {key: _merged(group) for key, group in alike.items()}
+    return [[words[key] for key in dict.fromkeys(_NUMBER.sub("#", line) for line in lines)] for lines in own]
 
 
 def _reasons(reasons: Sequence[str]) -> str:
@@ -156,7 +168,7 @@ def references(grid: Grid, metrics: list[Metric]) -> dict[str, dict[str, float]]
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """A grid's cells and, per metric, their estimates, leaders and rounding."""
+    """A grid's cells, how each fell short and what it notes, and, per metric, their estimates, leaders and rounding."""
 
     cells: list[Cell]
     metrics: list[Metric]
@@ -164,6 +176,7 @@ class Summary:
     leading: dict[str, set[int]]
     rounding: dict[str, Rounding]
     shortfalls: list[str]
+    notes: list[list[str]]
 
     @staticmethod
     def of(grid: Grid, metrics: list[Metric]) -> Summary:
@@ -179,4 +192,4 @@ class Summary:
         }
         halves = {name: [estimate.half_width for estimate in found] for name, found in estimates.items()}
         rounding = {metric.name: Rounding.of(metric.decimals, halves[metric.name]) for metric in metrics}
-        return Summary(cells, metrics, estimates, leading, rounding, shortfalls(cells))
+        return Summary(cells, metrics, estimates, leading, rounding, shortfalls(cells), noted(cells))

@@ -70,13 +70,10 @@ class Footnotes:
         return tuple(self._texts)
 
     def marks(self, texts: Iterable[str]) -> str:
-        """The letters of these texts, "a,c"; "" for none."""
-        letters = []
-        for text in texts:
-            if text not in self._texts:
-                self._texts.append(text)
-            letters.append(letter(self._texts.index(text)))
-        return ",".join(letters)
+        """The letters of these texts in their order, "a,c"; "" for none."""
+        known = list(texts)
+        self._texts += [text for text in dict.fromkeys(known) if text not in self._texts]
+        return ",".join(letter(i) for i in sorted({self._texts.index(text) for text in known}))
 
 
 def letter(i: int) -> str:

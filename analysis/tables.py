@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from analysis import commands
+from analysis import commands, weights
 from analysis.captions import caption
 from analysis.errors import InputError
 from analysis.meta import Metric
@@ -36,7 +36,7 @@ def table_of(grid: Grid) -> Table:
     present = metrics_present(grid)
     summary = Summary.of(grid, _ddpm_metrics(present) if grouped else present)
     notes = Footnotes()
-    stub = _stub(grid, grouped, notes.marks(grid.meta.footnotes))
+    stub = _stub(grid, grouped, notes)
     columns = [Column(metric.head, f"ours, {grid.meta.data}" if grouped else "") for metric in summary.metrics]
     if grouped:
         source = notes.marks([ddpm_source()])
@@ -52,10 +52,19 @@ def _ddpm_metrics(metrics: list[Metric]) -> list[Metric]:
     return chosen + [metric for metric in metrics if metric not in chosen]
 
 
-def _stub(grid: Grid, grouped: bool, mark: str) -> list[Column]:
-    labels = [axis.label for axis in grid.meta.axes] or ["Cell"]
-    labels = [", ".join(labels[1:])] if grouped else labels
-    return [Column(label, mark=mark if i == 0 else "") for i, label in enumerate(labels)]
+def _stub(grid: Grid, grouped: bool, notes: Footnotes) -> list[Column]:
+    """The heads of the labels: the grid's own footnotes at the first, an axis's at its own.
+
+    Where the first axis heads groups of rows it has no column, and the one that there is bears all.
+    """
+    axes = grid.meta.axes
+    found = weights.footnotes(grid)
+    of_axes = [[found[axis.name]] if axis.name in found else [] for axis in axes] or [[]]
+    labels = [axis.label for axis in axes] or ["Cell"]
+    if grouped:
+        labels, of_axes = [", ".join(labels[1:])], [[text for texts in of_axes for text in texts]]
+    of_axes[0] = [*grid.meta.footnotes, *of_axes[0]]
+    return [Column(label, mark=notes.marks(texts)) for label, texts in zip(labels, of_axes, strict=True)]
 
 
 def _grouped(grid: Grid, summary: Summary, notes: Footnotes) -> Iterator[Row]:
@@ -74,14 +83,15 @@ def _flat(summary: Summary, notes: Footnotes) -> Iterator[Row]:
 
 
 def _entries(summary: Summary, i: int, notes: Footnotes) -> tuple[Entry, ...]:
-    """Our numbers of cell i. What did not finish is marked once per entry."""
+    """Our numbers of cell i, each marked by what did not finish and by what the runs note."""
     shortfall = summary.shortfalls[i]
     entries = []
     for metric in summary.metrics:
         estimate = summary.estimates[metric.name][i]
         text = summary.rounding[metric.name].measured(estimate.mean, estimate.half_width)
         why = shortfall or ("" if estimate.values else "finished, but without this metric")
-        entries.append(Entry(text, i in summary.leading[metric.name], notes.marks([why] if why else [])))
+        marks = notes.marks([*([why] if why else []), *summary.notes[i]])
+        entries.append(Entry(text, i in summary.leading[metric.name], marks))
     return tuple(entries)
 
 

@@ -10,7 +10,7 @@ import re
 from analysis.notation import latex, width
 from analysis.published import ddpm
 from analysis.runs import Grid
-from analysis.summary import Summary, metrics_present, references, shortfall
+from analysis.summary import Summary, metrics_present, noted, references, shortfall
 from analysis.table import Entry, Row, Table, letter
 
 _INDENT = "\u2007"
@@ -121,7 +121,7 @@ def _tex_row(row: Row, n: int) -> str:
 
 
 def tidy_csv(grid: Grid) -> str:
-    """A row per cell (levels, seeds, what did not finish; mean, half-width, n, whether bold) and per known value."""
+    """A row per cell (levels, seeds, shortfall and notes; mean, half-width, n, whether bold) and per known value."""
     summary = Summary.of(grid, metrics_present(grid))
     beside = grid.meta.layout == "ddpm_table_2"
     parts = ("mean", "half_width", "n", "bold")
@@ -131,7 +131,8 @@ def tidy_csv(grid: Grid) -> str:
     head += [f"{metric.name} {part}" for metric in summary.metrics for part in parts]
     writer.writerow(head + ([f"published {kind}" for kind in ddpm("", "", "")] if beside else []))
     for i, cell in enumerate(summary.cells):
-        row: list[object] = ["cell", *cell.levels, len(cell.runs), shortfall([cell])]
+        note = "; ".join(text for text in (shortfall([cell]), *noted([cell])[0]) if text)
+        row: list[object] = ["cell", *cell.levels, len(cell.runs), note]
         for metric in summary.metrics:
             found = summary.estimates[metric.name][i]
             bold = int(i in summary.leading[metric.name])

@@ -6,6 +6,7 @@ import pytest
 
 from analysis.errors import InputError
 from analysis.runs import FIXED, read_folder, read_store, tidy_runs
+from analysis.tables import render
 from tests.analysis.conftest import DIVERGED, FID, IS, NLL, SEEDS, build, cell_id, meta, rows, write_rows
 
 
@@ -49,11 +50,12 @@ def test_runs_frame(shared_folder):
     parameters = ["data", "horizon", "objective", "objective.space", "parameterization"]
     parameters += ["training.batch", "training.steps", "variance"]
     metrics = ["cost/parameters", FID, IS, NLL, "nll/test_se"]
-    assert list(runs.columns) == [*FIXED, "axis.parameterization", "axis.loss", *parameters, *metrics]
+    assert list(runs.columns) == [*FIXED, "notes", "axis.parameterization", "axis.loss", *parameters, *metrics]
     assert runs.shape[0] == 33
     assert runs["seed"].dtype == "int64"
     assert all(runs[name].dtype == "float64" for name in metrics)
     assert runs["reason"].iloc[0] == ""
+    assert set(runs["notes"]) == {""}
     assert list(runs["seed"][:3]) == list(SEEDS)
     diverged = runs[runs["cell_id"] == cell_id(DIVERGED)]
     assert diverged[metrics].isna().all().all()
@@ -98,6 +100,7 @@ def test_folder_and_store_give_equal_frames(shared_folder, store):
     pd.testing.assert_frame_equal(ours.runs, theirs.runs)
     pd.testing.assert_frame_equal(ours.curves, theirs.curves)
     assert ours.meta.axes == theirs.meta.axes
+    assert render(ours, "markdown") == render(theirs, "markdown")
 
 
 def test_unknown_grid_in_a_store(store):
@@ -202,6 +205,12 @@ def test_missing_files(folder):
 
 def test_samples_folder(folder):
     assert read_folder(folder).samples == folder / "samples"
+
+
+def test_notes_are_read_where_there_are_any(tmp_path):
+    table = [row | ({"notes": "one\ntwo"} if i == 0 else {}) for i, row in enumerate(rows())]
+    runs = read_folder(build(tmp_path / "g", table)).runs
+    assert list(runs["notes"]) == ["one\ntwo", *[""] * 32]
 
 
 def test_long_reasons_are_cut_as_stores_cut_them(shared_folder):
