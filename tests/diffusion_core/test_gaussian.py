@@ -14,8 +14,8 @@ from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.parameterizations import Epsilon, Parameterization
-from diffusion_core.samplers import Ancestral, Sampler
-from diffusion_core.schedules import Linear, Schedule
+from diffusion_core.samplers import Ancestral, Ddim, Heun, Sampler
+from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Schedule
 from diffusion_core.variances import Beta, BetaTilde, Variance
 from tests.axes import members, name
 from tests.problems import GaussianData, bayes, denoiser_output, diffusion
@@ -151,6 +151,83 @@ def test_an_ancestral_step_is_affine_with_the_coefficients_of_bayes_rule(paramet
     torch.testing.assert_close(still, torch.cat([x0[:1], mean]), rtol=1e-9, atol=1e-9)
     torch.testing.assert_close((moved - still)[1:] ** 2, sigma2.expand(-1, 2), rtol=1e-8, atol=0)
     assert torch.equal(moved[0], still[0])
+
+
+def flow_times(model: Diffusion, steps: int) -> tuple[Tensor, Tensor]:
+    """√ᾱ and r = √((1 − ᾱ)/ᾱ) at the chain's times 0..K, [K + 1, 1]."""
+    alpha_bar = torch.sigmoid(-model.gamma(model.chain(steps).times))[:, None]
+    return alpha_bar.sqrt(), ((1 - alpha_bar) / alpha_bar).sqrt()
+
+
+def slope(y: Tensor, r: Tensor) -> Tensor:
+    """ε̂ = E[ε | y] for y = x_0 + r ε and x_0 ~ N(0, s): r y/(s + r²)."""
+    return r * y / (DATA.variance + r**2)
+
+
+@PARAMETERIZATIONS
+@SCHEDULES
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("steps", [80, 13, 1])
+def test_a_ddim_step_is_affine_with_the_papers_coefficients(parameterization, schedule, eta, steps):
+    model = exact_model(80, BetaTilde(), DATA, parameterization, schedule)
+    k = torch.arange(1, steps + 1)
+    x_t = torch.ones(steps, 2, dtype=torch.float64)
+    still, moved = (Ddim(eta=eta).step(model, x_t, model.chain(steps), k, n * x_t, clip=False) for n in (0, 1))
+    root, r = flow_times(model, steps)
+    alpha_bar = root**2
+    eps = slope(x_t / root[1:], r[1:])
+    x0 = x_t / root[1:] - r[1:] * eps
+    # σ as Song et al. write it, eq. 16.
+    sigma = eta * ((1 - alpha_bar[:-1]) / (1 - alpha_bar[1:]) * (1 - alpha_bar[1:] / alpha_bar[:-1])).sqrt()
+    expected = root[:-1] * x0 + (1 - alpha_bar[:-1] - sigma**2).clamp(min=0).sqrt() * eps
+    torch.testing.assert_close(still, expected, rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(moved - still, sigma.expand(-1, 2), rtol=1e-8, atol=1e-9)
+
+
+@PARAMETERIZATIONS
+@SCHEDULES
+@pytest.mark.parametrize("steps", [80, 13, 1])
+def test_a_heun_step_is_the_trapezoid_rule_of_the_flow(parameterization, schedule, steps):
+    model = exact_model(80, BetaTilde(), DATA, parameterization, schedule)
+    k = torch.arange(1, steps + 1)
+    x_t = torch.ones(steps, 2, dtype=torch.float64)
+    ours = Heun().step(model, x_t, model.chain(steps), k, x_t, clip=False)
+    root, r = flow_times(model, steps)
+    y = x_t / root[1:]
+    first = slope(y, r[1:])
+    euler = y + (r[:-1] - r[1:]) * first
+    trapezoid = y + (r[:-1] - r[1:]) * 0.5 * (first + slope(euler, r[:-1]))
+    expected = root[:-1] * torch.where(k[:, None] > 1, trapezoid, euler)
+    torch.testing.assert_close(ours, expected, rtol=1e-7, atol=1e-7)
+
+
+def test_ddim_with_eta_1_is_the_ancestral_step_at_beta_tilde_and_no_other():
+    x_t, noise = torch.randn(2, 39, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    k = torch.arange(2, 41)
+    for variance, equal in ((BetaTilde(), True), (Beta(), False)):
+        model = exact_model(40, variance)
+        ours, ancestral = (
+            s.step(model, x_t, model.chain(), k, noise, clip=False) for s in (Ddim(eta=1.0), Ancestral())
+        )
+        assert torch.allclose(ours, ancestral, rtol=1e-10, atol=1e-12) == equal
+
+
+@pytest.mark.parametrize(("sampler", "order"), [(Ddim(), 1), (Heun(), 2)], ids=["ddim", "heun"])
+@pytest.mark.parametrize("schedule", [LogSnrLinear(gamma_min=-8.0, gamma_max=4.0), Linear(), Cosine()], ids=name)
+def test_the_order_of_a_flow_sampler(sampler, order, schedule):
+    """The exact flow from t to s multiplies x by √(V_s/V_t), V = ᾱ s + 1 − ᾱ; taken short of cosine's capped end."""
+    errors, counts = [], (100, 200, 400, 800)
+    for horizon in counts:
+        model = exact_model(horizon, BetaTilde(), schedule=schedule)
+        chain, last = model.chain(), round(0.9 * horizon)
+        alpha_bar = torch.sigmoid(-model.gamma(torch.tensor([round(0.1 * horizon), last])))[:, None]
+        v = alpha_bar * DATA.variance + 1 - alpha_bar
+        x = torch.ones(1, 2, dtype=torch.float64)
+        for k in range(last, round(0.1 * horizon), -1):
+            x = sampler.step(model, x, chain, torch.tensor([k]), torch.zeros_like(x), clip=False)
+        errors.append((x[0] - (v[0] / v[1]).sqrt()).abs().max().item())
+    measured = np.polyfit(np.log(counts), np.log(errors), 1)[0]
+    assert measured == pytest.approx(-order, abs=0.15)
 
 
 def variance_of_samples(sampler: Sampler, model: Diffusion) -> Tensor:

@@ -6,22 +6,27 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
+from torch.distributions import Independent, MixtureSameFamily, Normal
 
-from diffusion_core.choices import Choices
+from diffusion_core.choices import Choices, choice_name
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.likelihood import bound
+from diffusion_core.fitting import noise_moments
+from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.samplers import Ancestral
-from diffusion_core.schedules import Linear
+from diffusion_core.schedules import Cosine, Learned, Linear, LogSnrLinear, Schedule
 from diffusion_core.spaces import Continuous
 from diffusion_core.timesteps import Uniform
 from diffusion_core.training import Training, part, train
-from diffusion_core.variances import Beta
-from tests.problems import MixtureData
+from diffusion_core.variances import AnalyticMse, Beta, BetaTilde, Variance
+from tests.axes import name
+from tests.problems import MixtureData, denoiser_output, diffusion
 
 DATA = MixtureData()
+EULER = 0.5772156649015329
 
 
 def test_entropy_of_the_mixture_agrees_with_its_samples():
@@ -59,3 +64,92 @@ def test_samples_of_a_trained_network_have_the_mixtures_radii_and_angles(trained
     nearest = torch.cdist(x, DATA.density.component_distribution.base_dist.loc).argmin(1)
     share = torch.bincount(nearest, minlength=DATA.components).double() / len(x)
     torch.testing.assert_close(share, torch.full_like(share, 1 / DATA.components), rtol=0, atol=0.04)
+
+
+def exact_model(horizon: int, variance: Variance, schedule: Schedule) -> Diffusion:
+    output = denoiser_output(DATA.denoise, Epsilon(), schedule, horizon)
+    return diffusion(output, horizon, variance=variance, schedule=schedule, real=True)
+
+
+def test_the_exact_denoiser_is_tweedies_by_autograd():
+    """E[x_0|x_t] = (x_t + (1 − ᾱ) ∇ log p(x_t))/√ᾱ, p the mixture's density after the noise, by torch.distributions."""
+    alpha_bar, x_t = torch.tensor(0.6, dtype=torch.float64), DATA.sample(50, 4).requires_grad_()
+    centres = DATA.density.component_distribution.base_dist.loc
+    scale = (alpha_bar * DATA.width**2 + 1 - alpha_bar).sqrt().expand_as(centres)
+    noisy = MixtureSameFamily(
+        DATA.density.mixture_distribution, Independent(Normal(alpha_bar.sqrt() * centres, scale), 1)
+    )
+    (score,) = torch.autograd.grad(noisy.log_prob(x_t).sum(), x_t)
+    expected = (x_t + (1 - alpha_bar) * score) / alpha_bar.sqrt()
+    torch.testing.assert_close(
+        DATA.denoise(x_t.detach(), alpha_bar.expand(50)), expected.detach(), rtol=1e-9, atol=1e-9
+    )
+
+
+SCHEDULES = pytest.mark.parametrize("schedule", [Linear(), LogSnrLinear()], ids=name)
+
+
+def gap_of(total: Tensor, points: Tensor) -> tuple[float, float]:
+    """Mean and standard error of a bound less the points' own −log2 p, bits/dim."""
+    gap = total + DATA.density.log_prob(points) / (2 * math.log(2))
+    return gap.mean().item(), gap.std().item() / len(gap) ** 0.5
+
+
+SPAN = 18.3
+BETA_TILDE_GAPS = {
+    # ½ Σ_{t≥2} [1/(t − 1) − log t/(t − 1)] where β_t starts near 0, so that β̃_t/β_t = (t − 1)/t,
+    Linear(): (EULER / 2, 0.08),
+    # but at most ½ Σ [e^Δ − 1 − Δ] = span²/4T where γ rises by Δ = span/T a step, so that β̃_t/β_t ≥ e^−Δ.
+    LogSnrLinear(): (SPAN**2 / 8000, SPAN**2 / 8000),
+}
+
+
+def discrete_gap(variance: Variance, schedule: Schedule) -> tuple[float, float]:
+    points = DATA.sample(10_000, 5)
+    model = exact_model(1000, variance, schedule)
+    return gap_of(bound(model, points, exact=30, strata=70, seed=0, clip=False, batch=10_000).total, points)
+
+
+@SCHEDULES
+def test_with_the_exact_score_and_beta_the_discrete_bound_is_next_to_the_entropy(schedule):
+    gap, error = discrete_gap(Beta(), schedule)
+    assert error < 0.02
+    assert -4 * error < gap < 0.06 + 4 * error
+
+
+@SCHEDULES
+def test_with_the_exact_score_beta_tilde_keeps_the_gap_of_its_schedule(schedule):
+    """γ_Euler/2 nats per dimension for linear at any T; for a linear γ a gap that falls as 1/T."""
+    gap, error = discrete_gap(BetaTilde(), schedule)
+    centre, half_width = BETA_TILDE_GAPS[schedule]
+    assert gap * math.log(2) == pytest.approx(centre, abs=half_width + 4 * error)
+    assert gap > 2 * error
+
+
+@SCHEDULES
+def test_with_the_exact_score_a_fitted_variance_leaves_no_gap_even_in_few_steps(schedule):
+    """Its gap at 50 steps is below β's and β̃'s, which is what it is for."""
+    points = DATA.sample(1500, 6)
+    gaps = {}
+    for variance in (Beta(), BetaTilde(), AnalyticMse()):
+        model = exact_model(50, variance, schedule)
+        if variance.fitted:
+            moments = noise_moments(model, DATA.sample(4000, 7), draws=4000, seed=0, clip=False)
+            model.fit(variance.m(moments.norm, moments.error))
+        gaps[choice_name(variance)], error = gap_of(
+            bound(model, points, exact=50, strata=0, seed=0, clip=False).total, points
+        )
+        assert gaps[choice_name(variance)] > -4 * error
+    assert gaps["analytic_mse"] < min(gaps["beta"], gaps["beta_tilde"])
+
+
+@pytest.mark.parametrize("schedule", [Linear(), LogSnrLinear(), Cosine(), Learned(width=8)], ids=name)
+def test_with_the_exact_score_the_continuous_bound_has_no_gap(schedule):
+    """½ ∫ E‖ε − ε̂‖² dγ is the information that the noise takes away (Guo et al. 2005): with the density at γ_1 and L_T
+    it makes up the entropy of data with noise of variance e^{γ_1}, under every schedule.
+    """
+    points = DATA.sample(20_000, 8)
+    model = exact_model(1000, Beta(), schedule)
+    gap, error = gap_of(continuous_bound(model, points, draws=64, seed=0, clip=False, batch=20_000).total, points)
+    assert error < 0.012
+    assert abs(gap) < 3.5 * error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,11 +14,11 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import X0, Epsilon
-from diffusion_core.samplers import Ancestral, Sampler
+from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import Linear
 from diffusion_core.spaces import Continuous, Pixels
 from diffusion_core.timesteps import Uniform
-from diffusion_core.variances import Beta
+from diffusion_core.variances import Beta, BetaTilde
 from tests.axes import members, name
 from tests.problems import diffusion
 
@@ -118,3 +120,60 @@ def test_steps_draw_independent_noise():
     correlation = torch.corrcoef(table.double()) - torch.eye(len(table))
     assert correlation.abs().max() < 6 / 4000**0.5
     torch.testing.assert_close(table.std(1), torch.ones(len(table), dtype=table.dtype), rtol=0.06, atol=0)
+
+
+@SAMPLERS
+@pytest.mark.parametrize(("steps", "skip", "first"), [(None, 0.2, 25), (10, 0.2, 24), (10, 0.0, 31), (4, 0.9, 1)])
+def test_skipping_starts_from_unit_noise_at_the_first_kept_step(sampler, steps, skip, first):
+    """The share is of the kept steps: of 31, 6 are left out; of 10 kept times, 2, and the eighth is 1 + 7 · 30/9."""
+    seen: list[tuple[int, Tensor]] = []
+
+    def output(x_t: Tensor, t: Tensor) -> Tensor:
+        seen.append((int(t[0]), x_t))
+        return 0 * x_t
+
+    n = 4000
+    model = diffusion(output, 31)
+    type(sampler)(steps=steps, skip=skip).sample(model, n, seed=0, clip=False, batch=n)
+    t, x = seen[0]
+    assert t == first
+    assert all(later <= first for later, _ in seen)
+    assert x.mean(0).abs().max() < 5 / n**0.5
+    assert (x.var(0) - 1).abs().max() < 5 * (2 / n) ** 0.5
+
+
+@SAMPLERS
+def test_what_is_skipped_does_not_change_the_noise_of_what_is_left(sampler):
+    """The same x at the start and the same draws after it: two cells that differ in `skip` stay paired."""
+
+    def start(skip: float) -> Tensor:
+        seen: list[Tensor] = []
+        model = diffusion(lambda x_t, t: seen.append(x_t) or 0 * x_t, 31)
+        type(sampler)(skip=skip).sample(model, 8, seed=0, clip=False)
+        return seen[0]
+
+    assert torch.equal(start(0.0), start(0.5))
+
+
+@pytest.mark.parametrize("values", [{"skip": 1.0}, {"skip": -0.1}, {"steps": 0}])
+def test_settings_without_meaning_are_refused(values):
+    with pytest.raises(ValueError, match=r"sampler\.(skip|steps)"):
+        Ancestral(**values)
+
+
+@pytest.mark.parametrize("eta", [-0.1, 1.1])
+def test_eta_lies_between_the_flow_and_the_ancestral_chain(eta):
+    with pytest.raises(ValueError, match=r"sampler\.eta must lie in \[0, 1\]"):
+        Ddim(eta=eta)
+
+
+@SAMPLERS
+def test_a_sampler_that_says_so_does_not_read_the_variance(sampler, model):
+    """`reads_variance` decides which cells share their samples."""
+    x, noise = torch.randn(2, 4, *model.shape, generator=torch.Generator().manual_seed(0))
+    k = torch.tensor([3, 7, 12, 20])
+    model.choices = replace(model.choices, variance=Beta())
+    one = sampler.step(model, x, model.chain(), k, noise, clip=False)
+    model.choices = replace(model.choices, variance=BetaTilde())
+    other = sampler.step(model, x, model.chain(), k, noise, clip=False)
+    assert torch.equal(one, other) != sampler.reads_variance
