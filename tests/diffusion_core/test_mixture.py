@@ -116,7 +116,7 @@ def test_with_the_exact_score_beta_tilde_keeps_half_of_eulers_constant_under_lin
 
 
 def test_with_the_exact_score_beta_tildes_gap_falls_as_one_over_the_horizon_under_a_linear_gamma():
-    """γ rises by Δ = span/T a step, so that β̃_t/β_t ≥ e^−Δ: at most ½ Σ [e^Δ − 1 − Δ] = span²/4T, here over a quarter."""
+    """γ rises by Δ = span/T a step, so that β̃_t/β_t ≥ e^−Δ: at most ½ Σ [e^Δ − 1 − Δ] = span²/4T, and over ¼ of it."""
     gap, error = discrete_gap(1000, BetaTilde(), LogSnrLinear())
     most = 18.3**2 / 4000
     assert most / 4 < gap * math.log(2) < most + 4 * error
