@@ -24,7 +24,7 @@ from ablations.journal import read_json
 from ablations.records import NOT_RUN
 from analysis.errors import InputError
 from analysis.runs import FIXED as TAGS
-from analysis.runs import LONGEST, read_csv
+from analysis.runs import LONGEST, OVER_STEPS, read_csv
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -104,9 +104,9 @@ class Tracker:
         from mlflow.entities import Metric, Param
 
         now = int(time.time() * 1000)
-        metrics = [Metric(name, value, now, 0) for name, value in run.metrics.items() if not name.startswith("train/")]
+        metrics = [Metric(name, value, now, 0) for name, value in run.metrics.items() if not name.startswith(OVER_STEPS)]
         for line in run.curves:
-            if line["curve"].startswith("train/"):
+            if line["curve"].startswith(OVER_STEPS):
                 metrics.append(Metric(line["curve"], float(line["y"]), now, int(float(line["x"]))))
         self.client.log_batch(run_id, params=[Param(key, value) for key, value in run.params.items()])
         for start in range(0, len(metrics), BATCH):

@@ -4,8 +4,8 @@
     curves  cell_id, seed, curve, x, y
 
 Both are put into one canonical order (rows by the axes' levels and seed; columns by kind and name), so that frames
-from either source are equal. Names of metrics hold a "/"; `train/…` is left to the curves, of which it is the last
-point.
+from either source are equal. Names of metrics hold a "/"; what is a curve over training steps is left to the curves, of
+which it is the last point.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 FIXED = ("cell_id", "training_id", "seed", "status", "reason")
 # What a reader must know of a finished run, a line each. Most sources have none, and no such column.
 NOTES = "notes"
+OVER_STEPS = ("train/", "schedule/", "timesteps/")
+"""How the names of curves over training steps begin."""
 CURVES = ("cell_id", "seed", "curve", "x", "y")
 STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "failed")
 # A tracking store's runs also carry their cell in words, for its user interface.
@@ -97,7 +99,7 @@ def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
         if column not in names:
             raise InputError(f"{source} lacks the column {column!r} of the axis in grid.json: run the grid again")
     filled = [name for name in names if (texts[name] != "").any()]
-    metrics = sorted(name for name in filled if "/" in name and not name.startswith("train/"))
+    metrics = sorted(name for name in filled if "/" in name and not name.startswith(OVER_STEPS))
     parameters = sorted(name for name in filled if "/" not in name and not name.startswith("axis."))
     runs = texts[[*FIXED, NOTES, *axes, *parameters, *metrics]].copy()
     for name in ("reason", NOTES):

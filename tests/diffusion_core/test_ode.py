@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+from ablations.data import Mixture2d
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V
@@ -72,7 +73,14 @@ def test_the_solver_is_of_fourth_order():
     assert orders.min() > 3.5
 
 
-MIXTURE = MixtureData()
+MIXTURE = MixtureData(components=8, radius=1.0, width=0.2)
+"""The data set `mixture2d`."""
+
+
+def test_the_mixture_is_the_data_sets():
+    x = MIXTURE.sample(50, 9)
+    torch.testing.assert_close(Mixture2d().log_density(x), MIXTURE.density.log_prob(x))
+
 
 
 @pytest.mark.parametrize("schedule", [Linear(), LogSnrLinear()], ids=name)
