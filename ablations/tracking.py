@@ -104,7 +104,8 @@ class Tracker:
         from mlflow.entities import Metric, Param
 
         now = int(time.time() * 1000)
-        metrics = [Metric(name, value, now, 0) for name, value in run.metrics.items() if not name.startswith(OVER_STEPS)]
+        finals = {name: value for name, value in run.metrics.items() if not name.startswith(OVER_STEPS)}
+        metrics = [Metric(name, value, now, 0) for name, value in finals.items()]
         for line in run.curves:
             if line["curve"].startswith(OVER_STEPS):
                 metrics.append(Metric(line["curve"], float(line["y"]), now, int(float(line["x"]))))
