@@ -20,9 +20,9 @@ def grid(n: int) -> Tensor:
     return (torch.arange(n, dtype=torch.float64) + 0.5) / n
 
 
-def warm_sampler(loss: Tensor, choice: Importance = Importance()) -> ImportanceSampler:  # noqa: B008
+def warm_sampler(loss: Tensor, choice: Importance | None = None) -> ImportanceSampler:
     """After `loss` [n, T]: n losses at each t."""
-    sampler = choice.build(loss.shape[1])
+    sampler = (choice or Importance()).build(loss.shape[1])
     for row in loss:
         sampler.record(torch.arange(1, loss.shape[1] + 1), row)
     return sampler
