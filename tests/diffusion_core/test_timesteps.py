@@ -130,7 +130,7 @@ def test_low_discrepancy_has_less_variance_than_uniform_on_a_smooth_loss(generat
 def test_importance_is_uniform_until_every_time_has_its_losses():
     sampler = Importance(history=3).build(HORIZON)
     u = grid(HORIZON * 4)
-    for _ in range(3):
+    for _ in range(4):
         t, weight = sampler(u)
         assert torch.equal(t, Uniform().build(HORIZON)(u)[0])
         assert weight.tolist() == [1] * len(u)
@@ -140,6 +140,13 @@ def test_importance_is_uniform_until_every_time_has_its_losses():
     sampler.record(TIMES[-1:].expand(3), torch.ones(3))
     assert sampler.density().unique().numel() > 20
     assert sampler.watched() == {"timesteps/warm": 1}
+
+
+@TIMESTEPS
+def test_each_time_owns_the_lower_edge_of_its_share_of_u(timesteps):
+    sampler = timesteps.build(8)
+    edges = torch.arange(8, dtype=torch.float64) / 8
+    assert [int(sampler(edge.reshape(1))[0]) for edge in edges] == list(range(1, 9))
 
 
 @pytest.mark.parametrize("floor", [0.001, 0.3])
