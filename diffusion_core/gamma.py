@@ -147,7 +147,7 @@ class LearnedGamma(Curve):
         """From 0 at u = 0 to 1 at u = 1."""
         if self.shape is None:
             return u
-        first, last = self.shape(torch.tensor([0.0, 1.0], dtype=torch.float64, device=self.shift.device))
+        first, last = self.shape(torch.arange(2, dtype=torch.float64, device=self.shift.device))
         share: Tensor = (self.shape(u) - first) / (last - first)
         return share
 

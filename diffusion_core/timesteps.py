@@ -114,14 +114,19 @@ class ImportanceSampler(TimestepSampler):
         return 1 + index, 1 / density[index]
 
     def record(self, t: Tensor, loss: Tensor) -> None:
-        """Losses of one t in a batch are written one after the other, in the batch's order."""
+        """Losses of one t in a batch are written one after the other, in the batch's order.
+
+        Those that later ones of the batch push out go to a spare column: to leave them out, the device would have to
+        tell how many they are.
+        """
         index = t - 1
         length = self.history.shape[1]
         earlier = (index[:, None] == index[None, :]).tril(-1).sum(1)
         later = (index[:, None] == index[None, :]).triu(1).sum(1)
-        kept = later < length
-        slot = (self.count[index] + earlier) % length
-        self.history[index[kept], slot[kept]] = loss[kept].double()
+        slot = torch.where(later < length, (self.count[index] + earlier) % length, length)
+        written = torch.cat([self.history, self.history[:, :1]], dim=1)
+        written[index, slot] = loss.double()
+        self.history.copy_(written[:, :length])
         self.count.index_add_(0, index, torch.ones_like(index))
 
     def watched(self) -> dict[str, float]:

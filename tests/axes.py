@@ -10,8 +10,12 @@ import pkgutil
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import diffusion_core
+from diffusion_core.schedules import Found
 
 Choice = TypeVar("Choice")
+
+TELLING: dict[type, dict[str, Any]] = {Found: {"knots": (-13.3, -7.0, -4.0, 5.0)}}
+"""Fields of a choice whose defaults show nothing of it: between two knots a found schedule is `log_snr_linear`."""
 
 
 def classes(base: type[Choice]) -> list[type[Choice]]:
@@ -22,7 +26,7 @@ def classes(base: type[Choice]) -> list[type[Choice]]:
 
 
 def members(base: type[Choice]) -> list[Choice]:
-    """One choice of every final class at its defaults, and one at every value of its `Literal` fields."""
+    """One choice of every final class at its defaults or telling fields, at every value of its `Literal` fields."""
     return [member for choice in classes(base) for member in _variants(choice)]
 
 
@@ -53,4 +57,7 @@ def _variants(choice: type[Choice]) -> list[Choice]:
         for field in dataclasses.fields(choice)  # type: ignore[arg-type]
         if get_origin(hints[field.name]) is Literal
     }
-    return [choice(**dict(zip(literal, values, strict=True))) for values in itertools.product(*literal.values())]
+    return [
+        choice(**TELLING.get(choice, {}), **dict(zip(literal, values, strict=True)))
+        for values in itertools.product(*literal.values())
+    ]

@@ -76,6 +76,7 @@ def closed_form_terms(model: Diffusion, data: GaussianData, variance: Variance, 
 @SCHEDULES
 @FIXED
 @pytest.mark.parametrize("steps", [80, 13])
+@torch.no_grad()
 def test_every_term_of_the_bound_has_its_closed_form_expectation(parameterization, schedule, variance, steps):
     model = exact_model(80, variance, DATA, parameterization, schedule)
     expected = closed_form_terms(model, DATA, variance, steps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -15,15 +16,16 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import bound
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
-from diffusion_core.objectives import Objective, Simple, Vlb
+from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization
 from diffusion_core.randomness import send
 from diffusion_core.samplers import Sampler
+from diffusion_core.schedules import Learned as LearnedSchedule
 from diffusion_core.schedules import Linear, Schedule
 from diffusion_core.spaces import Continuous, Pixels
-from diffusion_core.timesteps import Uniform
+from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
 from diffusion_core.training import Trainer, Training, batch_indices, train
-from diffusion_core.variances import Beta, LearnedDiagonal, Variance
+from diffusion_core.variances import Beta, Learned, LearnedDiagonal, Variance
 from tests.axes import members, name
 
 pytestmark = pytest.mark.gpu
@@ -31,6 +33,19 @@ pytestmark = pytest.mark.gpu
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 DIGITS = torch.randint(17, (64, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 UNET = UNet(channels=8, groups=4)
+RECIPES = pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param({"variance": LearnedDiagonal(), "objective": Vlb()}, id="vlb"),
+        pytest.param({"variance": Learned(), "objective": Hybrid(), "timesteps": Importance(history=2)}, id="hybrid"),
+        pytest.param({"schedule": LearnedSchedule(), "objective": Vlb()}, id="learned"),
+        pytest.param(
+            {"schedule": LearnedSchedule(), "objective": VlbContinuous(), "timesteps": LowDiscrepancy()},
+            id="continuous",
+        ),
+        pytest.param({}, id="simple"),
+    ],
+)
 
 
 def model(
@@ -39,13 +54,14 @@ def model(
     variance: Variance | None = None,
     objective: Objective | None = None,
     schedule: Schedule | None = None,
+    timesteps: Timesteps | None = None,
 ) -> Diffusion:
     choices = Choices(
         parameterization or Epsilon(),
         variance or Beta(),
         schedule or Linear(),
         objective or Simple(),
-        Uniform(),
+        timesteps or Uniform(),
         UNET,
         100,
     )
@@ -103,19 +119,45 @@ def test_samples_are_those_of_the_cpu(sampler):
     torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("variance", members(Variance), ids=name)
-def test_losses_and_gradients_are_those_of_the_cpu(variance):
-    results: list[tuple[Tensor, list[Tensor]]] = []
+def assert_losses_and_gradients_agree(recipe: dict[str, Any]) -> None:
+    """Of each group of parameters by its own loss."""
+    results: list[dict[str, tuple[Tensor, list[Tensor]]]] = []
     for device in (CPU, CUDA):
-        learner = model(device, variance=variance, objective=Vlb())
+        learner = model(device, **recipe)
         with precision.exact(device):
-            loss = learner.batch_losses(DIGITS.to(device), 0, 0)["network"]
-            gradients = torch.autograd.grad(loss.mean(), list(learner.parameters()))
-        results.append((loss.detach().cpu(), [g.cpu() for g in gradients]))
-    torch.testing.assert_close(results[1][0], results[0][0], rtol=1e-3, atol=1e-3)
-    scale = max(g.abs().max().item() for g in results[0][1])
-    for ours, theirs in zip(results[1][1], results[0][1], strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-3 * scale)
+            losses = learner.batch_losses(DIGITS.to(device), 0, 0)
+            gradients = {
+                group: torch.autograd.grad(losses[group].mean(), parameters, retain_graph=True)
+                for group, parameters in learner.parameter_groups().items()
+            }
+        results.append({g: (losses[g].detach().cpu(), [v.cpu() for v in gradients[g]]) for g in losses})
+    on_cpu, on_gpu = results
+    for group in on_cpu:
+        torch.testing.assert_close(on_gpu[group][0], on_cpu[group][0], rtol=1e-3, atol=1e-3)
+        scale = max(g.abs().max().item() for g in on_cpu[group][1])
+        for ours, theirs in zip(on_gpu[group][1], on_cpu[group][1], strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-3 * scale)
+
+
+@pytest.mark.parametrize("variance", members(Variance), ids=name)
+def test_losses_and_gradients_are_those_of_the_cpu_with_every_variance(variance):
+    assert_losses_and_gradients_agree({"variance": variance, "objective": Vlb()})
+
+
+@RECIPES
+def test_losses_and_gradients_are_those_of_the_cpu(recipe):
+    assert_losses_and_gradients_agree(recipe)
+
+
+def test_importance_remembers_on_the_gpu_what_it_does_on_the_cpu():
+    samplers = [Importance(history=3).build(10).to(device) for device in (CPU, CUDA)]
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        t, loss = torch.randint(1, 11, (64,), generator=generator), torch.rand(64, generator=generator)
+        for sampler, device in zip(samplers, (CPU, CUDA), strict=True):
+            sampler.record(t.to(device), loss.to(device))
+    on_cpu, on_gpu = (sampler.state_dict() for sampler in samplers)
+    assert all(torch.equal(on_gpu[key].cpu(), on_cpu[key]) for key in on_cpu)
 
 
 def test_a_few_training_steps_are_close_to_the_cpus():
@@ -136,12 +178,10 @@ def test_training_on_the_gpu_continues_from_a_report():
     assert continued.losses["network"] == pytest.approx(unbroken[1][0], rel=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("variance", "objective"), [(Beta(), Simple()), (LearnedDiagonal(), Vlb())], ids=["simple", "vlb"]
-)
+@RECIPES
 @pytest.mark.parametrize("rounding", ["float32", "bf16"])
-def test_a_training_step_never_waits_for_the_device(variance, objective, rounding):
-    trainer = Trainer(model(CUDA, variance=variance, objective=objective), Training(precision=rounding), CUDA)
+def test_a_training_step_never_waits_for_the_device(recipe, rounding):
+    trainer = Trainer(model(CUDA, **recipe), Training(precision=rounding), CUDA)
     data = DIGITS.to(CUDA)
 
     def steps(first: int, last: int) -> None:

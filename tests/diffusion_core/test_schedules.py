@@ -1,22 +1,38 @@
-"""Schedules against their definitions and published end values."""
+"""Schedules against their definitions and published end values, at the times of a chain and between them."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from diffusion_core.schedules import Cosine, Linear, Schedule
+from diffusion_core.gamma import Gamma, LearnedGamma, Table
+from diffusion_core.schedules import Cosine, Found, Learned, LearnedLinear, Linear, LogSnrLinear, Schedule, Sigmoid
 from tests.axes import members, name
 
 SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
 HORIZONS = pytest.mark.parametrize("horizon", [25, 50, 1000, 4000])
 
 
+def built(schedule: Schedule, horizon: int) -> Gamma:
+    """γ without gradients, and where it is learned away from where it starts, so that its network shows."""
+    gamma = schedule.build(horizon).requires_grad_(False)
+    generator = torch.Generator().manual_seed(2)
+    for parameter in gamma.parameters():
+        parameter += 0.3 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+    return gamma
+
+
+def times_between(horizon: int) -> torch.Tensor:
+    """A time in each interval, away from the integers and from the knots of `found`."""
+    return torch.arange(1, horizon, dtype=torch.float64) + 0.37
+
+
 def alpha_bar_of(schedule: Schedule, horizon: int) -> np.ndarray:
-    return torch.sigmoid(-schedule.build(horizon)(torch.arange(horizon + 1))).numpy()
+    return torch.sigmoid(-schedule.build(horizon).requires_grad_(False)(torch.arange(horizon + 1))).numpy()
 
 
 def beta_of(schedule: Schedule, horizon: int) -> np.ndarray:
@@ -41,6 +57,48 @@ def test_signal_to_noise_ratio_falls_and_alpha_bar_starts_at_one(schedule, horiz
     assert alpha_bar[0] == 1
     assert ((alpha_bar[1:] > 0) & (alpha_bar[1:] < 1)).all()
     assert (np.diff(alpha_bar[1:] / (1 - alpha_bar[1:])) < 0).all()
+
+
+@SCHEDULES
+@HORIZONS
+def test_between_the_times_of_a_chain_the_noise_level_rises_too(schedule, horizon):
+    gamma = built(schedule, horizon)
+    t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)]).sort().values
+    assert gamma(t).isfinite().all()
+    assert (gamma(t).diff() > 0).all()
+    assert gamma(torch.tensor(0.0)) == -math.inf
+
+
+@SCHEDULES
+def test_a_real_time_that_is_an_integer_has_its_noise_level_bit_for_bit(schedule):
+    gamma = built(schedule, 60)
+    t = torch.arange(61)
+    assert torch.equal(gamma(t.double()), gamma(t))
+    if isinstance(gamma, Table):
+        assert torch.equal(gamma(t.double()), gamma.gamma)
+
+
+@SCHEDULES
+@pytest.mark.parametrize("horizon", [2, 50, 400])
+def test_rate_is_the_derivative_in_u_by_autograd_and_by_central_differences(schedule, horizon):
+    """u = (t − 1)/(T − 1)."""
+    gamma = built(replace(schedule, rescale=False) if isinstance(schedule, Linear) else schedule, horizon)
+    t = times_between(horizon).requires_grad_()
+    (slope,) = torch.autograd.grad(gamma(t).sum(), t)
+    with torch.no_grad():
+        values, rate = gamma.rate(t)
+        differences = (gamma(t + 1e-4) - gamma(t - 1e-4)) / 2e-4
+    assert torch.equal(values, gamma(t))
+    torch.testing.assert_close(rate, slope * (horizon - 1), rtol=1e-12, atol=0)
+    torch.testing.assert_close(rate, differences * (horizon - 1), rtol=1e-6, atol=0)
+
+
+@SCHEDULES
+@pytest.mark.parametrize("horizon", [50, 1000])
+def test_inverse_finds_the_time_of_a_noise_level(schedule, horizon):
+    gamma = built(schedule, horizon)
+    t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)])
+    torch.testing.assert_close(gamma.inverse(gamma(t)), t, rtol=1e-9, atol=0)
 
 
 @SCHEDULES
@@ -77,6 +135,51 @@ def test_cosine_alpha_bar_is_nichol_and_dhariwal_but_for_the_cap_on_beta(horizon
 
     t = np.arange(horizon)
     np.testing.assert_allclose(alpha_bar_of(Cosine(), horizon)[:-1], f(t) / f(np.zeros(1)), rtol=1e-11)
+
+
+@pytest.mark.parametrize("horizon", [10, 1000])
+@pytest.mark.parametrize("schedule", [Sigmoid(), Sigmoid(-2, 4, 0.7), Sigmoid(beta_max=0.15)], ids=name)
+def test_sigmoid_alpha_bar_is_jabri_et_als_but_for_the_cap_on_beta(schedule, horizon):
+    """ᾱ(u) = [S(1) − S(u)]/[S(1) − S(0)] with S(u) = 1/(1 + exp(−(start + (end − start) u)/τ)), and ᾱ(1) = 0."""
+    u = np.linspace(0, 1, horizon + 1)
+    s = 1 / (1 + np.exp(-(schedule.start + (schedule.end - schedule.start) * u) / schedule.tau))
+    alpha_bar = (s[-1] - s) / (s[-1] - s[0])
+    beta = np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], schedule.beta_max)
+    assert beta[-1] == schedule.beta_max
+    np.testing.assert_allclose(alpha_bar_of(schedule, horizon)[1:], np.cumprod(1 - beta), rtol=1e-11)
+    if schedule.beta_max == 0.999:
+        np.testing.assert_allclose(alpha_bar_of(schedule, horizon)[:-1], alpha_bar[:-1], rtol=1e-11)
+
+
+@pytest.mark.parametrize("schedule", [LogSnrLinear(-9.0, 3.0), LearnedLinear(-9.0, 3.0)], ids=name)
+@pytest.mark.parametrize("horizon", [2, 37, 1000])
+def test_log_snr_linear_is_a_line_between_its_ends_at_t_1_and_t_T(schedule, horizon):
+    """γ_t = γ((t − 1)/(T − 1)) (Kingma et al. 2021, whose z_0 is x_1); a learned line starts as one."""
+    gamma = schedule.build(horizon).requires_grad_(False)
+    t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)]).numpy()
+    np.testing.assert_allclose(gamma(torch.tensor(t)), -9 + 12 * (t - 1) / (horizon - 1), rtol=1e-13, atol=1e-13)
+    assert gamma(torch.tensor([1, horizon])).tolist() == [-9.0, 3.0]
+
+
+def test_a_learned_schedule_starts_at_its_ends_and_stays_above_and_below_them_between():
+    gamma = Learned(-9.0, 3.0).build(50).requires_grad_(False)
+    assert gamma(torch.tensor([1, 50])).tolist() == pytest.approx([-9.0, 3.0], rel=1e-12)
+    assert ((gamma(times_between(50)) > -9) & (gamma(times_between(50)) < 3)).all()
+
+
+@pytest.mark.parametrize("knots", [(-13.3, 5.0), (-13.3, -7.0, -4.0, 5.0), (-10.0, -9.5, -1.0)])
+@pytest.mark.parametrize("horizon", [2, 37, 1000])
+def test_found_interpolates_its_knots_evenly_spaced_in_u(knots, horizon):
+    t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)])
+    u = (t.numpy() - 1) / (horizon - 1)
+    expected = np.interp(u, np.linspace(0, 1, len(knots)), knots)
+    np.testing.assert_allclose(Found(knots).build(horizon)(t), expected, rtol=1e-13, atol=1e-13)
+
+
+@SCHEDULES
+def test_a_schedule_that_is_learned_has_parameters_and_no_other_has(schedule):
+    gamma = schedule.build(30)
+    assert isinstance(gamma, LearnedGamma) == schedule.learned == bool(list(gamma.parameters()))
 
 
 def test_cosine_beta_ends_at_its_cap():
@@ -125,3 +228,22 @@ def test_linear_refuses_ends_that_are_no_variances(beta_1, beta_T):
 def test_cosine_refuses_fields_out_of_range(arguments):
     with pytest.raises(ValueError, match="cosine needs"):
         Cosine(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (lambda: Sigmoid(start=3.0, end=3.0), "sigmoid needs start < end and tau > 0"),
+        (lambda: Sigmoid(tau=0.0), "sigmoid needs start < end and tau > 0"),
+        (lambda: Sigmoid(beta_max=1.0), "sigmoid needs 0 < beta_max < 1"),
+        (lambda: LogSnrLinear(5.0, 5.0), "log_snr_linear needs gamma_min < gamma_max"),
+        (lambda: LearnedLinear(5.0, -5.0), "learned_linear needs gamma_min < gamma_max"),
+        (lambda: Learned(gamma_max=math.nan), "learned needs gamma_min < gamma_max"),
+        (lambda: Learned(width=1), "learned needs width >= 2, got 1"),
+        (lambda: Found((1.0,)), "found needs at least 2 knots, each above the one before"),
+        (lambda: Found((1.0, 2.0, 2.0)), "found needs at least 2 knots, each above the one before"),
+    ],
+)
+def test_fields_that_make_no_schedule_are_refused(build, reason):
+    with pytest.raises(ValueError, match=reason):
+        build()

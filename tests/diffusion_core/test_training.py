@@ -15,24 +15,46 @@ from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
-from diffusion_core.objectives import Simple, Vlb
+from diffusion_core.objectives import Hybrid, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import key
-from diffusion_core.schedules import Linear
+from diffusion_core.schedules import Cosine, Learned, LearnedLinear, Linear
 from diffusion_core.spaces import Continuous, Pixels
-from diffusion_core.timesteps import Uniform
-from diffusion_core.training import Report, Trainer, Training, batch_indices, part, train, warm_up
+from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
+from diffusion_core.training import Learner, Report, Trainer, Training, batch_indices, part, train, warm_up
 from diffusion_core.variances import Beta, LearnedDiagonal
+from diffusion_core.variances import Learned as LearnedVariance
 
 CPU = torch.device("cpu")
 PLAN = Training(steps=9, batch=16, warmup=4, report_every=3)
 
 
-def points_learner(seed: int = 0) -> tuple[Diffusion, Tensor]:
-    choices = Choices(Epsilon(), LearnedDiagonal(), Linear(), Vlb(), Uniform(), Mlp(width=16, layers=1), 50)
+POINTS = Choices(Epsilon(), LearnedDiagonal(), Linear(), Vlb(), Uniform(), Mlp(width=16, layers=1), 50)
+
+
+def learner_of_points(choices: Choices) -> tuple[Diffusion, Tensor]:
     learner = Diffusion(choices, Continuous(), (2,))
-    learner.initialise(seed)
+    learner.initialise(0)
     return learner, torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+
+
+def points_learner() -> tuple[Diffusion, Tensor]:
+    return learner_of_points(POINTS)
+
+
+def adapting_learner() -> tuple[Diffusion, Tensor]:
+    """Its times follow its losses, from the second report on at the latest."""
+    choices = replace(POINTS, variance=LearnedVariance(), schedule=Cosine(), objective=Hybrid(), horizon=4)
+    return learner_of_points(replace(choices, timesteps=Importance(history=2)))
+
+
+def schedule_learner() -> tuple[Diffusion, Tensor]:
+    """A loss for the network, one for the schedule's ends and one for what lies between them."""
+    return learner_of_points(
+        replace(
+            POINTS, variance=Beta(), schedule=Learned(width=4), objective=VlbContinuous(), timesteps=LowDiscrepancy()
+        )
+    )
 
 
 def image_learner() -> tuple[Diffusion, Tensor]:
@@ -43,7 +65,7 @@ def image_learner() -> tuple[Diffusion, Tensor]:
 
 
 Saved = tuple[int, dict[str, float], dict[str, Tensor]]
-LEARNERS = pytest.mark.parametrize("learner_of", [points_learner, image_learner])
+LEARNERS = pytest.mark.parametrize("learner_of", [points_learner, image_learner, adapting_learner, schedule_learner])
 
 
 def saved(report: Report) -> dict[str, Tensor]:
@@ -116,6 +138,30 @@ def test_reported_losses_are_means_since_the_last_report():
 
 
 @LEARNERS
+def test_spreads_are_standard_deviations_of_the_steps_losses_since_the_last_report(learner_of):
+    learner, data = learner_of()
+    steps = [report.losses for report in train(learner, data, replace(PLAN, steps=8, report_every=1), 0)]
+    learner, data = learner_of()
+    for i, report in enumerate(train(learner, data, replace(PLAN, steps=8), 0)):
+        assert report.spreads.keys() == report.losses.keys() == steps[0].keys()
+        for group, spread in report.spreads.items():
+            assert spread == pytest.approx(np.std([losses[group] for losses in steps[3 * i : 3 * i + 3]]), rel=1e-4)
+
+
+def test_reports_hold_what_the_learner_watches():
+    *_, report = train(*adapting_learner(), PLAN, 0)
+    assert report.watched == {"timesteps/warm": 1}
+    learner, data = schedule_learner()
+    for report in train(learner, data, PLAN, 0):
+        with torch.no_grad():
+            gamma = learner.gamma(torch.tensor([1, 13.25, 25.5, 37.75, 50]).double()).tolist()
+        names = [f"schedule/gamma_{q}" for q in (0, 25, 50, 75, 100)]
+        assert report.watched == pytest.approx(dict(zip(names, gamma, strict=True)), rel=1e-12)
+    assert gamma[0] != -13.3
+    assert next(train(*points_learner(), PLAN, 0)).watched == {}
+
+
+@LEARNERS
 def test_training_lowers_the_loss(learner_of):
     reports = run(learner_of, Training(steps=120, batch=32, warmup=10, report_every=40))
     assert reports[-1][1]["network"] < 0.9 * reports[0][1]["network"]
@@ -140,7 +186,7 @@ def test_learning_rate_rises_linearly_and_stays():
     assert warm_up(0, Training(learning_rate=0.1, warmup=0)) == 0.1
 
 
-class Line(nn.Module):
+class Line(Learner):
     """Two parameters, each with a loss of its own, and one loss that mentions both."""
 
     def __init__(self, shared: bool = True) -> None:
@@ -185,6 +231,36 @@ def test_the_optimiser_is_adamw():
         theta = theta - 0.1 * (step + 1) / 2 * (direction + 0.5 * theta)
     actual = [p.item() for p in trainer.learner.parameters()]
     assert actual == pytest.approx(list(theta), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("objective", "schedule", "groups"),
+    [
+        (Vlb(), Learned(width=4), {"network", "schedule"}),
+        (Simple(), LearnedLinear(), {"network", "schedule"}),
+        (VlbContinuous(), Learned(width=4), {"network", "schedule_ends", "schedule_shape"}),
+        (VlbContinuous(), LearnedLinear(), {"network", "schedule_ends"}),
+    ],
+)
+def test_weight_decay_acts_on_the_network_and_never_on_a_schedule(objective, schedule, groups):
+    """AdamW's first step is θ − η λ θ − η g/(|g| + 1e-8), λ = 0 for a schedule, each group by its own loss."""
+    learner, data = learner_of_points(replace(POINTS, variance=Beta(), schedule=schedule, objective=objective))
+    for parameter in learner.gamma.parameters():
+        parameter.data += 0.1
+    plan = Training(learning_rate=0.01, warmup=0, weight_decay=0.5)
+    expected = {}
+    losses = learner.batch_losses(data, 0, 0)
+    for group, parameters in learner.parameter_groups().items():
+        gradients = torch.autograd.grad(losses[group].mean(), parameters, retain_graph=True)
+        decay = 0.5 if group == "network" else 0
+        expected[group] = [
+            (p - 0.01 * (decay * p + g / (g.abs() + 1e-8))).detach() for p, g in zip(parameters, gradients, strict=True)
+        ]
+    Trainer(learner, plan, CPU).step(data, 0, 0)
+    assert learner.parameter_groups().keys() == expected.keys() == groups
+    for group, parameters in learner.parameter_groups().items():
+        torch.testing.assert_close([p.detach() for p in parameters], expected[group], rtol=1e-4, atol=1e-6)
+    assert sum(map(len, expected.values())) == len(list(learner.parameters()))
 
 
 def test_the_average_follows_its_equation_and_takes_buffers_as_they_are():
