@@ -28,6 +28,9 @@ CODE_BATCH = 1000
 KEPT = 4
 """How many sets a process keeps in memory."""
 
+FEWEST = 5
+"""Images that each split needs: with fewer, precision and recall have no third neighbour."""
+
 _LOADING = threading.Lock()
 
 

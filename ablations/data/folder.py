@@ -12,13 +12,12 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ablations.data.base import SPLITS, Data, DataSet, Split, image_data
+from ablations.data.base import FEWEST, SPLITS, Data, DataSet, Split, image_data
 from analysis.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 ENDS = {"train": 0.8, "validation": 0.9, "test": 1.0}
 """The fraction of the hashes at which each split ends."""
-FEWEST = 2
 MODES = {"grey": "L", "colour": "RGB"}
 
 
@@ -27,7 +26,8 @@ class Folder(DataSet):
     """Every image below `root`: its shorter side scaled to `size`, the centre cut out; transparent parts are white.
 
     The SHA-256 of a file decides its split, 80 / 10 / 10 in the mean: it stays where it is when others come, wherever
-    it is moved, and equal files are never on both sides.
+    it is moved, and equal files are never on both sides. Of validation and test the one with more images loses the
+    last of them, by hash, because FID compares only at one n.
     """
 
     root: str = ""
@@ -54,7 +54,9 @@ class Folder(DataSet):
                 f"folder: {root} gives {counts} images (train/validation/test), and each split needs {FEWEST}: "
                 "add images (about 10 % go into each of the last two)"
             )
-        return image_data({split: torch.stack(images) for split, images in parts.items()}, {}, levels=256)
+        held_out = min(len(parts["validation"]), len(parts["test"]))
+        kept = {split: images if split == "train" else images[:held_out] for split, images in parts.items()}
+        return image_data({split: torch.stack(images) for split, images in kept.items()}, {}, levels=256)
 
 
 def image_files(root: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ablations.data.base import Split
+from ablations.data.base import FEWEST, Split
 from analysis.errors import InputError
 
 Labelled = tuple[Tensor, Tensor]
@@ -32,10 +32,11 @@ def scikit_learn() -> Any:
 
 
 def check_sizes(name: str, train_images: int, held_out_images: int) -> None:
-    """ValueError where a budget holds no two images."""
-    if train_images < 2 or held_out_images < 2:
+    """ValueError where a budget holds too few images."""
+    if min(train_images, held_out_images) < FEWEST:
         raise ValueError(
-            f"{name} needs train_images and held_out_images of at least 2, got {train_images} and {held_out_images}"
+            f"{name} needs train_images and held_out_images of at least {FEWEST}, got {train_images} and "
+            f"{held_out_images}"
         )
 
 

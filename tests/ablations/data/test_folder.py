@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import shutil
 from pathlib import Path
 
@@ -44,10 +45,26 @@ def test_files_stay_in_their_split_when_others_come_and_wherever_they_are_moved(
     before = keys(load(tmp_path / "a"))
     pictures(tmp_path / "b" / "deeper", 90)
     after = keys(load(tmp_path / "b"))
-    assert sum(map(len, before.values())) == 60
-    for split in SPLITS:
-        assert before[split] <= after[split]
-        assert len(after[split]) >= 2
+    assert before["train"] < after["train"]
+    for one, other in itertools.permutations(SPLITS, 2):
+        assert not before[one] & after[other]
+
+
+def test_held_out_splits_have_equally_many_images_the_first_by_hash(tmp_path):
+    pictures(tmp_path)
+    files = sorted(tmp_path.rglob("*.*"), key=lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
+    bounds = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
+    shares = [int(hashlib.sha256(path.read_bytes()).hexdigest(), 16) / 2**256 for path in files]
+    found = {
+        split: [path for path, share in zip(files, shares, strict=True) if low <= share < high]
+        for split, (low, high) in bounds.items()
+    }
+    n = min(len(found["validation"]), len(found["test"]))
+    assert len(found["validation"]) != len(found["test"])
+    data = load(tmp_path)
+    for split, count in {"train": len(found["train"]), "validation": n, "test": n}.items():
+        expected = torch.stack([picture(path, 32, "colour") for path in found[split][:count]])
+        assert torch.equal(data.images[split], expected)
 
 
 def test_order_does_not_depend_on_names(tmp_path):
@@ -61,11 +78,11 @@ def test_order_does_not_depend_on_names(tmp_path):
 def test_equal_files_go_to_one_split(tmp_path):
     pictures(tmp_path)
     before = load(tmp_path)
-    for path in sorted(tmp_path.rglob("*.png")):
+    for path in sorted(tmp_path.rglob("*.*")):
         shutil.copy(path, path.with_name(f"copy of {path.name}"))
     after = load(tmp_path)
     assert keys(after) == keys(before)
-    assert sum(map(len, after.images.values())) == 80
+    assert [len(after.images[split]) for split in SPLITS] == [2 * len(before.images[split]) for split in SPLITS]
 
 
 def test_the_centre_is_cut_out_of_the_longer_side(tmp_path):
@@ -161,7 +178,7 @@ def test_a_place_without_images_is_refused(tmp_path):
 
 def test_too_few_images_are_refused_with_their_counts(tmp_path):
     pictures(tmp_path, 3)
-    with pytest.raises(InputError, match=r"gives \d/\d/\d images \(train/validation/test\), and each split needs 2"):
+    with pytest.raises(InputError, match=r"gives \d/\d/\d images \(train/validation/test\), and each split needs 5"):
         load(tmp_path)
 
 

@@ -55,7 +55,7 @@ def refuse(weights, match: str) -> None:
         (NAME, Digits(), 0.96),
         pytest.param(
             "fashion-cnn",
-            FashionMnist(train_images=2, held_out_images=2000),
+            FashionMnist(train_images=5, held_out_images=2000),
             0.88,
             marks=needs_fashion,
             id="fashion-cnn",
