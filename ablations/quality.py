@@ -51,20 +51,24 @@ def fid(generated: Statistics, real: Statistics) -> float:
     return max(0.0, float(fid_statistics_to_metric(generated, real, verbose=False)[KEY_METRIC_FID]))
 
 
-def kid(generated: Tensor, real: Tensor) -> float:
+def kid(generated: Tensor, real: Tensor, *, standardised: bool = True) -> float:
     """KID of features [N, d], [M, d], standardised by the real ones because k is cubic; may be a little below zero.
+
+    Not standardised it is as published for Inception, whose features' scale everybody shares.
 
     The mean over fixed draws of subsets of equal size: all of the smaller set, where it has no more than 1000.
     """
     from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
     generated, real = _checked(generated, "KID", at_least=2), _checked(real, "KID", at_least=2)
-    mean, std = real.mean(0), real.std(0)
-    std = torch.where(std > 0, std, torch.ones_like(std))
+    if standardised:
+        mean, std = real.mean(0), real.std(0)
+        std = torch.where(std > 0, std, torch.ones_like(std))
+        generated, real = (generated - mean) / std, (real - mean) / std
     size = min(len(generated), len(real), KID_SUBSET_SIZE)
     value = kid_features_to_metric(
-        (generated - mean) / std,
-        (real - mean) / std,
+        generated,
+        real,
         kid_subsets=KID_SUBSETS,
         kid_subset_size=size,
         rng_seed=SEED,
@@ -178,7 +182,7 @@ def _scores(images: Tensor, reference: Reference, extractor: Extractor, split_na
     against = f"{split_name}/{extractor.name}"
     return {
         f"fid/{against}": fid(fid_statistics(feature), reference.statistics),
-        f"kid/{against}": kid(feature, reference.features),
+        f"kid/{against}": kid(feature, reference.features, standardised=extractor.module.standardised),
         f"is/{extractor.name}": inception_score(logits),
         f"precision/{against}": precision,
         f"recall/{against}": recall,

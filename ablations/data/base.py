@@ -31,7 +31,7 @@ KEPT = 4
 FEWEST = 5
 """Images that each split needs: with fewer, precision and recall have no third neighbour."""
 
-_LOADING = threading.Lock()
+_LOADING = threading.RLock()
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,9 @@ class Architecture(nn.Module, ABC):
     """Images of grey levels 0..`levels` − 1 → features φ [B, `width`] and `classes` logits.
 
     `channels` and `sides` list what an image may have, no sides meaning any; `batch` is how many images are worked on
-    at once; `shipped` whether weights come with this package; `source` says where weights come from that do not.
+    at once; `shipped` whether weights come with this package, `source` where others come from; `standardised` whether
+    KID, whose kernel is cubic, takes features in units of the real ones' spread, or as they are, by an extractor whose
+    published figures do.
     """
 
     levels: ClassVar[int] = 256
@@ -27,6 +29,7 @@ class Architecture(nn.Module, ABC):
     width: ClassVar[int]
     classes: ClassVar[int]
     batch: ClassVar[int] = 512
+    standardised: ClassVar[bool] = True
     shipped: ClassVar[bool] = True
     source: ClassVar[str] = ""
 

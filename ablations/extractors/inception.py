@@ -25,6 +25,7 @@ class InceptionV3Compat(Architecture):
     width = 2048
     classes = 1008
     batch = 32
+    standardised = False
     shipped = False
     source = (
         "torch-fidelity's weights-inception-2015-12-05-6726825d.pth, from "

@@ -11,9 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ablations import extractors
+from ablations import extractors, quality
 from ablations.extractors.inception import InceptionV3Compat
-from ablations.quality import cautions
 
 NAME = "inception-v3-compat"
 CPU = torch.device("cpu")
@@ -170,8 +169,22 @@ def test_a_missing_file_is_refused(tmp_path):
         extractors.identity(NAME, tmp_path / "none.pth")
 
 
+def test_kid_of_inception_is_taken_as_published_and_of_small_extractors_standardised(monkeypatch):
+    asked = []
+    monkeypatch.setattr(quality, "kid", lambda x, y, *, standardised: asked.append(standardised) or 0.0)
+    for name, cls in extractors.ARCHITECTURES.items():
+        with torch.device("meta"):
+            module = cls()
+        extractor = extractors.Extractor(name, "0", None, module)
+        feature = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        monkeypatch.setattr(quality, "features", lambda *_, feature=feature: (feature, feature))
+        reference = quality.Reference(feature, feature, quality.fid_statistics(feature), "0")
+        quality.quality([feature], reference, extractor, "train", None)
+    assert asked == [True, True, False]
+
+
 def test_fid_on_no_more_images_than_features_carries_a_caution():
-    assert cautions(NAME, 2049) == []
-    (line,) = cautions(NAME, 2048)
+    assert quality.cautions(NAME, 2049) == []
+    (line,) = quality.cautions(NAME, 2048)
     assert "2048 features on n = 2048 images" in line
-    assert cautions("digits-cnn", 450) == []
+    assert quality.cautions("digits-cnn", 450) == []
