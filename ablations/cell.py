@@ -105,11 +105,11 @@ class Cell:
             return str(error).splitlines()[0]
         return None
 
-    def describe(self) -> dict[str, Any]:
-        """Every choice but the seed, as plain values."""
+    def describe(self, *, places: bool = False) -> dict[str, Any]:
+        """Every choice but the seed, as plain values; with `places`, also where their files lie."""
         axes = ("data", "parameterization", "variance", "schedule", "objective", "timesteps", "network", "sampler")
         return {
-            **{axis: describe(getattr(self, axis)) for axis in (*axes, "training", "evaluation")},
+            **{axis: describe(getattr(self, axis), places=places) for axis in (*axes, "training", "evaluation")},
             "horizon": self.horizon,
             "threads": self.threads,
         }
@@ -117,7 +117,7 @@ class Cell:
     def parameters(self) -> dict[str, str]:
         """Every choice but the seed, flat and as text: `schedule` → linear, `schedule.beta_1` → 0.0001."""
         flat: dict[str, str] = {}
-        for axis, value in self.describe().items():
+        for axis, value in self.describe(places=True).items():
             if not isinstance(value, dict):
                 flat[axis] = str(value)
                 continue

@@ -19,7 +19,7 @@ from analysis.errors import InputError, unknown
 from diffusion_core.choices import choice_name
 
 MODULES = {
-    "data": "ablations.data.DataSet",
+    "data": "ablations.data.base.DataSet",
     "parameterization": "diffusion_core.parameterizations.Parameterization",
     "variance": "diffusion_core.variances.Variance",
     "schedule": "diffusion_core.schedules.Schedule",
@@ -32,6 +32,9 @@ MODULES = {
 }
 """The base class of each axis."""
 
+FILE_PER_CHOICE = ("data", "network")
+"""Axes whose package holds a file per choice: all of them are read."""
+
 PACKAGES = ("diffusion_core", "ablations")
 """Where choices are looked for: a class made elsewhere, by a test say, is none that text can name."""
 
@@ -42,8 +45,7 @@ def classes(axis: str) -> dict[str, type]:
     """The final classes of an axis by name."""
     module_name, _, base_name = MODULES[axis].rpartition(".")
     module = importlib.import_module(module_name)
-    if axis == "network":
-        # The one axis with a file per choice: all of them are read.
+    if axis in FILE_PER_CHOICE:
         package = importlib.import_module(module_name.rpartition(".")[0])
         for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             importlib.import_module(found.name)
@@ -85,7 +87,12 @@ def validated(cls: type[Choice], values: dict[str, Any], prefix: str, what: str)
         raise InputError(f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r}") from error
 
 
-def describe(choice: Any) -> dict[str, Any]:
-    """A choice as plain values, its name and defaults included: what identities and records are made of."""
-    values = {field.name: getattr(choice, field.name) for field in dataclasses.fields(choice)}
-    return {"name": choice_name(choice), **values}
+def describe(choice: Any, *, places: bool = False) -> dict[str, Any]:
+    """A choice as plain values, its name and defaults included: what identities and records are made of.
+
+    Fields that only say where files lie (the class's `where`) are left out unless `places` are asked for: what the
+    files hold has a digest of its own.
+    """
+    left_out = () if places else getattr(choice, "where", ())
+    fields = [field.name for field in dataclasses.fields(choice) if field.name not in left_out]
+    return {"name": choice_name(choice), **{name: getattr(choice, name) for name in fields}}

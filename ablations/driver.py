@@ -37,7 +37,7 @@ class Plan:
     grid: Grid
     data: Data
     planned: list[Planned]
-    floor: FloorStage
+    floor: FloorStage | None
     devices: list[str]
 
     def missing(self, journal: Journal) -> list[Stage]:
@@ -48,7 +48,9 @@ class Plan:
 
     def stages(self) -> list[Stage]:
         """Every stage once, in order of the cells."""
-        stages: list[Stage] = [self.floor, *(stage for planned in self.planned for stage in planned.stages)]
+        stages: list[Stage] = [stage for planned in self.planned for stage in planned.stages]
+        if self.floor is not None:
+            stages = [self.floor, *stages]
         return list({stage.id: stage for stage in stages}.values())
 
 
@@ -61,7 +63,8 @@ def plan(grid: Grid, devices: list[str]) -> Plan:
         raise InputError("a grid compares cells on one data set: run it once per data=… with a name=… each")
     data = cells[0][1].data.load()
     digest = data.digest
-    extractor = _extractor_identity(cells[0][1].data.extractor)
+    judged = any(cell.evaluation.quality for _, cell in cells)
+    extractor = _extractor_identity(cells[0][1].data.extractor) if judged else None
     device = torch.device(devices[0])
     planned = []
     refusals: dict[str, str | None] = {}
@@ -75,17 +78,17 @@ def plan(grid: Grid, devices: list[str]) -> Plan:
         planned.append(Planned(point, cell, cell_id, stages, refusal))
     if all(item.refusal for item in planned):
         raise InputError(planned[0].refusal if len(planned) == 1 else f"no cell makes sense: {planned[0].refusal}")
-    return Plan(grid, data, planned, floor_of(cells[0][1], digest, extractor), devices)
+    floor = floor_of(cells[0][1], digest, extractor) if judged else None
+    return Plan(grid, data, planned, floor, devices)
 
 
 def _extractor_identity(name: str | None) -> str | None:
     if name is None:
         return None
     try:
-        loaded = extractors.load(name)
+        return extractors.identity(name)
     except ValueError as error:
         raise InputError(str(error)) from error
-    return f"{loaded.name}:{loaded.digest}"
 
 
 def execute(
@@ -176,7 +179,7 @@ def publish(
         # Results that came with a checkout stand until there are as many new ones.
         return records, tracker
     sets = plan.planned[0].cell.evaluation.sets
-    floor = journal.result(plan.floor.id)
+    floor = journal.result(plan.floor.id) if plan.floor else None
     facts = {"device": next((r.facts["device"] for r in records if "device" in r.facts), "")}
     head = head_of(plan.grid, plan.planned, plan.data, floor, sets, {**provenance, **facts})
     write_results(folder, head, records, journal, plan.data)

@@ -261,7 +261,9 @@ def run_floor(cell: Cell, data: Data, device: torch.device) -> Result:
     extractor = extractors.load(cell.data.extractor)
     reference = quality.Reference.of(data.images["train"].to(device), extractor)
     metrics = quality.floors([images.to(device) for images in held_out], reference, extractor)
-    facts = {"extractor": extractor.name, "digest": extractor.digest, "accuracy": str(extractor.accuracy)}
+    facts = {"extractor": extractor.name, "digest": extractor.digest}
+    if extractor.accuracy is not None:
+        facts["accuracy"] = str(extractor.accuracy)
     return Result("finished", "", metrics, {}, facts)
 
 

@@ -196,8 +196,10 @@ def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
     """The cell of these layers of settings, later ones over earlier ones."""
     settings: dict[str, Any] = {**AXES, **NUMBERS}
     for layer in layers:
-        suggested = config.load("data", str(layer["data"])).get("suggests", {}) if "data" in layer else {}
-        _lay(settings, {**suggested, **layer})
+        if "data" in layer:
+            # Laid first and by themselves, so that a choice beside them takes away what they preset for another.
+            _lay(settings, config.load("data", str(layer["data"])).get("suggests", {}))
+        _lay(settings, layer)
     choices: dict[str, Any] = {}
     for axis in AXES:
         values = dict(config.load(axis, str(settings[axis])))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from pebble import ProcessExpired, ProcessPool
+from tqdm import tqdm
 
 from ablations.journal import Journal
 from ablations.stages import Stage
@@ -129,6 +130,9 @@ def _start(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    # torch-fidelity makes a bar even where it is silent, whose lock is otherwise a semaphore of the machine: a worker
+    # that is stopped leaves it behind, with a warning.
+    tqdm.set_lock(threading.RLock())
 
 
 def devices_for(device: str, threads: int, workers: int | None) -> list[str]:

@@ -8,7 +8,8 @@
     energy distance    2 E|X − Y| − E|X − X'| − E|Y − Y'|                                   Székely & Rizzo 2013
     copies             share of X nearer to a training image than 95 % of held-out images are
 
-FID is biased upward by O(1/n): it compares only at one n, beside `floors`, what real images score at that n.
+FID is biased upward by O(1/n): it compares only at one n, beside `floors`, what real images score at that n. With no
+more images than features, covariances have no full rank and the bias is most of it: `cautions` says so.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ablations.extractors import Extractor, features
+from ablations.extractors import ARCHITECTURES, Extractor, features
 
 NEIGHBOURS = 3
 KID_SUBSETS = 20
@@ -50,20 +51,24 @@ def fid(generated: Statistics, real: Statistics) -> float:
     return max(0.0, float(fid_statistics_to_metric(generated, real, verbose=False)[KEY_METRIC_FID]))
 
 
-def kid(generated: Tensor, real: Tensor) -> float:
+def kid(generated: Tensor, real: Tensor, *, standardised: bool = True) -> float:
     """KID of features [N, d], [M, d], standardised by the real ones because k is cubic; may be a little below zero.
+
+    Not standardised it is as published for Inception, whose features' scale everybody shares.
 
     The mean over fixed draws of subsets of equal size: all of the smaller set, where it has no more than 1000.
     """
     from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
     generated, real = _checked(generated, "KID", at_least=2), _checked(real, "KID", at_least=2)
-    mean, std = real.mean(0), real.std(0)
-    std = torch.where(std > 0, std, torch.ones_like(std))
+    if standardised:
+        mean, std = real.mean(0), real.std(0)
+        std = torch.where(std > 0, std, torch.ones_like(std))
+        generated, real = (generated - mean) / std, (real - mean) / std
     size = min(len(generated), len(real), KID_SUBSET_SIZE)
     value = kid_features_to_metric(
-        (generated - mean) / std,
-        (real - mean) / std,
+        generated,
+        real,
         kid_subsets=KID_SUBSETS,
         kid_subset_size=size,
         rng_seed=SEED,
@@ -88,7 +93,9 @@ def precision_recall(generated: Tensor, real: Tensor) -> tuple[float, float]:
 
     generated = _checked(generated, "precision and recall", at_least=NEIGHBOURS + 2)
     real = _checked(real, "precision and recall", at_least=NEIGHBOURS + 2)
-    value = prc_features_to_metric(generated, real, prc_neighborhood=NEIGHBOURS, save_cpu_ram=True, verbose=False)
+    value = prc_features_to_metric(
+        generated, real, prc_neighborhood=NEIGHBOURS, prc_batch_size=CHUNK, save_cpu_ram=True, verbose=False
+    )
     return float(value[KEY_METRIC_PRECISION]), float(value[KEY_METRIC_RECALL])
 
 
@@ -175,7 +182,7 @@ def _scores(images: Tensor, reference: Reference, extractor: Extractor, split_na
     against = f"{split_name}/{extractor.name}"
     return {
         f"fid/{against}": fid(fid_statistics(feature), reference.statistics),
-        f"kid/{against}": kid(feature, reference.features),
+        f"kid/{against}": kid(feature, reference.features, standardised=extractor.module.standardised),
         f"is/{extractor.name}": inception_score(logits),
         f"precision/{against}": precision,
         f"recall/{against}": recall,
@@ -190,6 +197,17 @@ def floors(
     Below FID's floor a model cannot be told from real images; `copies` is 5 % by construction.
     """
     return quality(heldout_sets, reference, extractor, split_name, torch.cat(heldout_sets))
+
+
+def cautions(extractor: str, n: int) -> list[str]:
+    """What a reader of FID by this extractor must know beside n, the number of images that it was taken on."""
+    width = ARCHITECTURES[extractor].width
+    if n > width:
+        return []
+    return [
+        f"FID compares {width} features on n = {n} images, no more than there are features: its covariances have no "
+        "full rank, and most of it is bias that real images show too. Judge by the distance to the floor, and by KID."
+    ]
 
 
 def energy_distance(x: Tensor, y: Tensor) -> float:

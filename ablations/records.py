@@ -27,6 +27,7 @@ from ablations.cell import Cell
 from ablations.data import Data
 from ablations.grid import Grid, Point
 from ablations.journal import Journal, Result, read_json, read_tensors, replace_file, write_json, write_text
+from ablations.quality import cautions
 from ablations.stages import Stage
 from analysis.errors import InputError
 from analysis.runs import read_csv
@@ -225,7 +226,8 @@ def head_of(
     extractor = cell.data.extractor
     n = len(data.images["test"])
     floors = dict(floor.metrics) if floor else {}
-    metrics = metrics_of(data, extractor)
+    judged = any(item.cell.evaluation.quality for item in planned)
+    metrics = [m for m in metrics_of(data, extractor) if judged or m["name"].startswith("nll")]
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]
     held_out = f"held-out {'images' if len(data.shape) == 3 else 'points'}, n = {n}"
     return {
@@ -252,7 +254,7 @@ def head_of(
         "quality_sets": sets,
         "seeds": grid.seeds,
         "horizon": cell.horizon,
-        "footnotes": grid.file.footnotes,
+        "footnotes": [*grid.file.footnotes, *(cautions(extractor, n) if extractor and judged else [])],
         "cells": {p.cell_id: p.point.levels for p in planned},
         **provenance,
     }

@@ -1,8 +1,8 @@
 """Frozen feature extractors, each named: images → features φ(x) that distributions are compared by, and logits.
 
-An extractor is two files, `<name>.safetensors` and `<name>.json`. A distance in feature space means nothing without
-the weights behind it: they are read only where their digest is the recorded one, and the name is part of every
-metric's name.
+A distance in feature space means nothing without the weights behind it: the extractor's name is part of every metric's
+name, and the digest of its file part of every identity. A shipped extractor is two files, `<name>.safetensors` and
+`<name>.json`, and is read only where the digest is the one that the JSON file records. Others are read from a path.
 """
 
 from __future__ import annotations
@@ -14,55 +14,43 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ablations.extractors.architectures import Architecture, DigitsCnn, FashionCnn
+from ablations.extractors.inception import InceptionV3Compat
+from ablations.extractors.weights import check_layout, parse
 from diffusion_core.precision import exact
 
 HERE = Path(__file__).parent
-BATCH = 512
 
-
-class DigitsCnn(nn.Module):
-    """Digits [B, 1, 8, 8] of grey levels 0..16 → a feature [B, 64] after a smooth non-linearity, and 10 logits.
-
-    Smooth, because a ReLU leaves features that are zero on nearly all images, which standardising then blows up.
-    """
-
-    levels = 17
-    classes = 10
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1),
-            nn.SiLU(),
-            nn.Conv2d(16, 32, 3, padding=1, stride=2),
-            nn.SiLU(),
-            nn.Conv2d(32, 64, 3, padding=1, stride=2),
-            nn.SiLU(),
-            nn.Flatten(),
-            nn.Linear(256, 64),
-            nn.SiLU(),
-        )
-        self.head = nn.Linear(64, self.classes)
-
-    def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
-        """Features and logits of grey levels [B, 1, 8, 8], of any real type."""
-        feature = self.body(levels.float() / (self.levels - 1))
-        return feature, self.head(feature)
-
-
-ARCHITECTURES: dict[str, type[DigitsCnn]] = {"digits-cnn": DigitsCnn}
+ARCHITECTURES: dict[str, type[Architecture]] = {
+    "digits-cnn": DigitsCnn,
+    "fashion-cnn": FashionCnn,
+    "inception-v3-compat": InceptionV3Compat,
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Extractor:
-    """A module with frozen weights, the digest of their file, and the share of held-out images that it gets right."""
+    """A module with frozen weights, the digest of their file, and the share of held-out images that it gets right.
+
+    `accuracy` is None where nothing is recorded.
+    """
 
     name: str
     digest: str
-    accuracy: float
-    module: DigitsCnn
+    accuracy: float | None
+    module: Architecture
+
+
+@dataclass(frozen=True, eq=False)
+class _Weights:
+    """A file's tensors, which fit the module, itself without memory; what is recorded of them."""
+
+    digest: str
+    accuracy: float | None
+    state: dict[str, Tensor]
+    module: Architecture
 
 
 def digest_of(content: bytes) -> str:
@@ -70,23 +58,52 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
-def load(name: str, weights: Path | None = None) -> Extractor:
-    """The extractor `name`, from its shipped files or from `weights` and the JSON file beside it.
+def identity(name: str, weights: Path | None = None) -> str:
+    """name:digest, what a stage that uses the extractor is known by.
 
-    ValueError, in one line, if the name is unknown, a file is missing, or the weights are not those that the JSON file
-    records.
+    ValueError, in one line, wherever `load` would raise it: what it takes is reading the file, so that a plan can
+    refuse before anything is trained.
     """
+    return f"{name}:{_weights(name, weights).digest}"
+
+
+def load(name: str, weights: Path | None = None) -> Extractor:
+    """The extractor `name`: a shipped one from its files, or from `weights` and the JSON file beside it; others from
+    `weights`.
+
+    ValueError, in one line, if the name is unknown, a file is missing or damaged, or the weights are not the recorded
+    ones.
+    """
+    found = _weights(name, weights)
+    found.module.holder.load_state_dict(found.state, assign=True)
+    return Extractor(name, found.digest, found.accuracy, found.module.eval().requires_grad_(False))
+
+
+def _weights(name: str, weights: Path | None) -> _Weights:
     if name not in ARCHITECTURES:
         nearest = difflib.get_close_matches(name, ARCHITECTURES, n=1, cutoff=0.0)[0]
         raise ValueError(f"unknown extractor {name!r}: allowed are {', '.join(ARCHITECTURES)} (nearest: {nearest})")
-    weights = weights or HERE / f"{name}.safetensors"
-    digest, accuracy = _record(name, weights.with_suffix(".json"))
-    content = _read(name, weights)
-    if digest_of(content) != digest:
-        raise ValueError(f"extractor {name}: {weights} has digest {digest_of(content)}, its JSON file records {digest}")
-    module = ARCHITECTURES[name]()
-    _fill(module, content, f"extractor {name}: {weights}")
-    return Extractor(name, digest, accuracy, module.eval().requires_grad_(False))
+    architecture = ARCHITECTURES[name]
+    if weights is None and not architecture.shipped:
+        raise ValueError(
+            f"FID needs the weights of {name}, which are not shipped: give evaluation.weights=PATH "
+            f"({architecture.source}), or take evaluation.quality=[] for the likelihood alone"
+        )
+    path = weights or HERE / f"{name}.safetensors"
+    recorded, accuracy = _record(name, path.with_suffix(".json")) if architecture.shipped else (None, None)
+    content = _read(name, path)
+    digest = digest_of(content)
+    if recorded not in (None, digest):
+        raise ValueError(f"extractor {name}: {path} has digest {digest}, its JSON file records {recorded}")
+    with torch.device("meta"):
+        module = architecture()
+    try:
+        state = parse(content, path)
+        check_layout(state, module.holder, architecture.__name__)
+    except ValueError as error:
+        source = f" (expected: {architecture.source})" if architecture.source else ""
+        raise ValueError(f"extractor {name}: {path} {error}{source}") from error
+    return _Weights(digest, accuracy, state, module)
 
 
 def _read(name: str, path: Path) -> bytes:
@@ -107,35 +124,14 @@ def _record(name: str, path: Path) -> tuple[str, float]:
         raise ValueError(f"extractor {name}: {path} is not its record (digest, accuracy): {error!r}") from error
 
 
-def _fill(module: nn.Module, content: bytes, where: str) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import load as parse
-
-    try:
-        state = parse(content)
-    except SafetensorError as error:
-        raise ValueError(f"{where} is not a safetensors file") from error
-    wanted = {key: (tuple(value.shape), value.dtype) for key, value in module.state_dict().items()}
-    if {key: (tuple(value.shape), value.dtype) for key, value in state.items()} != wanted:
-        raise ValueError(
-            f"{where} holds other tensors than {type(module).__name__}: {', '.join(sorted(state)) or 'none'}"
-        )
-    module.load_state_dict(state)
-
-
 def features(extractor: Extractor, images: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Features [N, 64] and logits [N, 10] of stored images, uint8 [N, 1, 8, 8], both float64 on the CPU.
+    """Features [N, width] and logits [N, classes] of stored images, uint8 [N, C, H, W], both float64 on the CPU.
 
     Worked out in float32 on `device`, where the module stays. ValueError if the images are of another type or shape.
     """
-    levels = extractor.module.levels
-    if images.dtype != torch.uint8 or images.shape[1:] != (1, 8, 8) or not len(images) or int(images.max()) >= levels:
-        raise ValueError(
-            f"extractor {extractor.name} takes uint8 images [N, 1, 8, 8] of levels 0..{levels - 1}, "
-            f"got {images.dtype} {list(images.shape)}" + (f" up to {images.max()}" if len(images) else "")
-        )
+    extractor.module.check(extractor.name, images)
     module = extractor.module.to(device)
     with torch.inference_mode(), exact(device):
-        parts = [module(images[i : i + BATCH].to(device)) for i in range(0, len(images), BATCH)]
+        parts = [module(part.to(device)) for part in torch.split(images, module.batch)]
     feature, logits = (torch.cat(half).double().cpu() for half in zip(*parts, strict=True))
     return feature, logits

@@ -95,8 +95,12 @@ def test_kid_on_the_line_equals_its_power_sums():
     def pairs(u: Tensor) -> float:
         return sum(math.comb(3, j) * float((u**j).sum() ** 2 - (u ** (2 * j)).sum()) for j in range(4))
 
-    between = sum(math.comb(3, j) * float((a**j).sum() * (b**j).sum()) for j in range(4))
-    assert quality.kid(x, y) == pytest.approx((pairs(a) + pairs(b)) / (n * (n - 1)) - 2 * between / n**2, rel=1e-9)
+    def expected(u: Tensor, v: Tensor) -> float:
+        between = sum(math.comb(3, j) * float((u**j).sum() * (v**j).sum()) for j in range(4))
+        return (pairs(u) + pairs(v)) / (n * (n - 1)) - 2 * between / n**2
+
+    assert quality.kid(x, y) == pytest.approx(expected(a, b), rel=1e-9)
+    assert quality.kid(x, y, standardised=False) == pytest.approx(expected(x, y), rel=1e-9)
 
 
 def test_kid_does_not_depend_on_the_scale_of_features():

@@ -1,0 +1,119 @@
+"""The networks that features come from: each says which images it takes, and how wide its features are.
+
+Small ones are trained here on the training images of one data set and shipped. Their features come out of a smooth
+non-linearity: a ReLU leaves features that are zero on nearly all images, which standardising then blows up.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+
+class Architecture(nn.Module, ABC):
+    """Images of grey levels 0..`levels` − 1 → features φ [B, `width`] and `classes` logits.
+
+    `channels` and `sides` list what an image may have, no sides meaning any; `batch` is how many images are worked on
+    at once; `shipped` whether weights come with this package, `source` where others come from; `standardised` whether
+    KID, whose kernel is cubic, takes features in units of the real ones' spread, or as they are, by an extractor whose
+    published figures do.
+    """
+
+    levels: ClassVar[int] = 256
+    channels: ClassVar[tuple[int, ...]] = (1,)
+    sides: ClassVar[tuple[int, ...]]
+    width: ClassVar[int]
+    classes: ClassVar[int]
+    batch: ClassVar[int] = 512
+    standardised: ClassVar[bool] = True
+    shipped: ClassVar[bool] = True
+    source: ClassVar[str] = ""
+
+    @property
+    def holder(self) -> nn.Module:
+        """The module whose names for tensors a file of weights uses."""
+        return self
+
+    @abstractmethod
+    def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and logits, float32, of images [B, C, H, W]."""
+
+    @classmethod
+    def check(cls, name: str, images: Tensor) -> None:
+        """ValueError unless these are stored images that it takes; `name` is what it is called."""
+        fits = images.dtype == torch.uint8 and images.dim() == 4 and len(images) > 0
+        if fits:
+            _, channels, height, width = images.shape
+            fits = channels in cls.channels and (not cls.sides or (height == width and width in cls.sides))
+        if not fits or int(images.max()) >= cls.levels:
+            sides = " or ".join(f"{side}, {side}" for side in cls.sides) or "H, W"
+            raise ValueError(
+                f"extractor {name} takes uint8 images [N, {' or '.join(map(str, cls.channels))}, {sides}] of levels "
+                f"0..{cls.levels - 1}, got {images.dtype} {list(images.shape)}"
+                + (f" up to {images.max()}" if images.numel() else "")
+            )
+
+
+class DigitsCnn(Architecture):
+    """For `digits`: 8×8, 17 levels."""
+
+    levels = 17
+    sides = (8,)
+    width = 64
+    classes = 10
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(16, 32, 3, padding=1, stride=2),
+            nn.SiLU(),
+            nn.Conv2d(32, 64, 3, padding=1, stride=2),
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.Linear(256, self.width),
+            nn.SiLU(),
+        )
+        self.head = nn.Linear(self.width, self.classes)
+
+    def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
+        feature = self.body(levels.float() / (self.levels - 1))
+        return feature, self.head(feature)
+
+
+class FashionCnn(Architecture):
+    """For `fashion_mnist`: 16×16, and 32×32 after the same rounded means over 2×2 that make its smaller size.
+
+    So one set of weights serves both sizes, and sees nothing finer than a pixel of the smaller one.
+    """
+
+    sides = (16, 32)
+    width = 64
+    classes = 10
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 24, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(24, 48, 3, padding=1, stride=2),
+            nn.SiLU(),
+            nn.Conv2d(48, 64, 3, padding=1, stride=2),
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.Linear(1024, self.width),
+            nn.SiLU(),
+        )
+        self.head = nn.Linear(self.width, self.classes)
+
+    def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
+        values = levels.float()
+        if values.shape[-1] == 32:
+            values = (avg_pool2d(values, 2) + 0.5).floor()
+        feature = self.body(values / (self.levels - 1))
+        return feature, self.head(feature)

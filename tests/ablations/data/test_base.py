@@ -1,0 +1,180 @@
+"""What holds for every data set, the simplest codes, and which of a set's fields make an identity."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from ablations import choices
+from ablations.data import SPLITS, DataSet, Digits, FashionMnist, histogram_codes
+from ablations.data.base import CODE_BATCH
+from ablations.grid import cell_of, make_cell
+from ablations.stages import floor_of, stages_of
+from analysis.errors import InputError
+from tests.ablations.data.fabricated import cifar_pickles, fashion, pictures
+
+SMALL = {"train_images": 20, "held_out_images": 5}
+
+
+def choice(name: str, root: Path) -> DataSet:
+    """The set at a root where its files were made up, if it has one."""
+    make = {"fashion_mnist": fashion, "cifar10": cifar_pickles, "folder": pictures}.get(name)
+    if make is None:
+        return choices.classes("data")[name]()
+    make(root)
+    return choices.classes("data")[name](root=str(root), **({} if name == "folder" else SMALL))
+
+
+@pytest.mark.parametrize("name", choices.classes("data"))
+def test_every_set_has_three_splits_of_one_shape_and_a_stable_digest(name, tmp_path):
+    made = choice(name, tmp_path)
+    data, twice = made.load(), made.read()
+    assert set(data.images) == set(SPLITS)
+    assert {tuple(images.shape[1:]) for images in data.images.values()} == {data.shape}
+    assert data.digest == twice.digest
+    assert data.images["train"] is not twice.images["train"]
+    for split, labels in data.labels.items():
+        assert len(labels) == len(data.images[split])
+    if len(data.shape) == 3:
+        assert set(data.codes) == {"uniform code", "one histogram", "histogram per pixel"}
+        assert data.codes["uniform code"] == pytest.approx(data.space.uniform_bits)
+        assert all(images.dtype == torch.uint8 for images in data.images.values())
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "folder"])
+def test_a_missing_set_says_in_one_line_how_to_get_it(name, tmp_path):
+    with pytest.raises(InputError, match=r"data\.root=") as caught:
+        choices.classes("data")[name](root=str(tmp_path / "nowhere")).load()
+    assert "\n" not in str(caught.value)
+    # What failed is not remembered.
+    assert choice(name, tmp_path / "nowhere").load().images
+
+
+def test_a_set_is_read_once_however_often_and_from_wherever_it_is_loaded(monkeypatch):
+    reads = []
+
+    @dataclasses.dataclass(frozen=True)
+    class Slow(DataSet):
+        n: int = 1
+
+        def read(self):
+            reads.append(self.n)
+            return Digits().read()
+
+    threads = [threading.Thread(target=Slow(n).load) for n in (1, 2, 1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(reads) == [1, 2]
+    assert Slow(1).load() is Slow(1).load()
+
+
+def test_digits_are_scikit_learns_split_once_and_for_all():
+    data = Digits().load()
+    assert [len(data.images[split]) for split in SPLITS] == [897, 450, 450]
+    ours = np.concatenate([data.images[split].numpy().reshape(-1, 64) for split in SPLITS])
+    theirs = load_digits().data
+    assert sorted(map(bytes, ours.astype(np.uint8))) == sorted(map(bytes, theirs.astype(np.uint8)))
+    assert int(ours.max()) == 16
+    # The committed results name it.
+    assert data.digest == "cc25a67fcab6"
+    values = b"".join(data.images[split].numpy().tobytes() for split in SPLITS)
+    assert data.digest == hashlib.sha256(values).hexdigest()[:12]
+
+
+def test_histogram_codes_of_known_data():
+    train = torch.tensor([0, 0, 0, 1]).reshape(4, 1, 1, 1)
+    codes = histogram_codes(train, torch.tensor([0, 1]).reshape(2, 1, 1, 1), levels=2)
+    expected = -(math.log2(4 / 6) + math.log2(2 / 6)) / 2
+    assert codes["uniform code"] == 1.0
+    assert codes["one histogram"] == pytest.approx(expected)
+    assert codes["histogram per pixel"] == pytest.approx(expected)
+
+
+def test_histogram_codes_are_those_of_counting_by_hand_over_more_images_than_a_batch():
+    generator = torch.Generator().manual_seed(0)
+    train = torch.randint(5, (CODE_BATCH + 7, 3, 2, 1), generator=generator, dtype=torch.uint8)
+    test = torch.randint(5, (CODE_BATCH + 1, 3, 2, 1), generator=generator, dtype=torch.uint8)
+    codes = histogram_codes(train, test, levels=5)
+    flat, asked = train.numpy().reshape(-1, 6), test.numpy().reshape(-1, 6)
+    shares = np.stack([np.bincount(column, minlength=5) + 1 for column in flat.T]) / (len(flat) + 5)
+    per_pixel = -np.mean([[math.log2(shares[i, level]) for i, level in enumerate(row)] for row in asked])
+    overall = (np.bincount(flat.ravel(), minlength=5) + 1) / (flat.size + 5)
+    assert codes["histogram per pixel"] == pytest.approx(per_pixel)
+    assert codes["one histogram"] == pytest.approx(-np.log2(overall)[asked].mean())
+
+
+def ids(settings: dict) -> tuple[list[str], str]:
+    """The ids of the cell, its stages and its floor."""
+    cell = make_cell([settings], seed=0)
+    digest = cell.data.load().digest
+    stages = [*stages_of(cell, digest, "float32", "x"), floor_of(cell, digest, "x")]
+    return [cell.cell_id(digest, "float32"), *(stage.id for stage in stages)], cell.parameters()["data.root"]
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "folder"])
+def test_moving_the_data_changes_no_identity_and_a_record_still_says_where_it_was(name, tmp_path):
+    roots = [tmp_path / "here", tmp_path / "there" / "under another name"]
+    small = {} if name == "folder" else {f"data.{key}": value for key, value in SMALL.items()}
+    found = []
+    for root in roots:
+        choice(name, root)
+        settings = {"data": name, "data.root": str(root), **small}
+        found.append(ids(settings))
+        cell = make_cell([settings], seed=3)
+        assert cell_of(cell.parameters(), seed=3) == cell
+    assert found[0][0] == found[1][0]
+    assert [where for _, where in found] == [str(root) for root in roots]
+
+
+def test_what_changes_the_images_changes_the_identity(tmp_path):
+    fashion(tmp_path)
+    settings = {"data": "fashion_mnist", "data.root": str(tmp_path), "data.train_images": 20, "data.held_out_images": 5}
+    first = ids(settings)[0]
+    for key, value in {"data.size": 32, "data.train_images": 21, "data.held_out_images": 6}.items():
+        assert not set(first) & set(ids({**settings, key: value})[0])
+
+
+def test_a_set_may_preset_the_network_which_a_choice_beside_it_replaces():
+    suggested = make_cell([{"data": "fashion_mnist"}], seed=0)
+    assert suggested.network.channels == 32
+    assert make_cell([{"data": "fashion_mnist", "network.channels": 8}], seed=0).network.channels == 8
+    assert choices.choice_name(make_cell([{"data": "fashion_mnist", "network": "mlp"}], seed=0).network) == "mlp"
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "cifar10"])
+@pytest.mark.parametrize("wrong", [{"train_images": 4}, {"held_out_images": 0}])
+def test_a_budget_of_too_few_images_is_refused(name, wrong):
+    with pytest.raises(ValueError, match=f"{name} needs train_images and held_out_images of at least 5"):
+        choices.classes("data")[name](**wrong)
+
+
+@pytest.mark.parametrize(("key", "most"), [("train_images", 50), ("held_out_images", 10)])
+def test_a_budget_beyond_the_set_is_refused(key, most, tmp_path):
+    fashion(tmp_path)
+    budget = {"train_images": 50, "held_out_images": 10}
+    assert FashionMnist(root=str(tmp_path), **budget).load().images
+    with pytest.raises(InputError, match=f"fashion_mnist has {most} images for data.{key}, got {most + 1}"):
+        FashionMnist(root=str(tmp_path), **{**budget, key: most + 1}).load()
+
+
+def test_a_budget_moves_no_image_between_splits(tmp_path):
+    fashion(tmp_path)
+    small, large = (
+        FashionMnist(root=str(tmp_path), size=32, train_images=n, held_out_images=k).load().images
+        for n, k in ((5, 6), (50, 10))
+    )
+    for split in SPLITS:
+        assert torch.equal(small[split], large[split][: len(small[split])])
+    train = {image.numpy().tobytes() for image in large["train"]}
+    assert len(train) == 50
+    assert not train & {image.numpy().tobytes() for split in ("validation", "test") for image in large[split]}

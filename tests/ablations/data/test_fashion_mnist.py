@@ -1,0 +1,131 @@
+"""Fashion-MNIST against files with known pixels, torchvision's reader, and damaged files."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ablations.data import SPLITS, FashionMnist
+from ablations.data.fashion_mnist import DEBIAN, halved, padded
+from analysis.errors import InputError
+from tests.ablations.data.fabricated import fashion, idx_file, noise
+
+SMALL = {"train_images": 50, "held_out_images": 10}
+
+
+def load(root: Path, **fields):
+    return FashionMnist(root=str(root), **{**SMALL, **fields}).read()
+
+
+def test_images_are_padded_with_two_zeros_a_side():
+    image = torch.arange(784).reshape(1, 28, 28).remainder(255).to(torch.uint8) + 1
+    out = padded(image)
+    assert out.shape == (1, 1, 32, 32)
+    assert torch.equal(out[:, 0, 2:30, 2:30], image)
+    assert int(out.long().sum()) == int(image.long().sum())
+
+
+def test_means_over_2_by_2_are_rounded_halves_up():
+    blocks = {(0, 0, 0, 0): 0, (255, 255, 255, 255): 255, (1, 0, 0, 0): 0, (1, 1, 0, 0): 1, (255, 0, 0, 0): 64}
+    blocks |= {(255, 255, 255, 254): 255, (10, 20, 30, 41): 25, (3, 3, 0, 0): 2, (0, 0, 0, 3): 1}
+    image = torch.zeros(1, 1, 2, 2 * len(blocks), dtype=torch.uint8)
+    for i, (a, b, c, d) in enumerate(blocks):
+        image[0, 0, :, 2 * i : 2 * i + 2] = torch.tensor([[a, b], [c, d]])
+    assert halved(image).flatten().tolist() == list(blocks.values())
+
+
+def test_sizes_show_the_same_images_with_the_same_labels(tmp_path):
+    images = noise(60, 28, 28, seed=5)
+    fashion(tmp_path, images)
+    large, small = load(tmp_path, size=32), load(tmp_path, size=16)
+    for split in SPLITS:
+        assert torch.equal(large.labels[split], small.labels[split])
+        mean = torch.nn.functional.avg_pool2d(large.images[split].double(), 2)
+        assert float((small.images[split] - mean).abs().max()) <= 0.5
+    # Labels are i % 10 for the i-th published image, which is found by its bytes.
+    where = {image.tobytes(): i for i, image in enumerate(images)}
+    for split in ("train", "validation"):
+        found = [where[image.numpy().tobytes()] for image in large.images[split][:, 0, 2:30, 2:30].contiguous()]
+        assert [i % 10 for i in found] == large.labels[split].tolist()
+
+
+@pytest.mark.parametrize(("below", "compress"), [("", True), ("FashionMNIST/raw", True), ("FashionMNIST/raw", False)])
+def test_debians_layout_and_torchvisions_hold_the_same(below, compress, tmp_path):
+    fashion(tmp_path / "debian")
+    fashion(tmp_path / "other" / below, compress=compress)
+    assert load(tmp_path / "other").digest == load(tmp_path / "debian").digest
+
+
+def test_test_images_are_the_published_ones_in_their_order(tmp_path):
+    fashion(tmp_path)
+    test = load(tmp_path, size=32).images["test"]
+    assert np.array_equal(test[:, 0, 2:30, 2:30].numpy(), noise(12, 28, 28, seed=2)[:10])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("train_images_idx3_ubyte", b"", "it is no idx file of bytes"),
+        ("train_images_idx3_ubyte", b"\x80\x04}.", "it is no idx file of bytes"),
+        ("train_images_idx3_ubyte", b"\0\0\x08\x03\0\0", "it is no idx file of bytes"),
+        ("train_images_idx3_ubyte", b"\0\0\x0d" + idx_file(noise(1, 2, 2, seed=0))[3:], "it is no idx file of bytes"),
+        (
+            "t10k_images_idx3_ubyte",
+            idx_file(noise(12, 28, 28, seed=0))[:-1],
+            "announces 12 × 28 × 28 values and holds 9407",
+        ),
+        ("train_images_idx3_ubyte", idx_file(noise(60, 27, 28, seed=0)), r"holds train images \[60, 27, 28\]"),
+        ("train_images_idx3_ubyte", idx_file(noise(784, seed=0)), r"holds train images \[784\]"),
+        ("train_labels_idx1_ubyte", idx_file(np.zeros(59, np.uint8)), r"labels \[59\]"),
+        ("t10k_labels_idx1_ubyte", idx_file(np.full(12, 10, np.uint8)), "labels 0..9"),
+    ],
+)
+def test_damaged_files_are_refused_in_one_line(name, content, message, tmp_path):
+    fashion(tmp_path, **{name: content})
+    with pytest.raises(InputError, match=message) as caught:
+        load(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("cut", [0, 10, -100])
+def test_a_cut_download_is_refused(cut, tmp_path):
+    fashion(tmp_path)
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:cut] or b"not gzip")
+    with pytest.raises(InputError, match=r"train-images-idx3-ubyte.gz is damaged"):
+        load(tmp_path)
+
+
+def test_a_missing_file_says_where_the_set_comes_from(tmp_path):
+    fashion(tmp_path)
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(InputError, match=r"apt install dataset-fashion-mnist.*data.root=PATH"):
+        load(tmp_path)
+
+
+@pytest.mark.skipif(not Path(DEBIAN).is_dir(), reason="needs Debian's dataset-fashion-mnist")
+def test_debians_set_is_what_torchvision_reads(tmp_path):
+    datasets = pytest.importorskip("torchvision.datasets")
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for path in Path(DEBIAN).glob("*.gz"):
+        with gzip.open(path) as source, (raw / path.stem).open("wb") as target:
+            shutil.copyfileobj(source, target)
+    data = FashionMnist(size=32, train_images=50_000, held_out_images=10_000).read()
+    ours = {split: data.images[split][:, 0, 2:30, 2:30].numpy() for split in SPLITS}
+    train, test = (datasets.FashionMNIST(str(tmp_path), train=train) for train in (True, False))
+    assert np.array_equal(ours["test"], test.data.numpy())
+    assert torch.equal(data.labels["test"], test.targets)
+
+    def keys(images, labels):
+        return sorted(zip(map(bytes, images.reshape(len(images), -1)), labels.tolist(), strict=True))
+
+    mine = np.concatenate([ours["train"], ours["validation"]])
+    labels = torch.cat([data.labels["train"], data.labels["validation"]])
+    assert keys(mine, labels) == keys(train.data.numpy(), train.targets)
