@@ -85,7 +85,12 @@ def validated(cls: type[Choice], values: dict[str, Any], prefix: str, what: str)
         raise InputError(f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r}") from error
 
 
-def describe(choice: Any) -> dict[str, Any]:
-    """A choice as plain values, its name and defaults included: what identities and records are made of."""
-    values = {field.name: getattr(choice, field.name) for field in dataclasses.fields(choice)}
-    return {"name": choice_name(choice), **values}
+def describe(choice: Any, *, places: bool = False) -> dict[str, Any]:
+    """A choice as plain values, its name and defaults included: what identities and records are made of.
+
+    Fields that only say where files lie (the class's `where`) are left out unless `places` are asked for: what the
+    files hold has a digest of its own.
+    """
+    left_out = () if places else getattr(choice, "where", ())
+    fields = [field.name for field in dataclasses.fields(choice) if field.name not in left_out]
+    return {"name": choice_name(choice), **{name: getattr(choice, name) for name in fields}}

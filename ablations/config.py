@@ -43,6 +43,17 @@ AXES = {
 NUMBERS = {"horizon": 1000, "threads": 1}
 """The fields of a cell that are plain numbers, and their defaults."""
 
+WORDS = {
+    "time_input": {
+        "t": "the network is told 1000 t/T (default)",
+        "log_snr": "it is told the noise level, so that equal input is equal noise under every schedule",
+    },
+    "first_step": {
+        "schedule": "sigma_1² by the schedule's own rule: beta_tilde_2, or beta_1 of a log-SNR schedule (default)",
+        "beta_1": "sigma_1² = beta_1",
+    },
+}
+"""The fields of a cell that are one word of a few, each with a line; the first is the default."""
 
 SEEDS = 2**31
 
@@ -117,6 +128,13 @@ def refuse_code(values: Any, where: str) -> None:
             refuse_code(value, where)
     elif isinstance(values, str) and "${" in values:
         raise InputError(f"{where} holds an interpolation ({values}), which is not supported: write the value")
+
+
+def word(key: str, value: Any) -> str:
+    """A value of a field of WORDS; InputError where it is none."""
+    if str(value) not in WORDS[key]:
+        raise unknown(key, str(value), WORDS[key])
+    return str(value)
 
 
 def parse(arguments: list[str], program: str) -> Request:
@@ -224,8 +242,12 @@ def _check_key(key: str, values: list[Any], axes: list[str]) -> None:
         return
     if key == "seed":
         raise InputError("seeds are an axis: first_seed=N seeds=M takes the M seeds from N on")
+    if key in WORDS:
+        for value in values:
+            word(key, value)
+        return
     if key not in NUMBERS and group not in AXES:
-        raise unknown("setting", key, [*OPTIONS, *AXES, *NUMBERS, *axes])
+        raise unknown("setting", key, [*OPTIONS, *AXES, *NUMBERS, *WORDS, *axes])
     if key in AXES:
         for value in values:
             load(key, str(value))

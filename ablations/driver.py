@@ -16,13 +16,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ablations import extractors
+from ablations.cell import Cell
 from ablations.data import Data
 from ablations.grid import Grid
 from ablations.journal import Journal
 from ablations.launchers import LocalLauncher
 from ablations.records import Planned, Record, check_same_request, finished_in, head_of, record, write_results
-from ablations.stages import FloorStage, Stage, floor_of, stages_of, work
+from ablations.scoring import extractor_of
+from ablations.stages import FloorStage, Stage, floor_of, once, stages_of, work
 from ablations.tracking import Tracker, TrackingError
 from analysis.errors import InputError
 from diffusion_core.precision import resolve_precision
@@ -48,12 +49,11 @@ class Plan:
 
     def stages(self) -> list[Stage]:
         """Every stage once, in order of the cells."""
-        stages: list[Stage] = [self.floor, *(stage for planned in self.planned for stage in planned.stages)]
-        return list({stage.id: stage for stage in stages}.values())
+        return once([self.floor, *(stage for planned in self.planned for stage in planned.stages)])
 
 
 def plan(grid: Grid, devices: list[str]) -> Plan:
-    """Identify every cell; InputError where the grid mixes data sets or no cell makes sense."""
+    """Identify every cell; InputError where the grid mixes data sets or extractors, or no cell makes sense."""
     import torch
 
     cells = grid.cells()
@@ -61,13 +61,15 @@ def plan(grid: Grid, devices: list[str]) -> Plan:
         raise InputError("a grid compares cells on one data set: run it once per data=… with a name=… each")
     data = cells[0][1].data.load()
     digest = data.digest
-    extractor = _extractor_identity(cells[0][1].data.extractor)
+    if len({cell.evaluation.weights for _, cell in cells}) > 1:
+        raise InputError("a grid judges all samples by one extractor: run it once per evaluation.weights=…")
+    extractor = _extractor_identity(cells[0][1])
     device = torch.device(devices[0])
     planned = []
     refusals: dict[str, str | None] = {}
     for point, cell in cells:
         precision = resolve_precision(cell.training.precision, device)
-        cell_id = cell.cell_id(digest, precision)
+        cell_id = cell.cell_id(digest, precision, extractor)
         if cell_id not in refusals:
             refusals[cell_id] = cell.refusal()
         refusal = refusals[cell_id]
@@ -78,14 +80,14 @@ def plan(grid: Grid, devices: list[str]) -> Plan:
     return Plan(grid, data, planned, floor_of(cells[0][1], digest, extractor), devices)
 
 
-def _extractor_identity(name: str | None) -> str | None:
-    if name is None:
-        return None
+def _extractor_identity(cell: Cell) -> str | None:
     try:
-        loaded = extractors.load(name)
+        loaded = extractor_of(cell)
     except ValueError as error:
         raise InputError(str(error)) from error
-    return f"{loaded.name}:{loaded.digest}"
+    if loaded is None and cell.evaluation.weights:
+        raise InputError("evaluation.weights is of an extractor of images, and this data is of points: leave it out")
+    return None if loaded is None else f"{loaded.name}:{loaded.digest}"
 
 
 def execute(

@@ -61,18 +61,24 @@ def draw(row: dict[str, str], results: Path, n: int, device: str, out: str | Non
     import torch
     from tqdm import tqdm
 
-    from ablations.experiment import draw_samples, load_trained
+    from ablations.experiment import WEIGHTS, load_trained
     from ablations.grid import cell_of
+    from ablations.journal import Journal
     from ablations.launchers import devices_for
     from ablations.records import write_sheet
+    from ablations.scoring import FIT, draw_samples
+    from ablations.stages import fit_of
 
     parameters = {key: value for key, value in row.items() if "/" not in key and not key.startswith("axis.")}
     cell = cell_of(parameters, int(row["seed"]))
     data = cell.data.load()
-    weights = results / ".stages" / row["training_id"] / "weights.safetensors"
+    journal = Journal(results / ".stages")
+    weights = journal.folder(row["training_id"]) / WEIGHTS
     if not weights.exists():
         raise InputError(f"cell {row['cell_id']} was not trained here ({weights} is missing): run its grid first")
-    diffusion = load_trained(cell, data, weights, torch.device(devices_for(device, cell.threads, 1)[0]))
+    fitted = fit_of(cell, row["training_id"])
+    fit = journal.folder(fitted) / FIT if fitted else None
+    diffusion = load_trained(cell, data, weights, torch.device(devices_for(device, cell.threads, 1)[0]), fit)
 
     def advance(share: float) -> None:
         bar.update(share - bar.n)

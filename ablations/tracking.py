@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 VIEW = "mlflow.sharedViewState.grid"
+HISTORIES = ("train/", "schedule/", "timesteps/")
+"""Curves over training steps, whose last points are metrics of the same names."""
 BATCH = 1000
 
 
@@ -104,9 +106,9 @@ class Tracker:
         from mlflow.entities import Metric, Param
 
         now = int(time.time() * 1000)
-        metrics = [Metric(name, value, now, 0) for name, value in run.metrics.items() if not name.startswith("train/")]
+        metrics = [Metric(name, value, now, 0) for name, value in run.metrics.items() if not name.startswith(HISTORIES)]
         for line in run.curves:
-            if line["curve"].startswith("train/"):
+            if line["curve"].startswith(HISTORIES):
                 metrics.append(Metric(line["curve"], float(line["y"]), now, int(float(line["x"]))))
         self.client.log_batch(run_id, params=[Param(key, value) for key, value in run.params.items()])
         for start in range(0, len(metrics), BATCH):
