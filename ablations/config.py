@@ -92,10 +92,15 @@ OPTIONS: dict[str, tuple[str, type]] = {
 
 
 def options_of(group: str) -> dict[str, str]:
-    """The choices of a group, and the line that explains each: its file's first comment."""
+    """The choices of a group, and the line that explains each: its file's first comment.
+
+    A file in a folder of the group is named with it: found/mine.
+    """
+    folder = CONFIGS / group
+    files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
     return {
-        path.stem: path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-        for path in sorted((CONFIGS / group).glob("*.yaml"))
+        option: files[option].read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+        for option in sorted(files, key=lambda option: ("/" in option, option))
     }
 
 
@@ -106,7 +111,9 @@ def load(group: str, option: str) -> dict[str, Any]:
         raise unknown(group, str(option), options_of(group))
     try:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            node = compose(f"{group}/{option}")[group]
+            node = compose(f"{group}/{option}")
+        for name in (group, *option.split("/")[:-1]):
+            node = node[name]
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(f"configs/{group}/{option}.yaml cannot be read: {error}") from error
     values = OmegaConf.to_container(node)

@@ -166,6 +166,7 @@ def help_text() -> str:
         "  python -m ablations.run grid=parameterization             a grid",
         "  python -m ablations.run schedule=linear,cosine seeds=3    an ad-hoc grid",
         "  python -m ablations.run grid=… dry_run=true               its cells, what is new, an estimate of the time",
+        "  python -m ablations.found cell=ID name=NAME               keep a learned schedule: schedule=found/NAME",
         "",
         "  seeds=N first_seed=N    the seeds; more of them continue a grid",
         "  name=NAME               the folder in results/ and the MLflow experiment",
