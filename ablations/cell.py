@@ -2,7 +2,8 @@
 
 Its identity is a hash of the built choices (defaults included), of the data's digest and of what the device makes of
 `precision=auto`, so that equal cells are one cell whatever text they came from. `cell_id` leaves the seed out: seeds
-are repetitions of one cell.
+are repetitions of one cell. A field that is younger than results which are kept enters it only where it differs from
+what was done before it (`LATER`), and a file enters by what it holds, never by where it lies.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from ablations.choices import describe
 from ablations.data import DataSet
-from diffusion_core.choices import Choices, chain_refusal, refusal
+from diffusion_core.choices import Choices, FirstStepRule, TimeInput, chain_refusal, level_refusal, refusal
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Objective
@@ -29,6 +30,18 @@ from diffusion_core.variances import Variance
 NUMERICS = 1
 """Raised whenever a change alters numbers at equal seed, so that old results are never taken for new ones."""
 
+LATER: dict[str, Any] = {
+    "time_input": "t",
+    "first_step": "schedule",
+    "objective.power": 0.0,
+    "sampler.skip": 0.0,
+    "evaluation.continuous": 0,
+    "evaluation.ode": 0,
+    "evaluation.ode_steps": 32,
+    "evaluation.fit": 128,
+}
+"""Fields that came after results which are kept, and the value that stands for what was done before them."""
+
 HeldOut = Literal["validation", "test"]
 HELD_OUT: tuple[HeldOut, ...] = get_args(HeldOut)
 
@@ -39,7 +52,11 @@ class Evaluation:
 
     The bound takes t = 1..`exact` and one t from each of `strata` runs of the rest, over the full chain or one of
     `horizon` steps; `sets` disjoint sets of generated images are judged at the splits in `quality`. `clip` holds x̂_0
-    in [−1, 1] in both.
+    in [−1, 1] in both. A fitted variance rests on `fit` training images at every t.
+
+    Where asked for (not 0), the bound in continuous time takes `continuous` draws of γ per image, and the likelihood
+    of the probability flow `ode` probes per image over `ode_steps` steps. `weights` is the file of the extractor's
+    weights where it is not one that ships.
     """
 
     clip: bool = True
@@ -49,11 +66,21 @@ class Evaluation:
     sets: int = 2
     quality: tuple[HeldOut, ...] = ("test",)
     seed: int = 0
+    continuous: int = 0
+    ode: int = 0
+    ode_steps: int = 32
+    fit: int = 128
+    weights: str | None = None
+
+    where: ClassVar[tuple[str, ...]] = ("weights",)
 
     def __post_init__(self) -> None:
-        for name in ("exact", "strata", "sets"):
+        for name in ("exact", "strata", "sets", "ode_steps", "fit"):
             if getattr(self, name) < 1:
                 raise ValueError(f"evaluation.{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("continuous", "ode"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"evaluation.{name} must be at least 1, or 0 for none, got {getattr(self, name)}")
         if self.horizon is not None and self.horizon < 1:
             raise ValueError(f"evaluation.horizon must be at least 1 or null for all steps, got {self.horizon}")
 
@@ -73,6 +100,8 @@ class Cell:
     training: Training
     evaluation: Evaluation
     horizon: int
+    time_input: TimeInput
+    first_step: FirstStepRule
     threads: int
     seed: int
 
@@ -87,6 +116,8 @@ class Cell:
             self.timesteps,
             self.network,
             self.horizon,
+            self.time_input,
+            self.first_step,
         )
 
     def refusal(self) -> str | None:
@@ -95,6 +126,7 @@ class Cell:
             refusal(self.choices)
             or chain_refusal(self.choices, self.sampler.steps, reads_variance=self.sampler.reads_variance)
             or chain_refusal(self.choices, self.evaluation.horizon)
+            or self._continuous_refusal()
         )
         if reason is not None:
             return reason
@@ -105,14 +137,35 @@ class Cell:
             return str(error).splitlines()[0]
         return None
 
+    def _continuous_refusal(self) -> str | None:
+        """Why no likelihood in continuous time can be asked of this cell."""
+        asked = {name: getattr(self.evaluation, name) for name in ("continuous", "ode")}
+        reason = level_refusal(self.choices)
+        for name, value in asked.items():
+            if value and reason is not None:
+                return f"evaluation.{name}={value} scores the cell in continuous time, and {reason}"
+        return None
+
     def describe(self, *, places: bool = False) -> dict[str, Any]:
         """Every choice but the seed, as plain values; with `places`, also where their files lie."""
         axes = ("data", "parameterization", "variance", "schedule", "objective", "timesteps", "network", "sampler")
         return {
             **{axis: describe(getattr(self, axis), places=places) for axis in (*axes, "training", "evaluation")},
             "horizon": self.horizon,
+            "time_input": self.time_input,
+            "first_step": self.first_step,
             "threads": self.threads,
         }
+
+    def identity(self) -> dict[str, Any]:
+        """`describe` as identities read it: without the fields of `LATER` at their value of before."""
+        kept: dict[str, Any] = {}
+        for axis, value in self.describe().items():
+            if isinstance(value, dict):
+                kept[axis] = {key: entry for key, entry in value.items() if not _as_before(f"{axis}.{key}", entry)}
+            elif not _as_before(axis, value):
+                kept[axis] = value
+        return kept
 
     def parameters(self) -> dict[str, str]:
         """Every choice but the seed, flat and as text: `schedule` → linear, `schedule.beta_1` → 0.0001."""
@@ -124,12 +177,24 @@ class Cell:
             name = value.pop("name")
             if axis not in ("training", "evaluation"):
                 flat[axis] = name
-            flat |= {f"{axis}.{key}": json.dumps(entry).strip('"') for key, entry in value.items()}
+            flat |= {f"{axis}.{key}": _text(entry) for key, entry in value.items()}
         return flat
 
-    def cell_id(self, digest: str, precision: Precision) -> str:
-        """12 hex digits that name the cell on data of this digest, whatever its seed."""
-        return content_hash({"cell": self.describe(), "digest": digest, "precision": precision})
+    def cell_id(self, digest: str, precision: Precision, extractor: str | None = None) -> str:
+        """12 hex digits that name the cell on data of this digest, whatever its seed.
+
+        `extractor` is its features' identity, which counts where the cell brings their weights.
+        """
+        content: dict[str, Any] = {"cell": self.identity(), "digest": digest, "precision": precision}
+        return content_hash(content | ({"extractor": extractor} if self.evaluation.weights else {}))
+
+
+def _as_before(field: str, value: Any) -> bool:
+    return field in LATER and bool(LATER[field] == value)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def content_hash(content: dict[str, Any]) -> str:

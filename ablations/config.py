@@ -43,6 +43,17 @@ AXES = {
 NUMBERS = {"horizon": 1000, "threads": 1}
 """The fields of a cell that are plain numbers, and their defaults."""
 
+WORDS = {
+    "time_input": {
+        "t": "the network is told 1000 t/T (default)",
+        "log_snr": "it is told the noise level, so that equal input is equal noise under every schedule",
+    },
+    "first_step": {
+        "schedule": "sigma_1² by the schedule's own rule: beta_tilde_2, or beta_1 of a log-SNR schedule (default)",
+        "beta_1": "sigma_1² = beta_1",
+    },
+}
+"""The fields of a cell that are one word of a few, each with a line; the first is the default."""
 
 SEEDS = 2**31
 
@@ -81,10 +92,15 @@ OPTIONS: dict[str, tuple[str, type]] = {
 
 
 def options_of(group: str) -> dict[str, str]:
-    """The choices of a group, and the line that explains each: its file's first comment."""
+    """The choices of a group, and the line that explains each: its file's first comment.
+
+    A file in a folder of the group is named with it: found/mine.
+    """
+    folder = CONFIGS / group
+    files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
     return {
-        path.stem: path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-        for path in sorted((CONFIGS / group).glob("*.yaml"))
+        option: files[option].read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+        for option in sorted(files, key=lambda option: ("/" in option, option))
     }
 
 
@@ -95,7 +111,9 @@ def load(group: str, option: str) -> dict[str, Any]:
         raise unknown(group, str(option), options_of(group))
     try:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            node = compose(f"{group}/{option}")[group]
+            node = compose(f"{group}/{option}")
+        for name in (group, *option.split("/")[:-1]):
+            node = node[name]
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(f"configs/{group}/{option}.yaml cannot be read: {error}") from error
     values = OmegaConf.to_container(node)
@@ -117,6 +135,13 @@ def refuse_code(values: Any, where: str) -> None:
             refuse_code(value, where)
     elif isinstance(values, str) and "${" in values:
         raise InputError(f"{where} holds an interpolation ({values}), which is not supported: write the value")
+
+
+def word(key: str, value: Any) -> str:
+    """A value of a field of WORDS; InputError where it is none."""
+    if str(value) not in WORDS[key]:
+        raise unknown(key, str(value), WORDS[key])
+    return str(value)
 
 
 def parse(arguments: list[str], program: str) -> Request:
@@ -224,8 +249,12 @@ def _check_key(key: str, values: list[Any], axes: list[str]) -> None:
         return
     if key == "seed":
         raise InputError("seeds are an axis: first_seed=N seeds=M takes the M seeds from N on")
+    if key in WORDS:
+        for value in values:
+            word(key, value)
+        return
     if key not in NUMBERS and group not in AXES:
-        raise unknown("setting", key, [*OPTIONS, *AXES, *NUMBERS, *axes])
+        raise unknown("setting", key, [*OPTIONS, *AXES, *NUMBERS, *WORDS, *axes])
     if key in AXES:
         for value in values:
             load(key, str(value))

@@ -16,13 +16,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ablations import extractors
+from ablations.cell import Cell
 from ablations.data import Data
 from ablations.grid import Grid
 from ablations.journal import Journal
 from ablations.launchers import LocalLauncher
 from ablations.records import Planned, Record, check_same_request, finished_in, head_of, record, write_results
-from ablations.stages import FloorStage, Stage, floor_of, stages_of, work
+from ablations.scoring import extractor_identity
+from ablations.stages import FloorStage, Stage, floor_of, once, stages_of, work
 from ablations.tracking import Tracker, TrackingError
 from analysis.errors import InputError
 from diffusion_core.precision import resolve_precision
@@ -48,14 +49,12 @@ class Plan:
 
     def stages(self) -> list[Stage]:
         """Every stage once, in order of the cells."""
-        stages: list[Stage] = [stage for planned in self.planned for stage in planned.stages]
-        if self.floor is not None:
-            stages = [self.floor, *stages]
-        return list({stage.id: stage for stage in stages}.values())
+        floor = [] if self.floor is None else [self.floor]
+        return once([*floor, *(stage for planned in self.planned for stage in planned.stages)])
 
 
 def plan(grid: Grid, devices: list[str]) -> Plan:
-    """Identify every cell; InputError where the grid mixes data sets or no cell makes sense."""
+    """Identify every cell; InputError where the grid mixes data sets or extractors, or no cell makes sense."""
     import torch
 
     cells = grid.cells()
@@ -63,14 +62,16 @@ def plan(grid: Grid, devices: list[str]) -> Plan:
         raise InputError("a grid compares cells on one data set: run it once per data=… with a name=… each")
     data = cells[0][1].data.load()
     digest = data.digest
+    if len({cell.evaluation.weights for _, cell in cells}) > 1:
+        raise InputError("a grid judges all samples by one extractor: run it once per evaluation.weights=…")
     judged = any(cell.evaluation.quality for _, cell in cells)
-    extractor = _extractor_identity(cells[0][1].data.extractor) if judged else None
+    extractor = _extractor_identity(cells[0][1]) if judged else None
     device = torch.device(devices[0])
     planned = []
     refusals: dict[str, str | None] = {}
     for point, cell in cells:
         precision = resolve_precision(cell.training.precision, device)
-        cell_id = cell.cell_id(digest, precision)
+        cell_id = cell.cell_id(digest, precision, extractor)
         if cell_id not in refusals:
             refusals[cell_id] = cell.refusal()
         refusal = refusals[cell_id]
@@ -82,11 +83,9 @@ def plan(grid: Grid, devices: list[str]) -> Plan:
     return Plan(grid, data, planned, floor, devices)
 
 
-def _extractor_identity(name: str | None) -> str | None:
-    if name is None:
-        return None
+def _extractor_identity(cell: Cell) -> str | None:
     try:
-        return extractors.identity(name)
+        return extractor_identity(cell)
     except ValueError as error:
         raise InputError(str(error)) from error
 

@@ -1,8 +1,12 @@
 """One stage in a worker, from the files it needs to the files it leaves. No tracking here.
 
 training    stored data ─▶ weights (learner and average), curves
-evaluation  weights ─▶ bound per image, its split and its terms per t; generated sets and what they score
+fit         weights ─▶ what a fitted variance reads of the network, per t
+bound       weights, fit ─▶ the bound per image, its split and its terms per t; likelihoods in continuous time
+samples     weights, fit ─▶ generated sets and what they score
 floor       held-out images ─▶ what real images score where generated ones are judged
+
+Training is here; what a trained network scores is in `scoring.py`.
 """
 
 from __future__ import annotations
@@ -11,17 +15,17 @@ import math
 import platform
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ablations import extractors, quality, stages
+from ablations import scoring, stages
 from ablations.cell import Cell
 from ablations.data import Data
 from ablations.journal import (
+    Curves,
     Journal,
     Result,
     locked,
@@ -33,20 +37,19 @@ from ablations.journal import (
     write_json,
     write_tensors,
 )
+from ablations.scoring import Progress
 from analysis.errors import InputError
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.likelihood import bound
 from diffusion_core.precision import resolve_precision
+from diffusion_core.timesteps import Importance
 from diffusion_core.training import Report, part, train
+from diffusion_core.variances import Fitted
 
 CHECKPOINT_SECONDS = 20.0
 PROGRESS_SECONDS = 0.3
 
-SHORT = {"validation": "val", "test": "test"}
-"""Splits as metric names spell them."""
-
-Progress = Callable[[float], None]
-Curves = dict[str, tuple[list[float], list[float]]]
+WEIGHTS = "weights.safetensors"
+"""The file that a training leaves."""
 
 
 def perform(stage: stages.Stage, root: str, device: str) -> str:
@@ -58,7 +61,9 @@ def perform(stage: stages.Stage, root: str, device: str) -> str:
         if known is not None:
             return known.status
         try:
-            result = _run(stage, journal, claim(device, stage.cell.threads))
+            here = claim(device, stage.cell.threads)
+            result = _run(stage, journal, here)
+            result = replace(result, facts={"device": device_name(here), **result.facts})
             write_json(folder / "result.json", asdict(result))
         except Exception as error:
             trace = traceback.format_exc()
@@ -80,13 +85,21 @@ def claim(device: str, threads: int) -> torch.device:
 
 
 def _run(stage: stages.Stage, journal: Journal, device: torch.device) -> Result:
-    data = stage.cell.data.load()
-    progress = progress_writer(journal.folder(stage.id))
+    cell, folder = stage.cell, journal.folder(stage.id)
+    data = cell.data.load()
+    progress = progress_writer(folder)
     if isinstance(stage, stages.TrainingStage):
-        return run_training(stage.cell, stage.id, data, journal.folder(stage.id), device, progress)
-    if isinstance(stage, stages.EvaluationStage):
-        return run_evaluation(stage, data, journal, device, progress)
-    return run_floor(stage.cell, data, device)
+        return run_training(cell, stage.id, data, folder, device, progress)
+    if isinstance(stage, stages.FloorStage):
+        return scoring.run_floor(cell, data, device)
+    weights = journal.folder(stage.training) / WEIGHTS
+    if isinstance(stage, stages.FitStage):
+        return scoring.run_fit(cell, load_trained(cell, data, weights, device), data, folder, progress)
+    fit = journal.folder(stage.fit) / scoring.FIT if stage.fit else None
+    diffusion = load_trained(cell, data, weights, device, fit)
+    if isinstance(stage, stages.BoundStage):
+        return scoring.run_bound(cell, stage.split, diffusion, data, folder, progress)
+    return scoring.run_samples(cell, stage.split, diffusion, data, folder, progress)
 
 
 def progress_writer(folder: Path) -> Progress:
@@ -109,15 +122,28 @@ def build(cell: Cell, data: Data, device: torch.device) -> Diffusion:
     return diffusion.to(device)
 
 
-def load_trained(cell: Cell, data: Data, path: Path, device: torch.device) -> Diffusion:
-    """The cell's diffusion with the averaged weights of a finished training; InputError for a foreign file."""
-    tensors, _ = read_tensors(path)
+def restore(cell: Cell, data: Data, average: dict[str, Tensor]) -> Diffusion:
+    """The cell's diffusion with the averaged weights; ValueError where they are not this cell's."""
     diffusion = Diffusion(cell.choices, data.space, data.shape)
     try:
-        diffusion.load_state_dict(part(tensors, "average"))
-    except (ValueError, RuntimeError) as error:
-        raise InputError(f"{path} does not hold the weights of this cell: {str(error).splitlines()[0]}") from error
-    return diffusion.to(device).eval()
+        diffusion.load_state_dict(average)
+    except RuntimeError as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+    return diffusion.eval()
+
+
+def load_trained(cell: Cell, data: Data, weights: Path, device: torch.device, fit: Path | None = None) -> Diffusion:
+    """The cell's diffusion as a finished training left it, and a fit if given; InputError for a foreign file."""
+    tensors, _ = read_tensors(weights)
+    try:
+        diffusion = restore(cell, data, part(tensors, "average"))
+    except ValueError as error:
+        raise InputError(f"{weights} does not hold the weights of this cell: {error}") from error
+    if fit is not None:
+        assert isinstance(cell.variance, Fitted), "a fit is of a fitted variance"
+        moments, _ = read_tensors(fit)
+        diffusion.fit(cell.variance.m(moments["norm"], moments["error"]))
+    return diffusion.to(device)
 
 
 def run_training(
@@ -130,141 +156,71 @@ def run_training(
     began = saved = time.monotonic()
     report: Report | None = None
     for report in train(diffusion, data.images["train"].to(device), cell.training, cell.seed, start):
-        seconds = before + time.monotonic() - began
-        history.append({"step": report.step, "seconds": round(seconds, 3), **report.losses})
+        history.append(line_of(report, before + time.monotonic() - began))
         progress(report.step / cell.training.steps)
         if not report.finite:
             break
         if time.monotonic() - saved > CHECKPOINT_SECONDS and report.step < cell.training.steps:
             write_checkpoint(folder, stage_id, history, report.state())
             saved = time.monotonic()
+    assert report is not None, "a checkpoint is never of the last step"
     write_history(folder, history)
-    if report is not None:
-        weights = {name: value for name, value in report.state().items() if not name.startswith("optimiser/")}
-        write_tensors(folder / "weights.safetensors", weights, stage=stage_id, step=str(report.step))
-    return training_result(cell, diffusion, history, device)
+    weights = {name: value for name, value in report.state().items() if not name.startswith("optimiser/")}
+    write_tensors(folder / WEIGHTS, weights, stage=stage_id, step=str(report.step))
+    return training_result(cell, restore(cell, data, part(weights, "average")), history, device)
 
 
-def training_result(cell: Cell, diffusion: Diffusion, history: list[dict[str, float]], device: torch.device) -> Result:
-    """What a training's history amounts to."""
+def line_of(report: Report, seconds: float) -> dict[str, float]:
+    """A report as a line of the history: the losses, their spread between steps, and what the learner is watched by."""
+    return {
+        "step": report.step,
+        "seconds": round(seconds, 3),
+        **{f"train/{group}": loss for group, loss in report.losses.items()},
+        **{f"train/{group}_sd": spread for group, spread in report.spreads.items()},
+        **report.watched,
+    }
+
+
+def training_result(cell: Cell, averaged: Diffusion, history: list[dict[str, float]], device: torch.device) -> Result:
+    """What a training's history amounts to, and what the choices do, by the averaged learner that is evaluated."""
     last = history[-1]
-    losses = [group for group in last if group not in ("step", "seconds")]
-    bad = [group for group in losses if not math.isfinite(last[group])]
-    seconds = last["seconds"]
+    logged = [name for name in last if name not in ("step", "seconds")]
+    losses = [name for name in logged if name.startswith("train/") and not name.endswith("_sd")]
+    bad = [name.removeprefix("train/") for name in losses if not math.isfinite(last[name])]
     metrics = {
-        **{f"train/{group}": last[group] for group in losses if group not in bad},
-        "cost/train_seconds": seconds,
-        "cost/images_per_second": last["step"] * cell.training.batch / max(seconds, 1e-9),
-        "cost/flops_per_image": float(forward_flops(diffusion)),
-        "cost/parameters": float(sum(p.numel() for p in diffusion.network.parameters())),
+        **{name: last[name] for name in logged if math.isfinite(last[name])},
+        "cost/train_seconds": last["seconds"],
+        "cost/images_per_second": last["step"] * cell.training.batch / max(last["seconds"], 1e-9),
+        "cost/flops_per_image": float(forward_flops(averaged)),
+        "cost/parameters": float(sum(p.numel() for p in averaged.network.parameters())),
     }
     if device.type == "cuda":
         metrics["cost/peak_memory_bytes"] = float(torch.cuda.max_memory_allocated(device))
     t = [float(t) for t in range(1, cell.horizon + 1)]
-    curves: Curves = {name: (t, values.tolist()) for name, values in diffusion.curves().items()}
-    for group in losses:
-        points = [(line["step"], line[group]) for line in history if math.isfinite(line[group])]
-        curves[f"train/{group}"] = ([x for x, _ in points], [y for _, y in points])
+    curves: Curves = {name: finite(t, values.tolist()) for name, values in averaged.curves().items()}
+    curves |= {name: finite([line["step"] for line in history], [line[name] for line in history]) for name in logged}
     return Result(
         status="diverged" if bad else "finished",
         reason=f"the {bad[0]} loss was not finite by step {last['step']:.0f}" if bad else "",
         metrics=metrics,
         curves=curves,
-        facts={"device": device_name(device), "precision": resolve_precision(cell.training.precision, device)},
+        facts={"precision": resolve_precision(cell.training.precision, device), **still_cold(cell, last)},
     )
 
 
-def run_evaluation(
-    stage: stages.EvaluationStage, data: Data, journal: Journal, device: torch.device, progress: Progress
-) -> Result:
-    """The bound on the split's data, and what generated sets score where the cell asks for it."""
-    cell, folder = stage.cell, journal.folder(stage.id)
-    diffusion = load_trained(cell, data, journal.folder(stage.training) / "weights.safetensors", device)
-    plan = cell.evaluation
-    began = time.monotonic()
-    scored = bound(
-        diffusion,
-        data.images[stage.split].to(device),
-        exact=plan.exact,
-        strata=plan.strata,
-        seed=plan.seed,
-        clip=plan.clip,
-        steps=plan.horizon,
-    )
-    write_tensors(folder / "bound.safetensors", {"L0": scored.L0, "Lt": scored.Lt, "LT": scored.LT})
-    name = SHORT[stage.split]
-    means = {"": scored.total, "_L0": scored.L0, "_Lt": scored.Lt, "_LT": scored.LT}
-    metrics = {f"nll/{name}{suffix}": float(value.mean()) for suffix, value in means.items()}
-    metrics |= {f"nll/{name}_se": scored.standard_error, "cost/bound_seconds": time.monotonic() - began}
-    reason = divergence(metrics[f"nll/{name}"], data.space.uniform_bits)
-    if not reason and stage.split in plan.quality:
-        judged, reason = judge_samples(cell, stage, data, diffusion, folder, progress)
-        metrics |= judged
-    k = [float(k) for k in range(1, len(scored.per_step) + 1)]
-    return Result(
-        status="diverged" if reason else "finished",
-        reason=reason,
-        metrics={key: value for key, value in metrics.items() if math.isfinite(value)},
-        curves={f"bound_per_t/{name}": (k, scored.per_step.tolist())},
-        facts={"device": device_name(device)},
-    )
+def finite(xs: list[float], ys: list[float]) -> tuple[list[float], list[float]]:
+    """The points of a curve that a figure can show."""
+    points = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]
+    return [x for x, _ in points], [y for _, y in points]
 
 
-def divergence(nll: float, uniform_bits: float | None) -> str:
-    """Why a bound counts as diverged, by the rule declared beforehand; empty if it does not."""
-    if not math.isfinite(nll):
-        return "the bound is not finite"
-    if uniform_bits is not None and nll > 2 * uniform_bits:
-        return f"the bound, {nll:.2f} bits/dim, is above twice the uniform code's {uniform_bits:.2f}"
-    return ""
-
-
-def judge_samples(
-    cell: Cell, stage: stages.EvaluationStage, data: Data, diffusion: Diffusion, folder: Path, progress: Progress
-) -> tuple[dict[str, float], str]:
-    """Draw the generated sets, keep them, and score them against training images (test) or validation images.
-
-    The second value says why the cell diverged, if it did.
-    """
-    began = time.monotonic()
-    n = len(data.images[stage.split])
-    samples = draw_samples(cell, diffusion, data, n * cell.evaluation.sets, progress)
-    if samples is None:
-        return {}, "the samples are not finite"
-    seconds = time.monotonic() - began
-    write_tensors(folder / "samples.safetensors", {"samples": samples})
-    metrics = {"cost/sample_seconds": seconds}
-    sets = list(torch.split(samples, n))
-    if cell.data.extractor is None:
-        return metrics | quality.points_quality(sets, data.images[stage.split], SHORT[stage.split]), ""
-    extractor = extractors.load(cell.data.extractor)
-    if stage.split == "test":
-        reference = quality.Reference.of(data.images["train"].to(diffusion.device), extractor)
-        held_out = data.images["test"].to(diffusion.device)
-        return metrics | quality.quality(sets, reference, extractor, "train", held_out), ""
-    reference = quality.Reference.of(data.images["validation"].to(diffusion.device), extractor)
-    return metrics | quality.quality(sets, reference, extractor, SHORT[stage.split], None), ""
-
-
-def draw_samples(cell: Cell, diffusion: Diffusion, data: Data, n: int, progress: Progress) -> Tensor | None:
-    """n samples as stored values, by the cell's sampler and seed; None where they are not finite."""
-    x = cell.sampler.sample(diffusion, n, seed=cell.seed, clip=cell.evaluation.clip, progress=progress)
-    return data.space.decode(x) if bool(x.isfinite().all()) else None
-
-
-def run_floor(cell: Cell, data: Data, device: torch.device) -> Result:
-    """What held-out data score against the training set."""
-    held_out = [data.images["validation"], data.images["test"]]
-    if cell.data.extractor is None:
-        metrics = quality.points_quality([data.images["validation"]], data.images["test"], "test")
-        return Result("finished", "", metrics, {}, {})
-    extractor = extractors.load(cell.data.extractor)
-    reference = quality.Reference.of(data.images["train"].to(device), extractor)
-    metrics = quality.floors([images.to(device) for images in held_out], reference, extractor)
-    facts = {"extractor": extractor.name, "digest": extractor.digest}
-    if extractor.accuracy is not None:
-        facts["accuracy"] = str(extractor.accuracy)
-    return Result("finished", "", metrics, {}, facts)
+def still_cold(cell: Cell, last: dict[str, float]) -> dict[str, str]:
+    """A note where an importance sampler drew uniform t to the end."""
+    warm = last.get("timesteps/warm", 1.0)
+    if warm >= 1 or not isinstance(cell.timesteps, Importance):
+        return {}
+    share = f"{math.floor(100 * warm)} % of t have their {cell.timesteps.history} losses"
+    return {"notes": f"importance sampler still warming up: {share}"}
 
 
 def forward_flops(diffusion: Diffusion) -> int:

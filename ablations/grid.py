@@ -3,7 +3,10 @@
 A file of `configs/grid/` gives the question, what all cells share (`set`), and the axes; a level sets one key or
 several. The command line adds to it: a key that is an axis picks or replaces its levels, commas make a new axis,
 anything else holds for all cells. Later settings are laid over earlier ones, choices before fields, and a choice that
-is replaced takes its own fields with it.
+is replaced takes its own fields with it. What a choice's file `suggests` for others goes with it, and yields to a
+field that is set anywhere.
+
+Where schedules are compared, all cells are put on the same footing unless told otherwise (`EQUAL_TERMS`).
 """
 
 from __future__ import annotations
@@ -18,8 +21,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ablations import config
 from ablations.cell import Cell
 from ablations.choices import build
-from ablations.config import AXES, NUMBERS, Request
+from ablations.config import AXES, NUMBERS, WORDS, Request
 from analysis.errors import InputError, unknown
+
+EQUAL_TERMS = {
+    "time_input": ("log_snr", "the network is told the log-SNR instead of t"),
+    "first_step": ("beta_1", "σ_1² is β_1"),
+}
+"""What holds in every cell of a grid that compares schedules, for they differ in what t and their first step mean."""
+
+PLAIN = {**NUMBERS, **{key: next(iter(values)) for key, values in WORDS.items()}}
+"""The fields of a cell that are no choices, and their defaults."""
 
 
 class Level(BaseModel):
@@ -102,6 +114,7 @@ def make(request: Request) -> Grid:
                 f"{key} is varied by the axis {owner.name!r} of grid={request.grid}: pick its levels with "
                 f"{owner.name}={','.join(level.name for level in owner.levels)}"
             )
+    terms = _equal_terms(varied, {*file.set, *common})
     points = []
     for levels in itertools.product(*(axis.levels for axis in axes)):
         names = {axis.name: level.name for axis, level in zip(axes, levels, strict=True)}
@@ -110,15 +123,36 @@ def make(request: Request) -> Grid:
         varied_here: dict[str, Any] = {}
         for axis, level in zip(axes, levels, strict=True):
             varied_here |= level.set or {axis.name: _value(level, axis, request)}
-        layers = [file.set, *_in_order(common, varied_here)]
+        layers = [{key: EQUAL_TERMS[key][0] for key in terms}, file.set, *_in_order(common, varied_here)]
         points.append(Point(names, make_cell(layers, request.first_seed)))
     if not points:
         raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
     _refuse_equal(points)
     seeds = range(request.first_seed, request.first_seed + (request.seeds or file.seeds))
     name = request.name or request.grid or ("custom" if request.settings else "baseline")
-    question = file.question or _question(axes)
-    return Grid(name, file.model_copy(update={"axes": axes, "question": question}), points, list(seeds))
+    told = {
+        "axes": axes,
+        "question": file.question or _question(axes),
+        "footnotes": [*file.footnotes, *_footnote(terms)],
+    }
+    return Grid(name, file.model_copy(update=told), points, list(seeds))
+
+
+def _equal_terms(varied: set[str], given: set[str]) -> list[str]:
+    """The keys of `EQUAL_TERMS` that hold in a grid which varies these keys and is given those."""
+    compares = any(key.split(".")[0] == "schedule" for key in varied)
+    return [key for key in EQUAL_TERMS if compares and key not in varied | given]
+
+
+def _footnote(terms: list[str]) -> list[str]:
+    if not terms:
+        return []
+    words = " and ".join(EQUAL_TERMS[key][1] for key in terms)
+    return [f"Because schedules are compared, {words} in every cell ({', '.join(_setting(key) for key in terms)})."]
+
+
+def _setting(key: str) -> str:
+    return f"{key}={EQUAL_TERMS[key][0]}"
 
 
 def _in_order(common: dict[str, Any], varied: dict[str, Any]) -> list[dict[str, Any]]:
@@ -171,7 +205,7 @@ def _axes(file: GridFile, request: Request) -> list[Axis]:
 
 def _picked(axis: Axis, values: list[Any]) -> list[Level]:
     known = {level.name: level for level in axis.levels}
-    free = axis.name in AXES or axis.name in NUMBERS or "." in axis.name
+    free = axis.name in AXES or axis.name in PLAIN or "." in axis.name
     for value in values:
         if str(value) not in known and not free:
             raise unknown(f"level of {axis.name}", str(value), known)
@@ -194,11 +228,14 @@ def _question(axes: list[Axis]) -> str:
 
 def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
     """The cell of these layers of settings, later ones over earlier ones."""
-    settings: dict[str, Any] = {**AXES, **NUMBERS}
-    for layer in layers:
-        if "data" in layer:
-            # Laid first and by themselves, so that a choice beside them takes away what they preset for another.
-            _lay(settings, config.load("data", str(layer["data"])).get("suggests", {}))
+    settings: dict[str, Any] = {**AXES, **PLAIN}
+    fields = {key for layer in layers for key in layer if "." in key}
+    for i, layer in enumerate(layers):
+        # A choice that a later layer replaces suggests nothing.
+        last = [axis for axis in AXES if axis in layer and not any(axis in later for later in layers[i + 1 :])]
+        for axis in last:
+            suggested = config.load(axis, str(layer[axis])).get("suggests", {})
+            _lay(settings, {key: value for key, value in suggested.items() if key not in fields})
         _lay(settings, layer)
     choices: dict[str, Any] = {}
     for axis in AXES:
@@ -206,8 +243,7 @@ def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
         values.pop("suggests", None)
         values |= {key.split(".", 1)[1]: value for key, value in settings.items() if key.startswith(f"{axis}.")}
         choices[axis] = build(axis, values)
-    numbers: dict[str, Any] = {key: _whole(key, settings[key]) for key in NUMBERS}
-    return Cell(**choices, **numbers, seed=seed)
+    return Cell(**choices, **_plain(settings), seed=seed)
 
 
 def cell_of(parameters: dict[str, str], seed: int) -> Cell:
@@ -218,8 +254,9 @@ def cell_of(parameters: dict[str, str], seed: int) -> Cell:
             key.split(".", 1)[1]: _read(text) for key, text in parameters.items() if key.startswith(f"{axis}.") and text
         }
         choices[axis] = build(axis, {"name": parameters.get(axis, axis), **values})
-    numbers: dict[str, Any] = {key: _whole(key, _read(parameters.get(key, ""))) for key in NUMBERS}
-    return Cell(**choices, **numbers, seed=seed)
+    plain = {key: _read(parameters.get(key, "")) for key in NUMBERS}
+    plain |= {key: parameters.get(key) or PLAIN[key] for key in WORDS}
+    return Cell(**choices, **_plain(plain), seed=seed)
 
 
 def _read(text: str) -> Any:
@@ -231,12 +268,18 @@ def _read(text: str) -> Any:
 
 def _lay(settings: dict[str, Any], layer: dict[str, Any]) -> None:
     for key in sorted(layer, key=lambda key: "." in key):
-        if key not in NUMBERS and key.split(".")[0] not in AXES:
-            raise unknown("setting", key, [*AXES, *NUMBERS])
+        if key not in PLAIN and key.split(".")[0] not in AXES:
+            raise unknown("setting", key, [*AXES, *PLAIN])
         if key in AXES:
             for field in [name for name in settings if name.startswith(f"{key}.")]:
                 del settings[field]
         settings[key] = layer[key]
+
+
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a cell that are no choices, checked."""
+    numbers = {key: _whole(key, settings[key]) for key in NUMBERS}
+    return {**numbers, **{key: config.word(key, settings[key]) for key in WORDS}}
 
 
 def _whole(key: str, value: Any) -> int:

@@ -4,7 +4,7 @@
                               status.json        failed or interrupted, with the reason; such a stage runs again
                               progress           the share done, for the driver's bar
                               metrics.jsonl      a line per report of the training, up to its last checkpoint
-                              *.safetensors      checkpoint, weights, samples, per-image terms
+                              *.safetensors      checkpoint, weights, fit, samples, per-image terms
 
 Everything is written beside its place and moved into it, so a kill at any moment leaves the old file or the new one.
 """
@@ -27,15 +27,18 @@ from torch import Tensor
 
 from analysis.errors import InputError
 
+Curves = dict[str, tuple[list[float], list[float]]]
+"""Name → xs, ys."""
+
 
 @dataclass(frozen=True)
 class Result:
-    """What a stage found: its status (finished, or diverged with a reason), metrics, curves (name → xs, ys), facts."""
+    """What a stage found: its status (finished, or diverged with a reason), metrics, curves, facts."""
 
     status: str
     reason: str
     metrics: dict[str, float]
-    curves: dict[str, tuple[list[float], list[float]]]
+    curves: Curves
     facts: dict[str, str]
 
 

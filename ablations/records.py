@@ -164,7 +164,7 @@ def write_samples(folder: Path, records: list[Record], journal: Journal, data: D
         name = f"{item.planned.cell_id}-{item.planned.cell.seed}"
         for stage in item.planned.stages:
             path = journal.folder(stage.id) / "samples.safetensors"
-            if item.status == "finished" and stage.kind == "evaluation" and path.exists():
+            if item.status == "finished" and stage.kind == "samples" and path.exists():
                 kept.add(write_sheet(folder / name, read_tensors(path)[0]["samples"], data))
     for stale in set(folder.iterdir()) - kept:
         if re.fullmatch(r"[0-9a-f]{12}-\d+\.(png|csv)", stale.name):

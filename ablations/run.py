@@ -129,6 +129,7 @@ def seconds_per_forward(plan: Plan) -> float:
     import torch
 
     from ablations.experiment import build
+    from ablations.stages import training_passes
     from diffusion_core.training import Trainer
 
     cell = next(item for item in plan.planned if not item.refusal).cell
@@ -143,7 +144,7 @@ def seconds_per_forward(plan: Plan) -> float:
         trainer.step(batch, 0, steps)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-    return (time.perf_counter() - began) / (3 * steps * len(batch))
+    return (time.perf_counter() - began) / (training_passes(cell) * steps * len(batch))
 
 
 def counted(n: int, noun: str) -> str:
@@ -165,6 +166,7 @@ def help_text() -> str:
         "  python -m ablations.run grid=parameterization             a grid",
         "  python -m ablations.run schedule=linear,cosine seeds=3    an ad-hoc grid",
         "  python -m ablations.run grid=… dry_run=true               its cells, what is new, an estimate of the time",
+        "  python -m ablations.found cell=ID name=NAME               keep a learned schedule: schedule=found/NAME",
         "",
         "  seeds=N first_seed=N    the seeds; more of them continue a grid",
         "  name=NAME               the folder in results/ and the MLflow experiment",
@@ -174,6 +176,8 @@ def help_text() -> str:
         "  tracking.uri=URI        default sqlite:///results/mlflow.db",
         "  results=DIR             default results",
         "  horizon=T               steps of the diffusion (1000)    threads=N    CPU threads of a cell (1)",
+        *[f"  {f'{key}={value}':23} {line}" for key, lines in config.WORDS.items() for value, line in lines.items()],
+        "                          (grids that vary the schedule: log_snr and beta_1 in every cell, unless set)",
         "",
         "Grids (grid=)",
         *_listed("grid"),

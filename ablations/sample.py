@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ablations import config
 from ablations.commands import exit_code
 from analysis.errors import InputError
 from analysis.runs import read_csv
+
+if TYPE_CHECKING:
+    import torch
+
+    from ablations.cell import Cell
+    from diffusion_core.diffusion import Diffusion
 
 OPTIONS: dict[str, type] = {"cell": str, "n": int, "seed": int, "out": str, "results": str, "device": str}
 
@@ -37,9 +44,13 @@ def main(arguments: list[str]) -> int:
 
 
 def find(results: Path, cell: str, seed: int) -> dict[str, str]:
-    """The row of a cell and seed among all grids of a results folder; InputError where it is none, or ambiguous."""
+    """The row of a cell and seed among all grids of a results folder, with its `grid`.
+
+    InputError where it is none, or ambiguous.
+    """
     tables = [
-        read_csv(path, ("cell_id", "seed", "status", "training_id")) for path in sorted(results.glob("*/runs.csv"))
+        read_csv(path, ("cell_id", "seed", "status", "training_id")).assign(grid=path.parent.name)
+        for path in sorted(results.glob("*/runs.csv"))
     ]
     rows = [row for table in tables for row in table.to_dict("records") if row["cell_id"].startswith(cell)]
     ids = sorted({row["cell_id"] for row in rows})
@@ -61,18 +72,13 @@ def draw(row: dict[str, str], results: Path, n: int, device: str, out: str | Non
     import torch
     from tqdm import tqdm
 
-    from ablations.experiment import draw_samples, load_trained
-    from ablations.grid import cell_of
     from ablations.launchers import devices_for
     from ablations.records import write_sheet
+    from ablations.scoring import draw_samples
 
-    parameters = {key: value for key, value in row.items() if "/" not in key and not key.startswith("axis.")}
-    cell = cell_of(parameters, int(row["seed"]))
+    cell = cell_in(row)
     data = cell.data.load()
-    weights = results / ".stages" / row["training_id"] / "weights.safetensors"
-    if not weights.exists():
-        raise InputError(f"cell {row['cell_id']} was not trained here ({weights} is missing): run its grid first")
-    diffusion = load_trained(cell, data, weights, torch.device(devices_for(device, cell.threads, 1)[0]))
+    diffusion = trained(cell, row, results, torch.device(devices_for(device, cell.threads, 1)[0]))
 
     def advance(share: float) -> None:
         bar.update(share - bar.n)
@@ -83,6 +89,29 @@ def draw(row: dict[str, str], results: Path, n: int, device: str, out: str | Non
         raise InputError(f"the samples of cell {row['cell_id']} at seed {row['seed']} are not finite: it diverged")
     path = Path(out or f"samples-{row['cell_id']}-{row['seed']}")
     return write_sheet(path, samples.cpu(), data, limit=n, scale=max(1, 64 // data.shape[-1]))
+
+
+def cell_in(row: dict[str, str]) -> Cell:
+    """The cell of a row of runs.csv."""
+    from ablations.grid import cell_of
+
+    parameters = {key: value for key, value in row.items() if "/" not in key and not key.startswith("axis.")}
+    return cell_of(parameters, int(row["seed"]))
+
+
+def trained(cell: Cell, row: dict[str, str], results: Path, device: torch.device) -> Diffusion:
+    """The network of a row, as it is evaluated; InputError where it was not trained here."""
+    from ablations.experiment import WEIGHTS, load_trained
+    from ablations.journal import Journal
+    from ablations.scoring import FIT
+    from ablations.stages import fit_of
+
+    journal = Journal(results / ".stages")
+    weights = journal.folder(row["training_id"]) / WEIGHTS
+    if not weights.exists():
+        raise InputError(f"cell {row['cell_id']} was not trained here ({weights} is missing): run its grid first")
+    fitted = fit_of(cell, row["training_id"])
+    return load_trained(cell, cell.data.load(), weights, device, journal.folder(fitted) / FIT if fitted else None)
 
 
 if __name__ == "__main__":

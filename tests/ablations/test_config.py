@@ -6,16 +6,18 @@ import re
 import subprocess
 import sys
 import time
+from typing import get_args
 
 import pytest
 
 from ablations import commands, config, extractors, publish, run, sample
 from analysis.errors import InputError
+from diffusion_core.choices import FirstStepRule, TimeInput
 
 WRONG = {
     "grid=parametrization": "no grid called 'parametrization'.*did you mean 'parameterization'",
     "schedul=cosine": "no setting called 'schedul'.*did you mean 'schedule'",
-    "schedule=cosin": "no schedule called 'cosin': there are cosine, linear; did you mean 'cosine'",
+    "schedule=cosin": "no schedule called 'cosin': there are cosine, .*linear, .*; did you mean 'cosine'",
     "parameterization=noise": "no parameterization called 'noise': there are epsilon, mu, v, x0",
     "launcher=slurm": "no launcher called 'slurm'",
     "horizon=-1": "horizon must be a whole number of at least 1, got -1",
@@ -33,12 +35,29 @@ WRONG = {
     "network.channels=7": "channels that groups and heads divide",
     "network=mlp": "mlp takes points",
     "data=mixture2d network=unet": "needs images",
-    "variance=learned_diagonal": "objective=simple teaches no variance.*take objective=vlb",
+    "variance=learned_diagonal": "objective=simple teaches no variance.*take objective=hybrid .* or objective=vlb",
     "objective=vlb variance=learned_diagonal sampler.steps=10": "cannot be strided",
     "sampler.steps=5000": "5000 steps do not fit horizon=1000",
     "sampler.steps=0": "sampler.steps must be at least 1",
     "evaluation.exact=0": "evaluation.exact must be at least 1",
     "evaluation.quality=[train]": "should be 'validation' or 'test', got 'train'",
+    "evaluation.continuous=-1": "evaluation.continuous must be at least 1, or 0 for none, got -1",
+    "evaluation.ode=-1": "evaluation.ode must be at least 1, or 0 for none, got -1",
+    "evaluation.ode_steps=0": "evaluation.ode_steps must be at least 1, got 0",
+    "evaluation.fit=0": "evaluation.fit must be at least 1, got 0",
+    "evaluation.continuous=4 parameterization=mu": "evaluation.continuous=4 scores .* take parameterization=epsilon",
+    "evaluation.ode=1 parameterization=mu": "evaluation.ode=1 scores .*parameterization=mu predicts a mean between",
+    "evaluation.weights=/nowhere/x.safetensors": "/nowhere/x",
+    "data=mixture2d evaluation.weights=x.safetensors": "of an extractor of images, and this data is of points",
+    "evaluation.weights=a,b": "one extractor: run it once per evaluation.weights",
+    "time_input=snr": "no time_input called 'snr': there are log_snr, t; did you mean 'log_snr'",
+    "first_step=beta": "no first_step called 'beta': there are beta_1, schedule; did you mean 'beta_1'",
+    "time_input.x=1": "no setting called 'time_input.x'",
+    "sampler.skip=1": r"sampler.skip must be a share of the steps in \[0, 1\), got 1",
+    "sampler=ddim sampler.eta=2": r"sampler.eta must lie in \[0, 1\], got 2",
+    "timesteps=importance schedule=learned": "take timesteps=low_discrepancy or uniform",
+    "objective=vlb_continuous parameterization=mu": "predicts a mean between two times",
+    "objective=hybrid": "differs from objective=simple only in what a learned variance learns",
     "training.precision=fp8": "should be 'auto', 'float32' or 'bf16', got 'fp8'",
     "_target_=os.system": "names code to run",
     "schedule._target_=os.system": "names code to run",
@@ -149,6 +168,18 @@ def test_help_lists_every_choice_with_its_line(capsys):
             assert option in text
             assert len(line) > 10
             assert line in text
+
+
+def test_the_words_of_a_cell_are_those_of_the_core_and_help_explains_them(capsys):
+    assert {key: set(words) for key, words in config.WORDS.items()} == {
+        "time_input": set(get_args(TimeInput)),
+        "first_step": set(get_args(FirstStepRule)),
+    }
+    assert run.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for key, lines in config.WORDS.items():
+        for value, line in lines.items():
+            assert re.search(rf"{key}={value} .*{re.escape(line)}", text)
 
 
 def test_values_keep_their_types():

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ablations import cell as cell_module
 from ablations import choices, config, grid
 from ablations.cell import content_hash
-from ablations.stages import stages_of
+from ablations.stages import once, stages_of
 from analysis.errors import InputError
 
 DIGEST = "d" * 12
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 def points(*arguments):
@@ -35,7 +39,9 @@ def test_every_config_file_builds_the_choice_of_its_name(axis, option):
 
 @pytest.mark.parametrize("axis", [axis for axis in config.AXES if axis not in ("training", "evaluation")])
 def test_every_class_of_an_axis_has_its_config_file(axis):
-    assert set(choices.classes(axis)) == set(config.options_of(axis))
+    # The files of `found` are those that were found: there may be none.
+    files = {option for option in config.options_of(axis) if "/" not in option}
+    assert set(choices.classes(axis)) - {"found"} == files
 
 
 @pytest.mark.parametrize("name", config.options_of("grid"))
@@ -92,8 +98,46 @@ def test_equal_cells_have_equal_ids_whatever_the_text():
     assert plain.cell_id(DIGEST, "float32") == spelt_out.cell_id(DIGEST, "float32")
 
 
+@pytest.mark.parametrize("folder", sorted(path.parent for path in RESULTS.glob("*/grid.json")), ids=lambda p: p.name)
+def test_committed_results_are_still_those_of_their_command(folder):
+    head = json.loads((folder / "grid.json").read_text(encoding="utf-8"))
+    made = points(*head["command"].split()[3:]).cells()
+    digest = made[0][1].data.load().digest
+    planned = {
+        (cell.cell_id(digest, "float32"), stages_of(cell, digest, "float32", None)[0].id, str(cell.seed))
+        for _, cell in made
+    }
+    with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["cell_id"], row["training_id"], row["seed"]) for row in rows} == planned
+    for row, (_, cell) in zip(rows, made, strict=True):
+        # Rows from before a field existed are read as what was done then.
+        assert grid.cell_of(row, int(row["seed"])) == cell
+
+
+def test_later_fields_are_known_and_stand_at_their_defaults():
+    cells = {axis: cell(f"{axis}={name}") for axis, name in (("objective", "weighted"), ("sampler", "ancestral"))}
+    for name, before in cell_module.LATER.items():
+        axis, _, field = name.rpartition(".")
+        owner = getattr(cells.get(axis, cell()), axis) if axis else cell()
+        assert getattr(owner, field) == before, name
+
+
 @pytest.mark.parametrize(
-    "change", ["schedule.beta_1=2e-4", "horizon=999", "training.ema=0.9", "evaluation.clip=false", "threads=2"]
+    "change",
+    [
+        "schedule.beta_1=2e-4",
+        "horizon=999",
+        "training.ema=0.9",
+        "evaluation.clip=false",
+        "threads=2",
+        "time_input=log_snr",
+        "first_step=beta_1",
+        "sampler.skip=0.1",
+        "evaluation.continuous=1",
+        "evaluation.ode=1",
+        "evaluation.fit=64",
+    ],
 )
 def test_any_choice_changes_the_id(change):
     assert cell(change).cell_id(DIGEST, "float32") != cell().cell_id(DIGEST, "float32")
@@ -106,41 +150,150 @@ def test_data_precision_and_numerics_are_part_of_the_id(monkeypatch):
     assert len(ids) == 4
 
 
-def test_seeds_are_repetitions_of_one_cell():
-    assert cell("first_seed=1").cell_id(DIGEST, "float32") == cell().cell_id(DIGEST, "float32")
-
-
-def trainings(*arguments):
-    return [stages_of(p.cell, DIGEST, "float32", "x")[0].id for p in points(*arguments).points]
+def test_an_extractors_weights_count_by_what_they_hold_not_by_where_they_lie():
+    here, there = cell("evaluation.weights=here.safetensors"), cell("evaluation.weights=there.safetensors")
+    assert here.parameters()["evaluation.weights"] == "here.safetensors"
+    assert grid.cell_of(here.parameters(), 0) == here
+    assert here.cell_id(DIGEST, "float32", "x:1") == there.cell_id(DIGEST, "float32", "x:1")
+    assert here.cell_id(DIGEST, "float32", "x:1") != here.cell_id(DIGEST, "float32", "x:2")
+    assert cell().cell_id(DIGEST, "float32", "x:1") == cell().cell_id(DIGEST, "float32", "x:2")
 
 
 @pytest.mark.parametrize(
-    "shared", ["variance=beta,beta_tilde", "sampler.steps=10,20", "evaluation.clip=true,false", "evaluation.sets=1,2"]
+    "call",
+    ["schedule=linear,cosine", "schedule.beta_T=0.02,0.03", "schedule=learned,learned_linear time_input=log_snr"],
 )
-def test_cells_that_differ_in_evaluation_alone_share_a_training(shared):
-    assert len(set(trainings(shared))) == 1
+def test_schedules_are_compared_on_equal_terms_which_a_footnote_tells(call):
+    made = points(*call.split())
+    assert {(p.cell.time_input, p.cell.first_step) for p in made.points} == {("log_snr", "beta_1")}
+    (footnote,) = made.file.footnotes
+    assert "σ_1² is β_1" in footnote
+    assert ("log-SNR" in footnote) == ("time_input" not in call)
 
 
-def test_the_variance_is_part_of_a_training_that_reads_it():
-    assert len(set(trainings("variance=beta,beta_tilde", "objective=vlb"))) == 2
+@pytest.mark.parametrize("call", ["horizon=50,100", "schedule=cosine", "objective=simple,vlb schedule.s=0.01"])
+def test_other_grids_keep_t_and_the_schedules_own_first_step(call):
+    made = points(*call.split(), *([] if "schedule=cosine" in call else ["schedule=cosine"]))
+    assert {(p.cell.time_input, p.cell.first_step) for p in made.points} == {("t", "schedule")}
+    assert made.file.footnotes == []
+
+
+def test_equal_terms_yield_to_what_is_asked_for():
+    made = points("schedule=linear,cosine", "time_input=t", "first_step=schedule")
+    assert {(p.cell.time_input, p.cell.first_step) for p in made.points} == {("t", "schedule")}
+    assert made.file.footnotes == []
+    varied = points("schedule=linear,cosine", "time_input=t,log_snr")
+    assert [p.cell.time_input for p in varied.points] == ["t", "log_snr"] * 2
+    assert {p.cell.first_step for p in varied.points} == {"beta_1"}
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("objective=vlb_continuous", [32]),
+        ("objective=simple,vlb_continuous", [0, 32]),
+        ("objective=vlb_continuous evaluation.continuous=4", [4]),
+        ("objective=simple,vlb_continuous evaluation.continuous=0", [0, 0]),
+        ("objective=simple", [0]),
+    ],
+)
+def test_an_objective_suggests_the_bound_it_trains_and_yields_to_what_is_set(call, expected):
+    assert [p.cell.evaluation.continuous for p in points(*call.split()).points] == expected
+
+
+def test_a_choice_that_is_replaced_takes_its_suggestions_with_it(monkeypatch):
+    file = {"question": "?", "set": {"objective": "vlb_continuous", "data": "mixture2d"}, "axes": []}
+    load = config.load
+    monkeypatch.setattr(config, "load", lambda group, name: file if group == "grid" else load(group, name))
+    kept, replaced = (points("grid=parameterization", *more).points[0].cell for more in ([], ["objective=vlb"]))
+    assert kept.evaluation.continuous == 32
+    assert replaced.evaluation.continuous == 0
+    assert kept.network == replaced.network == choices.build("network", {"name": "mlp"})
+
+
+def test_seeds_are_repetitions_of_one_cell():
+    assert cell("first_seed=1").cell_id(DIGEST, "float32") == cell().cell_id(DIGEST, "float32")
 
 
 def test_a_seed_is_part_of_every_stage():
     a, b = cell(), cell("first_seed=1")
     ids = [stage.id for c in (a, b) for stage in stages_of(c, DIGEST, "float32", "x")]
-    assert len(set(ids)) == 6
+    assert len(set(ids)) == 8
 
 
-def test_validation_and_test_are_scored_apart_and_in_order():
-    training, validation, test = stages_of(cell(), DIGEST, "float32", "x")
-    assert (validation.split, test.split) == ("validation", "test")
-    assert validation.needs == (training.id,)
-    assert test.needs == (training.id, validation.id)
+def test_validation_comes_before_test_and_the_bound_before_samples():
+    stages = stages_of(cell("variance=analytic", "evaluation.quality=[validation,test]"), DIGEST, "float32", "x")
+    order = [(stage.kind, getattr(stage, "split", None)) for stage in stages]
+    scored = [(kind, split) for split in ("validation", "test") for kind in ("bound", "samples")]
+    assert order == [("training", None), ("fit", None), *scored]
+    for i, stage in enumerate(stages):
+        assert stage.needs == tuple(before.id for before in stages[:i])
 
 
-def test_another_extractor_is_another_evaluation_but_the_same_validation():
+def test_another_extractor_is_another_judgement_and_nothing_else():
     one, other = (stages_of(cell(), DIGEST, "float32", extractor) for extractor in ("x:1", "x:2"))
-    assert [a.id == b.id for a, b in zip(one, other, strict=True)] == [True, True, False]
+    assert [a.id == b.id for a, b in zip(one, other, strict=True)] == [True, True, True, False]
+
+
+# Which kinds of stages two cells share: a training, a fit, the bounds of both splits, the samples.
+SHARED = {
+    "variance=beta,beta_tilde": "training",
+    "variance=analytic,analytic_mse": "training fit",
+    "variance=beta,analytic": "training",
+    "variance=beta,beta_tilde objective=vlb": "",
+    "variance=beta_tilde,analytic objective=vlb": "training",
+    "variance=analytic,analytic_mse objective=vlb": "training fit",
+    "variance=beta,analytic objective=vlb": "",
+    "variance=learned,learned_diagonal objective=hybrid": "",
+    "variance=beta,beta_tilde schedule=learned": "",
+    "variance=beta_tilde,analytic schedule=learned": "training",
+    "variance=beta,beta_tilde schedule=learned objective=vlb_continuous": "training",
+    "variance=beta,beta_tilde objective=vlb_continuous": "training",
+    "variance=beta,beta_tilde sampler=ddim": "training samples",
+    "variance=beta,analytic sampler=heun": "training samples",
+    "variance=analytic,analytic_mse sampler=ddim": "training fit samples",
+    "sampler=ancestral,ddim": "training bound",
+    "sampler=ancestral,heun variance=analytic": "training fit bound",
+    "sampler.steps=10,20": "training bound",
+    "sampler.skip=0,0.2": "training bound",
+    "evaluation.clip=true,false": "training",
+    "evaluation.clip=true,false variance=analytic": "training",
+    "evaluation.sets=1,2": "training bound",
+    "evaluation.exact=2,5": "training samples",
+    "evaluation.horizon=10,20": "training samples",
+    "evaluation.seed=0,1 variance=analytic sampler=ddim": "training samples",
+    "evaluation.continuous=0,4": "training samples",
+    "evaluation.ode=0,1": "training samples",
+    "evaluation.ode_steps=8,16": "training bound samples",
+    "evaluation.ode_steps=8,16 evaluation.ode=1": "training samples",
+    "evaluation.fit=16,32": "training bound samples",
+    "evaluation.fit=16,32 variance=analytic": "training",
+    "time_input=t,log_snr": "",
+    "first_step=schedule,beta_1": "",
+    "schedule=linear,cosine": "",
+    "timesteps=uniform,importance": "",
+    "objective=simple,vlb": "",
+    "threads=1,2": "",
+    "training.steps=1,2": "",
+}
+
+
+@pytest.mark.parametrize("call", SHARED)
+def test_cells_share_the_stages_that_read_nothing_they_differ_in(call):
+    one, other = (stages_of(point.cell, DIGEST, "float32", "x:1") for point in points(*call.split()).points)
+    ids = {stage.id for stage in other}
+    for kind in ("training", "fit", "bound", "samples"):
+        shared = [stage.id in ids for stage in one if stage.kind == kind]
+        assert all(shared) if kind in SHARED[call].split() else not any(shared), kind
+
+
+def test_a_shared_stage_waits_for_what_all_its_cells_need_alike():
+    made = points("variance=beta,beta_tilde", "sampler=ddim").points
+    a, b = (stages_of(point.cell, DIGEST, "float32", "x") for point in made)
+    together = {stage.id: stage for stage in once([*a, *b])}
+    assert [stage.kind for stage in together.values()] == ["training", "bound", "bound", "samples", "bound", "bound"]
+    assert together[a[-1].id].needs == (a[0].id,)
+    assert together[a[-2].id].needs == a[-2].needs
 
 
 def test_a_hash_does_not_depend_on_the_order_of_keys():

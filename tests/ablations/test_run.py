@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ablations import experiment, publish, run, sample
+from ablations import experiment, publish, run, sample, scoring
 from ablations.cell import NUMERICS
 from ablations.config import parse
 from ablations.grid import make
@@ -146,7 +146,7 @@ def test_a_loss_that_is_not_finite_ends_as_diverged(tmp_path):
     [(8.2, 4.09, "above twice"), (8.1, 4.09, "^$"), (float("nan"), 4.09, "not finite"), (99.0, None, "^$")],
 )
 def test_the_rule_of_divergence(nll, uniform, expected):
-    assert re.search(expected, experiment.divergence(nll, uniform))
+    assert re.search(expected, scoring.divergence(nll, uniform))
 
 
 SLOW_TRAINING = (

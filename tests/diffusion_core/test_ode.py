@@ -82,7 +82,6 @@ def test_the_mixture_is_the_data_sets():
     torch.testing.assert_close(Mixture2d().log_density(x), MIXTURE.density.log_prob(x))
 
 
-
 @pytest.mark.parametrize("schedule", [Linear(), LogSnrLinear()], ids=name)
 def test_on_a_mixture_with_the_exact_score_the_flow_gives_the_exact_density(schedule):
     """Within 0.01 bits/dim, point by point: what is left is the noise at γ_1 and N(0, I) in place of q(x_T)."""

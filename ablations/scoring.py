@@ -1,0 +1,201 @@
+"""What a trained network scores: the fit of its variance, likelihoods, samples; and what real images score.
+
+Each function takes the network as it was loaded, leaves tensors in its stage's folder, and returns what they say.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ablations import extractors, quality
+from ablations.cell import Cell, HeldOut
+from ablations.data import Data
+from ablations.journal import Curves, Result, write_tensors
+from ablations.stages import bound_passes
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.fitting import noise_moments
+from diffusion_core.likelihood import Terms, bound, continuous_bound
+from diffusion_core.ode import flow_likelihood
+
+SHORT = {"validation": "val", "test": "test"}
+"""Splits as metric names spell them."""
+
+FIT = "fit.safetensors"
+"""The file that a fit leaves."""
+
+Progress = Callable[[float], None]
+
+
+def run_fit(cell: Cell, diffusion: Diffusion, data: Data, folder: Path, progress: Progress) -> Result:
+    """E‖ε̂‖²/D and E‖ε − ε̂‖²/D at t = 1..T over training images."""
+    plan = cell.evaluation
+    began = time.monotonic()
+    images = data.images["train"].to(diffusion.device)
+    moments = noise_moments(diffusion, images, draws=plan.fit, seed=plan.seed, clip=plan.clip, progress=progress)
+    write_tensors(folder / FIT, {"norm": moments.norm, "error": moments.error})
+    finite = bool(moments.norm.isfinite().all() and moments.error.isfinite().all())
+    t = [float(t) for t in range(1, cell.horizon + 1)]
+    curves: Curves = {"noise_norm": (t, moments.norm.tolist()), "noise_error": (t, moments.error.tolist())}
+    return Result(
+        status="finished" if finite else "diverged",
+        reason="" if finite else "the predicted noise is not finite",
+        metrics={"cost/fit_seconds": time.monotonic() - began},
+        curves=curves if finite else {},
+        facts={},
+    )
+
+
+def run_bound(cell: Cell, split: HeldOut, diffusion: Diffusion, data: Data, folder: Path, progress: Progress) -> Result:
+    """The bound on a held-out split and, where asked for, the likelihoods in continuous time; values per image kept."""
+    plan, name = cell.evaluation, SHORT[split]
+    images = data.images[split].to(diffusion.device)
+    discrete, continuous, flow = bound_passes(cell)
+    total = discrete + continuous + flow
+    began = time.monotonic()
+    scored = bound(
+        diffusion,
+        images,
+        exact=plan.exact,
+        strata=plan.strata,
+        seed=plan.seed,
+        clip=plan.clip,
+        steps=plan.horizon,
+    )
+    keep(folder / "bound.safetensors", scored)
+    metrics = means_of(f"nll/{name}", scored) | {"cost/bound_seconds": time.monotonic() - began}
+    reason = divergence(metrics[f"nll/{name}"], data.space.uniform_bits)
+    if continuous and not reason:
+        progress(discrete / total)
+        began = time.monotonic()
+        terms = continuous_bound(diffusion, images, draws=plan.continuous, seed=plan.seed, clip=plan.clip)
+        keep(folder / "continuous.safetensors", terms)
+        metrics |= means_of(f"nll_continuous/{name}", terms) | {"cost/continuous_seconds": time.monotonic() - began}
+    if flow and not reason:
+        before = discrete + continuous
+
+        def advance(share: float) -> None:
+            progress((before + share * flow) / total)
+
+        metrics |= _flow(cell, name, diffusion, images, folder, advance)
+    k = [float(k) for k in range(1, len(scored.per_step) + 1)]
+    return Result(
+        status="diverged" if reason else "finished",
+        reason=reason,
+        metrics={key: value for key, value in metrics.items() if math.isfinite(value)},
+        curves={f"bound_per_t/{name}": (k, scored.per_step.tolist())},
+        facts=not_finite(metrics),
+    )
+
+
+def _flow(
+    cell: Cell, name: str, diffusion: Diffusion, images: Tensor, folder: Path, progress: Progress
+) -> dict[str, float]:
+    plan = cell.evaluation
+    began = time.monotonic()
+    scored = flow_likelihood(
+        diffusion, images, steps=plan.ode_steps, probes=plan.ode, seed=plan.seed, progress=progress
+    )
+    write_tensors(folder / "ode.safetensors", {"total": scored.total})
+    return {
+        f"nll_ode/{name}": float(scored.total.mean()),
+        f"nll_ode/{name}_se": scored.standard_error,
+        f"nll_ode/{name}_probe_se": scored.probe_error,
+        "cost/ode_seconds": time.monotonic() - began,
+    }
+
+
+def keep(path: Path, terms: Terms) -> None:
+    """The terms per image."""
+    write_tensors(path, {"L0": terms.L0, "Lt": terms.Lt, "LT": terms.LT})
+
+
+def means_of(metric: str, terms: Terms) -> dict[str, float]:
+    """The bound, its parts and its standard error, by metric name."""
+    means = {"": terms.total, "_L0": terms.L0, "_Lt": terms.Lt, "_LT": terms.LT}
+    return {f"{metric}{part}": float(values.mean()) for part, values in means.items()} | {
+        f"{metric}_se": terms.standard_error
+    }
+
+
+def not_finite(metrics: dict[str, float]) -> dict[str, str]:
+    """A note that names what is left out of the metrics because it is no number."""
+    names = [name for name, value in metrics.items() if not math.isfinite(value)]
+    return {"notes": f"not finite: {', '.join(names)}"} if names else {}
+
+
+def divergence(nll: float, uniform_bits: float | None) -> str:
+    """Why a bound counts as diverged, by the rule declared beforehand; empty if it does not."""
+    if not math.isfinite(nll):
+        return "the bound is not finite"
+    if uniform_bits is not None and nll > 2 * uniform_bits:
+        return f"the bound, {nll:.2f} bits/dim, is above twice the uniform code's {uniform_bits:.2f}"
+    return ""
+
+
+def run_samples(
+    cell: Cell, split: HeldOut, diffusion: Diffusion, data: Data, folder: Path, progress: Progress
+) -> Result:
+    """Draw the generated sets, keep them, and score them."""
+    began = time.monotonic()
+    n = len(data.images[split])
+    samples = draw_samples(cell, diffusion, data, n * cell.evaluation.sets, progress)
+    if samples is None:
+        return Result("diverged", "the samples are not finite", {}, {}, {})
+    seconds = time.monotonic() - began
+    write_tensors(folder / "samples.safetensors", {"samples": samples})
+    metrics = judged(cell, split, data, list(torch.split(samples, n)))
+    return Result("finished", "", {"cost/sample_seconds": seconds, **metrics}, {}, {})
+
+
+def draw_samples(cell: Cell, diffusion: Diffusion, data: Data, n: int, progress: Progress) -> Tensor | None:
+    """n samples as stored values, by the cell's sampler and seed; None where they are not finite."""
+    x = cell.sampler.sample(diffusion, n, seed=cell.seed, clip=cell.evaluation.clip, progress=progress)
+    return data.space.decode(x) if bool(x.isfinite().all()) else None
+
+
+def judged(cell: Cell, split: HeldOut, data: Data, sets: list[Tensor]) -> dict[str, float]:
+    """What generated sets score against training images (test), or against validation images."""
+    device = sets[0].device
+    extractor = extractor_of(cell)
+    if extractor is None:
+        return quality.points_quality(sets, data.images[split], SHORT[split])
+    if split == "test":
+        reference = quality.Reference.of(data.images["train"].to(device), extractor)
+        return quality.quality(sets, reference, extractor, "train", data.images["test"].to(device))
+    reference = quality.Reference.of(data.images["validation"].to(device), extractor)
+    return quality.quality(sets, reference, extractor, SHORT[split], None)
+
+
+def run_floor(cell: Cell, data: Data, device: torch.device) -> Result:
+    """What held-out data score against the training set."""
+    held_out = [data.images["validation"], data.images["test"]]
+    extractor = extractor_of(cell)
+    if extractor is None:
+        metrics = quality.points_quality([data.images["validation"]], data.images["test"], "test")
+        return Result("finished", "", metrics, {}, {})
+    reference = quality.Reference.of(data.images["train"].to(device), extractor)
+    metrics = quality.floors([images.to(device) for images in held_out], reference, extractor)
+    facts = {"extractor": extractor.name, "digest": extractor.digest}
+    if extractor.accuracy is not None:
+        facts["accuracy"] = str(extractor.accuracy)
+    return Result("finished", "", metrics, {}, facts)
+
+
+def extractor_identity(cell: Cell) -> str | None:
+    """What the cell's samples will be judged by, for a plan; ValueError where it cannot be read. None for points."""
+    name, weights = cell.data.extractor, cell.evaluation.weights
+    if name is None and weights:
+        raise ValueError("evaluation.weights is of an extractor of images, and this data is of points: leave it out")
+    return None if name is None else extractors.identity(name, Path(weights) if weights else None)
+
+
+def extractor_of(cell: Cell) -> extractors.Extractor | None:
+    """The same, read. None for points."""
+    name, weights = cell.data.extractor, cell.evaluation.weights
+    return None if name is None else extractors.load(name, Path(weights) if weights else None)
