@@ -26,7 +26,7 @@ def test_colour_images_need_weights_for_fid_before_anything_is_trained():
 def test_without_quality_no_extractor_is_asked_for_and_there_is_no_floor():
     plan = planned("data=patches", "evaluation.quality=[]")
     assert plan.floor is None
-    assert [stage.kind for stage in plan.stages()] == ["training", "evaluation", "evaluation"]
+    assert [stage.kind for stage in plan.stages()] == ["training", "bound", "bound"]
     assert planned("data=digits").floor is not None
 
 
