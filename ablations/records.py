@@ -226,8 +226,12 @@ def head_of(
     extractor = cell.data.extractor
     n = len(data.images["test"])
     floors = dict(floor.metrics) if floor else {}
-    judged = any(item.cell.evaluation.quality for item in planned)
-    metrics = [m for m in metrics_of(data, extractor) if judged or m["name"].startswith("nll")]
+    plans = [item.cell.evaluation for item in planned]
+    asked = metrics_of(
+        data, extractor, continuous=any(plan.continuous for plan in plans), ode=any(plan.ode for plan in plans)
+    )
+    judged = any(plan.quality for plan in plans)
+    metrics = [metric for metric in asked if judged or metric["name"].startswith("nll")]
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]
     held_out = f"held-out {'images' if len(data.shape) == 3 else 'points'}, n = {n}"
     return {
