@@ -22,7 +22,7 @@ from diffusion_core.schedules import FirstStep
 def strided_times(horizon: int, steps: int) -> Tensor:
     """K = `steps` of the times 1..T as even as rounding lets them, with T among them; int64 [K + 1], τ_0 = 0.
 
-    τ_k = 1 + round((k − 1)(T − 1)/(K − 1)), the "K sections of one" of Nichol & Dhariwal's code; [0, T] for K = 1.
+    τ_k = 1 + round((k − 1)(T − 1)/(K − 1)), one section of K in Nichol & Dhariwal's code; [0, T] for K = 1.
     """
     if not 1 <= steps <= horizon:
         raise ValueError(f"a chain of {steps} steps does not fit a horizon of T={horizon}: take 1 to {horizon}")

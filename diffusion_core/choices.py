@@ -24,8 +24,9 @@ FirstStepRule = Literal["schedule", "beta_1"]
 class Choices:
     """What a `Diffusion` is built from.
 
-    `time_input` is what the network is told of the time: 1000 t/T, or the noise level, in which equal input means
-    equal noise under every schedule. `first_step` is σ_1²'s rule: the schedule's own, or β_1.
+    `time_input` is what the network is told of the time: 1000 t/T, or the noise level on a scale that is the same for
+    all fixed schedules and stays where it is for a learned one. `first_step` is the rule for σ_1²: the schedule's own,
+    or β_1.
     """
 
     parameterization: Parameterization
@@ -47,7 +48,7 @@ def choice_name(choice: object) -> str:
 
 def refusal(choices: Choices) -> str | None:
     """Why these choices cannot be trained; None if they can."""
-    for rule in (_horizon, _learned_variance, _hybrid, _continuous, _importance, _schedule):
+    for rule in (_horizon, _learned_variance, _hybrid, _continuous, _importance, _learned_schedule, _schedule):
         reason = rule(choices)
         if reason is not None:
             return reason
@@ -121,6 +122,16 @@ def _importance(choices: Choices) -> str | None:
             "timesteps=low_discrepancy or uniform"
         )
     return None
+
+
+def _learned_schedule(choices: Choices) -> str | None:
+    if not (choices.schedule.learned and choices.objective.continuous) or choices.time_input == "log_snr":
+        return None
+    return (
+        f"objective={choice_name(choices.objective)} does not depend on schedule={choice_name(choices.schedule)} "
+        f"between its ends only if the network is told the noise level, and time_input={choices.time_input} does not "
+        "tell it: take time_input=log_snr"
+    )
 
 
 def _schedule(choices: Choices) -> str | None:

@@ -55,7 +55,7 @@ class Diffusion(Learner):
         self.space = space
         self.shape = shape
         self.register_buffer("times", strided_times(choices.horizon, choices.horizon), persistent=False)
-        self.register_buffer("m", torch.zeros(choices.horizon + 1, dtype=torch.float64), persistent=False)
+        self.register_buffer("m", torch.full((choices.horizon + 1,), math.nan).double(), persistent=False)
         self.gamma = choices.schedule.build(choices.horizon)
         self.timesteps = choices.timesteps.build(choices.horizon)
         self.network = choices.network.build(shape, shape[0] * (2 if choices.variance.learned else 1))
@@ -74,7 +74,7 @@ class Diffusion(Learner):
         initialise(self.network, seed)
 
     def fit(self, m: Tensor) -> None:
-        """Give a fitted variance its m_1..m_T [T]."""
+        """Give a fitted variance its m_1..m_T [T]; before that its σ² is no number."""
         self.m[1:] = m.to(self.m)
 
     def chain(self, steps: int | None = None) -> Chain:
@@ -84,7 +84,7 @@ class Diffusion(Learner):
         return Chain(self.gamma, times, self.choices.schedule.first_step if own_rule else "beta_1")
 
     def output(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """The network's output at times t [B] in (0, T], in the dtype of x_t."""
+        """The network's output at times t [B] in [1, T], in the dtype of x_t."""
         if self.choices.time_input == "log_snr":
             start, end = self.gamma.input_ends
             time = (self.gamma(t) - start) * (TIME_SCALE / (end - start))
@@ -206,20 +206,25 @@ class Diffusion(Learner):
 
     @torch.no_grad()
     def curves(self) -> dict[str, Tensor]:
-        """What the choices amount to at t = 1..T, float64 [T]: schedule, bounds of σ², effective ε-weight, density."""
+        """What the choices amount to at t = 1..T, float64 [T]: schedule, bounds of σ², effective ε-weight, density.
+
+        A learned variance counts at an output of 0; where L_0 is a sum over bins it is no square of an error of ε, and
+        the weight at t = 1 is not a number.
+        """
         t = torch.arange(1, self.choices.horizon + 1, device=self.device)
         pair = self.chain().pair(t)
         nothing = torch.zeros(len(t), 1, dtype=torch.float64, device=self.device)
         variance = self.choices.variance.trained_as
         log_variance = variance.log_variance(pair, nothing, nothing, nothing[:, 0]).expand(-1, 1).flatten()
+        weight = self.choices.objective.eps_weight(self._levels(pair, lambda: self.gamma.rate(t)[1]), log_variance)
+        if self.choices.objective.reads_decoder and self.space.grey_levels:
+            weight = torch.where(t == 1, math.nan, weight)
         return {
             "alpha_bar": pair.alpha_bar_t,
             "beta": pair.beta,
             "beta_tilde": pair.beta_tilde,
             "log_snr": -pair.gamma_t,
-            "eps_weight": self.choices.objective.eps_weight(
-                self._levels(pair, lambda: self.gamma.rate(t)[1]), log_variance
-            ),
+            "eps_weight": weight,
             "density": self.timesteps.density(),
         }
 
@@ -242,14 +247,12 @@ class Diffusion(Learner):
             chain.trained_pair(k),
             self.choices.parameterization,
             variance,
-            x0_variance.clamp(max=1) if self.space.bounded else x0_variance,
+            x0_variance.clamp(max=1) if variance.exact and self.space.bounded else x0_variance,
             clip=clip and self.space.bounded,
         )
 
     def _term(self, x0: Tensor, pair: Pair, p: Reverse) -> Tensor:
-        nats = torch.where(
-            pair.ends_clean,
-            self.space.decoder_term(x0, p.mean, p.log_variance),
-            denoising_term(x0, pair, p),
-        )
-        return nats * self.bits_per_nat
+        # The decoder is worked out for every row: where it does not count it is given what cannot overflow.
+        first = pair.ends_clean.reshape(-1, *[1] * (x0.ndim - 1))
+        decoder = self.space.decoder_term(x0, torch.where(first, p.mean, x0), torch.where(first, p.log_variance, 0))
+        return torch.where(pair.ends_clean, decoder, denoising_term(x0, pair, p)) * self.bits_per_nat

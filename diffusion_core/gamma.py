@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 BISECTIONS = 60
 
+LARGEST = 160.0
+"""1/√ᾱ = e^{γ/2} must stay within float32."""
+
 
 class Gamma(nn.Module, ABC):
     """γ, increasing in t, float64.
@@ -61,9 +64,19 @@ class Table(Gamma):
     gamma: Tensor
 
     def __init__(self, log_alpha_bar: Tensor) -> None:
-        """From log ᾱ_1..log ᾱ_T, float64 [T]."""
+        """From log ᾱ_1..log ᾱ_T, float64 [T]; ValueError unless γ rises, to no more than `LARGEST`."""
         super().__init__(len(log_alpha_bar))
         gamma = torch.log(-torch.expm1(log_alpha_bar)) - log_alpha_bar
+        if not bool(gamma.isfinite().all() and (gamma.diff() > 0).all()):
+            raise ValueError(
+                f"at T={self.horizon} this schedule's noise does not rise from step to step: take a smaller horizon, "
+                "or schedule fields that add more noise at the start"
+            )
+        if gamma[-1] > LARGEST:
+            raise ValueError(
+                f"at T={self.horizon} this schedule leaves a share of 1e-{int(gamma[-1] / math.log(100))} of x_0, too "
+                "small to divide by in float32: take a smaller horizon, or schedule fields that add less noise"
+            )
         self.register_buffer("gamma", torch.cat([gamma.new_full((1,), -math.inf), gamma]))
 
     @classmethod
@@ -104,7 +117,7 @@ class Knots(Curve):
 
 
 class MonotoneNet(nn.Module):
-    """g(u) = |a| u + (1/n) Σ_j |w_j| (2 sigmoid(|v_j| (2u − 1) + b_j) − 1) (Kingma et al. 2021, appendix H).
+    """g(u) = |a| u + (1/n) Σ_j |w_j| (2 sigmoid(|v_j| (2u − 1) + b_j) − 1), as in the code of Kingma et al. 2021.
 
     Increasing whatever the weights are. It starts as n steps of equal height spread over [0, 1], nearly a line.
     """

@@ -53,7 +53,10 @@ class Terms:
 
 @dataclass(frozen=True)
 class Bound(Terms):
-    """`per_step` is each L's mean over images [K], and `per_step_count` [K] tells on how many images it rests."""
+    """`per_step` is each L's mean over images [K], and `per_step_count` [K] tells on how many images it rests.
+
+    Its L_0 is that of x_0, without the offset of dequantised data.
+    """
 
     per_step: Tensor
     per_step_count: Tensor
@@ -133,6 +136,8 @@ def continuous_bound(
     diffusion: Diffusion, raw: Tensor, *, draws: int, seed: int, clip: bool, batch: int = 512
 ) -> Terms:
     """The bound in continuous time on stored data [N, …]; ValueError where the network says nothing between times."""
+    if draws < 1:
+        raise ValueError(f"the bound in continuous time needs at least 1 draw, got {draws}")
     x0 = diffusion.space.encode(raw, uniform(seed, 0, "bound/dequantise", tuple(raw.shape), raw.device))
     ends = torch.tensor([1, diffusion.choices.horizon], device=raw.device)
     start, end = diffusion.gamma(ends)
@@ -147,7 +152,9 @@ def continuous_bound(
                 diffusion.predict(x_t[i : i + batch], t[i : i + batch], clip=clip)[1] for i in range(0, len(x0), batch)
             ]
         Lt += 0.5 * (end - start) / draws * sum_dims((eps - torch.cat(parts)) ** 2).double()
-    L0 = diffusion.direct(x0, normal(seed, 0, "continuous/eps_0", tuple(x0.shape), x0.device)).double()
+    eps_0 = normal(seed, 0, "continuous/eps_0", tuple(x0.shape), x0.device)
+    direct = [diffusion.direct(x0[i : i + batch], eps_0[i : i + batch]) for i in range(0, len(x0), batch)]
+    L0 = torch.cat(direct).double()
     return Terms(
         L0=(L0 + diffusion.space.offset_bits).cpu(),
         Lt=(Lt * diffusion.bits_per_nat).cpu(),

@@ -8,6 +8,7 @@ really differs between them, whatever is predicted, so each objective states it:
     min_snr          min(1, γ/SNR)
     p2               1/(k + SNR)^γ
     vlb              T β²/(2 σ² α (1 − ᾱ_t)), in bits: with E over uniform t, the bound itself in bits/dim less L_T
+                     (at t = 1 for a density decoder: a sum over bins flattens where σ_1 is below their width)
     vlb_continuous   ½ dγ/du, in bits
 
 (Ho et al. 2020, eq. 12 and 14; Nichol & Dhariwal 2021, §3; Hang et al. 2023; Choi et al. 2022; Kingma et al. 2021.)
@@ -61,12 +62,13 @@ class Objective(ABC):
     """A loss per example.
 
     `reads_variance` tells whether σ² enters it, `learns_variance` whether it can teach one, `needs_learned` whether it
-    is meant for nothing else, and `continuous` whether its times are real.
+    is meant for nothing else, `reads_decoder` whether L_0 teaches the mean, `continuous` whether its times are real.
     """
 
     reads_variance: ClassVar[bool] = False
     learns_variance: ClassVar[bool] = False
     needs_learned: ClassVar[bool] = False
+    reads_decoder: ClassVar[bool] = False
     continuous: ClassVar[bool] = False
 
     @abstractmethod
@@ -172,6 +174,7 @@ class Vlb(Objective):
 
     reads_variance: ClassVar[bool] = True
     learns_variance: ClassVar[bool] = True
+    reads_decoder: ClassVar[bool] = True
 
     def loss(self, example: Example) -> Tensor:
         return example.levels.horizon * example.term()

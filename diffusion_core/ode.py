@@ -24,7 +24,10 @@ from diffusion_core.randomness import uniform
 
 @dataclass(frozen=True)
 class FlowLikelihood:
-    """Bits/dim of the stored data per image, float64 [N], and what the probes alone leave uncertain in their mean."""
+    """Bits/dim of the stored data per image, float64 [N], and what the probes alone leave uncertain in their mean.
+
+    One probe cannot tell: `probe_error` is not a number then.
+    """
 
     total: Tensor
     probe_error: float
@@ -49,6 +52,8 @@ def flow_likelihood(
 
     ValueError where the network says nothing between two times.
     """
+    if steps < 1 or probes < 1:
+        raise ValueError(f"the flow's likelihood needs at least 1 step and 1 probe, got {steps} and {probes}")
     space, dims = diffusion.space, math.prod(diffusion.shape)
     x0 = space.dequantise(raw, uniform(seed, 0, "ode/dequantise", tuple(raw.shape), raw.device))
     directions = _directions(diffusion.shape, len(raw), probes, seed, raw.device)
@@ -64,7 +69,7 @@ def flow_likelihood(
         progress(min(1.0, (i + batch) / len(x0)))
     log_density = torch.cat(parts, dim=1)
     bits = (-log_density * diffusion.bits_per_nat + space.density_offset_bits).cpu()
-    spread = float(bits.std(0).square().mean().sqrt()) if len(bits) > 1 and probes < dims else 0.0
+    spread = 0.0 if probes >= dims else float(bits.std(0).square().mean().sqrt()) if probes > 1 else math.nan
     return FlowLikelihood(bits.mean(0), spread / math.sqrt(bits.numel()))
 
 

@@ -137,7 +137,7 @@ class ImportanceSampler(TimestepSampler):
 class Importance(Timesteps):
     """p(t) ∝ √E[L_t²] by the last `history` losses at each t, mixed with a share `floor` of uniform t.
 
-    (Nichol & Dhariwal 2021, §3.3.) Uniform until each t has its losses: some 15 T examples.
+    (Nichol & Dhariwal 2021, §3.3.) Uniform until each t has its losses: 20 to 27 T examples.
     """
 
     history: int = 10

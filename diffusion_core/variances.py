@@ -25,10 +25,14 @@ LEAST_M = 1e-6
 
 
 class Variance(ABC):
-    """σ² of a step. A learned one reads a second half of the network's channels, a fitted one what was measured."""
+    """σ² of a step. A learned one reads a second half of the network's channels, a fitted one what was measured.
+
+    `exact` tells whether what was fitted is the exact denoiser's Var(x_0 | x_t), which on [−1, 1] is at most 1.
+    """
 
     learned: ClassVar[bool] = False
     fitted: ClassVar[bool] = False
+    exact: ClassVar[bool] = False
     strided: ClassVar[bool] = True
 
     @abstractmethod
@@ -66,7 +70,7 @@ class Learned(Variance):
     """log σ² = v log β + (1 − v) log β̃, v = (o + 1)/2 per dimension (Nichol & Dhariwal 2021, eq. 15).
 
     The output o is not squashed: 0 is the middle, ±1 are the bounds. Where the step ends in clean data the chain's
-    rule stands for β̃.
+    rule stands for β̃; where that is β_1, both bounds are one and o changes nothing there.
     """
 
     learned: ClassVar[bool] = True
@@ -112,6 +116,8 @@ class Fitted(Variance):
 @dataclass(frozen=True)
 class Analytic(Fitted):
     """m = 1 − E‖ε̂‖²/D (Bao et al. 2022, Theorem 1): optimal if the network is the exact denoiser."""
+
+    exact: ClassVar[bool] = True
 
     def m(self, norm: Tensor, error: Tensor) -> Tensor:
         return (1 - norm).clamp(0, 1)

@@ -65,17 +65,24 @@ def diffusion(
     shape: tuple[int, ...] = (2,),
     real: bool = False,
 ) -> Diffusion:
-    """A `Diffusion` whose network is `output`, which is given t as an integer unless `real` is set."""
+    """A `Diffusion` whose network is `output`, which is given t as an integer unless `real` is set.
+
+    What a fitted variance reads is ½ at every t, until a test fits it.
+    """
+    schedule, objective = schedule or Linear(), objective or Simple()
     choices = Choices(
         parameterization or Epsilon(),
         variance or Beta(),
-        schedule or Linear(),
-        objective or Simple(),
+        schedule,
+        objective,
         Uniform(),
         Function(output, horizon, real),
         horizon,
+        "log_snr" if schedule.learned and objective.continuous else "t",
     )
-    return Diffusion(choices, space or Continuous(), shape)
+    model = Diffusion(choices, space or Continuous(), shape)
+    model.fit(torch.full((horizon,), 0.5))
+    return model
 
 
 def column(value: Tensor, like: Tensor) -> Tensor:

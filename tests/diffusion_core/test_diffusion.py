@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core.choices import Choices, chain_refusal, choice_name, level_refusal, refusal
+from diffusion_core.choices import Choices, TimeInput, chain_refusal, choice_name, level_refusal, refusal
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
@@ -56,6 +57,11 @@ REFUSED = [
         "timesteps=low_discrepancy or uniform",
     ),
     (
+        replace(BASE, schedule=LearnedLinear(), objective=VlbContinuous()),
+        "objective=vlb_continuous does not depend on schedule=learned_linear between its ends only if the network is "
+        "told the noise level, and time_input=t does not tell it: take time_input=log_snr",
+    ),
+    (
         replace(BASE, timesteps=Importance(), schedule=LearnedLinear()),
         "timesteps=importance would follow losses whose noise levels schedule=learned_linear moves: take "
         "timesteps=low_discrepancy or uniform",
@@ -98,7 +104,8 @@ def test_a_diffusion_cannot_be_built_from_refused_choices(choices, reason):
 
 def makes_sense(choices: Choices) -> bool:
     """The pairs that have no meaning: a learned variance that nothing teaches, a hybrid with nothing to teach, a μ in
-    continuous time, and importance by losses that have no t of their own or that move with the schedule.
+    continuous time, a γ whose interior the bound is not free of, and importance by losses that have no t of their own
+    or that move with the schedule.
     """
     learned_variance = isinstance(choices.variance, LearnedVariance | LearnedDiagonal)
     learned_schedule = isinstance(choices.schedule, LearnedSchedule | LearnedLinear)
@@ -107,6 +114,7 @@ def makes_sense(choices: Choices) -> bool:
         (learned_variance and not isinstance(choices.objective, Vlb | Hybrid))
         or (isinstance(choices.objective, Hybrid) and not learned_variance)
         or (continuous and isinstance(choices.parameterization, Mu))
+        or (continuous and learned_schedule and choices.time_input == "t")
         or (isinstance(choices.timesteps, Importance) and (continuous or learned_schedule))
     )
 
@@ -142,14 +150,19 @@ def check_combination(choices: Choices, raw: Tensor) -> None:
 @pytest.mark.parametrize("variance", members(Variance), ids=name)
 def test_every_combination_of_choices_is_refused_or_gives_finite_losses_with_gradients(objective, variance):
     raw = torch.linspace(-1, 1, 60).reshape(30, 2)
+    network = Mlp(width=4, layers=1)
     for combination in itertools.product(members(Parameterization), members(Schedule), members(Timesteps)):
         parameterization, schedule, timesteps = combination
-        choices = Choices(parameterization, variance, schedule, objective, timesteps, Mlp(width=4, layers=1), 30)
-        try:
-            check_combination(choices, raw)
-        except Exception as error:
-            error.add_note(f"at {', '.join(map(name, combination))}")
-            raise
+        told = get_args(TimeInput) if schedule.learned else ["t"]
+        for choices in [
+            Choices(parameterization, variance, schedule, objective, timesteps, network, 30, time_input)
+            for time_input in told
+        ]:
+            try:
+                check_combination(choices, raw)
+            except Exception as error:
+                error.add_note(f"at {', '.join(map(name, combination))}, {choices.time_input}")
+                raise
 
 
 @pytest.mark.parametrize("steps", [None, 1, 10, 50])

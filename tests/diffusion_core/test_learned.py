@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.choices import Choices
+from diffusion_core.choices import Choices, refusal
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.networks.mlp import Mlp
@@ -283,6 +283,24 @@ def test_learning_the_interior_lowers_the_variance_of_the_estimate_and_not_its_m
     assert variance_now < 0.5 * variance
     # The network saw γ itself as its time, so the bound depends on the ends alone.
     assert abs(mean_now - mean) < 4 * math.hypot(error, error_now) + 0.01 * mean
+
+
+def test_told_the_noise_level_the_continuous_bound_is_the_same_whatever_the_interior():
+    """Not so where the network is told t, which is why that is refused."""
+    x0, _, eps = batch(2000)
+    grid = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000
+    bounds = []
+    for bend in (0.0, 2.0):
+        model = build(Learned(width=8), VlbContinuous())
+        with torch.no_grad():
+            model.gamma.shape.height[:3] += bend
+        # The same noise at the same levels: γ'(u) du is dγ.
+        level, rate = model.gamma.rate(1 + grid * (HORIZON - 1))
+        total = in_bits(0.5 * rate * mean_square(model, x0[:1].expand(2000, 2), level, eps[:1].expand(2000, 2)))
+        bounds.append(total.mean().item())
+    assert bounds[0] == pytest.approx(bounds[1], rel=1e-4)
+    told_t = Choices(Epsilon(), Beta(), Learned(), VlbContinuous(), Uniform(), SmoothNetwork(), HORIZON, "t")
+    assert "take time_input=log_snr" in (refusal(told_t) or "")
 
 
 @pytest.mark.parametrize("parameterization", [Epsilon(), X0(), V()], ids=name)

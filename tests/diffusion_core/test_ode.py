@@ -138,3 +138,13 @@ def test_a_mean_between_two_times_has_no_flow():
     model = exact_model(DATA, Linear(), Mu())
     with pytest.raises(ValueError, match="parameterization=mu predicts a mean between two times"):
         flow_likelihood(model, torch.zeros(2, 2), steps=2, probes=1, seed=0)
+
+
+def test_one_probe_states_no_error_and_none_is_refused():
+    output = denoiser_output(GaussianData((0.3, 1.7, 0.5)).denoise, Epsilon(), LogSnrLinear(), HORIZON)
+    model = diffusion(output, HORIZON, schedule=LogSnrLinear(), real=True, shape=(3,))
+    x0 = torch.zeros(4, 3)
+    assert math.isnan(flow_likelihood(model, x0, steps=2, probes=1, seed=0).probe_error)
+    for values in ({"steps": 2, "probes": 0}, {"steps": 0, "probes": 1}):
+        with pytest.raises(ValueError, match="at least 1 step and 1 probe"):
+            flow_likelihood(model, x0, **values, seed=0)

@@ -247,3 +247,17 @@ def test_cosine_refuses_fields_out_of_range(arguments):
 def test_fields_that_make_no_schedule_are_refused(build, reason):
     with pytest.raises(ValueError, match=reason):
         build()
+
+
+@pytest.mark.parametrize("schedule", [Sigmoid(tau=0.05), Sigmoid(tau=0.02)], ids=name)
+def test_noise_that_rounds_to_nothing_is_refused(schedule):
+    """(S(1) − S(u))/(S(1) − S(0)) is 1 in float64 for the first steps: γ = −∞."""
+    with pytest.raises(ValueError, match="at T=100 this schedule's noise does not rise from step to step"):
+        schedule.build(100)
+
+
+def test_a_signal_that_float32_cannot_divide_by_is_refused():
+    """Unrescaled linear: log ᾱ_T = Σ log(1 − β_t) ≈ −0.0101 T, and 1/√ᾱ_T is beyond 3e38 from T = 17,700 on."""
+    Linear(rescale=False).build(15_000)
+    with pytest.raises(ValueError, match=r"at T=20000 this schedule leaves a share of 1e-4[34] of x_0"):
+        Linear(rescale=False).build(20_000)

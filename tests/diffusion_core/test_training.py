@@ -52,7 +52,12 @@ def schedule_learner() -> tuple[Diffusion, Tensor]:
     """A loss for the network, one for the schedule's ends and one for what lies between them."""
     return learner_of_points(
         replace(
-            POINTS, variance=Beta(), schedule=Learned(width=4), objective=VlbContinuous(), timesteps=LowDiscrepancy()
+            POINTS,
+            variance=Beta(),
+            schedule=Learned(width=4),
+            objective=VlbContinuous(),
+            timesteps=LowDiscrepancy(),
+            time_input="log_snr",
         )
     )
 
@@ -244,7 +249,8 @@ def test_the_optimiser_is_adamw():
 )
 def test_weight_decay_acts_on_the_network_and_never_on_a_schedule(objective, schedule, groups):
     """AdamW's first step is θ − η λ θ − η g/(|g| + 1e-8), λ = 0 for a schedule, each group by its own loss."""
-    learner, data = learner_of_points(replace(POINTS, variance=Beta(), schedule=schedule, objective=objective))
+    choices = replace(POINTS, variance=Beta(), schedule=schedule, objective=objective, time_input="log_snr")
+    learner, data = learner_of_points(choices)
     for parameter in learner.gamma.parameters():
         parameter.data += 0.1
     plan = Training(learning_rate=0.01, warmup=0, weight_decay=0.5)

@@ -113,11 +113,11 @@ def test_fitted_is_trained_as_beta_tilde_and_every_other_variance_as_itself(vari
 
 
 def test_analytic_reads_the_norm_of_the_predicted_noise_and_analytic_mse_its_error():
-    """1 − E‖ε̂‖²/D, a share of the noise, and E‖ε − ε̂‖²/D, which may pass 1; neither is let down to 0."""
+    """1 − E‖ε̂‖²/D, held to a share of the noise, and E‖ε − ε̂‖²/D, which may pass 1."""
     norm = torch.tensor([0.25, 1.0, 1.3, -0.2], dtype=torch.float64)
     error = torch.tensor([0.5, 0.0, 1.3, 0.1], dtype=torch.float64)
-    assert Analytic().m(norm, error).tolist() == [0.75, 1e-6, 1e-6, 1.0]
-    assert AnalyticMse().m(norm, error).tolist() == [0.5, 1e-6, 1.3, 0.1]
+    assert Analytic().m(norm, error).tolist() == [0.75, 0.0, 0.0, 1.0]
+    assert AnalyticMse().m(norm, error).tolist() == [0.5, 0.0, 1.3, 0.1]
 
 
 @VARIANCES

@@ -1,0 +1,1 @@
+"""How fast the suite is, as ratios measured in one process."""

@@ -1,0 +1,108 @@
+"""What is timed: a training step under every choice that may cost something, and a pass of everything that is scored.
+
+All on random images of the shape asked for, by the U-Net of the baseline cell or a larger one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from diffusion_core.choices import Choices
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.fitting import noise_moments
+from diffusion_core.likelihood import bound, continuous_bound
+from diffusion_core.networks.unet import UNet
+from diffusion_core.objectives import Hybrid, MinSnr, Simple, Vlb, VlbContinuous
+from diffusion_core.ode import flow_likelihood
+from diffusion_core.parameterizations import Epsilon
+from diffusion_core.samplers import Ancestral, Ddim, Heun, Sampler
+from diffusion_core.schedules import Learned, Linear
+from diffusion_core.spaces import Pixels
+from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
+from diffusion_core.training import Trainer, Training
+from diffusion_core.variances import Beta
+from diffusion_core.variances import Learned as LearnedVariance
+
+HORIZON = 100
+
+SMALL, LARGE = UNet(), UNet(channels=32, multipliers=(1, 2, 2), blocks=2, attention=(8,))
+"""The baseline cell's network, and one of 1.6 million parameters for 32×32."""
+
+TRAININGS: dict[str, dict[str, Any]] = {
+    "simple": {},
+    "min_snr": {"objective": MinSnr()},
+    "hybrid, learned variance": {"objective": Hybrid(), "variance": LearnedVariance()},
+    "vlb": {"objective": Vlb()},
+    "vlb_continuous": {"objective": VlbContinuous()},
+    "simple, learned schedule": {"schedule": Learned(), "time_input": "log_snr"},
+    "vlb_continuous, learned schedule": {
+        "schedule": Learned(),
+        "objective": VlbContinuous(),
+        "time_input": "log_snr",
+    },
+    "simple, importance": {"timesteps": Importance()},
+    "simple, low_discrepancy": {"timesteps": LowDiscrepancy()},
+    "simple, told log-SNR": {"time_input": "log_snr"},
+}
+"""Choices that differ from the baseline's, by what a reader calls them."""
+
+BASE = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), SMALL, HORIZON)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Random images uint8 [batch, *shape] on a device, and the network for them."""
+
+    network: UNet
+    shape: tuple[int, int, int]
+    batch: int
+    device: torch.device
+
+    @property
+    def images(self) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        return torch.randint(256, (self.batch, *self.shape), generator=generator).to(torch.uint8).to(self.device)
+
+    def diffusion(self, **choices: Any) -> Diffusion:
+        model = Diffusion(replace(BASE, network=self.network, **choices), Pixels(), self.shape)
+        model.initialise(0)
+        return model.to(self.device)
+
+
+def training_cases(setting: Setting) -> dict[str, Callable[[], object]]:
+    """One training step each; on a device with bf16, under bf16 autocast as cells are trained there."""
+    images = setting.images
+
+    def step_of(choices: dict[str, Any], precision: str) -> Callable[[], object]:
+        plan = Training(batch=setting.batch, precision=precision)  # type: ignore[arg-type]
+        trainer = Trainer(setting.diffusion(**choices), plan, setting.device)
+        return lambda: trainer.step(images, 0, 0)
+
+    cases = {name: step_of(choices, "auto") for name, choices in TRAININGS.items()}
+    return cases | {"simple, float32": step_of({}, "float32"), "simple, bf16": step_of({}, "bf16")}
+
+
+def scoring_cases(setting: Setting) -> dict[str, Callable[[], object]]:
+    """Ten network calls of an ancestral chain, and what else is done with a trained network."""
+    model, images = setting.diffusion().eval(), setting.images
+    n = setting.batch
+
+    def chain(sampler: Sampler) -> Callable[[], object]:
+        return lambda: sampler.sample(model, n, seed=0, clip=True, batch=n)
+
+    return {
+        "ancestral, 10 steps": chain(Ancestral(steps=10)),
+        "ddim, 10 steps": chain(Ddim(steps=10)),
+        "heun, 10 steps": chain(Heun(steps=10)),
+        "bound, 10 of 100 terms": lambda: bound(model, images, exact=5, strata=5, seed=0, clip=True, batch=n),
+        "continuous bound, 10 draws": lambda: continuous_bound(model, images, draws=10, seed=0, clip=True, batch=n),
+        "flow likelihood, 2 steps, 1 probe": lambda: flow_likelihood(model, images, steps=2, probes=1, seed=0, batch=n),
+        "fit, 100 levels, 1/10 of the images": lambda: noise_moments(
+            model, images, draws=max(1, n // 10), seed=0, clip=True
+        ),
+    }

@@ -1,0 +1,43 @@
+"""The table of speed: what is timed runs, and ratios are taken within a round. No test looks at a time."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from analysis.errors import InputError
+from benchmarks import timing
+from benchmarks.__main__ import main
+from benchmarks.cases import SMALL, Setting, scoring_cases, training_cases
+from benchmarks.timing import interleaved
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("cases", [training_cases, scoring_cases])
+def test_every_case_runs(cases):
+    for case in cases(Setting(SMALL, (1, 8, 8), 4, CPU)).values():
+        case()
+
+
+def test_ratios_are_medians_of_the_rounds_own_ratios(monkeypatch):
+    """A machine that is twice as slow in one round changes no ratio."""
+    slow = itertools.cycle([1.0, 1.0, 2.0, 2.0, 1.0, 1.0])
+    calls: list[str] = []
+
+    def seconds(case, device):
+        case()
+        return next(slow) * {"a": 1.0, "b": 3.0}[calls[-1]]
+
+    monkeypatch.setattr(timing, "_timed", seconds)
+    found = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3, CPU)
+    assert calls == ["a", "b"] * 4
+    assert (found["a"].ratio, found["b"].ratio) == (1.0, 3.0)
+    assert (found["a"].seconds, found["b"].seconds) == (1.0, 3.0)
+
+
+def test_a_wrong_size_is_named():
+    with pytest.raises(InputError, match="'smal'"):
+        main(["size=smal"])
