@@ -11,6 +11,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -78,13 +79,19 @@ def validated(cls: type[Choice], values: dict[str, Any], prefix: str, what: str)
                 raise InputError(f"{what} has nothing to set, got {prefix}.{key}={values[key]}")
             raise unknown(f"field of {what}", key, fields)
     try:
-        return TypeAdapter(cls).validate_json(json.dumps(values), strict=True)
+        built: Choice = _adapter(cls).validate_json(json.dumps(values), strict=True)  # type: ignore[arg-type]
+        return built
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "value_error":
             raise InputError(f"{what}: {first['msg'].removeprefix('Value error, ')}") from error
         where = ".".join([prefix, *map(str, first["loc"])])
         raise InputError(f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r}") from error
+
+
+@lru_cache
+def _adapter(cls: type) -> TypeAdapter[Any]:
+    return TypeAdapter(cls)
 
 
 def describe(choice: Any, *, places: bool = False) -> dict[str, Any]:

@@ -229,13 +229,13 @@ def _question(axes: list[Axis]) -> str:
 def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
     """The cell of these layers of settings, later ones over earlier ones."""
     settings: dict[str, Any] = {**AXES, **PLAIN}
-    fields = {key for layer in layers for key in layer if "." in key}
+    given = {key for layer in layers for key in layer if "." in key or key in PLAIN}
     for i, layer in enumerate(layers):
         # A choice that a later layer replaces suggests nothing.
         last = [axis for axis in AXES if axis in layer and not any(axis in later for later in layers[i + 1 :])]
         for axis in last:
             suggested = config.load(axis, str(layer[axis])).get("suggests", {})
-            _lay(settings, {key: value for key, value in suggested.items() if key not in fields})
+            _lay(settings, {key: value for key, value in suggested.items() if key not in given})
         _lay(settings, layer)
     choices: dict[str, Any] = {}
     for axis in AXES:

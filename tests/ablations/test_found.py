@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import shutil
 
@@ -58,6 +59,8 @@ def gamma_by_hand(weights, u):
 def test_a_learned_schedule_is_kept_and_named_like_any_other(learned, configs, capsys):
     results, (row, _) = learned
     assert row["schedule"] == "learned"
+    (footnote,) = json.loads((results / "ends" / "grid.json").read_text(encoding="utf-8"))["footnotes"]
+    assert "Because schedules are compared" in footnote
     assert found.main([f"cell={row['cell_id'][:8]}", "name=Mine_1-a", f"results={results}"]) == 0
     assert "schedule=linear,cosine,found/Mine_1-a" in capsys.readouterr().out
     lines = (configs / "schedule" / "found" / "Mine_1-a.yaml").read_text(encoding="utf-8").splitlines()

@@ -396,8 +396,11 @@ def test_a_trained_cell_beats_both_histograms_on_digits(tmp_path):
 
 
 @pytest.mark.gpu
-def test_every_stage_runs_on_a_gpu(tmp_path):
-    stages = cell_stages("horizon=25", "network.channels=8", "training.steps=40", "evaluation.sets=1")
+@pytest.mark.parametrize("choices", ["objective=simple", "schedule=learned objective=vlb_continuous", "sampler=heun"])
+def test_every_stage_runs_on_a_gpu(choices, tmp_path):
+    words = ["horizon=25", "network.channels=8", "training.steps=40", "evaluation.sets=1", "variance=analytic_mse"]
+    words += ["evaluation.continuous=2", "evaluation.ode=1", "evaluation.ode_steps=2"]
+    stages = cell_stages(*words, *choices.split())
     cell = stages[0].cell
     for stage in (*stages, floor_of(cell, cell.data.load().digest, "x")):
         assert experiment.perform(stage, str(tmp_path), "cuda:0") in ("finished", "diverged"), stage

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import pytest
 import torch
 
-from ablations import experiment, scoring
+from ablations import driver, experiment, extractors, sample, scoring
 from ablations.config import parse
 from ablations.grid import make
 from ablations.journal import Journal, read_tensors
@@ -59,7 +60,7 @@ def trained(root, stage):
 @pytest.fixture(scope="module")
 def analytic(tmp_path_factory):
     """A cell with a fitted variance, all its stages."""
-    root = tmp_path_factory.mktemp("analytic")
+    root = tmp_path_factory.mktemp("analytic") / ".stages"
     return root, performed(root, "variance=analytic", "evaluation.fit=16", "evaluation.seed=3")
 
 
@@ -100,6 +101,34 @@ def test_a_bound_reads_the_fit(analytic):
         scores.append(float(scoring.bound(diffusion, images, **settings).total.mean()))
     assert result.metrics["nll/val"] == scores[0]
     assert abs(scores[0] - scores[1]) > 0.01
+
+
+def test_sampling_a_finished_cell_reads_its_fit(analytic):
+    root, found = analytic
+    stage, _ = found["samples", "test"]
+    norm = read_tensors(Journal(root).folder(stage.fit) / "fit.safetensors")[0]["norm"]
+    row = {"cell_id": "x", "training_id": stage.training}
+    diffusion = sample.trained(stage.cell, row, root.parent, torch.device("cpu"))
+    assert torch.equal(diffusion.m[1:], (1 - norm).clamp(1e-6, 1))
+    again = scoring.draw_samples(stage.cell, diffusion, stage.cell.data.load(), 64, lambda share: None)
+    kept = read_tensors(Journal(root).folder(stage.id) / "samples.safetensors")[0]["samples"]
+    assert torch.equal(again, kept[:64])
+
+
+def test_an_extractors_weights_are_known_by_their_digest(tmp_path):
+    for folder in ("here", "there"):
+        shutil.copytree(extractors.HERE, tmp_path / folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    plans = [
+        driver.plan(make(parse([*SMALL, *words], "run")), ["cpu"])
+        for words in (
+            [],
+            *([f"evaluation.weights={tmp_path / f / 'digits-cnn.safetensors'}"] for f in ("here", "there")),
+        )
+    ]
+    shipped, here, there = ([plan.planned[0].cell_id, *(stage.id for stage in plan.stages())] for plan in plans)
+    assert here == there
+    assert here[0] != shipped[0]
+    assert here[1:] == shipped[1:]
 
 
 def test_likelihoods_in_continuous_time_are_kept_per_image_and_add_up(tmp_path):
