@@ -3,13 +3,15 @@
     python -m ablations.pairs > docs/choices.md
 
 A pair is refused if none of a few cells, of which one suits every value, takes both of its values (`SUITABLE`). Every
-other pair is in one of the cells of `covering`, which the tests train, score and sample.
+other pair is in one of the cells of `covering`, which the tests train, score and sample. Of `TRIPLES`, three values
+may be refused together though no two of them are.
 """
 
 from __future__ import annotations
 
 import itertools
 import random
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -37,6 +39,9 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 
 KINDS = {"data": ("digits", "mixture2d")}
 """Axes of which some values stand for all: digits for images, the mixture for points."""
+
+TRIPLES = [("schedule", "objective", "time_input")]
+"""Axes whose values a rule reads three at a time."""
 
 SUITABLE: list[dict[str, Any]] = [
     {"data": data, "network": network, "variance": variance, "objective": objective, "schedule": "log_snr_linear"}
@@ -109,19 +114,36 @@ class Pairs:
         reasons = ((frozenset(pair), self._reason(*pair)) for pair in self._all())
         return {pair: reason for pair, reason in reasons if reason is not None}
 
+    @cached_property
+    def refused_triples(self) -> dict[frozenset[Value], str]:
+        """Every three values that no cell holds though each two of them go together, with the reason."""
+        triples = itertools.chain(*(itertools.product(*(self.axes[axis] for axis in axes)) for axes in TRIPLES))
+        together = (triple for triple in triples if not self._holds_refused(triple))
+        reasons = ((frozenset(triple), self._reason(*triple)) for triple in together)
+        return {triple: reason for triple, reason in reasons if reason is not None}
+
+    def _holds_refused(self, values: Iterable[Value]) -> bool:
+        return any(frozenset(pair) in self.refused for pair in itertools.combinations(values, 2))
+
+    def _fits(self, one: Value, row: Row) -> bool:
+        """Whether a value goes together with those of a row."""
+        values = {one, *row.values()}
+        alone = not any(frozenset((one, other)) in self.refused for other in row.values())
+        return alone and not any(triple <= values for triple in self.refused_triples)
+
     def _all(self) -> Iterator[tuple[Value, Value]]:
         for first, second in itertools.combinations(self.axes.values(), 2):
             yield from itertools.product(first, second)
 
-    def _reason(self, a: Value, b: Value) -> str | None:
-        """Why no cell holds both, said of one that takes each of them if there is one; None if one does."""
+    def _reason(self, *values: Value) -> str | None:
+        """Why no cell holds all of these, said of one that takes each of them if there is one; None if one does."""
         reasons = {}
         for i in range(len(SUITABLE)):
-            reason = refusal(i, frozenset((a, b)))
+            reason = refusal(i, frozenset(values))
             if reason is None:
                 return None
             reasons[i] = reason
-        return reasons[min(reasons, key=lambda i: sum(refusal(i, frozenset((one,))) is not None for one in (a, b)))]
+        return reasons[min(reasons, key=lambda i: sum(refusal(i, frozenset((one,))) is not None for one in values))]
 
     def covering(self) -> list[Row]:
         """Rows in which every pair that is not refused occurs; few, and the same ones each time.
@@ -154,7 +176,7 @@ class Pairs:
         if not rest:
             return row
         axis, *others = rest
-        fitting = [one for one in self.axes[axis] if not any(frozenset((one, x)) in self.refused for x in row.values())]
+        fitting = [one for one in self.axes[axis] if self._fits(one, row)]
         # Ties fall at random, not always to the first value.
         dice.shuffle(fitting)
         gain = {one: sum(frozenset((one, other)) in missing for other in row.values()) for one in fitting}
@@ -195,10 +217,11 @@ def document() -> str:
             options["found/NAME"] = "a learned one, kept by `python -m ablations.found cell=ID name=NAME`"
         sections.append(_section(axis, options))
     sections += [_section(axis, words) for axis, words in config.WORDS.items()]
+    pairs = Pairs(all_values())
     rows = []
-    for pair, reason in Pairs(all_values()).refused.items():
-        labels = sorted((one.label for one in pair), key=lambda label: _position(label.split("=")[0].split(".")[0]))
-        rows.append(f"| {' | '.join(f'`{label}`' for label in labels)} | {_escaped(reason)} |\n")
+    for values, reason in [*pairs.refused.items(), *pairs.refused_triples.items()]:
+        first, *others = sorted((one.label for one in values), key=lambda label: _position(re.split("[.=]", label)[0]))
+        rows.append(f"| `{first}` | {' with '.join(f'`{label}`' for label in others)} | {_escaped(reason)} |\n")
     return "\n".join([HEAD, *sections, REFUSED]) + "".join(rows)
 
 

@@ -102,6 +102,13 @@ def test_what_is_refused_is_what_has_no_meaning_and_the_reason_names_it(pairs, c
         assert any(str(entry) in reason for one in pair for _, entry in one.settings), reason
 
 
+def test_the_triples_that_are_refused_are_a_learned_interior_that_the_bound_is_not_free_of(pairs, configs):
+    learned = ("schedule=learned", "schedule=learned_linear")
+    expected = {frozenset((schedule, "objective=vlb_continuous", "time_input=t")) for schedule in learned}
+    assert {frozenset(one.label for one in triple) for triple in pairs.refused_triples} == expected
+    assert all("take time_input=log_snr" in reason for reason in pairs.refused_triples.values())
+
+
 def test_the_table_of_choices_is_that_of_the_rules():
     assert (ROOT / "docs" / "choices.md").read_text(encoding="utf-8") == document(), (
         "run python -m ablations.pairs > docs/choices.md"
