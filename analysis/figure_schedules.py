@@ -27,6 +27,7 @@ LOG_SNR = "log_snr"
 _GAMMA = re.compile(r"schedule/gamma_(\d+)")
 _SAME = 0.05
 """log-SNRs that differ by less than this at every t are one line: no eye would tell them apart."""
+_NAMES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,8 @@ def schedules_figure(grid: Grid) -> Figure | None:
     if not differ and not learned:
         return None
     panels = differ + bool(learned)
-    figure = new_figure(WIDTH if panels > 1 else 0.65 * WIDTH, 2.6)
+    lines = sum(name(schedule.cells, cells_of(grid)).count("\n") + 1 for schedule in schedules)
+    figure = new_figure(WIDTH if panels > 1 else 0.65 * WIDTH, max(2.6, 0.16 * lines))
     figure.set_layout_engine("constrained", wspace=0.06)
     subplots = list(figure.subplots(1, panels, squeeze=False).flat)
     if differ:
@@ -97,14 +99,16 @@ def learned_of(grid: Grid) -> list[Learned]:
 
 
 def name(cells: Sequence[Cell], everyone: Sequence[Cell]) -> str:
-    """Cells by their levels of as few axes as tell them from all others, a line each."""
+    """Cells by their levels of as few axes as tell them from all others, a line each and `_NAMES` of them at most."""
     kept = list(range(len(cells[0].levels)))
     for axis in reversed(kept.copy()):
         fewer = [i for i in kept if i != axis]
         places = {tuple(cell.levels[i] for i in fewer) for cell in cells}
         if sum(tuple(cell.levels[i] for i in fewer) in places for cell in everyone) == len(cells):
             kept = fewer
-    return "\n".join(dict.fromkeys(", ".join(cell.labels[i] for i in kept) for cell in cells))
+    names = list(dict.fromkeys(", ".join(cell.labels[i] for i in kept) for cell in cells))
+    shown = names if len(names) <= _NAMES else [*names[: _NAMES - 1], f"and {len(names) - _NAMES + 1} more"]
+    return "\n".join(shown)
 
 
 def _log_snr(axes: Axes, schedules: Sequence[Schedule]) -> None:
