@@ -1,7 +1,5 @@
 """The figure of the schedules, on fabricated curves that are straight lines, so that every point is known."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -147,11 +145,12 @@ def test_name_takes_every_axis_that_is_needed(tmp_path):
 
 
 def test_many_cells_are_named_by_the_first_of_them(tmp_path):
-    cells = {("linear", "epsilon"): fixed(1, 0), ("linear", "v"): fixed(2, 0), ("cosine", "epsilon"): fixed(3, 0)}
+    levels = [("linear", "epsilon"), ("linear", "v"), ("cosine", "epsilon"), ("learned", "v"), ("cosine", "v")]
+    cells = {pair: fixed(i, 0) for i, pair in enumerate(levels, start=1)}
     found = cells_of(read_folder(fabricated(tmp_path / "g", [SCHEDULE, PREDICTS], cells)))
-    every = [*found, replace(found[0], levels=("a", "b"), labels=("A", "B")), replace(found[0], labels=("C", "D"))]
-    assert name(every, every).split("\n")[2:] == ["and 3 more"]
-    assert len(name(every[:3], every).split("\n")) == 3
+    four = [cell for cell in found if cell.levels != ("cosine", "v")]
+    assert name(four, found) == "LINEAR, EPSILON\nLINEAR, V\nand 2 more"
+    assert name(four[:3], found).count("\n") == 2
 
 
 def test_schedules_agree_over_t_by_t(tmp_path):
