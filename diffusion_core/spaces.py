@@ -92,14 +92,38 @@ def log_bin_probability(x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tenso
     return torch.where(first, log_below, torch.where(last, log_above, inside))
 
 
+REACH = 20.0
+"""Standard deviations beyond which a level's share of a softmax is below float64's last digit, whatever ε is drawn."""
+NOWHERE = 1e6
+"""A distance at which no share is left, and which still has a gradient."""
+
+
 def softmax_decoder(x0: Tensor, eps: Tensor, gamma: Tensor, values: Tensor) -> Tensor:
     """log p(x_0 | x_1) elementwise, float64: a softmax over `values` v of −½ e^{−γ} (x_1/√ᾱ_1 − v)².
 
-    x_1/√ᾱ_1 = x_0 + e^{γ/2} ε, with γ [B]; x_0 [B, …] lies among the values.
+    x_1/√ᾱ_1 = x_0 + e^{γ/2} ε, with γ [B]; x_0 [B, …] lies among the evenly spaced values.
     """
     x0, eps = x0.double(), eps.double()
-    distance = (x0[..., None] - values) * expand(torch.exp(-0.5 * gamma), x0)[..., None] + eps[..., None]
+    precision = expand(torch.exp(-0.5 * gamma), x0)[..., None]
+    distance = level_distances(x0, gamma, values) * precision + eps[..., None]
     return -0.5 * eps**2 - torch.logsumexp(-0.5 * distance**2, dim=-1)
+
+
+@torch.no_grad()
+def level_distances(x0: Tensor, gamma: Tensor, values: Tensor) -> Tensor:
+    """x_0 − v [B, …, V] for the values v that can matter, `NOWHERE` in place of what is no value.
+
+    On a GPU these are all: how many matter is known there only after waiting for it.
+    """
+    spacing = values[1] - values[0]
+    if x0.device.type != "cpu":
+        return x0[..., None] - values
+    reach = float(REACH * torch.exp(0.5 * gamma.max()) / spacing)
+    width = math.ceil(reach) if reach < len(values) - 1 else len(values) - 1
+    offsets = torch.arange(-width, width + 1)
+    level = ((x0 - values[0]) / spacing).round().long()[..., None] + offsets
+    inside = (level >= 0) & (level < len(values))
+    return torch.where(inside, -offsets * spacing, NOWHERE)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from diffusion_core.spaces import Continuous, Pixels, Space, log_bin_probability
+from diffusion_core.spaces import Continuous, Pixels, Space, log_bin_probability, softmax_decoder
 from tests.axes import members, name
 
 LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1
@@ -176,3 +176,23 @@ def test_every_space_encodes_to_float32_and_decodes_to_what_it_encoded(space):
     assert x.dtype == torch.float32
     assert torch.equal(space.decode(x), raw)
     assert space.bounded == space.grey_levels
+
+
+@pytest.mark.parametrize("gamma", [-40.0, -13.3, -9.0, -7.0, -3.0, 2.0])
+@pytest.mark.parametrize("noise", [0.0, 1.0, -5.5])
+def test_the_softmax_decoder_is_a_softmax_over_every_level(gamma, noise):
+    """All 256 levels, those at both ends included, by torch's own log_softmax; and its gradient in γ by autograd."""
+    eps = torch.full_like(LEVELS, noise)
+    ours_at, theirs_at = (torch.full((256,), gamma, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    ours = softmax_decoder(LEVELS[:, None], eps[:, None], ours_at, LEVELS)[:, 0]
+    z = LEVELS + torch.exp(0.5 * theirs_at) * eps
+    logits = -0.5 * torch.exp(-theirs_at)[:, None] * (z[:, None] - LEVELS) ** 2
+    theirs = torch.log_softmax(logits, dim=1).diagonal()
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+    gradients = [torch.autograd.grad(log_p.sum(), at)[0] for log_p, at in ((ours, ours_at), (theirs, theirs_at))]
+    torch.testing.assert_close(*gradients, rtol=1e-6, atol=1e-9)
+
+
+def test_a_noise_level_that_is_no_number_is_no_error_but_no_number():
+    log_p = softmax_decoder(LEVELS[:, None], LEVELS[:, None], torch.full((256,), math.nan), LEVELS)
+    assert log_p.isnan().all()
