@@ -23,6 +23,7 @@ from ablations.cell import Cell
 from ablations.choices import build
 from ablations.config import AXES, NUMBERS, WORDS, Request
 from analysis.errors import InputError, unknown
+from diffusion_core.choices import level_refusal
 
 EQUAL_TERMS = {
     "time_input": ("log_snr", "the network is told the log-SNR instead of t"),
@@ -127,6 +128,8 @@ def make(request: Request) -> Grid:
         points.append(Point(names, make_cell(layers, request.first_seed)))
     if not points:
         raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
+    if "evaluation.continuous" not in varied:
+        points = _one_yardstick(points)
     _refuse_equal(points)
     seeds = range(request.first_seed, request.first_seed + (request.seeds or file.seeds))
     name = request.name or request.grid or ("custom" if request.settings else "baseline")
@@ -136,6 +139,19 @@ def make(request: Request) -> Grid:
         "footnotes": [*file.footnotes, *_footnote(terms)],
     }
     return Grid(name, file.model_copy(update=told), points, list(seeds))
+
+
+def _one_yardstick(points: list[Point]) -> list[Point]:
+    """Every cell that can be is scored in continuous time if one of them is: what a choice suggests is for all."""
+    draws = max(point.cell.evaluation.continuous for point in points)
+
+    def scored(point: Point) -> Point:
+        cell = point.cell
+        if level_refusal(cell.choices) is not None:
+            return point
+        return replace(point, cell=replace(cell, evaluation=replace(cell.evaluation, continuous=draws)))
+
+    return [scored(point) for point in points]
 
 
 def _equal_terms(varied: set[str], given: set[str]) -> list[str]:

@@ -34,7 +34,7 @@ def test_every_config_file_builds_the_choice_of_its_name(axis, option):
     built = choices.build(axis, values)
     assert choices.describe(built)["name"] == values.get("name", axis)
     if axis not in ("training", "evaluation"):
-        assert values["name"] == option
+        assert values["name"] == option.split("/")[0]
 
 
 @pytest.mark.parametrize("axis", [axis for axis in config.AXES if axis not in ("training", "evaluation")])
@@ -191,7 +191,7 @@ def test_equal_terms_yield_to_what_is_asked_for():
     ("call", "expected"),
     [
         ("objective=vlb_continuous", [32]),
-        ("objective=simple,vlb_continuous", [0, 32]),
+        ("objective=simple,vlb_continuous", [32, 32]),
         ("objective=vlb_continuous evaluation.continuous=4", [4]),
         ("objective=simple,vlb_continuous evaluation.continuous=0", [0, 0]),
         ("objective=simple", [0]),
@@ -357,3 +357,17 @@ def test_a_grid_file_that_says_what_has_no_meaning_is_refused(change, message, m
     )
     with pytest.raises(InputError, match=message):
         points("grid=parameterization")
+
+
+def test_what_one_cell_is_scored_by_all_are_that_can_be():
+    """objective=vlb_continuous suggests the bound in continuous time; μ has none."""
+    cells = {
+        (point.levels["objective"], point.levels["parameterization"]): point.cell.evaluation.continuous
+        for point in points("objective=simple,vlb_continuous", "parameterization=epsilon,mu").points
+    }
+    assert cells[("simple", "epsilon")] == cells[("vlb_continuous", "epsilon")] == 32
+    assert cells[("simple", "mu")] == 0
+    asked = points("objective=simple,vlb_continuous", "evaluation.continuous=0").points
+    assert {point.cell.evaluation.continuous for point in asked} == {0}
+    varied = points("evaluation.continuous=0,8").points
+    assert [point.cell.evaluation.continuous for point in varied] == [0, 8]
