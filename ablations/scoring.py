@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from ablations import extractors, quality
 from ablations.cell import Cell, HeldOut
-from ablations.data import Data
+from ablations.data import Data, DataSet, Split
 from ablations.journal import Curves, Result, write_tensors
 from ablations.stages import bound_passes
 from diffusion_core.diffusion import Diffusion
@@ -167,9 +168,9 @@ def judged(cell: Cell, split: HeldOut, data: Data, sets: list[Tensor]) -> dict[s
     if extractor is None:
         return quality.points_quality(sets, data.images[split], SHORT[split])
     if split == "test":
-        reference = quality.Reference.of(data.images["train"].to(device), extractor)
+        reference = reference_of(cell.data, cell.evaluation.weights, "train", device)
         return quality.quality(sets, reference, extractor, "train", data.images["test"].to(device))
-    reference = quality.Reference.of(data.images["validation"].to(device), extractor)
+    reference = reference_of(cell.data, cell.evaluation.weights, "validation", device)
     return quality.quality(sets, reference, extractor, SHORT[split], None)
 
 
@@ -180,7 +181,7 @@ def run_floor(cell: Cell, data: Data, device: torch.device) -> Result:
     if extractor is None:
         metrics = quality.points_quality([data.images["validation"]], data.images["test"], "test")
         return Result("finished", "", metrics, {}, {})
-    reference = quality.Reference.of(data.images["train"].to(device), extractor)
+    reference = reference_of(cell.data, cell.evaluation.weights, "train", device)
     metrics = quality.floors([images.to(device) for images in held_out], reference, extractor)
     facts = {"extractor": extractor.name, "digest": extractor.digest}
     if extractor.accuracy is not None:
@@ -198,5 +199,17 @@ def extractor_identity(cell: Cell) -> str | None:
 
 def extractor_of(cell: Cell) -> extractors.Extractor | None:
     """The same, read. None for points."""
-    name, weights = cell.data.extractor, cell.evaluation.weights
+    return _extractor(cell.data.extractor, cell.evaluation.weights)
+
+
+@lru_cache(maxsize=2)
+def _extractor(name: str | None, weights: str | None) -> extractors.Extractor | None:
     return None if name is None else extractors.load(name, Path(weights) if weights else None)
+
+
+@lru_cache(maxsize=2)
+def reference_of(data: DataSet, weights: str | None, split: Split, device: torch.device) -> quality.Reference:
+    """What real images are to a data set's extractor: worked out once in a worker, however many cells it judges."""
+    extractor = _extractor(data.extractor, weights)
+    assert extractor is not None, "points have no extractor"
+    return quality.Reference.of(data.load().images[split].to(device), extractor)
