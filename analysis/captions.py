@@ -34,8 +34,8 @@ def _interval(meta: Meta) -> str:
     if n < 2:
         return "One seed, so no interval is known and none is set in bold."
     return (
-        f"Mean ± half-width of the 95 % t-interval over {n} paired seeds. Bold: the best mean, and all that the paired "
-        "t-interval of the difference cannot tell from it."
+        f"Mean ± half-width of the 95 % t-interval over {n} paired seeds. Bold: the best mean, and all that it cannot "
+        "be told from (paired one-sided t-tests at 5 %, shared among the cells)."
     )
 
 

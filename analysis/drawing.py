@@ -17,9 +17,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from analysis.cells import Cell
 from analysis.notation import mathtext
 from analysis.runs import STATUSES, Grid
-from analysis.summary import Cell
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 Which = Literal["x", "y"]

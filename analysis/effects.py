@@ -29,10 +29,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from scipy import linalg, stats
-from statsmodels.stats.multitest import multipletests
 
 from analysis.designs import Design, complete_block, groups, listed, read_design, table_of_rows
 from analysis.projections import Array, IntArray, Term, complement, one_hot, span, type_two, within
+from analysis.statistics import holm
 
 Stratum = Literal["training", "evaluation", "seeds"]
 
@@ -97,13 +97,12 @@ def effects(frame: pd.DataFrame) -> Effects:
     found = plan(design)
     measured = [measure(test, y) for test in found.tests]
     p = [float(stats.f.sf(f, *test.df_p)) for test, (f, _) in zip(found.tests, measured, strict=True)]
-    holm = multipletests(p, method="holm")[1] if p else []
     return Effects(
         tuple(
             Effect(
                 test.factors, test.effect.shape[1], test.df_p[1], float(f), one, float(h), test.stratum, float(share)
             )
-            for test, (f, share), one, h in zip(found.tests, measured, p, holm, strict=True)
+            for test, (f, share), one, h in zip(found.tests, measured, p, holm(p), strict=True)
         ),
         (*missing, *found.notes),
         len(design.seeds),
@@ -186,7 +185,7 @@ def _over_seeds(design: Design, why: str) -> Plan:
     runs = table[np.ix_(seeds, cells)]
     one = np.zeros(len(cells), np.int64)
     bases = type_two({term: within(_indicators(design, term, runs[0]), one) for term in _terms(design)})
-    across = linalg.helmert(len(seeds), full=True).T
+    across = np.asarray(linalg.helmert(len(seeds), full=True), dtype=np.float64).T
     each = runs.reshape(-1, 1)
     seed = np.full(len(design.cell), -1)
     seed[runs] = np.arange(len(seeds))[:, None]
@@ -226,7 +225,7 @@ def _terms(design: Design) -> list[Term]:
 
 
 def _indicators(design: Design, term: Term, runs: IntArray) -> Array:
-    return one_hot(groups(*design.codes[np.ix_(runs, term)].T))
+    return one_hot(groups(*design.codes[np.ix_(runs, np.array(term))].T))
 
 
 def _spread(design: Design, plots: IntArray, basis: Array) -> Array:

@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from analysis.cells import Cell, cells_of
 from analysis.drawing import DASHES, WIDTH, Which, first_level, label_ends, log_scale, looks, new_figure, wrapped
 from analysis.notation import mathtext
 from analysis.runs import Grid
-from analysis.summary import Cell, cells_of
 from analysis.weights import SAME, effective_weights, relative
 
 TRAINING, BOUND = "train/network", "bound_per_t"

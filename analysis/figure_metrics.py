@@ -17,11 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from analysis.cells import Cell, Estimate
 from analysis.drawing import GREY, WIDTH, Look, first_level, log_scale, looks, new_figure, status_word, wrapped
 from analysis.meta import Metric
 from analysis.notation import mathtext
 from analysis.runs import Grid
-from analysis.summary import Cell, Estimate, Summary, metrics_present, references
+from analysis.summary import Summary, metrics_present, references
 
 LOG_RATIO = 20
 """Above this ratio of the largest to the smallest value that is not far off, an axis is logarithmic."""

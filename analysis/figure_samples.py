@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from numpy.typing import NDArray
 
+from analysis.cells import Cell, cells_of
 from analysis.drawing import GREY, WIDTH, Color, first_level, looks, new_figure, status_word, wrapped
 from analysis.notation import mathtext
 from analysis.runs import Grid
-from analysis.summary import Cell, cells_of
 
 DPI = 300
 _TOP, _GAP = 0.24, 0.07

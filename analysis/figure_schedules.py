@@ -17,11 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from analysis.cells import Cell, cells_of
 from analysis.drawing import DASHES, GREY, WIDTH, Look, label_ends, new_figure
 from analysis.figure_curves import fit_axis, table_of
 from analysis.notation import mathtext
 from analysis.runs import Grid
-from analysis.summary import Cell, cells_of
 
 LOG_SNR = "log_snr"
 _GAMMA = re.compile(r"schedule/gamma_(\d+)")

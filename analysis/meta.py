@@ -54,6 +54,11 @@ class Metric:
     decimals: int | None = None
 
     @property
+    def sign(self) -> int:
+        """1 where more is better, −1 where less is, 0 where neither end is better as such."""
+        return {"max": 1, "min": -1, "none": 0}[self.direction]
+
+    @property
     def head(self) -> str:
         """As it stands above a column, its better direction as an arrow."""
         unit = f" ({self.unit})" if self.unit else ""

@@ -30,7 +30,7 @@ def within(matrix: Array, block: IntArray) -> Array:
     """[n, k] without the means of the blocks [n], which count from 0."""
     indicator = one_hot(block)
     means = (indicator.T @ matrix) / indicator.sum(axis=0)[:, None]
-    return np.asarray(matrix - indicator @ means)
+    return np.asarray(matrix - indicator @ means, dtype=np.float64)
 
 
 def span(matrix: Array) -> Array:
@@ -42,7 +42,7 @@ def span(matrix: Array) -> Array:
 
 def complement(basis: Array) -> Array:
     """[n, n − k]: an orthonormal basis of all that is orthogonal to k orthonormal columns [n, k]."""
-    return np.asarray(linalg.qr(basis)[0])[:, basis.shape[1] :]
+    return np.asarray(linalg.qr(basis)[0], dtype=np.float64)[:, basis.shape[1] :]
 
 
 def type_two(columns: Mapping[Term, Array]) -> dict[Term, Array]:

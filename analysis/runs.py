@@ -49,6 +49,12 @@ class Grid:
     runs: pd.DataFrame
     samples: Path | None
     load_curves: Callable[[], pd.DataFrame]
+    load_images: Callable[[], pd.DataFrame] = pd.DataFrame
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """(cell_id, seed, metric) × held-out image; empty where values per image are not known."""
+        return self.load_images()
 
     @cached_property
     def curves(self) -> pd.DataFrame:

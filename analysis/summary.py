@@ -1,152 +1,29 @@
-"""Cells of a grid with what their seeds say: mean and interval per metric, which are best, who is missing and why, and
-what their runs note.
+"""What a table shows of a grid: per metric its cells' estimates, which of them may be the best, and how to round.
 
-The leaders of a metric are the best mean and all that a paired interval over the common seeds cannot tell from it.
+Bold are the best mean and all that the data do not rule out as the best (`statistics.may_be_best`).
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
-import pandas as pd
-
+from analysis.cells import Cell, Estimate, cells_of, noted, shortfalls
+from analysis.comparisons import compared
 from analysis.meta import Metric
 from analysis.notation import Rounding
-from analysis.published import ddpm
-from analysis.runs import NOTES, STATUSES, Grid
-from analysis.statistics import distinguishable, mean_interval, paired_difference
+from analysis.runs import Grid
+from analysis.statistics import may_be_best
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A metric over a cell's finished seeds; `values` is seed → value."""
-
-    mean: float
-    half_width: float
-    values: dict[int, float]
-
-
-@dataclass(frozen=True, eq=False)
-class Cell:
-    """A place in the grid: a level name per axis, their labels, and a row of `runs` per seed."""
-
-    levels: tuple[str, ...]
-    labels: tuple[str, ...]
-    runs: pd.DataFrame
-
-    def parameter(self, name: str) -> str:
-        """A parameter by its config name; "" where the cell has none."""
-        return str(self.runs.iloc[0][name]) if name in self.runs else ""
-
-    def published(self) -> dict[str, str]:
-        """DDPM's numbers for these choices: nll, fid, is."""
-        return ddpm(*(self.parameter(name) for name in ("parameterization", "variance", "objective")))
-
-    def estimate(self, metric: str) -> Estimate:
-        """Mean and 95 % interval over the finished seeds that have this metric."""
-        known = self.runs[self.runs["status"] == "finished"]
-        values = known.set_index("seed")[metric].dropna() if metric in known else pd.Series(dtype="float64")
-        mean, half_width = mean_interval(values.to_numpy(dtype="float64"))
-        return Estimate(mean, half_width, {int(str(seed)): float(value) for seed, value in values.items()})
-
-
-_NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?!\w)")
-
-
-def shortfall(cells: Sequence[Cell]) -> str:
-    """Which seeds are not finished, how they ended and why; "" where all are. Counts are per cell, reasons of all."""
-    total = len(cells[0].runs)
-    parts = []
-    for status in STATUSES[1:]:
-        ended = [reason for cell in cells for reason in cell.runs["reason"][cell.runs["status"] == status]]
-        if ended:
-            parts.append(f"{status} in {len(ended) // len(cells)} of {total} seeds{_reasons(ended)}")
-    finished = int((cells[0].runs["status"] == "finished").sum())
-    rest = f"; mean over the other {finished}" if parts and finished else ""
-    return "; ".join(parts) + rest
-
-
-def shortfalls(cells: Sequence[Cell]) -> list[str]:
-    """The shortfall of each cell, in the same words for cells that differ in the numbers of their reasons only."""
-    alike: dict[tuple[tuple[str, str], ...], list[Cell]] = {}
-    for cell in cells:
-        key = sorted(zip(cell.runs["status"], cell.runs["reason"].str.replace(_NUMBER, "#", regex=True), strict=True))
-        alike.setdefault(tuple(key), []).append(cell)
-    words = {id(cell): shortfall(group) for group in alike.values() for cell in group}
-    return [words[id(cell)] for cell in cells]
-
-
-def noted(cells: Sequence[Cell]) -> list[list[str]]:
-    """What the runs of each cell note, in the same words for notes that differ in their numbers only."""
-    own = [[line for text in cell.runs[NOTES] for line in text.splitlines() if line] for cell in cells]
-    alike: dict[str, list[str]] = {}
-    for line in chain.from_iterable(own):
-        alike.setdefault(_NUMBER.sub("#", line), []).append(line)
-    words = {key: _merged(group) for key, group in alike.items()}
-    return [[words[key] for key in dict.fromkeys(_NUMBER.sub("#", line) for line in lines)] for lines in own]
-
-
-def _reasons(reasons: Sequence[str]) -> str:
-    """Two reasons at most, each by its last line: that is where a traceback says what happened."""
-    alike: dict[str, list[str]] = {}
-    for reason in reasons:
-        if reason.strip():
-            last = reason.strip().splitlines()[-1][:200]
-            alike.setdefault(_NUMBER.sub("#", last), []).append(last)
-    merged = [_merged(group) for group in alike.values()]
-    more = " and others" if len(merged) > 2 else ""
-    return f" ({'; '.join(merged[:2])}{more})" if merged else ""
-
-
-def _merged(texts: list[str]) -> str:
-    """Texts that differ in their numbers only as one, with the range of each number that differs."""
-    columns = list(zip(*(_NUMBER.findall(text) for text in texts), strict=True))
-    ranges = iter(_range(column) for column in columns)
-    return _NUMBER.sub(lambda _: next(ranges), texts[0])
-
-
-def _range(numbers: Sequence[str]) -> str:
-    ordered = sorted(numbers, key=lambda number: float(number.replace("−", "-")))
-    return ordered[0] if ordered[0] == ordered[-1] else f"{ordered[0]}–{ordered[-1]}"
-
-
-def cells_of(grid: Grid) -> list[Cell]:
-    """The cells in the order of the axes' levels."""
-    axes = grid.meta.axes
-    columns = [f"axis.{axis.name}" for axis in axes]
-    if not columns:
-        return [Cell((), (), grid.runs)]
-    found = []
-    for key, rows in grid.runs.groupby(columns, sort=False):
-        levels = tuple(str(name) for name in key)
-        labels = tuple(axis.label_of(name) for axis, name in zip(axes, levels, strict=True))
-        found.append(Cell(levels, labels, rows))
-    return found
-
-
-def leaders(estimates: list[Estimate], direction: str) -> set[int]:
-    """Which estimates are best or cannot be told from it; none where there is nothing to compare.
-
-    A cell that shares fewer than two seeds with the best has no interval, and is not a leader.
-    """
-    sign = 1 if direction == "min" else -1
+def leaders(grid: Grid, metric: Metric, cells: list[Cell], estimates: list[Estimate]) -> set[int]:
+    """Which cells may be the best; none where nothing is better as such, or there is nothing to compare."""
     ranked = [i for i, estimate in enumerate(estimates) if math.isfinite(estimate.mean)]
-    if len(ranked) < 2:
+    if metric.sign == 0 or len(ranked) < 2 or len(grid.meta.seeds) < 2:
         return set()
-    best = min(ranked, key=lambda i: sign * estimates[i].mean)
-    return {best} | {i for i in ranked if i != best and _tied(estimates[i], estimates[best])}
-
-
-def _tied(a: Estimate, b: Estimate) -> bool:
-    common = sorted(a.values.keys() & b.values.keys())
-    if len(common) < 2:
-        return False
-    difference = paired_difference([a.values[seed] for seed in common], [b.values[seed] for seed in common])
-    return not distinguishable(*difference)
+    best = max(ranked, key=lambda i: metric.sign * estimates[i].mean)
+    against = [None if i == best else compared(grid, metric.name, cells[i], cells[best]) for i in ranked]
+    return {i for i, kept in zip(ranked, may_be_best(against, metric.sign), strict=True) if kept}
 
 
 def metrics_present(grid: Grid) -> list[Metric]:
@@ -183,13 +60,7 @@ class Summary:
         """Everything that the table shows of our runs."""
         cells = cells_of(grid)
         estimates = {metric.name: [cell.estimate(metric.name) for cell in cells] for metric in metrics}
-        lone = len(grid.meta.seeds) < 2
-        leading = {
-            metric.name: set()
-            if lone or metric.direction == "none"
-            else leaders(estimates[metric.name], metric.direction)
-            for metric in metrics
-        }
+        leading = {metric.name: leaders(grid, metric, cells, estimates[metric.name]) for metric in metrics}
         halves = {name: [estimate.half_width for estimate in found] for name, found in estimates.items()}
         rounding = {metric.name: Rounding.of(metric.decimals, halves[metric.name]) for metric in metrics}
         return Summary(cells, metrics, estimates, leading, rounding, shortfalls(cells), noted(cells))

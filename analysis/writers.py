@@ -7,10 +7,11 @@ import io
 import math
 import re
 
+from analysis.cells import noted, shortfall
 from analysis.notation import latex, width
 from analysis.published import ddpm
 from analysis.runs import Grid
-from analysis.summary import Summary, metrics_present, noted, references, shortfall
+from analysis.summary import Summary, metrics_present, references
 from analysis.table import Entry, Row, Table, letter
 
 _INDENT = "\u2007"

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from analysis.cells import cells_of
 from analysis.drawing import styled
 from analysis.figure_schedules import distinct, learned_of, name, schedules_figure
 from analysis.figures import write_figures
 from analysis.runs import read_folder
-from analysis.summary import cells_of
 from tests.analysis.conftest import build, write_csv
 
 STEPS = (100, 200, 300)

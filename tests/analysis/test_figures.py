@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from analysis.cells import Estimate, cells_of
 from analysis.drawing import spread, styled
 from analysis.figure_curves import describe, weights_figure
 from analysis.figure_metrics import Window, metrics_figure, window
 from analysis.figure_samples import samples_figure
 from analysis.figures import write_figures
 from analysis.runs import read_folder
-from analysis.summary import Estimate, cells_of
 from tests.analysis.conftest import build, meta, rows, write_csv
 
 NAMES = ("samples", "metrics", "training", "weights", "bound")

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics import distinguishable, mean_interval, paired_difference
+from analysis.statistics import (
+    Comparison,
+    bootstrap_interval,
+    compare,
+    fresh_seeds,
+    holm,
+    may_be_best,
+    mean_interval,
+    sampling_noise,
+    verdict,
+)
 
 
 def test_mean_interval_by_hand():
@@ -33,19 +43,78 @@ def test_equal_values_have_width_zero():
     assert mean_interval([1.5, 1.5, 1.5]) == (1.5, 0.0)
 
 
-def test_paired_difference_is_scipys_paired_t():
+def test_compare_is_scipys_paired_t():
     a, b = np.random.default_rng(0).normal(size=(2, 5))
-    mean, half = paired_difference(a, b)
-    low, high = stats.ttest_rel(a, b).confidence_interval(0.95)
-    np.testing.assert_allclose([mean - half, mean + half], [low, high], rtol=1e-12)
+    found, known = compare(a - b), stats.ttest_rel(a, b)
+    low, high = known.confidence_interval(0.95)
+    ours = [found.difference - found.half_width, found.difference + found.half_width, found.p]
+    np.testing.assert_allclose(ours, [low, high, known.pvalue], rtol=1e-9)
+    assert (found.n, found.image_error) == (5, 0.0)
+    assert found.seed_sd == pytest.approx(np.std(a - b, ddof=1))
 
 
-def test_pairing_takes_out_what_a_seed_does_to_both():
-    seeds = np.array([0.0, 10.0, -7.0])
-    mean, half = paired_difference(seeds + 1, seeds)
-    assert mean == pytest.approx(1.0)
-    assert half == pytest.approx(0.0, abs=1e-12)
-    assert distinguishable(mean, half)
+def test_crossed_by_hand():
+    # Seeds' means 1, 3; images' means 1, 2, 3; no residual: MS_seed = 3 · 2 = 6, MS_image = 2 · 1 = 2.
+    found = compare([[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]])
+    df = 8**2 / (6**2 / 1 + 2**2 / 2)
+    assert found.difference == 2.0
+    assert found.half_width == pytest.approx(stats.t.ppf(0.975, df) * math.sqrt(8 / 6), rel=1e-9)
+    assert found.image_error == pytest.approx(math.sqrt(2 / 6))
+    assert found.seed_sd == pytest.approx(math.sqrt(2))
+
+
+def test_one_seed_has_no_interval():
+    found = compare([0.3])
+    assert (found.difference, found.n) == (0.3, 1)
+    assert math.isnan(found.half_width)
+    assert math.isnan(found.p)
+
+
+def test_holm_by_hand():
+    np.testing.assert_allclose(holm([0.01, 0.04, math.nan, 0.03]), [0.03, 0.06, math.nan, 0.06])
+
+
+def test_verdict():
+    assert verdict(-0.5, 0.01, -1) == "better"
+    assert verdict(-0.5, 0.01, 1) == "worse"
+    assert verdict(-0.5, 0.06, -1) == "cannot tell"
+    assert verdict(-0.5, math.nan, -1) == "cannot tell"
+
+
+def test_may_be_best_by_hand():
+    # Less is better, against the best mean: each p halves to one side and is held against 0.05 / 3.
+    against = [
+        None,
+        Comparison(1.0, 0.5, 0.03, 3, 0.2),
+        Comparison(1.0, 2.0, 0.04, 3, 0.8),
+        Comparison(9.0, 1, 1e-4, 3, 1),
+    ]
+    assert may_be_best(against, -1) == [True, False, True, False]
+    assert may_be_best([None, Comparison(1.0, math.nan, math.nan, 1, math.nan)], -1) == [True, False]
+
+
+def test_sampling_noise_is_that_of_a_mean_over_sets():
+    assert sampling_noise([3.0, 4.0], 2) == pytest.approx(math.sqrt((9 + 16) / 2 / 2))
+    assert math.isnan(sampling_noise([math.nan], 1))
+
+
+def test_fresh_seeds_reach_the_power_that_statsmodels_plans():
+    from statsmodels.stats.power import TTestPower
+
+    for effect in (0.3, 1.0, 2.5):
+        planned = TTestPower().solve_power(effect_size=effect, alpha=0.05, power=0.8)
+        assert fresh_seeds(Comparison(effect, 1.0, 0.5, 3, 1.0)) == math.ceil(planned)
+    assert fresh_seeds(Comparison(0.0, 1.0, 1.0, 3, 1.0)) is None
+    assert fresh_seeds(Comparison(0.1, 1.0, 0.5, 3, 1.0, image_error=0.1)) is None
+
+
+def test_a_bootstrap_of_few_values_is_refused():
+    values = np.random.default_rng(0).normal(size=50)
+    low, high = bootstrap_interval(values, np.random.default_rng(1))
+    assert low < values.mean() < high
+    assert bootstrap_interval(values, np.random.default_rng(1)) == (low, high)
+    with pytest.raises(ValueError, match="n ≥ 20, got shape \\(5,\\)"):
+        bootstrap_interval(values[:5], np.random.default_rng(1))
 
 
 @pytest.mark.parametrize("n", [3, 5])
@@ -60,16 +129,8 @@ def test_equal_cells_are_told_apart_as_rarely_as_it_says(n):
     rng = np.random.default_rng(10 + n)
     seeds = rng.normal(0, 5, (8000, n))
     a, b = seeds + rng.normal(size=(8000, n)), seeds + rng.normal(size=(8000, n))
-    found = [distinguishable(*paired_difference(x, y)) for x, y in zip(a, b, strict=True)]
+    found = [compare(difference).p <= 0.05 for difference in a - b]
     assert 0.04 <= np.mean(found) <= 0.06
-
-
-@pytest.mark.parametrize(
-    ("difference", "half", "expected"),
-    [(1.0, 0.5, True), (-1.0, 0.5, True), (0.5, 0.5, False), (0.1, 0.5, False), (1.0, math.nan, False)],
-)
-def test_distinguishable(difference, half, expected):
-    assert distinguishable(difference, half) is expected
 
 
 def test_wrong_input_is_refused():
@@ -77,5 +138,5 @@ def test_wrong_input_is_refused():
         mean_interval([1.0], 95)
     with pytest.raises(ValueError, match=r"values must be \[n\], got shape \(1, 2\)"):
         mean_interval(np.ones((1, 2)))
-    with pytest.raises(ValueError, match=r"equal shapes, got \(3,\) and \(2,\)"):
-        paired_difference([1.0, 2.0, 3.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"differences must be \[n\] or \[n, m\] with n, m ≥ 1, got shape \(0,\)"):
+        compare([])

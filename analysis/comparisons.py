@@ -1,0 +1,45 @@
+"""Two cells of a grid, compared: by the seeds that both finished, and by held-out image where each image has a value.
+
+Only likelihoods have a value per image. Their difference then carries the error that other images would show besides
+the seeds' own; a FID has no such part, and its noise of sampling is among its seeds'.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.cells import Cell
+from analysis.runs import Grid
+from analysis.statistics import Comparison, compare
+
+Array = NDArray[np.float64]
+
+
+def compared(grid: Grid, metric: str, a: Cell, b: Cell) -> Comparison:
+    """a − b over the seeds that both finished; all of it nan where there are none."""
+    differences = paired(grid, metric, a, b)
+    return compare(differences) if differences.size else Comparison(math.nan, math.nan, math.nan, 0, math.nan)
+
+
+def paired(grid: Grid, metric: str, a: Cell, b: Cell) -> Array:
+    """a − b as [n] per common seed, or as [n, m] per common seed and held-out image."""
+    of_a, of_b = a.estimate(metric).values, b.estimate(metric).values
+    seeds = sorted(seed for seed in of_a.keys() & of_b.keys() if math.isfinite(of_a[seed] - of_b[seed]))
+    images_a, images_b = _images(grid, metric, a, seeds), _images(grid, metric, b, seeds)
+    if images_a is not None and images_b is not None:
+        return images_a - images_b
+    return np.array([of_a[seed] - of_b[seed] for seed in seeds], dtype=np.float64)
+
+
+def _images(grid: Grid, metric: str, cell: Cell, seeds: Sequence[int]) -> Array | None:
+    """[n, m] values of a cell; None where a seed lacks them."""
+    keys = [(cell.cell_id, seed, metric) for seed in seeds]
+    if not keys or not all(key in grid.images.index for key in keys):
+        return None
+    values: Array = grid.images.loc[pd.MultiIndex.from_tuples(keys)].to_numpy(dtype=np.float64)
+    return values if np.isfinite(values).all() else None
