@@ -24,10 +24,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import linalg, stats
 
 from analysis.designs import Design, complete_block, groups, listed, read_design, table_of_rows
@@ -69,13 +70,14 @@ class Effects:
 class FTest:
     """Orthonormal bases in the space of runs: of an effect [runs, df] and of its error [runs, k].
 
-    `seed` [runs] counts from 0, and is −1 where a run takes no part. `df_p` are the degrees of freedom of F for p.
+    `used` are the numbers of the runs that take part, `seed` [used] their seeds from 0. `df_p` are those of F for p.
     """
 
     factors: tuple[str, ...]
     stratum: Stratum
     effect: Array
     error: Array
+    used: IntArray
     seed: IntArray
     df_p: tuple[int, int]
 
@@ -114,8 +116,7 @@ def measure(test: FTest, y: Array) -> tuple[Array, Array]:
     """F and the share of the sum of squares: scalars for y [runs], [k] for y [runs, k]."""
     columns = y.reshape(len(y), -1)
     centred = columns - columns.mean(axis=0)
-    used = test.seed >= 0
-    total = np.square(within(centred[used], test.seed[used])).sum(axis=0)
+    total = np.square(within(centred[test.used], test.seed)).sum(axis=0)
     rounding = len(y) * np.square(1e-13 * np.abs(columns).max(axis=0))
     effect, error = (np.square(basis.T @ centred).sum(axis=0) for basis in (test.effect, test.error))
     effect[effect <= rounding] = 0
@@ -158,16 +159,16 @@ def _stratum(design: Design, terms: Sequence[Term], stratum: Stratum, plots: Int
     if not error.shape[1]:
         return Plan((), (f"No runs are left over to judge {_listed(design, terms)} by: more seeds are needed.",))
     bases = type_two(columns)
-    average = plots.shape[1] ** -0.5
-    seed = np.full(len(design.cell), -1)
-    seed[plots] = design.seed[plots]
+    left = _spread(design, plots, error)
+    used = plots.ravel()
     tests = tuple(
         FTest(
             _names(design, term),
             stratum,
-            _spread(design, plots, basis * average),
-            _spread(design, plots, error * average),
-            seed,
+            _spread(design, plots, basis),
+            left,
+            used,
+            groups(design.seed[used]),
             (basis.shape[1], error.shape[1]),
         )
         for term, basis in bases.items()
@@ -185,17 +186,16 @@ def _over_seeds(design: Design, why: str) -> Plan:
     runs = table[np.ix_(seeds, cells)]
     one = np.zeros(len(cells), np.int64)
     bases = type_two({term: within(_indicators(design, term, runs[0]), one) for term in _terms(design)})
-    across = np.asarray(linalg.helmert(len(seeds), full=True), dtype=np.float64).T
+    across = linalg.helmert(len(seeds), full=True).T
     each = runs.reshape(-1, 1)
-    seed = np.full(len(design.cell), -1)
-    seed[runs] = np.arange(len(seeds))[:, None]
     tests = tuple(
         FTest(
             _names(design, term),
             "seeds",
             _spread(design, each, np.kron(across[:, :1], basis)),
             _spread(design, each, np.kron(across[:, 1:], basis)),
-            seed,
+            runs.ravel(),
+            groups(design.seed[runs.ravel()]),
             (1, len(seeds) - 1),
         )
         for term, basis in bases.items()
@@ -228,10 +228,10 @@ def _indicators(design: Design, term: Term, runs: IntArray) -> Array:
     return one_hot(groups(*design.codes[np.ix_(runs, np.array(term))].T))
 
 
-def _spread(design: Design, plots: IntArray, basis: Array) -> Array:
-    """[units, k] → [runs, k]: each run of a plot gets its plot's row, other runs zero."""
+def _spread(design: Design, plots: IntArray, basis: NDArray[np.floating[Any]]) -> Array:
+    """A basis over `plots` [units, m] → over runs. A plot counts as √m times its average."""
     out = np.zeros((len(design.cell), basis.shape[1]))
-    out[plots] = basis[:, None, :]
+    out[plots.ravel()] = np.repeat(basis, plots.shape[1], axis=0) / np.sqrt(plots.shape[1])
     return out
 
 
