@@ -4,6 +4,7 @@
     two cells, paired by seed   d_s = a_s − b_s, and the same of d
     … and by held-out image     d_si = δ + seed_s + image_i + e_si, n × m of them:
                                 Var d̄ = σ²_seed/n + σ²_image/m + σ²_e/(nm) ≈ (MS_seed + MS_image − MS_e)/(nm)
+                                d̄ ± √(t²_{n−1} V_1 + t²_{m−1} V_2),  V_1 the seeds' part of it, V_2 the rest
     several comparisons         Holm's adjusted p
 
 Seeds are paired across cells, so what a seed does to both cells drops out of their difference; images are paired too,
@@ -20,10 +21,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, special, stats
 
 Values = Sequence[float] | NDArray[np.float64]
 Verdict = Literal["better", "worse", "cannot tell"]
+Part = tuple[float, int]
+"""A share of a mean's variance, and the degrees of freedom that it is known with."""
 
 LEVEL = 0.95
 POWER = 0.8
@@ -73,7 +76,9 @@ def mean_interval(values: Values, level: float = LEVEL) -> tuple[float, float]:
 def compare(differences: Values, level: float = LEVEL) -> Comparison:
     """a − b from its values [n] per seed, or [n, m] per seed and held-out image; at least one of each.
 
-    Of [n, m] the variance is that of two crossed random effects, its degrees of freedom Satterthwaite's.
+    Of [n, m] the variance is that of two crossed random effects. Its parts are known from few seeds and many images;
+    their half-widths add in squares (Howe 1974, JASA 69:789). Satterthwaite's degrees of freedom would do worse: with
+    three seeds that vary thrice as much as the images, they cover 92 % for 95 %.
     """
     values = np.asarray(differences, dtype=np.float64)
     if values.ndim not in (1, 2) or 0 in values.shape:
@@ -84,14 +89,14 @@ def compare(differences: Values, level: float = LEVEL) -> Comparison:
         return Comparison(mean, math.nan, math.nan, n, math.nan)
     seed_sd = float(by_seed.std(ddof=1))
     if values.ndim == 1 or values.shape[1] < 2:
-        error, df, image_error = seed_sd / math.sqrt(n), float(n - 1), 0.0
+        parts, image_error = [(seed_sd**2 / n, n - 1)], 0.0
     else:
-        error, df, image_error = _crossed(values)
-    return Comparison(mean, _quantile(level, df) * error, _two_sided(mean, error, df), n, seed_sd, image_error)
+        parts, image_error = _crossed(values)
+    return Comparison(mean, _half_width(1 - level, parts), _two_sided(mean, parts), n, seed_sd, image_error)
 
 
-def _crossed(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    """(standard error of the mean, its degrees of freedom, the part due to images) of two crossed random effects."""
+def _crossed(values: NDArray[np.float64]) -> tuple[list[Part], float]:
+    """The parts of the mean's variance, and its standard error due to images, of two crossed random effects."""
     n, m = values.shape
     seeds, images = values.mean(1), values.mean(0)
     ms_seed, ms_image = m * seeds.var(ddof=1), n * images.var(ddof=1)
@@ -99,21 +104,30 @@ def _crossed(values: NDArray[np.float64]) -> tuple[float, float, float]:
     ms_rest = float((rest**2).sum()) / ((n - 1) * (m - 1))
     # Neither effect has a variance below 0, so that of the mean is at least what either says alone.
     total = max(ms_seed + ms_image - ms_rest, ms_seed, ms_image)
-    if total == 0:
-        return 0.0, float(n - 1), 0.0
-    parts = ms_seed**2 / (n - 1) + ms_image**2 / (m - 1) + ms_rest**2 / ((n - 1) * (m - 1))
-    df = max(total**2 / parts, float(n - 1))
-    return math.sqrt(total / (n * m)), df, math.sqrt(max(ms_image - ms_rest, 0.0) / (n * m))
+    by_seeds = max(ms_seed - ms_rest, 0.0)
+    parts = [(by_seeds / (n * m), n - 1), ((total - by_seeds) / (n * m), m - 1)]
+    return parts, math.sqrt(max(ms_image - ms_rest, 0.0) / (n * m))
 
 
 def _quantile(level: float, df: float) -> float:
     return float(stats.t.ppf((1 + level) / 2, df))
 
 
-def _two_sided(mean: float, error: float, df: float) -> float:
-    if error == 0:
+def _half_width(alpha: float, parts: Sequence[Part]) -> float:
+    return math.sqrt(sum(variance * special.stdtrit(df, alpha / 2) ** 2 for variance, df in parts))
+
+
+def _two_sided(mean: float, parts: Sequence[Part]) -> float:
+    """The p at which the interval's end is 0."""
+    total = sum(variance for variance, _ in parts)
+    if mean == 0 or total == 0:
         return 1.0 if mean == 0 else 0.0
-    return float(2 * stats.t.sf(abs(mean) / error, df))
+    # It lies between those that the fewest and the most degrees of freedom would give, up to rounding.
+    alone = [float(2 * stats.t.sf(abs(mean) / math.sqrt(total), df)) for variance, df in parts if variance > 0]
+    if len(alone) == 1:
+        return alone[0]
+    low, high = max(min(alone), 1e-300) * (1 - 1e-9), min(max(alone) * (1 + 1e-9), 1.0)
+    return float(optimize.brentq(lambda p: _half_width(p, parts) - abs(mean), low, high, xtol=1e-9 * high))
 
 
 def holm(p: Values) -> NDArray[np.float64]:

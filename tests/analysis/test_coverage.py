@@ -63,6 +63,7 @@ def test_the_paired_interval_covers_whatever_seeds_do_to_both(n):
         pytest.param(1.0, 0.0, 1.0, id="seeds-alone"),
         pytest.param(0.1, 1.0, 1.0, id="as-much-of-both"),
         pytest.param(0.3, 1.0, 1.0, id="more-of-seeds"),
+        pytest.param(0.5, 1.0, 1.0, id="much-more-of-seeds"),
         pytest.param(0.05, 1.0, 1.0, id="more-of-images"),
     ],
 )

@@ -55,12 +55,35 @@ def test_compare_is_scipys_paired_t():
 
 def test_crossed_by_hand():
     # Seeds' means 1, 3; images' means 1, 2, 3; no residual: MS_seed = 3 · 2 = 6, MS_image = 2 · 1 = 2.
+    # Of the mean's variance (6 + 2)/6 the seeds make 1, known with 1 degree of freedom; the images 1/3, with 2.
     found = compare([[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]])
-    df = 8**2 / (6**2 / 1 + 2**2 / 2)
     assert found.difference == 2.0
-    assert found.half_width == pytest.approx(stats.t.ppf(0.975, df) * math.sqrt(8 / 6), rel=1e-9)
+    assert found.half_width == pytest.approx(math.sqrt(12.7062047**2 + 4.30265273**2 / 3), rel=1e-7)
     assert found.image_error == pytest.approx(math.sqrt(2 / 6))
     assert found.seed_sd == pytest.approx(math.sqrt(2))
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.3, 1.0, 1e6])
+def test_p_is_the_level_whose_interval_ends_at_zero(scale):
+    rng = np.random.default_rng(0)
+    values = 0.4 + scale * (rng.normal(size=(4, 1)) + 3 * rng.normal(size=60) + rng.normal(size=(4, 60)))
+    found = compare(values)
+    again = compare(values, 1 - found.p)
+    assert again.half_width == pytest.approx(abs(found.difference), rel=1e-6)
+    assert again.p == found.p
+
+
+def test_p_of_a_difference_without_doubt_is_small():
+    rng = np.random.default_rng(0)
+    found = compare(0.4 + 1e-6 * (rng.normal(size=(4, 1)) + rng.normal(size=60)))
+    assert 0 < found.p < 1e-12
+
+
+def test_images_that_differ_in_nothing_leave_the_test_over_seeds():
+    by_seed = np.array([0.3, 0.9, 0.5])
+    found, known = compare(np.repeat(by_seed[:, None], 50, axis=1)), compare(by_seed)
+    assert (found.half_width, found.p) == (pytest.approx(known.half_width), pytest.approx(known.p))
+    assert found.image_error == pytest.approx(0, abs=1e-9)
 
 
 def test_one_seed_has_no_interval():
