@@ -18,7 +18,7 @@ from itertools import combinations
 from analysis.cells import Cell, Estimate
 from analysis.comparisons import compared
 from analysis.meta import Metric
-from analysis.notation import Rounding
+from analysis.notation import Rounding, probability
 from analysis.runs import Grid
 from analysis.statistics import Comparison, Verdict, fresh_seeds, holm, sampling_noise, verdict
 from analysis.summary import Summary, metrics_present
@@ -171,11 +171,6 @@ def amount(metric: Metric, value: float, half_width: float) -> str:
     """A value with its interval and unit, as the table rounds it."""
     text = Rounding.of(metric.decimals, [half_width]).measured(value, half_width)
     return f"{text} {metric.unit}" if metric.unit else text
-
-
-def probability(p: float) -> str:
-    """Two digits; never 0."""
-    return "< 0.001" if p < 0.001 else f"= {p:.2g}" if p < 0.1 else f"= {p:.2f}"
 
 
 def _listed(names: Sequence[str]) -> str:
