@@ -16,7 +16,6 @@ import pandas as pd
 
 from analysis.meta import Metric
 from analysis.notation import Rounding
-from analysis.published import ddpm
 from analysis.runs import NOTES, STATUSES, Grid
 from analysis.statistics import distinguishable, mean_interval, paired_difference
 
@@ -41,10 +40,6 @@ class Cell:
     def parameter(self, name: str) -> str:
         """A parameter by its config name; "" where the cell has none."""
         return str(self.runs.iloc[0][name]) if name in self.runs else ""
-
-    def published(self) -> dict[str, str]:
-        """DDPM's numbers for these choices: nll, fid, is."""
-        return ddpm(*(self.parameter(name) for name in ("parameterization", "variance", "objective")))
 
     def estimate(self, metric: str) -> Estimate:
         """Mean and 95 % interval over the finished seeds that have this metric."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,6 +16,11 @@ class Column:
     group: str = ""
     mark: str = ""
 
+    def group_lines(self, room: int) -> list[str]:
+        """The group's head in lines of at most `room` characters, or of its longest word."""
+        longest = max((len(word) for word in self.group.split()), default=0)
+        return textwrap.wrap(self.group, max(room, longest), break_on_hyphens=False)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -27,12 +33,18 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """`stub` says which row this is. A group row holds its title only; the rows that it groups are indented."""
+    """`stub` says which row this is. A group row holds its title and footnote only; its rows are indented."""
 
     kind: Literal["group", "cell", "reference"]
     stub: tuple[str, ...]
     entries: tuple[Entry, ...] = ()
     indented: bool = False
+    mark: str = ""
+
+    @property
+    def spans(self) -> bool:
+        """Whether its one label stands for all the columns of labels."""
+        return self.kind == "reference" and not any(self.stub[1:])
 
 
 @dataclass(frozen=True)
