@@ -100,14 +100,7 @@ class PaperTable:
 
     def rows(self) -> list[dict[str, str]]:
         """All its rows of published.csv, of the metrics that it is asked for."""
-        table = published()
-        kept = (
-            (table["paper"] == self.paper)
-            & table["table"].isin(self.tables)
-            & table["dataset"].isin(list(self.data))
-            & table["metric"].isin(list(self.metrics.values()))
-        )
-        return [{str(key): str(text) for key, text in row.items()} for row in table[kept].to_dict("records")]
+        return _rows(self.paper, self.tables, tuple(self.data), tuple(self.metrics.values()))
 
     def matched(self, cell: Chosen, varied: Collection[str], leave: Collection[str] = ()) -> list[dict[str, str]]:
         """The rows with this cell's choices, without regard to the columns in `leave`."""
@@ -137,6 +130,21 @@ class PaperTable:
             "one training each",
         ]
         return f"{', '.join(part for part in said if part)}; {self.defined}"
+
+
+@cache
+def _rows(
+    paper: str, tables: tuple[str, ...], datasets: tuple[str, ...], metrics: tuple[str, ...]
+) -> list[dict[str, str]]:
+    """Kept, since it is asked for once a cell."""
+    table = published()
+    kept = (
+        (table["paper"] == paper)
+        & table["table"].isin(tables)
+        & table["dataset"].isin(datasets)
+        & table["metric"].isin(metrics)
+    )
+    return [{str(key): str(text) for key, text in row.items()} for row in table[kept].to_dict("records")]
 
 
 def entry(row: Mapping[str, str]) -> str:

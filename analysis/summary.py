@@ -71,7 +71,8 @@ def shortfalls(cells: Sequence[Cell]) -> list[str]:
     for cell in cells:
         key = sorted(zip(cell.runs["status"], cell.runs["reason"].str.replace(_NUMBER, "#", regex=True), strict=True))
         alike.setdefault(tuple(key), []).append(cell)
-    words = {id(cell): shortfall(group) for group in alike.values() for cell in group}
+    told = [(shortfall(group), group) for group in alike.values()]
+    words = {id(cell): text for text, group in told for cell in group}
     return [words[id(cell)] for cell in cells]
 
 

@@ -1,8 +1,10 @@
 """Synthetic grids for the papers' layouts: every cell at 3 seeds reads centre − step, centre, centre + step."""
 
 import itertools
+import json
 
-from tests.analysis.conftest import FID, IS, NLL, build
+from analysis.runs import CURVES
+from tests.analysis.conftest import FID, IS, NLL, build, meta, write_csv, write_rows
 
 SEEDS = (0, 1, 2)
 METRICS = [
@@ -59,7 +61,11 @@ def grid_of(folder, layout, axes, metrics=None, leave_out=(), **changes):
     ]
     listed = [metric for metric in METRICS if metric["name"] in metrics]
     told = {"layout": layout, "axes": described, "metrics": listed, "footnotes": [], "name": layout} | changes
-    return build(folder, rows, **told)
+    folder.mkdir(parents=True)
+    (folder / "grid.json").write_text(json.dumps(meta(**told), ensure_ascii=False), encoding="utf-8")
+    write_rows(folder, rows)
+    write_csv(folder / "curves.csv", CURVES, [])
+    return folder
 
 
 def same(name, label, *values):
