@@ -7,13 +7,16 @@ import re
 from analysis.notation import latex, width
 from analysis.table import Column, Row, Table, letter
 
+_WIDEST = 100
+"""Characters of a table that is still legible when scaled down to a column of text."""
+
 
 def latex_table(table: Table) -> str:
     """A table environment that compiles as it is under \\usepackage{booktabs}.
 
-    What is wider than the text is scaled down to it where the document also has graphicx.
+    What is wider than the text is scaled down to it where the document also has graphicx; groups of columns that would
+    become too small to read stand below each other.
     """
-    n = len(table.stub) + len(table.columns)
     notes = [f"{_tex_mark(letter(i))} {latex(note)}" for i, note in enumerate(table.footnotes)]
     lines = [
         "% \\usepackage{booktabs,graphicx}",
@@ -23,6 +26,31 @@ def latex_table(table: Table) -> str:
         f"\\caption{{{latex(table.caption)}}}",
         f"\\label{{tab:{re.sub('[^A-Za-z0-9-]+', '-', table.name)}}}",
         "\\par\\medskip\\small",
+        "\n\\par\\medskip\n".join(_tabular(part) for part in _parts(table)),
+        *_tex_notes(notes),
+        "\\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _parts(table: Table) -> list[Table]:
+    labels = [
+        max([width(column.label), *(width(row.stub[i]) for row in table.rows if row.kind == "cell")])
+        for i, column in enumerate(table.stub)
+    ]
+    needed = sum(labels) + sum(2 + table.characters(i) for i in range(len(table.columns)))
+    if needed <= _WIDEST:
+        return [table]
+    parts, start = [], 0
+    for _, n in table.groups:
+        parts.append(table.part(start, start + n))
+        start += n
+    return parts
+
+
+def _tabular(table: Table) -> str:
+    n = len(table.stub) + len(table.columns)
+    lines = [
         f"\\setlength{{\\tabcolsep}}{{{_gap(n)}pt}}",
         "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
         f"\\begin{{tabular}}{{@{{}}{'l' * len(table.stub)}{'r' * len(table.columns)}@{{}}}}",
@@ -32,10 +60,8 @@ def latex_table(table: Table) -> str:
         *_tex_body(table, n),
         "\\bottomrule",
         "\\end{tabular}}",
-        *_tex_notes(notes),
-        "\\end{table}",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _gap(columns: int) -> int:
@@ -84,11 +110,7 @@ def _tex_groups(table: Table) -> list[str]:
 
 def _tex_group(table: Table, column: Column, first: int, n: int) -> str:
     """A spanning head, in several lines where it is wider than its columns."""
-    texts = [
-        [table.columns[i].label, *(row.entries[i].text for row in table.rows if row.entries)]
-        for i in range(first, first + n)
-    ]
-    room = sum(max(width(text) for text in its) for its in texts) + 2 * (n - 1)
+    room = sum(table.characters(i) for i in range(first, first + n)) + 2 * (n - 1)
     lines = [latex(line) for line in column.group_lines(room)]
     lines[-1:] = [lines[-1] + _tex_mark(column.mark)] if lines else []
     inside = r"\\".join(lines)

@@ -113,9 +113,9 @@ class Block:
         """What is known beforehand of the metric, and whether the columns matter to it."""
         write = summary.rounding[self.metric.name].number
         known = [
-            f"{label} {write(values[self.metric.name])}" for label, values in references(grid, [self.metric]).items()
+            f"{write(values[self.metric.name])} ({label})" for label, values in references(grid, [self.metric]).items()
         ]
-        return [f"{self.metric.label} known beforehand: {'; '.join(known)}"] * bool(known) + [self.flat] * bool(
+        return [f"{self.metric.label} known beforehand: {', '.join(known)}"] * bool(known) + [self.flat] * bool(
             self.flat
         )
 

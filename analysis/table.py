@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from analysis.notation import width
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,25 @@ class Table:
             else:
                 found.append((column, 1))
         return found
+
+    def part(self, start: int, end: int) -> Table:
+        """Some of the columns, without the known values that these have none of, and titles with nothing below."""
+        rows = [replace(row, entries=row.entries[start:end]) for row in self.rows]
+        kept = [row for row in rows if row.kind != "reference" or any(entry.text for entry in row.entries)]
+        below = [*kept[1:], None]
+        titled = [row for row, after in zip(kept, below, strict=True) if row.kind != "group" or _under(after)]
+        return replace(self, columns=self.columns[start:end], rows=tuple(titled))
+
+    def characters(self, i: int) -> int:
+        """How wide column i is, marks aside."""
+        return max(
+            width(text) for text in (self.columns[i].label, *(r.entries[i].text for r in self.rows if r.entries))
+        )
+
+
+def _under(row: Row | None) -> bool:
+    """Whether a row stands under a title."""
+    return row is not None and row.kind != "group" and row.indented
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import replace
 
 from analysis.notation import width
 from analysis.table import Column, Entry, Row, Table, letter
@@ -82,29 +81,15 @@ def _parts(table: Table, room: int) -> list[Table]:
     parts, start = [], 0
     while start < len(table.columns):
         end = start + 1
-        while end < len(table.columns) and _total(_slice(table, start, end + 1)) <= room:
+        while end < len(table.columns) and _total(table.part(start, end + 1)) <= room:
             end += 1
-        parts.append(_slice(table, start, end))
+        parts.append(table.part(start, end))
         start = end
     return parts
 
 
 def _total(table: Table) -> int:
     return sum(len(_GAP) + needed for needed in _widths(table))
-
-
-def _slice(table: Table, start: int, end: int) -> Table:
-    """Some of the columns, without the known values that these have none of, and titles with nothing below."""
-    rows = [replace(row, entries=row.entries[start:end]) for row in table.rows]
-    kept = [row for row in rows if row.kind != "reference" or any(entry.text for entry in row.entries)]
-    below = [*kept[1:], None]
-    titled = [row for row, after in zip(kept, below, strict=True) if row.kind != "group" or _under(after)]
-    return replace(table, columns=table.columns[start:end], rows=tuple(titled))
-
-
-def _under(row: Row | None) -> bool:
-    """Whether a row stands under a title."""
-    return row is not None and row.kind != "group" and row.indented
 
 
 def _block(table: Table, stub: list[int], columns: int) -> str:

@@ -16,7 +16,7 @@ _INDENT = "\u2007"
 def markdown(table: Table) -> str:
     """Caption, table with aligned columns, footnotes."""
     head = [_md(column.label) + _superscript(column.mark) for column in table.stub]
-    head += [_md(f"{c.group}: {c.label}" if c.group else c.label) + _superscript(c.mark) for c in table.columns]
+    head += [_md(_md_head(table, i)) + _superscript(column.mark) for i, column in enumerate(table.columns)]
     lines = [head, *(_md_row(row, len(head)) for row in table.rows)]
     widths = [max(width(line[i]) for line in lines) for i in range(len(head))]
     stub = len(table.stub)
@@ -25,6 +25,12 @@ def markdown(table: Table) -> str:
     body.insert(1, "| " + " | ".join(rule) + " |")
     notes = [f"<sup>{letter(i)}</sup> {_md(note)}<br>" for i, note in enumerate(table.footnotes)]
     return "\n".join([_md(table.caption), "", *body, *([""] if notes else []), *notes]) + "\n"
+
+
+def _md_head(table: Table, i: int) -> str:
+    """The label after its group, which is said once where it heads all columns."""
+    column = table.columns[i]
+    return f"{column.group}: {column.label}" if column.group and (i == 0 or len(table.groups) > 1) else column.label
 
 
 def _join(line: list[str], widths: list[int], stub: int) -> str:
