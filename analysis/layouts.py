@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.errors import InputError, unknown
-from analysis.forms import Flat, Form, Frame, Grouped, Shown
+from analysis.forms import Flat, Form, Frame, Grouped, Shown, kind_of
 from analysis.matrix import Matrix
 from analysis.papers import ANALYTIC_1, ANALYTIC_2, DDPM_1, DDPM_2, IDDPM_1, IDDPM_2, LDM_8, VDM_2, VDM_4B
 from analysis.published import PaperTable
+from analysis.summary import metrics_present
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,18 @@ def choose(frame: Frame, asked: str = "") -> Choice:
         return _general(f"Set out as general: no layout here is called {own}")
     fitting = [form for form in LAYOUTS[name].forms if not form.lacks(frame)]
     if fitting:
-        return Choice(name, fitting[0], LAYOUTS[name].papers, [])
+        return Choice(name, fitting[0], _comparable(frame, LAYOUTS[name].papers), [])
     needs = f"{name} needs {LAYOUTS[name].forms[-1].lacks(frame)}"
     varies = ", ".join(axis.name for axis in frame.axes) or "nothing"
     if asked:
         raise InputError(f"layout={needs}; this grid varies {varies}: take layout=general, or run a grid with that")
     return _general(f"Set out as general: the layout {needs}; this grid varies {varies}")
+
+
+def _comparable(frame: Frame, papers: tuple[PaperTable, ...]) -> tuple[PaperTable, ...]:
+    """The papers that measure something that the grid measures too."""
+    kinds = {kind_of(metric) for metric in metrics_present(frame.grid)}
+    return tuple(paper for paper in papers if kinds & set(paper.metrics))
 
 
 def _general(why: str) -> Choice:
