@@ -35,6 +35,12 @@ PLAIN = {**NUMBERS, **{key: next(iter(values)) for key, values in WORDS.items()}
 """The fields of a cell that are no choices, and their defaults."""
 
 
+Layout = Literal[
+    "general", "ddpm_table_1", "ddpm_table_2", "improved_ddpm_1", "improved_ddpm_2", "vdm", "ldm", "analytic_dpm"
+]
+"""Of the grid's table: see analysis/layouts.py."""
+
+
 class Level(BaseModel):
     """A value of an axis; `set` says what it sets where that is more than the axis's own key."""
 
@@ -76,7 +82,7 @@ class GridFile(BaseModel):
     leave_out: list[dict[str, str]] = []
     baseline: dict[str, str] = {}
     seeds: int = Field(default=3, ge=1)
-    layout: Literal["general", "ddpm_table_2"] = "general"
+    layout: Layout = "general"
     footnotes: list[str] = []
 
 

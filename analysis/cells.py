@@ -9,7 +9,6 @@ from itertools import chain
 
 import pandas as pd
 
-from analysis.published import ddpm
 from analysis.runs import NOTES, STATUSES, Grid
 from analysis.statistics import mean_interval
 
@@ -45,10 +44,6 @@ class Cell:
         """A parameter by its config name; "" where the cell has none."""
         return str(self.runs.iloc[0][name]) if name in self.runs else ""
 
-    def published(self) -> dict[str, str]:
-        """DDPM's numbers for these choices: nll, fid, is."""
-        return ddpm(*(self.parameter(name) for name in ("parameterization", "variance", "objective")))
-
     def estimate(self, metric: str) -> Estimate:
         """Mean and 95 % interval over the finished seeds that have this metric."""
         known = self.runs[self.runs["status"] == "finished"]
@@ -79,7 +74,8 @@ def shortfalls(cells: Sequence[Cell]) -> list[str]:
     for cell in cells:
         key = sorted(zip(cell.runs["status"], cell.runs["reason"].str.replace(_NUMBER, "#", regex=True), strict=True))
         alike.setdefault(tuple(key), []).append(cell)
-    words = {id(cell): shortfall(group) for group in alike.values() for cell in group}
+    told = [(shortfall(group), group) for group in alike.values()]
+    words = {id(cell): text for text, group in told for cell in group}
     return [words[id(cell)] for cell in cells]
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from analysis.notation import width
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,11 @@ class Column:
     label: str
     group: str = ""
     mark: str = ""
+
+    def group_lines(self, room: int) -> list[str]:
+        """The group's head in lines of at most `room` characters, or of its longest word."""
+        longest = max((len(word) for word in self.group.split()), default=0)
+        return textwrap.wrap(self.group, max(room, longest), break_on_hyphens=False)
 
 
 @dataclass(frozen=True)
@@ -27,12 +35,18 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """`stub` says which row this is. A group row holds its title only; the rows that it groups are indented."""
+    """`stub` says which row this is. A group row holds its title and footnote only; its rows are indented."""
 
     kind: Literal["group", "cell", "reference"]
     stub: tuple[str, ...]
     entries: tuple[Entry, ...] = ()
     indented: bool = False
+    mark: str = ""
+
+    @property
+    def spans(self) -> bool:
+        """Whether its one label stands for all the columns of labels."""
+        return self.kind == "reference" and not any(self.stub[1:])
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,25 @@ class Table:
             else:
                 found.append((column, 1))
         return found
+
+    def part(self, start: int, end: int) -> Table:
+        """Some of the columns, without the known values that these have none of, and titles with nothing below."""
+        rows = [replace(row, entries=row.entries[start:end]) for row in self.rows]
+        kept = [row for row in rows if row.kind != "reference" or any(entry.text for entry in row.entries)]
+        below = [*kept[1:], None]
+        titled = [row for row, after in zip(kept, below, strict=True) if row.kind != "group" or _under(after)]
+        return replace(self, columns=self.columns[start:end], rows=tuple(titled))
+
+    def characters(self, i: int) -> int:
+        """How wide column i is, marks aside."""
+        return max(
+            width(text) for text in (self.columns[i].label, *(r.entries[i].text for r in self.rows if r.entries))
+        )
+
+
+def _under(row: Row | None) -> bool:
+    """Whether a row stands under a title."""
+    return row is not None and row.kind != "group" and row.indented
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import replace
 
 from analysis.notation import width
 from analysis.table import Column, Entry, Row, Table, letter
@@ -16,7 +15,7 @@ def plain(table: Table, columns: int) -> str:
     """Caption, table, footnotes, at most so many columns wide."""
     stub = _stub_widths(table)
     room = columns - sum(stub) - len(_GAP) * (len(stub) - 1)
-    blocks = [_block(part, stub) for part in _parts(table, room)]
+    blocks = [_block(part, stub, columns) for part in _parts(table, room)]
     notes = [f"[{letter(i)}] {note}" for i, note in enumerate(table.footnotes)]
     legend = ["* stands for bold"] if any(entry.bold for row in table.rows for entry in row.entries) else []
     return "\n".join(
@@ -42,8 +41,9 @@ def _head(column: Column) -> str:
     return column.label + _bracketed("" if column.group else column.mark)
 
 
-def _group_head(column: Column) -> str:
-    return column.group + _bracketed(column.mark) if column.group else ""
+def _group_head(column: Column, room: int) -> list[str]:
+    lines = column.group_lines(room - width(_bracketed(column.mark)))
+    return [*lines[:-1], *(line + _bracketed(column.mark) for line in lines[-1:])]
 
 
 def _stub_text(row: Row, i: int) -> str:
@@ -51,14 +51,19 @@ def _stub_text(row: Row, i: int) -> str:
 
 
 def _stub_widths(table: Table) -> list[int]:
+    """Of the label columns; the last makes up for a label across all of them that is wider."""
     rows = [row for row in table.rows if row.kind != "group"]
-    return [
-        max([width(_head(column)), *(width(_stub_text(row, i)) for row in rows)]) for i, column in enumerate(table.stub)
+    own = [row for row in rows if not row.spans]
+    widths = [
+        max([width(_head(column)), *(width(_stub_text(row, i)) for row in own)]) for i, column in enumerate(table.stub)
     ]
+    across = max((width(_stub_text(row, 0)) for row in rows if row.spans), default=0)
+    widths[-1] += max(0, across - sum(widths) - len(_GAP) * (len(widths) - 1))
+    return widths
 
 
 def _widths(table: Table) -> list[int]:
-    """Of the number columns; the first of a group makes up for a group head wider than its columns."""
+    """Of the number columns; the first of a group makes up for a word of the head that is wider than all."""
     widths = [
         max([width(_head(column)), *(width(_plain(row.entries[i])) for row in table.rows if row.entries)])
         for i, column in enumerate(table.columns)
@@ -66,7 +71,7 @@ def _widths(table: Table) -> list[int]:
     at = 0
     for column, n in table.groups:
         inside = sum(widths[at : at + n]) + len(_GAP) * (n - 1)
-        widths[at] += max(0, width(_group_head(column)) - inside)
+        widths[at] += max([0, *(width(line) - inside for line in _group_head(column, inside))])
         at += n
     return widths
 
@@ -76,9 +81,9 @@ def _parts(table: Table, room: int) -> list[Table]:
     parts, start = [], 0
     while start < len(table.columns):
         end = start + 1
-        while end < len(table.columns) and _total(_slice(table, start, end + 1)) <= room:
+        while end < len(table.columns) and _total(table.part(start, end + 1)) <= room:
             end += 1
-        parts.append(_slice(table, start, end))
+        parts.append(table.part(start, end))
         start = end
     return parts
 
@@ -87,27 +92,26 @@ def _total(table: Table) -> int:
     return sum(len(_GAP) + needed for needed in _widths(table))
 
 
-def _slice(table: Table, start: int, end: int) -> Table:
-    """Some of the columns, without the known values that these have none of."""
-    rows = [replace(row, entries=row.entries[start:end]) for row in table.rows]
-    kept = [row for row in rows if row.kind != "reference" or any(entry.text for entry in row.entries)]
-    return replace(table, columns=table.columns[start:end], rows=tuple(kept))
-
-
-def _block(table: Table, stub: list[int]) -> str:
+def _block(table: Table, stub: list[int], columns: int) -> str:
     widths = _widths(table)
     rule = "─" * (sum(stub) + sum(widths) + len(_GAP) * (len(stub) + len(widths) - 1))
     heads = _aligned([_head(c) for c in table.stub], [_head(c) for c in table.columns], stub, widths)
     lines = [*_group_line(table, stub, widths), heads, rule]
-    previous = "group"
+    previous = ""
     for row in table.rows:
-        if row.kind == "reference" != previous:
+        if row.kind == "reference" and previous == "cell":
             lines.append(rule)
         previous = row.kind
-        labels = [_stub_text(row, i) for i in range(len(row.stub))]
-        numbers = [_plain(entry) for entry in row.entries]
-        lines.append(row.stub[0] if row.kind == "group" else _aligned(labels, numbers, stub, widths))
+        title = _wrap(f"{row.stub[0]}{_bracketed(row.mark)}", columns)
+        lines.append(title if row.kind == "group" else _line(row, stub, widths))
     return "\n".join([*lines, rule])
+
+
+def _line(row: Row, stub: list[int], widths: list[int]) -> str:
+    numbers = [_plain(entry) for entry in row.entries]
+    if row.spans:
+        return _aligned([_stub_text(row, 0)], numbers, [sum(stub) + len(_GAP) * (len(stub) - 1)], widths)
+    return _aligned([_stub_text(row, i) for i in range(len(row.stub))], numbers, stub, widths)
 
 
 def _group_line(table: Table, stub: list[int], widths: list[int]) -> list[str]:
@@ -117,11 +121,13 @@ def _group_line(table: Table, stub: list[int], widths: list[int]) -> list[str]:
     titles, rules, at = [], [], 0
     for column, n in table.groups:
         room = sum(widths[at : at + n]) + len(_GAP) * (n - 1)
-        titles.append(_centred(_group_head(column), room))
+        titles.append([_centred(line, room) for line in _group_head(column, room)] or [" " * room])
         rules.append(("─" if column.group else " ") * room)
         at += n
+    tall = max(len(lines) for lines in titles)
+    padded = [[" " * width(lines[0])] * (tall - len(lines)) + lines for lines in titles]
     left = " " * (sum(stub) + len(_GAP) * (len(stub) - 1))
-    return [_GAP.join([left, *titles]).rstrip(), _GAP.join([left, *rules]).rstrip()]
+    return [_GAP.join([left, *line]).rstrip() for line in (*zip(*padded, strict=True), rules)]
 
 
 def _centred(text: str, room: int) -> str:

@@ -1,18 +1,13 @@
-"""A table as Markdown or LaTeX (booktabs); a grid as tidy CSV."""
+"""A table as Markdown, and as HTML that any page can take in."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import re
+from collections.abc import Iterator
+from html import escape
 
-from analysis.cells import noted, shortfall
-from analysis.notation import latex, width
-from analysis.published import ddpm
-from analysis.runs import Grid
-from analysis.summary import Summary, metrics_present, references
-from analysis.table import Entry, Row, Table, letter
+from analysis.notation import width
+from analysis.table import Column, Entry, Row, Table, letter
 
 _INDENT = "\u2007"
 """A figure space: Markdown drops plain spaces at the start of a cell."""
@@ -21,7 +16,7 @@ _INDENT = "\u2007"
 def markdown(table: Table) -> str:
     """Caption, table with aligned columns, footnotes."""
     head = [_md(column.label) + _superscript(column.mark) for column in table.stub]
-    head += [_md(f"{c.group}: {c.label}" if c.group else c.label) + _superscript(c.mark) for c in table.columns]
+    head += [_md(_md_head(table, i)) + _superscript(column.mark) for i, column in enumerate(table.columns)]
     lines = [head, *(_md_row(row, len(head)) for row in table.rows)]
     widths = [max(width(line[i]) for line in lines) for i in range(len(head))]
     stub = len(table.stub)
@@ -30,6 +25,12 @@ def markdown(table: Table) -> str:
     body.insert(1, "| " + " | ".join(rule) + " |")
     notes = [f"<sup>{letter(i)}</sup> {_md(note)}<br>" for i, note in enumerate(table.footnotes)]
     return "\n".join([_md(table.caption), "", *body, *([""] if notes else []), *notes]) + "\n"
+
+
+def _md_head(table: Table, i: int) -> str:
+    """The label after its group, which is said once where it heads all columns."""
+    column = table.columns[i]
+    return f"{column.group}: {column.label}" if column.group and (i == 0 or len(table.groups) > 1) else column.label
 
 
 def _join(line: list[str], widths: list[int], stub: int) -> str:
@@ -42,7 +43,7 @@ def _join(line: list[str], widths: list[int], stub: int) -> str:
 
 def _md_row(row: Row, n: int) -> list[str]:
     if row.kind == "group":
-        return [f"*{_md(row.stub[0])}*", *[""] * (n - 1)]
+        return [f"*{_md(row.stub[0])}*{_superscript(row.mark)}", *[""] * (n - 1)]
     indent = _INDENT * 2 if row.indented else ""
     stub = [f"*{_md(text)}*" if row.kind == "reference" and text else _md(text) for text in row.stub]
     return [indent + stub[0], *stub[1:], *(_md_entry(entry) for entry in row.entries)]
@@ -63,89 +64,88 @@ def _md(text: str) -> str:
     return "`".join(p if i % 2 else re.sub(r"([\\|*<\[\]]|\b_|_\b)", r"\\\1", p) for i, p in enumerate(pieces))
 
 
-def latex_table(table: Table) -> str:
-    """A table environment that compiles as it is under \\usepackage{booktabs}."""
-    n = len(table.stub) + len(table.columns)
-    lines = [
-        "% \\usepackage{booktabs}",
-        "\\begin{table}[t]",
-        "\\centering",
-        f"\\caption{{{latex(table.caption)}}}",
-        f"\\label{{tab:{re.sub('[^A-Za-z0-9-]+', '-', table.name)}}}",
-        "\\par\\medskip\\small",
-        f"\\begin{{tabular}}{{@{{}}{'l' * len(table.stub)}{'r' * len(table.columns)}@{{}}}}",
-        "\\toprule",
-        *_tex_groups(table),
-        _tex_line([latex(c.label) + _tex_mark("" if c.group else c.mark) for c in (*table.stub, *table.columns)]),
-    ]
-    previous = ""
+def html_table(table: Table, *, caption: bool = True) -> str:
+    """A <table> with scopes and a body per group of rows, and its footnotes as a list that the marks link to.
+
+    Classes: `results` (the table), `group`, `cell`, `reference` (rows), `indented` (row heads), `footnotes`. Ids begin
+    with the table's name.
+    """
+    lines = ['<table class="results">']
+    lines += [f"<caption>{_html(table.caption)}</caption>"] if caption else []
+    lines += ["<thead>", *_html_heads(table), "</thead>"]
+    for rows in _bodies(table):
+        lines += ["<tbody>", *(_html_row(table, row) for row in rows), "</tbody>"]
+    lines.append("</table>")
+    if table.footnotes:
+        notes = [f'<li id="{_note_id(table, letter(i))}">{_html(note)}</li>' for i, note in enumerate(table.footnotes)]
+        lines += ['<ol class="footnotes" type="a">', *notes, "</ol>"]
+    return "\n".join(lines) + "\n"
+
+
+def _bodies(table: Table) -> Iterator[list[Row]]:
+    """The rows under each title; known values stand apart."""
+    rows: list[Row] = []
     for row in table.rows:
-        if row.kind == "group" or row.kind != previous != "group":
-            lines.append("\\midrule")
-        previous = row.kind
-        lines.append(_tex_row(row, n))
-    notes = [f"{_tex_mark(letter(i))} {latex(note)}" for i, note in enumerate(table.footnotes)]
-    lines += ["\\bottomrule", "\\end{tabular}"]
-    if notes:
-        inside = "\\\\\n".join(notes)
-        lines += ["\\par\\smallskip", f"\\begin{{minipage}}{{\\linewidth}}\\footnotesize\n{inside}\n\\end{{minipage}}"]
-    return "\n".join([*lines, "\\end{table}"]) + "\n"
+        apart = row.kind == "group" or (row.kind == "reference" and not row.indented and rows[-1:] != [])
+        if apart and rows and not (row.kind == rows[-1].kind == "reference"):
+            yield rows
+            rows = []
+        rows.append(row)
+    if rows:
+        yield rows
 
 
-def _tex_line(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"
+def _html_heads(table: Table) -> list[str]:
+    """One line of heads, or two where columns are grouped: the labels' heads span both."""
+    grouped = any(column.group for column in table.columns)
+    span = ' rowspan="2"' if grouped else ""
+    stub = [f'<th scope="col"{span}>{_html_head(table, column)}</th>' for column in table.stub]
+    labels = [f'<th scope="col">{_html_head(table, column)}</th>' for column in table.columns]
+    if not grouped:
+        return ["<tr>", *stub, *labels, "</tr>"]
+    groups = [
+        f'<th scope="colgroup" colspan="{n}">{_html(column.group)}{_html_mark(table, column.mark)}</th>'
+        if column.group
+        else f'<td colspan="{n}"></td>'
+        for column, n in table.groups
+    ]
+    return ["<tr>", *stub, *groups, "</tr>", "<tr>", *labels, "</tr>"]
 
 
-def _tex_mark(mark: str) -> str:
-    return f"$^{{\\mathrm{{{mark}}}}}$" if mark else ""
+def _html_head(table: Table, column: Column) -> str:
+    return _html(column.label) + _html_mark(table, "" if column.group else column.mark)
 
 
-def _tex_groups(table: Table) -> list[str]:
-    """The spanning heads and the rules below them."""
-    if not any(column.group for column in table.columns):
-        return []
-    cells, rules, start = [""] * len(table.stub), [], len(table.stub) + 1
-    for column, n in table.groups:
-        cells.append(f"\\multicolumn{{{n}}}{{c}}{{{latex(column.group)}{_tex_mark(column.mark)}}}")
-        rules.append(f"\\cmidrule(lr){{{start}-{start + n - 1}}}")
-        start += n
-    return [_tex_line(cells), " ".join(rules)]
-
-
-def _tex_row(row: Row, n: int) -> str:
+def _html_row(table: Table, row: Row) -> str:
     if row.kind == "group":
-        return f"\\multicolumn{{{n}}}{{@{{}}l}}{{\\emph{{{latex(row.stub[0])}}}}} \\\\"
-    stub = [latex(text) for text in row.stub]
-    stub[0] = f"\\quad {stub[0]}" if row.indented else stub[0]
-    entries = [(rf"\textbf{{{latex(e.text)}}}" if e.bold else latex(e.text)) + _tex_mark(e.mark) for e in row.entries]
-    return _tex_line([*stub, *entries])
+        n = len(table.stub) + len(table.columns)
+        title = _html(row.stub[0]) + _html_mark(table, row.mark)
+        return f'<tr class="group"><th scope="rowgroup" colspan="{n}">{title}</th></tr>'
+    first = ' class="indented"' if row.indented else ""
+    first += f' colspan="{len(row.stub)}"' if row.spans and len(row.stub) > 1 else ""
+    stub = row.stub[:1] if row.spans else row.stub
+    heads = [f'<th scope="row"{first if i == 0 else ""}>{_html(text)}</th>' for i, text in enumerate(stub)]
+    cells = [f"<td>{_html_entry(table, entry)}</td>" for entry in row.entries]
+    return f'<tr class="{row.kind}">{"".join(heads + cells)}</tr>'
 
 
-def tidy_csv(grid: Grid) -> str:
-    """A row per cell (levels, seeds, shortfall and notes; mean, half-width, n, whether bold) and per known value."""
-    summary = Summary.of(grid, metrics_present(grid))
-    beside = grid.meta.layout == "ddpm_table_2"
-    parts = ("mean", "half_width", "n", "bold")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    head = ["row", *(axis.name for axis in grid.meta.axes), "seeds", "note"]
-    head += [f"{metric.name} {part}" for metric in summary.metrics for part in parts]
-    writer.writerow(head + ([f"published {kind}" for kind in ddpm("", "", "")] if beside else []))
-    for i, cell in enumerate(summary.cells):
-        note = "; ".join(text for text in (shortfall([cell]), *noted([cell])[0]) if text)
-        row: list[object] = ["cell", *cell.levels, len(cell.runs), note]
-        for metric in summary.metrics:
-            found = summary.estimates[metric.name][i]
-            bold = int(i in summary.leading[metric.name])
-            row += [_digits(found.mean), _digits(found.half_width), len(found.values), bold]
-        writer.writerow(row + (list(cell.published().values()) if beside else []))
-    for label, values in references(grid, summary.metrics).items():
-        numbers = [(_digits(values.get(metric.name, math.nan)), "", "", "") for metric in summary.metrics]
-        row = ["reference", *[""] * len(grid.meta.axes), "", label, *(part for four in numbers for part in four)]
-        writer.writerow(row + [""] * (3 if beside else 0))
-    return text.getvalue()
+def _html_entry(table: Table, entry: Entry) -> str:
+    text = _html(entry.text)
+    return (f"<strong>{text}</strong>" if entry.bold else text) + _html_mark(table, entry.mark)
 
 
-def _digits(value: float) -> str:
-    """Six digits: enough to compute with."""
-    return "" if math.isnan(value) else f"{value:.6g}"
+def _html_mark(table: Table, mark: str) -> str:
+    links = [f'<a href="#{_note_id(table, one)}">{one}</a>' for one in mark.split(",") if one]
+    return f"<sup>{','.join(links)}</sup>" if links else ""
+
+
+def _note_id(table: Table, mark: str) -> str:
+    return f"{re.sub('[^A-Za-z0-9-]+', '-', table.name)}-note-{mark}"
+
+
+def _html(text: str) -> str:
+    """Escaped, with `code` as such."""
+    pieces = escape(text).split("`")
+    if len(pieces) % 2 == 0:
+        pieces[-2:] = ["`".join(pieces[-2:])]
+    return "".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces))

@@ -345,7 +345,7 @@ GOOD = {"question": "?", "axes": [{"name": "schedule", "levels": [{"name": "line
         ({"axes": ["x"]}, "axes must be a list"),
         ({"axis": 1}, "axis: Extra inputs are not permitted"),
         ({"seeds": 0}, "seeds: Input should be greater than or equal to 1"),
-        ({"layout": "mine"}, "layout: Input should be 'general' or 'ddpm_table_2'"),
+        ({"layout": "mine"}, "layout: Input should be 'general', 'ddpm_table_1', 'ddpm_table_2'"),
         ({"leave_out": [{"schedule": "sigmoid"}]}, "no level schedule=sigmoid"),
         ({"baseline": {"shedule": "linear"}}, "no level shedule=linear"),
     ],
