@@ -18,6 +18,7 @@ def latex_table(table: Table) -> str:
     become too small to read stand below each other.
     """
     notes = [f"{_tex_mark(letter(i))} {latex(note)}" for i, note in enumerate(table.footnotes)]
+    notes += [rf"\textbullet{{}} {latex(sentence)}" for sentence in table.verdict]
     lines = [
         "% \\usepackage{booktabs,graphicx}",
         "\\begin{table}[t]",

@@ -59,6 +59,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
+    verdict: tuple[str, ...] = ()
 
     @property
     def groups(self) -> list[tuple[Column, int]]:

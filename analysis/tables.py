@@ -19,6 +19,7 @@ from analysis.runs import Grid, read_folder
 from analysis.table import Footnotes, Table
 from analysis.terminal import plain
 from analysis.tidy import tidy_csv
+from analysis.verdicts import findings
 from analysis.writers import markdown
 
 SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
@@ -29,7 +30,8 @@ def table_of(grid: Grid, layout: str = "") -> Table:
     frame, notes = Frame(grid), Footnotes()
     chosen = choose(frame, layout)
     body = chosen.form.body(frame, chosen.papers, notes, chosen.notes)
-    return Table(grid.meta.name, caption(grid), body.stub, body.columns, body.rows, notes.texts)
+    verdict = tuple(found.headline for found in findings(grid))
+    return Table(grid.meta.name, caption(grid), body.stub, body.columns, body.rows, notes.texts, verdict)
 
 
 def render(grid: Grid, form: str, layout: str = "") -> str:

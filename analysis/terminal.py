@@ -9,24 +9,24 @@ from analysis.notation import width
 from analysis.table import Column, Entry, Row, Table, letter
 
 _GAP = "  "
+_HANGING = {"[": "    ", "•": "  "}
+"""How a text that begins so is indented from its second line on."""
 
 
 def plain(table: Table, columns: int) -> str:
-    """Caption, table, footnotes, at most so many columns wide."""
+    """Caption, table, footnotes, verdict, at most so many columns wide."""
     stub = _stub_widths(table)
     room = columns - sum(stub) - len(_GAP) * (len(stub) - 1)
     blocks = [_block(part, stub, columns) for part in _parts(table, room)]
     notes = [f"[{letter(i)}] {note}" for i, note in enumerate(table.footnotes)]
     legend = ["* stands for bold"] if any(entry.bold for row in table.rows for entry in row.entries) else []
-    return "\n".join(
-        [_wrap(table.caption, columns), "", *blocks, "", *(_wrap(note, columns) for note in legend + notes)]
-    )
+    said = [_wrap(f"• {sentence}", columns) for sentence in table.verdict]
+    below = [_wrap(note, columns) for note in legend + notes]
+    return "\n".join([_wrap(table.caption, columns), "", *blocks, "", *below, *([""] if said else []), *said])
 
 
 def _wrap(text: str, columns: int) -> str:
-    return textwrap.fill(
-        text, columns, subsequent_indent="    " if text.startswith("[") else "", break_on_hyphens=False
-    )
+    return textwrap.fill(text, columns, subsequent_indent=_HANGING.get(text[0], ""), break_on_hyphens=False)
 
 
 def _bracketed(mark: str) -> str:

@@ -25,6 +25,8 @@ from analysis.summary import Summary, metrics_present
 
 EVERY_PAIR_UP_TO = 6
 """Levels of a grid's only axis up to which each is compared with each."""
+FEW = 3
+"""Cells that a sentence names; more are counted."""
 _DECIDING = ("nll/", "fid/", "energy_distance/")
 """Metrics that a verdict is given for; the others support them."""
 
@@ -98,11 +100,12 @@ class Findings:
         if len(estimate.values) < 2:
             return f"{start}{self.metric.label}: {cell.name} has the best value, {value}, of one seed: no verdict."
         others = [self.cells[i].name for i in sorted(self.leading - {self.best})]
+        rivals = _listed(others) if len(others) <= FEW else f"{len(others)} of the other {len(self._ranked) - 1} cells"
         if not others:
             return f"{start}{self.metric.label}: {cell.name} is the best of {len(self._ranked)}, {value}."
         return (
             f"{start}{self.metric.label}: {cell.name} has the best mean, {value}; at this budget it cannot be told "
-            f"from {_listed(others)}."
+            f"from {rivals}."
         )
 
     @property
@@ -174,7 +177,7 @@ def amount(metric: Metric, value: float, half_width: float) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 def _sd(values: Sequence[float]) -> float:

@@ -14,7 +14,7 @@ _INDENT = "\u2007"
 
 
 def markdown(table: Table) -> str:
-    """Caption, table with aligned columns, footnotes."""
+    """Caption, table with aligned columns, footnotes, verdict."""
     head = [_md(column.label) + _superscript(column.mark) for column in table.stub]
     head += [_md(_md_head(table, i)) + _superscript(column.mark) for i, column in enumerate(table.columns)]
     lines = [head, *(_md_row(row, len(head)) for row in table.rows)]
@@ -24,7 +24,9 @@ def markdown(table: Table) -> str:
     body = [_join(line, widths, stub) for line in lines]
     body.insert(1, "| " + " | ".join(rule) + " |")
     notes = [f"<sup>{letter(i)}</sup> {_md(note)}<br>" for i, note in enumerate(table.footnotes)]
-    return "\n".join([_md(table.caption), "", *body, *([""] if notes else []), *notes]) + "\n"
+    verdict = [f"- {_md(sentence)}" for sentence in table.verdict]
+    parts = [[_md(table.caption)], body, notes, verdict]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
 def _md_head(table: Table, i: int) -> str:
@@ -67,8 +69,8 @@ def _md(text: str) -> str:
 def html_table(table: Table, *, caption: bool = True) -> str:
     """A <table> with scopes and a body per group of rows, and its footnotes as a list that the marks link to.
 
-    Classes: `results` (the table), `group`, `cell`, `reference` (rows), `indented` (row heads), `footnotes`. Ids begin
-    with the table's name.
+    Classes: `results` (the table), `group`, `cell`, `reference` (rows), `indented` (row heads), `footnotes`, `verdict`.
+    Ids begin with the table's name.
     """
     lines = ['<table class="results">']
     lines += [f"<caption>{_html(table.caption)}</caption>"] if caption else []
@@ -79,6 +81,8 @@ def html_table(table: Table, *, caption: bool = True) -> str:
     if table.footnotes:
         notes = [f'<li id="{_note_id(table, letter(i))}">{_html(note)}</li>' for i, note in enumerate(table.footnotes)]
         lines += ['<ol class="footnotes" type="a">', *notes, "</ol>"]
+    if table.verdict:
+        lines += ['<ul class="verdict">', *(f"<li>{_html(sentence)}</li>" for sentence in table.verdict), "</ul>"]
     return "\n".join(lines) + "\n"
 
 

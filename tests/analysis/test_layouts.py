@@ -379,11 +379,11 @@ def test_heads_caption_and_footnotes_are_in_every_writer(name, grids):
     grid = grids[name]
     table = table_of(grid)
     page = ElementTree.fromstring(f"<div>{html_table(table)}</div>")
-    assert len(list(page.iter("li"))) == len(table.footnotes)
+    assert len(list(page.iter("li"))) == len(table.footnotes) + len(table.verdict)
     text = "".join(page.itertext())
     markdown = re.sub(r"\\(.)", r"\1", render(grid, "markdown"))
     terminal = " ".join(terminal_table(grid, 300).split())
-    for note in table.footnotes:
+    for note in (*table.footnotes, *table.verdict):
         assert note in text
         assert note in markdown
         assert note in terminal
@@ -405,7 +405,7 @@ def test_every_layout_fits_a_terminal(name, columns, grids):
 
 def test_html_is_accessible_and_its_marks_lead_somewhere(grids):
     page = ElementTree.fromstring(f"<div>{html_table(table_of(grids['ddpm_table_2']))}</div>")
-    ids = {one.get("id") for one in page.iter("li")}
+    ids = {one.get("id") for one in page.find("ol")}
     links = {one.get("href") for one in page.iter("a")}
     assert ids == {f"parameterization-note-{mark}" for mark in "abcde"}
     assert links == {f"#{one}" for one in ids}
@@ -418,6 +418,7 @@ def test_html_is_accessible_and_its_marks_lead_somewhere(grids):
     assert set(spans[2:]) == {7}
     assert [one.text for one in page.iter("strong")] == [
         "2.55 ± 0.05",
+        "25.0 ± 2.5",
         "8.00 ± 0.25",
         "2.50 ± 0.05",
         "20.0 ± 2.5",
