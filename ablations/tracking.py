@@ -268,6 +268,8 @@ def open_tracker(uri: str, experiment: str, results: Path) -> Tracker:
 def _open(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, str]:
     """The client and the experiment's id; TrackingError where the store cannot be used."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Two lines on the terminal for each run that is delivered to a server.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     from mlflow import MlflowClient
