@@ -20,7 +20,7 @@ def caption(grid: Grid) -> str:
     """Question, data, seeds and interval, decoder, quality, budget, provenance."""
     meta = grid.meta
     judged = [_decoder(grid), _quality(meta)]
-    parts = [meta.question, _setting(meta), _interval(meta), *judged, _budget(grid), _provenance(meta)]
+    parts = [meta.question, _setting(meta), _interval(meta), *judged, _budget(grid), _provenance(grid)]
     return " ".join(part for part in parts if part)
 
 
@@ -90,10 +90,14 @@ def _count(value: float) -> str:
     return f"{value:g}"
 
 
-def _provenance(meta: Meta) -> str:
+def _provenance(grid: Grid) -> str:
+    meta = grid.meta
     took = f" ({duration(meta.seconds)})" if meta.seconds is not None else ""
     device = f", {meta.device}" if meta.device else ""
-    code = f"; code {meta.code}" if meta.code else ""
+    known = (
+        [f"{code} ({n} runs)" for code, n in grid.codes] if len(grid.codes) > 1 else [meta.code] if meta.code else []
+    )
+    code = f"; code {', '.join(known)}" if known else ""
     command = f"`{meta.command}`{took}{device}{code}." if meta.command else ""
     continued = (
         " Seeds were added after a first look at the results, so its verdicts are exploratory."
