@@ -94,10 +94,9 @@ def _provenance(grid: Grid) -> str:
     meta = grid.meta
     took = f" ({duration(meta.seconds)})" if meta.seconds is not None else ""
     device = f", {meta.device}" if meta.device else ""
-    known = (
-        [f"{code} ({n} runs)" for code, n in grid.codes] if len(grid.codes) > 1 else [meta.code] if meta.code else []
-    )
-    code = f"; code {', '.join(known)}" if known else ""
+    several = [f"{code} ({n} runs)" for code, n in grid.codes] if len(grid.codes) > 1 else []
+    made_by = ", ".join(several) or meta.code
+    code = f"; code {made_by}" if made_by else ""
     command = f"`{meta.command}`{took}{device}{code}." if meta.command else ""
     continued = (
         " Seeds were added after a first look at the results, so its verdicts are exploratory."

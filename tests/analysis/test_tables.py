@@ -5,7 +5,7 @@ import pytest
 
 from analysis.notation import width
 from analysis.runs import read_folder
-from analysis.tables import render, terminal_table, write_tables
+from analysis.tables import render, table_of, terminal_table, write_tables
 from tests.analysis.conftest import AXES, DIVERGED, FID, IS, NLL, build, rows
 
 # By hand from the centres and steps of conftest.py: half-widths 2.484 × 0.02, 1, 0.1 are 0.05, 2.5, 0.25. The partly
@@ -93,6 +93,14 @@ def test_caption_and_footnotes(grid):
         "<sup>e</sup> diverged in 1 of 3 seeds (the loss was not finite at step 120); mean over the other 2<br>"
     )
     assert len(notes) == 5
+
+
+def test_caption_names_every_code_that_made_the_runs(tmp_path):
+    table = rows()
+    for i, row in enumerate(table):
+        row["code"] = "0.1.0+aaa" if i < 10 else "0.1.0+bbb"
+    caption = table_of(read_folder(build(tmp_path / "results" / "mixed", table))).caption
+    assert "; code 0.1.0+aaa (10 runs), 0.1.0+bbb (23 runs)." in caption
 
 
 def test_caption_of_a_continued_grid_says_so(tmp_path):
