@@ -76,7 +76,7 @@ def plan(grid: Grid, devices: list[str]) -> Plan:
             refusals[cell_id] = cell.refusal()
         refusal = refusals[cell_id]
         stages = [] if refusal else stages_of(cell, digest, precision, extractor)
-        planned.append(Planned(point, cell, cell_id, stages, refusal))
+        planned.append(Planned(point, cell, cell_id, stages, refusal, digest))
     if all(item.refusal for item in planned):
         raise InputError(planned[0].refusal if len(planned) == 1 else f"no cell makes sense: {planned[0].refusal}")
     floor = floor_of(cells[0][1], digest, extractor) if judged else None

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ablations import scoring, stages
 from ablations.cell import Cell
+from ablations.costs import forward_flops, peak_memory, reset_peak_memory, train_flops
 from ablations.data import Data
 from ablations.journal import (
     Curves,
@@ -38,6 +39,7 @@ from ablations.journal import (
     write_tensors,
 )
 from ablations.scoring import Progress
+from ablations.version import code_version
 from analysis.errors import InputError
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.precision import resolve_precision
@@ -63,7 +65,8 @@ def perform(stage: stages.Stage, root: str, device: str) -> str:
         try:
             here = claim(device, stage.cell.threads)
             result = _run(stage, journal, here)
-            result = replace(result, facts={"device": device_name(here), **result.facts})
+            known_by = {"device": device_name(here), "code": code_version()}
+            result = replace(result, facts={**known_by, **result.facts})
             write_json(folder / "result.json", asdict(result))
         except Exception as error:
             trace = traceback.format_exc()
@@ -79,7 +82,6 @@ def claim(device: str, threads: int) -> torch.device:
     torch.set_num_threads(threads)
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
-        torch.cuda.reset_peak_memory_stats(device)
         torch.backends.cudnn.deterministic = True
     return torch.device(device)
 
@@ -153,6 +155,7 @@ def run_training(
     diffusion = build(cell, data, device)
     start, before = read_checkpoint(folder, stage_id)
     history = read_history(folder, start[0] if start else 0)
+    measured = reset_peak_memory(device)
     began = saved = time.monotonic()
     report: Report | None = None
     for report in train(diffusion, data.images["train"].to(device), cell.training, cell.seed, start):
@@ -167,7 +170,8 @@ def run_training(
     write_history(folder, history)
     weights = {name: value for name, value in report.state().items() if not name.startswith("optimiser/")}
     write_tensors(folder / WEIGHTS, weights, stage=stage_id, step=str(report.step))
-    return training_result(cell, restore(cell, data, part(weights, "average")), history, device)
+    memory = peak_memory(device) if measured else {}
+    return training_result(cell, restore(cell, data, part(weights, "average")), history, memory, device)
 
 
 def line_of(report: Report, seconds: float) -> dict[str, float]:
@@ -181,21 +185,24 @@ def line_of(report: Report, seconds: float) -> dict[str, float]:
     }
 
 
-def training_result(cell: Cell, averaged: Diffusion, history: list[dict[str, float]], device: torch.device) -> Result:
+def training_result(
+    cell: Cell, averaged: Diffusion, history: list[dict[str, float]], memory: dict[str, float], device: torch.device
+) -> Result:
     """What a training's history amounts to, and what the choices do, by the averaged learner that is evaluated."""
     last = history[-1]
     logged = [name for name in last if name not in ("step", "seconds")]
     losses = [name for name in logged if name.startswith("train/") and not name.endswith("_sd")]
     bad = [name.removeprefix("train/") for name in losses if not math.isfinite(last[name])]
+    images, flops = last["step"] * cell.training.batch, float(forward_flops(averaged))
     metrics = {
         **{name: last[name] for name in logged if math.isfinite(last[name])},
         "cost/train_seconds": last["seconds"],
-        "cost/images_per_second": last["step"] * cell.training.batch / max(last["seconds"], 1e-9),
-        "cost/flops_per_image": float(forward_flops(averaged)),
+        "cost/images_per_second": images / max(last["seconds"], 1e-9),
+        "cost/flops_per_image": flops,
+        "cost/train_flops": train_flops(cell, flops, images),
         "cost/parameters": float(sum(p.numel() for p in averaged.network.parameters())),
+        **memory,
     }
-    if device.type == "cuda":
-        metrics["cost/peak_memory_bytes"] = float(torch.cuda.max_memory_allocated(device))
     t = [float(t) for t in range(1, cell.horizon + 1)]
     curves: Curves = {name: finite(t, values.tolist()) for name, values in averaged.curves().items()}
     curves |= {name: finite([line["step"] for line in history], [line[name] for line in history]) for name in logged}
@@ -221,16 +228,6 @@ def still_cold(cell: Cell, last: dict[str, float]) -> dict[str, str]:
         return {}
     share = f"{math.floor(100 * warm)} % of t have their {cell.timesteps.history} losses"
     return {"notes": f"importance sampler still warming up: {share}"}
-
-
-def forward_flops(diffusion: Diffusion) -> int:
-    """Floating-point operations of one forward pass of one example."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    x = torch.zeros(1, *diffusion.shape, device=diffusion.device)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        diffusion.output(x, torch.ones(1, dtype=torch.int64, device=diffusion.device))
-    return int(counter.get_total_flops())
 
 
 def device_name(device: torch.device) -> str:

@@ -1,11 +1,16 @@
 """What a grid found, read from the journal: a record per cell and seed, and the files of `results/<grid>/`.
 
     grid.json      the question, axes in order with labels, metrics with their direction, floors, provenance
-    runs.csv       a row per cell and seed: status, levels, every choice, every metric
+    runs.csv       a row per cell and seed: status, what made it, levels, every choice, every metric
     curves.csv     (cell_id, seed, curve, x, y): schedules, weights, bound per t, training curves
+    images.csv     (cell_id, seed, metric, 0, 1, …): bits/dim of each test image
     samples/       a sheet per cell and seed
 
 All of it can be written again from the journal at any time.
+
+What made a row is the code of its stages, NUMERICS, and the digest of its data. The last two are part of the ids by
+which stages are found, and so are known of any result; the code is what a stage wrote down, and not known of a stage
+that is older than this.
 """
 
 from __future__ import annotations
@@ -19,35 +24,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-from torch import Tensor
-
-from ablations.cell import Cell
+from ablations.cell import NUMERICS, Cell
 from ablations.data import Data
 from ablations.grid import Grid, Point
-from ablations.journal import Journal, Result, read_json, read_tensors, replace_file, write_json, write_text
+from ablations.journal import Journal, Result, read_json, read_tensors, write_json, write_text
 from ablations.quality import cautions
-from ablations.stages import Stage
+from ablations.scoring import PER_IMAGE, per_image
+from ablations.sheets import write_sheet
+from ablations.stages import BoundStage, Stage
+from analysis.csv_files import read_csv
 from analysis.errors import InputError
-from analysis.runs import read_csv
-from diffusion_core.spaces import Pixels
+from analysis.images import KEYS
+from analysis.runs import SEVERAL, VERSIONS
 
-SHEET_IMAGES, SHEET_COLUMNS = 32, 8
-POINTS = 1000
 NOT_RUN = "not run yet"
 """The reason of a cell whose turn has not come."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell of the grid with its identity and stages; `refusal` says why it has none."""
+    """A cell of the grid with its identity and stages; `refusal` says why it has none. `digest` is of its data."""
 
     point: Point
     cell: Cell
     cell_id: str
     stages: list[Stage]
     refusal: str | None
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class Record:
             "seed": planned.cell.seed,
             "status": self.status,
             "reason": self.reason,
+            **{name: self.facts.get(name, "") for name in VERSIONS},
             **({"notes": notes} if notes else {}),
             **{f"axis.{axis}": level for axis, level in planned.point.levels.items()},
             **planned.cell.parameters(),
@@ -88,6 +92,7 @@ def record(planned: Planned, journal: Journal) -> Record:
     metrics: dict[str, float] = {}
     curves: dict[str, tuple[list[float], list[float]]] = {}
     facts: dict[str, str] = {}
+    codes: list[str] = []
     for stage in planned.stages:
         result = journal.result(stage.id)
         if result is None:
@@ -95,7 +100,8 @@ def record(planned: Planned, journal: Journal) -> Record:
             return Record(planned, status, reason, {}, curves, facts)
         curves |= {name: (xs, ys) for name, (xs, ys) in result.curves.items()}
         metrics |= result.metrics
-        facts = joined(facts, result.facts)
+        codes.append(result.facts.get("code", ""))
+        facts = joined(facts, result.facts) | versions(codes, planned.digest)
         if result.status != "finished":
             return Record(planned, result.status, result.reason, {}, curves, facts)
     curves = {name.replace("bound_per_t/test", "bound_per_t"): xy for name, xy in curves.items()}
@@ -108,11 +114,18 @@ def joined(facts: dict[str, str], more: dict[str, str]) -> dict[str, str]:
     return facts | more | ({"notes": "\n".join(dict.fromkeys(notes))} if notes else {})
 
 
+def versions(codes: list[str], digest: str) -> dict[str, str]:
+    """What made a row whose stages ran on these codes, "" where one does not say."""
+    known = dict.fromkeys(code or "unknown" for code in codes) if any(codes) else {}
+    return {"code": SEVERAL.join(known), "numerics": str(NUMERICS), "data_digest": digest}
+
+
 def write_results(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal, data: Data) -> None:
-    """grid.json, runs.csv, curves.csv and samples/ of a grid."""
+    """grid.json, runs.csv, curves.csv, images.csv and samples/ of a grid."""
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "runs.csv", runs_csv(records))
     write_text(folder / "curves.csv", curves_csv(records))
+    write_text(folder / "images.csv", images_csv(records, journal))
     write_samples(folder / "samples", records, journal, data)
     write_json(folder / "grid.json", head)
 
@@ -136,6 +149,25 @@ def curves_csv(records: list[Record]) -> str:
         for x, y in zip(xs, ys, strict=True)
     )
     return _csv(["cell_id", "seed", "curve", "x", "y"], lines)
+
+
+def images_csv(records: list[Record], journal: Journal) -> str:
+    """A row per finished record and likelihood on the test split, a column per image."""
+    rows = [
+        {"cell_id": r.planned.cell_id, "seed": r.planned.cell.seed, "metric": metric}
+        | {str(i): f"{value:.6g}" for i, value in enumerate(values)}
+        for r in records
+        if r.status == "finished"
+        for metric, values in images_of(r, journal).items()
+    ]
+    return _csv([*KEYS, *(name for name in _union(rows) if name not in KEYS)], rows)
+
+
+def images_of(record: Record, journal: Journal) -> dict[str, list[float]]:
+    """What each test image costs a record, by the metric that is its mean over images."""
+    bounds = [stage for stage in record.planned.stages if isinstance(stage, BoundStage) and stage.split == "test"]
+    paths = {metric: journal.folder(stage.id) / file for stage in bounds for metric, file in PER_IMAGE.items()}
+    return {metric: per_image(path) for metric, path in paths.items() if metric in record.metrics and path.exists()}
 
 
 def _union(rows: Iterable[dict[str, Any]]) -> list[str]:
@@ -169,34 +201,6 @@ def write_samples(folder: Path, records: list[Record], journal: Journal, data: D
     for stale in set(folder.iterdir()) - kept:
         if re.fullmatch(r"[0-9a-f]{12}-\d+\.(png|csv)", stale.name):
             stale.unlink()
-
-
-def write_sheet(path: Path, samples: Tensor, data: Data, limit: int = SHEET_IMAGES, scale: int = 1) -> Path:
-    """The first images as <path>.png, or points as <path>.csv."""
-    if isinstance(data.space, Pixels):
-        target = path.with_name(f"{path.name.removesuffix('.png')}.png")
-        image = sheet(samples[:limit], data.space.levels, scale)
-        replace_file(target, lambda temporary: image.save(temporary, format="png"))
-        return target
-    target = path.with_name(f"{path.name.removesuffix('.csv')}.csv")
-    rows = [[f"{value:.5g}" for value in point] for point in samples[:POINTS].tolist()]
-    names = ",".join(f"x{i}" for i in range(data.shape[0]))
-    write_text(target, "\n".join([names, *(",".join(row) for row in rows)]) + "\n")
-    return target
-
-
-def sheet(images: Tensor, levels: int, scale: int) -> Image.Image:
-    """Stored images uint8 [N, C, H, W] of so many grey levels side by side, a pixel apart, as 8-bit grey or colour."""
-    values = (images.numpy().astype(np.float64) * 255 / (levels - 1)).round().astype(np.uint8)
-    n, channels, height, width = values.shape
-    columns = min(n, SHEET_COLUMNS)
-    rows = math.ceil(n / columns)
-    canvas = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, channels), 255, np.uint8)
-    for i, value in enumerate(values):
-        top, left = 1 + (i // columns) * (height + 1), 1 + (i % columns) * (width + 1)
-        canvas[top : top + height, left : left + width] = value.transpose(1, 2, 0)
-    picture = Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
-    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 
 def metrics_of(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations import config
 from ablations.commands import exit_code
+from ablations.version import code_version
 from analysis.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,14 +61,12 @@ def writable(results: Path) -> Path:
 def finish(folder: Path, records: list[Record], tracker: Tracker | None, interrupted: bool) -> int:
     """Tables, figures and summary of what there is; the exit code."""
     from ablations.tracking import TrackingError
-    from analysis.figures import write_figures
     from analysis.runs import read_folder
-    from analysis.tables import terminal_table, write_tables
+    from analysis.tables import terminal_table
 
-    write_tables(folder)
-    write_figures(folder)
+    write_pages(folder)
     print(terminal_table(read_folder(folder)))
-    print(f"\nfiles    {folder}/  (table.md, table.tex, table.csv, figures/, samples/, runs.csv, curves.csv)")
+    print(f"\nfiles    {folder}/  (table.md, table.tex, table.csv, figures/, samples/, runs.csv, images.csv, …)")
     if tracker is not None:
         try:
             print(f"MLflow   {tracker.summarise(folder)}")
@@ -87,21 +84,14 @@ def finish(folder: Path, records: list[Record], tracker: Tracker | None, interru
     return 1 if failed else 0
 
 
-def code_version() -> str:
-    """The package's version, and the commit where it runs from a checkout."""
-    try:
-        number = version("diffusion-ablations")
-    except PackageNotFoundError:
-        number = "0"
-    root = Path(__file__).parent.parent
-    if not (root / ".git").exists():
-        return number
-    describe = ["git", "describe", "--always", "--dirty", "--abbrev=8"]
-    try:
-        found = subprocess.run(describe, cwd=root, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return number
-    return f"{number}+{found.stdout.strip()}"
+def write_pages(folder: Path) -> None:
+    """All that is drawn from a results folder: after its runs were delivered, whose links it shows, and before the
+    summary, which carries it."""
+    from analysis.figures import write_figures
+    from analysis.tables import write_tables
+
+    write_tables(folder)
+    write_figures(folder)
 
 
 def dry_run(plan: Plan, journal: Any) -> str:

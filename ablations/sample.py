@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ablations import config
 from ablations.commands import exit_code
+from analysis.csv_files import read_csv
 from analysis.errors import InputError
-from analysis.runs import read_csv
 
 if TYPE_CHECKING:
     import torch
@@ -73,8 +73,8 @@ def draw(row: dict[str, str], results: Path, n: int, device: str, out: str | Non
     from tqdm import tqdm
 
     from ablations.launchers import devices_for
-    from ablations.records import write_sheet
     from ablations.scoring import draw_samples
+    from ablations.sheets import write_sheet
 
     cell = cell_in(row)
     data = cell.data.load()

@@ -17,7 +17,7 @@ from torch import Tensor
 from ablations import extractors, quality
 from ablations.cell import Cell, HeldOut
 from ablations.data import Data, DataSet, Split
-from ablations.journal import Curves, Result, write_tensors
+from ablations.journal import Curves, Result, read_tensors, write_tensors
 from ablations.stages import bound_passes
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.fitting import noise_moments
@@ -29,6 +29,13 @@ SHORT = {"validation": "val", "test": "test"}
 
 FIT = "fit.safetensors"
 """The file that a fit leaves."""
+
+PER_IMAGE = {
+    "nll/test": "bound.safetensors",
+    "nll_continuous/test": "continuous.safetensors",
+    "nll_ode/test": "ode.safetensors",
+}
+"""Metric → the file that its stage leaves, of the values per image whose mean it is."""
 
 Progress = Callable[[float], None]
 
@@ -115,6 +122,13 @@ def _flow(
 def keep(path: Path, terms: Terms) -> None:
     """The terms per image."""
     write_tensors(path, {"L0": terms.L0, "Lt": terms.Lt, "LT": terms.LT})
+
+
+def per_image(path: Path) -> list[float]:
+    """Bits/dim of each image, as a bound stage left them: the sum of its terms, or its total."""
+    tensors, _ = read_tensors(path)
+    total: Tensor = sum(tensors.values(), start=torch.zeros((), dtype=torch.float64))
+    return list(total.tolist())
 
 
 def means_of(metric: str, terms: Terms) -> dict[str, float]:

@@ -1,36 +1,44 @@
 """A results folder or a tracking store → the same tidy frames.
 
-    runs    a row per cell and seed: cell_id, training_id, seed, status, reason, notes, axis.*, parameters, metrics
+    runs    a row per cell and seed: cell_id, training_id, seed, status, reason, notes, code, numerics, data_digest,
+            axis.*, parameters, metrics
     curves  cell_id, seed, curve, x, y
+    images  cell_id, seed, metric → the value of each held-out image
 
-Both are put into one canonical order (rows by the axes' levels and seed; columns by kind and name), so that frames
+All are put into one canonical order (rows by the axes' levels and seed; columns by kind and name), so that frames
 from either source are equal. Names of metrics hold a "/"; what is a curve over training steps is left to the curves, of
-which it is the last point.
+which it is the last point. Folders are read here, stores in `store.py`.
+
+Rows of different versions are never mixed without a word. `numerics` is raised whenever numbers at equal seed change,
+and `data_digest` is of the images themselves: more than one of either is refused. `code` may differ, and `Grid.codes`
+tells how. All three are empty where a result is older than they are.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
+from analysis.csv_files import numbers, read_csv, whole_numbers
 from analysis.errors import InputError, unknown
+from analysis.images import folder_rows, images_frame, no_images, ordered_images
+from analysis.links import Tracking, read_tracking
 from analysis.meta import Axis, Meta, parse_meta
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 FIXED = ("cell_id", "training_id", "seed", "status", "reason")
 # What a reader must know of a finished run, a line each. Most sources have none, and no such column.
 NOTES = "notes"
+VERSIONS = ("code", "numerics", "data_digest")
+"""What made a row: the code that trained and scored it, its NUMERICS, and the digest of its data; "" where unknown."""
+METADATA = (*FIXED, NOTES, *VERSIONS)
+"""The columns that are neither choices nor metrics."""
+SEVERAL = ", "
+"""Between the codes of a run that was trained by one version and scored by another."""
 OVER_STEPS = ("train/", "schedule/", "timesteps/")
 """How the names of curves over training steps begin."""
 CURVES = ("cell_id", "seed", "curve", "x", "y")
@@ -43,23 +51,33 @@ LONGEST = 5000
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """What a grid found. `samples` is the folder of its sample sheets; curves are read when first asked for."""
+    """What a grid found. `samples` is the folder of its sample sheets; `tracking` is None where the grid was delivered
+    to no store. Curves and images are read when first asked for."""
 
     meta: Meta
     runs: pd.DataFrame
     samples: Path | None
     load_curves: Callable[[], pd.DataFrame]
-    load_images: Callable[[], pd.DataFrame] = pd.DataFrame
-
-    @cached_property
-    def images(self) -> pd.DataFrame:
-        """(cell_id, seed, metric) × held-out image; empty where values per image are not known."""
-        return self.load_images()
+    load_images: Callable[[], pd.DataFrame] = no_images
+    tracking: Tracking | None = None
 
     @cached_property
     def curves(self) -> pd.DataFrame:
         """(cell_id, seed, curve, x, y) in the order of the runs."""
         return ordered_curves(self.load_curves(), self.runs)
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """float64 [rows, N]: bits/dim of each held-out image by (cell_id, seed, metric), in the order of the runs.
+
+        No rows where nothing is known per image.
+        """
+        return ordered_images(self.load_images(), self.runs)
+
+    @property
+    def codes(self) -> list[tuple[str, int]]:
+        """Each known version of the code, with the number of runs that it trained or scored, in order of the runs."""
+        return list(Counter(code for codes in self.runs["code"] for code in codes.split(SEVERAL) if code).items())
 
 
 def read_folder(path: Path | str) -> Grid:
@@ -77,29 +95,15 @@ def read_folder(path: Path | str) -> Grid:
         tidy_runs(texts, meta, str(source)),
         samples if samples.is_dir() else None,
         lambda: _read_curves(folder / "curves.csv"),
+        lambda: _read_images(folder / "images.csv"),
+        read_tracking(folder / "tracking.json"),
     )
-
-
-def read_store(uri: str, name: str) -> Grid:
-    """The grid whose experiment is `name` in the tracking store at `uri`; InputError where there is none."""
-    client, experiments = _open(uri)
-    if name not in experiments:
-        raise unknown(f"grid in {uri}", name, experiments)
-    found = _search(client, experiments[name], "tags.kind = 'summary'")
-    if not found:
-        raise InputError(
-            f"grid {name!r} in {uri} has no summary run with its grid.json: run `python -m ablations.publish`"
-        )
-    meta = parse_meta(_artifact(client, found[0], "grid.json").read_bytes(), f"grid.json of {name} in {uri}")
-    kept = [run for run in _search(client, experiments[name], "tags.kind = 'cell'") if _belongs(run, meta)]
-    texts = pd.DataFrame([_row(run) for run in kept]).reindex(columns=_columns(kept)).fillna("").astype(str)
-    return Grid(meta, tidy_runs(texts, meta, uri), None, lambda: _stored_curves(client, kept))
 
 
 def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
     """runs from their texts, in canonical order; InputError where a row cannot be of this grid."""
-    texts = texts if NOTES in texts else texts.assign(**{NOTES: ""})
-    names = [column for column in texts.columns if column not in (*FIXED, NOTES, CELL_IN_WORDS)]
+    texts = texts.assign(**{name: "" for name in (NOTES, *VERSIONS) if name not in texts})
+    names = [column for column in texts.columns if column not in (*METADATA, CELL_IN_WORDS)]
     axes = [f"axis.{axis.name}" for axis in meta.axes]
     for column in axes:
         if column not in names:
@@ -107,13 +111,14 @@ def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
     filled = [name for name in names if (texts[name] != "").any()]
     metrics = sorted(name for name in filled if "/" in name and not name.startswith(OVER_STEPS))
     parameters = sorted(name for name in filled if "/" not in name and not name.startswith("axis."))
-    runs = texts[[*FIXED, NOTES, *axes, *parameters, *metrics]].copy()
+    runs = texts[[*METADATA, *axes, *parameters, *metrics]].copy()
     for name in ("reason", NOTES):
         runs[name] = runs[name].str.slice(0, LONGEST)
-    runs["seed"] = _seeds(runs["seed"], source)
+    runs["seed"] = whole_numbers(runs["seed"], "seed", source)
     for name in metrics:
-        runs[name] = _numbers(runs[name], name, source)
+        runs[name] = numbers(runs[name], name, source)
     _check(runs, axes, source)
+    _check_versions(runs, source)
     return _sorted(runs, meta.axes)
 
 
@@ -147,127 +152,33 @@ def _check(runs: pd.DataFrame, axes: list[str], source: str) -> None:
         )
 
 
-def _numbers(values: pd.Series[Any], name: str, source: str) -> pd.Series[Any]:
-    """float64, empty as nan. Python's float() reads back exactly what was written; pandas' fast parser may not."""
-    try:
-        return pd.Series([float(value) if value else np.nan for value in values], index=values.index, dtype="float64")
-    except ValueError as error:
+def _check_versions(runs: pd.DataFrame, source: str) -> None:
+    """Rows can be compared: one version of the numerics, and one data set behind each value of `data`."""
+    _check_one_known(runs, "numerics", source)
+    for data, rows in runs.groupby("data", sort=True) if "data" in runs else [("", runs)]:
+        _check_one_known(rows, "data_digest", f"{source} (data={data})")
+
+
+def _check_one_known(rows: pd.DataFrame, name: str, source: str) -> None:
+    known = sorted({version for version in rows[name] if version})
+    if len(known) > 1:
         raise InputError(
-            f"{source}: the column {name!r} holds {str(error).split(': ')[-1]} where a number is due"
-        ) from error
-
-
-def _seeds(values: pd.Series[Any], source: str) -> pd.Series[Any]:
-    """int64; InputError where one is no whole number."""
-    try:
-        return pd.Series([int(value) for value in values], index=values.index, dtype="int64")
-    except ValueError as error:
-        given = str(error).split(": ")[-1]
-        raise InputError(f"{source}: the column 'seed' holds {given} where a whole number is due") from error
-
-
-def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
-    """A CSV file as text; InputError where it is missing, unreadable, or lacks columns."""
-    if not path.is_file():
-        raise InputError(f"{path} is missing: run the grid again, its finished stages are not repeated")
-    try:
-        texts = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is not a CSV file ({reason}): run the grid again") from error
-    texts = texts.fillna("")
-    missing = [name for name in needed if name not in texts.columns]
-    if missing:
-        raise InputError(f"{path} lacks the column(s) {', '.join(missing)}: expected at least {', '.join(needed)}")
-    return texts
+            f"{source} holds rows of more than one {name} ({', '.join(known)}), whose numbers are not compared: "
+            "keep the rows of one and remove the others, or run the grid again under a name=… of its own"
+        )
 
 
 def _read_curves(path: Path) -> pd.DataFrame:
     texts = read_csv(path, CURVES)
-    numbers = {name: _numbers(texts[name], name, str(path)) for name in ("x", "y")}
-    return texts.assign(seed=_seeds(texts["seed"], str(path)), **numbers)[list(CURVES)]
+    points = {name: numbers(texts[name], name, str(path)) for name in ("x", "y")}
+    return texts.assign(seed=whole_numbers(texts["seed"], "seed", str(path)), **points)[list(CURVES)]
+
+
+def _read_images(path: Path) -> pd.DataFrame:
+    return images_frame(folder_rows(path.read_bytes(), str(path)), str(path)) if path.is_file() else no_images()
 
 
 def _no_grid(folder: Path) -> InputError:
     others = sorted(path.parent.name for path in folder.parent.glob("*/grid.json"))
     hint = unknown(f"grid in {folder.parent}", folder.name, others)
     return InputError(f"{hint} ({folder / 'grid.json'} is missing; `python -m ablations.run grid=NAME` runs a grid)")
-
-
-def _open(uri: str) -> tuple[MlflowClient, dict[str, str]]:
-    """The client, and experiment name → id. A missing sqlite file is refused, since opening it would create one."""
-    path = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not path.is_file():
-        raise InputError(f"the tracking store {uri} does not exist: there is no file {path}")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        client = MlflowClient(tracking_uri=uri)
-        return client, {found.name: found.experiment_id for found in client.search_experiments()}
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"the tracking store {uri} cannot be read: {reason}") from error
-
-
-def _search(client: MlflowClient, experiment: str, query: str) -> list[Run]:
-    """Every run of an experiment that fits, the newest first."""
-    runs: list[Run] = []
-    token: str | None = None
-    while token is None or token:
-        page = client.search_runs([experiment], query, max_results=1000, page_token=token)
-        runs.extend(page)
-        token = page.token or ""
-    return runs
-
-
-def _belongs(run: Run, meta: Meta) -> bool:
-    """Whether a run is of the cells and seeds that grid.json lists: an experiment also keeps what came before."""
-    tags: Mapping[str, str] = run.data.tags
-    return (not meta.cells or tags.get("cell_id") in meta.cells) and int(tags.get("seed", -1)) in meta.seeds
-
-
-def _row(run: Run) -> dict[str, str]:
-    # A store keeps ±inf as the largest float.
-    metrics = {
-        key: value if abs(value) < 1.797e308 else np.copysign(np.inf, value) for key, value in run.data.metrics.items()
-    }
-    tags = {name: run.data.tags.get(name, "") for name in FIXED}
-    return {**tags, **run.data.params, **{key: repr(float(value)) for key, value in metrics.items()}}
-
-
-def _columns(runs: list[Run]) -> list[str]:
-    return [*FIXED, *sorted({name for run in runs for name in _row(run)} - set(FIXED))]
-
-
-def _artifact(client: MlflowClient, run: Run, name: str) -> Path:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return Path(client.download_artifacts(run.info.run_id, name))
-    except (MlflowException, OSError) as error:
-        raise InputError(
-            f"run {run.info.run_id} lacks its artifact {name}: run `python -m ablations.publish`"
-        ) from error
-
-
-def _stored_curves(client: MlflowClient, runs: list[Run]) -> pd.DataFrame:
-    frames = []
-    for run in runs:
-        path = _artifact(client, run, "curves.csv")
-        frame = read_csv(path, ("curve", "x", "y"))
-        for name in ("x", "y"):
-            frame[name] = _numbers(frame[name], name, str(path))
-        tags = run.data.tags
-        frames.append(frame.assign(cell_id=tags["cell_id"], seed=int(tags["seed"]))[list(CURVES)])
-    empty = pd.DataFrame(
-        {name: pd.Series(dtype="str" if name in ("cell_id", "curve") else "float64") for name in CURVES}
-    )
-    return pd.concat(frames, ignore_index=True) if frames else empty

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.notation import Rounding
-from analysis.runs import FIXED, NOTES, Grid
+from analysis.runs import METADATA, Grid
 
 WEIGHT, DENSITY = "eps_weight", "density"
 DECLARED = ("objective", "timesteps", "schedule", "horizon", "training")
@@ -82,8 +82,7 @@ def _two_digits(value: float) -> str:
 def changed(runs: pd.DataFrame, axes: Sequence[str], axis: str) -> set[str]:
     """The parameters in which cells differ that share the levels of every other axis."""
     columns = [str(name) for name in runs.columns]
-    others = (*FIXED, NOTES)
-    names = [name for name in columns if "/" not in name and not name.startswith("axis.") and name not in others]
+    names = [name for name in columns if "/" not in name and not name.startswith("axis.") and name not in METADATA]
     groups = _alike(runs, [other for other in axes if other != axis])
     return {name for name in names if any(rows[name].nunique() > 1 for rows in groups)}
 

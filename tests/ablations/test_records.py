@@ -6,13 +6,15 @@ import shutil
 
 import pytest
 
+from ablations.cell import NUMERICS
 from ablations.config import parse
 from ablations.data import Digits, Mixture2d
 from ablations.driver import plan
 from ablations.grid import make
-from ablations.records import Record, head_of, joined, metrics_of, runs_csv
+from ablations.records import Record, head_of, joined, metrics_of, runs_csv, versions
 from ablations.tracking import Tracker
-from analysis.runs import read_folder, read_store
+from analysis.runs import read_folder
+from analysis.store import read_store
 from tests.analysis.conftest import build, rows
 
 
@@ -81,6 +83,19 @@ def test_notes_are_a_column_where_any_record_has_them():
 )
 def test_notes_of_several_stages_are_all_kept(facts, more, expected):
     assert joined(facts, more) == expected
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        (["1+a", "1+a"], "1+a"),
+        (["1+a", "1+b", "1+a"], "1+a, 1+b"),
+        (["", "1+a"], "unknown, 1+a"),
+        (["", ""], ""),
+    ],
+)
+def test_a_row_names_every_code_that_made_it(codes, expected):
+    assert versions(codes, "d") == {"code": expected, "numerics": str(NUMERICS), "data_digest": "d"}
 
 
 def test_notes_come_back_from_a_tracking_store(tmp_path, store):

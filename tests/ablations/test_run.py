@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ablations import experiment, publish, run, sample, scoring
+from ablations import driver, experiment, publish, run, sample, scoring
 from ablations.cell import NUMERICS
 from ablations.config import parse
 from ablations.grid import make
@@ -24,8 +25,10 @@ from ablations.journal import Journal, read_tensors, write_tensors
 from ablations.launchers import LocalLauncher
 from ablations.stages import floor_of, stages_of
 from ablations.tracking import Tracker, TrackingError
+from ablations.version import code_version
 from analysis.errors import InputError
-from analysis.runs import read_folder, read_store
+from analysis.runs import read_folder
+from analysis.store import read_store
 
 
 def rows(done):
@@ -335,7 +338,88 @@ def test_folder_and_store_give_equal_frames(tiny):
     folder, stored = read_folder(tiny.folder), read_store(f"sqlite:///{tiny.results}/mlflow.db", "tiny")
     pd.testing.assert_frame_equal(folder.runs, stored.runs)
     pd.testing.assert_frame_equal(folder.curves, stored.curves)
+    pd.testing.assert_frame_equal(folder.images, stored.images)
     assert folder.meta == stored.meta
+    assert folder.tracking == stored.tracking
+    assert folder.codes == stored.codes
+
+
+def test_the_mean_over_images_is_the_metric(tiny):
+    grid = read_folder(tiny.folder)
+    assert grid.images.shape == (4, 450)
+    for (cell_id, seed, metric), values in grid.images.iterrows():
+        (row,) = [row for row in rows(tiny) if (row["cell_id"], row["seed"]) == (cell_id, str(seed))]
+        # Six digits of each value, seven of the metric.
+        assert values.mean() == pytest.approx(float(row[metric]), rel=1e-6)
+        assert values.std() / math.sqrt(450) == pytest.approx(float(row[f"{metric}_se"]), rel=1e-4)
+
+
+def test_a_row_knows_what_made_it_and_what_it_cost(tiny):
+    digest = make(parse(["horizon=25"], "run")).points[0].cell.data.load().digest
+    for row in rows(tiny):
+        assert (row["code"], row["numerics"], row["data_digest"]) == (code_version(), str(NUMERICS), digest)
+        assert float(row["cost/train_flops"]) == pytest.approx(3 * float(row["cost/flops_per_image"]) * 60 * 64)
+    assert read_folder(tiny.folder).codes == [(code_version(), 4)]
+
+
+def test_a_journal_from_before_versions_stays_valid_and_its_code_is_not_known(again, monkeypatch):
+    for path in (again.results / ".stages").glob("*/result.json"):
+        result = json.loads(path.read_text())
+        del result["facts"]["code"]
+        path.write_text(json.dumps(result))
+    before = rows(again)
+    monkeypatch.setattr(LocalLauncher, "run", no_launch)
+    assert run.main(again.arguments) == 0
+    assert [row | {"code": code_version()} for row in rows(again)] == before
+    assert {row["code"] for row in rows(again)} == {""}
+    assert {row["numerics"] for row in rows(again)} == {str(NUMERICS)}
+    assert read_folder(again.folder).codes == []
+
+
+def test_a_training_by_one_code_and_a_score_by_another_are_both_named(again):
+    stages = again.results / ".stages"
+    training = json.loads((stages / rows(again)[0]["training_id"] / "result.json").read_text())
+    training["facts"]["code"] = "0+earlier"
+    (stages / rows(again)[0]["training_id"] / "result.json").write_text(json.dumps(training))
+    assert run.main(again.arguments) == 0
+    assert [row["code"] for row in rows(again)[:2]] == [f"0+earlier, {code_version()}"] * 2
+    assert read_folder(again.folder).codes == [("0+earlier", 2), (code_version(), 4)]
+
+
+def test_where_the_runs_are_is_written_down_once_they_are_delivered(tiny):
+    uri = f"sqlite:///{tiny.results}/mlflow.db"
+    tracker = Tracker(uri, "tiny", tiny.results)
+    found = tracker.client.search_runs([tracker.experiment_id], "tags.kind = 'cell'")
+    tracking = read_folder(tiny.folder).tracking
+    assert tracking.runs == {(r.data.tags["cell_id"], int(r.data.tags["seed"])): r.info.run_id for r in found}
+    assert (tracking.uri, tracking.experiment) == (uri, tracker.experiment_id)
+    assert tracking.link in tiny.printed
+
+
+def test_a_failed_delivery_leaves_no_word_of_where_the_runs_are(again, monkeypatch):
+    (again.folder / "tracking.json").unlink()
+    path = again.folder / "runs.csv"
+    path.write_text(path.read_text().replace(rows(again)[0]["nll/test"], "1.25"))
+    tracker = Tracker(f"sqlite:///{again.results}/mlflow.db", "tiny", again.results)
+
+    def broken(self, run_id, run):
+        raise OSError("the line is cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "_log", broken)
+        assert driver.deliver(tracker, again.folder) is None
+    assert read_folder(again.folder).tracking is None
+    assert driver.deliver(tracker, again.folder) is tracker
+    assert len(read_folder(again.folder).tracking.runs) == 4
+
+
+def test_the_summary_carries_every_file_of_the_folder(tiny):
+    tracker = Tracker(f"sqlite:///{tiny.results}/mlflow.db", "tiny", tiny.results)
+    (summary,) = tracker.client.search_runs([tracker.experiment_id], "tags.kind = 'summary'")
+    artifacts = {item.path for item in tracker.client.list_artifacts(summary.info.run_id)}
+    files = {path.name for path in tiny.folder.iterdir() if path.is_file()}
+    assert {"images.csv", "tracking.json"} <= files
+    assert artifacts == files | {"figures"}
 
 
 def test_a_users_own_files_are_left_alone(again):

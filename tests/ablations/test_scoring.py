@@ -149,7 +149,11 @@ def test_likelihoods_in_continuous_time_are_kept_per_image_and_add_up(tmp_path):
         assert metrics[f"nll_ode/{name}"] == pytest.approx(float(ode.mean()), rel=1e-12)
         assert metrics[f"nll_ode/{name}_se"] == pytest.approx(float(ode.std()) / math.sqrt(450), rel=1e-12)
         assert f"nll_ode/{name}_probe_se" not in metrics
-        assert result.facts == {"device": result.facts["device"]}
+        assert result.facts.keys() == {"device", "code"}
+        for file, metric in (("bound", "nll"), ("continuous", "nll_continuous"), ("ode", "nll_ode")):
+            values = scoring.per_image(folder / f"{file}.safetensors")
+            assert len(values) == 450
+            assert math.fsum(values) / 450 == pytest.approx(metrics[f"{metric}/{name}"], rel=1e-12)
 
 
 def test_what_is_no_number_is_left_out_and_noted():

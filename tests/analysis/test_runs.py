@@ -5,44 +5,8 @@ import pandas as pd
 import pytest
 
 from analysis.errors import InputError
-from analysis.runs import FIXED, read_folder, read_store, tidy_runs
-from analysis.tables import render
+from analysis.runs import METADATA, read_folder, tidy_runs
 from tests.analysis.conftest import DIVERGED, FID, IS, NLL, SEEDS, build, cell_id, meta, rows, write_rows
-
-
-@pytest.fixture(scope="session")
-def store(tmp_path_factory, shared_folder):
-    """A tracking store: the grid of `shared_folder`, runs of earlier requests, an experiment without summary."""
-    import logging
-
-    import mlflow
-    from mlflow.entities import Metric, Param
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    root = tmp_path_factory.mktemp("store")
-    uri = f"sqlite:///{root / 'mlflow.db'}"
-    client = mlflow.MlflowClient(uri)
-    client.create_experiment("empty", artifact_location=(root / "artifacts").as_uri())
-    experiment = client.create_experiment("parameterization", artifact_location=(root / "artifacts").as_uri())
-    curves = pd.read_csv(shared_folder / "curves.csv", dtype=str)
-    table = rows()
-    earlier = {**table[0], "cell_id": "of another request"}
-    for row in [*reversed(table), {**table[0], "seed": 7}, earlier]:
-        tags = {name: str(row[name]) for name in FIXED}
-        run = client.create_run(experiment, tags={**tags, "kind": "cell"}).info.run_id
-        rest = {key: value for key, value in row.items() if key not in FIXED and value != ""}
-        params = [Param(key, value) for key, value in rest.items() if "/" not in key]
-        params.append(Param("cell", "mu · simple"))
-        metrics = [Metric("train/network", 0.3, 0, 50)]
-        metrics += [Metric(key, value, 0, 0) for key, value in rest.items() if "/" in key]
-        client.log_batch(run, metrics, params)
-        mine = curves[(curves["cell_id"] == row["cell_id"]) & (curves["seed"] == str(row["seed"]))]
-        client.log_text(run, mine[["curve", "x", "y"]].to_csv(index=False), "curves.csv")
-    summary = client.create_run(experiment, tags={"kind": "summary"}).info.run_id
-    listed = {row["cell_id"]: {} for row in table}
-    client.log_text(summary, json.dumps(meta(cells=listed)), "grid.json")
-    return uri
 
 
 def test_runs_frame(shared_folder):
@@ -50,7 +14,7 @@ def test_runs_frame(shared_folder):
     parameters = ["data", "horizon", "objective", "objective.space", "parameterization"]
     parameters += ["training.batch", "training.steps", "variance"]
     metrics = ["cost/parameters", FID, IS, NLL, "nll/test_se"]
-    assert list(runs.columns) == [*FIXED, "notes", "axis.parameterization", "axis.loss", *parameters, *metrics]
+    assert list(runs.columns) == [*METADATA, "axis.parameterization", "axis.loss", *parameters, *metrics]
     assert runs.shape[0] == 33
     assert runs["seed"].dtype == "int64"
     assert all(runs[name].dtype == "float64" for name in metrics)
@@ -92,39 +56,6 @@ def test_meta(shared_folder):
     assert (found.metrics[0].head, found.metrics[2].head) == ("NLL (bits/dim) ↓", "IS ↑")
     assert found.floors[FID].value == 5.12
     assert found.seeds == (0, 1, 2)
-
-
-@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
-def test_folder_and_store_give_equal_frames(shared_folder, store):
-    ours, theirs = read_folder(shared_folder), read_store(store, "parameterization")
-    pd.testing.assert_frame_equal(ours.runs, theirs.runs)
-    pd.testing.assert_frame_equal(ours.curves, theirs.curves)
-    assert ours.meta.axes == theirs.meta.axes
-    assert render(ours, "markdown") == render(theirs, "markdown")
-
-
-def test_unknown_grid_in_a_store(store):
-    with pytest.raises(InputError, match=r"called 'parametrization': there are .*did you mean 'parameterization'"):
-        read_store(store, "parametrization")
-
-
-def test_a_store_without_summary(store):
-    with pytest.raises(InputError, match=r"grid 'empty' in .* has no summary run with its grid.json: run `python -m"):
-        read_store(store, "empty")
-
-
-def test_a_store_that_is_missing_is_not_created(tmp_path):
-    with pytest.raises(InputError, match=r"does not exist: there is no file .*nowhere.db"):
-        read_store(f"sqlite:///{tmp_path}/nowhere.db", "g")
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("scheme", ["sqlite:///{}/bad.db", "ftp://nowhere"])
-def test_a_store_that_cannot_be_read(tmp_path, scheme):
-    (tmp_path / "bad.db").write_text("this is no database " * 200)
-    with pytest.raises(InputError, match=r"^the tracking store .* cannot be read: ") as error:
-        read_store(scheme.format(tmp_path), "g")
-    assert "\n" not in str(error.value)
 
 
 def test_a_missing_folder_names_its_neighbours(tmp_path):

@@ -1,0 +1,60 @@
+"""CSV files as text, and their columns as numbers: what is wrong with one is said in a line that names it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import InputError
+
+
+def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
+    """A CSV file as text; InputError where it is missing, unreadable, or lacks columns."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run the grid again, its finished stages are not repeated")
+    return parse_csv(path.read_bytes(), needed, str(path))
+
+
+def parse_csv(content: bytes, needed: Sequence[str], source: str) -> pd.DataFrame:
+    """The same of a file's content, which errors call `source`."""
+    try:
+        texts = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{source} is not a CSV file ({reason}): run the grid again") from error
+    texts = texts.fillna("")
+    missing = [name for name in needed if name not in texts.columns]
+    if missing:
+        raise InputError(f"{source} lacks the column(s) {', '.join(missing)}: expected at least {', '.join(needed)}")
+    return texts
+
+
+def numbers(values: pd.Series[Any], name: str, source: str) -> pd.Series[Any]:
+    """float64, empty as nan; InputError where one is no number."""
+    return pd.Series(floats([text or "nan" for text in values.tolist()], name, source), index=values.index)
+
+
+def floats(texts: Iterable[str], name: str, source: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """float64 [N]. Python's float() reads back exactly what was written; pandas' fast parser may not."""
+    try:
+        return np.fromiter(map(float, texts), np.float64)
+    except ValueError as error:
+        raise InputError(f"{source}: the column {name!r} holds {_given(error)} where a number is due") from error
+
+
+def whole_numbers(values: pd.Series[Any], name: str, source: str) -> pd.Series[Any]:
+    """int64; InputError where one is no whole number."""
+    try:
+        return pd.Series([int(value) for value in values.tolist()], index=values.index, dtype="int64")
+    except ValueError as error:
+        raise InputError(f"{source}: the column {name!r} holds {_given(error)} where a whole number is due") from error
+
+
+def _given(error: ValueError) -> str:
+    """What could not be converted, in quotes."""
+    return str(error).split(": ")[-1]
