@@ -7,19 +7,26 @@ and a stale file of its name goes (but for sample sheets, which a tracking store
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from analysis import commands
 from analysis.drawing import save, styled
+from analysis.figure_cost import cost_figure
 from analysis.figure_curves import bound_figure, training_figure, weights_figure
+from analysis.figure_differences import differences_figure
 from analysis.figure_metrics import metrics_figure
 from analysis.figure_samples import samples_figure
 from analysis.figure_schedules import schedules_figure
 from analysis.runs import Grid, read_folder
 
-FIGURES = {
+FIGURES: dict[str, Callable[[Grid], Figure | None]] = {
     "samples": samples_figure,
     "metrics": metrics_figure,
+    "differences": differences_figure,
+    "cost": cost_figure,
     "training": training_figure,
     "weights": weights_figure,
     "schedules": schedules_figure,

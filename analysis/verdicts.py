@@ -177,7 +177,7 @@ def amount(metric: Metric, value: float, half_width: float) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else "".join(names)
+    return f"{'; '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 def _sd(values: Sequence[float]) -> float:

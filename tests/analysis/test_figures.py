@@ -10,13 +10,14 @@ from PIL import Image
 from analysis.cells import Estimate, cells_of
 from analysis.drawing import spread, styled
 from analysis.figure_curves import describe, weights_figure
-from analysis.figure_metrics import Window, metrics_figure, window
+from analysis.figure_metrics import metrics_figure
 from analysis.figure_samples import samples_figure
 from analysis.figures import write_figures
+from analysis.forest import Window, window
 from analysis.runs import read_folder
 from tests.analysis.conftest import build, meta, rows, write_csv
 
-NAMES = ("samples", "metrics", "training", "weights", "bound")
+NAMES = ("samples", "metrics", "differences", "training", "weights", "bound")
 FILES = [f"{name}.{suffix}" for name in NAMES for suffix in ("png", "pdf")]
 
 
@@ -49,7 +50,8 @@ def test_what_has_no_data_is_not_drawn(folder):
         path.unlink()
     (folder / "figures").mkdir()
     (folder / "figures" / "weights.png").write_bytes(b"stale")
-    assert [path.name for path in write_figures(folder)] == ["metrics.png", "metrics.pdf"]
+    names = [path.name for path in write_figures(folder)]
+    assert names == ["metrics.png", "metrics.pdf", "differences.png", "differences.pdf"]
     assert not (folder / "figures" / "weights.png").exists()
 
 
