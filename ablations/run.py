@@ -66,7 +66,7 @@ def finish(folder: Path, records: list[Record], tracker: Tracker | None, interru
 
     write_pages(folder)
     print(terminal_table(read_folder(folder)))
-    print(f"\nfiles    {folder}/  (table.md, table.tex, table.csv, figures/, samples/, runs.csv, images.csv, …)")
+    print(f"\nfiles    {folder}/  (report.html, table.md, figures/, samples/, runs.csv, …)")
     if tracker is not None:
         try:
             print(f"MLflow   {tracker.summarise(folder)}")
@@ -88,10 +88,12 @@ def write_pages(folder: Path) -> None:
     """All that is drawn from a results folder: after its runs were delivered, whose links it shows, and before the
     summary, which carries it."""
     from analysis.figures import write_figures
+    from analysis.report import write_report
     from analysis.tables import write_tables
 
     write_tables(folder)
     write_figures(folder)
+    write_report(folder)
 
 
 def dry_run(plan: Plan, journal: Any) -> str:
