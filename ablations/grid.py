@@ -66,6 +66,24 @@ class Axis(BaseModel):
         return {key for level in self.levels for key in (level.set or {self.name: None})}
 
 
+class Expectation(BaseModel):
+    """A paper's finding that the grid puts to the test, in the fields of `analysis.meta.Expectation`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    claim: str
+    source: str
+    metric: Literal["nll", "fid"]
+    better: dict[str, str]
+    than: dict[str, str]
+    within: float | None = Field(default=None, gt=0)
+    since: dict[str, str] = {}
+
+    @property
+    def levels(self) -> list[tuple[str, str]]:
+        """Every (axis, level) that it names."""
+        return [named for part in (self.better, self.than, self.since) for named in part.items()]
+
+
 class GridFile(BaseModel):
     """What a file of `configs/grid/` may hold."""
 
@@ -76,8 +94,9 @@ class GridFile(BaseModel):
     leave_out: list[dict[str, str]] = []
     baseline: dict[str, str] = {}
     seeds: int = Field(default=3, ge=1)
-    layout: Literal["general", "ddpm_table_2"] = "general"
+    layout: str = "general"
     footnotes: list[str] = []
+    expects: list[Expectation] = []
 
 
 @dataclass(frozen=True)
@@ -135,6 +154,7 @@ def make(request: Request) -> Grid:
     name = request.name or request.grid or ("custom" if request.settings else "baseline")
     told = {
         "axes": axes,
+        "expects": [claim for claim in file.expects if _can_be_tested(claim, axes)],
         "question": file.question or _question(axes),
         "footnotes": [*file.footnotes, *_footnote(terms)],
     }
@@ -178,6 +198,12 @@ def _in_order(common: dict[str, Any], varied: dict[str, Any]) -> list[dict[str, 
     ]
 
 
+def _can_be_tested(claim: Expectation, axes: list[Axis]) -> bool:
+    """Whether every level that it names is among those that are asked for."""
+    levels = {(axis.name, level.name) for axis in axes for level in axis.levels}
+    return levels.issuperset(claim.levels)
+
+
 def _refuse_equal(points: list[Point]) -> None:
     """InputError where two crossings of levels are one cell: their comparison would be of nothing."""
     seen: dict[Cell, Point] = {}
@@ -199,10 +225,10 @@ def read(name: str) -> GridFile:
         first = error.errors()[0]
         raise InputError(f"configs/grid/{name}.yaml: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     levels = {axis.name: {level.name for level in axis.levels} for axis in file.axes}
-    for rule in [*file.leave_out, *([file.baseline] if file.baseline else [])]:
-        for axis, level in rule.items():
-            if level not in levels.get(axis, ()):
-                raise InputError(f"configs/grid/{name}.yaml: leave_out and baseline name no level {axis}={level}")
+    named = [pair for rule in (*file.leave_out, file.baseline) for pair in rule.items()]
+    for axis, level in [*named, *(pair for claim in file.expects for pair in claim.levels)]:
+        if level not in levels.get(axis, ()):
+            raise InputError(f"configs/grid/{name}.yaml: leave_out, baseline or expects name no level {axis}={level}")
     return file
 
 

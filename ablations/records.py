@@ -259,6 +259,7 @@ def head_of(
         "seeds": grid.seeds,
         "horizon": cell.horizon,
         "footnotes": [*grid.file.footnotes, *(cautions(extractor, n) if extractor and judged else [])],
+        "expects": [claim.model_dump() for claim in grid.file.expects],
         "cells": {p.cell_id: p.point.levels for p in planned},
         **provenance,
     }

@@ -116,6 +116,12 @@ def _two_sided(mean: float, error: float, df: float) -> float:
     return float(2 * stats.t.sf(abs(mean) / error, df))
 
 
+def equivalent(differences: Values, margin: float) -> float:
+    """p of the claim |a − b| < margin, by two one-sided tests (Schuirmann 1987); shapes as in `compare`."""
+    values = np.asarray(differences, dtype=np.float64)
+    return max(compare(values + margin).one_sided(1), compare(values - margin).one_sided(-1))
+
+
 def holm(p: Values) -> NDArray[np.float64]:
     """Holm's adjusted p of [k] tests; nan, a test that was not made, counts for nothing."""
     from statsmodels.stats.multitest import multipletests
