@@ -22,7 +22,9 @@ from ablations import config
 from ablations.cell import Cell
 from ablations.choices import build
 from ablations.config import AXES, NUMBERS, WORDS, Request
+from ablations.designs import d_optimal
 from analysis.errors import InputError, unknown
+from analysis.tables import LAYOUTS
 from diffusion_core.choices import level_refusal
 
 EQUAL_TERMS = {
@@ -91,11 +93,13 @@ class GridFile(BaseModel):
     question: str
     axes: list[Axis]
     set: dict[str, Any] = {}
-    leave_out: list[dict[str, str]] = []
+    leave_out: list[dict[str, str | list[str]]] = []
+    fraction: int | None = Field(default=None, ge=2)
     baseline: dict[str, str] = {}
     seeds: int = Field(default=3, ge=1)
     layout: str = "general"
     footnotes: list[str] = []
+    columns: list[str] = []
     expects: list[Expectation] = []
 
 
@@ -138,13 +142,15 @@ def make(request: Request) -> Grid:
     points = []
     for levels in itertools.product(*(axis.levels for axis in axes)):
         names = {axis.name: level.name for axis, level in zip(axes, levels, strict=True)}
-        if any(rule.items() <= names.items() for rule in file.leave_out):
+        if any(_covers(rule, names) for rule in file.leave_out):
             continue
         varied_here: dict[str, Any] = {}
         for axis, level in zip(axes, levels, strict=True):
             varied_here |= level.set or {axis.name: _value(level, axis, request)}
         layers = [{key: EQUAL_TERMS[key][0] for key in terms}, file.set, *_in_order(common, varied_here)]
         points.append(Point(names, make_cell(layers, request.first_seed)))
+    crossings = len(points)
+    points = _fraction(points, request.fraction or file.fraction, file.baseline)
     if not points:
         raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
     if "evaluation.continuous" not in varied:
@@ -156,9 +162,35 @@ def make(request: Request) -> Grid:
         "axes": axes,
         "expects": [claim for claim in file.expects if _can_be_tested(claim, axes)],
         "question": file.question or _question(axes),
-        "footnotes": [*file.footnotes, *_footnote(terms)],
+        "footnotes": [*file.footnotes, *_footnote(terms), *_fraction_footnote(len(points), crossings)],
     }
     return Grid(name, file.model_copy(update=told), points, list(seeds))
+
+
+def _covers(rule: dict[str, str | list[str]], names: dict[str, str]) -> bool:
+    """Whether a crossing of levels has all that a rule names, a list meaning any of it."""
+    return all(names[axis] in _listed(given) for axis, given in rule.items())
+
+
+def _listed(given: str | list[str]) -> list[str]:
+    return [given] if isinstance(given, str) else given
+
+
+def _fraction(points: list[Point], n: int | None, baseline: dict[str, str]) -> list[Point]:
+    """n of the points, the baseline (or the first) among them, that tell effects best; all where there are no more."""
+    if n is None or n >= len(points):
+        return points
+    crossings = [point.levels for point in points]
+    keep = next((i for i, levels in enumerate(crossings) if baseline and baseline.items() <= levels.items()), 0)
+    return [points[i] for i in d_optimal(crossings, n, keep)]
+
+
+def _fraction_footnote(n: int, crossings: int) -> list[str]:
+    if n == crossings:
+        return []
+    return [
+        f"{n} of {crossings} crossings, a D-optimal choice for main effects and two-way interactions (fraction={n})."
+    ]
 
 
 def _one_yardstick(points: list[Point]) -> list[Point]:
@@ -225,8 +257,12 @@ def read(name: str) -> GridFile:
         first = error.errors()[0]
         raise InputError(f"configs/grid/{name}.yaml: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     levels = {axis.name: {level.name for level in axis.levels} for axis in file.axes}
-    named = [pair for rule in (*file.leave_out, file.baseline) for pair in rule.items()]
-    for axis, level in [*named, *(pair for claim in file.expects for pair in claim.levels)]:
+    if file.layout not in LAYOUTS:
+        raise unknown(f"layout of configs/grid/{name}.yaml", file.layout, LAYOUTS)
+    named = [*file.baseline.items(), *(pair for claim in file.expects for pair in claim.levels)]
+    for rule in file.leave_out:
+        named += [(axis, level) for axis, given in rule.items() for level in _listed(given)]
+    for axis, level in named:
         if level not in levels.get(axis, ()):
             raise InputError(f"configs/grid/{name}.yaml: leave_out, baseline or expects name no level {axis}={level}")
     return file
