@@ -39,6 +39,7 @@ LATER: dict[str, Any] = {
     "evaluation.ode": 0,
     "evaluation.ode_steps": 32,
     "evaluation.fit": 128,
+    "evaluation.estimates": 0,
 }
 """Fields that came after results which are kept, and the value that stands for what was done before them."""
 
@@ -55,7 +56,8 @@ class Evaluation:
     in [−1, 1] in both. A fitted variance rests on `fit` training images at every t.
 
     Where asked for (not 0), the bound in continuous time takes `continuous` draws of γ per image, and the likelihood
-    of the probability flow `ode` probes per image over `ode_steps` steps. `weights` is the file of the extractor's
+    of the probability flow `ode` probes per image over `ode_steps` steps, and the variance of the bound's estimate by
+    one t an image `estimates` repetitions. `weights` is the file of the extractor's
     weights where it is not one that ships.
     """
 
@@ -70,6 +72,7 @@ class Evaluation:
     ode: int = 0
     ode_steps: int = 32
     fit: int = 128
+    estimates: int = 0
     weights: str | None = None
 
     where: ClassVar[tuple[str, ...]] = ("weights",)
@@ -78,6 +81,8 @@ class Evaluation:
         for name in ("exact", "strata", "sets", "ode_steps", "fit"):
             if getattr(self, name) < 1:
                 raise ValueError(f"evaluation.{name} must be at least 1, got {getattr(self, name)}")
+        if self.estimates < 0 or self.estimates == 1:
+            raise ValueError(f"evaluation.estimates must be at least 2, or 0 for none, got {self.estimates}")
         for name in ("continuous", "ode"):
             if getattr(self, name) < 0:
                 raise ValueError(f"evaluation.{name} must be at least 1, or 0 for none, got {getattr(self, name)}")

@@ -66,6 +66,7 @@ class Request:
     seeds: int | None = None
     first_seed: int = 0
     name: str | None = None
+    fraction: int | None = None
     dry_run: bool = False
     device: str = "auto"
     launcher: str = "local"
@@ -81,6 +82,7 @@ OPTIONS: dict[str, tuple[str, type]] = {
     "seeds": ("seeds", int),
     "first_seed": ("first_seed", int),
     "name": ("name", str),
+    "fraction": ("fraction", int),
     "dry_run": ("dry_run", bool),
     "device": ("device", str),
     "launcher": ("launcher", str),

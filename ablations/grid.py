@@ -22,7 +22,9 @@ from ablations import config
 from ablations.cell import Cell
 from ablations.choices import build
 from ablations.config import AXES, NUMBERS, WORDS, Request
+from ablations.designs import d_optimal
 from analysis.errors import InputError, unknown
+from analysis.layouts import LAYOUTS
 from diffusion_core.choices import level_refusal
 
 EQUAL_TERMS = {
@@ -33,12 +35,6 @@ EQUAL_TERMS = {
 
 PLAIN = {**NUMBERS, **{key: next(iter(values)) for key, values in WORDS.items()}}
 """The fields of a cell that are no choices, and their defaults."""
-
-
-Layout = Literal[
-    "general", "ddpm_table_1", "ddpm_table_2", "improved_ddpm_1", "improved_ddpm_2", "vdm", "ldm", "analytic_dpm"
-]
-"""Of the grid's table: see analysis/layouts.py."""
 
 
 class Level(BaseModel):
@@ -72,6 +68,24 @@ class Axis(BaseModel):
         return {key for level in self.levels for key in (level.set or {self.name: None})}
 
 
+class Expectation(BaseModel):
+    """A paper's finding that the grid puts to the test, in the fields of `analysis.meta.Expectation`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    claim: str
+    source: str
+    metric: Literal["nll", "fid"]
+    better: dict[str, str]
+    than: dict[str, str]
+    within: float | None = Field(default=None, gt=0)
+    since: dict[str, str] = {}
+
+    @property
+    def levels(self) -> list[tuple[str, str]]:
+        """Every (axis, level) that it names."""
+        return [named for part in (self.better, self.than, self.since) for named in part.items()]
+
+
 class GridFile(BaseModel):
     """What a file of `configs/grid/` may hold."""
 
@@ -79,11 +93,14 @@ class GridFile(BaseModel):
     question: str
     axes: list[Axis]
     set: dict[str, Any] = {}
-    leave_out: list[dict[str, str]] = []
+    leave_out: list[dict[str, str | list[str]]] = []
+    fraction: int | None = Field(default=None, ge=2)
     baseline: dict[str, str] = {}
     seeds: int = Field(default=3, ge=1)
-    layout: Layout = "general"
+    layout: str = "general"
     footnotes: list[str] = []
+    columns: list[str] = []
+    expects: list[Expectation] = []
 
 
 @dataclass(frozen=True)
@@ -125,13 +142,15 @@ def make(request: Request) -> Grid:
     points = []
     for levels in itertools.product(*(axis.levels for axis in axes)):
         names = {axis.name: level.name for axis, level in zip(axes, levels, strict=True)}
-        if any(rule.items() <= names.items() for rule in file.leave_out):
+        if any(_covers(rule, names) for rule in file.leave_out):
             continue
         varied_here: dict[str, Any] = {}
         for axis, level in zip(axes, levels, strict=True):
             varied_here |= level.set or {axis.name: _value(level, axis, request)}
         layers = [{key: EQUAL_TERMS[key][0] for key in terms}, file.set, *_in_order(common, varied_here)]
         points.append(Point(names, make_cell(layers, request.first_seed)))
+    crossings = len(points)
+    points = _fraction(points, request.fraction or file.fraction, file.baseline)
     if not points:
         raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
     if "evaluation.continuous" not in varied:
@@ -141,10 +160,37 @@ def make(request: Request) -> Grid:
     name = request.name or request.grid or ("custom" if request.settings else "baseline")
     told = {
         "axes": axes,
+        "expects": [claim for claim in file.expects if _can_be_tested(claim, axes)],
         "question": file.question or _question(axes),
-        "footnotes": [*file.footnotes, *_footnote(terms)],
+        "footnotes": [*file.footnotes, *_footnote(terms), *_fraction_footnote(len(points), crossings)],
     }
     return Grid(name, file.model_copy(update=told), points, list(seeds))
+
+
+def _covers(rule: dict[str, str | list[str]], names: dict[str, str]) -> bool:
+    """Whether a crossing of levels has all that a rule names, a list meaning any of it."""
+    return all(names[axis] in _listed(given) for axis, given in rule.items())
+
+
+def _listed(given: str | list[str]) -> list[str]:
+    return [given] if isinstance(given, str) else given
+
+
+def _fraction(points: list[Point], n: int | None, baseline: dict[str, str]) -> list[Point]:
+    """n of the points, the baseline (or the first) among them, that tell effects best; all where there are no more."""
+    if n is None or n >= len(points):
+        return points
+    crossings = [point.levels for point in points]
+    keep = next((i for i, levels in enumerate(crossings) if baseline and baseline.items() <= levels.items()), 0)
+    return [points[i] for i in d_optimal(crossings, n, keep)]
+
+
+def _fraction_footnote(n: int, crossings: int) -> list[str]:
+    if n == crossings:
+        return []
+    return [
+        f"{n} of {crossings} crossings, a D-optimal choice for main effects and two-way interactions (fraction={n})."
+    ]
 
 
 def _one_yardstick(points: list[Point]) -> list[Point]:
@@ -184,6 +230,12 @@ def _in_order(common: dict[str, Any], varied: dict[str, Any]) -> list[dict[str, 
     ]
 
 
+def _can_be_tested(claim: Expectation, axes: list[Axis]) -> bool:
+    """Whether every level that it names is among those that are asked for."""
+    levels = {(axis.name, level.name) for axis in axes for level in axis.levels}
+    return levels.issuperset(claim.levels)
+
+
 def _refuse_equal(points: list[Point]) -> None:
     """InputError where two crossings of levels are one cell: their comparison would be of nothing."""
     seen: dict[Cell, Point] = {}
@@ -205,10 +257,14 @@ def read(name: str) -> GridFile:
         first = error.errors()[0]
         raise InputError(f"configs/grid/{name}.yaml: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     levels = {axis.name: {level.name for level in axis.levels} for axis in file.axes}
-    for rule in [*file.leave_out, *([file.baseline] if file.baseline else [])]:
-        for axis, level in rule.items():
-            if level not in levels.get(axis, ()):
-                raise InputError(f"configs/grid/{name}.yaml: leave_out and baseline name no level {axis}={level}")
+    if file.layout not in LAYOUTS:
+        raise unknown(f"layout of configs/grid/{name}.yaml", file.layout, LAYOUTS)
+    named = [*file.baseline.items(), *(pair for claim in file.expects for pair in claim.levels)]
+    for rule in file.leave_out:
+        named += [(axis, level) for axis, given in rule.items() for level in _listed(given)]
+    for axis, level in named:
+        if level not in levels.get(axis, ()):
+            raise InputError(f"configs/grid/{name}.yaml: leave_out, baseline or expects name no level {axis}={level}")
     return file
 
 

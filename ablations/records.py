@@ -222,6 +222,15 @@ def metrics_of(
     ]
 
 
+COLUMNS: dict[str, dict[str, Any]] = {
+    "nll/test_L0": {"label": "L₀", "unit": "bits/dim", "direction": "none", "decimals": 2},
+    "nll/test_Lt": {"label": "L₁ to L_{T−1}", "unit": "bits/dim", "direction": "none", "decimals": 2},
+    "nll/test_LT": {"label": "L_T", "unit": "bits/dim", "direction": "none"},
+    "bound_variance/test": {"label": "Variance of the estimate", "unit": "(bits/dim)²", "direction": "min"},
+}
+"""Metrics that a grid may show besides, by `columns` in its file."""
+
+
 def head_of(
     grid: Grid, planned: list[Planned], data: Data, floor: Result | None, sets: int, provenance: dict[str, Any]
 ) -> dict[str, Any]:
@@ -236,6 +245,7 @@ def head_of(
     )
     judged = any(plan.quality for plan in plans)
     metrics = [metric for metric in asked if judged or metric["name"].startswith("nll")]
+    metrics += [{"name": name} | COLUMNS[name] for name in grid.file.columns]
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]
     held_out = f"held-out {'images' if len(data.shape) == 3 else 'points'}, n = {n}"
     return {
@@ -263,6 +273,7 @@ def head_of(
         "seeds": grid.seeds,
         "horizon": cell.horizon,
         "footnotes": [*grid.file.footnotes, *(cautions(extractor, n) if extractor and judged else [])],
+        "expects": [claim.model_dump() for claim in grid.file.expects],
         "cells": {p.cell_id: p.point.levels for p in planned},
         **provenance,
     }

@@ -161,6 +161,7 @@ def help_text() -> str:
         "  python -m ablations.found cell=ID name=NAME               keep a learned schedule: schedule=found/NAME",
         "",
         "  seeds=N first_seed=N    the seeds; more of them continue a grid",
+        "  fraction=N              run N of the grid's cells, chosen so that effects are told best (D-optimal)",
         "  name=NAME               the folder in results/ and the MLflow experiment",
         "  device=auto             auto, cpu, cuda or cuda:N",
         "  launcher=local          where stages run: worker processes on this machine",

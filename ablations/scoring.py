@@ -21,7 +21,7 @@ from ablations.journal import Curves, Result, read_tensors, write_tensors
 from ablations.stages import bound_passes
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.fitting import noise_moments
-from diffusion_core.likelihood import Terms, bound, continuous_bound
+from diffusion_core.likelihood import Terms, bound, continuous_bound, estimate_variance
 from diffusion_core.ode import flow_likelihood
 
 SHORT = {"validation": "val", "test": "test"}
@@ -77,6 +77,10 @@ def run_bound(cell: Cell, split: HeldOut, diffusion: Diffusion, data: Data, fold
     )
     keep(folder / "bound.safetensors", scored)
     metrics = means_of(f"nll/{name}", scored) | {"cost/bound_seconds": time.monotonic() - began}
+    if plan.estimates:
+        metrics[f"bound_variance/{name}"] = estimate_variance(
+            diffusion, images, draws=plan.estimates, batch=cell.training.batch, seed=plan.seed
+        )
     reason = divergence(metrics[f"nll/{name}"], data.space.uniform_bits)
     if continuous and not reason:
         progress(discrete / total)

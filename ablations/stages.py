@@ -178,8 +178,8 @@ def work(stage: Stage, data: Data) -> float:
 
 
 def bound_passes(cell: Cell) -> tuple[int, int, int]:
-    """Forward passes per image of the bound, of the bound in continuous time, and of the flow's likelihood."""
+    """Forward passes per image of the bound with its estimates' variance, in continuous time, and of the flow."""
     plan = cell.evaluation
     terms = min(plan.horizon or cell.horizon, plan.exact + plan.strata)
     flow = 4 * plan.ode_steps * (1 + 2 * plan.ode) if plan.ode else 0
-    return terms, plan.continuous, flow
+    return terms + plan.estimates, plan.continuous, flow

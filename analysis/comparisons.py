@@ -28,12 +28,20 @@ def compared(grid: Grid, metric: str, a: Cell, b: Cell) -> Comparison:
 
 def paired(grid: Grid, metric: str, a: Cell, b: Cell) -> Array:
     """a − b as [n] per common seed, or as [n, m] per common seed and held-out image."""
-    of_a, of_b = a.estimate(metric).values, b.estimate(metric).values
-    seeds = sorted(seed for seed in of_a.keys() & of_b.keys() if math.isfinite(of_a[seed] - of_b[seed]))
-    images_a, images_b = _images(grid, metric, a, seeds), _images(grid, metric, b, seeds)
-    if images_a is not None and images_b is not None:
-        return images_a - images_b
-    return np.array([of_a[seed] - of_b[seed] for seed in seeds], dtype=np.float64)
+    return contrast(grid, metric, [(1.0, a), (-1.0, b)])
+
+
+def contrast(grid: Grid, metric: str, terms: Sequence[tuple[float, Cell]]) -> Array:
+    """Σ c · cell over terms (c, cell): [n] per seed that all of them finished, or [n, m] per such seed and image."""
+    values = [cell.estimate(metric).values for _, cell in terms]
+    common = set.intersection(*({seed for seed, value in of.items() if math.isfinite(value)} for of in values))
+    seeds = sorted(common)
+    by_image = [_images(grid, metric, cell, seeds) for _, cell in terms]
+    known = [images for images in by_image if images is not None]
+    by_seed = [np.array([of[seed] for seed in seeds], dtype=np.float64) for of in values]
+    parts = known if len(known) == len(terms) else by_seed
+    total: Array = np.sum([c * part for (c, _), part in zip(terms, parts, strict=True)], axis=0)
+    return total
 
 
 def _images(grid: Grid, metric: str, cell: Cell, seeds: Sequence[int]) -> Array | None:

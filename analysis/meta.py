@@ -74,6 +74,24 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Expectation:
+    """What a paper leads one to expect, written down before the grid is run.
+
+    In `metric` (nll, fid, …) the cells at the levels `better` are better than those that differ from them in the levels
+    `than`; or, where `within` is given, differ by no more than this share of the latter. With `since`, of each the
+    change from the cell at those levels is meant.
+    """
+
+    claim: str
+    source: str
+    metric: str
+    better: dict[str, str]
+    than: dict[str, str]
+    within: float | None = None
+    since: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Meta:
     """grid.json: the question, the axes in order, the metrics, what to read them against, and their provenance.
 
@@ -97,6 +115,7 @@ class Meta:
     quality_n: int | None = None
     quality_sets: int | None = None
     footnotes: tuple[str, ...] = ()
+    expects: tuple[Expectation, ...] = ()
     cells: dict[str, dict[str, str]] = field(default_factory=dict)
     command: str | None = None
     seconds: float | None = None

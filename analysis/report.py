@@ -16,7 +16,7 @@ from pathlib import Path
 from analysis import commands
 from analysis.cells import cells_of
 from analysis.page import Html, Picture, Section, render
-from analysis.report_answers import axes, comparisons, noise, verdict
+from analysis.report_answers import axes, comparisons, noise, published, verdict
 from analysis.report_costs import cost
 from analysis.report_figures import pictures
 from analysis.report_records import besides, missing, provenance
@@ -40,6 +40,7 @@ def sections(grid: Grid) -> list[Section]:
     drawn, table = pictures(grid, found, len(cells)), table_of(grid)
     parts = [
         verdict(grid, found),
+        published(grid),
         comparisons(found, _chosen(drawn, "differences")),
         Section("table", "Table", (_html(table), *_chosen(drawn, "metrics"))),
         axes(grid, found),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import get_args
 
+from analysis.expectations import Word, outcomes
 from analysis.factorial import Factorial, factorial
 from analysis.meta import Metric
 from analysis.notation import Rounding, probability
@@ -61,6 +63,17 @@ def _beyond_floor(grid: Grid, found: Findings) -> tuple[str, ...]:
         f"That is beyond the {value} of {floor.label}, which does not mean better than real: samples resemble the "
         "training images that they are compared with.",
     )
+
+
+def published(grid: Grid) -> Section | None:
+    """What became of each finding of a paper that was written down before the grid was run."""
+    found = outcomes(grid)
+    lists = [
+        Items(f"{word[0].upper()}{word[1:]} ({len(told)} of {len(found)})", tuple(told))
+        for word in get_args(Word)
+        if (told := [f"{one.claim.claim} ({one.claim.source}): {one.why}." for one in found if one.word == word])
+    ]
+    return Section("published", "Against the papers", tuple(lists)) if lists else None
 
 
 def comparisons(found: Sequence[Findings], pictures: Sequence[Block]) -> Section | None:

@@ -130,6 +130,12 @@ def _two_sided(mean: float, parts: Sequence[Part]) -> float:
     return float(optimize.brentq(lambda p: _half_width(p, parts) - abs(mean), low, high, xtol=1e-9 * high))
 
 
+def equivalent(differences: Values, margin: float) -> float:
+    """p of the claim |a − b| < margin, by two one-sided tests (Schuirmann 1987); shapes as in `compare`."""
+    values = np.asarray(differences, dtype=np.float64)
+    return max(compare(values + margin).one_sided(1), compare(values - margin).one_sided(-1))
+
+
 def holm(p: Values) -> NDArray[np.float64]:
     """Holm's adjusted p of [k] tests; nan, a test that was not made, counts for nothing."""
     from statsmodels.stats.multitest import multipletests

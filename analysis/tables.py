@@ -12,6 +12,7 @@ from pathlib import Path
 
 from analysis import commands
 from analysis.captions import caption
+from analysis.expectations import outcomes
 from analysis.forms import Frame
 from analysis.latex import latex_table
 from analysis.layouts import LAYOUTS, choose
@@ -30,8 +31,8 @@ def table_of(grid: Grid, layout: str = "") -> Table:
     frame, notes = Frame(grid), Footnotes()
     chosen = choose(frame, layout)
     body = chosen.form.body(frame, chosen.papers, notes, chosen.notes)
-    verdict = tuple(found.headline for found in findings(grid))
-    return Table(grid.meta.name, caption(grid), body.stub, body.columns, body.rows, notes.texts, verdict)
+    verdict = [found.headline for found in findings(grid)] + [outcome.sentence for outcome in outcomes(grid)]
+    return Table(grid.meta.name, caption(grid), body.stub, body.columns, body.rows, notes.texts, tuple(verdict))
 
 
 def render(grid: Grid, form: str, layout: str = "") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -345,7 +346,7 @@ GOOD = {"question": "?", "axes": [{"name": "schedule", "levels": [{"name": "line
         ({"axes": ["x"]}, "axes must be a list"),
         ({"axis": 1}, "axis: Extra inputs are not permitted"),
         ({"seeds": 0}, "seeds: Input should be greater than or equal to 1"),
-        ({"layout": "mine"}, "layout: Input should be 'general', 'ddpm_table_1', 'ddpm_table_2'"),
+        ({"layout": "mine"}, "no layout of configs/grid/"),
         ({"leave_out": [{"schedule": "sigmoid"}]}, "no level schedule=sigmoid"),
         ({"baseline": {"shedule": "linear"}}, "no level shedule=linear"),
     ],
@@ -371,3 +372,51 @@ def test_what_one_cell_is_scored_by_all_are_that_can_be():
     assert {point.cell.evaluation.continuous for point in asked} == {0}
     varied = points("evaluation.continuous=0,8").points
     assert [point.cell.evaluation.continuous for point in varied] == [0, 8]
+
+
+GRIDS = sorted(config.options_of("grid"))
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_grid_file_asks_a_question_and_makes_cells(name):
+    file = grid.read(name)
+    made = points(f"grid={name}")
+    assert file.question.endswith("?")
+    assert file.seeds >= 3 or name == "deck"
+    assert not all(point.cell.refusal() for point in made.points)
+    assert all(point.cell.refusal() is None for point in made.points)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_grid_states_its_cells_and_minutes_in_the_help_line(name):
+    line = config.options_of("grid")[name]
+    said = re.search(r"(\d+)( x (\d+))? cells", line)
+    n = int(said[1]) * int(said[3] or 1)
+    assert n == len(points(f"grid={name}").points)
+    minutes = re.search(r"about (\d+) minutes", line)
+    assert minutes
+    assert int(minutes[1]) <= 30
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_expectations_name_their_source_and_cells_that_are_there(name):
+    made = points(f"grid={name}")
+    levels = [point.levels for point in made.points]
+    for claim in made.file.expects:
+        assert claim.source
+        better = [names for names in levels if claim.better.items() <= names.items()]
+        moved = [{**names, **claim.than} for names in better]
+        assert any(names in levels for names in moved), claim.claim
+
+
+def test_a_claim_on_levels_that_are_not_asked_for_is_left_out():
+    assert len(points("grid=schedule").file.expects) == 3
+    assert len(points("grid=schedule", "schedule=linear,cosine").file.expects) == 2
+
+
+def test_a_fraction_keeps_the_baseline_and_says_so():
+    made = points("grid=factorial", "fraction=27")
+    assert len(made.points) == 27
+    assert any(point.levels == made.file.baseline for point in made.points)
+    assert "27 of 54 crossings" in made.file.footnotes[-1]
+    assert len(points("grid=factorial", "fraction=54").points) == 54

@@ -5,15 +5,12 @@ import io
 import re
 import shutil
 import subprocess
-from typing import get_args
 from xml.etree import ElementTree
 
 import pytest
 
-from ablations.grid import Layout
 from analysis import tables
 from analysis.errors import InputError
-from analysis.layouts import LAYOUTS
 from analysis.notation import width
 from analysis.runs import read_folder
 from analysis.tables import render, table_of, terminal_table
@@ -237,10 +234,6 @@ def test_a_grids_own_layout_that_does_not_fit_falls_back_with_a_footnote(layout,
     assert table.stub[0].mark == "a"
     assert [column.label for column in table.stub] == ["Schedule", "Loss"]
     assert note in (folder / "table.md").read_text(encoding="utf-8")
-
-
-def test_a_grid_file_can_ask_for_every_layout():
-    assert set(get_args(Layout)) == set(LAYOUTS)
 
 
 def test_no_published_columns_where_nothing_matches(tmp_path):
