@@ -20,9 +20,10 @@ import numpy as np
 from analysis.cells import Cell, cells_of
 from analysis.comparisons import contrast
 from analysis.meta import Expectation, Metric
+from analysis.notation import probability
 from analysis.runs import Grid
 from analysis.statistics import Comparison, Verdict, compare, equivalent, holm, verdict
-from analysis.verdicts import amount, probability
+from analysis.verdicts import amount
 
 Word = Literal["as published", "contrary to the paper", "cannot tell"]
 
