@@ -24,7 +24,7 @@ from ablations.choices import build
 from ablations.config import AXES, NUMBERS, WORDS, Request
 from ablations.designs import d_optimal
 from analysis.errors import InputError, unknown
-from analysis.layouts import LAYOUTS
+from analysis.tables.layouts import LAYOUTS
 from diffusion_core.choices import level_refusal
 
 EQUAL_TERMS = {
@@ -69,7 +69,7 @@ class Axis(BaseModel):
 
 
 class Expectation(BaseModel):
-    """A paper's finding that the grid puts to the test, in the fields of `analysis.meta.Expectation`."""
+    """A paper's finding that the grid puts to the test, in the fields of `analysis.frames.meta.Expectation`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     claim: str

@@ -32,10 +32,10 @@ from ablations.quality import cautions
 from ablations.scoring import PER_IMAGE, per_image
 from ablations.sheets import write_sheet
 from ablations.stages import BoundStage, Stage
-from analysis.csv_files import read_csv
 from analysis.errors import InputError
-from analysis.images import KEYS
-from analysis.runs import SEVERAL, VERSIONS
+from analysis.frames.csv_files import read_csv
+from analysis.frames.images import KEYS
+from analysis.frames.runs import SEVERAL, VERSIONS
 
 NOT_RUN = "not run yet"
 """The reason of a cell whose turn has not come."""

@@ -61,7 +61,7 @@ def writable(results: Path) -> Path:
 def finish(folder: Path, records: list[Record], tracker: Tracker | None, interrupted: bool) -> int:
     """Tables, figures and summary of what there is; the exit code."""
     from ablations.tracking import TrackingError
-    from analysis.runs import read_folder
+    from analysis.frames.runs import read_folder
     from analysis.tables import terminal_table
 
     write_pages(folder)

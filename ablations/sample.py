@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ablations import config
 from ablations.commands import exit_code
-from analysis.csv_files import read_csv
 from analysis.errors import InputError
+from analysis.frames.csv_files import read_csv
 
 if TYPE_CHECKING:
     import torch

@@ -24,12 +24,12 @@ from urllib.parse import urlparse
 
 from ablations.journal import read_json, write_json
 from ablations.records import NOT_RUN
-from analysis.csv_files import read_csv
 from analysis.errors import InputError
-from analysis.images import KEYS
-from analysis.links import page, to_json, tracking_of
-from analysis.runs import FIXED, LONGEST, OVER_STEPS, VERSIONS
-from analysis.store import IMAGES, REQUEST, TAGS
+from analysis.frames.csv_files import read_csv
+from analysis.frames.images import KEYS
+from analysis.frames.links import page, to_json, tracking_of
+from analysis.frames.runs import FIXED, LONGEST, OVER_STEPS, VERSIONS
+from analysis.frames.store import IMAGES, REQUEST, TAGS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -80,3 +80,21 @@ def test_imports_are_found_in_every_form(tmp_path):
 def test_the_core_is_read():
     assert "diffusion_core.forward" in modules("diffusion_core")
     assert "diffusion_core.networks.unet" in modules("diffusion_core")
+
+
+ROOMS = {
+    "frames": set(),
+    "statistics": set(),
+    "answers": {"frames", "statistics"},
+    "tables": {"frames", "statistics", "answers"},
+    "figures": {"frames", "statistics", "answers"},
+    "report": {"frames", "statistics", "answers", "tables", "figures"},
+}
+"""A room of analysis/ → those that it may import from."""
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_rooms_of_analysis_build_on_each_other_in_one_direction(room):
+    for module, file in modules(f"analysis/{room}").items():
+        names = {name.split(".")[1] for name in imported(module, file) if name.startswith("analysis.")}
+        assert names & ROOMS.keys() <= {room} | ROOMS[room], module

@@ -7,8 +7,8 @@ import pytest
 from ablations import driver, experiment, grid
 from ablations.config import parse
 from ablations.journal import Journal, read_json
-from analysis.csv_files import read_csv
 from analysis.errors import InputError
+from analysis.frames.csv_files import read_csv
 from tests.ablations.data.fabricated import pictures
 
 

@@ -16,8 +16,8 @@ from ablations import config, experiment, run, scoring
 from ablations.journal import read_tensors
 from ablations.launchers import Event, LocalLauncher
 from ablations.pairs import STEPS, Pairs, all_values, document, settings_of, value
-from analysis.runs import read_folder
-from analysis.store import read_store
+from analysis.frames.runs import read_folder
+from analysis.frames.store import read_store
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,7 @@ import pytest
 
 from ablations import config
 from ablations.run import main
-from analysis.runs import read_folder
+from analysis.frames.runs import read_folder
 
 
 @pytest.mark.slow

@@ -13,8 +13,8 @@ from ablations.driver import plan
 from ablations.grid import make
 from ablations.records import Record, head_of, joined, metrics_of, runs_csv, versions
 from ablations.tracking import Tracker
-from analysis.runs import read_folder
-from analysis.store import read_store
+from analysis.frames.runs import read_folder
+from analysis.frames.store import read_store
 from tests.analysis.conftest import build, rows
 
 

@@ -27,8 +27,8 @@ from ablations.stages import floor_of, stages_of
 from ablations.tracking import Tracker, TrackingError
 from ablations.version import code_version
 from analysis.errors import InputError
-from analysis.runs import read_folder
-from analysis.store import read_store
+from analysis.frames.runs import read_folder
+from analysis.frames.store import read_store
 
 
 def rows(done):

@@ -1,0 +1,1 @@
+"""What the frames of a grid say: cells, comparisons, verdicts, effects, costs."""

@@ -1,0 +1,53 @@
+"""Two cells of a grid, compared: by the seeds that both finished, and by held-out image where each image has a value.
+
+Only likelihoods have a value per image. Their difference then carries the error that other images would show besides
+the seeds' own; a FID has no such part, and its noise of sampling is among its seeds'.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.answers.cells import Cell
+from analysis.frames.runs import Grid
+from analysis.statistics.paired import Comparison, compare
+
+Array = NDArray[np.float64]
+
+
+def compared(grid: Grid, metric: str, a: Cell, b: Cell) -> Comparison:
+    """a − b over the seeds that both finished; all of it nan where there are none."""
+    differences = paired(grid, metric, a, b)
+    return compare(differences) if differences.size else Comparison(math.nan, math.nan, math.nan, 0, math.nan)
+
+
+def paired(grid: Grid, metric: str, a: Cell, b: Cell) -> Array:
+    """a − b as [n] per common seed, or as [n, m] per common seed and held-out image."""
+    return contrast(grid, metric, [(1.0, a), (-1.0, b)])
+
+
+def contrast(grid: Grid, metric: str, terms: Sequence[tuple[float, Cell]]) -> Array:
+    """Σ c · cell over terms (c, cell): [n] per seed that all of them finished, or [n, m] per such seed and image."""
+    values = [cell.estimate(metric).values for _, cell in terms]
+    common = set.intersection(*({seed for seed, value in of.items() if math.isfinite(value)} for of in values))
+    seeds = sorted(common)
+    by_image = [_images(grid, metric, cell, seeds) for _, cell in terms]
+    known = [images for images in by_image if images is not None]
+    by_seed = [np.array([of[seed] for seed in seeds], dtype=np.float64) for of in values]
+    parts = known if len(known) == len(terms) else by_seed
+    total: Array = np.sum([c * part for (c, _), part in zip(terms, parts, strict=True)], axis=0)
+    return total
+
+
+def _images(grid: Grid, metric: str, cell: Cell, seeds: Sequence[int]) -> Array | None:
+    """[n, m] values of a cell; None where a seed lacks them."""
+    keys = [(cell.cell_id, seed, metric) for seed in seeds]
+    if not keys or not all(key in grid.images.index for key in keys):
+        return None
+    values: Array = grid.images.loc[pd.MultiIndex.from_tuples(keys)].to_numpy(dtype=np.float64)
+    return values if np.isfinite(values).all() else None

@@ -1,0 +1,157 @@
+"""What every figure shares: the style, files that come out byte for byte alike, colours, axes and direct labels."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import matplotlib.style
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from analysis.answers.cells import Cell
+from analysis.frames.runs import STATUSES, Grid
+from analysis.notation import mathtext
+
+STYLE = Path(__file__).with_name("style.mplstyle")
+Which = Literal["x", "y"]
+Color = tuple[float, float, float]
+WIDTH = 7.0
+"""Inches: a page's text, or two columns of it."""
+GREY = "#6b6b6b"
+DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1), (5, 1, 1, 1), (3, 1, 1, 1, 1, 1))
+_STEPS = (
+    (1.0,),
+    (1.0, 3.0),
+    (1.0, 2.0, 5.0),
+    (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0),
+    tuple(1 + i / 10 for i in range(90)),
+)
+"""Where within a decade a logarithmic axis has ticks, from few to many."""
+_MARKERS = "osD^vP*X<>"
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, dashes and marker: any one of them tells the levels apart."""
+
+    color: Color
+    dashes: tuple[float, ...]
+    marker: str
+
+
+def styled() -> AbstractContextManager[None]:
+    """Draw and save inside of this: the user's own settings do not reach the figures."""
+    return matplotlib.style.context(["default", str(STYLE)])
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure in inches that no global state knows."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """<path>.png and <path>.pdf, without dates and versions."""
+    files = [path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "pdf")]
+    figure.savefig(files[0], metadata={"Software": None})
+    figure.savefig(files[1], metadata={"CreationDate": None, "Producer": None, "Creator": None})
+    return files
+
+
+def looks(grid: Grid) -> dict[str, Look]:
+    """A look per level of the first axis; one for all where there is no axis."""
+    names = [level.name for level in grid.meta.axes[0].levels] if grid.meta.axes else [""]
+    palette = sns.color_palette("colorblind" if len(names) <= 10 else "husl", len(names))
+    return {
+        name: Look(color, DASHES[i % len(DASHES)], _MARKERS[i % len(_MARKERS)])
+        for i, (name, color) in enumerate(zip(names, palette, strict=True))
+    }
+
+
+def first_level(cell: Cell) -> str:
+    """The level whose look a cell takes."""
+    return cell.levels[0] if cell.levels else ""
+
+
+def status_word(cell: Cell) -> str:
+    """How a cell without results ended; "none" where it finished without them."""
+    ended = [status for status in STATUSES[1:] if (cell.runs["status"] == status).any()]
+    return ", ".join(ended) or "none"
+
+
+def log_scale(axes: Axes, which: Which, low: float, high: float) -> None:
+    """A logarithmic axis whose ticks are plain numbers, and more than one of them."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axes.set(**{f"{which}scale": "log"})
+    steps = next((steps for steps in _STEPS if _ticks(steps, low, high) >= 3), _STEPS[-1])
+    axis.set_major_locator(LogLocator(subs=steps, numticks=7))
+    plain = low >= 1e-3 and high < 1e5
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if plain else power(value)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _ticks(steps: Sequence[float], low: float, high: float) -> int:
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return sum(low <= step * 10.0**decade <= high for step in steps for decade in decades)
+
+
+def power(value: float) -> str:
+    """As a power of ten, with a factor where there is one."""
+    exponent = math.floor(math.log10(value) + 1e-9)
+    factor = value / 10.0**exponent
+    return f"$10^{{{exponent}}}$" if abs(factor - 1) < 1e-6 else f"${factor:g}\\cdot 10^{{{exponent}}}$"
+
+
+def spread(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
+    """Centres in [0, 1] of labels of these sizes: near their places, in their order, none on another."""
+    clusters: list[list[int]] = []
+    for i in sorted(range(len(places)), key=lambda i: places[i]):
+        clusters.append([i])
+        while len(clusters) > 1 and _overlap(places, sizes, clusters[-2], clusters[-1]):
+            clusters[-2:] = [clusters[-2] + clusters[-1]]
+    moved = list(places)
+    for cluster in clusters:
+        at = _start(places, sizes, cluster)
+        for i in cluster:
+            moved[i] = at + sizes[i] / 2
+            at += sizes[i]
+    return moved
+
+
+def _start(places: Sequence[float], sizes: Sequence[float], cluster: list[int]) -> float:
+    """Where touching labels begin: centred on their places, inside [0, 1] if they fit."""
+    total = sum(sizes[i] for i in cluster)
+    start = sum(places[i] for i in cluster) / len(cluster) - total / 2
+    return max(0.0, min(start, 1 - total))
+
+
+def _overlap(places: Sequence[float], sizes: Sequence[float], below: list[int], above: list[int]) -> bool:
+    return _start(places, sizes, below) + sum(sizes[i] for i in below) > _start(places, sizes, above)
+
+
+def label_ends(axes: Axes, ends: Sequence[tuple[float, str, Color]], chars: int) -> None:
+    """Names at the right of the lines that end at these heights, moved apart so that they can be read."""
+    points = axes.get_window_extent().height / axes.figure.dpi * 72
+    low, high = (axes.transScale.transform((1.0, y))[1] for y in axes.get_ylim())
+    places = [(axes.transScale.transform((1.0, y))[1] - low) / (high - low) for y, _, _ in ends]
+    names = [wrapped(name, chars) for _, name, _ in ends]
+    sizes = [(9.0 * (name.count("\n") + 1) + 2.0) / points for name in names]
+    for place, name, (_, _, color) in zip(spread(places, sizes), names, ends, strict=True):
+        axes.text(1.02, place, name, color=color, transform=axes.transAxes, va="center", linespacing=1.0)
+
+
+def wrapped(text: str, chars: int) -> str:
+    """Text for matplotlib in lines of at most so many characters; its own line breaks stay."""
+    lines = [textwrap.wrap(line, chars, break_long_words=False, break_on_hyphens=False) for line in text.split("\n")]
+    return "\n".join(mathtext(piece) for line in lines for piece in line)

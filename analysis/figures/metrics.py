@@ -1,0 +1,70 @@
+"""NLL and FID side by side: a row per cell with its seeds, their mean and 95 % interval.
+
+Known values (histogram codes, held-out images) are dashed lines.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.answers.summary import Summary, metrics_present, references
+from analysis.figures.drawing import GREY, WIDTH, first_level, looks, new_figure, status_word
+from analysis.figures.forest import Window, dress, label_rows, out_of_view, row, rows, window, words
+from analysis.frames.meta import Metric
+from analysis.frames.runs import Grid
+
+_SHOWN = ("nll/", "fid/")
+
+
+def metrics_figure(grid: Grid) -> Figure | None:
+    """The figure; None where no cell finished."""
+    summary = Summary.of(grid, _chosen(metrics_present(grid)))
+    metrics = [m for m in summary.metrics if any(estimate.values for estimate in summary.estimates[m.name])]
+    if not metrics:
+        return None
+    heights, ticks = rows(grid, summary.cells)
+    known = {m.name: [(label, values[m.name]) for label, values in references(grid, [m]).items()] for m in metrics}
+    above = max(len(lines) for lines in known.values())
+    figure = new_figure(WIDTH if len(metrics) > 1 else 0.65 * WIDTH, 0.6 + 0.17 * (len(ticks) + above))
+    panels = np.atleast_1d(figure.subplots(1, len(metrics), sharey=True))
+    for axes, metric in zip(panels, metrics, strict=True):
+        axes.set_ylim(max(ticks) + 0.7, -0.9 - 0.9 * above)
+        _panel(axes, grid, summary, metric, heights, known[metric.name])
+    label_rows(panels[0], ticks)
+    return figure
+
+
+def _chosen(metrics: list[Metric]) -> list[Metric]:
+    """NLL and FID, or the first two that there are."""
+    found = [metric for kind in _SHOWN for metric in metrics if metric.name.startswith(kind)][:2]
+    return found if len(found) == 2 else metrics[:2]
+
+
+def _panel(
+    axes: Axes, grid: Grid, summary: Summary, metric: Metric, heights: list[float], known: list[tuple[str, float]]
+) -> None:
+    estimates, rounding = summary.estimates[metric.name], summary.rounding[metric.name]
+    view = window(estimates, [value for _, value in known])
+    dress(axes, view, metric.head)
+    styles = looks(grid)
+    for i, (label, value) in enumerate(known):
+        _line(axes, f"{label}: {rounding.number(value)}", value, -0.9 - 0.9 * (len(known) - 1 - i), view)
+    for cell, estimate, height in zip(summary.cells, estimates, heights, strict=True):
+        if estimate.values:
+            row(axes, estimate, height, styles[first_level(cell)], view, rounding.number(estimate.mean))
+        else:
+            words(axes, status_word(cell), 0.0, height, "left", style="italic")
+
+
+def _line(axes: Axes, text: str, value: float, height: float, view: Window) -> None:
+    """A known value as a dashed line, named above the rows; one out of view by its name and an arrow."""
+    if not view.holds(value):
+        out_of_view(axes, text, value > view.high, height, fontsize=6.5)
+        return
+    axes.axvline(value, color=GREY, linewidth=0.8, dashes=(4, 2), zorder=1)
+    place = view.share(value)
+    words(
+        axes, text, place + (-0.015 if place > 0.5 else 0.015), height, "right" if place > 0.5 else "left", fontsize=6.5
+    )

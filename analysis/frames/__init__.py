@@ -1,0 +1,1 @@
+"""A results folder or a tracking store → the same tidy frames."""

@@ -1,0 +1,109 @@
+"""The report of a grid, one HTML page: `python -m analysis.report grid=NAME [runs=results/<grid>]`.
+
+    grid ─▶ findings ─▶ sections ─▶ report.html
+
+The answer comes first, then what it rests on, then where that comes from. The page loads nothing and runs nothing, and
+the same grid gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from analysis import commands
+from analysis.answers.cells import cells_of
+from analysis.answers.verdicts import findings
+from analysis.frames.runs import Grid, read_folder
+from analysis.report.answers import axes, comparisons, noise, published, verdict
+from analysis.report.costs import cost
+from analysis.report.figures import pictures
+from analysis.report.page import Html, Picture, Section, render
+from analysis.report.records import besides, missing, provenance
+from analysis.tables import table_of
+from analysis.tables.table import Table
+from analysis.tables.writers import html_table
+
+FILE = "report.html"
+
+
+def report(grid: Grid) -> str:
+    """The page."""
+    return render(grid.meta.question, [_setting(grid)], sections(grid))
+
+
+def sections(grid: Grid) -> list[Section]:
+    """What the page holds, in its order; a part without data is left out."""
+    cells, found = cells_of(grid), findings(grid)
+    drawn, table = pictures(grid, found, len(cells)), table_of(grid)
+    parts = [
+        verdict(grid, found),
+        published(grid),
+        comparisons(found, _chosen(drawn, "differences")),
+        Section("table", "Table", (_html(table), *_chosen(drawn, "metrics"))),
+        axes(grid, found),
+        _gallery("samples", "Samples", drawn, "samples"),
+        _gallery("curves", "Behind the numbers", drawn, "bound", "weights", "schedules", "training"),
+        besides(grid, cells),
+        noise(grid, found),
+        cost(grid, cells, found, _chosen(drawn, "cost")),
+        missing(grid, cells),
+        provenance(grid, cells),
+    ]
+    return [part for part in parts if part is not None]
+
+
+def _html(table: Table) -> Html:
+    """Its verdict stands at the head of the page already."""
+    return Html(html_table(replace(table, verdict=()), caption=False), "the table", table.caption)
+
+
+def _chosen(drawn: Mapping[str, Picture], *names: str) -> list[Picture]:
+    return [drawn[name] for name in names if name in drawn]
+
+
+def _gallery(name: str, title: str, drawn: Mapping[str, Picture], *names: str) -> Section | None:
+    chosen = _chosen(drawn, *names)
+    return Section(name, title, tuple(chosen)) if chosen else None
+
+
+def _setting(grid: Grid) -> str:
+    """What was run, in a line."""
+    meta = grid.meta
+    words = [
+        f"Grid `{meta.name}`",
+        meta.data,
+        f"T = {meta.horizon}" if meta.horizon else "",
+        _count(len(cells_of(grid)), "cell"),
+        _count(len(meta.seeds), "paired seed" if len(meta.seeds) > 1 else "seed"),
+    ]
+    return " · ".join(word for word in words if word)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" + ("" if n == 1 else "s")
+
+
+def write_report(folder: Path | str) -> Path:
+    """report.html beside the grid.json of a results folder; its path."""
+    return _write(read_folder(folder), Path(folder))
+
+
+def _write(grid: Grid, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE
+    path.write_text(report(grid), encoding="utf-8")
+    return path
+
+
+OPTIONS = {"grid": commands.GRID, "runs": commands.RUNS}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; its exit code."""
+
+    def show(values: dict[str, str]) -> None:
+        print(_write(commands.read(values), commands.folder_of(values)))
+
+    return commands.run("analysis.report", "Write the report of a grid that was run.", OPTIONS, show, arguments)

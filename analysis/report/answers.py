@@ -1,0 +1,206 @@
+"""The report's answers: what to take for likelihood and for samples, what was told apart, and what noise there is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import get_args
+
+from analysis.answers.expectations import Word, outcomes
+from analysis.answers.factorial import Factorial, factorial
+from analysis.answers.verdicts import Findings, Pair, amount
+from analysis.frames.meta import Metric
+from analysis.frames.runs import Grid
+from analysis.notation import Rounding, probability
+from analysis.report.page import Answer, Block, Entry, Items, Section, Sheet, Text
+from analysis.statistics.paired import Verdict
+
+_PURPOSES = {"nll/": "likelihood", "fid/": "samples", "energy_distance/": "samples"}
+_EXPLORATORY = "Exploratory: seeds were added after a first look"
+_ONE_SEED = "One seed: no verdict"
+_FRESH = "Last in a line: how many fresh seeds, alone, would confirm the difference if it is what it looks like."
+
+
+def purpose(metric: Metric) -> str:
+    """What a metric that decides is asked for."""
+    return next(word for prefix, word in _PURPOSES.items() if metric.name.startswith(prefix))
+
+
+def verdict(grid: Grid, found: Sequence[Findings]) -> Section:
+    """What to take, per metric that decides."""
+    if not found:
+        why = ("No cell has a likelihood, a FID or an energy distance, so there is nothing to decide by.",)
+        return Section("verdict", "Verdict", (Answer("No verdict.", "", "", why),))
+    return Section("verdict", "Verdict", tuple(_answer(grid, one) for one in found))
+
+
+def _answer(grid: Grid, found: Findings) -> Answer:
+    """Which cell to take, with what else it could be; no recommendation where nothing is compared."""
+    use = purpose(found.metric)
+    ranked = [estimate for estimate in found.estimates if math.isfinite(estimate.mean)]
+    mark = _EXPLORATORY if found.exploratory else ""
+    if found.best is None or len(ranked) < 2:
+        return Answer(f"For {use}: nothing to choose between.", "", "", (found.headline,), mark)
+    name, others = found.cells[found.best].name, len(found.leading - {found.best})
+    why = (found.headline, *_beyond_floor(grid, found))
+    if not found.leading:
+        return Answer(f"For {use} no verdict; best value:", name, ".", why, mark or _ONE_SEED)
+    if not others:
+        return Answer(f"For {use} take", name, ".", why, mark)
+    rest = f", or {'the one' if others == 1 else f'any of the {others}'} that cannot be told from it."
+    return Answer(f"For {use} take", name, rest, why, mark)
+
+
+def _beyond_floor(grid: Grid, found: Findings) -> tuple[str, ...]:
+    """A caution where the best is better than real data: the floor's reference set is what was trained on."""
+    floor, metric = grid.meta.floors.get(found.metric.name), found.metric
+    if floor is None or found.best is None:
+        return ()
+    if metric.sign * (found.estimates[found.best].mean - floor.value) <= 0:
+        return ()
+    value = amount(metric, floor.value, math.nan)
+    return (
+        f"That is beyond the {value} of {floor.label}, which does not mean better than real: samples resemble the "
+        "training images that they are compared with.",
+    )
+
+
+def published(grid: Grid) -> Section | None:
+    """What became of each finding of a paper that was written down before the grid was run."""
+    found = outcomes(grid)
+    lists = [
+        Items(f"{word[0].upper()}{word[1:]} ({len(told)} of {len(found)})", tuple(told))
+        for word in get_args(Word)
+        if (told := [f"{one.claim.claim} ({one.claim.source}): {one.why}." for one in found if one.word == word])
+    ]
+    return Section("published", "Against the papers", tuple(lists)) if lists else None
+
+
+def comparisons(found: Sequence[Findings], pictures: Sequence[Block]) -> Section | None:
+    """Every comparison in words, per metric and verdict; None where no two cells share two seeds."""
+    known = [one for one in found if any(pair.comparison.n > 1 for pair in one.pairs)]
+    blocks = [block for one in known for block in _told(one)]
+    if not blocks:
+        return None
+    return Section("comparisons", "What was told apart", (*pictures, *blocks))
+
+
+def _told(found: Findings) -> list[Items]:
+    """A list per verdict. Where all are compared with one cell, the title says with which, and it is said once."""
+    bases = {pair.b.name for pair in found.pairs}
+    base = bases.pop() if len(bases) == 1 and len(found.pairs) > 1 else None
+    lists = []
+    for word in ("better", "worse", "cannot tell"):
+        pairs = [pair for pair in found.pairs if pair.verdict == word]
+        lines = tuple(_line(pair, found) if base is None else _against(pair, found) for pair in pairs)
+        count = f"({len(pairs)} of {len(found.pairs)})"
+        note = _FRESH if base is not None and any(pair.fresh_seeds for pair in pairs) and word == "cannot tell" else ""
+        lists += [Items(f"{found.metric.label}: {_title(word, base)} {count}", lines, note)] if lines else []
+    return lists
+
+
+def _title(word: Verdict, base: str | None) -> str:
+    if word == "cannot tell":
+        return "cannot tell at this budget" if base is None else f"cannot be told from {base} at this budget"
+    return "told apart" if base is None else f"{word} than {base}"
+
+
+def _line(pair: Pair, found: Findings) -> str:
+    """The sentence without its metric, which the title names."""
+    text = pair.sentence.removeprefix(f"{pair.metric.label}: ")
+    asked = found.exploratory and pair.verdict != "cannot tell" and pair.fresh_seeds
+    return f"{text[:1].upper()}{text[1:]}" + (f" Exploratory; {_confirmation(pair)}." if asked else "")
+
+
+def _against(pair: Pair, found: Findings) -> str:
+    """What the title leaves to say: which cell, by how much, and what would confirm it."""
+    if math.isnan(pair.comparison.p) or pair.comparison.difference == pair.comparison.half_width == 0:
+        return _line(pair, found)
+    size = amount(pair.metric, abs(pair.comparison.difference), pair.comparison.half_width)
+    toward = "better" if pair.metric.sign * pair.comparison.difference > 0 else "worse"
+    n, p = pair.fresh_seeds, probability(pair.adjusted)
+    if pair.verdict == "cannot tell":
+        return f"{pair.a.name}: looks {toward} by {size} (p {p})" + (f"; {n} fresh seeds." if n else ".")
+    confirm = f"; {_confirmation(pair)}" if found.exploratory and n else ""
+    return f"{pair.a.name}: by {size} (p {p}){confirm}."
+
+
+def _confirmation(pair: Pair) -> str:
+    return f"if it is what it looks like, about {pair.fresh_seeds} fresh seeds would confirm it"
+
+
+def axes(grid: Grid, found: Sequence[Findings]) -> Section | None:
+    """Which axes matter and which depend on each other, in a grid of several."""
+    known = [one for metric in found if (one := factorial(grid, metric.metric)) is not None]
+    blocks = [block for one in known for block in _effects(one)]
+    return Section("axes", "Which axes matter", tuple(blocks)) if blocks else None
+
+
+def _effects(one: Factorial) -> list[Block]:
+    start = f"{one.metric.label}: "
+    return [Items(one.metric.label, tuple(text.removeprefix(start) for text in one.sentences)), *_averages(one)]
+
+
+def _averages(one: Factorial) -> list[Sheet]:
+    """A row per level, as a reader compares them: averaged over all other axes."""
+    if not one.averages:
+        return []
+    notes = dict.fromkeys(f"{average.axis.label} {average.note}" for average in one.averages if average.note)
+    start = f"{one.metric.label} averaged over the other axes: mean ± 95 % interval over seeds."
+    caption = f"{start} {'; '.join(notes)}." if notes else start
+    rounding = Rounding.of(one.metric.decimals, [average.half_width for average in one.averages])
+    rows: list[tuple[Entry, ...]] = [
+        (f"{average.axis.label}: {average.level}", rounding.measured(average.mean, average.half_width))
+        for average in one.averages
+    ]
+    return [Sheet(caption, ("Level", one.metric.head), tuple(rows))]
+
+
+def noise(grid: Grid, found: Sequence[Findings]) -> Section | None:
+    """Where the intervals come from: seeds, drawing samples, the held-out images."""
+    lines = [line for one in found for line in (_between_seeds(one), _images(grid, one)) if line]
+    return Section("noise", "Noise", tuple(Text(line) for line in lines)) if lines else None
+
+
+def _between_seeds(found: Findings) -> str:
+    seeds, drawn = found.noise()
+    if math.isnan(seeds):
+        return ""
+    start = f"{found.metric.label}: between seeds a cell's value has a standard deviation of {_size(found, seeds)}"
+    if math.isnan(drawn):
+        return f"{start} (typical of the cells)."
+    share = min(drawn**2 / seeds**2, 1.0) if seeds else 1.0
+    return (
+        f"{start} (typical of the cells). Drawing other samples from the same networks alone gives "
+        f"{_size(found, drawn)}, {_percent(share)} of that variance: more generated sets lessen this part, "
+        "more seeds lessen both."
+    )
+
+
+def _images(grid: Grid, found: Findings) -> str:
+    """What of a difference's error is the choice of held-out images."""
+    known = [pair.comparison for pair in found.pairs if pair.comparison.n > 1]
+    if not found.metric.name.startswith("nll") or not known:
+        return ""
+    if grid.images.empty:
+        return (
+            f"{found.metric.label}: values per image are not known, so the intervals hold for these held-out images "
+            "and do not say what others would show."
+        )
+    of_images = sum(one.image_error**2 for one in known)
+    total = of_images + sum(one.seed_sd**2 / one.n for one in known)
+    share = of_images / total if total else 0.0
+    return (
+        f"{found.metric.label}: {_percent(share)} of the variance of a difference (over the {len(known)} compared) is "
+        "the choice of held-out images, which more seeds do not lessen."
+    )
+
+
+def _size(found: Findings, sd: float) -> str:
+    """Two digits of a standard deviation, with the metric's unit."""
+    text = Rounding(digits=2).number(float(f"{sd:.2g}"))
+    return f"{text} {found.metric.unit}" if found.metric.unit else text
+
+
+def _percent(share: float) -> str:
+    return "less than 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"

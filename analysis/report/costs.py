@@ -1,0 +1,136 @@
+"""The report's costs: a table of what each cell took, what differs in it, and which cells are on the front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from analysis.answers.cells import Cell
+from analysis.answers.costs import (
+    MEMORY,
+    PARAMETERS,
+    SAME_FLOPS,
+    SAME_SECONDS,
+    TRAIN_SECONDS,
+    Cost,
+    costs_for,
+    front,
+    sampling,
+    train_flops,
+    training,
+)
+from analysis.answers.verdicts import Findings
+from analysis.frames.runs import Grid
+from analysis.notation import Rounding
+from analysis.report.page import Block, Items, Section, Sheet, Text
+
+Write = Callable[[float], str]
+_PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+
+
+def cost(grid: Grid, cells: Sequence[Cell], found: Sequence[Findings], pictures: Sequence[Block]) -> Section | None:
+    """Time, operations, memory; None where nothing is known."""
+    columns = [column for column in _columns(grid, cells) if any(text != "–" for text in column[1])]
+    if not columns:
+        return None
+    rows = tuple((cell.name, *(texts[i] for _, texts in columns)) for i, cell in enumerate(cells))
+    on = f" Times were measured on {grid.meta.device}." if grid.meta.device else ""
+    caption = f"Cost of a cell: mean over its seeds, in brackets their range.{on}"
+    sheet = Sheet(caption, ("Cell", *(head for head, _ in columns)), rows)
+    words = _differences(grid, cells)
+    said: list[Block] = [Text(words)] if words else []
+    return Section("cost", "Cost", (*said, *_fronts(grid, found), *pictures, sheet))
+
+
+def _columns(grid: Grid, cells: Sequence[Cell]) -> list[tuple[str, list[str]]]:
+    """Head and texts of each column."""
+    seconds = _known(cells, TRAIN_SECONDS)
+    drawn = sampling(grid, cells)
+    size, unit = _time_unit([value for cell in seconds for value in cell.values()])
+    small, small_unit = _small_time_unit([value for cell in drawn.values for value in cell.values()])
+    return [
+        ("Training operations (FLOPs)", [_span(values, si) for values in train_flops(cells).values]),
+        (f"Training time ({unit})", [_span(values, _scaled(size)) for values in seconds]),
+        (
+            f"{drawn.label.capitalize()} ({small_unit})",
+            [_span(values, _scaled(small)) for values in drawn.values],
+        ),
+        ("Network parameters", [_span(values, si) for values in _known(cells, PARAMETERS)]),
+        ("Peak memory (bytes)", [_span(values, si) for values in _known(cells, MEMORY)]),
+    ]
+
+
+def _known(cells: Sequence[Cell], metric: str) -> list[dict[int, float]]:
+    return [cell.estimate(metric).values for cell in cells]
+
+
+def _span(values: dict[int, float], write: Write) -> str:
+    """The mean, and the seeds' range where they differ as written."""
+    if not values:
+        return "–"
+    low, high = write(min(values.values())), write(max(values.values()))
+    mean = write(sum(values.values()) / len(values))
+    return mean if low == high else f"{mean} ({low}–{high})"
+
+
+def si(value: float) -> str:
+    """Three digits with the prefix of a power of 1000."""
+    size, prefix = next(((size, prefix) for size, prefix in _PREFIXES if abs(value) >= size), (1.0, ""))
+    return f"{Rounding().number(value / size)}\u00a0{prefix}".rstrip("\u00a0") if value else "0"
+
+
+def _scaled(size: float) -> Write:
+    return lambda value: Rounding().number(value / size)
+
+
+def _time_unit(seconds: Sequence[float]) -> tuple[float, str]:
+    largest = max(seconds, default=0.0)
+    return (3600.0, "h") if largest >= 3 * 3600 else (60.0, "min") if largest >= 600 else (1.0, "s")
+
+
+def _small_time_unit(seconds: Sequence[float]) -> tuple[float, str]:
+    return (1e-3, "ms") if max(seconds, default=1.0) < 1 else (1.0, "s")
+
+
+def _differences(grid: Grid, cells: Sequence[Cell]) -> str:
+    """By how much cells differ in what a training takes, and whether that is known."""
+    flops, used = train_flops(cells), training(grid, cells)
+    means = [flops.mean(i) for i, values in enumerate(flops.values) if values]
+    if len(means) > 1 and not flops.differs:
+        operations = f"All cells' trainings take the same operations to {100 * SAME_FLOPS:.0f} %."
+    elif len(means) > 1:
+        operations = f"Trainings differ in their operations by up to a factor of {max(means) / min(means):.3g}."
+    else:
+        operations = ""
+    times = "" if used.exact or len(cells) < 2 or len(grid.meta.seeds) < 2 else _times(used)
+    return f"{operations} {times}".strip()
+
+
+def _times(used: Cost) -> str:
+    known = [i for i, values in enumerate(used.values) if values]
+    pairs = [(a, b) for a in known for b in known if a < b]
+    told = sum(used.dearer(a, b) or used.dearer(b, a) for a, b in pairs)
+    how = f"paired t-tests on log seconds, Holm at 5 %, and by more than {100 * SAME_SECONDS:.0f} %"
+    if not told:
+        return f"No two cells' training times can be told apart ({how}), so they count as equal."
+    return (
+        f"Training times can be told apart in {told} of {len(pairs)} pairs of cells ({how}); the rest count as equal."
+    )
+
+
+def _fronts(grid: Grid, found: Sequence[Findings]) -> list[Block]:
+    """Which cells are on each front, and what that means."""
+    lines = []
+    for one in found:
+        for paid in costs_for(grid, one):
+            kept = front(grid, one, paid)
+            names = [cell.name for cell, on in zip(one.cells, kept, strict=True) if on]
+            if names:
+                only = " alone" if len(names) == 1 else ""
+                lines.append(f"{one.metric.label} against {paid.label}: {'; '.join(names)}{only}.")
+    if not lines:
+        return []
+    if len(grid.meta.seeds) < 2:
+        rule = "With one seed, a cell is on it where none that costs no more has the better value."
+    else:
+        rule = "A cell is on it where no cell that costs no more is known to be better."
+    return [Items("On the Pareto front", tuple(lines), rule)]

@@ -1,0 +1,68 @@
+"""The figures of a report, each with one sentence that says what to see, and words for who cannot see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.answers.verdicts import Findings
+from analysis.figures import FIGURES
+from analysis.figures.drawing import styled
+from analysis.frames.runs import Grid
+from analysis.report.page import Picture, picture
+
+CAPTIONS = {
+    "samples": "Samples of every cell, those of one seed drawn from the same noise.",
+    "metrics": (
+        "Each cell's seeds (dots), their mean and 95 % interval; dashed lines are values known beforehand, and what is "
+        "far off the rest is an arrow with its number."
+    ),
+    "differences": (
+        "The differences behind the verdicts, by seed (dots) with their mean and 95 % interval; since verdicts are "
+        "adjusted for their number, one can be “cannot tell” though its own interval leaves 0 out."
+    ),
+    "cost": (
+        "Each cell's seeds (dots) and mean against what it costs; filled are the cells of the Pareto front, at whose "
+        "cost none is known to be better."
+    ),
+    "training": "The training loss of every seed (thin) and their mean; scales of different objectives do not compare.",
+    "weights": (
+        "How much each t counts in training (weight of ‖ε − ε̂‖² × density of t): lines that part show cells that "
+        "differ in it."
+    ),
+    "schedules": "The log-SNR over time of each schedule, and how a learned one moved.",
+    "bound": "What each t adds to the bound on test data: where the bits are, and where cells part.",
+}
+SHOWS = {
+    "samples": "Sheet of generated samples of {cells}",
+    "metrics": "Chart with a row for each of {cells}: seeds, mean, interval of {metrics}. The table holds the numbers",
+    "differences": "Chart with a row for each comparison: {verdicts}. The lists below it hold the numbers",
+    "cost": "Scatter chart of {metrics} against cost for {cells}. The cost table holds the numbers",
+    "training": "Line chart of training loss over steps for {cells}",
+    "weights": "Line chart of the effective training weight over t for {cells}",
+    "schedules": "Line chart of the log-SNR over t for {cells}",
+    "bound": "Line chart of the bound's terms over t for {cells}",
+}
+
+
+def pictures(grid: Grid, found: Sequence[Findings], cells: int) -> dict[str, Picture]:
+    """Every figure that the grid has data for, by name."""
+    drawn = {}
+    with styled():
+        for name, make in FIGURES.items():
+            figure = make(grid)
+            if figure is not None:
+                drawn[name] = picture(name, figure, CAPTIONS[name], alternative(name, found, cells))
+    return drawn
+
+
+def alternative(name: str, found: Sequence[Findings], cells: int) -> str:
+    """The figure in words."""
+    counted = "one cell" if cells == 1 else f"{cells} cells"
+    metrics = " and ".join(one.metric.label for one in found) or "the metrics"
+    verdicts = "; ".join(f"{one.metric.label} {_verdicts(one)}" for one in found)
+    return f"{SHOWS[name].format(cells=counted, metrics=metrics, verdicts=verdicts)}."
+
+
+def _verdicts(found: Findings) -> str:
+    words = [pair.verdict for pair in found.pairs]
+    return ", ".join(f"{words.count(word)} {word}" for word in ("better", "worse", "cannot tell") if word in words)

@@ -1,0 +1,130 @@
+"""The report's records: what else differed between cells, what did not finish, and where everything comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from analysis.answers import weights
+from analysis.answers.cells import Cell, noted
+from analysis.frames.links import Tracking
+from analysis.frames.runs import Grid
+from analysis.notation import duration
+from analysis.report.page import Block, Details, Entry, Items, Link, Section, Sheet, Text
+
+
+def besides(grid: Grid, cells: Sequence[Cell]) -> Section | None:
+    """What cells differ in besides the declared axes; None where there is nothing to compare."""
+    if len(cells) < 2:
+        return None
+    axes = _axes(grid)
+    notes = [*grid.meta.footnotes, *_notes(cells)]
+    blocks: list[Block] = [Items("What each axis changes", tuple(axes))] if axes else []
+    blocks += [Items("Effective weight of each t", tuple(_weights(grid)))] if axes else []
+    blocks += [Items("Notes", tuple(notes))] if notes else []
+    if grid.meta.decoder:
+        blocks.append(Text(f"All bounds have one decoder at t = 1: {grid.meta.decoder}."))
+    return Section("besides", "What else differed", tuple(blocks)) if blocks else None
+
+
+def _axes(grid: Grid) -> list[str]:
+    """The parameters that change along each axis."""
+    columns = [f"axis.{axis.name}" for axis in grid.meta.axes]
+    found = {
+        axis.label: sorted(weights.changed(grid.runs, columns, column))
+        for axis, column in zip(grid.meta.axes, columns, strict=True)
+    }
+    return [f"{label}: {', '.join(f'`{name}`' for name in names)}." for label, names in found.items() if names]
+
+
+def _weights(grid: Grid) -> list[str]:
+    """The check of every axis, whatever it finds."""
+    footnotes, known = weights.footnotes(grid), bool(weights.effective_weights(grid.curves))
+    columns = [f"axis.{axis.name}" for axis in grid.meta.axes]
+    lines = []
+    for axis, column in zip(grid.meta.axes, columns, strict=True):
+        if axis.name in footnotes:
+            lines.append(footnotes[axis.name])
+        elif weights.declares(weights.changed(grid.runs, columns, column)):
+            lines.append(f"{axis.label} declares that it changes the weight of each t.")
+        elif known:
+            lines.append(f"Cells that differ in {axis.label} alone agree in it to {100 * weights.SAME:.0f} %.")
+        else:
+            lines.append(f"{axis.label}: not checked, since no weights were recorded.")
+    return lines
+
+
+def _notes(cells: Sequence[Cell]) -> list[str]:
+    """What runs note, with the cells that do."""
+    names: dict[str, list[str]] = {}
+    for cell, lines in zip(cells, noted(cells), strict=True):
+        for line in lines:
+            names.setdefault(line, []).append(cell.name)
+    return [f"{line} ({'; '.join(who)})" for line, who in names.items()]
+
+
+def missing(grid: Grid, cells: Sequence[Cell]) -> Section:
+    """Every run that did not finish, how it ended and why."""
+    runs = grid.runs[grid.runs["status"] != "finished"]
+    if runs.empty:
+        return Section("missing", "What did not finish", (Text(f"Nothing: all {len(grid.runs)} runs finished."),))
+    rows, long = [], []
+    for cell in cells:
+        for seed, status, reason in cell.runs[["seed", "status", "reason"]].itertuples(index=False):
+            if status == "finished":
+                continue
+            lines = reason.strip().splitlines() or ["no reason was recorded"]
+            rows.append((cell.name, str(seed), status, lines[-1]))
+            long += [(cell.name, str(seed), reason.strip())] if len(lines) > 1 else []
+    told = f"{len(runs)} of {len(grid.runs)} runs did not finish. Means and intervals are over the seeds that did."
+    sheet = Sheet("Runs that did not finish", ("Cell", "Seed", "Status", "Reason"), tuple(rows), numbers=False)
+    whole = [Details("Reasons in full", (Sheet("Reasons", ("Cell", "Seed", "Reason"), tuple(long), numbers=False),))]
+    return Section("missing", "What did not finish", (Text(told), sheet, *(whole if long else [])))
+
+
+def provenance(grid: Grid, cells: Sequence[Cell]) -> Section:
+    """Command, versions, data, device; every run by its ids, with its page in MLflow where it has one."""
+    meta, tracked = grid.meta, grid.tracking
+    facts: dict[str, Entry] = {
+        "Grid": meta.name,
+        "Command": f"`{meta.command}`" if meta.command else "",
+        "Took": duration(meta.seconds) if meta.seconds is not None else "",
+        "Code": _codes(grid),
+        "Numerics": _values(grid, "numerics"),
+        "Data": meta.data,
+        "Data digest": _values(grid, "data_digest"),
+        "Seeds": ", ".join(str(seed) for seed in meta.seeds),
+        "Extractor": meta.extractor or "",
+        "Device": meta.device or "",
+        "MLflow": Link(f"experiment {tracked.experiment} in {tracked.uri}", tracked.link) if tracked else "",
+    }
+    sheet = Sheet("Provenance", (), tuple((name, fact) for name, fact in facts.items() if fact), numbers=False)
+    heads = ("Cell", "Seed", "Status", "Cell id", "Training id", *(["MLflow run"] if tracked else []))
+    ids = Sheet("Every run", heads, tuple(_runs(grid, cells)), numbers=False)
+    return Section("provenance", "Where it comes from", (sheet, Details(f"All {len(grid.runs)} runs", (ids,))))
+
+
+def _values(grid: Grid, column: str) -> str:
+    """What the runs say, the distinct ones."""
+    return ", ".join(dict.fromkeys(value for value in grid.runs[column].astype(str) if value))
+
+
+def _codes(grid: Grid) -> str:
+    """The versions that trained or scored runs, with how many each; that of the grid where the runs do not say."""
+    codes = grid.codes
+    if len(codes) == 1:
+        return codes[0][0]
+    return ", ".join(f"{code} ({n} runs)" for code, n in codes) or grid.meta.code or ""
+
+
+def _runs(grid: Grid, cells: Sequence[Cell]) -> Iterable[tuple[Entry, ...]]:
+    columns = ["seed", "status", "cell_id", "training_id"]
+    for cell in cells:
+        for seed, status, cell_id, training_id in cell.runs[columns].itertuples(index=False):
+            ids: tuple[Entry, ...] = (cell.name, str(seed), str(status), f"`{cell_id}`", f"`{training_id}`")
+            yield ids + ((_run(grid.tracking, cell_id, seed),) if grid.tracking else ())
+
+
+def _run(tracked: Tracking, cell_id: str, seed: int) -> Entry:
+    """A run's page, by its id."""
+    page = tracked.run_link(cell_id, seed)
+    return "–" if page is None else Link(tracked.runs[cell_id, seed], page)

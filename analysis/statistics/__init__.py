@@ -1,0 +1,1 @@
+"""Pure functions on arrays and plain frames; they know nothing of grids."""

@@ -1,0 +1,84 @@
+"""What a factor's levels score, averaged over the other factors: a value per level and seed.
+
+The values of two levels are paired by seed, so `statistics.mean_interval` and `statistics.compare` apply to them. Only
+like is averaged with like: the combinations of the other factors at which every level finished, if these are at least
+half of all. Otherwise (fractions of a factorial) the averages are those that a model without interactions expects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.statistics.designs import Design, IntArray, complete_block, groups, read_design, table_of_rows
+from analysis.statistics.projections import Array, one_hot
+
+
+@dataclass(frozen=True, eq=False)
+class Marginal:
+    """`values` [levels, seeds] of one factor; `note` says over what they are averages, where that is not all."""
+
+    factor: str
+    levels: tuple[str, ...]
+    seeds: tuple[str, ...]
+    values: NDArray[np.float64]
+    note: str
+
+
+def marginals(frame: pd.DataFrame) -> tuple[Marginal, ...]:
+    """Of each factor of a frame (`designs`) with two levels or more that can be compared.
+
+    All values are of the same cells at each seed: seeds or cells that would break this are left out, whichever keeps
+    more. InputError as `effects`.
+    """
+    design, y, _ = read_design(frame)
+    table = table_of_rows(design.seed, design.cell)
+    seeds, cells = complete_block(table >= 0, np.zeros(len(table), np.int64), least=2)
+    runs = table[np.ix_(seeds, cells)]
+    if len(cells) < 2:
+        return ()
+    found = (_marginal(design, factor, runs, y) for factor in range(len(design.factors)))
+    return tuple(marginal for marginal in found if marginal is not None)
+
+
+def _marginal(design: Design, factor: int, runs: IntArray, y: Array) -> Marginal | None:
+    codes = design.codes[runs[0]]
+    levels, own = np.unique(codes[:, factor], return_inverse=True)
+    others = groups(*np.delete(codes, factor, axis=1).T, like=own)
+    weights, note = _like_with_like(own, others)
+    if weights is None:
+        weights, note = _additive(codes, factor), "by a model without interactions"
+    if weights is None or len(levels) < 2:
+        return None
+    return Marginal(
+        design.factors[factor].name,
+        tuple(design.factors[factor].levels[i] for i in levels),
+        tuple(design.seeds[i] for i in design.seed[runs[:, 0]]),
+        weights @ y[runs].T,
+        note,
+    )
+
+
+def _like_with_like(own: IntArray, others: IntArray) -> tuple[Array | None, str]:
+    """Weights [levels, cells] of the combinations that every level has; None if they are fewer than half."""
+    table = table_of_rows(own, others)
+    common = np.asarray((table >= 0).all(axis=0))
+    if 2 * common.sum() < len(common):
+        return None, ""
+    weights = np.zeros((len(table), len(own)))
+    weights[np.arange(len(table))[:, None], table[:, common]] = 1 / common.sum()
+    note = f"over the {common.sum()} of {len(common)} combinations of the others that every level has"
+    return weights, "" if common.all() else note
+
+
+def _additive(codes: IntArray, factor: int) -> Array | None:
+    """Weights [levels, cells] of least-squares means over equally frequent levels; None where there are none."""
+    columns = [one_hot(groups(column)) for column in codes.T]
+    mean = [np.full((columns[factor].shape[1], c.shape[1]), 1 / c.shape[1]) for c in columns]
+    mean[factor] = np.eye(columns[factor].shape[1])
+    design, wanted = np.hstack(columns), np.hstack(mean)
+    weights = wanted @ np.linalg.pinv(design)
+    return weights if np.allclose(weights @ design, wanted) else None

@@ -1,0 +1,71 @@
+"""The table of a grid: `python -m analysis.tables grid=NAME [format=markdown|latex|csv] [layout=NAME] [runs=…]`.
+
+    grid ─ layout ─▶ Table (columns, rows, footnotes, caption) ─▶ Markdown, LaTeX, HTML, terminal;   grid ─▶ tidy CSV
+
+The layouts are in `layouts.py`; grid.json says which one a grid has.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analysis import commands
+from analysis.answers.expectations import outcomes
+from analysis.answers.verdicts import findings
+from analysis.frames.runs import Grid, read_folder
+from analysis.tables.captions import caption
+from analysis.tables.forms import Frame
+from analysis.tables.latex import latex_table
+from analysis.tables.layouts import LAYOUTS, choose
+from analysis.tables.table import Footnotes, Table
+from analysis.tables.terminal import plain
+from analysis.tables.tidy import tidy_csv
+from analysis.tables.writers import markdown
+
+SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
+
+
+def table_of(grid: Grid, layout: str = "") -> Table:
+    """The table in this layout, or in the grid's own; InputError where the one asked for does not fit the grid."""
+    frame, notes = Frame(grid), Footnotes()
+    chosen = choose(frame, layout)
+    body = chosen.form.body(frame, chosen.papers, notes, chosen.notes)
+    verdict = [found.headline for found in findings(grid)] + [outcome.sentence for outcome in outcomes(grid)]
+    return Table(grid.meta.name, caption(grid), body.stub, body.columns, body.rows, notes.texts, tuple(verdict))
+
+
+def render(grid: Grid, form: str, layout: str = "") -> str:
+    """The table as Markdown, LaTeX or CSV text."""
+    if form == "csv":
+        return tidy_csv(grid, layout)
+    table = table_of(grid, layout)
+    return markdown(table) if form == "markdown" else latex_table(table)
+
+
+def write_tables(folder: Path | str) -> None:
+    """table.md, table.tex and table.csv beside the grid.json of a results folder."""
+    grid = read_folder(folder)
+    for form, suffix in SUFFIXES.items():
+        (Path(folder) / f"table.{suffix}").write_text(render(grid, form), encoding="utf-8")
+
+
+def terminal_table(grid: Grid, columns: int = 120) -> str:
+    """The table as plain text, at most so many columns wide."""
+    return plain(table_of(grid), columns)
+
+
+OPTIONS = {
+    "grid": commands.GRID,
+    "format": commands.Option("how to write it", "markdown", tuple(SUFFIXES)),
+    "layout": commands.Option("how to lay it out, by default as grid.json says", "", tuple(LAYOUTS)),
+    "runs": commands.RUNS,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; its exit code."""
+
+    def show(values: dict[str, str]) -> None:
+        print(render(commands.read(values), values["format"], values["layout"]), end="")
+
+    return commands.run("analysis.tables", "Print the table of a grid that was run.", OPTIONS, show, arguments)

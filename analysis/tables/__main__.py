@@ -1,0 +1,7 @@
+"""`python -m analysis.tables`."""
+
+import sys
+
+from analysis.tables import main
+
+sys.exit(main())

@@ -1,0 +1,106 @@
+"""The caption of a grid's table: all that a reader needs to judge the numbers without looking elsewhere."""
+
+from __future__ import annotations
+
+from analysis.answers.summary import metrics_present
+from analysis.frames.meta import Meta
+from analysis.frames.runs import Grid
+from analysis.notation import Rounding, duration
+
+_QUALITY = ("fid/", "kid/", "is/", "precision/", "recall/")
+_CONTINUOUS = "nll_continuous/"
+_AT_THE_END = {
+    "Gaussian over grey-level bins": "softmax over grey levels (no network)",
+    "Gaussian density": "density at γ₁",
+}
+"""The decoder of a bound in T steps → the one that continuous time has on the same data."""
+
+
+def caption(grid: Grid) -> str:
+    """Question, data, seeds and interval, decoder, quality, budget, provenance."""
+    meta = grid.meta
+    judged = [_decoder(grid), _quality(meta)]
+    parts = [meta.question, _setting(meta), _interval(meta), *judged, _budget(grid), _provenance(grid)]
+    return " ".join(part for part in parts if part)
+
+
+def _setting(meta: Meta) -> str:
+    horizon = f", T = {meta.horizon}" if meta.horizon else ""
+    return f"Data: {meta.data}{horizon}."
+
+
+def _interval(meta: Meta) -> str:
+    n = len(meta.seeds)
+    if n < 2:
+        return "One seed, so no interval is known and none is set in bold."
+    return (
+        f"Mean ± half-width of the 95 % t-interval over {n} paired seeds. Bold: the best mean, and all that it cannot "
+        "be told from (paired one-sided t-tests at 5 %, shared among the cells)."
+    )
+
+
+def _decoder(grid: Grid) -> str:
+    """Which decoder L₀ is of, and that of continuous time where the table has it; "" where grid.json does not say."""
+    decoder = grid.meta.decoder
+    if decoder is None:
+        return ""
+    others = [metric.label for metric in metrics_present(grid) if metric.name.startswith(_CONTINUOUS)]
+    known = [f"in {label}: {_AT_THE_END[decoder]}" for label in others if decoder in _AT_THE_END]
+    return "; ".join([f"L₀ by the decoder: {decoder}", *known]) + "."
+
+
+def _quality(meta: Meta) -> str:
+    names = [metric.label for metric in meta.metrics if metric.name.startswith(_QUALITY)]
+    if not names or not meta.extractor:
+        return ""
+    accuracy = f" (accuracy {100 * meta.extractor_accuracy:.1f} %)" if meta.extractor_accuracy is not None else ""
+    sets = f", mean of {meta.quality_sets} disjoint sets" if (meta.quality_sets or 1) > 1 else ""
+    n = f" on n = {meta.quality_n} generated images{sets}" if meta.quality_n else ""
+    floor = "; the floor is what held-out images score at that n" if meta.floors else ""
+    return f"{', '.join(names)} by the extractor {meta.extractor}{accuracy}{n}{floor}."
+
+
+def _budget(grid: Grid) -> str:
+    steps, batch = _span(grid, "training.steps"), _span(grid, "training.batch")
+    parameters = _span(grid, "cost/parameters")
+    words = [
+        f"{steps} training steps" if steps else "",
+        f"batch {batch}" if batch else "",
+        f"{parameters} network parameters" if parameters else "",
+    ]
+    said = ", ".join(word for word in words if word)
+    return f"Per cell: {said}." if said else ""
+
+
+def _span(grid: Grid, name: str) -> str:
+    """The one value that all runs share, or the range."""
+    if name not in grid.runs:
+        return ""
+    values = sorted({float(value) for value in grid.runs[name] if str(value) not in ("", "nan")})
+    texts = list(dict.fromkeys(_count(value) for value in values[:1] + values[-1:]))
+    return "–".join(texts)
+
+
+def _count(value: float) -> str:
+    """Thousands and millions by three digits once they are large."""
+    for size, unit in ((1e6, "M"), (1e5, "k")):
+        if value >= size:
+            scale = 1e6 if unit == "M" else 1e3
+            return f"{Rounding().number(value / scale)}\u00a0{unit}"
+    return f"{value:g}"
+
+
+def _provenance(grid: Grid) -> str:
+    meta = grid.meta
+    took = f" ({duration(meta.seconds)})" if meta.seconds is not None else ""
+    device = f", {meta.device}" if meta.device else ""
+    several = [f"{code} ({n} runs)" for code, n in grid.codes] if len(grid.codes) > 1 else []
+    made_by = ", ".join(several) or meta.code
+    code = f"; code {made_by}" if made_by else ""
+    command = f"`{meta.command}`{took}{device}{code}." if meta.command else ""
+    continued = (
+        " Seeds were added after a first look at the results, so its verdicts are exploratory."
+        if meta.continued
+        else ""
+    )
+    return command + continued

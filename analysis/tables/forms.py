@@ -1,0 +1,244 @@
+"""How a table is laid out: three forms, which fill a Body from a grid.
+
+    Flat      a row per cell; what tells cells apart in columns of labels, ours and the paper's numbers in columns
+    Grouped   the same, under a title per level of the first axis
+    Matrix    a block per metric, row axis × column axis; the paper's numbers in rows of their own below each block
+
+A form says what it lacks in a grid, so that another can be taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from analysis.answers import weights
+from analysis.answers.summary import Summary, metrics_present, references
+from analysis.frames.meta import Axis, Metric
+from analysis.frames.runs import FIXED, NOTES, Grid
+from analysis.tables.published import LABELS, PaperTable, numbers
+from analysis.tables.table import Column, Entry, Footnotes, Row
+
+
+@dataclass(frozen=True)
+class Body:
+    """All of a table but its name, caption and footnotes."""
+
+    stub: tuple[Column, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A grid, its parameters, and what each axis changes."""
+
+    grid: Grid
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        return self.grid.meta.axes
+
+    @cached_property
+    def varied(self) -> frozenset[str]:
+        """The parameters in which cells of the grid differ."""
+        runs = self.grid.runs
+        names = [str(name) for name in runs.columns if "/" not in str(name) and not str(name).startswith("axis.")]
+        return frozenset(name for name in names if name not in (*FIXED, NOTES) and runs[name].nunique() > 1)
+
+    @cached_property
+    def changes(self) -> dict[str, frozenset[str]]:
+        """Axis → its own name and the parameters that differ along it."""
+        columns = [f"axis.{axis.name}" for axis in self.axes]
+        return {
+            axis.name: frozenset({axis.name} | weights.changed(self.grid.runs, columns, column))
+            for axis, column in zip(self.axes, columns, strict=True)
+        }
+
+    def over(self, parameters: tuple[str, ...]) -> list[Axis]:
+        """The axes that change one of these parameters."""
+        return [axis for axis in self.axes if self.changes[axis.name] & set(parameters)]
+
+    def chosen(self, kinds: tuple[str, ...], *, rest: bool) -> list[Metric]:
+        """The metrics of these kinds in this order, and the others where there are none or `rest` asks for them."""
+        present = metrics_present(self.grid)
+        first = [metric for kind in kinds for metric in present if kind_of(metric) == kind]
+        return first + [metric for metric in present if metric not in first] if rest or not first else first
+
+
+def kind_of(metric: Metric) -> str:
+    """nll of nll/test."""
+    return metric.name.split("/")[0]
+
+
+class Form(Protocol):
+    """How a table is laid out."""
+
+    def lacks(self, frame: Frame) -> str:
+        """What the form needs and the grid has not, as a noun phrase; "" where it fits."""
+        ...
+
+    def body(self, frame: Frame, papers: tuple[PaperTable, ...], notes: Footnotes, own: list[str]) -> Body:
+        """The table's body; `own` are footnotes of the table as a whole."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A column of labels that tells a parameter."""
+
+    label: str
+    parameter: str
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A row per cell; `over` is what some axis must change.
+
+    `shown` are columns of labels by parameter, and `told` the parameters that go without saying then. An axis that they
+    do not tell has a column of its own.
+    """
+
+    metrics: tuple[str, ...] = ()
+    rest: bool = True
+    shown: tuple[Shown, ...] = ()
+    told: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
+
+    def lacks(self, frame: Frame) -> str:
+        """See Form."""
+        return f"an axis over {' or '.join(self.over)}" if self.over and not frame.over(self.over) else ""
+
+    def body(self, frame: Frame, papers: tuple[PaperTable, ...], notes: Footnotes, own: list[str]) -> Body:
+        """See Form."""
+        metrics = frame.chosen(self.metrics, rest=self.rest)
+        summary = Summary.of(frame.grid, metrics)
+        columns = [column for column in self.shown if _known(summary, column)]
+        left = [axis for axis in frame.axes if not self._tells(frame, summary, axis)]
+        labels = [column.label for column in columns] + [axis.label for axis in left] or ["Cell"]
+        labelled = stub(frame, labels, {axis.name: len(columns) + i for i, axis in enumerate(left)}, notes, own)
+        beside = Beside.of(summary, papers, frame, notes)
+        rows = []
+        for i, cell in enumerate(summary.cells):
+            texts = [cell.parameter(column.parameter) for column in columns]
+            texts += [label for axis, label in zip(frame.axes, cell.labels, strict=True) if axis in left]
+            rows.append(Row("cell", tuple(texts or ["this cell"]), entries(summary, i, notes) + beside.entries[i]))
+        heads = (*_heads(frame, metrics, beside), *beside.columns)
+        return Body(labelled, heads, (*rows, *_known_values(frame.grid, summary, len(labelled), len(heads))))
+
+    def _tells(self, frame: Frame, summary: Summary, axis: Axis) -> bool:
+        """Whether the columns shown say which level of the axis a cell has, and all that it changes."""
+        parameters = [column.parameter for column in self.shown]
+        at = frame.axes.index(axis)
+        levels: dict[tuple[str, ...], set[str]] = {}
+        for cell in summary.cells:
+            levels.setdefault(tuple(cell.parameter(name) for name in parameters), set()).add(cell.levels[at])
+        said = all(
+            name == axis.name
+            or any(name == known or name.startswith(f"{known}.") for known in (*parameters, *self.told))
+            for name in frame.changes[axis.name]
+        )
+        return said and bool(parameters) and all(len(found) == 1 for found in levels.values())
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Rows under a title per level of the first axis."""
+
+    metrics: tuple[str, ...] = ()
+
+    def lacks(self, frame: Frame) -> str:
+        """See Form."""
+        return "two axes or more" if len(frame.axes) < 2 else ""
+
+    def body(self, frame: Frame, papers: tuple[PaperTable, ...], notes: Footnotes, own: list[str]) -> Body:
+        """See Form."""
+        metrics = frame.chosen(self.metrics, rest=True)
+        summary = Summary.of(frame.grid, metrics)
+        label = ", ".join(axis.label for axis in frame.axes[1:])
+        labelled = stub(frame, [label], {axis.name: 0 for axis in frame.axes}, notes, own)
+        beside = Beside.of(summary, papers, frame, notes)
+        heads = (*_heads(frame, metrics, beside), *beside.columns)
+        rows = (*_titled(frame, summary, beside, notes), *_known_values(frame.grid, summary, 1, len(heads)))
+        return Body(labelled, heads, rows)
+
+
+def _titled(frame: Frame, summary: Summary, beside: Beside, notes: Footnotes) -> Iterator[Row]:
+    previous = None
+    for i, cell in enumerate(summary.cells):
+        if cell.levels[0] != previous:
+            previous = cell.levels[0]
+            yield Row("group", (f"{frame.axes[0].label} {cell.labels[0]}",))
+        numbers_of = entries(summary, i, notes) + beside.entries[i]
+        yield Row("cell", (", ".join(cell.labels[1:]),), numbers_of, indented=True)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The columns of the papers' numbers, and their entries per cell; none of a paper that matches no cell."""
+
+    columns: tuple[Column, ...]
+    entries: list[tuple[Entry, ...]]
+
+    @staticmethod
+    def of(summary: Summary, papers: tuple[PaperTable, ...], frame: Frame, notes: Footnotes) -> Beside:
+        """The papers that have something beside a cell of ours."""
+        columns: list[Column] = []
+        found: list[tuple[Entry, ...]] = [() for _ in summary.cells]
+        for paper in papers:
+            texts = [numbers(paper, cell, frame.varied) for cell in summary.cells]
+            if any(text for one in texts for text in one.values()):
+                mark = notes.marks([paper.footnote()])
+                columns += [Column(LABELS.get(head, head), paper.head(), mark) for head in texts[0]]
+                found = [before + tuple(map(Entry, one.values())) for before, one in zip(found, texts, strict=True)]
+        return Beside(tuple(columns), found)
+
+
+def _heads(frame: Frame, metrics: list[Metric], beside: Beside) -> list[Column]:
+    group = f"ours, {frame.grid.meta.data}" if beside.columns else ""
+    return [Column(metric.head, group) for metric in metrics]
+
+
+def _known(summary: Summary, column: Shown) -> bool:
+    return any(cell.parameter(column.parameter) for cell in summary.cells)
+
+
+def stub(
+    frame: Frame, labels: list[str], columns: Mapping[str, int], notes: Footnotes, own: list[str]
+) -> tuple[Column, ...]:
+    """The heads of the labels: the table's and the grid's footnotes at the first, an axis's at its column.
+
+    `columns` says which column is an axis's; the first bears what has none.
+    """
+    found = weights.footnotes(frame.grid)
+    texts: list[list[str]] = [[] for _ in labels]
+    texts[0] += [*own, *frame.grid.meta.footnotes]
+    for axis in frame.axes:
+        texts[columns.get(axis.name, 0)] += [found[axis.name]] if axis.name in found else []
+    return tuple(Column(label, mark=notes.marks(its)) for label, its in zip(labels, texts, strict=True))
+
+
+def entry(summary: Summary, i: int, metric: Metric, notes: Footnotes) -> Entry:
+    """Our number of cell i, marked by what did not finish and by what the runs note."""
+    estimate = summary.estimates[metric.name][i]
+    text = summary.rounding[metric.name].measured(estimate.mean, estimate.half_width)
+    why = summary.shortfalls[i] or ("" if estimate.values else "finished, but without this metric")
+    marks = notes.marks([*([why] if why else []), *summary.notes[i]])
+    return Entry(text, i in summary.leading[metric.name], marks)
+
+
+def entries(summary: Summary, i: int, notes: Footnotes) -> tuple[Entry, ...]:
+    """Our numbers of cell i."""
+    return tuple(entry(summary, i, metric, notes) for metric in summary.metrics)
+
+
+def _known_values(grid: Grid, summary: Summary, stub: int, columns: int) -> list[Row]:
+    """A row per label of values known beforehand."""
+    rows = []
+    for label, values in references(grid, summary.metrics).items():
+        texts = [summary.rounding[m.name].number(values[m.name]) if m.name in values else "" for m in summary.metrics]
+        found = [Entry(text) for text in texts] + [Entry("")] * (columns - len(texts))
+        rows.append(Row("reference", (label, *[""] * (stub - 1)), tuple(found)))
+    return rows

@@ -1,0 +1,97 @@
+"""The layouts of tables, as data: which form, which metrics in which order, and whose numbers beside ours.
+
+A grid asks for one in grid.json, and `layout=` for another. What a layout needs and the grid lacks is an error where it
+was asked for by name; a grid's own falls back on `general`, with a footnote, so that no run ends without its table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from analysis.answers.summary import metrics_present
+from analysis.errors import InputError, unknown
+from analysis.tables.forms import Flat, Form, Frame, Grouped, Shown, kind_of
+from analysis.tables.matrix import Matrix
+from analysis.tables.papers import ANALYTIC_1, ANALYTIC_2, DDPM_1, DDPM_2, IDDPM_1, IDDPM_2, LDM_8, VDM_2, VDM_4B
+from analysis.tables.published import PaperTable
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The first of its forms that fits a grid, beside these papers."""
+
+    forms: tuple[Form, ...]
+    papers: tuple[PaperTable, ...] = ()
+
+
+_IMPROVED = Flat(
+    metrics=("nll", "fid"),
+    rest=False,
+    shown=(
+        Shown("Iters", "training.steps"),
+        Shown("T", "horizon"),
+        Shown("Schedule", "schedule"),
+        Shown("Objective", "objective"),
+    ),
+    told=("variance", "timesteps"),
+)
+
+LAYOUTS: Mapping[str, Layout] = {
+    "general": Layout((Flat(),)),
+    "ddpm_table_1": Layout((Flat(metrics=("is", "fid", "nll"), rest=False),), (DDPM_1,)),
+    "ddpm_table_2": Layout((Grouped(metrics=("nll", "fid", "is")),), (DDPM_2,)),
+    "improved_ddpm_1": Layout((_IMPROVED,), (IDDPM_1,)),
+    "improved_ddpm_2": Layout((_IMPROVED,), (IDDPM_2,)),
+    "vdm": Layout(
+        (
+            Matrix({"nll": "evaluation.horizon"}, rows=("horizon",)),
+            Flat(metrics=("nll", "nll_continuous", "bound_variance"), rest=False),
+        ),
+        (VDM_2, VDM_4B),
+    ),
+    "ldm": Layout(
+        (Flat(metrics=("rfid", "psnr", "ssim", "fid", "nll"), rest=False, over=("space", "space.f")),), (LDM_8,)
+    ),
+    "analytic_dpm": Layout(
+        (Matrix({"nll": "evaluation.horizon", "fid": "sampler.steps"}, rows=("variance",)),), (ANALYTIC_1, ANALYTIC_2)
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A layout that fits a grid, the form of it, and the footnote that says why it is another than asked for."""
+
+    name: str
+    form: Form
+    papers: tuple[PaperTable, ...]
+    notes: list[str]
+
+
+def choose(frame: Frame, asked: str = "") -> Choice:
+    """The layout `asked` for, or else the grid's own; InputError where the one asked for is unknown or does not fit."""
+    own = frame.grid.meta.layout
+    name = asked or own
+    if name not in LAYOUTS:
+        if asked:
+            raise unknown("layout", asked, LAYOUTS)
+        return _general(f"Set out as general: no layout here is called {own}")
+    fitting = [form for form in LAYOUTS[name].forms if not form.lacks(frame)]
+    if fitting:
+        return Choice(name, fitting[0], _comparable(frame, LAYOUTS[name].papers), [])
+    needs = f"{name} needs {LAYOUTS[name].forms[-1].lacks(frame)}"
+    varies = ", ".join(axis.name for axis in frame.axes) or "nothing"
+    if asked:
+        raise InputError(f"layout={needs}; this grid varies {varies}: take layout=general, or run a grid with that")
+    return _general(f"Set out as general: the layout {needs}; this grid varies {varies}")
+
+
+def _comparable(frame: Frame, papers: tuple[PaperTable, ...]) -> tuple[PaperTable, ...]:
+    """The papers that measure something that the grid measures too."""
+    kinds = {kind_of(metric) for metric in metrics_present(frame.grid)}
+    return tuple(paper for paper in papers if kinds & set(paper.metrics))
+
+
+def _general(why: str) -> Choice:
+    return Choice("general", LAYOUTS["general"].forms[0], (), [why])

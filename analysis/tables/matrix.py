@@ -1,0 +1,183 @@
+"""The matrix form: a block per metric, a row axis × a column axis, and below each block the paper's own rows.
+
+Columns are numbers of steps. The paper's number of K steps stands in our column of K steps, and in a column of its own
+where we have none: of T steps in training, those are not the same share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from analysis.answers.summary import Summary, references
+from analysis.frames.meta import Axis, Metric
+from analysis.frames.runs import Grid
+from analysis.tables.forms import Body, Frame, kind_of, stub
+from analysis.tables.forms import entry as measured
+from analysis.tables.published import PaperTable, entry, number, value
+from analysis.tables.table import Column, Entry, Footnotes, Row
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """`columns` is the kind of metric → the number of steps that it is taken over; `rows` what the row axis changes.
+
+    Further axes are told in the blocks' titles.
+    """
+
+    columns: Mapping[str, str]
+    rows: tuple[str, ...]
+
+    def lacks(self, frame: Frame) -> str:
+        """See Form."""
+        across = f"an axis over {' or '.join(dict.fromkeys(self.columns.values()))}"
+        down = f"one over {' or '.join(self.rows)}"
+        if self._axes(frame) is None:
+            return f"{across} and {down}"
+        known = any(kind_of(metric) in self.columns for metric in frame.chosen(tuple(self.columns), rest=False))
+        return "" if known else f"one of the metrics {', '.join(self.columns)}"
+
+    def _axes(self, frame: Frame) -> tuple[Axis, Axis] | None:
+        """The row axis and the column axis."""
+        across = frame.over(tuple(self.columns.values()))[:1]
+        down = [axis for axis in frame.over(self.rows) if axis not in across][:1]
+        return (down[0], across[0]) if across and down else None
+
+    def body(self, frame: Frame, papers: tuple[PaperTable, ...], notes: Footnotes, own: list[str]) -> Body:
+        """See Form."""
+        axes = self._axes(frame)
+        assert axes is not None, "lacks() was not asked"
+        summary = Summary.of(frame.grid, frame.chosen(tuple(self.columns), rest=False))
+        labelled = stub(frame, [axes[0].label], {}, notes, own)
+        blocks = [
+            block
+            for metric in summary.metrics
+            for block in _blocks(frame, summary, metric, axes, self.columns[kind_of(metric)], papers)
+        ]
+        columns = _columns(frame, summary, axes[1], tuple(self.columns.values()), blocks)
+        heads = tuple(Column(column.label, axes[1].label) for column in columns)
+        rows = [row for block in blocks for row in block.rows(frame.grid, summary, columns, notes)]
+        return Body(labelled, heads, tuple(rows))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A column: our level, if any, and the number of steps, if all its cells have one."""
+
+    label: str
+    level: str | None
+    steps: str | None
+
+
+@dataclass(frozen=True)
+class Series:
+    """A row of the paper's: number of steps → text."""
+
+    paper: PaperTable
+    title: str
+    label: str
+    texts: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A metric at one combination of the further axes: (row level, column level) → cell; `flat` where the metric does
+    not depend on the column axis."""
+
+    title: str
+    metric: Metric
+    axis: Axis
+    cells: Mapping[tuple[str, str], int]
+    series: Sequence[Series]
+    flat: str
+
+    def rows(self, grid: Grid, summary: Summary, columns: Sequence[Place], notes: Footnotes) -> Iterator[Row]:
+        """Title, our rows, and the paper's under a title of their own."""
+        yield Row("group", (self.title,), mark=notes.marks(self._said(grid, summary)))
+        for level in self.axis.levels:
+            at = [self.cells.get((level.name, column.level)) if column.level else None for column in columns]
+            if any(i is not None for i in at):
+                found = [Entry("") if i is None else measured(summary, i, self.metric, notes) for i in at]
+                yield Row("cell", (level.label,), tuple(found), indented=True)
+        title = ""
+        for series in self.series:
+            if series.title != title:
+                title = series.title
+                yield Row("group", (title,), mark=notes.marks([series.paper.footnote()]))
+            texts = tuple(Entry(series.texts.get(column.steps or "", "")) for column in columns)
+            yield Row("reference", (series.label,), texts, indented=True)
+
+    def _said(self, grid: Grid, summary: Summary) -> list[str]:
+        """What is known beforehand of the metric, and whether the columns matter to it."""
+        write = summary.rounding[self.metric.name].number
+        known = [
+            f"{write(values[self.metric.name])} ({label})" for label, values in references(grid, [self.metric]).items()
+        ]
+        return [f"{self.metric.label} known beforehand: {', '.join(known)}"] * bool(known) + [self.flat] * bool(
+            self.flat
+        )
+
+
+def _blocks(
+    frame: Frame, summary: Summary, metric: Metric, axes: tuple[Axis, Axis], steps: str, papers: Sequence[PaperTable]
+) -> Iterator[Block]:
+    down, across = (frame.axes.index(axis) for axis in axes)
+    further = [axis for axis in frame.axes if axis not in axes]
+    depends = steps in frame.changes[axes[1].name]
+    flat = "" if depends else f"{metric.label} does not depend on {axes[1].label}, which does not change {steps}"
+    for levels in product(*(axis.levels for axis in further)):
+        names = {frame.axes.index(axis): level.name for axis, level in zip(further, levels, strict=True)}
+        inside = [
+            i for i, cell in enumerate(summary.cells) if all(cell.levels[at] == name for at, name in names.items())
+        ]
+        cells = {(summary.cells[i].levels[down], summary.cells[i].levels[across]): i for i in inside}
+        told = [f"{axis.label} {level.label}" for axis, level in zip(further, levels, strict=True)]
+        series = _series(frame, summary, inside, metric, papers) if depends else []
+        if cells:
+            title = ", ".join([metric.head, f"ours, {frame.grid.meta.data}", *told])
+            yield Block(title, metric, axes[0], cells, series, flat)
+
+
+def _series(
+    frame: Frame, summary: Summary, cells: Sequence[int], metric: Metric, papers: Sequence[PaperTable]
+) -> list[Series]:
+    """The papers' rows that have a cell's choices but for the steps, in the order of our cells."""
+    found: dict[tuple[str, str], tuple[PaperTable, dict[str, str]]] = {}
+    for paper in papers:
+        if kind_of(metric) not in paper.metrics:
+            continue
+        for i in cells:
+            for row in paper.matched(summary.cells[i], frame.varied, paper.along):
+                key = f"{metric.label}, {paper.head(row['dataset'])}", _named(paper, row)
+                found.setdefault(key, (paper, {}))[1][row["steps_eval"]] = entry(row)
+    return [Series(paper, title, label, texts) for (title, label), (paper, texts) in found.items()]
+
+
+def _named(paper: PaperTable, row: Mapping[str, str]) -> str:
+    """What tells a paper's rows apart: the words that it has labels for."""
+    return ", ".join(paper.labels[word] for word in row.values() if word in paper.labels)
+
+
+def _columns(
+    frame: Frame, summary: Summary, axis: Axis, parameters: Sequence[str], blocks: Sequence[Block]
+) -> list[Place]:
+    """Our levels and the papers' numbers of steps, ascending; levels without one number follow in their order."""
+    at = frame.axes.index(axis)
+    changed = [name for name in parameters if name in frame.changes[axis.name]]
+    ours = []
+    for level in axis.levels:
+        cells = [cell for cell in summary.cells if cell.levels[at] == level.name]
+        steps = {value(cell, name) for cell in cells for name in changed}
+        ours.append(Place(level.label, level.name, steps.pop() if len(steps) == 1 else None))
+    known = {place.steps for place in ours}
+    theirs = {steps for block in blocks for series in block.series for steps in series.texts} - known
+    return sorted([*ours, *(Place(number(steps), None, steps) for steps in theirs)], key=_size)
+
+
+def _size(place: Place) -> tuple[bool, float]:
+    try:
+        return False, float(place.steps or "")
+    except ValueError:
+        return True, math.inf

@@ -1,0 +1,171 @@
+"""The papers' numbers beside ours. `published.csv` holds one number a row, with its source and how surely it was read.
+
+    our cell ─ choices: our values → the paper's words ─▶ rows of published.csv ─▶ a text per metric, as printed
+
+Ours and theirs are never comparable as they stand (other data, size, T, budget), so whoever shows them names the data,
+and says in a footnote what the numbers are. Which tables there are is said in `papers.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+ANY = "*"
+"""Matches every value of ours."""
+SAME = "="
+"""Stands for the value itself: the paper writes it as we do."""
+ALL_STEPS = {"sampler.steps": "horizon", "evaluation.horizon": "horizon"}
+"""A number of steps → what it is where it is null."""
+LABELS = {
+    "nll": "NLL",
+    "fid": "FID",
+    "is": "IS",
+    "bound_variance": "Var of the bound",
+    "rfid": "R-FID",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+}
+"""The kind of a metric (what stands before the "/" in its name) → its head above a published column."""
+
+
+class Chosen(Protocol):
+    """What has parameters by their config names: "" for one that it lacks."""
+
+    def parameter(self, name: str) -> str: ...
+
+
+def value(cell: Chosen, name: str) -> str:
+    """A parameter; a number of steps that is null is all of T."""
+    text = cell.parameter(name)
+    return cell.parameter(ALL_STEPS[name]) if name in ALL_STEPS and text in ("", "null") else text
+
+
+@cache
+def published() -> pd.DataFrame:
+    """All published numbers as text, a row each."""
+    return pd.read_csv(Path(__file__).parents[1] / "published.csv", dtype=str, keep_default_na=False)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What our values of some parameters are called in a column of published.csv; any of several words may match.
+
+    `otherwise` is the word for values that are none of these, where all cells of a grid share them: T and the length of
+    training always differ from the paper's, and say which row is meant only where the grid varies them.
+    """
+
+    column: str
+    parameters: tuple[str, ...]
+    words: Mapping[tuple[str, ...], str | tuple[str, ...]]
+    otherwise: str = ""
+
+    def allowed(self, cell: Chosen, varied: Collection[str]) -> tuple[str, ...]:
+        """The words that fit a cell of a grid which varies these parameters; none where the paper has no such row."""
+        values = tuple(value(cell, name) for name in self.parameters)
+        for key, word in self.words.items():
+            if all(part in (ANY, ours) for part, ours in zip(key, values, strict=True)):
+                words = (word,) if isinstance(word, str) else word
+                return tuple(values[-1] if one == SAME else one for one in words)
+        shared = not any(name in varied for name in self.parameters)
+        return (self.otherwise,) if self.otherwise and shared else ()
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table of a paper: which rows of published.csv it is, and how our choices map to them.
+
+    `data` is the paper's data set → data and size as a head says it; `metrics` our kinds → the paper's metric, in the
+    paper's order; `only` what a cell must have to be compared at all (a parameter that it lacks says nothing against
+    it); `beside` head → column, for what the reader must see of a matched row; `along` are the columns that a row of
+    the paper's own table runs over, and `labels` what tables of ours call its words.
+    """
+
+    paper: str
+    tables: tuple[str, ...]
+    cited: str
+    data: Mapping[str, str]
+    metrics: Mapping[str, str]
+    choices: tuple[Choice, ...]
+    defined: str
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    beside: Mapping[str, str] = field(default_factory=dict)
+    along: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def rows(self) -> list[dict[str, str]]:
+        """All its rows of published.csv, of the metrics that it is asked for."""
+        return _rows(self.paper, self.tables, tuple(self.data), tuple(self.metrics.values()))
+
+    def matched(self, cell: Chosen, varied: Collection[str], leave: Collection[str] = ()) -> list[dict[str, str]]:
+        """The rows with this cell's choices, without regard to the columns in `leave`."""
+        if any(cell.parameter(name) not in ("", *values) for name, values in self.only.items()):
+            return []
+        wanted = {c.column: c.allowed(cell, varied) for c in self.choices if c.column not in leave}
+        return [row for row in self.rows() if all(row[column] in words for column, words in wanted.items())]
+
+    def label(self, word: str) -> str:
+        """What a table calls a word of published.csv."""
+        return self.labels.get(word, number(word))
+
+    def head(self, dataset: str = "") -> str:
+        """Data, size and paper, as they stand above the numbers."""
+        return f"{self.data[dataset] if dataset else ' and '.join(self.data.values())}, {self.paper}"
+
+    def footnote(self) -> str:
+        """Source, certainty, data, T, iterations, and what the numbers are."""
+        rows = self.rows()
+        sources = _listed([f"{row['source']}, {self.cited} ({row['certainty']})" for row in rows])
+        horizons = _listed([number(row["T_train"]) for row in rows])
+        iterations = _listed([row["iterations"] for row in rows])
+        said = [
+            f"{sources}: {' and '.join(self.data.values())}",
+            f"T = {horizons}" if horizons else "",
+            f"{iterations} iterations" if iterations else "iterations not given",
+            "one training each",
+        ]
+        return f"{', '.join(part for part in said if part)}; {self.defined}"
+
+
+@cache
+def _rows(
+    paper: str, tables: tuple[str, ...], datasets: tuple[str, ...], metrics: tuple[str, ...]
+) -> list[dict[str, str]]:
+    """Kept, since it is asked for once a cell."""
+    table = published()
+    kept = (
+        (table["paper"] == paper)
+        & table["table"].isin(tables)
+        & table["dataset"].isin(datasets)
+        & table["metric"].isin(metrics)
+    )
+    return [{str(key): str(text) for key, text in row.items()} for row in table[kept].to_dict("records")]
+
+
+def entry(row: Mapping[str, str]) -> str:
+    """The number as it is printed, with its ± where there is one."""
+    return f"{row['value']} ± {row['ci']}" if row["ci"] else row["value"]
+
+
+def number(text: str) -> str:
+    """A number of steps as papers write it."""
+    return "∞" if text == "inf" else text
+
+
+def numbers(table: PaperTable, cell: Chosen, varied: Collection[str] = ()) -> dict[str, str]:
+    """Head or kind of metric → what the table has beside this cell; "" where it has nothing."""
+    rows = table.matched(cell, varied)
+    by_metric = {row["metric"]: entry(row) for row in reversed(rows)}
+    details = {label: table.label(rows[0][column]) if rows else "" for label, column in table.beside.items()}
+    return details | {kind: by_metric.get(metric, "") for kind, metric in table.metrics.items()}
+
+
+def _listed(texts: list[str]) -> str:
+    """The distinct texts that are not empty: a, b or c."""
+    *most, last = dict.fromkeys(text for text in texts if text) or [""]
+    return f"{', '.join(most)} or {last}" if most else last

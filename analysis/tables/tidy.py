@@ -1,0 +1,60 @@
+"""A grid as tidy CSV: a row per cell and per known value, with full digits, and the papers' numbers as printed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+
+from analysis.answers.cells import Cell, noted, shortfall
+from analysis.answers.summary import Summary, metrics_present, references
+from analysis.frames.runs import Grid
+from analysis.tables.forms import Frame
+from analysis.tables.layouts import choose
+from analysis.tables.published import PaperTable, numbers
+
+_PARTS = ("mean", "half_width", "n", "bold")
+
+
+def tidy_csv(grid: Grid, layout: str = "") -> str:
+    """A row per cell (levels, seeds, shortfall and notes; mean, half-width, n, whether bold; published numbers with the
+    data that they are of), and per known value."""
+    frame = Frame(grid)
+    papers = choose(frame, layout).papers
+    summary = Summary.of(grid, metrics_present(grid))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    beside = _heads(papers)
+    head = ["row", *(axis.name for axis in grid.meta.axes), "seeds", "note"]
+    writer.writerow([*head, *(f"{metric.name} {part}" for metric in summary.metrics for part in _PARTS), *beside])
+    for i, cell in enumerate(summary.cells):
+        note = "; ".join(text for text in (shortfall([cell]), *noted([cell])[0]) if text)
+        row: list[object] = ["cell", *cell.levels, len(cell.runs), note]
+        for metric in summary.metrics:
+            found = summary.estimates[metric.name][i]
+            bold = int(i in summary.leading[metric.name])
+            row += [_digits(found.mean), _digits(found.half_width), len(found.values), bold]
+        writer.writerow([*row, *_published(papers, cell, frame)])
+    for label, values in references(grid, summary.metrics).items():
+        known = [(_digits(values.get(metric.name, math.nan)), "", "", "") for metric in summary.metrics]
+        row = ["reference", *[""] * len(grid.meta.axes), "", label, *(part for four in known for part in four)]
+        writer.writerow([*row, *[""] * len(beside)])
+    return text.getvalue()
+
+
+def _heads(papers: tuple[PaperTable, ...]) -> list[str]:
+    """A column for each number and detail of each paper's table, and one for their data."""
+    names = [name for paper in papers for name in (*paper.beside, *paper.metrics)]
+    return [*(f"published {name}" for name in names), *(["published data"] if papers else [])]
+
+
+def _published(papers: tuple[PaperTable, ...], cell: Cell, frame: Frame) -> list[str]:
+    found = [(numbers(paper, cell, frame.varied), paper.matched(cell, frame.varied)) for paper in papers]
+    data = [paper.head(rows[0]["dataset"]) for paper, (_, rows) in zip(papers, found, strict=True) if rows]
+    texts = [text for one, _ in found for text in one.values()]
+    return [*texts, *(["; ".join(dict.fromkeys(data))] if papers else [])]
+
+
+def _digits(value: float) -> str:
+    """Six digits: enough to compute with."""
+    return "" if math.isnan(value) else f"{value:.6g}"

@@ -1,0 +1,155 @@
+"""A table as Markdown, and as HTML that any page can take in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import escape
+
+from analysis.notation import width
+from analysis.tables.table import Column, Entry, Row, Table, letter
+
+_INDENT = "\u2007"
+"""A figure space: Markdown drops plain spaces at the start of a cell."""
+
+
+def markdown(table: Table) -> str:
+    """Caption, table with aligned columns, footnotes, verdict."""
+    head = [_md(column.label) + _superscript(column.mark) for column in table.stub]
+    head += [_md(_md_head(table, i)) + _superscript(column.mark) for i, column in enumerate(table.columns)]
+    lines = [head, *(_md_row(row, len(head)) for row in table.rows)]
+    widths = [max(width(line[i]) for line in lines) for i in range(len(head))]
+    stub = len(table.stub)
+    rule = ["-" * w if i < stub else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
+    body = [_join(line, widths, stub) for line in lines]
+    body.insert(1, "| " + " | ".join(rule) + " |")
+    notes = [f"<sup>{letter(i)}</sup> {_md(note)}<br>" for i, note in enumerate(table.footnotes)]
+    verdict = [f"- {_md(sentence)}" for sentence in table.verdict]
+    parts = [[_md(table.caption)], body, notes, verdict]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _md_head(table: Table, i: int) -> str:
+    """The label after its group, which is said once where it heads all columns."""
+    column = table.columns[i]
+    return f"{column.group}: {column.label}" if column.group and (i == 0 or len(table.groups) > 1) else column.label
+
+
+def _join(line: list[str], widths: list[int], stub: int) -> str:
+    cells = [
+        text + " " * (w - width(text)) if i < stub else " " * (w - width(text)) + text
+        for i, (text, w) in enumerate(zip(line, widths, strict=True))
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _md_row(row: Row, n: int) -> list[str]:
+    if row.kind == "group":
+        return [f"*{_md(row.stub[0])}*{_superscript(row.mark)}", *[""] * (n - 1)]
+    indent = _INDENT * 2 if row.indented else ""
+    stub = [f"*{_md(text)}*" if row.kind == "reference" and text else _md(text) for text in row.stub]
+    return [indent + stub[0], *stub[1:], *(_md_entry(entry) for entry in row.entries)]
+
+
+def _md_entry(entry: Entry) -> str:
+    text = _md(entry.text)
+    return (f"**{text}**" if entry.bold else text) + _superscript(entry.mark)
+
+
+def _superscript(mark: str) -> str:
+    return f"<sup>{mark}</sup>" if mark else ""
+
+
+def _md(text: str) -> str:
+    """Escaped outside of `code`."""
+    pieces = text.split("`")
+    return "`".join(p if i % 2 else re.sub(r"([\\|*<\[\]]|\b_|_\b)", r"\\\1", p) for i, p in enumerate(pieces))
+
+
+def html_table(table: Table, *, caption: bool = True) -> str:
+    """A <table> with scopes and a body per group of rows, and its footnotes as a list that the marks link to.
+
+    Classes: `results` (the table), `group`, `cell`, `reference` (rows), `indented` (row heads), `footnotes`, `verdict`.
+    Ids begin with the table's name.
+    """
+    lines = ['<table class="results">']
+    lines += [f"<caption>{_html(table.caption)}</caption>"] if caption else []
+    lines += ["<thead>", *_html_heads(table), "</thead>"]
+    for rows in _bodies(table):
+        lines += ["<tbody>", *(_html_row(table, row) for row in rows), "</tbody>"]
+    lines.append("</table>")
+    if table.footnotes:
+        notes = [f'<li id="{_note_id(table, letter(i))}">{_html(note)}</li>' for i, note in enumerate(table.footnotes)]
+        lines += ['<ol class="footnotes" type="a">', *notes, "</ol>"]
+    if table.verdict:
+        lines += ['<ul class="verdict">', *(f"<li>{_html(sentence)}</li>" for sentence in table.verdict), "</ul>"]
+    return "\n".join(lines) + "\n"
+
+
+def _bodies(table: Table) -> Iterator[list[Row]]:
+    """The rows under each title; known values stand apart."""
+    rows: list[Row] = []
+    for row in table.rows:
+        apart = row.kind == "group" or (row.kind == "reference" and not row.indented and rows[-1:] != [])
+        if apart and rows and not (row.kind == rows[-1].kind == "reference"):
+            yield rows
+            rows = []
+        rows.append(row)
+    if rows:
+        yield rows
+
+
+def _html_heads(table: Table) -> list[str]:
+    """One line of heads, or two where columns are grouped: the labels' heads span both."""
+    grouped = any(column.group for column in table.columns)
+    span = ' rowspan="2"' if grouped else ""
+    stub = [f'<th scope="col"{span}>{_html_head(table, column)}</th>' for column in table.stub]
+    labels = [f'<th scope="col">{_html_head(table, column)}</th>' for column in table.columns]
+    if not grouped:
+        return ["<tr>", *stub, *labels, "</tr>"]
+    groups = [
+        f'<th scope="colgroup" colspan="{n}">{_html(column.group)}{_html_mark(table, column.mark)}</th>'
+        if column.group
+        else f'<td colspan="{n}"></td>'
+        for column, n in table.groups
+    ]
+    return ["<tr>", *stub, *groups, "</tr>", "<tr>", *labels, "</tr>"]
+
+
+def _html_head(table: Table, column: Column) -> str:
+    return _html(column.label) + _html_mark(table, "" if column.group else column.mark)
+
+
+def _html_row(table: Table, row: Row) -> str:
+    if row.kind == "group":
+        n = len(table.stub) + len(table.columns)
+        title = _html(row.stub[0]) + _html_mark(table, row.mark)
+        return f'<tr class="group"><th scope="rowgroup" colspan="{n}">{title}</th></tr>'
+    first = ' class="indented"' if row.indented else ""
+    first += f' colspan="{len(row.stub)}"' if row.spans and len(row.stub) > 1 else ""
+    stub = row.stub[:1] if row.spans else row.stub
+    heads = [f'<th scope="row"{first if i == 0 else ""}>{_html(text)}</th>' for i, text in enumerate(stub)]
+    cells = [f"<td>{_html_entry(table, entry)}</td>" for entry in row.entries]
+    return f'<tr class="{row.kind}">{"".join(heads + cells)}</tr>'
+
+
+def _html_entry(table: Table, entry: Entry) -> str:
+    text = _html(entry.text)
+    return (f"<strong>{text}</strong>" if entry.bold else text) + _html_mark(table, entry.mark)
+
+
+def _html_mark(table: Table, mark: str) -> str:
+    links = [f'<a href="#{_note_id(table, one)}">{one}</a>' for one in mark.split(",") if one]
+    return f"<sup>{','.join(links)}</sup>" if links else ""
+
+
+def _note_id(table: Table, mark: str) -> str:
+    return f"{re.sub('[^A-Za-z0-9-]+', '-', table.name)}-note-{mark}"
+
+
+def _html(text: str) -> str:
+    """Escaped, with `code` as such."""
+    pieces = escape(text).split("`")
+    if len(pieces) % 2 == 0:
+        pieces[-2:] = ["`".join(pieces[-2:])]
+    return "".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces))

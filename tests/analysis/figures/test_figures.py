@@ -1,0 +1,186 @@
+import json
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from analysis.answers.cells import Estimate, cells_of
+from analysis.figures import write_figures
+from analysis.figures.curves import describe, weights_figure
+from analysis.figures.drawing import spread, styled
+from analysis.figures.forest import Window, window
+from analysis.figures.metrics import metrics_figure
+from analysis.figures.samples import samples_figure
+from analysis.frames.runs import read_folder
+from tests.analysis.conftest import build, meta, rows, write_csv
+
+NAMES = ("samples", "metrics", "differences", "training", "weights", "bound")
+FILES = [f"{name}.{suffix}" for name in NAMES for suffix in ("png", "pdf")]
+
+
+@pytest.fixture(scope="module")
+def grid(shared_folder):
+    return read_folder(shared_folder)
+
+
+def test_figures_are_byte_stable(folder):
+    first = {path.name: path.read_bytes() for path in write_figures(folder)}
+    assert sorted(first) == sorted(FILES)
+    # The user's own settings must not reach them.
+    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "savefig.dpi": 50}):
+        second = {path.name: path.read_bytes() for path in write_figures(folder)}
+    assert first == second
+
+
+def test_figures_leave_no_global_state_behind():
+    code = (
+        "import sys, matplotlib; before = dict(matplotlib.rcParams)\n"
+        "from analysis.figures.drawing import new_figure, styled\n"
+        "with styled(): new_figure(1, 1)\n"
+        "import matplotlib.pyplot as plt; assert not plt.get_fignums(); assert dict(matplotlib.rcParams) == before"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_has_no_data_is_not_drawn(folder):
+    write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), [])
+    for path in (folder / "samples").iterdir():
+        path.unlink()
+    (folder / "figures").mkdir()
+    (folder / "figures" / "weights.png").write_bytes(b"stale")
+    names = [path.name for path in write_figures(folder)]
+    assert names == ["metrics.png", "metrics.pdf", "differences.png", "differences.pdf"]
+    assert not (folder / "figures" / "weights.png").exists()
+
+
+def test_nothing_finished_draws_no_metrics(tmp_path):
+    table = [{key: row[key] for key in list(row)[:15]} | {"status": "failed", "reason": "boom"} for row in rows()]
+    assert metrics_figure(read_folder(build(tmp_path / "g", table))) is None
+
+
+def texts(figure):
+    found = [text.get_text() for axes in figure.axes for text in axes.texts]
+    return found + [axes.get_title() for axes in figure.axes]
+
+
+def test_metrics_show_every_seed_mean_and_interval(grid):
+    with styled():
+        axes = metrics_figure(grid).axes[0]
+    assert axes.get_xlabel().startswith("NLL (bits/dim)")
+    assert "diverged" in texts(axes.figure)
+    half = 2.484138 * 0.02
+    expected = np.sort([2.58 - half, 2.58, 2.58 + half, 2.58, 2.58, 2.56, 2.58, 2.60])
+    # Heights: group head 0, cells 1, 2, 3, 4; cell 2 is (mu, vlb_fixed).
+    row = [np.atleast_1d(line.get_xdata()) for line in axes.lines if set(np.atleast_1d(line.get_ydata())) <= {2.0, 2.3}]
+    np.testing.assert_allclose(np.sort(np.concatenate(row)), expected, atol=1e-6)
+
+
+def estimates(*groups):
+    return [Estimate(float(np.mean(g)), 0.1, dict(enumerate(g))) for g in groups]
+
+
+def test_window_holds_the_bulk_and_leaves_an_outlier_out():
+    view = window(estimates([2.4, 2.5], [2.5, 2.6], [2.6, 2.7], [2.5, 2.5], [9.0, 9.2]), [2.3, 4.1])
+    assert not view.log
+    assert view.low < 2.3
+    assert 2.7 < view.high < 4.1
+
+
+def test_window_is_logarithmic_over_a_wide_range():
+    view = window(estimates([1.0], [10.0], [100.0], [1000.0]), [])
+    assert view.log
+    assert view.holds(1.0)
+    assert view.holds(1000.0)
+    assert view.share((view.low * view.high) ** 0.5) == pytest.approx(0.5)
+
+
+def test_window_of_one_cell_holds_its_seeds():
+    view = window(estimates([2.0, 3.0, 7.0]), [])
+    assert view.low < 2.0
+    assert view.high > 7.0
+
+
+def test_window_of_one_value_is_not_a_hair(grid):
+    view = window([Estimate(2.0, float("nan"), {0: 2.0})], [])
+    assert view.high - view.low == pytest.approx(0.1, rel=0.2)
+    assert Window(0.0, 2.0, False).share(0.5) == 0.25
+
+
+def test_samples_place_every_cell_and_say_who_diverged(grid):
+    with styled():
+        figure = samples_figure(grid)
+    assert len(figure.axes) == 11
+    assert texts(figure).count("diverged") == 1
+    titles = {axes.get_title() for axes in figure.axes} - {""}
+    assert titles == {
+        r"L, learned diagonal $\Sigma$",
+        r"L, fixed isotropic $\Sigma$",
+        "unweighted MSE",
+        r"MSE at $\varepsilon$-weight 1",
+    }
+    image = next(axes for axes in figure.axes if axes.images).images[0]
+    expected = np.asarray(Image.open(grid.samples / "mu-vlb_learned-0.png")) / 255
+    np.testing.assert_allclose(image.get_array(), expected, atol=1e-6)
+    assert image.get_interpolation() == "nearest"
+
+
+def test_samples_fall_back_to_a_seed_that_has_them(folder):
+    (folder / "samples" / "epsilon-simple-0.png").unlink()
+    with styled():
+        assert "seed 1" in texts(samples_figure(read_folder(folder)))
+
+
+def test_samples_of_points(tmp_path):
+    axes = [meta()["axes"][1]]
+    folder = build(tmp_path / "g", [row for row in rows() if row["parameterization"] == "x0"], axes=axes)
+    for path in (folder / "samples").iterdir():
+        path.unlink()
+    points = np.random.default_rng(0).normal(size=(50, 2))
+    write_csv(folder / "samples" / "x0-simple-0.csv", ("x0", "x1"), points)
+    with styled():
+        figure = samples_figure(read_folder(folder))
+    panel = next(axes for axes in figure.axes if axes.lines)
+    np.testing.assert_allclose(np.stack(panel.lines[0].get_data(), axis=1), points)
+    assert texts(figure)[:3] == ["diverged", "none", "none"]
+
+
+def test_weights_share_a_line_where_they_agree(grid):
+    with styled():
+        figure = weights_figure(grid)
+    assert len(figure.axes[0].lines) == 4
+    for line in figure.axes[0].lines:
+        assert np.mean(line.get_ydata()) == pytest.approx(1.0)
+
+
+def test_describe(grid):
+    cells = {cell.levels: cell for cell in cells_of(grid)}
+    everyone = list(cells.values())
+    fixed = [cell for levels, cell in cells.items() if levels[1] == "vlb_fixed"]
+    assert describe(fixed, everyone) == "L, fixed isotropic Σ"
+    assert describe([cells["mu", "simple"]], everyone) == "μ̃: unweighted MSE"
+    assert describe(fixed[1:], everyone) == "ε, x₀: L, fixed isotropic Σ"
+    uniform = [cells["mu", "weighted"], cells["x0", "weighted"], cells["epsilon", "simple"]]
+    assert describe(uniform, everyone) == "MSE at ε-weight 1\nε: unweighted MSE"
+
+
+@pytest.mark.parametrize(
+    ("places", "sizes", "expected"),
+    [
+        ([0.2, 0.8], [0.1, 0.1], [0.2, 0.8]),
+        ([0.5, 0.5], [0.1, 0.1], [0.45, 0.55]),
+        ([0.52, 0.5, 0.9], [0.2, 0.2, 0.1], [0.61, 0.41, 0.9]),
+        ([0.0, 1.0], [0.2, 0.2], [0.1, 0.9]),
+    ],
+)
+def test_spread(places, sizes, expected):
+    np.testing.assert_allclose(spread(places, sizes), expected)
+
+
+def test_one_cell_without_axes_has_figures(tmp_path):
+    table = [row for row in rows() if row["cell_id"] == "epsilon-simple"]
+    folder = build(tmp_path / "g", table, axes=[], layout="general")
+    assert len(write_figures(folder)) == 10
+    assert json.loads((folder / "grid.json").read_text())["axes"] == []

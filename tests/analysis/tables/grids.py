@@ -1,0 +1,159 @@
+"""Synthetic grids for the papers' layouts: every cell at 3 seeds reads centre − step, centre, centre + step."""
+
+import itertools
+import json
+
+from analysis.frames.runs import CURVES
+from tests.analysis.conftest import FID, IS, NLL, build, meta, write_csv, write_rows
+
+SEEDS = (0, 1, 2)
+METRICS = [
+    {"name": NLL, "label": "NLL", "unit": "bits/dim", "direction": "min", "decimals": 2},
+    {"name": FID, "label": "FID", "direction": "min", "decimals": 1},
+    {"name": IS, "label": "IS", "direction": "max", "decimals": 2},
+    {"name": "rfid/digits-cnn", "label": "R-FID", "direction": "min", "decimals": 1},
+    {"name": "psnr/test", "label": "PSNR", "unit": "dB", "direction": "max", "decimals": 1},
+    {"name": "ssim/test", "label": "SSIM", "direction": "max", "decimals": 2},
+    {"name": "bound_variance/test", "label": "Var of the bound", "direction": "min", "decimals": 2},
+]
+BASE = {
+    "data": "digits",
+    "parameterization": "epsilon",
+    "variance": "beta",
+    "schedule": "linear",
+    "schedule.rescale": "true",
+    "objective": "simple",
+    "timesteps": "uniform",
+    "sampler": "ancestral",
+    "sampler.steps": "null",
+    "evaluation.horizon": "null",
+    "horizon": "100",
+    "training.steps": "4000",
+    "training.batch": "128",
+}
+
+
+def axis(name, label, levels):
+    """`levels`: name → (label, what it sets)."""
+    return name, label, levels
+
+
+def grid_of(folder, layout, axes, metrics=None, leave_out=(), **changes):
+    """A results folder of every combination of levels; metric → centre, that grows with the cell's number."""
+    metrics = {NLL: 2.5, FID: 20.0, IS: 7.0} if metrics is None else metrics
+    steps = {NLL: 0.02, FID: 1.0, IS: 0.1}
+    rows = []
+    combinations = [
+        names for names in itertools.product(*(list(levels) for _, _, levels in axes)) if names not in leave_out
+    ]
+    for k, names in enumerate(combinations):
+        settings = dict(BASE)
+        for (_, _, levels), name in zip(axes, names, strict=True):
+            settings |= levels[name][1]
+        for i in SEEDS:
+            values = {key: f"{(c + 0.1 * k) + (i - 1) * steps.get(key, 0.01):.6g}" for key, c in metrics.items()}
+            row = {"cell_id": "-".join(names) or "cell", "training_id": "t", "seed": i, "status": "finished"}
+            levels = {f"axis.{name}": level for (name, _, _), level in zip(axes, names, strict=True)}
+            rows.append(row | {"reason": ""} | levels | settings | values)
+    described = [
+        {"name": name, "label": label, "levels": [{"name": level, "label": text} for level, (text, _) in found.items()]}
+        for name, label, found in axes
+    ]
+    listed = [metric for metric in METRICS if metric["name"] in metrics]
+    told = {"layout": layout, "axes": described, "metrics": listed, "footnotes": [], "name": layout} | changes
+    folder.mkdir(parents=True)
+    (folder / "grid.json").write_text(json.dumps(meta(**told), ensure_ascii=False), encoding="utf-8")
+    write_rows(folder, rows)
+    write_csv(folder / "curves.csv", CURVES, [])
+    return folder
+
+
+def same(name, label, *values):
+    """An axis whose levels are the values of a parameter."""
+    return axis(name, label, {value: (value, {name: value}) for value in values})
+
+
+LOSS = axis(
+    "loss",
+    "Loss",
+    {
+        "simple": ("unweighted MSE", {"objective": "simple", "variance": "beta"}),
+        "hybrid": ("hybrid, learned Σ", {"objective": "hybrid", "variance": "learned"}),
+        "vlb": ("bound, learned Σ", {"objective": "vlb", "variance": "learned", "timesteps": "importance"}),
+    },
+)
+SCHEDULE = same("schedule", "Schedule", "linear", "cosine")
+VARIANCE = axis(
+    "variance",
+    "σ²",
+    {
+        "beta_tilde": ("β̃", {"variance": "beta_tilde"}),
+        "beta": ("β", {"variance": "beta"}),
+        "analytic": ("analytic", {"variance": "analytic"}),
+    },
+)
+
+
+def steps_axis(*numbers, both=True):
+    """K of the sampler, and of the bound too."""
+    return axis(
+        "steps",
+        "Number of steps K",
+        {k: (k, {"sampler.steps": k} | ({"evaluation.horizon": k} if both else {})) for k in numbers},
+    )
+
+
+def improved(folder, layout="improved_ddpm_2", **changes):
+    """Schedule × loss."""
+    return grid_of(folder, layout, [SCHEDULE, LOSS], **changes)
+
+
+def analytic(folder, both=True, **changes):
+    """Schedule × variance × steps."""
+    return grid_of(
+        folder, "analytic_dpm", [SCHEDULE, VARIANCE, steps_axis("5", "10", "50", "100", both=both)], **changes
+    )
+
+
+def vdm(folder, **changes):
+    """T × T of evaluation, of a learned schedule under the bound."""
+    horizons = axis(
+        "horizon",
+        "T in training",
+        {t: (t, {"horizon": t, "objective": "vlb", "schedule": "learned"}) for t in ("10", "100")}
+        | {"inf": ("∞", {"horizon": "100", "objective": "vlb_continuous", "schedule": "learned"})},
+    )
+    across = axis("evaluation", "T in evaluation", {t: (t, {"evaluation.horizon": t}) for t in ("10", "100")})
+    return grid_of(folder, "vdm", [horizons, across], leave_out=[("10", "100")], **changes)
+
+
+def vdm_schedules(folder, **changes):
+    """Schedules, with the variance of the bound's estimate."""
+    metrics = {NLL: 2.5, "bound_variance/test": 1.5}
+    axes = [same("schedule", "Schedule", "linear", "cosine", "log_snr_linear", "learned")]
+    return grid_of(folder, "vdm", axes, metrics, **changes)
+
+
+def ldm(folder, **changes):
+    """f of an autoencoder with KL."""
+    levels = {f"f{f}": (f"f = {f}", {"space": "kl", "space.f": f}) for f in ("2", "4", "8")}
+    metrics = {"rfid/digits-cnn": 3.0, "psnr/test": 24.0, "ssim/test": 0.6, FID: 20.0, NLL: 2.5}
+    return grid_of(folder, "ldm", [axis("f", "Autoencoder", levels)], metrics, **changes)
+
+
+def ddpm(folder, **changes):
+    """Target × loss, as in the grid that ships."""
+    return build(folder, **changes)
+
+
+ALL = {
+    "general": lambda folder, **changes: improved(folder, "general", **changes),
+    "ddpm_table_1": lambda folder, **changes: ddpm(folder, layout="ddpm_table_1", **changes),
+    "ddpm_table_2": ddpm,
+    "improved_ddpm_1": lambda folder, **changes: improved(folder, "improved_ddpm_1", **changes),
+    "improved_ddpm_2": improved,
+    "vdm": vdm,
+    "vdm_schedules": vdm_schedules,
+    "ldm": ldm,
+    "analytic_dpm": analytic,
+}

@@ -1,0 +1,487 @@
+"""Each layout against numbers worked out by hand, and the four writers against each other."""
+
+import csv
+import io
+import re
+import shutil
+import subprocess
+from xml.etree import ElementTree
+
+import pytest
+
+from analysis import tables
+from analysis.errors import InputError
+from analysis.frames.runs import read_folder
+from analysis.notation import width
+from analysis.tables import render, table_of, terminal_table
+from analysis.tables.writers import html_table
+from tests.analysis.conftest import build, rows
+from tests.analysis.tables.grids import ALL, LOSS, SCHEDULE, VARIANCE, analytic, grid_of, improved, steps_axis, vdm
+
+# A grid of grids.py has centres 2.5, 2.6, 2.7 … of NLL and 20.0, 20.1, 20.2 … of FID, in the order of its cells; their
+# half-widths are 2.484138 × 0.02 = 0.05 and 2.484138 × 1 = 2.5.
+
+
+@pytest.fixture(scope="module")
+def grids(tmp_path_factory):
+    return {name: read_folder(make(tmp_path_factory.mktemp(name) / "g")) for name, make in ALL.items()}
+
+
+def layout_of(grid, layout=""):
+    """Rows as (label, texts), with "*" for bold."""
+    table = table_of(grid, layout)
+    return [("|".join(row.stub), [entry.text + "*" * entry.bold for entry in row.entries]) for row in table.rows]
+
+
+def heads(grid, layout=""):
+    table = table_of(grid, layout)
+    return [column.label for column in table.stub], [(column.group, column.label) for column in table.columns]
+
+
+def test_ddpm_table_1(grids):
+    grid = grids["ddpm_table_1"]
+    theirs = "CIFAR-10 32×32, DDPM (Ho 2020)"
+    ours = [("ours, digits", label) for label in ("IS ↑", "FID ↓", "NLL (bits/dim) ↓")]
+    beside = [(theirs, label) for label in ("IS", "FID", "NLL")]
+    assert heads(grid) == (["Predicts", "Objective"], ours + beside)
+    found = dict(layout_of(grid))
+    assert found["ε|unweighted MSE"] == ["8.40 ± 0.25*", "20.0 ± 2.5*", "2.54 ± 0.05", "9.46 ± 0.11", "3.17", "3.75"]
+    assert found["μ̃|L, fixed isotropic Σ"][3:] == ["", "", ""]
+    assert found["uniform code|"] == ["", "", "4.09", "", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("layout", "head", "hybrid"),
+    [
+        ("improved_ddpm_1", "ImageNet 64×64, Improved DDPM (Nichol & Dhariwal 2021)", ["4000", "200K", "3.62", "28.0"]),
+        ("improved_ddpm_2", "CIFAR-10 32×32, Improved DDPM (Nichol & Dhariwal 2021)", ["4000", "500K", "3.17", "3.19"]),
+    ],
+)
+def test_improved_ddpm(layout, head, hybrid, grids):
+    grid = grids[layout]
+    labels, columns = heads(grid)
+    assert labels == ["Iters", "T", "Schedule", "Objective"]
+    assert columns[:2] == [("ours, digits", "NLL (bits/dim) ↓"), ("ours, digits", "FID ↓")]
+    assert columns[2:] == [(head, label) for label in ("T", "Iters", "NLL", "FID")]
+    found = layout_of(grid)
+    assert found[4] == ("4000|100|cosine|hybrid", ["2.90 ± 0.05", "20.4 ± 2.5", *hybrid])
+    assert found[2] == ("4000|100|linear|vlb", ["2.70 ± 0.05", "20.2 ± 2.5", "", "", "", ""])
+
+
+def test_an_axis_that_the_columns_do_not_tell_has_its_own(tmp_path):
+    power = ("power", "Width", {"a": ("narrow", {"network.channels": "16"}), "b": ("wide", {"network.channels": "32"})})
+    grid = read_folder(grid_of(tmp_path / "g", "improved_ddpm_2", [LOSS, power]))
+    assert heads(grid)[0] == ["Iters", "T", "Schedule", "Objective", "Width"]
+    assert layout_of(grid)[1][0] == "4000|100|linear|simple|wide"
+
+
+def test_a_variance_that_the_objective_does_not_tell_has_its_own(tmp_path):
+    grid = read_folder(grid_of(tmp_path / "g", "improved_ddpm_2", [SCHEDULE, VARIANCE]))
+    assert heads(grid)[0] == ["Iters", "T", "Schedule", "Objective", "σ²"]
+
+
+def test_vdm_matrix(grids):
+    found = layout_of(grids["vdm"])
+    assert heads(grids["vdm"]) == (
+        ["T in training"],
+        [("T in evaluation", text) for text in ("10", "100", "250", "500", "1000", "10000", "∞")],
+    )
+    gap = [""] * 5
+    assert found == [
+        ("NLL (bits/dim) ↓, ours, digits", []),
+        ("10", ["2.50 ± 0.05*", "", *gap]),
+        ("100", ["2.60 ± 0.05", "2.70 ± 0.05", *gap]),
+        ("∞", ["2.80 ± 0.05", "2.90 ± 0.05", *gap]),
+        ("NLL, CIFAR-10 32×32, VDM (Kingma 2021)", []),
+        ("trained at the T of evaluation", ["4.31", "2.84", "2.73", "2.68", "2.67", "2.66", ""]),
+        ("trained in continuous time", ["7.54", "2.90", "2.74", "2.69", "2.67", "2.65", "2.65"]),
+    ]
+    notes = table_of(grids["vdm"]).footnotes
+    assert notes[0] == "NLL known beforehand: 4.09 (uniform code), 2.97 (histogram), 2.43 (histogram per pixel)"
+    assert notes[1].startswith("arXiv 2107.00630, Table 2 (one transcription)")
+
+
+def test_vdm_rows_where_the_grid_has_no_second_t(grids):
+    found = dict(layout_of(grids["vdm_schedules"]))
+    assert found["learned"] == ["2.80 ± 0.05", "1.80 ± 0.02", "0.53"]
+    assert found["linear"] == ["2.50 ± 0.05*", "1.50 ± 0.02*", "31.6"]
+
+
+def test_ldm(grids):
+    found = dict(layout_of(grids["ldm"]))
+    # PSNR and SSIM are better where they are higher.
+    ours = ["3.20 ± 0.02", "24.20 ± 0.02*", "0.80 ± 0.02*", "20.2 ± 2.5", "2.70 ± 0.05"]
+    assert found["f = 8"] == [*ours, "KL, c = 4", "0.90", "24.19 ± 4.19", "0.69 ± 0.15"]
+    assert heads(grids["ldm"])[1][-1] == ("ImageNet 256×256, LDM (Rombach 2022)", "SSIM")
+
+
+def test_analytic_dpm(grids):
+    grid = grids["analytic_dpm"]
+    steps = ["5", "10", "25", "50", "100", "200", "400", "1000"]
+    assert heads(grid) == (["σ²"], [("Number of steps K", k) for k in steps])
+    found = layout_of(grid)
+    titles = [label for label, texts in found if not texts]
+    theirs = "CIFAR-10 32×32 by a {} schedule ({}), Analytic-DPM (Bao 2022)"
+    assert titles == [
+        "NLL (bits/dim) ↓, ours, digits, Schedule linear",
+        f"NLL, {theirs.format('linear', 'LS')}",
+        "NLL (bits/dim) ↓, ours, digits, Schedule cosine",
+        f"NLL, {theirs.format('cosine', 'CS')}",
+        "FID ↓, ours, digits, Schedule linear",
+        f"FID, {theirs.format('linear', 'LS')}",
+        "FID ↓, ours, digits, Schedule cosine",
+        f"FID, {theirs.format('cosine', 'CS')}",
+    ]
+    # Cells 12 to 15 are of cosine and β̃: 2.5 + 1.2 …
+    assert found[9] == ("β̃", ["3.70 ± 0.05", "3.80 ± 0.05", "", "3.90 ± 0.05", "4.00 ± 0.05", "", "", ""])
+    assert found[5] == ("β̃", ["", "74.95", "24.98", "12.01", "7.08", "5.03", "4.29", "3.73"])
+    assert found[22] == ("β", ["", "233.41", "125.05", "66.28", "31.36", "12.96", "4.86", "3.04"])
+
+
+def test_a_metric_that_the_columns_do_not_change_is_set_beside_nothing(tmp_path):
+    grid = read_folder(analytic(tmp_path / "g", both=False))
+    titles = [label for label, texts in layout_of(grid) if not texts]
+    assert [title[:3] for title in titles] == ["NLL", "NLL", "FID", "FID", "FID", "FID"]
+    text = "NLL does not depend on Number of steps K, which does not change evaluation.horizon"
+    assert text in table_of(grid).footnotes
+
+
+def test_all_steps_stand_where_their_number_is(tmp_path):
+    k = (
+        "steps",
+        "K",
+        {
+            "all": ("all", {"sampler.steps": "null", "evaluation.horizon": "null"}),
+            "10": ("10", {"sampler.steps": "10", "evaluation.horizon": "10"}),
+        },
+    )
+    grid = read_folder(grid_of(tmp_path / "g", "analytic_dpm", [VARIANCE, k]))
+    assert [label for _, label in heads(grid)[1]] == ["10", "25", "50", "all", "200", "400", "1000"]
+    assert layout_of(grid)[1] == ("β̃", ["2.60 ± 0.05", "", "", "2.50 ± 0.05*", "", "", ""])
+
+
+def test_a_diverged_cell_of_a_matrix_is_a_dash_with_its_reason(tmp_path):
+    folder = vdm(tmp_path / "g")
+    path = folder / "runs.csv"
+    lines = [
+        line.replace("finished,", "diverged,the loss was not finite") if line.startswith("100-10,") else line
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    table = table_of(read_folder(folder))
+    entry = table.rows[2].entries[0]
+    assert entry.text == "–"
+    assert table.footnotes["abc".index(entry.mark)] == "diverged in 3 of 3 seeds (the loss was not finite)"
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        (
+            "analytic_dpm",
+            "layout=analytic_dpm needs an axis over evaluation.horizon or sampler.steps and one over variance; "
+            "this grid varies schedule, loss: take layout=general, or run a grid with that",
+        ),
+        ("ldm", "layout=ldm needs an axis over space or space.f; this grid varies schedule, loss"),
+    ],
+)
+def test_a_layout_that_does_not_fit_says_what_it_needs(layout, message, grids, tmp_path, capsys):
+    folder = improved(tmp_path / "g")
+    assert tables.main([f"runs={folder}", f"layout={layout}"]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
+    with pytest.raises(InputError, match=f"layout={layout} needs"):
+        render(grids["improved_ddpm_2"], "csv", layout)
+
+
+def test_two_axes_are_needed_for_groups(tmp_path):
+    grid = read_folder(grid_of(tmp_path / "g", "general", [SCHEDULE]))
+    with pytest.raises(InputError, match="ddpm_table_2 needs two axes or more; this grid varies schedule:"):
+        table_of(grid, "ddpm_table_2")
+
+
+def test_a_layout_of_another_name_is_one_line_with_the_nearest(tmp_path, capsys):
+    assert tables.main([f"runs={improved(tmp_path / 'g')}", "layout=improved_ddpm"]) == 2
+    assert "no layout called 'improved_ddpm'" in (shown := capsys.readouterr().err)
+    assert "did you mean 'improved_ddpm_" in shown
+
+
+def test_layout_overrides_the_grids_own(tmp_path, capsys):
+    folder = improved(tmp_path / "g", layout="general")
+    assert tables.main([f"runs={folder}", "layout=improved_ddpm_2"]) == 0
+    assert "| Iters" in capsys.readouterr().out
+    assert tables.main([f"runs={folder}"]) == 0
+    assert "| Schedule" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("layout", "note"),
+    [
+        (
+            "analytic_dpm",
+            "Set out as general: the layout analytic_dpm needs an axis over evaluation.horizon or sampler.steps and "
+            "one over variance; this grid varies schedule, loss",
+        ),
+        ("poster", "Set out as general: no layout here is called poster"),
+    ],
+)
+def test_a_grids_own_layout_that_does_not_fit_falls_back_with_a_footnote(layout, note, tmp_path):
+    folder = improved(tmp_path / "g", layout=layout)
+    tables.write_tables(folder)
+    table = table_of(read_folder(folder))
+    assert table.footnotes == (note,)
+    assert table.stub[0].mark == "a"
+    assert [column.label for column in table.stub] == ["Schedule", "Loss"]
+    assert note in (folder / "table.md").read_text(encoding="utf-8")
+
+
+def test_no_published_columns_where_nothing_matches(tmp_path):
+    table = [row | {"parameterization": "v"} for row in rows()]
+    grid = read_folder(build(tmp_path / "g", table))
+    assert {column.group for column in table_of(grid).columns} == {""}
+    assert not any("arXiv" in note for note in table_of(grid).footnotes)
+
+
+# layout, labels of a cell → its published columns in the CSV
+@pytest.mark.parametrize(
+    ("name", "levels", "expected"),
+    [
+        ("ddpm_table_1", ("epsilon", "simple"), {"is": "9.46 ± 0.11", "fid": "3.17", "nll": "3.75"}),
+        ("ddpm_table_2", ("epsilon", "simple"), {"nll": "3.75", "fid": "3.17", "is": "9.46 ± 0.11"}),
+        (
+            "improved_ddpm_2",
+            ("cosine", "hybrid"),
+            {
+                "T": "4000",
+                "Iters": "500K",
+                "nll": "3.17",
+                "fid": "3.19",
+                "data": "CIFAR-10 32×32, Improved DDPM (Nichol & Dhariwal 2021)",
+            },
+        ),
+        ("vdm", ("inf", "10"), {"nll": "7.54", "T": "∞", "T, evaluation": "10"}),
+        ("vdm", ("100", "10"), {"nll": "", "T": ""}),
+        ("vdm_schedules", ("linear",), {"nll": "", "bound_variance": "31.6"}),
+        ("ldm", ("f4",), {"Model": "KL, c = 3", "rfid": "0.27", "psnr": "27.53 ± 4.54"}),
+        (
+            "analytic_dpm",
+            ("cosine", "beta", "50"),
+            {
+                "nll": "4.92",
+                "fid": "37.35",
+                "data": "CIFAR-10 32×32 by a cosine schedule (CS), Analytic-DPM (Bao 2022)",
+            },
+        ),
+        ("analytic_dpm", ("linear", "analytic", "5"), {"nll": "", "fid": "", "data": ""}),
+    ],
+)
+def test_csv_has_the_published_numbers(name, levels, expected, grids):
+    grid = grids[name]
+    found = list(csv.DictReader(io.StringIO(render(grid, "csv"))))
+    axes = [axis.name for axis in grid.meta.axes]
+    row = next(row for row in found if tuple(row[axis] for axis in axes) == levels)
+    assert {key: row[f"published {key}"] for key in expected} == expected
+    assert all(len(row) == len(found[0]) for row in found)
+    assert None not in row.values()
+
+
+def test_a_paper_that_measures_what_the_grid_does_not_is_left_out(grids):
+    """Fig. 4b of VDM is of a variance that this grid has not, though its schedule is there."""
+    assert "published bound_variance" not in render(grids["vdm"], "csv")
+    assert "Fig. 4b" not in " ".join(table_of(grids["ddpm_table_2"], "vdm").footnotes)
+
+
+def test_csv_of_the_general_layout_has_none(grids):
+    assert "published" not in render(grids["general"], "csv")
+
+
+# What the four writers say, read back from each.
+
+
+def from_markdown(text):
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    split = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines if not line.startswith("| --")]
+    return [[plain_text(re.sub(r"\\(.)", r"\1", cell).replace("**", "")) for cell in row] for row in split[1:]]
+
+
+def plain_text(text):
+    """Without marks, emphasis of whole cells, and space."""
+    text = re.sub(r"<sup>[a-z,]*</sup>|\$\^\{\\mathrm\{[a-z,]*\}\}\$", "", text).strip(" \u2007")
+    return text[1:-1] if text.startswith("*") and text.endswith("*") else text
+
+
+def from_html(text):
+    page = ElementTree.fromstring(f"<div>{text}</div>")
+    found = []
+    for row in page.iter("tr"):
+        for mark in [one for cell in row.iter() for one in cell.findall("sup")]:
+            for child in list(mark):
+                mark.remove(child)
+        if row.get("class"):
+            found.append(["".join(cell.itertext()).strip(",") for cell in row])
+    return found
+
+
+def from_latex(text):
+    found = []
+    bodies = [part.split("\\bottomrule")[0].split("\\midrule", 1)[1] for part in text.split("\\toprule")[1:]]
+    for line in "".join(bodies).replace("\\midrule", "").splitlines():
+        if line.strip():
+            cells = re.split(r"(?<!\\)&", line.removesuffix(r" \\"))
+            found.append([numeric(plain_text(cell)) for cell in cells])
+    return found
+
+
+def numeric(text):
+    """The text of a number from LaTeX, None for what is no number."""
+    text = re.sub(r"\\textbf\{(.*)\}", r"\1", text).replace("$<$", "<").replace(r"$\pm$", "±").replace("--", "–")
+    return text if re.fullmatch(r"[\d. ±<]+|–|unstable|", text) else None
+
+
+def expected_rows(table):
+    return [[*row.stub, *(entry.text for entry in row.entries)] for row in table.rows]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_writers_say_the_same(name, grids):
+    grid = grids[name]
+    table = table_of(grid)
+    expected = expected_rows(table)
+    labels = len(table.stub)
+    assert [[text for text in row if text] for row in from_markdown(render(grid, "markdown"))] == [
+        [text for text in row if text] for row in expected
+    ]
+    assert [[text for text in row if text] for row in from_html(html_table(table))] == [
+        [text for text in row if text] for row in expected
+    ]
+    numbers_of = [row[-len(table.columns) :] if len(row) > labels else [] for row in expected]
+    found = [row[-len(table.columns) :] if len(row) > 1 else [] for row in from_latex(render(grid, "latex"))]
+    read = [[text for text in row if text is not None] for row in found]
+    held = [[text for text in row if numeric(text) is not None] for row in numbers_of]
+    if name == "ldm":  # Its two groups of columns stand below each other.
+        read, held = ([sorted(text for row in both for text in row if text)] for both in (read, held))
+    assert read == held
+    shown = " ".join(terminal_table(grid, 300).replace("*", "").split())
+    for row in expected:
+        assert " ".join(" ".join(text for text in row if text).split()) in re.sub(r"\[[a-z,]+\]", "", shown)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_heads_caption_and_footnotes_are_in_every_writer(name, grids):
+    grid = grids[name]
+    table = table_of(grid)
+    page = ElementTree.fromstring(f"<div>{html_table(table)}</div>")
+    assert len(list(page.iter("li"))) == len(table.footnotes) + len(table.verdict)
+    text = "".join(page.itertext())
+    markdown = re.sub(r"\\(.)", r"\1", render(grid, "markdown"))
+    terminal = " ".join(terminal_table(grid, 300).split())
+    for note in (*table.footnotes, *table.verdict):
+        assert note in text
+        assert note in markdown
+        assert note in terminal
+    for column in (*table.stub, *table.columns):
+        assert column.label in text
+        assert column.label in markdown
+        assert column.label in terminal
+        assert column.group in text
+        assert column.group in markdown
+    caption = page.find("table/caption")
+    assert "".join(caption.itertext()) == table.caption.replace("`", "")
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("columns", [70, 100])
+def test_every_layout_fits_a_terminal(name, columns, grids):
+    assert max(width(line) for line in terminal_table(grids[name], columns).splitlines()) <= columns
+
+
+def test_html_is_accessible_and_its_marks_lead_somewhere(grids):
+    page = ElementTree.fromstring(f"<div>{html_table(table_of(grids['ddpm_table_2']))}</div>")
+    ids = {one.get("id") for one in page.find("ol")}
+    links = {one.get("href") for one in page.iter("a")}
+    assert ids == {f"parameterization-note-{mark}" for mark in "abcde"}
+    assert links == {f"#{one}" for one in ids}
+    assert {one.get("scope") for one in page.iter("th")} == {"col", "colgroup", "row", "rowgroup"}
+    bodies = list(page.iter("tbody"))
+    assert [len(body) for body in bodies] == [5, 4, 5, 4]
+    spans = [sum(int(cell.get("colspan", 1)) for cell in row) for row in page.iter("tr")]
+    assert spans[0] == 7
+    assert spans[1] == 6
+    assert set(spans[2:]) == {7}
+    assert [one.text for one in page.iter("strong")] == [
+        "2.55 ± 0.05",
+        "25.0 ± 2.5",
+        "8.00 ± 0.25",
+        "2.50 ± 0.05",
+        "20.0 ± 2.5",
+        "8.40 ± 0.25",
+    ]
+
+
+def test_html_can_leave_its_caption_to_the_page(grids):
+    assert "<caption>" not in html_table(table_of(grids["general"]), caption=False)
+
+
+NASTY = r"<b>50 % of R&D_2 #1 {x} $y$ ~ ^ \ > | * “q” ‖ε − ε̂‖² ≤ σₜ², μ̃ x₀ β̃ → ∞ … é ☃"
+
+
+def nasty(make, folder):
+    """Special characters wherever text comes from outside."""
+    found = make(folder)
+    path = found / "grid.json"
+    text = path.read_text(encoding="utf-8")
+    quoted = NASTY.replace("\\", "\\\\")
+    text = re.sub(r'"label": "[^"]*"', lambda _: f'"label": "{quoted}"', text)
+    text = re.sub(r'"(question|data|code)": "[^"]*"', lambda match: f'"{match[1]}": "{quoted}"', text)
+    path.write_text(text, encoding="utf-8")
+    return read_folder(found)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_html_escapes_what_comes_from_outside(name, tmp_path):
+    text = html_table(table_of(nasty(ALL[name], tmp_path / "g")))
+    page = ElementTree.fromstring(f"<div>{text}</div>")
+    assert page.find(".//b") is None
+    assert NASTY in "".join(page.itertext())
+
+
+def test_latex_stacks_ours_and_theirs_where_both_are_too_wide(grids):
+    wide, narrow = (render(grids[name], "latex") for name in ("ldm", "improved_ddpm_2"))
+    assert (wide.count(r"\begin{tabular}{@{}l"), narrow.count(r"\begin{tabular}{@{}l")) == (2, 1)
+    ours, theirs = wide.split(r"\toprule")[1:]
+    assert "24.20 $\\pm$ 0.02" in ours
+    assert "24.19" not in ours
+    assert "f = 8 & KL, c = 4 & 0.90 & 24.19 $\\pm$ 4.19 & 0.69 $\\pm$ 0.15" in theirs
+    assert "uniform code" not in theirs
+
+
+def test_markdown_says_once_what_heads_all_columns(grids):
+    head = render(grids["analytic_dpm"], "markdown").splitlines()[2]
+    assert [cell.strip() for cell in head.split("|")[2:5]] == ["Number of steps K: 5", "10", "25"]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
+@pytest.mark.parametrize("packages", ["booktabs", "booktabs,graphicx"])
+def test_latex_of_every_layout_compiles(packages, grids, tmp_path):
+    """As it is under booktabs; and with graphicx no line is wider than the page, however wide the table."""
+    harmless = [render(grid, "latex") for grid in grids.values()]
+    harmful = [render(nasty(make, tmp_path / name), "latex") for name, make in ALL.items()]
+    for i, parts in enumerate((harmless, harmful)):
+        source = tmp_path / f"{i}.tex"
+        body = "\\clearpage\n".join(parts)
+        text = f"\\documentclass{{article}}\\usepackage{{{packages}}}\\begin{{document}}\n{body}\\end{{document}}\n"
+        source.write_text(text, encoding="utf-8")
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", source.name]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, errors="replace")
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert f"({len(ALL)} pages" in done.stdout.replace("\n", "")
+        if "graphicx" in packages:
+            assert "Overfull \\hbox" not in done.stdout
+
+
+def test_a_matrix_without_its_metrics_does_not_fit(tmp_path):
+    axes = [VARIANCE, steps_axis("5", "10")]
+    grid = read_folder(grid_of(tmp_path / "g", "general", axes, {"ssim/test": 0.5}))
+    with pytest.raises(InputError, match="analytic_dpm needs one of the metrics nll, fid"):
+        table_of(grid, "analytic_dpm")

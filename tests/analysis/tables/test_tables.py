@@ -1,0 +1,334 @@
+import csv
+import io
+
+import pytest
+
+from analysis.frames.runs import read_folder
+from analysis.notation import width
+from analysis.tables import render, table_of, terminal_table, write_tables
+from tests.analysis.conftest import AXES, DIVERGED, FID, IS, NLL, build, rows
+
+# By hand from the centres and steps of conftest.py: half-widths 2.484 × 0.02, 1, 0.1 are 0.05, 2.5, 0.25. The partly
+# diverged cell has seeds 0 and 1: mean centre − step/2, half-width 12.7062 · step/2 = 0.13, 6.4, 0.64. The reversed
+# cell differs from the best by 0.05 ± 0.0994 (NLL, a tie), 5 ± 4.97 (FID, no tie) and 0.4 ± 0.497 (IS, a tie).
+MARKDOWN = (
+    """
+Objective<sup>a,b</sup>|O: NLL (bits/dim) ↓|O: FID ↓|O: IS ↑|P: NLL<sup>c</sup>|P: FID<sup>c</sup>|P: IS<sup>c</sup>
+*Predicts μ̃*||||||
+L, learned diagonal Σ|2.61 ± 0.05|48.0 ± 2.5|7.20 ± 0.25||23.69|7.28 ± 0.10
+L, fixed isotropic Σ|2.58 ± 0.05|41.0 ± 2.5|7.40 ± 0.25||13.22|8.06 ± 0.09
+unweighted MSE|–<sup>d</sup>|–<sup>d</sup>|–<sup>d</sup>||unstable|unstable
+MSE at ε-weight 1|**2.55 ± 0.05**|**25.0 ± 2.5**|**8.00 ± 0.25**|||
+*Predicts ε*||||||
+L, learned diagonal Σ|2.60 ± 0.05|52.0 ± 2.5|7.10 ± 0.25||unstable|unstable
+L, fixed isotropic Σ|**2.50 ± 0.05**|37.0 ± 2.5|7.50 ± 0.25|3.70|13.51|7.67 ± 0.13
+unweighted MSE|2.54 ± 0.05|**20.0 ± 2.5**|**8.40 ± 0.25**|3.75|3.17|9.46 ± 0.11
+*Predicts x₀*||||||
+L, learned diagonal Σ|2.61 ± 0.13<sup>e</sup>|54.5 ± 6.4<sup>e</sup>|6.95 ± 0.64<sup>e</sup>|||
+L, fixed isotropic Σ|2.59 ± 0.05|50.0 ± 2.5|7.30 ± 0.25|||
+unweighted MSE|2.70 ± 0.05|31.0 ± 2.5|7.90 ± 0.25|||
+MSE at ε-weight 1|2.56 ± 0.05|27.0 ± 2.5|8.10 ± 0.25|||
+*uniform code*|4.09|||||
+*histogram*|2.97|||||
+*histogram per pixel*|2.43|||||
+*held-out images, n = 450*||5.1|9.31|||
+""".strip()
+    .replace("O:", "ours, digits:")
+    .replace("P:", "CIFAR-10 32×32, DDPM (Ho 2020):")
+)
+
+CAPTION = (
+    "Which target is better, and does it depend on the loss? Data: digits, T = 100. "
+    "Mean ± half-width of the 95 % t-interval over 3 paired seeds. "
+    "Bold: the best mean, and all that it cannot be told from "
+    "(paired one-sided t-tests at 5 %, shared among the cells). "
+    "FID, IS by the extractor digits-cnn (accuracy 97.1 %) on n = 450 generated images, mean of 2 disjoint sets; "
+    "the floor is what held-out images score at that n. "
+    "Per cell: 500 training steps, batch 128, 212\u00a0k network parameters. "
+    "`python -m ablations.run grid=parameterization` (8.0 min); code 0.1.0+abc123."
+)
+
+# The factor is worked out in test_weights.py.
+WEIGHT_DIFFERS = (
+    "Cells that differ in Predicts differ in the effective weight of each t too (by up to ×2.6·10⁶, at t = 1): "
+    "see figures/weights."
+)
+
+
+def lines_of(markdown):
+    return [line for line in markdown.splitlines() if line.startswith("|")]
+
+
+def cells_in(line):
+    return [cell.strip(" \u2007") for cell in line.strip("|").split("|")]
+
+
+@pytest.fixture(scope="module")
+def grid(shared_folder):
+    return read_folder(shared_folder)
+
+
+def test_markdown(grid):
+    written = [cells_in(line) for line in lines_of(render(grid, "markdown")) if not line.startswith("| ---")]
+    assert written == [line.split("|") for line in MARKDOWN.splitlines()]
+
+
+def test_markdown_columns_are_aligned(grid):
+    lines = lines_of(render(grid, "markdown"))
+    assert len({width(line) for line in lines}) == 1
+    assert lines[1].count("-:") == 6
+
+
+def test_caption_and_footnotes(grid):
+    lines = render(grid, "markdown").splitlines()
+    assert lines[0] == CAPTION
+    notes = [line for line in lines if line.startswith("<sup>")]
+    assert notes[0] == "<sup>a</sup> In native form the rows differ in weight as well as in target.<br>"
+    assert notes[1] == f"<sup>b</sup> {WEIGHT_DIFFERS}<br>"
+    assert notes[2].startswith(
+        "<sup>c</sup> arXiv 2006.11239, Tables 1 and 2 (read in the paper): CIFAR-10 32×32, T = 1000"
+    )
+    assert notes[3] == "<sup>d</sup> diverged in 3 of 3 seeds (the loss was not finite at step 120)<br>"
+    assert notes[4] == (
+        "<sup>e</sup> diverged in 1 of 3 seeds (the loss was not finite at step 120); mean over the other 2<br>"
+    )
+    assert len(notes) == 5
+
+
+def test_caption_names_every_code_that_made_the_runs(tmp_path):
+    table = rows()
+    for i, row in enumerate(table):
+        row["code"] = "0.1.0+aaa" if i < 10 else "0.1.0+bbb"
+    caption = table_of(read_folder(build(tmp_path / "results" / "mixed", table))).caption
+    assert "; code 0.1.0+aaa (10 runs), 0.1.0+bbb (23 runs)." in caption
+
+
+def test_caption_of_a_continued_grid_says_so(tmp_path):
+    caption = render(read_folder(build(tmp_path / "g", continued=True, device="an H100")), "markdown").splitlines()[0]
+    assert "(8.0 min), an H100; code" in caption
+    assert caption.endswith("Seeds were added after a first look at the results, so its verdicts are exploratory.")
+
+
+CONTINUOUS, ODE = "nll_continuous/test", "nll_ode/test"
+LIKELIHOODS = [
+    {"name": NLL, "label": "NLL", "unit": "bits/dim", "direction": "min", "decimals": 2},
+    {"name": CONTINUOUS, "label": "NLL, continuous time", "unit": "bits/dim", "direction": "min", "decimals": 2},
+    {"name": ODE, "label": "NLL, ODE", "unit": "bits/dim", "direction": "min", "decimals": 2},
+]
+
+
+def with_continuous(level):
+    """The cells of that level have an NLL of 2.4 − 0.01, 2.4, 2.4 + 0.01 in continuous time."""
+    return [
+        row | ({CONTINUOUS: 2.4 + 0.01 * (row["seed"] - 1)} if row["cell_id"] == level and NLL in row else {})
+        for row in rows()
+    ]
+
+
+@pytest.mark.parametrize("layout", ["general", "ddpm_table_2"])
+def test_a_likelihood_that_some_cells_have_is_a_column(layout, tmp_path):
+    folder = build(tmp_path / "g", with_continuous("epsilon-simple"), metrics=LIKELIHOODS, layout=layout)
+    text = render(read_folder(folder), "markdown")
+    assert "NLL, continuous time (bits/dim) ↓" in text
+    assert "ODE" not in text
+    # 2.484138 × 0.01 = 0.025, to two decimals: 0.02.
+    line = next(line for line in lines_of(text) if "2.40 ± 0.02" in line)
+    assert "unweighted MSE" in line
+    assert "finished, but without this metric<br>" in text
+
+
+@pytest.mark.parametrize(
+    ("decoder", "level", "sentence"),
+    [
+        (None, "epsilon-simple", None),
+        ("Gaussian density", "none", "L₀ by the decoder: Gaussian density."),
+        (
+            "Gaussian over grey-level bins",
+            "epsilon-simple",
+            "L₀ by the decoder: Gaussian over grey-level bins; "
+            "in NLL, continuous time: softmax over grey levels (no network).",
+        ),
+        (
+            "Gaussian density",
+            "epsilon-simple",
+            "L₀ by the decoder: Gaussian density; in NLL, continuous time: density at γ₁.",
+        ),
+        ("a new one", "epsilon-simple", "L₀ by the decoder: a new one."),
+    ],
+)
+def test_caption_says_which_decoder(decoder, level, sentence, tmp_path):
+    changes = {} if decoder is None else {"decoder": decoder}
+    folder = build(tmp_path / "g", with_continuous(level), metrics=LIKELIHOODS, **changes)
+    caption = render(read_folder(folder), "markdown").splitlines()[0]
+    if sentence is None:
+        assert "decoder" not in caption
+    else:
+        assert f"shared among the cells). {sentence} Per cell: " in caption
+
+
+def test_terminal(grid):
+    shown = terminal_table(grid)
+    assert max(width(line) for line in shown.splitlines()) <= 120
+    body = [line for line in shown.splitlines() if line.startswith("  ") and "Σ" in line]
+    assert " ".join(body[0].split()) == "L, learned diagonal Σ 2.61 ± 0.05 48.0 ± 2.5 7.20 ± 0.25 23.69 7.28 ± 0.10"
+    assert "2.50 ± 0.05*" in shown
+    assert "–[d]" in shown
+    assert "[d] diverged in 3 of 3 seeds (the loss was not finite at step 120)" in shown
+    assert f"[b] {WEIGHT_DIFFERS}" in " ".join(shown.split())
+    assert "Objective[a,b]" in shown
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_a_narrow_terminal_gets_the_columns_in_pieces(grid, columns):
+    narrow = terminal_table(grid, columns)
+    assert max(width(line) for line in narrow.splitlines()) <= columns
+    for word in ("CIFAR-10", "32×32, DDPM", "2020)[c]"):
+        assert word in narrow
+    for number in ("2.50 ± 0.05*", "20.0 ± 2.5*", "9.46 ± 0.11", "4.09"):
+        assert number in narrow
+
+
+def test_csv(grid):
+    table = list(csv.DictReader(io.StringIO(render(grid, "csv"))))
+    best = next(row for row in table if row["parameterization"] == "epsilon" and row["loss"] == "vlb_fixed")
+    assert best[f"{NLL} mean"] == "2.5"
+    assert float(best[f"{NLL} half_width"]) == pytest.approx(4.302653 * 0.02 / 3**0.5, rel=1e-5)
+    assert (best[f"{NLL} n"], best[f"{NLL} bold"], best[f"{FID} bold"]) == ("3", "1", "0")
+    assert (best["published nll"], best["published fid"]) == ("3.70", "13.51")
+    diverged = next(row for row in table if (row["parameterization"], row["loss"]) == DIVERGED)
+    assert (diverged[f"{NLL} mean"], diverged[f"{NLL} n"], diverged["note"][:8]) == ("", "0", "diverged")
+    assert [row["note"] for row in table if row["row"] == "reference"][-1] == "held-out images, n = 450"
+    assert table[-1][f"{IS} mean"] == "9.31"
+
+
+def test_latex(grid):
+    text = render(grid, "latex")
+    assert r"\multicolumn{7}{@{}l}{\emph{Predicts $\tilde{\mu}$}} \\" in text
+    assert r"\quad L, fixed isotropic $\Sigma$ & \textbf{2.50 $\pm$ 0.05} & 37.0 $\pm$ 2.5 & " in text
+    head = r"\begin{tabular}[b]{@{}c@{}}CIFAR-10 32$\times$32, DDPM (Ho\\2020)$^{\mathrm{c}}$\end{tabular}"
+    assert rf"\multicolumn{{3}}{{c}}{{{head}}}" in text
+    assert r"Objective$^{\mathrm{a,b}}$ & NLL" in text
+    assert r"$^{\mathrm{b}}$ Cells that differ in Predicts differ" in text
+    assert r"(by up to $\times$2.6$\cdot$10$^{6}$, at t = 1)" in text
+    assert r"\texttt{python -m ablations.run grid=parameterization}" in text
+    assert r"95 \% t-interval" in text
+
+
+NASTY = r"50 % of R&D_2 #1 {x} $y$ ~ ^ \ < > | “q” ‖ε − ε̂‖² ≤ σₜ², β̃ → ∞ … é ☃"
+
+
+@pytest.fixture(scope="module")
+def nasty(tmp_path_factory):
+    """Special characters wherever text comes from outside."""
+    axes = [axis | {"label": NASTY, "levels": [lv | {"label": NASTY} for lv in axis["levels"]]} for axis in AXES]
+    table = [row | {"reason": row["reason"] and NASTY} for row in rows()]
+    changes = {"question": NASTY, "data": NASTY, "footnotes": [NASTY], "code": NASTY, "command": "run a_b='%#'"}
+    return read_folder(build(tmp_path_factory.mktemp("nasty") / "g_1", table, axes=axes, name="g_1 %", **changes))
+
+
+def test_latex_braces_are_balanced(grid, nasty):
+    for text in (render(grid, "latex"), render(nasty, "latex")):
+        bare = text.replace("\\\\", "").replace(r"\{", "").replace(r"\}", "")
+        depths = [bare[: i + 1].count("{") - bare[: i + 1].count("}") for i in range(len(bare))]
+        assert min(depths) == 0
+        assert depths[-1] == 0
+        assert bare.replace(r"\$", "").count("$") % 2 == 0
+        assert all(ord(char) < 0x180 for char in text)
+
+
+def test_markdown_escapes_what_would_break_a_row(nasty):
+    lines = lines_of(render(nasty, "markdown"))
+    plain = {len(line.replace(r"\|", "").split("|")) for line in lines}
+    assert plain == {9}
+
+
+def test_general_layout(tmp_path):
+    lines = lines_of(render(read_folder(build(tmp_path / "g", layout="general")), "markdown"))
+    assert cells_in(lines[0])[:3] == ["Predicts<sup>a,b</sup>", "Objective", "NLL (bits/dim) ↓"]
+    assert cells_in(lines[2]) == ["μ̃", "L, learned diagonal Σ", "2.61 ± 0.05", "48.0 ± 2.5", "7.20 ± 0.25"]
+    assert cells_in(lines[8]) == ["ε", "unweighted MSE", "2.54 ± 0.05", "**20.0 ± 2.5**", "**8.40 ± 0.25**"]
+    assert len(lines) == 2 + 11 + 4
+
+
+def test_each_axis_bears_its_own_footnote(tmp_path):
+    axes = [AXES[1], AXES[0]]
+    text = render(read_folder(build(tmp_path / "g", axes=axes, layout="general", footnotes=["first"])), "markdown")
+    assert cells_in(lines_of(text)[0])[:2] == ["Objective<sup>a</sup>", "Predicts<sup>b</sup>"]
+    assert f"<sup>b</sup> {WEIGHT_DIFFERS}<br>" in text
+
+
+def test_one_seed_has_no_interval_and_no_bold(tmp_path):
+    table = [row for row in rows() if row["seed"] == 1]
+    text = render(read_folder(build(tmp_path / "g", table, seeds=[1])), "markdown")
+    assert "**" not in text
+    assert "One seed, so no interval is known and none is set in bold." in text
+    assert cells_in(lines_of(text)[3])[1:4] == ["2.61", "48.0", "7.20"]
+
+
+def test_every_way_to_end_has_its_footnote(tmp_path):
+    ends = {0: ("failed", "Traceback …\n  File x\nValueError: boom"), 1: ("interrupted", ""), 2: ("finished", "")}
+    table = rows()
+    for row in table:
+        if row["cell_id"] == "epsilon-simple":
+            row["status"], row["reason"] = ends[row["seed"]]
+    text = render(read_folder(build(tmp_path / "g", table)), "markdown")
+    assert "interrupted in 1 of 3 seeds; failed in 1 of 3 seeds (ValueError: boom); mean over the other 1<br>" in text
+
+
+def test_reasons_that_differ_in_numbers_share_a_footnote(tmp_path):
+    table = rows()
+    for i, row in enumerate(table):
+        if row["cell_id"] in ("mu-simple", "x0-simple"):
+            bound = 100.5 + i
+            row["status"], row["reason"] = "diverged", f"the bound, {bound} bits/dim, is above twice 4.09"
+    assert [i for i, row in enumerate(table) if row["status"] == "diverged"] == [6, 7, 8, 23, 27, 28, 29]
+    grid = read_folder(build(tmp_path / "g", table))
+    text = "diverged in 3 of 3 seeds (the bound, {} bits/dim, is above twice 4.09)"
+    assert f"<sup>c</sup> {text.format('106.5–129.5')}<br>" in render(grid, "markdown")
+    assert text.format("127.5–129.5") in render(grid, "csv")
+
+
+def with_notes(notes):
+    """(cell_id, seed) → what that run notes."""
+    return [row | {"notes": notes.get((row["cell_id"], row["seed"]), "")} for row in rows()]
+
+
+def test_each_distinct_note_is_a_footnote_of_the_rows_concerned(tmp_path):
+    warming = "importance sampler still warming up: {} % of t have their 10 losses"
+    notes = {
+        ("mu-weighted", 0): warming.format(37),
+        ("mu-weighted", 1): warming.format(41),
+        ("x0-vlb_learned", 0): f"another\n{warming.format(12)}",
+    }
+    grid = read_folder(build(tmp_path / "g", with_notes(notes)))
+    text = render(grid, "markdown")
+    lines = text.splitlines()
+    assert f"<sup>e</sup> {warming.format('12–41')}<br>" in lines
+    assert "<sup>g</sup> another<br>" in lines
+    cells = [cells_in(line) for line in lines_of(text)]
+    assert cells[6][:3] == ["MSE at ε-weight 1", "**2.55 ± 0.05**<sup>e</sup>", "**25.0 ± 2.5**<sup>e</sup>"]
+    # It diverged at a seed, too.
+    assert cells[12][1] == "2.61 ± 0.13<sup>e,f,g</sup>"
+    assert text.count("<sup>e</sup>") == 3 + 1
+    assert f"[e] {warming.format('12–41')}" in " ".join(terminal_table(grid).split())
+    tex = render(grid, "latex")
+    assert r"$^{\mathrm{e}}$ importance sampler still warming up: 12--41 \% of t have their 10 losses" in tex
+    table = {row["parameterization"] + row["loss"]: row for row in csv.DictReader(io.StringIO(render(grid, "csv")))}
+    assert table["muweighted"]["note"] == warming.format("37–41")
+    expected = "diverged in 1 of 3 seeds (the loss was not finite at step 120); mean over the other 2; another; "
+    assert table["x0vlb_learned"]["note"] == expected + warming.format(12)
+
+
+def test_a_finished_cell_without_a_metric_is_marked(tmp_path):
+    table = [row | ({FID: ""} if row["cell_id"] == "epsilon-simple" else {}) for row in rows()]
+    text = render(read_folder(build(tmp_path / "g", table)), "markdown")
+    assert "finished, but without this metric<br>" in text
+    assert "**25.0 ± 2.5**" in text
+
+
+def test_written_twice_the_files_are_equal(folder):
+    names = ("table.md", "table.tex", "table.csv")
+    write_tables(folder)
+    first = [(folder / name).read_bytes() for name in names]
+    write_tables(folder)
+    assert [(folder / name).read_bytes() for name in names] == first
