@@ -101,6 +101,7 @@ class GridFile(BaseModel):
     footnotes: list[str] = []
     columns: list[str] = []
     expects: list[Expectation] = []
+    deck: bool = False
 
 
 @dataclass(frozen=True)

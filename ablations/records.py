@@ -19,7 +19,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,20 +135,20 @@ def runs_csv(records: list[Record]) -> str:
     rows = [record.row() for record in records]
     fixed = _union(rows)
     names = sorted(_union([record.metrics for record in records]))
-    numbers = [{name: _number(value) for name, value in record.metrics.items()} for record in records]
-    return _csv([*fixed, *names], [row | metrics for row, metrics in zip(rows, numbers, strict=True)])
+    numbers = [{name: number(value) for name, value in record.metrics.items()} for record in records]
+    return csv_text([*fixed, *names], [row | metrics for row, metrics in zip(rows, numbers, strict=True)])
 
 
 def curves_csv(records: list[Record]) -> str:
     """Every curve of every record, tidy."""
     lines = (
-        {"cell_id": r.planned.cell_id, "seed": r.planned.cell.seed, "curve": name, "x": _number(x), "y": _number(y)}
+        {"cell_id": r.planned.cell_id, "seed": r.planned.cell.seed, "curve": name, "x": number(x), "y": number(y)}
         for r in records
         for name, (xs, ys) in r.curves.items()
         if not name.startswith("bound_per_t/")
         for x, y in zip(xs, ys, strict=True)
     )
-    return _csv(["cell_id", "seed", "curve", "x", "y"], lines)
+    return csv_text(["cell_id", "seed", "curve", "x", "y"], lines)
 
 
 def images_csv(records: list[Record], journal: Journal) -> str:
@@ -160,7 +160,7 @@ def images_csv(records: list[Record], journal: Journal) -> str:
         if r.status == "finished"
         for metric, values in images_of(r, journal).items()
     ]
-    return _csv([*KEYS, *(name for name in _union(rows) if name not in KEYS)], rows)
+    return csv_text([*KEYS, *(name for name in _union(rows) if name not in KEYS)], rows)
 
 
 def images_of(record: Record, journal: Journal) -> dict[str, list[float]]:
@@ -175,12 +175,13 @@ def _union(rows: Iterable[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(key for row in rows for key in row))
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Seven digits are more than any of these numbers is worth, and keep the files small."""
     return f"{value:.7g}" if math.isfinite(value) else "nan"
 
 
-def _csv(columns: list[str], lines: Iterable[dict[str, Any]]) -> str:
+def csv_text(columns: Sequence[str], lines: Iterable[dict[str, Any]]) -> str:
+    """Lines as CSV, what a line lacks empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()

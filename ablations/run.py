@@ -45,6 +45,10 @@ def main(arguments: list[str]) -> int:
         opened = open_tracker(request.tracking_uri or default_uri(results), asked.name, results)
         provenance = {"command": request.command, "code": code_version(), "seeds": asked.seeds}
         records, tracker, interrupted = driver.execute(plan, journal, folder, opened, provenance)
+        if asked.file.deck:
+            from ablations.deck import write_deck
+
+            write_deck(folder, records, journal, plan.data)
         return finish(folder, records, tracker, interrupted)
 
 

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -33,7 +34,7 @@ def write_sheet(path: Path, samples: Tensor, data: Data, limit: int = SHEET_IMAG
 
 def sheet(images: Tensor, levels: int, scale: int) -> Image.Image:
     """Stored images uint8 [N, C, H, W] of so many grey levels side by side, a pixel apart, as 8-bit grey or colour."""
-    values = (images.numpy().astype(np.float64) * 255 / (levels - 1)).round().astype(np.uint8)
+    values = eight_bit(images, levels)
     n, channels, height, width = values.shape
     columns = min(n, SHEET_COLUMNS)
     rows = math.ceil(n / columns)
@@ -43,3 +44,14 @@ def sheet(images: Tensor, levels: int, scale: int) -> Image.Image:
         canvas[top : top + height, left : left + width] = value.transpose(1, 2, 0)
     picture = Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+
+
+def strip(images: Tensor, levels: int) -> Image.Image:
+    """Stored images uint8 [N, C, H, W] in one row, edge to edge."""
+    row = np.concatenate(list(eight_bit(images, levels)), axis=2).transpose(1, 2, 0)
+    return Image.fromarray(row[:, :, 0] if row.shape[2] == 1 else row)
+
+
+def eight_bit(images: Tensor, levels: int) -> NDArray[np.uint8]:
+    """Stored values of so many grey levels on the scale 0..255."""
+    return (images.numpy().astype(np.float64) * 255 / (levels - 1)).round().astype(np.uint8)

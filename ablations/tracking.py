@@ -143,7 +143,7 @@ class Tracker:
         tags = {"kind": "summary", "grid": self.experiment, REQUEST: request_of(head)}
         run_id = self.client.create_run(self.experiment_id, tags=tags, run_name="summary").info.run_id
         for path in sorted(folder.iterdir()):
-            if path.name in ("figures",):
+            if path.name in ("figures", "strips"):
                 self.client.log_artifacts(run_id, str(path), path.name)
             elif path.is_file():
                 self.client.log_artifact(run_id, str(path))

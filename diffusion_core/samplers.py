@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -64,23 +64,36 @@ class Sampler(ABC):
     ) -> Tensor:
         """n samples x̂_0 [n, …] in the space of x_0; `progress` is told the share done."""
         batch = math.ceil(batch / BLOCK) * BLOCK
-        chain = diffusion.chain(self.steps)
-        start = self.start(chain.steps)
+        start = self.start(diffusion.chain(self.steps).steps)
         parts = []
         for first in range(0, n, batch):
             count = min(batch, n - first)
-
-            def noise(k: int, first: int = first, count: int = count) -> Tensor:
-                return normal_blocks(seed, k, first, count, diffusion.shape, diffusion.device)
-
-            x = noise(chain.steps + 1)
-            for k in range(start, 0, -1):
-                steps = torch.full((count,), k, device=x.device)
-                with precision.exact(x.device):
-                    x = self.step(diffusion, x, chain, steps, noise(k), clip=clip)
-                progress((first + count * (1 - (k - 1) / start)) / n)
+            path = self.path(diffusion, first, count, seed=seed, clip=clip)
+            x = next(path)
+            for done in range(1, start + 1):
+                x = next(path)
+                progress((first + count * done / start) / n)
             parts.append(x)
         return torch.cat(parts)
+
+    @torch.no_grad()
+    def path(self, diffusion: Diffusion, first: int, count: int, *, seed: int, clip: bool) -> Iterator[Tensor]:
+        """Samples `first`..`first + count` on their way: the noise they start from, and x after each step.
+
+        `first` is a multiple of the noise's BLOCK.
+        """
+
+        def noise(k: int) -> Tensor:
+            return normal_blocks(seed, k, first, count, diffusion.shape, diffusion.device)
+
+        chain = diffusion.chain(self.steps)
+        x = noise(chain.steps + 1)
+        yield x
+        for k in range(self.start(chain.steps), 0, -1):
+            steps = torch.full((count,), k, device=x.device)
+            with precision.exact(x.device):
+                x = self.step(diffusion, x, chain, steps, noise(k), clip=clip)
+            yield x
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,109 @@
+"""The forward process and the losses as formulas have them, each a dictionary of curves.
+
+alpha_bar, log_snr    of every fixed schedule over t/T
+prior                 KL(q(x_t | x_0) ‖ N(0, I)) over t/T: that it vanishes is why sampling may start from N(0, I)
+prior_end             the same at t = T, which is L_T, over T, β rescaled to T or not
+beta_ratio            β̃_t/β_t over t/T: the two choices of σ² part at the first steps only (Nichol & Dhariwal
+                      2021, Fig. 1)
+eps_weight            what each objective makes of ‖ε − ε̂‖² at t, over its mean over t
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ablations.data import Data
+from diffusion_core.bound import prior_term
+from diffusion_core.chain import Chain, strided_times
+from diffusion_core.objectives import P2, Levels, MinSnr, Objective, Simple, Vlb, VlbContinuous, Weighted
+from diffusion_core.parameterizations import Epsilon
+from diffusion_core.randomness import uniform
+from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Schedule, Sigmoid
+
+HORIZON = 1000
+POINTS = 200
+STEEP = 10
+"""Of the values of t that a curve is drawn by: so many, and each of the first few."""
+
+Curve = tuple[list[float], list[float]]
+"""x and y."""
+
+SCHEDULES: dict[str, Schedule] = {
+    "linear": Linear(),
+    "cosine": Cosine(),
+    "sigmoid": Sigmoid(),
+    "log-SNR linear": LogSnrLinear(),
+}
+OBJECTIVES: dict[str, Objective] = {
+    "simple, hybrid": Simple(),
+    "x₀-space MSE": Weighted("x0"),
+    "v-space MSE": Weighted("v"),
+    "min-SNR": MinSnr(),
+    "P2": P2(),
+    "bound at σ² = β": Vlb(),
+    "bound, continuous time": VlbContinuous(),
+}
+ENDS = {"1000/T times 1e-4 to 0.02": Linear(), "1e-4 to 0.02": Linear(rescale=False)}
+HORIZONS = (25, 50, 100, 250, 500, 1000, 2000, 4000)
+RATIO_HORIZONS = (25, 100, 1000, 4000)
+
+
+def figures(data: Data) -> dict[str, dict[str, Curve]]:
+    """figure → series → curve; the prior's terms are of the data's test images, in bits/dim."""
+    gammas = {name: schedule.build(HORIZON) for name, schedule in SCHEDULES.items()}
+    raw = data.images["test"]
+    x0 = data.space.encode(raw, uniform(0, 0, "bound/dequantise", tuple(raw.shape), raw.device))
+    t = _times(HORIZON)
+    return {
+        "alpha_bar": {name: _over_time(torch.sigmoid(-gamma(t))) for name, gamma in gammas.items()},
+        "log_snr": {name: _over_time(-gamma(t)) for name, gamma in gammas.items()},
+        "prior": {
+            name: _over_time(torch.stack([prior_bits(x0, level) for level in gamma(t)]))
+            for name, gamma in gammas.items()
+        },
+        "prior_end": {name: _prior_end(schedule, x0) for name, schedule in ENDS.items()},
+        "beta_ratio": {f"T = {horizon}": _ratio(horizon) for horizon in RATIO_HORIZONS},
+        "eps_weight": {name: weight(objective) for name, objective in OBJECTIVES.items()},
+    }
+
+
+def prior_bits(x0: Tensor, gamma: Tensor) -> Tensor:
+    """KL(q(x_t | x_0) ‖ N(0, I)) at the noise level γ, bits/dim, its mean over x_0 [N, …]."""
+    nats = prior_term(x0.double(), gamma.expand(len(x0)))
+    return nats.mean() / (math.prod(x0.shape[1:]) * math.log(2))
+
+
+def weight(objective: Objective) -> Curve:
+    """The objective's weight of ‖ε − ε̂‖² over its mean, at t = 1..T of the linear schedule and σ² = β."""
+    t = torch.arange(1, HORIZON + 1)
+    gamma = Linear().build(HORIZON)
+    pair = Chain(gamma, strided_times(HORIZON, HORIZON), "beta_1").pair(t)
+    levels = Levels(pair, Epsilon().kappa(pair), HORIZON, lambda: gamma.rate(t)[1])
+    weights = objective.eps_weight(levels, pair.log_beta)
+    kept = _times(HORIZON)
+    return kept.tolist(), (weights / weights.mean())[kept - 1].tolist()
+
+
+def _times(horizon: int) -> Tensor:
+    """int64 among 1..T: near t = 1, where curves are steep, every one, then evenly."""
+    even = strided_times(horizon, min(horizon, POINTS))[1:].tolist()
+    return torch.tensor(sorted({*range(1, min(horizon, STEEP) + 1), *even}))
+
+
+def _over_time(values: Tensor) -> Curve:
+    return (_times(HORIZON) / HORIZON).tolist(), values.tolist()
+
+
+def _prior_end(schedule: Schedule, x0: Tensor) -> Curve:
+    ends = [prior_bits(x0, schedule.build(horizon)(torch.tensor(horizon))) for horizon in HORIZONS]
+    return [float(horizon) for horizon in HORIZONS], [float(end) for end in ends]
+
+
+def _ratio(horizon: int) -> Curve:
+    t = _times(horizon)
+    gamma = Linear().build(horizon)
+    pair = Chain(gamma, strided_times(horizon, horizon), "beta_1").pair(t)
+    return (t / horizon).tolist(), (pair.beta_tilde / pair.beta).tolist()
