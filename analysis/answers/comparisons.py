@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.answers.cells import Cell
+from analysis.frames.meta import Metric
 from analysis.frames.runs import Grid
-from analysis.statistics.paired import Comparison, compare
+from analysis.statistics.paired import BOOTSTRAP_FROM, Comparison, bootstrap_interval, compare
 
 Array = NDArray[np.float64]
 
@@ -29,6 +31,29 @@ def compared(grid: Grid, metric: str, a: Cell, b: Cell) -> Comparison:
 def paired(grid: Grid, metric: str, a: Cell, b: Cell) -> Array:
     """a − b as [n] per common seed, or as [n, m] per common seed and held-out image."""
     return contrast(grid, metric, [(1.0, a), (-1.0, b)])
+
+
+@dataclass(frozen=True)
+class Share:
+    """Of N held-out images, on how many one cell is better than another, with a 95 % interval over images."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def share_of_images(grid: Grid, metric: Metric, a: Cell, b: Cell) -> Share | None:
+    """The images on which a is better than b in the mean over their common seeds, for these trainings.
+
+    None where values per image are not known, or too few for a bootstrap.
+    """
+    differences = paired(grid, metric.name, a, b)
+    if differences.ndim != 2 or len(differences) == 0 or differences.shape[1] < BOOTSTRAP_FROM:
+        return None
+    better = (metric.sign * differences.mean(axis=0) > 0).astype(np.float64)
+    low, high = bootstrap_interval(better, np.random.default_rng(0))
+    return Share(float(better.mean()), low, high, len(better))
 
 
 def contrast(grid: Grid, metric: str, terms: Sequence[tuple[float, Cell]]) -> Array:

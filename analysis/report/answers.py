@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import get_args
 
+from analysis.answers.comparisons import share_of_images
 from analysis.answers.expectations import Word, outcomes
 from analysis.answers.factorial import Factorial, factorial
-from analysis.answers.verdicts import Findings, Pair, amount
+from analysis.answers.verdicts import Findings, Pair, amount, baseline
 from analysis.frames.meta import Metric
 from analysis.frames.runs import Grid
 from analysis.notation import Rounding, probability
@@ -158,7 +159,8 @@ def _averages(one: Factorial) -> list[Sheet]:
 
 def noise(grid: Grid, found: Sequence[Findings]) -> Section | None:
     """Where the intervals come from: seeds, drawing samples, the held-out images."""
-    lines = [line for one in found for line in (_between_seeds(one), _images(grid, one)) if line]
+    told = [(_between_seeds(one), _images(grid, one), _by_image(grid, one)) for one in found]
+    lines = [line for of_metric in told for line in of_metric if line]
     return Section("noise", "Noise", tuple(Text(line) for line in lines)) if lines else None
 
 
@@ -193,6 +195,24 @@ def _images(grid: Grid, found: Findings) -> str:
     return (
         f"{found.metric.label}: {_percent(share)} of the variance of a difference (over the {len(known)} compared) is "
         "the choice of held-out images, which more seeds do not lessen."
+    )
+
+
+def _by_image(grid: Grid, found: Findings) -> str:
+    """On how many images the best cell is better than the baseline, or than the second best where it is that."""
+    ranked = [i for i, estimate in enumerate(found.estimates) if math.isfinite(estimate.mean)]
+    ranked.sort(key=lambda i: -found.metric.sign * found.estimates[i].mean)
+    if len(ranked) < 2:
+        return ""
+    best = found.cells[ranked[0]]
+    base = baseline(grid, found.cells)
+    other = found.cells[ranked[1]] if base is None or base is best else base
+    share = share_of_images(grid, found.metric, best, other)
+    if share is None:
+        return ""
+    return (
+        f"{found.metric.label}: {best.name} is better than {other.name} on {_percent(share.mean)} of the {share.n} "
+        f"held-out images (95 % interval {100 * share.low:.0f} to {100 * share.high:.0f} %, bootstrapped over images)."
     )
 
 
