@@ -152,6 +152,17 @@ def test_the_rule_of_divergence(nll, uniform, expected):
     assert re.search(expected, scoring.divergence(nll, uniform))
 
 
+def test_a_large_bound_over_fewer_steps_than_were_trained_on_is_a_finding(tmp_path):
+    """β̃ is far too small for a stride: that says nothing against the training."""
+    less = ("horizon=25", "variance=beta_tilde", "network.channels=8", "training.steps=2", "evaluation.quality=[]")
+    for horizon, status in (("null", "diverged"), ("25", "diverged"), ("5", "finished")):
+        training, bound, *_ = cell_stages(*less, f"evaluation.horizon={horizon}")
+        assert experiment.perform(training, str(tmp_path), "cpu") == "finished"
+        assert experiment.perform(bound, str(tmp_path), "cpu") == status
+        found = Journal(tmp_path).result(bound.id)
+        assert (found.metrics["nll/val"] > 2 * 4.0875) == (status == "finished" or "above twice" in found.reason)
+
+
 SLOW_TRAINING = (
     "horizon=25",
     "network.channels=8",
