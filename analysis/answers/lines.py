@@ -70,7 +70,8 @@ def lines_of(grid: Grid) -> dict[str, list[Line]]:
 
 def _settings(grid: Grid, cell: Cell) -> dict[str, str]:
     """The parameters of a cell, a number of steps that is not given written as T."""
-    names = [name for name in grid.runs if name not in METADATA and "/" not in name and not name.startswith("axis.")]
+    columns = [str(name) for name in grid.runs if name not in METADATA]
+    names = [name for name in columns if "/" not in name and not name.startswith("axis.")]
     settings = {name: cell.parameter(name) for name in (HORIZON, SAMPLING, SCORING, *names)}
     for name in (SAMPLING, SCORING):
         settings[name] = settings[HORIZON] if settings[name] in ("", "null") else settings[name]

@@ -1,7 +1,7 @@
 """Metrics against a number that cells differ in: steps, T, the share skipped. A column per number, a row per metric.
 
-Seeds are points, their mean a line with markers and a bar for its 95 % interval. A panel whose metric is of a stage that
-its cells share, so that nothing moves, is left out. What is far off the rest is set at the edge with its number.
+Seeds are points, their mean a line with markers and a bar for its 95 % interval. A panel whose metric is of a stage
+that its cells share, so that nothing moves, is left out. What is far off the rest is set at the edge with its number.
 """
 
 from __future__ import annotations
@@ -187,9 +187,11 @@ def _x_axis(axes: Axes, key: str, xs: Sequence[float]) -> None:
 
 
 def _y_axis(axes: Axes, estimates: Sequence[Estimate]) -> Window:
-    """The range that is drawn, logarithmic where the values span more than a decade."""
+    """The range that is drawn, logarithmic where it spans more than a decade."""
     values = [value for one in estimates for value in one.values.values()]
     view = window_on(estimates, [], log=0 < LOG_Y * min(values) < max(values))
+    if view.log and view.high <= LOG_Y * view.low:
+        view = window_on(estimates, [], log=False)
     if view.log:
         log_scale(axes, "y", view.low, view.high)
     else:
