@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.curves import fit_axis
 from analysis.figures.drawing import DASHES, WIDTH, Look, label_ends, new_figure, wrapped
+from analysis.figures.names import written
 from analysis.frames.runs import Grid
 from analysis.notation import mathtext
 
@@ -24,7 +26,7 @@ from analysis.notation import mathtext
 class Curves:
     """A panel: which `figure` of the formulas, its axes, and where they are logarithmic.
 
-    Each name stands at the end of its line; in a `legend` where all lines end in one point.
+    Each name stands at the end of its line, or at its start where all lines end in one point.
     """
 
     figure: str
@@ -32,19 +34,19 @@ class Curves:
     y: str
     log_x: bool = False
     log_y: bool = False
-    legend: bool = False
+    at_start: bool = False
 
 
 DECK: dict[str, tuple[Curves, ...]] = {
     "forward": (
         Curves("prior", "t/T", "KL(q(xₜ | x₀) ‖ N(0, I))\n(bits/dim)", log_y=True),
-        Curves("prior_end", "T", "L_T, the same at t = T\n(bits/dim)", log_x=True, log_y=True),
+        Curves("prior_end", "T", "the same at t = T, which is L_T\n(bits/dim)", log_x=True, log_y=True),
     ),
     "noise": (
         Curves("alpha_bar", "t/T", "ᾱₜ"),
         Curves("log_snr", "t/T", "log-SNR, log(ᾱₜ / (1 − ᾱₜ))"),
     ),
-    "variances": (Curves("beta_ratio", "t/T", "β̃ₜ / βₜ", log_x=True, legend=True),),
+    "variances": (Curves("beta_ratio", "t/T", "β̃ₜ / βₜ", log_x=True, at_start=True),),
     "objectives": (Curves("eps_weight", "t", "weight of ‖ε − ε̂‖²,\nrelative to its mean", log_x=True, log_y=True),),
     "reverse": (
         Curves("reverse_kl", "βₜ", "KL(q(xₜ₋₁ | xₜ) ‖ Gaussian)\n(nats)", log_x=True, log_y=True),
@@ -76,32 +78,38 @@ def _series(formulas: pd.DataFrame, panel: Curves) -> dict[str, pd.DataFrame]:
 def _figure(shown: Sequence[tuple[Curves, dict[str, pd.DataFrame]]]) -> Figure:
     figure = new_figure(WIDTH if len(shown) > 1 else 0.65 * WIDTH, 2.6)
     figure.set_layout_engine("constrained", wspace=0.06)
-    styles = _looks(list(dict.fromkeys(name for _, series in shown for name in series)))
     subplots = list(figure.subplots(1, len(shown), squeeze=False).flat)
     for i, (panel, series) in enumerate(shown):
         axes = subplots[i]
+        shared = [other for _, other in shown if not other.keys().isdisjoint(series)]
+        styles = _looks(list(dict.fromkeys(name for other in shared for name in other)))
         fit_axis(axes, "x", [rows["x"].to_numpy() for rows in series.values()], log=panel.log_x)
         fit_axis(axes, "y", [rows["y"].to_numpy() for rows in series.values()], log=panel.log_y)
         axes.set(xlabel=mathtext(panel.x), ylabel=wrapped(panel.y, 40))
         for name, rows in series.items():
             look = styles[name]
             dashes = look.dashes or (None, None)
-            axes.plot(rows["x"], rows["y"], color=look.color, dashes=dashes, label=mathtext(name))
+            axes.plot(rows["x"], rows["y"], color=look.color, dashes=dashes, label=name)
         after = {name for _, later in shown[i + 1 :] for name in later}
         _name(axes, panel, {name: rows for name, rows in series.items() if name not in after}, styles)
     return figure
 
 
 def _looks(names: Sequence[str]) -> dict[str, Look]:
-    """A colour and dashes each, in all panels."""
+    """A colour and dashes each."""
     palette = sns.color_palette("colorblind" if len(names) <= 10 else "husl", len(names))
     return {name: Look(palette[i], DASHES[i % len(DASHES)], "o") for i, name in enumerate(names)}
 
 
 def _name(axes: Axes, panel: Curves, series: Mapping[str, pd.DataFrame], styles: Mapping[str, Look]) -> None:
-    """Lines that a later panel has too are named there."""
-    if panel.legend and series:
-        axes.legend(loc="lower right", fontsize=7, handlelength=2.6)
-    else:
-        ends = [(float(rows["y"].iloc[-1]), name, styles[name].color) for name, rows in series.items()]
+    """The names of these lines; those that a later panel has too are named there."""
+    if not panel.at_start:
+        ends = [(float(rows["y"].iloc[-1]), written(name), styles[name].color) for name, rows in series.items()]
         label_ends(axes, ends, _CHARS)
+        return
+    low, high = axes.get_xlim()
+    axes.set_xlim(low / (high / low) ** 0.15 if panel.log_x else low - 0.15 * (high - low), high)
+    for name, rows in series.items():
+        start = float(rows["x"].iloc[0]), float(rows["y"].iloc[0])
+        style: dict[str, Any] = {"color": styles[name].color, "ha": "right", "va": "center"}
+        axes.annotate(mathtext(written(name)), start, (-4, 0), textcoords="offset points", **style)

@@ -134,10 +134,13 @@ def out_of_view(axes: Axes, text: str, right: bool, height: float, **style: Any)
 
 def beyond(axes: Axes, text: str, x: float, look: Look, view: Window, *, above: bool, stacked: int = 0) -> None:
     """A mean far above or below the rest: an arrow at the edge with its number, so many others being there already."""
-    edge, tip, sign = (view.high, "^", 1) if above else (view.low, "v", -1)
+    edge, tip, down = (view.high, "^", -1) if above else (view.low, "v", 1)
     axes.plot(x, edge, tip, ms=4, color=look.color, mew=0, clip_on=False, zorder=4)
-    shift = (5, -sign * (2 + 8 * stacked))
-    axes.annotate(text, (x, edge), shift, textcoords="offset points", va="center", color=look.color, fontsize=6.5)
+    # At the right there is no room for it, and the names of others.
+    left = axes.transAxes.inverted().transform(axes.transData.transform((x, edge)))[0] > 0.9
+    shift, side = (-5 if left else 5, down * (2 + 8 * stacked)), "right" if left else "left"
+    style: dict[str, Any] = {"color": look.color, "fontsize": 6.5, "ha": side, "va": "center"}
+    axes.annotate(text, (x, edge), shift, textcoords="offset points", **style)
 
 
 def row(

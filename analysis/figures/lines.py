@@ -20,7 +20,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from analysis.answers.cells import Cell, Estimate
 from analysis.answers.lines import ETA, HORIZON, SAMPLING, SCORING, SKIP, Line, lines_of
 from analysis.answers.summary import metrics_present
-from analysis.figures.drawing import DASHES, MARKERS, WIDTH, Look, label_ends, log_scale, new_figure
+from analysis.figures.drawing import DASHES, MARKERS, WIDTH, Look, label_ends, log_scale, new_figure, wrapped
 from analysis.figures.forest import Window, beyond, window_on
 from analysis.figures.metrics import chosen
 from analysis.figures.names import name
@@ -40,6 +40,8 @@ LOG_X, LOG_Y = 5, 10
 _TICKS = 7
 _CHARS = 14
 _HEIGHT = 2.0
+_FLAT = 3
+"""As often as large as the range of the bulk, the range of all values makes that of the bulk too flat to read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,7 @@ def lines_figure(grid: Grid) -> Figure | None:
     panels = _panels(grid)
     if not panels:
         return None
-    keys = list(dict.fromkeys(panel.key for panel in panels))
+    keys = [key for key in LABELS if any(panel.key == key for panel in panels)]
     metrics = list(dict.fromkeys(panel.metric.name for panel in panels))
     styles = _looks(list(dict.fromkeys(named.name for panel in panels for named in panel.lines)))
     tall = max(_HEIGHT, 0.3 + 0.16 * len(styles))
@@ -79,7 +81,7 @@ def lines_figure(grid: Grid) -> Figure | None:
         column = [one for one in panels if one.key == panel.key]
         _draw(axes, panel, styles, _unnamed(panel, row) if len(keys) > 2 else panel.lines)
         axes.set_ylabel(mathtext(panel.metric.head) if panel is row[0] else "")
-        axes.set_xlabel(mathtext(LABELS[panel.key]) if panel is column[-1] else "")
+        axes.set_xlabel(wrapped(LABELS[panel.key], 26) if panel is column[-1] else "")
         empty.discard(place)
     for place in empty:
         subplots[place].remove()
@@ -162,7 +164,7 @@ def _line(axes: Axes, points: Sequence[tuple[float, Estimate]], look: Look, view
     """Seeds, the interval of each mean as far as it is in view, and the means."""
     for x, one in points:
         values = list(one.values.values())
-        axes.plot([x] * len(values), values, ".", ms=3, mew=0, color=look.color, alpha=0.45, zorder=2)
+        axes.plot([x] * len(values), values, ".", ms=3.4, mew=0, color=look.color, alpha=0.6, zorder=2)
         if math.isfinite(one.half_width):
             ends = np.clip([one.mean - one.half_width, one.mean + one.half_width], view.low, view.high)
             axes.plot([x, x], ends, color=look.color, lw=0.8, alpha=0.6, solid_capstyle="butt", zorder=2)
@@ -187,14 +189,39 @@ def _x_axis(axes: Axes, key: str, xs: Sequence[float]) -> None:
 
 
 def _y_axis(axes: Axes, estimates: Sequence[Estimate]) -> Window:
-    """The range that is drawn, logarithmic where it spans more than a decade."""
-    values = [value for one in estimates for value in one.values.values()]
-    view = window_on(estimates, [], log=0 < LOG_Y * min(values) < max(values))
-    if view.log and view.high <= LOG_Y * view.low:
-        view = window_on(estimates, [], log=False)
+    """The range that is drawn, and its ticks."""
+    view = _view(estimates)
     if view.log:
         log_scale(axes, "y", view.low, view.high)
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.set_ylim(view.low, view.high)
     return view
+
+
+def _view(estimates: Sequence[Estimate]) -> Window:
+    """All values, on a logarithmic axis where they span more than a decade, or where a few would flatten the rest.
+
+    Where they would do so on either axis, the bulk alone.
+    """
+    values = [value for one in estimates for value in one.values.values()]
+    wide, positive = 0 < LOG_Y * min(values) < max(values), min(values) > 0
+    for log in (True,) if wide else (False, True) if positive else (False,):
+        bulk = window_on(estimates, [], log=log)
+        whole = _widened(bulk, values)
+        if bulk.share(whole.high) - bulk.share(whole.low) < _FLAT:
+            return whole
+    bulk = window_on(estimates, [], log=wide)
+    return bulk if bulk.high > LOG_Y * bulk.low else window_on(estimates, [], log=False)
+
+
+def _widened(view: Window, values: Sequence[float]) -> Window:
+    """A range that holds these values too."""
+    low, high = min(view.low, *values), max(view.high, *values)
+    if (low, high) == (view.low, view.high):
+        return view
+    if view.log:
+        margin = (high / low) ** 0.04
+        return Window(low / margin, high * margin, True)
+    margin = 0.04 * (high - low)
+    return Window(low - margin, high + margin, False)

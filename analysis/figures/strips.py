@@ -19,6 +19,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 
 from analysis.figures.drawing import GREY, WIDTH, new_figure
+from analysis.figures.names import written
 from analysis.figures.samples import DPI
 from analysis.frames.runs import Grid
 from analysis.notation import mathtext
@@ -109,8 +110,7 @@ def _position(grid: Grid, name: str) -> tuple[int, int, str]:
 def _label(grid: Grid, name: str) -> str:
     """As the grid's own axis writes it, if it has one."""
     axis = next((axis for axis in grid.meta.axes if axis.name == "schedule"), None)
-    label = axis.label_of(name) if axis else name
-    return label.replace("_", " ") if label == name else label
+    return written(axis.label_of(name) if axis else name)
 
 
 def _side(strip: Strip) -> str:
