@@ -108,8 +108,8 @@ def _name(axes: Axes, panel: Curves, series: Mapping[str, pd.DataFrame], styles:
         label_ends(axes, ends, _CHARS)
         return
     low, high = axes.get_xlim()
-    axes.set_xlim(low / (high / low) ** 0.15 if panel.log_x else low - 0.15 * (high - low), high)
+    axes.set_xlim(low / (high / low) ** 0.11 if panel.log_x else low - 0.11 * (high - low), high)
     for name, rows in series.items():
         start = float(rows["x"].iloc[0]), float(rows["y"].iloc[0])
-        style: dict[str, Any] = {"color": styles[name].color, "ha": "right", "va": "center"}
-        axes.annotate(mathtext(written(name)), start, (-4, 0), textcoords="offset points", **style)
+        style: dict[str, Any] = {"color": styles[name].color, "ha": "right", "va": "center", "fontsize": 6.5}
+        axes.annotate(mathtext(written(name)), start, (-3, 0), textcoords="offset points", **style)

@@ -155,7 +155,7 @@ def _draw(axes: Axes, panel: Panel, styles: Mapping[str, Look], labelled: Sequen
                 side = x, one.mean > view.high
                 beyond(axes, rounding.number(one.mean), x, look, view, above=side[1], stacked=out[side])
                 out[side] += 1
-        if named in labelled:
+        if named.name and named in labelled:
             ends.append((min(max(points[-1][1].mean, view.low), view.high), named.name, look.color))
     label_ends(axes, ends, _CHARS)
 
@@ -170,7 +170,9 @@ def _line(axes: Axes, points: Sequence[tuple[float, Estimate]], look: Look, view
             axes.plot([x, x], ends, color=look.color, lw=0.8, alpha=0.6, solid_capstyle="butt", zorder=2)
     dashes = look.dashes or (None, None)
     xs, means = [x for x, _ in points], [one.mean for _, one in points]
-    axes.plot(xs, means, look.marker, ls="-", dashes=dashes, ms=3.6, mew=0, color=look.color, label=text, zorder=3)
+    axes.plot(
+        xs, means, look.marker, ls="-", dashes=dashes, ms=3.6, mew=0, color=look.color, label=text or "mean", zorder=3
+    )
 
 
 def _x_axis(axes: Axes, key: str, xs: Sequence[float]) -> None:
