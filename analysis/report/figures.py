@@ -40,10 +40,10 @@ CAPTIONS = {
     ),
     "forward": (
         "How far x_t still is from pure noise, over time and at its end: where the last KL is not near 0, sampling "
-        "starts from what the model has never seen."
+        "starts from noise unlike that of training."
     ),
     "noise": "How much of the image is left at each time, as ᾱ and as log-SNR.",
-    "variances": "β̃ is near β but for the first steps, and the more steps there are, the fewer these are.",
+    "variances": "β̃ is near β but for the first steps, and the larger T, the smaller their share.",
     "objectives": "How much each objective weights the error in ε at each t, relative to its mean over t.",
     "reverse": (
         "How far the true reverse step is from a Gaussian, by step size; and what that costs an exact denoiser in the "
