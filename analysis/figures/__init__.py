@@ -1,7 +1,7 @@
 """The figures of a grid: `python -m analysis.figures grid=NAME [runs=results/<grid>]`.
 
 Each is PNG and PDF, byte for byte alike when drawn twice in one environment. One whose data are absent is not drawn,
-and a stale file of its name goes (but for sample sheets, which a tracking store does not give).
+and a stale file of its name goes (but for samples and strips, whose images a tracking store does not give).
 """
 
 from __future__ import annotations
@@ -14,28 +14,35 @@ from matplotlib.figure import Figure
 from analysis import commands
 from analysis.figures.cost import cost_figure
 from analysis.figures.curves import bound_figure, training_figure, weights_figure
+from analysis.figures.deck import DECK, deck_figure
 from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import save, styled
+from analysis.figures.lines import lines_figure
 from analysis.figures.metrics import metrics_figure
 from analysis.figures.samples import samples_figure
 from analysis.figures.schedules import schedules_figure
+from analysis.figures.strips import strips_figure
 from analysis.frames.runs import Grid, read_folder
 
 FIGURES: dict[str, Callable[[Grid], Figure | None]] = {
     "samples": samples_figure,
+    "strips": strips_figure,
     "metrics": metrics_figure,
+    "lines": lines_figure,
     "differences": differences_figure,
     "cost": cost_figure,
     "training": training_figure,
     "weights": weights_figure,
     "schedules": schedules_figure,
     "bound": bound_figure,
+    **{name: deck_figure(name) for name in DECK},
 }
 
 
 def draw(grid: Grid, folder: Path) -> list[Path]:
     """Every figure that the grid has data for; the files written."""
     folder.mkdir(parents=True, exist_ok=True)
+    images = {"samples": grid.samples, "strips": grid.strips}
     written: list[Path] = []
     with styled():
         for name, make in FIGURES.items():
@@ -43,7 +50,7 @@ def draw(grid: Grid, folder: Path) -> list[Path]:
             if figure is not None:
                 written += save(figure, folder / name)
                 continue
-            if name != "samples" or grid.samples is not None:
+            if name not in images or images[name] is not None:
                 for suffix in ("png", "pdf"):
                     (folder / f"{name}.{suffix}").unlink(missing_ok=True)
     return written

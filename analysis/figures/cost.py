@@ -29,7 +29,7 @@ from analysis.figures.drawing import (
     spread,
     wrapped,
 )
-from analysis.figures.forest import Window, window
+from analysis.figures.forest import Window, beyond, window
 from analysis.frames.runs import Grid
 from analysis.notation import Rounding, mathtext
 
@@ -71,7 +71,7 @@ def _panel(axes: Axes, grid: Grid, found: Findings, cost: Cost) -> None:
             _cell(axes, estimate, cost, i, look, view, filled=kept[i])
         else:
             text = Rounding.of(found.metric.decimals, [estimate.half_width]).number(estimate.mean)
-            _out_of_view(axes, text, cost.mean(i), estimate.mean, look, view)
+            beyond(axes, text, cost.mean(i), look, view, above=estimate.mean > view.high)
     _steps(axes, found, cost, [i for i in known if kept[i]], view)
     _names(axes, grid, found, cost, [i for i in known if kept[i]], view)
 
@@ -109,15 +109,6 @@ def _cell(axes: Axes, estimate: Estimate, cost: Cost, i: int, look: Look, view: 
     face, width = (look.color, 0.0) if filled else ("white", 0.9)
     place = cost.mean(i), estimate.mean
     axes.plot(*place, look.marker, ms=5.5, mfc=face, mec=look.color, mew=width, zorder=4 if filled else 3)
-
-
-def _out_of_view(axes: Axes, text: str, x: float, y: float, look: Look, view: Window) -> None:
-    """A mean far off the rest: an arrow at the edge with its number."""
-    above = y > view.high
-    edge, tip = (view.high, "^") if above else (view.low, "v")
-    axes.plot(x, edge, tip, ms=4, color=look.color, mew=0, clip_on=False, zorder=4)
-    shift = (5, -2) if above else (5, 2)
-    axes.annotate(text, (x, edge), shift, textcoords="offset points", va="center", color=look.color, fontsize=6.5)
 
 
 def _steps(axes: Axes, found: Findings, cost: Cost, kept: Sequence[int], view: Window) -> None:

@@ -36,7 +36,7 @@ _STEPS = (
     tuple(1 + i / 10 for i in range(90)),
 )
 """Where within a decade a logarithmic axis has ticks, from few to many."""
-_MARKERS = "osD^vP*X<>"
+MARKERS = "osD^vP*X<>"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def looks(grid: Grid) -> dict[str, Look]:
     names = [level.name for level in grid.meta.axes[0].levels] if grid.meta.axes else [""]
     palette = sns.color_palette("colorblind" if len(names) <= 10 else "husl", len(names))
     return {
-        name: Look(color, DASHES[i % len(DASHES)], _MARKERS[i % len(_MARKERS)])
+        name: Look(color, DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
         for i, (name, color) in enumerate(zip(names, palette, strict=True))
     }
 

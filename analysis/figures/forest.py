@@ -80,11 +80,14 @@ def dress(axes: Axes, view: Window, label: str) -> None:
 
 def window(estimates: Sequence[Estimate], lines: Sequence[float], *, may_log: bool = True) -> Window:
     """What to draw: the seeds within three interquartile ranges, and what is near to them of the rest."""
-    log = False
+    bulk = _bulk(estimates, False)
+    log = may_log and float(bulk.min()) > 0 and bool(bulk.max() / bulk.min() > LOG_RATIO)
+    return window_on(estimates, lines, log=log)
+
+
+def window_on(estimates: Sequence[Estimate], lines: Sequence[float], *, log: bool) -> Window:
+    """The same on an axis whose scale is given."""
     bulk = _bulk(estimates, log)
-    if may_log and bulk.min() > 0 and bulk.max() / bulk.min() > LOG_RATIO:
-        log = True
-        bulk = _bulk(estimates, log)
     bottom, top = float(bulk.min()), float(bulk.max())
     span = max(top - bottom, 0.05 * abs(top), 1e-6)
     most = max(len(estimate.values) for estimate in estimates)
@@ -127,6 +130,17 @@ def out_of_view(axes: Axes, text: str, right: bool, height: float, **style: Any)
         words(axes, f"{text} ▸", 1.0, height, "right", **style)
     else:
         words(axes, f"◂ {text}", 0.0, height, "left", **style)
+
+
+def beyond(axes: Axes, text: str, x: float, look: Look, view: Window, *, above: bool, stacked: int = 0) -> None:
+    """A mean far above or below the rest: an arrow at the edge with its number, so many others being there already."""
+    edge, tip, down = (view.high, "^", -1) if above else (view.low, "v", 1)
+    axes.plot(x, edge, tip, ms=4, color=look.color, mew=0, clip_on=False, zorder=4)
+    # At the right there is no room for it, and the names of others.
+    left = axes.transAxes.inverted().transform(axes.transData.transform((x, edge)))[0] > 0.9
+    shift, side = (-5 if left else 5, down * (2 + 8 * stacked)), "right" if left else "left"
+    style: dict[str, Any] = {"color": look.color, "fontsize": 6.5, "ha": side, "va": "center"}
+    axes.annotate(text, (x, edge), shift, textcoords="offset points", **style)
 
 
 def row(

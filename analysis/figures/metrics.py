@@ -20,7 +20,7 @@ _SHOWN = ("nll/", "fid/")
 
 def metrics_figure(grid: Grid) -> Figure | None:
     """The figure; None where no cell finished."""
-    summary = Summary.of(grid, _chosen(metrics_present(grid)))
+    summary = Summary.of(grid, chosen(metrics_present(grid)))
     metrics = [m for m in summary.metrics if any(estimate.values for estimate in summary.estimates[m.name])]
     if not metrics:
         return None
@@ -36,7 +36,7 @@ def metrics_figure(grid: Grid) -> Figure | None:
     return figure
 
 
-def _chosen(metrics: list[Metric]) -> list[Metric]:
+def chosen(metrics: list[Metric]) -> list[Metric]:
     """NLL and FID, or the first two that there are."""
     found = [metric for kind in _SHOWN for metric in metrics if metric.name.startswith(kind)][:2]
     return found if len(found) == 2 else metrics[:2]

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from analysis.answers.cells import Cell, cells_of
 from analysis.figures.curves import fit_axis, table_of
 from analysis.figures.drawing import DASHES, GREY, WIDTH, Look, label_ends, new_figure
+from analysis.figures.names import name
 from analysis.frames.runs import Grid
 from analysis.notation import mathtext
 
@@ -27,7 +28,6 @@ LOG_SNR = "log_snr"
 _GAMMA = re.compile(r"schedule/gamma_(\d+)")
 _SAME = 0.05
 """log-SNRs that differ by less than this at every t are one line: no eye would tell them apart."""
-_NAMES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,19 +96,6 @@ def learned_of(grid: Grid) -> list[Learned]:
     names = {int(match[1]) / 100: str(name) for name in by_name if (match := _GAMMA.fullmatch(str(name)))}
     tables = [(u, table_of(by_name[names[u]], cell), cell) for cell in cells_of(grid) for u in sorted(names)]
     return [Learned(u, table, cell) for u, table, cell in tables if len(table)]
-
-
-def name(cells: Sequence[Cell], everyone: Sequence[Cell]) -> str:
-    """Cells by their levels of as few axes as tell them from all others, a line each and `_NAMES` of them at most."""
-    kept = list(range(len(cells[0].levels)))
-    for axis in reversed(kept.copy()):
-        fewer = [i for i in kept if i != axis]
-        places = {tuple(cell.levels[i] for i in fewer) for cell in cells}
-        if sum(tuple(cell.levels[i] for i in fewer) in places for cell in everyone) == len(cells):
-            kept = fewer
-    names = list(dict.fromkeys(", ".join(cell.labels[i] for i in kept) for cell in cells))
-    shown = names if len(names) <= _NAMES else [*names[: _NAMES - 1], f"and {len(names) - _NAMES + 1} more"]
-    return "\n".join(shown)
 
 
 def _log_snr(axes: Axes, schedules: Sequence[Schedule]) -> None:

@@ -4,6 +4,7 @@
             axis.*, parameters, metrics
     curves  cell_id, seed, curve, x, y
     images  cell_id, seed, metric → the value of each held-out image
+    formulas  figure, series, x, y
 
 All are put into one canonical order (rows by the axes' levels and seed; columns by kind and name), so that frames
 from either source are equal. Names of metrics hold a "/"; what is a curve over training steps is left to the curves, of
@@ -26,6 +27,7 @@ import pandas as pd
 
 from analysis.errors import InputError, unknown
 from analysis.frames.csv_files import numbers, read_csv, whole_numbers
+from analysis.frames.formulas import FORMULAS, no_formulas, parse_formulas
 from analysis.frames.images import folder_rows, images_frame, no_images, ordered_images
 from analysis.frames.links import Tracking, read_tracking
 from analysis.frames.meta import Axis, Meta, parse_meta
@@ -51,8 +53,9 @@ LONGEST = 5000
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """What a grid found. `samples` is the folder of its sample sheets; `tracking` is None where the grid was delivered
-    to no store. Curves and images are read when first asked for."""
+    """What a grid found. `samples` is the folder of its sample sheets, `strips` that of its forward and reverse
+    processes; `tracking` is None where the grid was delivered to no store. Curves, images and formulas are read when
+    first asked for."""
 
     meta: Meta
     runs: pd.DataFrame
@@ -60,6 +63,8 @@ class Grid:
     load_curves: Callable[[], pd.DataFrame]
     load_images: Callable[[], pd.DataFrame] = no_images
     tracking: Tracking | None = None
+    strips: Path | None = None
+    load_formulas: Callable[[], pd.DataFrame] = no_formulas
 
     @cached_property
     def curves(self) -> pd.DataFrame:
@@ -73,6 +78,11 @@ class Grid:
         No rows where nothing is known per image.
         """
         return ordered_images(self.load_images(), self.runs)
+
+    @cached_property
+    def formulas(self) -> pd.DataFrame:
+        """(figure, series, x, y) in the order of the file; no rows where there is none."""
+        return self.load_formulas()
 
     @property
     def codes(self) -> list[tuple[str, int]]:
@@ -89,7 +99,7 @@ def read_folder(path: Path | str) -> Grid:
     meta = parse_meta(head.read_bytes(), str(head))
     source = folder / "runs.csv"
     texts = read_csv(source, FIXED)
-    samples = folder / "samples"
+    samples, strips = folder / "samples", folder / "strips"
     return Grid(
         meta,
         tidy_runs(texts, meta, str(source)),
@@ -97,6 +107,8 @@ def read_folder(path: Path | str) -> Grid:
         lambda: _read_curves(folder / "curves.csv"),
         lambda: _read_images(folder / "images.csv"),
         read_tracking(folder / "tracking.json"),
+        strips if strips.is_dir() else None,
+        lambda: _read_formulas(folder / FORMULAS),
     )
 
 
@@ -176,6 +188,10 @@ def _read_curves(path: Path) -> pd.DataFrame:
 
 def _read_images(path: Path) -> pd.DataFrame:
     return images_frame(folder_rows(path.read_bytes(), str(path)), str(path)) if path.is_file() else no_images()
+
+
+def _read_formulas(path: Path) -> pd.DataFrame:
+    return parse_formulas(path.read_bytes(), str(path)) if path.is_file() else no_formulas()
 
 
 def _no_grid(folder: Path) -> InputError:

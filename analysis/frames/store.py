@@ -25,6 +25,7 @@ import pandas as pd
 from analysis.errors import InputError, unknown
 from analysis.frames.cache import cached
 from analysis.frames.csv_files import numbers, parse_csv
+from analysis.frames.formulas import FORMULAS, no_formulas, parse_formulas
 from analysis.frames.images import images_frame, run_rows
 from analysis.frames.links import tracking_of
 from analysis.frames.meta import Meta, parse_meta
@@ -79,6 +80,11 @@ class Experiment:
         key = (self.uri, self.id, run.info.run_id, run.data.tags.get("content", ""), str(run.info.end_time), name)
         return cached(key, lambda: self._fetch(run, name))
 
+    def holds(self, run: Run, name: str) -> bool:
+        """Whether a run has a file of that name: one question to the store, where asking for the file would fail."""
+        with _answering(self.uri):
+            return any(entry.path == name for entry in self.client.list_artifacts(run.info.run_id))
+
     def _fetch(self, run: Run, name: str) -> bytes:
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
@@ -114,6 +120,7 @@ def read_store(uri: str, name: str) -> Grid:
         lambda: _curves(experiment, kept),
         lambda: _images(experiment, kept),
         tracking_of(uri, experiment.id, {_key(run): run.info.run_id for run in kept}),
+        load_formulas=lambda: _formulas(experiment, summary),
     )
 
 
@@ -199,3 +206,9 @@ def _images(experiment: Experiment, runs: list[Run]) -> pd.DataFrame:
     files = zip(known, experiment.files(known, "images.csv"), strict=True)
     each = [run_rows(content, *_key(run), f"images.csv of run {run.info.run_id}") for run, content in files]
     return images_frame([row for rows in each for row in rows], f"the experiment {experiment.id} in {experiment.uri}")
+
+
+def _formulas(experiment: Experiment, summary: Run) -> pd.DataFrame:
+    if not experiment.holds(summary, FORMULAS):
+        return no_formulas()
+    return parse_formulas(experiment.file(summary, FORMULAS), f"{FORMULAS} of run {summary.info.run_id}")

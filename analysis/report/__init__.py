@@ -15,6 +15,7 @@ from pathlib import Path
 from analysis import commands
 from analysis.answers.cells import cells_of
 from analysis.answers.verdicts import findings
+from analysis.figures.deck import DECK
 from analysis.frames.runs import Grid, read_folder
 from analysis.report.answers import axes, comparisons, noise, published, verdict
 from analysis.report.costs import cost
@@ -41,10 +42,11 @@ def sections(grid: Grid) -> list[Section]:
         verdict(grid, found),
         published(grid),
         comparisons(found, _chosen(drawn, "differences")),
-        Section("table", "Table", (_html(table), *_chosen(drawn, "metrics"))),
+        Section("table", "Table", (_html(table), *_chosen(drawn, "metrics", "lines"))),
         axes(grid, found),
-        _gallery("samples", "Samples", drawn, "samples"),
+        _gallery("samples", "Samples", drawn, "samples", "strips"),
         _gallery("curves", "Behind the numbers", drawn, "bound", "weights", "schedules", "training"),
+        _gallery("formulas", "What the formulas say", drawn, *DECK),
         besides(grid, cells),
         noise(grid, found),
         cost(grid, cells, found, _chosen(drawn, "cost")),

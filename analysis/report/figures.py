@@ -31,6 +31,24 @@ CAPTIONS = {
     ),
     "schedules": "The log-SNR over time of each schedule, and how a learned one moved.",
     "bound": "What each t adds to the bound on test data: where the bits are, and where cells part.",
+    "strips": (
+        "One image on its way to noise under each schedule, and below it samples of trained cells on their way from it."
+    ),
+    "lines": (
+        "Cells that differ in one number only: seeds (dots), their mean and 95 % interval; a metric that the number "
+        "does not touch is left out, and what is far off the rest is an arrow with its number."
+    ),
+    "forward": (
+        "How far x_t still is from pure noise, over time and at its end: where the last KL is not near 0, sampling "
+        "starts from noise unlike that of training."
+    ),
+    "noise": "How much of the image is left at each time, as ᾱ and as log-SNR.",
+    "variances": "β̃ is near β but for the first steps, and the larger T, the smaller their share.",
+    "objectives": "How much each objective weights the error in ε at each t, relative to its mean over t.",
+    "reverse": (
+        "How far the true reverse step is from a Gaussian, by step size; and what that costs an exact denoiser in the "
+        "bound, by T. Both on a mixture of Gaussians, where the truth is known."
+    ),
 }
 SHOWS = {
     "samples": "Sheet of generated samples of {cells}",
@@ -41,6 +59,13 @@ SHOWS = {
     "weights": "Line chart of the effective training weight over t for {cells}",
     "schedules": "Line chart of the log-SNR over t for {cells}",
     "bound": "Line chart of the bound's terms over t for {cells}",
+    "strips": "Rows of images from data to noise and from noise to samples, one for each schedule",
+    "lines": "Line chart of {metrics} against a number in which {cells} differ. The table holds the numbers",
+    "forward": "Line charts of the divergence of x_t from a standard Gaussian, over t and over T",
+    "noise": "Line charts of alpha-bar and of the log-SNR over t for each schedule",
+    "variances": "Line chart of the ratio of the two reverse variances over t, for several T",
+    "objectives": "Line chart of the weight of the error in ε over t for each objective",
+    "reverse": "Line charts of the reverse step's divergence from a Gaussian over β, and of the bound's gap over T",
 }
 
 

@@ -19,6 +19,7 @@ from tests.analysis.frames.test_images import image_rows, with_images
 
 GRID = "parameterization"
 TAGS = (*FIXED, *VERSIONS)
+FORMULAS = 'figure,series,x,y\nprior,linear,0.5,1e-6\ngap,"cosine, β̃",1000,0.0123\n'
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
 
@@ -81,9 +82,11 @@ class Store:
         self.client.set_terminated(run)
         return run
 
-    def summary(self, head, **tags):
+    def summary(self, head, formulas="", **tags):
         run = self.client.create_run(self.experiment, tags={"kind": "summary", **tags}).info.run_id
         self.client.log_text(run, json.dumps(head), "grid.json")
+        if formulas:
+            self.client.log_text(run, formulas, "formulas.csv")
         self.client.set_terminated(run)
 
 
@@ -104,7 +107,8 @@ def whole(tmp_path_factory, empty_store):
     ids = {(row["cell_id"], row["seed"]): store.run(row, curves) for row in reversed(table)}
     for row in ({**table[0], "seed": 7}, earlier):
         store.run(row, curves)
-    store.summary(head(table))
+    (folder / "formulas.csv").write_text(FORMULAS, encoding="utf-8")
+    store.summary(head(table), FORMULAS)
     return folder, store, ids
 
 
@@ -114,6 +118,8 @@ def test_folder_and_store_give_equal_frames(whole):
     pd.testing.assert_frame_equal(ours.runs, theirs.runs)
     pd.testing.assert_frame_equal(ours.curves, theirs.curves)
     pd.testing.assert_frame_equal(ours.images, theirs.images)
+    pd.testing.assert_frame_equal(ours.formulas, theirs.formulas)
+    assert ours.formulas["y"].tolist() == [1e-6, 0.0123]
     assert len(ours.images) == 2 * sum(row["status"] == "finished" and row["seed"] != 1 for row in rows())
     assert ours.codes == theirs.codes == [("1+a", 22), ("1+b", 22)]
     assert ours.meta.axes == theirs.meta.axes
@@ -159,6 +165,13 @@ def test_what_was_downloaded_is_not_downloaded_again(small):
     assert len(first[2]) == 8
     shutil.rmtree(store.artifacts)
     assert_equal(frames(store), first)
+
+
+def test_a_store_without_formulas_has_none_and_with_them_downloads_them(small):
+    store, table, *_ = small
+    assert read_store(store.uri, GRID).formulas.empty
+    store.summary(head(table), FORMULAS)
+    assert read_store(store.uri, GRID).formulas["series"].tolist() == ["linear", "cosine, β̃"]
 
 
 def test_a_damaged_cache_is_mended(small, cache):

@@ -1,0 +1,115 @@
+"""Figures of what follows from formulas alone: schedules, variances, weights, and how near a Gaussian comes.
+
+Each is a few panels, and each panel the curves of one `figure` of formulas.csv. A new one is an entry in `DECK`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.curves import fit_axis
+from analysis.figures.drawing import DASHES, WIDTH, Look, label_ends, new_figure, wrapped
+from analysis.figures.names import written
+from analysis.frames.runs import Grid
+from analysis.notation import mathtext
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A panel: which `figure` of the formulas, its axes, and where they are logarithmic.
+
+    Each name stands at the end of its line, or at its start where all lines end in one point.
+    """
+
+    figure: str
+    x: str
+    y: str
+    log_x: bool = False
+    log_y: bool = False
+    at_start: bool = False
+
+
+DECK: dict[str, tuple[Curves, ...]] = {
+    "forward": (
+        Curves("prior", "t/T", "KL(q(xₜ | x₀) ‖ N(0, I))\n(bits/dim)", log_y=True),
+        Curves("prior_end", "T", "the same at t = T, which is L_T\n(bits/dim)", log_x=True, log_y=True),
+    ),
+    "noise": (
+        Curves("alpha_bar", "t/T", "ᾱₜ"),
+        Curves("log_snr", "t/T", "log-SNR, log(ᾱₜ / (1 − ᾱₜ))"),
+    ),
+    "variances": (Curves("beta_ratio", "t/T", "β̃ₜ / βₜ", log_x=True, at_start=True),),
+    "objectives": (Curves("eps_weight", "t", "weight of ‖ε − ε̂‖²,\nrelative to its mean", log_x=True, log_y=True),),
+    "reverse": (
+        Curves("reverse_kl", "βₜ", "KL(q(xₜ₋₁ | xₜ) ‖ Gaussian)\n(nats)", log_x=True, log_y=True),
+        Curves("gap", "T", "bound less the exact NLL\n(bits/dim)", log_x=True, log_y=True),
+    ),
+}
+_CHARS = 14
+
+
+def deck_figure(name: str) -> Callable[[Grid], Figure | None]:
+    """What draws a figure of the deck; it gives None where the grid has none of its curves."""
+
+    def make(grid: Grid) -> Figure | None:
+        known = [(panel, _series(grid.formulas, panel)) for panel in DECK[name]]
+        shown = [(panel, series) for panel, series in known if series]
+        return _figure(shown) if shown else None
+
+    return make
+
+
+def _series(formulas: pd.DataFrame, panel: Curves) -> dict[str, pd.DataFrame]:
+    """Name → its points, in the order of the file, without those that the axes have no place for."""
+    points = formulas[formulas["figure"] == panel.figure]
+    for name, log in (("x", panel.log_x), ("y", panel.log_y)):
+        points = points[np.isfinite(points[name]) & ((points[name] > 0) | (not log))]
+    return {str(name): rows for name, rows in points.groupby("series", sort=False)}
+
+
+def _figure(shown: Sequence[tuple[Curves, dict[str, pd.DataFrame]]]) -> Figure:
+    figure = new_figure(WIDTH if len(shown) > 1 else 0.65 * WIDTH, 2.6)
+    figure.set_layout_engine("constrained", wspace=0.06)
+    subplots = list(figure.subplots(1, len(shown), squeeze=False).flat)
+    for i, (panel, series) in enumerate(shown):
+        axes = subplots[i]
+        shared = [other for _, other in shown if not other.keys().isdisjoint(series)]
+        styles = _looks(list(dict.fromkeys(name for other in shared for name in other)))
+        fit_axis(axes, "x", [rows["x"].to_numpy() for rows in series.values()], log=panel.log_x)
+        fit_axis(axes, "y", [rows["y"].to_numpy() for rows in series.values()], log=panel.log_y)
+        axes.set(xlabel=mathtext(panel.x), ylabel=wrapped(panel.y, 40))
+        for name, rows in series.items():
+            look = styles[name]
+            dashes = look.dashes or (None, None)
+            axes.plot(rows["x"], rows["y"], color=look.color, dashes=dashes, label=name)
+        after = {name for _, later in shown[i + 1 :] for name in later}
+        _name(axes, panel, {name: rows for name, rows in series.items() if name not in after}, styles)
+    return figure
+
+
+def _looks(names: Sequence[str]) -> dict[str, Look]:
+    """A colour and dashes each."""
+    palette = sns.color_palette("colorblind" if len(names) <= 10 else "husl", len(names))
+    return {name: Look(palette[i], DASHES[i % len(DASHES)], "o") for i, name in enumerate(names)}
+
+
+def _name(axes: Axes, panel: Curves, series: Mapping[str, pd.DataFrame], styles: Mapping[str, Look]) -> None:
+    """The names of these lines; those that a later panel has too are named there."""
+    if not panel.at_start:
+        ends = [(float(rows["y"].iloc[-1]), written(name), styles[name].color) for name, rows in series.items()]
+        label_ends(axes, ends, _CHARS)
+        return
+    low, high = axes.get_xlim()
+    axes.set_xlim(low / (high / low) ** 0.11 if panel.log_x else low - 0.11 * (high - low), high)
+    for name, rows in series.items():
+        start = float(rows["x"].iloc[0]), float(rows["y"].iloc[0])
+        style: dict[str, Any] = {"color": styles[name].color, "ha": "right", "va": "center", "fontsize": 6.5}
+        axes.annotate(mathtext(written(name)), start, (-3, 0), textcoords="offset points", **style)

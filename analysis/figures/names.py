@@ -1,0 +1,31 @@
+"""What lines are called: sets of cells by as few axes as tell them apart, and single names as readers write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from analysis.answers.cells import Cell
+
+_NAMES = 3
+_WRITTEN = {"log_snr_linear": "log-SNR linear", "learned_linear": "learned ends, log-SNR linear", "min_snr": "min-SNR"}
+_SUBSCRIPTS = str.maketrans("0123456789+-−tsnki", "₀₁₂₃₄₅₆₇₈₉₊₋₋ₜₛₙₖᵢ")
+
+
+def name(cells: Sequence[Cell], everyone: Sequence[Cell]) -> str:
+    """Cells by their levels of as few axes as tell them from all others, a line each and `_NAMES` of them at most."""
+    kept = list(range(len(cells[0].levels)))
+    for axis in reversed(kept.copy()):
+        fewer = [i for i in kept if i != axis]
+        places = {tuple(cell.levels[i] for i in fewer) for cell in cells}
+        if sum(tuple(cell.levels[i] for i in fewer) in places for cell in everyone) == len(cells):
+            kept = fewer
+    names = list(dict.fromkeys(", ".join(cell.labels[i] for i in kept) for cell in cells))
+    shown = names if len(names) <= _NAMES else [*names[: _NAMES - 1], f"and {len(names) - _NAMES + 1} more"]
+    return "\n".join(shown)
+
+
+def written(text: str) -> str:
+    """The name of a choice as readers write it, and indices in braces as such: log-SNR linear, ᾱₜ₋₁."""
+    indexed = re.sub(r"_\{([^}]*)\}", lambda match: match[1].translate(_SUBSCRIPTS), text)
+    return _WRITTEN.get(text, indexed)
