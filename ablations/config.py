@@ -224,6 +224,8 @@ def _check(request: Request) -> None:
         raise InputError(f"seeds must be at least 1, got {request.seeds}")
     if not 0 <= request.first_seed < SEEDS:
         raise InputError(f"first_seed must not be negative, and below {SEEDS}, got {request.first_seed}")
+    if request.fraction is not None and request.fraction < 2:
+        raise InputError(f"fraction must be at least 2, the number of cells to run, got {request.fraction}")
     if request.workers is not None and request.workers < 1:
         raise InputError(f"launcher.workers must be at least 1, got {request.workers}")
     if request.name is not None and re.fullmatch(r"\w[\w.-]*", request.name) is None:

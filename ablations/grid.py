@@ -22,7 +22,7 @@ from ablations import config
 from ablations.cell import Cell
 from ablations.choices import build
 from ablations.config import AXES, NUMBERS, WORDS, Request
-from ablations.designs import d_optimal
+from ablations.designs import d_optimal, model_matrix
 from analysis.errors import InputError, unknown
 from analysis.tables.layouts import LAYOUTS
 from diffusion_core.choices import level_refusal
@@ -150,7 +150,7 @@ def make(request: Request) -> Grid:
             varied_here |= level.set or {axis.name: _value(level, axis, request)}
         layers = [{key: EQUAL_TERMS[key][0] for key in terms}, file.set, *_in_order(common, varied_here)]
         points.append(Point(names, make_cell(layers, request.first_seed)))
-    crossings = len(points)
+    crossings = [point.levels for point in points]
     points = _fraction(points, request.fraction or file.fraction, file.baseline)
     if not points:
         raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
@@ -186,12 +186,12 @@ def _fraction(points: list[Point], n: int | None, baseline: dict[str, str]) -> l
     return [points[i] for i in d_optimal(crossings, n, keep)]
 
 
-def _fraction_footnote(n: int, crossings: int) -> list[str]:
-    if n == crossings:
+def _fraction_footnote(n: int, crossings: list[dict[str, str]]) -> list[str]:
+    if n == len(crossings):
         return []
-    return [
-        f"{n} of {crossings} crossings, a D-optimal choice for main effects and two-way interactions (fraction={n})."
-    ]
+    effects = "main effects and two-way interactions"
+    short = "" if n >= model_matrix(crossings).shape[1] else f", too few to tell all {effects} apart"
+    return [f"{n} of {len(crossings)} crossings, a D-optimal choice for {effects} (fraction={n}){short}."]
 
 
 def _one_yardstick(points: list[Point]) -> list[Point]:

@@ -80,6 +80,7 @@ WRONG = {
     "seeds=0": "seeds must be at least 1",
     "seeds=some": "seeds must be a whole number, got 'some'",
     "first_seed=-1": "first_seed must not be negative",
+    "fraction=1": "fraction must be at least 2",
     "launcher.workers=0": "launcher.workers must be at least 1",
     "dry_run=maybe": "dry_run must be true or false",
     "horizon=100 horizon=200": "horizon is given twice",

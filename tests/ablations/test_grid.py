@@ -419,4 +419,6 @@ def test_a_fraction_keeps_the_baseline_and_says_so():
     assert len(made.points) == 27
     assert any(point.levels == made.file.baseline for point in made.points)
     assert "27 of 54 crossings" in made.file.footnotes[-1]
+    assert any(note.endswith("(fraction=27).") for note in made.file.footnotes)
+    assert any("too few to tell all" in note for note in points("grid=factorial", "fraction=20").file.footnotes)
     assert len(points("grid=factorial", "fraction=54").points) == 54
