@@ -1,6 +1,6 @@
 """Numbers and symbols as papers write them, for LaTeX and for matplotlib's mathtext.
 
-Labels are plain Unicode (μ̃, x₀, Σ, ‖·‖²). Runs of symbols become one formula, $\\tilde{\\mu}$; the rest is text.
+Labels are plain Unicode (μ̃, x₀, Σ, ‖·‖², L_T). Runs of symbols become one formula, $\\tilde{\\mu}$; the rest is text.
 Three significant digits are shown, four where an interval is finer than that.
 """
 
@@ -27,6 +27,8 @@ SYMBOLS = {"−": "-"} | {
 _ACCENTS = {"\u0303": "tilde", "\u0302": "hat", "\u0304": "bar", "\u0305": "bar", "\u0307": "dot"}
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₜₛₙₖᵢ", "0123456789+-tsnki", strict=True))
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ", "0123456789+-T", strict=True))
+_TERM = re.compile(r"(?<!\w)L_(\{[^{}]*\}|[A-Za-z0-9]+)(?!\w)")
+"""A term of the bound, or a loss."""
 _ESCAPES = (
     {char: f"\\{char}" for char in "&%$#_{}"}
     | {
@@ -73,6 +75,19 @@ def _add_script(tokens: list[tuple[bool, str]], sign: str, script: str) -> None:
 
 
 def _typeset(text: str, plain: Callable[[str], str]) -> str:
+    parts = []
+    for i, piece in enumerate(_TERM.split(text)):
+        parts.append(_term(piece.strip("{}")) if i % 2 else _plain_and_formulas(piece, plain))
+    return "".join(parts)
+
+
+def _term(script: str) -> str:
+    """L_T and L_{T−1} in italics, the words of L_simple upright."""
+    inner = "".join(SYMBOLS.get(char, char) for char in script)
+    return f"$L_{{{inner}}}$" if len(script) == 1 or not script.isalpha() else f"$L_{{\\mathrm{{{inner}}}}}$"
+
+
+def _plain_and_formulas(text: str, plain: Callable[[str], str]) -> str:
     parts = []
     for formula, group in groupby(_tokens(text), key=lambda token: token[0]):
         pieces = [piece for _, piece in group]

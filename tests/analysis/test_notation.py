@@ -34,7 +34,14 @@ def test_latex(text, expected):
 
 
 def test_mathtext_leaves_text_as_it_is():
-    assert mathtext("L_0 & 5 % of Σ, $1") == r"L_0 & 5 % of $\Sigma$, \$1"
+    assert mathtext("x_0 & 5 % of Σ, $1") == r"x_0 & 5 % of $\Sigma$, \$1"
+
+
+def test_losses_and_terms_of_the_bound_have_subscripts():
+    assert mathtext("learned, L_hybrid") == r"learned, $L_{\mathrm{hybrid}}$"
+    assert mathtext("up to L_{T−1}") == r"up to $L_{T-1}$"
+    assert latex("L_0, 5 %") == r"$L_{0}$, 5 \%"
+    assert latex("VAL_0 and L_") == r"VAL\_0 and L\_"
 
 
 @pytest.mark.parametrize(("text", "columns"), [("μ̃", 1), ("x₀ ‖", 4), ("abc", 3), ("漢字", 4)])
