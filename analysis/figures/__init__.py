@@ -21,6 +21,7 @@ from analysis.figures.lines import lines_figure
 from analysis.figures.metrics import metrics_figure
 from analysis.figures.samples import samples_figure
 from analysis.figures.schedules import schedules_figure
+from analysis.figures.split import split_figure
 from analysis.figures.strips import strips_figure
 from analysis.frames.runs import Grid, read_folder
 
@@ -35,6 +36,7 @@ FIGURES: dict[str, Callable[[Grid], Figure | None]] = {
     "weights": weights_figure,
     "schedules": schedules_figure,
     "bound": bound_figure,
+    "split": split_figure,
     **{name: deck_figure(name) for name in DECK},
 }
 

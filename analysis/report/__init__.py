@@ -45,7 +45,7 @@ def sections(grid: Grid) -> list[Section]:
         Section("table", "Table", (_html(table), *_chosen(drawn, "metrics", "lines"))),
         axes(grid, found),
         _gallery("samples", "Samples", drawn, "samples", "strips"),
-        _gallery("curves", "Behind the numbers", drawn, "bound", "weights", "schedules", "training"),
+        _gallery("curves", "Behind the numbers", drawn, "bound", "split", "weights", "schedules", "training"),
         _gallery("formulas", "What the formulas say", drawn, *DECK),
         besides(grid, cells),
         noise(grid, found),

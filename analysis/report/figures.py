@@ -31,6 +31,10 @@ CAPTIONS = {
     ),
     "schedules": "The log-SNR over time of each schedule, and how a learned one moved.",
     "bound": "What each t adds to the bound on test data: where the bits are, and where cells part.",
+    "split": (
+        "The share of each term in the bound, of the values that the network sees: without the constant that states it "
+        "for fewer grey levels."
+    ),
     "strips": (
         "One image on its way to noise under each schedule, and below it samples of trained cells on their way from it."
     ),
@@ -59,6 +63,7 @@ SHOWS = {
     "weights": "Line chart of the effective training weight over t for {cells}",
     "schedules": "Line chart of the log-SNR over t for {cells}",
     "bound": "Line chart of the bound's terms over t for {cells}",
+    "split": "Bars with the shares of L_0, L_1 to L_{{T−1}} and L_T in the bound of {cells}",
     "strips": "Rows of images from data to noise and from noise to samples, one for each schedule",
     "lines": "Line chart of {metrics} against a number in which {cells} differ. The table holds the numbers",
     "forward": "Line charts of the divergence of x_t from a standard Gaussian, over t and over T",
