@@ -194,6 +194,7 @@ def training_result(
     losses = [name for name in logged if name.startswith("train/") and not name.endswith("_sd")]
     bad = [name.removeprefix("train/") for name in losses if not math.isfinite(last[name])]
     images, flops = last["step"] * cell.training.batch, float(forward_flops(averaged))
+    shape = averaged.curves()
     metrics = {
         **{name: last[name] for name in logged if math.isfinite(last[name])},
         "cost/train_seconds": last["seconds"],
@@ -201,10 +202,11 @@ def training_result(
         "cost/flops_per_image": flops,
         "cost/train_flops": train_flops(cell, flops, images),
         "cost/parameters": float(sum(p.numel() for p in averaged.network.parameters())),
+        "noise/beta_max": float(shape["beta"].max()),
         **memory,
     }
     t = [float(t) for t in range(1, cell.horizon + 1)]
-    curves: Curves = {name: finite(t, values.tolist()) for name, values in averaged.curves().items()}
+    curves: Curves = {name: finite(t, values.tolist()) for name, values in shape.items()}
     curves |= {name: finite([line["step"] for line in history], [line[name] for line in history]) for name in logged}
     return Result(
         status="diverged" if bad else "finished",

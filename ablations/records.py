@@ -227,6 +227,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "nll/test_L0": {"label": "L₀", "unit": "bits/dim", "direction": "none", "decimals": 2},
     "nll/test_Lt": {"label": "L₁ to L_{T−1}", "unit": "bits/dim", "direction": "none", "decimals": 2},
     "nll/test_LT": {"label": "L_T", "unit": "bits/dim", "direction": "none"},
+    "noise/beta_max": {"label": "max β", "direction": "none", "decimals": 3},
     "bound_variance/test": {"label": "Variance of the estimate", "unit": "(bits/dim)²", "direction": "min"},
 }
 """Metrics that a grid may show besides, by `columns` in its file."""

@@ -144,6 +144,13 @@ def test_a_loss_that_is_not_finite_ends_as_diverged(tmp_path):
     assert "loss was not finite" in result.reason
 
 
+def test_the_largest_beta_is_kept(tmp_path):
+    """Linear to 0.02, rescaled by 1000/25."""
+    training = cell_stages("horizon=25", "network.channels=8", "training.steps=1")[0]
+    assert experiment.perform(training, str(tmp_path), "cpu") == "finished"
+    assert Journal(tmp_path).result(training.id).metrics["noise/beta_max"] == pytest.approx(0.8)
+
+
 @pytest.mark.parametrize(
     ("nll", "uniform", "expected"),
     [(8.2, 4.09, "above twice"), (8.1, 4.09, "^$"), (float("nan"), 4.09, "not finite"), (99.0, None, "^$")],
