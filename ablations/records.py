@@ -37,6 +37,8 @@ from analysis.frames.csv_files import read_csv
 from analysis.frames.images import KEYS
 from analysis.frames.runs import SEVERAL, VERSIONS
 
+MOST_POINTS, EARLY = 250, 50
+"""Of a curve in curves.csv, and how many of them are its first."""
 NOT_RUN = "not run yet"
 """The reason of a cell whose turn has not come."""
 
@@ -146,9 +148,19 @@ def curves_csv(records: list[Record]) -> str:
         for r in records
         for name, (xs, ys) in r.curves.items()
         if not name.startswith("bound_per_t/")
-        for x, y in zip(xs, ys, strict=True)
+        for x, y in drawn(xs, ys)
     )
     return csv_text(["cell_id", "seed", "curve", "x", "y"], lines)
+
+
+def drawn(xs: list[float], ys: list[float]) -> list[tuple[float, float]]:
+    """The points of a curve; of a long one every early one, where curves are steep, and of the rest evenly spread."""
+    points = list(zip(xs, ys, strict=True))
+    if len(points) <= MOST_POINTS:
+        return points
+    rest = points[EARLY:]
+    left = MOST_POINTS - EARLY
+    return points[:EARLY] + [rest[round(i * (len(rest) - 1) / (left - 1))] for i in range(left)]
 
 
 def images_csv(records: list[Record], journal: Journal) -> str:

@@ -100,7 +100,9 @@ class Findings:
         if len(estimate.values) < 2:
             return f"{start}{self.metric.label}: {cell.name} has the best value, {value}, of one seed: no verdict."
         others = [self.cells[i].name for i in sorted(self.leading - {self.best})]
-        rivals = _listed(others) if len(others) <= FEW else f"{len(others)} of the other {len(self._ranked) - 1} cells"
+        rest = len(self._ranked) - 1
+        many = f"any of the other {rest} cells" if len(others) == rest else f"{len(others)} of the other {rest} cells"
+        rivals = _listed(others) if len(others) <= FEW else many
         if not others:
             return f"{start}{self.metric.label}: {cell.name} is the best of {len(self._ranked)}, {value}."
         return (

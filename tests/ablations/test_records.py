@@ -3,6 +3,7 @@
 import csv
 import io
 import shutil
+from itertools import pairwise
 
 import pytest
 
@@ -11,7 +12,7 @@ from ablations.config import parse
 from ablations.data import Digits, Mixture2d
 from ablations.driver import plan
 from ablations.grid import make
-from ablations.records import Record, head_of, joined, metrics_of, runs_csv, versions
+from ablations.records import Record, drawn, head_of, joined, metrics_of, runs_csv, versions
 from ablations.tracking import Tracker
 from analysis.frames.runs import read_folder
 from analysis.frames.store import read_store
@@ -108,3 +109,14 @@ def test_notes_come_back_from_a_tracking_store(tmp_path, store):
     tracker.summarise(folder)
     ours, theirs = read_folder(folder).runs, read_store(uri, "parameterization").runs
     assert list(ours["notes"]) == list(theirs["notes"]) == ["", "one\ntwo", ""]
+
+
+def test_a_long_curve_keeps_its_ends_and_its_steep_start():
+    xs = [float(t) for t in range(1, 1001)]
+    points = drawn(xs, [2 * x for x in xs])
+    assert len(points) == 250
+    assert points[:50] == [(x, 2 * x) for x in xs[:50]]
+    assert points[-1] == (1000.0, 2000.0)
+    steps = {b[0] - a[0] for a, b in pairwise(points[50:])}
+    assert steps <= {4.0, 5.0}
+    assert drawn(xs[:250], xs[:250]) == list(zip(xs[:250], xs[:250], strict=True))
