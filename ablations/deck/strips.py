@@ -21,6 +21,7 @@ from ablations.records import Record
 from ablations.scoring import FIT
 from ablations.sheets import strip
 from ablations.stages import fit_of
+from diffusion_core.choices import choice_name
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import diffuse
 from diffusion_core.gamma import Gamma
@@ -37,7 +38,7 @@ def write_strips(folder: Path, records: Sequence[Record], journal: Journal, data
     if not isinstance(data.space, Pixels):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    gammas = {name.replace(" ", "_"): schedule.build(HORIZON) for name, schedule in SCHEDULES.items()}
+    gammas: dict[str, Gamma] = {choice_name(schedule): schedule.build(HORIZON) for schedule in SCHEDULES.values()}
     for name, cell, diffusion in trained_cells(records, journal, data):
         _write(folder / f"backward-{name}.png", backward(cell, diffusion), data)
         if cell.schedule.learned:
