@@ -18,7 +18,7 @@ from analysis.figures.deck import DECK, deck_figure
 from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import save, styled
 from analysis.figures.lines import lines_figure
-from analysis.figures.metrics import metrics_figure
+from analysis.figures.metrics import estimate_figure, metrics_figure
 from analysis.figures.samples import samples_figure
 from analysis.figures.schedules import schedules_figure
 from analysis.figures.split import split_figure
@@ -37,6 +37,7 @@ FIGURES: dict[str, Callable[[Grid], Figure | None]] = {
     "schedules": schedules_figure,
     "bound": bound_figure,
     "split": split_figure,
+    "estimate": estimate_figure,
     **{name: deck_figure(name) for name in DECK},
 }
 

@@ -26,6 +26,7 @@ from analysis.figures.drawing import (
     log_scale,
     looks,
     new_figure,
+    stroke,
     wrapped,
 )
 from analysis.frames.runs import Grid
@@ -112,7 +113,7 @@ def _lines(axes: Axes, grid: Grid, tables: dict[Cell, pd.DataFrame]) -> None:
         mean = table.mean(axis=1)
         if table.shape[1] > 1:
             axes.plot(table.index, table, color=look.color, linewidth=0.5, alpha=0.4)
-        axes.plot(mean.index, mean, color=look.color, dashes=look.dashes or (None, None))
+        axes.plot(mean.index, mean, stroke(mean), color=look.color, dashes=look.dashes or (None, None))
         ends.append((float(mean.iloc[-1]), cell.labels[0] if cell.labels else "", look.color))
     label_ends(axes, ends, 12)
 

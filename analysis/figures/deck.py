@@ -53,7 +53,7 @@ DECK: dict[str, tuple[Curves, ...]] = {
         Curves("gap", "T", "bound less the exact NLL\n(bits/dim)", log_x=True, log_y=True),
     ),
 }
-_CHARS = 14
+_CHARS = 18
 
 
 def deck_figure(name: str) -> Callable[[Grid], Figure | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +138,11 @@ def _start(places: Sequence[float], sizes: Sequence[float], cluster: list[int]) 
 
 def _overlap(places: Sequence[float], sizes: Sequence[float], below: list[int], above: list[int]) -> bool:
     return _start(places, sizes, below) + sum(sizes[i] for i in below) > _start(places, sizes, above)
+
+
+def stroke(points: Sized) -> str:
+    """A line, or a dot where a single point would draw none."""
+    return "-" if len(points) > 1 else "o"
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, Color]], chars: int) -> None:

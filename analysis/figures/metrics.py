@@ -5,6 +5,8 @@ Known values (histogram codes, held-out images) are dashed lines.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,8 +21,25 @@ _SHOWN = ("nll/", "fid/")
 
 
 def metrics_figure(grid: Grid) -> Figure | None:
-    """The figure; None where no cell finished."""
-    summary = Summary.of(grid, chosen(metrics_present(grid)))
+    """The figure of the metrics that decide; None where no cell finished."""
+    return _figure(grid, chosen(metrics_present(grid)))
+
+
+def estimate_figure(grid: Grid) -> Figure | None:
+    """How noisy the bound's estimate is; None where it is not known, or stands beside NLL already.
+
+    Cells that share a training and its value, since they differ in how they are sampled, stand as the first of them.
+    """
+    known = metrics_present(grid)
+    asked = [m for m in known if m.name.startswith("bound_variance/") and m not in chosen(known)]
+    if not asked:
+        return None
+    runs = grid.runs[grid.runs[asked[0].name].notna()]
+    return _figure(replace(grid, runs=runs.drop_duplicates(["training_id", "seed", asked[0].name])), asked)
+
+
+def _figure(grid: Grid, asked: list[Metric]) -> Figure | None:
+    summary = Summary.of(grid, asked)
     metrics = [m for m in summary.metrics if any(estimate.values for estimate in summary.estimates[m.name])]
     if not metrics:
         return None

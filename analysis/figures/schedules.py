@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from analysis.answers.cells import Cell, cells_of
 from analysis.figures.curves import fit_axis, table_of
-from analysis.figures.drawing import DASHES, GREY, WIDTH, Look, label_ends, new_figure
+from analysis.figures.drawing import DASHES, GREY, WIDTH, Look, label_ends, new_figure, stroke
 from analysis.figures.names import name
 from analysis.frames.runs import Grid
 from analysis.notation import mathtext
@@ -135,5 +135,5 @@ def _line(axes: Axes, table: pd.DataFrame, look: Look) -> float:
     mean = table.mean(axis=1)
     if table.nunique(axis=1).gt(1).any():
         axes.plot(table.index, table, color=look.color, linewidth=0.5, alpha=0.4)
-    axes.plot(mean.index, mean, color=look.color, dashes=look.dashes or (None, None))
+    axes.plot(mean.index, mean, stroke(mean), color=look.color, dashes=look.dashes or (None, None))
     return float(mean.iloc[-1])

@@ -27,11 +27,18 @@ def parse_csv(content: bytes, needed: Sequence[str], source: str) -> pd.DataFram
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{source} is not a CSV file ({reason}): run the grid again") from error
+    check_whole(content, source)
     texts = texts.fillna("")
     missing = [name for name in needed if name not in texts.columns]
     if missing:
         raise InputError(f"{source} lacks the column(s) {', '.join(missing)}: expected at least {', '.join(needed)}")
     return texts
+
+
+def check_whole(content: bytes, source: str) -> None:
+    """InputError where the last line of a file does not end: whoever reads on would take a part for all."""
+    if content and not content.endswith(b"\n"):
+        raise InputError(f"{source} is cut off in its last line: run the grid again, what has finished is not repeated")
 
 
 def numbers(values: pd.Series[Any], name: str, source: str) -> pd.Series[Any]:

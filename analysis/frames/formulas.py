@@ -17,7 +17,7 @@ COLUMNS = ("figure", "series", "x", "y")
 
 def no_formulas() -> pd.DataFrame:
     """The frame where there is no such file."""
-    return parse_formulas(",".join(COLUMNS).encode(), "")
+    return parse_formulas(f"{','.join(COLUMNS)}\n".encode(), "")
 
 
 def parse_formulas(content: bytes, source: str) -> pd.DataFrame:

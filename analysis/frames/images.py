@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import InputError
-from analysis.frames.csv_files import floats
+from analysis.frames.csv_files import check_whole, floats
 
 KEYS = ("cell_id", "seed", "metric")
 
@@ -83,6 +83,7 @@ def _rows(content: bytes, keys: Sequence[str], source: str) -> list[tuple[list[s
         head, *lines = csv.reader(io.StringIO(content.decode("utf-8")))
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
         raise InputError(f"{source} is not a CSV file ({error}): run the grid again") from error
+    check_whole(content, source)
     k = len(keys)
     whole = [*keys, *(str(i) for i in range(len(head) - k))]
     if head != whole or any(len(line) != len(head) for line in lines):

@@ -99,6 +99,7 @@ def read_folder(path: Path | str) -> Grid:
     meta = parse_meta(head.read_bytes(), str(head))
     source = folder / "runs.csv"
     texts = read_csv(source, FIXED)
+    _check_whole(texts, meta, str(source))
     samples, strips = folder / "samples", folder / "strips"
     return Grid(
         meta,
@@ -161,6 +162,18 @@ def _check(runs: pd.DataFrame, axes: list[str], source: str) -> None:
         raise InputError(
             f"{source} holds {place} at seed {twice.iloc[0]['seed']} more than once (cell_id {', '.join(ids)}): "
             "runs of different choices or versions are not mixed; keep one and remove the other"
+        )
+
+
+def _check_whole(texts: pd.DataFrame, meta: Meta, source: str) -> None:
+    """Every cell has a row for every seed, whatever became of it."""
+    known = set(zip(texts["cell_id"], texts["seed"], strict=True))
+    missing = [(cell, seed) for cell in meta.cells for seed in meta.seeds if (cell, str(seed)) not in known]
+    if missing:
+        cell, seed = missing[0]
+        raise InputError(
+            f"{source} lacks {len(missing)} of the rows that grid.json lists (cell_id {cell} at seed {seed}, …): "
+            "run the grid again, its finished stages are not repeated"
         )
 
 

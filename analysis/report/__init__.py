@@ -34,6 +34,10 @@ def report(grid: Grid) -> str:
     return render(grid.meta.question, [_setting(grid)], sections(grid))
 
 
+CURVES = ("bound", "split", "estimate", "weights", "schedules", "training")
+"""The figures that stand behind the numbers, in order."""
+
+
 def sections(grid: Grid) -> list[Section]:
     """What the page holds, in its order; a part without data is left out."""
     cells, found = cells_of(grid), findings(grid)
@@ -45,7 +49,9 @@ def sections(grid: Grid) -> list[Section]:
         Section("table", "Table", (_html(table), *_chosen(drawn, "metrics", "lines"))),
         axes(grid, found),
         _gallery("samples", "Samples", drawn, "samples", "strips"),
-        _gallery("curves", "Behind the numbers", drawn, "bound", "split", "weights", "schedules", "training"),
+        _gallery(
+            "curves", "Behind the numbers", drawn, "bound", "split", "estimate", "weights", "schedules", "training"
+        ),
         _gallery("formulas", "What the formulas say", drawn, *DECK),
         besides(grid, cells),
         noise(grid, found),

@@ -35,6 +35,7 @@ CAPTIONS = {
         "The share of each term in the bound, of the values that the network sees: without the constant that states it "
         "for fewer grey levels."
     ),
+    "estimate": "How noisy the bound's estimate by one t an image is: what a training on it has to average over.",
     "strips": (
         "One image on its way to noise under each schedule, and below it samples of trained cells on their way from it."
     ),
@@ -64,6 +65,7 @@ SHOWS = {
     "schedules": "Line chart of the log-SNR over t for {cells}",
     "bound": "Line chart of the bound's terms over t for {cells}",
     "split": "Bars with the shares of L_0, L_1 to L_{{T−1}} and L_T in the bound of {cells}",
+    "estimate": "Chart with a row for each of {cells}: the variance of the bound's estimate, as in the table",
     "strips": "Rows of images from data to noise and from noise to samples, one for each schedule",
     "lines": "Line chart of {metrics} against a number in which {cells} differ. The table holds the numbers",
     "forward": "Line charts of the divergence of x_t from a standard Gaussian, over t and over T",

@@ -114,7 +114,7 @@ def _quantile(level: float, df: float) -> float:
 
 
 def _half_width(alpha: float, parts: Sequence[Part]) -> float:
-    return math.sqrt(sum(variance * special.stdtrit(df, alpha / 2) ** 2 for variance, df in parts))
+    return math.hypot(*(math.sqrt(variance) * float(special.stdtrit(df, alpha / 2)) for variance, df in parts))
 
 
 def _two_sided(mean: float, parts: Sequence[Part]) -> float:

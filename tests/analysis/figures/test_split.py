@@ -6,6 +6,7 @@ import pytest
 
 from analysis.answers.cells import cells_of
 from analysis.figures.drawing import save, styled
+from analysis.figures.metrics import estimate_figure
 from analysis.figures.split import shares_of, split_figure
 from analysis.frames.runs import read_folder
 from tests.analysis.conftest import build, write_csv
@@ -51,6 +52,32 @@ def test_drawn_twice_is_drawn_alike(grid, tmp_path):
     with styled():
         first, second = (save(split_figure(grid), tmp_path / name) for name in ("first", "second"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_the_variance_of_the_estimate_has_a_figure_of_its_own_beside_nll_and_fid(tmp_path):
+    metrics = [
+        {"name": name, "label": name, "direction": "min"} for name in ("nll/test", "fid/train/x", "bound_variance/test")
+    ]
+    for name, shown in (("three", metrics), ("two", [metrics[0], metrics[2]])):
+        table = [
+            {
+                "cell_id": level,
+                "training_id": training,
+                "seed": 0,
+                "status": "finished",
+                "reason": "",
+                "axis.schedule": level,
+            }
+            | {one["name"]: value for one in shown}
+            for level, training, value in (("a", "1", 4.0), ("b", "2", 2.0), ("c", "2", 2.0))
+        ]
+        build(tmp_path / name, table, axes=[AXIS], layout="general", seeds=[0], baseline={}, metrics=shown, floors={})
+    assert estimate_figure(read_folder(tmp_path / "two")) is None
+    with styled():
+        (axes,) = estimate_figure(read_folder(tmp_path / "three")).axes
+    marks = [line for line in axes.lines if line.get_marker() in "os^D" and line.get_markersize() > 4]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    assert [float(line.get_xdata()[0]) for line in marks] == [4.0, 2.0]
 
 
 def test_no_figure_without_the_terms(shared_folder):

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.errors import InputError
 from analysis.frames.runs import METADATA, read_folder, tidy_runs
-from tests.analysis.conftest import DIVERGED, FID, IS, NLL, SEEDS, build, cell_id, meta, rows, write_rows
+from tests.analysis.conftest import CENTRES, DIVERGED, FID, IS, NLL, SEEDS, build, cell_id, meta, rows, write_rows
 
 
 def test_runs_frame(shared_folder):
@@ -149,3 +149,20 @@ def test_long_reasons_are_cut_as_stores_cut_them(shared_folder):
     texts = pd.read_csv(shared_folder / "runs.csv", dtype=str, keep_default_na=False)
     texts["reason"] = "x" * 9000
     assert set(tidy_runs(texts, grid.meta, "here")["reason"].str.len()) == {5000}
+
+
+@pytest.mark.parametrize("name", ["runs.csv", "curves.csv"])
+def test_a_file_that_is_cut_off_is_refused(folder, name):
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match=f"{name} is cut off in its last line: run the grid again"):
+        _ = read_folder(folder).curves
+
+
+def test_rows_that_grid_json_lists_and_the_file_lacks_are_missed(tmp_path):
+    listed = {cell_id(levels): {} for levels in CENTRES}
+    whole = read_folder(build(tmp_path / "whole", cells=listed))
+    assert len(whole.runs) == 33
+    cut = build(tmp_path / "cut", rows()[:-2], cells=listed)
+    with pytest.raises(InputError, match=r"lacks 2 of the rows that grid.json lists \(cell_id x0-weighted at seed 1"):
+        read_folder(cut)

@@ -147,3 +147,11 @@ def test_wrong_input_is_refused():
         mean_interval(np.ones((1, 2)))
     with pytest.raises(ValueError, match=r"differences must be \[n\] or \[n, m\] with n, m ≥ 1, got shape \(0,\)"):
         compare([])
+
+
+def test_two_seeds_whose_images_vary_little_overflow_nowhere():
+    """One degree of freedom puts a p of 1e-300 at a t of 1e300: warnings are errors here."""
+    rng = np.random.default_rng(0)
+    values = 5 + np.array([[0.0], [1e-6]]) + 1e-4 * rng.normal(size=(2, 40))
+    found = compare(values)
+    assert 0 < found.p < 0.01
