@@ -97,6 +97,8 @@ class Findings:
         start = "Exploratory, since seeds were added after a first look. " if self.exploratory else ""
         if len(self._ranked) < 2:
             return f"{start}{self.metric.label} of {cell.name}: {value}."
+        if self.shared:
+            return f"{start}{self.metric.label}: {value} of all {len(self._ranked)} cells, which share what it reads."
         if len(estimate.values) < 2:
             return f"{start}{self.metric.label}: {cell.name} has the best value, {value}, of one seed: no verdict."
         others = [self.cells[i].name for i in sorted(self.leading - {self.best})]
@@ -109,6 +111,12 @@ class Findings:
             f"{start}{self.metric.label}: {cell.name} has the best mean, {value}; at this budget it cannot be told "
             f"from {rivals}."
         )
+
+    @property
+    def shared(self) -> bool:
+        """Whether all cells have one value at every seed: that of a stage which nothing that the grid varies enters."""
+        values = [self.estimates[i].values for i in self._ranked]
+        return len(values) > 1 and all(one == values[0] for one in values)
 
     @property
     def _ranked(self) -> list[int]:

@@ -40,7 +40,7 @@ def _answer(grid: Grid, found: Findings) -> Answer:
     use = purpose(found.metric)
     ranked = [estimate for estimate in found.estimates if math.isfinite(estimate.mean)]
     mark = _EXPLORATORY if found.exploratory else ""
-    if found.best is None or len(ranked) < 2:
+    if found.best is None or len(ranked) < 2 or found.shared:
         return Answer(f"For {use}: nothing to choose between.", "", "", (found.headline,), mark)
     name, others = found.cells[found.best].name, len(found.leading - {found.best})
     why = (found.headline, *_beyond_floor(grid, found))

@@ -101,6 +101,13 @@ def test_one_seed_gives_no_verdict():
     assert nll.pairs[0].sentence == "NLL: cannot tell linear from cosine: fewer than two seeds finished both."
 
 
+def test_cells_that_share_a_likelihood_are_not_chosen_between():
+    values = {"heun": ([2.0, 2.1], [9.0, 8.0]), "ddim": ([2.0, 2.1], [5.0, 6.0])}
+    nll, fid = findings(grid_of(values))
+    assert nll.headline == "NLL: 2.05 ± 0.64 bits/dim of all 2 cells, which share what it reads."
+    assert "share" not in fid.headline
+
+
 def test_a_continued_grid_is_exploratory():
     assert findings(grid_of(continued=True))[0].headline.startswith("Exploratory")
     assert not findings(grid_of())[0].headline.startswith("Exploratory")

@@ -308,6 +308,13 @@ def test_a_continued_grid_is_exploratory_and_says_what_would_confirm_it():
     assert "confirm" not in comparisons(findings(grid_of()), []).blocks[0].items[0]
 
 
+def test_no_recommendation_among_cells_that_share_a_likelihood():
+    grid = grid_of({"heun": ([2.0, 2.1], [9.0, 8.0]), "ddim": ([2.0, 2.1], [5.0, 6.0])})
+    nll, fid = verdict(grid, findings(grid)).blocks
+    assert (nll.take, nll.choice) == ("For likelihood: nothing to choose between.", "")
+    assert fid.choice
+
+
 def test_better_than_real_images_is_no_claim():
     floors = {FID: {"label": "held-out images, n = 450", "value": 25.05}}
     said = [
