@@ -87,7 +87,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise InputError(f"{path} is not valid JSON ({error}): delete it, and what it records runs again") from error
+        raise InputError(f"{path} is not valid JSON ({error}): delete it and run the same command again") from error
 
 
 def replace_file(path: Path, write: Callable[[Path], None]) -> None:

@@ -52,6 +52,8 @@ class Cell:
         return Estimate(mean, half_width, {int(str(seed)): float(value) for seed, value in values.items()})
 
 
+_MODULES = re.compile(r"^(?:\w+\.)+(?=\w+: )")
+"""Where the class of an error lies, before its name."""
 _NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?!\w)")
 
 
@@ -94,7 +96,7 @@ def _reasons(reasons: Sequence[str]) -> str:
     alike: dict[str, list[str]] = {}
     for reason in reasons:
         if reason.strip():
-            last = reason.strip().splitlines()[-1][:200]
+            last = _MODULES.sub("", reason.strip().splitlines()[-1]).removeprefix("InputError: ")[:200]
             alike.setdefault(_NUMBER.sub("#", last), []).append(last)
     merged = [_merged(group) for group in alike.values()]
     more = " and others" if len(merged) > 2 else ""

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from analysis.answers.cells import cells_of
+from analysis.answers.cells import Cell, cells_of, shortfall
 from analysis.answers.comparisons import compared, paired
 from analysis.answers.verdicts import baseline, findings
 from analysis.frames.meta import parse_meta
@@ -172,3 +172,19 @@ def test_sampling_noise_is_kept_apart_from_seed_noise():
 def test_cells_that_share_everything_are_said_to_be_one():
     values = {"linear": ([2.0, 2.1], [1.0, 2.0]), "cosine": ([2.0, 2.1], [3.0, 5.0])}
     assert findings(grid_of(values))[0].pairs[0].sentence == "NLL: linear and cosine share all that it reads."
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ("analysis.errors.InputError: w.safetensors is missing", "w.safetensors is missing"),
+        ("safetensors._rust.SafetensorError: no space left", "SafetensorError: no space left"),
+        (
+            "the bound, 9.1 bits/dim, is above twice: it diverged",
+            "the bound, 9.1 bits/dim, is above twice: it diverged",
+        ),
+    ],
+)
+def test_a_reason_says_no_module(last, said):
+    runs = pd.DataFrame({"status": ["failed"], "reason": [f"Traceback …\n  File x\n{last}"]})
+    assert shortfall([Cell((), (), runs)]) == f"failed in 1 of 1 seeds ({said})"
