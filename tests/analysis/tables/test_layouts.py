@@ -167,7 +167,7 @@ def test_a_diverged_cell_of_a_matrix_is_a_dash_with_its_reason(tmp_path):
         line.replace("finished,", "diverged,the loss was not finite") if line.startswith("100-10,") else line
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
-    path.write_text("\n".join(lines), encoding="utf-8")
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     table = table_of(read_folder(folder))
     entry = table.rows[2].entries[0]
     assert entry.text == "–"
