@@ -1,11 +1,13 @@
 """The forward process and the losses as formulas have them, each a dictionary of curves.
 
-alpha_bar, log_snr    of every fixed schedule over t/T
-prior                 KL(q(x_t | x_0) ‖ N(0, I)) over t/T: that it vanishes is why sampling may start from N(0, I)
-prior_end             the same at t = T, which is L_T, over T, β rescaled to T or not
-beta_ratio            β̃_t/β_t over t/T: the two choices of σ² part at the first steps only (Nichol & Dhariwal
-                      2021, Fig. 1)
-eps_weight            what each objective makes of ‖ε − ε̂‖² at t, over its mean over t
+    alpha_bar, log_snr    of every fixed schedule over t/T
+    prior                 KL(q(x_t | x_0) ‖ N(0, I)) over t/T: that it vanishes is why sampling may start from N(0, I)
+    prior_end             the same at t = T, which is L_T, over T, β rescaled to T or not
+    beta_ratio            β̃_t/β_t over t/T: the two choices of σ² part at the first steps only (Nichol & Dhariwal
+                          2021, Fig. 1)
+    eps_weight            what each objective makes of ‖ε − ε̂‖² at t, over its mean over t
+
+A curve is (x, y), drawn by some of its t.
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ def figures(data: Data) -> dict[str, dict[str, Curve]]:
         },
         "prior_end": {name: _prior_end(schedule, x0) for name, schedule in ENDS.items()},
         "beta_ratio": {f"T = {horizon}": _ratio(horizon) for horizon in RATIO_HORIZONS},
-        "eps_weight": {name: weight(objective) for name, objective in OBJECTIVES.items()},
+        "eps_weight": {name: _weight(objective) for name, objective in OBJECTIVES.items()},
     }
 
 
@@ -76,7 +78,7 @@ def prior_bits(x0: Tensor, gamma: Tensor) -> Tensor:
     return nats.mean() / (math.prod(x0.shape[1:]) * math.log(2))
 
 
-def weight(objective: Objective) -> Curve:
+def _weight(objective: Objective) -> Curve:
     """The objective's weight of ‖ε − ε̂‖² over its mean, at t = 1..T of the linear schedule and σ² = β."""
     t = torch.arange(1, HORIZON + 1)
     gamma = Linear().build(HORIZON)

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.curves import fit_axis
-from analysis.figures.drawing import DASHES, WIDTH, Look, label_ends, new_figure, wrapped
+from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, new_figure, wrapped
 from analysis.figures.names import written
 from analysis.frames.runs import Grid
 from analysis.notation import mathtext
@@ -82,7 +81,8 @@ def _figure(shown: Sequence[tuple[Curves, dict[str, pd.DataFrame]]]) -> Figure:
     for i, (panel, series) in enumerate(shown):
         axes = subplots[i]
         shared = [other for _, other in shown if not other.keys().isdisjoint(series)]
-        styles = _looks(list(dict.fromkeys(name for other in shared for name in other)))
+        names = list(dict.fromkeys(name for other in shared for name in other))
+        styles = dict(zip(names, distinct_looks(len(names)), strict=True))
         fit_axis(axes, "x", [rows["x"].to_numpy() for rows in series.values()], log=panel.log_x)
         fit_axis(axes, "y", [rows["y"].to_numpy() for rows in series.values()], log=panel.log_y)
         axes.set(xlabel=mathtext(panel.x), ylabel=wrapped(panel.y, 40))
@@ -93,12 +93,6 @@ def _figure(shown: Sequence[tuple[Curves, dict[str, pd.DataFrame]]]) -> Figure:
         after = {name for _, later in shown[i + 1 :] for name in later}
         _name(axes, panel, {name: rows for name, rows in series.items() if name not in after}, styles)
     return figure
-
-
-def _looks(names: Sequence[str]) -> dict[str, Look]:
-    """A colour and dashes each."""
-    palette = sns.color_palette("colorblind" if len(names) <= 10 else "husl", len(names))
-    return {name: Look(palette[i], DASHES[i % len(DASHES)], "o") for i, name in enumerate(names)}
 
 
 def _name(axes: Axes, panel: Curves, series: Mapping[str, pd.DataFrame], styles: Mapping[str, Look]) -> None:

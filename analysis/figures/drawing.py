@@ -68,14 +68,16 @@ def save(figure: Figure, path: Path) -> list[Path]:
     return files
 
 
+def distinct_looks(n: int) -> list[Look]:
+    """n looks: colours that stay apart for the colour-blind, dashes and markers in turn."""
+    palette = sns.color_palette("colorblind" if n <= 10 else "husl", n)
+    return [Look(color, DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)]) for i, color in enumerate(palette)]
+
+
 def looks(grid: Grid) -> dict[str, Look]:
     """A look per level of the first axis; one for all where there is no axis."""
     names = [level.name for level in grid.meta.axes[0].levels] if grid.meta.axes else [""]
-    palette = sns.color_palette("colorblind" if len(names) <= 10 else "husl", len(names))
-    return {
-        name: Look(color, DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
-        for i, (name, color) in enumerate(zip(names, palette, strict=True))
-    }
+    return dict(zip(names, distinct_looks(len(names)), strict=True))
 
 
 def first_level(cell: Cell) -> str:

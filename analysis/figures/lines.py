@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
@@ -20,7 +19,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from analysis.answers.cells import Cell, Estimate
 from analysis.answers.lines import ETA, HORIZON, SAMPLING, SCORING, SKIP, Line, lines_of
 from analysis.answers.summary import metrics_present
-from analysis.figures.drawing import DASHES, MARKERS, WIDTH, Look, label_ends, log_scale, new_figure, wrapped
+from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, log_scale, new_figure, wrapped
 from analysis.figures.forest import Window, beyond, window_on
 from analysis.figures.metrics import chosen
 from analysis.figures.names import name
@@ -68,7 +67,8 @@ def lines_figure(grid: Grid) -> Figure | None:
         return None
     keys = [key for key in LABELS if any(panel.key == key for panel in panels)]
     metrics = list(dict.fromkeys(panel.metric.name for panel in panels))
-    styles = _looks(list(dict.fromkeys(named.name for panel in panels for named in panel.lines)))
+    names = list(dict.fromkeys(named.name for panel in panels for named in panel.lines))
+    styles = dict(zip(names, distinct_looks(len(names)), strict=True))
     tall = max(_HEIGHT, 0.3 + 0.16 * len(styles))
     figure = new_figure(WIDTH if len(keys) > 1 else 0.65 * WIDTH, 0.2 + tall * len(metrics))
     figure.set_layout_engine("constrained", wspace=0.04)
@@ -117,15 +117,6 @@ def _fixed(grid: Grid, cells: Sequence[Cell]) -> str:
         if len(levels) == 1 and grid.runs[f"axis.{axis.name}"].nunique() > 1:
             words.append(f"{axis.label} {cells[0].labels[i]}")
     return ", ".join(words)
-
-
-def _looks(names: Sequence[str]) -> dict[str, Look]:
-    """A colour, dashes and a marker each."""
-    palette = sns.color_palette("colorblind" if len(names) <= 10 else "husl", len(names))
-    return {
-        text: Look(color, DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
-        for i, (text, color) in enumerate(zip(names, palette, strict=True))
-    }
 
 
 def _unnamed(panel: Panel, row: Sequence[Panel]) -> list[Named]:

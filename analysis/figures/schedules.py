@@ -12,14 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from analysis.answers.cells import Cell, cells_of
 from analysis.figures.curves import fit_axis, table_of
-from analysis.figures.drawing import DASHES, GREY, WIDTH, Look, label_ends, new_figure, stroke
+from analysis.figures.drawing import GREY, WIDTH, Look, distinct_looks, label_ends, new_figure, stroke
 from analysis.figures.names import name
 from analysis.frames.runs import Grid
 from analysis.notation import mathtext
@@ -103,7 +102,7 @@ def _log_snr(axes: Axes, schedules: Sequence[Schedule]) -> None:
     fit_axis(axes, "x", [np.array([0.0, 1.0])], log=False)
     fit_axis(axes, "y", [schedule.table.to_numpy() for schedule in schedules], log=False)
     ends = []
-    for schedule, look in zip(schedules, _looks(schedules), strict=True):
+    for schedule, look in zip(schedules, distinct_looks(len(schedules)), strict=True):
         end = _line(axes, schedule.table, look)
         ends.append((end, name(schedule.cells, everyone), look.color))
     label_ends(axes, ends, 16)
@@ -114,7 +113,7 @@ def _training(axes: Axes, schedules: Sequence[Schedule], learned: Sequence[Learn
     """The name of each quantile stands once, at the mean of the schedules that learn."""
     fit_axis(axes, "x", [one.table.index.to_numpy(dtype="float64") for one in learned], log=False)
     fit_axis(axes, "y", [one.table.to_numpy() for one in learned], log=False)
-    looks = zip(schedules, _looks(schedules), strict=True)
+    looks = zip(schedules, distinct_looks(len(schedules)), strict=True)
     look_of = {cell.levels: look for schedule, look in looks for cell in schedule.cells}
     ends: dict[float, list[float]] = {}
     for one in learned:
@@ -122,12 +121,6 @@ def _training(axes: Axes, schedules: Sequence[Schedule], learned: Sequence[Learn
         ends.setdefault(one.u, []).append(end)
     label_ends(axes, [(float(np.mean(found)), f"u = {u:g}", to_rgb(GREY)) for u, found in ends.items()], 16)
     axes.set(xlabel="training step", ylabel=mathtext("γ(u) of the learned schedule"))
-
-
-def _looks(schedules: Sequence[Schedule]) -> list[Look]:
-    """A colour and dashes each."""
-    palette = sns.color_palette("colorblind" if len(schedules) <= 10 else "husl", len(schedules))
-    return [Look(color, DASHES[i % len(DASHES)], "o") for i, color in enumerate(palette)]
 
 
 def _line(axes: Axes, table: pd.DataFrame, look: Look) -> float:
