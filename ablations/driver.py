@@ -19,9 +19,10 @@ from tqdm import tqdm
 from ablations.cell import Cell
 from ablations.data import Data
 from ablations.grid import Grid
+from ablations.heads import head_of
 from ablations.journal import Journal
 from ablations.launchers import LocalLauncher
-from ablations.records import Planned, Record, check_same_request, finished_in, head_of, record, write_results
+from ablations.records import Planned, Record, check_same_request, finished_in, record, write_results
 from ablations.scoring import extractor_identity
 from ablations.stages import FloorStage, Stage, floor_of, once, stages_of, work
 from ablations.tracking import Tracker, TrackingError

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ablations import cell as cell_module
-from ablations import choices, config, grid
+from ablations import choices, config, grid, grid_file
 from ablations.cell import content_hash
 from ablations.stages import once, stages_of
 from analysis.errors import InputError
@@ -379,7 +379,7 @@ GRIDS = sorted(config.options_of("grid"))
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_every_grid_file_asks_a_question_and_makes_cells(name):
-    file = grid.read(name)
+    file = grid_file.read(name)
     made = points(f"grid={name}")
     assert file.question.endswith("?")
     assert file.seeds >= 3 or name == "deck"

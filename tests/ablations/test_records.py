@@ -12,7 +12,8 @@ from ablations.config import parse
 from ablations.data import Digits, Mixture2d
 from ablations.driver import plan
 from ablations.grid import make
-from ablations.records import Record, drawn, head_of, joined, metrics_of, runs_csv, versions
+from ablations.heads import head_of, metrics_of
+from ablations.records import Record, drawn, joined, runs_csv, versions
 from ablations.tracking import Tracker
 from analysis.frames.runs import read_folder
 from analysis.frames.store import read_store
