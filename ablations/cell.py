@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
 from ablations.choices import describe
+from ablations.config import NUMBERS
 from ablations.data import DataSet
 from diffusion_core.choices import Choices, FirstStepRule, TimeInput, chain_refusal, level_refusal, refusal
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Objective
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.precision import Precision
 from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Schedule
+from diffusion_core.spaces import Space
 from diffusion_core.timesteps import Timesteps
 from diffusion_core.training import Training
 from diffusion_core.variances import Variance
@@ -33,6 +36,8 @@ NUMERICS = 1
 LATER: dict[str, Any] = {
     "time_input": "t",
     "first_step": "schedule",
+    "budget": "steps",
+    "space.name": "pixels",
     "objective.power": 0.0,
     "sampler.skip": 0.0,
     "evaluation.continuous": 0,
@@ -42,6 +47,25 @@ LATER: dict[str, Any] = {
     "evaluation.estimates": 0,
 }
 """Fields that came after results which are kept, and the value that stands for what was done before them."""
+
+LIKELIHOODS = ("continuous", "ode", "estimates")
+"""Fields of `Evaluation` that ask for more likelihoods than the bound, or for more of it."""
+
+Budget = Literal["steps", "flops"]
+CHOICES = (
+    "data",
+    "space",
+    "parameterization",
+    "variance",
+    "schedule",
+    "objective",
+    "timesteps",
+    "network",
+    "sampler",
+    "training",
+    "evaluation",
+)
+"""The fields of a cell that are choices with fields of their own."""
 
 HeldOut = Literal["validation", "test"]
 HELD_OUT: tuple[HeldOut, ...] = get_args(HeldOut)
@@ -95,6 +119,7 @@ class Cell:
     """One point of a grid, and its seed."""
 
     data: DataSet
+    space: Space
     parameterization: Parameterization
     variance: Variance
     schedule: Schedule
@@ -107,6 +132,7 @@ class Cell:
     horizon: int
     time_input: TimeInput
     first_step: FirstStepRule
+    budget: Budget
     threads: int
     seed: int
 
@@ -126,39 +152,70 @@ class Cell:
         )
 
     def refusal(self) -> str | None:
-        """Why this cell makes no sense; None if it does."""
+        """Why this cell makes no sense; None if it does.
+
+        A chain of no steps reads nothing of the other choices, which must go together all the same.
+        """
+        if self.horizon == 0:
+            return self._chainless_refusal() or replace(self, horizon=NUMBERS["horizon"]).refusal()
         reason = (
             refusal(self.choices)
             or chain_refusal(self.choices, self.sampler.steps, reads_variance=self.sampler.reads_variance)
             or chain_refusal(self.choices, self.evaluation.horizon)
-            or self._continuous_refusal()
+            or self.continuous_refusal()
         )
         if reason is not None:
             return reason
         data = self.data.load()
         try:
-            Diffusion(self.choices, data.space, data.shape)
+            shape = self.space.shape_of(data.shape)
+            Diffusion(self.choices, Continuous() if self.space.encoded else data.encoding, shape)
         except (ValueError, RuntimeError) as error:
             return str(error).splitlines()[0]
         return None
 
-    def _continuous_refusal(self) -> str | None:
-        """Why no likelihood in continuous time can be asked of this cell."""
-        asked = {name: getattr(self.evaluation, name) for name in ("continuous", "ode")}
+    def _chainless_refusal(self) -> str | None:
+        """Why a chain of no steps makes no sense: it is the autoencoder alone, with N(0, I) as its prior."""
+        if not self.space.encoded:
+            return "horizon=0 is the autoencoder alone, which space=pixels has not: take space=latents, or horizon=1000"
+        if not self.space.likelihood:
+            return (
+                "horizon=0 draws codes from N(0, I), which teaches nothing of a vector-quantised one: take "
+                "space.regularization=kl, or horizon=1000"
+            )
+        if self.budget == "flops":
+            return "budget=flops counts the diffusion's training, and horizon=0 has none: take budget=steps"
+        asked = {"sampler.steps": self.sampler.steps, "sampler.skip": self.sampler.skip}
+        for name, value in (asked | {"evaluation.horizon": self.evaluation.horizon}).items():
+            if value:
+                return f"{name}={value} speaks of a chain, and horizon=0 has none: leave it out, or take horizon=1000"
+        return self.continuous_refusal()
+
+    def continuous_refusal(self) -> str | None:
+        """Why a likelihood that goes beyond the bound cannot be asked of this cell."""
+        given = {name: getattr(self.evaluation, name) for name in LIKELIHOODS}
+        asked = [f"evaluation.{name}={value}" for name, value in given.items() if value]
+        if not asked:
+            return None
+        if self.horizon == 0:
+            return f"{asked[0]} speaks of a chain, and horizon=0 has none: leave it out, or take horizon=1000"
+        if not self.space.likelihood:
+            return (
+                f"{asked[0]} asks for a likelihood, which a vector-quantised code has not: take "
+                "space.regularization=kl, or leave it out"
+            )
         reason = level_refusal(self.choices)
-        for name, value in asked.items():
-            if value and reason is not None:
-                return f"evaluation.{name}={value} scores the cell in continuous time, and {reason}"
-        return None
+        in_time = [score for score in asked if not score.startswith("evaluation.estimates")]
+        return f"{in_time[0]} scores the cell in continuous time, and {reason}" if in_time and reason else None
 
     def describe(self, *, places: bool = False) -> dict[str, Any]:
         """Every choice but the seed, as plain values; with `places`, also where their files lie."""
-        axes = ("data", "parameterization", "variance", "schedule", "objective", "timesteps", "network", "sampler")
         return {
-            **{axis: describe(getattr(self, axis), places=places) for axis in (*axes, "training", "evaluation")},
+            **{axis: describe(getattr(self, axis), places=places) for axis in CHOICES},
             "horizon": self.horizon,
             "time_input": self.time_input,
             "first_step": self.first_step,
+            "budget": self.budget,
             "threads": self.threads,
         }
 
@@ -167,7 +224,8 @@ class Cell:
         kept: dict[str, Any] = {}
         for axis, value in self.describe().items():
             if isinstance(value, dict):
-                kept[axis] = {key: entry for key, entry in value.items() if not _as_before(f"{axis}.{key}", entry)}
+                fields = {key: entry for key, entry in value.items() if not _as_before(f"{axis}.{key}", entry)}
+                kept |= {axis: fields} if fields else {}
             elif not _as_before(axis, value):
                 kept[axis] = value
         return kept

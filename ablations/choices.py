@@ -16,11 +16,13 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from ablations import config
 from analysis.errors import InputError, unknown
 from diffusion_core.choices import choice_name
 
 MODULES = {
     "data": "ablations.data.base.DataSet",
+    "space": "diffusion_core.spaces.Space",
     "parameterization": "diffusion_core.parameterizations.Parameterization",
     "variance": "diffusion_core.variances.Variance",
     "schedule": "diffusion_core.schedules.Schedule",
@@ -68,6 +70,13 @@ def build(axis: str, values: dict[str, Any]) -> Any:
     if name not in known:
         raise unknown(axis, str(name), known)
     return validated(known[name], values, axis, axis if name == axis else f"{axis}={name}")
+
+
+def fields_of(axis: str, option: str) -> set[str]:
+    """What can be set of the choice that a file of `configs/<axis>/` names."""
+    name = config.load(axis, option).get("name", axis)
+    cls = classes(axis).get(str(name))
+    return {field.name for field in dataclasses.fields(cls)} if cls else set()
 
 
 def validated(cls: type[Choice], values: dict[str, Any], prefix: str, what: str) -> Choice:

@@ -28,6 +28,7 @@ CONFIGS = Path(__file__).parent / "configs"
 
 AXES = {
     "data": "digits",
+    "space": "pixels",
     "parameterization": "epsilon",
     "variance": "beta",
     "schedule": "linear",
@@ -51,6 +52,10 @@ WORDS = {
     "first_step": {
         "schedule": "sigma_1² by the schedule's own rule: beta_tilde_2, or beta_1 of a log-SNR schedule (default)",
         "beta_1": "sigma_1² = beta_1",
+    },
+    "budget": {
+        "steps": "training.steps is what the diffusion is trained for (default)",
+        "flops": "as many steps as cost, autoencoder included, what training.steps steps cost in pixels",
     },
 }
 """The fields of a cell that are one word of a few, each with a line; the first is the default."""

@@ -68,6 +68,8 @@ def schedule_file(row: dict[str, str], results: Path) -> str:
     """The two lines of the file; InputError where the row's cell has no finished learned schedule."""
     import torch
 
+    from diffusion_core.diffusion import Diffusion
+
     who = f"cell {row['cell_id']} at seed {row['seed']}"
     cell = cell_in(row)
     if not cell.schedule.learned:
@@ -75,9 +77,13 @@ def schedule_file(row: dict[str, str], results: Path) -> str:
             f"{who} has schedule={row['schedule']}, which learns nothing: take a cell with schedule=learned or "
             "learned_linear"
         )
+    if cell.horizon == 0:
+        raise InputError(f"{who} has horizon=0, a chain of no steps, so it learned no schedule")
     if row["status"] != "finished":
         raise InputError(f"{who} is {row['status']}, so its schedule is no result: take a finished one")
-    knots = knots_of(trained(cell, row, results, torch.device("cpu")))
+    model = trained(cell, row, results, torch.device("cpu"))
+    assert isinstance(model, Diffusion), "a schedule is learned by a chain of steps"
+    knots = knots_of(model)
     if not all(a < b for a, b in pairwise(knots)):
         raise InputError(f"the schedule of {who} is flat somewhere to {DIGITS} digits, and no schedule may be")
     where = f"learned in grid {row['grid']}, cell {row['cell_id']}, seed {row['seed']}"

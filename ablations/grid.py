@@ -17,13 +17,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ablations import config
-from ablations.cell import Cell
-from ablations.choices import build
+from ablations.cell import LATER, Cell
+from ablations.choices import build, fields_of
 from ablations.config import AXES, NUMBERS, WORDS, Request
 from ablations.designs import d_optimal, model_matrix
 from ablations.grid_file import Axis, Expectation, GridFile, Level, listed, read
 from analysis.errors import InputError, unknown
-from diffusion_core.choices import level_refusal
 
 EQUAL_TERMS = {
     "time_input": ("log_snr", "the network is told the log-SNR instead of t"),
@@ -33,6 +32,9 @@ EQUAL_TERMS = {
 
 PLAIN = {**NUMBERS, **{key: next(iter(values)) for key, values in WORDS.items()}}
 """The fields of a cell that are no choices, and their defaults."""
+
+LEAST = {"horizon": (0, "2, or 0 for the autoencoder of space=latents alone")}
+"""The least that a number may be, and how it is said, where that is not 1; what lies between is for rules to refuse."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def make(request: Request) -> Grid:
                 f"{owner.name}={','.join(level.name for level in owner.levels)}"
             )
     terms = _equal_terms(varied, {*file.set, *common})
+    fixed = {key: EQUAL_TERMS[key][0] for key in terms} | file.set
     points = []
     for levels in itertools.product(*(axis.levels for axis in axes)):
         names = {axis.name: level.name for axis, level in zip(axes, levels, strict=True)}
@@ -79,8 +82,8 @@ def make(request: Request) -> Grid:
         varied_here: dict[str, Any] = {}
         for axis, level in zip(axes, levels, strict=True):
             varied_here |= level.set or {axis.name: _value(level, axis, request)}
-        layers = [{key: EQUAL_TERMS[key][0] for key in terms}, file.set, *_in_order(common, varied_here)]
-        points.append(Point(names, make_cell(layers, request.first_seed)))
+        here = {key: value for key, value in common.items() if _takes(key, [fixed, common, varied_here], axes)}
+        points.append(Point(names, make_cell([fixed, *_in_order(here, varied_here)], request.first_seed)))
     crossings = [point.levels for point in points]
     points = _fraction(points, request.fraction or file.fraction, file.baseline)
     if not points:
@@ -97,6 +100,25 @@ def make(request: Request) -> Grid:
         "footnotes": [*file.footnotes, *_footnote(terms), *_fraction_footnote(len(points), crossings)],
     }
     return Grid(name, file.model_copy(update=told), points, list(seeds))
+
+
+def _takes(key: str, layers: list[dict[str, Any]], axes: list[Axis]) -> bool:
+    """Whether a setting for all cells is one for a cell of these layers.
+
+    It is not where the setting is a field of a choice that the grid varies, and only other levels have it.
+    """
+    group, _, field = key.partition(".")
+    values = {str(layer[group]) for axis in axes for layer in _settings(axis) if group in layer}
+    if not field or not values:
+        return True
+    having = {value for value in values if field in fields_of(group, value)}
+    here = next((str(layer[group]) for layer in reversed(layers) if group in layer), AXES[group])
+    return not having or here in having or here not in values
+
+
+def _settings(axis: Axis) -> list[dict[str, Any]]:
+    """What each level of an axis sets."""
+    return [level.set or {axis.name: level.name} for level in axis.levels]
 
 
 def _covers(rule: dict[str, str | list[str]], names: dict[str, str]) -> bool:
@@ -127,9 +149,8 @@ def _one_yardstick(points: list[Point]) -> list[Point]:
 
     def scored(point: Point) -> Point:
         cell = point.cell
-        if level_refusal(cell.choices) is not None:
-            return point
-        return replace(point, cell=replace(cell, evaluation=replace(cell.evaluation, continuous=draws)))
+        asked = replace(cell, evaluation=replace(cell.evaluation, continuous=draws))
+        return point if asked.continuous_refusal() else replace(point, cell=asked)
 
     return [scored(point) for point in points]
 
@@ -230,7 +251,24 @@ def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
         values.pop("suggests", None)
         values |= {key.split(".", 1)[1]: value for key, value in settings.items() if key.startswith(f"{axis}.")}
         choices[axis] = build(axis, values)
-    return Cell(**choices, **_plain(settings), seed=seed)
+    cell = Cell(**choices, **_plain(settings), seed=seed)
+    return _within_budget(cell if "evaluation.continuous" in given else _without_suggestion(cell))
+
+
+def _without_suggestion(cell: Cell) -> Cell:
+    """The cell without a score in continuous time, which an objective suggests, where it has no such likelihood."""
+    if cell.space.likelihood and cell.horizon:
+        return cell
+    return replace(cell, evaluation=replace(cell.evaluation, continuous=0))
+
+
+def _within_budget(cell: Cell) -> Cell:
+    """The cell with the training steps that its budget comes to."""
+    if cell.budget == "steps" or cell.refusal() is not None:
+        return cell
+    from ablations.costs import matched_steps
+
+    return replace(cell, training=replace(cell.training, steps=matched_steps(cell)))
 
 
 def cell_of(parameters: dict[str, str], seed: int) -> Cell:
@@ -240,7 +278,7 @@ def cell_of(parameters: dict[str, str], seed: int) -> Cell:
         values = {
             key.split(".", 1)[1]: _read(text) for key, text in parameters.items() if key.startswith(f"{axis}.") and text
         }
-        choices[axis] = build(axis, {"name": parameters.get(axis, axis), **values})
+        choices[axis] = build(axis, {"name": parameters.get(axis) or LATER.get(f"{axis}.name", axis), **values})
     plain = {key: _read(parameters.get(key, "")) for key in NUMBERS}
     plain |= {key: parameters.get(key) or PLAIN[key] for key in WORDS}
     return Cell(**choices, **_plain(plain), seed=seed)
@@ -270,6 +308,7 @@ def _plain(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _whole(key: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InputError(f"{key} must be a whole number of at least 1, got {value!r}")
+    least, said = LEAST.get(key, (1, "1"))
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"{key} must be a whole number of at least {said}, got {value!r}")
     return value

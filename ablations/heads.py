@@ -74,7 +74,7 @@ def head_of(
         "metrics": metrics,
         "floors": {name: {"label": held_out, "value": value} for name, value in floors.items()},
         "baselines": {metric["name"]: codes for metric in metrics if metric["name"].startswith("nll")},
-        "decoder": "Gaussian over grey-level bins" if data.space.grey_levels else "Gaussian density",
+        "decoder": "Gaussian over grey-level bins" if data.encoding.grey_levels else "Gaussian density",
         "extractor": extractor,
         "extractor_accuracy": float(floor.facts["accuracy"]) if floor and "accuracy" in floor.facts else None,
         "quality_n": n,

@@ -29,6 +29,10 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"sampler": "ancestral", "sampler.skip": 0.2},
         {"sampler": "ddim", "sampler.steps": STEPS, "sampler.eta": 1},
     ],
+    "space": [
+        {"space": "latents", "space.f": 4},
+        {"space": "latents", "space.regularization": "vq"},
+    ],
     "evaluation": [
         {"evaluation.continuous": 2},
         {"evaluation.ode": 1},
@@ -48,6 +52,7 @@ SUITABLE: list[dict[str, Any]] = [
     for data, network in (("digits", "unet"), ("mixture2d", "mlp"))
     for variance, objective in (("beta", "simple"), ("learned", "hybrid"))
 ]
+SUITABLE += [{**cell, "space": "latents"} for cell in SUITABLE if cell["data"] == "digits"]
 """Cells, elsewhere at the defaults, of which one takes any value."""
 
 
@@ -85,7 +90,7 @@ def all_values() -> dict[str, list[Value]]:
         ordered = sorted(kept, key=lambda option: option != default)
         axes[axis] = [value(axis, {axis: option}) for option in ordered]
         axes[axis] += [value(axis, settings) for settings in VARIANTS.get(axis, [])]
-    axes["horizon"] = [value("horizon", {"horizon": horizon}) for horizon in (HORIZON, HORIZON // 2)]
+    axes["horizon"] = [value("horizon", {"horizon": horizon}) for horizon in (HORIZON, HORIZON // 2, 0)]
     for key, words in config.WORDS.items():
         axes[key] = [value(key, {key: word}) for word in words]
     return axes

@@ -77,6 +77,15 @@ def kid(generated: Tensor, real: Tensor, *, standardised: bool = True) -> float:
     return float(value[KEY_METRIC_KID_MEAN])
 
 
+def psnr(images: Tensor, originals: Tensor, levels: int) -> float:
+    """Peak signal-to-noise ratio of stored images [N, …] in dB: 10 log10((levels − 1)²/mean square error).
+
+    The error is the mean over all images; ∞ where there is none.
+    """
+    error = float(((images.double() - originals.double()) ** 2).mean())
+    return 10 * math.log10((levels - 1) ** 2 / error) if error else math.inf
+
+
 def inception_score(logits: Tensor) -> float:
     """IS from logits [N, classes], over one split of all N: between 1 and the number of classes."""
     from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric

@@ -6,6 +6,11 @@
     images.csv     (cell_id, seed, metric, 0, 1, …): bits/dim of each test image
     samples/       a sheet per cell and seed
 
+and where cells diffuse in latents
+
+    autoencoders.csv   a row per autoencoder and seed: its choices, and what it scores by itself
+    reconstructions/   test images, and what each autoencoder makes of them
+
 All of it can be written again from the journal at any time.
 
 What made a row is the code of its stages, NUMERICS, and the digest of its data. The last two are part of the ids by
@@ -15,29 +20,25 @@ that is older than this.
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ablations import autoencoders
 from ablations.cell import NUMERICS, Cell
 from ablations.data import Data
 from ablations.grid import Point
 from ablations.journal import Journal, read_json, read_tensors, write_json, write_text
+from ablations.rows import csv_text, curve_rows, number, union
 from ablations.scoring import PER_IMAGE, per_image
 from ablations.sheets import write_sheet
-from ablations.stages import BoundStage, Stage
+from ablations.stages import AutoencoderStage, BoundStage, Parts, Stage
 from analysis.errors import InputError
 from analysis.frames.csv_files import read_csv
 from analysis.frames.images import KEYS
-from analysis.frames.runs import SEVERAL, VERSIONS
+from analysis.frames.runs import CURVES, NOTES, SEVERAL, VERSIONS
 
-MOST_POINTS, EARLY = 250, 50
-"""Of a curve in curves.csv, and how many of them are its first."""
 NOT_RUN = "not run yet"
 """The reason of a cell whose turn has not come."""
 
@@ -66,21 +67,28 @@ class Record:
     facts: dict[str, str]
 
     @property
-    def training_id(self) -> str:
-        return self.planned.stages[0].id if self.planned.stages else ""
+    def parts(self) -> Parts | None:
+        """The stages that hold what it learned; None where it makes no sense."""
+        ids = {stage.kind: stage.id for stage in self.planned.stages}
+        learned = ids.get("training", ids.get("autoencoder"))
+        return Parts(learned, ids.get("fit"), ids.get("autoencoder")) if learned else None
 
     def row(self) -> dict[str, Any]:
-        """The columns of runs.csv before the metrics. `notes`, for a table's reader, is one where there are any."""
-        planned = self.planned
-        notes = self.facts.get("notes", "")
+        """The columns of runs.csv before the metrics; those in `optional` only where there is something to say."""
+        planned, parts, space = self.planned, self.parts, self.planned.cell.space
+        optional = {
+            NOTES: self.facts.get("notes", ""),
+            "autoencoder_id": (parts.autoencoder if parts else None) or "",
+            "not_comparable": "" if space.likelihood else "nll",
+        }
         return {
             "cell_id": planned.cell_id,
-            "training_id": self.training_id,
+            "training_id": parts.training if parts else "",
             "seed": planned.cell.seed,
             "status": self.status,
             "reason": self.reason,
             **{name: self.facts.get(name, "") for name in VERSIONS},
-            **({"notes": notes} if notes else {}),
+            **{name: text for name, text in optional.items() if text},
             **{f"axis.{axis}": level for axis, level in planned.point.levels.items()},
             **planned.cell.parameters(),
         }
@@ -99,14 +107,30 @@ def record(planned: Planned, journal: Journal) -> Record:
         if result is None:
             status, reason = journal.status(stage.id) or ("interrupted", NOT_RUN)
             return Record(planned, status, reason, {}, curves, facts)
-        curves |= {name: (xs, ys) for name, (xs, ys) in result.curves.items()}
-        metrics |= result.metrics
+        if not isinstance(stage, AutoencoderStage):
+            curves |= {name: (xs, ys) for name, (xs, ys) in result.curves.items()}
+        metrics |= own_metrics(stage, result.metrics)
         codes.append(result.facts.get("code", ""))
         facts = joined(facts, result.facts) | versions(codes, planned.digest)
         if result.status != "finished":
             return Record(planned, result.status, result.reason, {}, curves, facts)
+    metrics |= total_flops(metrics)
     curves = {name.replace("bound_per_t/test", "bound_per_t"): xy for name, xy in curves.items()}
     return Record(planned, "finished", "", metrics, curves, facts)
+
+
+def own_metrics(stage: Stage, metrics: dict[str, float]) -> dict[str, float]:
+    """What a stage says of the cell: of an autoencoder, which has a row of its own, its costs."""
+    return {
+        name: value
+        for name, value in metrics.items()
+        if not isinstance(stage, AutoencoderStage) or name.startswith("cost/")
+    }
+
+
+def total_flops(metrics: dict[str, float]) -> dict[str, float]:
+    """Of all training: the diffusion's and its autoencoder's."""
+    return {"cost/total_flops": sum(metrics.get(f"cost/{part}_flops", 0.0) for part in ("train", "autoencoder"))}
 
 
 def joined(facts: dict[str, str], more: dict[str, str]) -> dict[str, str]:
@@ -125,41 +149,31 @@ def write_results(folder: Path, head: dict[str, Any], records: list[Record], jou
     """grid.json, runs.csv, curves.csv, images.csv and samples/ of a grid."""
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "runs.csv", runs_csv(records))
-    write_text(folder / "curves.csv", curves_csv(records))
+    write_text(folder / "curves.csv", curves_csv(records, journal))
     write_text(folder / "images.csv", images_csv(records, journal))
     write_samples(folder / "samples", records, journal, data)
+    autoencoders.write(folder, records, journal, data)
     write_json(folder / "grid.json", head)
 
 
 def runs_csv(records: list[Record]) -> str:
     """A row per record; columns that some lack are empty there."""
     rows = [record.row() for record in records]
-    fixed = _union(rows)
-    names = sorted(_union([record.metrics for record in records]))
+    fixed = union(rows)
+    names = sorted(union([record.metrics for record in records]))
     numbers = [{name: number(value) for name, value in record.metrics.items()} for record in records]
     return csv_text([*fixed, *names], [row | metrics for row, metrics in zip(rows, numbers, strict=True)])
 
 
-def curves_csv(records: list[Record]) -> str:
-    """Every curve of every record, tidy."""
-    lines = (
-        {"cell_id": r.planned.cell_id, "seed": r.planned.cell.seed, "curve": name, "x": number(x), "y": number(y)}
+def curves_csv(records: list[Record], journal: Journal) -> str:
+    """Every curve of every record, and of every autoencoder by its id, tidy."""
+    own = {
+        (r.planned.cell_id, r.planned.cell.seed): {
+            name: curve for name, curve in r.curves.items() if not name.startswith("bound_per_t/")
+        }
         for r in records
-        for name, (xs, ys) in r.curves.items()
-        if not name.startswith("bound_per_t/")
-        for x, y in drawn(xs, ys)
-    )
-    return csv_text(["cell_id", "seed", "curve", "x", "y"], lines)
-
-
-def drawn(xs: list[float], ys: list[float]) -> list[tuple[float, float]]:
-    """The points of a curve; of a long one every early one, where curves are steep, and of the rest evenly spread."""
-    points = list(zip(xs, ys, strict=True))
-    if len(points) <= MOST_POINTS:
-        return points
-    rest = points[EARLY:]
-    left = MOST_POINTS - EARLY
-    return points[:EARLY] + [rest[round(i * (len(rest) - 1) / (left - 1))] for i in range(left)]
+    }
+    return csv_text(CURVES, curve_rows(own | autoencoders.curves(records, journal)))
 
 
 def images_csv(records: list[Record], journal: Journal) -> str:
@@ -171,7 +185,7 @@ def images_csv(records: list[Record], journal: Journal) -> str:
         if r.status == "finished"
         for metric, values in images_of(r, journal).items()
     ]
-    return csv_text([*KEYS, *(name for name in _union(rows) if name not in KEYS)], rows)
+    return csv_text([*KEYS, *(name for name in union(rows) if name not in KEYS)], rows)
 
 
 def images_of(record: Record, journal: Journal) -> dict[str, list[float]]:
@@ -179,25 +193,6 @@ def images_of(record: Record, journal: Journal) -> dict[str, list[float]]:
     bounds = [stage for stage in record.planned.stages if isinstance(stage, BoundStage) and stage.split == "test"]
     paths = {metric: journal.folder(stage.id) / file for stage in bounds for metric, file in PER_IMAGE.items()}
     return {metric: per_image(path) for metric, path in paths.items() if metric in record.metrics and path.exists()}
-
-
-def _union(rows: Iterable[dict[str, Any]]) -> list[str]:
-    """Every key of the rows, in order of first appearance."""
-    return list(dict.fromkeys(key for row in rows for key in row))
-
-
-def number(value: float) -> str:
-    """Seven digits are more than any of these numbers is worth, and keep the files small."""
-    return f"{value:.7g}" if math.isfinite(value) else "nan"
-
-
-def csv_text(columns: Sequence[str], lines: Iterable[dict[str, Any]]) -> str:
-    """Lines as CSV, what a line lacks empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
 
 
 def write_samples(folder: Path, records: list[Record], journal: Journal, data: Data) -> None:

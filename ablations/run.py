@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +101,9 @@ def write_pages(folder: Path) -> None:
 
 def dry_run(plan: Plan, journal: Any) -> str:
     """The grid's cells, how many stages are new, and an estimate of the time."""
-    from ablations.stages import work
+    import torch
+
+    from ablations.estimates import seconds_of
 
     lines = [f"{plan.grid.name}: {plan.grid.file.question}"]
     shown = [item for item in plan.planned if item.cell.seed == plan.grid.seeds[0]]
@@ -111,36 +112,22 @@ def dry_run(plan: Plan, journal: Any) -> str:
         lines.append(f"  {item.cell_id}  {levels}" + (f"  incompatible: {item.refusal}" if item.refusal else ""))
     stages = plan.stages()
     missing = plan.missing(journal)
-    new = [stage for stage in missing if stage.kind == "training"]
-    trainings = sum(stage.kind == "training" for stage in stages)
+    learns = ("training", "autoencoder")
+    new = [stage for stage in missing if stage.kind in learns]
+    trainings = sum(stage.kind in learns for stage in stages)
+    encoders = sum(stage.kind == "autoencoder" for stage in stages)
     sizes = [counted(len(shown), "cell"), counted(len(plan.grid.seeds), "seed")]
-    lines.append(f"{' × '.join(sizes)}: {counted(trainings, 'training')}, {len(new)} of them new")
-    seconds = sum(work(stage, plan.data) for stage in missing) * seconds_per_forward(plan) / len(plan.devices)
+    lines.append(
+        f"{' × '.join(sizes)}: {counted(trainings, 'training')}{of_encoders(encoders)}, {len(new)} of them new"
+    )
+    seconds = seconds_of(missing, plan.data, torch.device(plan.devices[0])) / len(plan.devices)
     lines.append(f"about {minutes(seconds)} on {len(plan.devices)} worker(s) ({plan.devices[0]}), measured just now")
     return "\n".join(lines)
 
 
-def seconds_per_forward(plan: Plan) -> float:
-    """Seconds of one network's forward pass per example, in a training step's batch; a backward pass counts two."""
-    import torch
-
-    from ablations.experiment import build
-    from ablations.stages import training_passes
-    from diffusion_core.training import Trainer
-
-    cell = next(item for item in plan.planned if not item.refusal).cell
-    device = torch.device(plan.devices[0])
-    torch.set_num_threads(cell.threads)
-    trainer = Trainer(build(cell, plan.data, device), cell.training, device)
-    batch = plan.data.images["train"][: cell.training.batch].to(device)
-    trainer.step(batch, 0, 0)
-    steps, began = 0, time.perf_counter()
-    while time.perf_counter() - began < 1.0:
-        steps += 1
-        trainer.step(batch, 0, steps)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-    return (time.perf_counter() - began) / (training_passes(cell) * steps * len(batch))
+def of_encoders(n: int) -> str:
+    """How many of the trainings are of autoencoders, if any."""
+    return f" ({n} of autoencoders)" if n else ""
 
 
 def counted(n: int, noun: str) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from ablations.cell import Cell
-    from diffusion_core.diffusion import Diffusion
+    from ablations.loading import Model
 
 OPTIONS: dict[str, type] = {"cell": str, "n": int, "seed": int, "out": str, "results": str, "device": str}
 
@@ -78,13 +78,13 @@ def draw(row: dict[str, str], results: Path, n: int, device: str, out: str | Non
 
     cell = cell_in(row)
     data = cell.data.load()
-    diffusion = trained(cell, row, results, torch.device(devices_for(device, cell.threads, 1)[0]))
+    model = trained(cell, row, results, torch.device(devices_for(device, cell.threads, 1)[0]))
 
     def advance(share: float) -> None:
         bar.update(share - bar.n)
 
     with tqdm(total=1.0, desc="sampling", bar_format="{desc} |{bar}| {remaining} left", disable=None) as bar:
-        samples = draw_samples(cell, diffusion, data, n, advance)
+        samples = draw_samples(cell, model, n, advance)
     if samples is None:
         raise InputError(f"the samples of cell {row['cell_id']} at seed {row['seed']} are not finite: it diverged")
     path = Path(out or f"samples-{row['cell_id']}-{row['seed']}")
@@ -99,19 +99,18 @@ def cell_in(row: dict[str, str]) -> Cell:
     return cell_of(parameters, int(row["seed"]))
 
 
-def trained(cell: Cell, row: dict[str, str], results: Path, device: torch.device) -> Diffusion:
-    """The network of a row, as it is evaluated; InputError where it was not trained here."""
-    from ablations.experiment import WEIGHTS, load_trained
+def trained(cell: Cell, row: dict[str, str], results: Path, device: torch.device) -> Model:
+    """What a row learned, as it is evaluated; InputError where it was not trained here."""
     from ablations.journal import Journal
-    from ablations.scoring import FIT
-    from ablations.stages import fit_of
+    from ablations.loading import WEIGHTS, load
+    from ablations.stages import Parts, fit_of
 
-    journal = Journal(results / ".stages")
-    weights = journal.folder(row["training_id"]) / WEIGHTS
+    journal, training = Journal(results / ".stages"), row["training_id"]
+    weights = journal.folder(training) / WEIGHTS
     if not weights.exists():
         raise InputError(f"cell {row['cell_id']} was not trained here ({weights} is missing): run its grid first")
-    fitted = fit_of(cell, row["training_id"])
-    return load_trained(cell, cell.data.load(), weights, device, journal.folder(fitted) / FIT if fitted else None)
+    fitted = fit_of(cell, training) if cell.horizon else None
+    return load(cell, cell.data.load(), journal, Parts(training, fitted, row.get("autoencoder_id") or None), device)
 
 
 if __name__ == "__main__":

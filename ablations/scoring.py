@@ -16,19 +16,21 @@ from torch import Tensor
 
 from ablations import extractors, quality
 from ablations.cell import Cell, HeldOut
+from ablations.costs import sample_flops
 from ablations.data import Data, DataSet, Split
 from ablations.journal import Curves, Result, read_tensors, write_tensors
+from ablations.loading import FIT, Model
 from ablations.stages import bound_passes
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Encoding
 from diffusion_core.fitting import noise_moments
-from diffusion_core.likelihood import Terms, bound, continuous_bound, estimate_variance
+from diffusion_core.latents import LatentCode
+from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance
 from diffusion_core.ode import flow_likelihood
+from diffusion_core.vae import Vae
 
 SHORT = {"validation": "val", "test": "test"}
 """Splits as metric names spell them."""
-
-FIT = "fit.safetensors"
-"""The file that a fit leaves."""
 
 PER_IMAGE = {
     "nll/test": "bound.safetensors",
@@ -36,6 +38,10 @@ PER_IMAGE = {
     "nll_ode/test": "ode.safetensors",
 }
 """Metric → the file that its stage leaves, of the values per image whose mean it is."""
+
+RECONSTRUCTIONS = "reconstructions.safetensors"
+"""The file that a reconstruction leaves, of the first `SHOWN` test images."""
+SHOWN = 12
 
 Progress = Callable[[float], None]
 
@@ -59,51 +65,59 @@ def run_fit(cell: Cell, diffusion: Diffusion, data: Data, folder: Path, progress
     )
 
 
-def run_bound(cell: Cell, split: HeldOut, diffusion: Diffusion, data: Data, folder: Path, progress: Progress) -> Result:
+def run_bound(cell: Cell, split: HeldOut, model: Model, data: Data, folder: Path, progress: Progress) -> Result:
     """The bound on a held-out split and, where asked for, the likelihoods in continuous time; values per image kept."""
     plan, name = cell.evaluation, SHORT[split]
-    images = data.images[split].to(diffusion.device)
+    images = data.images[split].to(model.device)
     discrete, continuous, flow = bound_passes(cell)
     total = discrete + continuous + flow
     began = time.monotonic()
-    scored = bound(
-        diffusion,
+    scored = bound_of(cell, model, images)
+    keep(folder / "bound.safetensors", scored)
+    metrics = means_of(f"nll/{name}", scored) | {"cost/bound_seconds": time.monotonic() - began}
+    if plan.estimates and isinstance(model, Diffusion):
+        metrics[f"bound_variance/{name}"] = estimate_variance(
+            model, images, draws=plan.estimates, batch=cell.training.batch, seed=plan.seed
+        )
+    # Over fewer steps than it was trained on a bound may be as large as it likes: that is a finding about σ².
+    trained_for = plan.horizon in (None, cell.horizon)
+    reason = divergence(metrics[f"nll/{name}"], data.encoding.uniform_bits if trained_for else None)
+    if continuous and not reason and isinstance(model, Diffusion):
+        progress(discrete / total)
+        began = time.monotonic()
+        terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed, clip=plan.clip)
+        keep(folder / "continuous.safetensors", terms)
+        metrics |= means_of(f"nll_continuous/{name}", terms) | {"cost/continuous_seconds": time.monotonic() - began}
+    if flow and not reason and isinstance(model, Diffusion):
+        before = discrete + continuous
+
+        def advance(share: float) -> None:
+            progress((before + share * flow) / total)
+
+        metrics |= _flow(cell, name, model, images, folder, advance)
+    k = [float(k) for k in range(1, len(scored.per_step) + 1)]
+    return Result(
+        status="diverged" if reason else "finished",
+        reason=reason,
+        metrics={key: value for key, value in metrics.items() if math.isfinite(value)},
+        curves={f"bound_per_t/{name}": (k, scored.per_step.tolist())} if k else {},
+        facts=not_finite(metrics),
+    )
+
+
+def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
+    """The bound as the cell's evaluation asks for it."""
+    plan = cell.evaluation
+    if isinstance(model, Vae):
+        return model.bound(images, seed=plan.seed)
+    return bound(
+        model,
         images,
         exact=plan.exact,
         strata=plan.strata,
         seed=plan.seed,
         clip=plan.clip,
         steps=plan.horizon,
-    )
-    keep(folder / "bound.safetensors", scored)
-    metrics = means_of(f"nll/{name}", scored) | {"cost/bound_seconds": time.monotonic() - began}
-    if plan.estimates:
-        metrics[f"bound_variance/{name}"] = estimate_variance(
-            diffusion, images, draws=plan.estimates, batch=cell.training.batch, seed=plan.seed
-        )
-    # Over fewer steps than it was trained on a bound may be as large as it likes: that is a finding about σ².
-    trained_for = plan.horizon in (None, cell.horizon)
-    reason = divergence(metrics[f"nll/{name}"], data.space.uniform_bits if trained_for else None)
-    if continuous and not reason:
-        progress(discrete / total)
-        began = time.monotonic()
-        terms = continuous_bound(diffusion, images, draws=plan.continuous, seed=plan.seed, clip=plan.clip)
-        keep(folder / "continuous.safetensors", terms)
-        metrics |= means_of(f"nll_continuous/{name}", terms) | {"cost/continuous_seconds": time.monotonic() - began}
-    if flow and not reason:
-        before = discrete + continuous
-
-        def advance(share: float) -> None:
-            progress((before + share * flow) / total)
-
-        metrics |= _flow(cell, name, diffusion, images, folder, advance)
-    k = [float(k) for k in range(1, len(scored.per_step) + 1)]
-    return Result(
-        status="diverged" if reason else "finished",
-        reason=reason,
-        metrics={key: value for key, value in metrics.items() if math.isfinite(value)},
-        curves={f"bound_per_t/{name}": (k, scored.per_step.tolist())},
-        facts=not_finite(metrics),
     )
 
 
@@ -127,7 +141,7 @@ def _flow(
 
 def keep(path: Path, terms: Terms) -> None:
     """The terms per image."""
-    write_tensors(path, {"L0": terms.L0, "Lt": terms.Lt, "LT": terms.LT})
+    write_tensors(path, terms.parts)
 
 
 def per_image(path: Path) -> list[float]:
@@ -139,7 +153,7 @@ def per_image(path: Path) -> list[float]:
 
 def means_of(metric: str, terms: Terms) -> dict[str, float]:
     """The bound, its parts and its standard error, by metric name."""
-    means = {"": terms.total, "_L0": terms.L0, "_Lt": terms.Lt, "_LT": terms.LT}
+    means = {"": terms.total, **{f"_{part}": values for part, values in terms.parts.items()}}
     return {f"{metric}{part}": float(values.mean()) for part, values in means.items()} | {
         f"{metric}_se": terms.standard_error
     }
@@ -160,25 +174,44 @@ def divergence(nll: float, uniform_bits: float | None) -> str:
     return ""
 
 
-def run_samples(
-    cell: Cell, split: HeldOut, diffusion: Diffusion, data: Data, folder: Path, progress: Progress
-) -> Result:
+def run_samples(cell: Cell, split: HeldOut, model: Model, data: Data, folder: Path, progress: Progress) -> Result:
     """Draw the generated sets, keep them, and score them."""
     began = time.monotonic()
     n = len(data.images[split])
-    samples = draw_samples(cell, diffusion, data, n * cell.evaluation.sets, progress)
+    samples = draw_samples(cell, model, n * cell.evaluation.sets, progress)
     if samples is None:
         return Result("diverged", "the samples are not finite", {}, {}, {})
     seconds = time.monotonic() - began
     write_tensors(folder / "samples.safetensors", {"samples": samples})
     metrics = judged(cell, split, data, list(torch.split(samples, n)))
-    return Result("finished", "", {"cost/sample_seconds": seconds, **metrics}, {}, {})
+    costs = {"cost/sample_seconds": seconds, "cost/sample_flops": sample_flops(cell, model)}
+    return Result("finished", "", {**costs, **metrics}, {}, {})
 
 
-def draw_samples(cell: Cell, diffusion: Diffusion, data: Data, n: int, progress: Progress) -> Tensor | None:
+def draw_samples(cell: Cell, model: Model, n: int, progress: Progress) -> Tensor | None:
     """n samples as stored values, by the cell's sampler and seed; None where they are not finite."""
-    x = cell.sampler.sample(diffusion, n, seed=cell.seed, clip=cell.evaluation.clip, progress=progress)
-    return data.space.decode(x) if bool(x.isfinite().all()) else None
+    if isinstance(model, Vae):
+        x = model.sample(n, seed=cell.seed)
+    else:
+        x = cell.sampler.sample(model, n, seed=cell.seed, clip=cell.evaluation.clip, progress=progress)
+    return model.encoding.decode(x) if bool(x.isfinite().all()) else None
+
+
+def run_reconstruction(cell: Cell, encoding: Encoding, data: Data, folder: Path, device: torch.device) -> Result:
+    """What an autoencoder makes of the test images, and what that scores: the floor of what is drawn in its latents."""
+    assert isinstance(encoding, LatentCode), "the data themselves are not reconstructed"
+    images = data.images["test"].to(device)
+    made = encoding.reconstruct(images)
+    write_tensors(folder / RECONSTRUCTIONS, {"originals": images[:SHOWN], "reconstructions": made[:SHOWN]})
+    metrics = {"psnr/test": quality.psnr(made, images, encoding.autoencoder.levels.levels)}
+    if "test" in cell.evaluation.quality:
+        extractor = extractor_of(cell)
+        assert extractor is not None, "images have an extractor"
+        reference = reference_of(cell.data, cell.evaluation.weights, "train", device)
+        scores = quality.quality([made], reference, extractor, "train", None)
+        metrics[f"rfid/train/{extractor.name}"] = scores[f"fid/train/{extractor.name}"]
+    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return Result("finished", "", finite, {}, not_finite(metrics))
 
 
 def judged(cell: Cell, split: HeldOut, data: Data, sets: list[Tensor]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ablations.data import Data
 from ablations.journal import replace_file, write_text
-from diffusion_core.spaces import Pixels
+from diffusion_core.encodings import GreyLevels
 
 SHEET_IMAGES, SHEET_COLUMNS = 32, 8
 POINTS = 1000
@@ -20,9 +20,9 @@ POINTS = 1000
 
 def write_sheet(path: Path, samples: Tensor, data: Data, limit: int = SHEET_IMAGES, scale: int = 1) -> Path:
     """The first images as <path>.png, or points as <path>.csv."""
-    if isinstance(data.space, Pixels):
+    if isinstance(data.encoding, GreyLevels):
         target = path.with_name(f"{path.name.removesuffix('.png')}.png")
-        image = sheet(samples[:limit], data.space.levels, scale)
+        image = sheet(samples[:limit], data.encoding.levels, scale)
         replace_file(target, lambda temporary: image.save(temporary, format="png"))
         return target
     target = path.with_name(f"{path.name.removesuffix('.csv')}.csv")

@@ -1,10 +1,12 @@
 """Cells to stages: content-addressed units of work, each needed once however many cells ask for it.
 
-    training ▸ [fit] ▸ bound on validation ▸ [samples] ▸ bound on test ▸ [samples]
+    [autoencoder] ▸ training ▸ [fit] ▸ bound on validation ▸ [samples] ▸ bound on test ▸ [samples] ▸ [reconstruction]
 
-The fit is of a fitted variance, and samples are drawn where the split is judged. A stage's id is a hash of what it
-reads, so cells share what they do not differ in:
+The autoencoder is that of latents, and its reconstructions of test images are judged at last; a chain of no steps has
+no training, and a code without a likelihood no bound. The fit is of a fitted variance, and samples are drawn where the
+split is judged. A stage's id is a hash of what it reads, so cells share what they do not differ in:
 
+    autoencoder   cells with one space
     training   cells that differ in how they are scored, and in σ² wherever training does not read it; a fitted σ² is
                trained as β̃
     fit        the fitted variances of one training
@@ -24,14 +26,35 @@ from ablations.cell import HELD_OUT, Cell, HeldOut, content_hash
 from ablations.choices import describe
 from ablations.data import Data
 from diffusion_core.precision import Precision
+from diffusion_core.spaces import Latents
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The stages that hold what a cell learned; `training` is the autoencoder's where the chain has no steps."""
+
+    training: str
+    fit: str | None = None
+    autoencoder: str | None = None
+
+
+@dataclass(frozen=True)
+class AutoencoderStage:
+    """An autoencoder to be trained."""
+
+    id: str
+    cell: Cell
+    needs: tuple[str, ...] = ()
+    kind: Literal["autoencoder"] = "autoencoder"
 
 
 @dataclass(frozen=True)
 class TrainingStage:
-    """A network to be trained."""
+    """A network to be trained, on the codes of an autoencoder if there is one."""
 
     id: str
     cell: Cell
+    autoencoder: str | None = None
     needs: tuple[str, ...] = ()
     kind: Literal["training"] = "training"
 
@@ -42,19 +65,18 @@ class FitStage:
 
     id: str
     cell: Cell
-    training: str
+    parts: Parts
     needs: tuple[str, ...]
     kind: Literal["fit"] = "fit"
 
 
 @dataclass(frozen=True)
 class BoundStage:
-    """A trained network whose bound is taken on a held-out split; `fit` is the stage of its fitted variance."""
+    """A trained network whose bound is taken on a held-out split."""
 
     id: str
     cell: Cell
-    training: str
-    fit: str | None
+    parts: Parts
     split: HeldOut
     needs: tuple[str, ...]
     kind: Literal["bound"] = "bound"
@@ -66,11 +88,21 @@ class SamplesStage:
 
     id: str
     cell: Cell
-    training: str
-    fit: str | None
+    parts: Parts
     split: HeldOut
     needs: tuple[str, ...]
     kind: Literal["samples"] = "samples"
+
+
+@dataclass(frozen=True)
+class ReconstructionStage:
+    """An autoencoder whose reconstructions of test images are judged: the floor of all that is drawn in its latents."""
+
+    id: str
+    cell: Cell
+    autoencoder: str
+    needs: tuple[str, ...]
+    kind: Literal["reconstruction"] = "reconstruction"
 
 
 @dataclass(frozen=True)
@@ -83,25 +115,46 @@ class FloorStage:
     kind: Literal["floor"] = "floor"
 
 
-Stage = TrainingStage | FitStage | BoundStage | SamplesStage | FloorStage
+Stage = AutoencoderStage | TrainingStage | FitStage | BoundStage | SamplesStage | ReconstructionStage | FloorStage
 
 
 def stages_of(cell: Cell, digest: str, precision: Precision, extractor: str | None) -> list[Stage]:
     """The stages of a cell in order; `digest` is the data's, `extractor` its features' identity."""
-    training = TrainingStage(content_hash(training_content(cell, digest, precision)), cell)
-    stages: list[Stage] = [training]
-    fit = fit_of(cell, training.id)
-    if fit is not None:
-        stages.append(FitStage(fit, cell, training.id, (training.id,)))
+    stages: list[Stage] = []
+    parts = Parts("")
+    if cell.space.encoded:
+        parts = Parts(autoencoder := content_hash(autoencoder_content(cell, digest, precision)), None, autoencoder)
+        stages.append(AutoencoderStage(autoencoder, cell))
+    if cell.horizon:
+        training = content_hash(training_content(cell, digest, precision))
+        parts = replace(parts, training=training, fit=fit_of(cell, training))
+        stages.append(TrainingStage(training, cell, parts.autoencoder, _ids(stages)))
+    if parts.fit is not None:
+        stages.append(FitStage(parts.fit, cell, replace(parts, fit=None), _ids(stages)))
     for split in HELD_OUT:
-        needs = tuple(stage.id for stage in stages)
-        bound = content_hash(bound_content(cell, training.id, fit, split))
-        stages.append(BoundStage(bound, cell, training.id, fit, split, needs))
-        if split in cell.evaluation.quality:
-            read = fit if cell.sampler.reads_variance else None
-            samples = content_hash(samples_content(cell, training.id, read, split, extractor))
-            stages.append(SamplesStage(samples, cell, training.id, read, split, (*needs, bound)))
+        stages += _scores(cell, parts, split, _ids(stages), extractor)
+    if parts.autoencoder is not None:
+        judge = extractor if "test" in cell.evaluation.quality else None
+        content = {"stage": "reconstruction", "autoencoder": parts.autoencoder, "extractor": judge}
+        stages.append(ReconstructionStage(content_hash(content), cell, parts.autoencoder, _ids(stages)))
     return stages
+
+
+def _scores(cell: Cell, parts: Parts, split: HeldOut, needs: tuple[str, ...], extractor: str | None) -> list[Stage]:
+    """The bound on a split where there is one, and the samples where it is judged."""
+    stages: list[Stage] = []
+    if cell.space.likelihood:
+        bound = content_hash(bound_content(cell, parts, split))
+        stages.append(BoundStage(bound, cell, parts, split, needs))
+    if split in cell.evaluation.quality:
+        read = parts if cell.sampler.reads_variance else replace(parts, fit=None)
+        samples = content_hash(samples_content(cell, read, split, extractor))
+        stages.append(SamplesStage(samples, cell, read, split, (*needs, *_ids(stages))))
+    return stages
+
+
+def _ids(stages: Iterable[Stage]) -> tuple[str, ...]:
+    return tuple(stage.id for stage in stages)
 
 
 def once(stages: Iterable[Stage]) -> list[Stage]:
@@ -113,9 +166,16 @@ def once(stages: Iterable[Stage]) -> list[Stage]:
     return list(found.values())
 
 
+def autoencoder_content(cell: Cell, digest: str, precision: Precision) -> dict[str, Any]:
+    """All that the training of an autoencoder reads."""
+    content = {"stage": "autoencoder", "space": describe(cell.space), "threads": cell.threads, "digest": digest}
+    return content | {"precision": precision, "seed": cell.seed}
+
+
 def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str, Any]:
-    """All that a training reads."""
-    read = {axis: value for axis, value in cell.identity().items() if axis not in ("sampler", "evaluation", "variance")}
+    """All that a training reads; its autoencoder's content is part of it."""
+    unread = ("sampler", "evaluation", "variance", "budget")
+    read = {axis: value for axis, value in cell.identity().items() if axis not in unread}
     learns_from_bound = cell.schedule.learned and not cell.objective.continuous
     if cell.objective.reads_variance or cell.variance.learned or learns_from_bound:
         read["variance"] = describe(cell.variance.trained_as)
@@ -129,24 +189,27 @@ def fit_of(cell: Cell, training: str) -> str | None:
     return content_hash(content) if cell.variance.fitted else None
 
 
-def bound_content(cell: Cell, training: str, fit: str | None, split: HeldOut) -> dict[str, Any]:
+def bound_content(cell: Cell, parts: Parts, split: HeldOut) -> dict[str, Any]:
     """All that a bound reads."""
     identity = cell.identity()
     unread = ("quality", "sets", "fit", *([] if cell.evaluation.ode else ["ode_steps"]))
     read = {key: value for key, value in identity["evaluation"].items() if key not in unread}
-    content = {"stage": "bound", "training": training, "split": split, "evaluation": read}
-    return content | {"variance": identity["variance"], "fit": fit}
+    content: dict[str, Any] = {"stage": "bound", "training": parts.training, "split": split, "evaluation": read}
+    if cell.horizon == 0:
+        return content | {"evaluation": {"seed": read["seed"]}}
+    return content | {"variance": identity["variance"], "fit": parts.fit}
 
 
-def samples_content(
-    cell: Cell, training: str, fit: str | None, split: HeldOut, extractor: str | None
-) -> dict[str, Any]:
+def samples_content(cell: Cell, parts: Parts, split: HeldOut, extractor: str | None) -> dict[str, Any]:
     """All that sampling and judging read."""
     identity, plan = cell.identity(), cell.evaluation
-    content = {"stage": "samples", "training": training, "split": split, "sampler": identity["sampler"]}
-    content |= {"clip": plan.clip, "sets": plan.sets, "extractor": extractor}
+    content: dict[str, Any] = {"stage": "samples", "training": parts.training, "split": split}
+    content |= {"sets": plan.sets, "extractor": extractor}
+    if cell.horizon == 0:
+        return content | {"seed": cell.seed}
+    content |= {"clip": plan.clip, "sampler": identity["sampler"]}
     if cell.sampler.reads_variance:
-        content |= {"variance": identity["variance"], "fit": fit}
+        content |= {"variance": identity["variance"], "fit": parts.fit}
     return content
 
 
@@ -164,22 +227,33 @@ def training_passes(cell: Cell) -> int:
 def work(stage: Stage, data: Data) -> float:
     """Forward passes of one example that a stage takes, a backward pass counting two: the unit of time estimates."""
     cell, plan = stage.cell, stage.cell.evaluation
+    if isinstance(stage, AutoencoderStage):
+        assert isinstance(cell.space, Latents), "the data themselves need no autoencoder"
+        return float(3 * cell.space.steps * cell.space.batch)
     if isinstance(stage, TrainingStage):
         return float(training_passes(cell) * cell.training.steps * cell.training.batch)
     if isinstance(stage, FitStage):
         return float(cell.horizon * plan.fit)
-    if isinstance(stage, FloorStage):
+    if isinstance(stage, (FloorStage, ReconstructionStage)):
         return 0.0
     held_out = len(data.images[stage.split])
     if isinstance(stage, BoundStage):
         return float(held_out * sum(bound_passes(cell)))
-    sampler = cell.sampler
-    return float(plan.sets * held_out * sampler.start(sampler.steps or cell.horizon) * sampler.evaluations)
+    return float(plan.sets * held_out * sample_passes(cell))
+
+
+def sample_passes(cell: Cell) -> int:
+    """Forward passes that a sample takes."""
+    if cell.horizon == 0:
+        return 0
+    return cell.sampler.start(cell.sampler.steps or cell.horizon) * cell.sampler.evaluations
 
 
 def bound_passes(cell: Cell) -> tuple[int, int, int]:
     """Forward passes per image of the bound with its estimates' variance, in continuous time, and of the flow."""
     plan = cell.evaluation
+    if cell.horizon == 0:
+        return 0, 0, 0
     terms = min(plan.horizon or cell.horizon, plan.exact + plan.strata)
     flow = 4 * plan.ode_steps * (1 + 2 * plan.ode) if plan.ode else 0
     return terms + plan.estimates, plan.continuous, flow

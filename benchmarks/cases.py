@@ -14,6 +14,7 @@ from torch import Tensor
 
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import GreyLevels
 from diffusion_core.fitting import noise_moments
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.networks.unet import UNet
@@ -22,7 +23,6 @@ from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.samplers import Ancestral, Ddim, Heun, Sampler
 from diffusion_core.schedules import Learned, Linear
-from diffusion_core.spaces import Pixels
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
 from diffusion_core.training import Trainer, Training
 from diffusion_core.variances import Beta
@@ -69,7 +69,7 @@ class Setting:
         return torch.randint(256, (self.batch, *self.shape), generator=generator).to(torch.uint8).to(self.device)
 
     def diffusion(self, **choices: Any) -> Diffusion:
-        model = Diffusion(replace(BASE, network=self.network, **choices), Pixels(), self.shape)
+        model = Diffusion(replace(BASE, network=self.network, **choices), GreyLevels(), self.shape)
         model.initialise(0)
         return model.to(self.device)
 

@@ -3,7 +3,7 @@
     −log p(x_0) ≤ L_T + Σ_{t=2..T} L_{t−1} + L_0
     L_T     = KL(q(x_T | x_0) ‖ N(0, I))
     L_{t−1} = KL(q(x_{t−1} | x_t, x_0) ‖ p_θ(x_{t−1} | x_t))
-    L_0     = −log p_θ(x_0 | x_1), which is the space's (`spaces.py`)
+    L_0     = −log p_θ(x_0 | x_1), which is the encoding's (`encodings.py`)
 
 Each is one draw where the paper has an expectation over x_t ~ q(x_t | x_0).
 """

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from diffusion_core.bound import denoising_term, mean_dims, prior_term
 from diffusion_core.chain import Chain, strided_times
 from diffusion_core.choices import Choices, level_refusal, refusal
+from diffusion_core.encodings import Encoding
 from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.objectives import Example, Levels
 from diffusion_core.randomness import initialise, normal, uniform
 from diffusion_core.reverse import Reverse, denoise, reverse, split_output
-from diffusion_core.spaces import Space
 from diffusion_core.training import Learner
 from diffusion_core.variances import Variance
 
@@ -45,14 +45,14 @@ class Diffusion(Learner):
     times: Tensor
     m: Tensor
 
-    def __init__(self, choices: Choices, space: Space, shape: tuple[int, ...]) -> None:
+    def __init__(self, choices: Choices, encoding: Encoding, shape: tuple[int, ...]) -> None:
         """For data x_0 of `shape` [C, …]; ValueError where the choices do not go together."""
         super().__init__()
         reason = refusal(choices)
         if reason is not None:
             raise ValueError(reason)
         self.choices = choices
-        self.space = space
+        self.encoding = encoding
         self.shape = shape
         self.register_buffer("times", strided_times(choices.horizon, choices.horizon), persistent=False)
         self.register_buffer("m", torch.full((choices.horizon + 1,), math.nan).double(), persistent=False)
@@ -66,7 +66,7 @@ class Diffusion(Learner):
 
     @property
     def bits_per_nat(self) -> float:
-        """Turns nats per example into bits/dim."""
+        """Turns nats per example into bits per dimension of x_0."""
         return 1 / (math.prod(self.shape) * math.log(2))
 
     def initialise(self, seed: int) -> None:
@@ -80,7 +80,7 @@ class Diffusion(Learner):
     def chain(self, steps: int | None = None) -> Chain:
         """The full chain, or one of `steps` strided times."""
         times = self.times if steps is None else strided_times(self.choices.horizon, steps).to(self.device)
-        own_rule = self.space.grey_levels and self.choices.first_step == "schedule"
+        own_rule = self.encoding.grey_levels and self.choices.first_step == "schedule"
         return Chain(self.gamma, times, self.choices.schedule.first_step if own_rule else "beta_1")
 
     def output(self, x_t: Tensor, t: Tensor) -> Tensor:
@@ -104,7 +104,9 @@ class Diffusion(Learner):
             raise ValueError(reason)
         level = Pair.level(self.gamma(t))
         prediction, _ = split_output(self.output(x_t, t), self.choices.variance)
-        return denoise(prediction, x_t, level, level, self.choices.parameterization, clip=clip and self.space.bounded)
+        return denoise(
+            prediction, x_t, level, level, self.choices.parameterization, clip=clip and self.encoding.bounded
+        )
 
     def term(self, x0: Tensor, eps: Tensor, chain: Chain, k: Tensor, *, clip: bool) -> Tensor:
         """L_{k−1} (L_0 where k = 1) in bits/dim [B], at x_t = √ᾱ x_0 + √(1 − ᾱ) ε."""
@@ -120,7 +122,7 @@ class Diffusion(Learner):
     def direct(self, x0: Tensor, eps: Tensor) -> Tensor:
         """L_0 in bits/dim [B] by the decoder that needs no network."""
         first = torch.ones(len(x0), device=x0.device)
-        return self.space.direct_term(x0, eps, self.gamma(first)) * self.bits_per_nat
+        return self.encoding.direct_term(x0, eps, self.gamma(first)) * self.bits_per_nat
 
     def losses(self, x0: Tensor, t: Tensor, eps: Tensor) -> dict[str, Tensor]:
         """The loss per example [B] of each group of parameters, from one forward pass, at t [B].
@@ -171,8 +173,8 @@ class Diffusion(Learner):
         return {group: recipients[group]() for group in self.parameter_groups()}
 
     def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
-        """`losses` of stored data [B, …], with the dequantisation, t and ε of (seed, step)."""
-        x0 = self.space.encode(raw, uniform(seed, step, "dequantise", tuple(raw.shape), raw.device))
+        """`losses` of what the encoding stores [B, …], with the draw of x_0, t and ε of (seed, step)."""
+        x0 = self.encoding.draw(raw, seed, step, "dequantise")
         u = uniform(seed, step, "t", (len(raw),), raw.device)
         t, weight = self.timesteps.real(u) if self.choices.objective.continuous else self.timesteps(u)
         losses = self.losses(x0, t, normal(seed, step, "eps", tuple(x0.shape), raw.device))
@@ -217,7 +219,7 @@ class Diffusion(Learner):
         variance = self.choices.variance.trained_as
         log_variance = variance.log_variance(pair, nothing, nothing, nothing[:, 0]).expand(-1, 1).flatten()
         weight = self.choices.objective.eps_weight(self._levels(pair, lambda: self.gamma.rate(t)[1]), log_variance)
-        if self.choices.objective.reads_decoder and self.space.grey_levels:
+        if self.choices.objective.reads_decoder and self.encoding.grey_levels:
             weight = torch.where(t == 1, math.nan, weight)
         return {
             "alpha_bar": pair.alpha_bar_t,
@@ -247,12 +249,12 @@ class Diffusion(Learner):
             chain.trained_pair(k),
             self.choices.parameterization,
             variance,
-            x0_variance.clamp(max=1) if variance.exact and self.space.bounded else x0_variance,
-            clip=clip and self.space.bounded,
+            x0_variance.clamp(max=1) if variance.exact and self.encoding.bounded else x0_variance,
+            clip=clip and self.encoding.bounded,
         )
 
     def _term(self, x0: Tensor, pair: Pair, p: Reverse) -> Tensor:
         # The decoder is worked out for every row: where it does not count it is given what cannot overflow.
         first = pair.ends_clean.reshape(-1, *[1] * (x0.ndim - 1))
-        decoder = self.space.decoder_term(x0, torch.where(first, p.mean, x0), torch.where(first, p.log_variance, 0))
+        decoder = self.encoding.decoder_term(x0, torch.where(first, p.mean, x0), torch.where(first, p.log_variance, 0))
         return torch.where(pair.ends_clean, decoder, denoising_term(x0, pair, p)) * self.bits_per_nat

@@ -15,7 +15,7 @@ from diffusion_core import precision
 from diffusion_core.bound import mean_dims
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import diffuse
-from diffusion_core.randomness import draw, normal, send, uniform
+from diffusion_core.randomness import draw, normal, send
 from diffusion_core.reverse import clipped, noise_of
 
 
@@ -40,7 +40,7 @@ def noise_moments(
     """From `draws` images of stored data [N, …] and as many noises per t, the same images at every t."""
     index = torch.randint(len(raw), (draws,), generator=draw(seed, 0, "fit/image"))
     images = raw[send(index, raw.device)]
-    x0 = diffusion.space.encode(images, uniform(seed, 0, "fit/dequantise", tuple(images.shape), raw.device))
+    x0 = diffusion.encoding.draw(diffusion.encoding.store(images), seed, 0, "fit/dequantise")
     chain = diffusion.chain()
     norm = torch.zeros(chain.steps, dtype=torch.float64, device=raw.device)
     error = torch.zeros_like(norm)
@@ -51,7 +51,7 @@ def noise_moments(
         x_t = diffuse(x0, eps, pair.gamma_t)
         with precision.exact(raw.device):
             p = diffusion.reverse(x_t, chain, k, clip=False)
-        held = noise_of(clipped(p.x0), x_t, pair) if clip and diffusion.space.bounded else p.eps
+        held = noise_of(clipped(p.x0), x_t, pair) if clip and diffusion.encoding.bounded else p.eps
         norm[t - 1] = mean_dims(p.eps**2).double().mean()
         error[t - 1] = mean_dims((eps - held) ** 2).double().mean()
         progress(t / chain.steps)

@@ -13,13 +13,21 @@ network (Kingma et al. 2021, eq. 17 with γ as the variable):
     L_0(γ_1) + ½ ∫_{γ_1}^{γ_T} E‖ε − ε̂‖² dγ + L_T.
 
 Its draws are one γ from each of `draws` runs of equal length, alike for every schedule with these ends.
+
+Where x_0 is drawn by an encoder q(z | x) and read by a decoder p(x | z), x_0 being the scaled z, the data's bound is
+
+    −log2 p(x)/D ≤ E_q[−log2 p(x | z)]/D + E_q[log2 q(z | x)]/D + (the bound above, of z)/D,
+
+reconstruction, entropy and prior, each at the one z that is drawn per image (`latents.py`). With a chain of no steps
+the prior is N(0, I), and this is the evidence bound of a variational autoencoder (Kingma & Welling 2014).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,22 +36,35 @@ from diffusion_core import precision
 from diffusion_core.bound import sum_dims
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Code, Encoding
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import normal, uniform
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Terms per image in bits/dim of the stored data, float64 [N]; `L0` holds the offset of dequantised data."""
+    """Terms per image in bits/dim of the stored data, float64 [N].
+
+    `L0` holds the offset of dequantised data, or of a scale. `reconstruction` and `entropy` are there where an encoder
+    draws x_0.
+    """
 
     L0: Tensor
     Lt: Tensor
     LT: Tensor
+    reconstruction: Tensor | None = field(default=None, kw_only=True)
+    entropy: Tensor | None = field(default=None, kw_only=True)
+
+    @property
+    def parts(self) -> dict[str, Tensor]:
+        """The terms that there are, by name."""
+        named = {name: getattr(self, name) for name in ("L0", "Lt", "LT", "reconstruction", "entropy")}
+        return {name: term for name, term in named.items() if term is not None}
 
     @property
     def total(self) -> Tensor:
         """The bound per image [N]."""
-        return self.L0 + self.Lt + self.LT
+        return torch.stack(list(self.parts.values())).sum(0)
 
     @property
     def standard_error(self) -> float:
@@ -55,7 +76,7 @@ class Terms:
 class Bound(Terms):
     """`per_step` is each L's mean over images [K], and `per_step_count` [K] tells on how many images it rests.
 
-    Its L_0 is that of x_0, without the offset of dequantised data.
+    Its L_0 is that of x_0, without the offset.
     """
 
     per_step: Tensor
@@ -87,7 +108,8 @@ def bound(
 ) -> Bound:
     """The bound on stored data [N, …] over the full chain or one of `steps` steps."""
     chain = diffusion.chain(steps)
-    x0 = diffusion.space.encode(raw, uniform(seed, 0, "bound/dequantise", tuple(raw.shape), raw.device))
+    code = diffusion.encoding.code(raw, seed, "bound/dequantise")
+    x0 = code.x0
     count = torch.zeros(chain.steps + 1, dtype=torch.float64, device=raw.device)
     total = torch.zeros_like(count)
     L0 = torch.zeros(len(raw), dtype=torch.float64, device=raw.device)
@@ -101,12 +123,21 @@ def bound(
         total.index_add_(0, k, term)
         count.index_add_(0, k, torch.ones_like(term))
     return Bound(
-        L0=(L0 + diffusion.space.offset_bits).cpu(),
-        Lt=Lt.cpu(),
-        LT=diffusion.prior(x0).double().cpu(),
-        per_step=(total / count)[1:].cpu(),
+        **of_stored(L0, Lt, diffusion.prior(x0), code, diffusion.encoding),
+        per_step=(total / count * diffusion.encoding.share)[1:].cpu(),
         per_step_count=count[1:].cpu(),
     )
+
+
+def of_stored(L0: Tensor, Lt: Tensor, LT: Tensor, code: Code, encoding: Encoding) -> dict[str, Any]:
+    """The fields of `Terms`, from terms per dimension of x_0."""
+    terms = {"L0": L0 * encoding.share + encoding.offset_bits, "Lt": Lt * encoding.share, "LT": LT * encoding.share}
+    terms |= {
+        name: term
+        for name, term in (("reconstruction", code.reconstruction), ("entropy", code.entropy))
+        if term is not None
+    }
+    return {name: term.double().cpu() for name, term in terms.items()}
 
 
 def _draws(
@@ -138,7 +169,8 @@ def continuous_bound(
     """The bound in continuous time on stored data [N, …]; ValueError where the network says nothing between times."""
     if draws < 1:
         raise ValueError(f"the bound in continuous time needs at least 1 draw, got {draws}")
-    x0 = diffusion.space.encode(raw, uniform(seed, 0, "bound/dequantise", tuple(raw.shape), raw.device))
+    code = diffusion.encoding.code(raw, seed, "bound/dequantise")
+    x0 = code.x0
     ends = torch.tensor([1, diffusion.choices.horizon], device=raw.device)
     start, end = diffusion.gamma(ends)
     Lt = torch.zeros(len(raw), dtype=torch.float64, device=raw.device)
@@ -155,11 +187,7 @@ def continuous_bound(
     eps_0 = normal(seed, 0, "continuous/eps_0", tuple(x0.shape), x0.device)
     direct = [diffusion.direct(x0[i : i + batch], eps_0[i : i + batch]) for i in range(0, len(x0), batch)]
     L0 = torch.cat(direct).double()
-    return Terms(
-        L0=(L0 + diffusion.space.offset_bits).cpu(),
-        Lt=(Lt * diffusion.bits_per_nat).cpu(),
-        LT=diffusion.prior(x0).double().cpu(),
-    )
+    return Terms(**of_stored(L0, Lt * diffusion.bits_per_nat, diffusion.prior(x0), code, diffusion.encoding))
 
 
 @torch.no_grad()
@@ -175,15 +203,13 @@ def estimate_variance(diffusion: Diffusion, raw: Tensor, *, draws: int, batch: i
     chain, n = diffusion.chain(), min(batch, len(raw))
     variances = []
     for i in range(0, len(raw) - n + 1, n):
-        x0 = diffusion.space.encode(
-            raw[i : i + n], uniform(seed, i, "bound/dequantise", tuple(raw[:n].shape), raw.device)
-        )
+        x0 = diffusion.encoding.draw(diffusion.encoding.store(raw[i : i + n]), seed, i, "bound/dequantise")
         means = []
         for j in range(draws):
             t, weight = diffusion.timesteps(uniform(seed, j, f"variance/t/{i}", (n,), raw.device))
             eps = normal(seed, j, f"variance/eps/{i}", tuple(x0.shape), raw.device)
             with precision.exact(raw.device):
                 term = diffusion.term(x0, eps, chain, t, clip=False)
-            means.append((weight * chain.steps * term.double()).mean())
+            means.append((weight * chain.steps * diffusion.encoding.share * term.double()).mean())
         variances.append(n * torch.stack(means).var())
     return float(torch.stack(variances).mean())

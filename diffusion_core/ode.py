@@ -3,8 +3,9 @@
     dx/dγ = ½ σ (ε̂ − σ x),  σ² = 1 − ᾱ = sigmoid(γ),   d log p/dγ = −tr ∂(dx/dγ)/∂x = ½ σ² D − ½ σ tr ∂ε̂/∂x
 
 from γ_1, where the flow ends in x_1/√ᾱ_1, to γ_T, where N(0, I) is assumed. That is a density on real vectors: grey
-levels are dequantised by uniform noise, and an offset (`spaces.py`) makes of it a bound on their probability. Nothing
-is clipped. The trace is Hutchinson's estimate by ±1 probes, exact where there are as many probes as dimensions.
+levels are dequantised by uniform noise, latents drawn by their encoder, and what either costs (`encodings.py`) makes of
+it a bound on the data's probability. Nothing is clipped. The trace is Hutchinson's estimate by ±1 probes, exact where
+there are as many probes as dimensions.
 """
 
 from __future__ import annotations
@@ -54,8 +55,9 @@ def flow_likelihood(
     """
     if steps < 1 or probes < 1:
         raise ValueError(f"the flow's likelihood needs at least 1 step and 1 probe, got {steps} and {probes}")
-    space, dims = diffusion.space, math.prod(diffusion.shape)
-    x0 = space.dequantise(raw, uniform(seed, 0, "ode/dequantise", tuple(raw.shape), raw.device))
+    encoding, dims = diffusion.encoding, math.prod(diffusion.shape)
+    code = encoding.density_code(raw, seed, "ode/dequantise")
+    x0 = code.x0
     directions = _directions(diffusion.shape, len(raw), probes, seed, raw.device)
     ends = torch.tensor([1, diffusion.choices.horizon], device=raw.device)
     start, end = diffusion.gamma(ends).tolist()
@@ -68,7 +70,8 @@ def flow_likelihood(
         parts.append(prior + gain + 0.5 * dims * log_alpha_bar)
         progress(min(1.0, (i + batch) / len(x0)))
     log_density = torch.cat(parts, dim=1)
-    bits = (-log_density * diffusion.bits_per_nat + space.density_offset_bits).cpu()
+    bits = -log_density * diffusion.bits_per_nat * encoding.share + encoding.density_offset_bits
+    bits = sum((term for term in (code.reconstruction, code.entropy) if term is not None), bits).cpu()
     spread = 0.0 if probes >= dims else float(bits.std(0).square().mean().sqrt()) if probes > 1 else math.nan
     return FlowLikelihood(bits.mean(0), spread / math.sqrt(bits.numel()))
 

@@ -1,18 +1,7 @@
-"""Where diffusion happens: how stored data becomes x_0 and back, and the decoder p_θ(x_0 | x_1) of L_0.
+"""Axis: where the diffusion happens, in the data as they are stored or in the code of an autoencoder.
 
-Grey levels: 8-bit values v ∈ {0..255} stand at x = v/127.5 − 1, and p(v | x_1) integrates N(μ, σ²) over the bin x ±
-1/255, open at both ends, so that the 256 probabilities sum to one. Data of fewer levels is dequantised: level k
-becomes v = w k + u with u uniform in {0..w − 1}, w = ⌊256/levels⌋, and by Jensen's inequality
-
-    −log2 P(k) ≤ E_u[−log2 p(w k + u)] − log2 w,
-
-so its bits/dim are those of 8 bits less log2 w. Continuous data: the Gaussian's density.
-
-As a density the same data is x_0 = (w (k + u) − ½)/127.5 − 1 with u uniform in [0, 1), and
-
-    −log2 P(k) ≤ E_u[−log2 p(x_0)] + log2(127.5/w)   per dimension.
-
-A second decoder needs no network: p(x_0 | x_1) ∝ q(x_1 | x_0), for grey levels a softmax over the 256 values.
+pixels    x_0 is the image
+latents   x_0 = E(x) of h × w × c with f = H/h = W/w = 2^m, x̂ = D(x_0)        (Rombach et al. 2022)
 """
 
 from __future__ import annotations
@@ -20,190 +9,111 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-import torch
-from torch import Tensor
-
-from diffusion_core.bound import sum_dims
-from diffusion_core.forward import expand
+from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
+from diffusion_core.encodings import GreyLevels
+from diffusion_core.networks.autoencoder import Decoder, Encoder
+from diffusion_core.training import Training
 
 
 class Space(ABC):
-    """A space of data. `encode` and `decode` map stored values to x_0 and back, [B, …] both."""
+    """Where the diffusion happens. `likelihood` tells whether a bound on x_0 makes one on the data."""
 
-    bounded: bool
-    grey_levels: bool
-
-    @property
-    @abstractmethod
-    def offset_bits(self) -> float:
-        """What is added to the bound on x_0, in bits/dim, to make it one on the stored data."""
-
-    @abstractmethod
-    def dequantise(self, raw: Tensor, u: Tensor) -> Tensor:
-        """x_0 as a real vector with a density, float32, from stored values and u ~ U[0, 1), float64, alike in shape."""
+    encoded: ClassVar[bool]
 
     @property
     @abstractmethod
-    def density_offset_bits(self) -> float:
-        """What is added to −log2 of a density of `dequantise`d data, in bits/dim, to make it one of the stored data."""
-
-    @property
-    @abstractmethod
-    def uniform_bits(self) -> float | None:
-        """bits/dim of a uniform code for the stored data; None where there is none."""
+    def likelihood(self) -> bool:
+        """Whether a bound on x_0 makes one on the data."""
 
     @abstractmethod
-    def encode(self, raw: Tensor, u: Tensor) -> Tensor:
-        """x_0, float32, from stored values and u ~ U[0, 1), float64, of the same shape."""
-
-    @abstractmethod
-    def decode(self, x: Tensor) -> Tensor:
-        """The stored values nearest to x."""
-
-    @abstractmethod
-    def decoder_term(self, x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-        """L_0 = −log p(x_0 | x_1) in nats [B], p's parameters being `mean` and `log_variance`."""
-
-    @abstractmethod
-    def direct_term(self, x0: Tensor, eps: Tensor, gamma: Tensor) -> Tensor:
-        """L_0 in nats [B] without a network, at x_1 = √ᾱ_1 x_0 + √(1 − ᾱ_1) ε and γ = γ_1 [B].
-
-        p(x_0 | x_1) ∝ q(x_1 | x_0) for x_0 among the values of the space (Kingma et al. 2021, §3.3).
-        """
-
-
-def log_bin_probability(x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """log of N(mean, σ²) integrated over each value's bin, elementwise and in float64.
-
-    Taken in the tail where the bin lies, as log Φ(b) + log(1 − Φ(a)/Φ(b)) with a < b ≤ −a, so that it stays
-    finite and exact 40 standard deviations out.
-    """
-    x0, mean = x0.double(), mean.double()
-    inverse_sigma = torch.exp(-0.5 * log_variance.double())
-    lower = (x0 - mean - 1 / 255) * inverse_sigma
-    upper = (x0 - mean + 1 / 255) * inverse_sigma
-    right = (lower + upper) > 0
-    a, b = torch.where(right, -upper, lower), torch.where(right, -lower, upper)
-    log_a, log_b = torch.special.log_ndtr(a), torch.special.log_ndtr(b)
-    inside = log_b + torch.log(-torch.expm1(log_a - log_b))
-    log_below, log_above = torch.special.log_ndtr(upper), torch.special.log_ndtr(-lower)
-    first, last = x0 < -1 + 1 / 255, x0 > 1 - 1 / 255
-    return torch.where(first, log_below, torch.where(last, log_above, inside))
-
-
-REACH = 20.0
-"""Standard deviations beyond which a level's share of a softmax is below float64's last digit, whatever ε is drawn."""
-NOWHERE = 1e6
-"""A distance at which no share is left, and which still has a gradient."""
-
-
-def softmax_decoder(x0: Tensor, eps: Tensor, gamma: Tensor, values: Tensor) -> Tensor:
-    """log p(x_0 | x_1) elementwise, float64: a softmax over `values` v of −½ e^{−γ} (x_1/√ᾱ_1 − v)².
-
-    x_1/√ᾱ_1 = x_0 + e^{γ/2} ε, with γ [B]; x_0 [B, …] lies among the evenly spaced values.
-    """
-    x0, eps = x0.double(), eps.double()
-    precision = expand(torch.exp(-0.5 * gamma), x0)[..., None]
-    distance = level_distances(x0, gamma, values) * precision + eps[..., None]
-    return -0.5 * eps**2 - torch.logsumexp(-0.5 * distance**2, dim=-1)
-
-
-@torch.no_grad()
-def level_distances(x0: Tensor, gamma: Tensor, values: Tensor) -> Tensor:
-    """x_0 − v [B, …, V] for the values v that can matter, `NOWHERE` in place of what is no value.
-
-    On a GPU these are all: how many matter is known there only after waiting for it.
-    """
-    spacing = values[1] - values[0]
-    if x0.device.type != "cpu":
-        return x0[..., None] - values
-    reach = float(REACH * torch.exp(0.5 * gamma.max()) / spacing)
-    width = math.ceil(reach) if reach < len(values) - 1 else len(values) - 1
-    offsets = torch.arange(-width, width + 1)
-    level = ((x0 - values[0]) / spacing).round().long()[..., None] + offsets
-    inside = (level >= 0) & (level < len(values))
-    return torch.where(inside, -offsets * spacing, NOWHERE)
+    def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of x_0 for data of this shape; ValueError where there is none."""
 
 
 @dataclass(frozen=True)
 class Pixels(Space):
-    """Images of `levels` grey levels, stored as uint8 0..levels − 1."""
+    """The data as they are stored: pixels, or the coordinates of points."""
 
-    levels: int = 256
-
-    bounded = True
-    grey_levels = True
+    encoded: ClassVar[bool] = False
 
     @property
-    def width(self) -> int:
-        """w, the 8-bit values that one level spreads over."""
-        return 256 // self.levels
+    def likelihood(self) -> bool:
+        return True
 
-    @property
-    def offset_bits(self) -> float:
-        return -math.log2(self.width)
-
-    @property
-    def uniform_bits(self) -> float:
-        return math.log2(self.levels)
-
-    def encode(self, raw: Tensor, u: Tensor) -> Tensor:
-        value = raw * self.width + (u * self.width).floor()
-        return (value / 127.5 - 1).float()
-
-    def dequantise(self, raw: Tensor, u: Tensor) -> Tensor:
-        # Each level fills its share of the scale; its 8-bit values v stand at the middle of [v, v + 1).
-        return (((raw + u) * self.width - 0.5) / 127.5 - 1).float()
-
-    @property
-    def density_offset_bits(self) -> float:
-        return math.log2(127.5 / self.width)
-
-    def decode(self, x: Tensor) -> Tensor:
-        value = ((x.double() + 1) * 127.5).round().clamp(0, 255)
-        return (value / self.width).floor().clamp(max=self.levels - 1).to(torch.uint8)
-
-    def decoder_term(self, x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-        return -sum_dims(log_bin_probability(x0, mean, log_variance)).to(x0.dtype)
-
-    def direct_term(self, x0: Tensor, eps: Tensor, gamma: Tensor) -> Tensor:
-        values = torch.arange(256, dtype=torch.float64, device=x0.device) / 127.5 - 1
-        return -sum_dims(softmax_decoder(x0, eps, gamma, values)).to(x0.dtype)
+    def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape
 
 
 @dataclass(frozen=True)
-class Continuous(Space):
-    """Real vectors, taken as they are."""
+class Latents(Space):
+    """A code of `channels` channels and 1/f of the image's sides, by an autoencoder trained beforehand.
 
-    bounded = False
-    grey_levels = False
+    `kl_weight` is of kl; `codes` (K) and `commitment` are of vq. The networks have `width` channels at the image's
+    resolution and `blocks` blocks at each, and are trained for `steps` steps.
+    """
+
+    f: Literal[1, 2, 4, 8] = 2
+    channels: int = 4
+    regularization: Literal["kl", "vq"] = "kl"
+    kl_weight: float = 1.0
+    codes: int = 128
+    commitment: float = 0.25
+    width: int = 16
+    blocks: int = 1
+    groups: int = 8
+    steps: int = 1000
+    batch: int = 128
+    learning_rate: float = 2e-3
+
+    encoded: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "width", "blocks", "groups", "steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"space.{name} must be at least 1, got {getattr(self, name)}")
+        if self.width % self.groups:
+            raise ValueError(f"space.width must be a multiple of space.groups={self.groups}, got {self.width}")
+        if not (self.kl_weight >= 0 and self.commitment >= 0 and self.learning_rate > 0):
+            raise ValueError(
+                "latents need kl_weight >= 0, commitment >= 0 and learning_rate > 0, got "
+                f"{self.kl_weight}, {self.commitment} and {self.learning_rate}"
+            )
+        if self.codes < 2:
+            raise ValueError(f"space.codes must be at least 2, got {self.codes}")
 
     @property
-    def offset_bits(self) -> float:
-        return 0.0
+    def likelihood(self) -> bool:
+        return self.regularization == "kl"
 
     @property
-    def uniform_bits(self) -> None:
-        return None
+    def halvings(self) -> int:
+        """m = log2 f."""
+        return int(math.log2(self.f))
 
-    def encode(self, raw: Tensor, u: Tensor) -> Tensor:
-        return raw.float()
+    def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) != 3:
+            raise ValueError(f"space=latents is a code of images [C, H, W], got {list(shape)}: take space=pixels")
+        if shape[1] % self.f or shape[2] % self.f:
+            fitting = [f for f in (1, 2, 4, 8) if shape[1] % f == shape[2] % f == 0]
+            raise ValueError(
+                f"space.f={self.f} does not divide images of {shape[1]}×{shape[2]}: take space.f="
+                + " or ".join(map(str, fitting))
+            )
+        return (self.channels, shape[1] // self.f, shape[2] // self.f)
 
-    def dequantise(self, raw: Tensor, u: Tensor) -> Tensor:
-        return raw.float()
+    def build(self, levels: GreyLevels, shape: tuple[int, ...]) -> Autoencoder:
+        """The autoencoder of images of this shape."""
+        self.shape_of(shape)
+        sizes = (self.halvings, self.width, self.blocks, self.groups)
+        decoder = Decoder(self.channels, shape[0], *sizes)
+        if self.regularization == "kl":
+            encoder = Encoder(shape[0], 2 * self.channels, *sizes)
+            return KlAutoencoder(levels, encoder, decoder, self.channels, self.kl_weight)
+        encoder = Encoder(shape[0], self.channels, *sizes)
+        return VqAutoencoder(levels, encoder, decoder, self.channels, self.codes, self.commitment)
 
-    @property
-    def density_offset_bits(self) -> float:
-        return 0.0
-
-    def decode(self, x: Tensor) -> Tensor:
-        return x
-
-    def decoder_term(self, x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-        squared = (x0 - mean) ** 2 * torch.exp(-log_variance)
-        return sum_dims(0.5 * (squared + log_variance + math.log(2 * math.pi)).expand_as(x0))
-
-    def direct_term(self, x0: Tensor, eps: Tensor, gamma: Tensor) -> Tensor:
-        # N(x_1/√ᾱ_1; x_0, e^γ), as a density of x_0.
-        return sum_dims(0.5 * (eps**2 + expand(gamma, x0) + math.log(2 * math.pi)).expand_as(x0))
+    def plan(self, precision: Literal["auto", "float32", "bf16"]) -> Training:
+        """How the autoencoder is trained."""
+        return Training(self.steps, self.batch, self.learning_rate, precision=precision)

@@ -16,12 +16,12 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous, Encoding
 from diffusion_core.forward import Pair
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Objective, Simple
 from diffusion_core.parameterizations import Epsilon, Parameterization
 from diffusion_core.schedules import Linear, Schedule
-from diffusion_core.spaces import Continuous, Space
 from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Beta, Variance
 
@@ -61,7 +61,7 @@ def diffusion(
     variance: Variance | None = None,
     schedule: Schedule | None = None,
     objective: Objective | None = None,
-    space: Space | None = None,
+    encoding: Encoding | None = None,
     shape: tuple[int, ...] = (2,),
     real: bool = False,
 ) -> Diffusion:
@@ -80,7 +80,7 @@ def diffusion(
         horizon,
         "log_snr" if schedule.learned and objective.continuous else "t",
     )
-    model = Diffusion(choices, space or Continuous(), shape)
+    model = Diffusion(choices, encoding or Continuous(), shape)
     model.fit(torch.full((horizon,), 0.5))
     return model
 

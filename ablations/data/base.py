@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion_core.spaces import Pixels, Space
+from diffusion_core.encodings import Encoding, GreyLevels
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -44,7 +44,7 @@ class Data:
 
     images: dict[Split, Tensor]
     labels: dict[Split, Tensor]
-    space: Space
+    encoding: Encoding
     codes: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -89,7 +89,7 @@ def _loaded(choice: DataSet) -> Data:
 def image_data(images: dict[Split, Tensor], labels: dict[Split, Tensor], levels: int) -> Data:
     """Images of so many grey levels, with their histogram codes."""
     codes = histogram_codes(images["train"], images["test"], levels)
-    return Data(images, labels, Pixels(levels), codes)
+    return Data(images, labels, GreyLevels(levels), codes)
 
 
 def histogram_codes(train: Tensor, test: Tensor, levels: int) -> dict[str, float]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import SPLITS, Data, DataSet
-from diffusion_core.spaces import Continuous
+from diffusion_core.encodings import Continuous
 
 
 @dataclass(frozen=True)
@@ -46,4 +46,4 @@ class Mixture2d(DataSet):
             noise = torch.randn(count, 2, generator=generator, dtype=torch.float64)
             points[split] = (self.means[mode] + self.std * noise).float()
         entropy = -float(self.log_density(points["test"]).mean()) / (2 * math.log(2))
-        return Data(images=points, labels={}, space=Continuous(), codes={"exact density": entropy})
+        return Data(images=points, labels={}, encoding=Continuous(), codes={"exact density": entropy})

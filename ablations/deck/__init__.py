@@ -14,7 +14,8 @@ from pathlib import Path
 from ablations.data import Data
 from ablations.deck import formulas, mixture, strips
 from ablations.journal import Journal, write_text
-from ablations.records import Record, csv_text, number
+from ablations.records import Record
+from ablations.rows import csv_text, number
 
 COLUMNS = ("figure", "series", "x", "y")
 

@@ -57,7 +57,7 @@ def figures(data: Data) -> dict[str, dict[str, Curve]]:
     """figure → series → curve; the prior's terms are of the data's test images, in bits/dim."""
     gammas = {name: schedule.build(HORIZON) for name, schedule in SCHEDULES.items()}
     raw = data.images["test"]
-    x0 = data.space.encode(raw, uniform(0, 0, "bound/dequantise", tuple(raw.shape), raw.device))
+    x0 = data.encoding.encode(raw, uniform(0, 0, "bound/dequantise", tuple(raw.shape), raw.device))
     t = _times(HORIZON)
     return {
         "alpha_bar": {name: _over_time(torch.sigmoid(-gamma(t))) for name, gamma in gammas.items()},

@@ -136,7 +136,7 @@ def gap(data: Mixture2d, schedule: Schedule, variance: Variance, horizon: int) -
     """The bound less −log p(x_0) in bits/dim with the exact ε̂, its mean over test points."""
     choices = Choices(Epsilon(), variance, schedule, Simple(), Uniform(), Mlp(), horizon)
     known = data.load()
-    diffusion = Diffusion(choices, known.space, known.shape)
+    diffusion = Diffusion(choices, known.encoding, known.shape)
     diffusion.network = ExactNoise(data, schedule, horizon)
     points = known.images["test"]
     scored = bound(diffusion, points, exact=TERMS, strata=TERMS, seed=0, clip=False, batch=len(points))

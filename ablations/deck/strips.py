@@ -15,18 +15,16 @@ from torch import Tensor
 from ablations.cell import Cell
 from ablations.data import Data
 from ablations.deck.formulas import HORIZON, SCHEDULES
-from ablations.experiment import WEIGHTS, load_trained
 from ablations.journal import Journal, replace_file
+from ablations.loading import load
 from ablations.records import Record
-from ablations.scoring import FIT
 from ablations.sheets import strip
-from ablations.stages import fit_of
 from diffusion_core.choices import choice_name
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import diffuse
 from diffusion_core.gamma import Gamma
 from diffusion_core.randomness import normal, uniform
-from diffusion_core.spaces import Pixels
 
 FRAMES = 11
 IMAGE = 0
@@ -35,16 +33,16 @@ IMAGE = 0
 
 def write_strips(folder: Path, records: Sequence[Record], journal: Journal, data: Data) -> None:
     """forward-<schedule>.png and backward-<schedule>.png; none where the data are no images."""
-    if not isinstance(data.space, Pixels):
+    if not isinstance(data.encoding, GreyLevels):
         return
     folder.mkdir(parents=True, exist_ok=True)
     gammas: dict[str, Gamma] = {choice_name(schedule): schedule.build(HORIZON) for schedule in SCHEDULES.values()}
     for name, cell, diffusion in trained_cells(records, journal, data):
-        _write(folder / f"backward-{name}.png", backward(cell, diffusion), data)
+        _write(folder / f"backward-{name}.png", diffusion.encoding.decode(backward(cell, diffusion)), data)
         if cell.schedule.learned:
             gammas[name] = diffusion.gamma
     for name, gamma in gammas.items():
-        _write(folder / f"forward-{name}.png", forward(gamma, data), data)
+        _write(folder / f"forward-{name}.png", data.encoding.decode(forward(gamma, data)), data)
 
 
 def trained_cells(records: Sequence[Record], journal: Journal, data: Data) -> Iterator[tuple[str, Cell, Diffusion]]:
@@ -54,18 +52,18 @@ def trained_cells(records: Sequence[Record], journal: Journal, data: Data) -> It
         if record.status == "finished":
             firsts.setdefault(record.planned.cell.parameters()["schedule"], record)
     for name, record in firsts.items():
-        cell = record.planned.cell
-        fit = fit_of(cell, record.training_id)
-        weights = journal.folder(record.training_id) / WEIGHTS
-        fitted = journal.folder(fit) / FIT if fit else None
-        yield name, cell, load_trained(cell, data, weights, torch.device("cpu"), fitted)
+        cell, parts = record.planned.cell, record.parts
+        assert parts is not None, "what is finished has learned something"
+        model = load(cell, data, journal, parts, torch.device("cpu"))
+        if isinstance(model, Diffusion):
+            yield name, cell, model
 
 
 @torch.no_grad()
 def forward(gamma: Gamma, data: Data) -> Tensor:
     """x_t [FRAMES, …] of one image at t/T = 0 .. 1, with one noise."""
     raw = data.images["test"][IMAGE : IMAGE + 1]
-    x0 = data.space.encode(raw, uniform(0, 0, "bound/dequantise", tuple(raw.shape), raw.device))
+    x0 = data.encoding.encode(raw, uniform(0, 0, "bound/dequantise", tuple(raw.shape), raw.device))
     t = (torch.linspace(0, 1, FRAMES) * gamma.horizon).round()
     eps = normal(0, 0, "deck/eps", tuple(x0.shape), x0.device)
     return diffuse(x0.expand(FRAMES, *x0.shape[1:]), eps.expand(FRAMES, *x0.shape[1:]), gamma(t))
@@ -78,7 +76,7 @@ def backward(cell: Cell, diffusion: Diffusion) -> Tensor:
     return torch.cat([path[i] for i in kept.tolist()])
 
 
-def _write(path: Path, x: Tensor, data: Data) -> None:
-    assert isinstance(data.space, Pixels)
-    image = strip(data.space.decode(x), data.space.levels)
+def _write(path: Path, images: Tensor, data: Data) -> None:
+    assert isinstance(data.encoding, GreyLevels)
+    image = strip(images, data.encoding.levels)
     replace_file(path, lambda temporary: image.save(temporary, format="png"))

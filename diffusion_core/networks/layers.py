@@ -1,4 +1,4 @@
-"""Layers that networks share: the sinusoidal embedding of time, residual blocks, attention."""
+"""Layers that networks and autoencoders share: the sinusoidal embedding of time, residual blocks, attention."""
 
 from __future__ import annotations
 
@@ -43,22 +43,29 @@ class TimeEmbedding(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """norm, SiLU, 3×3; norm scaled and shifted by time, SiLU, dropout, 3×3 from zero; plus the input."""
+    """norm, SiLU, 3×3; norm scaled and shifted by time, SiLU, dropout, 3×3 from zero; plus the input.
 
-    def __init__(self, channels_in: int, channels_out: int, channels_time: int, groups: int, dropout: float) -> None:
+    Without `channels_time` no time is given (autoencoders).
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, channels_time: int | None, groups: int, dropout: float
+    ) -> None:
         super().__init__()
         self.norm_in = nn.GroupNorm(groups, channels_in)
         self.conv_in = nn.Conv2d(channels_in, channels_out, 3, padding=1)
-        self.time = nn.Linear(channels_time, 2 * channels_out)
+        self.time = None if channels_time is None else nn.Linear(channels_time, 2 * channels_out)
         self.norm_out = nn.GroupNorm(groups, channels_out)
         self.dropout = nn.Dropout(dropout)
         self.conv_out = zeroed(nn.Conv2d(channels_out, channels_out, 3, padding=1))
         self.skip = nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1)
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        h = self.conv_in(silu(self.norm_in(x)))
-        scale, shift = self.time(silu(time))[:, :, None, None].chunk(2, dim=1)
-        h = self.norm_out(h) * (1 + scale) + shift
+    def forward(self, x: Tensor, time: Tensor | None = None) -> Tensor:
+        h = self.norm_out(self.conv_in(silu(self.norm_in(x))))
+        if self.time is not None:
+            assert time is not None, "this block was built to be told the time"
+            scale, shift = self.time(silu(time))[:, :, None, None].chunk(2, dim=1)
+            h = h * (1 + scale) + shift
         out: Tensor = self.skip(x) + self.conv_out(self.dropout(silu(h)))
         return out
 

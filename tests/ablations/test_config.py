@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 
 from ablations import commands, config, extractors, publish, run, sample
+from ablations.cell import Budget
 from analysis.errors import InputError
 from diffusion_core.choices import FirstStepRule, TimeInput
 
@@ -20,9 +21,10 @@ WRONG = {
     "schedule=cosin": "no schedule called 'cosin': there are cosine, .*linear, .*; did you mean 'cosine'",
     "parameterization=noise": "no parameterization called 'noise': there are epsilon, mu, v, x0",
     "launcher=slurm": "no launcher called 'slurm'",
-    "horizon=-1": "horizon must be a whole number of at least 1, got -1",
-    "horizon=many": "horizon must be a whole number of at least 1, got 'many'",
+    "horizon=-1": "horizon must be a whole number of at least 2, or 0 for the autoencoder .*, got -1",
+    "horizon=many": "horizon must be a whole number of at least 2, or 0 for the autoencoder .*, got 'many'",
     "horizon=1": "horizon must be at least 2",
+    "horizon=0": "horizon=0 is the autoencoder alone, which space=pixels has not: take space=latents, or horizon=1000",
     "training.steps=-5": "training.steps must be at least 1, got -5",
     "training.steps=1.5": "training.steps: input should be a valid integer.*got 1.5",
     "training.learning_rate=nan": "training.learning_rate=nan is not a number",
@@ -175,6 +177,7 @@ def test_the_words_of_a_cell_are_those_of_the_core_and_help_explains_them(capsys
     assert {key: set(words) for key, words in config.WORDS.items()} == {
         "time_input": set(get_args(TimeInput)),
         "first_step": set(get_args(FirstStepRule)),
+        "budget": set(get_args(Budget)),
     }
     assert run.main(["--help"]) == 0
     text = capsys.readouterr().out

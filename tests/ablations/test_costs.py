@@ -10,9 +10,9 @@ import torch
 
 from ablations.config import parse
 from ablations.costs import forward_flops, peak_memory, reset_peak_memory, train_flops
-from ablations.experiment import build
 from ablations.grid import make
 from ablations.journal import Journal
+from ablations.loading import build
 
 CPU = torch.device("cpu")
 MEMORY = "cost/peak_memory_bytes"
@@ -53,12 +53,12 @@ def test_where_the_system_does_not_say_there_is_no_such_metric(tmp_path):
 
 @pytest.mark.parametrize("can", [True, False])
 def test_a_training_says_what_memory_it_took_where_that_can_be_told(can, tmp_path, monkeypatch):
-    from ablations import experiment
+    from ablations import experiment, learning
     from ablations.stages import stages_of
 
     cell = cell_of("training.steps=4")
     stage = stages_of(cell, cell.data.load().digest, "float32", None)[0]
-    monkeypatch.setattr(experiment, "reset_peak_memory", lambda device: can)
+    monkeypatch.setattr(learning, "reset_peak_memory", lambda device: can)
     assert experiment.perform(stage, str(tmp_path), "cpu") == "finished"
     metrics = Journal(tmp_path).result(stage.id).metrics
     assert (MEMORY in metrics) == can
@@ -68,7 +68,7 @@ def test_a_training_says_what_memory_it_took_where_that_can_be_told(can, tmp_pat
 
 def test_operations_of_a_forward_pass_are_those_of_its_matrices():
     cell = cell_of()
-    diffusion = build(cell, cell.data.load(), CPU)
+    diffusion = build(cell, cell.data.load().encoding, cell.data.load(), CPU)
     matrices = [p for name, p in diffusion.network.named_parameters() if p.ndim == 2 and "weight" in name]
     assert forward_flops(diffusion) == sum(2 * p.numel() for p in matrices)
 

@@ -15,6 +15,7 @@ from ablations import choices, config, grid, grid_file
 from ablations.cell import content_hash
 from ablations.stages import once, stages_of
 from analysis.errors import InputError
+from diffusion_core.choices import choice_name
 
 DIGEST = "d" * 12
 RESULTS = Path(__file__).parents[2] / "results"
@@ -121,7 +122,8 @@ def test_later_fields_are_known_and_stand_at_their_defaults():
     for name, before in cell_module.LATER.items():
         axis, _, field = name.rpartition(".")
         owner = getattr(cells.get(axis, cell()), axis) if axis else cell()
-        assert getattr(owner, field) == before, name
+        known = choice_name(owner) if field == "name" else getattr(owner, field)
+        assert known == before, name
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ TINY = {
     "evaluation.fit": 8,
     "evaluation.ode_steps": 2,
 }
+LS = ("L0", "Lt", "LT")
 TINY_NETWORK = {
     "unet": {"network.channels": 8, "network.multipliers": [1], "network.attention": []},
     "mlp": {"network.width": 16, "network.layers": 2},
@@ -76,6 +77,8 @@ def test_every_pair_is_in_a_cell_or_refused(pairs, rows):
     assert rows == pairs.covering()
 
 
+VQ = "space=latents space.regularization=vq"
+LATENTS = ("space=latents", "space=latents space.f=4", VQ)
 LEARNED, FIXED = ("learned", "learned_diagonal"), ("beta", "beta_tilde", "analytic", "analytic_mse")
 # From the rules as they were decided, not from the code.
 REFUSED = {
@@ -91,6 +94,13 @@ REFUSED = {
     ("timesteps=importance", "schedule=learned"),
     ("timesteps=importance", "schedule=learned_linear"),
     ("schedule=linear", "horizon=12"),
+    *(("data=mixture2d", space) for space in LATENTS),
+    *(("network=mlp", space) for space in LATENTS),
+    *((VQ, score) for score in ("evaluation.continuous=2", "evaluation.ode=1", "horizon=0")),
+    *(("horizon=0", other) for other in ("space=pixels", "data=mixture2d", "network=mlp", "budget=flops")),
+    *(("horizon=0", f"evaluation.{score}") for score in ("continuous=2", "ode=1", f"horizon={STEPS}")),
+    *(("horizon=0", f"sampler=ancestral sampler.{part}") for part in (f"steps={STEPS}", "skip=0.2")),
+    ("horizon=0", f"sampler=ddim sampler.steps={STEPS} sampler.eta=1"),
     ("data=digits", "network=mlp"),
     ("data=mixture2d", "network=unet"),
 }
@@ -116,6 +126,14 @@ def test_the_table_of_choices_is_that_of_the_rules():
     )
 
 
+def tiny_space(cell):
+    """A small autoencoder, and steps enough to pay for it where the budget is counted in operations."""
+    if cell["space"] == "pixels":
+        return {}
+    steps = {"training.steps": 100} if cell["budget"] == "flops" else {}
+    return {"space.steps": 2, "space.width": 8, "space.batch": 32, **steps}
+
+
 def in_this_process(self, stages):
     """A launcher's run, without its workers."""
     for stage in stages:
@@ -132,7 +150,7 @@ def test_every_pair_trains_scores_and_samples(data, rows, configs, tmp_path, sto
     shutil.copy(store, tmp_path / "mlflow.db")
     settings = [settings_of(row.values()) for row in rows]
     levels = [
-        {"name": f"cell{i:02}", "set": {**TINY, **TINY_NETWORK[cell["network"]], **cell}}
+        {"name": f"cell{i:02}", "set": {**TINY, **TINY_NETWORK[cell["network"]], **tiny_space(cell), **cell}}
         for i, cell in enumerate(settings)
         if cell["data"] == data
     ]
@@ -149,19 +167,25 @@ def test_every_pair_trains_scores_and_samples(data, rows, configs, tmp_path, sto
         metrics = {name: float(text) for name, text in row.items() if "/" in name and text}
         assert all(math.isfinite(number) for number in metrics.values())
         cell = asked[row["axis.cell"]]
+        chain, scored = cell["horizon"] > 0, cell.get("space.regularization") != "vq"
+        assert row.get("not_comparable", "") == ("" if scored else "nll")
+        assert bool(row.get("autoencoder_id", "")) == ("psnr/test" in metrics) == (cell["space"] == "latents")
         for split in ("val", "test"):
-            assert f"nll/{split}" in metrics
+            assert (f"nll/{split}" in metrics) == scored
+            parts = [metrics.get(f"nll/{split}_{part}", 0.0) for part in ("reconstruction", "entropy", *LS)]
+            assert metrics.get(f"nll/{split}", 0.0) == pytest.approx(sum(parts), rel=1e-6, abs=1e-5)
+            assert (f"nll/{split}_entropy" in metrics) == (scored and cell["space"] == "latents")
             assert (f"nll_ode/{split}" in metrics) == ("evaluation.ode" in cell)
             assert (f"nll_continuous/{split}" in metrics) >= ("evaluation.continuous" in cell)
-        assert ("cost/fit_seconds" in metrics) == cell["variance"].startswith("analytic")
-        assert ("schedule/gamma_50" in metrics) == cell["schedule"].startswith("learned")
+        assert ("cost/fit_seconds" in metrics) == (chain and cell["variance"].startswith("analytic"))
+        assert ("schedule/gamma_50" in metrics) == (chain and cell["schedule"].startswith("learned"))
         assert not row.get("notes", "").startswith("not finite")
     folder = read_folder(tmp_path / f"pairs-{data}")
     stored = read_store(f"sqlite:///{tmp_path}/mlflow.db", f"pairs-{data}")
     pd.testing.assert_frame_equal(folder.runs, stored.runs)
     pd.testing.assert_frame_equal(folder.curves, stored.curves)
     samples = [read_tensors(path)[0]["samples"] for path in (tmp_path / ".stages").glob("*/samples.safetensors")]
-    # Cells that differ in nothing that sampling reads share theirs.
-    assert len(levels) / 2 < len(samples) <= len(levels)
+    # Cells that differ in nothing that sampling reads share theirs, as do chains of no steps.
+    assert len(levels) / 3 < len(samples) <= len(levels)
     assert all(len(drawn) == (450 if data == "digits" else 1000) for drawn in samples)
     assert all(bool(drawn.double().isfinite().all()) for drawn in samples)

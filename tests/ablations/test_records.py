@@ -13,7 +13,8 @@ from ablations.data import Digits, Mixture2d
 from ablations.driver import plan
 from ablations.grid import make
 from ablations.heads import head_of, metrics_of
-from ablations.records import Record, drawn, joined, runs_csv, versions
+from ablations.records import Record, joined, runs_csv, versions
+from ablations.rows import drawn
 from ablations.tracking import Tracker
 from analysis.frames.runs import read_folder
 from analysis.frames.store import read_store

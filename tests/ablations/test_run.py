@@ -182,8 +182,8 @@ SLOW_TRAINING = (
 def killed_half_way(stage, root):
     """Perform a stage in a process that is killed (SIGKILL) once its first checkpoint lies on the disk."""
     code = (
-        "from ablations import experiment\nfrom tests.ablations.test_run import cell_stages, SLOW_TRAINING\n"
-        "experiment.CHECKPOINT_SECONDS = 0\n"
+        "from ablations import experiment, learning\nfrom tests.ablations.test_run import cell_stages, SLOW_TRAINING\n"
+        "learning.CHECKPOINT_SECONDS = 0\n"
         f"experiment.perform(cell_stages(*SLOW_TRAINING, 'training.report_every=10')[0], {str(root)!r}, 'cpu')\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code])

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 
-from ablations import driver, experiment, extractors, sample, scoring
+from ablations import driver, experiment, extractors, learning, sample, scoring
 from ablations.config import parse
 from ablations.grid import make
 from ablations.journal import Journal, read_tensors
-from ablations.stages import stages_of, work
+from ablations.loading import load
+from ablations.stages import Parts, stages_of, work
 from diffusion_core.bound import mean_dims
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import draw, normal, uniform
@@ -53,8 +55,8 @@ def performed(root, *arguments, kinds=("training", "fit", "bound", "samples"), b
 
 def trained(root, stage):
     cell = stage.cell
-    weights = Journal(root).folder(getattr(stage, "training", stage.id)) / "weights.safetensors"
-    return experiment.load_trained(cell, cell.data.load(), weights, torch.device("cpu"))
+    parts = getattr(stage, "parts", Parts(stage.id))
+    return load(cell, cell.data.load(), Journal(root), replace(parts, fit=None), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,7 @@ def test_a_fit_is_the_noise_that_the_network_sees_at_each_t(analytic):
 def test_a_bound_reads_the_fit(analytic):
     root, found = analytic
     stage, result = found["bound", "validation"]
-    moments, _ = read_tensors(Journal(root).folder(stage.fit) / "fit.safetensors")
+    moments, _ = read_tensors(Journal(root).folder(stage.parts.fit) / "fit.safetensors")
     diffusion, data = trained(root, stage), stage.cell.data.load()
     images = data.images["validation"]
     settings = {"exact": 2, "strata": 2, "seed": 3, "clip": True}
@@ -106,11 +108,11 @@ def test_a_bound_reads_the_fit(analytic):
 def test_sampling_a_finished_cell_reads_its_fit(analytic):
     root, found = analytic
     stage, _ = found["samples", "test"]
-    norm = read_tensors(Journal(root).folder(stage.fit) / "fit.safetensors")[0]["norm"]
-    row = {"cell_id": "x", "training_id": stage.training}
+    norm = read_tensors(Journal(root).folder(stage.parts.fit) / "fit.safetensors")[0]["norm"]
+    row = {"cell_id": "x", "training_id": stage.parts.training}
     diffusion = sample.trained(stage.cell, row, root.parent, torch.device("cpu"))
     assert torch.equal(diffusion.m[1:], (1 - norm).clamp(1e-6, 1))
-    again = scoring.draw_samples(stage.cell, diffusion, stage.cell.data.load(), 64, lambda share: None)
+    again = scoring.draw_samples(stage.cell, diffusion, 64, lambda share: None)
     kept = read_tensors(Journal(root).folder(stage.id) / "samples.safetensors")[0]["samples"]
     assert torch.equal(again, kept[:64])
 
@@ -215,20 +217,20 @@ def test_an_importance_sampler_that_is_still_cold_is_noted(tmp_path):
 
 @pytest.mark.parametrize("choices", [LEARNED, ["timesteps=importance", "timesteps.history=3"]])
 def test_a_training_cut_at_any_report_and_continued_is_bit_identical(choices, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(learning, "CHECKPOINT_SECONDS", 0)
     stage = stages(*choices, "data=mixture2d", base=POINTS)[0]
 
     class Cut(Exception):
         pass
 
-    write = experiment.write_checkpoint
+    write = learning.write_checkpoint
 
     def cut(folder, *rest):
         write(folder, *rest)
         raise Cut
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "write_checkpoint", cut)
+        patch.setattr(learning, "write_checkpoint", cut)
         assert experiment.perform(stage, str(tmp_path / "cut"), "cpu") == "failed"
         assert experiment.perform(stage, str(tmp_path / "cut"), "cpu") == "failed"
     results, weights = [], []

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from diffusion_core.choices import Choices, TimeInput, chain_refusal, choice_name, level_refusal, refusal
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization
 from diffusion_core.schedules import Cosine, LearnedLinear, Linear, Schedule
 from diffusion_core.schedules import Learned as LearnedSchedule
-from diffusion_core.spaces import Continuous, Pixels
 from diffusion_core.timesteps import Importance, Timesteps, TimestepSampler, Uniform
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, Variance
 from diffusion_core.variances import Learned as LearnedVariance
@@ -197,7 +197,7 @@ def test_between_two_times_a_mean_is_no_prediction():
 
 def test_a_network_that_does_not_fit_the_data_is_refused():
     with pytest.raises(ValueError, match="mlp takes points"):
-        Diffusion(BASE, Pixels(), (1, 8, 8))
+        Diffusion(BASE, GreyLevels(), (1, 8, 8))
     with pytest.raises(ValueError, match="for points take network=mlp"):
         Diffusion(replace(BASE, network=UNet()), Continuous(), (2,))
 
@@ -244,14 +244,14 @@ def test_the_output_has_the_dtype_of_the_data_whatever_the_networks():
 @pytest.mark.parametrize(("variance", "channels"), [(Beta(), 1), (LearnedDiagonal(), 2)])
 def test_a_learned_variance_doubles_the_networks_channels(variance, channels):
     network = UNet(channels=8, groups=4)
-    model = Diffusion(replace(BASE, network=network, variance=variance, objective=Vlb()), Pixels(17), (1, 8, 8))
+    model = Diffusion(replace(BASE, network=network, variance=variance, objective=Vlb()), GreyLevels(17), (1, 8, 8))
     assert model.output(torch.zeros(2, 1, 8, 8), torch.tensor([1, 2])).shape == (2, channels, 8, 8)
 
 
 @pytest.mark.parametrize("schedule", members(Schedule), ids=name)
 def test_the_first_steps_rule_is_the_schedules_for_grey_levels_and_beta_1_for_densities(schedule):
-    for space, rule in ((Pixels(), schedule.first_step), (Continuous(), "beta_1")):
-        model = diffusion(lambda x_t, t: x_t, 50, schedule=schedule, space=space)
+    for encoding, rule in ((GreyLevels(), schedule.first_step), (Continuous(), "beta_1")):
+        model = diffusion(lambda x_t, t: x_t, 50, schedule=schedule, encoding=encoding)
         assert model.chain().first_step == rule
         assert model.chain(7).first_step == rule
         model.choices = replace(model.choices, first_step="beta_1")
@@ -284,7 +284,7 @@ def test_batch_losses_are_the_losses_of_the_seeds_own_times_and_noise():
         return 0 * x_t
 
     raw = torch.arange(128).reshape(64, 2) % 17
-    one, other = (diffusion(spy, 50, parameterization=p, space=Pixels(17)) for p in (Epsilon(), Mu()))
+    one, other = (diffusion(spy, 50, parameterization=p, encoding=GreyLevels(17)) for p in (Epsilon(), Mu()))
     for model, step in ((one, 0), (other, 0), (one, 1)):
         model.batch_losses(raw.to(torch.uint8), 5, step)
     assert torch.equal(seen[0][0], seen[1][0])

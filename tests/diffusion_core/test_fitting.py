@@ -10,11 +10,11 @@ from torch import Tensor
 
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous, Encoding, GreyLevels
 from diffusion_core.fitting import noise_moments
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V
 from diffusion_core.schedules import Cosine, Linear, Schedule
-from diffusion_core.spaces import Continuous, Pixels, Space
 from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Analytic, AnalyticMse, BetaTilde, Fitted
 from tests.axes import members, name
@@ -30,7 +30,7 @@ def exact_model(
     variance: Fitted,
     schedule: Schedule | None = None,
     parameterization: Parameterization | None = None,
-    space: Space | None = None,
+    encoding: Encoding | None = None,
 ) -> Diffusion:
     parameterization, schedule = parameterization or Epsilon(), schedule or Linear()
     output = denoiser_output(DATA.denoise, parameterization, schedule, horizon)
@@ -40,7 +40,7 @@ def exact_model(
         parameterization=parameterization,
         variance=variance,
         schedule=schedule,
-        space=space or Continuous(),
+        encoding=encoding or Continuous(),
         shape=(2,),
     )
 
@@ -128,8 +128,8 @@ def test_the_two_choices_of_m_part_where_the_network_is_not_exact():
 @FITTED
 def test_on_bounded_data_an_exact_variance_of_x0_is_held_at_one(variance):
     """(1 − ᾱ_t)/ᾱ_t m_t passes 1 near t = T; no distribution on [−1, 1] has a larger variance, an error may."""
-    for space, held in ((Pixels(), variance == Analytic()), (Continuous(), False)):
-        model = exact_model(50, variance, space=space)
+    for encoding, held in ((GreyLevels(), variance == Analytic()), (Continuous(), False)):
+        model = exact_model(50, variance, encoding=encoding)
         model.fit(torch.ones(50))
         p = model.reverse(torch.zeros(1, 2, dtype=torch.float64), model.chain(), torch.tensor([50]), clip=False)
         alpha_bar_s, alpha_bar_t = alpha_bar_of(model)[-2:]

@@ -13,6 +13,7 @@ from torch import Tensor
 from diffusion_core import precision
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.likelihood import bound
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
@@ -22,7 +23,6 @@ from diffusion_core.randomness import send
 from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Learned as LearnedSchedule
 from diffusion_core.schedules import Linear, Schedule
-from diffusion_core.spaces import Continuous, Pixels
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
 from diffusion_core.training import Trainer, Training, batch_indices, train
 from diffusion_core.variances import Beta, Learned, LearnedDiagonal, Variance
@@ -65,7 +65,7 @@ def model(
         UNET,
         100,
     )
-    model = Diffusion(choices, Pixels(17), (1, 8, 8))
+    model = Diffusion(choices, GreyLevels(17), (1, 8, 8))
     model.initialise(0)
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from diffusion_core.choices import Choices, refusal
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import X0, Epsilon, V
 from diffusion_core.schedules import Learned, LearnedLinear, Schedule
-from diffusion_core.spaces import Continuous, Pixels
 from diffusion_core.timesteps import LowDiscrepancy, Uniform
 from diffusion_core.training import Trainer, Training, part, train
 from diffusion_core.variances import Beta, BetaTilde
@@ -233,9 +233,9 @@ def test_a_schedule_starts_nearly_linear_between_its_ends():
         torch.testing.assert_close(schedule.build(50).curve(u).detach(), line, rtol=0, atol=tolerance)
 
 
-def fresh(schedule: Schedule, objective: Objective, space: Continuous | Pixels, **choices: object) -> Diffusion:
+def fresh(schedule: Schedule, objective: Objective, encoding: Continuous | GreyLevels, **choices: object) -> Diffusion:
     base = Choices(V(), Beta(), schedule, objective, LowDiscrepancy(), Mlp(width=16, layers=1), 30, "log_snr")
-    model = Diffusion(replace(base, **choices), space, (2,))
+    model = Diffusion(replace(base, **choices), encoding, (2,))
     model.initialise(0)
     return model
 
@@ -307,7 +307,7 @@ def test_told_the_noise_level_the_continuous_bound_is_the_same_whatever_the_inte
 @pytest.mark.parametrize("objective", [Vlb(), VlbContinuous()], ids=name)
 def test_grey_levels_teach_a_schedule_too(parameterization, objective):
     """Finite gradients through the bins of L_0, and through the softmax in continuous time."""
-    model = fresh(Learned(), objective, Pixels(17), parameterization=parameterization)
+    model = fresh(Learned(), objective, GreyLevels(17), parameterization=parameterization)
     raw = torch.randint(17, (64, 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     losses = model.batch_losses(raw, 0, 0)
     for group, parameters in model.parameter_groups().items():

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.likelihood import Bound, bound, estimate_variance, strata_of
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Simple, Vlb
 from diffusion_core.parameterizations import X0, Epsilon, Mu
 from diffusion_core.schedules import Cosine, Linear
-from diffusion_core.spaces import Continuous, Pixels
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
 from diffusion_core.variances import BetaTilde, LearnedDiagonal
 from tests.problems import diffusion
@@ -199,10 +199,10 @@ def test_total_is_the_sum_of_its_parts_and_its_standard_error_that_of_a_mean():
 
 def test_the_offset_of_dequantised_data_goes_to_L0():
     raw = torch.randint(17, (30, 1, 2, 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    fine = diffusion(shrink, HORIZON, parameterization=X0(), space=Pixels(17), shape=(1, 2, 2))
+    fine = diffusion(shrink, HORIZON, parameterization=X0(), encoding=GreyLevels(17), shape=(1, 2, 2))
     values = 15 * raw.double() + 7
     coarse = estimate(fine, raw)
-    at_centres = diffusion(shrink, HORIZON, parameterization=X0(), space=Pixels(), shape=(1, 2, 2))
+    at_centres = diffusion(shrink, HORIZON, parameterization=X0(), encoding=GreyLevels(), shape=(1, 2, 2))
     centred = estimate(at_centres, values.to(torch.uint8))
     assert coarse.L0.mean().item() == pytest.approx(centred.L0.mean().item() - math.log2(15), abs=0.3)
     assert coarse.LT.mean().item() == pytest.approx(centred.LT.mean().item(), rel=0.05)
@@ -222,14 +222,16 @@ def test_a_strided_bound_has_the_terms_of_its_own_chain(steps):
 
 
 @pytest.mark.parametrize(
-    ("space", "raw"),
-    [(Pixels(), torch.full((8, 1, 2, 2), 250, dtype=torch.uint8)), (Continuous(), torch.ones(8, 2))],
+    ("encoding", "raw"),
+    [(GreyLevels(), torch.full((8, 1, 2, 2), 250, dtype=torch.uint8)), (Continuous(), torch.ones(8, 2))],
     ids=["pixels", "continuous"],
 )
-def test_clipping_changes_the_bound_of_bounded_data_only(space, raw):
-    loud = diffusion(lambda x_t, t: 3 * x_t, HORIZON, parameterization=X0(), space=space, shape=tuple(raw.shape[1:]))
+def test_clipping_changes_the_bound_of_bounded_data_only(encoding, raw):
+    loud = diffusion(
+        lambda x_t, t: 3 * x_t, HORIZON, parameterization=X0(), encoding=encoding, shape=tuple(raw.shape[1:])
+    )
     clipped, free = (bound(loud, raw, exact=HORIZON, strata=1, seed=0, clip=clip).total for clip in (True, False))
-    assert torch.equal(clipped, free) != space.bounded
+    assert torch.equal(clipped, free) != encoding.bounded
 
 
 @pytest.mark.parametrize("schedule", [None, Cosine()], ids=["linear", "cosine"])

@@ -11,6 +11,7 @@ from torch.distributions import Independent, MixtureSameFamily, Normal
 
 from diffusion_core.choices import Choices, choice_name
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous
 from diffusion_core.fitting import noise_moments
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.networks.mlp import Mlp
@@ -18,7 +19,6 @@ from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import Cosine, Learned, Linear, LogSnrLinear, Schedule
-from diffusion_core.spaces import Continuous
 from diffusion_core.timesteps import Uniform
 from diffusion_core.training import Training, part, train
 from diffusion_core.variances import AnalyticMse, Beta, BetaTilde, Variance

@@ -12,10 +12,10 @@ from torch.distributions import Normal
 
 from ablations.data import Mixture2d
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous, Encoding, GreyLevels
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V
 from diffusion_core.schedules import Linear, LogSnrLinear, Schedule
-from diffusion_core.spaces import Continuous, Pixels, Space
 from tests.axes import members, name
 from tests.problems import GaussianData, MixtureData, denoiser_output, diffusion
 
@@ -27,7 +27,7 @@ def exact_model(
     data: GaussianData | MixtureData,
     schedule: Schedule,
     parameterization: Parameterization | None = None,
-    space: Space | None = None,
+    encoding: Encoding | None = None,
     shape: tuple[int, ...] = (2,),
 ) -> Diffusion:
     parameterization = parameterization or Epsilon()
@@ -38,7 +38,7 @@ def exact_model(
         parameterization=parameterization,
         schedule=schedule,
         real=True,
-        space=space or Continuous(),
+        encoding=encoding or Continuous(),
         shape=shape,
     )
 
@@ -120,7 +120,7 @@ def standard(x_t: Tensor, t: Tensor, model: Diffusion) -> Tensor:
 def test_the_offset_makes_a_density_a_probability_of_grey_levels(levels):
     """One pixel, x_0 ~ N(0, 0.3): mean bits per level are those of E_u log ∫ of the density over the level's share."""
     data = GaussianData((0.3,))
-    model = exact_model(data, LogSnrLinear(), space=Pixels(levels), shape=(1, 1, 1))
+    model = exact_model(data, LogSnrLinear(), encoding=GreyLevels(levels), shape=(1, 1, 1))
     raw = torch.arange(levels, dtype=torch.uint8).repeat(40)[:, None, None, None]
     ours = flow_likelihood(model, raw, steps=32, probes=1, seed=0).total.reshape(40, levels).mean(0)
     width = 256 // levels

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from diffusion_core.chain import strided_times
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import diffuse, posterior
 from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb
 from diffusion_core.parameterizations import X0, Epsilon, Mu
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import Cosine, Linear
-from diffusion_core.spaces import Pixels
 from diffusion_core.variances import Beta, BetaTilde, Learned, LearnedDiagonal
 from tests.problems import diffusion
 
@@ -88,7 +88,7 @@ class Reference:
             variance=VARIANCES[variance],
             schedule=SCHEDULES[self.path.name.split("_")[2]],
             objective=objective,
-            space=Pixels(),
+            encoding=GreyLevels(),
             shape=tuple(self.figures["x0"].shape[1:]),
         )
 

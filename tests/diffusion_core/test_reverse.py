@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.objectives import Vlb
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.reverse import split_output
 from diffusion_core.schedules import Schedule
-from diffusion_core.spaces import Continuous, Pixels
 from diffusion_core.variances import Variance
 from tests.axes import members, name
 from tests.problems import bayes, denoiser_output, diffusion
@@ -38,7 +38,7 @@ def model(parameterization: Parameterization, schedule: Schedule, variance: Vari
         variance=variance,
         schedule=schedule,
         objective=Vlb(),
-        space=Pixels(),
+        encoding=GreyLevels(),
         shape=(1, 2, 2),
     )
 
@@ -88,7 +88,7 @@ def test_unbounded_data_are_never_clipped(parameterization):
     schedule = members(Schedule)[0]
     output = denoiser_output(denoise, parameterization, schedule, HORIZON)
     unbounded = diffusion(
-        output, HORIZON, parameterization=parameterization, schedule=schedule, space=Continuous(), shape=(1, 2, 2)
+        output, HORIZON, parameterization=parameterization, schedule=schedule, encoding=Continuous(), shape=(1, 2, 2)
     )
     k = torch.arange(1, HORIZON + 1)
     clipped, free = (unbounded.reverse(points(HORIZON), unbounded.chain(), k, clip=clip).x0 for clip in (True, False))

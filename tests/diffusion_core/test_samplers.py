@@ -10,13 +10,13 @@ from torch import Tensor
 
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import X0, Epsilon
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import Linear
-from diffusion_core.spaces import Continuous, Pixels
 from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Beta, BetaTilde
 from tests.axes import members, name
@@ -29,8 +29,8 @@ SAMPLERS = pytest.mark.parametrize("sampler", members(Sampler), ids=name)
 def model(request) -> Diffusion:
     network = {"mlp": Mlp(width=16, layers=1), "unet": UNet(channels=8, groups=4)}[request.param]
     choices = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), network, 25)
-    space, shape = (Continuous(), (2,)) if request.param == "mlp" else (Pixels(), (1, 8, 8))
-    model = Diffusion(choices, space, shape)
+    encoding, shape = (Continuous(), (2,)) if request.param == "mlp" else (GreyLevels(), (1, 8, 8))
+    model = Diffusion(choices, encoding, shape)
     model.initialise(0)
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
@@ -79,7 +79,7 @@ def test_strided_sampling_visits_the_chains_times_from_the_last_to_the_first(sam
 
 @SAMPLERS
 def test_clipped_samples_of_bounded_data_stay_within_their_range(sampler):
-    loud = diffusion(lambda x_t, t: 5 * x_t, 25, parameterization=X0(), space=Pixels(), shape=(1, 2, 2))
+    loud = diffusion(lambda x_t, t: 5 * x_t, 25, parameterization=X0(), encoding=GreyLevels(), shape=(1, 2, 2))
     assert sampler.sample(loud, 20, seed=0, clip=True).abs().max() <= 1
     assert sampler.sample(loud, 20, seed=0, clip=False).abs().max() > 1
 

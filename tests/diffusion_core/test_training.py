@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import key
 from diffusion_core.schedules import Cosine, Learned, LearnedLinear, Linear
-from diffusion_core.spaces import Continuous, Pixels
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
 from diffusion_core.training import Learner, Report, Trainer, Training, batch_indices, part, train, warm_up
 from diffusion_core.variances import Beta, LearnedDiagonal
@@ -64,7 +64,9 @@ def schedule_learner() -> tuple[Diffusion, Tensor]:
 
 def image_learner() -> tuple[Diffusion, Tensor]:
     network = UNet(channels=8, groups=4, dropout=0.3)
-    learner = Diffusion(Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), network, 50), Pixels(17), (1, 8, 8))
+    learner = Diffusion(
+        Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), network, 50), GreyLevels(17), (1, 8, 8)
+    )
     learner.initialise(0)
     return learner, torch.randint(17, (40, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 

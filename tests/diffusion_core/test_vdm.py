@@ -15,11 +15,11 @@ from torch import Tensor
 
 from diffusion_core.bound import prior_term, sum_dims
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous, GreyLevels, softmax_decoder
 from diffusion_core.gamma import LearnedGamma, MonotoneNet
 from diffusion_core.objectives import Objective, VlbContinuous
 from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import Learned
-from diffusion_core.spaces import Continuous, Pixels, softmax_decoder
 from diffusion_core.variances import BetaTilde
 from tests.problems import diffusion
 
@@ -52,7 +52,7 @@ def model(horizon: int, objective: Objective | None = None) -> Diffusion:
         variance=BetaTilde(),
         schedule=Learned(gamma_min=ends[0], gamma_max=ends[1], width=WIDTH),
         objective=objective,
-        space=Pixels(),
+        encoding=GreyLevels(),
         shape=(4, 4, 3),
         real=True,
     )

@@ -45,7 +45,7 @@ def test_every_set_has_three_splits_of_one_shape_and_a_stable_digest(name, tmp_p
         assert len(labels) == len(data.images[split])
     if len(data.shape) == 3:
         assert set(data.codes) == {"uniform code", "one histogram", "histogram per pixel"}
-        assert data.codes["uniform code"] == pytest.approx(data.space.uniform_bits)
+        assert data.codes["uniform code"] == pytest.approx(data.encoding.uniform_bits)
         assert all(images.dtype == torch.uint8 for images in data.images.values())
 
 

@@ -9,7 +9,7 @@ from torch.distributions import Normal, kl_divergence
 
 from ablations.data import Data
 from ablations.deck import formulas
-from diffusion_core.spaces import Continuous
+from diffusion_core.encodings import Continuous
 
 T = 1000
 

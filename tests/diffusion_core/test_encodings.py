@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from diffusion_core.spaces import Continuous, Pixels, Space, log_bin_probability, softmax_decoder
-from tests.axes import members, name
+from diffusion_core.encodings import Continuous, Encoding, GreyLevels, log_bin_probability, softmax_decoder
+from diffusion_core.latents import LatentCode
+from tests.axes import classes, name
 
 LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1
 MEANS = [-30.0, -1.0, -0.997, 0.0, 0.0013, 0.5, 0.99, 1.0, 1.004, 40.0]
 LOG_VARIANCES = [-30.0, -14.0, -9.2, -6.0, -2.0, 0.0, 3.0, 20.0]
+ENCODINGS = [encoding() for encoding in classes(Encoding) if encoding is not LatentCode]
+"""All that need no autoencoder; latents have tests of their own."""
 ALMOST_ONE = 1 - 2.0**-53
 
 
@@ -74,7 +77,7 @@ def test_decoder_and_its_gradient_are_finite_whatever_the_network_says(mean, log
     """Every level at once, so that branches that are not taken would show as well."""
     parameters = [torch.tensor(v, dtype=torch.float32, requires_grad=True) for v in (mean, log_variance)]
     x0 = LEVELS.float()[None]
-    term = Pixels().decoder_term(x0, *(p.expand(1, 256) for p in parameters))
+    term = GreyLevels().decoder_term(x0, *(p.expand(1, 256) for p in parameters))
     gradients = torch.autograd.grad(term.sum(), parameters)
     assert term.isfinite().all()
     assert all(g.isfinite() for g in gradients)
@@ -83,7 +86,7 @@ def test_decoder_and_its_gradient_are_finite_whatever_the_network_says(mean, log
 def test_pixel_decoder_sums_over_dimensions_and_has_the_dtype_of_the_data():
     x0 = LEVELS[[3, 128, 255]].float().reshape(1, 1, 3)
     mean, log_variance = torch.full_like(x0, 0.1), torch.full_like(x0, -3.0)
-    term = Pixels().decoder_term(x0, mean, log_variance)
+    term = GreyLevels().decoder_term(x0, mean, log_variance)
     with mpmath.workdps(30):
         expected = -sum(exact_log_probability(level, float(mean[0, 0, 0]), -3.0) for level in (3, 128, 255))
     assert term.dtype == torch.float32
@@ -102,51 +105,53 @@ def test_continuous_decoder_is_the_gaussian_density(generator):
 @pytest.mark.parametrize("levels", [2, 3, 10, 17, 128, 255, 256])
 @pytest.mark.parametrize("u", [0.0, 0.3, 0.5, 0.93, ALMOST_ONE])
 def test_every_grey_level_comes_back_from_its_encoding(levels, u):
-    space = Pixels(levels)
+    encoding = GreyLevels(levels)
     raw = torch.arange(levels, dtype=torch.uint8)
-    x = space.encode(raw, torch.full((levels,), u, dtype=torch.float64))
+    x = encoding.encode(raw, torch.full((levels,), u, dtype=torch.float64))
     values = (x.double() + 1) * 127.5
     assert x.dtype == torch.float32
     assert x.abs().max() <= 1
     torch.testing.assert_close(values, values.round(), rtol=0, atol=1e-5)
-    assert torch.equal(space.decode(x), raw)
+    assert torch.equal(encoding.decode(x), raw)
 
 
 @pytest.mark.parametrize("levels", [2, 17, 256])
 def test_dequantisation_spreads_a_level_evenly_over_its_8_bit_values(levels):
-    space = Pixels(levels)
+    encoding = GreyLevels(levels)
     width = 256 // levels
     u = (torch.arange(8 * width, dtype=torch.float64) + 0.5) / (8 * width)
     raw = torch.full(u.shape, levels - 1, dtype=torch.uint8)
-    values = ((space.encode(raw, u).double() + 1) * 127.5).round().long()
+    values = ((encoding.encode(raw, u).double() + 1) * 127.5).round().long()
     assert torch.bincount(values - (levels - 1) * width).tolist() == [8] * width
 
 
 def test_decoding_takes_the_nearest_value_and_stays_within_the_levels():
-    assert Pixels().decode(torch.tensor([-7.0, -1.0, -1 + 1.4 / 255, 0.999, 3.0])).tolist() == [0, 0, 1, 255, 255]
-    assert Pixels(17).decode(torch.tensor([-7.0, 3.0])).tolist() == [0, 16]
+    assert GreyLevels().decode(torch.tensor([-7.0, -1.0, -1 + 1.4 / 255, 0.999, 3.0])).tolist() == [0, 0, 1, 255, 255]
+    assert GreyLevels(17).decode(torch.tensor([-7.0, 3.0])).tolist() == [0, 16]
 
 
 def test_offset_of_dequantised_data_is_minus_the_log_of_the_width():
-    assert Pixels(17).offset_bits == -math.log2(15)
-    assert Pixels().offset_bits == 0
+    assert GreyLevels(17).offset_bits == -math.log2(15)
+    assert GreyLevels().offset_bits == 0
     assert Continuous().offset_bits == 0
 
 
 def test_uniform_code_has_the_log_of_the_number_of_levels():
-    assert Pixels(17).uniform_bits == pytest.approx(4.087462841250339)
-    assert Pixels().uniform_bits == 8
+    assert GreyLevels(17).uniform_bits == pytest.approx(4.087462841250339)
+    assert GreyLevels().uniform_bits == 8
     assert Continuous().uniform_bits is None
 
 
 def dequantised_bits(mean: float, log_variance: float) -> Tensor:
     """E_u[−log2 p(15k + u)] + offset for each of 17 levels k."""
-    space = Pixels(17)
+    encoding = GreyLevels(17)
     raw = torch.arange(17).repeat_interleave(15)
     u = ((torch.arange(15, dtype=torch.float64) + 0.5) / 15).repeat(17)
-    x = space.encode(raw, u)[:, None]
-    nats = space.decoder_term(x.double(), torch.full_like(x, mean).double(), torch.full_like(x, log_variance).double())
-    return nats.reshape(17, 15).mean(1) / math.log(2) + space.offset_bits
+    x = encoding.encode(raw, u)[:, None]
+    nats = encoding.decoder_term(
+        x.double(), torch.full_like(x, mean).double(), torch.full_like(x, log_variance).double()
+    )
+    return nats.reshape(17, 15).mean(1) / math.log(2) + encoding.offset_bits
 
 
 @pytest.mark.parametrize("log_variance", [-7.0, -4.0, -1.0, 2.0])
@@ -169,13 +174,13 @@ def test_dequantised_code_is_tight_where_the_density_is_flat_within_a_level():
     torch.testing.assert_close(bits[1:16], expected.double(), rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("space", members(Space), ids=name)
-def test_every_space_encodes_to_float32_and_decodes_to_what_it_encoded(space):
-    raw = torch.arange(6, dtype=torch.uint8) if space.grey_levels else torch.linspace(-2, 2, 6)
-    x = space.encode(raw, torch.full((6,), 0.5, dtype=torch.float64))
+@pytest.mark.parametrize("encoding", ENCODINGS, ids=name)
+def test_every_encoding_encodes_to_float32_and_decodes_to_what_it_encoded(encoding):
+    raw = torch.arange(6, dtype=torch.uint8) if encoding.grey_levels else torch.linspace(-2, 2, 6)
+    x = encoding.encode(raw, torch.full((6,), 0.5, dtype=torch.float64))
     assert x.dtype == torch.float32
-    assert torch.equal(space.decode(x), raw)
-    assert space.bounded == space.grey_levels
+    assert torch.equal(encoding.decode(x), raw)
+    assert encoding.bounded == encoding.grey_levels
 
 
 @pytest.mark.parametrize("gamma", [-40.0, -13.3, -9.0, -7.0, -3.0, 2.0])

@@ -1,0 +1,203 @@
+"""Autoencoders: what a code of an image is, and what it is taught by (Rombach et al. 2022, §3.1).
+
+    kl   q(z | x) = N(μ(x), diag σ²(x)),   loss = E_q[−log P(x | z)] + w KL(q(z | x) ‖ N(0, I))
+    vq   z_q = the nearest of K codes to z(x) at each place,
+         loss = −log P(x | z_q) + ‖sg z − z_q‖² + c ‖z − sg z_q‖²         (van den Oord et al. 2017, eq. 3)
+
+In both, P(x | z) integrates N(x̂(z), s²) over each grey level's bin (`encodings.py`), with one learned s for all pixels
+(Rybkin et al. 2021), and bits are per dimension of the image. With w = 1 the loss of kl is the negative evidence bound.
+The vector-quantised code is kept as Rombach et al. keep it: z is diffused, and the decoder quantises.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from diffusion_core.bound import kl_normal, mean_dims, sum_dims
+from diffusion_core.encodings import GreyLevels
+from diffusion_core.forward import Gaussian
+from diffusion_core.networks.autoencoder import Decoder, Encoder
+from diffusion_core.randomness import draw, initialise, normal, send
+from diffusion_core.training import Learner
+
+LOG_VARIANCES = (-30.0, 20.0)
+"""Where log σ² of the encoder is held."""
+
+
+class Autoencoder(Learner):
+    """An encoder, a decoder, and log s². What the encoder gives of an image is its `moments`, of which z is drawn."""
+
+    likelihood: bool
+    """Whether q(z | x) is a density, so that a bound on the image's likelihood follows from one on z's."""
+
+    def __init__(self, levels: GreyLevels, encoder: Encoder, decoder: Decoder, channels: int) -> None:
+        """Of codes of so many channels."""
+        super().__init__()
+        self.levels = levels
+        self.channels = channels
+        self.encoder = encoder
+        self.decoder = decoder
+        self.log_variance = nn.Parameter(torch.zeros(()))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.log_variance.dtype
+
+    def initialise(self, seed: int) -> None:
+        """Draw the weights (`randomness.initialise`)."""
+        initialise(self, seed)
+
+    def moments(self, raw: Tensor) -> Tensor:
+        """What z is drawn from [B, …, h, w], of stored images [B, C, H, W]."""
+        out: Tensor = self.encoder(self.levels.centre(raw, self.dtype))
+        return out
+
+    @abstractmethod
+    def draw(self, moments: Tensor, noise: Tensor) -> Tensor:
+        """z [B, c, h, w], with noise ~ N(0, I) of its shape where it is random."""
+
+    @abstractmethod
+    def centre(self, moments: Tensor) -> Tensor:
+        """The mean of z [B, c, h, w]."""
+
+    @abstractmethod
+    def spread(self, moments: Tensor) -> Tensor:
+        """The variance of z given the image [B, c, h, w]."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """x̂ [B, C, H, W] on the scale of x_0."""
+
+    @abstractmethod
+    def log_density(self, moments: Tensor, z: Tensor) -> Tensor:
+        """log q(z | x) in nats [B]; ValueError where it is no density."""
+
+    def reconstruction_term(self, raw: Tensor, z: Tensor) -> Tensor:
+        """−log P(x | z) in nats [B]."""
+        return self.levels.level_term(raw, self.decode(z), self.log_variance)
+
+    def bits(self, nats: Tensor, raw: Tensor) -> Tensor:
+        """Nats per image as bits per dimension of the image."""
+        return nats / (math.prod(raw.shape[1:]) * math.log(2))
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        return {"autoencoder": list(self.parameters())}
+
+    @torch.no_grad()
+    def watched(self) -> dict[str, float]:
+        """The decoder's s."""
+        return {"train/decoder_sigma": float(torch.exp(0.5 * self.log_variance))}
+
+
+class KlAutoencoder(Autoencoder):
+    """Moments are μ and log σ² [B, 2c, h, w]; `weight` is w."""
+
+    likelihood = True
+
+    def __init__(self, levels: GreyLevels, encoder: Encoder, decoder: Decoder, channels: int, weight: float) -> None:
+        super().__init__(levels, encoder, decoder, channels)
+        self.weight = weight
+
+    def posterior(self, moments: Tensor) -> Gaussian:
+        """q(z | x)."""
+        mean, log_variance = moments.chunk(2, dim=1)
+        return Gaussian(mean, log_variance.clamp(*LOG_VARIANCES))
+
+    def draw(self, moments: Tensor, noise: Tensor) -> Tensor:
+        return self.posterior(moments).sample(noise)
+
+    def centre(self, moments: Tensor) -> Tensor:
+        return self.posterior(moments).mean
+
+    def spread(self, moments: Tensor) -> Tensor:
+        return self.posterior(moments).log_variance.exp()
+
+    def decode(self, z: Tensor) -> Tensor:
+        out: Tensor = self.decoder(z)
+        return out
+
+    def log_density(self, moments: Tensor, z: Tensor) -> Tensor:
+        q = self.posterior(moments)
+        squared = (z - q.mean) ** 2 * torch.exp(-q.log_variance)
+        return -0.5 * sum_dims(squared + q.log_variance + math.log(2 * math.pi))
+
+    def kl(self, moments: Tensor) -> Tensor:
+        """KL(q(z | x) ‖ N(0, I)) in nats [B]."""
+        q = self.posterior(moments)
+        return sum_dims(kl_normal(q.mean**2, q.log_variance, torch.zeros_like(q.mean)))
+
+    def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
+        moments = self.moments(raw)
+        noise = normal(seed, step, "z", (len(raw), self.channels, *moments.shape[2:]), raw.device)
+        nats = self.reconstruction_term(raw, self.draw(moments, noise)) + self.weight * self.kl(moments)
+        return {"autoencoder": self.bits(nats, raw)}
+
+
+class VqAutoencoder(Autoencoder):
+    """Moments are z itself [B, c, h, w]; `commitment` is c. The K codes start as places of the first batch."""
+
+    likelihood = False
+
+    def __init__(
+        self,
+        levels: GreyLevels,
+        encoder: Encoder,
+        decoder: Decoder,
+        channels: int,
+        codes: int,
+        commitment: float,
+    ) -> None:
+        super().__init__(levels, encoder, decoder, channels)
+        self.codebook = nn.Parameter(torch.zeros(codes, channels))
+        self.commitment = commitment
+
+    def draw(self, moments: Tensor, noise: Tensor) -> Tensor:
+        return moments
+
+    def centre(self, moments: Tensor) -> Tensor:
+        return moments
+
+    def spread(self, moments: Tensor) -> Tensor:
+        return torch.zeros_like(moments)
+
+    def indices(self, z: Tensor) -> Tensor:
+        """The nearest code at each place, int64 [B, h, w]."""
+        places = z.movedim(1, -1)
+        distances = torch.cdist(places.flatten(0, -2), self.codebook.to(z.dtype))
+        return distances.argmin(-1).view(places.shape[:-1])
+
+    def used(self, z: Tensor) -> int:
+        """How many of the codes are the nearest somewhere."""
+        return int((torch.bincount(self.indices(z).flatten(), minlength=len(self.codebook)) > 0).sum())
+
+    def quantise(self, z: Tensor) -> Tensor:
+        """z_q [B, c, h, w]."""
+        return self.codebook[self.indices(z)].movedim(-1, 1).to(z.dtype)
+
+    def decode(self, z: Tensor) -> Tensor:
+        out: Tensor = self.decoder(self.quantise(z))
+        return out
+
+    def log_density(self, moments: Tensor, z: Tensor) -> Tensor:
+        raise ValueError("a vector-quantised code has no density q(z | x), so no likelihood follows from one of z")
+
+    def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
+        z = self.moments(raw)
+        if step == 0:
+            self._start(z.detach(), seed)
+        z_q = self.quantise(z)
+        # Straight through: the decoder reads z_q, and its gradient goes to z.
+        x = self.decoder(z + (z_q - z).detach())
+        nats = self.levels.level_term(raw, x, self.log_variance)
+        distances = mean_dims((z.detach() - z_q) ** 2) + self.commitment * mean_dims((z - z_q.detach()) ** 2)
+        return {"autoencoder": self.bits(nats, raw) + distances}
+
+    @torch.no_grad()
+    def _start(self, z: Tensor, seed: int) -> None:
+        places = z.movedim(1, -1).flatten(0, -2)
+        chosen = torch.randint(len(places), (len(self.codebook),), generator=draw(seed, 0, "codebook"))
+        self.codebook.copy_(places[send(chosen, z.device)])

@@ -1,0 +1,134 @@
+"""Diffusion in latents: x_0 is the code z of an image, scaled to unit variance per channel.
+
+    x_0 = (z − m)/s,   m, s² = mean and variance of z over all training images and places, E σ² included
+    log p_z(z) = log p(x_0) − (h w) Σ_c log s_c                                the Jacobian of the scale
+    −log P(x) ≤ E_q[−log P(x | z) + log q(z | x) − log p_z(z)]
+
+Everything is taken at the z that is drawn, log q(z | x) too: where q is the posterior of the model, every draw gives
+−log P(x) itself. A vector-quantised code has no such bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffusion_core import precision
+from diffusion_core.autoencoder import Autoencoder
+from diffusion_core.encodings import Code, Density
+from diffusion_core.randomness import normal
+
+CHUNK = 512
+"""Images that go through an autoencoder at once."""
+
+
+def chunked(function: Callable[..., Tensor], *values: Tensor) -> Tensor:
+    """function(*values) [N, …], some rows at a time, in float32 throughout."""
+    with precision.exact(values[0].device):
+        parts = [function(*(value[i : i + CHUNK] for value in values)) for i in range(0, len(values[0]), CHUNK)]
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Standard:
+    """m and s per channel [c], float64; `active` is the share of s² that tells images apart, Var μ/s²."""
+
+    mean: Tensor
+    scale: Tensor
+    active: Tensor
+
+
+@torch.no_grad()
+def standard(autoencoder: Autoencoder, images: Tensor) -> Standard:
+    """Of all stored images [N, …]: Var z = Var μ + E σ²."""
+    moments = chunked(autoencoder.moments, images)
+    centre = autoencoder.centre(moments).double()
+    between = centre.var((0, 2, 3), correction=0)
+    variance = between + autoencoder.spread(moments).double().mean((0, 2, 3))
+    return Standard(centre.mean((0, 2, 3)), variance.sqrt(), between / variance)
+
+
+@dataclass(frozen=True, eq=False)
+class LatentCode(Density):
+    """An autoencoder as trained, on the device of the data, and its scale; `shape` is that of the images."""
+
+    autoencoder: Autoencoder
+    mean: Tensor
+    scale: Tensor
+    image_shape: tuple[int, ...]
+    code_shape: tuple[int, ...]
+
+    @property
+    def share(self) -> float:  # type: ignore[override]
+        return math.prod(self.code_shape) / math.prod(self.image_shape)
+
+    @property
+    def offset_bits(self) -> float:
+        places = math.prod(self.code_shape[1:])
+        return places * float(torch.log2(self.scale.double()).sum()) / math.prod(self.image_shape)
+
+    @property
+    def density_offset_bits(self) -> float:
+        return self.offset_bits
+
+    @property
+    def uniform_bits(self) -> float:
+        return self.autoencoder.levels.uniform_bits
+
+    def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self.code_shape
+
+    @torch.no_grad()
+    def store(self, raw: Tensor) -> Tensor:
+        return chunked(self.autoencoder.moments, raw)
+
+    def draw(self, stored: Tensor, seed: int, step: int, purpose: str) -> Tensor:
+        shape = (len(stored), *self.code_shape)
+        return self.encode(stored, normal(seed, step, purpose, shape, stored.device).to(stored.dtype))
+
+    def encode(self, raw: Tensor, u: Tensor) -> Tensor:
+        """x_0 from moments and noise ~ N(0, I) of the code's shape."""
+        return self.scaled(self.autoencoder.draw(raw, u))
+
+    def scaled(self, z: Tensor) -> Tensor:
+        """x_0 of z."""
+        return (z - self._along(self.mean, z)) / self._along(self.scale, z)
+
+    def unscaled(self, x0: Tensor) -> Tensor:
+        """z of x_0."""
+        return x0 * self._along(self.scale, x0) + self._along(self.mean, x0)
+
+    @staticmethod
+    def _along(values: Tensor, like: Tensor) -> Tensor:
+        return values.to(like)[:, None, None]
+
+    def dequantise(self, raw: Tensor, u: Tensor) -> Tensor:
+        return self.encode(raw, u)
+
+    @torch.no_grad()
+    def decode(self, x: Tensor) -> Tensor:
+        return self.autoencoder.levels.decode(chunked(self.autoencoder.decode, self.unscaled(x)))
+
+    @torch.no_grad()
+    def reconstruct(self, raw: Tensor) -> Tensor:
+        """Stored images by way of the mean of their codes."""
+        z = self.autoencoder.centre(self.store(raw))
+        return self.autoencoder.levels.decode(chunked(self.autoencoder.decode, z))
+
+    @torch.no_grad()
+    def code(self, raw: Tensor, seed: int, purpose: str) -> Code:
+        """ValueError where q(z | x) is no density."""
+        stored = self.store(raw)
+        x0 = self.draw(stored, seed, 0, purpose)
+        z = self.unscaled(x0)
+        reconstruction = chunked(self.autoencoder.reconstruction_term, raw, z)
+        entropy = self.autoencoder.log_density(stored, z)
+        bits = self.autoencoder.bits
+        return Code(x0, bits(reconstruction, raw), bits(entropy, raw))
+
+    def density_code(self, raw: Tensor, seed: int, purpose: str) -> Code:
+        return self.code(raw, seed, purpose)

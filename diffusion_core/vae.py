@@ -1,0 +1,44 @@
+"""The variational autoencoder: latents with a chain of no steps, x_0 ~ N(0, I) (Kingma & Welling 2014).
+
+    −log2 P(x)/D ≤ E_q[−log2 P(x | z)]/D + E_q[log2 q(z | x)]/D − E_q[log2 N(x_0; 0, I)]/D + offset
+
+x_0 is the scaled z (`latents.py`), so that N(0, I) is the prior whose mean and variance are those of the codes. It is
+scored and sampled as a diffusion in the same latents is: reconstruction and entropy are the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffusion_core.bound import mean_dims
+from diffusion_core.latents import LatentCode
+from diffusion_core.likelihood import Bound, of_stored
+from diffusion_core.randomness import normal_blocks
+
+
+@dataclass(frozen=True, eq=False)
+class Vae:
+    """An autoencoder with N(0, I) in place of a diffusion."""
+
+    encoding: LatentCode
+
+    @property
+    def device(self) -> torch.device:
+        return self.encoding.mean.device
+
+    @torch.no_grad()
+    def bound(self, raw: Tensor, *, seed: int) -> Bound:
+        """The bound on stored data [N, …], at the codes that `likelihood.bound` draws."""
+        code = self.encoding.code(raw, seed, "bound/dequantise")
+        nothing = torch.zeros(len(raw), dtype=torch.float64, device=raw.device)
+        prior = mean_dims(0.5 * (code.x0.double() ** 2 + math.log(2 * math.pi))) / math.log(2)
+        none = torch.zeros(0, dtype=torch.float64)
+        return Bound(**of_stored(nothing, nothing, prior, code, self.encoding), per_step=none, per_step_count=none)
+
+    def sample(self, n: int, *, seed: int) -> Tensor:
+        """n samples x_0 [n, …]."""
+        return normal_blocks(seed, 0, 0, n, self.encoding.code_shape, self.device)
