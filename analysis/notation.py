@@ -1,7 +1,8 @@
 """Numbers and symbols as papers write them, for LaTeX and for matplotlib's mathtext.
 
 Labels are plain Unicode (μ̃, x₀, Σ, ‖·‖², L_T). Runs of symbols become one formula, $\\tilde{\\mu}$; the rest is text.
-Three significant digits are shown, four where an interval is finer than that.
+Three significant digits are shown, four where an interval is finer than that; what is very large or small is a number
+below 10 times a power of ten.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ SYMBOLS = {"−": "-"} | {
 _ACCENTS = {"\u0303": "tilde", "\u0302": "hat", "\u0304": "bar", "\u0305": "bar", "\u0307": "dot"}
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₜₛₙₖᵢ", "0123456789+-tsnki", strict=True))
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ", "0123456789+-T", strict=True))
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _TERM = re.compile(r"(?<!\w)L_(\{[^{}]*\}|[A-Za-z0-9]+)(?!\w)")
 """A term of the bound, or a loss."""
 _ESCAPES = (
@@ -120,12 +122,21 @@ def width(text: str) -> int:
     )
 
 
+def power_of_ten(exponent: int) -> str:
+    """10¹²"""
+    return f"10{str(exponent).translate(_RAISED)}"
+
+
 @dataclass(frozen=True)
 class Rounding:
-    """How a column writes its numbers: at most so many decimals, and so many significant digits."""
+    """How a column writes its numbers: at most so many decimals, and so many significant digits.
+
+    What is `counted`, and not estimated, has no interval where all seeds agree.
+    """
 
     decimals: int | None = None
     digits: int = 3
+    counted: bool = False
 
     @staticmethod
     def of(decimals: int | None, half_widths: list[float]) -> Rounding:
@@ -147,20 +158,39 @@ class Rounding:
             return "–"
         if math.isinf(value):
             return "∞" if value > 0 else "−∞"
-        if abs(value) >= 1e6 or (self.decimals is None and 0 < abs(value) < 1e-4):
-            return f"{value:.1e}".replace("-", "−")
+        exponent = self._exponent(value)
+        if exponent:
+            return f"{self._scaled(value, exponent)}·{power_of_ten(exponent)}"
         return f"{value:.{self.places(value)}f}".replace("-", "−")
 
     def measured(self, mean: float, half_width: float) -> str:
         """mean ± half-width, to the mean's last place; the mean alone where no interval is known."""
-        if not math.isfinite(mean) or math.isnan(half_width):
+        if not math.isfinite(mean) or math.isnan(half_width) or (self.counted and half_width <= _AGREE * abs(mean)):
             return self.number(mean)
-        if abs(mean) >= 1e6:
-            return f"{self.number(mean)} ± {half_width:.1e}"
-        places = self.places(mean)
-        if 0 <= half_width < 0.5 * 10.0**-places:
-            return f"{self.number(mean)} ± <{10.0**-places:.{places}f}"
-        return f"{self.number(mean)} ± {half_width:.{places}f}"
+        exponent = self._exponent(mean)
+        if exponent:
+            text, half = self._scaled(mean, exponent), half_width / 10.0**exponent
+            return f"({text} ± {_half(half, self.digits - 1)})·{power_of_ten(exponent)}"
+        return f"{self.number(mean)} ± {_half(half_width, self.places(mean))}"
+
+    def _exponent(self, value: float) -> int:
+        """The power of ten that a value is written with; 0 for none."""
+        large, small = abs(value) >= 1e6, self.decimals is None and 0 < abs(value) < 1e-4
+        return int(f"{value:.{self.digits - 1}e}".split("e")[1]) if large or small else 0
+
+    def _scaled(self, value: float, exponent: int) -> str:
+        return f"{value / 10.0**exponent:.{self.digits - 1}f}".replace("-", "−")
+
+
+_AGREE = 1e-9
+"""The share of a mean below which a half-width is rounding alone."""
+
+
+def _half(half_width: float, places: int) -> str:
+    """A half-width to so many places; never 0."""
+    if 0 <= half_width < 0.5 * 10.0**-places:
+        return f"<{10.0**-places:.{places}f}"
+    return f"{half_width:.{places}f}"
 
 
 def duration(seconds: float) -> str:

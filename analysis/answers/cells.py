@@ -9,7 +9,8 @@ from itertools import chain
 
 import pandas as pd
 
-from analysis.frames.runs import NOTES, STATUSES, Grid
+from analysis.frames.meta import kind_of
+from analysis.frames.runs import NOT_COMPARABLE, NOTES, SEVERAL, STATUSES, Grid
 from analysis.statistics.paired import mean_interval
 
 
@@ -43,6 +44,11 @@ class Cell:
     def parameter(self, name: str) -> str:
         """A parameter by its config name; "" where the cell has none."""
         return str(self.runs.iloc[0][name]) if name in self.runs else ""
+
+    def comparable(self, metric: str) -> bool:
+        """Whether no run that finished says that its metrics of this kind cannot be set beside others'."""
+        finished = self.runs[self.runs["status"] == "finished"]
+        return not any(kind_of(metric) in kinds.split(SEVERAL) for kinds in finished[NOT_COMPARABLE])
 
     def estimate(self, metric: str) -> Estimate:
         """Mean and 95 % interval over the finished seeds that have this metric."""

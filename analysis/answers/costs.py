@@ -1,6 +1,7 @@
 """What a cell costs, and which cells are worth theirs.
 
-    training    FLOPs = 3 × forward pass × images seen where cells differ in them, else seconds on this machine
+    training    FLOPs = 3 × forward pass × images seen where cells differ in them, else seconds on this machine;
+                in latents with those of the autoencoder, which is all that a VAE takes
     sampling    seconds an image
 
 FLOPs are exact and alike on every machine, but know nothing of what is done beside the network; seconds know it, but
@@ -24,6 +25,7 @@ import numpy as np
 
 from analysis.answers.cells import Cell
 from analysis.answers.comparisons import compared
+from analysis.answers.spaces import in_latents
 from analysis.answers.verdicts import Findings
 from analysis.frames.runs import Grid
 from analysis.statistics.paired import LEVEL, Comparison, compare, holm, may_be_best
@@ -31,13 +33,18 @@ from analysis.statistics.paired import LEVEL, Comparison, compare, holm, may_be_
 SAME_FLOPS = 0.01
 SAME_SECONDS = 0.05
 """Seconds that differ by less are one cost, however surely they differ."""
-TRAIN_FLOPS, TRAIN_SECONDS, SAMPLE_SECONDS = "cost/train_flops", "cost/train_seconds", "cost/sample_seconds"
+TRAIN_FLOPS, AUTOENCODER_FLOPS, TOTAL_FLOPS = "cost/train_flops", "cost/autoencoder_flops", "cost/total_flops"
+TRAIN_SECONDS, AUTOENCODER_SECONDS = "cost/train_seconds", "cost/autoencoder_seconds"
+SAMPLE_FLOPS, SAMPLE_SECONDS = "cost/sample_flops", "cost/sample_seconds"
 FORWARD_FLOPS, PARAMETERS, MEMORY = "cost/flops_per_image", "cost/parameters", "cost/peak_memory_bytes"
 
 
 @dataclass(frozen=True, eq=False)
 class Cost:
-    """One kind of cost; `values` are seed → cost of each cell, empty where it is not known; `on` is the machine."""
+    """One kind of cost; `values` are seed → cost of each cell, empty where it is not known; `on` is the machine.
+
+    What is known is above 0: a cost of nothing is one that the cell does not have.
+    """
 
     label: str
     unit: str
@@ -133,19 +140,37 @@ def costs_for(grid: Grid, found: Findings) -> list[Cost]:
 def training(grid: Grid, cells: Sequence[Cell]) -> Cost:
     """FLOPs where cells differ in them, else seconds."""
     flops = train_flops(cells)
-    seconds = tuple(cell.estimate(TRAIN_SECONDS).values for cell in cells)
-    if flops.differs or not any(seconds):
-        return flops
-    return Cost("training time", "s", False, seconds, grid.meta.device)
+    seconds = train_seconds(grid, cells)
+    return flops if flops.differs or not any(seconds.values) else seconds
+
+
+def train_seconds(grid: Grid, cells: Sequence[Cell]) -> Cost:
+    """Of the diffusion and, where there is one, of its autoencoder."""
+    values = tuple(_summed(cell, TRAIN_SECONDS, AUTOENCODER_SECONDS) for cell in cells)
+    return Cost(f"training time{included(cells)}", "s", False, values, grid.meta.device)
 
 
 def train_flops(cells: Sequence[Cell]) -> Cost:
     """As the runs state them, else 3 × forward pass × images seen: a backward pass takes two forward passes."""
-    return Cost("training", "FLOPs", True, tuple(_train_flops(cell) for cell in cells))
+    return Cost(f"training{included(cells)}", "FLOPs", True, tuple(_train_flops(cell) for cell in cells))
+
+
+def included(cells: Sequence[Cell]) -> str:
+    """What a cost of training says of itself where some cells have an autoencoder."""
+    return ", autoencoder included" if any(in_latents(cell) for cell in cells) else ""
+
+
+def _summed(cell: Cell, *metrics: str) -> dict[int, float]:
+    """Seed → what is known of these metrics in all."""
+    total: dict[int, float] = {}
+    for metric in metrics:
+        for seed, value in cell.estimate(metric).values.items():
+            total[seed] = total.get(seed, 0.0) + value
+    return {seed: value for seed, value in total.items() if value > 0}
 
 
 def _train_flops(cell: Cell) -> dict[int, float]:
-    stated = cell.estimate(TRAIN_FLOPS).values
+    stated = _summed(cell, TOTAL_FLOPS) or _summed(cell, TRAIN_FLOPS, AUTOENCODER_FLOPS)
     steps, batch = cell.parameter("training.steps"), cell.parameter("training.batch")
     if stated or not (steps and batch):
         return stated
@@ -157,7 +182,7 @@ def sampling(grid: Grid, cells: Sequence[Cell]) -> Cost:
     """Seconds an image, or of all samples where their number is not known."""
     n = (grid.meta.quality_n or 0) * (grid.meta.quality_sets or 1)
     values = tuple(
-        {seed: seconds / (n or 1) for seed, seconds in cell.estimate(SAMPLE_SECONDS).values.items()} for cell in cells
+        {seed: seconds / (n or 1) for seed, seconds in _summed(cell, SAMPLE_SECONDS).items()} for cell in cells
     )
     return Cost("sampling time per image" if n else "sampling time", "s", False, values, grid.meta.device)
 

@@ -77,6 +77,9 @@ def _tested(grid: Grid, cells: Sequence[Cell], claim: Expectation) -> _Tested | 
     terms = [(c / len(matched), cell) for parts in matched for c, cell in parts]
     values = contrast(grid, metric.name, terms) if terms else np.empty(0)
     if len(values) < 2:
+        named = [cell for cell in cells if any(part.items() <= _levels(grid, cell).items() for part in _named(claim))]
+        if not all(cell.comparable(metric.name) for cell in named):
+            return Outcome(claim, "cannot tell", f"a cell that it names has no {metric.label} to compare")
         return Outcome(claim, "cannot tell", "fewer than two seeds finished the cells that it names")
     found = compare(values)
     if claim.within is None:
@@ -97,6 +100,11 @@ def _matched(grid: Grid, cells: Sequence[Cell], claim: Expectation, metric: str)
         if len(parts) == 2 + len(starts) and len(contrast(grid, metric, parts)) > 1:
             found.append(parts)
     return found
+
+
+def _named(claim: Expectation) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """The levels of the two cells that a claim compares."""
+    return claim.better, claim.better | claim.than
 
 
 def _levels(grid: Grid, cell: Cell) -> dict[str, str]:

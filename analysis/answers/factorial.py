@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.answers.cells import cells_of
+from analysis.answers.spaces import share_autoencoders
 from analysis.errors import InputError
 from analysis.frames.meta import Axis, Metric
 from analysis.frames.runs import Grid
@@ -36,12 +38,13 @@ class Factorial:
     axes: Sequence[Axis]
     found: Effects
     averages: Sequence[Average]
+    cautions: Sequence[str] = ()
 
     @property
     def sentences(self) -> list[str]:
         """A sentence per effect, those that are found first; then what was left out."""
         ranked = sorted(self.found.effects, key=lambda effect: (effect.adjusted > 1 - LEVEL, -effect.share))
-        return [*(self.sentence(effect) for effect in ranked), *self.found.notes]
+        return [*(self.sentence(effect) for effect in ranked), *self.found.notes, *self.cautions]
 
     def sentence(self, effect: Effect) -> str:
         """One effect with its test."""
@@ -68,7 +71,19 @@ def factorial(grid: Grid, metric: Metric) -> Factorial | None:
         # One seed, or an axis of which a single level finished: there is nothing to test.
         return None
     averages = [average for marginal in marginals(frame) for average in _averages(marginal, axes)]
-    return Factorial(metric, axes, found, averages) if found.effects else None
+    return Factorial(metric, axes, found, averages, _cautions(grid, metric)) if found.effects else None
+
+
+def _cautions(grid: Grid, metric: Metric) -> list[str]:
+    """What the tests do not know of a grid in latents."""
+    apart = [cell.name for cell in cells_of(grid) if not cell.comparable(metric.name)]
+    said = [f"Not compared, though finished: {'; '.join(apart)}."] if apart else []
+    if share_autoencoders(grid):
+        said.append(
+            "Cells that share an autoencoder share its luck at each seed, which these tests do not know: of the axes "
+            "that change it they find too much."
+        )
+    return said
 
 
 def _frame(grid: Grid, metric: Metric, axes: Sequence[Axis]) -> pd.DataFrame:

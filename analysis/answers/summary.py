@@ -62,5 +62,10 @@ class Summary:
         estimates = {metric.name: [cell.estimate(metric.name) for cell in cells] for metric in metrics}
         leading = {metric.name: leaders(grid, metric, cells, estimates[metric.name]) for metric in metrics}
         halves = {name: [estimate.half_width for estimate in found] for name, found in estimates.items()}
-        rounding = {metric.name: Rounding.of(metric.decimals, halves[metric.name]) for metric in metrics}
+        rounding = {
+            metric.name: Rounding(metric.decimals, counted=True)
+            if metric.kind == "cost"
+            else Rounding.of(metric.decimals, halves[metric.name])
+            for metric in metrics
+        }
         return Summary(cells, metrics, estimates, leading, rounding, shortfalls(cells), noted(cells))

@@ -20,15 +20,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames.runs import METADATA, Grid
-from analysis.notation import Rounding
+from analysis.notation import Rounding, power_of_ten
 
 WEIGHT, DENSITY = "eps_weight", "density"
 DECLARED = ("objective", "timesteps", "schedule", "horizon", "training")
 """The choices that say of themselves that they change the weight of t."""
 SAME = 0.01
 """Weights that differ by less than 1 % at every t are one."""
-
-_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 Run = tuple[str, int]
 """(cell_id, seed)"""
@@ -69,7 +67,7 @@ def _amount(factor: float) -> str:
     """Two digits: 1.3 %, ×37, ×2.6·10⁶."""
     mantissa, exponent = f"{factor:.1e}".split("e")
     if int(exponent) >= 5:
-        return f"×{mantissa}·10{str(int(exponent)).translate(_RAISED)}"
+        return f"×{mantissa}·{power_of_ten(int(exponent))}"
     if factor < 1.995:
         return f"{_two_digits(100 * (factor - 1))} %"
     return f"×{_two_digits(factor)}"

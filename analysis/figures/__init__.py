@@ -1,7 +1,8 @@
 """The figures of a grid: `python -m analysis.figures grid=NAME [runs=results/<grid>]`.
 
 Each is PNG and PDF, byte for byte alike when drawn twice in one environment. One whose data are absent is not drawn,
-and a stale file of its name goes (but for samples and strips, whose images a tracking store does not give).
+and a stale file of its name goes (but for samples, strips and reconstructions, whose images a tracking store does not
+give).
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from analysis import commands
+from analysis.figures.compute import compute_figure
 from analysis.figures.cost import cost_figure
 from analysis.figures.curves import bound_figure, training_figure, weights_figure
 from analysis.figures.deck import DECK, deck_figure
 from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import save, styled
+from analysis.figures.elbo import elbo_figure
 from analysis.figures.lines import lines_figure
 from analysis.figures.metrics import estimate_figure, metrics_figure
+from analysis.figures.reconstructions import reconstructions_figure
 from analysis.figures.samples import samples_figure
 from analysis.figures.schedules import schedules_figure
 from analysis.figures.split import split_figure
@@ -28,15 +32,18 @@ from analysis.frames.runs import Grid, read_folder
 FIGURES: dict[str, Callable[[Grid], Figure | None]] = {
     "samples": samples_figure,
     "strips": strips_figure,
+    "reconstructions": reconstructions_figure,
     "metrics": metrics_figure,
     "lines": lines_figure,
     "differences": differences_figure,
     "cost": cost_figure,
+    "compute": compute_figure,
     "training": training_figure,
     "weights": weights_figure,
     "schedules": schedules_figure,
     "bound": bound_figure,
     "split": split_figure,
+    "elbo": elbo_figure,
     "estimate": estimate_figure,
     **{name: deck_figure(name) for name in DECK},
 }
@@ -45,7 +52,7 @@ FIGURES: dict[str, Callable[[Grid], Figure | None]] = {
 def draw(grid: Grid, folder: Path) -> list[Path]:
     """Every figure that the grid has data for; the files written."""
     folder.mkdir(parents=True, exist_ok=True)
-    images = {"samples": grid.samples, "strips": grid.strips}
+    images = {"samples": grid.samples, "strips": grid.strips, "reconstructions": grid.reconstructions}
     written: list[Path] = []
     with styled():
         for name, make in FIGURES.items():

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analysis.answers.cells import Cell, cells_of
+from analysis.answers.spaces import in_latents
 from analysis.answers.weights import SAME, effective_weights, relative
 from analysis.figures.drawing import (
     DASHES,
@@ -42,7 +43,10 @@ def training_figure(grid: Grid) -> Figure | None:
 
 
 def bound_figure(grid: Grid) -> Figure | None:
-    """What each t adds to the bound on test data."""
+    """What each t adds to the bound on test data, where that is comparable.
+
+    The first term of latents is of a density and can be below 0, where a logarithmic axis has no place for it.
+    """
     return _panels(grid, BOUND, "t", "bits/dim per t", log_x=True, share_y=True)
 
 
@@ -79,10 +83,17 @@ def _by_panel(grid: Grid, curve: str) -> dict[str, dict[Cell, pd.DataFrame]]:
     panels: dict[str, dict[Cell, pd.DataFrame]] = {}
     for cell in cells:
         table = table_of(curves, cell)
+        if curve == BOUND:
+            table = _positive(table) if in_latents(cell) else table
+            table = table if cell.comparable("nll") else table.iloc[:0]
         if len(table):
             title = ", ".join(cell.labels[1:]) if rest else cell.parameter("objective")
             panels.setdefault(title, {})[cell] = table
     return panels
+
+
+def _positive(table: pd.DataFrame) -> pd.DataFrame:
+    return table.where(table > 0).dropna(how="all")
 
 
 def table_of(curves: pd.DataFrame, cell: Cell) -> pd.DataFrame:

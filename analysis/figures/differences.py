@@ -90,7 +90,7 @@ def _panel(
     for height, (a, b) in places.items():
         pair = pairs.get(_place(a, b))
         if pair is None:
-            words(axes, status_word(a), 0.0, height, "left", style="italic")
+            words(axes, status_word(a, found.metric.name), 0.0, height, "left", style="italic")
             continue
         estimate, verdict = estimates[_place(a, b)], pair.verdict
         look, told = LOOKS[verdict], verdict != "cannot tell"

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from analysis.answers.cells import Cell
+from analysis.answers.spaces import UNCOMPARED
 from analysis.frames.runs import STATUSES, Grid
 from analysis.notation import mathtext
 
@@ -85,8 +86,10 @@ def first_level(cell: Cell) -> str:
     return cell.levels[0] if cell.levels else ""
 
 
-def status_word(cell: Cell) -> str:
-    """How a cell without results ended; "none" where it finished without them."""
+def status_word(cell: Cell, metric: str = "") -> str:
+    """How a cell without results, or without this metric, ended; "none" where it finished without them."""
+    if metric and not cell.comparable(metric):
+        return UNCOMPARED
     ended = [status for status in STATUSES[1:] if (cell.runs["status"] == status).any()]
     return ", ".join(ended) or "none"
 

@@ -133,7 +133,7 @@ def _draw(axes: Axes, panel: Panel, styles: Mapping[str, Look], labelled: Sequen
     """One panel, in which these of its lines are named."""
     estimates = [[cell.estimate(panel.metric.name) for cell in named.line.cells] for named in panel.lines]
     _x_axis(axes, panel.key, sorted({x for named in panel.lines for x in named.line.xs}))
-    view = _y_axis(axes, [one for found in estimates for one in found if math.isfinite(one.mean)])
+    view = y_axis(axes, [one for found in estimates for one in found if math.isfinite(one.mean)])
     rounding = Rounding.of(panel.metric.decimals, [one.half_width for found in estimates for one in found])
     out: Counter[tuple[float, bool]] = Counter()
     ends = []
@@ -181,9 +181,9 @@ def _x_axis(axes: Axes, key: str, xs: Sequence[float]) -> None:
         axes.set_xlim(low - margin, high + margin)
 
 
-def _y_axis(axes: Axes, estimates: Sequence[Estimate]) -> Window:
-    """The range that is drawn, and its ticks."""
-    view = _view(estimates)
+def y_axis(axes: Axes, estimates: Sequence[Estimate], log_from: float = LOG_Y) -> Window:
+    """The range that is drawn, and its ticks; logarithmic above this ratio of the largest to the smallest value."""
+    view = _view(estimates, log_from)
     if view.log:
         log_scale(axes, "y", view.low, view.high)
     else:
@@ -192,20 +192,20 @@ def _y_axis(axes: Axes, estimates: Sequence[Estimate]) -> Window:
     return view
 
 
-def _view(estimates: Sequence[Estimate]) -> Window:
-    """All values, on a logarithmic axis where they span more than a decade, or where a few would flatten the rest.
+def _view(estimates: Sequence[Estimate], log_from: float) -> Window:
+    """All values, on a logarithmic axis where they span more than this ratio, or where a few would flatten the rest.
 
     Where they would do so on either axis, the bulk alone.
     """
     values = [value for one in estimates for value in one.values.values()]
-    wide, positive = 0 < LOG_Y * min(values) < max(values), min(values) > 0
+    wide, positive = 0 < log_from * min(values) < max(values), min(values) > 0
     for log in (True,) if wide else (False, True) if positive else (False,):
         bulk = window_on(estimates, [], log=log)
         whole = _widened(bulk, values)
         if bulk.share(whole.high) - bulk.share(whole.low) < _FLAT:
             return whole
     bulk = window_on(estimates, [], log=wide)
-    return bulk if bulk.high > LOG_Y * bulk.low else window_on(estimates, [], log=False)
+    return bulk if bulk.high > log_from * bulk.low else window_on(estimates, [], log=False)
 
 
 def _widened(view: Window, values: Sequence[float]) -> Window:

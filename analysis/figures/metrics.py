@@ -74,7 +74,7 @@ def _panel(
         if estimate.values:
             row(axes, estimate, height, styles[first_level(cell)], view, rounding.number(estimate.mean))
         else:
-            words(axes, status_word(cell), 0.0, height, "left", style="italic")
+            words(axes, status_word(cell, metric.name), 0.0, height, "left", style="italic")
 
 
 def _line(axes: Axes, text: str, value: float, height: float, view: Window) -> None:

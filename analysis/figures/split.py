@@ -3,7 +3,8 @@
     L_0 + Σ_{t=2..T} L_{t−1} + L_T
 
 L_0 is that of the values the network sees: of dequantised data it is taken without the constant that states the bound
-for fewer grey levels, and which would make it negative.
+for fewer grey levels, and which would make it negative. Cells in latents are left out: their terms are of the latents,
+and what those cost beside the reconstruction is in `elbo`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from analysis.answers.cells import Cell, cells_of
+from analysis.answers.spaces import in_latents
 from analysis.figures.curves import BOUND, table_of
 from analysis.figures.drawing import GREY, WIDTH, new_figure
 from analysis.figures.forest import label_rows, rows
@@ -53,6 +55,8 @@ def split_figure(grid: Grid) -> Figure | None:
 
 def shares_of(grid: Grid, cell: Cell) -> Shares | None:
     """The shares of the three terms in their sum, as means over the finished seeds; None where one is unknown."""
+    if in_latents(cell):
+        return None
     curve = table_of(grid.curves[grid.curves["curve"] == BOUND], cell)
     seeds = [seed for seed in cell.estimate("nll/test_Lt").values if seed in curve]
     if not seeds or not {"nll/test_Lt", "nll/test_LT"} <= set(cell.runs):

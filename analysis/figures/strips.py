@@ -88,13 +88,13 @@ def strips_of(grid: Grid) -> list[Strip]:
         paths = sorted(grid.strips.glob(f"{direction}-*.png")) if grid.strips is not None else []
         names = {path.stem.removeprefix(f"{direction}-"): path for path in paths}
         for name in sorted(names, key=lambda name: _position(grid, name)):
-            frames = _frames(names[name])
+            frames = squares(names[name])
             if len(frames) > 1:
                 found.append(Strip(direction, _label(grid, name), frames))
     return found
 
 
-def _frames(path: Path) -> NDArray[np.float64]:
+def squares(path: Path) -> NDArray[np.float64]:
     """The images of a file, as many squares as it is wide."""
     pixels = np.asarray(imread(path), dtype=np.float64)
     size = len(pixels)

@@ -43,6 +43,11 @@ class Axis:
 ARROWS = {"min": "↓", "max": "↑", "none": ""}
 
 
+def kind_of(name: str) -> str:
+    """nll of nll/test."""
+    return name.split("/")[0]
+
+
 @dataclass(frozen=True)
 class Metric:
     """A column of the table; `name` is the column of runs.csv. No direction where neither end is better as such."""
@@ -52,6 +57,11 @@ class Metric:
     direction: Literal["min", "max", "none"]
     unit: str | None = None
     decimals: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """See kind_of."""
+        return kind_of(self.name)
 
     @property
     def sign(self) -> int:

@@ -1,7 +1,7 @@
 """A results folder or a tracking store → the same tidy frames.
 
-    runs    a row per cell and seed: cell_id, training_id, seed, status, reason, notes, code, numerics, data_digest,
-            axis.*, parameters, metrics
+    runs    a row per cell and seed: cell_id, training_id, seed, status, reason, notes, autoencoder_id, not_comparable,
+            code, numerics, data_digest, axis.*, parameters, metrics
     curves  cell_id, seed, curve, x, y
     images  cell_id, seed, metric → the value of each held-out image
     formulas  figure, series, x, y
@@ -13,6 +13,9 @@ which it is the last point. Folders are read here, stores in `store.py`.
 Rows of different versions are never mixed without a word. `numerics` is raised whenever numbers at equal seed change,
 and `data_digest` is of the images themselves: more than one of either is refused. `code` may differ, and `Grid.codes`
 tells how. All three are empty where a result is older than they are.
+
+`not_comparable` names kinds of metrics of which a run that finished has no value that could be set beside others'.
+Whatever the source holds of them is left out here, so that nobody has to remember.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from analysis.errors import InputError, unknown
@@ -30,17 +34,21 @@ from analysis.frames.csv_files import numbers, read_csv, whole_numbers
 from analysis.frames.formulas import FORMULAS, no_formulas, parse_formulas
 from analysis.frames.images import folder_rows, images_frame, no_images, ordered_images
 from analysis.frames.links import Tracking, read_tracking
-from analysis.frames.meta import Axis, Meta, parse_meta
+from analysis.frames.meta import Axis, Meta, kind_of, parse_meta
 
 FIXED = ("cell_id", "training_id", "seed", "status", "reason")
 # What a reader must know of a finished run, a line each. Most sources have none, and no such column.
 NOTES = "notes"
+AUTOENCODER, NOT_COMPARABLE = "autoencoder_id", "not_comparable"
+LATENT = (AUTOENCODER, NOT_COMPARABLE)
+"""Which autoencoder a run's images went through ("" in pixels), and the kinds of metrics that it cannot be compared in.
+Sources without latents have no such columns."""
 VERSIONS = ("code", "numerics", "data_digest")
 """What made a row: the code that trained and scored it, its NUMERICS, and the digest of its data; "" where unknown."""
-METADATA = (*FIXED, NOTES, *VERSIONS)
+METADATA = (*FIXED, NOTES, *LATENT, *VERSIONS)
 """The columns that are neither choices nor metrics."""
 SEVERAL = ", "
-"""Between the codes of a run that was trained by one version and scored by another."""
+"""Between the codes of a run that was trained by one version and scored by another, and between kinds of metrics."""
 OVER_STEPS = ("train/", "schedule/", "timesteps/")
 """How the names of curves over training steps begin."""
 CURVES = ("cell_id", "seed", "curve", "x", "y")
@@ -54,8 +62,8 @@ LONGEST = 5000
 @dataclass(frozen=True, eq=False)
 class Grid:
     """What a grid found. `samples` is the folder of its sample sheets, `strips` that of its forward and reverse
-    processes; `tracking` is None where the grid was delivered to no store. Curves, images and formulas are read when
-    first asked for."""
+    processes, `reconstructions` that of what its autoencoders make of test images; `tracking` is None where it was
+    delivered to no store. Curves, images and formulas are read when first asked for."""
 
     meta: Meta
     runs: pd.DataFrame
@@ -65,6 +73,7 @@ class Grid:
     tracking: Tracking | None = None
     strips: Path | None = None
     load_formulas: Callable[[], pd.DataFrame] = no_formulas
+    reconstructions: Path | None = None
 
     @cached_property
     def curves(self) -> pd.DataFrame:
@@ -100,22 +109,23 @@ def read_folder(path: Path | str) -> Grid:
     source = folder / "runs.csv"
     texts = read_csv(source, FIXED)
     _check_whole(texts, meta, str(source))
-    samples, strips = folder / "samples", folder / "strips"
     return Grid(
         meta,
         tidy_runs(texts, meta, str(source)),
-        samples if samples.is_dir() else None,
+        _subfolder(folder / "samples"),
         lambda: _read_curves(folder / "curves.csv"),
         lambda: _read_images(folder / "images.csv"),
         read_tracking(folder / "tracking.json"),
-        strips if strips.is_dir() else None,
+        _subfolder(folder / "strips"),
         lambda: _read_formulas(folder / FORMULAS),
+        _subfolder(folder / "reconstructions"),
     )
 
 
 def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
     """runs from their texts, in canonical order; InputError where a row cannot be of this grid."""
-    texts = texts.assign(**{name: "" for name in (NOTES, *VERSIONS) if name not in texts})
+    texts = texts.assign(**{name: "" for name in (NOTES, *LATENT, *VERSIONS) if name not in texts})
+    texts = _comparable(texts)
     names = [column for column in texts.columns if column not in (*METADATA, CELL_IN_WORDS)]
     axes = [f"axis.{axis.name}" for axis in meta.axes]
     for column in axes:
@@ -133,6 +143,15 @@ def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
     _check(runs, axes, source)
     _check_versions(runs, source)
     return _sorted(runs, meta.axes)
+
+
+def _comparable(texts: pd.DataFrame) -> pd.DataFrame:
+    """Without the values that their own rows call not comparable."""
+    kinds = [text.split(SEVERAL) for text in texts[NOT_COMPARABLE]]
+    named = {kind for of_row in kinds for kind in of_row if kind}
+    metrics = [str(name) for name in texts if "/" in str(name) and kind_of(str(name)) in named]
+    apart = {name: np.array([kind_of(name) in of_row for of_row in kinds]) for name in metrics}
+    return texts.assign(**{name: texts[name].mask(apart[name], "") for name in metrics})
 
 
 def ordered_curves(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -205,6 +224,10 @@ def _read_images(path: Path) -> pd.DataFrame:
 
 def _read_formulas(path: Path) -> pd.DataFrame:
     return parse_formulas(path.read_bytes(), str(path)) if path.is_file() else no_formulas()
+
+
+def _subfolder(path: Path) -> Path | None:
+    return path if path.is_dir() else None
 
 
 def _no_grid(folder: Path) -> InputError:

@@ -29,7 +29,7 @@ from analysis.frames.formulas import FORMULAS, no_formulas, parse_formulas
 from analysis.frames.images import images_frame, run_rows
 from analysis.frames.links import tracking_of
 from analysis.frames.meta import Meta, parse_meta
-from analysis.frames.runs import CURVES, FIXED, VERSIONS, Grid, tidy_runs
+from analysis.frames.runs import CURVES, FIXED, LATENT, VERSIONS, Grid, tidy_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,7 +39,7 @@ REQUEST = "request"
 """The tag by which the runs of one request are told from what an experiment holds beside them."""
 IMAGES = "images"
 """The tag of a run that holds images.csv: how many images."""
-TAGS = (*FIXED, *VERSIONS)
+TAGS = (*FIXED, *LATENT, *VERSIONS)
 """The columns of runs.csv that are tags of a run, and not parameters."""
 ENDED = ("FINISHED", "FAILED", "KILLED")
 PAGE = 1000

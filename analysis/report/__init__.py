@@ -34,7 +34,7 @@ def report(grid: Grid) -> str:
     return render(grid.meta.question, [_setting(grid)], sections(grid))
 
 
-CURVES = ("bound", "split", "estimate", "weights", "schedules", "training")
+CURVES = ("elbo", "bound", "split", "estimate", "weights", "schedules", "training")
 """The figures that stand behind the numbers, in order."""
 
 
@@ -48,14 +48,12 @@ def sections(grid: Grid) -> list[Section]:
         comparisons(found, _chosen(drawn, "differences")),
         Section("table", "Table", (_html(table), *_chosen(drawn, "metrics", "lines"))),
         axes(grid, found),
-        _gallery("samples", "Samples", drawn, "samples", "strips"),
-        _gallery(
-            "curves", "Behind the numbers", drawn, "bound", "split", "estimate", "weights", "schedules", "training"
-        ),
+        _gallery("samples", "Samples", drawn, "samples", "reconstructions", "strips"),
+        _gallery("curves", "Behind the numbers", drawn, *CURVES),
         _gallery("formulas", "What the formulas say", drawn, *DECK),
         besides(grid, cells),
         noise(grid, found),
-        cost(grid, cells, found, _chosen(drawn, "cost")),
+        cost(grid, cells, found, _chosen(drawn, "compute", "cost")),
         missing(grid, cells),
         provenance(grid, cells),
     ]

@@ -6,16 +6,19 @@ from collections.abc import Callable, Sequence
 
 from analysis.answers.cells import Cell
 from analysis.answers.costs import (
+    AUTOENCODER_FLOPS,
     MEMORY,
     PARAMETERS,
     SAME_FLOPS,
     SAME_SECONDS,
-    TRAIN_SECONDS,
+    SAMPLE_FLOPS,
     Cost,
     costs_for,
     front,
+    included,
     sampling,
     train_flops,
+    train_seconds,
     training,
 )
 from analysis.answers.verdicts import Findings
@@ -43,13 +46,15 @@ def cost(grid: Grid, cells: Sequence[Cell], found: Sequence[Findings], pictures:
 
 def _columns(grid: Grid, cells: Sequence[Cell]) -> list[tuple[str, list[str]]]:
     """Head and texts of each column."""
-    seconds = _known(cells, TRAIN_SECONDS)
+    seconds, also = train_seconds(grid, cells).values, included(cells)
     drawn = sampling(grid, cells)
     size, unit = _time_unit([value for cell in seconds for value in cell.values()])
     small, small_unit = _small_time_unit([value for cell in drawn.values for value in cell.values()])
     return [
-        ("Training operations (FLOPs)", [_span(values, si) for values in train_flops(cells).values]),
-        (f"Training time ({unit})", [_span(values, _scaled(size)) for values in seconds]),
+        (f"Training operations{also} (FLOPs)", [_span(values, si) for values in train_flops(cells).values]),
+        ("of these the autoencoder's (FLOPs)", [_span(values, si) for values in _known(cells, AUTOENCODER_FLOPS)]),
+        (f"Training time{also} ({unit})", [_span(values, _scaled(size)) for values in seconds]),
+        ("Operations per sample (FLOPs)", [_span(values, si) for values in _known(cells, SAMPLE_FLOPS)]),
         (
             f"{drawn.label.capitalize()} ({small_unit})",
             [_span(values, _scaled(small)) for values in drawn.values],

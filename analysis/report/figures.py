@@ -24,20 +24,35 @@ CAPTIONS = {
         "Each cell's seeds (dots) and mean against what it costs; filled are the cells of the Pareto front, at whose "
         "cost none is known to be better."
     ),
+    "compute": (
+        "What is bought by training in each space, its autoencoder included: a line joins the cells of one space, and "
+        "where lines cross, the better space depends on the budget."
+    ),
     "training": "The training loss of every seed (thin) and their mean; scales of different objectives do not compare.",
     "weights": (
         "How much each t counts in training (weight of ‖ε − ε̂‖² × density of t): lines that part show cells that "
         "differ in it."
     ),
     "schedules": "The log-SNR over time of each schedule, and how a learned one moved.",
-    "bound": "What each t adds to the bound on test data: where the bits are, and where cells part.",
+    "bound": (
+        "What each t adds to the bound on test data: where the bits are, and where cells part. A first term below 0, "
+        "which that of latents can be, has no place on the axis."
+    ),
     "split": (
         "The share of each term in the bound, of the values that the network sees: without the constant that states it "
         "for fewer grey levels."
     ),
+    "elbo": (
+        "Where the bits of an image go: for latents the reconstruction and the rate, which is what the latents "
+        "themselves cost; for pixels the last step and the rest. A part below 0 lies to the left of 0."
+    ),
     "estimate": "How noisy the bound's estimate by one t an image is: what a training on it has to average over.",
     "strips": (
         "One image on its way to noise under each schedule, and below it samples of trained cells on their way from it."
+    ),
+    "reconstructions": (
+        "The same test images through each autoencoder of the first seed: what is lost here, no diffusion in its "
+        "latents brings back."
     ),
     "lines": (
         "Cells that differ in one number only: seeds (dots), their mean and 95 % interval; a metric that the number "
@@ -60,13 +75,16 @@ SHOWS = {
     "metrics": "Chart with a row for each of {cells}: seeds, mean, interval of {metrics}. The table holds the numbers",
     "differences": "Chart with a row for each comparison: {verdicts}. The lists below it hold the numbers",
     "cost": "Scatter chart of {metrics} against cost for {cells}. The cost table holds the numbers",
+    "compute": "Line chart of {metrics} against the compute of {cells}. The table and the cost table hold the numbers",
     "training": "Line chart of training loss over steps for {cells}",
     "weights": "Line chart of the effective training weight over t for {cells}",
     "schedules": "Line chart of the log-SNR over t for {cells}",
     "bound": "Line chart of the bound's terms over t for {cells}",
     "split": "Bars with the shares of L_0, L_1 to L_{{T−1}} and L_T in the bound of {cells}",
+    "elbo": "Bars with the bits/dim that {cells} spend on reconstruction and rate, or on the terms of their bound",
     "estimate": "Chart with a row for each of {cells}: the variance of the bound's estimate, as in the table",
     "strips": "Rows of images from data to noise and from noise to samples, one for each schedule",
+    "reconstructions": "Rows of images: test images, and below them the same from each autoencoder",
     "lines": "Line chart of {metrics} against a number in which {cells} differ. The table holds the numbers",
     "forward": "Line charts of the divergence of x_t from a standard Gaussian, over t and over T",
     "noise": "Line charts of alpha-bar and of the log-SNR over t for each schedule",

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from analysis.answers import weights
 from analysis.answers.cells import Cell, noted
+from analysis.answers.spaces import in_latents, why_not_comparable
+from analysis.answers.summary import metrics_present
 from analysis.frames.links import Tracking
-from analysis.frames.runs import Grid
+from analysis.frames.runs import AUTOENCODER, Grid
 from analysis.notation import duration
 from analysis.report.page import Block, Details, Entry, Items, Link, Section, Sheet, Text
 
@@ -17,7 +19,7 @@ def besides(grid: Grid, cells: Sequence[Cell]) -> Section | None:
     if len(cells) < 2:
         return None
     axes = _axes(grid)
-    notes = [*grid.meta.footnotes, *_notes(cells)]
+    notes = [*grid.meta.footnotes, *_apart(grid, cells), *_notes(cells)]
     blocks: list[Block] = [Items("What each axis changes", tuple(axes))] if axes else []
     blocks += [Items("Effective weight of each t", tuple(_weights(grid)))] if axes else []
     blocks += [Items("Notes", tuple(notes))] if notes else []
@@ -62,6 +64,15 @@ def _notes(cells: Sequence[Cell]) -> list[str]:
     return [f"{line} ({'; '.join(who)})" for line, who in names.items()]
 
 
+def _apart(grid: Grid, cells: Sequence[Cell]) -> list[str]:
+    """Which cells have no comparable value of a metric, and why."""
+    lines = []
+    for metric in metrics_present(grid):
+        names = [cell.name for cell in cells if not cell.comparable(metric.name)]
+        lines += [f"{metric.label} {why_not_comparable(metric)} ({'; '.join(names)})."] if names else []
+    return lines
+
+
 def missing(grid: Grid, cells: Sequence[Cell]) -> Section:
     """Every run that did not finish, how it ended and why."""
     runs = grid.runs[grid.runs["status"] != "finished"]
@@ -98,7 +109,9 @@ def provenance(grid: Grid, cells: Sequence[Cell]) -> Section:
         "MLflow": Link(f"experiment {tracked.experiment} in {tracked.uri}", tracked.link) if tracked else "",
     }
     sheet = Sheet("Provenance", (), tuple((name, fact) for name, fact in facts.items() if fact), numbers=False)
-    heads = ("Cell", "Seed", "Status", "Cell id", "Training id", *(["MLflow run"] if tracked else []))
+    coded = any(in_latents(cell) for cell in cells)
+    more = [*(["Autoencoder id"] if coded else []), *(["MLflow run"] if tracked else [])]
+    heads = ("Cell", "Seed", "Status", "Cell id", "Training id", *more)
     ids = Sheet("Every run", heads, tuple(_runs(grid, cells)), numbers=False)
     return Section("provenance", "Where it comes from", (sheet, Details(f"All {len(grid.runs)} runs", (ids,))))
 
@@ -117,10 +130,12 @@ def _codes(grid: Grid) -> str:
 
 
 def _runs(grid: Grid, cells: Sequence[Cell]) -> Iterable[tuple[Entry, ...]]:
-    columns = ["seed", "status", "cell_id", "training_id"]
+    columns = ["seed", "status", "cell_id", "training_id", AUTOENCODER]
+    coded = any(in_latents(cell) for cell in cells)
     for cell in cells:
-        for seed, status, cell_id, training_id in cell.runs[columns].itertuples(index=False):
+        for seed, status, cell_id, training_id, autoencoder in cell.runs[columns].itertuples(index=False):
             ids: tuple[Entry, ...] = (cell.name, str(seed), str(status), f"`{cell_id}`", f"`{training_id}`")
+            ids += (f"`{autoencoder}`" if autoencoder else "–",) if coded else ()
             yield ids + ((_run(grid.tracking, cell_id, seed),) if grid.tracking else ())
 
 

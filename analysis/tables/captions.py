@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from analysis.answers.cells import cells_of
+from analysis.answers.costs import TOTAL_FLOPS
+from analysis.answers.spaces import PSNR, RFID, in_latents
 from analysis.answers.summary import metrics_present
 from analysis.frames.meta import Meta
 from analysis.frames.runs import Grid
@@ -17,9 +20,9 @@ _AT_THE_END = {
 
 
 def caption(grid: Grid) -> str:
-    """Question, data, seeds and interval, decoder, quality, budget, provenance."""
+    """Question, data, seeds and interval, decoder, quality, latents, budget, provenance."""
     meta = grid.meta
-    judged = [_decoder(grid), _quality(meta)]
+    judged = [_decoder(grid), _quality(meta), _latents(grid)]
     parts = [meta.question, _setting(meta), _interval(meta), *judged, _budget(grid), _provenance(grid)]
     return " ".join(part for part in parts if part)
 
@@ -58,6 +61,21 @@ def _quality(meta: Meta) -> str:
     n = f" on n = {meta.quality_n} generated images{sets}" if meta.quality_n else ""
     floor = "; the floor is what held-out images score at that n" if meta.floors else ""
     return f"{', '.join(names)} by the extractor {meta.extractor}{accuracy}{n}{floor}."
+
+
+def _latents(grid: Grid) -> str:
+    """What the metrics of cells in latents are of, as far as the table has any."""
+    if not any(in_latents(cell) for cell in cells_of(grid)):
+        return ""
+    shown = [metric for metric in grid.meta.metrics if metric.name == PSNR or metric.name.startswith(RFID)]
+    names = " and ".join(metric.label for metric in shown)
+    total = next((metric.label for metric in grid.meta.metrics if metric.name == TOTAL_FLOPS), "")
+    said = [
+        "In latents, NLL is the bound of the autoencoder and its diffusion together, in bits of the image.",
+        f"{names} {'is' if len(shown) == 1 else 'are'} of its reconstructions of test images." if names else "",
+        f"{total} include the autoencoder's." if total else "",
+    ]
+    return " ".join(sentence for sentence in said if sentence)
 
 
 def _budget(grid: Grid) -> str:

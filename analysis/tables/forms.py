@@ -15,9 +15,10 @@ from functools import cached_property
 from typing import Protocol
 
 from analysis.answers import weights
+from analysis.answers.spaces import UNCOMPARED, without_value
 from analysis.answers.summary import Summary, metrics_present, references
 from analysis.frames.meta import Axis, Metric
-from analysis.frames.runs import FIXED, NOTES, Grid
+from analysis.frames.runs import METADATA, Grid
 from analysis.tables.published import LABELS, PaperTable, numbers
 from analysis.tables.table import Column, Entry, Footnotes, Row
 
@@ -46,7 +47,7 @@ class Frame:
         """The parameters in which cells of the grid differ."""
         runs = self.grid.runs
         names = [str(name) for name in runs.columns if "/" not in str(name) and not str(name).startswith("axis.")]
-        return frozenset(name for name in names if name not in (*FIXED, NOTES) and runs[name].nunique() > 1)
+        return frozenset(name for name in names if name not in METADATA and runs[name].nunique() > 1)
 
     @cached_property
     def changes(self) -> dict[str, frozenset[str]]:
@@ -58,19 +59,19 @@ class Frame:
         }
 
     def over(self, parameters: tuple[str, ...]) -> list[Axis]:
-        """The axes that change one of these parameters."""
-        return [axis for axis in self.axes if self.changes[axis.name] & set(parameters)]
+        """The axes that change one of these parameters, or a field of theirs."""
+        inside = tuple(f"{name}." for name in parameters)
+        return [
+            axis
+            for axis in self.axes
+            if any(name in parameters or name.startswith(inside) for name in self.changes[axis.name])
+        ]
 
     def chosen(self, kinds: tuple[str, ...], *, rest: bool) -> list[Metric]:
         """The metrics of these kinds in this order, and the others where there are none or `rest` asks for them."""
         present = metrics_present(self.grid)
-        first = [metric for kind in kinds for metric in present if kind_of(metric) == kind]
+        first = [metric for kind in kinds for metric in present if metric.kind == kind]
         return first + [metric for metric in present if metric not in first] if rest or not first else first
-
-
-def kind_of(metric: Metric) -> str:
-    """nll of nll/test."""
-    return metric.name.split("/")[0]
 
 
 class Form(Protocol):
@@ -221,11 +222,12 @@ def stub(
 
 
 def entry(summary: Summary, i: int, metric: Metric, notes: Footnotes) -> Entry:
-    """Our number of cell i, marked by what did not finish and by what the runs note."""
-    estimate = summary.estimates[metric.name][i]
-    text = summary.rounding[metric.name].measured(estimate.mean, estimate.half_width)
-    why = summary.shortfalls[i] or ("" if estimate.values else "finished, but without this metric")
-    marks = notes.marks([*([why] if why else []), *summary.notes[i]])
+    """Our number of cell i, marked by what did not finish, why there is none, and by what the runs note."""
+    estimate, cell = summary.estimates[metric.name][i], summary.cells[i]
+    comparable = cell.comparable(metric.name)
+    text = summary.rounding[metric.name].measured(estimate.mean, estimate.half_width) if comparable else UNCOMPARED
+    finished = "" if estimate.values or (comparable and summary.shortfalls[i]) else without_value(cell, metric)
+    marks = notes.marks([why for why in (summary.shortfalls[i], finished, *summary.notes[i]) if why])
     return Entry(text, i in summary.leading[metric.name], marks)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from analysis.answers.summary import metrics_present
 from analysis.errors import InputError, unknown
-from analysis.tables.forms import Flat, Form, Frame, Grouped, Shown, kind_of
+from analysis.tables.forms import Flat, Form, Frame, Grouped, Shown
 from analysis.tables.matrix import Matrix
 from analysis.tables.papers import ANALYTIC_1, ANALYTIC_2, DDPM_1, DDPM_2, IDDPM_1, IDDPM_2, LDM_8, VDM_2, VDM_4B
 from analysis.tables.published import PaperTable
@@ -50,9 +50,7 @@ LAYOUTS: Mapping[str, Layout] = {
         ),
         (VDM_2, VDM_4B),
     ),
-    "ldm": Layout(
-        (Flat(metrics=("rfid", "psnr", "ssim", "fid", "nll"), rest=False, over=("space", "space.f")),), (LDM_8,)
-    ),
+    "ldm": Layout((Flat(metrics=("rfid", "psnr", "fid", "nll", "cost"), rest=False, over=("space",)),), (LDM_8,)),
     "analytic_dpm": Layout(
         (Matrix({"nll": "evaluation.horizon", "fid": "sampler.steps"}, rows=("variance",)),), (ANALYTIC_1, ANALYTIC_2)
     ),
@@ -89,7 +87,7 @@ def choose(frame: Frame, asked: str = "") -> Choice:
 
 def _comparable(frame: Frame, papers: tuple[PaperTable, ...]) -> tuple[PaperTable, ...]:
     """The papers that measure something that the grid measures too."""
-    kinds = {kind_of(metric) for metric in metrics_present(frame.grid)}
+    kinds = {metric.kind for metric in metrics_present(frame.grid)}
     return tuple(paper for paper in papers if kinds & set(paper.metrics))
 
 

@@ -14,7 +14,7 @@ from itertools import product
 from analysis.answers.summary import Summary, references
 from analysis.frames.meta import Axis, Metric
 from analysis.frames.runs import Grid
-from analysis.tables.forms import Body, Frame, kind_of, stub
+from analysis.tables.forms import Body, Frame, stub
 from analysis.tables.forms import entry as measured
 from analysis.tables.published import PaperTable, entry, number, value
 from analysis.tables.table import Column, Entry, Footnotes, Row
@@ -36,7 +36,7 @@ class Matrix:
         down = f"one over {' or '.join(self.rows)}"
         if self._axes(frame) is None:
             return f"{across} and {down}"
-        known = any(kind_of(metric) in self.columns for metric in frame.chosen(tuple(self.columns), rest=False))
+        known = any(metric.kind in self.columns for metric in frame.chosen(tuple(self.columns), rest=False))
         return "" if known else f"one of the metrics {', '.join(self.columns)}"
 
     def _axes(self, frame: Frame) -> tuple[Axis, Axis] | None:
@@ -54,7 +54,7 @@ class Matrix:
         blocks = [
             block
             for metric in summary.metrics
-            for block in _blocks(frame, summary, metric, axes, self.columns[kind_of(metric)], papers)
+            for block in _blocks(frame, summary, metric, axes, self.columns[metric.kind], papers)
         ]
         columns = _columns(frame, summary, axes[1], tuple(self.columns.values()), blocks)
         heads = tuple(Column(column.label, axes[1].label) for column in columns)
@@ -146,7 +146,7 @@ def _series(
     """The papers' rows that have a cell's choices but for the steps, in the order of our cells."""
     found: dict[tuple[str, str], tuple[PaperTable, dict[str, str]]] = {}
     for paper in papers:
-        if kind_of(metric) not in paper.metrics:
+        if metric.kind not in paper.metrics:
             continue
         for i in cells:
             for row in paper.matched(summary.cells[i], frame.varied, paper.along):

@@ -29,7 +29,6 @@ LABELS = {
     "bound_variance": "Var of the bound",
     "rfid": "R-FID",
     "psnr": "PSNR",
-    "ssim": "SSIM",
 }
 """The kind of a metric (what stands before the "/" in its name) → its head above a published column."""
 

@@ -7,6 +7,7 @@ import io
 import math
 
 from analysis.answers.cells import Cell, noted, shortfall
+from analysis.answers.spaces import UNCOMPARED, why_not_comparable
 from analysis.answers.summary import Summary, metrics_present, references
 from analysis.frames.runs import Grid
 from analysis.tables.forms import Frame
@@ -17,8 +18,8 @@ _PARTS = ("mean", "half_width", "n", "bold")
 
 
 def tidy_csv(grid: Grid, layout: str = "") -> str:
-    """A row per cell (levels, seeds, shortfall and notes; mean, half-width, n, whether bold; published numbers with the
-    data that they are of), and per known value."""
+    """A row per cell (levels, seeds, shortfall, what cannot be compared and notes; mean, half-width, n, whether bold;
+    published numbers with the data that they are of), and per known value."""
     frame = Frame(grid)
     papers = choose(frame, layout).papers
     summary = Summary.of(grid, metrics_present(grid))
@@ -28,12 +29,15 @@ def tidy_csv(grid: Grid, layout: str = "") -> str:
     head = ["row", *(axis.name for axis in grid.meta.axes), "seeds", "note"]
     writer.writerow([*head, *(f"{metric.name} {part}" for metric in summary.metrics for part in _PARTS), *beside])
     for i, cell in enumerate(summary.cells):
-        note = "; ".join(text for text in (shortfall([cell]), *noted([cell])[0]) if text)
+        apart = [metric for metric in summary.metrics if not cell.comparable(metric.name)]
+        told = (shortfall([cell]), *dict.fromkeys(map(why_not_comparable, apart)), *noted([cell])[0])
+        note = "; ".join(text for text in told if text)
         row: list[object] = ["cell", *cell.levels, len(cell.runs), note]
         for metric in summary.metrics:
             found = summary.estimates[metric.name][i]
             bold = int(i in summary.leading[metric.name])
-            row += [_digits(found.mean), _digits(found.half_width), len(found.values), bold]
+            mean = UNCOMPARED if metric in apart else _digits(found.mean)
+            row += [mean, _digits(found.half_width), len(found.values), bold]
         writer.writerow([*row, *_published(papers, cell, frame)])
     for label, values in references(grid, summary.metrics).items():
         known = [(_digits(values.get(metric.name, math.nan)), "", "", "") for metric in summary.metrics]

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from analysis.notation import Rounding, duration, latex, mathtext, width
+from analysis.notation import Rounding, duration, latex, mathtext, power_of_ten, width
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,8 @@ from analysis.notation import Rounding, duration, latex, mathtext, width
         ("log₂ n", "log$_{2}$ n"),
         ("8 × 8 ≤ 64", r"8 $\times$ 8 $\leq$ 64"),
         ("2.43 ± 0.05", r"2.43 $\pm$ 0.05"),
+        ("3.45·10¹²", r"3.45$\cdot$10$^{12}$"),
+        ("3.2·10⁻⁶", r"3.2$\cdot$10$^{-6}$"),
         ("NLL ↓", r"NLL $\downarrow$"),
         ("95 % of R&D_1 #2 {a} $", r"95 \% of R\&D\_1 \#2 \{a\} \$"),
         ("a~b^c\\d", r"a\textasciitilde{}b\textasciicircum{}c\textbackslash{}d"),
@@ -62,13 +64,38 @@ def test_width(text, columns):
         (4, 0.00213, 0.0002, "0.0021 ± 0.0002"),
         (None, 0.012345, 0.002, "0.0123 ± 0.0020"),
         (2, 2.43, 0.001, "2.43 ± <0.01"),
-        (1, 2.5e7, 3e6, "2.5e+07 ± 3.0e+06"),
-        (None, 3.2e-6, math.nan, "3.2e−06"),
+        (1, 2.5e7, 3e6, "(2.50 ± 0.30)·10⁷"),
+        (None, 2.104e12, 1e8, "(2.10 ± <0.01)·10¹²"),
+        (None, -2.104e12, math.nan, "−2.10·10¹²"),
+        (None, 9.996e11, math.nan, "1.00·10¹²"),
+        (None, 999999.0, math.nan, "999999"),
+        (None, 3.2e-6, math.nan, "3.20·10⁻⁶"),
+        (None, 3.2e-6, 4e-7, "(3.20 ± 0.40)·10⁻⁶"),
         (1, math.inf, math.nan, "∞"),
     ],
 )
 def test_measured(decimals, mean, half, expected):
     assert Rounding(decimals).measured(mean, half) == expected
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "expected"),
+    [
+        (1.5e6, 0.0, "1.50·10⁶"),
+        (3.45e14, 1e-2, "3.45·10¹⁴"),
+        (2048.0, 0.0, "2048"),
+        (0.0125, 0.0, "0.0125"),
+        (1.5e6, 2e5, "(1.50 ± 0.20)·10⁶"),
+        (91.8, 2.2, "91.8 ± 2.2"),
+    ],
+)
+def test_what_is_counted_has_no_interval_where_seeds_agree(mean, half, expected):
+    assert Rounding(counted=True).measured(mean, half) == expected
+
+
+@pytest.mark.parametrize(("exponent", "expected"), [(12, "10¹²"), (-6, "10⁻⁶"), (30, "10³⁰")])
+def test_power_of_ten(exponent, expected):
+    assert power_of_ten(exponent) == expected
 
 
 def test_a_column_of_narrow_intervals_has_a_decimal_more():

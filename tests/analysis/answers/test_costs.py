@@ -1,5 +1,6 @@
 """Costs and fronts on hand-made numbers."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -7,9 +8,20 @@ import pytest
 from scipy import stats
 
 from analysis.answers.cells import cells_of
-from analysis.answers.costs import Cost, costs_for, front, pareto_front, sampling, train_flops, training
+from analysis.answers.costs import (
+    Cost,
+    costs_for,
+    front,
+    pareto_front,
+    sampling,
+    train_flops,
+    train_seconds,
+    training,
+)
 from analysis.answers.verdicts import findings
+from analysis.frames.runs import read_folder
 from tests.analysis.answers.test_verdicts import VALUES, grid_of
+from tests.analysis.latent import latent
 
 NAN = math.nan
 
@@ -133,3 +145,60 @@ def test_samples_that_take_equally_long_decide_nothing():
     drawn = {"linear": 2.0, "cosine": 2.0, "learned": 2.0}
     grid = costed(sampled=drawn, linear=1, cosine=2, learned=3)
     assert [cost.unit for cost in costs_for(grid, findings(grid)[1])] == ["FLOPs"]
+
+
+@pytest.fixture(scope="module")
+def latents(tmp_path_factory):
+    return read_folder(latent(tmp_path_factory.mktemp("costs") / "latent"))
+
+
+def by_name(grid, cost):
+    return {"-".join(cell.levels): cost.mean(i) for i, cell in enumerate(cells_of(grid))}
+
+
+def test_operations_count_the_autoencoder_and_a_vae_has_those_of_its_own(latents):
+    cost = train_flops(cells_of(latents))
+    assert cost.head == "training, autoencoder included (FLOPs)"
+    found = by_name(latents, cost)
+    assert found["pixels-steps"] == 3.45e12
+    assert found["f2-steps"] == 9e11 + 4e11
+    assert found["f4-vae"] == 3e11
+    assert found["vq-steps"] == 9e11 + 4.2e11
+
+
+def test_without_a_total_the_parts_are_added(latents):
+    runs = latents.runs.drop(columns="cost/total_flops")
+    found = by_name(latents, train_flops(cells_of(dataclasses.replace(latents, runs=runs))))
+    assert (found["pixels-steps"], found["f1-flops"], found["f2-vae"]) == (3.45e12, 2.85e12 + 6e11, 4e11)
+
+
+def test_seconds_of_a_vae_are_those_of_its_autoencoder(latents):
+    cost = train_seconds(latents, cells_of(latents))
+    found = by_name(latents, cost)
+    assert (found["pixels-steps"], found["f2-steps"]) == pytest.approx((90.0, 90.0 + 12.0))
+    assert found["f2-vae"] == pytest.approx(12.0)
+    assert cost.label == "training time, autoencoder included"
+    assert cost.differs
+
+
+def test_a_cost_of_nothing_is_not_known(latents):
+    """A VAE's training of no diffusion may be stated as 0: its logarithm and its ratios would not be finite."""
+    vae = latents.runs["horizon"] == "0"
+    stated = {"cost/train_seconds": 0.0, "cost/autoencoder_seconds": 0.0, "cost/total_flops": 0.0}
+    stated |= {"cost/train_flops": 0.0, "cost/autoencoder_flops": 0.0, "cost/sample_seconds": 0.0}
+    runs = latents.runs.assign(**{name: latents.runs[name].mask(vae, value) for name, value in stated.items()})
+    grid = dataclasses.replace(latents, runs=runs)
+    cells = cells_of(grid)
+    for cost in (train_flops(cells), train_seconds(grid, cells), sampling(grid, cells)):
+        known = {cell.levels[1] for cell, values in zip(cells, cost.values, strict=True) if values}
+        assert known == {"steps", "flops"}
+        assert cost.differs in (True, False)
+    assert [one.metric.label for one in findings(grid) if costs_for(grid, one)] == ["NLL", "FID"]
+
+
+def test_the_front_of_a_grid_in_latents_counts_the_autoencoder(latents):
+    nll = findings(latents)[0]
+    cost, *_ = costs_for(latents, nll)
+    kept = {"-".join(cell.levels) for cell, on in zip(nll.cells, front(latents, nll, cost), strict=True) if on}
+    # By operations with the autoencoder: 3e11, 4e11, 5.5e11, 1.3e12, 3.45e12, each with a better NLL than all before.
+    assert kept == {"f4-vae", "f2-vae", "f4-steps", "f2-steps", "f2-flops"}

@@ -38,6 +38,8 @@ def grid_of(*claims, fids=FIDS):
             "status": "finished" if np.isfinite(value) else "diverged",
             "reason": "",
             "notes": "",
+            "autoencoder_id": "",
+            "not_comparable": "",
             "axis.schedule": levels[0],
             "axis.steps": levels[1],
             FID: value,

@@ -36,6 +36,8 @@ def grid_of(seeds=4, lost=(), together=0.0):
                         "status": "finished" if finished else "diverged",
                         "reason": "",
                         "notes": "",
+                        "autoencoder_id": "",
+                        "not_comparable": "",
                         "axis.schedule": schedule,
                         "axis.steps": steps,
                         NLL: value if finished else np.nan,

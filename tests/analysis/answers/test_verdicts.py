@@ -43,6 +43,8 @@ def grid_of(values=VALUES, images=None, axes=None, sets=None, **changes):
             "status": "finished" if nll == nll else "diverged",
             "reason": "",
             "notes": "",
+            "autoencoder_id": "",
+            "not_comparable": "",
             "axis.schedule": name,
             "evaluation.sets": "2",
             NLL: nll,

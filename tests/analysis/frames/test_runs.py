@@ -144,6 +144,33 @@ def test_notes_are_read_where_there_are_any(tmp_path):
     assert list(runs["notes"]) == ["one\ntwo", *[""] * 32]
 
 
+def test_runs_without_latents_say_so_by_empty_columns(shared_folder):
+    runs = read_folder(shared_folder).runs
+    assert set(runs["autoencoder_id"]) == set(runs["not_comparable"]) == {""}
+
+
+def test_values_that_are_not_comparable_are_left_out(tmp_path):
+    more = {"nll/val": 2.0, "nll_ode/test": 2.1, "autoencoder_id": "0123456789ab"}
+    says = {0: {"not_comparable": "nll"}, 1: {"not_comparable": "nll_ode, nll"}}
+    runs = read_folder(build(tmp_path / "g", [row | more | says.get(i, {}) for i, row in enumerate(rows())])).runs
+    assert list(runs["not_comparable"][:3]) == ["nll", "nll_ode, nll", ""]
+    assert set(runs["autoencoder_id"]) == {"0123456789ab"}
+    left = {name: runs[name][:3].isna().tolist() for name in (NLL, "nll/val", "nll/test_se", "nll_ode/test", FID)}
+    assert left == {
+        NLL: [True, True, False],
+        "nll/val": [True, True, False],
+        "nll/test_se": [True, True, False],
+        "nll_ode/test": [False, True, False],
+        FID: [False, False, False],
+    }
+
+
+def test_a_metric_that_no_row_can_compare_is_none(tmp_path):
+    runs = read_folder(build(tmp_path / "g", [row | {"not_comparable": "nll"} for row in rows()])).runs
+    assert NLL not in runs
+    assert FID in runs
+
+
 def test_long_reasons_are_cut_as_stores_cut_them(shared_folder):
     grid = read_folder(shared_folder)
     texts = pd.read_csv(shared_folder / "runs.csv", dtype=str, keep_default_na=False)

@@ -18,7 +18,7 @@ from tests.analysis.conftest import NLL, build, meta, rows
 from tests.analysis.frames.test_images import image_rows, with_images
 
 GRID = "parameterization"
-TAGS = (*FIXED, *VERSIONS)
+TAGS = (*FIXED, "autoencoder_id", "not_comparable", *VERSIONS)
 FORMULAS = 'figure,series,x,y\nprior,linear,0.5,1e-6\ngap,"cosine, β̃",1000,0.0123\n'
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
@@ -43,9 +43,11 @@ def cache(tmp_path, monkeypatch):
 
 
 def versioned():
-    """The rows with what made them: two codes, one of the rows by both."""
+    """The rows with what made them: two codes, one of the rows by both; the last cell's went through a VQ code."""
     codes = ["1+a", "1+b", "1+a, 1+b"]
-    return [row | {"code": codes[i % 3], "numerics": "1", "data_digest": "d0"} for i, row in enumerate(rows())]
+    table = [row | {"code": codes[i % 3], "numerics": "1", "data_digest": "d0"} for i, row in enumerate(rows())]
+    coded = [row | {"autoencoder_id": f"{i:012x}", "not_comparable": "nll"} for i, row in enumerate(table[-3:])]
+    return [*table[:-3], *coded]
 
 
 class Store:
@@ -122,6 +124,9 @@ def test_folder_and_store_give_equal_frames(whole):
     assert ours.formulas["y"].tolist() == [1e-6, 0.0123]
     assert len(ours.images) == 2 * sum(row["status"] == "finished" and row["seed"] != 1 for row in rows())
     assert ours.codes == theirs.codes == [("1+a", 22), ("1+b", 22)]
+    assert theirs.runs["autoencoder_id"].tolist() == [*[""] * 30, "000000000000", "000000000001", "000000000002"]
+    assert theirs.runs[NLL][-3:].isna().all()
+    assert "not comparable" in render(theirs, "markdown")
     assert ours.meta.axes == theirs.meta.axes
     assert render(ours, "markdown") == render(theirs, "markdown")
 

@@ -159,7 +159,7 @@ def test_a_level_that_one_training_never_has_is_left_out_of_all_averages():
     result = effects(frame)
     matches(by_name(result), anova_lm(smf.ols("y ~ C(seed) + C(a)", plots).fit(), typ=2), {"a": "C(a)"})
     assert result.notes == (
-        "Finished at no seed: a1 · b4.",
+        "Without a value at any seed: a1 · b4.",
         "Cells that differ in b alone share a training: trainings are compared by their averages over it.",
         "These averages take b1, b2, b3 alone, which the trainings compared all have.",
         "Of a × b only 5 of 6 degrees of freedom can be estimated.",
@@ -176,7 +176,7 @@ def test_an_empty_cell_costs_the_interaction_a_degree_of_freedom():
     assert (found.df, found.df_error) == (df, full.df_resid) == (4, 18)
     assert (f, p) == (pytest.approx(found.F, rel=1e-8), pytest.approx(found.p, rel=1e-8))
     assert result.notes == (
-        "Finished at no seed: a1 · b4, a3 · b1.",
+        "Without a value at any seed: a1 · b4, a3 · b1.",
         "Of a × b only 4 of 6 degrees of freedom can be estimated.",
     )
 

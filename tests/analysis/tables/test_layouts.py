@@ -109,10 +109,10 @@ def test_vdm_rows_where_the_grid_has_no_second_t(grids):
 
 def test_ldm(grids):
     found = dict(layout_of(grids["ldm"]))
-    # PSNR and SSIM are better where they are higher.
-    ours = ["3.20 ± 0.02", "24.20 ± 0.02*", "0.80 ± 0.02*", "20.2 ± 2.5", "2.70 ± 0.05"]
-    assert found["f = 8"] == [*ours, "KL, c = 4", "0.90", "24.19 ± 4.19", "0.69 ± 0.15"]
-    assert heads(grids["ldm"])[1][-1] == ("ImageNet 256×256, LDM (Rombach 2022)", "SSIM")
+    # PSNR is better where it is higher.
+    ours = ["3.20 ± 0.02", "24.20 ± 0.02*", "20.2 ± 2.5", "2.70 ± 0.05"]
+    assert found["f = 8"] == [*ours, "KL, c = 4", "0.90", "24.19 ± 4.19"]
+    assert heads(grids["ldm"])[1][-1] == ("ImageNet 256×256, LDM (Rombach 2022)", "PSNR")
 
 
 def test_analytic_dpm(grids):
@@ -182,7 +182,7 @@ def test_a_diverged_cell_of_a_matrix_is_a_dash_with_its_reason(tmp_path):
             "layout=analytic_dpm needs an axis over evaluation.horizon or sampler.steps and one over variance; "
             "this grid varies schedule, loss: take layout=general, or run a grid with that",
         ),
-        ("ldm", "layout=ldm needs an axis over space or space.f; this grid varies schedule, loss"),
+        ("ldm", "layout=ldm needs an axis over space; this grid varies schedule, loss"),
     ],
 )
 def test_a_layout_that_does_not_fit_says_what_it_needs(layout, message, grids, tmp_path, capsys):
@@ -359,7 +359,7 @@ def test_the_writers_say_the_same(name, grids):
     found = [row[-len(table.columns) :] if len(row) > 1 else [] for row in from_latex(render(grid, "latex"))]
     read = [[text for text in row if text is not None] for row in found]
     held = [[text for text in row if numeric(text) is not None] for row in numbers_of]
-    if name == "ldm":  # Its two groups of columns stand below each other.
+    if name == "latent":  # Its two groups of columns stand below each other.
         read, held = ([sorted(text for row in both for text in row if text)] for both in (read, held))
     assert read == held
     shown = " ".join(terminal_table(grid, 300).replace("*", "").split())
@@ -447,12 +447,12 @@ def test_html_escapes_what_comes_from_outside(name, tmp_path):
 
 
 def test_latex_stacks_ours_and_theirs_where_both_are_too_wide(grids):
-    wide, narrow = (render(grids[name], "latex") for name in ("ldm", "improved_ddpm_2"))
+    wide, narrow = (render(grids[name], "latex") for name in ("latent", "improved_ddpm_2"))
     assert (wide.count(r"\begin{tabular}{@{}l"), narrow.count(r"\begin{tabular}{@{}l")) == (2, 1)
     ours, theirs = wide.split(r"\toprule")[1:]
-    assert "24.20 $\\pm$ 0.02" in ours
-    assert "24.19" not in ours
-    assert "f = 8 & KL, c = 4 & 0.90 & 24.19 $\\pm$ 4.19 & 0.69 $\\pm$ 0.15" in theirs
+    assert "27.40 $\\pm$ 0.05" in ours
+    assert "32.47" not in ours
+    assert "f = 2 & equal FLOPs & KL, c = 2 & 0.086 & 32.47 $\\pm$ 4.19" in theirs
     assert "uniform code" not in theirs
 
 
@@ -482,6 +482,6 @@ def test_latex_of_every_layout_compiles(packages, grids, tmp_path):
 
 def test_a_matrix_without_its_metrics_does_not_fit(tmp_path):
     axes = [VARIANCE, steps_axis("5", "10")]
-    grid = read_folder(grid_of(tmp_path / "g", "general", axes, {"ssim/test": 0.5}))
+    grid = read_folder(grid_of(tmp_path / "g", "general", axes, {"psnr/test": 24.0}))
     with pytest.raises(InputError, match="analytic_dpm needs one of the metrics nll, fid"):
         table_of(grid, "analytic_dpm")

@@ -1,0 +1,119 @@
+"""What each autoencoder makes of the same test images: the images themselves, then a row per autoencoder.
+
+A file is a row of square images side by side, of which the first are shown, as many as fit without being small. Of
+autoencoders that differ in their seed only, that of the grid's first seed is shown. Images are drawn pixel by pixel,
+each a whole number of printed dots wide.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from analysis.answers.cells import Cell, cells_of
+from analysis.answers.spaces import PSNR, RFID, autoencoder_axes, space_axes
+from analysis.figures.drawing import GREY, WIDTH, new_figure
+from analysis.figures.samples import DPI
+from analysis.figures.strips import squares
+from analysis.frames.meta import Axis
+from analysis.frames.runs import AUTOENCODER, Grid
+from analysis.notation import Rounding, mathtext
+
+ORIGINALS = "originals"
+_CHARS, _CHAR = 18, 0.075
+_APART, _GAP, _RIGHT, _LINE = 0.16, 0.03, 0.95, 0.13
+_MIN_IMAGE, _MAX_IMAGE = 0.4, 0.6
+"""Inches: the room below the originals, between images and for the numbers, a line of text, the side of an image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """Images [n, size, size] or [n, size, size, 3] in [0, 1], with what stands at their left and right."""
+
+    label: str
+    images: NDArray[np.float64]
+    scores: tuple[str, ...] = ()
+
+    @property
+    def side(self) -> list[str]:
+        """The label in short lines."""
+        return textwrap.wrap(self.label, _CHARS, break_on_hyphens=False)
+
+
+def reconstructions_figure(grid: Grid) -> Figure | None:
+    """The figure; None where there are no originals or nothing made of them."""
+    rows = rows_of(grid)
+    if len(rows) < 2:
+        return None
+    left = 0.1 + _CHAR * max(len(line) for row in rows for line in row.side)
+    shown, side = _fit(rows, WIDTH - left - _RIGHT)
+    lines = max(max(len(row.side), len(row.scores)) for row in rows)
+    step = max(side, _LINE * lines) + _GAP
+    width = left + shown * (side + _GAP) + _RIGHT
+    height = _APART + step * len(rows) + _GAP
+    figure = new_figure(width, height)
+    figure.set_layout_engine("none")
+    for i, row in enumerate(rows):
+        middle = 1 - (_GAP + i * step + (_APART if i else 0.0) + step / 2) / height
+        figure.text((left - 0.07) / width, middle, mathtext("\n".join(row.side)), ha="right", va="center")
+        for j, image in enumerate(row.images[:shown]):
+            x = (left + j * (side + _GAP)) / width
+            axes = figure.add_axes((x, middle - side / height / 2, side / width, side / height))
+            axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+            axes.set_axis_off()
+        at = (left + shown * (side + _GAP) + 0.05) / width
+        figure.text(at, middle, "\n".join(row.scores), color=GREY, fontsize=6.5, ha="left", va="center")
+    return figure
+
+
+def rows_of(grid: Grid) -> list[Row]:
+    """The originals, and each autoencoder of the first seed in the order of the cells; those without a file are left
+    out."""
+    folder = grid.reconstructions
+    if folder is None or not (folder / f"{ORIGINALS}.png").is_file():
+        return []
+    found = [Row(ORIGINALS, squares(folder / f"{ORIGINALS}.png"))]
+    first = grid.runs[(grid.runs["seed"] == grid.meta.seeds[0]) & (grid.runs[AUTOENCODER] != "")]
+    axes = autoencoder_axes(grid, first) or space_axes(grid)
+    for name in dict.fromkeys(first[AUTOENCODER]):
+        path = folder / f"{name}.png"
+        if path.is_file():
+            runs = first[first[AUTOENCODER] == name]
+            found.append(Row(_label(grid, axes, runs), squares(path), _scores(grid, runs)))
+    return found
+
+
+def _label(grid: Grid, axes: Sequence[Axis], runs: pd.DataFrame) -> str:
+    """The levels that tell autoencoders apart, of the first cell that has this one."""
+    cell = _cell(grid, str(runs["cell_id"].iloc[0]))
+    labels = [label for axis, label in zip(grid.meta.axes, cell.labels, strict=True) if axis in axes]
+    return ", ".join(labels) or cell.name
+
+
+def _cell(grid: Grid, cell_id: str) -> Cell:
+    return next(cell for cell in cells_of(grid) if cell_id in set(cell.runs["cell_id"]))
+
+
+def _scores(grid: Grid, runs: pd.DataFrame) -> tuple[str, ...]:
+    """PSNR and rFID of the autoencoder that is shown, as far as they are known."""
+    said = []
+    for metric in sorted(grid.meta.metrics, key=lambda metric: metric.name != PSNR):
+        values = runs[metric.name].dropna() if metric.name in runs else pd.Series(dtype="float64")
+        if len(values) and (metric.name == PSNR or metric.name.startswith(RFID)):
+            unit = f" {metric.unit}" if metric.unit else ""
+            said.append(f"{metric.label} {Rounding(metric.decimals).number(float(values.iloc[0]))}{unit}")
+    return tuple(said)
+
+
+def _fit(rows: Sequence[Row], room: float) -> tuple[int, float]:
+    """How many images are shown, and their side in inches: a whole number of dots per pixel, as large as they fit."""
+    most, size = max(len(row.images) for row in rows), int(rows[0].images.shape[1])
+    shown = max(1, min(most, int(room / (_MIN_IMAGE + _GAP))))
+    dots = max(1, int(min(room / shown - _GAP, _MAX_IMAGE) * DPI / size))
+    return shown, size * dots / DPI

@@ -1,0 +1,249 @@
+"""Figures of a grid in latents: reconstructions, compute and bits against their data; and what the others leave out."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from analysis.answers.cells import cells_of
+from analysis.figures import draw, write_figures
+from analysis.figures.compute import compute_figure
+from analysis.figures.curves import bound_figure, training_figure
+from analysis.figures.differences import differences_figure
+from analysis.figures.drawing import styled
+from analysis.figures.elbo import bits_of, elbo_figure
+from analysis.figures.metrics import metrics_figure
+from analysis.figures.reconstructions import reconstructions_figure
+from analysis.figures.split import split_figure
+from analysis.frames.runs import read_folder
+from tests.analysis.conftest import NLL
+from tests.analysis.latent import BITS, FIDS, autoencoder_id, latent, row
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return latent(tmp_path_factory.mktemp("figures") / "latent")
+
+
+@pytest.fixture(scope="module")
+def grid(folder):
+    return read_folder(folder)
+
+
+def drawn(make, grid):
+    with styled():
+        return make(grid)
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.texts] + [t.get_text() for axes in figure.axes for t in axes.texts]
+
+
+def kept(grid, keep):
+    """The grid with some of its runs."""
+    runs = grid.runs[[keep(levels) for levels in zip(grid.runs["axis.space"], grid.runs["axis.run"], strict=True)]]
+    return dataclasses.replace(grid, runs=runs)
+
+
+# Reconstructions.
+
+
+def test_a_row_per_autoencoder_of_the_first_seed_below_the_originals(grid):
+    figure = drawn(reconstructions_figure, grid)
+    assert len(figure.axes) == 5 * 8
+    assert texts(figure) == [
+        "originals",
+        "",
+        "f = 1",
+        "PSNR 38.2 dB\nrFID 0.4",
+        "f = 2",
+        "PSNR 27.4 dB\nrFID 3.1",
+        "f = 4",
+        "PSNR 21.0 dB\nrFID 14.0",
+        "f = 2, VQ",
+        "PSNR 26.6 dB\nrFID 3.9",
+    ]
+    for place, name in ((0, "originals"), (2, autoencoder_id("f2", 0))):
+        strip = np.asarray(Image.open(grid.reconstructions / f"{name}.png")) / 255
+        shown = [axes.images[0] for axes in figure.axes[8 * place : 8 * place + 8]]
+        np.testing.assert_allclose(np.hstack([image.get_array() for image in shown]), strip, atol=1e-6)
+        assert {image.get_interpolation() for image in shown} == {"nearest"}
+
+
+def test_an_autoencoder_alone_in_its_grid_is_called_by_its_space(grid):
+    one = kept(grid, lambda levels: levels[0] in ("pixels", "f2"))
+    assert texts(drawn(reconstructions_figure, one))[2:] == ["f = 2", "PSNR 27.4 dB\nrFID 3.1"]
+
+
+def test_no_reconstructions_without_originals_or_what_was_made_of_them(grid, tmp_path):
+    assert reconstructions_figure(dataclasses.replace(grid, reconstructions=None)) is None
+    Image.new("L", (64, 8)).save(tmp_path / f"{autoencoder_id('f1', 0)}.png")
+    assert reconstructions_figure(dataclasses.replace(grid, reconstructions=tmp_path)) is None
+    Image.new("L", (64, 8)).save(tmp_path / "originals.png")
+    assert len(drawn(reconstructions_figure, dataclasses.replace(grid, reconstructions=tmp_path)).axes) == 16
+    (tmp_path / f"{autoencoder_id('f1', 0)}.png").unlink()
+    assert reconstructions_figure(dataclasses.replace(grid, reconstructions=tmp_path)) is None
+
+
+def test_of_many_images_the_first_are_shown_as_large_as_they_fit(grid, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32 * 16, 3), np.uint8)
+    for name in ("originals", autoencoder_id("f1", 0)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    figure = drawn(reconstructions_figure, dataclasses.replace(grid, reconstructions=tmp_path))
+    first = figure.axes[: len(figure.axes) // 2]
+    assert 8 <= len(first) < 16
+    for i, axes in enumerate(first):
+        np.testing.assert_allclose(axes.images[0].get_array(), pixels[:, 32 * i : 32 * i + 32] / 255, atol=1e-6)
+    width = axes.get_position().width * figure.get_size_inches()[0]
+    # 0.4 inches, less at most one dot per pixel.
+    assert width > 0.4 - 32 / 300
+    # A whole number of dots at 300 a printed inch.
+    assert (width * 300 / 32) == pytest.approx(round(width * 300 / 32))
+    assert figure.get_size_inches()[0] <= 7
+
+
+# Compute.
+
+
+def markers(axes, hollow):
+    """Points of the mean markers that are filled or hollow, a list per line of the plot."""
+    found = [line for line in axes.lines if line.get_marker() not in (".", "None")]
+    lines = [line for line in found if (line.get_markerfacecolor() == "white") == hollow]
+    return [list(zip(line.get_xdata(), line.get_ydata(), strict=True)) for line in lines]
+
+
+def test_compute_joins_the_cells_of_a_space_and_sets_vaes_apart(grid):
+    nll, fid = drawn(compute_figure, grid).axes
+    f2 = [(1.3e12, 3.31), (3.45e12, 3.11)]
+    np.testing.assert_allclose(
+        np.concatenate(markers(nll, False)),
+        # f = 1 and f = 4 at equal FLOPs: the mean of its two seeds.
+        [(3.45e12, 3.761), (3.45e12, 3.36), (4.1e12, 3.41), *f2, (5.5e11, 3.81), (3.45e12, 3.70)],
+    )
+    assert [len(line) for line in markers(nll, False)] == [1, 2, 2, 2]
+    np.testing.assert_allclose(np.concatenate(markers(nll, True)), [(6e11, 4.8), (4e11, 4.0), (3e11, 4.1)])
+    assert len(markers(fid, False)) == 5
+    assert markers(fid, False)[-1] == [(pytest.approx(1.32e12), pytest.approx(FIDS["vq", "steps"]))]
+    assert (nll.get_xscale(), fid.get_xscale()) == ("log", "log")
+    assert nll.figure._supxlabel.get_text() == "training, autoencoder included (FLOPs)"
+    assert sorted(texts(nll.figure)) == sorted(
+        [*("f = 1", "f = 2", "f = 2, VQ", "f = 4", "pixels"), "training, autoencoder included (FLOPs)"]
+    )
+
+
+def test_compute_shows_every_seed(grid):
+    nll, _ = drawn(compute_figure, grid).axes
+    seeds = [line for line in nll.lines if line.get_marker() == "."]
+    # Ten cells, of which one is known at two seeds only.
+    assert sorted(len(line.get_ydata()) for line in seeds) == [2, *[3] * 9]
+    np.testing.assert_allclose(sorted(seeds[0].get_ydata()), [3.741, 3.761, 3.781])
+
+
+def test_no_compute_where_the_space_is_one(grid, shared_folder):
+    assert compute_figure(kept(grid, lambda levels: levels[0] == "f2")) is None
+    assert compute_figure(kept(grid, lambda levels: levels[0] in ("f2", "vq"))) is None
+    assert compute_figure(read_folder(shared_folder)) is None
+
+
+def test_vaes_alone_are_all_hollow(grid):
+    nll, _ = drawn(compute_figure, kept(grid, lambda levels: levels[1] == "vae")).axes
+    assert markers(nll, False) == []
+    assert [len(line) for line in markers(nll, True)] == [1, 1, 1]
+
+
+# Bits.
+
+
+def bits(grid, name):
+    return bits_of(next(cell for cell in cells_of(grid) if "-".join(cell.levels) == name))
+
+
+def test_bits_are_those_of_the_runs(grid):
+    assert bits(grid, "pixels-steps").parts == pytest.approx({"L_0": -1.54, "L_1 to L_T": 5.301})
+    f2 = bits(grid, "f2-steps")
+    assert f2.parts == pytest.approx({"reconstruction": 1.3, "rate of the latents": -0.9 + 0.3 + 2.6 + 0.01})
+    assert f2.rate == pytest.approx((-0.9, 2.91))
+    vae = bits(grid, "f1-vae")
+    assert vae.parts["rate of the latents"] == pytest.approx(-1.1 + 4.9 + 0.6)
+    assert bits(grid, "vq-steps") is None
+    for cell in cells_of(grid):
+        if (found := bits_of(cell)) is not None:
+            assert found.total == pytest.approx(cell.estimate(NLL).mean)
+
+
+def test_bars_are_as_long_as_the_bits_and_what_is_negative_lies_left_of_zero(grid):
+    (axes,) = drawn(elbo_figure, grid).axes
+    spans = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches]
+    # From the top: pixels, of whose density L_0 is below 0, then f = 1.
+    np.testing.assert_allclose(sorted(map(sorted, spans[:2])), [(-1.54, 0.0), (0.0, 5.301)], atol=1e-9)
+    np.testing.assert_allclose(spans[2:4], [(0.0, 0.4), (0.4, 3.41)], atol=1e-9)
+    said = texts(axes.figure)
+    assert {"3.76", "3.41", "4.80"} <= set(said)
+    assert "2.01 = −0.90 + 2.91" in said
+    (total,) = [line for line in axes.lines if list(line.get_xdata()) == pytest.approx([3.761, 3.761])]
+    assert len(total.get_ydata()) == 2
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert "Space f = 2, VQ" not in labels
+    assert labels.count("VAE alone") == 3
+    assert axes.get_legend().get_texts()[2].get_text() == "$L_{0}$"
+
+
+def test_a_prior_below_zero_is_subtracted(tmp_path):
+    table = [row(levels, seed) for levels in BITS for seed in (0, 1, 2)]
+    terms = {f"{NLL}_entropy": 4.0, f"{NLL}_L0": -2.5, f"{NLL}_Lt": 0.5, f"{NLL}_LT": 0.0}
+    table = [one | (terms if one["axis.space"] == "f4" and NLL in one else {}) for one in table]
+    figure = drawn(elbo_figure, read_folder(latent(tmp_path / "g", table)))
+    assert "2.00 = 4.00 − 2.00" in texts(figure)
+
+
+def test_no_bits_without_latents(grid, shared_folder):
+    assert elbo_figure(kept(grid, lambda levels: levels[0] in ("pixels", "vq"))) is None
+    assert elbo_figure(read_folder(shared_folder)) is None
+
+
+# The other figures.
+
+
+def test_the_other_figures_leave_out_what_is_not_theirs(grid):
+    bound, training = drawn(bound_figure, grid), drawn(training_figure, grid)
+    assert [axes.get_title(loc="left") for axes in bound.axes] == ["equal steps", "equal FLOPs"]
+    assert [axes.get_title(loc="left") for axes in training.axes] == ["equal steps", "equal FLOPs"]
+    assert "f = 2, VQ" not in texts(bound)
+    assert "f = 2, VQ" in texts(training)
+    # The first term of f = 1 is below 0, and the axis is logarithmic all the same.
+    assert bound.axes[0].get_yscale() == "log"
+    (axes,) = drawn(split_figure, grid).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["Space pixels", "equal steps"]
+
+
+@pytest.mark.parametrize("make", [metrics_figure, differences_figure])
+def test_what_is_not_comparable_is_said_where_its_value_would_be(grid, make):
+    nll, fid = drawn(make, grid).axes
+    assert [text.get_text() for text in nll.texts].count("not comparable") == 1
+    assert "not comparable" not in [text.get_text() for text in fid.texts]
+    assert "none" not in texts(nll.figure)
+
+
+def test_files_are_byte_stable_and_stale_ones_go(tmp_path):
+    folder = latent(tmp_path / "latent")
+    first = {path.name: path.read_bytes() for path in write_figures(folder)}
+    new = {f"{name}.{suffix}" for name in ("reconstructions", "compute", "elbo") for suffix in ("png", "pdf")}
+    assert new <= set(first)
+    assert {path.name: path.read_bytes() for path in write_figures(folder)} == first
+    # Nothing of latents is left; a folder without reconstructions keeps their figure, as that of a store does.
+    pixels = kept(read_folder(folder), lambda levels: levels[0] == "pixels")
+    draw(dataclasses.replace(pixels, reconstructions=None), folder / "figures")
+    assert {path.name for path in (folder / "figures").iterdir()} & new == {
+        "reconstructions.png",
+        "reconstructions.pdf",
+    }
+    draw(pixels, folder / "figures")
+    assert not {path.name for path in (folder / "figures").iterdir()} & new
+
+
+def test_a_grid_of_vaes_alone_has_figures(tmp_path):
+    table = [row(levels, seed) for levels in BITS for seed in (0, 1, 2) if levels[1] == "vae"]
+    names = {path.stem for path in write_figures(latent(tmp_path / "g", table, baseline={}))}
+    assert {"metrics", "elbo", "compute", "cost", "reconstructions", "samples"} <= names
+    assert not {"training", "bound", "split", "weights"} & names

@@ -1,0 +1,145 @@
+"""The table of a grid in latents: what cannot be compared, what a cell cannot have, and costs of many magnitudes."""
+
+import csv
+import io
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from analysis.frames.runs import read_folder
+from analysis.tables import render, table_of, terminal_table
+from analysis.tables.writers import html_table
+from tests.analysis.conftest import FID, NLL
+from tests.analysis.latent import AXES, BITS, METRICS, PSNR, latent, row
+
+WHY = (
+    "not comparable: a VQ code has no likelihood, since its encoder is no density, and a number would not be one of "
+    "bits of the image"
+)
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    return read_folder(latent(tmp_path_factory.mktemp("table") / "latent"))
+
+
+def by_cell(table):
+    """Row → head of column → entry."""
+    heads = [column.label for column in table.columns]
+    return {row.stub: dict(zip(heads, row.entries, strict=True)) for row in table.rows if row.kind == "cell"}
+
+
+def test_ldm_has_a_row_per_cell_and_costs_in_the_order_of_the_grid(grid):
+    table = table_of(grid)
+    assert [column.label for column in table.stub] == ["Space", "Run"]
+    assert [column.label for column in table.columns] == [
+        "rFID ↓",
+        "PSNR (dB) ↑",
+        "FID ↓",
+        "NLL (bits/dim) ↓",
+        "Training FLOPs",
+        "of it autoencoder",
+        "FLOPs per sample",
+        "Training seconds",
+        "Model",
+        "R-FID",
+        "PSNR",
+    ]
+    assert len(by_cell(table)) == len(BITS)
+
+
+@pytest.mark.parametrize("layout", ["ldm", "general", "ddpm_table_2"])
+def test_what_is_not_comparable_is_told_in_words_in_every_layout(grid, layout):
+    table = table_of(grid, layout)
+    (mark,) = [chr(ord("a") + i) for i, note in enumerate(table.footnotes) if note == WHY]
+    found = [entry for row in table.rows for entry in row.entries if entry.text == "not comparable"]
+    assert [(entry.mark, entry.bold) for entry in found] == [(mark, False)]
+    assert not [note for note in table.footnotes if "without this metric" in note]
+
+
+def test_every_writer_says_the_words_and_why(grid):
+    markdown, tex, terminal = render(grid, "markdown"), render(grid, "latex"), terminal_table(grid, 300)
+    page = "".join(ElementTree.fromstring(f"<div>{html_table(table_of(grid))}</div>").itertext())
+    for text in (markdown, tex, page, " ".join(terminal.split())):
+        # In its place, and in the footnote.
+        assert text.count("not comparable") == 2
+        assert WHY in text
+    (line,) = [line for line in csv.DictReader(io.StringIO(render(grid, "csv"))) if line["space"] == "vq"]
+    assert [line[f"{NLL} {part}"] for part in ("mean", "half_width", "n", "bold")] == ["not comparable", "", "0", "0"]
+    assert line["note"] == WHY
+    assert float(line[f"{FID} mean"]) == 26.0
+
+
+def test_what_a_cell_cannot_have_is_a_dash_without_a_word(grid):
+    found = by_cell(table_of(grid))
+    pixels, vae = found["pixels", "equal steps"], found["f = 2", "VAE alone"]
+    for entry in (pixels["rFID ↓"], pixels["of it autoencoder"], vae["Training seconds"]):
+        assert (entry.text, entry.mark) == ("–", "")
+    assert vae["rFID ↓"].text == "3.10 ± 0.05"
+
+
+def test_a_cell_in_latents_without_a_psnr_fell_short_of_it(tmp_path):
+    table = [row(levels, seed) for levels in BITS for seed in (0, 1, 2)]
+    table = [{k: v for k, v in one.items() if k != PSNR or one["axis.space"] != "f2"} for one in table]
+    found = table_of(read_folder(latent(tmp_path / "g", table)))
+    entry = by_cell(found)["f = 2", "equal steps"]["PSNR (dB) ↑"]
+    assert entry.text == "–"
+    assert found.footnotes[ord(entry.mark) - ord("a")] == "finished, but without this metric"
+
+
+def test_costs_are_rounded_and_have_no_interval_where_seeds_agree(grid):
+    found = by_cell(table_of(grid))
+    assert found["pixels", "equal steps"]["Training FLOPs"].text == "3.45·10¹²"
+    assert found["f = 2", "equal steps"]["Training FLOPs"].text == "1.30·10¹²"
+    assert found["f = 4", "VAE alone"]["FLOPs per sample"].text == "2.00·10⁶"
+    # 2.484138 × 1 s.
+    assert found["f = 2", "equal steps"]["Training seconds"].text == "90.0 ± 2.5"
+    assert r"3.45$\cdot$10$^{12}$" in render(grid, "latex")
+    assert "3.45·10¹²" in render(grid, "markdown")
+    # No number of a table has more than four digits in a row, but for seeds, ids and n.
+    bodies = [line for line in render(grid, "markdown").splitlines() if line.startswith("| ")]
+    assert not re.search(r"\d{5}|e[+−-]\d", "".join(bodies))
+
+
+def test_costs_of_seeds_that_differ_have_an_interval_in_their_own_power(tmp_path):
+    table = [row(levels, seed) for levels in BITS for seed in (0, 1, 2)]
+    table = [one | {"cost/total_flops": 3e8 + 2e6 * one["seed"]} for one in table]
+    found = by_cell(table_of(read_folder(latent(tmp_path / "g", table))))
+    # 3.02e8 ± 2.484138 × 2e6
+    assert found["pixels", "equal steps"]["Training FLOPs"].text == "(3.02 ± 0.05)·10⁸"
+
+
+def test_published_numbers_stand_beside_the_same_f_alone(grid):
+    found = by_cell(table_of(grid))
+    beside = {stub: entries["R-FID"].text for stub, entries in found.items()}
+    assert beside["pixels", "equal steps"] == beside["f = 1", "equal steps"] == ""
+    assert beside["f = 2", "equal steps"] == "0.086"
+    assert beside["f = 4", "VAE alone"] == "0.27"
+    assert beside["f = 2, VQ", "equal steps"] == "0.16"
+    assert {column.group for column in table_of(grid).columns} == {
+        "ours, digits",
+        "ImageNet 256×256, LDM (Rombach 2022)",
+    }
+
+
+def test_ldm_fits_a_grid_over_regularizations(tmp_path):
+    levels = [("f2", "steps"), ("vq", "steps")]
+    table = [row(one, seed) for one in levels for seed in (0, 1, 2)]
+    axis = AXES[0] | {"name": "regularization", "label": "Regularization"}
+    table = [{k.replace("axis.space", "axis.regularization"): v for k, v in one.items()} for one in table]
+    found = table_of(read_folder(latent(tmp_path / "g", table, axes=[axis], baseline={})), "ldm")
+    assert [column.label for column in found.stub] == ["Regularization"]
+    assert [entry.text for entry in found.rows[1].entries][3] == "not comparable"
+
+
+def test_the_caption_says_what_the_metrics_of_latents_are_of(grid, tmp_path):
+    caption = table_of(grid).caption
+    assert (
+        "In latents, NLL is the bound of the autoencoder and its diffusion together, in bits of the image." in caption
+    )
+    assert "rFID and PSNR are of its reconstructions of test images." in caption
+    assert "Training FLOPs include the autoencoder's." in caption
+    pixels = [row(("pixels", "steps"), seed) for seed in (0, 1, 2)]
+    alone = read_folder(latent(tmp_path / "g", pixels, axes=[], baseline={}, metrics=METRICS[:2]))
+    assert "latents" not in table_of(alone).caption.split("Data:")[1]
