@@ -35,6 +35,14 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "nll/test_Lt": {"label": "L₁ to L_{T−1}", "unit": "bits/dim", "direction": "none", "decimals": 2},
     "nll/test_LT": {"label": "L_T", "unit": "bits/dim", "direction": "none"},
     "noise/beta_max": {"label": "max β", "direction": "none", "decimals": 3},
+    "rfid/train/{extractor}": {"label": "rFID", "direction": "min", "decimals": 1},
+    "psnr/test": {"label": "PSNR", "unit": "dB", "direction": "max", "decimals": 1},
+    "nll/test_reconstruction": {"label": "E −log P(x|z)", "unit": "bits/dim", "direction": "none", "decimals": 2},
+    "cost/total_flops": {"label": "Training FLOPs", "direction": "none"},
+    "cost/autoencoder_flops": {"label": "of it autoencoder", "direction": "none"},
+    "cost/sample_flops": {"label": "FLOPs per sample", "direction": "none"},
+    "cost/train_seconds": {"label": "Training", "unit": "s", "direction": "none", "decimals": 0},
+    "cost/autoencoder_seconds": {"label": "Autoencoder", "unit": "s", "direction": "none", "decimals": 0},
     "bound_variance/test": {"label": "Variance of the estimate", "unit": "(bits/dim)²", "direction": "min"},
 }
 """Metrics that a grid may show besides, by `columns` in its file."""
@@ -54,7 +62,7 @@ def head_of(
     )
     judged = any(plan.quality for plan in plans)
     metrics = [metric for metric in asked if judged or metric["name"].startswith("nll")]
-    metrics += [{"name": name} | COLUMNS[name] for name in grid.file.columns]
+    metrics += [{"name": name.format(extractor=extractor)} | COLUMNS[name] for name in grid.file.columns]
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]
     held_out = f"held-out {'images' if len(data.shape) == 3 else 'points'}, n = {n}"
     return {

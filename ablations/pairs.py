@@ -18,7 +18,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from ablations import config
-from ablations.grid import make_cell
+from ablations.making import make_cell
 
 HORIZON, STEPS = 25, 5
 TRIES = 30

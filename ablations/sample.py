@@ -93,7 +93,7 @@ def draw(row: dict[str, str], results: Path, n: int, device: str, out: str | Non
 
 def cell_in(row: dict[str, str]) -> Cell:
     """The cell of a row of runs.csv."""
-    from ablations.grid import cell_of
+    from ablations.making import cell_of
 
     parameters = {key: value for key, value in row.items() if "/" not in key and not key.startswith("axis.")}
     return cell_of(parameters, int(row["seed"]))

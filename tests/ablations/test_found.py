@@ -12,8 +12,9 @@ import torch
 
 from ablations import config, found, run
 from ablations.config import parse
-from ablations.grid import cell_of, make
+from ablations.grid import make
 from ablations.journal import read_tensors
+from ablations.making import cell_of
 from analysis.errors import InputError
 from diffusion_core.training import part
 from tests.ablations.conftest import TINY

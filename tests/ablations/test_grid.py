@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ablations import cell as cell_module
-from ablations import choices, config, grid, grid_file
+from ablations import choices, config, grid, grid_file, making
 from ablations.cell import content_hash
 from ablations.stages import once, stages_of
 from analysis.errors import InputError
@@ -92,7 +92,7 @@ def test_a_choice_that_is_replaced_takes_its_fields_with_it():
 def test_parameters_give_the_cell_back():
     for point in points("grid=parameterization").points:
         original = replace(point.cell, seed=3)
-        assert grid.cell_of(original.parameters(), 3) == original
+        assert making.cell_of(original.parameters(), 3) == original
 
 
 def test_equal_cells_have_equal_ids_whatever_the_text():
@@ -114,7 +114,7 @@ def test_committed_results_are_still_those_of_their_command(folder):
     assert {(row["cell_id"], row["training_id"], row["seed"]) for row in rows} == planned
     for row, (_, cell) in zip(rows, made, strict=True):
         # Rows from before a field existed are read as what was done then.
-        assert grid.cell_of(row, int(row["seed"])) == cell
+        assert making.cell_of(row, int(row["seed"])) == cell
 
 
 def test_later_fields_are_known_and_stand_at_their_defaults():
@@ -156,7 +156,7 @@ def test_data_precision_and_numerics_are_part_of_the_id(monkeypatch):
 def test_an_extractors_weights_count_by_what_they_hold_not_by_where_they_lie():
     here, there = cell("evaluation.weights=here.safetensors"), cell("evaluation.weights=there.safetensors")
     assert here.parameters()["evaluation.weights"] == "here.safetensors"
-    assert grid.cell_of(here.parameters(), 0) == here
+    assert making.cell_of(here.parameters(), 0) == here
     assert here.cell_id(DIGEST, "float32", "x:1") == there.cell_id(DIGEST, "float32", "x:1")
     assert here.cell_id(DIGEST, "float32", "x:1") != here.cell_id(DIGEST, "float32", "x:2")
     assert cell().cell_id(DIGEST, "float32", "x:1") == cell().cell_id(DIGEST, "float32", "x:2")

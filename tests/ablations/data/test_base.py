@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from ablations import choices
 from ablations.data import SPLITS, DataSet, Digits, FashionMnist, histogram_codes
 from ablations.data.base import CODE_BATCH
-from ablations.grid import cell_of, make_cell
+from ablations.making import cell_of, make_cell
 from ablations.stages import floor_of, stages_of
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import cifar_pickles, fashion, pictures
