@@ -1,0 +1,251 @@
+"""Bounds by way of latents: on a linear-Gaussian model, whose likelihood is known, and of codes that are made up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import MultivariateNormal
+
+from diffusion_core import likelihood
+from diffusion_core.autoencoder import KlAutoencoder, VqAutoencoder
+from diffusion_core.encodings import GreyLevels
+from diffusion_core.latents import CHUNK, LatentCode, standard
+from diffusion_core.likelihood import bound, continuous_bound
+from diffusion_core.ode import flow_likelihood
+from diffusion_core.schedules import LogSnrLinear
+from diffusion_core.vae import Vae
+from tests.problems import column, diffusion
+
+HORIZON = 12
+SHAPE, CODE = (1, 2, 2), (2, 1, 1)
+
+
+class Affine(nn.Module):
+    """x [B, …] → A x + b, then some constant channels, shaped [B, *shape]."""
+
+    def __init__(self, matrix: Tensor, offset: Tensor, shape: tuple[int, ...], constant: Tensor | None = None) -> None:
+        super().__init__()
+        self.matrix, self.offset, self.shape, self.constant = matrix, offset, shape, constant
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.flatten(1) @ self.matrix.T + self.offset
+        if self.constant is not None:
+            y = torch.cat([y, self.constant.expand(len(x), -1)], dim=1)
+        return y.reshape(len(x), *self.shape)
+
+
+@dataclass(frozen=True)
+class LinearGaussian:
+    """z ~ N(m, diag S²) [2], x ~ N(W z + b, s² I) [4]; W has orthogonal columns, so that the posterior is diagonal.
+
+    Grey levels are bins so narrow beside s that their probability is the density times their width, to 1e-8.
+    """
+
+    s: float = 10.0
+
+    @property
+    def W(self) -> Tensor:
+        return torch.tensor([[6.0, 2.0], [6.0, -2.0], [-6.0, 2.0], [6.0, 2.0]], dtype=torch.float64)
+
+    b = torch.tensor([0.3, -0.1, 0.2, 0.0], dtype=torch.float64)
+    m = torch.tensor([0.7, -1.5], dtype=torch.float64)
+    S = torch.tensor([1.7, 0.4], dtype=torch.float64)
+
+    def bits(self, raw: Tensor) -> Tensor:
+        """−log2 P(x)/D [B], of levels 1..254, from the marginal of x."""
+        covariance = self.W @ torch.diag(self.S**2) @ self.W.T + self.s**2 * torch.eye(4, dtype=torch.float64)
+        x = raw.flatten(1).double() / 127.5 - 1
+        log_density = MultivariateNormal(self.W @ self.m + self.b, covariance).log_prob(x)
+        return -(log_density + 4 * math.log(2 / 255)) / (4 * math.log(2))
+
+    def latents(self) -> LatentCode:
+        """The model as an autoencoder with the exact posterior, in latents scaled to N(0, I)."""
+        precision = self.S**-2 + (self.W**2).sum(0) / self.s**2
+        matrix = self.W.T / self.s**2 / precision[:, None]
+        offset = (self.S**-2 * self.m - self.W.T @ self.b / self.s**2) / precision
+        encoder = Affine(matrix, offset, (4, 1, 1), -precision.log())
+        autoencoder = KlAutoencoder(GreyLevels(), encoder, Affine(self.W, self.b, SHAPE), 2, weight=1.0).double()
+        autoencoder.log_variance.data.fill_(2 * math.log(self.s))
+        return LatentCode(autoencoder.requires_grad_(False), self.m, self.S, SHAPE, CODE)
+
+
+MODEL = LinearGaussian()
+
+
+@pytest.fixture
+def raw(generator):
+    return torch.randint(1, 255, (50, *SHAPE), generator=generator).to(torch.uint8)
+
+
+def test_the_models_columns_are_orthogonal():
+    assert float(MODEL.W[:, 0] @ MODEL.W[:, 1]) == 0
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_with_the_exact_encoder_every_draw_of_the_evidence_bound_is_the_likelihood(raw, seed):
+    found = Vae(MODEL.latents()).bound(raw, seed=seed)
+    torch.testing.assert_close(found.total, MODEL.bits(raw), rtol=0, atol=1e-6)
+    assert found.reconstruction.std() > 1e-3, "its parts depend on the draw"
+    assert not found.per_step.numel()
+
+
+def test_another_encoder_costs_the_divergence_of_its_posterior(raw):
+    """E_q log q(z | x)/p(z | x) = ½ (δ²/σ² + r − 1 − log r) per dimension, means δ and variances a ratio r apart."""
+    code = MODEL.latents()
+    exact = code.store(raw)
+    log_variance = exact.chunk(2, dim=1)[1]
+    delta, r = 0.3, 1.7
+    encoder = code.autoencoder.encoder
+    encoder.offset = encoder.offset + delta * log_variance[0].flatten().exp().sqrt()
+    encoder.constant = encoder.constant + math.log(r)
+    expected = 2 * 0.5 * (delta**2 + r - 1 - math.log(r)) / (4 * math.log(2))
+    many = raw.repeat(4000, 1, 1, 1)
+    gap = Vae(code).bound(many, seed=0).total - MODEL.bits(raw).repeat(4000)
+    assert float(gap.mean()) == pytest.approx(expected, abs=4 * float(gap.std()) / len(gap) ** 0.5)
+    assert float(gap.std()) / len(gap) ** 0.5 < 0.01 * expected
+
+
+def of_standard_normal(schedule=None):
+    """The diffusion of x_0 ~ N(0, I), whose exact denoiser is ε̂ = σ x_t, in the model's latents."""
+    from diffusion_core.schedules import Linear
+
+    schedule = schedule or Linear(rescale=False)
+    gamma = schedule.build(HORIZON)
+    return diffusion(
+        lambda x_t, t: column(torch.sigmoid(gamma(t)).sqrt(), x_t) * x_t,
+        HORIZON,
+        schedule=schedule,
+        encoding=MODEL.latents(),
+        shape=CODE,
+        real=True,
+    )
+
+
+@pytest.fixture
+def both_signs(monkeypatch) -> Iterator[list[float]]:
+    """ε = 1 and ε = −1 in place of draws: two nodes that are exact for the mean of a square of ε."""
+    signs: list[float] = []
+
+    def fixed(seed, step, purpose, shape, device):
+        return torch.full(shape, signs[-1], dtype=torch.float64)
+
+    monkeypatch.setattr(likelihood, "normal", fixed)
+    return signs
+
+
+@pytest.mark.parametrize("schedule", [None, LogSnrLinear()])
+def test_the_whole_bound_of_latent_diffusion_is_the_likelihood(raw, schedule, both_signs):
+    """With σ² = β a chain over N(0, I) is reversed exactly, so encoder, chain and scale leave no gap."""
+    model = of_standard_normal(schedule)
+    totals = []
+    for sign in (1.0, -1.0):
+        both_signs.append(sign)
+        totals.append(bound(model, raw, exact=HORIZON, strata=0, seed=3, clip=True).total)
+    torch.testing.assert_close(torch.stack(totals).mean(0), MODEL.bits(raw), rtol=0, atol=1e-6)
+
+
+def test_reconstruction_and_entropy_are_those_of_the_vae_and_the_prior_is_the_chains(raw):
+    model = of_standard_normal()
+    diffused = bound(model, raw, exact=HORIZON, strata=0, seed=5, clip=False)
+    alone = Vae(model.encoding).bound(raw, seed=5)
+    assert torch.equal(diffused.reconstruction, alone.reconstruction)
+    assert torch.equal(diffused.entropy, alone.entropy)
+    prior = diffused.total - diffused.reconstruction - diffused.entropy
+    torch.testing.assert_close(prior, diffused.L0 + diffused.Lt + diffused.LT)
+    error = float((prior - (alone.L0 + alone.LT)).mean())
+    assert abs(error) < 5 * float((prior - (alone.L0 + alone.LT)).std()) / len(raw) ** 0.5
+
+
+def test_the_bound_in_continuous_time_and_the_flow_are_the_likelihood_but_for_the_ends(raw):
+    """−log P again: in expectation for the one, and for every image for the other.
+
+    Between γ = −13.3 and 5 the chain starts e^−13.3 away from clean data and ends e^−5 away from N(0, I).
+    """
+    model = of_standard_normal(LogSnrLinear())
+    expected = MODEL.bits(raw)
+    flow = flow_likelihood(model, raw, steps=200, probes=2, seed=0)
+    torch.testing.assert_close(flow.total, expected, rtol=0, atol=5e-3)
+    many = raw.repeat(100, 1, 1, 1)
+    gap = continuous_bound(model, many, draws=32, seed=0, clip=False).total - expected.repeat(100)
+    assert float(gap.mean()) == pytest.approx(0, abs=5 * float(gap.std()) / len(gap) ** 0.5 + 5e-3)
+
+
+def test_the_offset_is_the_jacobian_of_the_scale():
+    """log2 |det dz/dx_0| per dimension of the image, by autograd."""
+    code = MODEL.latents()
+    jacobian = torch.autograd.functional.jacobian(
+        lambda x: code.unscaled(x.reshape(1, *CODE)).flatten(), torch.zeros(2, dtype=torch.float64)
+    )
+    expected = float(torch.linalg.slogdet(jacobian).logabsdet) / (4 * math.log(2))
+    assert code.offset_bits == pytest.approx(expected, abs=1e-12)
+    assert code.share == 0.5
+
+
+def made_up(moments: Tensor) -> KlAutoencoder:
+    """An autoencoder whose moments of image i, whatever it shows, are those of row i, of as many as go in at once."""
+    assert len(moments) <= CHUNK
+
+    class Table(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return moments[: len(x)]
+
+    return KlAutoencoder(GreyLevels(), Table(), nn.Identity(), moments.shape[1] // 2, 1.0)
+
+
+def test_the_scale_is_mean_and_variance_of_draws_over_images_and_places_per_channel(generator):
+    moments = torch.randn(300, 6, 2, 2, generator=generator) * torch.tensor([3, 1, 0.2, 0.5, 0.5, 2])[:, None, None]
+    moments[:, :3] += torch.tensor([10.0, 0.0, -4.0])[:, None, None]
+    autoencoder = made_up(moments)
+    found = standard(autoencoder, torch.zeros(300, 1, 2, 2, dtype=torch.uint8))
+    mean, sd = moments[:, :3].double().numpy(), np.exp(0.5 * moments[:, 3:].double().numpy())
+    draws = mean + sd * np.random.default_rng(0).standard_normal((400, *mean.shape))
+    np.testing.assert_allclose(found.mean, draws.mean((0, 1, 3, 4)), atol=0.01)
+    np.testing.assert_allclose(found.scale, draws.std((0, 1, 3, 4)), rtol=0.01)
+    np.testing.assert_allclose(found.active, mean.var((0, 2, 3)) / draws.var((0, 1, 3, 4)), rtol=0.02)
+
+
+def test_scaled_codes_have_mean_0_and_variance_1(generator):
+    moments = torch.randn(500, 4, 9, 9, generator=generator) + 1
+    autoencoder = made_up(moments)
+    found = standard(autoencoder, torch.zeros(500, 1, 9, 9, dtype=torch.uint8))
+    code = LatentCode(autoencoder, found.mean, found.scale, (1, 9, 9), (2, 9, 9))
+    x0 = code.draw(moments, 7, 0, "x").double()
+    np.testing.assert_allclose(x0.mean((0, 2, 3)), 0, atol=0.03)
+    np.testing.assert_allclose(x0.var((0, 2, 3)), 1, atol=0.03)
+    torch.testing.assert_close(code.scaled(code.unscaled(x0)), x0)
+
+
+def test_a_code_that_says_all_reconstructs_all():
+    """f = 1, z = x: the identity there and back."""
+    levels = GreyLevels(17)
+    encoder = Affine(torch.cat([torch.eye(4)]), torch.zeros(4), (2, 2, 2), torch.full((4,), -30.0))
+    autoencoder = KlAutoencoder(levels, encoder, nn.Identity(), 1, 1.0)
+    code = LatentCode(autoencoder, torch.tensor([0.1]), torch.tensor([3.0]), (1, 2, 2), (1, 2, 2))
+    raw = torch.arange(16, dtype=torch.uint8).reshape(4, 1, 2, 2) + 1
+    assert torch.equal(code.reconstruct(raw), raw)
+    assert torch.equal(code.decode(code.draw(code.store(raw), 0, 0, "x")), raw)
+
+
+def test_a_quantised_code_has_no_likelihood():
+    autoencoder = VqAutoencoder(GreyLevels(), nn.Identity(), nn.Identity(), 1, 4, 0.25)
+    code = LatentCode(autoencoder, torch.zeros(1), torch.ones(1), (1, 2, 2), (1, 2, 2))
+    raw = torch.zeros(3, 1, 2, 2, dtype=torch.uint8)
+    for attempt in (code.code, code.density_code):
+        with pytest.raises(ValueError, match="no density"):
+            attempt(raw, 0, "x")
+
+
+def test_samples_of_the_vae_are_standard_normal_and_the_same_whatever_is_drawn_beside_them():
+    vae = Vae(MODEL.latents())
+    x = vae.sample(5000, seed=1)
+    assert x.shape == (5000, *CODE)
+    assert float(x.mean()) == pytest.approx(0, abs=0.05)
+    assert float(x.std()) == pytest.approx(1, abs=0.05)
+    assert torch.equal(vae.sample(7, seed=1), x[:7])
+    assert not torch.equal(vae.sample(7, seed=2), x[:7])
