@@ -66,7 +66,7 @@ def forward_flops(diffusion: Diffusion) -> int:
 
 def autoencoder_flops(autoencoder: Autoencoder, shape: tuple[int, ...], code: tuple[int, ...]) -> tuple[int, int]:
     """Of encoding and of decoding one image of this shape, with a code of that one."""
-    device = autoencoder.log_variance.device
+    device = autoencoder.decoder_scale.device
     image, z = torch.zeros(1, *shape, dtype=torch.uint8, device=device), torch.zeros(1, *code, device=device)
     return flops_of(lambda: autoencoder.moments(image)), flops_of(lambda: autoencoder.decoder(z))
 

@@ -24,6 +24,9 @@ from diffusion_core.networks.autoencoder import Decoder, Encoder
 from diffusion_core.randomness import draw, initialise, normal, send
 from diffusion_core.training import Learner
 
+HASTE = 10.0
+"""log s² is this times a parameter, for it has further to go than any weight: from 1 to a grey level's width, say."""
+
 LOG_VARIANCES = (-30.0, 20.0)
 """Where log σ² of the encoder is held."""
 
@@ -41,11 +44,16 @@ class Autoencoder(Learner):
         self.channels = channels
         self.encoder = encoder
         self.decoder = decoder
-        self.log_variance = nn.Parameter(torch.zeros(()))
+        self.decoder_scale = nn.Parameter(torch.zeros(()))
+
+    @property
+    def log_variance(self) -> Tensor:
+        """log s²."""
+        return HASTE * self.decoder_scale
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.log_variance.dtype
+        return self.decoder_scale.dtype
 
     def initialise(self, seed: int) -> None:
         """Draw the weights (`randomness.initialise`)."""

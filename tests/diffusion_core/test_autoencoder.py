@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.distributions import Independent, Normal, kl_divergence
 
-from diffusion_core.autoencoder import KlAutoencoder, VqAutoencoder
+from diffusion_core.autoencoder import HASTE, KlAutoencoder, VqAutoencoder
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.randomness import normal
 from diffusion_core.spaces import Latents, Pixels, Space
@@ -249,5 +249,5 @@ def test_every_autoencoder_learns(space, generator):
 
 def test_watched_is_the_decoders_sigma():
     model = kl_autoencoder()
-    model.log_variance.data.fill_(2 * math.log(0.3))
+    model.decoder_scale.data.fill_(2 * math.log(0.3) / HASTE)
     assert model.watched() == {"train/decoder_sigma": pytest.approx(0.3)}

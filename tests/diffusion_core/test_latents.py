@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
 from diffusion_core import likelihood
-from diffusion_core.autoencoder import KlAutoencoder, VqAutoencoder
+from diffusion_core.autoencoder import HASTE, KlAutoencoder, VqAutoencoder
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.latents import CHUNK, LatentCode, standard
 from diffusion_core.likelihood import bound, continuous_bound
@@ -71,7 +71,7 @@ class LinearGaussian:
         offset = (self.S**-2 * self.m - self.W.T @ self.b / self.s**2) / precision
         encoder = Affine(matrix, offset, (4, 1, 1), -precision.log())
         autoencoder = KlAutoencoder(GreyLevels(), encoder, Affine(self.W, self.b, SHAPE), 2, weight=1.0).double()
-        autoencoder.log_variance.data.fill_(2 * math.log(self.s))
+        autoencoder.decoder_scale.data.fill_(2 * math.log(self.s) / HASTE)
         return LatentCode(autoencoder.requires_grad_(False), self.m, self.S, SHAPE, CODE)
 
 
