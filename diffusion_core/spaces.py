@@ -63,7 +63,7 @@ class Latents(Space):
     width: int = 16
     blocks: int = 1
     groups: int = 8
-    steps: int = 1000
+    steps: int = 500
     batch: int = 128
     learning_rate: float = 2e-3
 
