@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import GreyLevels
+from diffusion_core.encodings import Encoding, GreyLevels
 from diffusion_core.fitting import noise_moments
+from diffusion_core.latents import LatentCode
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, MinSnr, Simple, Vlb, VlbContinuous
@@ -23,6 +25,7 @@ from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.samplers import Ancestral, Ddim, Heun, Sampler
 from diffusion_core.schedules import Learned, Linear
+from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
 from diffusion_core.training import Trainer, Training
 from diffusion_core.variances import Beta
@@ -69,9 +72,24 @@ class Setting:
         return torch.randint(256, (self.batch, *self.shape), generator=generator).to(torch.uint8).to(self.device)
 
     def diffusion(self, **choices: Any) -> Diffusion:
-        model = Diffusion(replace(BASE, network=self.network, **choices), GreyLevels(), self.shape)
+        return self.diffusion_of(GreyLevels(), **choices)
+
+    def diffusion_of(self, encoding: Encoding, **choices: Any) -> Diffusion:
+        shape = encoding.shape_of(self.shape)
+        model = Diffusion(replace(BASE, network=self.network, **choices), encoding, shape)
         model.initialise(0)
         return model.to(self.device)
+
+    def autoencoder(self, space: Latents) -> Autoencoder:
+        model = space.build(GreyLevels(), self.shape)
+        model.initialise(0)
+        return model.to(self.device)
+
+    def code(self, space: Latents) -> LatentCode:
+        """Of an autoencoder as it was drawn, with no scale."""
+        ones = torch.ones(space.channels, device=self.device)
+        model = self.autoencoder(space).requires_grad_(False)
+        return LatentCode(model, 0 * ones, ones, self.shape, space.shape_of(self.shape))
 
 
 def training_cases(setting: Setting) -> dict[str, Callable[[], object]]:
@@ -84,7 +102,21 @@ def training_cases(setting: Setting) -> dict[str, Callable[[], object]]:
         return lambda: trainer.step(images, 0, 0)
 
     cases = {name: step_of(choices, "auto") for name, choices in TRAININGS.items()}
-    return cases | {"simple, float32": step_of({}, "float32"), "simple, bf16": step_of({}, "bf16")}
+    cases |= {"simple, float32": step_of({}, "float32"), "simple, bf16": step_of({}, "bf16")}
+    return cases | latent_cases(setting)
+
+
+def latent_cases(setting: Setting) -> dict[str, Callable[[], object]]:
+    """For each f a step of the autoencoder, and one of a diffusion in its codes, which are worked out beforehand."""
+    plan = Training(batch=setting.batch)
+    cases: dict[str, Callable[[], object]] = {}
+    for space in (Latents(f=2), Latents(f=4)):
+        autoencoder = Trainer(setting.autoencoder(space), plan, setting.device)
+        cases[f"autoencoder, f={space.f}"] = lambda trainer=autoencoder: trainer.step(setting.images, 0, 1)
+        code = setting.code(space)
+        diffusion, stored = Trainer(setting.diffusion_of(code), plan, setting.device), code.store(setting.images)
+        cases[f"simple, latents f={space.f}"] = lambda trainer=diffusion, stored=stored: trainer.step(stored, 0, 0)
+    return cases
 
 
 def scoring_cases(setting: Setting) -> dict[str, Callable[[], object]]:

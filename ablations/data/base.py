@@ -36,7 +36,7 @@ _LOADING = threading.RLock()
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Stored values [N, …] per split (uint8 images or float32 points), their labels, and the space they live in.
+    """Stored values [N, …] per split (uint8 images or float32 points), their labels, and how they are encoded.
 
     `codes` are bits/dim on the test split of codes that need no network, by name. One process shares the tensors:
     they are read, never written to.
