@@ -27,7 +27,7 @@ from diffusion_core.samplers import Ancestral, Ddim, Heun, Sampler
 from diffusion_core.schedules import Learned, Linear
 from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
-from diffusion_core.training import Trainer, Training
+from diffusion_core.training import Learner, Trainer, Training
 from diffusion_core.variances import Beta
 from diffusion_core.variances import Learned as LearnedVariance
 
@@ -108,14 +108,17 @@ def training_cases(setting: Setting) -> dict[str, Callable[[], object]]:
 
 def latent_cases(setting: Setting) -> dict[str, Callable[[], object]]:
     """For each f a step of the autoencoder, and one of a diffusion in its codes, which are worked out beforehand."""
-    plan = Training(batch=setting.batch)
-    cases: dict[str, Callable[[], object]] = {}
+    images, plan = setting.images, Training(batch=setting.batch)
+
+    def step(learner: Learner, stored: Tensor) -> Callable[[], object]:
+        trainer = Trainer(learner, plan, setting.device)
+        return lambda: trainer.step(stored, 0, 1)
+
+    cases = {}
     for space in (Latents(f=2), Latents(f=4)):
-        autoencoder = Trainer(setting.autoencoder(space), plan, setting.device)
-        cases[f"autoencoder, f={space.f}"] = lambda trainer=autoencoder: trainer.step(setting.images, 0, 1)
         code = setting.code(space)
-        diffusion, stored = Trainer(setting.diffusion_of(code), plan, setting.device), code.store(setting.images)
-        cases[f"simple, latents f={space.f}"] = lambda trainer=diffusion, stored=stored: trainer.step(stored, 0, 0)
+        cases[f"autoencoder, f={space.f}"] = step(setting.autoencoder(space), images)
+        cases[f"simple, latents f={space.f}"] = step(setting.diffusion_of(code), code.store(images))
     return cases
 
 
