@@ -183,12 +183,6 @@ class Cell:
                 "horizon=0 draws codes from N(0, I), which teaches nothing of a vector-quantised one: take "
                 "space.regularization=kl, or horizon=1000"
             )
-        if self.budget == "flops":
-            return "budget=flops counts the diffusion's training, and horizon=0 has none: take budget=steps"
-        asked = {"sampler.steps": self.sampler.steps, "sampler.skip": self.sampler.skip}
-        for name, value in (asked | {"evaluation.horizon": self.evaluation.horizon}).items():
-            if value:
-                return f"{name}={value} speaks of a chain, and horizon=0 has none: leave it out, or take horizon=1000"
         return self.continuous_refusal()
 
     def continuous_refusal(self) -> str | None:

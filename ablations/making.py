@@ -53,7 +53,7 @@ def _without_suggestion(cell: Cell) -> Cell:
 
 def _within_budget(cell: Cell) -> Cell:
     """The cell with the training steps that its budget comes to."""
-    if cell.budget == "steps" or cell.refusal() is not None:
+    if cell.budget == "steps" or cell.horizon == 0 or cell.refusal() is not None:
         return cell
     from ablations.costs import matched_steps
 

@@ -389,8 +389,6 @@ def test_a_budget_that_the_autoencoder_eats_is_refused_with_both_figures():
         (["horizon=0"], "horizon=0 is the autoencoder alone"),
         (["horizon=0", "space=latents", "space.regularization=vq"], "teaches nothing of a vector-quantised"),
         (["horizon=0", "space=latents", "evaluation.ode=1"], "evaluation.ode=1 speaks of a chain"),
-        (["horizon=0", "space=latents", "sampler.steps=5"], "sampler.steps=5 speaks of a chain"),
-        (["horizon=0", "space=latents", "budget=flops"], "budget=flops counts the diffusion's training"),
         (["space=latents", "space.regularization=vq", "evaluation.continuous=4"], "asks for a likelihood"),
         (["space=latents", "space.f=8"], "unet with 2 resolutions needs images .* sides 2 divides"),
     ],
@@ -399,6 +397,13 @@ def test_what_makes_no_sense_in_latents_is_refused_with_the_reason(words, reason
     import re
 
     assert re.search(reason, cell_of(*words, base=()).refusal())
+
+
+def test_what_is_said_of_a_chain_is_not_read_where_there_is_none():
+    words = ["sampler=ddim", "sampler.steps=5", "evaluation.horizon=5", "budget=flops", "training.steps=7"]
+    one, other = (stages("horizon=0", *more, base=VAE) for more in ([], words))
+    assert [stage.id for stage in one] == [stage.id for stage in other]
+    assert other[0].cell.refusal() is None
 
 
 def test_a_suggestion_yields_where_there_is_no_likelihood():

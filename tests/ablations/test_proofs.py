@@ -1,20 +1,30 @@
 """Every grid is run through the command: 1 seed, 50 steps a training. `pytest -m slow`, about a quarter of an hour."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from ablations import config
+from ablations.data.fashion_mnist import DEBIAN
 from ablations.run import main
 from analysis.frames.runs import read_folder
 
+LATENT = ("latent", "latent_regularization")
+FASHION = ["data=fashion_mnist", "data.held_out_images=200", "sampler=ddim", "sampler.steps=5", "evaluation.strata=2"]
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(config.options_of("grid")))
-def test_a_grid_runs_from_command_to_table(name, tmp_path):
-    words = [f"grid={name}", "seeds=1", "training.steps=50", "training.report_every=25", f"results={tmp_path}"]
-    # A trained network is worth little more than its autoencoder here: what fifty steps in pixels cost pays for both.
-    assert main([*words, "space.steps=20"] if name.startswith("latent") else words) == 0
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [*((name, []) for name in sorted(config.options_of("grid"))), *((name, FASHION) for name in LATENT)],
+)
+def test_a_grid_runs_from_command_to_table(name, more, tmp_path):
+    words = [f"grid={name}", "seeds=1", "training.steps=50", "training.report_every=25", f"results={tmp_path}", *more]
+    if more and not Path(DEBIAN).is_dir():
+        pytest.skip("needs Debian's dataset-fashion-mnist")
+    # What fifty steps in pixels cost must pay for the autoencoder too.
+    assert main([*words, "space.steps=20"] if name in LATENT else words) == 0
     found = read_folder(tmp_path / name)
     head = json.loads((tmp_path / name / "grid.json").read_text())
     assert len(found.runs) == len(head["cells"])
