@@ -107,8 +107,8 @@ def describe(choice: Any, *, places: bool = False) -> dict[str, Any]:
     """A choice as plain values, its name and defaults included: what identities and records are made of.
 
     Fields that only say where files lie (the class's `where`) are left out unless `places` are asked for: what the
-    files hold has a digest of its own.
+    files hold has a digest of its own. So are those that another of its fields leaves unread (`unread`).
     """
-    left_out = () if places else getattr(choice, "where", ())
+    left_out = getattr(choice, "unread", ()) + (() if places else getattr(choice, "where", ()))
     fields = [field.name for field in dataclasses.fields(choice) if field.name not in left_out]
     return {"name": choice_name(choice), **{name: getattr(choice, name) for name in fields}}

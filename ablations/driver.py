@@ -80,8 +80,19 @@ def plan(grid: Grid, devices: list[str]) -> Plan:
         planned.append(Planned(point, cell, cell_id, stages, refusal, digest))
     if all(item.refusal for item in planned):
         raise InputError(planned[0].refusal if len(planned) == 1 else f"no cell makes sense: {planned[0].refusal}")
+    _refuse_equal(planned)
     floor = floor_of(cells[0][1], digest, extractor) if judged else None
     return Plan(grid, data, planned, floor, devices)
+
+
+def _refuse_equal(planned: list[Planned]) -> None:
+    """InputError where two crossings of levels are one cell, for they differ in what it does not read."""
+    seen: dict[tuple[str, int], Planned] = {}
+    for item in planned:
+        other = seen.setdefault((item.cell_id, item.cell.seed), item)
+        if other is not item:
+            words = [" ".join(f"{key}={value}" for key, value in one.point.levels.items()) for one in (other, item)]
+            raise InputError(f"{words[0]} and {words[1]} are the same cell: leave one of them out")
 
 
 def _extractor_identity(cell: Cell) -> str | None:

@@ -103,6 +103,7 @@ def _takes(key: str, layers: list[dict[str, Any]], axes: list[Axis]) -> bool:
     values = {str(layer[group]) for axis in axes for layer in _settings(axis) if group in layer}
     if not field or not values:
         return True
+    values.add(next((str(layer[group]) for layer in reversed(layers[:-1]) if group in layer), AXES[group]))
     having = {value for value in values if field in fields_of(group, value)}
     here = next((str(layer[group]) for layer in reversed(layers) if group in layer), AXES[group])
     return not having or here in having or here not in values

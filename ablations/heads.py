@@ -9,6 +9,9 @@ from ablations.grid import Grid
 from ablations.journal import Result
 from ablations.quality import cautions
 from ablations.records import Planned
+from diffusion_core.encodings import GreyLevels
+
+DENSITY = "Gaussian density"
 
 
 def metrics_of(
@@ -48,6 +51,26 @@ COLUMNS: dict[str, dict[str, Any]] = {
 """Metrics that a grid may show besides, by `columns` in its file."""
 
 
+def decoders(data: Data, planned: list[Planned]) -> str:
+    """The decoder of L_0, in pixels and in latents."""
+    names = dict.fromkeys(
+        "Gaussian over grey-level bins" if data.encoding.grey_levels and not item.cell.space.encoded else DENSITY
+        for item in planned
+    )
+    return ", of codes a ".join(names) if len(names) > 1 else "".join(names)
+
+
+def bins_of(data: Data, planned: list[Planned]) -> list[str]:
+    """What tells the bounds of pixels and of latents apart beside where they diffuse, where anything does."""
+    places = {item.cell.space.encoded for item in planned}
+    if len(places) < 2 or not isinstance(data.encoding, GreyLevels) or data.encoding.width == 1:
+        return []
+    return [
+        f"P(x|z) takes a grey level whole, and pixels are dequantised to {data.encoding.width} values of 8 bits each, "
+        "which their diffusion has to code as well: both bound the same probability, the pixels' less tightly."
+    ]
+
+
 def head_of(
     grid: Grid, planned: list[Planned], data: Data, floor: Result | None, sets: int, provenance: dict[str, Any]
 ) -> dict[str, Any]:
@@ -64,6 +87,7 @@ def head_of(
     metrics = [metric for metric in asked if judged or metric["name"].startswith("nll")]
     metrics += [{"name": name.format(extractor=extractor)} | COLUMNS[name] for name in grid.file.columns]
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]
+    warned = cautions(extractor, n) if extractor and judged else []
     held_out = f"held-out {'images' if len(data.shape) == 3 else 'points'}, n = {n}"
     return {
         "name": grid.name,
@@ -82,14 +106,14 @@ def head_of(
         "metrics": metrics,
         "floors": {name: {"label": held_out, "value": value} for name, value in floors.items()},
         "baselines": {metric["name"]: codes for metric in metrics if metric["name"].startswith("nll")},
-        "decoder": "Gaussian over grey-level bins" if data.encoding.grey_levels else "Gaussian density",
+        "decoder": decoders(data, planned),
         "extractor": extractor,
         "extractor_accuracy": float(floor.facts["accuracy"]) if floor and "accuracy" in floor.facts else None,
         "quality_n": n,
         "quality_sets": sets,
         "seeds": grid.seeds,
         "horizon": cell.horizon,
-        "footnotes": [*grid.file.footnotes, *(cautions(extractor, n) if extractor and judged else [])],
+        "footnotes": [*grid.file.footnotes, *bins_of(data, planned), *warned],
         "expects": [claim.model_dump() for claim in grid.file.expects],
         "cells": {p.cell_id: p.point.levels for p in planned},
         **provenance,

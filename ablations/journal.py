@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -40,6 +41,12 @@ class Result:
     metrics: dict[str, float]
     curves: Curves
     facts: dict[str, str]
+
+
+def not_finite(metrics: dict[str, float]) -> dict[str, str]:
+    """A note that names what is left out of the metrics because it is no number."""
+    names = [name for name, value in metrics.items() if not math.isfinite(value)]
+    return {"notes": f"not finite: {', '.join(names)}"} if names else {}
 
 
 @dataclass(frozen=True)

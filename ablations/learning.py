@@ -29,6 +29,7 @@ from ablations.data import Data
 from ablations.journal import (
     Curves,
     Result,
+    not_finite,
     read_checkpoint,
     read_history,
     write_checkpoint,
@@ -51,6 +52,8 @@ INACTIVE = 0.01
 """A channel whose mean tells images apart by less than this share of its variance says nothing of the image."""
 OFF_SCALE = 0.05
 """How far from 1 the variance of scaled codes may be, at draws that the scale was not estimated from."""
+DRAWN = 200_000
+"""Numbers per channel that it is taken over: for the noise of that to be far below `OFF_SCALE`."""
 
 Progress = Callable[[float], None]
 History = list[dict[str, float]]
@@ -79,7 +82,7 @@ class Learned:
     @property
     def reason(self) -> str:
         """Why it counts as diverged; "" if it does not."""
-        losses = [name for name in self.logged if name.startswith("train/") and not name.endswith("_sd")]
+        losses = [name for name in self.logged if name.startswith("train/") and not name.endswith(("_sd", "_sigma"))]
         bad = [name.removeprefix("train/") for name in losses if not math.isfinite(self.last[name])]
         return f"the {bad[0]} loss was not finite by step {self.last['step']:.0f}" if bad else ""
 
@@ -191,9 +194,10 @@ def run_autoencoder(
     space = cell.space
     assert isinstance(space, Latents), "the data themselves need no autoencoder"
     images = data.images["train"].to(device)
-    autoencoder = autoencoder_of(cell, data).to(device)
     plan = space.plan(cell.training.precision)
-    learned = learn(autoencoder, images, plan, cell.seed, stage_id, folder, progress)
+    learner = autoencoder_of(cell, data).to(device)
+    learned = learn(learner, images, plan, cell.seed, stage_id, folder, progress)
+    autoencoder = autoencoder_of(cell, data).to(device)
     autoencoder.load_state_dict(learned.average)
     autoencoder.eval().requires_grad_(False)
     scale = standard(autoencoder, images)
@@ -216,7 +220,7 @@ def run_autoencoder(
         reason=f"autoencoder: {reason}" if reason else "",
         metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
         curves=learned.curves(),
-        facts={"precision": resolve_precision(plan.precision, device)},
+        facts={"precision": resolve_precision(plan.precision, device), **not_finite(metrics)},
     )
 
 
@@ -225,15 +229,19 @@ def collapse(autoencoder: Autoencoder, scale: Standard, code: LatentCode, images
     """Why codes are none to diffuse, by rules declared beforehand; "" if they are."""
     if not bool(scale.scale.isfinite().all()):
         return "its codes are not finite"
+    if not bool((scale.scale > 0).all()):
+        return "collapsed: a channel of its codes is the same for every image and place"
     if float(scale.active.max()) < INACTIVE:
         share = 100 * float(scale.active.max())
         return f"collapsed: what its codes say of the image is {share:.2g} % of their variance at most"
     stored = code.store(images)
     if isinstance(autoencoder, VqAutoencoder) and autoencoder.used(stored) < 2:
         return "collapsed: every place of every image has the same code"
-    variance = code.draw(stored, 1, 0, "latents/check").double().var((0, 2, 3), correction=0)
+    draws = math.ceil(DRAWN * len(scale.scale) / math.prod((len(images), *code.code_shape)))
+    squares = [(code.draw(stored, 1, i, "latents/check").double() ** 2).mean((0, 2, 3)) for i in range(draws)]
+    variance = torch.stack(squares).mean(0)
     worst = float(variance[(variance - 1).abs().argmax()])
-    if abs(worst - 1) > OFF_SCALE:
+    if not abs(worst - 1) <= OFF_SCALE:
         return f"a channel of its scaled codes has the variance {worst:.3g} instead of 1"
     return ""
 

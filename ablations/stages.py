@@ -136,7 +136,7 @@ def stages_of(cell: Cell, digest: str, precision: Precision, extractor: str | No
     if parts.autoencoder is not None:
         judge = extractor if "test" in cell.evaluation.quality else None
         content = {"stage": "reconstruction", "autoencoder": parts.autoencoder, "extractor": judge}
-        stages.append(ReconstructionStage(content_hash(content), cell, parts.autoencoder, _ids(stages)))
+        stages.append(ReconstructionStage(content_hash(content), cell, parts.autoencoder, (parts.autoencoder,)))
     return stages
 
 

@@ -2,11 +2,12 @@
 
     kl   q(z | x) = N(μ(x), diag σ²(x)),   loss = E_q[−log P(x | z)] + w KL(q(z | x) ‖ N(0, I))
     vq   z_q = the nearest of K codes to z(x) at each place,
-         loss = −log P(x | z_q) + ‖sg z − z_q‖² + c ‖z − sg z_q‖²         (van den Oord et al. 2017, eq. 3)
+         loss = −log P(x | z_q) + ‖sg z − z_q‖²/d + c ‖z − sg z_q‖²/d     (van den Oord et al. 2017, eq. 3)
 
-In both, P(x | z) integrates N(x̂(z), s²) over each grey level's bin (`encodings.py`), with one learned s for all pixels
-(Rybkin et al. 2021), and bits are per dimension of the image. With w = 1 the loss of kl is the negative evidence bound.
-The vector-quantised code is kept as Rombach et al. keep it: z is diffused, and the decoder quantises.
+with d the dimensions of z. In both, P(x | z) integrates N(x̂(z), s²) over each grey level's bin (`encodings.py`), with
+one learned s for all pixels (Rybkin et al. 2021), and bits are per dimension of the image. With w = 1 the loss of kl is
+the negative evidence bound. The vector-quantised code is kept as Rombach et al. keep it: z is diffused, and the decoder
+quantises.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from diffusion_core.training import Learner
 
 HASTE = 10.0
 """log s² is this times a parameter, for it has further to go than any weight: from 1 to a grey level's width, say."""
+
+PLACES = 1 << 15
+"""Whose distances to all codes are held at once."""
 
 LOG_VARIANCES = (-30.0, 20.0)
 """Where log σ² of the encoder is held."""
@@ -175,8 +179,13 @@ class VqAutoencoder(Autoencoder):
     def indices(self, z: Tensor) -> Tensor:
         """The nearest code at each place, int64 [B, h, w]."""
         places = z.movedim(1, -1)
-        distances = torch.cdist(places.flatten(0, -2), self.codebook.to(z.dtype))
-        return distances.argmin(-1).view(places.shape[:-1])
+        # A matrix product would be taken in TF32 while it trains on a GPU, and find other codes than when it is scored.
+        mode = "donot_use_mm_for_euclid_dist"
+        nearest = [
+            torch.cdist(part, self.codebook.to(z.dtype), compute_mode=mode).argmin(-1)
+            for part in torch.split(places.flatten(0, -2), PLACES)
+        ]
+        return torch.cat(nearest).view(places.shape[:-1])
 
     def used(self, z: Tensor) -> int:
         """How many of the codes are the nearest somewhere."""
@@ -207,5 +216,6 @@ class VqAutoencoder(Autoencoder):
     @torch.no_grad()
     def _start(self, z: Tensor, seed: int) -> None:
         places = z.movedim(1, -1).flatten(0, -2)
-        chosen = torch.randint(len(places), (len(self.codebook),), generator=draw(seed, 0, "codebook"))
-        self.codebook.copy_(places[send(chosen, z.device)])
+        order = torch.randperm(len(places), generator=draw(seed, 0, "codebook"))
+        chosen = torch.arange(len(self.codebook)) % len(places)
+        self.codebook.copy_(places[send(order[chosen], z.device)])

@@ -35,7 +35,10 @@ def chunked(function: Callable[..., Tensor], *values: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Standard:
-    """m and s per channel [c], float64; `active` is the share of s² that tells images apart, Var μ/s²."""
+    """m and s per channel [c], float64; `active` is the share of s² that tells images apart.
+
+    That is the variance of μ over images, at each place and averaged over places, by s².
+    """
 
     mean: Tensor
     scale: Tensor
@@ -47,9 +50,9 @@ def standard(autoencoder: Autoencoder, images: Tensor) -> Standard:
     """Of all stored images [N, …]: Var z = Var μ + E σ²."""
     moments = chunked(autoencoder.moments, images)
     centre = autoencoder.centre(moments).double()
-    between = centre.var((0, 2, 3), correction=0)
-    variance = between + autoencoder.spread(moments).double().mean((0, 2, 3))
-    return Standard(centre.mean((0, 2, 3)), variance.sqrt(), between / variance)
+    variance = centre.var((0, 2, 3), correction=0) + autoencoder.spread(moments).double().mean((0, 2, 3))
+    active = centre.var(0, correction=0).mean((1, 2)) / variance
+    return Standard(centre.mean((0, 2, 3)), variance.sqrt(), active)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,9 +18,14 @@ from diffusion_core.training import Training
 
 
 class Space(ABC):
-    """Where the diffusion happens. `likelihood` tells whether a bound on x_0 makes one on the data."""
+    """Where the diffusion happens; `encoded` tells whether an autoencoder stands before it."""
 
     encoded: ClassVar[bool]
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The fields that the others leave unread."""
+        return ()
 
     @property
     @abstractmethod
@@ -70,6 +75,8 @@ class Latents(Space):
     encoded: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        if self.f not in (1, 2, 4, 8):
+            raise ValueError(f"space.f must be 1, 2, 4 or 8, got {self.f}")
         for name in ("channels", "width", "blocks", "groups", "steps", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"space.{name} must be at least 1, got {getattr(self, name)}")
@@ -86,6 +93,10 @@ class Latents(Space):
     @property
     def likelihood(self) -> bool:
         return self.regularization == "kl"
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        return ("codes", "commitment") if self.regularization == "kl" else ("kl_weight",)
 
     @property
     def halvings(self) -> int:

@@ -11,8 +11,9 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from PIL import Image
+from torch.distributions import Normal, kl_divergence
 
-from ablations import experiment, learning, quality, run, sample
+from ablations import driver, experiment, learning, quality, run, sample, scoring
 from ablations.config import parse
 from ablations.costs import autoencoder_flops, forward_flops, matched_steps
 from ablations.grid import make
@@ -88,6 +89,20 @@ def test_an_autoencoder_is_trained_once_for_all_cells_that_differ_in_nothing_tha
     both = once([*stages(), *stages("schedule=cosine")])
     assert sum(stage.kind == "autoencoder" for stage in both) == 1
     assert sum(stage.kind == "training" for stage in both) == 2
+
+
+def test_what_a_regularization_does_not_read_is_no_part_of_its_identity():
+    for regularization, unread, read in (
+        ("kl", "space.codes=9", "space.kl_weight=0.5"),
+        ("vq", "space.kl_weight=0.5", "space.codes=9"),
+    ):
+        words = f"space.regularization={regularization}"
+        first = stages(words)[0].id
+        assert stages(words, unread)[0].id == first
+        assert stages(words, read)[0].id != first
+    both = parse([*SMALL, *LATENTS, "space.regularization=kl,vq", "space.kl_weight=0.5,1"], "run")
+    with pytest.raises(InputError, match=r"regularization=vq space.kl_weight=0.5 and .*=1 are the same cell"):
+        driver.plan(make(both), ["cpu"])
 
 
 def test_pixels_are_what_they_were():
@@ -250,12 +265,44 @@ def test_sampling_by_hand_goes_through_the_decoder(grid):
     assert model.encoding.decode(x0).shape == (64, 1, 8, 8)
 
 
-def test_the_scale_is_of_all_training_images(grid):
-    _, cell, model = loaded(grid, "kl")
-    images = cell.data.load().images["train"]
-    x0 = model.encoding.draw(model.encoding.store(images), 5, 0, "anew").double()
-    np.testing.assert_allclose(x0.mean((0, 2, 3)), 0, atol=0.03)
-    np.testing.assert_allclose(x0.var((0, 2, 3)), 1, atol=0.03)
+def test_the_scale_is_of_all_training_images_by_the_averaged_encoder(grid):
+    row, cell, model = loaded(grid, "kl")
+    file, _ = read_tensors(grid / ".stages" / row["autoencoder_id"] / "weights.safetensors")
+    levels = model.encoding.autoencoder.levels
+    encoder = model.encoding.autoencoder.encoder
+    mean, log_variance = encoder(levels.centre(cell.data.load().images["train"])).double().chunk(2, dim=1)
+    variance = mean.var((0, 2, 3), correction=0) + log_variance.exp().mean((0, 2, 3))
+    np.testing.assert_allclose(file["standard/mean"], mean.mean((0, 2, 3)), atol=1e-5)
+    np.testing.assert_allclose(file["standard/scale"], variance.sqrt(), rtol=1e-5)
+    weights = encoder.conv_in.weight
+    assert torch.equal(file["average/encoder.conv_in.weight"], weights)
+    assert not torch.equal(file["learner/encoder.conv_in.weight"], weights)
+
+
+def test_what_an_autoencoder_scores_by_itself(grid):
+    """The evidence bound by torch's divergence, on validation images; the codes that are used."""
+    validation = cell_of().data.load().images["validation"]
+    for place, row in zip(("kl", "vq"), rows(grid, "autoencoders.csv")[:2], strict=True):
+        values, code = metrics(row), loaded(grid, place)[2].encoding
+        moments = code.autoencoder.encoder(code.autoencoder.levels.centre(validation))
+        if place == "kl":
+            mean, log_variance = moments.chunk(2, dim=1)
+            prior = Normal(torch.zeros_like(mean), torch.ones_like(mean))
+            nats = kl_divergence(Normal(mean, log_variance.exp().sqrt()), prior).flatten(1).sum(1).mean()
+            assert values["elbo/val_kl"] == pytest.approx(float(nats) / (64 * math.log(2)), rel=1e-5)
+        else:
+            distances = ((moments[:, None] - code.autoencoder.codebook[None, :, :, None, None]) ** 2).sum(2)
+            assert values["codes_used/val"] == len(distances.argmin(1).unique())
+
+
+def test_a_sample_costs_its_passes_and_one_decoding(grid):
+    for place in ("pixels", "kl", "vae"):
+        row, cell, model = loaded(grid, place)
+        passes = 0 if place == "vae" else 25 * forward_flops(model)
+        decode = (
+            autoencoder_flops(autoencoder_of(cell, cell.data.load()), (1, 8, 8), (4, 4, 4))[1] if row["space.f"] else 0
+        )
+        assert metrics(row)["cost/sample_flops"] == pytest.approx(passes + decode, rel=1e-6)
 
 
 def test_an_autoencoder_without_sense_ends_as_diverged_and_its_cells_with_it(tmp_path):
@@ -275,17 +322,25 @@ class Made(LatentCode):
     """Codes of a given variance."""
 
     def draw(self, stored, seed, step, purpose):
-        return self.variance**0.5 * torch.randn(400, 4, 4, 4, generator=torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(step)
+        return self.variance**0.5 * torch.randn(len(stored), 4, 4, 4, generator=generator)
 
 
 @pytest.mark.parametrize(
     ("regularization", "active", "variance", "expected"),
     [
-        ("kl", 0.5, 1.0, "^$"),
-        ("kl", 0.005, 1.0, "collapsed: what its codes say of the image is 0.5 % of their variance at most"),
-        ("kl", 0.5, 1.2, r"has the variance 1\.\d+ instead of 1"),
-        ("kl", 0.5, math.nan, "not finite"),
-        ("vq", 1.0, 1.0, "collapsed: every place of every image has the same code"),
+        ("kl", (0.5, 0.5, 0.5, 0.5), 1.0, "^$"),
+        ("kl", (0.0, 0.5, 0.0, 0.0), 1.0, "^$"),
+        (
+            "kl",
+            (0.005, 0.0, 0.001, 0.0),
+            1.0,
+            "collapsed: what its codes say of the image is 0.5 % of their variance at most",
+        ),
+        ("kl", (0.5, 0.5, 0.5, 0.5), 1.2, r"has the variance 1\.\d+ instead of 1"),
+        ("kl", (0.5, 0.5, 0.5, 0.5), math.nan, "not finite"),
+        ("vq", (1.0, 1.0, 1.0, 1.0), 0.0, "collapsed: a channel of its codes is the same"),
+        ("vq", (1.0, 1.0, 1.0, 1.0), 1.0, "collapsed: every place of every image has the same code"),
     ],
 )
 def test_the_rules_of_collapse(regularization, active, variance, expected):
@@ -294,12 +349,12 @@ def test_the_rules_of_collapse(regularization, active, variance, expected):
     cell = cell_of(f"space.regularization={regularization}")
     autoencoder = autoencoder_of(cell, cell.data.load()).requires_grad_(False)
     # Codes that start as zeros are all alike.
-    scale = torch.full((4,), 1.0 if math.isfinite(variance) else math.nan).double()
+    scale = torch.full((4,), 1.0 if variance > 0 else variance).double()
     code = Made(autoencoder, torch.zeros(4), scale, (1, 8, 8), (4, 4, 4))
     object.__setattr__(code, "variance", variance)
     images = cell.data.load().images["train"][:20]
     assert re.search(
-        expected, collapse(autoencoder, Standard(torch.zeros(4), scale, torch.full((4,), active)), code, images)
+        expected, collapse(autoencoder, Standard(torch.zeros(4), scale, torch.tensor(active)), code, images)
     )
 
 
@@ -404,6 +459,19 @@ def test_what_is_said_of_a_chain_is_not_read_where_there_is_none():
     one, other = (stages("horizon=0", *more, base=VAE) for more in ([], words))
     assert [stage.id for stage in one] == [stage.id for stage in other]
     assert other[0].cell.refusal() is None
+
+
+def test_a_large_bound_is_held_against_a_code_only_where_it_was_asked_to_be_cheap():
+    cases = {
+        (): True,
+        ("space.kl_weight=0.5",): False,
+        ("evaluation.horizon=5",): False,
+        ("evaluation.horizon=25",): True,
+    }
+    for words, meant in cases.items():
+        assert scoring.bound_was_meant(cell_of(*words)) == meant
+    assert scoring.bound_was_meant(cell_of("horizon=0", "evaluation.horizon=5", base=VAE))
+    assert scoring.bound_was_meant(cell_of(base=SMALL))
 
 
 def test_a_suggestion_yields_where_there_is_no_likelihood():

@@ -12,7 +12,7 @@ import torch
 from ablations import driver, experiment, extractors, learning, sample, scoring
 from ablations.config import parse
 from ablations.grid import make
-from ablations.journal import Journal, read_tensors
+from ablations.journal import Journal, not_finite, read_tensors
 from ablations.loading import load
 from ablations.stages import Parts, stages_of, work
 from diffusion_core.bound import mean_dims
@@ -159,9 +159,9 @@ def test_likelihoods_in_continuous_time_are_kept_per_image_and_add_up(tmp_path):
 
 
 def test_what_is_no_number_is_left_out_and_noted():
-    facts = scoring.not_finite({"nll/test": 1.0, "nll_ode/test": math.nan, "nll_ode/test_se": math.inf})
+    facts = not_finite({"nll/test": 1.0, "nll_ode/test": math.nan, "nll_ode/test_se": math.inf})
     assert facts == {"notes": "not finite: nll_ode/test, nll_ode/test_se"}
-    assert scoring.not_finite({"nll/test": 1.0}) == {}
+    assert not_finite({"nll/test": 1.0}) == {}
 
 
 LEARNED = ["schedule=learned", "objective=vlb_continuous", "evaluation.continuous=0"]

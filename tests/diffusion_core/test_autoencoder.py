@@ -146,6 +146,7 @@ def test_codes_are_the_nearest(vq, generator):
 def test_the_codebook_starts_among_the_codes_of_the_first_batch(vq, images):
     vq.batch_losses(images, 4, 0)
     places = vq.moments(images).movedim(1, -1).flatten(0, -2)
+    assert len(vq.codebook.unique(dim=0)) == 7
     assert all(bool((places == code).all(1).any()) for code in vq.codebook)
     before = vq.codebook.clone()
     vq.batch_losses(images, 4, 1)
@@ -209,6 +210,7 @@ def test_points_have_no_code():
 @pytest.mark.parametrize(
     "fields",
     [
+        {"f": 3},
         {"channels": 0},
         {"width": 0},
         {"width": 12},

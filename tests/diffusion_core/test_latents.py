@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -14,9 +14,9 @@ from torch.distributions import MultivariateNormal
 
 from diffusion_core import likelihood
 from diffusion_core.autoencoder import HASTE, KlAutoencoder, VqAutoencoder
-from diffusion_core.encodings import GreyLevels
+from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.latents import CHUNK, LatentCode, standard
-from diffusion_core.likelihood import bound, continuous_bound
+from diffusion_core.likelihood import bound, continuous_bound, estimate_variance
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.vae import Vae
@@ -176,44 +176,93 @@ def test_the_bound_in_continuous_time_and_the_flow_are_the_likelihood_but_for_th
     assert float(gap.mean()) == pytest.approx(0, abs=5 * float(gap.std()) / len(gap) ** 0.5 + 5e-3)
 
 
-def test_the_offset_is_the_jacobian_of_the_scale():
+@pytest.mark.parametrize(("image", "shape"), [(SHAPE, CODE), ((3, 4, 6), (2, 2, 3))])
+def test_the_offset_is_the_jacobian_of_the_scale(image, shape):
     """log2 |det dz/dx_0| per dimension of the image, by autograd."""
-    code = MODEL.latents()
+    code = replace(MODEL.latents(), image_shape=image, code_shape=shape)
+    size, dims = math.prod(shape), math.prod(image)
     jacobian = torch.autograd.functional.jacobian(
-        lambda x: code.unscaled(x.reshape(1, *CODE)).flatten(), torch.zeros(2, dtype=torch.float64)
+        lambda x: code.unscaled(x.reshape(1, *shape)).flatten(), torch.zeros(size, dtype=torch.float64)
     )
-    expected = float(torch.linalg.slogdet(jacobian).logabsdet) / (4 * math.log(2))
-    assert code.offset_bits == pytest.approx(expected, abs=1e-12)
-    assert code.share == 0.5
+    expected = float(torch.linalg.slogdet(jacobian).logabsdet) / (dims * math.log(2))
+    assert code.offset_bits == code.density_offset_bits == pytest.approx(expected, abs=1e-12)
+    assert code.share == size / dims
+
+
+def test_draws_depend_on_seed_step_and_purpose():
+    code = MODEL.latents()
+    stored = code.store(torch.full((3, *SHAPE), 100, dtype=torch.uint8))
+    draws = [code.draw(stored, *key) for key in ((0, 0, "a"), (1, 0, "a"), (0, 1, "a"), (0, 0, "b"))]
+    assert torch.equal(draws[0], code.draw(stored, 0, 0, "a"))
+    for i, draw in enumerate(draws):
+        assert not any(torch.equal(draw, other) for other in draws[:i])
+
+
+def test_terms_per_step_are_in_bits_of_the_image(raw):
+    """Over all steps they add up to L_0 without the Jacobian, and the rest."""
+    model = of_standard_normal()
+    found = bound(model, raw, exact=HORIZON, strata=0, seed=1, clip=False)
+    assert float(found.per_step[0]) == pytest.approx(float(found.L0.mean()) - model.encoding.offset_bits)
+    assert float(found.per_step[1:].sum()) == pytest.approx(float(found.Lt.mean()))
+
+
+def test_the_variance_of_the_estimate_is_in_bits_of_the_image(raw):
+    """At two dimensions of z for four of the image, a quarter of that of z in its own bits."""
+    model = of_standard_normal()
+    found = estimate_variance(model, raw, draws=20, batch=50, seed=0)
+    x0 = model.encoding.draw(model.encoding.store(raw), 0, 0, "bound/dequantise")
+    alone = diffusion(model.network.output, HORIZON, schedule=model.choices.schedule, shape=CODE, real=True)
+    alone.encoding = Given(x0)
+    assert found == pytest.approx(estimate_variance(alone, raw, draws=20, batch=50, seed=0) / 4)
+
+
+class Given(Continuous):
+    """An encoding whose x_0 is given."""
+
+    def __init__(self, x0: Tensor) -> None:
+        object.__setattr__(self, "x0", x0)
+
+    def draw(self, stored: Tensor, seed: int, step: int, purpose: str) -> Tensor:
+        return self.x0
 
 
 def made_up(moments: Tensor) -> KlAutoencoder:
-    """An autoencoder whose moments of image i, whatever it shows, are those of row i, of as many as go in at once."""
-    assert len(moments) <= CHUNK
+    """An autoencoder whose moments of the image with the number i (`numbered`) are those of row i."""
 
     class Table(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return moments[: len(x)]
+            values = ((x[:, 0, 0] + 1) * 127.5).round().long()
+            return moments[256 * values[:, 0] + values[:, 1]]
 
     return KlAutoencoder(GreyLevels(), Table(), nn.Identity(), moments.shape[1] // 2, 1.0)
 
 
+def numbered(n: int) -> Tensor:
+    """Images [n, 1, 1, 2] that show their own number."""
+    i = torch.arange(n)
+    return torch.stack([i // 256, i % 256], dim=1).to(torch.uint8).reshape(n, 1, 1, 2)
+
+
 def test_the_scale_is_mean_and_variance_of_draws_over_images_and_places_per_channel(generator):
-    moments = torch.randn(300, 6, 2, 2, generator=generator) * torch.tensor([3, 1, 0.2, 0.5, 0.5, 2])[:, None, None]
+    moments = torch.randn(700, 6, 2, 2, generator=generator) * torch.tensor([3, 1, 0.2, 0.5, 0.5, 2])[:, None, None]
     moments[:, :3] += torch.tensor([10.0, 0.0, -4.0])[:, None, None]
-    autoencoder = made_up(moments)
-    found = standard(autoencoder, torch.zeros(300, 1, 2, 2, dtype=torch.uint8))
+    moments[CHUNK:] *= 1.5
+    moments[:, 1, 0] += 2
+    found = standard(made_up(moments), numbered(700))
     mean, sd = moments[:, :3].double().numpy(), np.exp(0.5 * moments[:, 3:].double().numpy())
     draws = mean + sd * np.random.default_rng(0).standard_normal((400, *mean.shape))
     np.testing.assert_allclose(found.mean, draws.mean((0, 1, 3, 4)), atol=0.01)
     np.testing.assert_allclose(found.scale, draws.std((0, 1, 3, 4)), rtol=0.01)
-    np.testing.assert_allclose(found.active, mean.var((0, 2, 3)) / draws.var((0, 1, 3, 4)), rtol=0.02)
+    # What tells images apart, place by place: that places differ, as they do in channel 1, says nothing of the image.
+    signal = np.stack([mean[:, :, i, j].var(0) for i in range(2) for j in range(2)]).mean(0)
+    np.testing.assert_allclose(found.active, signal / draws.var((0, 1, 3, 4)), rtol=0.02)
+    assert mean[:, 1].var() > 1.5 * signal[1]
 
 
 def test_scaled_codes_have_mean_0_and_variance_1(generator):
     moments = torch.randn(500, 4, 9, 9, generator=generator) + 1
     autoencoder = made_up(moments)
-    found = standard(autoencoder, torch.zeros(500, 1, 9, 9, dtype=torch.uint8))
+    found = standard(autoencoder, numbered(500))
     code = LatentCode(autoencoder, found.mean, found.scale, (1, 9, 9), (2, 9, 9))
     x0 = code.draw(moments, 7, 0, "x").double()
     np.testing.assert_allclose(x0.mean((0, 2, 3)), 0, atol=0.03)
@@ -239,6 +288,16 @@ def test_a_quantised_code_has_no_likelihood():
     for attempt in (code.code, code.density_code):
         with pytest.raises(ValueError, match="no density"):
             attempt(raw, 0, "x")
+
+
+def test_what_is_diffused_is_quantised_before_it_is_decoded():
+    levels = GreyLevels(17)
+    autoencoder = VqAutoencoder(levels, nn.Identity(), nn.Identity(), 1, 3, 0.25)
+    autoencoder.codebook.data = torch.tensor([[-1.0], [0.0], [0.9]])
+    code = LatentCode(autoencoder, torch.zeros(1), torch.full((1,), 2.0), (1, 1, 3), (1, 1, 3))
+    x0 = torch.tensor([-0.4, 0.1, 7.0]).reshape(1, 1, 1, 3)
+    expected = levels.decode(torch.tensor([-1.0, 0.0, 0.9]).reshape(1, 1, 1, 3))
+    assert torch.equal(code.decode(x0), expected)
 
 
 def test_samples_of_the_vae_are_standard_normal_and_the_same_whatever_is_drawn_beside_them():
