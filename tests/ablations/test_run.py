@@ -498,7 +498,15 @@ def test_a_trained_cell_beats_both_histograms_on_digits(tmp_path):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("choices", ["objective=simple", "schedule=learned objective=vlb_continuous", "sampler=heun"])
+@pytest.mark.parametrize(
+    "choices",
+    [
+        "objective=simple",
+        "schedule=learned objective=vlb_continuous",
+        "sampler=heun",
+        "space=latents space.steps=20",
+    ],
+)
 def test_every_stage_runs_on_a_gpu(choices, tmp_path):
     words = ["horizon=25", "network.channels=8", "training.steps=40", "evaluation.sets=1", "variance=analytic_mse"]
     words += ["evaluation.continuous=2", "evaluation.ode=1", "evaluation.ode_steps=2"]

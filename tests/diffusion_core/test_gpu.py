@@ -14,6 +14,7 @@ from diffusion_core import precision
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
+from diffusion_core.latents import LatentCode, standard
 from diffusion_core.likelihood import bound
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
@@ -23,14 +24,17 @@ from diffusion_core.randomness import send
 from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Learned as LearnedSchedule
 from diffusion_core.schedules import Linear, Schedule
+from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
 from diffusion_core.training import Trainer, Training, batch_indices, train
+from diffusion_core.vae import Vae
 from diffusion_core.variances import Beta, Learned, LearnedDiagonal, Variance
 from tests.axes import members, name
 
 pytestmark = pytest.mark.gpu
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+LATENTS = [Latents(f, width=8, regularization=kind) for f in (1, 4) for kind in ("kl", "vq")]
 DIGITS = torch.randint(17, (64, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 UNET = UNet(channels=8, groups=4)
 RECIPES = pytest.mark.parametrize(
@@ -215,3 +219,33 @@ def test_points_train_on_the_gpu_too():
     raw = torch.randn(200, 2, generator=torch.Generator().manual_seed(0)).to(CUDA)
     *_, report = train(learner.to(CUDA), raw, Training(steps=20, batch=32, report_every=10), 0)
     assert report.finite
+
+
+@pytest.mark.parametrize("space", LATENTS, ids=name)
+def test_codes_and_reconstructions_are_those_of_the_cpu(space):
+    found = []
+    for device in (CPU, CUDA):
+        autoencoder = space.build(GreyLevels(17), (1, 8, 8))
+        autoencoder.initialise(0)
+        raw = DIGITS.to(device)
+        autoencoder.to(device).batch_losses(raw, 0, 0)
+        autoencoder.eval().requires_grad_(False)
+        scale = standard(autoencoder, raw)
+        code = LatentCode(autoencoder, scale.mean, scale.scale, (1, 8, 8), space.shape_of((1, 8, 8)))
+        x0 = code.draw(code.store(raw), 0, 0, "x")
+        terms = [x0, code.decode(x0).float()]
+        if space.likelihood:
+            terms += [Vae(code).bound(raw, seed=0).total]
+        found.append([term.cpu() for term in terms])
+    for mine, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("space", LATENTS, ids=name)
+def test_autoencoders_learn_under_autocast(space):
+    autoencoder = space.build(GreyLevels(17), (1, 8, 8))
+    autoencoder.initialise(0)
+    plan = Training(40, 32, 5e-3, warmup=5, report_every=20)
+    reports = list(train(autoencoder.to(CUDA), DIGITS.to(CUDA), plan, 0))
+    assert reports[-1].finite
+    assert reports[-1].losses["autoencoder"] < reports[0].losses["autoencoder"]
