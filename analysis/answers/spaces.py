@@ -63,11 +63,8 @@ def without_value(cell: Cell, metric: Metric) -> str:
 
 
 def space_axes(grid: Grid) -> list[Axis]:
-    """The axes that change what is diffused in, where one of them changes the space itself or its size."""
-    changes = {axis.name: _changed(grid, axis) for axis in grid.meta.axes}
-    if not any({SPACE, FACTOR} & names for names in changes.values()):
-        return []
-    return [axis for axis in grid.meta.axes if any(name.split(".")[0] == SPACE for name in changes[axis.name])]
+    """The axes that change the space that is diffused in, or its size; not those of how its autoencoder is taught."""
+    return [axis for axis in grid.meta.axes if {SPACE, FACTOR} & _changed(grid, axis)]
 
 
 def _changed(grid: Grid, axis: Axis) -> set[str]:

@@ -1,6 +1,7 @@
 """What quality costs: each metric against the cost of a cell, seeds as dots, their mean as a marker.
 
-Filled and named are the cells of the Pareto front (`costs.front`); a step line joins those whose means dominate.
+Filled are the cells of the Pareto front (`costs.front`); a step line joins those whose means dominate. All that are
+filled are named, or, where that is more than there is room for, those on the line.
 Costs whose difference is not known count as equal, so a cell can be off the front though it stands at its left.
 """
 
@@ -72,8 +73,14 @@ def _panel(axes: Axes, grid: Grid, found: Findings, cost: Cost) -> None:
         else:
             text = Rounding.of(found.metric.decimals, [estimate.half_width]).number(estimate.mean)
             beyond(axes, text, cost.mean(i), look, view, above=estimate.mean > view.high)
-    _steps(axes, found, cost, [i for i in known if kept[i]], view)
-    _names(axes, grid, found, cost, [i for i in known if kept[i]], view)
+    on_front = [i for i in known if kept[i]]
+    dominant = _dominant(found, cost, on_front)
+    _steps(axes, found, cost, dominant, view)
+    seen = [i for i in dominant if view.holds(found.estimates[i].mean)]
+    named = on_front if sum(_sizes(axes, found, on_front)) <= 1 else seen
+    _names(axes, grid, found, cost, named, view)
+    said = "filled and named: the front" if named == on_front else "filled: the front; named: its best means"
+    axes.set_title(said, loc="left", color=GREY, fontsize=6.8, pad=9)
 
 
 def _without_interval(estimate: Estimate) -> Estimate:
@@ -98,7 +105,6 @@ def _dress(axes: Axes, cost: Cost, label: str, view: Window, known: Sequence[int
         log_scale(axes, "y", view.low, view.high)
     axes.set_ylim(view.low, view.high)
     axes.set(xlabel=mathtext(cost.head), ylabel=mathtext(label))
-    axes.set_title("filled and named: the front", loc="left", color=GREY, fontsize=6.8, pad=9)
 
 
 def _cell(axes: Axes, estimate: Estimate, cost: Cost, i: int, look: Look, view: Window, *, filled: bool) -> None:
@@ -111,25 +117,38 @@ def _cell(axes: Axes, estimate: Estimate, cost: Cost, i: int, look: Look, view: 
     axes.plot(*place, look.marker, ms=5.5, mfc=face, mec=look.color, mew=width, zorder=4 if filled else 3)
 
 
-def _steps(axes: Axes, found: Findings, cost: Cost, kept: Sequence[int], view: Window) -> None:
-    """What the best mean is that each budget buys."""
+def _dominant(found: Findings, cost: Cost, kept: Sequence[int]) -> list[int]:
+    """Those of these cells whose mean no cheaper one reaches."""
     means = [found.estimates[i].mean for i in kept]
-    costs = [cost.mean(i) for i in kept]
-    dominant = pareto_front(costs, means, found.metric.sign)
-    points = sorted((x, y) for x, y, on in zip(costs, means, dominant, strict=True) if on and view.holds(y))
+    on = pareto_front([cost.mean(i) for i in kept], means, found.metric.sign)
+    return [i for i, dominates in zip(kept, on, strict=True) if dominates]
+
+
+def _steps(axes: Axes, found: Findings, cost: Cost, dominant: Sequence[int], view: Window) -> None:
+    """What the best mean is that each budget buys."""
+    known = [(cost.mean(i), found.estimates[i].mean) for i in dominant]
+    points = sorted((x, y) for x, y in known if view.holds(y))
     if points:
         ends = [*points, (axes.get_xlim()[1], points[-1][1])]
         axes.step(*np.array(ends).T, where="post", color=GREY, linewidth=0.8, zorder=1)
 
 
+def _wrapped(found: Findings, i: int) -> str:
+    return wrapped(found.cells[i].name, _CHARS)
+
+
+def _sizes(axes: Axes, found: Findings, kept: Sequence[int]) -> list[float]:
+    """What share of the height each name takes."""
+    points = axes.get_window_extent().height / axes.figure.dpi * 72
+    return [(9.0 * (_wrapped(found, i).count("\n") + 1) + 3.0) / points for i in kept]
+
+
 def _names(axes: Axes, grid: Grid, found: Findings, cost: Cost, kept: Sequence[int], view: Window) -> None:
     """At the right, at the height of its cell as far as there is room, each with a line to it."""
     styles = looks(grid)
-    points = axes.get_window_extent().height / axes.figure.dpi * 72
     places = [min(max(view.share(found.estimates[i].mean), 0.0), 1.0) for i in kept]
-    names = [wrapped(found.cells[i].name, _CHARS) for i in kept]
-    sizes = [(9.0 * (name.count("\n") + 1) + 3.0) / points for name in names]
-    for i, place, height, name in zip(kept, places, spread(places, sizes), names, strict=True):
+    names = [_wrapped(found, i) for i in kept]
+    for i, place, height, name in zip(kept, places, spread(places, _sizes(axes, found, kept)), names, strict=True):
         color = styles[first_level(found.cells[i])].color
         across = axes.transAxes
         start = across.inverted().transform(axes.transData.transform((cost.mean(i), 1.0)))[0]
