@@ -201,7 +201,7 @@ def draw_samples(cell: Cell, model: Model, n: int, progress: Progress) -> Tensor
 
 
 def run_reconstruction(cell: Cell, encoding: Encoding, data: Data, folder: Path, device: torch.device) -> Result:
-    """What an autoencoder makes of the test images, and what that scores: the floor of what is drawn in its latents."""
+    """What an autoencoder makes of the test images, and what that scores beside the images themselves."""
     assert isinstance(encoding, LatentCode), "the data themselves are not reconstructed"
     images = data.images["test"].to(device)
     made = encoding.reconstruct(images)

@@ -96,7 +96,7 @@ class SamplesStage:
 
 @dataclass(frozen=True)
 class ReconstructionStage:
-    """An autoencoder whose reconstructions of test images are judged: the floor of all that is drawn in its latents."""
+    """An autoencoder whose reconstructions of test images are judged: what its code loses."""
 
     id: str
     cell: Cell
