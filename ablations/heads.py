@@ -105,7 +105,7 @@ def head_of(
         "baseline": grid.file.baseline,
         "metrics": metrics,
         "floors": {name: {"label": held_out, "value": value} for name, value in floors.items()},
-        "baselines": {metric["name"]: codes for metric in metrics if metric["name"].startswith("nll")},
+        "baselines": {metric["name"]: codes for metric in asked if metric["name"].startswith("nll")},
         "decoder": decoders(data, planned),
         "extractor": extractor,
         "extractor_accuracy": float(floor.facts["accuracy"]) if floor and "accuracy" in floor.facts else None,
