@@ -81,6 +81,10 @@ def test_a_run_that_did_not_finish_says_nothing_of_comparisons(tmp_path):
 
 def test_axes_that_change_the_space(grid):
     assert [axis.name for axis in space_axes(grid)] == ["space"]
+    # An axis that teaches the autoencoder otherwise is none of where the diffusion happens.
+    weight = grid.runs["axis.run"].map({"steps": "0.3", "flops": "0.3", "vae": "1.0"})
+    taught = dataclasses.replace(grid, runs=grid.runs.assign(**{"space.kl_weight": weight}))
+    assert [axis.name for axis in space_axes(taught)] == ["space"]
     first = grid.runs[(grid.runs["seed"] == 0) & (grid.runs["autoencoder_id"] != "")]
     assert [axis.name for axis in autoencoder_axes(grid, first)] == ["space"]
     assert share_autoencoders(grid)

@@ -93,6 +93,18 @@ def test_the_front_is_filled_and_named_and_joined(drawn):
     assert list(steps.get_ydata()) == pytest.approx([2.4, 2.4])
 
 
+def test_where_more_are_on_the_front_than_can_be_named_those_on_its_line_are(drawn):
+    """Twenty cells that cannot be told apart, the dearer the better by a hair in every second."""
+    cells = [f"cell {i:02}" for i in range(20)]
+    values = {
+        name: (list(3 - 0.01 * i + 0.02 * (i % 2) + np.array([1, -1, 0])[np.roll(range(3), i)]), [9.0, 9.1, 9.2])
+        for i, name in enumerate(cells)
+    }
+    axes = drawn(cost_figure, costed(values, **{name: 2 + i for i, name in enumerate(cells)})).axes[0]
+    assert axes.get_title(loc="left") == "filled: the front; named: its best means"
+    assert {text for text in texts(axes) if text in cells} == {name for i, name in enumerate(cells) if i % 2 == 0}
+
+
 def test_costs_far_apart_are_on_a_logarithmic_axis(drawn):
     assert drawn(cost_figure, costed(linear=1, cosine=2, learned=100)).axes[0].get_xscale() == "log"
     assert drawn(cost_figure, costed(linear=2, cosine=2, learned=3)).axes[0].get_xscale() == "linear"
