@@ -8,9 +8,9 @@ The evidence bound there (elbo/val) is the one that it was trained by at kl_weig
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
@@ -19,42 +19,42 @@ from ablations.journal import Curves, Journal, Result, read_tensors, replace_fil
 from ablations.rows import csv_text, number, union
 from ablations.scoring import RECONSTRUCTIONS
 from ablations.sheets import strip
-from ablations.stages import AutoencoderStage, ReconstructionStage
+from ablations.stages import AutoencoderStage, ReconstructionStage, Stage
 from diffusion_core.encodings import GreyLevels
-
-if TYPE_CHECKING:
-    from ablations.records import Record
 
 TABLE = "autoencoders.csv"
 FOLDER = "reconstructions"
 
 
-def stages_in(records: Sequence[Record]) -> list[tuple[AutoencoderStage, ReconstructionStage]]:
-    """Every autoencoder of these records once, with the stage of its reconstructions."""
-    found: dict[str, tuple[AutoencoderStage, ReconstructionStage]] = {}
-    for record in records:
-        stages = record.planned.stages
-        for first in stages[:1]:
-            last = stages[-1]
-            if isinstance(first, AutoencoderStage) and isinstance(last, ReconstructionStage):
-                found.setdefault(first.id, (first, last))
-    return list(found.values())
+Pair = tuple[AutoencoderStage, ReconstructionStage]
 
 
-def write(folder: Path, records: Sequence[Record], journal: Journal, data: Data) -> None:
+def pairs_in(stages: Iterable[Stage]) -> list[Pair]:
+    """Every autoencoder once, in order, with the stage of its reconstructions."""
+    encoders: dict[str, AutoencoderStage] = {}
+    judged: dict[str, ReconstructionStage] = {}
+    for stage in stages:
+        if isinstance(stage, AutoencoderStage):
+            encoders.setdefault(stage.id, stage)
+        if isinstance(stage, ReconstructionStage):
+            judged.setdefault(stage.autoencoder, stage)
+    return [(stage, judged[stage_id]) for stage_id, stage in encoders.items()]
+
+
+def write(folder: Path, pairs: Sequence[Pair], journal: Journal, data: Data) -> None:
     """autoencoders.csv and reconstructions/, where there are autoencoders; stale ones go."""
-    lines = rows(records, journal)
+    lines = rows(pairs, journal)
     if lines:
         write_text(folder / TABLE, csv_text(union(lines), lines))
     else:
         (folder / TABLE).unlink(missing_ok=True)
-    write_reconstructions(folder / FOLDER, records, journal, data)
+    write_reconstructions(folder / FOLDER, pairs, journal, data)
 
 
-def rows(records: Sequence[Record], journal: Journal) -> list[dict[str, Any]]:
+def rows(pairs: Sequence[Pair], journal: Journal) -> list[dict[str, Any]]:
     """A row per autoencoder that has a result."""
     lines = []
-    for stage, reconstruction in stages_in(records):
+    for stage, reconstruction in pairs:
         result, judged = journal.result(stage.id), journal.result(reconstruction.id)
         if result is not None:
             lines.append(_row(stage, result, judged.metrics if judged else {}))
@@ -72,16 +72,16 @@ def _row(stage: AutoencoderStage, result: Result, judged: dict[str, float]) -> d
     return {**known, "code": result.facts.get("code", ""), **own, **metrics}
 
 
-def curves(records: Sequence[Record], journal: Journal) -> dict[tuple[str, int], Curves]:
+def curves(pairs: Sequence[Pair], journal: Journal) -> dict[tuple[str, int], Curves]:
     """(autoencoder's id, seed) → what its training logged over steps."""
-    results = {stage: journal.result(stage.id) for stage, _ in stages_in(records)}
+    results = {stage: journal.result(stage.id) for stage, _ in pairs}
     return {(stage.id, stage.cell.seed): result.curves for stage, result in results.items() if result is not None}
 
 
-def write_reconstructions(folder: Path, records: Sequence[Record], journal: Journal, data: Data) -> None:
+def write_reconstructions(folder: Path, pairs: Sequence[Pair], journal: Journal, data: Data) -> None:
     """originals.png and a strip per autoencoder; strips of others go, and the folder where there are none."""
     written = set()
-    for stage, reconstruction in stages_in(records):
+    for stage, reconstruction in pairs:
         path = journal.folder(reconstruction.id) / RECONSTRUCTIONS
         if path.exists():
             tensors, _ = read_tensors(path)

@@ -171,7 +171,8 @@ class Cell:
             shape = self.space.shape_of(data.shape)
             Diffusion(self.choices, Continuous() if self.space.encoded else data.encoding, shape)
         except (ValueError, RuntimeError) as error:
-            return str(error).splitlines()[0]
+            smaller = ", or a smaller space.f" if self.space.encoded and "unet" in str(error) else ""
+            return str(error).splitlines()[0] + smaller
         return None
 
     def _chainless_refusal(self) -> str | None:

@@ -45,6 +45,10 @@ NUMBERS = {"horizon": 1000, "threads": 1}
 """The fields of a cell that are plain numbers, and their defaults."""
 
 WORDS = {
+    "budget": {
+        "steps": "training.steps is what the diffusion is trained for (default)",
+        "flops": "as many steps as cost, autoencoder included, what training.steps steps cost in pixels",
+    },
     "time_input": {
         "t": "the network is told 1000 t/T (default)",
         "log_snr": "it is told the noise level, so that equal input is equal noise under every schedule",
@@ -52,10 +56,6 @@ WORDS = {
     "first_step": {
         "schedule": "sigma_1² by the schedule's own rule: beta_tilde_2, or beta_1 of a log-SNR schedule (default)",
         "beta_1": "sigma_1² = beta_1",
-    },
-    "budget": {
-        "steps": "training.steps is what the diffusion is trained for (default)",
-        "flops": "as many steps as cost, autoencoder included, what training.steps steps cost in pixels",
     },
 }
 """The fields of a cell that are one word of a few, each with a line; the first is the default."""
@@ -237,22 +237,25 @@ def _check(request: Request) -> None:
         raise InputError(f"name must be letters, digits, '_', '-' and '.', the first no '.', got {request.name!r}")
     if request.launcher not in options_of("launcher"):
         raise unknown("launcher", request.launcher, options_of("launcher"))
-    axes = axis_names(request.grid)
+    axes = axis_levels(request.grid)
     for key, values in request.settings.items():
         _check_key(key, values, axes)
 
 
-def axis_names(grid: str | None) -> list[str]:
-    """The names of a grid's axes; InputError where there is no such grid."""
+def axis_levels(grid: str | None) -> dict[str, set[str]]:
+    """The names of a grid's axes and of their levels; InputError where there is no such grid."""
     if grid is None:
-        return []
+        return {}
     axes = load("grid", grid).get("axes")
     if not isinstance(axes, list) or not all(isinstance(axis, dict) and "name" in axis for axis in axes):
         raise InputError(f"configs/grid/{grid}.yaml: axes must be a list, each with name and levels, got {axes!r}")
-    return [str(axis["name"]) for axis in axes]
+    return {
+        str(axis["name"]): {str(level.get("name")) for level in axis.get("levels", []) if isinstance(level, dict)}
+        for axis in axes
+    }
 
 
-def _check_key(key: str, values: list[Any], axes: list[str]) -> None:
+def _check_key(key: str, values: list[Any], axes: dict[str, set[str]]) -> None:
     group = key.split(".")[0]
     if key in axes and key not in AXES:
         return
@@ -266,4 +269,5 @@ def _check_key(key: str, values: list[Any], axes: list[str]) -> None:
         raise unknown("setting", key, [*OPTIONS, *AXES, *NUMBERS, *WORDS, *axes])
     if key in AXES:
         for value in values:
-            load(key, str(value))
+            if str(value) not in axes.get(key, ()):
+                load(key, str(value))

@@ -75,6 +75,7 @@ def make(request: Request) -> Grid:
         for axis, level in zip(axes, levels, strict=True):
             varied_here |= level.set or {axis.name: _value(level, axis, request)}
         here = {key: value for key, value in common.items() if _takes(key, [fixed, common, varied_here], axes)}
+        _refuse_foreign(varied_here, [fixed, common, varied_here], axes)
         points.append(Point(names, make_cell([fixed, *_in_order(here, varied_here)], request.first_seed)))
     crossings = [point.levels for point in points]
     points = _fraction(points, request.fraction or file.fraction, file.baseline)
@@ -107,6 +108,19 @@ def _takes(key: str, layers: list[dict[str, Any]], axes: list[Axis]) -> bool:
     having = {value for value in values if field in fields_of(group, value)}
     here = next((str(layer[group]) for layer in reversed(layers) if group in layer), AXES[group])
     return not having or here in having or here not in values
+
+
+def _refuse_foreign(varied: dict[str, Any], layers: list[dict[str, Any]], axes: list[Axis]) -> None:
+    """InputError where a field that varies belongs to other levels of a choice that varies too."""
+    for key in varied:
+        group, _, field = key.partition(".")
+        if field and group in varied and not _takes(key, layers, axes):
+            having = {str(layer[group]) for axis in axes for layer in _settings(axis) if group in layer}
+            having = {value for value in having if field in fields_of(group, value)}
+            raise InputError(
+                f"{key} varies, and {group}={varied[group]} has no such field: give {key} one value, which holds for "
+                f"{group}={' and '.join(sorted(having))} only, or compare them in a grid whose levels set both"
+            )
 
 
 def _settings(axis: Axis) -> list[dict[str, Any]]:
@@ -207,6 +221,8 @@ def _axes(file: GridFile, request: Request) -> list[Axis]:
 def _picked(axis: Axis, values: list[Any]) -> list[Level]:
     known = {level.name: level for level in axis.levels}
     free = axis.name in AXES or axis.name in PLAIN or "." in axis.name
+    # Levels that set an axis's own key by other names are all that it has.
+    free = free and not any(axis.name in level.set and level.set[axis.name] != level.name for level in axis.levels)
     for value in values:
         if str(value) not in known and not free:
             raise unknown(f"level of {axis.name}", str(value), known)

@@ -152,8 +152,13 @@ def write_results(folder: Path, head: dict[str, Any], records: list[Record], jou
     write_text(folder / "curves.csv", curves_csv(records, journal))
     write_text(folder / "images.csv", images_csv(records, journal))
     write_samples(folder / "samples", records, journal, data)
-    autoencoders.write(folder, records, journal, data)
+    autoencoders.write(folder, autoencoder_pairs(records), journal, data)
     write_json(folder / "grid.json", head)
+
+
+def autoencoder_pairs(records: list[Record]) -> list[autoencoders.Pair]:
+    """The autoencoders of all records."""
+    return autoencoders.pairs_in(stage for record in records for stage in record.planned.stages)
 
 
 def runs_csv(records: list[Record]) -> str:
@@ -173,7 +178,7 @@ def curves_csv(records: list[Record], journal: Journal) -> str:
         }
         for r in records
     }
-    return csv_text(CURVES, curve_rows(own | autoencoders.curves(records, journal)))
+    return csv_text(CURVES, curve_rows(own | autoencoders.curves(autoencoder_pairs(records), journal)))
 
 
 def images_csv(records: list[Record], journal: Journal) -> str:

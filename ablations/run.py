@@ -159,7 +159,8 @@ def help_text() -> str:
         "  launcher.workers=N      worker processes; one per GPU, or as many as the cores hold, by default",
         "  tracking.uri=URI        default sqlite:///results/mlflow.db",
         "  results=DIR             default results",
-        "  horizon=T               steps of the diffusion (1000)    threads=N    CPU threads of a cell (1)",
+        "  horizon=T               steps of the diffusion (1000); 0: the autoencoder of space=latents alone, a VAE",
+        "  threads=N               CPU threads of a cell (1)",
         *[f"  {f'{key}={value}':23} {line}" for key, lines in config.WORDS.items() for value, line in lines.items()],
         "                          (grids that vary the schedule: log_snr and beta_1 in every cell, unless set)",
         "",
@@ -172,7 +173,7 @@ def help_text() -> str:
 
 
 def _listed(group: str) -> list[str]:
-    return [f"  {option:18} {line}" for option, line in config.options_of(group).items()]
+    return [f"  {option:21} {line}" for option, line in config.options_of(group).items()]
 
 
 if __name__ == "__main__":

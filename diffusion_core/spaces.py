@@ -55,14 +55,14 @@ class Pixels(Space):
 class Latents(Space):
     """A code of `channels` channels and 1/f of the image's sides, by an autoencoder trained beforehand.
 
-    `kl_weight` is of kl; `codes` (K) and `commitment` are of vq. The networks have `width` channels at the image's
-    resolution and `blocks` blocks at each, and are trained for `steps` steps.
+    `kl_weight` is of kl, at 1 the evidence bound; `codes` (K) and `commitment` are of vq. The networks have `width`
+    channels at the image's resolution and `blocks` blocks at each, and are trained for `steps` steps.
     """
 
     f: Literal[1, 2, 4, 8] = 2
     channels: int = 4
     regularization: Literal["kl", "vq"] = "kl"
-    kl_weight: float = 1.0
+    kl_weight: float = 0.3
     codes: int = 128
     commitment: float = 0.25
     width: int = 16

@@ -24,7 +24,7 @@ def besides(grid: Grid, cells: Sequence[Cell]) -> Section | None:
     blocks += [Items("Effective weight of each t", tuple(_weights(grid)))] if axes else []
     blocks += [Items("Notes", tuple(notes))] if notes else []
     if grid.meta.decoder:
-        blocks.append(Text(f"All bounds have one decoder at t = 1: {grid.meta.decoder}."))
+        blocks.append(Text(f"The decoder of all bounds at t = 1: {grid.meta.decoder}."))
     return Section("besides", "What else differed", tuple(blocks)) if blocks else None
 
 

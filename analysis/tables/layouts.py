@@ -50,7 +50,9 @@ LAYOUTS: Mapping[str, Layout] = {
         ),
         (VDM_2, VDM_4B),
     ),
-    "ldm": Layout((Flat(metrics=("rfid", "psnr", "fid", "nll", "cost"), rest=False, over=("space",)),), (LDM_8,)),
+    "ldm": Layout(
+        (Flat(metrics=("nll", "fid", "copies", "rfid", "psnr", "cost"), rest=False, over=("space",)),), (LDM_8,)
+    ),
     "analytic_dpm": Layout(
         (Matrix({"nll": "evaluation.horizon", "fid": "sampler.steps"}, rows=("variance",)),), (ANALYTIC_1, ANALYTIC_2)
     ),

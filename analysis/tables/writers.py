@@ -104,7 +104,7 @@ def _html_heads(table: Table) -> list[str]:
     grouped = any(column.group for column in table.columns)
     span = ' rowspan="2"' if grouped else ""
     stub = [f'<th scope="col"{span}>{_html_head(table, column)}</th>' for column in table.stub]
-    labels = [f'<th scope="col">{_html_head(table, column)}</th>' for column in table.columns]
+    labels = [f'<th scope="col" class="number">{_html_head(table, column)}</th>' for column in table.columns]
     if not grouped:
         return ["<tr>", *stub, *labels, "</tr>"]
     groups = [

@@ -47,9 +47,10 @@ class UNet(Network):
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         factor = 2 ** (len(self.multipliers) - 1)
         if len(shape) != 3 or shape[1] % factor or shape[2] % factor:
+            instead = "for points take network=mlp" if len(shape) != 3 else "take fewer network.multipliers"
             raise ValueError(
                 f"unet with {len(self.multipliers)} resolutions needs images [C, H, W] whose sides {factor} divides, "
-                f"got {list(shape)}; for points take network=mlp"
+                f"got {list(shape)}; {instead}"
             )
         return UNetModule(self, shape[0], shape[1], channels_out)
 

@@ -46,7 +46,14 @@ SMALL = [
     "evaluation.sets=1",
     "sampler.steps=4",
 ]
-LATENTS = ["space=latents", "space.width=8", "space.steps=60", "space.batch=32", "space.learning_rate=0.005"]
+LATENTS = [
+    "space=latents",
+    "space.kl_weight=1",
+    "space.width=8",
+    "space.steps=60",
+    "space.batch=32",
+    "space.learning_rate=0.005",
+]
 
 
 def cell_of(*words, base=(*SMALL, *LATENTS)):
@@ -100,7 +107,8 @@ def test_what_a_regularization_does_not_read_is_no_part_of_its_identity():
         first = stages(words)[0].id
         assert stages(words, unread)[0].id == first
         assert stages(words, read)[0].id != first
-    both = parse([*SMALL, *LATENTS, "space.regularization=kl,vq", "space.kl_weight=0.5,1"], "run")
+    kept = [word for word in LATENTS if "kl_weight" not in word]
+    both = parse([*SMALL, *kept, "space.regularization=kl,vq", "space.kl_weight=0.5,1"], "run")
     with pytest.raises(InputError, match=r"regularization=vq space.kl_weight=0.5 and .*=1 are the same cell"):
         driver.plan(make(both), ["cpu"])
 
@@ -480,6 +488,18 @@ def test_a_suggestion_yields_where_there_is_no_likelihood():
     quantised = cell_of(*continuous, "space.regularization=vq", base=())
     assert quantised.evaluation.continuous == 0
     assert quantised.refusal() is None
+
+
+def test_levels_of_an_axis_are_picked_by_their_names_though_it_is_called_after_a_choice():
+    made = make(parse(["grid=latent", "space=pixels,f2", "training.steps=2000"], "run"))
+    assert {point.levels["space"] for point in made.points} == {"pixels", "f2"}
+    with pytest.raises(InputError, match="no level of space called 'latents': there are f1, f2, f4, pixels"):
+        make(parse(["grid=latent", "space=latents"], "run"))
+
+
+def test_a_field_that_varies_for_one_of_two_choices_is_refused_with_what_to_do():
+    with pytest.raises(InputError, match=r"space.f varies, and space=pixels has no such field: .* space=latents only"):
+        make(parse(["space=pixels,latents", "space.f=2,4"], "run"))
 
 
 def test_a_field_of_a_varied_choice_is_for_the_cells_that_have_it():

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ablations import config, experiment, run, scoring
+from ablations import config, experiment, learning, run, scoring
 from ablations.journal import read_tensors
 from ablations.launchers import Event, LocalLauncher
 from ablations.pairs import STEPS, Pairs, all_values, document, settings_of, value
@@ -145,6 +145,7 @@ def test_every_pair_trains_scores_and_samples(data, rows, configs, tmp_path, sto
     # A network of three steps may well score worse than a uniform code; it has diverged if it scores no number.
     judge = scoring.divergence
     monkeypatch.setattr(scoring, "divergence", lambda nll, uniform_bits: judge(nll, None))
+    monkeypatch.setattr(learning, "collapse", lambda *_: "")
     shutil.copy(store, tmp_path / "mlflow.db")
     settings = [settings_of(row.values()) for row in rows]
     levels = [
