@@ -70,8 +70,16 @@ def factorial(grid: Grid, metric: Metric) -> Factorial | None:
     except InputError:
         # One seed, or an axis of which a single level finished: there is nothing to test.
         return None
-    averages = [average for marginal in marginals(frame) for average in _averages(marginal, axes)]
+    together = _together(found)
+    known = [one for one in marginals(frame) if not (one.additive and one.factor in together)]
+    averages = [average for marginal in known for average in _averages(marginal, axes)]
     return Factorial(metric, axes, found, averages, _cautions(grid, metric)) if found.effects else None
+
+
+def _together(found: Effects) -> set[str]:
+    """The axes that depend on another: what a model without interactions expects of their levels means nothing."""
+    pairs = [effect.factors for effect in found.effects if len(effect.factors) > 1 and effect.adjusted <= 1 - LEVEL]
+    return {label for pair in pairs for label in pair}
 
 
 def _cautions(grid: Grid, metric: Metric) -> list[str]:

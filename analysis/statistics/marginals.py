@@ -19,13 +19,17 @@ from analysis.statistics.projections import Array, one_hot
 
 @dataclass(frozen=True, eq=False)
 class Marginal:
-    """`values` [levels, seeds] of one factor; `note` says over what they are averages, where that is not all."""
+    """`values` [levels, seeds] of one factor; `note` says over what they are averages, where that is not all.
+
+    `additive`: they are what a model without interactions expects.
+    """
 
     factor: str
     levels: tuple[str, ...]
     seeds: tuple[str, ...]
     values: NDArray[np.float64]
     note: str
+    additive: bool
 
 
 def marginals(frame: pd.DataFrame) -> tuple[Marginal, ...]:
@@ -49,7 +53,8 @@ def _marginal(design: Design, factor: int, runs: IntArray, y: Array) -> Marginal
     levels, own = np.unique(codes[:, factor], return_inverse=True)
     others = groups(*np.delete(codes, factor, axis=1).T, like=own)
     weights, note = _like_with_like(own, others)
-    if weights is None:
+    additive = weights is None
+    if additive:
         weights, note = _additive(codes, factor), "by a model without interactions"
     if weights is None or len(levels) < 2:
         return None
@@ -59,6 +64,7 @@ def _marginal(design: Design, factor: int, runs: IntArray, y: Array) -> Marginal
         tuple(design.seeds[i] for i in design.seed[runs[:, 0]]),
         weights @ y[runs].T,
         note,
+        additive,
     )
 
 

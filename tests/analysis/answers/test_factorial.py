@@ -1,6 +1,7 @@
 """A grid's effects in words, on grids whose effects were planted."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 
 from analysis.answers.factorial import factorial
 from analysis.frames.meta import parse_meta
-from analysis.frames.runs import Grid
+from analysis.frames.runs import Grid, read_folder
 from tests.analysis.conftest import NLL, meta
 
 AXES = [
@@ -84,3 +85,12 @@ def test_one_axis_or_one_seed_has_no_effects():
     whole = grid_of()
     one = Grid(whole.meta, whole.runs[whole.runs["axis.schedule"] == "linear"], None, pd.DataFrame)
     assert factorial(one, whole.meta.metrics[0]) is None
+
+
+def test_axes_that_depend_on_each_other_have_no_averages_by_a_model_that_denies_it():
+    """In results/latent pixels have no cell without a diffusion, where latents score worst by far."""
+    grid = read_folder(Path(__file__).parents[3] / "results" / "latent")
+    fid = next(metric for metric in grid.meta.metrics if metric.kind == "fid")
+    found = factorial(grid, fid)
+    assert any("Diffuses and Diffusion depend on each other" in line for line in found.sentences)
+    assert not {one.axis.name for one in found.averages} & {"space", "prior"}

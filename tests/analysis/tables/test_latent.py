@@ -130,7 +130,7 @@ def test_ldm_fits_a_grid_over_regularizations(tmp_path):
     table = [{k.replace("axis.space", "axis.regularization"): v for k, v in one.items()} for one in table]
     found = table_of(read_folder(latent(tmp_path / "g", table, axes=[axis], baseline={})), "ldm")
     assert [column.label for column in found.stub] == ["Regularization"]
-    assert [entry.text for entry in found.rows[1].entries][0] == "not comparable"
+    assert found.rows[1].entries[0].text == "not comparable"
 
 
 def test_the_caption_says_what_the_metrics_of_latents_are_of(grid, tmp_path):
