@@ -28,6 +28,8 @@ from analysis.notation import Rounding, mathtext
 
 _KINDS = ("nll", "fid")
 _CHARS = 16
+MOST = 12
+"""Lines that can be named beside a panel."""
 LOG_FROM = 4
 """Above this ratio of values, which an autoencoder alone soon brings about, their axis is logarithmic."""
 
@@ -51,7 +53,8 @@ Lines = dict[str, list[Point]]
 
 
 def compute_figure(grid: Grid) -> Figure | None:
-    """The figure; None where the grid does not vary the space, or nothing is known of its costs."""
+    """The figure; None where the grid does not vary the space, or by more lines than can be named, or nothing is known
+    of its costs."""
     if not space_axes(grid):
         return None
     metrics = [metric for kind in _KINDS for metric in metrics_present(grid) if metric.kind == kind]
@@ -60,6 +63,8 @@ def compute_figure(grid: Grid) -> Figure | None:
     if not shown:
         return None
     names = [name for name in _names(grid) if any(name in lines for lines in known.values())]
+    if len(names) > MOST:
+        return None
     styles = dict(zip(names, distinct_looks(len(names)), strict=True))
     figure = new_figure(WIDTH if len(shown) > 1 else 0.65 * WIDTH, 2.9)
     figure.set_layout_engine("constrained", wspace=0.04)

@@ -66,6 +66,12 @@ def _beyond_floor(grid: Grid, found: Findings) -> tuple[str, ...]:
     )
 
 
+_OWN_FAMILY = (
+    "These claims are adjusted among themselves, for they are few and were written down beforehand: a difference can "
+    "have a smaller p here than among all comparisons with the baseline."
+)
+
+
 def published(grid: Grid) -> Section | None:
     """What became of each finding of a paper that was written down before the grid was run."""
     found = outcomes(grid)
@@ -74,7 +80,7 @@ def published(grid: Grid) -> Section | None:
         for word in get_args(Word)
         if (told := [f"{one.claim.claim} ({one.claim.source}): {one.why}." for one in found if one.word == word])
     ]
-    return Section("published", "Against the papers", tuple(lists)) if lists else None
+    return Section("published", "Against the papers", (*lists, Text(_OWN_FAMILY))) if lists else None
 
 
 def comparisons(found: Sequence[Findings], pictures: Sequence[Block]) -> Section | None:

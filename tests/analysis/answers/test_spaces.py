@@ -122,12 +122,8 @@ def test_a_claim_of_what_is_not_comparable_cannot_be_told(grid, better, than):
 def test_effects_leave_out_what_is_not_comparable_and_say_so(grid):
     found = factorial(grid, grid.meta.metrics[0])
     assert "Not compared, though finished: f = 2, VQ · equal steps." in found.sentences
-    assert {average.level for average in found.averages if average.axis.name == "space"} == {
-        "pixels",
-        "f = 1",
-        "f = 2",
-        "f = 4",
-    }
+    # Spaces and runs depend on each other, and pixels have no VAE: there is no average to give.
+    assert not [average for average in found.averages if average.axis.name == "space"]
     assert not [line for line in found.sentences if "without this metric" in line]
     assert [line for line in found.sentences if line.startswith("Cells that share an autoencoder")]
     assert "Not compared" not in " ".join(factorial(grid, grid.meta.metrics[1]).sentences)

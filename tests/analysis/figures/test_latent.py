@@ -247,3 +247,8 @@ def test_a_grid_of_vaes_alone_has_figures(tmp_path):
     names = {path.stem for path in write_figures(latent(tmp_path / "g", table, baseline={}))}
     assert {"metrics", "elbo", "compute", "cost", "reconstructions", "samples"} <= names
     assert not {"training", "bound", "split", "weights"} & names
+
+
+def test_no_compute_with_more_lines_than_can_be_named(grid, monkeypatch):
+    monkeypatch.setattr("analysis.figures.compute.MOST", 3)
+    assert compute_figure(grid) is None

@@ -16,12 +16,13 @@ from analysis.answers.verdicts import findings
 from analysis.figures import FIGURES
 from analysis.frames.links import tracking_of
 from analysis.frames.runs import read_folder
-from analysis.report.answers import comparisons, noise, verdict
+from analysis.report.answers import axes, comparisons, noise, verdict
 from analysis.report.costs import cost, si
 from analysis.report.figures import CAPTIONS, SHOWS
 from analysis.report.page import Link, Section, Sheet, prose, render
 from analysis.report.records import besides, provenance
 from tests.analysis.answers.test_costs import costed
+from tests.analysis.answers.test_factorial import grid_of as planted
 from tests.analysis.answers.test_verdicts import VALUES, grid_of
 from tests.analysis.conftest import AXES, FID, NLL, build, rows, write_csv
 from tests.analysis.latent import autoencoder_id, latent
@@ -366,10 +367,18 @@ def test_on_how_many_images_the_best_is_better():
     assert int(said[2]) == pytest.approx(85.8, abs=4)
 
 
-def test_axes_that_matter_and_averages_over_the_others(page):
+def test_axes_that_depend_on_each_other_and_do_not_cross_in_full_have_no_averages(page):
     told = page.section("axes")
     assert "Predicts and Objective depend on each other" in told
+    assert "averaged over the other axes" not in told
+
+
+def test_axes_that_matter_and_averages_over_the_others():
+    grid = planted()
+    told = Page(render("q", [], [axes(grid, findings(grid))])).section("axes")
+    assert "Steps matters" in told
     assert "NLL averaged over the other axes: mean ± 95 % interval over seeds." in told
+    assert "Steps: 10 steps" in told
 
 
 def test_every_run_has_its_page_in_mlflow(shared_folder):
