@@ -222,7 +222,7 @@ def _picked(axis: Axis, values: list[Any]) -> list[Level]:
     known = {level.name: level for level in axis.levels}
     free = axis.name in AXES or axis.name in PLAIN or "." in axis.name
     # Levels that set an axis's own key by other names are all that it has.
-    free = free and not any(axis.name in level.set and level.set[axis.name] != level.name for level in axis.levels)
+    free = free and not any(axis.name in level.set and str(level.set[axis.name]) != level.name for level in axis.levels)
     for value in values:
         if str(value) not in known and not free:
             raise unknown(f"level of {axis.name}", str(value), known)

@@ -493,6 +493,8 @@ def test_a_suggestion_yields_where_there_is_no_likelihood():
 def test_levels_of_an_axis_are_picked_by_their_names_though_it_is_called_after_a_choice():
     made = make(parse(["grid=latent", "space=pixels,f2", "training.steps=2000"], "run"))
     assert {point.levels["space"] for point in made.points} == {"pixels", "f2"}
+    others = make(parse(["grid=latent", "training.steps=1500"], "run"))
+    assert {point.levels["training.steps"] for point in others.points} == {"1500"}
     with pytest.raises(InputError, match="no level of space called 'latents': there are f1, f2, f4, pixels"):
         make(parse(["grid=latent", "space=latents"], "run"))
 
