@@ -25,7 +25,6 @@ from diffusion_core.encodings import GreyLevels
 TABLE = "autoencoders.csv"
 FOLDER = "reconstructions"
 
-
 Pair = tuple[AutoencoderStage, ReconstructionStage]
 
 
@@ -79,15 +78,15 @@ def curves(pairs: Sequence[Pair], journal: Journal) -> dict[tuple[str, int], Cur
 
 
 def write_reconstructions(folder: Path, pairs: Sequence[Pair], journal: Journal, data: Data) -> None:
-    """originals.png and a strip per autoencoder; strips of others go, and the folder where there are none."""
+    """originals.png and a strip per autoencoder; strips of others go."""
     written = set()
     for stage, reconstruction in pairs:
         path = journal.folder(reconstruction.id) / RECONSTRUCTIONS
         if path.exists():
             tensors, _ = read_tensors(path)
             folder.mkdir(parents=True, exist_ok=True)
-            for name, images in (("originals", "originals"), (stage.id, "reconstructions")):
-                written.add(_write(folder / f"{name}.png", tensors[images], data))
+            written.add(_write(folder / "originals.png", tensors["originals"], data))
+            written.add(_write(folder / f"{stage.id}.png", tensors["reconstructions"], data))
     if folder.is_dir():
         for stale in set(folder.glob("*.png")) - written:
             stale.unlink()

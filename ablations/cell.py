@@ -20,6 +20,7 @@ from diffusion_core.choices import Choices, FirstStepRule, TimeInput, chain_refu
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.networks.network import Network
+from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Objective
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.precision import Precision
@@ -169,9 +170,12 @@ class Cell:
         data = self.data.load()
         try:
             shape = self.space.shape_of(data.shape)
+        except ValueError as error:
+            return str(error)
+        try:
             Diffusion(self.choices, Continuous() if self.space.encoded else data.encoding, shape)
         except (ValueError, RuntimeError) as error:
-            smaller = ", or a smaller space.f" if self.space.encoded and "unet" in str(error) else ""
+            smaller = ", or a smaller space.f" if self.space.encoded and isinstance(self.network, UNet) else ""
             return str(error).splitlines()[0] + smaller
         return None
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ablations.cell import Cell
 from ablations.data import Data
-from ablations.grid import Grid
+from ablations.grid import Grid, words
 from ablations.heads import head_of
 from ablations.journal import Journal
 from ablations.launchers import LocalLauncher
@@ -93,8 +93,7 @@ def _refuse_equal(planned: list[Planned]) -> None:
         stages = tuple(stage.id for stage in item.stages) if item.cell.horizon == 0 else None
         other = seen.setdefault((stages or item.cell_id, item.cell.seed), item)
         if other is not item:
-            words = [" ".join(f"{key}={value}" for key, value in one.point.levels.items()) for one in (other, item)]
-            raise InputError(f"{words[0]} and {words[1]} are the same cell: leave one of them out")
+            raise InputError(f"{words(other.point)} and {words(item.point)} are the same cell: leave one of them out")
 
 
 def _extractor_identity(cell: Cell) -> str | None:

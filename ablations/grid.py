@@ -101,12 +101,12 @@ def _takes(key: str, layers: list[dict[str, Any]], axes: list[Axis]) -> bool:
     It is not where the setting is a field of a choice that the grid varies, and only other levels have it.
     """
     group, _, field = key.partition(".")
-    values = {str(layer[group]) for axis in axes for layer in _settings(axis) if group in layer}
+    values = _varied(group, axes)
     if not field or not values:
         return True
-    values.add(next((str(layer[group]) for layer in reversed(layers[:-1]) if group in layer), AXES[group]))
+    values |= {_chosen(group, layers[:-1])}
     having = {value for value in values if field in fields_of(group, value)}
-    here = next((str(layer[group]) for layer in reversed(layers) if group in layer), AXES[group])
+    here = _chosen(group, layers)
     return not having or here in having or here not in values
 
 
@@ -115,12 +115,21 @@ def _refuse_foreign(varied: dict[str, Any], layers: list[dict[str, Any]], axes: 
     for key in varied:
         group, _, field = key.partition(".")
         if field and group in varied and not _takes(key, layers, axes):
-            having = {str(layer[group]) for axis in axes for layer in _settings(axis) if group in layer}
-            having = {value for value in having if field in fields_of(group, value)}
+            having = {value for value in _varied(group, axes) if field in fields_of(group, value)}
             raise InputError(
                 f"{key} varies, and {group}={varied[group]} has no such field: give {key} one value, which holds for "
                 f"{group}={' and '.join(sorted(having))} only, or compare them in a grid whose levels set both"
             )
+
+
+def _varied(group: str, axes: list[Axis]) -> set[str]:
+    """The values of a choice that levels set."""
+    return {str(layer[group]) for axis in axes for layer in _settings(axis) if group in layer}
+
+
+def _chosen(group: str, layers: list[dict[str, Any]]) -> str:
+    """The value of a choice in these layers."""
+    return next((str(layer[group]) for layer in reversed(layers) if group in layer), AXES[group])
 
 
 def _settings(axis: Axis) -> list[dict[str, Any]]:
@@ -198,10 +207,11 @@ def _refuse_equal(points: list[Point]) -> None:
     for point in points:
         other = seen.setdefault(point.cell, point)
         if other is not point:
-            raise InputError(f"{_words(other)} and {_words(point)} are the same cell: leave one of them out")
+            raise InputError(f"{words(other)} and {words(point)} are the same cell: leave one of them out")
 
 
-def _words(point: Point) -> str:
+def words(point: Point) -> str:
+    """Its levels as a command line has them."""
     return " ".join(f"{axis}={level}" for axis, level in point.levels.items())
 
 

@@ -36,7 +36,7 @@ from ablations.journal import (
     write_history,
     write_tensors,
 )
-from ablations.loading import WEIGHTS, autoencoder_of, build, restore
+from ablations.loading import WEIGHTS, autoencoder_of, build, restore, restore_autoencoder
 from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
@@ -197,9 +197,7 @@ def run_autoencoder(
     plan = space.plan(cell.training.precision)
     learner = autoencoder_of(cell, data).to(device)
     learned = learn(learner, images, plan, cell.seed, stage_id, folder, progress)
-    autoencoder = autoencoder_of(cell, data).to(device)
-    autoencoder.load_state_dict(learned.average)
-    autoencoder.eval().requires_grad_(False)
+    autoencoder = restore_autoencoder(cell, data, learned.average).to(device)
     scale = standard(autoencoder, images)
     tensors = {"standard/mean": scale.mean, "standard/scale": scale.scale}
     write_tensors(folder / WEIGHTS, learned.weights | tensors, stage=stage_id, step=str(learned.last["step"]))

@@ -40,6 +40,13 @@ def autoencoder_of(cell: Cell, data: Data) -> Autoencoder:
     return autoencoder
 
 
+def restore_autoencoder(cell: Cell, data: Data, average: dict[str, Tensor]) -> Autoencoder:
+    """The cell's autoencoder with the averaged weights, which nothing teaches; ValueError where they are not its."""
+    autoencoder = autoencoder_of(cell, data)
+    _load(autoencoder, average)
+    return autoencoder.eval().requires_grad_(False)
+
+
 def build(cell: Cell, encoding: Encoding, data: Data, device: torch.device) -> Diffusion:
     """The cell's diffusion with its seed's initial weights."""
     diffusion = Diffusion(cell.choices, encoding, encoding.shape_of(data.shape))
@@ -67,11 +74,9 @@ def load_encoding(cell: Cell, data: Data, journal: Journal, autoencoder: str | N
         return data.encoding
     path = journal.folder(autoencoder) / WEIGHTS
     tensors, _ = read_tensors(path)
-    module = autoencoder_of(cell, data)
     try:
-        _load(module, part(tensors, "average"))
+        module = restore_autoencoder(cell, data, part(tensors, "average")).to(device)
         scale = part(tensors, "standard")
-        module.eval().requires_grad_(False).to(device)
         shape = cell.space.shape_of(data.shape)
         return LatentCode(module, scale["mean"].to(device), scale["scale"].to(device), data.shape, shape)
     except (ValueError, KeyError) as error:

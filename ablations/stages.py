@@ -7,13 +7,14 @@ no training, and a code without a likelihood no bound. The fit is of a fitted va
 split is judged. A stage's id is a hash of what it reads, so cells share what they do not differ in:
 
     autoencoder   cells with one space
-    training   cells that differ in how they are scored, and in σ² wherever training does not read it; a fitted σ² is
-               trained as β̃
-    fit        the fitted variances of one training
-    bound      cells that differ in the sampler alone
-    samples    cells that differ in how the bound is taken, and in σ² where the sampler does not read it
+    training      cells that differ in how they are scored, and in σ² wherever training does not read it; a fitted σ²
+                  is trained as β̃
+    fit           the fitted variances of one training
+    bound         cells that differ in the sampler alone
+    samples       cells that differ in how the bound is taken, and in σ² where the sampler does not read it
 
-What has diverged on validation never reads test data.
+What has diverged on validation never reads test data; an autoencoder, which more than one cell may read, is judged on
+test images once it has not diverged itself.
 """
 
 from __future__ import annotations

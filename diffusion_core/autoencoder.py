@@ -18,7 +18,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.bound import kl_normal, mean_dims, sum_dims
+from diffusion_core.bound import kl_normal, mean_dims, normal_nats, sum_dims
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import Gaussian
 from diffusion_core.networks.autoencoder import Decoder, Encoder
@@ -134,8 +134,7 @@ class KlAutoencoder(Autoencoder):
 
     def log_density(self, moments: Tensor, z: Tensor) -> Tensor:
         q = self.posterior(moments)
-        squared = (z - q.mean) ** 2 * torch.exp(-q.log_variance)
-        return -0.5 * sum_dims(squared + q.log_variance + math.log(2 * math.pi))
+        return -sum_dims(normal_nats(z, q.mean, q.log_variance))
 
     def kl(self, moments: Tensor) -> Tensor:
         """KL(q(z | x) ‖ N(0, I)) in nats [B]."""

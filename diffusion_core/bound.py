@@ -10,6 +10,8 @@ Each is one draw where the paper has an expectation over x_t ~ q(x_t | x_0).
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -32,6 +34,11 @@ def kl_normal(squared_difference: Tensor, log_variance_q: Tensor, log_variance_p
     """KL(N(μ_q, σ_q²) ‖ N(μ_p, σ_p²)) elementwise, from (μ_q − μ_p)² and the log-variances."""
     log_ratio = log_variance_p - log_variance_q
     return 0.5 * (log_ratio + torch.expm1(-log_ratio) + squared_difference * torch.exp(-log_variance_p))
+
+
+def normal_nats(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """−log N(x; mean, σ²) elementwise."""
+    return 0.5 * ((x - mean) ** 2 * torch.exp(-log_variance) + log_variance + math.log(2 * math.pi))
 
 
 def denoising_term(x0: Tensor, pair: Pair, p: Reverse) -> Tensor:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffusion_core.bound import sum_dims
+from diffusion_core.bound import normal_nats, sum_dims
 from diffusion_core.forward import expand
 from diffusion_core.randomness import uniform
 
@@ -232,8 +232,7 @@ class Density(Encoding):
     grey_levels = False
 
     def decoder_term(self, x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-        squared = (x0 - mean) ** 2 * torch.exp(-log_variance)
-        return sum_dims(0.5 * (squared + log_variance + math.log(2 * math.pi)).expand_as(x0))
+        return sum_dims(normal_nats(x0, mean, log_variance).expand_as(x0))
 
     def direct_term(self, x0: Tensor, eps: Tensor, gamma: Tensor) -> Tensor:
         # N(x_1/√ᾱ_1; x_0, e^γ), as a density of x_0.

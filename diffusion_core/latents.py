@@ -57,7 +57,7 @@ def standard(autoencoder: Autoencoder, images: Tensor) -> Standard:
 
 @dataclass(frozen=True, eq=False)
 class LatentCode(Density):
-    """An autoencoder as trained, on the device of the data, and its scale; `shape` is that of the images."""
+    """An autoencoder as trained, on the device of the data, and its scale, for images of `image_shape`."""
 
     autoencoder: Autoencoder
     mean: Tensor

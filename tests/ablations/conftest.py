@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ablations import run
+from ablations import experiment, learning, run
+from ablations.journal import Journal, read_tensors
 
 TINY = [
     "horizon=25",
@@ -72,3 +73,32 @@ def again(tiny, tmp_path):
     shutil.copytree(tiny.results, results)
     arguments = [word for word in tiny.arguments if not word.startswith("results=")] + [f"results={results}"]
     return Done(arguments, results, tiny.code, tiny.printed)
+
+
+@pytest.fixture
+def cut_and_whole(tmp_path, monkeypatch):
+    """(stage, cuts) → results and weights of a stage cut at its first so many checkpoints, and of a whole one."""
+    monkeypatch.setattr(learning, "CHECKPOINT_SECONDS", 0)
+
+    class Cut(Exception):
+        pass
+
+    write = learning.write_checkpoint
+
+    def cut(folder, *rest):
+        write(folder, *rest)
+        raise Cut
+
+    def both(stage, cuts):
+        with monkeypatch.context() as patch:
+            patch.setattr(learning, "write_checkpoint", cut)
+            for _ in range(cuts):
+                assert experiment.perform(stage, str(tmp_path / "cut"), "cpu") == "failed"
+        results, weights = [], []
+        for name in ("cut", "whole"):
+            assert experiment.perform(stage, str(tmp_path / name), "cpu") == "finished"
+            results.append(Journal(tmp_path / name).result(stage.id))
+            weights.append(read_tensors(Journal(tmp_path / name).folder(stage.id) / "weights.safetensors")[0])
+        return results, weights
+
+    return both

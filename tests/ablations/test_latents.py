@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from PIL import Image
 from torch.distributions import Normal, kl_divergence
 
-from ablations import driver, experiment, learning, quality, run, sample, scoring
+from ablations import driver, experiment, quality, run, sample, scoring
 from ablations.config import parse
 from ablations.costs import autoencoder_flops, forward_flops, matched_steps
 from ablations.grid import make
@@ -373,28 +373,11 @@ def test_a_posterior_that_ignores_the_image_is_found_out(tmp_path):
     assert "collapsed" in Journal(tmp_path).result(found.id).reason
 
 
-def test_an_autoencoder_cut_and_continued_is_bit_identical(tmp_path, monkeypatch):
-    monkeypatch.setattr(learning, "CHECKPOINT_SECONDS", 0)
-    stage = stages("space.steps=120")[0]
-
-    class Cut(Exception):
-        pass
-
-    write = learning.write_checkpoint
-
-    def cut(folder, *rest):
-        write(folder, *rest)
-        raise Cut
-
-    with monkeypatch.context() as patch:
-        patch.setattr(learning, "write_checkpoint", cut)
-        assert experiment.perform(stage, str(tmp_path / "cut"), "cpu") == "failed"
-    results = []
-    for name in ("cut", "whole"):
-        assert experiment.perform(stage, str(tmp_path / name), "cpu") == "finished"
-        results.append(read_tensors(Journal(tmp_path / name).folder(stage.id) / "weights.safetensors")[0])
-    assert results[0].keys() == results[1].keys()
-    assert all(torch.equal(results[0][name], results[1][name]) for name in results[1])
+def test_an_autoencoder_cut_and_continued_is_bit_identical(cut_and_whole):
+    results, weights = cut_and_whole(stages("space.steps=120")[0], cuts=1)
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
+    assert results[0].curves == results[1].curves
 
 
 def test_a_foreign_or_missing_autoencoder_is_named(tmp_path):

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ablations import driver, experiment, extractors, learning, sample, scoring
+from ablations import driver, experiment, extractors, sample, scoring
 from ablations.config import parse
 from ablations.grid import make
 from ablations.journal import Journal, not_finite, read_tensors
@@ -216,28 +216,8 @@ def test_an_importance_sampler_that_is_still_cold_is_noted(tmp_path):
 
 
 @pytest.mark.parametrize("choices", [LEARNED, ["timesteps=importance", "timesteps.history=3"]])
-def test_a_training_cut_at_any_report_and_continued_is_bit_identical(choices, tmp_path, monkeypatch):
-    monkeypatch.setattr(learning, "CHECKPOINT_SECONDS", 0)
-    stage = stages(*choices, "data=mixture2d", base=POINTS)[0]
-
-    class Cut(Exception):
-        pass
-
-    write = learning.write_checkpoint
-
-    def cut(folder, *rest):
-        write(folder, *rest)
-        raise Cut
-
-    with monkeypatch.context() as patch:
-        patch.setattr(learning, "write_checkpoint", cut)
-        assert experiment.perform(stage, str(tmp_path / "cut"), "cpu") == "failed"
-        assert experiment.perform(stage, str(tmp_path / "cut"), "cpu") == "failed"
-    results, weights = [], []
-    for name in ("cut", "whole"):
-        assert experiment.perform(stage, str(tmp_path / name), "cpu") == "finished"
-        results.append(Journal(tmp_path / name).result(stage.id))
-        weights.append(read_tensors(Journal(tmp_path / name).folder(stage.id) / "weights.safetensors")[0])
+def test_a_training_cut_at_any_report_and_continued_is_bit_identical(choices, cut_and_whole):
+    results, weights = cut_and_whole(stages(*choices, "data=mixture2d", base=POINTS)[0], cuts=2)
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
     assert results[0].curves == results[1].curves
