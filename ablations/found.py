@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations import config
+from ablations.command_line import parse_options
 from ablations.commands import exit_code
 from ablations.sample import cell_in, find, trained
 from analysis.errors import InputError
@@ -36,7 +37,7 @@ def main(arguments: list[str]) -> int:
     if {"--help", "-h"} & set(arguments):
         print(USAGE)
         return 0
-    given = config.parse_options(arguments, OPTIONS)
+    given = parse_options(arguments, OPTIONS)
     for key in ("cell", "name"):
         if key not in given:
             raise InputError(f"{key}= is missing: python -m ablations.found cell=ID name=NAME")

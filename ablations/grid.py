@@ -16,7 +16,8 @@ from typing import Any
 
 from ablations.cell import Cell
 from ablations.choices import fields_of
-from ablations.config import AXES, Request
+from ablations.command_line import Request
+from ablations.config import AXES
 from ablations.designs import d_optimal, model_matrix
 from ablations.grid_file import Axis, Expectation, GridFile, Level, listed, read
 from ablations.making import PLAIN, make_cell

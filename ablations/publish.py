@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ablations import config
+from ablations.command_line import parse_options
 from ablations.commands import exit_code
 from analysis.errors import InputError
 
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     if {"--help", "-h"} & set(arguments):
         print(USAGE)
         return 0
-    given = config.parse_options(arguments, OPTIONS)
+    given = parse_options(arguments, OPTIONS)
     results = Path(given.get("results", "results"))
     folders = [results / given["grid"]] if "grid" in given else [p.parent for p in sorted(results.glob("*/grid.json"))]
     if not folders:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations import config
+from ablations.command_line import parse_run
 from ablations.commands import exit_code
 from ablations.version import code_version
 from analysis.errors import InputError
@@ -21,7 +22,7 @@ def main(arguments: list[str]) -> int:
     if {"--help", "-h"} & set(arguments):
         print(help_text())
         return 0
-    request = config.parse(arguments, "run")
+    request = parse_run(arguments)
     from ablations import driver, grid
     from ablations.journal import Journal, locked
     from ablations.launchers import devices_for

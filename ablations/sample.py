@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablations import config
+from ablations.command_line import parse_options
 from ablations.commands import exit_code
 from analysis.errors import InputError
 from analysis.frames.csv_files import read_csv
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     if {"--help", "-h"} & set(arguments):
         print(USAGE)
         return 0
-    given = config.parse_options(arguments, OPTIONS)
+    given = parse_options(arguments, OPTIONS)
     if "cell" not in given:
         raise InputError("which cell? cell=ID, with an id from the column cell_id of results/<grid>/runs.csv")
     n = given.get("n", 64)

@@ -9,8 +9,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from ablations.command_line import parse_options
 from ablations.commands import exit_code
-from ablations.config import parse_options
 from analysis.errors import InputError, unknown
 
 OPTIONS: dict[str, type] = {"rounds": int, "device": str, "threads": int, "size": str, "out": str}

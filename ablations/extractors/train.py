@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ablations import config
+from ablations.command_line import parse_options
 from ablations.commands import exit_code
 from ablations.data import DataSet, Digits, FashionMnist
 from ablations.extractors import ARCHITECTURES, HERE, digest_of
@@ -95,7 +95,7 @@ def accuracy(model: Architecture, images: Tensor, labels: Tensor) -> float:
 
 def main(arguments: list[str]) -> int:
     """Train, write both files, and say what came out."""
-    given = config.parse_options(arguments, OPTIONS)
+    given = parse_options(arguments, OPTIONS)
     name = given.get("name")
     if name is None:
         raise InputError(f"which extractor? name=… with one of {', '.join(RECIPES)}")

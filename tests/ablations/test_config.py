@@ -12,6 +12,7 @@ import pytest
 
 from ablations import commands, config, extractors, publish, run, sample
 from ablations.cell import Budget
+from ablations.command_line import parse_run
 from analysis.errors import InputError
 from diffusion_core.choices import FirstStepRule, TimeInput
 
@@ -72,7 +73,7 @@ WRONG = {
     "name=a,b": "name takes one value, got 2",
     "name=.stages": "the first no",
     "schedule@x=cosine": "no @package",
-    "horizon=interval(1,5)": "cannot be read as key=value",
+    "horizon=interval(1,5)": "an interval is for a search: python -m ablations.search horizon=",
     "horizon=range(1,5,0)": "cannot be read as key=value",
     "first_seed=99999999999": "first_seed must not be negative, and below",
     "schedule=linear,linear": "are the same cell",
@@ -187,7 +188,7 @@ def test_the_words_of_a_cell_are_those_of_the_core_and_help_explains_them(capsys
 
 
 def test_values_keep_their_types():
-    request = config.parse(["schedule.beta_1=1e-3", "network.multipliers=[1,2]", "horizon=50,100", "seeds=2"], "run")
+    request = parse_run(["schedule.beta_1=1e-3", "network.multipliers=[1,2]", "horizon=50,100", "seeds=2"])
     assert request.settings == {"schedule.beta_1": [1e-3], "network.multipliers": [[1, 2]], "horizon": [50, 100]}
     assert request.seeds == 2
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ablations import config, found, run
-from ablations.config import parse
+from ablations.command_line import parse_run
 from ablations.grid import make
 from ablations.journal import read_tensors
 from ablations.making import cell_of
@@ -68,7 +68,7 @@ def test_a_learned_schedule_is_kept_and_named_like_any_other(learned, configs, c
     assert lines[0] == f"# learned in grid ends, cell {row['cell_id']}, seed 0, on mixture2d at T=25"
     assert [line.split(":")[0] for line in lines[1:]] == ["name", "knots"]
 
-    cell = make(parse(["schedule=found/Mine_1-a"], "run")).points[0].cell
+    cell = make(parse_run(["schedule=found/Mine_1-a"])).points[0].cell
     weights = results / ".stages" / row["training_id"] / "weights.safetensors"
     average = part(read_tensors(weights)[0], "average")
     assert len(cell.schedule.knots) == 101
@@ -84,7 +84,7 @@ def test_a_learned_schedule_is_kept_and_named_like_any_other(learned, configs, c
         assert -drawn[t] == pytest.approx(cell.schedule.knots[round(100 * (t - 1) / 24)], rel=1e-5)
 
     assert cell_of(cell.parameters(), 0) == cell
-    compared = make(parse(["schedule=cosine,found/Mine_1-a", "horizon=50"], "run"))
+    compared = make(parse_run(["schedule=cosine,found/Mine_1-a", "horizon=50"]))
     assert [point.levels["schedule"] for point in compared.points] == ["cosine", "found/Mine_1-a"]
     assert run.main(["--help"]) == 0
     assert lines[0].removeprefix("# ") in capsys.readouterr().out

@@ -13,6 +13,7 @@ import pytest
 from ablations import cell as cell_module
 from ablations import choices, config, grid, grid_file, making
 from ablations.cell import content_hash
+from ablations.command_line import parse_run
 from ablations.stages import once, stages_of
 from analysis.errors import InputError
 from diffusion_core.choices import choice_name
@@ -22,7 +23,7 @@ RESULTS = Path(__file__).parents[2] / "results"
 
 
 def points(*arguments):
-    return grid.make(config.parse(list(arguments), "run"))
+    return grid.make(parse_run(list(arguments)))
 
 
 def cell(*arguments):
