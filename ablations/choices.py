@@ -11,6 +11,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import typing
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -76,12 +77,25 @@ def fields_of(axis: str, option: str) -> set[str]:
     """What can be set of the choice that a file of `configs/<axis>/` names."""
     name = config.load(axis, option).get("name", axis)
     cls = classes(axis).get(str(name))
-    return {field.name for field in dataclasses.fields(cls)} if cls else set()
+    return set(_names(cls)) if cls else set()
+
+
+def is_whole(key: str) -> bool:
+    """Whether a field, or a number of a cell, takes whole numbers in every choice that has it."""
+    group, _, field = key.partition(".")
+    if not field:
+        return key in config.NUMBERS
+    hints = [typing.get_type_hints(cls)[field] for cls in classes(group).values() if field in _names(cls)]
+    return bool(hints) and all(int in (hint, *typing.get_args(hint)) and hint is not float for hint in hints)
+
+
+def _names(cls: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls)]
 
 
 def validated(cls: type[Choice], values: dict[str, Any], prefix: str, what: str) -> Choice:
     """cls(**values), each value of its annotated type and range."""
-    fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    fields = _names(cls)
     for key in values:
         if key not in fields:
             if not fields:

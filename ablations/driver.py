@@ -66,7 +66,7 @@ def plan(grid: Grid, devices: list[str]) -> Plan:
     if len({cell.evaluation.weights for _, cell in cells}) > 1:
         raise InputError("a grid judges all samples by one extractor: run it once per evaluation.weights=…")
     judged = any(cell.evaluation.quality for _, cell in cells)
-    extractor = _extractor_identity(cells[0][1]) if judged else None
+    extractor = extractor_of_plan(cells[0][1]) if judged else None
     device = torch.device(devices[0])
     planned = []
     refusals: dict[str, str | None] = {}
@@ -96,7 +96,8 @@ def _refuse_equal(planned: list[Planned]) -> None:
             raise InputError(f"{words(other.point)} and {words(item.point)} are the same cell: leave one of them out")
 
 
-def _extractor_identity(cell: Cell) -> str | None:
+def extractor_of_plan(cell: Cell) -> str | None:
+    """The identity of what a cell's samples are judged by; InputError where it cannot be read."""
     try:
         return extractor_identity(cell)
     except ValueError as error:
@@ -136,7 +137,9 @@ def _launch(plan: Plan, journal: Journal, missing: list[Stage], bar: tqdm[Any]) 
         return
     total = {stage.id: work(stage, plan.data) for stage in missing}
     done: dict[str, float] = {}
-    for event in LocalLauncher(journal.root, plan.devices).run(missing):
+    launcher = LocalLauncher(journal.root, plan.devices)
+    launcher.add(missing)
+    for event in launcher.run():
         if event.kind == "died":
             tqdm.write(f"a worker died in {event.stage.kind} {event.stage.id}; trying it once more")
         elif event.kind != "started":

@@ -2,6 +2,7 @@
 
 autoencoder      stored images ─▶ weights, the scale of its codes
 training         stored images, or their codes ─▶ weights (learner and average), curves
+rung             the same, up to a step ─▶ a checkpoint of it, and a bound on validation
 fit              weights ─▶ what a fitted variance reads of the network, per t
 bound            weights, fit ─▶ the bound per image, its split and its terms per t; likelihoods in continuous time
 samples          weights, fit ─▶ generated sets and what they score
@@ -76,6 +77,11 @@ def _run(stage: stages.Stage, journal: Journal, device: torch.device) -> Result:
         if isinstance(stage, stages.TrainingStage):
             return learning.run_training(cell, stage.id, encoding, data, folder, device, progress)
         return scoring.run_reconstruction(cell, encoding, data, folder, device)
+    if isinstance(stage, stages.RungStage):
+        training = journal.folder(stage.training.id)
+        encoding = load_encoding(cell, data, journal, stage.training.autoencoder, device)
+        with locked(training / "lock", wait=True):
+            return learning.run_rung(cell, stage, encoding, data, training, device, progress)
     model = load(cell, data, journal, stage.parts, device)
     if isinstance(stage, stages.FitStage):
         assert isinstance(model, Diffusion), "a chain of no steps has no variance to fit"

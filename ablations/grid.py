@@ -65,8 +65,8 @@ def make(request: Request) -> Grid:
                 f"{key} is varied by the axis {owner.name!r} of grid={request.grid}: pick its levels with "
                 f"{owner.name}={','.join(level.name for level in owner.levels)}"
             )
-    terms = _equal_terms(varied, {*file.set, *common})
-    fixed = {key: EQUAL_TERMS[key][0] for key in terms} | file.set
+    terms = equal_terms(varied, {*file.set, *common})
+    fixed = {key: value for key, (value, _) in terms.items()} | file.set
     points = []
     for levels in itertools.product(*(axis.levels for axis in axes)):
         names = {axis.name: level.name for axis, level in zip(axes, levels, strict=True)}
@@ -91,7 +91,7 @@ def make(request: Request) -> Grid:
         "axes": axes,
         "expects": [claim for claim in file.expects if _can_be_tested(claim, axes)],
         "question": file.question or _question(axes),
-        "footnotes": [*file.footnotes, *_footnote(terms), *_fraction_footnote(len(points), crossings)],
+        "footnotes": [*file.footnotes, *terms_footnote(list(terms)), *_fraction_footnote(len(points), crossings)],
     }
     return Grid(name, file.model_copy(update=told), points, list(seeds))
 
@@ -172,13 +172,14 @@ def _one_yardstick(points: list[Point]) -> list[Point]:
     return [scored(point) for point in points]
 
 
-def _equal_terms(varied: set[str], given: set[str]) -> list[str]:
-    """The keys of `EQUAL_TERMS` that hold in a grid which varies these keys and is given those."""
+def equal_terms(varied: set[str], given: set[str]) -> dict[str, tuple[str, str]]:
+    """Those of `EQUAL_TERMS` that hold in a grid which varies these keys and is given those."""
     compares = any(key.split(".")[0] == "schedule" for key in varied)
-    return [key for key in EQUAL_TERMS if compares and key not in varied | given]
+    return {key: term for key, term in EQUAL_TERMS.items() if compares and key not in varied | given}
 
 
-def _footnote(terms: list[str]) -> list[str]:
+def terms_footnote(terms: list[str]) -> list[str]:
+    """What these keys of `EQUAL_TERMS` mean for the cells, as a footnote; none for none."""
     if not terms:
         return []
     words = " and ".join(EQUAL_TERMS[key][1] for key in terms)

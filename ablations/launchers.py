@@ -1,8 +1,8 @@
 """Where stages run: worker processes on this machine, one stage at a time each.
 
-A launcher takes stages in order, starts each once the stages it needs have finished, and yields small events. A worker
-that dies (killed, out of memory) costs its stage alone, which is tried once more. With GPUs there is one worker per
-GPU; otherwise as many as the cores hold at the cells' threads.
+A launcher takes stages in order, starts each once the stages it needs have finished, and yields small events; more
+stages may be added while it runs. A worker that dies (killed, out of memory) costs its stage alone, which is tried once
+more. With GPUs there is one worker per GPU; otherwise as many as the cores hold at the cells' threads.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ TRIES = 2
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a stage: it started, progressed to `share`, ended with `status`, or its worker died."""
+    """What happened to a stage: it started, progressed to `share`, ended with `status`, or its worker died; or it was
+    left out, since one that it needs did not finish."""
 
-    kind: Literal["started", "progress", "ended", "died"]
+    kind: Literal["started", "progress", "ended", "died", "left_out"]
     stage: Stage
     share: float = 0.0
     status: str = ""
@@ -56,31 +57,45 @@ class LocalLauncher:
     def __init__(self, root: Path, devices: list[str]) -> None:
         self.root = root
         self.devices = devices
+        self.waiting: list[tuple[Stage, int]] = []
+        self.running: list[Running] = []
+        self.ended: dict[str, bool] = {}
 
-    def run(self, stages: list[Stage]) -> Iterator[Event]:
-        """Run all stages; one whose needs failed is left out, one that is stopped (Ctrl-C) is marked interrupted."""
+    def add(self, stages: list[Stage]) -> None:
+        """More stages to run, after those they need: each is here too, or has its result. One that is here stays."""
         journal = Journal(self.root)
-        waiting: list[tuple[Stage, int]] = [(stage, 1) for stage in stages]
-        running: list[Running] = []
+        for need in {need for stage in stages for need in stage.needs}:
+            result = journal.result(need)
+            if result is not None:
+                self.ended[need] = result.status == "finished"
+        here = {stage.id for stage, _ in self.waiting} | {work.stage.id for work in self.running}
+        self.waiting += [(stage, 1) for stage in stages if stage.id not in here]
+        known = self.ended.keys() | here | {stage.id for stage in stages}
+        assert all(need in known for stage in stages for need in stage.needs), "a stage needs one that is not here"
+
+    def run(self) -> Iterator[Event]:
+        """Run all that was added, until nothing waits; a stage that is stopped (Ctrl-C) is marked interrupted."""
+        journal, running = Journal(self.root), self.running
         free = list(self.devices)
-        known = {need: journal.result(need) for stage in stages for need in stage.needs}
-        ended = {need: result.status == "finished" for need, result in known.items() if result is not None}
-        assert known.keys() <= ended.keys() | {stage.id for stage in stages}, "a stage needs one that is not here"
         context = multiprocessing.get_context("spawn")
         pool = ProcessPool(max_workers=len(self.devices), context=context, initializer=_start, initargs=(os.getpid(),))
         try:
-            while waiting or running:
-                for stage, tries in _ready(waiting, ended, len(free)):
-                    waiting.remove((stage, tries))
+            while self.waiting or running:
+                for stage, tries in _ready(self.waiting, self.ended, len(free)):
+                    self.waiting.remove((stage, tries))
                     running.append(self._start(pool, stage, tries, free.pop(0)))
                     yield Event("started", stage)
                 for work in [work for work in running if work.future.done()]:
                     running.remove(work)
                     free.append(work.device)
-                    yield from self._end(work, waiting, ended, journal)
-                waiting = [(s, n) for s, n in waiting if all(ended.get(need, True) for need in s.needs)]
+                    yield from self._end(work, journal)
+                for stage, tries in [entry for entry in self.waiting if not _possible(entry[0], self.ended)]:
+                    self.waiting.remove((stage, tries))
+                    self.ended[stage.id] = False
+                    yield Event("left_out", stage, 1.0)
                 yield from (Event("progress", w.stage, journal.progress(w.stage.id)) for w in running)
-                time.sleep(POLL_SECONDS)
+                if not (free and _ready(self.waiting, self.ended, 1)):
+                    time.sleep(POLL_SECONDS)
         finally:
             pool.stop()  # type: ignore[no-untyped-call]
             pool.join()
@@ -93,14 +108,12 @@ class LocalLauncher:
 
         return Running(stage, pool.schedule(perform, args=[stage, str(self.root), device]), device, tries)
 
-    def _end(
-        self, work: Running, waiting: list[tuple[Stage, int]], ended: dict[str, bool], journal: Journal
-    ) -> Iterator[Event]:
+    def _end(self, work: Running, journal: Journal) -> Iterator[Event]:
         try:
             status = work.future.result()
         except ProcessExpired as error:
             if work.tries < TRIES:
-                waiting.insert(0, (work.stage, work.tries + 1))
+                self.waiting.insert(0, (work.stage, work.tries + 1))
                 yield Event("died", work.stage)
                 return
             status = "failed"
@@ -109,7 +122,7 @@ class LocalLauncher:
             # The worker could not even write down its failure: the disk is full, say. The driver's turn to try.
             status = "failed"
             journal.write_status(work.stage.id, status, f"its journal could not be written: {error}")
-        ended[work.stage.id] = status == "finished"
+        self.ended[work.stage.id] = status == "finished"
         yield Event("ended", work.stage, 1.0, status)
 
 
@@ -118,6 +131,11 @@ def _ready(waiting: list[tuple[Stage, int]], ended: dict[str, bool], free: int) 
     ready = [(stage, tries) for stage, tries in waiting if all(ended.get(need) for need in stage.needs)]
     ready.sort(key=lambda entry: -len(entry[0].needs))
     return ready[:free]
+
+
+def _possible(stage: Stage, ended: dict[str, bool]) -> bool:
+    """Whether all that it needs finished, or may still do so."""
+    return all(ended.get(need, True) for need in stage.needs)
 
 
 def _start(parent: int) -> None:

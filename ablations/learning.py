@@ -37,10 +37,12 @@ from ablations.journal import (
     write_tensors,
 )
 from ablations.loading import WEIGHTS, autoencoder_of, build, restore, restore_autoencoder
+from ablations.stages import RungStage
 from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
 from diffusion_core.latents import LatentCode, Standard, standard
+from diffusion_core.likelihood import bound
 from diffusion_core.precision import resolve_precision
 from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance
@@ -97,22 +99,36 @@ class Learned:
 
 
 def learn(
-    learner: Learner, images: Tensor, plan: Training, seed: int, stage_id: str, folder: Path, progress: Progress
+    learner: Learner,
+    images: Tensor,
+    plan: Training,
+    seed: int,
+    stage_id: str,
+    folder: Path,
+    progress: Progress,
+    until: int | None = None,
 ) -> Learned:
-    """Train from the last checkpoint, or from the start."""
+    """Train from the last checkpoint, or from the start; to the end, or `until` a step, where a checkpoint is left.
+
+    That step is one of a report, and beyond the last checkpoint.
+    """
     start, before = read_checkpoint(folder, stage_id)
+    last = until or plan.steps
     history = read_history(folder, start[0] if start else 0)
     measured = reset_peak_memory(images.device)
     began = saved = time.monotonic()
     report: Report | None = None
     for report in train(learner, images, plan, seed, start):
         history.append(line_of(report, before + time.monotonic() - began))
-        progress(report.step / plan.steps)
+        progress(report.step / last)
         if not report.finite:
             break
-        if time.monotonic() - saved > CHECKPOINT_SECONDS and report.step < plan.steps:
+        due = report.step == until or time.monotonic() - saved > CHECKPOINT_SECONDS
+        if due and report.step < plan.steps:
             write_checkpoint(folder, stage_id, history, report.state())
             saved = time.monotonic()
+        if report.step == until:
+            break
     assert report is not None, "a checkpoint is never of the last step"
     write_history(folder, history)
     weights = {name: value for name, value in report.state().items() if not name.startswith("optimiser/")}
@@ -133,6 +149,45 @@ def run_training(
     learned = learn(build(cell, encoding, data, device), stored, cell.training, cell.seed, stage_id, folder, progress)
     write_tensors(folder / WEIGHTS, learned.weights, stage=stage_id, step=str(learned.last["step"]))
     return training_result(cell, restore(cell, encoding, data, learned.average).to(device), learned, device)
+
+
+def run_rung(
+    cell: Cell,
+    stage: RungStage,
+    encoding: Encoding,
+    data: Data,
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+) -> Result:
+    """Train to the rung's step in the training's own `folder`, and take the watched bound of the averaged network.
+
+    A training that is beyond that step already says nothing of it: no metrics.
+    """
+    start, _ = read_checkpoint(folder, stage.training.id)
+    if (folder / "result.json").exists() or (start is not None and start[0] >= stage.step):
+        return Result("finished", "", {}, {}, {"notes": f"trained beyond step {stage.step} before it was watched"})
+    stored = encoding.store(data.images["train"].to(device))
+    learner = build(cell, encoding, data, device)
+    learned = learn(learner, stored, cell.training, cell.seed, stage.training.id, folder, progress, stage.step)
+    if learned.reason:
+        return Result("diverged", learned.reason, {}, {}, {})
+    averaged = restore(cell, encoding, data, learned.average).to(device)
+    watch, plan = stage.watch, cell.evaluation
+    images = data.images["validation"][: watch.images].to(device)
+    scored = bound(
+        averaged,
+        images,
+        exact=watch.exact,
+        strata=watch.strata,
+        seed=plan.seed,
+        clip=plan.clip,
+        steps=plan.horizon,
+    )
+    nll = float(scored.total.mean())
+    reason = "" if math.isfinite(nll) else f"the bound at step {stage.step} is not finite"
+    metrics = {"cost/train_seconds": learned.last["seconds"]} | ({} if reason else {"nll/val": nll})
+    return Result("diverged" if reason else "finished", reason, metrics, {}, {})
 
 
 def line_of(report: Report, seconds: float) -> dict[str, float]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ablations.command_line import parse_options
 from ablations.commands import exit_code
+from ablations.tracked import SEARCH, head_in
 from analysis.errors import InputError
 
 OPTIONS: dict[str, type] = {"grid": str, "results": str, "tracking.uri": str}
@@ -22,19 +23,24 @@ def main(arguments: list[str]) -> int:
         return 0
     given = parse_options(arguments, OPTIONS)
     results = Path(given.get("results", "results"))
-    folders = [results / given["grid"]] if "grid" in given else [p.parent for p in sorted(results.glob("*/grid.json"))]
+    folders = [results / given["grid"]] if "grid" in given else folders_in(results)
     if not folders:
         raise InputError(f"{results} holds no results to publish: run a grid first")
-    from ablations.journal import locked, read_json
+    from ablations.journal import locked
     from ablations.tracking import default_uri
 
     for folder in folders:
-        if read_json(folder / "grid.json") is None:
-            raise InputError(f"{folder} holds no results (grid.json is missing): run its grid first")
+        head_in(folder)
     with locked(results / ".lock", wait=False):
         for folder in folders:
             print(deliver(folder, given.get("tracking.uri", default_uri(results)), results))
     return 0
+
+
+def folders_in(results: Path) -> list[Path]:
+    """Those that hold a grid's or a search's results."""
+    heads = [path for name in ("grid.json", SEARCH) for path in results.glob(f"*/{name}")]
+    return sorted({head.parent for head in heads})
 
 
 def deliver(folder: Path, uri: str, results: Path) -> str:

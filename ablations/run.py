@@ -68,8 +68,9 @@ def finish(folder: Path, records: list[Record], tracker: Tracker | None, interru
     from analysis.frames.runs import read_folder
     from analysis.tables import terminal_table
 
-    write_pages(folder)
-    print(terminal_table(read_folder(folder)))
+    if (folder / "grid.json").exists():
+        write_pages(folder)
+        print(terminal_table(read_folder(folder)))
     print(f"\nfiles    {folder}/  (report.html, table.md, figures/, samples/, runs.csv, …)")
     if tracker is not None:
         try:
@@ -166,14 +167,15 @@ def help_text() -> str:
         "                          (grids that vary the schedule: log_snr and beta_1 in every cell, unless set)",
         "",
         "Grids (grid=)",
-        *_listed("grid"),
+        *listed("grid"),
     ]
     for axis in config.AXES:
-        lines += ["", f"{axis.capitalize()} ({axis}=; its fields {axis}.FIELD=)", *_listed(axis)]
+        lines += ["", f"{axis.capitalize()} ({axis}=; its fields {axis}.FIELD=)", *listed(axis)]
     return "\n".join(lines)
 
 
-def _listed(group: str) -> list[str]:
+def listed(group: str) -> list[str]:
+    """A line per choice of a group."""
     return [f"  {option:21} {line}" for option, line in config.options_of(group).items()]
 
 

@@ -4,7 +4,8 @@
 
 The autoencoder is that of latents, and its reconstructions of test images are judged at last; a chain of no steps has
 no training, and a code without a likelihood no bound. The fit is of a fitted variance, and samples are drawn where the
-split is judged. A stage's id is a hash of what it reads, so cells share what they do not differ in:
+split is judged. A search reads no test data, and may score a training on its way, at rungs. A stage's id is a hash of
+what it reads, so cells share what they do not differ in:
 
     autoencoder   cells with one space
     training      cells that differ in how they are scored, and in σ² wherever training does not read it; a fitted σ²
@@ -20,7 +21,7 @@ test images once it has not diverged itself.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ablations.cell import HELD_OUT, Cell, HeldOut, content_hash
@@ -58,6 +59,31 @@ class TrainingStage:
     autoencoder: str | None = None
     needs: tuple[str, ...] = ()
     kind: Literal["training"] = "training"
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a bound is taken by while a network trains: t = 1..`exact` and `strata` more, on the first `images`."""
+
+    exact: int = 4
+    strata: int = 6
+    images: int = 500
+
+
+@dataclass(frozen=True)
+class RungStage:
+    """A training up to a step, and what its network scores there on validation images: what a pruner reads.
+
+    What it leaves of the training is a checkpoint, from which the training goes on.
+    """
+
+    id: str
+    cell: Cell
+    training: TrainingStage
+    step: int
+    watch: Watch
+    needs: tuple[str, ...]
+    kind: Literal["rung"] = "rung"
 
 
 @dataclass(frozen=True)
@@ -116,7 +142,16 @@ class FloorStage:
     kind: Literal["floor"] = "floor"
 
 
-Stage = AutoencoderStage | TrainingStage | FitStage | BoundStage | SamplesStage | ReconstructionStage | FloorStage
+Stage = (
+    AutoencoderStage
+    | TrainingStage
+    | RungStage
+    | FitStage
+    | BoundStage
+    | SamplesStage
+    | ReconstructionStage
+    | FloorStage
+)
 
 
 def stages_of(cell: Cell, digest: str, precision: Precision, extractor: str | None) -> list[Stage]:
@@ -139,6 +174,25 @@ def stages_of(cell: Cell, digest: str, precision: Precision, extractor: str | No
         content = {"stage": "reconstruction", "autoencoder": parts.autoencoder, "extractor": judge}
         stages.append(ReconstructionStage(content_hash(content), cell, parts.autoencoder, (parts.autoencoder,)))
     return stages
+
+
+def validated(stages: Iterable[Stage]) -> list[Stage]:
+    """Those of a cell's stages that its values on validation rest on: no test data is read."""
+    return [
+        stage
+        for stage in stages
+        if isinstance(stage, (AutoencoderStage, TrainingStage, FitStage))
+        or (isinstance(stage, (BoundStage, SamplesStage)) and stage.split == "validation")
+    ]
+
+
+def rung_of(training: TrainingStage, step: int, watch: Watch) -> RungStage:
+    """The stage that takes a training to a step and scores it there."""
+    content = {"stage": "rung", "training": training.id, "step": step, **asdict(watch)}
+    cell, plan = training.cell, training.cell.evaluation
+    content |= {"variance": cell.identity()["variance"]}
+    content |= {"clip": plan.clip, "seed": plan.seed, "horizon": plan.horizon}
+    return RungStage(content_hash(content), cell, training, step, watch, training.needs)
 
 
 def _scores(cell: Cell, parts: Parts, split: HeldOut, needs: tuple[str, ...], extractor: str | None) -> list[Stage]:
@@ -233,6 +287,8 @@ def work(stage: Stage, data: Data) -> float:
         return float(3 * cell.space.steps * cell.space.batch)
     if isinstance(stage, TrainingStage):
         return float(training_passes(cell) * cell.training.steps * cell.training.batch)
+    if isinstance(stage, RungStage):
+        return float(training_passes(cell) * stage.step * cell.training.batch)
     if isinstance(stage, FitStage):
         return float(cell.horizon * plan.fit)
     if isinstance(stage, (FloorStage, ReconstructionStage)):

@@ -1,4 +1,5 @@
-"""The files of results/<grid>/ as the runs that a tracking store gets: cells, and the autoencoders that they share."""
+"""The files of results/<grid>/ as the runs that a tracking store gets: cells, the autoencoders that they share, and the
+trials of a search."""
 
 from __future__ import annotations
 
@@ -20,6 +21,12 @@ from analysis.frames.store import IMAGES, REQUEST, TAGS
 
 CELL = "cell"
 """The kind of a run that is a cell at a seed."""
+TRIAL, STUDY = "trial", "study"
+"""The kind of a run that is a trial of a search, the tag of its number, and the tag that names the search."""
+SEARCH, TRIALS, RUNGS = "search.json", "trials.csv", "rungs.csv"
+"""The files of a search."""
+WATCHED = "train/watched_nll"
+"""The curve of what a pruner was told."""
 AUTOENCODER = ("cell_id", "seed", "status", "reason")
 """What every row of autoencoders.csv has."""
 
@@ -47,12 +54,12 @@ class Tracked:
 
 def key_of(tags: Mapping[str, str]) -> tuple[str, str]:
     """What a run is known by."""
-    return tags["cell_id"], tags["seed"]
+    return (TRIAL, tags[TRIAL]) if TRIAL in tags else (tags["cell_id"], tags["seed"])
 
 
 def head_in(folder: Path) -> dict[str, Any]:
-    """grid.json of a results folder; InputError where there is none."""
-    head = read_json(folder / "grid.json")
+    """grid.json of a results folder, or search.json where nothing was confirmed; InputError where there is none."""
+    head = read_json(folder / "grid.json") or read_json(folder / SEARCH)
     if not isinstance(head, dict):
         raise InputError(f"{folder} holds no results (grid.json is missing): run its grid first")
     return head
@@ -64,7 +71,9 @@ def request_of(head: dict[str, Any]) -> str:
 
 
 def tracked_runs(folder: Path) -> list[Tracked]:
-    """The rows of a results folder; InputError where it is none, or damaged."""
+    """The cells of a results folder, none where it holds a search's trials alone; InputError where it is damaged."""
+    if not (folder / "grid.json").exists() and (folder / SEARCH).exists():
+        return []
     curves, images = curves_by_run(folder), images_by_run(folder / "images.csv")
     request = request_of(head_in(folder))
     return [
@@ -79,6 +88,19 @@ def tracked_autoencoders(folder: Path) -> list[Tracked]:
     curves = curves_by_run(folder) if path.is_file() else {}
     rows = rows_of(path, AUTOENCODER) if path.is_file() else []
     return [_autoencoder(row, curves[key_of(row)], folder) for row in rows]
+
+
+def tracked_trials(folder: Path) -> list[Tracked]:
+    """The trials of a search that are over; none in the results of a grid."""
+    if not (folder / SEARCH).exists():
+        return []
+    study = str(read_json(folder / SEARCH).get("name", folder.name))
+    rungs: dict[str, Curve] = defaultdict(list)
+    path = folder / RUNGS
+    for line in rows_of(path, ("trial", "step", "value")) if path.is_file() else []:
+        rungs[line["trial"]].append({"curve": WATCHED, "x": line["step"], "y": line["value"]})
+    rows = rows_of(folder / TRIALS, (TRIAL, "state", "reason"))
+    return [_trial(row, rungs[row[TRIAL]], study, folder) for row in rows if row["state"] != "running"]
 
 
 def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -116,12 +138,14 @@ def metrics_of(row: Mapping[str, str], source: Path) -> dict[str, float]:
 def _cell(row: dict[str, str], curves: Curve, images: str, request: str, folder: Path) -> Tracked:
     params = {key: value for key, value in row.items() if key not in TAGS and "/" not in key and value}
     levels = [value for key, value in params.items() if key.startswith("axis.")]
+    search = read_json(folder / SEARCH)
     sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
     return Tracked(
         tags={
             "kind": CELL,
             "grid": folder.name,
             REQUEST: request,
+            **({STUDY: str(search["name"])} if search else {}),
             **{name: row[name][:LONGEST] for name in FIXED},
             **{name: row[name] for name in (*LATENT, *VERSIONS) if row.get(name)},
             **({IMAGES: str(len(images.splitlines()) - 1)} if images else {}),
@@ -131,6 +155,24 @@ def _cell(row: dict[str, str], curves: Curve, images: str, request: str, folder:
         curves=curves,
         images=images,
         sheet=next((sheet for sheet in sheets if sheet.exists()), None),
+    )
+
+
+def _trial(row: dict[str, str], rungs: Curve, study: str, folder: Path) -> Tracked:
+    """A run that the UI lists as "trial 17", with every choice as a parameter."""
+    own = ("trial", "state", "reason", "cell_id", "steps", "seconds")
+    params = {
+        key: value for key, value in row.items() if key not in own and "/" not in key and key[:6] != "param." and value
+    }
+    facts = {name: row.get(name, "")[:LONGEST] for name in ("state", "reason", "cell_id")}
+    costs = {f"cost/{name}": float(row[name]) for name in ("steps", "seconds") if row.get(name)}
+    return Tracked(
+        tags={"kind": TRIAL, "grid": folder.name, STUDY: study, TRIAL: row[TRIAL], "status": facts["state"], **facts},
+        params={"cell": f"trial {row[TRIAL]}", **params},
+        metrics=metrics_of(row, folder / TRIALS) | costs,
+        curves=rungs,
+        images="",
+        sheet=None,
     )
 
 

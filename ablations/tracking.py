@@ -19,9 +19,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
-from ablations.journal import write_json
+from ablations.journal import read_json, write_json
 from ablations.records import NOT_RUN
-from ablations.tracked import Tracked, head_in, key_of, request_of, tracked_autoencoders, tracked_runs
+from ablations.tracked import (
+    SEARCH,
+    Tracked,
+    head_in,
+    key_of,
+    request_of,
+    tracked_autoencoders,
+    tracked_runs,
+    tracked_trials,
+)
 from analysis.errors import InputError
 from analysis.frames.links import page, to_json, tracking_of
 from analysis.frames.runs import OVER_STEPS
@@ -62,12 +71,12 @@ class Tracker:
         return known
 
     def publish(self, folder: Path) -> int:
-        """Every cell and autoencoder of a results folder that has run and is not here yet; the number published.
+        """Every cell, autoencoder and trial of a results folder that has run and is not here yet; the number published.
 
         Once all are delivered, the folder's tracking.json says where they are.
         """
         runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
-        everything = [*runs, *tracked_autoencoders(folder)]
+        everything = [*runs, *tracked_autoencoders(folder), *tracked_trials(folder)]
         published: int = sum(_guard(self.uri, lambda run=run: self._publish(run)) for run in everything)
         ids = {(run.tags["cell_id"], int(run.tags["seed"])): self.known[key_of(run.tags)][0] for run in runs}
         write_json(folder / "tracking.json", to_json(tracking_of(self.uri, self.experiment_id, ids)))
@@ -80,9 +89,7 @@ class Tracker:
             return False
         if run_id:
             self.client.delete_run(run_id)
-        run_id = self.client.create_run(
-            self.experiment_id, tags=run.tags, run_name=f"{run.params['cell']} · seed {run.tags['seed']}"
-        ).info.run_id
+        run_id = self.client.create_run(self.experiment_id, tags=run.tags, run_name=name_of(run)).info.run_id
         self.known[key] = (run_id, "")
         self._log(run_id, run)
         self.client.set_tag(run_id, "content", run.content)
@@ -127,19 +134,53 @@ class Tracker:
                 self.client.log_artifact(run_id, str(path))
         self.client.set_terminated(run_id, "FINISHED")
         self.client.set_experiment_tag(self.experiment_id, "mlflow.note.content", head["question"])
+        search = read_json(folder / SEARCH)
+        shown = view_of_search(search) if search else view(head)
         self.client.set_experiment_tag(self.experiment_id, "mlflow.experimentKind", "custom_model_development")
-        self.client.set_experiment_tag(self.experiment_id, VIEW, json.dumps(view(head)))
+        self.client.set_experiment_tag(self.experiment_id, VIEW, json.dumps(shown))
         return page(self.uri, self.experiment_id)
+
+
+def name_of(run: Tracked) -> str:
+    """What the UI lists it as."""
+    seed = f" · seed {run.tags['seed']}" if "seed" in run.tags else ""
+    return f"{run.params['cell']}{seed}"
+
+
+def view_of_search(head: dict[str, Any]) -> dict[str, Any]:
+    """The state of the UI's page: the trials' parameters and objectives as parallel coordinates, and each objective
+    against each parameter, run by run."""
+    objectives = [objective["name"] for objective in head["objectives"]]
+    searched = [parameter["name"] for parameter in head["parameters"]]
+    parallel = _chart("PARALLEL", objectives[0]) | {
+        "selectedParams": searched,
+        "selectedMetrics": objectives,
+        "showAllRuns": False,
+        "displayName": "",
+    }
+    against = [_scatter(name, objective) for objective in objectives for name in searched]
+    return _page("search", [parallel, *against])
+
+
+def _scatter(parameter: str, metric: str) -> dict[str, Any]:
+    return _chart("SCATTER", f"{parameter}-{metric}") | {
+        "xaxis": {"key": parameter, "type": "PARAM"},
+        "yaxis": {"key": metric, "type": "METRIC"},
+        "displayName": f"{metric} against {parameter}",
+    }
 
 
 def view(head: dict[str, Any]) -> dict[str, Any]:
     """The state of the UI's page: the grid's metrics as bars and the training curves, grouped by cell."""
-    section = {"uuid": "grid", "name": head["name"], "display": True, "isReordered": False, "deleted": False}
     bars = [_chart("BAR", metric["name"]) for metric in head["metrics"]]
     charts = [*bars, _chart("LINE", "train/network") | {"scaleType": "log"}]
+    grouped = {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "cell"}]}
+    return {"groupBy": grouped, "useGroupedValuesInCharts": True} | _page(head["name"], charts)
+
+
+def _page(name: str, charts: list[dict[str, Any]]) -> dict[str, Any]:
+    section = {"uuid": "grid", "name": name, "display": True, "isReordered": False, "deleted": False}
     return {
-        "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "cell"}]},
-        "useGroupedValuesInCharts": True,
         "compareRunCharts": charts,
         "compareRunSections": [section | {"isGenerated": False}],
         "isAccordionReordered": True,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ablations.config import parse
+from ablations.command_line import parse_run
 from ablations.costs import forward_flops, peak_memory, reset_peak_memory, train_flops
 from ablations.grid import make
 from ablations.journal import Journal
@@ -19,7 +19,7 @@ MEMORY = "cost/peak_memory_bytes"
 
 
 def cell_of(*words):
-    return make(parse(["data=mixture2d", "network=mlp", "horizon=25", *words], "run")).points[0].cell
+    return make(parse_run(["data=mixture2d", "network=mlp", "horizon=25", *words])).points[0].cell
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the mark is Linux's")

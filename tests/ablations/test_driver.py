@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ablations import driver, experiment, grid
-from ablations.config import parse
+from ablations.command_line import parse_run
 from ablations.journal import Journal, read_json
 from analysis.errors import InputError
 from analysis.frames.csv_files import read_csv
@@ -14,7 +14,7 @@ from tests.ablations.data.fabricated import pictures
 
 def planned(*words: str) -> driver.Plan:
     tiny = ["horizon=25", "evaluation.exact=2", "evaluation.strata=2"]
-    return driver.plan(grid.make(parse([*words, *tiny], "run")), ["cpu"])
+    return driver.plan(grid.make(parse_run([*words, *tiny])), ["cpu"])
 
 
 def test_colour_images_need_weights_for_fid_before_anything_is_trained():

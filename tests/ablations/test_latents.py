@@ -14,7 +14,7 @@ from PIL import Image
 from torch.distributions import Normal, kl_divergence
 
 from ablations import driver, experiment, quality, run, sample, scoring
-from ablations.config import parse
+from ablations.command_line import parse_run
 from ablations.costs import autoencoder_flops, forward_flops, matched_steps
 from ablations.grid import make
 from ablations.journal import Journal, read_tensors
@@ -59,7 +59,7 @@ LATENTS = [
 def cell_of(*words, base=(*SMALL, *LATENTS)):
     given = {word.split("=")[0] for word in words}
     kept = [word for word in base if word.split("=")[0] not in given]
-    return make(parse([*kept, *words], "run")).points[0].cell
+    return make(parse_run([*kept, *words])).points[0].cell
 
 
 def stages(*words, extractor="x", **more):
@@ -108,7 +108,7 @@ def test_what_a_regularization_does_not_read_is_no_part_of_its_identity():
         assert stages(words, unread)[0].id == first
         assert stages(words, read)[0].id != first
     kept = [word for word in LATENTS if "kl_weight" not in word]
-    both = parse([*SMALL, *kept, "space.regularization=kl,vq", "space.kl_weight=0.5,1"], "run")
+    both = parse_run([*SMALL, *kept, "space.regularization=kl,vq", "space.kl_weight=0.5,1"])
     with pytest.raises(InputError, match=r"regularization=vq space.kl_weight=0.5 and .*=1 are the same cell"):
         driver.plan(make(both), ["cpu"])
 
@@ -117,7 +117,7 @@ def test_pixels_are_what_they_were():
     """The ids of the committed parameterization grid were given before there were latents."""
     with open("results/parameterization/runs.csv", encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["seed"] == "0"]
-    made = make(parse(["grid=parameterization"], "run"))
+    made = make(parse_run(["grid=parameterization"]))
     data = made.points[0].cell.data.load()
     known = {row["cell_id"]: row["training_id"] for row in rows}
     for point in made.points:
@@ -474,24 +474,24 @@ def test_a_suggestion_yields_where_there_is_no_likelihood():
 
 
 def test_levels_of_an_axis_are_picked_by_their_names_though_it_is_called_after_a_choice():
-    made = make(parse(["grid=latent", "space=pixels,f2", "training.steps=2000"], "run"))
+    made = make(parse_run(["grid=latent", "space=pixels,f2", "training.steps=2000"]))
     assert {point.levels["space"] for point in made.points} == {"pixels", "f2"}
-    others = make(parse(["grid=latent", "training.steps=1500"], "run"))
+    others = make(parse_run(["grid=latent", "training.steps=1500"]))
     assert {point.levels["training.steps"] for point in others.points} == {"1500"}
     with pytest.raises(InputError, match="no level of space called 'latents': there are f1, f2, f4, pixels"):
-        make(parse(["grid=latent", "space=latents"], "run"))
+        make(parse_run(["grid=latent", "space=latents"]))
 
 
 def test_a_field_that_varies_for_one_of_two_choices_is_refused_with_what_to_do():
     with pytest.raises(InputError, match=r"space.f varies, and space=pixels has no such field: .* space=latents only"):
-        make(parse(["space=pixels,latents", "space.f=2,4"], "run"))
+        make(parse_run(["space=pixels,latents", "space.f=2,4"]))
 
 
 def test_a_field_of_a_varied_choice_is_for_the_cells_that_have_it():
-    made = make(parse(["space=pixels,latents", "space.f=4", "horizon=50"], "run"))
+    made = make(parse_run(["space=pixels,latents", "space.f=4", "horizon=50"]))
     assert [point.cell.parameters().get("space.f") for point in made.points] == [None, "4"]
     with pytest.raises(InputError, match=r"no field of .* called 'g'|has nothing to set"):
-        make(parse(["space=pixels,latents", "space.g=4"], "run"))
+        make(parse_run(["space=pixels,latents", "space.g=4"]))
 
 
 def test_psnr_is_of_the_mean_square_error_over_all_images():

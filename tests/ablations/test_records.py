@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from ablations.cell import NUMERICS
-from ablations.config import parse
+from ablations.command_line import parse_run
 from ablations.data import Digits, Mixture2d
 from ablations.driver import plan
 from ablations.grid import make
@@ -60,7 +60,7 @@ def test_further_likelihoods_stand_beside_nll_where_asked_for(flags, expected, p
 )
 def test_head_names_the_decoder_and_what_to_read_nll_against(word, decoder, codes):
     words = [word, "horizon=25", "network=mlp"] if "mixture" in word else [word, "horizon=25"]
-    planned = plan(make(parse(words, "run")), ["cpu"])
+    planned = plan(make(parse_run(words)), ["cpu"])
     head = head_of(planned.grid, planned.planned, planned.data, None, 1, {})
     assert head["decoder"] == decoder
     assert list(head["baselines"]) == ["nll/test"]
@@ -68,7 +68,7 @@ def test_head_names_the_decoder_and_what_to_read_nll_against(word, decoder, code
 
 
 def test_notes_are_a_column_where_any_record_has_them():
-    planned = plan(make(parse(["data=mixture2d", "network=mlp", "horizon=25", "seeds=2"], "run")), ["cpu"]).planned
+    planned = plan(make(parse_run(["data=mixture2d", "network=mlp", "horizon=25", "seeds=2"])), ["cpu"]).planned
     facts = [{"device": "cpu"}, {"device": "cpu", "notes": "still warming up"}]
     records = [Record(p, "finished", "", {"nll/test": 2.5}, {}, f) for p, f in zip(planned, facts, strict=True)]
     assert "notes" not in runs_csv(records[:1]).splitlines()[0].split(",")

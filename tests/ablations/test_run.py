@@ -19,7 +19,7 @@ from PIL import Image
 
 from ablations import driver, experiment, publish, run, sample, scoring
 from ablations.cell import NUMERICS
-from ablations.config import parse
+from ablations.command_line import parse_run
 from ablations.grid import make
 from ablations.journal import Journal, read_tensors, write_tensors
 from ablations.launchers import LocalLauncher
@@ -133,7 +133,7 @@ def test_an_incompatible_cell_is_a_row_with_its_reason(again):
 
 
 def cell_stages(*arguments):
-    cell = make(parse(list(arguments), "run")).points[0].cell
+    cell = make(parse_run(list(arguments))).points[0].cell
     return stages_of(cell, cell.data.load().digest, "float32", "x")
 
 
@@ -373,7 +373,7 @@ def test_the_mean_over_images_is_the_metric(tiny):
 
 
 def test_a_row_knows_what_made_it_and_what_it_cost(tiny):
-    digest = make(parse(["horizon=25"], "run")).points[0].cell.data.load().digest
+    digest = make(parse_run(["horizon=25"])).points[0].cell.data.load().digest
     for row in rows(tiny):
         assert (row["code"], row["numerics"], row["data_digest"]) == (code_version(), str(NUMERICS), digest)
         assert float(row["cost/train_flops"]) == pytest.approx(3 * float(row["cost/flops_per_image"]) * 60 * 64)

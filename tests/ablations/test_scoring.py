@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ablations import driver, experiment, extractors, sample, scoring
-from ablations.config import parse
+from ablations.command_line import parse_run
 from ablations.grid import make
 from ablations.journal import Journal, not_finite, read_tensors
 from ablations.loading import load
@@ -39,7 +39,7 @@ POINTS = ["data=mixture2d", *(word for word in SMALL if not word.startswith("net
 def stages(*arguments, base=SMALL):
     given = {word.split("=")[0] for word in arguments}
     words = [*(word for word in base if word.split("=")[0] not in given), *arguments]
-    cell = make(parse(words, "run")).points[0].cell
+    cell = make(parse_run(words)).points[0].cell
     return stages_of(cell, cell.data.load().digest, "float32", "x")
 
 
@@ -121,7 +121,7 @@ def test_an_extractors_weights_are_known_by_their_digest(tmp_path):
     for folder in ("here", "there"):
         shutil.copytree(extractors.HERE, tmp_path / folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     plans = [
-        driver.plan(make(parse([*SMALL, *words], "run")), ["cpu"])
+        driver.plan(make(parse_run([*SMALL, *words])), ["cpu"])
         for words in (
             [],
             *([f"evaluation.weights={tmp_path / f / 'digits-cnn.safetensors'}"] for f in ("here", "there")),

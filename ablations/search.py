@@ -1,0 +1,186 @@
+"""`python -m ablations.search`: hyperparameters by Optuna, chosen on validation data, confirmed at fresh seeds."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablations.command_line import SearchRequest, parse_search
+from ablations.commands import exit_code
+from ablations.run import finish, listed, minutes, writable
+from ablations.study_file import OBJECTIVES, PRUNERS, SAMPLERS
+from ablations.version import code_version
+
+if TYPE_CHECKING:
+    from ablations.journal import Journal
+    from ablations.optimizer import Optimizer
+    from ablations.searching import Setting
+    from ablations.tracking import Tracker
+
+WRITE_SECONDS = 15.0
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0; 1 if trials or cells failed by accident; 2 for a wrong call; 130 if interrupted."""
+    if {"--help", "-h"} & set(arguments):
+        print(help_text())
+        return 0
+    request = parse_search(arguments)
+    from ablations.journal import Journal, locked
+    from ablations.launchers import devices_for
+    from ablations.search_records import check_same_search
+    from ablations.searching import setting
+    from ablations.study import make
+
+    study = make(request)
+    threads = study.cell(study.default, study.seeds[0]).threads
+    here = setting(study, devices_for(request.device, threads, request.workers))
+    results = writable(Path(request.results))
+    journal, folder = Journal(results / ".stages"), results / study.name
+    check_same_search(folder, here)
+    if request.dry_run:
+        print(dry_run(here))
+        return 0
+    from ablations.tracking import default_uri, open_tracker
+
+    with locked(results / ".lock", wait=False):
+        opened = open_tracker(request.tracking_uri or default_uri(results), study.name, results)
+        return search(request, here, journal, folder, opened)
+
+
+def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path, opened: Tracker | None) -> int:
+    """Run the trials, then the confirmation; the exit code."""
+    from ablations import driver
+    from ablations.optimizer import Optimizer
+    from ablations.search_records import winners, write_search
+    from ablations.searching import Searcher
+    from ablations.tracked import SEARCH
+
+    storage = request.storage or f"sqlite:///{folder.parent / 'optuna.db'}"
+    optimizer = Optimizer(here.study, here.identity, here.objectives, storage, here.window, folder)
+    provenance: dict[str, Any] = {"command": request.command, "code": code_version()}
+    tracker, written = opened, time.monotonic()
+
+    def write(*, ended: bool) -> None:
+        nonlocal tracker, written
+        if not ended and time.monotonic() - written < WRITE_SECONDS:
+            return
+        write_search(folder, here, optimizer, provenance, ended=ended)
+        if (folder / SEARCH).exists():
+            tracker = driver.deliver(tracker, folder)
+        written = time.monotonic()
+
+    searcher = Searcher(here, optimizer, journal, lambda: write(ended=False), here.study.limit)
+    interrupted = False
+    with driver.stopping():
+        try:
+            searcher.run()
+        except KeyboardInterrupt:
+            interrupted = True
+    write(ended=True)
+    if interrupted or searcher.accidents:
+        return _stopped(folder, here, optimizer, interrupted=interrupted)
+    return confirm(here, journal, folder, tracker, winners(optimizer), provenance)
+
+
+def confirm(
+    here: Setting,
+    journal: Journal,
+    folder: Path,
+    tracker: Tracker | None,
+    found: list[Any],
+    provenance: dict[str, Any],
+) -> int:
+    """Run the winners and the paper's default anew, and say what came of all; the exit code."""
+    from ablations import driver
+    from ablations.confirmation import confirmation
+    from ablations.records import same_request
+
+    grid = confirmation(here, found)
+    if grid is None:
+        forget(folder)
+        return finish(folder, [], tracker, interrupted=False)
+    plan = driver.plan(grid, here.devices)
+    if not same_request(folder, plan.planned):
+        # A longer search has found something else: what was confirmed before is in the journal still.
+        forget(folder)
+    told = {**provenance, "seeds": grid.seeds}
+    records, tracker, interrupted = driver.execute(plan, journal, folder, tracker, told)
+    return finish(folder, records, tracker, interrupted)
+
+
+def forget(folder: Path) -> None:
+    """Take away a confirmation that is not of this winner."""
+    for name in ("grid.json", "runs.csv", "curves.csv", "images.csv"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _stopped(folder: Path, here: Setting, optimizer: Optimizer, *, interrupted: bool) -> int:
+    trials = optimizer.trials()
+    over = sum(trial.state != "running" for trial in trials)
+    if interrupted:
+        print(f"interrupted after {over} trials: they are kept in {folder}, the same command continues")
+        return 130
+    reasons = [trial.facts.get("reason", "") for trial in trials if trial.facts.get("again")]
+    print(f"stopped after {over} trials, since the last ones failed: {reasons[-1]}")
+    print("mend this, and the same command continues")
+    return 1
+
+
+def dry_run(here: Setting) -> str:
+    """The space, and an estimate of the time."""
+    import torch
+
+    from ablations.estimates import seconds_of
+
+    study = here.study
+    lines = [f"{study.name}: {study.file.question}"]
+    for name, parameter in study.parameters.items():
+        default = study.default.get(name)
+        where = f"  where {' or '.join(study.when(name)[name.split('.')[0]])}" if study.when(name) else ""
+        beside = f"  (paper: {default:g})" if isinstance(default, float) else f"  (paper: {default})"
+        lines.append(f"  {name:24} {parameter}{where}{'' if default is None else beside}")
+    planned = here.plan(study.default)
+    device = torch.device(here.devices[0])
+    each = seconds_of((stage for stages in planned.stages for stage in stages), here.data, device)
+    count = study.limit
+    how = f"{study.file.sampler}, pruner {study.file.pruner}, by {' and '.join(here.objectives)}"
+    budget = f"{count} trials" if count is not None else f"{study.hours:g} hours of trials"
+    lines.append(f"{budget} ({how}), then the winner and the paper's default at {study.file.confirm} fresh seeds")
+    if count is not None:
+        total = minutes(count * each / len(here.devices))
+        lines.append(f"the paper's default as every trial: about {total}, unpruned, on {len(here.devices)} worker(s)")
+    return "\n".join(lines)
+
+
+def help_text() -> str:
+    """Usage, the studies, samplers and pruners."""
+    groups = {"objective": OBJECTIVES, "sampler": SAMPLERS, "pruner": PRUNERS}
+    lines = [
+        "python -m ablations.search [study=NAME] [key=value | key=A,B | key='interval(LOW,HIGH)' …]",
+        "",
+        "  python -m ablations.search study=schedule trials=40       a study that ships",
+        "  python -m ablations.search study=schedule schedule=cosine its other parameters: those of cosine",
+        "  python -m ablations.search training.learning_rate='tag(log,interval(1e-4,1e-2))' training.batch=64,128",
+        "  python -m ablations.search study=… dry_run=true           what is searched, an estimate of the time",
+        "  python -m ablations.found search=NAME name=MINE           keep the schedule found: schedule=found/MINE",
+        "",
+        "  One value fixes a key, several are choices, an interval is a range (log with tag(log,…)).",
+        "",
+        "  trials=N                trials in all; more of them continue a search",
+        "  hours=H                 instead: no trial is begun after so many hours of all its commands",
+        "  seeds=N first_seed=N    seeds of a trial, whose mean is its value (1)",
+        "  confirm=N               fresh seeds of the winner and the paper's default, on test data (5)",
+        "  study.startup=N         random trials before the sampler begins (10)",
+        "  storage=URL             Optuna's; default sqlite:///results/optuna.db",
+        "  name=NAME               the folder in results/ and the MLflow experiment; default search-STUDY",
+        "  device= launcher= launcher.workers= tracking.uri= results= and every choice: as ablations.run --help says",
+    ]
+    for name, words in groups.items():
+        lines += ["", f"study.{name}=", *[f"  {word:21} {line}" for word, line in words.items()]]
+    return "\n".join([*lines, "", "Studies (study=)", *listed("study")])
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_code(main))
