@@ -54,6 +54,7 @@ class SearchRequest(Common):
     sampler: str | None = None
     pruner: str | None = None
     startup: int | None = None
+    seed: int | None = None
     ranges: dict[str, Range] = field(default_factory=dict)
 
 
@@ -81,6 +82,7 @@ SEARCH = {
     "study.sampler": ("sampler", str),
     "study.pruner": ("pruner", str),
     "study.startup": ("startup", int),
+    "study.seed": ("seed", int),
     **COMMON,
 }
 SECRET = ("tracking.uri=", "storage=")
@@ -105,7 +107,7 @@ def parse_search(arguments: list[str]) -> SearchRequest:
     given, settings, ranges = _sorted(arguments, SEARCH, ranges=True)
     request = SearchRequest(**given, settings=settings, ranges=ranges, command=_command("search", arguments))
     _check(request)
-    for name, least in (("trials", 1), ("confirm", 2), ("startup", 0)):
+    for name, least in (("trials", 1), ("confirm", 2), ("startup", 0), ("seed", 0)):
         value = getattr(request, name)
         if value is not None and value < least:
             raise InputError(f"{name} must be at least {least}, got {value}")
@@ -115,7 +117,8 @@ def parse_search(arguments: list[str]) -> SearchRequest:
         config.load("study", request.study)
     for key in (*request.settings, *request.ranges):
         if key.startswith("study."):
-            raise unknown("field of study", key.removeprefix("study."), ["objective", "sampler", "pruner", "startup"])
+            known = [name.removeprefix("study.") for name in SEARCH if name.startswith("study.")]
+            raise unknown("field of study", key.removeprefix("study."), known)
     _check_settings(request.settings, SEARCH, {})
     for key in request.ranges:
         _check_key(key, [], SEARCH, {})

@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -95,7 +95,7 @@ class LocalLauncher:
                     yield Event("left_out", stage, 1.0)
                 yield from (Event("progress", w.stage, journal.progress(w.stage.id)) for w in running)
                 if not (free and _ready(self.waiting, self.ended, 1)):
-                    time.sleep(POLL_SECONDS)
+                    wait([work.future for work in running], POLL_SECONDS, FIRST_COMPLETED)
         finally:
             pool.stop()  # type: ignore[no-untyped-call]
             pool.join()

@@ -146,15 +146,15 @@ class Optimizer:
 
     def _sampler(self, number: int) -> BaseSampler:
         """The sampler of a trial: fresh, so that nothing but what is told carries over."""
-        seed = key(self.study.seeds[0], number, "search") % 2**31
-        startup = self.study.file.startup
+        seed = key(self.study.file.seed, number, "search") % 2**31
+        startup, once = self.study.file.startup, self.study.file.seed
         makers: dict[str, Callable[[], BaseSampler]] = {
             "tpe": lambda: TPESampler(seed=seed, n_startup_trials=startup, group=True),
             "gp": lambda: GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False),
             "cmaes": lambda: CmaEsSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False),
-            "qmc": lambda: QMCSampler(seed=self.study.seeds[0], scramble=True, warn_independent_sampling=False),
+            "qmc": lambda: QMCSampler(seed=once, scramble=True, warn_independent_sampling=False),
             "random": lambda: RandomSampler(seed=seed),
-            "grid": lambda: GridSampler(self.study.combinations(), seed=self.study.seeds[0]),
+            "grid": lambda: GridSampler(self.study.combinations(), seed=once),
         }
         return makers[self.study.file.sampler]()
 

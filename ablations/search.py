@@ -173,6 +173,7 @@ def help_text() -> str:
         "  seeds=N first_seed=N    seeds of a trial, whose mean is its value (1)",
         "  confirm=N               fresh seeds of the winner and the paper's default, on test data (5)",
         "  study.startup=N         random trials before the sampler begins (10)",
+        "  study.seed=N            seed of the sampler's draws (0)",
         "  storage=URL             Optuna's; default sqlite:///results/optuna.db",
         "  name=NAME               the folder in results/ and the MLflow experiment; default search-STUDY",
         "  device= launcher= launcher.workers= tracking.uri= results= and every choice: as ablations.run --help says",

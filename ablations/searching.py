@@ -191,7 +191,7 @@ class Searcher:
         return moved
 
     def _tell(self, bar: tqdm[Any]) -> bool:
-        """Tell the first trial's outcome if it has one, so that what is asked next does not depend on who was faster."""
+        """Tell the first trial's outcome if it has one: what is asked next does not depend on who was faster."""
         if not self.underway or (outcome := (item := self.underway[min(self.underway)]).outcome) is None:
             return False
         self.optimizer.tell(item.number, outcome, item.planned.cell_id)

@@ -128,7 +128,7 @@ class Study:
 
     def identity(self, cell_id: str) -> str:
         """A name for what is searched and how; `cell_id` is the default cell's. The budget is no part of it."""
-        how = ("objective", "sampler", "startup", "pruner", "rungs")
+        how = ("objective", "sampler", "startup", "seed", "pruner", "rungs")
         content = {name: value for name, value in self.file.model_dump().items() if name in how}
         space = {key: parameter.model_dump(exclude={"label"}) for key, parameter in self.parameters.items()}
         fixed = {key: value for key, value in self.fixed.items() if key.split(".")[0] not in FIXED}
@@ -158,7 +158,9 @@ def holds(parameter: Parameter, value: Any) -> bool:
 def make(request: SearchRequest) -> Study:
     """The study that a request asks for; InputError where its words have no meaning together."""
     file = read(request.study) if request.study else StudyFile(question="", parameters={})
-    changed = {name: getattr(request, name) for name in ("objective", "sampler", "pruner", "startup", "confirm")}
+    changed = {
+        name: getattr(request, name) for name in ("objective", "sampler", "pruner", "startup", "seed", "confirm")
+    }
     known = {"sampler": SAMPLERS, "pruner": PRUNERS, "objective": OBJECTIVES}
     for name, words in known.items():
         for value in _listed(changed[name]):

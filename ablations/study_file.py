@@ -86,6 +86,7 @@ class StudyFile(BaseModel):
     objective: list[Objective] = ["nll"]
     sampler: str = "tpe"
     startup: int = Field(default=10, ge=0)
+    seed: int = Field(default=0, ge=0)
     pruner: str = "none"
     rungs: int = Field(default=4, ge=1)
     trials: int = Field(default=40, ge=1)

@@ -1,0 +1,152 @@
+"""`python -m benchmarks.search`: how good searches are where the answer is known, as Markdown.
+
+A dense sweep trains every cell of a small space on 2-D data. Searches of the same space are then held to it, many times
+over with other draws: how far the best of their trials is from the sweep's best, as a share of the sweep's range. And the
+same proposals are run with and without a pruner: the training steps that it saves, and whether the winner changes.
+
+Trials that the sweep has trained already cost nothing, so the repeats are quick.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from ablations.command_line import parse_options, parse_search
+from ablations.commands import exit_code
+from analysis.errors import InputError
+
+if TYPE_CHECKING:
+    from ablations.optimizer import Told
+
+OPTIONS: dict[str, type] = {"repeats": int, "trials": int, "out": str, "results": str}
+USAGE = """python -m benchmarks.search [repeats=10] [trials=30] [results=DIR] [out=FILE]
+
+  repeats=10     searches per sampler, each with draws of its own
+  trials=30      trials of a search
+  results=DIR    where trainings are kept, so that the same command continues; a temporary folder by default
+  out=FILE       write the tables there as well"""
+
+SPACE = [
+    "data=mixture2d",
+    "network=mlp",
+    "schedule=log_snr_linear",
+    "horizon=50",
+    "training.steps=300",
+    "training.report_every=25",
+    "schedule.gamma_min=range(-14,-1.5,0.5)",
+    "schedule.gamma_max=range(0,10.5,0.5)",
+]
+SAMPLERS = ("random", "qmc", "tpe", "gp")
+PRUNERS = ("none", "median", "halving", "hyperband")
+NEAR = 0.05
+"""Of the sweep's range: what counts as found."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The best and the worst value of all cells."""
+
+    best: float
+    worst: float
+    cells: int
+
+    def regret(self, value: float) -> float:
+        """How far a value is from the best, as a share of the range."""
+        return (value - self.best) / (self.worst - self.best)
+
+
+def main(arguments: list[str]) -> int:
+    """Run what is missing, print the tables, and write them where asked."""
+    if {"--help", "-h"} & set(arguments):
+        print(USAGE)
+        return 0
+    given = {"repeats": 10, "trials": 30, **parse_options(arguments, OPTIONS)}
+    if given["repeats"] < 1 or given["trials"] < 11:
+        raise InputError(
+            "repeats must be at least 1, and trials at least 11, for a sampler begins after 10 random ones"
+        )
+    with TemporaryDirectory() as temporary:
+        text = measured(Path(given.get("results", temporary)), given["repeats"], given["trials"])
+    print(text)
+    if "out" in given:
+        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+def measured(results: Path, repeats: int, trials: int) -> str:
+    """Both tables."""
+    sweep = swept(run(results, "sweep", ["study.sampler=grid"]))
+    lines = [
+        f"{sweep.cells} cells on mixture2d (γ_min × γ_max of a log-SNR-linear schedule, 300 steps, one seed): validation "
+        f"NLL from {sweep.best:.3f} to {sweep.worst:.3f} bits/dim",
+        "",
+        f"| sampler | median distance from the best after {trials} trials | searches within {NEAR:.0%} | better than random |",
+        "|---|---|---|---|",
+    ]
+    beside: list[float] = []
+    for sampler in SAMPLERS:
+        words = [f"study.sampler={sampler}", f"trials={trials}"]
+        distances = [
+            sweep.regret(best_of(run(results, f"{sampler}-{seed}", [*words, f"study.seed={seed}"])))
+            for seed in range(repeats)
+        ]
+        beside = beside or distances
+        wins = sum(mine < theirs for mine, theirs in zip(distances, beside, strict=True))
+        near = sum(distance <= NEAR for distance in distances)
+        better = "" if sampler == "random" else f"{wins} of {repeats}"
+        lines.append(f"| {sampler} | {statistics.median(distances):.1%} | {near} of {repeats} | {better} |")
+    lines += [
+        "",
+        f"| pruner (random trials, {2 * trials}) | training steps | winner |",
+        "|---|---|---|",
+    ]
+    whole: list[Told] = []
+    for pruner in PRUNERS:
+        words = ["study.sampler=random", f"trials={2 * trials}", f"study.pruner={pruner}"]
+        told = run(results / f"pruner-{pruner}", "search", words)
+        whole = whole or told
+        share = sum(trial.facts["steps"] for trial in told) / sum(trial.facts["steps"] for trial in whole)
+        same = "the same" if winner(told).number == winner(whole).number else f"another, {best_of(told):.3f}"
+        lines.append(f"| {pruner} | {share:.0%} | {'' if pruner == 'none' else same} |")
+    return "\n".join(lines)
+
+
+def run(results: Path, name: str, words: list[str]) -> list[Told]:
+    """The trials of a search without its confirmation."""
+    from ablations.journal import Journal
+    from ablations.launchers import devices_for
+    from ablations.optimizer import Optimizer
+    from ablations.searching import Searcher, setting
+    from ablations.study import make
+
+    results.mkdir(parents=True, exist_ok=True)
+    study = make(parse_search([*SPACE, *words, f"name={name}"]))
+    here = setting(study, devices_for("cpu", 1, None))
+    storage = f"sqlite:///{results / 'optuna.db'}"
+    optimizer = Optimizer(study, here.identity, here.objectives, storage, here.window, results)
+    Searcher(here, optimizer, Journal(results / ".stages"), lambda: None, study.limit).run()
+    return optimizer.trials()
+
+
+def swept(trials: list[Told]) -> Sweep:
+    """Of the cells that finished."""
+    values = [trial.values[0] for trial in trials if trial.state == "complete"]
+    return Sweep(min(values), max(values), len(values))
+
+
+def winner(trials: list[Told]) -> Told:
+    """The best complete trial."""
+    return min((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.values[0])
+
+
+def best_of(trials: list[Told]) -> float:
+    """Its value."""
+    return winner(trials).values[0]
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_code(main))
