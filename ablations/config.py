@@ -17,7 +17,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -63,11 +63,13 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Range:
-    """What a search may draw a number from: interval(low,high) on the command line, tag(log,interval(low,high))."""
+    """What a search may draw a number from: interval(low,high) on the command line, tag(log,interval(low,high)), or
+    range(low,end,step), which stops before its end."""
 
     low: float
     high: float
-    log: bool
+    log: bool = False
+    step: float | None = None
 
 
 def options_of(group: str) -> dict[str, str]:
@@ -137,7 +139,7 @@ def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[s
             raise InputError(f"{argument!r} names code to run (_target_), which no text may do")
         try:
             override = OverridesParser.create().parse_override(argument)
-            values = _values(override)
+            values = _values(override, ranges)
         except (HydraException, ValueError) as error:
             raise InputError(f"{argument!r} cannot be read as key=value: {str(error).splitlines()[0]}") from error
         key = override.key_or_group
@@ -150,8 +152,13 @@ def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[s
         yield key, values
 
 
-def _values(override: Override) -> list[Any] | Range:
+def _values(override: Override, ranges: bool) -> list[Any] | Range:
     value = override.value()
+    if ranges and isinstance(value, RangeSweep):
+        steps = list(override.sweep_iterator())
+        if len(steps) < 2 or steps[0] > steps[-1]:
+            raise ValueError("range needs two values at least, upwards")
+        return Range(float(steps[0]), float(steps[-1]), step=float(value.step))
     if isinstance(value, IntervalSweep):
         if value.start is None or value.end is None:
             raise ValueError("interval needs two ends")

@@ -72,8 +72,8 @@ class Parameter(BaseModel):
 
     def narrowed(self, given: Range) -> Parameter:
         """With the ends of a command line; it stays logarithmic where they allow."""
-        log = given.log or (self.log and given.low > 0)
-        return Parameter(low=given.low, high=given.high, log=log, label=self.label)
+        log = given.log or (self.log and given.low > 0 and given.step is None)
+        return Parameter(low=given.low, high=given.high, log=log, step=given.step, label=self.label)
 
 
 class StudyFile(BaseModel):

@@ -1,8 +1,8 @@
 """`python -m benchmarks.search`: how good searches are where the answer is known, as Markdown.
 
 A dense sweep trains every cell of a small space on 2-D data. Searches of the same space are then held to it, many times
-over with other draws: how far the best of their trials is from the sweep's best, as a share of the sweep's range. And the
-same proposals are run with and without a pruner: the training steps that it saves, and whether the winner changes.
+over with other draws: how far the best of their trials is from the sweep's best, as a share of the sweep's range. And
+the same proposals are run with and without a pruner: the training steps that it saves, and whether the winner changes.
 
 Trials that the sweep has trained already cost nothing, so the repeats are quick.
 """
@@ -81,10 +81,10 @@ def measured(results: Path, repeats: int, trials: int) -> str:
     """Both tables."""
     sweep = swept(run(results, "sweep", ["study.sampler=grid"]))
     lines = [
-        f"{sweep.cells} cells on mixture2d (γ_min × γ_max of a log-SNR-linear schedule, 300 steps, one seed): validation "
-        f"NLL from {sweep.best:.3f} to {sweep.worst:.3f} bits/dim",
+        f"{sweep.cells} cells on mixture2d (γ_min × γ_max of a log-SNR-linear schedule, 300 steps, one seed): NLL on "
+        f"validation data from {sweep.best:.3f} to {sweep.worst:.3f} bits/dim",
         "",
-        f"| sampler | median distance from the best after {trials} trials | searches within {NEAR:.0%} | better than random |",
+        f"| sampler, {trials} trials | median distance from the best | searches within {NEAR:.0%} | better than random |",
         "|---|---|---|---|",
     ]
     beside: list[float] = []
