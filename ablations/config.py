@@ -155,10 +155,10 @@ def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[s
 def _values(override: Override, ranges: bool) -> list[Any] | Range:
     value = override.value()
     if ranges and isinstance(value, RangeSweep):
-        steps = list(override.sweep_iterator())
-        if len(steps) < 2 or steps[0] > steps[-1]:
+        numbers: list[float] = [float(str(number)) for number in override.sweep_iterator()]
+        if len(numbers) < 2 or numbers[0] > numbers[-1]:
             raise ValueError("range needs two values at least, upwards")
-        return Range(float(steps[0]), float(steps[-1]), step=float(value.step))
+        return Range(numbers[0], numbers[-1], step=float(value.step))
     if isinstance(value, IntervalSweep):
         if value.start is None or value.end is None:
             raise ValueError("interval needs two ends")

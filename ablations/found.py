@@ -1,11 +1,14 @@
-"""`python -m ablations.found cell=ID name=NAME`: keep a schedule that was learned, as schedule=found/NAME.
+"""`python -m ablations.found cell=ID name=NAME`: keep a schedule that was learned, as schedule=found/NAME; or with
+`search=NAME` one that a search found.
 
-What is kept is γ of the averaged learner, which evaluation uses, at evenly spaced u = (t − 1)/(T − 1), in a file of
-`configs/schedule/found/`: any command line and grid can then name it, at any horizon.
+Of a search the parameters are kept, under the schedule's own name, so that the cell is the one that was tried. Of a
+learned schedule, γ of the averaged learner is kept, which evaluation uses, at evenly spaced u = (t − 1)/(T − 1). Either
+lies in a file of `configs/schedule/found/`: any command line and grid can then name it, at any horizon.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -15,18 +18,21 @@ from ablations import config
 from ablations.command_line import parse_options
 from ablations.commands import exit_code
 from ablations.sample import cell_in, find, trained
-from analysis.errors import InputError
+from analysis.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from diffusion_core.diffusion import Diffusion
 
-OPTIONS: dict[str, type] = {"cell": str, "name": str, "seed": int, "results": str}
+OPTIONS: dict[str, type] = {"cell": str, "search": str, "winner": str, "name": str, "seed": int, "results": str}
 
 USAGE = """python -m ablations.found cell=ID name=NAME [seed=0] [results=results]
+python -m ablations.found search=NAME name=NAME [winner=found] [results=results]
 
   cell=ID     a finished cell with a learned schedule, or its id's first digits: runs.csv's column cell_id
   name=NAME   what it will be called: schedule=found/NAME
-  seed=0      which of the cell's trained seeds"""
+  seed=0      which of the cell's trained seeds
+  search=NAME a search's folder in results/, search-schedule say
+  winner=     found, or where two objectives were searched: best_nll, best_fid, between"""
 
 KNOTS = 101
 DIGITS = 6
@@ -38,13 +44,14 @@ def main(arguments: list[str]) -> int:
         print(USAGE)
         return 0
     given = parse_options(arguments, OPTIONS)
-    for key in ("cell", "name"):
-        if key not in given:
-            raise InputError(f"{key}= is missing: python -m ablations.found cell=ID name=NAME")
+    if "name" not in given or ("cell" in given) == ("search" in given):
+        raise InputError("give name=NAME and either cell=ID or search=NAME: python -m ablations.found --help")
     path = place(given["name"])
     results = Path(given.get("results", "results"))
-    row = find(results, given["cell"], given.get("seed", 0))
-    text = schedule_file(row, results)
+    if "search" in given:
+        text = searched_file(results / given["search"], given.get("winner"))
+    else:
+        text = schedule_file(find(results, given["cell"], given.get("seed", 0)), results)
     from ablations.journal import write_text
 
     try:
@@ -63,6 +70,36 @@ def place(name: str) -> Path:
     if f"found/{name}" in config.options_of("schedule"):
         raise InputError(f"schedule=found/{name} is there already and is never overwritten: take another name=")
     return config.CONFIGS / "schedule" / "found" / f"{name}.yaml"
+
+
+def searched_file(folder: Path, level: str | None) -> str:
+    """The file of the schedule that a search's winner has; InputError where it has none, or searched none."""
+    from ablations.choices import describe
+    from ablations.journal import read_json
+    from ablations.tracked import SEARCH, TRIALS, rows_of
+
+    head = read_json(folder / SEARCH)
+    if not isinstance(head, dict):
+        raise InputError(f"{folder} holds no search ({SEARCH} is missing): python -m ablations.search study=schedule")
+    names = {winner["level"]: winner for winner in head["winners"]}
+    if not names:
+        raise InputError(f"the search {head['name']} has found nothing yet: run it again")
+    if level is None and len(names) > 1:
+        raise InputError(f"the search {head['name']} has several winners: give winner={', '.join(names)}")
+    winner = names.get(level or next(iter(names)))
+    if winner is None:
+        raise unknown("winner", str(level), names)
+    searched = [parameter["name"] for parameter in head["parameters"]]
+    if not any(name.split(".")[0] == "schedule" for name in searched):
+        raise InputError(f"the search {head['name']} was for {', '.join(searched)}, and not for a schedule")
+    rows = {row["trial"]: row for row in rows_of(folder / TRIALS, ("trial", "schedule"))}
+    cell = cell_in({**rows[str(winner["trial"])], "seed": str(head["seeds"][0])})
+    if cell.schedule.learned:
+        raise InputError(f"the winner's schedule={rows[str(winner['trial'])]['schedule']} is learned: take cell=ID")
+    fields = [f"{key}: {json.dumps(value)}" for key, value in describe(cell.schedule).items()]
+    values = ", ".join(f"{name} {value:.4g}" for name, value in winner["values"].items())
+    where = f"found by {head['name']} on {head['data']} at T={cell.horizon}, trial {winner['trial']} ({values})"
+    return "\n".join([f"# {where}", *fields]) + "\n"
 
 
 def schedule_file(row: dict[str, str], results: Path) -> str:

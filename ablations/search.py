@@ -133,14 +133,15 @@ def dry_run(here: Setting) -> str:
     import torch
 
     from ablations.estimates import seconds_of
+    from ablations.search_records import said
 
     study = here.study
     lines = [f"{study.name}: {study.file.question}"]
     for name, parameter in study.parameters.items():
-        default = study.default.get(name)
-        where = f"  where {' or '.join(study.when(name)[name.split('.')[0]])}" if study.when(name) else ""
-        beside = f"  (paper: {default:g})" if isinstance(default, float) else f"  (paper: {default})"
-        lines.append(f"  {name:24} {parameter}{where}{'' if default is None else beside}")
+        group = name.partition(".")[0]
+        where = f", where {group} is {' or '.join(study.when(name)[group])}" if study.when(name) else ""
+        paper = f"; the paper's default is {said(study.default[name])}" if name in study.default else ""
+        lines.append(f"  {name:24} {parameter}{where}{paper}")
     planned = here.plan(study.default)
     device = torch.device(here.devices[0])
     each = seconds_of((stage for stages in planned.stages for stage in stages), here.data, device)

@@ -63,6 +63,13 @@ class Parameter(BaseModel):
             raise ValueError(f"high must be some steps above low, got {self.low:g} to {self.high:g} by {self.step:g}")
         return self
 
+    def __str__(self) -> str:
+        if self.choices:
+            return ", ".join(map(str, self.choices))
+        low, high = self.ends
+        how = " by logarithm" if self.log else f" in steps of {self.step:g}" if self.step else ""
+        return f"{low:g} to {high:g}{how}"
+
     @property
     def ends(self) -> tuple[float, float]:
         """Of a range."""

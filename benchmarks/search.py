@@ -84,7 +84,7 @@ def measured(results: Path, repeats: int, trials: int) -> str:
         f"{sweep.cells} cells on mixture2d (γ_min × γ_max of a log-SNR-linear schedule, 300 steps, one seed): NLL on "
         f"validation data from {sweep.best:.3f} to {sweep.worst:.3f} bits/dim",
         "",
-        f"| sampler, {trials} trials | median distance from the best | searches within {NEAR:.0%} | better than random |",
+        f"| sampler, {trials} trials | median distance from the best | within {NEAR:.0%} | better than random |",
         "|---|---|---|---|",
     ]
     beside: list[float] = []

@@ -1,0 +1,218 @@
+"""What a study means: every file that ships, what a command line makes of it, and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+
+from ablations import config, search, study, study_file
+from ablations.command_line import parse_search
+from analysis.errors import InputError
+from tests.ablations.test_config import one_line_error
+
+STUDIES = sorted(config.options_of("study"))
+OWN_OF = {"linear": {"beta_1", "beta_T"}, "cosine": {"s"}, "sigmoid": {"start", "end", "tau"}}
+OWN_OF |= {"log_snr_linear": {"gamma_min", "gamma_max"}}
+
+
+def made(*arguments):
+    return study.make(parse_search(list(arguments)))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_that_ships_makes_sense_everywhere_in_its_space(name):
+    """Every corner of the ranges with every choice is a cell that nothing refuses."""
+    here = made(f"study={name}")
+    choices = {key: p.choices for key, p in here.parameters.items() if "." not in key}
+    for chosen in itertools.product(*choices.values()):
+        params = dict(zip(choices, chosen, strict=True))
+        rest = [key for key in here.parameters if "." in key and here.applies(key, params)]
+        ends = [here.parameters[key].choices or here.parameters[key].ends for key in rest]
+        for values in itertools.product(*ends):
+            cell = here.cell({**params, **dict(zip(rest, values, strict=True))}, 3)
+            assert cell.seed == 3
+            assert cell.refusal() is None, (params, rest, values)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_papers_default_is_a_trial_of_every_study(name):
+    """So the search never ends below it."""
+    here = made(f"study={name}")
+    assert here.default_is_inside
+    baseline = made(f"study={name}").cell(here.default, 0)
+    assert baseline == here.cell({key: value for key, value in here.default.items() if "." not in key}, 0)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_help_names_every_study(name):
+    assert re.search(rf"^  {name} ", search.help_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("schedule", OWN_OF)
+def test_a_fixed_schedule_leaves_its_own_parameters(schedule):
+    here = made("study=schedule", f"schedule={schedule}")
+    assert set(here.parameters) == {f"schedule.{field}" for field in OWN_OF[schedule]}
+    assert here.cell(here.default, 0).schedule == config_schedule(schedule)
+
+
+def config_schedule(name):
+    from ablations.choices import build
+
+    return build("schedule", config.load("schedule", name))
+
+
+def test_parameters_depend_on_the_choice_that_has_them():
+    here = made("study=schedule_joint")
+    assert next(iter(here.parameters)) == "schedule"
+    for schedule, fields in OWN_OF.items():
+        for field in fields:
+            assert here.when(f"schedule.{field}") == {"schedule": [schedule]}
+            assert here.applies(f"schedule.{field}", {"schedule": schedule})
+            others = set(OWN_OF) - {schedule}
+            assert not any(here.applies(f"schedule.{field}", {"schedule": other}) for other in others)
+    cell = here.cell({"schedule": "sigmoid", "schedule.start": -2.0, "schedule.end": 4.0, "schedule.tau": 0.5}, 0)
+    assert (cell.schedule.start, cell.schedule.end, cell.schedule.tau) == (-2.0, 4.0, 0.5)
+
+
+def test_where_schedules_are_searched_all_are_on_the_footing_of_a_grid_that_compares_them():
+    cell = made("study=schedule_joint").cell({"schedule": "cosine", "schedule.s": 0.1}, 0)
+    assert (cell.time_input, cell.first_step) == ("log_snr", "beta_1")
+    assert made("study=training").cell({}, 0).time_input == "t"
+
+
+def test_a_command_line_fixes_narrows_and_adds():
+    here = made(
+        "study=schedule",
+        "schedule.beta_1=1e-4",
+        "schedule.beta_T=interval(0.01,0.05)",
+        "training.batch=64,128",
+        "network.groups=int(interval(2,8))",
+        "training.warmup=range(0,101,50)",
+        "training.learning_rate=tag(log,interval(1e-4,1e-2))",
+        "horizon=50",
+    )
+    assert "schedule.beta_1" not in here.parameters
+    assert here.parameters["schedule.beta_T"].ends == (0.01, 0.05)
+    assert here.parameters["schedule.beta_T"].log, "as in the file"
+    assert here.parameters["training.batch"].choices == [64, 128]
+    assert here.parameters["training.learning_rate"].log
+    assert (here.parameters["training.warmup"].ends, here.parameters["training.warmup"].step) == ((0, 100), 50)
+    assert study.whole("network.groups", here.parameters["network.groups"])
+    assert not study.whole("schedule.beta_T", here.parameters["schedule.beta_T"])
+    cell = here.cell({"schedule.beta_T": 0.03, "training.batch": 64}, 5)
+    assert (cell.schedule.beta_1, cell.schedule.beta_T, cell.training.batch, cell.horizon) == (1e-4, 0.03, 64, 50)
+
+
+def test_numbers_are_tried_at_four_digits():
+    here = made("study=schedule")
+    assert here.cell({"schedule.beta_1": 1.23456789e-4, "schedule.beta_T": 0.02}, 0).schedule.beta_1 == 1.235e-4
+
+
+def test_hours_alone_set_no_number_of_trials():
+    assert made("study=schedule").limit == study_file.read("schedule").trials
+    assert made("study=schedule", "hours=0.5").limit is None
+    assert made("study=schedule", "hours=0.5", "trials=7").limit == 7
+
+
+def test_the_sampler_grid_takes_every_combination():
+    here = made("study.sampler=grid", "training.batch=32,64,128", "training.warmup=range(0,101,50)")
+    assert here.limit == 9
+    assert here.combinations() == {"training.batch": [32, 64, 128], "training.warmup": [0, 50, 100]}
+
+
+def test_rungs_are_halves_at_reports():
+    here = made("study=schedule", "training.steps=1000", "training.report_every=50")
+    assert here.rungs(here.cell(here.default, 0)) == [50, 100, 250, 500]
+    short = made("study=schedule", "training.steps=100", "training.report_every=50")
+    assert short.rungs(short.cell(short.default, 0)) == [50]
+
+
+def test_the_identity_is_of_the_space_and_not_of_the_budget():
+    def identity(*words):
+        return made("study=schedule", *words).identity("cell")
+
+    same = identity()
+    assert same == identity("trials=7") == identity("hours=1") == identity("confirm=9")
+    others = [
+        identity("seeds=2"),
+        identity("first_seed=1"),
+        identity("schedule.beta_1=interval(1e-5,1e-3)"),
+        identity("schedule.beta_1=1e-4"),
+        identity("study.sampler=gp"),
+        identity("study.pruner=none"),
+        identity("study.seed=1"),
+        identity("study.startup=5"),
+        identity("study.pruner=none", "study.objective=fid"),
+    ]
+    assert len({same, *others}) == 1 + len(others)
+
+
+WRONG = {
+    "study=schedul": "no study called 'schedul'.*did you mean 'schedule'",
+    "": "nothing is searched: give study=NAME, or a range",
+    "study=schedule trials=0": "trials must be at least 1, got 0",
+    "study=schedule confirm=1": "confirm must be at least 2, got 1",
+    "study=schedule hours=-1": "hours must be above 0, got -1",
+    "study=schedule hours=soon": "hours must be a number, got 'soon'",
+    "study=schedule study.sampler=tpee": "no study.sampler called 'tpee'.*did you mean 'tpe'",
+    "study=schedule study.pruner=mean": "no study.pruner called 'mean': there are halving, hyperband, median",
+    "study=schedule study.objective=is": "no study.objective called 'is': there are fid, nll",
+    "study=schedule study.objective=nll,nll": "names nll twice",
+    "study=schedule study.x=1": "no field of study called 'x'",
+    "study=schedule study.objective=nll,fid": "a pruner needs one objective: take study.pruner=none",
+    "study=schedule study.objective=fid": "reads the bound during training, which says little of FID",
+    "study=schedule study.pruner=wilcoxon": "compares seeds: give seeds=3 or more, got 1",
+    "study=schedule training.steps=40": "cannot be watched on its way: take a smaller training.report_every",
+    "study=schedule training.steps=400,800": "training.steps is searched, so trainings cannot be compared on their way",
+    "study=schedule variance=analytic": "fitted after training has no bound during training",
+    "study=schedule data=digits,patches": "data is alike for all trials of a search",
+    "study=schedule evaluation.exact=1,2": "evaluation.exact is alike for all trials of a search",
+    "study=schedule schedule.beta_1=interval(1,0)": "needs an interval with low < high, got 1 and 0",
+    "study=schedule schedule.beta_1=tag(log,interval(0,1))": "needs an interval with 0 < low < high, got 0 and 1",
+    "study=schedule schedule.beta_1=interval(a,b)": "cannot be read as key=value",
+    "study=schedule schedule=interval(1,2)": "schedule takes names, not numbers",
+    "study=schedule schedule=linear,cosin": "no schedule called 'cosin'.*did you mean 'cosine'",
+    "study=schedule schedule.x=interval(1,2)": "no field of schedule called 'x'",
+    "study=schedule trials=interval(1,2)": "trials is no parameter that can be searched",
+    "training.batch=interval(0.5,64)": "training.batch takes whole numbers, got the range 0.5 to 64",
+    "study=schedule study.sampler=grid": "study.sampler=grid needs choices or steps of schedule.beta_1",
+    "study=schedule_joint study.sampler=grid": "cannot search schedule.beta_1, which only some trials have",
+    "study=schedule horizon=10": "what all trials share makes no sense: .*must stay below 1",
+    "space=latents space.regularization=vq space.f=1,2": "no likelihood to search by: take study.objective=fid",
+    "study=schedule grid=steps": "no setting called 'grid'",
+    "study=schedule storage=a storage=b": "storage is given twice",
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_a_wrong_call_is_one_line_and_exit_code_two(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    line = one_line_error(search.main, words.split(), capsys, monkeypatch)
+    assert re.search(WRONG[words], line), line
+    assert not (tmp_path / "results").exists()
+
+
+BAD = {
+    "low must be below high": {"low": 1, "high": 1},
+    "needs low and high": {"low": 1},
+    "log needs low above 0": {"low": 0, "high": 1, "log": True},
+    "high must be some steps above low": {"low": 0, "high": 1, "step": 0.3},
+    "choices have no low": {"low": 0, "choices": [1]},
+    "choices must differ": {"choices": [1, 1]},
+}
+
+
+@pytest.mark.parametrize("reason", BAD)
+def test_a_wrong_range_in_a_file_is_named(reason, monkeypatch):
+    load = config.load
+    file = {"question": "?", "parameters": {"horizon": BAD[reason]}}
+    monkeypatch.setattr(config, "load", lambda group, name: file if group == "study" else load(group, name))
+    with pytest.raises(InputError, match=rf"configs/study/mine.yaml: parameters.horizon: .*{reason}"):
+        study_file.read("mine")
+
+
+def test_a_storages_password_is_not_written_down():
+    request = parse_search(["study=schedule", "storage=postgresql://me:secret@host/db", "trials=3"])
+    assert request.command == "python -m ablations.search study=schedule trials=3"
