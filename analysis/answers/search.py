@@ -95,12 +95,17 @@ def sentences(search: Search, grid: Grid | None = None) -> list[str]:
     if default not in {winner.trial for winner in search.head.winners}:
         told.append(_default(search, default))
     confirmed = [one.sentence for one in optimism(search, grid)]
-    return told + (confirmed or [_UNCONFIRMED])
+    ran = grid is not None and CHOICE in grid.runs
+    return told + (confirmed or [_UNKNOWN if ran else _UNCONFIRMED])
 
 
 _UNCONFIRMED = (
     "Not confirmed at fresh seeds yet: the best of many noisy values is the best partly by luck, so such a value is "
     "optimistic."
+)
+
+_UNKNOWN = (
+    "The confirmation has no validation value of a winner at a fresh seed, so how optimistic this was is not known."
 )
 
 

@@ -89,6 +89,7 @@ def test_a_seed_that_the_search_has_used_is_not_fresh(tmp_path):
     assert "of one seed" in found.sentence
     simple(tmp_path / "s", 2.40, 2.31, seeds=[1, 2, 3])
     assert optimism(read_search(tmp_path / "s"), grid) == []
+    assert sentences(read_search(tmp_path / "s"), grid)[-1].startswith("The confirmation has no validation value")
     assert optimism(search, None) == []
 
 
