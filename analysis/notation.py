@@ -31,6 +31,8 @@ _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ", "0123456789+-T"
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _TERM = re.compile(r"(?<!\w)L_(\{[^{}]*\}|[A-Za-z0-9]+)(?!\w)")
 """A term of the bound, or a loss."""
+_INDEXED = re.compile(r"(?<!\w)([α-ω]_[A-Za-z0-9])(?!\w)")
+"""A Greek letter with an index: in figures alone, since tables that are committed keep their bytes."""
 _ESCAPES = (
     {char: f"\\{char}" for char in "&%$#_{}"}
     | {
@@ -112,7 +114,15 @@ def _escape(text: str) -> str:
 
 def mathtext(text: str) -> str:
     """Text for matplotlib, whose fonts set accents over Greek letters well in formulas only."""
-    return _typeset(text, lambda piece: piece.replace("$", r"\$"))
+    return "".join(_indexed(piece) if i % 2 else _figure_text(piece) for i, piece in enumerate(_INDEXED.split(text)))
+
+
+def _indexed(piece: str) -> str:
+    return f"${SYMBOLS.get(piece[0], piece[0])}_{{{piece[2:]}}}$"
+
+
+def _figure_text(piece: str) -> str:
+    return _typeset(piece, lambda plain: plain.replace("$", r"\$"))
 
 
 def width(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The figures of a grid: `python -m analysis.figures grid=NAME [runs=results/<grid>]`.
+"""The figures of a grid and of a search: `python -m analysis.figures grid=NAME [runs=results/<grid>]`.
 
 Each is PNG and PDF, byte for byte alike when drawn twice in one environment. One whose data are absent is not drawn,
 and a stale file of its name goes (but for samples, strips and reconstructions, whose images a tracking store does not
@@ -7,7 +7,8 @@ give).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -20,14 +21,37 @@ from analysis.figures.deck import DECK, deck_figure
 from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import save, styled
 from analysis.figures.elbo import elbo_figure
+from analysis.figures.history import history_figure
+from analysis.figures.importances import importances_figure
 from analysis.figures.lines import lines_figure
 from analysis.figures.metrics import estimate_figure, metrics_figure
+from analysis.figures.parallel import parallel_figure
+from analysis.figures.pareto import pareto_figure
 from analysis.figures.reconstructions import reconstructions_figure
+from analysis.figures.rungs import rungs_figure
 from analysis.figures.samples import samples_figure
 from analysis.figures.schedules import schedules_figure
+from analysis.figures.slices import slices_figure
 from analysis.figures.split import split_figure
 from analysis.figures.strips import strips_figure
 from analysis.frames.runs import Grid, read_folder
+from analysis.frames.search import Search, read_search, search_alone
+
+SEARCH_FIGURES: dict[str, Callable[[Search], Figure | None]] = {
+    "history": history_figure,
+    "slices": slices_figure,
+    "pareto": pareto_figure,
+    "parallel": parallel_figure,
+    "importances": importances_figure,
+    "rungs": rungs_figure,
+}
+"""Of a search alone, in the order in which they are read."""
+
+
+def _of_search(make: Callable[[Search], Figure | None]) -> Callable[[Grid], Figure | None]:
+    """The same figure of the search that a grid confirms."""
+    return lambda grid: make(grid.search) if grid.search is not None else None
+
 
 FIGURES: dict[str, Callable[[Grid], Figure | None]] = {
     "samples": samples_figure,
@@ -46,21 +70,27 @@ FIGURES: dict[str, Callable[[Grid], Figure | None]] = {
     "elbo": elbo_figure,
     "estimate": estimate_figure,
     **{name: deck_figure(name) for name in DECK},
+    **{name: _of_search(make) for name, make in SEARCH_FIGURES.items()},
 }
 
 
 def draw(grid: Grid, folder: Path) -> list[Path]:
     """Every figure that the grid has data for; the files written."""
-    folder.mkdir(parents=True, exist_ok=True)
     images = {"samples": grid.samples, "strips": grid.strips, "reconstructions": grid.reconstructions}
+    kept = {name for name, source in images.items() if source is None}
+    return _written({name: partial(make, grid) for name, make in FIGURES.items()}, folder, kept)
+
+
+def _written(makers: Mapping[str, Callable[[], Figure | None]], folder: Path, kept: Collection[str] = ()) -> list[Path]:
+    """Each figure that there is; of the others, what is `kept` stays as it was found."""
+    folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     with styled():
-        for name, make in FIGURES.items():
-            figure = make(grid)
+        for name, make in makers.items():
+            figure = make()
             if figure is not None:
                 written += save(figure, folder / name)
-                continue
-            if name not in images or images[name] is not None:
+            elif name not in kept:
                 for suffix in ("png", "pdf"):
                     (folder / f"{name}.{suffix}").unlink(missing_ok=True)
     return written
@@ -71,6 +101,12 @@ def write_figures(folder: Path | str) -> list[Path]:
     return draw(read_folder(folder), Path(folder) / "figures")
 
 
+def write_search_figures(folder: Path | str) -> list[Path]:
+    """The figures of its search in figures/ of a results folder, which need not hold a grid; the files written."""
+    search = read_search(folder)
+    return _written({name: partial(make, search) for name, make in SEARCH_FIGURES.items()}, Path(folder) / "figures")
+
+
 OPTIONS = {"grid": commands.GRID, "runs": commands.RUNS}
 
 
@@ -78,7 +114,9 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
 
     def show(values: dict[str, str]) -> None:
-        for path in draw(commands.read(values), commands.folder_of(values) / "figures"):
+        folder = commands.folder_of(values)
+        alone = "://" not in values["runs"] and search_alone(folder)
+        for path in write_search_figures(folder) if alone else draw(commands.read(values), folder / "figures"):
             print(path)
 
     return commands.run("analysis.figures", "Draw the figures of a grid that was run.", OPTIONS, show, arguments)

@@ -35,6 +35,7 @@ from analysis.frames.formulas import FORMULAS, no_formulas, parse_formulas
 from analysis.frames.images import folder_rows, images_frame, no_images, ordered_images
 from analysis.frames.links import Tracking, read_tracking
 from analysis.frames.meta import Axis, Meta, kind_of, parse_meta
+from analysis.frames.search import Search, search_in
 
 FIXED = ("cell_id", "training_id", "seed", "status", "reason")
 # What a reader must know of a finished run, a line each. Most sources have none, and no such column.
@@ -63,7 +64,8 @@ LONGEST = 5000
 class Grid:
     """What a grid found. `samples` is the folder of its sample sheets, `strips` that of its forward and reverse
     processes, `reconstructions` that of what its autoencoders make of test images; `tracking` is None where it was
-    delivered to no store. Curves, images and formulas are read when first asked for."""
+    delivered to no store. `search` is that whose winners it confirms, if it does. Curves, images and formulas are read
+    when first asked for."""
 
     meta: Meta
     runs: pd.DataFrame
@@ -74,6 +76,7 @@ class Grid:
     strips: Path | None = None
     load_formulas: Callable[[], pd.DataFrame] = no_formulas
     reconstructions: Path | None = None
+    search: Search | None = None
 
     @cached_property
     def curves(self) -> pd.DataFrame:
@@ -119,6 +122,7 @@ def read_folder(path: Path | str) -> Grid:
         _subfolder(folder / "strips"),
         lambda: _read_formulas(folder / FORMULAS),
         _subfolder(folder / "reconstructions"),
+        search_in(folder),
     )
 
 

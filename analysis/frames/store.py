@@ -30,6 +30,7 @@ from analysis.frames.images import images_frame, run_rows
 from analysis.frames.links import tracking_of
 from analysis.frames.meta import Meta, parse_meta
 from analysis.frames.runs import CURVES, FIXED, LATENT, VERSIONS, Grid, tidy_runs
+from analysis.frames.search import RUNGS, SEARCH, TRIALS, Search, parse_search
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -121,6 +122,7 @@ def read_store(uri: str, name: str) -> Grid:
         lambda: _images(experiment, kept),
         tracking_of(uri, experiment.id, {_key(run): run.info.run_id for run in kept}),
         load_formulas=lambda: _formulas(experiment, summary),
+        search=_search(experiment, summary),
     )
 
 
@@ -212,3 +214,12 @@ def _formulas(experiment: Experiment, summary: Run) -> pd.DataFrame:
     if not experiment.holds(summary, FORMULAS):
         return no_formulas()
     return parse_formulas(experiment.file(summary, FORMULAS), f"{FORMULAS} of run {summary.info.run_id}")
+
+
+def _search(experiment: Experiment, summary: Run) -> Search | None:
+    """The search that the grid confirms, from the summary's files; None where it has none."""
+    if not experiment.holds(summary, SEARCH):
+        return None
+    rungs = experiment.file(summary, RUNGS) if experiment.holds(summary, RUNGS) else None
+    head, trials = (experiment.file(summary, name) for name in (SEARCH, TRIALS))
+    return parse_search(head, trials, rungs, f"run {summary.info.run_id}: ")

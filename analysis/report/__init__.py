@@ -17,11 +17,13 @@ from analysis.answers.cells import cells_of
 from analysis.answers.verdicts import findings
 from analysis.figures.deck import DECK
 from analysis.frames.runs import Grid, read_folder
+from analysis.frames.search import read_search, search_alone
 from analysis.report.answers import axes, comparisons, noise, published, verdict
 from analysis.report.costs import cost
 from analysis.report.figures import pictures
 from analysis.report.page import Html, Picture, Section, render
 from analysis.report.records import besides, missing, provenance
+from analysis.report.search import search_report, search_section, with_optimism
 from analysis.tables import table_of
 from analysis.tables.table import Table
 from analysis.tables.writers import html_table
@@ -43,10 +45,11 @@ def sections(grid: Grid) -> list[Section]:
     cells, found = cells_of(grid), findings(grid)
     drawn, table = pictures(grid, found, len(cells)), table_of(grid)
     parts = [
-        verdict(grid, found),
+        with_optimism(verdict(grid, found), grid),
         published(grid),
         comparisons(found, _chosen(drawn, "differences")),
         Section("table", "Table", (_html(table), *_chosen(drawn, "metrics", "lines"))),
+        search_section(grid.search, grid, drawn) if grid.search is not None else None,
         axes(grid, found),
         _gallery("samples", "Samples", drawn, "samples", "reconstructions", "strips"),
         _gallery("curves", "Behind the numbers", drawn, *CURVES),
@@ -92,14 +95,16 @@ def _count(n: int, what: str) -> str:
 
 
 def write_report(folder: Path | str) -> Path:
-    """report.html beside the grid.json of a results folder; its path."""
-    return _write(read_folder(folder), Path(folder))
+    """report.html beside the grid.json of a results folder, or of its search where there is no grid; its path."""
+    if search_alone(folder):
+        return _write(search_report(read_search(folder)), Path(folder))
+    return _write(report(read_folder(folder)), Path(folder))
 
 
-def _write(grid: Grid, folder: Path) -> Path:
+def _write(page: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE
-    path.write_text(report(grid), encoding="utf-8")
+    path.write_text(page, encoding="utf-8")
     return path
 
 
@@ -110,6 +115,8 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
 
     def show(values: dict[str, str]) -> None:
-        print(_write(commands.read(values), commands.folder_of(values)))
+        folder = commands.folder_of(values)
+        alone = "://" not in values["runs"] and search_alone(folder)
+        print(write_report(folder) if alone else _write(report(commands.read(values)), folder))
 
     return commands.run("analysis.report", "Write the report of a grid that was run.", OPTIONS, show, arguments)

@@ -65,6 +65,29 @@ CAPTIONS = {
     "noise": "How much of the image is left at each time, as ᾱ and as log-SNR.",
     "variances": "β̃ is near β but for the first steps, and the larger T, the smaller their share.",
     "objectives": "How much each objective weights the error in ε at each t, relative to its mean over t.",
+    "history": (
+        "Each trial in the order in which it was tried, and the best so far as a line. The best of many noisy values "
+        "is the best partly by luck."
+    ),
+    "slices": (
+        "Each trial's value against each parameter: where the best lie at the edge of a range, a wider one may hold "
+        "better."
+    ),
+    "pareto": (
+        "What one objective costs in the other: no trial dominates those on the staircase, and none reached what lies "
+        "below and left of it."
+    ),
+    "parallel": (
+        "A line per trial through its parameters to its value: where dark lines run together, good trials agree."
+    ),
+    "importances": (
+        "How much of the variation among the trials goes with each parameter, where the search looked and in the "
+        "ranges that it was given: no ablation."
+    ),
+    "rungs": (
+        "What the pruner saw: the value on validation data over training steps. Trials that were pruned end early, in "
+        "a dot."
+    ),
     "reverse": (
         "How far the true reverse step is from a Gaussian, by step size; and what that costs an exact denoiser in the "
         "bound, by T. Both on a mixture of Gaussians, where the truth is known."
@@ -90,6 +113,12 @@ SHOWS = {
     "noise": "Line charts of alpha-bar and of the log-SNR over t for each schedule",
     "variances": "Line chart of the ratio of the two reverse variances over t, for several T",
     "objectives": "Line chart of the weight of the error in ε over t for each objective",
+    "history": "Scatter chart of each trial's value in the order of trials, with the best so far",
+    "slices": "Scatter charts of each trial's value against each parameter. A table holds the best trials",
+    "pareto": "Scatter chart of each trial's two objectives with their Pareto front. A table holds the trials that won",
+    "parallel": "Line chart with a vertical axis for each parameter and for the value, and a line for each trial",
+    "importances": "Bars with the share of the variation among trials that goes with each parameter",
+    "rungs": "Line chart of each trial's value on validation data over training steps",
     "reverse": "Line charts of the reverse step's divergence from a Gaussian over β, and of the bound's gap over T",
 }
 

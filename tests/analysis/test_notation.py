@@ -42,6 +42,8 @@ def test_mathtext_leaves_text_as_it_is():
 def test_losses_and_terms_of_the_bound_have_subscripts():
     assert mathtext("learned, L_hybrid") == r"learned, $L_{\mathrm{hybrid}}$"
     assert mathtext("up to L_{T−1}") == r"up to $L_{T-1}$"
+    assert mathtext("β_1, of β_T") == r"$\beta_{1}$, of $\beta_{T}$"
+    assert mathtext("β_10 L_0") == r"$\beta$_10 $L_{0}$"
     assert latex("L_0, 5 %") == r"$L_{0}$, 5 \%"
     assert latex("VAL_0 and L_") == r"VAL\_0 and L\_"
 

@@ -16,6 +16,7 @@ from analysis.frames.store import Experiment, read_store
 from analysis.tables import render
 from tests.analysis.conftest import NLL, build, meta, rows
 from tests.analysis.frames.test_images import image_rows, with_images
+from tests.analysis.searches import one_objective
 
 GRID = "parameterization"
 TAGS = (*FIXED, "autoencoder_id", "not_comparable", *VERSIONS)
@@ -84,11 +85,13 @@ class Store:
         self.client.set_terminated(run)
         return run
 
-    def summary(self, head, formulas="", **tags):
+    def summary(self, head, formulas="", files=(), **tags):
         run = self.client.create_run(self.experiment, tags={"kind": "summary", **tags}).info.run_id
         self.client.log_text(run, json.dumps(head), "grid.json")
         if formulas:
             self.client.log_text(run, formulas, "formulas.csv")
+        for path in files:
+            self.client.log_artifact(run, str(path))
         self.client.set_terminated(run)
 
 
@@ -177,6 +180,30 @@ def test_a_store_without_formulas_has_none_and_with_them_downloads_them(small):
     assert read_store(store.uri, GRID).formulas.empty
     store.summary(head(table), FORMULAS)
     assert read_store(store.uri, GRID).formulas["series"].tolist() == ["linear", "cosine, β̃"]
+
+
+def test_folder_and_store_give_equal_searches(small, tmp_path):
+    store, table, *_ = small
+    assert read_store(store.uri, GRID).search is None
+    folder = one_objective(tmp_path / GRID)
+    for names in (("search.json", "trials.csv", "rungs.csv"), ("search.json", "trials.csv")):
+        store.summary(head(table), files=[folder / name for name in names])
+        theirs = read_store(store.uri, GRID).search
+        ours = read_folder(folder).search
+        assert ours.head == theirs.head
+        pd.testing.assert_frame_equal(ours.trials, theirs.trials)
+        pd.testing.assert_frame_equal(ours.rungs, theirs.rungs)
+        (folder / "rungs.csv").unlink(missing_ok=True)
+    assert theirs.rungs.empty
+
+
+def test_a_damaged_search_of_a_store_names_its_run(small, tmp_path):
+    store, table, *_ = small
+    folder = one_objective(tmp_path / GRID)
+    (folder / "search.json").write_text("{}")
+    store.summary(head(table), files=[folder / "search.json", folder / "trials.csv"])
+    with pytest.raises(InputError, match=r"^run \w+: search.json is not the description of a search: name: Field"):
+        read_store(store.uri, GRID)
 
 
 def test_a_damaged_cache_is_mended(small, cache):

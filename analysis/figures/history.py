@@ -1,0 +1,130 @@
+"""A search over time: each trial's value in the order of trials, a panel per objective.
+
+Complete trials are dots, the best so far is a line, the paper's default dashed. Pruned trials stand grey at the last
+value that was seen of them, failed ones as crosses at the upper edge.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis.answers.trials import DEFAULT, default_trial, value_of
+from analysis.figures.drawing import WIDTH, Color, distinct_looks, label_ends, new_figure
+from analysis.figures.forest import Window
+from analysis.figures.trials import (
+    DARK,
+    INK,
+    PALE,
+    any_above,
+    clipped,
+    key,
+    mark,
+    ring,
+    scale,
+    value_label,
+    views,
+    winners,
+)
+from analysis.frames.meta import Metric
+from analysis.frames.search import Search
+from analysis.notation import mathtext
+
+_CHARS = 17
+_WORD = 0.055
+"""The share of the width that a number takes."""
+
+
+def history_figure(search: Search) -> Figure | None:
+    """The figure; None where no trial is complete."""
+    if search.complete.empty:
+        return None
+    objectives = search.head.objectives
+    figure = new_figure(WIDTH, 0.6 + 2.1 * len(objectives))
+    panels = list(figure.subplots(len(objectives), 1, sharex=True, squeeze=False).flat)
+    _history_key(figure, search)
+    for axes, objective in zip(panels, objectives, strict=True):
+        _history(axes, search, objective)
+    panels[-1].set_xlabel("trial")
+    panels[-1].xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
+    return figure
+
+
+def _history_key(figure: Figure, search: Search) -> None:
+    states = set(search.trials["state"])
+    blue = distinct_looks(1)[0].color
+    marks = [("complete", mark("o", blue, alpha=0.55))]
+    marks += [("pruned, at the last value seen", mark("v", PALE))] if "pruned" in states else []
+    marks += [("failed", mark("x", INK, mew=1.0))] if "failed" in states else []
+    marks += [("above the scale", mark("^", blue))] if any_above(search) else []
+    key(figure, marks)
+
+
+def _history(axes: Axes, search: Search, objective: Metric) -> None:
+    known = search.complete
+    values = known[objective.name].to_numpy(dtype=np.float64)
+    trials = known["trial"].to_numpy(dtype=np.float64)
+    view = views(search)[objective.name]
+    scale(axes, view)
+    blue = distinct_looks(1)[0].color
+    last = float(search.trials["trial"].max())
+    axes.set_xlim(-0.02 * last - 0.5, 1.02 * last + 0.5)
+    inside = np.array([view.holds(value) for value in values])
+    axes.plot(trials[inside], values[inside], "o", ms=3.6, mew=0, color=blue, alpha=0.55, zorder=3)
+    for trial, value in zip(trials[~inside], values[~inside], strict=True):
+        axes.plot(trial, view.high, "^", ms=4, mew=0, color=blue, clip_on=False, zorder=4)
+        _number(axes, search, float(trial), set(trials[~inside].tolist()), value_label(objective, value), view)
+    best = np.minimum.accumulate(values)
+    steps = [*zip(trials, best, strict=True), (last, best[-1])]
+    axes.step(*np.array([(x, clipped(view, y)) for x, y in steps]).T, where="post", color=blue, lw=1.0, zorder=2)
+    _stopped(axes, search, objective, view)
+    _named(axes, search, objective, view, float(best[-1]), blue)
+    axes.set_ylabel(mathtext(objective.head))
+
+
+def _number(axes: Axes, search: Search, trial: float, above: set[float], text: str, view: Window) -> None:
+    """The value of a mark at the upper edge, at its right or left; nowhere where other marks leave no room."""
+    stopped = search.trials["state"].isin(("pruned", "failed"))
+    others = (above | set(search.trials.loc[stopped, "trial"])) - {trial}
+    left, right = axes.get_xlim()
+    reach = _WORD * (right - left)
+    style: dict[str, Any] = {"textcoords": "offset points", "color": distinct_looks(1)[0].color, "fontsize": 6.2}
+    if trial + reach < right and not any(trial < other < trial + 1.2 * reach for other in others):
+        axes.annotate(text, (trial, view.high), (4, -3), **style)
+    elif trial - reach > left and not any(trial - 2.2 * reach < other < trial for other in others):
+        axes.annotate(text, (trial, view.high), (-4, -3), ha="right", **style)
+
+
+def _stopped(axes: Axes, search: Search, objective: Metric, view: Window) -> None:
+    """Pruned trials at what was last seen of them, which only the first objective has; failed ones at the edge."""
+    first = objective == search.head.objectives[0]
+    seen = search.rungs.groupby("trial")["value"].last() if first else pd.Series(dtype="float64")
+    for trial, state in zip(search.trials["trial"], search.trials["state"], strict=True):
+        if state == "pruned":
+            height = clipped(view, float(seen.get(trial, math.inf)))
+            axes.plot(trial, height, "v", ms=3.6, mew=0, color=PALE, clip_on=False, zorder=2)
+        elif state == "failed":
+            axes.plot(trial, view.high, "x", ms=4, mew=1.0, color=INK, clip_on=False, zorder=4)
+
+
+def _named(axes: Axes, search: Search, objective: Metric, view: Window, best: float, blue: Color) -> None:
+    """At the right: the winners, the best so far where it is none of them, and the default with its line."""
+    ends: list[tuple[float, str, Color]] = []
+    for trial, (label, color) in winners(search).items():
+        value = value_of(search, trial, objective.name)
+        if math.isfinite(value):
+            ring(axes, trial, clipped(view, value), color)
+            ends.append((clipped(view, value), f"{label} {value_label(objective, value)}", color))
+    if not any(value_of(search, trial, objective.name) == best for trial in winners(search)):
+        ends.append((clipped(view, best), f"best so far {value_label(objective, best)}", blue))
+    default = value_of(search, default_trial(search), objective.name)
+    if math.isfinite(default) and default_trial(search) not in winners(search):
+        axes.axhline(clipped(view, default), color=INK, lw=0.8, dashes=(4, 2), zorder=1)
+        ends.append((clipped(view, default), f"{DEFAULT} {value_label(objective, default)}", DARK))
+    label_ends(axes, ends, _CHARS)

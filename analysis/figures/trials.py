@@ -1,0 +1,168 @@
+"""What the figures of a search share: which values are in view, how trials are marked, and a key to the marks.
+
+A search tries what is bad, too: values far above the rest would squash what matters, the best. They are set at the
+upper edge as triangles. Trials get darker in the order in which they were tried.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from analysis.answers.trials import DEFAULT, default_trial
+from analysis.figures.drawing import GREY, Color, distinct_looks, log_scale
+from analysis.figures.forest import Window
+from analysis.frames.meta import Metric
+from analysis.frames.search import Search
+from analysis.notation import Rounding, mathtext
+
+LOG_RATIO = 10
+"""Above this ratio of the largest to the smallest value in view, an axis is logarithmic."""
+_REACH = 3.0
+"""As often as the median is from the best, a value may be from it and still be in view."""
+_SHARE = 0.85
+"""Of the values, those that are in view in any case."""
+_TALLER = 1.5
+"""As often as long as that makes it, an axis is stretched for what is somewhat farther off."""
+_LETTERS = 18
+"""Of the key, to an inch."""
+INK = "#222222"
+DARK: Color = (0.13, 0.13, 0.13)
+"""The same, as labels take it."""
+PALE = "#b4b4b4"
+
+
+def window(values: Sequence[float], *, may_log: bool = True) -> Window:
+    """The best and what is near enough to it to be compared; all values where none is far off."""
+    known = np.sort([value for value in values if math.isfinite(value)])
+    if not len(known):
+        return Window(0.0, 1.0, False)
+    view = _window(known, log=False)
+    if may_log and known[0] > 0 and min(view.high, known[-1]) > LOG_RATIO * known[0]:
+        return _window(known, log=True)
+    return view
+
+
+def _window(values: np.ndarray[Any, np.dtype[np.float64]], *, log: bool) -> Window:
+    places = np.log10(values) if log else values
+    low, high = float(places[0]), float(places[-1])
+    near = max(low + _REACH * (float(np.median(places)) - low), float(np.quantile(places, _SHARE, method="lower")))
+    if near > low:
+        high = float(places[places <= low + _TALLER * (near - low)][-1])
+    margin = 0.06 * (high - low) or (0.05 * abs(high) or 0.05)
+    low, high = low - margin, high + margin
+    return Window(10**low, 10**high, True) if log else Window(low, high, False)
+
+
+def views(search: Search) -> dict[str, Window]:
+    """What of each objective is in view."""
+    return {objective.name: window(search.complete[objective.name].tolist()) for objective in search.head.objectives}
+
+
+def any_above(search: Search) -> bool:
+    """Whether any complete trial is out of view."""
+    return any(not view.holds(v) for name, view in views(search).items() for v in search.complete[name])
+
+
+def scale(axes: Axes, view: Window, which: str = "y") -> None:
+    """The range of an axis and its ticks."""
+    if view.log:
+        log_scale(axes, "y" if which == "y" else "x", view.low, view.high)
+    else:
+        axis = axes.yaxis if which == "y" else axes.xaxis
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.set(**{f"{which}lim": (view.low, view.high)})
+
+
+def clipped(view: Window, value: float) -> float:
+    """A value, or the edge that it lies beyond."""
+    return min(max(value, view.low), view.high)
+
+
+def colors(search: Search, trials: pd.DataFrame) -> list[Color]:
+    """Of trials, by their order in the search: pale to dark blue-green, which greys and colour-blind eyes keep."""
+    last = max(1, int(search.trials["trial"].max()))
+    return [shade(trial / last) for trial in trials["trial"]]
+
+
+def shade(share: float) -> Color:
+    """Pale at 0, dark at 1."""
+    red, green, blue, _ = matplotlib.colormaps["viridis_r"](0.08 + 0.87 * share)
+    return red, green, blue
+
+
+def winners(search: Search) -> dict[int, tuple[str, Color]]:
+    """Trial → what it won and its colour; one that won twice is named by both, the paper's default as that, too."""
+    found: dict[int, tuple[str, Color]] = {}
+    looks = distinct_looks(5)[1:]
+    for i, winner in enumerate(search.head.winners):
+        label, color = found.get(winner.trial, ("", looks[i % len(looks)].color))
+        found[winner.trial] = (f"{label}, {winner.label}" if label else winner.label, color)
+    default = default_trial(search)
+    if default in found:
+        label, color = found[default]
+        found[default] = (f"{label}: {DEFAULT}", color)
+    return found
+
+
+def value_label(objective: Metric, value: float) -> str:
+    """A value as the table rounds it."""
+    return Rounding.of(objective.decimals, []).number(value)
+
+
+def ring(axes: Axes, x: float, y: float, color: Color | str, size: float = 8.0) -> None:
+    """A circle around a mark, which leaves it to be seen."""
+    axes.plot(x, y, "o", ms=size, mfc="none", mec=color, mew=1.3, zorder=5, clip_on=False)
+
+
+def square(axes: Axes, x: float, y: float) -> None:
+    """The paper's default: a square around its mark."""
+    axes.plot(x, y, "s", ms=6.5, mfc="none", mec=INK, mew=1.0, zorder=5, clip_on=False)
+
+
+def emphasise(axes: Axes, search: Search, places: dict[int, tuple[float, float]]) -> None:
+    """Rings around winners and a square around the default, of those that have a place."""
+    default = default_trial(search)
+    for trial, (_, color) in winners(search).items():
+        if trial in places:
+            ring(axes, *places[trial], color, 11.0 if trial == default else 8.0)
+    if default is not None and default in places:
+        square(axes, *places[default])
+
+
+def key(figure: Figure, marks: Sequence[tuple[str, Line2D]]) -> None:
+    """The marks of all panels in one line above them, where no data are."""
+    if len(marks) > 1:
+        style: dict[str, Any] = {"handletextpad": 0.3, "columnspacing": 1.2, "borderpad": 0.1, "labelcolor": GREY}
+        lines = [line for _, line in marks]
+        names = [mathtext(name) for name, _ in marks]
+        rows = -(-sum(len(name) + 5 for name, _ in marks) // round(_LETTERS * figure.get_figwidth()))
+        figure.legend(lines, names, loc="outside upper left", ncols=-(-len(marks) // rows), fontsize=6.8, **style)
+
+
+def mark(marker: str, color: Color | str, **style: Any) -> Line2D:
+    """A mark for the key."""
+    given: dict[str, Any] = {"ls": "none", "ms": 4, "mew": 0} | style
+    return Line2D([], [], marker=marker, color=color, **given)
+
+
+def standard_key(search: Search, *, above: bool) -> list[tuple[str, Line2D]]:
+    """Early and late trials, winners, the default, and whether any value is out of view."""
+    last = int(search.trials["trial"].max())
+    marks = [("trial 0", mark("o", shade(0.0)))]
+    marks += [(f"trial {last}", mark("o", shade(1.0)))] if last else []
+    named = winners(search).values()
+    marks += [(name, mark("o", color, ms=7, mfc="none", mew=1.3)) for name, color in named]
+    if default_trial(search) in set(search.complete["trial"]) - set(winners(search)):
+        marks.append((DEFAULT, mark("s", INK, ms=6, mfc="none", mew=1.0)))
+    marks += [("above the scale", mark("^", shade(0.5)))] if above else []
+    return marks

@@ -1,0 +1,57 @@
+"""The report's search: what was tried and found, how optimistic its best value was, its best trials and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from analysis.answers.search import optimism, sentences
+from analysis.figures import SEARCH_FIGURES
+from analysis.figures.drawing import styled
+from analysis.frames.runs import Grid
+from analysis.frames.search import Search
+from analysis.notation import duration
+from analysis.report.figures import CAPTIONS, SHOWS
+from analysis.report.page import Block, Html, Items, Picture, Section, Text, picture, render
+from analysis.tables.search import search_table
+from analysis.tables.writers import html_table
+
+
+def search_section(search: Search, grid: Grid | None, drawn: Mapping[str, Picture]) -> Section:
+    """Sentences, the best trials, and those of the search's figures that are drawn."""
+    blocks: list[Block] = [Items("What was tried and found", tuple(sentences(search, grid))), *_best(search)]
+    return Section("search", "Search", (*blocks, *(drawn[name] for name in SEARCH_FIGURES if name in drawn)))
+
+
+def _best(search: Search) -> list[Html]:
+    table = search_table(search)
+    if table is None:
+        return []
+    named = replace(table, name=f"trials-{table.name}")
+    return [Html(html_table(named, caption=False), "the best trials", table.caption)]
+
+
+def with_optimism(verdict: Section, grid: Grid) -> Section:
+    """The verdict, and below it by how much the search's own best value flattered."""
+    told = optimism(grid.search, grid) if grid.search is not None else []
+    return replace(verdict, blocks=(*verdict.blocks, *(Text(one.sentence) for one in told)))
+
+
+def search_report(search: Search) -> str:
+    """The page of a search that has no confirmation: none yet, or none needed."""
+    head = search.head
+    setting = [f"Search `{head.name}`", head.data, f"T = {head.horizon}" if head.horizon else ""]
+    with styled():
+        figures = {name: figure for name, make in SEARCH_FIGURES.items() if (figure := make(search)) is not None}
+        drawn = {name: picture(name, figure, CAPTIONS[name], f"{SHOWS[name]}.") for name, figure in figures.items()}
+    parts = [search_section(search, None, drawn), *_provenance(search)]
+    return render(head.question, [" · ".join(word for word in setting if word)], parts)
+
+
+def _provenance(search: Search) -> Sequence[Section]:
+    head = search.head
+    if not head.command:
+        return []
+    took = f" ({duration(head.seconds)})" if head.seconds is not None else ""
+    code = f"; code {head.code}" if head.code else ""
+    return [Section("provenance", "Where it comes from", (Text(f"`{head.command}`{took}{code}."),))]

@@ -1,0 +1,79 @@
+"""The best trials of a search as a table, and with its sentences as plain text for a terminal."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import pandas as pd
+
+from analysis.answers.search import sentences
+from analysis.answers.trials import DEFAULT, best_trials, default_trial, names_of, value_text
+from analysis.frames.meta import Metric
+from analysis.frames.runs import Grid
+from analysis.frames.search import Search
+from analysis.notation import Rounding
+from analysis.tables.table import Column, Entry, Row, Table
+from analysis.tables.terminal import plain
+
+MOST = 5
+"""Trials of the table, the paper's default aside."""
+
+
+def search_table(search: Search) -> Table | None:
+    """The best trials with their parameters and values, the paper's default below them; None where none is complete."""
+    best, default = best_trials(search, MOST), default_trial(search)
+    if best.empty:
+        return None
+    below = search.complete[(search.complete["trial"] == default) & ~search.complete["trial"].isin(best["trial"])]
+    columns = (
+        *(Column(parameter.label) for parameter in search.head.parameters),
+        *(Column(objective.head) for objective in search.head.objectives),
+    )
+    names, roundings = names_of(search), [_rounding(o, best[o.name].tolist()) for o in search.head.objectives]
+    rows = [_row(search, line, names, roundings, "cell") for _, line in best.iterrows()]
+    rows += [_row(search, line, names, roundings, "reference") for _, line in below.iterrows()]
+    return Table(search.head.name, _caption(search, len(best)), (Column("Trial"),), columns, tuple(rows), ())
+
+
+def _rounding(objective: Metric, values: list[float]) -> Rounding:
+    """One decimal more where trials would else read alike: a value of the search has no interval to round by."""
+    usual = Rounding.of(objective.decimals, [])
+    alike = len({usual.number(value) for value in values}) < len(set(values))
+    return Rounding(usual.decimals + 1, usual.digits + 1) if alike and usual.decimals is not None else usual
+
+
+def _row(
+    search: Search,
+    line: pd.Series,
+    names: Mapping[int, Sequence[str]],
+    roundings: Sequence[Rounding],
+    kind: Literal["cell", "reference"],
+) -> Row:
+    trial = int(line["trial"])
+    called = f" ({', '.join(names[trial])})" if trial in names else ""
+    entries = [Entry(value_text(parameter, line[parameter.column])) for parameter in search.head.parameters]
+    known = zip(search.head.objectives, roundings, strict=True)
+    entries += [Entry(rounding.number(float(line[objective.name]))) for objective, rounding in known]
+    return Row(kind, (f"{trial}{called}",), tuple(entries))
+
+
+def _caption(search: Search, n: int) -> str:
+    if len(search.head.objectives) > 1:
+        which = f"Trials that no other dominates (winners, then others by {search.head.objectives[0].label})"
+    else:
+        which = "The only complete trial" if n == 1 else f"The best {n} trials"
+    default = "" if default_trial(search) is None else f" and the {DEFAULT}"
+    return f"{which}{default}: validation values of the search's own seeds."
+
+
+def terminal_search(search: Search, grid: Grid | None = None, columns: int = 120) -> str:
+    """The table and the sentences as plain text, at most so many columns wide."""
+    told, table = tuple(sentences(search, grid)), search_table(search)
+    if table is None:
+        lines = [textwrap.fill(line, columns, break_on_hyphens=False) for line in (search.head.question, *told)]
+        return "\n".join(lines)
+    return re.sub("\n{3,}", "\n\n", plain(replace(table, verdict=told), columns))

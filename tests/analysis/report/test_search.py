@@ -1,0 +1,89 @@
+"""The report's section of a search, its page without a confirmation, and the terminal's text."""
+
+import pytest
+
+from analysis import report
+from analysis.frames.runs import read_folder
+from analysis.frames.search import read_search
+from analysis.notation import width
+from analysis.tables import terminal_search
+from tests.analysis.report.test_report import Page
+from tests.analysis.searches import BETAS, confirmation, head, joint, one_objective, trial, two_objectives, write_search
+
+OPTIMISTIC = "Found by search: NLL at 3 fresh seeds 2.33 ± 0.07 bits/dim on validation, 2.30 in the search"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return one_objective(confirmation(tmp_path_factory.mktemp("r") / "s"))
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return Page(report.write_report(folder).read_text(encoding="utf-8"))
+
+
+def test_the_search_stands_after_verdict_and_table(page):
+    names = [section["id"] for section in page.all("section")]
+    assert names[:4] == ["verdict", "comparisons", "table", "search"]
+    ids = [element["id"] for element in page.elements if "id" in element]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_optimism_stands_near_the_head(page):
+    assert OPTIMISTIC in page.section("verdict")
+    assert OPTIMISTIC in page.section("search")
+
+
+def test_the_section_holds_sentences_best_trials_and_figures(page):
+    told = page.section("search")
+    assert "Pruning (median) saved 9 % of the training steps." in told
+    assert "38 (found by search)" in told
+    assert "0 (paper's default)" in told
+    figures = [figure["id"] for figure in page.all("figure")]
+    own = [f"figure-{name}" for name in ("history", "slices", "parallel", "importances", "rungs")]
+    assert [name for name in figures if name in own] == own
+
+
+def test_a_search_without_a_confirmation_has_a_page(tmp_path):
+    folder = two_objectives(tmp_path / "s", 8)
+    text = report.write_report(folder).read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.texts("h1") == ["Which weight and learning rate for likelihood, and which for samples?"]
+    assert [section["id"] for section in page.all("section")] == ["search", "provenance"]
+    assert "Not confirmed at fresh seeds yet" in page.section("search")
+    assert report.main([f"runs={folder}"]) == 0
+    assert (folder / "report.html").read_text(encoding="utf-8") == text
+
+
+def test_what_users_write_is_escaped(tmp_path):
+    evil = "<b>β</b>"
+    parameters = [BETAS[0] | {"label": evil}]
+    folder = write_search(tmp_path / "s", head(parameters, question=evil), [trial(0, {}, {"nll/val": 2.0})])
+    page = Page(report.write_report(folder).read_text(encoding="utf-8"))
+    assert not page.all("b")
+    assert page.texts("h1") == [evil]
+
+
+def test_the_terminal_shows_table_and_sentences(folder):
+    told = terminal_search(read_search(folder), read_folder(folder))
+    lines = told.splitlines()
+    assert lines[0].startswith("The best 5 trials and the paper's default")
+    assert any(line.startswith("38 (found by search)") for line in lines)
+    assert OPTIMISTIC in told
+    assert "\n\n\n" not in told
+
+
+@pytest.mark.parametrize("build", [one_objective, joint, two_objectives])
+def test_the_terminal_keeps_its_width(tmp_path, build):
+    search = read_search(build(tmp_path / "s"))
+    assert max(width(line) for line in terminal_search(search, None).splitlines()) <= 120
+
+
+def test_the_terminal_without_a_complete_trial(tmp_path):
+    params = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
+    folder = write_search(tmp_path / "s", head(BETAS), [trial(0, params, state="failed", reason="boom")])
+    told = terminal_search(read_search(folder), None)
+    assert told.splitlines()[0] == "Which β_1 and β_T suit the linear schedule?"
+    assert "No trial is complete, so nothing was found." in told
+    assert "─" not in told

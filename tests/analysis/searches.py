@@ -1,0 +1,246 @@
+"""Synthetic searches, as their writer would leave them: of one objective, of a joint space, and of two objectives.
+
+Their values are those of smooth functions with a known best, and noise of a fixed seed.
+"""
+
+import json
+import math
+
+import numpy as np
+
+from tests.analysis.conftest import build, write_csv
+
+NLL_VAL, FID_VAL = "nll/val", "fid/val/digits-cnn"
+NLL_OBJECTIVE = {"name": NLL_VAL, "label": "NLL", "direction": "min", "unit": "bits/dim", "decimals": 2}
+FID_OBJECTIVE = {"name": FID_VAL, "label": "FID", "direction": "min", "unit": None, "decimals": 1}
+FULL = 1000
+RUNGS = (125, 250, 375, 500, 625, 750, 875, 1000)
+
+
+def floating(name, label, low, high, *, log=False, when=None):
+    blank = {"choices": [], "step": None, "kind": "float"}
+    return {"name": name, "label": label, **blank, "low": low, "high": high, "log": log, "when": when or {}}
+
+
+def whole(name, label, low, high, *, log=False):
+    return floating(name, label, low, high, log=log) | {"kind": "int"}
+
+
+def choice(name, label, *choices):
+    blank = {"kind": "choice", "low": None, "high": None, "log": False, "step": None, "when": {}}
+    return {"name": name, "label": label, "choices": list(choices), **blank}
+
+
+BETAS = (
+    floating("schedule.beta_1", "β_1", 1e-6, 1e-3, log=True),
+    floating("schedule.beta_T", "β_T", 0.005, 0.1, log=True),
+)
+PAPERS = {"schedule.beta_1": "0.0001", "schedule.beta_T": "0.02"}
+
+
+def head(parameters, objectives=(NLL_OBJECTIVE,), **changes):
+    """search.json."""
+    return {
+        "name": "search-schedule",
+        "study": "schedule",
+        "question": "Which β_1 and β_T suit the linear schedule?",
+        "data": "digits",
+        "horizon": 100,
+        "objectives": list(objectives),
+        "parameters": list(parameters),
+        "sampler": "tpe",
+        "pruner": "none",
+        "seeds": [0],
+        "default": {},
+        "winners": [],
+        "importances": {},
+        "importance_trials": 0,
+        "trained_steps": None,
+        "full_steps": None,
+        "command": "python -m ablations.search study=schedule",
+        "code": "0.1.0+abc",
+        "seconds": 812.3,
+        "from_the_future": 1,
+    } | changes
+
+
+def trial(number, params, values=None, state="complete", **changes):
+    """A row of trials.csv; `values` are of complete trials only."""
+    row = {"trial": number, "state": state, "reason": "", "cell_id": f"c{number}", "steps": FULL, "seconds": 20.5}
+    known = values if state == "complete" else {}
+    return row | {f"param.{k}": v for k, v in params.items()} | {"data": "digits"} | changes | (known or {})
+
+
+def winner(level, label, row, parameters, objectives=(NLL_OBJECTIVE,)):
+    """An entry of `winners`."""
+    params = {p["name"]: str(v) for p in parameters if (v := row.get(f"param.{p['name']}", "")) != ""}
+    values = {objective["name"]: row[objective["name"]] for objective in objectives}
+    return {"level": level, "label": label, "trial": row["trial"], "params": params, "values": values}
+
+
+def write_search(folder, description, trials, rungs=None):
+    """The files in a folder, which may be a grid's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "search.json").write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
+    fixed = ["trial", "state", "reason", "cell_id", "steps", "seconds"]
+    names = [*fixed, *(f"param.{p['name']}" for p in description["parameters"]), "data"]
+    names += [objective["name"] for objective in description["objectives"]]
+    write_csv(folder / "trials.csv", names, [[row.get(name, "") for name in names] for row in trials])
+    if rungs is not None:
+        write_csv(folder / "rungs.csv", ("trial", "seed", "step", "value"), rungs)
+    return folder
+
+
+def nll_of(beta_1, beta_t, noise):
+    """Best near β_1 = 2e-4 and β_T = 0.03."""
+    bowl = 0.03 * (math.log10(beta_1) + 3.7) ** 2 + 0.5 * (math.log10(beta_t) + 1.52) ** 2
+    return 2.31 + bowl + 0.01 * noise
+
+
+def one_objective(folder, n=40):
+    """Two ranges with a pruner: the default first, then half at random, then near the best; one failed, one far off."""
+    noise, trials, rungs = np.random.default_rng(7), [], []
+    for number in range(n):
+        wide = number < n // 3
+        center = noise.uniform((-6, -2.3), (-3, -1)) if wide else noise.normal((-3.7, -1.52), (0.5, 0.18))
+        beta_1, beta_t = (1e-4, 0.02) if number == 0 else 10 ** np.clip(center, (-6, -2.3), (-3, -1))
+        params = {"schedule.beta_1": beta_1, "schedule.beta_T": beta_t}
+        last = nll_of(beta_1, beta_t, noise.normal()) + (6.0 if number == 9 else 0.0)
+        if number == 12:
+            trials.append(
+                trial(number, params, state="failed", reason="the loss was not finite at step 120", steps=120)
+            )
+            continue
+        bad = last > 2.36 and number > 8 and number != 9
+        seen = RUNGS[: 2 + number % 3] if bad else RUNGS
+        rungs += [(number, 0, step, last + 1.5 * (math.exp(-step / 180) - math.exp(-FULL / 180))) for step in seen]
+        state = "pruned" if bad else "complete"
+        trials.append(trial(number, params, {NLL_VAL: last}, state, steps=seen[-1]))
+    best = min((row for row in trials if row["state"] == "complete"), key=lambda row: row[NLL_VAL])
+    description = head(
+        BETAS,
+        pruner="median",
+        default=PAPERS,
+        winners=[winner("found", "found by search", best, BETAS)],
+        importances={NLL_VAL: {"schedule.beta_T": 0.39, "schedule.beta_1": 0.61}},
+        importance_trials=sum(row["state"] == "complete" for row in trials),
+        trained_steps=sum(row["steps"] for row in trials),
+        full_steps=FULL * n,
+    )
+    return write_search(folder, description, trials, rungs)
+
+
+JOINT = (
+    choice("schedule", "schedule", "linear", "cosine", "sigmoid"),
+    floating("schedule.beta_1", "β_1", 1e-6, 1e-3, log=True, when={"schedule": ["linear"]}),
+    floating("schedule.beta_T", "β_T", 0.005, 0.1, log=True, when={"schedule": ["linear"]}),
+    floating("schedule.s", "s", 0.001, 0.05, log=True, when={"schedule": ["cosine"]}),
+    floating("schedule.start", "start", -6.0, -1.0, when={"schedule": ["sigmoid"]}),
+    whole("training.batch", "batch", 32, 256, log=True),
+)
+
+
+def joint(folder, n=60):
+    """Three schedules, each with parameters of its own, and one that all have."""
+    noise, trials = np.random.default_rng(3), []
+    for number in range(n):
+        share = (0.4, 0.3, 0.3) if number < n // 2 else (0.7, 0.1, 0.2)
+        kind = "linear" if number == 0 else str(noise.choice(["linear", "cosine", "sigmoid"], p=share))
+        batch = 128 if number == 0 else round(2 ** noise.uniform(5, 8))
+        params, value = (
+            {"schedule": kind, "training.batch": batch},
+            0.01 * noise.normal() - 0.02 * math.log2(batch / 64),
+        )
+        if kind == "linear":
+            beta_1, beta_t = (1e-4, 0.02) if number == 0 else 10 ** noise.uniform((-6, -2.3), (-3, -1))
+            params |= {"schedule.beta_1": beta_1, "schedule.beta_T": beta_t}
+            value += nll_of(beta_1, beta_t, 0.0)
+        elif kind == "cosine":
+            s = 10 ** noise.uniform(-3, -1.3)
+            params["schedule.s"] = s
+            value += 2.42 + 0.05 * (math.log10(s) + 2) ** 2
+        else:
+            start = noise.uniform(-6, -1)
+            params["schedule.start"] = start
+            value += 2.38 + 0.02 * (start + 3) ** 2
+        trials.append(trial(number, params, {NLL_VAL: value}))
+    best = min(trials, key=lambda row: row[NLL_VAL])
+    description = head(
+        JOINT,
+        question="Which schedule, with which parameters?",
+        default={"schedule": "linear", **PAPERS, "training.batch": "128"},
+        winners=[winner("found", "found by search", best, JOINT)],
+        importances={NLL_VAL: {"schedule": 0.72, "training.batch": 0.28}},
+        importance_trials=n,
+    )
+    return write_search(folder, description, trials)
+
+
+WEIGHTS = (
+    floating("objective.power", "power of SNR", -1.0, 1.0),
+    floating("training.lr", "learning rate", 1e-4, 1e-2, log=True),
+    whole("network.channels", "channels", 16, 64),
+)
+
+
+def two_objectives(folder, n=45):
+    """NLL and FID pull apart along the first parameter."""
+    both, noise, trials = (NLL_OBJECTIVE, FID_OBJECTIVE), np.random.default_rng(11), []
+    for number in range(n):
+        drawn = (noise.uniform(-1, 1), 10 ** noise.uniform(-4, -2), int(noise.integers(16, 65)))
+        power, lr, channels = (0.0, 1e-3, 32) if number == 0 else drawn
+        off = (math.log10(lr) + 2.8) ** 2 + 0.004 * (64 - channels)
+        values = {
+            NLL_VAL: 2.0 + 0.2 * (power - 0.7) ** 2 + 0.2 * off + 0.01 * noise.normal(),
+            FID_VAL: 10 + 12 * (power + 0.6) ** 2 + 9 * off + 0.4 * noise.normal() + (300 if number == 17 else 0),
+        }
+        params = {"objective.power": power, "training.lr": lr, "network.channels": channels}
+        trials.append(trial(number, params, values))
+    low = [min(trials, key=lambda row: row[name]) for name in (NLL_VAL, FID_VAL)]
+    scales = [abs(low[0][name] - low[1][name]) or 1.0 for name in (NLL_VAL, FID_VAL)]
+    middle = min(trials, key=lambda row: row[NLL_VAL] / scales[0] + row[FID_VAL] / scales[1])
+    named = [("best_nll", "best NLL", low[0]), ("best_fid", "best FID", low[1]), ("between", "between", middle)]
+    description = head(
+        WEIGHTS,
+        both,
+        question="Which weight and learning rate for likelihood, and which for samples?",
+        default={"objective.power": "0.0", "training.lr": "0.001", "network.channels": "32"},
+        winners=[winner(*names, row, WEIGHTS, both) for *names, row in named],
+        importances={
+            NLL_VAL: {"objective.power": 0.5, "training.lr": 0.4, "network.channels": 0.1},
+            FID_VAL: {"objective.power": 0.6, "training.lr": 0.35, "network.channels": 0.05},
+        },
+        importance_trials=n,
+    )
+    return write_search(folder, description, trials)
+
+
+FRESH = {"default": (2.40, 2.42, 2.41), "found": (2.32, 2.36, 2.31)}
+"""Level → nll/val at the confirmation's seeds 1, 2, 3; nll/test is 0.05 more."""
+
+
+def confirmation(folder, values=None, levels=(("found", "found by search"),), metric=NLL_VAL):
+    """grid.json, runs.csv and curves.csv of the grid that runs winners and default anew."""
+    named = [{"name": "default", "label": "paper's default"}]
+    named += [{"name": level, "label": label} for level, label in levels]
+    table = []
+    for level, of_seeds in (values or FRESH).items():
+        for seed, value in enumerate(of_seeds, 1):
+            row = {"cell_id": level, "training_id": f"t-{level}", "seed": seed, "status": "finished", "reason": ""}
+            row |= {"axis.choice": level, "data": "digits", "training.steps": "1000", "training.batch": "128"}
+            table.append(row | {metric: value, "nll/test": value + 0.05})
+    return build(
+        folder,
+        table,
+        name=folder.name,
+        question="Which β_1 and β_T suit the linear schedule?",
+        layout="general",
+        seeds=[1, 2, 3],
+        axes=[{"name": "choice", "label": "choice", "levels": named}],
+        baseline={"choice": "default"},
+        metrics=[{"name": "nll/test", "label": "NLL", "unit": "bits/dim", "direction": "min", "decimals": 2}],
+        floors={},
+        baselines={},
+        footnotes=[],
+        command="python -m ablations.search study=schedule",
+    )
