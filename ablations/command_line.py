@@ -6,6 +6,7 @@ Nothing here imports torch, so that errors about names come at once.
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -160,7 +161,9 @@ def _sorted(
 
 
 def _command(program: str, arguments: list[str]) -> str:
-    return " ".join([f"python -m ablations.{program}", *(w for w in arguments if not w.startswith(SECRET))])
+    """As a shell takes it, for a shell reads brackets itself."""
+    words = [shlex.quote(word) if "(" in word else word for word in arguments if not word.startswith(SECRET)]
+    return " ".join([f"python -m ablations.{program}", *words])
 
 
 def _option(key: str, values: list[Any] | Range, kind: type) -> Any:

@@ -42,6 +42,8 @@ from analysis.errors import InputError
 from diffusion_core.randomness import key
 
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+UNJUDGED = 5
+"""Complete trials before which a median says nothing."""
 FEWEST = 10
 """Complete trials below which importances say nothing."""
 
@@ -149,7 +151,8 @@ class Optimizer:
         seed = key(self.study.file.seed, number, "search") % 2**31
         startup, once = self.study.file.startup, self.study.file.seed
         makers: dict[str, Callable[[], BaseSampler]] = {
-            "tpe": lambda: TPESampler(seed=seed, n_startup_trials=startup, group=True),
+            # Parameters together, as far as trials have them together; one by one for two objectives, Optuna's way.
+            "tpe": lambda: TPESampler(seed=seed, n_startup_trials=startup, group=len(self.objectives) == 1),
             "gp": lambda: GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False),
             "cmaes": lambda: CmaEsSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False),
             "qmc": lambda: QMCSampler(seed=once, scramble=True, warn_independent_sampling=False),
@@ -178,7 +181,7 @@ class Optimizer:
     def _pruner(self, rungs: list[int]) -> BasePruner:
         name, first = self.study.file.pruner, rungs[0] if rungs else 1
         if name == "median":
-            return MedianPruner(n_startup_trials=5)
+            return MedianPruner(n_startup_trials=min(UNJUDGED, self.study.file.startup))
         if name == "halving":
             return SuccessiveHalvingPruner(min_resource=first, reduction_factor=2)
         if name == "hyperband":
@@ -204,6 +207,8 @@ class Optimizer:
                 for step, value in outcome.reported.items():
                     if step not in known:
                         trial.report(value, step)
+            # A grid's sampler would stop a loop that is not here once it has told its last point.
+            self.optuna.sampler = RandomSampler()
             values = list(outcome.values) if outcome.state == "complete" else None
             self.optuna.tell(trial, values, STATES[outcome.state])
 

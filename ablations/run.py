@@ -65,12 +65,9 @@ def writable(results: Path) -> Path:
 def finish(folder: Path, records: list[Record], tracker: Tracker | None, interrupted: bool) -> int:
     """Tables, figures and summary of what there is; the exit code."""
     from ablations.tracking import TrackingError
-    from analysis.frames.runs import read_folder
-    from analysis.tables import terminal_table
 
-    if (folder / "grid.json").exists():
-        write_pages(folder)
-        print(terminal_table(read_folder(folder)))
+    write_pages(folder)
+    print(in_words(folder))
     print(f"\nfiles    {folder}/  (report.html, table.md, figures/, samples/, runs.csv, …)")
     if tracker is not None:
         try:
@@ -92,13 +89,28 @@ def finish(folder: Path, records: list[Record], tracker: Tracker | None, interru
 def write_pages(folder: Path) -> None:
     """All that is drawn from a results folder: after its runs were delivered, whose links it shows, and before the
     summary, which carries it."""
-    from analysis.figures import write_figures
+    from analysis.figures import write_figures, write_search_figures
+    from analysis.frames.search import search_alone
     from analysis.report import write_report
     from analysis.tables import write_tables
 
-    write_tables(folder)
-    write_figures(folder)
+    if search_alone(folder):
+        write_search_figures(folder)
+    else:
+        write_tables(folder)
+        write_figures(folder)
     write_report(folder)
+
+
+def in_words(folder: Path) -> str:
+    """What a results folder holds, for a terminal: a search, the table of a grid, or both."""
+    from analysis.frames.runs import read_folder
+    from analysis.frames.search import search_alone, search_in
+    from analysis.tables import terminal_search, terminal_table
+
+    grid, search = None if search_alone(folder) else read_folder(folder), search_in(folder)
+    parts = [terminal_search(search, grid)] if search is not None else []
+    return "\n\n".join(parts + ([terminal_table(grid)] if grid is not None else []))
 
 
 def dry_run(plan: Plan, journal: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.command_line import SearchRequest, parse_search
 from ablations.commands import exit_code
-from ablations.run import finish, listed, minutes, writable
+from ablations.run import finish, in_words, listed, minutes, writable, write_pages
 from ablations.study_file import OBJECTIVES, PRUNERS, SAMPLERS
 from ablations.version import code_version
 
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
 def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path, opened: Tracker | None) -> int:
     """Run the trials, then the confirmation; the exit code."""
     from ablations import driver
-    from ablations.optimizer import Optimizer
+    from ablations.optimizer import Optimizer, shown
     from ablations.search_records import winners, write_search
     from ablations.searching import Searcher
     from ablations.tracked import SEARCH
@@ -80,8 +80,14 @@ def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path
             interrupted = True
     write(ended=True)
     if interrupted or searcher.accidents:
-        return _stopped(folder, here, optimizer, interrupted=interrupted)
-    return confirm(here, journal, folder, tracker, winners(optimizer), provenance)
+        write_pages(folder)
+        print(in_words(folder))
+        return _stopped(optimizer, interrupted=interrupted)
+    code = confirm(here, journal, folder, tracker, winners(optimizer), provenance)
+    print(f"Optuna   optuna-dashboard {shown(storage)}")
+    if any(name.split(".")[0] == "schedule" for name in here.study.parameters):
+        print(f"keep     python -m ablations.found search={here.study.name} name=NAME   (then schedule=found/NAME)")
+    return code
 
 
 def confirm(
@@ -116,11 +122,12 @@ def forget(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _stopped(folder: Path, here: Setting, optimizer: Optimizer, *, interrupted: bool) -> int:
+def _stopped(optimizer: Optimizer, *, interrupted: bool) -> int:
+    """Why there is no confirmation, and how to go on; the exit code."""
     trials = optimizer.trials()
     over = sum(trial.state != "running" for trial in trials)
     if interrupted:
-        print(f"interrupted after {over} trials: they are kept in {folder}, the same command continues")
+        print(f"interrupted after {over} trials: they are kept, the same command continues")
         return 130
     reasons = [trial.facts.get("reason", "") for trial in trials if trial.facts.get("again")]
     print(f"stopped after {over} trials, since the last ones failed: {reasons[-1]}")

@@ -182,7 +182,7 @@ def make(request: SearchRequest) -> Study:
     study = Study(
         request.name or f"search-{request.study or 'custom'}",
         request.study or "",
-        file.model_copy(update={"question": file.question or f"Which {_named(parameters)} is best?"}),
+        file.model_copy(update={"question": file.question or f"Which values of {_named(parameters)} are best?"}),
         parameters,
         fixed,
         list(range(request.first_seed, request.first_seed + seeds)),

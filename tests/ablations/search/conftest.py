@@ -1,0 +1,62 @@
+"""One small search, really run once per session, that the tests of searching look at."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+
+import pytest
+
+from ablations import run, search
+from tests.ablations.conftest import Done
+
+POINTS = [
+    "data=mixture2d",
+    "network=mlp",
+    "network.width=16",
+    "network.layers=1",
+    "schedule=log_snr_linear",
+    "horizon=20",
+    "training.steps=80",
+    "training.warmup=10",
+    "training.learning_rate=0.005",
+    "training.report_every=10",
+    "evaluation.exact=2",
+    "evaluation.strata=2",
+    "schedule.gamma_min=interval(-14,-2)",
+    "schedule.gamma_max=interval(0,8)",
+    "study.startup=3",
+    "study.pruner=median",
+    "trials=9",
+    "confirm=2",
+    "name=found",
+]
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory, store):
+    """γ_min and γ_max on points, pruned, and confirmed."""
+    results = tmp_path_factory.mktemp("searched")
+    shutil.copy(store, results / "mlflow.db")
+    arguments = [*POINTS, f"results={results}"]
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        code = search.main(arguments)
+    return Done(arguments, results, code, text.getvalue())
+
+
+@pytest.fixture
+def without_pictures(monkeypatch):
+    """Drawing takes longer than these searches."""
+    monkeypatch.setattr(run, "write_pages", lambda folder: None)
+    monkeypatch.setattr(search, "write_pages", lambda folder: None)
+
+
+@pytest.fixture
+def again(searched, tmp_path, without_pictures):
+    """A copy of the search that a test may change."""
+    results = tmp_path / "results"
+    shutil.copytree(searched.results, results)
+    arguments = [*POINTS, f"results={results}"]
+    return Done(arguments, results, searched.code, searched.printed)

@@ -1,0 +1,228 @@
+"""Asking and telling: the same after a kill as without, by every sampler and pruner; and what a storage refuses."""
+
+from __future__ import annotations
+
+import math
+
+import optuna
+import pytest
+
+from ablations.command_line import parse_search
+from ablations.optimizer import Optimizer
+from ablations.study import make
+from ablations.study_file import PRUNERS, SAMPLERS
+from ablations.trials import Outcome
+from analysis.errors import InputError
+
+SPACE = [
+    "schedule=log_snr_linear",
+    "schedule.gamma_min=range(-14,-1.5,0.5)",
+    "schedule.gamma_max=range(0,10.5,0.5)",
+    "study.startup=4",
+]
+
+
+def opened(path, *words, window=3, objectives=("nll/val",), identity="mine"):
+    study = make(parse_search([*SPACE, *words]))
+    return Optimizer(study, identity, list(objectives), f"sqlite:///{path}/optuna.db", window, path)
+
+
+def bowl(params):
+    """Lowest, 0, at (−6, 3)."""
+    return (params["schedule.gamma_min"] + 6) ** 2 / 50 + (params["schedule.gamma_max"] - 3) ** 2 / 30
+
+
+def told(optimizer, number, params):
+    optimizer.tell(number, Outcome("complete", values=(bowl(params),), metrics={"nll/val": bowl(params)}), "cell")
+
+
+def searched(path, count, kills=(), **options):
+    """All params in order, where the optimizer is opened anew after some of the asks; three are under way at a time."""
+    words = [f"study.{name}={value}" for name, value in options.items()]
+    optimizer = opened(path, *words)
+    underway, asked = {}, 0
+    while asked < count or underway:
+        while asked < count and len(underway) < optimizer.window:
+            number, params = optimizer.ask()
+            underway[number] = params
+            asked += 1
+            if number in kills:
+                optimizer = opened(path, *words)
+                assert dict(optimizer.resume()) == underway, "taken up again with the same values"
+        first = min(underway)
+        told(optimizer, first, underway.pop(first))
+    return optimizer
+
+
+def installed(sampler):
+    if sampler == "cmaes":
+        pytest.importorskip("cmaes")
+    return sampler
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_search_that_was_killed_goes_on_as_it_would_have(sampler, tmp_path):
+    ways = []
+    for name, kills in {"whole": (), "cut": (0, 4, 9)}.items():
+        (tmp_path / name).mkdir()
+        done = searched(tmp_path / name, 12, kills, sampler=installed(sampler))
+        ways.append([(trial.number, trial.params, trial.values) for trial in done.trials()])
+    assert len(ways[0]) == 12
+    assert ways[0] == ways[1]
+
+
+def test_other_seeds_of_the_study_draw_other_trials(tmp_path):
+    found = []
+    for seed in (0, 1):
+        (tmp_path / str(seed)).mkdir()
+        found.append([trial.params for trial in searched(tmp_path / str(seed), 4, seed=seed).trials()])
+    assert found[0] != found[1]
+
+
+def test_the_sampler_grid_visits_every_combination_once(tmp_path):
+    words = ["schedule=log_snr_linear", "schedule.gamma_min=-8,-4", "schedule.gamma_max=range(2,5,1)"]
+    study = make(parse_search([*words, "study.sampler=grid"]))
+    optimizer = Optimizer(study, "mine", ["nll/val"], f"sqlite:///{tmp_path}/optuna.db", 1, tmp_path)
+    points = []
+    for _ in range(6):
+        number, params = optimizer.ask()
+        points.append((params["schedule.gamma_min"], params["schedule.gamma_max"]))
+        told(optimizer, number, params)
+    assert sorted(points) == [(low, high) for low in (-8, -4) for high in (2, 3, 4)]
+
+
+def test_the_search_begins_with_the_papers_default(tmp_path):
+    study = make(parse_search(["study=schedule"]))
+    optimizer = Optimizer(study, "mine", ["nll/val"], f"sqlite:///{tmp_path}/optuna.db", 1, tmp_path)
+    assert optimizer.ask() == (0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02})
+
+
+def test_a_conditional_parameter_is_there_with_its_choice_only(tmp_path):
+    study = make(parse_search(["study=schedule_joint", "study.startup=3"]))
+    optimizer = Optimizer(study, "mine", ["nll/val"], f"sqlite:///{tmp_path}/optuna.db", 1, tmp_path)
+    seen = set()
+    for i in range(14):
+        number, params = optimizer.ask()
+        own = {key for key in study.parameters if study.applies(key, params)}
+        assert set(params) == own
+        seen.add(params["schedule"])
+        optimizer.tell(number, Outcome("complete", values=(i * 0.1,), metrics={}), "cell")
+    assert len(seen) > 1
+
+
+def test_failed_trials_keep_their_reason_and_accidents_are_asked_for_again_once(tmp_path):
+    optimizer = opened(tmp_path)
+    number, _ = optimizer.ask()
+    optimizer.tell(number, Outcome("failed", "the bound is not finite"), "cell")
+    number, lost = optimizer.ask()
+    optimizer.tell(number, Outcome("failed", "No space left on device", again=True), "cell")
+    again = opened(tmp_path)
+    again.retry()
+    again.retry()
+    assert again.ask() == (2, lost)
+    assert again.ask()[1] != lost
+    states = [(trial.state, trial.facts["reason"]) for trial in again.trials()[:2]]
+    assert states == [("failed", "the bound is not finite"), ("failed", "No space left on device")]
+
+
+@pytest.mark.parametrize("pruner", [name for name in PRUNERS if name not in ("none", "wilcoxon")])
+def test_a_pruner_ends_the_worst_and_never_the_best(pruner, tmp_path):
+    """Values that fall alike from rung to rung, the ninth trial's far above all, the tenth's far below."""
+    rungs = [50, 100, 200]
+    optimizer = opened(tmp_path, f"study.pruner={pruner}", window=1)
+    verdicts = []
+    for level in [1.0, 1.1, 0.9, 1.05, 0.95, 1.2, 1.15, 1.02, 9.0, 0.1]:
+        number, _ = optimizer.ask()
+        reported, ended = {}, False
+        for step in rungs:
+            reported[step] = level + 100 / step
+            ended = ended or optimizer.prunes(number, reported, rungs)
+        verdicts.append(ended)
+        values = () if ended else (level,)
+        optimizer.tell(number, Outcome("pruned" if ended else "complete", "", values, reported=reported), "cell")
+    assert verdicts[8]
+    assert not verdicts[9]
+    assert [trial.state for trial in optimizer.trials()][8:] == ["pruned", "complete"]
+    assert optimizer.front() == [9]
+
+
+def test_a_pruner_judges_by_the_trials_that_were_told_when_it_was_asked(tmp_path):
+    """The median of trials 0 to 5 is 1; what comes later, all far better, is not known to trial 8 of a window of 3."""
+    optimizer = opened(tmp_path, "study.pruner=median", window=3)
+    params = [optimizer.ask() for _ in range(9)]
+    for number, _ in params[:8]:
+        level = 1.0 if number < 6 else 0.01
+        optimizer.tell(number, Outcome("complete", values=(level,), reported={50: level}), "cell")
+    assert not optimizer.prunes(8, {50: 0.5}, [50])
+    assert optimizer.prunes(8, {50: 2.0}, [50])
+
+
+def test_wilcoxon_compares_seeds_with_those_of_the_best_trial(tmp_path):
+    optimizer = opened(tmp_path, "study.pruner=wilcoxon", "seeds=8", window=1)
+    number, _ = optimizer.ask()
+    best = {seed: 1 + 0.01 * seed for seed in range(8)}
+    optimizer.tell(number, Outcome("complete", values=(1.0,), reported=best), "cell")
+    number, _ = optimizer.ask()
+    worse = {seed: value + 0.1 for seed, value in best.items()}
+    assert optimizer.prunes(number, worse, [])
+    assert not optimizer.prunes(number, {seed: value - 0.1 for seed, value in best.items()}, [])
+
+
+def test_the_front_of_two_objectives_is_what_nothing_beats_in_both(tmp_path):
+    optimizer = opened(tmp_path, "study.objective=nll,fid", objectives=("nll/val", "fid/val/x"), window=1)
+    points = [(1.0, 9.0), (2.0, 5.0), (3.0, 1.0), (3.0, 5.0), (2.5, 6.0)]
+    for values in points:
+        number, _ = optimizer.ask()
+        optimizer.tell(number, Outcome("complete", values=values), "cell")
+    beaten = [any(a <= c and b <= d and (a, b) != (c, d) for a, b in points) for c, d in points]
+    assert optimizer.front() == [i for i, over in enumerate(beaten) if not over] == [0, 1, 2]
+
+
+def test_importances_are_of_what_the_value_depends_on(tmp_path):
+    optimizer = opened(tmp_path, "study.sampler=random", window=1)
+    for _ in range(30):
+        number, params = optimizer.ask()
+        value = params["schedule.gamma_min"] ** 2
+        optimizer.tell(number, Outcome("complete", values=(value,)), "cell")
+    shares = optimizer.importances()["nll/val"]
+    assert shares["schedule.gamma_min"] > 0.95
+    assert math.isclose(sum(shares.values()), 1, abs_tol=1e-6)
+
+
+def test_of_few_or_equal_trials_there_are_no_importances(tmp_path):
+    optimizer = opened(tmp_path, window=1)
+    for _ in range(12):
+        assert optimizer.importances() == {}
+        number, _ = optimizer.ask()
+        optimizer.tell(number, Outcome("complete", values=(1.0,)), "cell")
+    assert optimizer.importances() == {}
+
+
+def test_a_storage_keeps_one_search_of_a_name(tmp_path):
+    opened(tmp_path)
+    with pytest.raises(InputError, match=r"holds the search 'search-custom' of other choices.*name=…"):
+        opened(tmp_path, identity="other")
+
+
+def test_a_foreign_study_is_left_alone(tmp_path):
+    uri = f"sqlite:///{tmp_path}/optuna.db"
+    foreign = optuna.create_study(study_name="search-custom", storage=uri)
+    foreign.add_trial(optuna.trial.create_trial(value=1.0))
+    with pytest.raises(InputError, match="is not ours: give a name"):
+        opened(tmp_path)
+    assert foreign.user_attrs == {}
+
+
+@pytest.mark.parametrize("uri", ["nothing://x", "sqlite:////nowhere/x.db", "postgresql://me:secret@nowhere/x"])
+def test_a_storage_that_cannot_be_used_is_one_line_without_its_password(uri, tmp_path):
+    study = make(parse_search(SPACE))
+    with pytest.raises(InputError, match=r"the storage .* cannot be used") as error:
+        Optimizer(study, "mine", ["nll/val"], uri, 1, tmp_path)
+    assert "secret" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_time_adds_up_over_commands(tmp_path):
+    opened(tmp_path).spend(10.0)
+    opened(tmp_path).spend(5.0)
+    assert opened(tmp_path).seconds == 15.0

@@ -1,0 +1,317 @@
+"""A search from the command to its verdict; killed and continued; and what the house has of it afterwards."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ablations import config, found, learning, search
+from ablations.command_line import parse_run
+from ablations.grid import make
+from ablations.journal import Journal, read_tensors
+from ablations.stages import TrainingStage, rung_of, stages_of
+from ablations.trials import WATCH
+from analysis.errors import InputError
+from analysis.frames.runs import read_folder
+from analysis.frames.search import read_search
+from tests.ablations.search.conftest import POINTS
+
+
+def rows_of(path):
+    with Path(path).open() as file:
+        return list(csv.DictReader(file))
+
+
+def trials_in(results):
+    """What a search tried and got, without its seconds and bytes."""
+    return [
+        {key: value for key, value in row.items() if "seconds" not in key and not key.startswith("cost/")}
+        for row in rows_of(results / "found" / "trials.csv")
+    ]
+
+
+def folder_of(done):
+    return done.results / "found"
+
+
+def test_it_ends_well_and_says_what_it_found(searched):
+    assert searched.code == 0
+    said = " ".join(searched.printed.split())
+    trial = json.loads((folder_of(searched) / "search.json").read_text())["winners"][0]["trial"]
+    assert f"{trial} (found by search" in said
+    assert "0 (paper's default)" not in said.split("Searched")[0] or trial != 0
+    assert "at 2 fresh seeds" in said
+    assert f"optuna-dashboard sqlite:///{searched.results}/optuna.db" in said
+    assert "python -m ablations.found search=found name=NAME" in said
+
+
+def test_every_trial_has_its_row_and_the_best_one_wins(searched):
+    here = read_search(folder_of(searched))
+    assert list(here.trials["trial"]) == list(range(9))
+    assert set(here.trials["state"]) <= {"complete", "pruned"}
+    assert (here.trials["state"] == "pruned").any(), "or nothing is shown of pruning"
+    best = here.complete.loc[here.complete["nll/val"].idxmin(), "trial"]
+    assert [winner.trial for winner in here.head.winners] == [best]
+    assert here.head.full_steps == 9 * 80
+    assert here.head.trained_steps == here.trials["steps"].sum() < 9 * 80
+
+
+def test_values_are_those_of_the_stages_themselves(searched):
+    """A trial's value is the bound on validation that its stage left."""
+    journal = Journal(searched.results / ".stages")
+    nlls = [json.loads(path.read_text())["metrics"].get("nll/val") for path in journal.root.glob("*/result.json")]
+    for row in rows_of(folder_of(searched) / "trials.csv"):
+        if row["state"] == "complete":
+            assert any(nll is not None and f"{nll:.7g}" == row["nll/val"] for nll in nlls)
+
+
+def test_nothing_but_the_confirmation_reads_test_data(searched):
+    """As many stages scored test points as the confirmation has rows."""
+    results = [json.loads(path.read_text()) for path in (searched.results / ".stages").glob("*/result.json")]
+    tested = [result for result in results if "nll/test" in result["metrics"]]
+    assert len(tested) == len(rows_of(folder_of(searched) / "runs.csv")) == 4
+
+
+def test_the_confirmation_is_at_seeds_that_the_search_has_not_seen(searched):
+    grid = read_folder(folder_of(searched))
+    assert set(grid.runs["seed"]) == {1, 2}
+    assert [level.name for level in grid.meta.axes[0].levels] == ["default", "found"]
+    assert grid.meta.baseline == {"choice": "default"}
+    found_cell = grid.runs[grid.runs["axis.choice"] == "found"]["cell_id"].iloc[0]
+    head = read_search(folder_of(searched)).head
+    row = next(r for r in rows_of(folder_of(searched) / "trials.csv") if r["trial"] == str(head.winners[0].trial))
+    assert row["cell_id"] == found_cell
+
+
+def test_run_again_it_starts_nothing_and_more_trials_continue_it(again, capsys):
+    before = trials_in(again.results)
+    stages = set((again.results / ".stages").iterdir())
+    assert search.main(again.arguments) == 0
+    assert set((again.results / ".stages").iterdir()) == stages
+    assert trials_in(again.results) == before
+    longer = [word.replace("trials=9", "trials=11") for word in again.arguments]
+    assert search.main(longer) == 0
+    after = trials_in(again.results)
+    assert len(after) == 11
+    assert after[:9] == before
+
+
+def test_another_search_does_not_overwrite_it(again):
+    with pytest.raises(InputError, match=r"holds the results of other choices.*name=…"):
+        search.main([*again.arguments, "study.seed=4"])
+    assert trials_in(again.results)
+
+
+def test_a_trial_that_equals_a_finished_cell_costs_nothing(again):
+    """The same points by a search of another name, whose storage is new, find every stage in the journal."""
+    stages = set((again.results / ".stages").iterdir())
+    arguments = [word.replace("name=found", "name=twice") for word in again.arguments]
+    assert search.main(arguments) == 0
+    assert set((again.results / ".stages").iterdir()) == stages
+    twice = [row["param.schedule.gamma_min"] for row in rows_of(again.results / "twice" / "trials.csv")]
+    assert twice == [row["param.schedule.gamma_min"] for row in rows_of(again.results / "found" / "trials.csv")]
+
+
+def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
+    """Every complete trial went by rungs; the first one's training is repeated whole."""
+    from ablations import experiment
+    from ablations.search import parse_search
+    from ablations.study import make as make_study
+
+    study = make_study(parse_search(POINTS))
+    row = next(r for r in rows_of(folder_of(searched) / "trials.csv") if r["state"] == "complete")
+    params = {name: float(row[f"param.{name}"]) for name in study.parameters}
+    cell = study.cell(params, 0)
+    data = cell.data.load()
+    training = stages_of(cell, data.digest, "float32", None)[0]
+    assert isinstance(training, TrainingStage)
+    by_rungs = Journal(searched.results / ".stages")
+    assert by_rungs.result(training.id) is not None
+    assert all(by_rungs.result(rung_of(training, step, WATCH).id) for step in study.rungs(cell))
+    whole = Journal(searched.results / ".whole")
+    assert experiment.perform(training, str(whole.root), "cpu") == "finished"
+    left, right = (read_tensors(journal.folder(training.id) / learning.WEIGHTS)[0] for journal in (by_rungs, whole))
+    assert left.keys() == right.keys()
+    assert all(bool((left[name] == right[name]).all()) for name in left)
+    shutil.rmtree(whole.root)
+
+
+def test_killed_at_random_points_it_ends_as_the_unbroken_search(searched, store, tmp_path):
+    """SIGKILL to the driver twice: the same trials, values and winner."""
+    results = tmp_path / "results"
+    results.mkdir()
+    shutil.copy(store, results / "mlflow.db")
+    command = [sys.executable, "-m", "ablations.search", *POINTS, f"results={results}"]
+    moments = random.Random(int(time.time()))
+    for _ in range(2):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            deadline = time.monotonic() + 60
+            while not (results / "optuna.db").exists() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            time.sleep(moments.uniform(0.2, 5.0))
+            os.kill(process.pid, signal.SIGKILL)
+    # Workers of a driver that is gone end within a second, and let its locks go.
+    time.sleep(2.0)
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert trials_in(results) == trials_in(searched.results)
+    heads = [json.loads((folder / "found" / "search.json").read_text()) for folder in (results, searched.results)]
+    assert heads[0]["winners"] == heads[1]["winners"]
+
+
+def test_every_trial_is_a_flat_run_with_its_parameters_and_the_study_tag(searched):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{searched.results}/mlflow.db")
+    experiment = client.get_experiment_by_name("found")
+    runs = client.search_runs([experiment.experiment_id], "tags.kind = 'trial'", max_results=100)
+    rows = {row["trial"]: row for row in rows_of(folder_of(searched) / "trials.csv")}
+    assert {run.data.tags["trial"] for run in runs} == set(rows)
+    for run in runs:
+        row = rows[run.data.tags["trial"]]
+        assert run.data.tags["study"] == "found"
+        assert run.data.tags["state"] == row["state"]
+        assert "mlflow.parentRunId" not in run.data.tags
+        assert run.data.params["schedule.gamma_min"] == row["schedule.gamma_min"]
+        if row["state"] == "complete":
+            assert run.data.metrics["nll/val"] == pytest.approx(float(row["nll/val"]))
+    cells = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'")
+    assert len(cells) == 4
+    assert all(run.data.tags["study"] == "found" for run in cells)
+    summary = client.search_runs([experiment.experiment_id], "tags.kind = 'summary'")[0]
+    pictures = {item.path for item in client.list_artifacts(summary.info.run_id, "figures")}
+    assert {f"figures/{name}.png" for name in ("history", "slices", "parallel", "rungs")} <= pictures
+
+
+def test_the_view_of_the_ui_shows_parameters_and_objectives():
+    from ablations.tracking import view_of_search
+
+    head = {"objectives": [{"name": "nll/val"}], "parameters": [{"name": "schedule.s"}, {"name": "training.ema"}]}
+    charts = view_of_search(head)["compareRunCharts"]
+    assert [chart["type"] for chart in charts] == ["PARALLEL", "SCATTER", "SCATTER"]
+    assert charts[0]["selectedParams"] == ["schedule.s", "training.ema"]
+
+
+@pytest.fixture
+def own_configs(tmp_path, monkeypatch):
+    """Configurations that a test may add to."""
+    folder = tmp_path / "configs"
+    shutil.copytree(config.CONFIGS, folder)
+    monkeypatch.setattr(config, "CONFIGS", folder)
+    config.load.cache_clear()
+    yield folder
+    config.load.cache_clear()
+
+
+def test_what_was_found_is_a_schedule_of_any_grid_and_the_same_cell(searched, own_configs, capsys):
+    assert found.main(["search=found", "name=mine", f"results={searched.results}"]) == 0
+    assert "schedule=linear,cosine,found/mine" in capsys.readouterr().out
+    line = config.options_of("schedule")["found/mine"]
+    assert re.match(r"found by found on mixture2d at T=20, trial \d+ \(nll/val 1\.\d+\)", line)
+    words = [word for word in POINTS if "=" in word and not re.match(r"schedule|study|trials|confirm|name", word)]
+    grid = make(parse_run([*words, "schedule=linear,found/mine", "schedule.rescale=false"]))
+    cells = [cell for point, cell in grid.cells() if point.levels["schedule"] == "found/mine"]
+    head = read_search(folder_of(searched)).head
+    row = next(r for r in rows_of(folder_of(searched) / "trials.csv") if r["trial"] == str(head.winners[0].trial))
+    assert cells[0].parameters()["schedule.gamma_min"] == row["schedule.gamma_min"]
+    runs = read_folder(folder_of(searched)).runs
+    data = cells[0].data.load()
+    assert cells[0].cell_id(data.digest, "float32") == runs[runs["axis.choice"] == "found"]["cell_id"].iloc[0]
+
+
+WRONG_FOUND = {
+    "search=found": "give name=NAME and either cell=ID or search=NAME",
+    "search=found cell=a name=x": "give name=NAME and either cell=ID or search=NAME",
+    "search=fond name=x": "holds no search",
+    "search=found name=x winner=best": "no winner called 'best': there are found",
+}
+
+
+@pytest.mark.parametrize("words", WRONG_FOUND)
+def test_a_wrong_call_of_found_is_one_line(words, searched, own_configs):
+    with pytest.raises(InputError, match=WRONG_FOUND[words]):
+        found.main([*words.split(), f"results={searched.results}"])
+
+
+def test_a_search_for_no_schedule_has_none_to_keep(again, own_configs):
+    path = again.results / "found" / "search.json"
+    head = json.loads(path.read_text())
+    head["parameters"] = [{"name": "training.ema"}]
+    path.write_text(json.dumps(head))
+    with pytest.raises(InputError, match=r"was for training\.ema, and not for a schedule"):
+        found.main(["search=found", "name=x", f"results={again.results}"])
+
+
+def test_divergence_is_a_failed_trial_and_the_search_goes_on(store, tmp_path, capsys, without_pictures):
+    """At a learning rate of 10^30 the loss is not finite; the paper's 0.002 wins, and nothing is confirmed."""
+    shutil.copy(store, tmp_path / "mlflow.db")
+    words = [w for w in POINTS if not re.match(r"schedule\.|training\.learning|study|trials", w)]
+    words += ["training.learning_rate=0.002,1e30", "study.sampler=random", "trials=4", f"results={tmp_path}"]
+    assert search.main(words) == 0
+    rows = rows_of(tmp_path / "found" / "trials.csv")
+    failed = [row for row in rows if row["state"] == "failed"]
+    assert failed
+    assert all("not finite" in row["reason"] for row in failed)
+    assert {row["param.training.learning_rate"] for row in failed} == {"1e+30"}
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "No trial beat the paper's default, so there is nothing to confirm" in printed
+    assert not (tmp_path / "found" / "grid.json").exists()
+
+
+def test_two_objectives_end_in_a_front_that_is_confirmed(store, tmp_path, without_pictures):
+    shutil.copy(store, tmp_path / "mlflow.db")
+    words = [w for w in POINTS if not re.match(r"study\.pruner|trials", w)]
+    words += ["study.objective=nll,fid", "trials=8", f"results={tmp_path}"]
+    assert search.main(words) == 0
+    here = read_search(tmp_path / "found")
+    assert [objective.name for objective in here.head.objectives] == ["nll/val", "energy_distance/val"]
+    levels = [winner.level for winner in here.head.winners]
+    assert levels in (["found"], ["best_nll", "best_energy"], ["best_nll", "best_energy", "between"])
+    best = {name: here.complete[name].min() for name in ("nll/val", "energy_distance/val")}
+    if len(levels) > 1:
+        values = {winner.level: winner.values for winner in here.head.winners}
+        assert values["best_nll"]["nll/val"] == pytest.approx(best["nll/val"])
+        assert values["best_energy"]["energy_distance/val"] == pytest.approx(best["energy_distance/val"])
+
+
+def test_a_dry_run_says_what_is_searched_and_starts_nothing(tmp_path, capsys):
+    assert search.main([*POINTS, "dry_run=true", f"results={tmp_path}"]) == 0
+    printed = capsys.readouterr().out
+    assert "schedule.gamma_min       -14 to -2; the paper's default is -13.3" in printed
+    assert "9 trials (tpe, pruner median, by nll/val)" in printed
+    assert not (tmp_path / "found").exists()
+
+
+def test_an_accident_stops_the_search_with_what_to_do(again, monkeypatch, capsys):
+    """Workers that cannot write their journal: three trials in a row fail, and no more are asked for."""
+    from ablations import launchers
+
+    def fails(self, pool, stage, tries, device):
+        from concurrent.futures import Future
+
+        future = Future()
+        future.set_exception(OSError(28, "No space left on device"))
+        return launchers.Running(stage, future, device, tries)
+
+    monkeypatch.setattr(launchers.LocalLauncher, "_start", fails)
+    longer = [word.replace("trials=9", "trials=30") for word in again.arguments]
+    assert search.main(longer) == 1
+    printed = capsys.readouterr().out
+    assert "No space left on device" in printed
+    assert "mend this, and the same command continues" in printed
+    monkeypatch.undo()
+    shorter = [word.replace("trials=9", "trials=10") for word in again.arguments]
+    assert search.main(shorter) == 0
+    ended = [row for row in rows_of(again.results / "found" / "trials.csv") if row["state"] != "failed"]
+    assert len(ended) >= 10

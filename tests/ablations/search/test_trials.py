@@ -1,0 +1,193 @@
+"""A trial's way, on a journal whose results are made up: what it asks for, in which order, and what comes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ablations.command_line import parse_search
+from ablations.journal import Result
+from ablations.stages import TrainingStage, rung_of, stages_of, validated
+from ablations.study import make
+from ablations.trials import WATCH, Outcome, Planned, course
+
+NLL = ["nll/val"]
+
+
+class Papers:
+    """A journal with results, and statuses, by stage id."""
+
+    def __init__(self):
+        self.results, self.statuses = {}, {}
+
+    def result(self, stage_id):
+        return self.results.get(stage_id)
+
+    def status(self, stage_id):
+        return self.statuses.get(stage_id)
+
+    def finish(self, stage, **metrics):
+        named = {name.replace("__", "/"): value for name, value in metrics.items()}
+        self.results[stage.id] = Result("finished", "", named, {}, {})
+
+    def diverge(self, stage, reason):
+        self.results[stage.id] = Result("diverged", reason, {}, {}, {})
+
+
+def planned(*seeds):
+    study = make(parse_search(["study=schedule", "training.steps=400"]))
+    cells = [study.cell({"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, seed) for seed in seeds]
+    stages = [validated(stages_of(cell, "digest", "float32", None)) for cell in cells]
+    return Planned(cells, stages, "cell")
+
+
+def answered(way, papers, answer):
+    """What the trial asked for, and its outcome, where every stage is answered as it comes."""
+    asked = []
+    while True:
+        try:
+            stages = next(way)
+        except StopIteration as stop:
+            return asked, stop.value
+        asked.append([(stage.kind, getattr(stage, "step", None), stage.cell.seed) for stage in stages])
+        for stage in stages:
+            answer(stage)
+
+
+def good(papers, nll=2.0, rungs=None):
+    """Every stage finishes; rungs score what is given by step."""
+
+    def answer(stage):
+        if stage.kind == "rung":
+            papers.finish(stage, nll__val=(rungs or {}).get(stage.step, 3.0), cost__train_seconds=1.0)
+        elif stage.kind == "training":
+            papers.finish(stage, cost__train_seconds=8.0)
+        else:
+            papers.finish(stage, nll__val=nll + stage.cell.seed, cost__bound_seconds=2.0)
+
+    return answer
+
+
+def test_no_stage_of_a_trial_reads_test_data():
+    kinds = [(stage.kind, getattr(stage, "split", None)) for stage in planned(0).stages[0]]
+    assert kinds == [("training", None), ("bound", "validation")]
+
+
+def test_without_a_pruner_seeds_go_side_by_side_and_the_value_is_their_mean():
+    papers = Papers()
+    asked, outcome = answered(course(planned(0, 1, 4), papers, NLL, [], None, None), papers, good(papers))
+    assert asked == [[(kind, None, seed) for seed in (0, 1, 4) for kind in ("training", "bound")]]
+    assert outcome.state == "complete"
+    assert outcome.values == pytest.approx((2 + 5 / 3,))
+    assert (outcome.steps, outcome.seconds) == (1200, pytest.approx(30.0))
+
+
+def test_a_pruner_sees_the_first_seeds_rungs_and_may_end_the_trial():
+    papers, seen = Papers(), []
+
+    def judge(reported):
+        seen.append(dict(reported))
+        return len(reported) == 2
+
+    way = course(planned(0, 1), papers, NLL, [50, 100, 200], judge, None)
+    asked, outcome = answered(way, papers, good(papers, rungs={50: 4.0, 100: 3.5}))
+    assert asked == [[("rung", 50, 0)], [("rung", 100, 0)]]
+    assert seen == [{50: 4.0}, {50: 4.0, 100: 3.5}]
+    assert (outcome.state, outcome.steps, outcome.values) == ("pruned", 100, ())
+    assert outcome.reason == "3.5 at step 100 of 400"
+
+
+def test_a_trial_that_is_not_pruned_goes_on_where_its_last_rung_was():
+    papers = Papers()
+    way = course(planned(0), papers, NLL, [50, 200], lambda reported: False, None)
+    asked, outcome = answered(way, papers, good(papers))
+    assert asked == [[("rung", 50, 0)], [("rung", 200, 0)], [("training", None, 0), ("bound", None, 0)]]
+    assert (outcome.state, outcome.reported, outcome.values) == ("complete", {50: 3.0, 200: 3.0}, (2.0,))
+
+
+def test_what_the_journal_knows_is_not_asked_for_again():
+    papers, plan = Papers(), planned(0)
+    answer = good(papers)
+    for stage in plan.stages[0]:
+        answer(stage)
+    asked, outcome = answered(course(plan, papers, NLL, [], None, None), papers, answer)
+    assert asked == []
+    assert outcome.values == (2.0,)
+
+
+def test_a_training_that_was_finished_unwatched_is_not_held_against_a_trial():
+    """Its rungs have no values any more, so the pruner is not asked."""
+    papers, plan = Papers(), planned(0)
+
+    def answer(stage):
+        if stage.kind == "rung":
+            papers.finish(stage)
+        else:
+            good(papers)(stage)
+
+    way = course(plan, papers, NLL, [50], lambda reported: pytest.fail("asked of nothing"), None)
+    assert answered(way, papers, answer)[1].state == "complete"
+
+
+def test_seed_by_seed_the_rest_is_left_out_and_the_mean_is_of_those_that_ran():
+    papers, seen = Papers(), []
+
+    def judge(reported):
+        seen.append(dict(reported))
+        return len(reported) == 2
+
+    way = course(planned(0, 1, 2), papers, NLL, [], None, judge)
+    asked, outcome = answered(way, papers, good(papers))
+    assert [{seed for _, _, seed in stages} for stages in asked] == [{0}, {1}]
+    assert seen == [{0: 2.0}, {0: 2.0, 1: 3.0}]
+    assert (outcome.state, outcome.values) == ("complete", (2.5,))
+    assert outcome.reason == "the first 2 seeds only: the others were left out"
+
+
+@pytest.mark.parametrize("kind", ["rung", "training", "bound"])
+def test_divergence_is_a_failed_trial_with_its_reason(kind):
+    papers = Papers()
+
+    def answer(stage):
+        if stage.kind == kind:
+            papers.diverge(stage, "the network loss was not finite by step 50")
+        else:
+            good(papers)(stage)
+
+    way = course(planned(0), papers, NLL, [50], lambda reported: False, None)
+    outcome = answered(way, papers, answer)[1]
+    assert (outcome.state, outcome.again) == ("failed", False)
+    assert outcome.reason == "the network loss was not finite by step 50"
+
+
+def test_an_accident_is_a_failed_trial_that_is_to_be_tried_again():
+    papers = Papers()
+
+    def answer(stage):
+        papers.statuses[stage.id] = ("failed", "OSError: No space left on device\nTraceback …")
+
+    outcome = answered(course(planned(0), papers, NLL, [], None, None), papers, answer)[1]
+    assert outcome == Outcome("failed", "OSError: No space left on device", again=True)
+
+
+def test_a_missing_objective_fails():
+    papers = Papers()
+
+    def answer(stage):
+        papers.finish(stage, cost__x=1.0)
+
+    outcome = answered(course(planned(0), papers, NLL, [], None, None), papers, answer)[1]
+    assert (outcome.state, outcome.reason) == ("failed", "nll/val is no number")
+
+
+def test_what_makes_no_sense_fails_at_once_with_its_reason():
+    papers = Papers()
+    way = course(Planned([], [], "", "linear needs …"), papers, NLL, [], None, None)
+    assert answered(way, papers, None) == ([], Outcome("failed", "linear needs …"))
+
+
+def test_a_rungs_id_is_of_what_it_reads():
+    training = planned(0).stages[0][0]
+    other = planned(1).stages[0][0]
+    assert isinstance(training, TrainingStage)
+    ids = {rung_of(training, 50, WATCH).id, rung_of(training, 100, WATCH).id, rung_of(other, 50, WATCH).id}
+    assert len(ids) == 3
