@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 from ablations.grid import Grid, Point
 from ablations.grid_file import Axis, GridFile, Level
+from ablations.journal import read_json
 from ablations.run import counted
 from ablations.search_records import Winner, said
 from ablations.searching import Setting
@@ -42,6 +46,20 @@ def confirmation(here: Setting, found: list[Winner]) -> Grid | None:
         ],
     )
     return Grid(study.name, file, points, list(fresh))
+
+
+def forget_another(folder: Path, here: Setting, found: list[Winner]) -> None:
+    """Take a confirmation of other winners away, which a longer search leaves behind: what it trained is kept."""
+    head = read_json(folder / "grid.json")
+    grid = confirmation(here, found)
+    wanted = {here.id_of(point.cell) for point in grid.points} if grid is not None else set()
+    if head is None or set(head.get("cells", {})) == wanted:
+        return
+    for pattern in ("grid.json", "runs.csv", "curves.csv", "images.csv", "autoencoders.csv", "table.*"):
+        for path in folder.glob(pattern):
+            path.unlink()
+    for name in ("figures", "samples", "reconstructions"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def words(here: Setting, point: Point) -> str:

@@ -222,22 +222,13 @@ def check_same_request(folder: Path, planned: list[Planned]) -> dict[str, Any] |
         return None
     if not isinstance(head, dict) or not isinstance(head.get("cells"), dict):
         raise InputError(f"{folder / 'grid.json'} is not the description of a grid: move {folder} away and run again")
-    if not _same_cells(head, planned):
+    theirs, ours = set(head["cells"]), {p.cell_id for p in planned}
+    if theirs != ours:
         raise InputError(
             f"{folder} holds the results of other choices ({head.get('command', 'unknown')}), which are never "
             f"overwritten: give this grid a name of its own with name=…, or move {folder} away"
         )
     return dict(head)
-
-
-def same_request(folder: Path, planned: list[Planned]) -> bool:
-    """Whether a results folder that holds cells holds these."""
-    head = read_json(folder / "grid.json")
-    return not isinstance(head, dict) or _same_cells(head, planned)
-
-
-def _same_cells(head: dict[str, Any], planned: list[Planned]) -> bool:
-    return set(head.get("cells", {})) == {p.cell_id for p in planned}
 
 
 def finished_in(folder: Path) -> int:

@@ -36,6 +36,8 @@ def main(arguments: list[str]) -> int:
     from ablations.records import check_same_request
 
     check_same_request(folder, plan.planned)
+    if (folder / "search.json").exists():
+        raise InputError(f"{folder} holds the results of a search: give this grid a name of its own with name=…")
     if request.dry_run:
         print(dry_run(plan, journal))
         return 0

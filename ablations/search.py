@@ -52,10 +52,10 @@ def main(arguments: list[str]) -> int:
 def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path, opened: Tracker | None) -> int:
     """Run the trials, then the confirmation; the exit code."""
     from ablations import driver
+    from ablations.confirmation import forget_another
     from ablations.optimizer import Optimizer, shown
     from ablations.search_records import winners, write_search
     from ablations.searching import Searcher
-    from ablations.tracked import SEARCH
 
     storage = request.storage or f"sqlite:///{folder.parent / 'optuna.db'}"
     optimizer = Optimizer(here.study, here.identity, here.objectives, storage, here.window, folder)
@@ -66,8 +66,8 @@ def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path
         nonlocal tracker, written
         if not ended and time.monotonic() - written < WRITE_SECONDS:
             return
-        write_search(folder, here, optimizer, provenance, ended=ended)
-        if (folder / SEARCH).exists():
+        if write_search(folder, here, optimizer, provenance, ended=ended):
+            forget_another(folder, here, winners(optimizer))
             tracker = driver.deliver(tracker, folder)
         written = time.monotonic()
 
@@ -101,25 +101,14 @@ def confirm(
     """Run the winners and the paper's default anew, and say what came of all; the exit code."""
     from ablations import driver
     from ablations.confirmation import confirmation
-    from ablations.records import same_request
 
     grid = confirmation(here, found)
     if grid is None:
-        forget(folder)
         return finish(folder, [], tracker, interrupted=False)
     plan = driver.plan(grid, here.devices)
-    if not same_request(folder, plan.planned):
-        # A longer search has found something else: what was confirmed before is in the journal still.
-        forget(folder)
     told = {**provenance, "seeds": grid.seeds}
     records, tracker, interrupted = driver.execute(plan, journal, folder, tracker, told)
     return finish(folder, records, tracker, interrupted)
-
-
-def forget(folder: Path) -> None:
-    """Take away a confirmation that is not of this winner."""
-    for name in ("grid.json", "runs.csv", "curves.csv", "images.csv"):
-        (folder / name).unlink(missing_ok=True)
 
 
 def _stopped(optimizer: Optimizer, *, interrupted: bool) -> int:

@@ -67,15 +67,18 @@ def between(inner: list[Told], front: list[Told]) -> list[Told]:
     return [min(inner, key=distance)] if inner else []
 
 
-def write_search(folder: Path, here: Setting, optimizer: Optimizer, provenance: dict[str, Any], *, ended: bool) -> None:
-    """The three files. While a search goes on, results that came with a checkout stand until there are as many."""
+def write_search(folder: Path, here: Setting, optimizer: Optimizer, provenance: dict[str, Any], *, ended: bool) -> bool:
+    """The three files; whether they were written.
+
+    While a search goes on, results that came with a checkout stand until there are as many.
+    """
     trials = optimizer.trials()
     complete = sum(trial.state == "complete" for trial in trials)
     if not ended and complete < complete_in(folder):
-        return
+        return False
     folder.mkdir(parents=True, exist_ok=True)
     rows = [row_of(here, trial) for trial in trials]
-    names = union(rows)
+    names = list(dict.fromkeys([*COLUMNS, *(f"param.{name}" for name in here.study.parameters), *union(rows)]))
     metrics = sorted(name for name in names if "/" in name)
     write_text(folder / TRIALS, csv_text([*(name for name in names if "/" not in name), *metrics], rows))
     seed = here.study.seeds[0]
@@ -84,6 +87,7 @@ def write_search(folder: Path, here: Setting, optimizer: Optimizer, provenance: 
         columns = ("trial", "seed", "step", "value")
         write_text(folder / RUNGS, csv_text(columns, [dict(zip(columns, line, strict=True)) for line in reported]))
     write_json(folder / SEARCH, head_of(here, optimizer, trials, provenance))
+    return True
 
 
 def complete_in(folder: Path) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations import config, found, learning, search
+from ablations import config, found, learning, run, search
 from ablations.command_line import parse_run
 from ablations.grid import make
 from ablations.journal import Journal, read_tensors
@@ -105,6 +105,48 @@ def test_run_again_it_starts_nothing_and_more_trials_continue_it(again, capsys):
     after = trials_in(again.results)
     assert len(after) == 11
     assert after[:9] == before
+    head = read_search(again.results / "found").head
+    confirmed = set(read_folder(again.results / "found").meta.cells)
+    rows = rows_of(again.results / "found" / "trials.csv")
+    assert {rows[0]["cell_id"], rows[head.winners[0].trial]["cell_id"]} == confirmed
+
+
+def test_a_confirmation_of_another_winner_is_taken_away(again):
+    """As a longer search would leave it behind if it were stopped before its own."""
+    from ablations.command_line import parse_search
+    from ablations.confirmation import forget_another
+    from ablations.optimizer import Optimizer
+    from ablations.search_records import Winner
+    from ablations.searching import setting
+    from ablations.study import make as make_study
+
+    folder = again.results / "found"
+    here = setting(make_study(parse_search(POINTS)), ["cpu"])
+    optimizer = Optimizer(here.study, here.identity, here.objectives, f"sqlite:///{again.results}/optuna.db", 1, folder)
+    best = read_search(folder).head.winners[0].trial
+    trials = optimizer.trials()
+    forget_another(folder, here, [Winner("found", "found by search", trials[best])])
+    assert (folder / "grid.json").exists()
+    other = next(t for t in trials if t.number not in (0, best))
+    forget_another(folder, here, [Winner("found", "found by search", other)])
+    assert not (folder / "grid.json").exists()
+    assert (folder / "search.json").exists()
+    assert (folder / "trials.csv").exists()
+
+
+def test_a_grid_does_not_overwrite_a_search(again):
+    with pytest.raises(InputError, match="holds the results of"):
+        run.main(["data=mixture2d", "network=mlp", "name=found", f"results={again.results}"])
+    (again.results / "found" / "grid.json").unlink()
+    with pytest.raises(InputError, match="holds the results of a search"):
+        run.main(["data=mixture2d", "network=mlp", "name=found", f"results={again.results}"])
+
+
+def test_no_trial_is_begun_once_the_hours_are_over(again, capsys):
+    words = [word for word in again.arguments if not word.startswith(("trials", "name"))]
+    assert search.main([*words, "hours=1e-9", "name=none"]) == 0
+    assert "nothing was found" in capsys.readouterr().out
+    assert rows_of(again.results / "none" / "trials.csv") == []
 
 
 def test_another_search_does_not_overwrite_it(again):
@@ -178,14 +220,14 @@ def test_every_trial_is_a_flat_run_with_its_parameters_and_the_study_tag(searche
     runs = client.search_runs([experiment.experiment_id], "tags.kind = 'trial'", max_results=100)
     rows = {row["trial"]: row for row in rows_of(folder_of(searched) / "trials.csv")}
     assert {run.data.tags["trial"] for run in runs} == set(rows)
-    for run in runs:
-        row = rows[run.data.tags["trial"]]
-        assert run.data.tags["study"] == "found"
-        assert run.data.tags["state"] == row["state"]
-        assert "mlflow.parentRunId" not in run.data.tags
-        assert run.data.params["schedule.gamma_min"] == row["schedule.gamma_min"]
+    for logged in runs:
+        row = rows[logged.data.tags["trial"]]
+        assert logged.data.tags["study"] == "found"
+        assert logged.data.tags["state"] == row["state"]
+        assert "mlflow.parentRunId" not in logged.data.tags
+        assert logged.data.params["schedule.gamma_min"] == row["schedule.gamma_min"]
         if row["state"] == "complete":
-            assert run.data.metrics["nll/val"] == pytest.approx(float(row["nll/val"]))
+            assert logged.data.metrics["nll/val"] == pytest.approx(float(row["nll/val"]))
     cells = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'")
     assert len(cells) == 4
     assert all(run.data.tags["study"] == "found" for run in cells)
