@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ablations import quality
+from ablations import quality, scoring
 from ablations.cell import Cell
 from ablations.costs import (
     autoencoder_flops,
@@ -42,7 +42,6 @@ from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
 from diffusion_core.latents import LatentCode, Standard, standard
-from diffusion_core.likelihood import bound
 from diffusion_core.precision import resolve_precision
 from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance
@@ -160,7 +159,7 @@ def run_rung(
     device: torch.device,
     progress: Progress,
 ) -> Result:
-    """Train to the rung's step in the training's own `folder`, and take the watched bound of the averaged network.
+    """Train to the rung's step in the training's own `folder`, and take the bound of the averaged network.
 
     A training that is beyond that step already says nothing of it: no metrics.
     """
@@ -173,17 +172,7 @@ def run_rung(
     if learned.reason:
         return Result("diverged", learned.reason, {}, {}, {})
     averaged = restore(cell, encoding, data, learned.average).to(device)
-    watch, plan = stage.watch, cell.evaluation
-    images = data.images["validation"][: watch.images].to(device)
-    scored = bound(
-        averaged,
-        images,
-        exact=watch.exact,
-        strata=watch.strata,
-        seed=plan.seed,
-        clip=plan.clip,
-        steps=plan.horizon,
-    )
+    scored = scoring.bound_of(cell, averaged, data.images["validation"].to(device))
     nll = float(scored.total.mean())
     reason = "" if math.isfinite(nll) else f"the bound at step {stage.step} is not finite"
     metrics = {"cost/train_seconds": learned.last["seconds"]} | ({} if reason else {"nll/val": nll})

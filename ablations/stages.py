@@ -21,7 +21,7 @@ test images once it has not diverged itself.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ablations.cell import HELD_OUT, Cell, HeldOut, content_hash
@@ -62,17 +62,9 @@ class TrainingStage:
 
 
 @dataclass(frozen=True)
-class Watch:
-    """What a bound is taken by while a network trains: t = 1..`exact` and `strata` more, on the first `images`."""
-
-    exact: int = 4
-    strata: int = 6
-    images: int = 500
-
-
-@dataclass(frozen=True)
 class RungStage:
-    """A training up to a step, and what its network scores there on validation images: what a pruner reads.
+    """A training up to a step, and its network's bound on validation images there, taken as a finished one's is: what a
+    pruner reads.
 
     What it leaves of the training is a checkpoint, from which the training goes on.
     """
@@ -81,7 +73,6 @@ class RungStage:
     cell: Cell
     training: TrainingStage
     step: int
-    watch: Watch
     needs: tuple[str, ...]
     kind: Literal["rung"] = "rung"
 
@@ -186,13 +177,12 @@ def validated(stages: Iterable[Stage]) -> list[Stage]:
     ]
 
 
-def rung_of(training: TrainingStage, step: int, watch: Watch) -> RungStage:
+def rung_of(training: TrainingStage, step: int) -> RungStage:
     """The stage that takes a training to a step and scores it there."""
-    content = {"stage": "rung", "training": training.id, "step": step, **asdict(watch)}
-    cell, plan = training.cell, training.cell.evaluation
-    content |= {"variance": cell.identity()["variance"]}
-    content |= {"clip": plan.clip, "seed": plan.seed, "horizon": plan.horizon}
-    return RungStage(content_hash(content), cell, training, step, watch, training.needs)
+    content = bound_content(training.cell, Parts(training.id, None, training.autoencoder), "validation")
+    return RungStage(
+        content_hash(content | {"stage": "rung", "step": step}), training.cell, training, step, training.needs
+    )
 
 
 def _scores(cell: Cell, parts: Parts, split: HeldOut, needs: tuple[str, ...], extractor: str | None) -> list[Stage]:

@@ -121,10 +121,13 @@ class Study:
         return self.file.pruner not in ("none", "wilcoxon")
 
     def rungs(self, cell: Cell) -> list[int]:
-        """The steps at which a training is watched: halves, quarters, eighths …, at reports of the training."""
-        steps, every = cell.training.steps, cell.training.report_every
-        marks = {max(every, round(steps / 2**k / every) * every) for k in range(1, self.file.rungs + 1)}
-        return sorted(mark for mark in marks if mark < steps)
+        """The steps at which a training is watched: halves, quarters, eighths …, at its reports, once it is warm."""
+        plan = cell.training
+        halves = [
+            round(plan.steps / 2**k / plan.report_every) * plan.report_every for k in range(1, self.file.rungs + 1)
+        ]
+        marks = sorted({max(plan.report_every, mark) for mark in halves if mark < plan.steps})
+        return [mark for mark in marks if mark >= plan.warmup] or marks[-1:]
 
     def identity(self, cell_id: str) -> str:
         """A name for what is searched and how; `cell_id` is the default cell's. The budget is no part of it."""

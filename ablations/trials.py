@@ -20,10 +20,9 @@ from typing import Literal
 from ablations.cell import Cell
 from ablations.journal import Journal
 from ablations.records import own_metrics
-from ablations.stages import RungStage, Stage, TrainingStage, Watch, rung_of
+from ablations.stages import RungStage, Stage, TrainingStage, rung_of
 
 State = Literal["complete", "pruned", "failed"]
-WATCH = Watch()
 
 Judge = Callable[[dict[int, float]], bool]
 """Values reported so far, by step (or by seed) → whether to end here."""
@@ -75,7 +74,7 @@ def course(
     reported: dict[int, float] = {}
     first = _training(planned.stages[0])
     if prune is not None and first is not None:
-        for rung in [rung_of(first, step, WATCH) for step in rungs]:
+        for rung in [rung_of(first, step) for step in rungs]:
             yield from _missing([*_before(planned.stages[0]), rung], journal)
             failure = _failure([*_before(planned.stages[0]), rung], journal)
             if failure is not None:

@@ -70,7 +70,9 @@ def dress(axes: Axes, view: Window, label: str) -> None:
     if view.log:
         log_scale(axes, "x", view.low, view.high)
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+        # Numbers of three and more decimals are long.
+        most = 6 if view.high - view.low > 0.05 else 4
+        axes.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
     axes.set_xlim(view.low, view.high)
     axes.set_xlabel(wrapped(label, 48))
     axes.grid(False, axis="y")

@@ -21,7 +21,6 @@ from ablations.command_line import parse_run
 from ablations.grid import make
 from ablations.journal import Journal, read_tensors
 from ablations.stages import TrainingStage, rung_of, stages_of
-from ablations.trials import WATCH
 from analysis.errors import InputError
 from analysis.frames.runs import read_folder
 from analysis.frames.search import read_search
@@ -180,7 +179,7 @@ def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
     assert isinstance(training, TrainingStage)
     by_rungs = Journal(searched.results / ".stages")
     assert by_rungs.result(training.id) is not None
-    assert all(by_rungs.result(rung_of(training, step, WATCH).id) for step in study.rungs(cell))
+    assert all(by_rungs.result(rung_of(training, step).id) for step in study.rungs(cell))
     whole = Journal(searched.results / ".whole")
     assert experiment.perform(training, str(whole.root), "cpu") == "finished"
     left, right = (read_tensors(journal.folder(training.id) / learning.WEIGHTS)[0] for journal in (by_rungs, whole))

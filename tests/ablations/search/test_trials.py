@@ -8,7 +8,7 @@ from ablations.command_line import parse_search
 from ablations.journal import Result
 from ablations.stages import TrainingStage, rung_of, stages_of, validated
 from ablations.study import make
-from ablations.trials import WATCH, Outcome, Planned, course
+from ablations.trials import Outcome, Planned, course
 
 NLL = ["nll/val"]
 
@@ -189,5 +189,5 @@ def test_a_rungs_id_is_of_what_it_reads():
     training = planned(0).stages[0][0]
     other = planned(1).stages[0][0]
     assert isinstance(training, TrainingStage)
-    ids = {rung_of(training, 50, WATCH).id, rung_of(training, 100, WATCH).id, rung_of(other, 50, WATCH).id}
+    ids = {rung_of(training, 50).id, rung_of(training, 100).id, rung_of(other, 50).id}
     assert len(ids) == 3
