@@ -123,10 +123,8 @@ class Study:
     def rungs(self, cell: Cell) -> list[int]:
         """The steps at which a training is watched: halves, quarters, eighths …, at its reports, once it is warm."""
         plan = cell.training
-        halves = [
-            round(plan.steps / 2**k / plan.report_every) * plan.report_every for k in range(1, self.file.rungs + 1)
-        ]
-        marks = sorted({max(plan.report_every, mark) for mark in halves if mark < plan.steps})
+        reports = [round(plan.steps / 2**k / plan.report_every) for k in range(1, self.file.rungs + 1)]
+        marks = sorted({max(1, count) * plan.report_every for count in reports} & set(range(plan.steps)))
         return [mark for mark in marks if mark >= plan.warmup] or marks[-1:]
 
     def identity(self, cell_id: str) -> str:
