@@ -166,6 +166,7 @@ def help_text() -> str:
         "  python -m ablations.run schedule=linear,cosine seeds=3    an ad-hoc grid",
         "  python -m ablations.run grid=… dry_run=true               its cells, what is new, an estimate of the time",
         "  python -m ablations.found cell=ID name=NAME               keep a learned schedule: schedule=found/NAME",
+        "  python -m ablations.search --help                         search hyperparameters",
         "",
         "  seeds=N first_seed=N    the seeds; more of them continue a grid",
         "  fraction=N              run N of the grid's cells, chosen so that effects are told best (D-optimal)",

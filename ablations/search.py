@@ -53,20 +53,25 @@ def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path
     """Run the trials, then the confirmation; the exit code."""
     from ablations import driver
     from ablations.confirmation import forget_another
+    from ablations.journal import read_json
     from ablations.optimizer import Optimizer, shown
     from ablations.search_records import winners, write_search
     from ablations.searching import Searcher
+    from ablations.tracked import SEARCH
 
     storage = request.storage or f"sqlite:///{folder.parent / 'optuna.db'}"
     optimizer = Optimizer(here.study, here.identity, here.objectives, storage, here.window, folder)
     provenance: dict[str, Any] = {"command": request.command, "code": code_version()}
+    before = read_json(folder / SEARCH)
     tracker, written = opened, time.monotonic()
 
     def write(*, ended: bool) -> None:
         nonlocal tracker, written
         if not ended and time.monotonic() - written < WRITE_SECONDS:
             return
-        if write_search(folder, here, optimizer, provenance, ended=ended):
+        # A command that starts nothing did not make what is there.
+        made = provenance if searcher.ran or before is None else {key: before[key] for key in provenance}
+        if write_search(folder, here, optimizer, made, ended=ended):
             forget_another(folder, here, winners(optimizer))
             tracker = driver.deliver(tracker, folder)
         written = time.monotonic()
@@ -78,7 +83,7 @@ def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path
             searcher.run()
         except KeyboardInterrupt:
             interrupted = True
-    write(ended=True)
+    write(ended=not interrupted)
     if interrupted or searcher.accidents:
         write_pages(folder)
         print(in_words(folder))

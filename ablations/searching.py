@@ -109,7 +109,10 @@ class Underway:
 
 
 class Searcher:
-    """Runs a study's trials until its budget is spent; `told` is called after each."""
+    """Runs a study's trials until its budget is spent; `told` is called after each.
+
+    `ran` says whether any stage was started, `accidents` how many of the last trials failed for no fault of theirs.
+    """
 
     def __init__(
         self, here: Setting, optimizer: Optimizer, journal: Journal, told: Callable[[], None], limit: int | None
@@ -124,6 +127,7 @@ class Searcher:
         self.over: set[str] = set()
         self.asked = sum(not trial.facts.get("again") for trial in optimizer.trials())
         self.accidents = 0
+        self.ran = False
         self.since = time.monotonic()
 
     def run(self) -> None:
@@ -185,6 +189,7 @@ class Searcher:
                 break
             item.pending = {stage.id for stage in stages}
             self.over -= item.pending
+            self.ran = True
             for stage in stages:
                 (self.journal.folder(stage.id) / "status.json").unlink(missing_ok=True)
             self.launcher.add(stages)

@@ -34,14 +34,20 @@ POINTS = [
 ]
 
 
+def _draw_nothing(patch):
+    for module in (run, search):
+        patch.setattr(module, "write_pages", lambda folder: None)
+
+
 @pytest.fixture(scope="session")
 def searched(tmp_path_factory, store):
-    """γ_min and γ_max on points, pruned, and confirmed."""
+    """γ_min and γ_max on points, pruned, and confirmed; its pictures are for other tests."""
     results = tmp_path_factory.mktemp("searched")
     shutil.copy(store, results / "mlflow.db")
     arguments = [*POINTS, f"results={results}"]
     text = io.StringIO()
-    with contextlib.redirect_stdout(text):
+    with contextlib.redirect_stdout(text), pytest.MonkeyPatch.context() as patch:
+        _draw_nothing(patch)
         code = search.main(arguments)
     return Done(arguments, results, code, text.getvalue())
 
@@ -49,8 +55,7 @@ def searched(tmp_path_factory, store):
 @pytest.fixture
 def without_pictures(monkeypatch):
     """Drawing takes longer than these searches."""
-    monkeypatch.setattr(run, "write_pages", lambda folder: None)
-    monkeypatch.setattr(search, "write_pages", lambda folder: None)
+    _draw_nothing(monkeypatch)
 
 
 @pytest.fixture

@@ -94,11 +94,12 @@ def test_the_confirmation_is_at_seeds_that_the_search_has_not_seen(searched):
 
 
 def test_run_again_it_starts_nothing_and_more_trials_continue_it(again, capsys):
-    before = trials_in(again.results)
+    before, command = trials_in(again.results), read_search(again.results / "found").head.command
     stages = set((again.results / ".stages").iterdir())
-    assert search.main(again.arguments) == 0
+    assert search.main([*again.arguments, "device=cpu"]) == 0
     assert set((again.results / ".stages").iterdir()) == stages
     assert trials_in(again.results) == before
+    assert read_search(again.results / "found").head.command == command, "which made it"
     longer = [word.replace("trials=9", "trials=11") for word in again.arguments]
     assert search.main(longer) == 0
     after = trials_in(again.results)
@@ -188,12 +189,20 @@ def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
     shutil.rmtree(whole.root)
 
 
+WITHOUT_PICTURES = """
+import sys
+from ablations import run, search
+run.write_pages = search.write_pages = lambda folder: None
+raise SystemExit(search.main(sys.argv[1:]))
+"""
+
+
 def test_killed_at_random_points_it_ends_as_the_unbroken_search(searched, store, tmp_path):
     """SIGKILL to the driver twice: the same trials, values and winner."""
     results = tmp_path / "results"
     results.mkdir()
     shutil.copy(store, results / "mlflow.db")
-    command = [sys.executable, "-m", "ablations.search", *POINTS, f"results={results}"]
+    command = [sys.executable, "-c", WITHOUT_PICTURES, *POINTS, f"results={results}"]
     moments = random.Random(int(time.time()))
     for _ in range(2):
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
@@ -230,9 +239,24 @@ def test_every_trial_is_a_flat_run_with_its_parameters_and_the_study_tag(searche
     cells = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'")
     assert len(cells) == 4
     assert all(run.data.tags["study"] == "found" for run in cells)
-    summary = client.search_runs([experiment.experiment_id], "tags.kind = 'summary'")[0]
-    pictures = {item.path for item in client.list_artifacts(summary.info.run_id, "figures")}
-    assert {f"figures/{name}.png" for name in ("history", "slices", "parallel", "rungs")} <= pictures
+
+
+def test_its_figures_are_in_mlflow(again):
+    from mlflow import MlflowClient
+
+    from ablations.tracking import open_tracker
+    from analysis.figures import write_search_figures
+
+    folder = again.results / "found"
+    drawn = {path.name for path in write_search_figures(folder)}
+    assert {f"{name}.png" for name in ("history", "slices", "parallel", "rungs")} <= drawn
+    uri = f"sqlite:///{again.results}/mlflow.db"
+    tracker = open_tracker(uri, "found", again.results)
+    tracker.summarise(folder)
+    client = MlflowClient(uri)
+    summary = client.search_runs([tracker.experiment_id], "tags.kind = 'summary'")[0]
+    logged = client.list_artifacts(summary.info.run_id, "figures")
+    assert {item.path for item in logged} == {f"figures/{name}" for name in drawn}
 
 
 def test_the_view_of_the_ui_shows_parameters_and_objectives():
