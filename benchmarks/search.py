@@ -80,6 +80,7 @@ def main(arguments: list[str]) -> int:
 def measured(results: Path, repeats: int, trials: int) -> str:
     """Both tables."""
     sweep = swept(run(results, "sweep", ["study.sampler=grid"]))
+    distances = repeated(results, sweep, repeats, trials)
     lines = [
         f"{sweep.cells} cells on mixture2d (γ_min × γ_max of a log-SNR-linear schedule, 300 steps, one seed): NLL on "
         f"validation data from {sweep.best:.3f} to {sweep.worst:.3f} bits/dim",
@@ -87,32 +88,44 @@ def measured(results: Path, repeats: int, trials: int) -> str:
         f"| sampler, {trials} trials | median distance from the best | within {NEAR:.0%} | better than random |",
         "|---|---|---|---|",
     ]
-    beside: list[float] = []
-    for sampler in SAMPLERS:
-        words = [f"study.sampler={sampler}", f"trials={trials}"]
-        distances = [
-            sweep.regret(best_of(run(results, f"{sampler}-{seed}", [*words, f"study.seed={seed}"])))
+    for sampler, found in distances.items():
+        wins = sum(mine < theirs for mine, theirs in zip(found, distances["random"], strict=True))
+        near = sum(distance <= NEAR for distance in found)
+        better = "" if sampler == "random" else f"{wins} of {repeats}"
+        lines.append(f"| {sampler} | {statistics.median(found):.1%} | {near} of {repeats} | {better} |")
+    lines += ["", f"| pruner, {2 * trials} random trials | training steps | winner |", "|---|---|---|"]
+    for pruner, (share, same) in pruned(results, 2 * trials).items():
+        lines.append(f"| {pruner} | {share:.0%} | {'the same' if same else 'another'} |")
+    return "\n".join(lines)
+
+
+def repeated(results: Path, sweep: Sweep, repeats: int, trials: int) -> dict[str, list[float]]:
+    """By sampler, the distance from the sweep's best of each of so many searches, as a share of its range."""
+    return {
+        sampler: [
+            sweep.regret(winner(run(results, f"{sampler}-{seed}", [*words, f"study.seed={seed}"])).values[0])
             for seed in range(repeats)
         ]
-        beside = beside or distances
-        wins = sum(mine < theirs for mine, theirs in zip(distances, beside, strict=True))
-        near = sum(distance <= NEAR for distance in distances)
-        better = "" if sampler == "random" else f"{wins} of {repeats}"
-        lines.append(f"| {sampler} | {statistics.median(distances):.1%} | {near} of {repeats} | {better} |")
-    lines += [
-        "",
-        f"| pruner (random trials, {2 * trials}) | training steps | winner |",
-        "|---|---|---|",
-    ]
-    whole: list[Told] = []
-    for pruner in PRUNERS:
-        words = ["study.sampler=random", f"trials={2 * trials}", f"study.pruner={pruner}"]
-        told = run(results / f"pruner-{pruner}", "search", words)
-        whole = whole or told
-        share = sum(trial.facts["steps"] for trial in told) / sum(trial.facts["steps"] for trial in whole)
-        same = "the same" if winner(told).number == winner(whole).number else f"another, {best_of(told):.3f}"
-        lines.append(f"| {pruner} | {share:.0%} | {'' if pruner == 'none' else same} |")
-    return "\n".join(lines)
+        for sampler, words in ((name, [f"study.sampler={name}", f"trials={trials}"]) for name in SAMPLERS)
+    }
+
+
+def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
+    """By pruner, the share of training steps that are taken, and whether the winner is that of no pruning.
+
+    Each in a folder of its own: a training that is finished already cannot be watched.
+    """
+    told = {
+        pruner: run(
+            results / f"pruner-{pruner}",
+            "search",
+            ["study.sampler=random", f"trials={trials}", f"study.pruner={pruner}"],
+        )
+        for pruner in PRUNERS
+    }
+    steps = {pruner: sum(trial.facts["steps"] for trial in found) for pruner, found in told.items()}
+    best = winner(told["none"]).number
+    return {pruner: (steps[pruner] / steps["none"], winner(found).number == best) for pruner, found in told.items()}
 
 
 def run(results: Path, name: str, words: list[str]) -> list[Told]:
@@ -141,11 +154,6 @@ def swept(trials: list[Told]) -> Sweep:
 def winner(trials: list[Told]) -> Told:
     """The best complete trial."""
     return min((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.values[0])
-
-
-def best_of(trials: list[Told]) -> float:
-    """Its value."""
-    return winner(trials).values[0]
 
 
 if __name__ == "__main__":
