@@ -62,13 +62,18 @@ class Told:
 
 
 class Optimizer:
-    """One search in one storage."""
+    """One search in one storage.
 
-    def __init__(self, study: Study, identity: str, objectives: list[str], uri: str, window: int, place: Path) -> None:
+    `place` is this driver's results folder where others may use the storage too; None where it is ours alone.
+    """
+
+    def __init__(
+        self, study: Study, identity: str, objectives: list[str], uri: str, window: int, place: Path | None = None
+    ) -> None:
         self.study = study
         self.objectives = objectives
         self.uri = uri
-        self.driver = f"{socket.gethostname()}:{place.resolve()}"
+        self.driver = f"{socket.gethostname()}:{place.resolve()}" if place is not None else ""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with self._guarded():
             self.optuna = optuna.create_study(
@@ -107,7 +112,7 @@ class Optimizer:
         """Trials of this driver that were under way when it ended."""
         with self._guarded():
             running = self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-            ours = [t for t in running if t.user_attrs.get("driver", self.driver) == self.driver]
+            ours = [t for t in running if not self.driver or t.user_attrs.get("driver", self.driver) == self.driver]
             return [self._taken(trial.number, trial._trial_id) for trial in ours]
 
     def retry(self) -> None:

@@ -60,7 +60,8 @@ def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path
     from ablations.tracked import SEARCH
 
     storage = request.storage or f"sqlite:///{folder.parent / 'optuna.db'}"
-    optimizer = Optimizer(here.study, here.identity, here.objectives, storage, here.window, folder)
+    shared = folder.parent if request.storage else None
+    optimizer = Optimizer(here.study, here.identity, here.objectives, storage, here.window, shared)
     provenance: dict[str, Any] = {"command": request.command, "code": code_version()}
     before = read_json(folder / SEARCH)
     tracker, written = opened, time.monotonic()

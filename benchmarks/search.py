@@ -140,7 +140,7 @@ def run(results: Path, name: str, words: list[str]) -> list[Told]:
     study = make(parse_search([*SPACE, *words, f"name={name}"]))
     here = setting(study, devices_for("cpu", 1, None))
     storage = f"sqlite:///{results / 'optuna.db'}"
-    optimizer = Optimizer(study, here.identity, here.objectives, storage, here.window, results)
+    optimizer = Optimizer(study, here.identity, here.objectives, storage, here.window)
     Searcher(here, optimizer, Journal(results / ".stages"), lambda: None, study.limit).run()
     return optimizer.trials()
 

@@ -24,7 +24,7 @@ SPACE = [
 
 def opened(path, *words, window=3, objectives=("nll/val",), identity="mine"):
     study = make(parse_search([*SPACE, *words]))
-    return Optimizer(study, identity, list(objectives), f"sqlite:///{path}/optuna.db", window, path)
+    return Optimizer(study, identity, list(objectives), f"sqlite:///{path}/optuna.db", window)
 
 
 def bowl(params):
@@ -82,7 +82,7 @@ def test_other_seeds_of_the_study_draw_other_trials(tmp_path):
 def test_the_sampler_grid_visits_every_combination_once(tmp_path):
     words = ["schedule=log_snr_linear", "schedule.gamma_min=-8,-4", "schedule.gamma_max=range(2,5,1)"]
     study = make(parse_search([*words, "study.sampler=grid"]))
-    optimizer = Optimizer(study, "mine", ["nll/val"], f"sqlite:///{tmp_path}/optuna.db", 1, tmp_path)
+    optimizer = Optimizer(study, "mine", ["nll/val"], f"sqlite:///{tmp_path}/optuna.db", 1)
     points = []
     for _ in range(6):
         number, params = optimizer.ask()
@@ -93,13 +93,13 @@ def test_the_sampler_grid_visits_every_combination_once(tmp_path):
 
 def test_the_search_begins_with_the_papers_default(tmp_path):
     study = make(parse_search(["study=schedule"]))
-    optimizer = Optimizer(study, "mine", ["nll/val"], f"sqlite:///{tmp_path}/optuna.db", 1, tmp_path)
+    optimizer = Optimizer(study, "mine", ["nll/val"], f"sqlite:///{tmp_path}/optuna.db", 1)
     assert optimizer.ask() == (0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02})
 
 
 def test_a_conditional_parameter_is_there_with_its_choice_only(tmp_path):
     study = make(parse_search(["study=schedule_joint", "study.startup=3"]))
-    optimizer = Optimizer(study, "mine", ["nll/val"], f"sqlite:///{tmp_path}/optuna.db", 1, tmp_path)
+    optimizer = Optimizer(study, "mine", ["nll/val"], f"sqlite:///{tmp_path}/optuna.db", 1)
     seen = set()
     for i in range(14):
         number, params = optimizer.ask()
@@ -217,9 +217,18 @@ def test_a_foreign_study_is_left_alone(tmp_path):
 def test_a_storage_that_cannot_be_used_is_one_line_without_its_password(uri, tmp_path):
     study = make(parse_search(SPACE))
     with pytest.raises(InputError, match=r"the storage .* cannot be used") as error:
-        Optimizer(study, "mine", ["nll/val"], uri, 1, tmp_path)
+        Optimizer(study, "mine", ["nll/val"], uri, 1)
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_of_a_storage_that_others_use_too_only_ones_own_trials_are_taken_up(tmp_path):
+    study, uri = make(parse_search(SPACE)), f"sqlite:///{tmp_path}/optuna.db"
+    mine, theirs = (Optimizer(study, "mine", ["nll/val"], uri, 1, tmp_path / name) for name in ("mine", "theirs"))
+    number, _ = mine.ask()
+    other, _ = theirs.ask()
+    assert [taken for taken, _ in Optimizer(study, "mine", ["nll/val"], uri, 1, tmp_path / "mine").resume()] == [number]
+    assert [taken for taken, _ in Optimizer(study, "mine", ["nll/val"], uri, 1).resume()] == [number, other]
 
 
 def test_time_adds_up_over_commands(tmp_path):

@@ -122,7 +122,7 @@ def test_a_confirmation_of_another_winner_is_taken_away(again):
 
     folder = again.results / "found"
     here = setting(make_study(parse_search(POINTS)), ["cpu"])
-    optimizer = Optimizer(here.study, here.identity, here.objectives, f"sqlite:///{again.results}/optuna.db", 1, folder)
+    optimizer = Optimizer(here.study, here.identity, here.objectives, f"sqlite:///{again.results}/optuna.db", 1)
     best = read_search(folder).head.winners[0].trial
     trials = optimizer.trials()
     forget_another(folder, here, [Winner("found", "found by search", trials[best])])
