@@ -11,7 +11,15 @@ import math
 from dataclasses import dataclass
 
 from analysis.answers.cells import Cell, Estimate
-from analysis.answers.trials import DEFAULT, assignment, default_trial, listed, value_of
+from analysis.answers.trials import (
+    DEFAULT,
+    assignment,
+    default_trial,
+    listed,
+    near_an_end,
+    value_of,
+    value_text,
+)
 from analysis.answers.verdicts import amount
 from analysis.frames.meta import Metric
 from analysis.frames.runs import Grid
@@ -89,7 +97,8 @@ def sentences(search: Search, grid: Grid | None = None) -> list[str]:
     if not search.head.winners:
         return [*told, "No trial is complete, so nothing was found."]
     default = default_trial(search)
-    told += [_won(search, winner, default) for winner in search.head.winners]
+    for winner in search.head.winners:
+        told += [_won(search, winner, default), *_cut_off(search, winner)]
     if all(winner.trial == default for winner in search.head.winners):
         return [*told, "No trial beat the paper's default, so there is nothing to confirm."]
     if default not in {winner.trial for winner in search.head.winners}:
@@ -140,6 +149,21 @@ def _won(search: Search, winner: Winner, default: int | None) -> str:
     if winner.trial == default:
         name = f"The {DEFAULT}" if alone else f"{name}, which is the {DEFAULT}"
     return f"{name}: {assignment(search, winner.params)}: {values} on validation, {own}."
+
+
+def _cut_off(search: Search, winner: Winner) -> list[str]:
+    """That the winner lies at the end of a range, so that better values may lie beyond it."""
+    told = []
+    for parameter in search.head.parameters:
+        end = near_an_end(parameter, winner.params.get(parameter.name, ""))
+        if end:
+            ends = [value_text(parameter, str(value)) for value in (parameter.low, parameter.high)]
+            where = "lower" if end == "low" else "upper"
+            told.append(
+                f"Its {parameter.label} lies at the {where} end of the range {ends[0]} to {ends[1]}: a wider range may "
+                f"hold a better value ({parameter.name}=…)."
+            )
+    return told
 
 
 def _default(search: Search, trial: int | None) -> str:

@@ -17,6 +17,8 @@ from analysis.notation import power_of_ten
 DEFAULT = "paper's default"
 DIGITS = 3
 """Significant digits of a parameter's value."""
+END = 0.05
+"""Of a range, from either side: what lies there says that there may be more beyond."""
 _SAME = 1e-6
 """Relative difference below which two values of a parameter are one: a default is text of a few digits."""
 
@@ -64,6 +66,16 @@ def _equal(parameter: Parameter, values: pd.Series, default: str) -> pd.Series:
         return values.isna()
     number = float(default)
     return (values - number).abs() <= _SAME * abs(number)
+
+
+def near_an_end(parameter: Parameter, value: str) -> str:
+    """Whether a value lies in the last 5 % of a range, "low" or "high", by logarithm where it is drawn so; else ""."""
+    if parameter.low is None or parameter.high is None or value == "" or parameter.step is not None:
+        return ""
+    scale = math.log if parameter.log else float
+    low, high = scale(parameter.low), scale(parameter.high)
+    share = (scale(float(value)) - low) / (high - low)
+    return "low" if share < END else "high" if share > 1 - END else ""
 
 
 def value_of(search: Search, trial: int | None, objective: str) -> float:

@@ -1,5 +1,6 @@
 """A search's optimism against numbers worked out by hand, and what is said of it."""
 
+import json
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from scipy import stats
 
 from analysis.answers.search import optimism, sentences
-from analysis.answers.trials import best_trials, default_trial, front, value_text
+from analysis.answers.trials import best_trials, default_trial, front, near_an_end, value_text
 from analysis.frames.runs import read_folder
 from analysis.frames.search import Parameter, read_search
 from tests.analysis.searches import (
@@ -120,6 +121,40 @@ def test_what_is_said_of_a_search(tmp_path):
     assert told[2].startswith("Found by search: β_1 = 0.000182, β_T = 0.0306: NLL 2.30 bits/dim on validation, the se")
     assert told[3] == "The paper's default, β_1 = 0.0001, β_T = 0.02: NLL 2.33 bits/dim as trial 0 of the same search."
     assert told[4].startswith("Not confirmed at fresh seeds yet")
+
+
+LOG = Parameter("x", "x", "float", (), 1e-4, 1e-2, True)
+STEPS = Parameter("x", "x", "float", (), 0.0, 1.0, False, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "end"),
+    [
+        (FLOAT, "0.04", "low"),
+        (FLOAT, "0.06", ""),
+        (FLOAT, "0.96", "high"),
+        (LOG, "0.00012", "low"),
+        (LOG, "0.00013", ""),
+        (LOG, "0.0079", ""),
+        (LOG, "0.0081", "high"),
+        (STEPS, "0.0", ""),
+        (FLOAT, "", ""),
+        (Parameter("x", "x", "choice", ("a", "b")), "a", ""),
+    ],
+)
+def test_the_ends_of_a_range_are_its_last_twentieths(parameter, value, end):
+    assert near_an_end(parameter, value) == end
+
+
+def test_a_winner_at_the_end_of_a_range_is_said(tmp_path):
+    folder = one_objective(tmp_path / "s")
+    path = folder / "search.json"
+    description = json.loads(path.read_text())
+    description["parameters"][1] |= {"high": 0.031}
+    path.write_text(json.dumps(description))
+    low = f"{description['parameters'][1]['low']:g}"
+    said = f"Its β_T lies at the upper end of the range {low} to 0.031: a wider range may hold a better value"
+    assert any(line.startswith(said) for line in sentences(read_search(folder)))
 
 
 def test_a_default_that_no_trial_beat_needs_no_confirmation(tmp_path):
