@@ -108,7 +108,7 @@ def execute(
     plan: Plan, journal: Journal, folder: Path, tracker: Tracker | None, provenance: dict[str, Any]
 ) -> tuple[list[Record], Tracker | None, bool]:
     """Run what is missing; the records, the tracker (None once it has failed), and whether it was interrupted."""
-    before = check_same_request(folder, plan.planned)
+    before = check_same_request(folder, plan.planned, journal)
     if all(journal.result(item.stages[0].id) is None for item in plan.planned if item.stages):
         # Results that came with a checkout: nothing here is continued.
         before = None

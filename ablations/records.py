@@ -23,7 +23,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ablations import autoencoders
 from ablations.cell import NUMERICS, Cell
@@ -33,11 +33,12 @@ from ablations.journal import Journal, read_json, read_tensors, write_json, writ
 from ablations.rows import csv_text, curve_rows, number, union
 from ablations.scoring import PER_IMAGE, per_image
 from ablations.sheets import write_sheet
-from ablations.stages import AutoencoderStage, BoundStage, Parts, Stage
+from ablations.stages import AutoencoderStage, BoundStage, Parts, Stage, stages_of
 from analysis.errors import InputError
 from analysis.frames.csv_files import read_csv
 from analysis.frames.images import KEYS
 from analysis.frames.runs import CURVES, NOTES, SEVERAL, VERSIONS
+from diffusion_core.precision import Precision
 
 NOT_RUN = "not run yet"
 """The reason of a cell whose turn has not come."""
@@ -215,20 +216,35 @@ def write_samples(folder: Path, records: list[Record], journal: Journal, data: D
             stale.unlink()
 
 
-def check_same_request(folder: Path, planned: list[Planned]) -> dict[str, Any] | None:
-    """The grid.json that stands in `folder`; InputError where it holds other cells than these."""
+def check_same_request(folder: Path, planned: list[Planned], journal: Journal) -> dict[str, Any] | None:
+    """The grid.json that stands in `folder`; InputError where it holds other cells than these.
+
+    None also where it holds the same cells as another kind of device makes them, and came with a checkout.
+    """
     head = read_json(folder / "grid.json")
     if head is None:
         return None
     if not isinstance(head, dict) or not isinstance(head.get("cells"), dict):
         raise InputError(f"{folder / 'grid.json'} is not the description of a grid: move {folder} away and run again")
     theirs, ours = set(head["cells"]), {p.cell_id for p in planned}
+    if theirs != ours and _came_from_elsewhere(theirs, planned, journal):
+        return None
     if theirs != ours:
         raise InputError(
             f"{folder} holds the results of other choices ({head.get('command', 'unknown')}), which are never "
             f"overwritten: give this grid a name of its own with name=…, or move {folder} away"
         )
     return dict(head)
+
+
+def _came_from_elsewhere(theirs: set[str], planned: list[Planned], journal: Journal) -> bool:
+    """Whether cells are these at another precision, as another kind of device makes them, and none was trained here."""
+    for precision in get_args(Precision):
+        if {item.cell.cell_id(item.digest, precision) for item in planned} == theirs:
+            sensible = [item for item in planned if item.refusal is None]
+            first = [stages_of(item.cell, item.digest, precision, None)[0] for item in sensible]
+            return all(journal.result(stage.id) is None for stage in first)
+    return False
 
 
 def finished_in(folder: Path) -> int:

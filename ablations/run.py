@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     folder = results / asked.name
     from ablations.records import check_same_request
 
-    check_same_request(folder, plan.planned)
+    check_same_request(folder, plan.planned, journal)
     if (folder / "search.json").exists():
         raise InputError(f"{folder} holds the results of a search: give this grid a name of its own with name=…")
     if request.dry_run:

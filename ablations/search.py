@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     here = setting(study, devices_for(request.device, threads, request.workers))
     results = writable(Path(request.results))
     journal, folder = Journal(results / ".stages"), results / study.name
-    check_same_search(folder, here)
+    check_same_search(folder, here, journal)
     if request.dry_run:
         print(dry_run(here))
         return 0

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.heads import metrics_of
-from ablations.journal import read_json, write_json, write_text
+from ablations.journal import Journal, read_json, write_json, write_text
 from ablations.optimizer import Optimizer, Told
 from ablations.rows import csv_text, number, union
 from ablations.searching import Setting
@@ -194,12 +194,16 @@ def steps_of(here: Setting, params: Params) -> int:
     return len(here.study.seeds) * cell.training.steps if cell.horizon else 0
 
 
-def check_same_search(folder: Path, here: Setting) -> None:
-    """InputError where a results folder holds another search, or a grid's results."""
+def check_same_search(folder: Path, here: Setting, journal: Journal) -> None:
+    """InputError where a results folder holds another search, or a grid's results.
+
+    The same search as another kind of device makes it, which came with a checkout, is no other.
+    """
     head = read_json(folder / SEARCH)
     if head is None and not (folder / "grid.json").exists():
         return
-    if not isinstance(head, dict) or head.get("identity") != here.identity:
+    theirs = head.get("identity") if isinstance(head, dict) else None
+    if theirs != here.identity and not (theirs and here.elsewhere(theirs, journal)):
         what = head.get("command", "unknown") if isinstance(head, dict) else "a grid"
         raise InputError(
             f"{folder} holds the results of other choices ({what}), which are never overwritten: give this search a "

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from tqdm import tqdm
 
@@ -51,6 +51,15 @@ class Setting:
     def identity(self) -> str:
         """Of the search."""
         return self.study.identity(self.id_of(self.default))
+
+    def elsewhere(self, identity: str, journal: Journal) -> bool:
+        """Whether that is of this search as another kind of device makes it, of which nothing was trained here."""
+        for precision in get_args(Precision):
+            there = replace(self, precision=precision)
+            if there.identity == identity:
+                first = stages_of(there.default, there.data.digest, precision, there.extractor)[0]
+                return journal.result(first.id) is None
+        return False
 
     @property
     def window(self) -> int:

@@ -102,6 +102,19 @@ def test_a_folder_with_other_results_is_never_overwritten(again):
     assert (again.folder / "grid.json").read_bytes() == before
 
 
+def test_results_of_another_kind_of_device_that_came_with_a_checkout_are_no_other_choices(again, monkeypatch, capsys):
+    """A GPU trains in bf16, so its cells have other ids than those that are committed; asked for is the same."""
+    from ablations import driver
+
+    monkeypatch.setattr(driver, "resolve_precision", lambda precision, device: "bf16")
+    with pytest.raises(InputError, match="results of other choices"):
+        run.main([*again.arguments, "dry_run=true"])
+    shutil.rmtree(again.results / ".stages")
+    assert run.main([*again.arguments, "dry_run=true"]) == 0
+    with pytest.raises(InputError, match="results of other choices"):
+        run.main([*again.arguments, "training.ema=0.9", "dry_run=true"])
+
+
 def test_a_dry_run_counts_and_estimates_without_running(again, capsys, monkeypatch):
     monkeypatch.setattr(LocalLauncher, "run", no_launch)
     assert run.main([*again.arguments, "seeds=3", "dry_run=true"]) == 0

@@ -155,6 +155,18 @@ def test_another_search_does_not_overwrite_it(again):
     assert trials_in(again.results)
 
 
+def test_a_search_of_another_kind_of_device_that_came_with_a_checkout_is_no_other(again, monkeypatch, capsys):
+    from ablations import searching
+
+    monkeypatch.setattr(searching, "resolve_precision", lambda precision, device: "bf16")
+    with pytest.raises(InputError, match="results of other choices"):
+        search.main([*again.arguments, "dry_run=true"])
+    shutil.rmtree(again.results / ".stages")
+    assert search.main([*again.arguments, "dry_run=true"]) == 0
+    with pytest.raises(InputError, match="results of other choices"):
+        search.main([*again.arguments, "study.seed=3", "dry_run=true"])
+
+
 def test_a_trial_that_equals_a_finished_cell_costs_nothing(again):
     """The same points by a search of another name, whose storage is new, find every stage in the journal."""
     stages = set((again.results / ".stages").iterdir())
