@@ -77,7 +77,7 @@ def fields_of(axis: str, option: str) -> set[str]:
     """What can be set of the choice that a file of `configs/<axis>/` names."""
     name = config.load(axis, option).get("name", axis)
     cls = classes(axis).get(str(name))
-    return set(_names(cls)) if cls else set()
+    return set(field_names(cls)) if cls else set()
 
 
 def is_whole(key: str) -> bool:
@@ -85,17 +85,18 @@ def is_whole(key: str) -> bool:
     group, _, field = key.partition(".")
     if not field:
         return key in config.NUMBERS
-    hints = [typing.get_type_hints(cls)[field] for cls in classes(group).values() if field in _names(cls)]
+    hints = [typing.get_type_hints(cls)[field] for cls in classes(group).values() if field in field_names(cls)]
     return bool(hints) and all(int in (hint, *typing.get_args(hint)) and hint is not float for hint in hints)
 
 
-def _names(cls: type) -> list[str]:
+def field_names(cls: type) -> list[str]:
+    """What can be set of a choice's class."""
     return [field.name for field in dataclasses.fields(cls)]
 
 
 def validated(cls: type[Choice], values: dict[str, Any], prefix: str, what: str) -> Choice:
     """cls(**values), each value of its annotated type and range."""
-    fields = _names(cls)
+    fields = field_names(cls)
     for key in values:
         if key not in fields:
             if not fields:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from ablations.grid import Grid, Point
@@ -46,6 +47,18 @@ def confirmation(here: Setting, found: list[Winner]) -> Grid | None:
         ],
     )
     return Grid(study.name, file, points, list(fresh))
+
+
+def looked_before(grid: Grid, times: int) -> Grid:
+    """The grid with a footnote where other winners of the same search were compared on the same test data before."""
+    if not times:
+        return grid
+    said = (
+        f"This search was continued after {counted(times, 'look')} at test data with an earlier winner, at the same "
+        "seeds: going on until a verdict pleases makes it an exploratory one."
+    )
+    file = grid.file.model_copy(update={"footnotes": [*grid.file.footnotes, said]})
+    return replace(grid, file=file)
 
 
 def forget_another(folder: Path, here: Setting, found: list[Winner]) -> None:

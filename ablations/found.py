@@ -76,7 +76,8 @@ def searched_file(folder: Path, level: str | None) -> str:
     """The file of the schedule that a search's winner has; InputError where it has none, or searched none."""
     from ablations.choices import describe
     from ablations.journal import read_json
-    from ablations.tracked import SEARCH, TRIALS, rows_of
+    from ablations.tracked import rows_of
+    from analysis.frames.search import SEARCH, TRIALS
 
     head = read_json(folder / SEARCH)
     if not isinstance(head, dict):

@@ -64,6 +64,8 @@ class LocalLauncher:
     def add(self, stages: list[Stage]) -> None:
         """More stages to run, after those they need: each is here too, or has its result. One that is here stays."""
         journal = Journal(self.root)
+        for stage in stages:
+            self.ended.pop(stage.id, None)
         for need in {need for stage in stages for need in stage.needs}:
             result = journal.result(need)
             if result is not None:

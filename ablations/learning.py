@@ -163,19 +163,23 @@ def run_rung(
 
     A training that is beyond that step already says nothing of it: no metrics.
     """
-    start, _ = read_checkpoint(folder, stage.training.id)
-    if (folder / "result.json").exists() or (start is not None and start[0] >= stage.step):
+    start, seconds = read_checkpoint(folder, stage.training.id)
+    if (folder / "result.json").exists() or (start is not None and start[0] > stage.step):
         return Result("finished", "", {}, {}, {"notes": f"trained beyond step {stage.step} before it was watched"})
-    stored = encoding.store(data.images["train"].to(device))
-    learner = build(cell, encoding, data, device)
-    learned = learn(learner, stored, cell.training, cell.seed, stage.training.id, folder, progress, stage.step)
-    if learned.reason:
-        return Result("diverged", learned.reason, {}, {}, {})
-    averaged = restore(cell, encoding, data, learned.average).to(device)
+    if start is not None and start[0] == stage.step:
+        average = part(start[1], "average")
+    else:
+        stored = encoding.store(data.images["train"].to(device))
+        learner = build(cell, encoding, data, device)
+        learned = learn(learner, stored, cell.training, cell.seed, stage.training.id, folder, progress, stage.step)
+        if learned.reason:
+            return Result("diverged", learned.reason, {}, {}, {})
+        average, seconds = learned.average, learned.last["seconds"]
+    averaged = restore(cell, encoding, data, average).to(device)
     scored = scoring.bound_of(cell, averaged, data.images["validation"].to(device))
     nll = float(scored.total.mean())
     reason = "" if math.isfinite(nll) else f"the bound at step {stage.step} is not finite"
-    metrics = {"cost/train_seconds": learned.last["seconds"]} | ({} if reason else {"nll/val": nll})
+    metrics = {"cost/train_seconds": seconds} | ({} if reason else {"nll/val": nll})
     return Result("diverged" if reason else "finished", reason, metrics, {}, {})
 
 

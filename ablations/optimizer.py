@@ -2,20 +2,19 @@
 
 A search is asked and told by the driver alone, so no two processes race for its storage. Every draw depends on the
 seed, the trial's number and the trials that are told: samplers are made anew for each trial, trials are told in order
-of their numbers, and trial n is asked once n − `window` is told. So a search that was killed goes on as it would have,
-whatever the timing of its workers; trials that were under way are still running in the storage, and are taken up again.
+of their numbers, and trial n is asked once exactly those up to n − `window` are told. So a search that was killed goes
+on as it would have, whatever the timing of its workers; trials that were under way are still running in the storage,
+and are taken up again.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import socket
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from ablations.study import Params, Study, tried, whole
@@ -44,6 +44,10 @@ from diffusion_core.randomness import key
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 UNJUDGED = 5
 """Complete trials before which a median says nothing."""
+STUDY_ATTRS = "study_attrs"
+"""Where a trial keeps what its sampler noted of the whole search."""
+PATIENCE = 60.0
+"""Seconds that a locked database is waited for."""
 FEWEST = 10
 """Complete trials below which importances say nothing."""
 
@@ -74,12 +78,13 @@ class Optimizer:
         self.objectives = objectives
         self.uri = uri
         self.driver = f"{socket.gethostname()}:{place.resolve()}" if place is not None else ""
+        self.marks: dict[int, dict[str, Any]] = {}
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with self._guarded():
             self.optuna = optuna.create_study(
                 study_name=study.name,
-                storage=uri,
-                directions=["minimize"] * len(objectives),
+                storage=_storage(uri),
+                directions=self.directions,
                 sampler=RandomSampler(),
                 load_if_exists=True,
             )
@@ -97,52 +102,83 @@ class Optimizer:
             with quiet():
                 self.optuna.set_metric_names(objectives)
             self.window = int(self.optuna.user_attrs["window"])
-            first = study.default_is_inside and study.file.sampler != "grid"
-            if first and not self.optuna.get_trials(deepcopy=False):
-                self.optuna.enqueue_trial(study.default, user_attrs={"paper": True})
-        self.asked: dict[int, Trial] = {}
+
+    @property
+    def directions(self) -> list[StudyDirection]:
+        """Of an objective less is better."""
+        return [StudyDirection.MINIMIZE] * len(self.objectives)
 
     def trials(self) -> list[Told]:
         """All that were asked, in order."""
+        return [_told(trial, self.study) for trial in self._trials()]
+
+    def _trials(self) -> list[FrozenTrial]:
         with self._guarded():
-            trials = self.optuna.get_trials(deepcopy=False)
-        return [_told(trial) for trial in trials if trial.state != TrialState.WAITING]
+            return self.optuna.get_trials(deepcopy=True)
+
+    def counted(self) -> int:
+        """How many were asked that count: not those that an accident ended, which are asked for again."""
+        return sum(not trial.user_attrs.get("again") for trial in self._trials())
 
     def resume(self) -> list[tuple[int, Params]]:
-        """Trials of this driver that were under way when it ended."""
-        with self._guarded():
-            running = self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-            ours = [t for t in running if not self.driver or t.user_attrs.get("driver", self.driver) == self.driver]
-            return [self._taken(trial.number, trial._trial_id) for trial in ours]
-
-    def retry(self) -> None:
-        """Ask once more for trials that an accident ended."""
-        with self._guarded():
-            trials = self.optuna.get_trials(deepcopy=False)
-            again = {trial.user_attrs.get("retry_of") for trial in trials}
-            for trial in trials:
-                if trial.state == TrialState.FAIL and trial.user_attrs.get("again") and trial.number not in again:
-                    self.optuna.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number})
+        """The trials that were under way when this driver ended; InputError where another one's are."""
+        running = [trial for trial in self._trials() if trial.state == TrialState.RUNNING]
+        others = {trial.user_attrs["driver"] for trial in running} - {self.driver}
+        if self.driver and others:
+            raise InputError(
+                f"trials of {', '.join(sorted(others))} are running in {shown(self.uri)}: a search has one driver at a "
+                "time. Wait for it, or if it is gone, delete its running trials there, or give a name=…"
+            )
+        return [(trial.number, _params(trial, self.study)) for trial in running]
 
     def ask(self) -> tuple[int, Params]:
-        """A trial's number, and its value of each parameter that applies."""
-        with self._guarded():
-            trials = self.optuna.get_trials(deepcopy=False)
-            number = next((t.number for t in trials if t.state == TrialState.WAITING), len(trials))
-            with quiet():
-                self.optuna.sampler = self._sampler(number)
-                trial = self.optuna.ask()
-            return self._taken(trial.number, trial._trial_id, trial)
+        """A trial's number, and its value of each parameter that applies.
 
-    def _taken(self, number: int, trial_id: int, trial: Trial | None = None) -> tuple[int, Params]:
-        with quiet():
-            if trial is None:
-                self.optuna.sampler = self._sampler(number)
-                trial = Trial(self.optuna, trial_id)
-            self.asked[number] = trial
+        It is drawn in a copy of the search and then kept whole, so that a kill leaves all of it or nothing.
+        """
+        known = self._trials()
+        number = len(known)
+        with self._guarded(), quiet():
+            view = self._view(known)
+            fixed, facts = self._owed(known)
+            if fixed is not None:
+                view.enqueue_trial(fixed)
+            view.sampler = self._sampler(number)
+            trial = view.ask()
             params = self._suggest(trial)
-        trial.set_user_attr("driver", self.driver)
+            drawn = view.get_trials(deepcopy=True)[number]
+            # What a sampler counts in the study is kept with the trial, for the same reason.
+            counts = {STUDY_ATTRS: json.dumps(view._storage.get_study_system_attrs(view._study_id))}
+            self.optuna.add_trial(
+                create_trial(
+                    state=TrialState.RUNNING,
+                    params=drawn.params,
+                    distributions=drawn.distributions,
+                    user_attrs={"driver": self.driver, **facts},
+                    system_attrs={**drawn.system_attrs, **counts},
+                )
+            )
         return number, params
+
+    def _owed(self, known: list[FrozenTrial]) -> tuple[Params | None, dict[str, Any]]:
+        """Values that are to be tried before others, with what is noted of such a trial: those of a trial that an
+        accident ended, and first of all the paper's default."""
+        if not known and self.study.default_is_inside and self.study.file.sampler != "grid":
+            return self.study.default, {}
+        again = {trial.user_attrs.get("retry_of") for trial in known}
+        for trial in known:
+            if trial.user_attrs.get("again") and trial.number not in again:
+                return trial.params, {"retry_of": trial.number}
+        return None, {}
+
+    def _view(self, known: list[FrozenTrial]) -> optuna.Study:
+        """A copy of the search in memory, with these trials."""
+        view = optuna.create_study(study_name=self.study.name, directions=self.directions)
+        view.add_trials(known)
+        kept = [trial.system_attrs[STUDY_ATTRS] for trial in known if STUDY_ATTRS in trial.system_attrs]
+        for name, value in json.loads(kept[-1]).items() if kept else ():
+            view._storage.set_study_system_attr(view._study_id, name, value)
+        return view
 
     def _suggest(self, trial: Trial) -> Params:
         params: Params = {}
@@ -160,7 +196,12 @@ class Optimizer:
             "tpe": lambda: TPESampler(seed=seed, n_startup_trials=startup, group=len(self.objectives) == 1),
             "gp": lambda: GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False),
             "cmaes": lambda: CmaEsSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False),
-            "qmc": lambda: QMCSampler(seed=once, scramble=True, warn_independent_sampling=False),
+            "qmc": lambda: QMCSampler(
+                seed=once,
+                scramble=True,
+                independent_sampler=RandomSampler(seed=seed),
+                warn_independent_sampling=False,
+            ),
             "random": lambda: RandomSampler(seed=seed),
             "grid": lambda: GridSampler(self.study.combinations(), seed=once),
         }
@@ -168,19 +209,20 @@ class Optimizer:
 
     def prunes(self, number: int, reported: dict[int, float], rungs: list[int]) -> bool:
         """Whether the pruner ends a trial that reported these values, by the trials told when it was asked."""
-        trial = self.asked[number]
+        known = self._trials()
+        mine, told = known[number], known[: max(0, number - self.window + 1)]
         with self._guarded(), quiet():
-            known = self.optuna.get_trials(deepcopy=True)[: max(0, number - self.window + 1)]
             view = optuna.create_study(study_name=self.study.name, direction="minimize")
-            view.add_trials(known)
+            view.add_trials(told)
             # Those between are not known yet, but keep their numbers.
-            view.add_trials([create_trial(state=TrialState.FAIL) for _ in range(number - len(known))])
-            mine = self.optuna.get_trials(deepcopy=True)[number]
-            view.add_trial(_reporting(mine, reported))
-            pruned = self._pruner(rungs).prune(view, view.trials[-1])
-            for name, value in view.trials[-1].system_attrs.items():
-                if name not in mine.system_attrs:
-                    self.optuna._storage.set_trial_system_attr(trial._trial_id, name, value)
+            view.add_trials([create_trial(state=TrialState.FAIL) for _ in range(number - len(told))])
+            mine.intermediate_values = dict(reported)
+            mine.system_attrs = {**mine.system_attrs, **self.marks.get(number, {})}
+            view.add_trial(mine)
+            judged = view.trials[-1]
+            pruned = self._pruner(rungs).prune(view, judged)
+            # A pruner's own notes are kept when the trial is told: one that is taken up again is judged anew.
+            self.marks[number] = view.trials[-1].system_attrs
         return pruned
 
     def _pruner(self, rungs: list[int]) -> BasePruner:
@@ -195,7 +237,6 @@ class Optimizer:
 
     def tell(self, number: int, outcome: Outcome, cell_id: str) -> None:
         """What came of a trial."""
-        trial = self.asked.pop(number)
         facts = {
             "reason": outcome.reason,
             "cell_id": cell_id,
@@ -204,18 +245,31 @@ class Optimizer:
             "metrics": json.dumps(outcome.metrics),
             "again": outcome.again,
         }
+        asked = self._trials()[number]
         with self._guarded():
-            for name, value in facts.items():
-                trial.set_user_attr(name, value)
-            if len(self.objectives) == 1:
-                known = self.optuna.get_trials(deepcopy=False)[number].intermediate_values
-                for step, value in outcome.reported.items():
-                    if step not in known:
-                        trial.report(value, step)
             # A grid's sampler would stop a loop that is not here once it has told its last point.
             self.optuna.sampler = RandomSampler()
+            trial = Trial(self.optuna, asked._trial_id)
+            for name, value in facts.items():
+                trial.set_user_attr(name, value)
+            for name, value in self.marks.pop(number, {}).items():
+                if name not in asked.system_attrs:
+                    self.optuna._storage.set_trial_system_attr(asked._trial_id, name, value)
+            if len(self.objectives) == 1:
+                for step, value in outcome.reported.items():
+                    if step not in asked.intermediate_values:
+                        trial.report(value, step)
             values = list(outcome.values) if outcome.state == "complete" else None
             self.optuna.tell(trial, values, STATES[outcome.state])
+
+    def confirmed(self, cells: list[str]) -> int:
+        """Note that these cells are confirmed; how many other sets of cells were so before."""
+        with self._guarded():
+            sets = list(self.optuna.user_attrs.get("confirmed", []))
+            if sorted(cells) not in sets:
+                sets.append(sorted(cells))
+                self.optuna.set_user_attr("confirmed", sets)
+        return len(sets) - 1
 
     def spend(self, seconds: float) -> None:
         """Add to the time that the search has taken."""
@@ -262,11 +316,24 @@ class Optimizer:
         try:
             yield
         except (OptunaError, sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise InputError(
-                f"the storage {shown(self.uri)} cannot be used: {first[:200]}. What was trained is kept; give "
+                f"the storage {shown(self.uri)} cannot be used: {_cause(error)}. What was trained is kept; give "
                 "storage=sqlite:///PATH or a database's URL, and the same command continues"
             ) from error
+
+
+def _storage(uri: str) -> optuna.storages.BaseStorage:
+    """A database that waits for others who read it, a dashboard say."""
+    patient = {"connect_args": {"timeout": PATIENCE}} if uri.startswith("sqlite") else {}
+    return optuna.storages.RDBStorage(uri, engine_kwargs=patient)
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of what lies at the bottom of an error."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
 
 
 def _value(objective: int, trial: FrozenTrial) -> float:
@@ -279,22 +346,21 @@ def _drawn(trial: Trial, name: str, parameter: Parameter) -> Any:
     low, high = parameter.ends
     if whole(name, parameter):
         return trial.suggest_int(name, int(low), int(high), step=int(parameter.step or 1), log=parameter.log)
-    return tried(trial.suggest_float(name, low, high, step=parameter.step, log=parameter.log))
+    return tried(parameter, trial.suggest_float(name, low, high, step=parameter.step, log=parameter.log))
 
 
-def _told(trial: FrozenTrial) -> Told:
+def _params(trial: FrozenTrial, study: Study) -> Params:
+    """A trial's values, as they are tried."""
+    known = study.parameters
+    return {name: tried(known[name], trial.params[name]) for name in known if name in trial.params}
+
+
+def _told(trial: FrozenTrial, study: Study) -> Told:
     state = {value: name for name, value in STATES.items()}.get(trial.state, "running")
-    params = {name: tried(value) for name, value in trial.params.items()}
     metrics = json.loads(trial.user_attrs.get("metrics", "{}"))
     values = tuple(trial.values or ()) if state == "complete" else ()
+    params = _params(trial, study)
     return Told(trial.number, state, params, values, metrics, trial.user_attrs, trial.intermediate_values)
-
-
-def _reporting(trial: FrozenTrial, reported: dict[int, float]) -> FrozenTrial:
-    """A running trial that has reported these values."""
-    trial.intermediate_values = dict(reported)
-    trial.datetime_start = trial.datetime_start or datetime.now()
-    return trial
 
 
 @contextmanager
@@ -307,4 +373,10 @@ def quiet() -> Iterator[None]:
 
 def shown(uri: str) -> str:
     """A storage's URL without the password that it may hold."""
-    return re.sub(r"//[^@/]*@", "//", uri)
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(uri).set(query={}).render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):
+        return f"{uri.partition(':')[0]}:…"

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ablations.command_line import parse_options
 from ablations.commands import exit_code
-from ablations.tracked import SEARCH, head_in
+from ablations.tracked import head_in
 from analysis.errors import InputError
+from analysis.frames.search import SEARCH
 
 OPTIONS: dict[str, type] = {"grid": str, "results": str, "tracking.uri": str}
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ablations.searching import Setting
     from ablations.tracking import Tracker
 
-WRITE_SECONDS = 15.0
-
 
 def main(arguments: list[str]) -> int:
     """Exit code 0; 1 if trials or cells failed by accident; 2 for a wrong call; 130 if interrupted."""
@@ -57,7 +55,7 @@ def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path
     from ablations.optimizer import Optimizer, shown
     from ablations.search_records import winners, write_search
     from ablations.searching import Searcher
-    from ablations.tracked import SEARCH
+    from analysis.frames.search import SEARCH
 
     storage = request.storage or f"sqlite:///{folder.parent / 'optuna.db'}"
     shared = folder.parent if request.storage else None
@@ -66,10 +64,12 @@ def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path
     before = read_json(folder / SEARCH)
     tracker, written = opened, time.monotonic()
 
+    def write_in_time() -> None:
+        if time.monotonic() - written > driver.WRITE_SECONDS:
+            write(ended=False)
+
     def write(*, ended: bool) -> None:
         nonlocal tracker, written
-        if not ended and time.monotonic() - written < WRITE_SECONDS:
-            return
         # A command that starts nothing did not make what is there.
         made = provenance if searcher.ran or before is None else {key: before[key] for key in provenance}
         if write_search(folder, here, optimizer, made, ended=ended):
@@ -77,19 +77,20 @@ def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path
             tracker = driver.deliver(tracker, folder)
         written = time.monotonic()
 
-    searcher = Searcher(here, optimizer, journal, lambda: write(ended=False), here.study.limit)
+    searcher = Searcher(here, optimizer, journal, write_in_time, here.study.limit)
     interrupted = False
     with driver.stopping():
         try:
             searcher.run()
         except KeyboardInterrupt:
             interrupted = True
-    write(ended=not interrupted)
-    if interrupted or searcher.accidents:
+    stopped = interrupted or searcher.accidents > 0
+    write(ended=not stopped)
+    if stopped:
         write_pages(folder)
         print(in_words(folder))
         return _stopped(optimizer, interrupted=interrupted)
-    code = confirm(here, journal, folder, tracker, winners(optimizer), provenance)
+    code = confirm(here, optimizer, journal, folder, tracker, provenance)
     print(f"Optuna   optuna-dashboard {shown(storage)}")
     if any(name.split(".")[0] == "schedule" for name in here.study.parameters):
         print(f"keep     python -m ablations.found search={here.study.name} name=NAME   (then schedule=found/NAME)")
@@ -98,19 +99,22 @@ def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path
 
 def confirm(
     here: Setting,
+    optimizer: Optimizer,
     journal: Journal,
     folder: Path,
     tracker: Tracker | None,
-    found: list[Any],
     provenance: dict[str, Any],
 ) -> int:
     """Run the winners and the paper's default anew, and say what came of all; the exit code."""
     from ablations import driver
-    from ablations.confirmation import confirmation
+    from ablations.confirmation import confirmation, looked_before
+    from ablations.search_records import winners
 
-    grid = confirmation(here, found)
+    grid = confirmation(here, winners(optimizer))
     if grid is None:
         return finish(folder, [], tracker, interrupted=False)
+    before = optimizer.confirmed([here.id_of(point.cell) for point in grid.points])
+    grid = looked_before(grid, before)
     plan = driver.plan(grid, here.devices)
     told = {**provenance, "seeds": grid.seeds}
     records, tracker, interrupted = driver.execute(plan, journal, folder, tracker, told)

@@ -19,9 +19,9 @@ from ablations.rows import csv_text, number, union
 from ablations.searching import Setting
 from ablations.study import Params, Study, whole
 from ablations.study_file import Parameter
-from ablations.tracked import RUNGS, SEARCH, TRIALS
 from analysis.errors import InputError
 from analysis.frames.csv_files import read_csv
+from analysis.frames.search import RUNGS, SEARCH, TRIALS
 
 COLUMNS = ("trial", "state", "reason", "cell_id", "steps", "seconds")
 LABELS = {"energy_distance": {"label": "Energy distance", "decimals": 4}, "fid": {"label": "FID", "decimals": 1}}
@@ -50,8 +50,8 @@ def winners(optimizer: Optimizer) -> list[Winner]:
         Winner(f"best_{name}", f"best {labels[name]}", min(front, key=lambda trial, i=i: trial.values[i]))  # type: ignore[misc]
         for i, name in enumerate(names)
     ]
-    ends = {winner.trial.number for winner in chosen}
-    inner = [trial for trial in front if trial.number not in ends]
+    ends = {winner.trial.values for winner in chosen}
+    inner = [trial for trial in front if trial.values not in ends]
     chosen += [Winner("between", "between", trial) for trial in between(inner, front)]
     return chosen if len(ends) == len(names) else [Winner("found", "best in both", chosen[0].trial)]
 
@@ -118,6 +118,14 @@ def row_of(here: Setting, trial: Told) -> dict[str, Any]:
     return row | {name: number(value) for name, value in trial.metrics.items()}
 
 
+def sayable(study: Study, name: str, value: Any) -> bool:
+    """Whether a value can be shown on a parameter's axis: a number on a range, one of its choices."""
+    parameter = study.parameters[name]
+    if parameter.choices:
+        return said(value) in map(said, parameter.choices)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def said(value: Any) -> str:
     """A value as text."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -140,7 +148,7 @@ def head_of(here: Setting, optimizer: Optimizer, trials: list[Told], provenance:
         "sampler": study.file.sampler,
         "pruner": study.file.pruner,
         "seeds": study.seeds,
-        "default": {name: said(value) for name, value in study.default.items()},
+        "default": {name: said(value) for name, value in study.default.items() if sayable(study, name, value)},
         "winners": [winner_of(winner, here.objectives) for winner in winners(optimizer)],
         "importances": optimizer.importances(),
         "importance_trials": sum(trial.state == "complete" for trial in over),
@@ -207,5 +215,5 @@ def check_same_search(folder: Path, here: Setting, journal: Journal) -> None:
         what = head.get("command", "unknown") if isinstance(head, dict) else "a grid"
         raise InputError(
             f"{folder} holds the results of other choices ({what}), which are never overwritten: give this search a "
-            f"name of its own with name=…, or move {folder} away"
+            "name of its own with name=…"
         )

@@ -23,7 +23,7 @@ from ablations.optimizer import Optimizer
 from ablations.scoring import SHORT
 from ablations.stages import stages_of, validated
 from ablations.study import Params, Study
-from ablations.trials import Course, Outcome, Planned, course
+from ablations.trials import Course, Outcome, TrialPlan, course
 from analysis.errors import InputError
 from diffusion_core.precision import Precision, resolve_precision
 
@@ -72,17 +72,17 @@ class Setting:
         """The cell's id."""
         return cell.cell_id(self.data.digest, self.precision, self.extractor)
 
-    def plan(self, params: Params) -> Planned:
+    def plan(self, params: Params) -> TrialPlan:
         """A point's cells and stages, or why it makes no sense."""
         try:
             cells = [self.study.cell(params, seed) for seed in self.study.seeds]
         except InputError as error:
-            return Planned([], [], "", str(error))
+            return TrialPlan([], [], "", str(error))
         cell_id, refusal = self.id_of(cells[0]), cells[0].refusal()
         if refusal is not None:
-            return Planned(cells, [], cell_id, refusal)
+            return TrialPlan(cells, [], cell_id, refusal)
         stages = [validated(stages_of(cell, self.data.digest, self.precision, self.extractor)) for cell in cells]
-        return Planned(cells, stages, cell_id)
+        return TrialPlan(cells, stages, cell_id)
 
 
 def setting(study: Study, devices: list[str]) -> Setting:
@@ -111,7 +111,7 @@ class Underway:
     """A trial that is not told yet: its course, the stages that it waits for, and what came of it."""
 
     number: int
-    planned: Planned
+    planned: TrialPlan
     course: Course
     pending: set[str] = field(default_factory=set)
     outcome: Outcome | None = None
@@ -134,18 +134,16 @@ class Searcher:
         self.launcher = LocalLauncher(journal.root, here.devices)
         self.underway: dict[int, Underway] = {}
         self.over: set[str] = set()
-        self.asked = sum(not trial.facts.get("again") for trial in optimizer.trials())
         self.accidents = 0
         self.ran = False
         self.since = time.monotonic()
 
     def run(self) -> None:
         """All trials; KeyboardInterrupt leaves those that are under way to be taken up again."""
-        self.optimizer.retry()
         for number, params in self.optimizer.resume():
             self._begin(number, params)
         form = "{desc} {n_fmt} of {total_fmt} |{bar}| {elapsed} elapsed, {remaining} left{postfix}"
-        done = self.asked - len(self.underway)
+        done = self.optimizer.counted() - len(self.underway)
         with tqdm(total=self.limit, initial=done, desc="trials", bar_format=form, disable=None) as bar:
             try:
                 self._pump(bar)
@@ -163,14 +161,13 @@ class Searcher:
         moved = True
         while moved:
             moved = False
-            for item in list(self.underway.values()):
-                moved = self._advance(item) or moved
-            # One by one: trial n is asked when exactly those up to n - window are told.
-            moved = self._tell(bar) or moved
+            # Between any two that are told: trial n is asked when exactly those up to n - window are.
             while self._may_ask():
                 self._begin(*self.optimizer.ask())
-                self.asked += 1
                 moved = True
+            for item in list(self.underway.values()):
+                moved = self._advance(item) or moved
+            moved = self._tell(bar) or moved
 
     def _begin(self, number: int, params: Params) -> None:
         planned, study = self.here.plan(params), self.here.study
@@ -210,7 +207,6 @@ class Searcher:
             return False
         self.optimizer.tell(item.number, outcome, item.planned.cell_id)
         del self.underway[item.number]
-        self.asked -= outcome.again
         self.accidents = self.accidents + 1 if outcome.again else 0
         self._spend()
         bar.update(0 if outcome.again else 1)
@@ -222,7 +218,7 @@ class Searcher:
         hours = self.here.study.hours
         return (
             len(self.underway) < self.optimizer.window
-            and (self.limit is None or self.asked < self.limit)
+            and (self.limit is None or self.optimizer.counted() < self.limit)
             and (hours is None or self.optimizer.seconds + time.monotonic() - self.since < 3600 * hours)
             and self.accidents < ACCIDENTS
         )

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from ablations.cell import Cell, content_hash
-from ablations.choices import classes, fields_of, is_whole
+from ablations.choices import classes, field_names, fields_of, is_whole
 from ablations.command_line import SearchRequest
-from ablations.config import AXES, WORDS, load
+from ablations.config import AXES, NUMBERS, WORDS, load
 from ablations.grid import equal_terms, terms_footnote
 from ablations.making import PLAIN, make_cell
 from ablations.study_file import OBJECTIVES, PRUNERS, SAMPLERS, Parameter, StudyFile, read
@@ -28,7 +29,11 @@ Params = dict[str, Any]
 
 DIGITS = 4
 """Significant digits of a number that is tried: a finer one would be no other choice, and hard to read."""
-FIXED = ("data", "evaluation", "threads", "budget")
+FEWEST_SEEDS = 5
+"""Of four values the least p of a signed-rank test is 1/16; it is 1/8 of three, and none below the pruner's 0.1."""
+NEAR_ONE = 0.9
+"""Above it, up to 1, the distance from 1 has so many digits: a decay of 0.9996 is another than one of 0.9995."""
+FIXED = ("data", "evaluation", "threads", "budget", "training.precision")
 """Groups and keys that are alike for all trials of a search: what they are judged on, and by."""
 
 
@@ -60,31 +65,24 @@ class Study:
         having = [name for name in names if field in fields_of(group, name)]
         return {} if having == names else {group: having}
 
-    def settings(self, params: Params) -> Params:
-        """What a point sets, as its cell reads it."""
-        return {key: tried(value) for key, value in params.items()}
-
     def cell(self, params: Params, seed: int) -> Cell:
         """The cell of a point; InputError where its values make none."""
-        settings = self.settings(params)
-        shared = {key: value for key, value in self.fixed.items() if self.applies(key, {**self.fixed, **settings})}
+        shared = {key: value for key, value in self.fixed.items() if self.applies(key, {**self.fixed, **params})}
         parts = [
             {k: v for k, v in part.items() if ("." in k) == dotted}
             for dotted in (False, True)
-            for part in (shared, settings)
+            for part in (shared, params)
         ]
         return make_cell(parts, seed)
 
     @property
     def default(self) -> Params:
         """The paper's default: of each parameter that applies, the value that it has where nothing is searched."""
-        cell = make_cell([self.fixed], self.seeds[0])
-        given: Params = {}
+        given: Params = {key: {**AXES, **PLAIN}[key] for key in self.parameters if "." not in key}
+        cell = self.cell(given, self.seeds[0])
         for key in self.parameters:
             group, _, field = key.partition(".")
-            if not field:
-                given[key] = self.fixed.get(key, {**AXES, **PLAIN}[key])
-            elif field in fields_of(group, str(given.get(group, self.fixed.get(group, AXES[group])))):
+            if field and field in fields_of(group, str(given.get(group, self.fixed.get(group, AXES[group])))):
                 given[key] = getattr(getattr(cell, group), field)
         return given
 
@@ -133,7 +131,10 @@ class Study:
         content = {name: value for name, value in self.file.model_dump().items() if name in how}
         space = {key: parameter.model_dump(exclude={"label"}) for key, parameter in self.parameters.items()}
         fixed = {key: value for key, value in self.fixed.items() if key.split(".")[0] not in FIXED}
-        return content_hash({**content, "space": space, "fixed": fixed, "cell": cell_id, "seeds": self.seeds})
+        content |= {"space": space, "fixed": fixed, "cell": cell_id, "seeds": self.seeds}
+        names = [(key, str(choice)) for key, parameter in self.parameters.items() for choice in parameter.choices]
+        found = {name: load(key, name) for key, name in names if key in AXES and name.startswith("found/")}
+        return content_hash(content | ({"found": found} if found else {}))
 
 
 def stepped(low: float, high: float, step: float) -> list[float]:
@@ -141,15 +142,22 @@ def stepped(low: float, high: float, step: float) -> list[float]:
     return [low + i * step for i in range(round((high - low) / step) + 1)]
 
 
-def tried(value: Any) -> Any:
-    """A number as it is tried, rounded."""
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+def tried(parameter: Parameter, value: Any) -> Any:
+    """A value that was drawn, as it is tried: what a range draws is rounded, near 1 by its distance from there."""
+    if parameter.choices or not isinstance(value, float):
+        return value
+    low, high = parameter.ends
+    near_one = NEAR_ONE < value < 1
+    rounded = 1 - float(f"{1 - value:.{DIGITS}g}") if near_one else float(f"{value:.{DIGITS}g}")
+    return min(max(float(f"{rounded:.12g}"), low), high)
 
 
 def holds(parameter: Parameter, value: Any) -> bool:
     """Whether a value could be drawn."""
     if parameter.choices:
-        return str(value) in map(str, parameter.choices)
+        return any(
+            choice == value and isinstance(choice, bool) == isinstance(value, bool) for choice in parameter.choices
+        )
     low, high = parameter.ends
     inside = isinstance(value, (int, float)) and low <= value <= high
     steps = (value - low) / parameter.step if inside and parameter.step else 0.0
@@ -162,19 +170,21 @@ def make(request: SearchRequest) -> Study:
     changed = {
         name: getattr(request, name) for name in ("objective", "sampler", "pruner", "startup", "seed", "confirm")
     }
-    known = {"sampler": SAMPLERS, "pruner": PRUNERS, "objective": OBJECTIVES}
-    for name, words in known.items():
-        for value in _listed(changed[name]):
+    file = file.model_copy(update={name: value for name, value in changed.items() if value is not None})
+    for name, words in {"sampler": SAMPLERS, "pruner": PRUNERS, "objective": OBJECTIVES}.items():
+        for value in _listed(getattr(file, name)):
             if value not in words:
                 raise unknown(f"study.{name}", value, words)
-    file = file.model_copy(update={name: value for name, value in changed.items() if value is not None})
     _check_objective(file.objective)
     parameters, fixed = _space(file, request)
     terms = equal_terms(set(parameters), set(fixed))
     fixed = {**{key: value for key, (value, _) in terms.items()}, **fixed}
     if "fid" in file.objective:
         fixed = {"evaluation.quality": ["validation", "test"], **fixed}
-    parameters = {key: parameters[key] for key in _in_order(parameters) if _possible(key, parameters, fixed)}
+    given = {*request.settings, *request.ranges}
+    parameters = {
+        key: parameters[key] for key in _in_order(parameters) if _possible(key, parameters, fixed, asked=key in given)
+    }
     if not parameters:
         raise InputError(
             "nothing is searched: give study=NAME, or a range, such as schedule.beta_T='interval(0.005,0.05)'"
@@ -216,6 +226,8 @@ def _space(file: StudyFile, request: SearchRequest) -> tuple[dict[str, Parameter
             raise InputError(f"{key}: choices of a search are names or numbers, got {values[0]!r}")
         else:
             fixed.pop(key, None)
+            if len(set(map(str, values))) < len(values):
+                raise InputError(f"{key}: choices must differ, got {', '.join(map(str, values))}")
             parameters[key] = Parameter(choices=values, label=label)
     for key, given in request.ranges.items():
         if not given.low < given.high or (given.log and given.low <= 0):
@@ -235,11 +247,16 @@ def _in_order(parameters: dict[str, Parameter]) -> list[str]:
     return sorted(parameters, key=lambda key: "." in key)
 
 
-def _possible(key: str, parameters: dict[str, Parameter], fixed: dict[str, Any]) -> bool:
-    """Whether some choice that may come has such a field; InputError where none ever has, or a choice is unknown."""
+def _possible(key: str, parameters: dict[str, Parameter], fixed: dict[str, Any], *, asked: bool) -> bool:
+    """Whether some choice that may come has such a field.
+
+    InputError where none ever has, where it was `asked` for in vain, or where a choice is unknown.
+    """
     parameter = parameters[key]
     group, _, field = key.partition(".")
     if not field:
+        if not parameter.choices and key not in NUMBERS:
+            raise InputError(f"{key} takes names, not numbers: give choices")
         if key in AXES:
             for choice in parameter.choices:
                 load(key, str(choice))
@@ -249,14 +266,15 @@ def _possible(key: str, parameters: dict[str, Parameter], fixed: dict[str, Any])
     options = parameters[group].choices if group in parameters else [fixed.get(group, AXES[group])]
     if any(field in fields_of(group, str(option)) for option in options):
         return True
-    everywhere = {name for cls in classes(group).values() for name in _fields(cls)}
+    everywhere = {name for cls in classes(group).values() for name in field_names(cls)}
     if field not in everywhere:
         raise unknown(f"field of {group}", field, everywhere)
+    if asked:
+        chosen = " or ".join(f"{group}={option}" for option in options)
+        raise unknown(
+            f"field of {chosen}", field, {name for option in options for name in fields_of(group, str(option))}
+        )
     return False
-
-
-def _fields(cls: type) -> list[str]:
-    return list(getattr(cls, "__dataclass_fields__", {}))
 
 
 def _named(parameters: dict[str, Parameter]) -> str:
@@ -270,23 +288,33 @@ def whole(key: str, parameter: Parameter) -> bool:
 
 def _check(study: Study) -> None:
     """InputError where the objective or the pruner asks for what the trials have not."""
-    cell = make_cell([study.fixed], study.seeds[0])
+    cell = study.cell(study.default, study.seeds[0])
     file = study.file
     for key, parameter in study.parameters.items():
         ends = [end for end in (parameter.low, parameter.high) if end is not None]
-        if whole(key, parameter) and not all(end == int(end) for end in ends):
-            raise InputError(f"{key} takes whole numbers, got the range {ends[0]:g} to {ends[1]:g}")
+        numbers = [*ends, parameter.step or 1]
+        if whole(key, parameter) and not all(number == int(number) for number in numbers):
+            raise InputError(f"{key} takes whole numbers, got the range {parameter}")
     if "nll" in file.objective and not cell.space.likelihood:
         raise InputError("a vector-quantised code has no likelihood to search by: take study.objective=fid")
+    if "fid" in file.objective and "validation" not in cell.evaluation.quality:
+        raise InputError("study.objective=fid judges samples on validation data: leave evaluation.quality out")
     if file.sampler == "grid":
         study.combinations()
+    if file.sampler == "cmaes" and len(file.objective) > 1:
+        raise InputError("study.sampler=cmaes has one objective: take tpe or gp, or study.objective=nll")
+    if file.sampler == "cmaes" and find_spec("cmaes") is None:
+        raise InputError("study.sampler=cmaes is not installed: pip install cmaes, or take another sampler")
     if file.pruner == "none":
         return
     if len(file.objective) > 1:
         raise InputError("a pruner needs one objective: take study.pruner=none, or study.objective=nll")
     if file.pruner == "wilcoxon":
-        if len(study.seeds) < 3:
-            raise InputError(f"study.pruner=wilcoxon compares seeds: give seeds=3 or more, got {len(study.seeds)}")
+        if len(study.seeds) < FEWEST_SEEDS:
+            raise InputError(
+                f"study.pruner=wilcoxon compares seeds, and fewer than {FEWEST_SEEDS} tell nothing in time: give "
+                f"seeds={FEWEST_SEEDS} or more, got {len(study.seeds)}"
+            )
         return
     if file.objective != ["nll"]:
         raise InputError(

@@ -27,7 +27,7 @@ SAMPLERS = {
 PRUNERS = {
     "none": "every trial is trained to its end",
     "median": "ends a training whose best bound so far is worse than the median of complete ones at that step",
-    "halving": "successive halving: a quarter goes on from rung to rung, at least",
+    "halving": "successive halving: the better half goes on from rung to rung",
     "hyperband": "several such, that start at different rungs",
     "wilcoxon": "leaves out a trial's further seeds once its first ones are worse than the best trial's",
 }
@@ -90,7 +90,7 @@ class StudyFile(BaseModel):
     question: str
     parameters: dict[str, Parameter]
     set: dict[str, Any] = {}
-    objective: list[Objective] = ["nll"]
+    objective: list[Objective] = Field(default=["nll"], min_length=1)
     sampler: str = "tpe"
     startup: int = Field(default=10, ge=0)
     seed: int = Field(default=0, ge=0)

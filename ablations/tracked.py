@@ -17,14 +17,14 @@ from analysis.errors import InputError
 from analysis.frames.csv_files import read_csv
 from analysis.frames.images import KEYS
 from analysis.frames.runs import FIXED, LATENT, LONGEST, VERSIONS
+from analysis.frames.search import RUNGS, SEARCH, TRIALS
 from analysis.frames.store import IMAGES, REQUEST, TAGS
 
 CELL = "cell"
 """The kind of a run that is a cell at a seed."""
-TRIAL, STUDY = "trial", "study"
-"""The kind of a run that is a trial of a search, the tag of its number, and the tag that names the search."""
-SEARCH, TRIALS, RUNGS = "search.json", "trials.csv", "rungs.csv"
-"""The files of a search."""
+TRIAL, STUDY, OF_SEARCH = "trial", "study", "search"
+"""The kind of a run that is a trial of a search, and the tag of its number; the tags of the search's name and identity.
+"""
 WATCHED = "train/watched_nll"
 """The curve of what a pruner was told."""
 AUTOENCODER = ("cell_id", "seed", "status", "reason")
@@ -54,7 +54,7 @@ class Tracked:
 
 def key_of(tags: Mapping[str, str]) -> tuple[str, str]:
     """What a run is known by."""
-    return (TRIAL, tags[TRIAL]) if TRIAL in tags else (tags["cell_id"], tags["seed"])
+    return (tags[OF_SEARCH], tags[TRIAL]) if TRIAL in tags else (tags["cell_id"], tags["seed"])
 
 
 def head_in(folder: Path) -> dict[str, Any]:
@@ -94,13 +94,13 @@ def tracked_trials(folder: Path) -> list[Tracked]:
     """The trials of a search that are over; none in the results of a grid."""
     if not (folder / SEARCH).exists():
         return []
-    study = str(read_json(folder / SEARCH).get("name", folder.name))
+    head = read_json(folder / SEARCH)
     rungs: dict[str, Curve] = defaultdict(list)
     path = folder / RUNGS
     for line in rows_of(path, ("trial", "step", "value")) if path.is_file() else []:
         rungs[line["trial"]].append({"curve": WATCHED, "x": line["step"], "y": line["value"]})
     rows = rows_of(folder / TRIALS, (TRIAL, "state", "reason"))
-    return [_trial(row, rungs[row[TRIAL]], study, folder) for row in rows if row["state"] != "running"]
+    return [_trial(row, rungs[row[TRIAL]], head, folder) for row in rows if row["state"] != "running"]
 
 
 def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -158,7 +158,7 @@ def _cell(row: dict[str, str], curves: Curve, images: str, request: str, folder:
     )
 
 
-def _trial(row: dict[str, str], rungs: Curve, study: str, folder: Path) -> Tracked:
+def _trial(row: dict[str, str], rungs: Curve, head: dict[str, Any], folder: Path) -> Tracked:
     """A run that the UI lists as "trial 17", with every choice as a parameter."""
     own = ("trial", "state", "reason", "cell_id", "steps", "seconds")
     params = {
@@ -166,8 +166,9 @@ def _trial(row: dict[str, str], rungs: Curve, study: str, folder: Path) -> Track
     }
     facts = {name: row.get(name, "")[:LONGEST] for name in ("state", "reason", "cell_id")}
     costs = {f"cost/{name}": float(row[name]) for name in ("steps", "seconds") if row.get(name)}
+    names = {"kind": TRIAL, "grid": folder.name, STUDY: str(head["name"]), OF_SEARCH: str(head["identity"])}
     return Tracked(
-        tags={"kind": TRIAL, "grid": folder.name, STUDY: study, TRIAL: row[TRIAL], "status": facts["state"], **facts},
+        tags={**names, TRIAL: row[TRIAL], "status": facts["state"], **facts},
         params={"cell": f"trial {row[TRIAL]}", **params},
         metrics=metrics_of(row, folder / TRIALS) | costs,
         curves=rungs,

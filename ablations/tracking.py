@@ -22,7 +22,6 @@ from urllib.parse import urlparse
 from ablations.journal import read_json, write_json
 from ablations.records import NOT_RUN
 from ablations.tracked import (
-    SEARCH,
     Tracked,
     head_in,
     key_of,
@@ -34,6 +33,7 @@ from ablations.tracked import (
 from analysis.errors import InputError
 from analysis.frames.links import page, to_json, tracking_of
 from analysis.frames.runs import OVER_STEPS
+from analysis.frames.search import SEARCH
 from analysis.frames.store import REQUEST
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ to the same end.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -21,6 +22,9 @@ from ablations.cell import Cell
 from ablations.journal import Journal
 from ablations.records import own_metrics
 from ablations.stages import RungStage, Stage, TrainingStage, rung_of
+
+NOT_RUN = "a stage of it was left out, since one that it needs did not finish"
+"""The reason of a trial that waits for what another one lost."""
 
 State = Literal["complete", "pruned", "failed"]
 
@@ -50,7 +54,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Planned:
+class TrialPlan:
     """A trial's cells, one per seed, with the stages that validation rests on; `refusal` says why it makes no sense."""
 
     cells: list[Cell]
@@ -60,7 +64,7 @@ class Planned:
 
 
 def course(
-    planned: Planned,
+    planned: TrialPlan,
     journal: Journal,
     objectives: list[str],
     rungs: list[int],
@@ -98,7 +102,10 @@ def course(
         if failure is not None:
             return _failed(failure, done, journal, None, reported)
         if prune_seeds is not None:
-            reported[len(done) - 1] = _seed_metrics(group[0], journal)[objectives[0]]
+            value = _seed_metrics(group[0], journal).get(objectives[0])
+            if value is None:
+                break
+            reported[len(done) - 1] = value
             if prune_seeds(reported):
                 break
     return _complete(done, journal, objectives, reported, all_seeds=len(done) == len(planned.stages))
@@ -125,11 +132,18 @@ def _failure(stages: list[Stage], journal: Journal) -> tuple[str, bool] | None:
     for stage in stages:
         result = journal.result(stage.id)
         if result is None:
-            _, reason = journal.status(stage.id) or ("failed", f"its {stage.kind} was not run")
-            return reason.splitlines()[0], True
+            _, reason = journal.status(stage.id) or ("failed", NOT_RUN)
+            return reason.splitlines()[0], accidental(reason)
         if result.status != "finished":
             return result.reason, False
     return None
+
+
+def accidental(reason: str) -> bool:
+    """Whether a stage failed by what is no fault of its cell: the machine's disk, a worker that was killed, a stop."""
+    error = getattr(builtins, reason.partition(":")[0], None)
+    of_the_machine = isinstance(error, type) and issubclass(error, OSError)
+    return of_the_machine or reason.startswith(("its worker died", "its journal", "the command was stopped", NOT_RUN))
 
 
 def _failed(
@@ -148,7 +162,8 @@ def _complete(
     seeds: list[list[Stage]], journal: Journal, objectives: list[str], reported: dict[int, float], *, all_seeds: bool
 ) -> Outcome:
     of_seeds = [_seed_metrics(stages, journal) for stages in seeds]
-    metrics = {name: fmean(found[name] for found in of_seeds) for name in of_seeds[0]}
+    common = [name for name in of_seeds[0] if all(name in found for found in of_seeds)]
+    metrics = {name: fmean(found[name] for found in of_seeds) for name in common}
     missing = [name for name in objectives if name not in metrics]
     if missing:
         return Outcome("failed", f"{missing[0]} is no number", reported=reported)

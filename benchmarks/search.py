@@ -40,6 +40,8 @@ SPACE = [
     "schedule.gamma_min=range(-14,-1.5,0.5)",
     "schedule.gamma_max=range(0,10.5,0.5)",
 ]
+WARM = ["training.warmup=30"]
+"""Where trainings are watched: a warm-up of 100 steps would leave one rung."""
 SAMPLERS = ("random", "qmc", "tpe", "gp")
 PRUNERS = ("none", "median", "halving", "hyperband")
 NEAR = 0.05
@@ -119,7 +121,7 @@ def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
         pruner: run(
             results / f"pruner-{pruner}",
             "search",
-            ["study.sampler=random", f"trials={trials}", f"study.pruner={pruner}"],
+            [*WARM, "study.sampler=random", f"trials={trials}", f"study.pruner={pruner}"],
         )
         for pruner in PRUNERS
     }

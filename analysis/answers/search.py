@@ -1,7 +1,8 @@
 """What a search found, in words, and by how much its own best value flatters it.
 
 The best of many noisy values is the best partly by luck: run anew with fresh seeds, the same cell is worse on average.
-That difference is the search's optimism. Its ± is of the fresh seeds alone, since the search's value is what it is.
+That difference is the search's optimism. Its ± takes the search's own seeds to vary as the fresh ones do: of n fresh
+seeds with a half-width h and k of the search, h √(1 + n/k), without which a gap of luck alone would often be told.
 Whether a winner is better than the paper's default is not said here, but by the findings of the confirmation's grid.
 """
 
@@ -28,7 +29,14 @@ from analysis.notation import Rounding
 
 CHOICE = "axis.choice"
 """The confirmation's only axis: the paper's default and each winner."""
-_SAMPLERS = {"tpe": "TPE", "random": "random search", "grid": "a grid", "nsga2": "NSGA-II", "gp": "a Gaussian process"}
+_SAMPLERS = {
+    "tpe": "TPE",
+    "gp": "a Gaussian process",
+    "cmaes": "CMA-ES",
+    "qmc": "Sobol points",
+    "random": "random search",
+    "grid": "a grid",
+}
 
 
 @dataclass(frozen=True)
@@ -40,11 +48,17 @@ class Optimism:
     searched: float
     fresh: Estimate
     test: Estimate | None
+    seeds: int
 
     @property
     def gap(self) -> float:
         """fresh − searched: above 0 the search was optimistic."""
         return self.fresh.mean - self.searched
+
+    @property
+    def half_width(self) -> float:
+        """Of the gap, at 95 %."""
+        return self.fresh.half_width * math.sqrt(1 + len(self.fresh.values) / self.seeds)
 
     @property
     def alone(self) -> bool:
@@ -63,7 +77,7 @@ class Optimism:
         return f"{said}."
 
     def _told(self, known: Rounding) -> str:
-        half, own = self.fresh.half_width, "the search's best value" if self.alone else "the search's value"
+        half, own = self.half_width, "the search's best value" if self.alone else "the search's value"
         size = known.measured(abs(self.gap), half)
         if self.gap <= 0:
             return f"not optimistic here (fresh seeds are better by {size})" if self.gap else "not optimistic here"
@@ -87,7 +101,9 @@ def optimism(search: Search, grid: Grid | None) -> list[Optimism]:
             estimate = cell.estimate(objective.name)
             if estimate.values and objective.name in winner.values:
                 test = cell.estimate("nll/test") if objective.kind == "nll" else None
-                found.append(Optimism(winner, objective, winner.values[objective.name], estimate, test))
+                found.append(
+                    Optimism(winner, objective, winner.values[objective.name], estimate, test, len(search.head.seeds))
+                )
     return found
 
 

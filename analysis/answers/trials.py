@@ -64,7 +64,10 @@ def _equal(parameter: Parameter, values: pd.Series, default: str) -> pd.Series:
         return values == default
     if default == "":
         return values.isna()
-    number = float(default)
+    try:
+        number = float(default)
+    except ValueError:
+        return pd.Series(False, index=values.index)
     return (values - number).abs() <= _SAME * abs(number)
 
 

@@ -119,8 +119,8 @@ class Head:
         if not self.parameters:
             raise ValueError("a search has parameters")
         for parameter in self.parameters:
-            for given in (self.default, *(winner.params for winner in self.winners)):
-                parameter.check(given.get(parameter.name, ""))
+            for winner in self.winners:
+                parameter.check(winner.params.get(parameter.name, ""))
 
 
 @dataclass(frozen=True, eq=False)

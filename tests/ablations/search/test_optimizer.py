@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from ablations.command_line import parse_search
-from ablations.optimizer import Optimizer
+from ablations.optimizer import Optimizer, shown
 from ablations.study import make
 from ablations.study_file import PRUNERS, SAMPLERS
 from ablations.trials import Outcome
@@ -116,9 +116,8 @@ def test_failed_trials_keep_their_reason_and_accidents_are_asked_for_again_once(
     optimizer.tell(number, Outcome("failed", "the bound is not finite"), "cell")
     number, lost = optimizer.ask()
     optimizer.tell(number, Outcome("failed", "No space left on device", again=True), "cell")
+    assert optimizer.counted() == 1, "an accident does not count"
     again = opened(tmp_path)
-    again.retry()
-    again.retry()
     assert again.ask() == (2, lost)
     assert again.ask()[1] != lost
     states = [(trial.state, trial.facts["reason"]) for trial in again.trials()[:2]]
@@ -213,6 +212,20 @@ def test_a_foreign_study_is_left_alone(tmp_path):
     assert foreign.user_attrs == {}
 
 
+@pytest.mark.parametrize(
+    ("uri", "shown_as"),
+    [
+        ("sqlite:///results/optuna.db", "sqlite:///results/optuna.db"),
+        ("postgresql://me:pa/ss@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://host/db?password=secret", "postgresql://host/db"),
+        ("no url", "no url:…"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(uri, shown_as):
+    assert "ss@" not in shown(uri)
+    assert shown(uri) == shown_as
+
+
 @pytest.mark.parametrize("uri", ["nothing://x", "sqlite:////nowhere/x.db", "postgresql://me:secret@nowhere/x"])
 def test_a_storage_that_cannot_be_used_is_one_line_without_its_password(uri, tmp_path):
     study = make(parse_search(SPACE))
@@ -222,13 +235,64 @@ def test_a_storage_that_cannot_be_used_is_one_line_without_its_password(uri, tmp
     assert "\n" not in str(error.value)
 
 
-def test_of_a_storage_that_others_use_too_only_ones_own_trials_are_taken_up(tmp_path):
+def test_a_storage_that_others_use_too_has_one_driver_of_a_search_at_a_time(tmp_path):
     study, uri = make(parse_search(SPACE)), f"sqlite:///{tmp_path}/optuna.db"
     mine, theirs = (Optimizer(study, "mine", ["nll/val"], uri, 1, tmp_path / name) for name in ("mine", "theirs"))
-    number, _ = mine.ask()
-    other, _ = theirs.ask()
-    assert [taken for taken, _ in Optimizer(study, "mine", ["nll/val"], uri, 1, tmp_path / "mine").resume()] == [number]
-    assert [taken for taken, _ in Optimizer(study, "mine", ["nll/val"], uri, 1).resume()] == [number, other]
+    number, params = mine.ask()
+    assert mine.resume() == [(number, params)]
+    with pytest.raises(InputError, match=r"trials of .*:.*/mine are running in .*one driver at a time"):
+        theirs.resume()
+    assert Optimizer(study, "mine", ["nll/val"], uri, 1).resume() == [(number, params)], "one that is ours alone"
+
+
+def test_a_kill_between_two_writes_of_an_ask_leaves_all_of_the_trial_or_nothing(tmp_path, monkeypatch):
+    """Whatever is drawn before the one write that keeps it is drawn again."""
+    whole = opened(tmp_path)
+    monkeypatch.setattr(whole.optuna, "add_trial", lambda trial: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        whole.ask()
+    again = opened(tmp_path)
+    assert again.resume() == []
+    (tmp_path / "other").mkdir()
+    assert again.ask() == opened(tmp_path / "other").ask()
+
+
+@pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
+def test_a_trial_that_is_judged_again_after_a_kill_is_judged_alike(pruner, tmp_path):
+    rungs = [50, 100, 200]
+
+    def judged(optimizer, number, level):
+        reported = {}
+        for step in rungs:
+            reported[step] = level + 100 / step
+            if optimizer.prunes(number, reported, rungs):
+                return step
+        return None
+
+    optimizer = opened(tmp_path, f"study.pruner={pruner}", window=1)
+    for level in [1.0, 1.1, 0.9, 1.05, 0.95, 1.2]:
+        number, _ = optimizer.ask()
+        ended = judged(optimizer, number, level)
+        values = () if ended else (level,)
+        reported = {step: level + 100 / step for step in rungs if not ended or step <= ended}
+        optimizer.tell(number, Outcome("pruned" if ended else "complete", "", values, reported=reported), "cell")
+    for level in (0.5, 1.07, 9.0):
+        number, _ = optimizer.ask()
+        first = judged(optimizer, number, level)
+        optimizer = opened(tmp_path, f"study.pruner={pruner}", window=1)
+        assert judged(optimizer, number, level) == first
+        optimizer.tell(number, Outcome("failed", "x"), "cell")
+
+
+def test_sobol_points_of_a_parameter_that_only_some_trials_have_differ(tmp_path):
+    study = make(parse_search(["study=schedule_joint", "study.sampler=qmc"]))
+    optimizer = Optimizer(study, "mine", ["nll/val"], f"sqlite:///{tmp_path}/optuna.db", 1)
+    seen = []
+    for i in range(16):
+        number, params = optimizer.ask()
+        seen.append(tuple(params.items()))
+        optimizer.tell(number, Outcome("complete", values=(i * 0.1,), metrics={}), "cell")
+    assert len(set(seen)) == len(seen)
 
 
 def test_time_adds_up_over_commands(tmp_path):

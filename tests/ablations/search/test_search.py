@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from ablations import config, found, learning, run, search
-from ablations.command_line import parse_run
+from ablations.command_line import parse_run, parse_search
 from ablations.grid import make
 from ablations.journal import Journal, read_tensors
 from ablations.stages import TrainingStage, rung_of, stages_of
+from ablations.study import make as make_study
 from analysis.errors import InputError
 from analysis.frames.runs import read_folder
 from analysis.frames.search import read_search
@@ -113,12 +114,10 @@ def test_run_again_it_starts_nothing_and_more_trials_continue_it(again, capsys):
 
 def test_a_confirmation_of_another_winner_is_taken_away(again):
     """As a longer search would leave it behind if it were stopped before its own."""
-    from ablations.command_line import parse_search
     from ablations.confirmation import forget_another
     from ablations.optimizer import Optimizer
     from ablations.search_records import Winner
     from ablations.searching import setting
-    from ablations.study import make as make_study
 
     folder = again.results / "found"
     here = setting(make_study(parse_search(POINTS)), ["cpu"])
@@ -180,8 +179,6 @@ def test_a_trial_that_equals_a_finished_cell_costs_nothing(again):
 def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
     """Every complete trial went by rungs; the first one's training is repeated whole."""
     from ablations import experiment
-    from ablations.search import parse_search
-    from ablations.study import make as make_study
 
     study = make_study(parse_search(POINTS))
     row = next(r for r in rows_of(folder_of(searched) / "trials.csv") if r["state"] == "complete")
@@ -199,6 +196,59 @@ def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
     assert left.keys() == right.keys()
     assert all(bool((left[name] == right[name]).all()) for name in left)
     shutil.rmtree(whole.root)
+
+
+def test_a_rung_that_was_cut_off_before_its_bound_is_scored_from_its_checkpoint(tmp_path, monkeypatch):
+    """Killed between the checkpoint and the bound, as unbroken."""
+    from ablations import experiment, scoring
+
+    study = make_study(parse_search(POINTS))
+    cell = study.cell({"schedule.gamma_min": -6.0, "schedule.gamma_max": 3.0}, 0)
+    training = stages_of(cell, cell.data.load().digest, "float32", None)[0]
+    assert isinstance(training, TrainingStage)
+    rung = rung_of(training, 20)
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "bound_of", lambda *given: 1 / 0)
+        assert experiment.perform(rung, str(tmp_path / "cut"), "cpu") == "failed"
+    found = []
+    for name in ("cut", "whole"):
+        assert experiment.perform(rung, str(tmp_path / name), "cpu") == "finished"
+        found.append(Journal(tmp_path / name).result(rung.id).metrics["nll/val"])
+    assert found[0] == found[1]
+
+
+def test_interrupted_at_once_it_says_so_and_goes_on_later(store, tmp_path, monkeypatch, capsys, without_pictures):
+    from ablations.searching import Searcher
+
+    def stop(self):
+        self.optimizer.ask()
+        raise KeyboardInterrupt
+
+    shutil.copy(store, tmp_path / "mlflow.db")
+    monkeypatch.setattr(Searcher, "run", stop)
+    assert search.main([*POINTS, f"results={tmp_path}"]) == 130
+    assert "interrupted after 0 trials: they are kept, the same command continues" in capsys.readouterr().out
+    assert [row["state"] for row in rows_of(tmp_path / "found" / "trials.csv")] == ["running"]
+
+
+def test_a_second_look_at_test_data_is_said(again):
+    from ablations.confirmation import confirmation, looked_before
+    from ablations.optimizer import Optimizer
+    from ablations.search_records import Winner
+    from ablations.searching import setting
+
+    here = setting(make_study(parse_search(POINTS)), ["cpu"])
+    optimizer = Optimizer(here.study, here.identity, here.objectives, f"sqlite:///{again.results}/optuna.db", 1)
+    said = []
+    for trial in optimizer.trials()[1:4]:
+        grid = confirmation(here, [Winner("found", "found by search", trial)])
+        assert grid is not None
+        ids = [here.id_of(point.cell) for point in grid.points]
+        before = optimizer.confirmed(ids)
+        assert optimizer.confirmed(ids) == before, "the same cells again are no other look"
+        said.append(looked_before(grid, before).file.footnotes[-1])
+    assert "continued after" not in said[0]
+    assert "after 2 looks at test data with an earlier winner" in said[2]
 
 
 WITHOUT_PICTURES = """

@@ -105,9 +105,28 @@ def test_a_command_line_fixes_narrows_and_adds():
     assert (cell.schedule.beta_1, cell.schedule.beta_T, cell.training.batch, cell.horizon) == (1e-4, 0.03, 64, 50)
 
 
-def test_numbers_are_tried_at_four_digits():
-    here = made("study=schedule")
-    assert here.cell({"schedule.beta_1": 1.23456789e-4, "schedule.beta_T": 0.02}, 0).schedule.beta_1 == 1.235e-4
+@pytest.mark.parametrize(
+    ("drawn", "tried"),
+    [(1.23456789e-4, 1.235e-4), (0.123456, 0.1235), (0.99954321, 0.9995432), (0.9987654321, 0.998765), (0.00001, 1e-4)],
+)
+def test_numbers_of_a_range_are_tried_at_four_digits_and_near_one_by_their_distance(drawn, tried):
+    assert study.tried(study_file.Parameter(low=1e-4, high=0.9999), drawn) == pytest.approx(tried, rel=1e-6)
+
+
+def test_choices_are_tried_as_they_are():
+    here = made("training.ema=0.995,0.99955")
+    assert here.cell({"training.ema": 0.99955}, 0).training.ema == 0.99955
+    assert study.tried(here.parameters["training.ema"], 0.99955) == 0.99955
+
+
+def test_a_field_that_is_fixed_holds_for_the_choices_that_have_it():
+    here = made("study=schedule_joint", "schedule.s=0.02")
+    assert here.default["schedule"] == "linear"
+    assert here.cell({"schedule": "cosine"}, 0).schedule.s == 0.02
+
+
+def test_a_whole_choice_may_be_the_papers_default():
+    assert made("schedule=sigmoid", "schedule.tau=1,2").default_is_inside
 
 
 def test_hours_alone_set_no_number_of_trials():
@@ -163,7 +182,13 @@ WRONG = {
     "study=schedule study.x=1": "no field of study called 'x'",
     "study=schedule study.objective=nll,fid": "a pruner needs one objective: take study.pruner=none",
     "study=schedule study.objective=fid": "reads the bound during training, which says little of FID",
-    "study=schedule study.pruner=wilcoxon": "compares seeds: give seeds=3 or more, got 1",
+    "study=schedule study.pruner=wilcoxon seeds=4": "compares seeds, and fewer than 5 tell .* seeds=5 or more, got 4",
+    "study=schedule sampler.eta=interval(0,1)": "no field of sampler=ancestral called 'eta': there are skip, steps",
+    "study=schedule schedule=cosine schedule.beta_1=interval(1e-5,1e-3)": "no field of schedule=cosine called 'beta_1'",
+    "training.batch=64,64": "choices must differ, got 64, 64",
+    "study=pareto study.sampler=cmaes": "cmaes has one objective",
+    "study=pareto evaluation.quality=[test]": "judges samples on validation data: leave evaluation.quality out",
+    "training.precision=float32,bf16": "training.precision is alike for all trials",
     "study=schedule training.steps=40": "cannot be watched on its way: take a smaller training.report_every",
     "study=schedule training.steps=400,800": "training.steps is searched, so trainings cannot be compared on their way",
     "study=schedule variance=analytic": "fitted after training has no bound during training",
@@ -192,6 +217,25 @@ def test_a_wrong_call_is_one_line_and_exit_code_two(words, tmp_path, monkeypatch
     line = one_line_error(search.main, words.split(), capsys, monkeypatch)
     assert re.search(WRONG[words], line), line
     assert not (tmp_path / "results").exists()
+
+
+BAD_FILES = {
+    "no study.sampler called 'tpee'": {"sampler": "tpee"},
+    "no study.pruner called 'medain'": {"pruner": "medain"},
+    "objective: List should have at least 1 item": {"objective": []},
+    "schedule takes names, not numbers": {"parameters": {"schedule": {"low": 0, "high": 1}}},
+    "training.batch takes whole numbers": {"parameters": {"training.batch": {"low": 1, "high": 2, "step": 0.5}}},
+}
+
+
+@pytest.mark.parametrize("reason", BAD_FILES)
+def test_a_study_file_that_makes_no_sense_is_one_line(reason, monkeypatch):
+    load = config.load
+    good = {"question": "?", "parameters": {"training.ema": {"choices": [0.9, 0.99]}}}
+    file = good | BAD_FILES[reason]
+    monkeypatch.setattr(config, "load", lambda group, name: file if group == "study" else load(group, name))
+    with pytest.raises(InputError, match=reason):
+        made("study=schedule")
 
 
 BAD = {

@@ -8,7 +8,7 @@ from ablations.command_line import parse_search
 from ablations.journal import Result
 from ablations.stages import TrainingStage, rung_of, stages_of, validated
 from ablations.study import make
-from ablations.trials import Outcome, Planned, course
+from ablations.trials import Outcome, TrialPlan, accidental, course
 
 NLL = ["nll/val"]
 
@@ -37,7 +37,7 @@ def planned(*seeds):
     study = make(parse_search(["study=schedule", "training.steps=400"]))
     cells = [study.cell({"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, seed) for seed in seeds]
     stages = [validated(stages_of(cell, "digest", "float32", None)) for cell in cells]
-    return Planned(cells, stages, "cell")
+    return TrialPlan(cells, stages, "cell")
 
 
 def answered(way, papers, answer):
@@ -181,7 +181,7 @@ def test_a_missing_objective_fails():
 
 def test_what_makes_no_sense_fails_at_once_with_its_reason():
     papers = Papers()
-    way = course(Planned([], [], "", "linear needs …"), papers, NLL, [], None, None)
+    way = course(TrialPlan([], [], "", "linear needs …"), papers, NLL, [], None, None)
     assert answered(way, papers, None) == ([], Outcome("failed", "linear needs …"))
 
 
@@ -191,3 +191,39 @@ def test_a_rungs_id_is_of_what_it_reads():
     assert isinstance(training, TrainingStage)
     ids = {rung_of(training, 50).id, rung_of(training, 100).id, rung_of(other, 50).id}
     assert len(ids) == 3
+
+
+@pytest.mark.parametrize(
+    ("reason", "accident"),
+    [
+        ("OSError: No space left on device", True),
+        ("PermissionError: denied", True),
+        ("its worker died 2 times: killed", True),
+        ("its journal could not be written: full", True),
+        ("the command was stopped", True),
+        ("ValueError: a code has no density", False),
+        ("OutOfMemoryError: CUDA out of memory", False),
+    ],
+)
+def test_only_what_is_no_fault_of_the_cell_is_an_accident(reason, accident):
+    assert accidental(reason) == accident
+
+
+def test_seeds_whose_metrics_differ_have_the_mean_of_what_all_have():
+    papers = Papers()
+
+    def answer(stage):
+        papers.finish(stage, **{"nll__val": 2.0, f"only__{stage.cell.seed}": 1.0})
+
+    outcome = answered(course(planned(0, 1), papers, NLL, [], None, None), papers, answer)[1]
+    assert outcome.metrics == {"nll/val": 2.0}
+
+
+def test_seed_by_seed_a_missing_objective_fails():
+    papers = Papers()
+
+    def answer(stage):
+        papers.finish(stage, cost__x=1.0)
+
+    outcome = answered(course(planned(0, 1), papers, NLL, [], None, lambda seen: False), papers, answer)[1]
+    assert (outcome.state, outcome.reason) == ("failed", "nll/val is no number")

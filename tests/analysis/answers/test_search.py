@@ -57,6 +57,8 @@ def test_optimism_is_the_fresh_mean_less_the_searchs_value(tmp_path):
     assert found.fresh.mean == pytest.approx(2.33)
     assert found.fresh.half_width == pytest.approx(half) == pytest.approx(0.065724, abs=1e-6)
     assert found.gap == pytest.approx(0.02)
+    # One seed of the search against three fresh ones: s √(1 + 1/3).
+    assert found.half_width == pytest.approx(stats.t.ppf(0.975, 2) * np.std(fresh, ddof=1) * math.sqrt(4 / 3))
     assert found.test.mean == pytest.approx(2.38)
     assert found.test.half_width == pytest.approx(half)
     assert sorted(found.fresh.values) == [1, 2, 3]
@@ -67,13 +69,13 @@ def test_optimism_is_the_fresh_mean_less_the_searchs_value(tmp_path):
     [
         (
             (2.32, 2.36, 2.31),
-            "looks optimistic by 0.02 ± 0.07, which so few seeds cannot tell from 0; on test data 2.38",
+            "looks optimistic by 0.02 ± 0.13, which so few seeds cannot tell from 0; on test data 2.38",
         ),
         (
             (2.41, 2.42, 2.40),
             "2.41 ± 0.02 bits/dim on validation, 2.31 in the search: the search's best value was optim",
         ),
-        ((2.29, 2.30, 2.28), "not optimistic here (fresh seeds are better by 0.02 ± 0.02)"),
+        ((2.29, 2.30, 2.28), "not optimistic here (fresh seeds are better by 0.02 ± 0.05)"),
         ((2.33, 2.33, 2.33), "was optimistic by 0.020 ± <0.001"),
     ],
 )

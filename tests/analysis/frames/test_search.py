@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from analysis.answers.trials import default_trial
 from analysis.errors import InputError
 from analysis.frames.runs import read_folder
 from analysis.frames.search import read_search, search_alone, search_in
@@ -78,6 +79,16 @@ def test_no_complete_trial_and_no_column_of_the_objective(tmp_path):
     assert search.trials[NLL_VAL].isna().all()
 
 
+def test_a_default_outside_of_the_space_is_no_fault(tmp_path):
+    """It is what winners are compared with, whether or not the search could have tried it."""
+    folder = one_objective(tmp_path / "s")
+    path = folder / "search.json"
+    head = json.loads(path.read_text())
+    head["default"]["schedule.beta_1"] = "None"
+    path.write_text(json.dumps(head))
+    assert default_trial(read_search(folder)) is None
+
+
 HEAD_FAULTS = {
     "objectives: Field required": lambda head: head.pop("objectives"),
     "objectives.0.direction: Input should be": lambda head: head["objectives"][0].update(direction="down"),
@@ -87,7 +98,9 @@ HEAD_FAULTS = {
     "parameters.0.kind": lambda head: head["parameters"][0].update(kind="real"),
     "schedule.beta_1 has no range from low to high": lambda head: head["parameters"][0].update(low=None),
     "schedule.beta_1 is logarithmic from 0": lambda head: head["parameters"][0].update(low=0.0),
-    "schedule.beta_1 is 'x', which is no number": lambda head: head["default"].update({"schedule.beta_1": "x"}),
+    "schedule.beta_1 is 'x', which is no number": lambda head: head["winners"][0]["params"].update(
+        {"schedule.beta_1": "x"}
+    ),
     "schedule.beta_1 is a choice of none": lambda head: head["parameters"][0].update(kind="choice"),
     "winners.0.trial: Field required": lambda head: head["winners"][0].pop("trial"),
     "trials.csv lacks trial 99, which won": lambda head: head["winners"][0].update(trial=99),
