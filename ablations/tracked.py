@@ -54,7 +54,7 @@ class Tracked:
 
 def key_of(tags: Mapping[str, str]) -> tuple[str, str]:
     """What a run is known by."""
-    return (tags[OF_SEARCH], tags[TRIAL]) if TRIAL in tags else (tags["cell_id"], tags["seed"])
+    return (tags.get(OF_SEARCH, TRIAL), tags[TRIAL]) if TRIAL in tags else (tags["cell_id"], tags["seed"])
 
 
 def head_in(folder: Path) -> dict[str, Any]:
