@@ -9,6 +9,7 @@ Trials that the sweep has trained already cost nothing, so the repeats are quick
 
 from __future__ import annotations
 
+import platform
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,8 @@ def measured(results: Path, repeats: int, trials: int) -> str:
     sweep = swept(run(results, "sweep", ["study.sampler=grid"]))
     distances = repeated(results, sweep, repeats, trials)
     lines = [
+        f"`python -m benchmarks.search repeats={repeats} trials={trials}`, cpu ({platform.machine()})",
+        "",
         f"{sweep.cells} cells on mixture2d (γ_min × γ_max of a log-SNR-linear schedule, 300 steps, one seed): NLL on "
         f"validation data from {sweep.best:.3f} to {sweep.worst:.3f} bits/dim",
         "",
