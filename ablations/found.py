@@ -44,8 +44,11 @@ def main(arguments: list[str]) -> int:
         print(USAGE)
         return 0
     given = parse_options(arguments, OPTIONS)
-    if "name" not in given or ("cell" in given) == ("search" in given):
-        raise InputError("give name=NAME and either cell=ID or search=NAME: python -m ablations.found --help")
+    if "name" not in given:
+        raise InputError("name= is missing: python -m ablations.found cell=ID name=NAME")
+    if ("cell" in given) == ("search" in given):
+        what = "cell= is given, and search= too" if "cell" in given else "cell= is missing, or search="
+        raise InputError(f"{what}: give one of them, python -m ablations.found cell=ID name=NAME")
     path = place(given["name"])
     results = Path(given.get("results", "results"))
     if "search" in given:

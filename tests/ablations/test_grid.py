@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ablations import cell as cell_module
-from ablations import choices, config, grid, grid_file, making
+from ablations import choices, config, grid, grid_file, making, study
 from ablations.cell import content_hash
-from ablations.command_line import parse_run
+from ablations.command_line import parse_run, parse_search
 from ablations.stages import once, stages_of
 from analysis.errors import InputError
 from diffusion_core.choices import choice_name
@@ -104,7 +105,7 @@ def test_equal_cells_have_equal_ids_whatever_the_text():
 @pytest.mark.parametrize("folder", sorted(path.parent for path in RESULTS.glob("*/grid.json")), ids=lambda p: p.name)
 def test_committed_results_are_still_those_of_their_command(folder):
     head = json.loads((folder / "grid.json").read_text(encoding="utf-8"))
-    made = points(*head["command"].split()[3:]).cells()
+    made = cells_of(folder, head["command"])
     digest = made[0][1].data.load().digest
     planned = {(cell.cell_id(digest, "float32"), training_of(cell, digest), str(cell.seed)) for _, cell in made}
     with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
@@ -113,6 +114,26 @@ def test_committed_results_are_still_those_of_their_command(folder):
     for row, (_, cell) in zip(rows, made, strict=True):
         # Rows from before a field existed are read as what was done then.
         assert making.cell_of(row, int(row["seed"])) == cell
+
+
+def cells_of(folder, command):
+    """The cells of a grid's command; of a search's, those of its winners and the paper's default at fresh seeds."""
+    words = shlex.split(command)[2:]
+    if words[0] == "ablations.run":
+        return points(*words[1:]).cells()
+    made = study.make(parse_search(words[1:]))
+    winners = json.loads((folder / "search.json").read_text(encoding="utf-8"))["winners"]
+    params = [made.default] + [{name: read(text) for name, text in winner["params"].items()} for winner in winners]
+    fresh = range(made.seeds[-1] + 1, made.seeds[-1] + 1 + made.file.confirm)
+    return [(None, made.cell(point, seed)) for seed in fresh for point in params]
+
+
+def read(text):
+    """A number, or a name."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def training_of(cell, digest):

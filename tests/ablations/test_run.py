@@ -237,7 +237,9 @@ def test_a_foreign_checkpoint_is_refused(tmp_path):
 def test_a_worker_that_is_killed_costs_its_stage_one_try(tmp_path):
     stage = cell_stages("horizon=25", "network.channels=8", "training.steps=400", "training.report_every=5")[0]
     kinds = []
-    for event in LocalLauncher(tmp_path, ["cpu"]).run([stage]):
+    launcher = LocalLauncher(tmp_path, ["cpu"])
+    launcher.add([stage])
+    for event in launcher.run():
         if event.kind == "progress" and event.share > 0 and "died" not in kinds:
             workers = [p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
             for worker in workers:
@@ -331,7 +333,7 @@ def test_results_that_came_with_a_checkout_stand_until_there_are_as_many_new_one
     shutil.rmtree(again.results / ".stages")
     before = (again.folder / "runs.csv").read_bytes()
 
-    def stopped(self, stages):
+    def stopped(self):
         raise KeyboardInterrupt
         yield
 

@@ -358,8 +358,9 @@ def test_what_was_found_is_a_schedule_of_any_grid_and_the_same_cell(searched, ow
 
 
 WRONG_FOUND = {
-    "search=found": "give name=NAME and either cell=ID or search=NAME",
-    "search=found cell=a name=x": "give name=NAME and either cell=ID or search=NAME",
+    "search=found": "name= is missing",
+    "name=x": "cell= is missing, or search=: give one of them",
+    "search=found cell=a name=x": "cell= is given, and search= too: give one of them",
     "search=fond name=x": "holds no search",
     "search=found name=x winner=best": "no winner called 'best': there are found",
 }
