@@ -9,7 +9,7 @@ from pathlib import Path
 from ablations.grid import Grid, Point
 from ablations.grid_file import Axis, GridFile, Level
 from ablations.journal import read_json
-from ablations.run import counted
+from ablations.run import counted, minutes
 from ablations.search_records import Winner, said
 from ablations.searching import Setting
 from ablations.study import Params
@@ -49,16 +49,15 @@ def confirmation(here: Setting, found: list[Winner]) -> Grid | None:
     return Grid(study.name, file, points, list(fresh))
 
 
-def looked_before(grid: Grid, times: int) -> Grid:
-    """The grid with a footnote where other winners of the same search were compared on the same test data before."""
-    if not times:
-        return grid
-    said = (
-        f"This search was continued after {counted(times, 'look')} at test data with an earlier winner, at the same "
-        "seeds: going on until a verdict pleases makes it an exploratory one."
-    )
-    file = grid.file.model_copy(update={"footnotes": [*grid.file.footnotes, said]})
-    return replace(grid, file=file)
+def noted(grid: Grid, trials: int, seconds: float, looks: int) -> Grid:
+    """The grid with what the search took, and how often other winners of it were compared on the same test data."""
+    notes = [f"The search before it took {minutes(seconds)}, for {counted(trials, 'trial')}."]
+    if looks:
+        notes.append(
+            f"This search was continued after {counted(looks, 'look')} at test data with an earlier winner, at the "
+            "same seeds: going on until a verdict pleases makes it an exploratory one."
+        )
+    return replace(grid, file=grid.file.model_copy(update={"footnotes": [*grid.file.footnotes, *notes]}))
 
 
 def forget_another(folder: Path, here: Setting, found: list[Winner]) -> None:

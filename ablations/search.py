@@ -107,14 +107,14 @@ def confirm(
 ) -> int:
     """Run the winners and the paper's default anew, and say what came of all; the exit code."""
     from ablations import driver
-    from ablations.confirmation import confirmation, looked_before
+    from ablations.confirmation import confirmation, noted
     from ablations.search_records import winners
 
     grid = confirmation(here, winners(optimizer))
     if grid is None:
         return finish(folder, [], tracker, interrupted=False)
-    before = optimizer.confirmed([here.id_of(point.cell) for point in grid.points])
-    grid = looked_before(grid, before)
+    looks = optimizer.confirmed([here.id_of(point.cell) for point in grid.points])
+    grid = noted(grid, optimizer.counted(), optimizer.seconds, looks)
     plan = driver.plan(grid, here.devices)
     told = {**provenance, "seeds": grid.seeds}
     records, tracker, interrupted = driver.execute(plan, journal, folder, tracker, told)

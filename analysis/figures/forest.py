@@ -104,8 +104,10 @@ def window_on(estimates: Sequence[Estimate], lines: Sequence[float], *, log: boo
 
 
 def _bulk(estimates: Sequence[Estimate], log: bool) -> NDArray[np.float64]:
-    """The seeds' places without those far off the rest."""
+    """The seeds' places without those far off the rest; of one estimate alone all, for there is no rest."""
     seeds = _placed([value for estimate in estimates for value in estimate.values.values()], log)
+    if len(estimates) == 1:
+        return seeds
     low, high = np.quantile(seeds, [0.25, 0.75])
     reach = 3 * max(high - low, 1e-3 * abs(high), 1e-9)
     bulk: NDArray[np.float64] = seeds[(seeds >= low - reach) & (seeds <= high + reach)]

@@ -232,7 +232,7 @@ def test_interrupted_at_once_it_says_so_and_goes_on_later(store, tmp_path, monke
 
 
 def test_a_second_look_at_test_data_is_said(again):
-    from ablations.confirmation import confirmation, looked_before
+    from ablations.confirmation import confirmation, noted
     from ablations.optimizer import Optimizer
     from ablations.search_records import Winner
     from ablations.searching import setting
@@ -241,13 +241,16 @@ def test_a_second_look_at_test_data_is_said(again):
     optimizer = Optimizer(here.study, here.identity, here.objectives, f"sqlite:///{again.results}/optuna.db", 1)
     best = read_search(again.results / "found").head.winners[0].trial
     others = [trial for trial in optimizer.trials() if trial.number not in (0, best)]
+    told = read_folder(again.results / "found").meta.footnotes
+    assert any(line.startswith("The search before it took") for line in told)
+    assert not any("continued after" in line for line in told)
     for looks, trial in enumerate(others[:2], start=1):
         grid = confirmation(here, [Winner("found", "found by search", trial)])
         assert grid is not None
         ids = [here.id_of(point.cell) for point in grid.points]
         before = optimizer.confirmed(ids)
         assert optimizer.confirmed(ids) == before, "the same cells again are no other look"
-        note = looked_before(grid, before).file.footnotes[-1]
+        note = noted(grid, 9, 100.0, before).file.footnotes[-1]
         assert f"continued after {looks} look{'s' * (looks > 1)} at test data with an earlier winner" in note
 
 
