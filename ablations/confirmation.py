@@ -11,8 +11,8 @@ from ablations.grid_file import Axis, GridFile, Level
 from ablations.journal import read_json
 from ablations.run import counted, minutes
 from ablations.search_records import Winner, said
+from ablations.search_space import Params
 from ablations.searching import Setting
-from ablations.study import Params
 
 AXIS, DEFAULT = "choice", "default"
 

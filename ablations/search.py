@@ -52,7 +52,8 @@ def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path
     from ablations import driver
     from ablations.confirmation import forget_another
     from ablations.journal import read_json
-    from ablations.optimizer import Optimizer, shown
+    from ablations.optimizer import Optimizer
+    from ablations.optimizer.storage import shown
     from ablations.search_records import winners, write_search
     from ablations.searching import Searcher
     from analysis.frames.search import SEARCH

@@ -16,8 +16,8 @@ from ablations.heads import metrics_of
 from ablations.journal import Journal, read_json, write_json, write_text
 from ablations.optimizer import Optimizer, Told
 from ablations.rows import csv_text, number, union
+from ablations.search_space import Params, Study, whole
 from ablations.searching import Setting
-from ablations.study import Params, Study, whole
 from ablations.study_file import Parameter
 from analysis.errors import InputError
 from analysis.frames.csv_files import read_csv

@@ -21,8 +21,8 @@ from ablations.journal import Journal
 from ablations.launchers import LocalLauncher
 from ablations.optimizer import Optimizer
 from ablations.scoring import SHORT
+from ablations.search_space import Params, Study
 from ablations.stages import stages_of, validated
-from ablations.study import Params, Study
 from ablations.trials import Course, Outcome, TrialPlan, course
 from analysis.errors import InputError
 from diffusion_core.precision import Precision, resolve_precision

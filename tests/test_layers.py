@@ -21,7 +21,7 @@ FORBIDDEN = {
         "seaborn",
         "matplotlib",
     },
-    "analysis": {"torch", "torchvision", "torch_fidelity", "ablations", "diffusion_core", "tests"},
+    "analysis": {"torch", "torchvision", "torch_fidelity", "optuna", "ablations", "diffusion_core", "tests"},
     "ablations": {"tests"},
 }
 PACKAGES = pytest.mark.parametrize("package", FORBIDDEN)

@@ -8,7 +8,8 @@ import optuna
 import pytest
 
 from ablations.command_line import parse_search
-from ablations.optimizer import Optimizer, shown
+from ablations.optimizer import Optimizer
+from ablations.optimizer.storage import shown
 from ablations.study import make
 from ablations.study_file import PRUNERS, SAMPLERS
 from ablations.trials import Outcome

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from ablations import config, search, study, study_file
+from ablations import config, search, search_space, study, study_file
 from ablations.command_line import parse_search
 from analysis.errors import InputError
 from tests.ablations.test_config import one_line_error
@@ -99,8 +99,8 @@ def test_a_command_line_fixes_narrows_and_adds():
     assert here.parameters["training.batch"].choices == [64, 128]
     assert here.parameters["training.learning_rate"].log
     assert (here.parameters["training.warmup"].ends, here.parameters["training.warmup"].step) == ((0, 100), 50)
-    assert study.whole("network.groups", here.parameters["network.groups"])
-    assert not study.whole("schedule.beta_T", here.parameters["schedule.beta_T"])
+    assert search_space.whole("network.groups", here.parameters["network.groups"])
+    assert not search_space.whole("schedule.beta_T", here.parameters["schedule.beta_T"])
     cell = here.cell({"schedule.beta_T": 0.03, "training.batch": 64}, 5)
     assert (cell.schedule.beta_1, cell.schedule.beta_T, cell.training.batch, cell.horizon) == (1e-4, 0.03, 64, 50)
 
@@ -110,13 +110,13 @@ def test_a_command_line_fixes_narrows_and_adds():
     [(1.23456789e-4, 1.235e-4), (0.123456, 0.1235), (0.99954321, 0.9995432), (0.9987654321, 0.998765), (0.00001, 1e-4)],
 )
 def test_numbers_of_a_range_are_tried_at_four_digits_and_near_one_by_their_distance(drawn, tried):
-    assert study.tried(study_file.Parameter(low=1e-4, high=0.9999), drawn) == pytest.approx(tried, rel=1e-6)
+    assert search_space.tried(study_file.Parameter(low=1e-4, high=0.9999), drawn) == pytest.approx(tried, rel=1e-6)
 
 
 def test_choices_are_tried_as_they_are():
     here = made("training.ema=0.995,0.99955")
     assert here.cell({"training.ema": 0.99955}, 0).training.ema == 0.99955
-    assert study.tried(here.parameters["training.ema"], 0.99955) == 0.99955
+    assert search_space.tried(here.parameters["training.ema"], 0.99955) == 0.99955
 
 
 def test_a_field_that_is_fixed_holds_for_the_choices_that_have_it():

@@ -1,4 +1,4 @@
-"""Optuna: what to try next, what to end early, and the storage that remembers it. The only file that knows Optuna.
+"""Optuna: what to try next, what to end early, and the storage that remembers it. Only this package knows Optuna.
 
 A search is asked and told by the driver alone, so no two processes race for its storage. Every draw depends on the
 seed, the trial's number and the trials that are told: samplers are made anew for each trial, trials are told in order
@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import json
 import socket
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,34 +19,22 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, OptunaError
+from optuna.exceptions import OptunaError
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner, WilcoxonPruner
-from optuna.samplers import (
-    BaseSampler,
-    CmaEsSampler,
-    GPSampler,
-    GridSampler,
-    QMCSampler,
-    RandomSampler,
-    TPESampler,
-)
+from optuna.samplers import RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from ablations.study import Params, Study, tried, whole
+from ablations.optimizer.samplers import pruner_of, sampler_of
+from ablations.optimizer.storage import cause, opened, quiet, shown
+from ablations.search_space import Params, Study, tried, whole
 from ablations.study_file import Parameter
 from ablations.trials import Outcome
 from analysis.errors import InputError
-from diffusion_core.randomness import key
 
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-UNJUDGED = 5
-"""Complete trials before which a median says nothing."""
 STUDY_ATTRS = "study_attrs"
 """Where a trial keeps what its sampler noted of the whole search."""
-PATIENCE = 60.0
-"""Seconds that a locked database is waited for."""
 FEWEST = 10
 """Complete trials below which importances say nothing."""
 
@@ -83,7 +70,7 @@ class Optimizer:
         with self._guarded():
             self.optuna = optuna.create_study(
                 study_name=study.name,
-                storage=_storage(uri),
+                storage=opened(uri),
                 directions=self.directions,
                 sampler=RandomSampler(),
                 load_if_exists=True,
@@ -143,7 +130,7 @@ class Optimizer:
             fixed, facts = self._owed(known)
             if fixed is not None:
                 view.enqueue_trial(fixed)
-            view.sampler = self._sampler(number)
+            view.sampler = sampler_of(self.study, number, len(self.objectives))
             trial = view.ask()
             params = self._suggest(trial)
             drawn = view.get_trials(deepcopy=True)[number]
@@ -187,26 +174,6 @@ class Optimizer:
                 params[name] = _drawn(trial, name, parameter)
         return params
 
-    def _sampler(self, number: int) -> BaseSampler:
-        """The sampler of a trial: fresh, so that nothing but what is told carries over."""
-        seed = key(self.study.file.seed, number, "search") % 2**31
-        startup, once = self.study.file.startup, self.study.file.seed
-        makers: dict[str, Callable[[], BaseSampler]] = {
-            # Parameters together, as far as trials have them together; one by one for two objectives, Optuna's way.
-            "tpe": lambda: TPESampler(seed=seed, n_startup_trials=startup, group=len(self.objectives) == 1),
-            "gp": lambda: GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False),
-            "cmaes": lambda: CmaEsSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False),
-            "qmc": lambda: QMCSampler(
-                seed=once,
-                scramble=True,
-                independent_sampler=RandomSampler(seed=seed),
-                warn_independent_sampling=False,
-            ),
-            "random": lambda: RandomSampler(seed=seed),
-            "grid": lambda: GridSampler(self.study.combinations(), seed=once),
-        }
-        return makers[self.study.file.sampler]()
-
     def prunes(self, number: int, reported: dict[int, float], rungs: list[int]) -> bool:
         """Whether the pruner ends a trial that reported these values, by the trials told when it was asked."""
         known = self._trials()
@@ -220,20 +187,10 @@ class Optimizer:
             mine.system_attrs = {**mine.system_attrs, **self.marks.get(number, {})}
             view.add_trial(mine)
             judged = view.trials[-1]
-            pruned = self._pruner(rungs).prune(view, judged)
+            pruned = pruner_of(self.study, rungs).prune(view, judged)
             # A pruner's own notes are kept when the trial is told: one that is taken up again is judged anew.
             self.marks[number] = view.trials[-1].system_attrs
         return pruned
-
-    def _pruner(self, rungs: list[int]) -> BasePruner:
-        name, first = self.study.file.pruner, rungs[0] if rungs else 1
-        if name == "median":
-            return MedianPruner(n_startup_trials=min(UNJUDGED, self.study.file.startup))
-        if name == "halving":
-            return SuccessiveHalvingPruner(min_resource=first, reduction_factor=2)
-        if name == "hyperband":
-            return HyperbandPruner(min_resource=first, max_resource=max(rungs), reduction_factor=2)
-        return WilcoxonPruner(p_threshold=0.1)
 
     def tell(self, number: int, outcome: Outcome, cell_id: str) -> None:
         """What came of a trial."""
@@ -317,23 +274,9 @@ class Optimizer:
             yield
         except (OptunaError, sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
             raise InputError(
-                f"the storage {shown(self.uri)} cannot be used: {_cause(error)}. What was trained is kept; give "
+                f"the storage {shown(self.uri)} cannot be used: {cause(error)}. What was trained is kept; give "
                 "storage=sqlite:///PATH or a database's URL, and the same command continues"
             ) from error
-
-
-def _storage(uri: str) -> optuna.storages.BaseStorage:
-    """A database that waits for others who read it, a dashboard say."""
-    patient = {"connect_args": {"timeout": PATIENCE}} if uri.startswith("sqlite") else {}
-    return optuna.storages.RDBStorage(uri, engine_kwargs=patient)
-
-
-def _cause(error: BaseException) -> str:
-    """The first line of what lies at the bottom of an error."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
 
 
 def _value(objective: int, trial: FrozenTrial) -> float:
@@ -361,22 +304,3 @@ def _told(trial: FrozenTrial, study: Study) -> Told:
     values = tuple(trial.values or ()) if state == "complete" else ()
     params = _params(trial, study)
     return Told(trial.number, state, params, values, metrics, trial.user_attrs, trial.intermediate_values)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """What is experimental is experimental, which need not be said at every trial."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        yield
-
-
-def shown(uri: str) -> str:
-    """A storage's URL without the password that it may hold."""
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return make_url(uri).set(query={}).render_as_string(hide_password=True)
-    except (ArgumentError, ValueError):
-        return f"{uri.partition(':')[0]}:…"
