@@ -21,6 +21,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from analysis.errors import InputError, unknown
 
@@ -95,7 +96,7 @@ def load(group: str, option: str) -> dict[str, Any]:
             node = compose(f"{group}/{option}")
         for name in (group, *option.split("/")[:-1]):
             node = node[name]
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise InputError(f"configs/{group}/{option}.yaml cannot be read: {error}") from error
     values = OmegaConf.to_container(node)
     if not isinstance(values, dict):

@@ -62,7 +62,9 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
     config.load.cache_clear()
-    print(f"{path}\npython -m ablations.run schedule=linear,cosine,found/{given['name']}")
+    print(
+        f"{path}   (delete it to undo)\npython -m ablations.run schedule=linear,cosine,found/{given['name']} horizon=T"
+    )
     return 0
 
 
@@ -96,6 +98,10 @@ def searched_file(folder: Path, level: str | None) -> str:
     searched = [parameter["name"] for parameter in head["parameters"]]
     if not any(name.split(".")[0] == "schedule" for name in searched):
         raise InputError(f"the search {head['name']} was for {', '.join(searched)}, and not for a schedule")
+    if not any(name.startswith("schedule.") for name in winner["params"]):
+        raise InputError(
+            f"the winner {winner['level']} has a schedule as it ships, {winner['params']}: nothing to keep"
+        )
     rows = {row["trial"]: row for row in rows_of(folder / TRIALS, ("trial", "schedule"))}
     cell = cell_in({**rows[str(winner["trial"])], "seed": str(head["seeds"][0])})
     if cell.schedule.learned:

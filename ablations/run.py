@@ -70,7 +70,8 @@ def finish(folder: Path, records: list[Record], tracker: Tracker | None, interru
 
     write_pages(folder)
     print(in_words(folder))
-    print(f"\nfiles    {folder}/  (report.html, table.md, figures/, samples/, runs.csv, …)")
+    shown = [name for name in ("report.html", "table.md", "figures", "samples", "runs.csv") if (folder / name).exists()]
+    print(f"\nfiles    {folder}/  ({', '.join(shown)}, …)")
     if tracker is not None:
         try:
             print(f"MLflow   {tracker.summarise(folder)}")

@@ -93,9 +93,13 @@ def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path
         return _stopped(optimizer, interrupted=interrupted)
     code = confirm(here, optimizer, journal, folder, tracker, provenance)
     print(f"Optuna   optuna-dashboard {shown(storage)}")
-    if any(name.split(".")[0] == "schedule" for name in here.study.parameters):
-        print(f"keep     python -m ablations.found search={here.study.name} name=NAME   (then schedule=found/NAME)")
-    return code
+    if any(name.split(".")[0] == "schedule" for name in here.study.parameters) and (folder / "grid.json").exists():
+        where = "" if request.results == "results" else f" results={request.results}"
+        print(
+            f"keep     python -m ablations.found search={here.study.name} name=NAME{where}   (then schedule=found/NAME)"
+        )
+    nothing = not any(trial.state == "complete" for trial in optimizer.trials()) and here.study.limit is not None
+    return 1 if nothing else code
 
 
 def confirm(
@@ -141,6 +145,7 @@ def dry_run(here: Setting) -> str:
 
     from ablations.estimates import seconds_of
     from ablations.search_records import said
+    from ablations.search_space import whole
 
     study = here.study
     lines = [f"{study.name}: {study.file.question}"]
@@ -149,6 +154,11 @@ def dry_run(here: Setting) -> str:
         where = f", where {group} is {' or '.join(study.when(name)[group])}" if study.when(name) else ""
         paper = f"; the paper's default is {said(study.default[name])}" if name in study.default else ""
         lines.append(f"  {name:24} {parameter}{where}{paper}")
+        for value in parameter.choices or parameter.ends if name in study.default else ():
+            whole_value = int(value) if whole(name, parameter) else value
+            reason = here.plan({**study.default, name: whole_value}).refusal
+            if reason is not None and "." in name:
+                lines.append(f"    {said(value)} makes no sense beside the other defaults: {reason}")
     planned = here.plan(study.default)
     device = torch.device(here.devices[0])
     each = seconds_of((stage for stages in planned.stages for stage in stages), here.data, device)

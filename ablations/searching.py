@@ -228,7 +228,7 @@ class Searcher:
         if not front:
             return ""
         values = {trial.number: trial.values for trial in self.optimizer.trials()}
-        return f", best {min(values[number][0] for number in front):.4g}"
+        return f"best {min(values[number][0] for number in front):.4g}"
 
     def _spend(self) -> None:
         now = time.monotonic()

@@ -109,14 +109,14 @@ def optimism(search: Search, grid: Grid | None) -> list[Optimism]:
 
 def sentences(search: Search, grid: Grid | None = None) -> list[str]:
     """What was searched, what pruning saved, what won beside the paper's default, and how optimistic that was."""
-    told = [_searched(search), *_saved(search)]
+    told = [_searched(search), *_failures(search), *_saved(search)]
     if not search.head.winners:
         return [*told, "No trial is complete, so nothing was found."]
     default = default_trial(search)
     for winner in search.head.winners:
         told += [_won(search, winner, default), *_cut_off(search, winner)]
     if all(winner.trial == default for winner in search.head.winners):
-        return [*told, "No trial beat the paper's default, so there is nothing to confirm."]
+        return [*told, "No trial has beaten the paper's default: there is nothing to confirm."]
     if default not in {winner.trial for winner in search.head.winners}:
         told.append(_default(search, default))
     confirmed = [one.sentence for one in optimism(search, grid)]
@@ -145,6 +145,15 @@ def _searched(search: Search) -> str:
     goals = listed([objective.label for objective in head.objectives])
     trials = _count(len(search.trials), "trial") + (f" ({ended})" if ended else "")
     return f"Searched {labels} for {goals} in {trials} by {sampler}, on validation data at {seeds}."
+
+
+def _failures(search: Search) -> list[str]:
+    """Why most of those that failed did."""
+    reasons = search.trials.loc[search.trials["state"] == "failed", "reason"]
+    if reasons.empty:
+        return []
+    most = reasons.value_counts(sort=True).index[0]
+    return [f"Failed, {int((reasons == most).sum())} of {len(reasons)}: {most}"]
 
 
 def _saved(search: Search) -> list[str]:

@@ -91,6 +91,8 @@ def front(search: Search) -> pd.DataFrame:
     """The complete trials that none dominates, by the first objective; of one objective its best."""
     names = [objective.name for objective in search.head.objectives]
     known = search.complete
+    if known.empty:
+        return known
     kept = pareto_front(known[names[0]].tolist(), known[names[-1]].tolist(), -1)
     return known[kept].sort_values([*names, "trial"], kind="stable")
 
@@ -115,7 +117,9 @@ def names_of(search: Search) -> dict[int, list[str]]:
         named.setdefault(winner.trial, []).append(winner.label)
     default = default_trial(search)
     if default is not None:
-        named.setdefault(default, []).append(DEFAULT)
+        # The default that nothing has beaten was not found by a search.
+        alone = len(search.head.objectives) == 1
+        named[default] = [*([] if alone else named.get(default, [])), DEFAULT]
     return named
 
 

@@ -60,7 +60,7 @@ def _history_key(figure: Figure, search: Search) -> None:
     states = set(search.trials["state"])
     blue = distinct_looks(1)[0].color
     marks = [("complete", mark("o", blue, alpha=0.55))]
-    marks += [("pruned, at the last value seen", mark("v", PALE))] if "pruned" in states else []
+    marks += [("pruned, at the last value seen or the edge", mark("v", PALE))] if "pruned" in states else []
     marks += [("failed", mark("x", INK, mew=1.0))] if "failed" in states else []
     marks += [("above the scale", mark("^", blue))] if any_above(search) else []
     key(figure, marks)

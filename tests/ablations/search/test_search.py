@@ -396,7 +396,7 @@ def test_divergence_is_a_failed_trial_and_the_search_goes_on(store, tmp_path, ca
     assert all("not finite" in row["reason"] for row in failed)
     assert {row["param.training.learning_rate"] for row in failed} == {"1e+30"}
     printed = " ".join(capsys.readouterr().out.split())
-    assert "No trial beat the paper's default, so there is nothing to confirm" in printed
+    assert "No trial has beaten the paper's default: there is nothing to confirm" in printed
     assert not (tmp_path / "found" / "grid.json").exists()
 
 

@@ -119,10 +119,11 @@ def test_what_is_said_of_a_search(tmp_path):
     told = sentences(read_search(one_objective(tmp_path / "s")))
     trials = "40 trials (35 complete, 4 pruned, 1 failed)"
     assert told[0] == f"Searched β_1 and β_T for NLL in {trials} by TPE, on validation data at seed 0."
-    assert told[1] == "Pruning (median) saved 9 % of the training steps."
-    assert told[2].startswith("Found by search: β_1 = 0.000182, β_T = 0.0306: NLL 2.30 bits/dim on validation, the se")
-    assert told[3] == "The paper's default, β_1 = 0.0001, β_T = 0.02: NLL 2.33 bits/dim as trial 0 of the same search."
-    assert told[4].startswith("Not confirmed at fresh seeds yet")
+    assert told[1].startswith("Failed, 1 of 1: ")
+    assert told[2] == "Pruning (median) saved 9 % of the training steps."
+    assert told[3].startswith("Found by search: β_1 = 0.000182, β_T = 0.0306: NLL 2.30 bits/dim on validation, the se")
+    assert told[4] == "The paper's default, β_1 = 0.0001, β_T = 0.02: NLL 2.33 bits/dim as trial 0 of the same search."
+    assert told[5].startswith("Not confirmed at fresh seeds yet")
 
 
 LOG = Parameter("x", "x", "float", (), 1e-4, 1e-2, True)
@@ -162,7 +163,7 @@ def test_a_winner_at_the_end_of_a_range_is_said(tmp_path):
 def test_a_default_that_no_trial_beat_needs_no_confirmation(tmp_path):
     told = sentences(read_search(simple(tmp_path / "s", 2.30, 2.31, winner_of=0)))
     assert told[1].startswith("The paper's default: β_1 = 0.0001, β_T = 0.02: NLL 2.30 bits/dim on validation")
-    assert told[2] == "No trial beat the paper's default, so there is nothing to confirm."
+    assert told[2] == "No trial has beaten the paper's default: there is nothing to confirm."
     assert len(told) == 3
 
 
@@ -188,7 +189,7 @@ def test_a_default_that_was_no_trial_or_did_not_complete(tmp_path):
 def test_nothing_complete_is_said(tmp_path):
     rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, state="failed", reason="boom")]
     told = sentences(read_search(write_search(tmp_path / "s", head(BETAS), rows)))
-    assert told[1:] == ["No trial is complete, so nothing was found."]
+    assert told[1:] == ["Failed, 1 of 1: boom", "No trial is complete, so nothing was found."]
     assert "1 trial (1 failed)" in told[0]
 
 
@@ -202,6 +203,15 @@ def test_the_best_trials(tmp_path):
     search = read_search(simple(tmp_path / "s", 2.40, 2.31, 2.35, 2.31, 2.5, 2.36))
     assert best_trials(search)["trial"].tolist() == [1, 3, 2, 5, 0]
     assert front(search)["trial"].tolist() == [1, 3]
+
+
+def test_of_two_objectives_without_a_complete_trial_there_is_no_front(tmp_path):
+    rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, state="failed", reason="boom")]
+    folder = write_search(tmp_path / "s", head(BETAS, (NLL_OBJECTIVE, FID_OBJECTIVE), default=PAPERS, winners=[]), rows)
+    search = read_search(folder)
+    assert front(search).empty
+    assert best_trials(search).empty
+    assert sentences(search)[-1] == "No trial is complete, so nothing was found."
 
 
 def test_the_front_of_two_objectives(tmp_path):

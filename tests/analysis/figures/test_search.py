@@ -139,7 +139,7 @@ def test_history_shows_every_trial_and_the_best_so_far(searches):
     np.testing.assert_allclose(step.get_ydata()[:-1], expected)
     assert axes.get_ylim()[1] < 2.6 < values.max()
     assert "8.32" in texts(figure)
-    assert legend(figure) == ["complete", "pruned, at the last value seen", "failed", "above the scale"]
+    assert legend(figure) == ["complete", "pruned, at the last value seen or the edge", "failed", "above the scale"]
     crosses = [line for line in axes.lines if line.get_marker() == "x"]
     assert [float(line.get_xdata()[0]) for line in crosses] == [12.0]
     assert any(text.startswith("found by search") for text in texts(figure))
