@@ -35,7 +35,7 @@ from analysis.frames.formulas import FORMULAS, no_formulas, parse_formulas
 from analysis.frames.images import folder_rows, images_frame, no_images, ordered_images
 from analysis.frames.links import Tracking, read_tracking
 from analysis.frames.meta import Axis, Meta, kind_of, parse_meta
-from analysis.frames.search import Search, search_in
+from analysis.frames.search import SEARCH, Search, search_in
 
 FIXED = ("cell_id", "training_id", "seed", "status", "reason")
 # What a reader must know of a finished run, a line each. Most sources have none, and no such column.
@@ -235,6 +235,10 @@ def _subfolder(path: Path) -> Path | None:
 
 
 def _no_grid(folder: Path) -> InputError:
+    if (folder / SEARCH).is_file():
+        return InputError(
+            f"{folder} holds a search that has confirmed nothing, so it has no table: see its report.html"
+        )
     others = sorted(path.parent.name for path in folder.parent.glob("*/grid.json"))
     hint = unknown(f"grid in {folder.parent}", folder.name, others)
     return InputError(f"{hint} ({folder / 'grid.json'} is missing; `python -m ablations.run grid=NAME` runs a grid)")

@@ -68,6 +68,8 @@ def test_a_grid_knows_its_search(tmp_path):
     assert not search_alone(one_objective(folder))
     assert read_folder(folder).search.head.winners[0].level == "found"
     assert search_alone(one_objective(tmp_path / "alone"))
+    with pytest.raises(InputError, match="holds a search that has confirmed nothing, so it has no table"):
+        read_folder(tmp_path / "alone")
 
 
 def test_no_complete_trial_and_no_column_of_the_objective(tmp_path):
