@@ -160,9 +160,14 @@ def standard_key(search: Search, *, above: bool) -> list[tuple[str, Line2D]]:
     last = int(search.trials["trial"].max())
     marks = [("trial 0", mark("o", shade(0.0)))]
     marks += [(f"trial {last}", mark("o", shade(1.0)))] if last else []
-    named = winners(search).values()
-    marks += [(name, mark("o", color, ms=7, mfc="none", mew=1.3)) for name, color in named]
+    marks += names_key(search)
+    marks += [("above the scale", mark("^", shade(0.5)))] if above else []
+    return marks
+
+
+def names_key(search: Search) -> list[tuple[str, Line2D]]:
+    """Rings of winners and the square of another default, as `emphasise` draws them."""
+    marks = [(name, mark("o", color, ms=7, mfc="none", mew=1.3)) for name, color in winners(search).values()]
     if default_trial(search) in set(search.complete["trial"]) - set(winners(search)):
         marks.append((DEFAULT, mark("s", INK, ms=6, mfc="none", mew=1.0)))
-    marks += [("above the scale", mark("^", shade(0.5)))] if above else []
     return marks

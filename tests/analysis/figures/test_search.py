@@ -186,18 +186,18 @@ def test_importances_carry_their_caveat(searches):
 
 def test_pareto_names_winners_and_default(searches):
     figure = drawn(searches["two"])["pareto"]
-    assert set(texts(figure)) == {"best NLL", "best FID", "between", "paper's default"}
+    assert legend(figure)[-4:] == ["best NLL", "best FID", "between", "paper's default"]
     (axes,) = figure.axes
     assert axes.get_xlabel().endswith(r"$\downarrow$")
     assert axes.get_ylabel().endswith(r"$\downarrow$")
-    assert legend(figure) == ["on the front", "dominated", "beyond the scale"]
+    assert legend(figure)[:3] == ["on the front", "dominated", "beyond the scale"]
 
 
 def test_a_winner_that_is_the_default_is_named_so(tmp_path):
     search = read_search(two_objectives(tmp_path / "s", 1))
     assert len(search.head.winners) == 3
     figure = drawn(search)["pareto"]
-    assert texts(figure) == ["best NLL, best FID, between: paper's default"]
+    assert legend(figure)[-1] == "best NLL, best FID, between: paper's default"
 
 
 def test_rungs_have_a_line_per_trial(searches):
