@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations import experiment, learning, run
+from ablations import config, experiment, learning, run
 from ablations.journal import Journal, read_tensors
 
 TINY = [
@@ -73,6 +73,17 @@ def again(tiny, tmp_path):
     shutil.copytree(tiny.results, results)
     arguments = [word for word in tiny.arguments if not word.startswith("results=")] + [f"results={results}"]
     return Done(arguments, results, tiny.code, tiny.printed)
+
+
+@pytest.fixture
+def configs(tmp_path, monkeypatch):
+    """The configuration files, to be added to."""
+    folder = tmp_path / "configs"
+    shutil.copytree(config.CONFIGS, folder)
+    monkeypatch.setattr(config, "CONFIGS", folder)
+    config.load.cache_clear()
+    yield folder
+    config.load.cache_clear()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import shutil
 import pytest
 import torch
 
-from ablations import config, found, run
+from ablations import found, run
 from ablations.command_line import parse_run
 from ablations.grid import make
 from ablations.journal import read_tensors
@@ -32,17 +32,6 @@ def learned(tmp_path_factory, store):
     assert run.main([*words, "evaluation.continuous=2", *POINTS, f"results={results}"]) == 0
     with (results / "ends" / "runs.csv").open(encoding="utf-8", newline="") as file:
         return results, list(csv.DictReader(file))
-
-
-@pytest.fixture
-def configs(tmp_path, monkeypatch):
-    """The configuration files, to be added to."""
-    folder = tmp_path / "configs"
-    shutil.copytree(config.CONFIGS, folder)
-    monkeypatch.setattr(config, "CONFIGS", folder)
-    config.load.cache_clear()
-    yield folder
-    config.load.cache_clear()
 
 
 def gamma_by_hand(weights, u):

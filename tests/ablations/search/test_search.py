@@ -333,18 +333,7 @@ def test_the_view_of_the_ui_shows_parameters_and_objectives():
     assert charts[0]["selectedParams"] == ["schedule.s", "training.ema"]
 
 
-@pytest.fixture
-def own_configs(tmp_path, monkeypatch):
-    """Configurations that a test may add to."""
-    folder = tmp_path / "configs"
-    shutil.copytree(config.CONFIGS, folder)
-    monkeypatch.setattr(config, "CONFIGS", folder)
-    config.load.cache_clear()
-    yield folder
-    config.load.cache_clear()
-
-
-def test_what_was_found_is_a_schedule_of_any_grid_and_the_same_cell(searched, own_configs, capsys):
+def test_what_was_found_is_a_schedule_of_any_grid_and_the_same_cell(searched, configs, capsys):
     assert found.main(["search=found", "name=mine", f"results={searched.results}"]) == 0
     assert "schedule=linear,cosine,found/mine" in capsys.readouterr().out
     line = config.options_of("schedule")["found/mine"]
@@ -370,12 +359,12 @@ WRONG_FOUND = {
 
 
 @pytest.mark.parametrize("words", WRONG_FOUND)
-def test_a_wrong_call_of_found_is_one_line(words, searched, own_configs):
+def test_a_wrong_call_of_found_is_one_line(words, searched, configs):
     with pytest.raises(InputError, match=WRONG_FOUND[words]):
         found.main([*words.split(), f"results={searched.results}"])
 
 
-def test_a_search_for_no_schedule_has_none_to_keep(again, own_configs):
+def test_a_search_for_no_schedule_has_none_to_keep(again, configs):
     path = again.results / "found" / "search.json"
     head = json.loads(path.read_text())
     head["parameters"] = [{"name": "training.ema"}]
