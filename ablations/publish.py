@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ablations.command_line import parse_options
-from ablations.commands import exit_code
-from ablations.tracked import head_in
+from ablations.settings.arguments import parse_options
+from ablations.settings.exits import exit_code
+from ablations.tracking.mlflow_runs import head_in
 from analysis.errors import InputError
-from analysis.frames.search import SEARCH
+from analysis.read.search import SEARCH
 
 OPTIONS: dict[str, type] = {"grid": str, "results": str, "tracking.uri": str}
 
@@ -27,8 +27,8 @@ def main(arguments: list[str]) -> int:
     folders = [results / given["grid"]] if "grid" in given else folders_in(results)
     if not folders:
         raise InputError(f"{results} holds no results to publish: run a grid first")
-    from ablations.journal import locked
-    from ablations.tracking import default_uri
+    from ablations.stages.journal import locked
+    from ablations.tracking.mlflow_store import default_uri
 
     for folder in folders:
         head_in(folder)
@@ -46,7 +46,7 @@ def folders_in(results: Path) -> list[Path]:
 
 def deliver(folder: Path, uri: str, results: Path) -> str:
     """Publish one grid; a line that says what was new and where it is."""
-    from ablations.tracking import TrackingError, open_tracker
+    from ablations.tracking.mlflow_store import TrackingError, open_tracker
 
     tracker = open_tracker(uri, folder.name, results)
     try:

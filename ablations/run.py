@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations import config
-from ablations.command_line import parse_run
-from ablations.commands import exit_code
-from ablations.version import code_version
+from ablations.settings import grammar
+from ablations.settings.arguments import parse_run
+from ablations.settings.exits import exit_code
+from ablations.stages.version import code_version
 from analysis.errors import InputError
 
 if TYPE_CHECKING:
-    from ablations.driver import Plan
-    from ablations.records import Record
-    from ablations.tracking import Tracker
+    from ablations.driver.execute import Plan
+    from ablations.results.records import Record
+    from ablations.tracking.mlflow_store import Tracker
 
 
 def main(arguments: list[str]) -> int:
@@ -23,17 +23,18 @@ def main(arguments: list[str]) -> int:
         print(help_text())
         return 0
     request = parse_run(arguments)
-    from ablations import driver, grid
-    from ablations.journal import Journal, locked
-    from ablations.launchers import devices_for
+    from ablations.driver import execute
+    from ablations.grids import grid
+    from ablations.launchers.local import devices_for
+    from ablations.stages.journal import Journal, locked
 
     asked = grid.make(request)
     threads = asked.points[0].cell.threads
-    plan = driver.plan(asked, devices_for(request.device, threads, request.workers))
+    plan = execute.plan(asked, devices_for(request.device, threads, request.workers))
     results = writable(Path(request.results))
     journal = Journal(results / ".stages")
     folder = results / asked.name
-    from ablations.records import check_same_request
+    from ablations.results.records import check_same_request
 
     check_same_request(folder, plan.planned, journal)
     if (folder / "search.json").exists():
@@ -41,14 +42,14 @@ def main(arguments: list[str]) -> int:
     if request.dry_run:
         print(dry_run(plan, journal))
         return 0
-    from ablations.tracking import default_uri, open_tracker
+    from ablations.tracking.mlflow_store import default_uri, open_tracker
 
     with locked(results / ".lock", wait=False):
         opened = open_tracker(request.tracking_uri or default_uri(results), asked.name, results)
         provenance = {"command": request.command, "code": code_version(), "seeds": asked.seeds}
-        records, tracker, interrupted = driver.execute(plan, journal, folder, opened, provenance)
+        records, tracker, interrupted = execute.execute(plan, journal, folder, opened, provenance)
         if asked.file.deck:
-            from ablations.deck import write_deck
+            from ablations.theory import write_deck
 
             write_deck(folder, records, journal, plan.data)
         return finish(folder, records, tracker, interrupted)
@@ -66,7 +67,7 @@ def writable(results: Path) -> Path:
 
 def finish(folder: Path, records: list[Record], tracker: Tracker | None, interrupted: bool) -> int:
     """Tables, figures and summary of what there is; the exit code."""
-    from ablations.tracking import TrackingError
+    from ablations.tracking.mlflow_store import TrackingError
 
     write_pages(folder)
     print(in_words(folder))
@@ -93,7 +94,7 @@ def write_pages(folder: Path) -> None:
     """All that is drawn from a results folder: after its runs were delivered, whose links it shows, and before the
     summary, which carries it."""
     from analysis.figures import write_figures, write_search_figures
-    from analysis.frames.search import search_alone
+    from analysis.read.search import search_alone
     from analysis.report import write_report
     from analysis.tables import write_tables
 
@@ -107,8 +108,8 @@ def write_pages(folder: Path) -> None:
 
 def in_words(folder: Path) -> str:
     """What a results folder holds, for a terminal: a search, the table of a grid, or both."""
-    from analysis.frames.runs import read_folder
-    from analysis.frames.search import search_alone, search_in
+    from analysis.read.runs import read_folder
+    from analysis.read.search import search_alone, search_in
     from analysis.tables import terminal_search, terminal_table
 
     grid, search = None if search_alone(folder) else read_folder(folder), search_in(folder)
@@ -120,7 +121,7 @@ def dry_run(plan: Plan, journal: Any) -> str:
     """The grid's cells, how many stages are new, and an estimate of the time."""
     import torch
 
-    from ablations.estimates import seconds_of
+    from ablations.driver.estimates import seconds_of
 
     lines = [f"{plan.grid.name}: {plan.grid.file.question}"]
     shown = [item for item in plan.planned if item.cell.seed == plan.grid.seeds[0]]
@@ -179,20 +180,20 @@ def help_text() -> str:
         "  results=DIR             default results",
         "  horizon=T               steps of the diffusion (1000); 0: the autoencoder of space=latents alone, a VAE",
         "  threads=N               CPU threads of a cell (1)",
-        *[f"  {f'{key}={value}':23} {line}" for key, lines in config.WORDS.items() for value, line in lines.items()],
+        *[f"  {f'{key}={value}':23} {line}" for key, lines in grammar.WORDS.items() for value, line in lines.items()],
         "                          (grids that vary the schedule: log_snr and beta_1 in every cell, unless set)",
         "",
         "Grids (grid=)",
         *listed("grid"),
     ]
-    for axis in config.AXES:
+    for axis in grammar.AXES:
         lines += ["", f"{axis.capitalize()} ({axis}=; its fields {axis}.FIELD=)", *listed(axis)]
     return "\n".join(lines)
 
 
 def listed(group: str) -> list[str]:
     """A line per choice of a group."""
-    return [f"  {option:21} {line}" for option, line in config.options_of(group).items()]
+    return [f"  {option:21} {line}" for option, line in grammar.options_of(group).items()]
 
 
 if __name__ == "__main__":

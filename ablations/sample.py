@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablations.command_line import parse_options
-from ablations.commands import exit_code
+from ablations.settings.arguments import parse_options
+from ablations.settings.exits import exit_code
 from analysis.errors import InputError
-from analysis.frames.csv_files import read_csv
+from analysis.read.csv_files import read_csv
 
 if TYPE_CHECKING:
     import torch
 
-    from ablations.cell import Cell
-    from ablations.loading import Model
+    from ablations.settings.cell import Cell
+    from ablations.workers.restore import Model
 
 OPTIONS: dict[str, type] = {"cell": str, "n": int, "seed": int, "out": str, "results": str, "device": str}
 
@@ -72,9 +72,9 @@ def draw(row: dict[str, str], results: Path, n: int, device: str, out: str | Non
     import torch
     from tqdm import tqdm
 
-    from ablations.launchers import devices_for
-    from ablations.scoring import draw_samples
-    from ablations.sheets import write_sheet
+    from ablations.launchers.local import devices_for
+    from ablations.results.sample_sheets import write_sheet
+    from ablations.workers.evaluate import draw_samples
 
     cell = cell_in(row)
     data = cell.data.load()
@@ -93,7 +93,7 @@ def draw(row: dict[str, str], results: Path, n: int, device: str, out: str | Non
 
 def cell_in(row: dict[str, str]) -> Cell:
     """The cell of a row of runs.csv."""
-    from ablations.making import cell_of
+    from ablations.settings.layers import cell_of
 
     parameters = {key: value for key, value in row.items() if "/" not in key and not key.startswith("axis.")}
     return cell_of(parameters, int(row["seed"]))
@@ -101,9 +101,9 @@ def cell_in(row: dict[str, str]) -> Cell:
 
 def trained(cell: Cell, row: dict[str, str], results: Path, device: torch.device) -> Model:
     """What a row learned, as it is evaluated; InputError where it was not trained here."""
-    from ablations.journal import Journal
-    from ablations.loading import WEIGHTS, load
-    from ablations.stages import Parts, fit_of
+    from ablations.stages.journal import Journal
+    from ablations.stages.kinds import Parts, fit_of
+    from ablations.workers.restore import WEIGHTS, load
 
     journal, training = Journal(results / ".stages"), row["training_id"]
     weights = journal.folder(training) / WEIGHTS

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.errors import InputError, unknown
-from analysis.frames.runs import Grid, read_folder
-from analysis.frames.store import read_store
+from analysis.read.runs import Grid, read_folder
+from analysis.read.store import read_store
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from ablations.command_line import parse_options
-from ablations.commands import exit_code
+from ablations.settings.arguments import parse_options
+from ablations.settings.exits import exit_code
 from analysis.errors import InputError, unknown
 
 OPTIONS: dict[str, type] = {"rounds": int, "device": str, "threads": int, "size": str, "out": str}
@@ -47,7 +47,7 @@ def measure(rounds: int, device_name: str, threads: int, size: str) -> str:
     """The table of one size on one device."""
     import torch
 
-    from ablations.launchers import devices_for
+    from ablations.launchers.local import devices_for
     from benchmarks.cases import LARGE, SMALL, Setting, scoring_cases, training_cases
     from benchmarks.timing import Timing, interleaved
 

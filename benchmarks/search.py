@@ -16,12 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ablations.command_line import parse_options, parse_search
-from ablations.commands import exit_code
+from ablations.settings.arguments import parse_options, parse_search
+from ablations.settings.exits import exit_code
 from analysis.errors import InputError
 
 if TYPE_CHECKING:
-    from ablations.optimizer import Told
+    from ablations.search.optimizer import Told
 
 OPTIONS: dict[str, type] = {"repeats": int, "trials": int, "out": str, "results": str}
 USAGE = """python -m benchmarks.search [repeats=10] [trials=30] [results=DIR] [out=FILE]
@@ -135,11 +135,11 @@ def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
 
 def run(results: Path, name: str, words: list[str]) -> list[Told]:
     """The trials of a search without its confirmation."""
-    from ablations.journal import Journal
-    from ablations.launchers import devices_for
-    from ablations.optimizer import Optimizer
-    from ablations.searching import Searcher, setting
-    from ablations.study import make
+    from ablations.launchers.local import devices_for
+    from ablations.search.loop import Searcher, setting
+    from ablations.search.optimizer import Optimizer
+    from ablations.search.study import make
+    from ablations.stages.journal import Journal
 
     results.mkdir(parents=True, exist_ok=True)
     study = make(parse_search([*SPACE, *words, f"name={name}"]))

@@ -83,12 +83,12 @@ def test_the_core_is_read():
 
 
 ROOMS = {
-    "frames": set(),
+    "read": set(),
     "statistics": set(),
-    "answers": {"frames", "statistics"},
-    "tables": {"frames", "statistics", "answers"},
-    "figures": {"frames", "statistics", "answers"},
-    "report": {"frames", "statistics", "answers", "tables", "figures"},
+    "findings": {"read", "statistics"},
+    "tables": {"read", "statistics", "findings"},
+    "figures": {"read", "statistics", "findings"},
+    "report": {"read", "statistics", "findings", "tables", "figures"},
 }
 """A room of analysis/ → those that it may import from."""
 

@@ -34,8 +34,8 @@ from analysis.figures.schedules import schedules_figure
 from analysis.figures.slices import slices_figure
 from analysis.figures.split import split_figure
 from analysis.figures.strips import strips_figure
-from analysis.frames.runs import Grid, read_folder
-from analysis.frames.search import Search, read_search, search_alone
+from analysis.read.runs import Grid, read_folder
+from analysis.read.search import Search, read_search, search_alone
 
 SEARCH_FIGURES: dict[str, Callable[[Search], Figure | None]] = {
     "history": history_figure,

@@ -15,16 +15,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.answers.cells import Cell, Estimate, cells_of
-from analysis.answers.costs import train_flops
-from analysis.answers.spaces import is_vae, space_axes
-from analysis.answers.summary import metrics_present
 from analysis.figures.drawing import GREY, WIDTH, Look, distinct_looks, label_ends, log_scale, new_figure
 from analysis.figures.forest import Window, beyond
 from analysis.figures.lines import y_axis
-from analysis.frames.meta import Metric
-from analysis.frames.runs import Grid
+from analysis.findings.cells import Cell, Estimate, cells_of
+from analysis.findings.costs import train_flops
+from analysis.findings.spaces import is_vae, space_axes
+from analysis.findings.summary import metrics_present
 from analysis.notation import Rounding, mathtext
+from analysis.read.meta import Metric
+from analysis.read.runs import Grid
 
 _KINDS = ("nll", "fid")
 _CHARS = 16

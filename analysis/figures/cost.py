@@ -15,9 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.answers.cells import Estimate
-from analysis.answers.costs import Cost, costs_for, front, pareto_front
-from analysis.answers.verdicts import Findings, findings
 from analysis.figures.drawing import (
     GREY,
     WIDTH,
@@ -31,8 +28,11 @@ from analysis.figures.drawing import (
     wrapped,
 )
 from analysis.figures.forest import Window, beyond, window
-from analysis.frames.runs import Grid
+from analysis.findings.cells import Estimate
+from analysis.findings.costs import Cost, costs_for, front, pareto_front
+from analysis.findings.verdicts import Findings, findings
 from analysis.notation import Rounding, mathtext
+from analysis.read.runs import Grid
 
 LOG_FROM = 3
 """Above this ratio of costs their axis is logarithmic."""

@@ -15,9 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from analysis.answers.cells import Cell, cells_of
-from analysis.answers.spaces import in_latents
-from analysis.answers.weights import SAME, effective_weights, relative
 from analysis.figures.drawing import (
     DASHES,
     WIDTH,
@@ -30,8 +27,11 @@ from analysis.figures.drawing import (
     stroke,
     wrapped,
 )
-from analysis.frames.runs import Grid
+from analysis.findings.cells import Cell, cells_of
+from analysis.findings.spaces import in_latents
+from analysis.findings.weights import SAME, effective_weights, relative
 from analysis.notation import mathtext
+from analysis.read.runs import Grid
 
 TRAINING, BOUND = "train/network", "bound_per_t"
 _COLUMNS = 4

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from analysis.figures.curves import fit_axis
 from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, new_figure, wrapped
 from analysis.figures.names import written
-from analysis.frames.runs import Grid
 from analysis.notation import mathtext
+from analysis.read.runs import Grid
 
 
 @dataclass(frozen=True)

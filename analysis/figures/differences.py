@@ -13,14 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from analysis.answers.cells import Cell, Estimate
-from analysis.answers.comparisons import paired
-from analysis.answers.verdicts import Findings, Pair, baseline, findings
 from analysis.figures.drawing import GREY, WIDTH, Look, new_figure, status_word
 from analysis.figures.forest import Window, dress, label_rows, row, rows, window, words
-from analysis.frames.meta import Metric
-from analysis.frames.runs import Grid
+from analysis.findings.cells import Cell, Estimate
+from analysis.findings.comparisons import paired
+from analysis.findings.verdicts import Findings, Pair, baseline, findings
 from analysis.notation import Rounding
+from analysis.read.meta import Metric
+from analysis.read.runs import Grid
 from analysis.statistics.paired import Verdict
 
 Place = tuple[tuple[str, ...], tuple[str, ...]]

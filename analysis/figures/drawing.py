@@ -17,10 +17,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from analysis.answers.cells import Cell
-from analysis.answers.spaces import UNCOMPARED
-from analysis.frames.runs import STATUSES, Grid
+from analysis.findings.cells import Cell
+from analysis.findings.spaces import UNCOMPARED
 from analysis.notation import mathtext
+from analysis.read.runs import STATUSES, Grid
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 Which = Literal["x", "y"]

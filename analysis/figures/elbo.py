@@ -15,12 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.answers.cells import Cell, cells_of
-from analysis.answers.spaces import ENTROPY, RECONSTRUCTION, in_latents
 from analysis.figures.drawing import GREY, WIDTH, new_figure
 from analysis.figures.forest import label_rows, rows
-from analysis.frames.runs import Grid
+from analysis.findings.cells import Cell, cells_of
+from analysis.findings.spaces import ENTROPY, RECONSTRUCTION, in_latents
 from analysis.notation import Rounding, mathtext
+from analysis.read.runs import Grid
 
 PRIOR = ("nll/test_L0", "nll/test_Lt", "nll/test_LT")
 COLORS = {

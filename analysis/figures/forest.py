@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from analysis.answers.cells import Cell, Estimate
 from analysis.figures.drawing import GREY, Look, log_scale, wrapped
-from analysis.frames.runs import Grid
+from analysis.findings.cells import Cell, Estimate
 from analysis.notation import mathtext
+from analysis.read.runs import Grid
 
 LOG_RATIO = 20
 """Above this ratio of the largest to the smallest value that is not far off, an axis is logarithmic."""

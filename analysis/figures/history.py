@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.answers.trials import DEFAULT, default_trial, value_of
 from analysis.figures.drawing import WIDTH, Color, distinct_looks, label_ends, new_figure
 from analysis.figures.forest import Window
 from analysis.figures.trials import (
@@ -32,9 +31,10 @@ from analysis.figures.trials import (
     views,
     winners,
 )
-from analysis.frames.meta import Metric
-from analysis.frames.search import Search
+from analysis.findings.trials import DEFAULT, default_trial, value_of
 from analysis.notation import mathtext
+from analysis.read.meta import Metric
+from analysis.read.search import Search
 
 _CHARS = 17
 _WORD = 0.055

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import GREY, WIDTH, distinct_looks, new_figure, wrapped
-from analysis.frames.search import Search
 from analysis.notation import mathtext
+from analysis.read.search import Search
 
 
 def importances_figure(search: Search) -> Figure | None:

@@ -16,16 +16,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from analysis.answers.cells import Cell, Estimate
-from analysis.answers.lines import ETA, HORIZON, SAMPLING, SCORING, SKIP, Line, lines_of
-from analysis.answers.summary import metrics_present
 from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, log_scale, new_figure, wrapped
 from analysis.figures.forest import Window, beyond, window_on
 from analysis.figures.metrics import chosen
 from analysis.figures.names import name
-from analysis.frames.meta import Metric
-from analysis.frames.runs import Grid
+from analysis.findings.cells import Cell, Estimate
+from analysis.findings.lines import ETA, HORIZON, SAMPLING, SCORING, SKIP, Line, lines_of
+from analysis.findings.summary import metrics_present
 from analysis.notation import Rounding, mathtext
+from analysis.read.meta import Metric
+from analysis.read.runs import Grid
 
 LABELS = {
     SAMPLING: "sampling steps",

@@ -11,11 +11,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.answers.summary import Summary, metrics_present, references
 from analysis.figures.drawing import GREY, WIDTH, first_level, looks, new_figure, status_word
 from analysis.figures.forest import Window, dress, label_rows, out_of_view, row, rows, window, words
-from analysis.frames.meta import Metric
-from analysis.frames.runs import Grid
+from analysis.findings.summary import Summary, metrics_present, references
+from analysis.read.meta import Metric
+from analysis.read.runs import Grid
 
 _SHOWN = ("nll/", "fid/")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from analysis.answers.cells import Cell
+from analysis.findings.cells import Cell
 
 _NAMES = 3
 _WRITTEN = {"log_snr_linear": "log-SNR linear", "learned_linear": "learned ends, log-SNR linear", "min_snr": "min-SNR"}

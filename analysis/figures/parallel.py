@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from analysis.answers.trials import DEFAULT, best_trials, default_trial
 from analysis.figures.drawing import GREY, WIDTH, Color, label_ends, new_figure, wrapped
 from analysis.figures.forest import Window
 from analysis.figures.slices import limits, tick_text, ticks
 from analysis.figures.trials import DARK, INK, clipped, shade, window, winners
-from analysis.frames.meta import Metric
-from analysis.frames.search import Parameter, Search
+from analysis.findings.trials import DEFAULT, best_trials, default_trial
+from analysis.read.meta import Metric
+from analysis.read.search import Parameter, Search
 
 FEWEST = 2
 """Parameters and trials from which there is something to see that the slices do not show."""

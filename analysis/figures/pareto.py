@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.answers.trials import front
 from analysis.figures.drawing import WIDTH, distinct_looks, new_figure
 from analysis.figures.forest import Window
 from analysis.figures.trials import PALE, clipped, emphasise, key, mark, names_key, scale, window
-from analysis.frames.search import Search
+from analysis.findings.trials import front
 from analysis.notation import mathtext
+from analysis.read.search import Search
 
 
 def pareto_figure(search: Search) -> Figure | None:

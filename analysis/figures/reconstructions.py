@@ -16,14 +16,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from analysis.answers.cells import Cell, cells_of
-from analysis.answers.spaces import PSNR, RFID, autoencoder_axes, space_axes
 from analysis.figures.drawing import GREY, WIDTH, new_figure
 from analysis.figures.samples import DPI
 from analysis.figures.strips import squares
-from analysis.frames.meta import Axis
-from analysis.frames.runs import AUTOENCODER, Grid
+from analysis.findings.cells import Cell, cells_of
+from analysis.findings.spaces import PSNR, RFID, autoencoder_axes, space_axes
 from analysis.notation import Rounding, mathtext
+from analysis.read.meta import Axis
+from analysis.read.runs import AUTOENCODER, Grid
 
 ORIGINALS = "originals"
 _CHARS, _CHAR = 18, 0.075

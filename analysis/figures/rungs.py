@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis.answers.trials import DEFAULT, default_trial
 from analysis.figures.drawing import GREY, WIDTH, Color, distinct_looks, label_ends, new_figure, power, stroke
 from analysis.figures.trials import DARK, PALE, clipped, key, mark, scale, window, winners
-from analysis.frames.search import Search
+from analysis.findings.trials import DEFAULT, default_trial
 from analysis.notation import mathtext
+from analysis.read.search import Search
 
 _SETTLED = 0.25
 """The share of a training after which its values are compared; before it they fall from far above."""

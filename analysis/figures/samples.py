@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from numpy.typing import NDArray
 
-from analysis.answers.cells import Cell, cells_of
 from analysis.figures.drawing import GREY, WIDTH, Color, first_level, looks, new_figure, status_word, wrapped
-from analysis.frames.runs import Grid
+from analysis.findings.cells import Cell, cells_of
 from analysis.notation import mathtext
+from analysis.read.runs import Grid
 
 DPI = 300
 _TOP, _GAP = 0.24, 0.07

@@ -16,12 +16,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from analysis.answers.cells import Cell, cells_of
 from analysis.figures.curves import fit_axis, table_of
 from analysis.figures.drawing import GREY, WIDTH, Look, distinct_looks, label_ends, new_figure, stroke
 from analysis.figures.names import name
-from analysis.frames.runs import Grid
+from analysis.findings.cells import Cell, cells_of
 from analysis.notation import mathtext
+from analysis.read.runs import Grid
 
 LOG_SNR = "log_snr"
 _GAMMA = re.compile(r"schedule/gamma_(\d+)")

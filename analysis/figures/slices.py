@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from analysis.answers.trials import value_text
 from analysis.figures.drawing import MARKERS, WIDTH, new_figure, power, wrapped
 from analysis.figures.forest import Window
 from analysis.figures.trials import INK, any_above, clipped, colors, emphasise, key, mark, scale, standard_key, views
-from analysis.frames.meta import Metric
-from analysis.frames.search import Parameter, Search
+from analysis.findings.trials import value_text
 from analysis.notation import mathtext
+from analysis.read.meta import Metric
+from analysis.read.search import Parameter, Search
 
 MOST_COLUMNS = 4
 _TICKS, _FEW_TICKS = 4, 3

@@ -16,13 +16,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from analysis.answers.cells import Cell, cells_of
-from analysis.answers.spaces import in_latents
 from analysis.figures.curves import BOUND, table_of
 from analysis.figures.drawing import GREY, WIDTH, new_figure
 from analysis.figures.forest import label_rows, rows
-from analysis.frames.runs import Grid
+from analysis.findings.cells import Cell, cells_of
+from analysis.findings.spaces import in_latents
 from analysis.notation import mathtext
+from analysis.read.runs import Grid
 
 TERMS = ("L_0", "L_1 to L_{T−1}", "L_T")
 _COLORS, _INK = ("#0173B2", "#BBD9EC", "#DE8F05"), ("white", "#222222", "white")

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from analysis.figures.drawing import GREY, WIDTH, new_figure
 from analysis.figures.names import written
 from analysis.figures.samples import DPI
-from analysis.frames.runs import Grid
 from analysis.notation import mathtext
+from analysis.read.runs import Grid
 
 TITLES = {
     "forward": "forward: one image, t/T from 0 to 1",

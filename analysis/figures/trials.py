@@ -18,12 +18,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis.answers.trials import DEFAULT, default_trial
 from analysis.figures.drawing import GREY, Color, distinct_looks, log_scale
 from analysis.figures.forest import Window
-from analysis.frames.meta import Metric
-from analysis.frames.search import Search
+from analysis.findings.trials import DEFAULT, default_trial
 from analysis.notation import Rounding, mathtext
+from analysis.read.meta import Metric
+from analysis.read.search import Search
 
 LOG_RATIO = 10
 """Above this ratio of the largest to the smallest value in view, an axis is logarithmic."""

@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from analysis import commands
-from analysis.answers.cells import cells_of
-from analysis.answers.verdicts import findings
 from analysis.figures.deck import DECK
-from analysis.frames.runs import Grid, read_folder
-from analysis.frames.search import read_search, search_alone
+from analysis.findings.cells import cells_of
+from analysis.findings.verdicts import findings
+from analysis.read.runs import Grid, read_folder
+from analysis.read.search import read_search, search_alone
 from analysis.report.answers import axes, comparisons, noise, published, verdict
 from analysis.report.costs import cost
 from analysis.report.figures import pictures

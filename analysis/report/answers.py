@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import get_args
 
-from analysis.answers.comparisons import share_of_images
-from analysis.answers.expectations import Word, outcomes
-from analysis.answers.factorial import Factorial, factorial
-from analysis.answers.verdicts import Findings, Pair, amount, baseline
-from analysis.frames.meta import Metric
-from analysis.frames.runs import Grid
+from analysis.findings.comparisons import share_of_images
+from analysis.findings.expectations import Word, outcomes
+from analysis.findings.factorial import Factorial, factorial
+from analysis.findings.verdicts import Findings, Pair, amount, baseline
 from analysis.notation import Rounding, probability
+from analysis.read.meta import Metric
+from analysis.read.runs import Grid
 from analysis.report.page import Answer, Block, Entry, Items, Section, Sheet, Text
 from analysis.statistics.paired import Verdict
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from analysis.answers.cells import Cell
-from analysis.answers.costs import (
+from analysis.findings.cells import Cell
+from analysis.findings.costs import (
     AUTOENCODER_FLOPS,
     MEMORY,
     PARAMETERS,
@@ -21,9 +21,9 @@ from analysis.answers.costs import (
     train_seconds,
     training,
 )
-from analysis.answers.verdicts import Findings
-from analysis.frames.runs import Grid
+from analysis.findings.verdicts import Findings
 from analysis.notation import Rounding
+from analysis.read.runs import Grid
 from analysis.report.page import Block, Items, Section, Sheet, Text
 
 Write = Callable[[float], str]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.answers.verdicts import Findings
 from analysis.figures import FIGURES
 from analysis.figures.drawing import styled
-from analysis.frames.runs import Grid
+from analysis.findings.verdicts import Findings
+from analysis.read.runs import Grid
 from analysis.report.page import Picture, picture
 
 CAPTIONS = {

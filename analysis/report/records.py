@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from analysis.answers import weights
-from analysis.answers.cells import Cell, noted
-from analysis.answers.spaces import in_latents, why_not_comparable
-from analysis.answers.summary import metrics_present
-from analysis.frames.links import Tracking
-from analysis.frames.runs import AUTOENCODER, Grid
+from analysis.findings import weights
+from analysis.findings.cells import Cell, noted
+from analysis.findings.spaces import in_latents, why_not_comparable
+from analysis.findings.summary import metrics_present
 from analysis.notation import duration
+from analysis.read.links import Tracking
+from analysis.read.runs import AUTOENCODER, Grid
 from analysis.report.page import Block, Details, Entry, Items, Link, Section, Sheet, Text
 
 

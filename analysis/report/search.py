@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from analysis.answers.search import optimism, sentences
 from analysis.figures import SEARCH_FIGURES
 from analysis.figures.drawing import styled
-from analysis.frames.runs import Grid
-from analysis.frames.search import Search
+from analysis.findings.search import optimism, sentences
 from analysis.notation import duration
+from analysis.read.runs import Grid
+from analysis.read.search import Search
 from analysis.report.figures import CAPTIONS, SHOWS
 from analysis.report.page import Block, Html, Items, Picture, Section, Text, picture, render
 from analysis.tables.search import search_table

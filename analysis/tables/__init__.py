@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from analysis import commands
-from analysis.answers.expectations import outcomes
-from analysis.answers.verdicts import findings
-from analysis.frames.runs import Grid, read_folder
+from analysis.findings.expectations import outcomes
+from analysis.findings.verdicts import findings
+from analysis.read.runs import Grid, read_folder
 from analysis.tables.captions import caption
 from analysis.tables.forms import Frame
 from analysis.tables.latex import latex_table

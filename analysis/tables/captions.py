@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from analysis.answers.cells import cells_of
-from analysis.answers.costs import TOTAL_FLOPS
-from analysis.answers.spaces import PSNR, RFID, in_latents
-from analysis.answers.summary import metrics_present
-from analysis.frames.meta import Meta
-from analysis.frames.runs import Grid
+from analysis.findings.cells import cells_of
+from analysis.findings.costs import TOTAL_FLOPS
+from analysis.findings.spaces import PSNR, RFID, in_latents
+from analysis.findings.summary import metrics_present
 from analysis.notation import Rounding, duration
+from analysis.read.meta import Meta
+from analysis.read.runs import Grid
 
 _QUALITY = ("fid/", "kid/", "is/", "precision/", "recall/")
 _CONTINUOUS = "nll_continuous/"

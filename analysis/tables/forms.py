@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from analysis.answers import weights
-from analysis.answers.spaces import UNCOMPARED, without_value
-from analysis.answers.summary import Summary, metrics_present, references
-from analysis.frames.meta import Axis, Metric
-from analysis.frames.runs import METADATA, Grid
+from analysis.findings import weights
+from analysis.findings.spaces import UNCOMPARED, without_value
+from analysis.findings.summary import Summary, metrics_present, references
+from analysis.read.meta import Axis, Metric
+from analysis.read.runs import METADATA, Grid
 from analysis.tables.published import LABELS, PaperTable, numbers
 from analysis.tables.table import Column, Entry, Footnotes, Row
 

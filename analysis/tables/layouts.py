@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from analysis.answers.summary import metrics_present
 from analysis.errors import InputError, unknown
+from analysis.findings.summary import metrics_present
 from analysis.tables.forms import Flat, Form, Frame, Grouped, Shown
 from analysis.tables.matrix import Matrix
 from analysis.tables.papers import ANALYTIC_1, ANALYTIC_2, DDPM_1, DDPM_2, IDDPM_1, IDDPM_2, LDM_8, VDM_2, VDM_4B

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from analysis.answers.summary import Summary, references
-from analysis.frames.meta import Axis, Metric
-from analysis.frames.runs import Grid
+from analysis.findings.summary import Summary, references
+from analysis.read.meta import Axis, Metric
+from analysis.read.runs import Grid
 from analysis.tables.forms import Body, Frame, stub
 from analysis.tables.forms import entry as measured
 from analysis.tables.published import PaperTable, entry, number, value

@@ -10,12 +10,12 @@ from typing import Literal
 
 import pandas as pd
 
-from analysis.answers.search import sentences
-from analysis.answers.trials import DEFAULT, best_trials, default_trial, names_of, value_text
-from analysis.frames.meta import Metric
-from analysis.frames.runs import Grid
-from analysis.frames.search import Search
+from analysis.findings.search import sentences
+from analysis.findings.trials import DEFAULT, best_trials, default_trial, names_of, value_text
 from analysis.notation import Rounding
+from analysis.read.meta import Metric
+from analysis.read.runs import Grid
+from analysis.read.search import Search
 from analysis.tables.table import Column, Entry, Row, Table
 from analysis.tables.terminal import plain
 

@@ -6,10 +6,10 @@ import csv
 import io
 import math
 
-from analysis.answers.cells import Cell, noted, shortfall
-from analysis.answers.spaces import UNCOMPARED, why_not_comparable
-from analysis.answers.summary import Summary, metrics_present, references
-from analysis.frames.runs import Grid
+from analysis.findings.cells import Cell, noted, shortfall
+from analysis.findings.spaces import UNCOMPARED, why_not_comparable
+from analysis.findings.summary import Summary, metrics_present, references
+from analysis.read.runs import Grid
 from analysis.tables.forms import Frame
 from analysis.tables.layouts import choose
 from analysis.tables.published import PaperTable, numbers

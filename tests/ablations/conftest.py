@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ablations import config, experiment, learning, run
-from ablations.journal import Journal, read_tensors
+from ablations import run
+from ablations.settings import grammar
+from ablations.stages.journal import Journal, read_tensors
+from ablations.workers import perform, train
 
 TINY = [
     "horizon=25",
@@ -44,7 +46,7 @@ class Done:
 @pytest.fixture(scope="session")
 def store(tmp_path_factory):
     """An empty, migrated MLflow store, made once: creating one takes seconds."""
-    from ablations.tracking import Tracker
+    from ablations.tracking.mlflow_store import Tracker
 
     folder = tmp_path_factory.mktemp("store")
     Tracker(f"sqlite:///{folder}/empty.db", "Default", folder)
@@ -79,22 +81,22 @@ def again(tiny, tmp_path):
 def configs(tmp_path, monkeypatch):
     """The configuration files, to be added to."""
     folder = tmp_path / "configs"
-    shutil.copytree(config.CONFIGS, folder)
-    monkeypatch.setattr(config, "CONFIGS", folder)
-    config.load.cache_clear()
+    shutil.copytree(grammar.CONFIGS, folder)
+    monkeypatch.setattr(grammar, "CONFIGS", folder)
+    grammar.load.cache_clear()
     yield folder
-    config.load.cache_clear()
+    grammar.load.cache_clear()
 
 
 @pytest.fixture
 def cut_and_whole(tmp_path, monkeypatch):
     """(stage, cuts) → results and weights of a stage cut at its first so many checkpoints, and of a whole one."""
-    monkeypatch.setattr(learning, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0)
 
     class Cut(Exception):
         pass
 
-    write = learning.write_checkpoint
+    write = train.write_checkpoint
 
     def cut(folder, *rest):
         write(folder, *rest)
@@ -102,12 +104,12 @@ def cut_and_whole(tmp_path, monkeypatch):
 
     def both(stage, cuts):
         with monkeypatch.context() as patch:
-            patch.setattr(learning, "write_checkpoint", cut)
+            patch.setattr(train, "write_checkpoint", cut)
             for _ in range(cuts):
-                assert experiment.perform(stage, str(tmp_path / "cut"), "cpu") == "failed"
+                assert perform.perform(stage, str(tmp_path / "cut"), "cpu") == "failed"
         results, weights = [], []
         for name in ("cut", "whole"):
-            assert experiment.perform(stage, str(tmp_path / name), "cpu") == "finished"
+            assert perform.perform(stage, str(tmp_path / name), "cpu") == "finished"
             results.append(Journal(tmp_path / name).result(stage.id))
             weights.append(read_tensors(Journal(tmp_path / name).folder(stage.id) / "weights.safetensors")[0])
         return results, weights

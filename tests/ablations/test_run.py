@@ -17,18 +17,20 @@ import pytest
 import torch
 from PIL import Image
 
-from ablations import driver, experiment, publish, run, sample, scoring
-from ablations.cell import NUMERICS
-from ablations.command_line import parse_run
-from ablations.grid import make
-from ablations.journal import Journal, read_tensors, write_tensors
-from ablations.launchers import LocalLauncher
-from ablations.stages import floor_of, stages_of
-from ablations.tracking import Tracker, TrackingError
-from ablations.version import code_version
+from ablations import publish, run, sample
+from ablations.driver import execute
+from ablations.grids.grid import make
+from ablations.launchers.local import LocalLauncher
+from ablations.settings.arguments import parse_run
+from ablations.settings.cell import NUMERICS
+from ablations.stages.journal import Journal, read_tensors, write_tensors
+from ablations.stages.kinds import floor_of, stages_of
+from ablations.stages.version import code_version
+from ablations.tracking.mlflow_store import Tracker, TrackingError
+from ablations.workers import evaluate, perform
 from analysis.errors import InputError
-from analysis.frames.runs import read_folder
-from analysis.frames.store import read_store
+from analysis.read.runs import read_folder
+from analysis.read.store import read_store
 
 
 def rows(done):
@@ -104,9 +106,9 @@ def test_a_folder_with_other_results_is_never_overwritten(again):
 
 def test_results_of_another_kind_of_device_that_came_with_a_checkout_are_no_other_choices(again, monkeypatch, capsys):
     """A GPU trains in bf16, so its cells have other ids than those that are committed; asked for is the same."""
-    from ablations import driver
+    from ablations.driver import execute
 
-    monkeypatch.setattr(driver, "resolve_precision", lambda precision, device: "bf16")
+    monkeypatch.setattr(execute, "resolve_precision", lambda precision, device: "bf16")
     with pytest.raises(InputError, match="results of other choices"):
         run.main([*again.arguments, "dry_run=true"])
     shutil.rmtree(again.results / ".stages")
@@ -152,7 +154,7 @@ def cell_stages(*arguments):
 
 def test_a_loss_that_is_not_finite_ends_as_diverged(tmp_path):
     training = cell_stages("horizon=25", "network.channels=8", "training.steps=30", "training.learning_rate=1e30")[0]
-    assert experiment.perform(training, str(tmp_path), "cpu") == "diverged"
+    assert perform.perform(training, str(tmp_path), "cpu") == "diverged"
     result = Journal(tmp_path).result(training.id)
     assert "loss was not finite" in result.reason
 
@@ -160,7 +162,7 @@ def test_a_loss_that_is_not_finite_ends_as_diverged(tmp_path):
 def test_the_largest_beta_is_kept(tmp_path):
     """Linear to 0.02, rescaled by 1000/25."""
     training = cell_stages("horizon=25", "network.channels=8", "training.steps=1")[0]
-    assert experiment.perform(training, str(tmp_path), "cpu") == "finished"
+    assert perform.perform(training, str(tmp_path), "cpu") == "finished"
     assert Journal(tmp_path).result(training.id).metrics["noise/beta_max"] == pytest.approx(0.8)
 
 
@@ -169,7 +171,7 @@ def test_the_largest_beta_is_kept(tmp_path):
     [(8.2, 4.09, "above twice"), (8.1, 4.09, "^$"), (float("nan"), 4.09, "not finite"), (99.0, None, "^$")],
 )
 def test_the_rule_of_divergence(nll, uniform, expected):
-    assert re.search(expected, scoring.divergence(nll, uniform))
+    assert re.search(expected, evaluate.divergence(nll, uniform))
 
 
 def test_a_large_bound_over_fewer_steps_than_were_trained_on_is_a_finding(tmp_path):
@@ -177,8 +179,8 @@ def test_a_large_bound_over_fewer_steps_than_were_trained_on_is_a_finding(tmp_pa
     less = ("horizon=25", "variance=beta_tilde", "network.channels=8", "training.steps=2", "evaluation.quality=[]")
     for horizon, status in (("null", "diverged"), ("25", "diverged"), ("5", "finished")):
         training, bound, *_ = cell_stages(*less, f"evaluation.horizon={horizon}")
-        assert experiment.perform(training, str(tmp_path), "cpu") == "finished"
-        assert experiment.perform(bound, str(tmp_path), "cpu") == status
+        assert perform.perform(training, str(tmp_path), "cpu") == "finished"
+        assert perform.perform(bound, str(tmp_path), "cpu") == status
         found = Journal(tmp_path).result(bound.id)
         assert (found.metrics["nll/val"] > 2 * 4.0875) == (status == "finished" or "above twice" in found.reason)
 
@@ -214,8 +216,8 @@ def test_a_training_killed_half_way_and_continued_is_bit_identical(tmp_path):
     checkpoint = killed_half_way(stage, tmp_path / "killed")
     step = int(read_tensors(checkpoint)[1]["step"])
     assert 0 < step < 60
-    assert experiment.perform(stage, str(tmp_path / "killed"), "cpu") == "finished"
-    assert experiment.perform(stage, str(tmp_path / "whole"), "cpu") == "finished"
+    assert perform.perform(stage, str(tmp_path / "killed"), "cpu") == "finished"
+    assert perform.perform(stage, str(tmp_path / "whole"), "cpu") == "finished"
     killed, whole = (
         read_tensors(tmp_path / name / stage.id / "weights.safetensors")[0] for name in ("killed", "whole")
     )
@@ -230,7 +232,7 @@ def test_a_foreign_checkpoint_is_refused(tmp_path):
     stage, other = cell_stages(*SLOW_TRAINING)[0], cell_stages(*SLOW_TRAINING, "first_seed=1")[0]
     folder = Journal(tmp_path).folder(stage.id)
     write_tensors(folder / "checkpoint.safetensors", {"a": torch.zeros(1)}, stage=other.id, step="1", seconds="1")
-    assert experiment.perform(stage, str(tmp_path), "cpu") == "failed"
+    assert perform.perform(stage, str(tmp_path), "cpu") == "failed"
     assert "no checkpoint of this training" in Journal(tmp_path).status(stage.id)[1]
 
 
@@ -440,9 +442,9 @@ def test_a_failed_delivery_leaves_no_word_of_where_the_runs_are(again, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr(Tracker, "_log", broken)
-        assert driver.deliver(tracker, again.folder) is None
+        assert execute.deliver(tracker, again.folder) is None
     assert read_folder(again.folder).tracking is None
-    assert driver.deliver(tracker, again.folder) is tracker
+    assert execute.deliver(tracker, again.folder) is tracker
     assert len(read_folder(again.folder).tracking.runs) == 4
 
 
@@ -498,7 +500,7 @@ LOSS_AFTER_TEN_STEPS = {1: 0.993585}
 def test_numbers_do_not_change_without_raising_numerics(tmp_path):
     """A detector of change, not of error: where it fails with reason, raise NUMERICS and write down the new loss."""
     stage = cell_stages("horizon=25", "network.channels=8", "training.steps=10", "training.report_every=10")[0]
-    assert experiment.perform(stage, str(tmp_path), "cpu") == "finished"
+    assert perform.perform(stage, str(tmp_path), "cpu") == "finished"
     loss = Journal(tmp_path).result(stage.id).metrics["train/network"]
     assert loss == pytest.approx(LOSS_AFTER_TEN_STEPS[NUMERICS], rel=1e-4)
 
@@ -506,7 +508,7 @@ def test_numbers_do_not_change_without_raising_numerics(tmp_path):
 def test_a_trained_cell_beats_both_histograms_on_digits(tmp_path):
     stages = cell_stages("horizon=100", "schedule=cosine", "training.steps=500")
     for stage in stages[:2]:
-        assert experiment.perform(stage, str(tmp_path), "cpu") == "finished"
+        assert perform.perform(stage, str(tmp_path), "cpu") == "finished"
     scored = Journal(tmp_path).result(stages[1].id).metrics
     codes = stages[0].cell.data.load().codes
     assert scored["nll/val"] + 3 * scored["nll/val_se"] < min(codes["one histogram"], codes["histogram per pixel"])
@@ -528,4 +530,4 @@ def test_every_stage_runs_on_a_gpu(choices, tmp_path):
     stages = cell_stages(*words, *choices.split())
     cell = stages[0].cell
     for stage in (*stages, floor_of(cell, cell.data.load().digest, "x")):
-        assert experiment.perform(stage, str(tmp_path), "cuda:0") in ("finished", "diverged"), stage
+        assert perform.perform(stage, str(tmp_path), "cuda:0") in ("finished", "diverged"), stage

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from analysis.figures import draw
-from analysis.frames.runs import read_folder
+from analysis.read.runs import read_folder
 from analysis.tables import write_tables
 
 ROOT = Path(__file__).parents[2]

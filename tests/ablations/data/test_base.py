@@ -13,11 +13,11 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from ablations import choices
 from ablations.data import SPLITS, DataSet, Digits, FashionMnist, histogram_codes
 from ablations.data.base import CODE_BATCH
-from ablations.making import cell_of, make_cell
-from ablations.stages import floor_of, stages_of
+from ablations.settings import registry
+from ablations.settings.layers import cell_of, make_cell
+from ablations.stages.kinds import floor_of, stages_of
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import cifar_pickles, fashion, pictures
 
@@ -28,12 +28,12 @@ def choice(name: str, root: Path) -> DataSet:
     """The set at a root where its files were made up, if it has one."""
     make = {"fashion_mnist": fashion, "cifar10": cifar_pickles, "folder": pictures}.get(name)
     if make is None:
-        return choices.classes("data")[name]()
+        return registry.classes("data")[name]()
     make(root)
-    return choices.classes("data")[name](root=str(root), **({} if name == "folder" else SMALL))
+    return registry.classes("data")[name](root=str(root), **({} if name == "folder" else SMALL))
 
 
-@pytest.mark.parametrize("name", choices.classes("data"))
+@pytest.mark.parametrize("name", registry.classes("data"))
 def test_every_set_has_three_splits_of_one_shape_and_a_stable_digest(name, tmp_path):
     made = choice(name, tmp_path)
     data, twice = made.load(), made.read()
@@ -52,7 +52,7 @@ def test_every_set_has_three_splits_of_one_shape_and_a_stable_digest(name, tmp_p
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "folder"])
 def test_a_missing_set_says_in_one_line_how_to_get_it(name, tmp_path):
     with pytest.raises(InputError, match=r"data\.root=") as caught:
-        choices.classes("data")[name](root=str(tmp_path / "nowhere")).load()
+        registry.classes("data")[name](root=str(tmp_path / "nowhere")).load()
     assert "\n" not in str(caught.value)
     # What failed is not remembered.
     assert choice(name, tmp_path / "nowhere").load().images
@@ -148,14 +148,14 @@ def test_a_set_may_preset_the_network_which_a_choice_beside_it_replaces():
     suggested = make_cell([{"data": "fashion_mnist"}], seed=0)
     assert suggested.network.channels == 32
     assert make_cell([{"data": "fashion_mnist", "network.channels": 8}], seed=0).network.channels == 8
-    assert choices.choice_name(make_cell([{"data": "fashion_mnist", "network": "mlp"}], seed=0).network) == "mlp"
+    assert registry.choice_name(make_cell([{"data": "fashion_mnist", "network": "mlp"}], seed=0).network) == "mlp"
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10"])
 @pytest.mark.parametrize("wrong", [{"train_images": 4}, {"held_out_images": 0}])
 def test_a_budget_of_too_few_images_is_refused(name, wrong):
     with pytest.raises(ValueError, match=f"{name} needs train_images and held_out_images of at least 5"):
-        choices.classes("data")[name](**wrong)
+        registry.classes("data")[name](**wrong)
 
 
 @pytest.mark.parametrize(("key", "most"), [("train_images", 50), ("held_out_images", 10)])

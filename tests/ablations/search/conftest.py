@@ -8,7 +8,8 @@ import shutil
 
 import pytest
 
-from ablations import run, search
+from ablations import run
+from ablations.search import __main__ as search
 from tests.ablations.conftest import Done
 
 POINTS = [

@@ -7,12 +7,12 @@ import math
 import optuna
 import pytest
 
-from ablations.command_line import parse_search
-from ablations.optimizer import Optimizer
-from ablations.optimizer.storage import shown
-from ablations.study import make
-from ablations.study_file import PRUNERS, SAMPLERS
-from ablations.trials import Outcome
+from ablations.search.file import PRUNERS, SAMPLERS
+from ablations.search.optimizer import Optimizer
+from ablations.search.optimizer.storage import shown
+from ablations.search.study import make
+from ablations.search.trial import Outcome
+from ablations.settings.arguments import parse_search
 from analysis.errors import InputError
 
 SPACE = [

@@ -16,15 +16,18 @@ from pathlib import Path
 
 import pytest
 
-from ablations import config, found, learning, run, search
-from ablations.command_line import parse_run, parse_search
-from ablations.grid import make
-from ablations.journal import Journal, read_tensors
-from ablations.stages import TrainingStage, rung_of, stages_of
-from ablations.study import make as make_study
+from ablations import export, run
+from ablations.grids.grid import make
+from ablations.search import __main__ as search
+from ablations.search.study import make as make_study
+from ablations.settings import grammar
+from ablations.settings.arguments import parse_run, parse_search
+from ablations.stages.journal import Journal, read_tensors
+from ablations.stages.kinds import TrainingStage, rung_of, stages_of
+from ablations.workers import train
 from analysis.errors import InputError
-from analysis.frames.runs import read_folder
-from analysis.frames.search import read_search
+from analysis.read.runs import read_folder
+from analysis.read.search import read_search
 from tests.ablations.search.conftest import POINTS
 
 
@@ -114,10 +117,10 @@ def test_run_again_it_starts_nothing_and_more_trials_continue_it(again, capsys):
 
 def test_a_confirmation_of_another_winner_is_taken_away(again):
     """As a longer search would leave it behind if it were stopped before its own."""
-    from ablations.confirmation import forget_another
-    from ablations.optimizer import Optimizer
-    from ablations.search_records import Winner
-    from ablations.searching import setting
+    from ablations.search.confirmation import forget_another
+    from ablations.search.loop import setting
+    from ablations.search.optimizer import Optimizer
+    from ablations.search.records import Winner
 
     folder = again.results / "found"
     here = setting(make_study(parse_search(POINTS)), ["cpu"])
@@ -155,9 +158,9 @@ def test_another_search_does_not_overwrite_it(again):
 
 
 def test_a_search_of_another_kind_of_device_that_came_with_a_checkout_is_no_other(again, monkeypatch, capsys):
-    from ablations import searching
+    from ablations.search import loop
 
-    monkeypatch.setattr(searching, "resolve_precision", lambda precision, device: "bf16")
+    monkeypatch.setattr(loop, "resolve_precision", lambda precision, device: "bf16")
     with pytest.raises(InputError, match="results of other choices"):
         search.main([*again.arguments, "dry_run=true"])
     shutil.rmtree(again.results / ".stages")
@@ -178,7 +181,7 @@ def test_a_trial_that_equals_a_finished_cell_costs_nothing(again):
 
 def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
     """Every complete trial went by rungs; the first one's training is repeated whole."""
-    from ablations import experiment
+    from ablations.workers import perform
 
     study = make_study(parse_search(POINTS))
     row = next(r for r in rows_of(folder_of(searched) / "trials.csv") if r["state"] == "complete")
@@ -191,8 +194,8 @@ def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
     assert by_rungs.result(training.id) is not None
     assert all(by_rungs.result(rung_of(training, step).id) for step in study.rungs(cell))
     whole = Journal(searched.results / ".whole")
-    assert experiment.perform(training, str(whole.root), "cpu") == "finished"
-    left, right = (read_tensors(journal.folder(training.id) / learning.WEIGHTS)[0] for journal in (by_rungs, whole))
+    assert perform.perform(training, str(whole.root), "cpu") == "finished"
+    left, right = (read_tensors(journal.folder(training.id) / train.WEIGHTS)[0] for journal in (by_rungs, whole))
     assert left.keys() == right.keys()
     assert all(bool((left[name] == right[name]).all()) for name in left)
     shutil.rmtree(whole.root)
@@ -200,7 +203,7 @@ def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
 
 def test_a_rung_that_was_cut_off_before_its_bound_is_scored_from_its_checkpoint(tmp_path, monkeypatch):
     """Killed between the checkpoint and the bound, as unbroken."""
-    from ablations import experiment, scoring
+    from ablations.workers import evaluate, perform
 
     study = make_study(parse_search(POINTS))
     cell = study.cell({"schedule.gamma_min": -6.0, "schedule.gamma_max": 3.0}, 0)
@@ -208,17 +211,17 @@ def test_a_rung_that_was_cut_off_before_its_bound_is_scored_from_its_checkpoint(
     assert isinstance(training, TrainingStage)
     rung = rung_of(training, 20)
     with monkeypatch.context() as patch:
-        patch.setattr(scoring, "bound_of", lambda *given: 1 / 0)
-        assert experiment.perform(rung, str(tmp_path / "cut"), "cpu") == "failed"
+        patch.setattr(evaluate, "bound_of", lambda *given: 1 / 0)
+        assert perform.perform(rung, str(tmp_path / "cut"), "cpu") == "failed"
     found = []
     for name in ("cut", "whole"):
-        assert experiment.perform(rung, str(tmp_path / name), "cpu") == "finished"
+        assert perform.perform(rung, str(tmp_path / name), "cpu") == "finished"
         found.append(Journal(tmp_path / name).result(rung.id).metrics["nll/val"])
     assert found[0] == found[1]
 
 
 def test_interrupted_at_once_it_says_so_and_goes_on_later(store, tmp_path, monkeypatch, capsys, without_pictures):
-    from ablations.searching import Searcher
+    from ablations.search.loop import Searcher
 
     def stop(self):
         self.optimizer.ask()
@@ -232,10 +235,10 @@ def test_interrupted_at_once_it_says_so_and_goes_on_later(store, tmp_path, monke
 
 
 def test_a_second_look_at_test_data_is_said(again):
-    from ablations.confirmation import confirmation, noted
-    from ablations.optimizer import Optimizer
-    from ablations.search_records import Winner
-    from ablations.searching import setting
+    from ablations.search.confirmation import confirmation, noted
+    from ablations.search.loop import setting
+    from ablations.search.optimizer import Optimizer
+    from ablations.search.records import Winner
 
     here = setting(make_study(parse_search(POINTS)), ["cpu"])
     optimizer = Optimizer(here.study, here.identity, here.objectives, f"sqlite:///{again.results}/optuna.db", 1)
@@ -256,7 +259,8 @@ def test_a_second_look_at_test_data_is_said(again):
 
 WITHOUT_PICTURES = """
 import sys
-from ablations import run, search
+from ablations import run
+from ablations.search import __main__ as search
 run.write_pages = search.write_pages = lambda folder: None
 raise SystemExit(search.main(sys.argv[1:]))
 """
@@ -309,7 +313,7 @@ def test_every_trial_is_a_flat_run_with_its_parameters_and_the_study_tag(searche
 def test_its_figures_are_in_mlflow(again):
     from mlflow import MlflowClient
 
-    from ablations.tracking import open_tracker
+    from ablations.tracking.mlflow_store import open_tracker
     from analysis.figures import write_search_figures
 
     folder = again.results / "found"
@@ -325,7 +329,7 @@ def test_its_figures_are_in_mlflow(again):
 
 
 def test_the_view_of_the_ui_shows_parameters_and_objectives():
-    from ablations.tracking import view_of_search
+    from ablations.tracking.mlflow_store import view_of_search
 
     head = {"objectives": [{"name": "nll/val"}], "parameters": [{"name": "schedule.s"}, {"name": "training.ema"}]}
     charts = view_of_search(head)["compareRunCharts"]
@@ -334,9 +338,9 @@ def test_the_view_of_the_ui_shows_parameters_and_objectives():
 
 
 def test_what_was_found_is_a_schedule_of_any_grid_and_the_same_cell(searched, configs, capsys):
-    assert found.main(["search=found", "name=mine", f"results={searched.results}"]) == 0
+    assert export.main(["search=found", "name=mine", f"results={searched.results}"]) == 0
     assert "schedule=linear,cosine,found/mine" in capsys.readouterr().out
-    line = config.options_of("schedule")["found/mine"]
+    line = grammar.options_of("schedule")["found/mine"]
     assert re.match(r"found by found on mixture2d at T=20, trial \d+ \(nll/val 1\.\d+\)", line)
     words = [word for word in POINTS if "=" in word and not re.match(r"schedule|study|trials|confirm|name", word)]
     grid = make(parse_run([*words, "schedule=linear,found/mine", "schedule.rescale=false"]))
@@ -361,7 +365,7 @@ WRONG_FOUND = {
 @pytest.mark.parametrize("words", WRONG_FOUND)
 def test_a_wrong_call_of_found_is_one_line(words, searched, configs):
     with pytest.raises(InputError, match=WRONG_FOUND[words]):
-        found.main([*words.split(), f"results={searched.results}"])
+        export.main([*words.split(), f"results={searched.results}"])
 
 
 def test_a_search_for_no_schedule_has_none_to_keep(again, configs):
@@ -370,7 +374,7 @@ def test_a_search_for_no_schedule_has_none_to_keep(again, configs):
     head["parameters"] = [{"name": "training.ema"}]
     path.write_text(json.dumps(head))
     with pytest.raises(InputError, match=r"was for training\.ema, and not for a schedule"):
-        found.main(["search=found", "name=x", f"results={again.results}"])
+        export.main(["search=found", "name=x", f"results={again.results}"])
 
 
 def test_divergence_is_a_failed_trial_and_the_search_goes_on(store, tmp_path, capsys, without_pictures):
@@ -415,16 +419,16 @@ def test_a_dry_run_says_what_is_searched_and_starts_nothing(tmp_path, capsys):
 
 def test_an_accident_stops_the_search_with_what_to_do(again, monkeypatch, capsys):
     """Workers that cannot write their journal: three trials in a row fail, and no more are asked for."""
-    from ablations import launchers
+    from ablations.launchers import local
 
     def fails(self, pool, stage, tries, device):
         from concurrent.futures import Future
 
         future = Future()
         future.set_exception(OSError(28, "No space left on device"))
-        return launchers.Running(stage, future, device, tries)
+        return local.Running(stage, future, device, tries)
 
-    monkeypatch.setattr(launchers.LocalLauncher, "_start", fails)
+    monkeypatch.setattr(local.LocalLauncher, "_start", fails)
     longer = [word.replace("trials=9", "trials=30") for word in again.arguments]
     assert search.main(longer) == 1
     printed = capsys.readouterr().out

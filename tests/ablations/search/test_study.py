@@ -7,12 +7,14 @@ import re
 
 import pytest
 
-from ablations import config, search, search_space, study, study_file
-from ablations.command_line import parse_search
+from ablations.search import __main__ as search
+from ablations.search import file, space, study
+from ablations.settings import grammar
+from ablations.settings.arguments import parse_search
 from analysis.errors import InputError
-from tests.ablations.test_config import one_line_error
+from tests.ablations.settings.test_grammar import one_line_error
 
-STUDIES = sorted(config.options_of("study"))
+STUDIES = sorted(grammar.options_of("study"))
 OWN_OF = {"linear": {"beta_1", "beta_T"}, "cosine": {"s"}, "sigmoid": {"start", "end", "tau"}}
 OWN_OF |= {"log_snr_linear": {"gamma_min", "gamma_max"}}
 
@@ -58,9 +60,9 @@ def test_a_fixed_schedule_leaves_its_own_parameters(schedule):
 
 
 def config_schedule(name):
-    from ablations.choices import build
+    from ablations.settings.registry import build
 
-    return build("schedule", config.load("schedule", name))
+    return build("schedule", grammar.load("schedule", name))
 
 
 def test_parameters_depend_on_the_choice_that_has_them():
@@ -99,8 +101,8 @@ def test_a_command_line_fixes_narrows_and_adds():
     assert here.parameters["training.batch"].choices == [64, 128]
     assert here.parameters["training.learning_rate"].log
     assert (here.parameters["training.warmup"].ends, here.parameters["training.warmup"].step) == ((0, 100), 50)
-    assert search_space.whole("network.groups", here.parameters["network.groups"])
-    assert not search_space.whole("schedule.beta_T", here.parameters["schedule.beta_T"])
+    assert space.whole("network.groups", here.parameters["network.groups"])
+    assert not space.whole("schedule.beta_T", here.parameters["schedule.beta_T"])
     cell = here.cell({"schedule.beta_T": 0.03, "training.batch": 64}, 5)
     assert (cell.schedule.beta_1, cell.schedule.beta_T, cell.training.batch, cell.horizon) == (1e-4, 0.03, 64, 50)
 
@@ -110,13 +112,13 @@ def test_a_command_line_fixes_narrows_and_adds():
     [(1.23456789e-4, 1.235e-4), (0.123456, 0.1235), (0.99954321, 0.9995432), (0.9987654321, 0.998765), (0.00001, 1e-4)],
 )
 def test_numbers_of_a_range_are_tried_at_four_digits_and_near_one_by_their_distance(drawn, tried):
-    assert search_space.tried(study_file.Parameter(low=1e-4, high=0.9999), drawn) == pytest.approx(tried, rel=1e-6)
+    assert space.tried(file.Parameter(low=1e-4, high=0.9999), drawn) == pytest.approx(tried, rel=1e-6)
 
 
 def test_choices_are_tried_as_they_are():
     here = made("training.ema=0.995,0.99955")
     assert here.cell({"training.ema": 0.99955}, 0).training.ema == 0.99955
-    assert search_space.tried(here.parameters["training.ema"], 0.99955) == 0.99955
+    assert space.tried(here.parameters["training.ema"], 0.99955) == 0.99955
 
 
 def test_a_field_that_is_fixed_holds_for_the_choices_that_have_it():
@@ -130,7 +132,7 @@ def test_a_whole_choice_may_be_the_papers_default():
 
 
 def test_hours_alone_set_no_number_of_trials():
-    assert made("study=schedule").limit == study_file.read("schedule").trials
+    assert made("study=schedule").limit == file.read("schedule").trials
     assert made("study=schedule", "hours=0.5").limit is None
     assert made("study=schedule", "hours=0.5", "trials=7").limit == 7
 
@@ -230,10 +232,10 @@ BAD_FILES = {
 
 @pytest.mark.parametrize("reason", BAD_FILES)
 def test_a_study_file_that_makes_no_sense_is_one_line(reason, monkeypatch):
-    load = config.load
+    load = grammar.load
     good = {"question": "?", "parameters": {"training.ema": {"choices": [0.9, 0.99]}}}
     file = good | BAD_FILES[reason]
-    monkeypatch.setattr(config, "load", lambda group, name: file if group == "study" else load(group, name))
+    monkeypatch.setattr(grammar, "load", lambda group, name: file if group == "study" else load(group, name))
     with pytest.raises(InputError, match=reason):
         made("study=schedule")
 
@@ -250,11 +252,11 @@ BAD = {
 
 @pytest.mark.parametrize("reason", BAD)
 def test_a_wrong_range_in_a_file_is_named(reason, monkeypatch):
-    load = config.load
+    load = grammar.load
     file = {"question": "?", "parameters": {"horizon": BAD[reason]}}
-    monkeypatch.setattr(config, "load", lambda group, name: file if group == "study" else load(group, name))
+    monkeypatch.setattr(grammar, "load", lambda group, name: file if group == "study" else load(group, name))
     with pytest.raises(InputError, match=rf"configs/study/mine.yaml: parameters.horizon: .*{reason}"):
-        study_file.read("mine")
+        file.read("mine")
 
 
 def test_a_storages_password_is_not_written_down():

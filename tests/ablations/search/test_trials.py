@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ablations.command_line import parse_search
-from ablations.journal import Result
-from ablations.stages import TrainingStage, rung_of, stages_of, validated
-from ablations.study import make
-from ablations.trials import Outcome, TrialPlan, accidental, course
+from ablations.search.study import make
+from ablations.search.trial import Outcome, TrialPlan, accidental, course
+from ablations.settings.arguments import parse_search
+from ablations.stages.journal import Result
+from ablations.stages.kinds import TrainingStage, rung_of, stages_of, validated
 
 NLL = ["nll/val"]
 

@@ -9,10 +9,10 @@ from matplotlib.colors import same_color, to_rgb
 from analysis.figures.cost import cost_figure
 from analysis.figures.differences import LOOKS, differences_figure
 from analysis.figures.drawing import GREY, styled
-from analysis.frames.runs import read_folder
-from tests.analysis.answers.test_costs import costed
-from tests.analysis.answers.test_verdicts import VALUES, grid_of
+from analysis.read.runs import read_folder
 from tests.analysis.conftest import build, rows
+from tests.analysis.findings.test_costs import costed
+from tests.analysis.findings.test_verdicts import VALUES, grid_of
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from analysis.figures.deck import DECK
 from analysis.figures.drawing import styled
 from analysis.figures.names import written
 from analysis.figures.strips import strips_of
-from analysis.frames.runs import read_folder
+from analysis.read.runs import read_folder
 from tests.analysis.conftest import build, write_csv
 
 # figure → series → its points, each a formula that is known.

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analysis.answers.cells import Estimate, cells_of
 from analysis.figures import write_figures
 from analysis.figures.curves import describe, weights_figure
 from analysis.figures.drawing import spread, styled
 from analysis.figures.forest import Window, window
 from analysis.figures.metrics import metrics_figure
 from analysis.figures.samples import samples_figure
-from analysis.frames.runs import read_folder
+from analysis.findings.cells import Estimate, cells_of
+from analysis.read.runs import read_folder
 from tests.analysis.conftest import build, meta, rows, write_csv
 
 NAMES = ("samples", "metrics", "differences", "training", "weights", "bound")

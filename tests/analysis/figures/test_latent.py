@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analysis.answers.cells import cells_of
 from analysis.figures import draw, write_figures
 from analysis.figures.compute import compute_figure
 from analysis.figures.curves import bound_figure, training_figure
@@ -16,7 +15,8 @@ from analysis.figures.elbo import bits_of, elbo_figure
 from analysis.figures.metrics import metrics_figure
 from analysis.figures.reconstructions import reconstructions_figure
 from analysis.figures.split import split_figure
-from analysis.frames.runs import read_folder
+from analysis.findings.cells import cells_of
+from analysis.read.runs import read_folder
 from tests.analysis.conftest import NLL
 from tests.analysis.latent import BITS, FIDS, autoencoder_id, latent, row
 

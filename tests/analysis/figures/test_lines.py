@@ -4,11 +4,11 @@ import itertools
 
 import numpy as np
 
-from analysis.answers.lines import lines_of
 from analysis.figures import write_figures
 from analysis.figures.drawing import styled
 from analysis.figures.lines import lines_figure
-from analysis.frames.runs import read_folder
+from analysis.findings.lines import lines_of
+from analysis.read.runs import read_folder
 from tests.analysis.conftest import FID, NLL, build
 from tests.analysis.tables.grids import BASE, METRICS, axis, same, vdm
 

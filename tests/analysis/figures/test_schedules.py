@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from analysis.answers.cells import cells_of
 from analysis.figures import write_figures
 from analysis.figures.drawing import styled
 from analysis.figures.names import name
 from analysis.figures.schedules import distinct, learned_of, schedules_figure
-from analysis.frames.runs import read_folder
+from analysis.findings.cells import cells_of
+from analysis.read.runs import read_folder
 from tests.analysis.conftest import build, write_csv
 
 STEPS = (100, 200, 300)

@@ -12,7 +12,7 @@ from analysis.figures.pareto import pareto_figure
 from analysis.figures.rungs import rungs_figure
 from analysis.figures.slices import parent, slices_figure, ticks
 from analysis.figures.trials import window
-from analysis.frames.search import Parameter, read_search
+from analysis.read.search import Parameter, read_search
 from tests.analysis.searches import (
     BETAS,
     NLL_VAL,

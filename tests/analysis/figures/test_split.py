@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.answers.cells import cells_of
 from analysis.figures.drawing import save, styled
 from analysis.figures.metrics import estimate_figure
 from analysis.figures.split import shares_of, split_figure
-from analysis.frames.runs import read_folder
+from analysis.findings.cells import cells_of
+from analysis.read.runs import read_folder
 from tests.analysis.conftest import build, write_csv
 
 AXIS = {"name": "schedule", "label": "Schedule", "levels": [{"name": name, "label": name} for name in "abc"]}

@@ -11,20 +11,20 @@ import pandas as pd
 import pytest
 
 from analysis import commands, report
-from analysis.answers.cells import cells_of
-from analysis.answers.verdicts import findings
 from analysis.figures import FIGURES
-from analysis.frames.links import tracking_of
-from analysis.frames.runs import read_folder
+from analysis.findings.cells import cells_of
+from analysis.findings.verdicts import findings
+from analysis.read.links import tracking_of
+from analysis.read.runs import read_folder
 from analysis.report.answers import axes, comparisons, noise, verdict
 from analysis.report.costs import cost, si
 from analysis.report.figures import CAPTIONS, SHOWS
 from analysis.report.page import Link, Section, Sheet, prose, render
 from analysis.report.records import besides, provenance
-from tests.analysis.answers.test_costs import costed
-from tests.analysis.answers.test_factorial import grid_of as planted
-from tests.analysis.answers.test_verdicts import VALUES, grid_of
 from tests.analysis.conftest import AXES, FID, NLL, build, rows, write_csv
+from tests.analysis.findings.test_costs import costed
+from tests.analysis.findings.test_factorial import grid_of as planted
+from tests.analysis.findings.test_verdicts import VALUES, grid_of
 from tests.analysis.latent import autoencoder_id, latent
 from tests.analysis.report.browser import CHROMIUM, DRIVER, Browser, dom
 

@@ -3,9 +3,9 @@
 import pytest
 
 from analysis import report
-from analysis.frames.runs import read_folder
-from analysis.frames.search import read_search
 from analysis.notation import width
+from analysis.read.runs import read_folder
+from analysis.read.search import read_search
 from analysis.tables import terminal_search
 from tests.analysis.report.test_report import Page
 from tests.analysis.searches import BETAS, confirmation, head, joint, one_objective, trial, two_objectives, write_search

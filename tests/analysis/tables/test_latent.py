@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from analysis.frames.runs import read_folder
+from analysis.read.runs import read_folder
 from analysis.tables import render, table_of, terminal_table
 from analysis.tables.writers import html_table
 from tests.analysis.conftest import FID, NLL

@@ -11,8 +11,8 @@ import pytest
 
 from analysis import tables
 from analysis.errors import InputError
-from analysis.frames.runs import read_folder
 from analysis.notation import width
+from analysis.read.runs import read_folder
 from analysis.tables import render, table_of, terminal_table
 from analysis.tables.writers import html_table
 from tests.analysis.conftest import build, rows

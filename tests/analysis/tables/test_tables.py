@@ -3,8 +3,8 @@ import io
 
 import pytest
 
-from analysis.frames.runs import read_folder
 from analysis.notation import width
+from analysis.read.runs import read_folder
 from analysis.tables import render, table_of, terminal_table, write_tables
 from tests.analysis.conftest import AXES, DIVERGED, FID, IS, NLL, build, rows
 

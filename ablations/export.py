@@ -1,0 +1,152 @@
+"""`python -m ablations.found cell=ID name=NAME`: keep a schedule that was learned, as schedule=found/NAME; or with
+`search=NAME` one that a search found.
+
+Of a search the parameters are kept, under the schedule's own name, so that the cell is the one that was tried. Of a
+learned schedule, γ of the averaged learner is kept, which evaluation uses, at evenly spaced u = (t − 1)/(T − 1). Either
+lies in a file of `configs/schedule/found/`: any command line and grid can then name it, at any horizon.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ablations.sample import cell_in, find, trained
+from ablations.settings import grammar
+from ablations.settings.arguments import parse_options
+from ablations.settings.exits import exit_code
+from analysis.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from diffusion_core.diffusion import Diffusion
+
+OPTIONS: dict[str, type] = {"cell": str, "search": str, "winner": str, "name": str, "seed": int, "results": str}
+
+USAGE = """python -m ablations.found cell=ID name=NAME [seed=0] [results=results]
+python -m ablations.found search=NAME name=NAME [winner=found] [results=results]
+
+  cell=ID     a finished cell with a learned schedule, or its id's first digits: runs.csv's column cell_id
+  name=NAME   what it will be called: schedule=found/NAME
+  seed=0      which of the cell's trained seeds
+  search=NAME a search's folder in results/, search-schedule say
+  winner=     found, or where two objectives were searched: best_nll, best_fid, between"""
+
+KNOTS = 101
+DIGITS = 6
+
+
+def main(arguments: list[str]) -> int:
+    """Write the file and print its path and how to use it."""
+    if {"--help", "-h"} & set(arguments):
+        print(USAGE)
+        return 0
+    given = parse_options(arguments, OPTIONS)
+    if "name" not in given:
+        raise InputError("name= is missing: python -m ablations.found cell=ID name=NAME")
+    if ("cell" in given) == ("search" in given):
+        what = "cell= is given, and search= too" if "cell" in given else "cell= is missing, or search="
+        raise InputError(f"{what}: give one of them, python -m ablations.found cell=ID name=NAME")
+    path = place(given["name"])
+    results = Path(given.get("results", "results"))
+    if "search" in given:
+        text = searched_file(results / given["search"], given.get("winner"))
+    else:
+        text = schedule_file(find(results, given["cell"], given.get("seed", 0)), results)
+    from ablations.stages.journal import write_text
+
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+    grammar.load.cache_clear()
+    print(
+        f"{path}   (delete it to undo)\npython -m ablations.run schedule=linear,cosine,found/{given['name']} horizon=T"
+    )
+    return 0
+
+
+def place(name: str) -> Path:
+    """The file of a new schedule; InputError where the name is wrong or taken."""
+    if re.fullmatch(r"[A-Za-z0-9_-]+", name) is None:
+        raise InputError(f"name must be letters, digits, '_' and '-', got {name!r}")
+    if f"found/{name}" in grammar.options_of("schedule"):
+        raise InputError(f"schedule=found/{name} is there already and is never overwritten: take another name=")
+    return grammar.CONFIGS / "schedule" / "found" / f"{name}.yaml"
+
+
+def searched_file(folder: Path, level: str | None) -> str:
+    """The file of the schedule that a search's winner has; InputError where it has none, or searched none."""
+    from ablations.settings.registry import describe
+    from ablations.stages.journal import read_json
+    from ablations.tracking.mlflow_runs import rows_of
+    from analysis.read.search import SEARCH, TRIALS
+
+    head = read_json(folder / SEARCH)
+    if not isinstance(head, dict):
+        raise InputError(f"{folder} holds no search ({SEARCH} is missing): python -m ablations.search study=schedule")
+    names = {winner["level"]: winner for winner in head["winners"]}
+    if not names:
+        raise InputError(f"the search {head['name']} has found nothing yet: run it again")
+    if level is None and len(names) > 1:
+        raise InputError(f"the search {head['name']} has several winners: give winner={', '.join(names)}")
+    winner = names.get(level or next(iter(names)))
+    if winner is None:
+        raise unknown("winner", str(level), names)
+    searched = [parameter["name"] for parameter in head["parameters"]]
+    if not any(name.split(".")[0] == "schedule" for name in searched):
+        raise InputError(f"the search {head['name']} was for {', '.join(searched)}, and not for a schedule")
+    if not any(name.startswith("schedule.") for name in winner["params"]):
+        raise InputError(
+            f"the winner {winner['level']} has a schedule as it ships, {winner['params']}: nothing to keep"
+        )
+    rows = {row["trial"]: row for row in rows_of(folder / TRIALS, ("trial", "schedule"))}
+    cell = cell_in({**rows[str(winner["trial"])], "seed": str(head["seeds"][0])})
+    if cell.schedule.learned:
+        raise InputError(f"the winner's schedule={rows[str(winner['trial'])]['schedule']} is learned: take cell=ID")
+    fields = [f"{key}: {json.dumps(value)}" for key, value in describe(cell.schedule).items()]
+    values = ", ".join(f"{name} {value:.4g}" for name, value in winner["values"].items())
+    where = f"found by {head['name']} on {head['data']} at T={cell.horizon}, trial {winner['trial']} ({values})"
+    return "\n".join([f"# {where}", *fields]) + "\n"
+
+
+def schedule_file(row: dict[str, str], results: Path) -> str:
+    """The two lines of the file; InputError where the row's cell has no finished learned schedule."""
+    import torch
+
+    from diffusion_core.diffusion import Diffusion
+
+    who = f"cell {row['cell_id']} at seed {row['seed']}"
+    cell = cell_in(row)
+    if not cell.schedule.learned:
+        raise InputError(
+            f"{who} has schedule={row['schedule']}, which learns nothing: take a cell with schedule=learned or "
+            "learned_linear"
+        )
+    if cell.horizon == 0:
+        raise InputError(f"{who} has horizon=0, a chain of no steps, so it learned no schedule")
+    if row["status"] != "finished":
+        raise InputError(f"{who} is {row['status']}, so its schedule is no result: take a finished one")
+    model = trained(cell, row, results, torch.device("cpu"))
+    assert isinstance(model, Diffusion), "a schedule is learned by a chain of steps"
+    knots = knots_of(model)
+    if not all(a < b for a, b in pairwise(knots)):
+        raise InputError(f"the schedule of {who} is flat somewhere to {DIGITS} digits, and no schedule may be")
+    where = f"learned in grid {row['grid']}, cell {row['cell_id']}, seed {row['seed']}"
+    return f"# {where}, on {row['data']} at T={cell.horizon}\nname: found\nknots: [{', '.join(map(repr, knots))}]\n"
+
+
+def knots_of(diffusion: Diffusion) -> list[float]:
+    """γ at `KNOTS` evenly spaced u, rounded."""
+    import torch
+
+    u = torch.arange(KNOTS, dtype=torch.float64) / (KNOTS - 1)
+    with torch.no_grad():
+        gamma = diffusion.gamma(1 + u * (diffusion.choices.horizon - 1))
+    return [float(f"{value:.{DIGITS}g}") for value in gamma.tolist()]
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_code(main))

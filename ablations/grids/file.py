@@ -1,0 +1,102 @@
+"""A file of `configs/grid/`: a question, its axes with their levels, and what papers lead one to expect."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ablations.settings import grammar
+from analysis.errors import InputError, unknown
+from analysis.tables.layouts import LAYOUTS
+
+
+class Level(BaseModel):
+    """A value of an axis; `set` says what it sets where that is more than the axis's own key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    label: str = ""
+    set: dict[str, Any] = {}
+
+    @property
+    def title(self) -> str:
+        return self.label or self.name
+
+
+class Axis(BaseModel):
+    """What varies: a key of the cell, or a name of its own whose levels set several keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    label: str = ""
+    levels: list[Level]
+
+    @property
+    def title(self) -> str:
+        return self.label or self.name
+
+    @property
+    def keys(self) -> set[str]:
+        """The keys that its levels set."""
+        return {key for level in self.levels for key in (level.set or {self.name: None})}
+
+
+class Expectation(BaseModel):
+    """A paper's finding that the grid puts to the test, in the fields of `analysis.frames.meta.Expectation`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    claim: str
+    source: str
+    metric: Literal["nll", "fid"]
+    better: dict[str, str]
+    than: dict[str, str]
+    within: float | None = Field(default=None, gt=0)
+    since: dict[str, str] = {}
+
+    @property
+    def levels(self) -> list[tuple[str, str]]:
+        """Every (axis, level) that it names."""
+        return [named for part in (self.better, self.than, self.since) for named in part.items()]
+
+
+class GridFile(BaseModel):
+    """What a file of `configs/grid/` may hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    question: str
+    axes: list[Axis]
+    set: dict[str, Any] = {}
+    leave_out: list[dict[str, str | list[str]]] = []
+    fraction: int | None = Field(default=None, ge=2)
+    baseline: dict[str, str] = {}
+    seeds: int = Field(default=3, ge=1)
+    layout: str = "general"
+    footnotes: list[str] = []
+    columns: list[str] = []
+    expects: list[Expectation] = []
+    deck: bool = False
+
+
+def read(name: str) -> GridFile:
+    """The grid file of that name; InputError where it says what has no meaning."""
+    try:
+        file = GridFile.model_validate(grammar.load("grid", name))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"configs/grid/{name}.yaml: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    levels = {axis.name: {level.name for level in axis.levels} for axis in file.axes}
+    if file.layout not in LAYOUTS:
+        raise unknown(f"layout of configs/grid/{name}.yaml", file.layout, LAYOUTS)
+    named = [*file.baseline.items(), *(pair for claim in file.expects for pair in claim.levels)]
+    for rule in file.leave_out:
+        named += [(axis, level) for axis, given in rule.items() for level in listed(given)]
+    for axis, level in named:
+        if level not in levels.get(axis, ()):
+            raise InputError(f"configs/grid/{name}.yaml: leave_out, baseline or expects name no level {axis}={level}")
+    return file
+
+
+def listed(given: str | list[str]) -> list[str]:
+    """What a rule gives of an axis: a level, or any of several."""
+    return [given] if isinstance(given, str) else given

@@ -1,0 +1,255 @@
+"""A grid: a question, axes with levels, and the cells at their crossings.
+
+A file of `configs/grid/` gives the question, what all cells share (`set`), and the axes; a level sets one key or
+several. The command line adds to it: a key that is an axis picks or replaces its levels, commas make a new axis,
+anything else holds for all cells, a field of a choice that the grid varies for those that have it. How settings become
+a cell is in `making.py`.
+
+Where schedules are compared, all cells are put on the same footing unless told otherwise (`EQUAL_TERMS`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ablations.grids.file import Axis, Expectation, GridFile, Level, listed, read
+from ablations.grids.fractional import d_optimal, model_matrix
+from ablations.settings.arguments import Request
+from ablations.settings.cell import Cell
+from ablations.settings.grammar import AXES
+from ablations.settings.layers import PLAIN, make_cell
+from ablations.settings.registry import fields_of
+from analysis.errors import InputError, unknown
+
+EQUAL_TERMS = {
+    "time_input": ("log_snr", "the network is told the log-SNR instead of t"),
+    "first_step": ("beta_1", "σ_1² is β_1"),
+}
+"""What holds in every cell of a grid that compares schedules, for they differ in what t and their first step mean."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A crossing of levels (axis → level's name) and its cell, at the grid's first seed."""
+
+    levels: dict[str, str]
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A question with all its cells."""
+
+    name: str
+    file: GridFile
+    points: list[Point]
+    seeds: list[int]
+
+    def cells(self) -> list[tuple[Point, Cell]]:
+        """Every point at every seed, seed by seed, so that a grid which is cut short has whole seeds."""
+        return [(point, replace(point.cell, seed=seed)) for seed in self.seeds for point in self.points]
+
+
+def make(request: Request) -> Grid:
+    """The grid that a request asks for; InputError where its words have no meaning together."""
+    file = read(request.grid) if request.grid else GridFile(question="", axes=[], seeds=1)
+    axes = _axes(file, request)
+    varied = {key for axis in axes for key in axis.keys}
+    common = {key: values[0] for key, values in request.settings.items() if key not in {a.name for a in axes}}
+    for key in common:
+        if key in varied:
+            owner = next(axis for axis in axes if key in axis.keys)
+            raise InputError(
+                f"{key} is varied by the axis {owner.name!r} of grid={request.grid}: pick its levels with "
+                f"{owner.name}={','.join(level.name for level in owner.levels)}"
+            )
+    terms = equal_terms(varied, {*file.set, *common})
+    fixed = {key: value for key, (value, _) in terms.items()} | file.set
+    points = []
+    for levels in itertools.product(*(axis.levels for axis in axes)):
+        names = {axis.name: level.name for axis, level in zip(axes, levels, strict=True)}
+        if any(_covers(rule, names) for rule in file.leave_out):
+            continue
+        varied_here: dict[str, Any] = {}
+        for axis, level in zip(axes, levels, strict=True):
+            varied_here |= level.set or {axis.name: _value(level, axis, request)}
+        here = {key: value for key, value in common.items() if _takes(key, [fixed, common, varied_here], axes)}
+        _refuse_foreign(varied_here, [fixed, common, varied_here], axes)
+        points.append(Point(names, make_cell([fixed, *_in_order(here, varied_here)], request.first_seed)))
+    crossings = [point.levels for point in points]
+    points = _fraction(points, request.fraction or file.fraction, file.baseline)
+    if not points:
+        raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
+    if "evaluation.continuous" not in varied:
+        points = _one_yardstick(points)
+    _refuse_equal(points)
+    seeds = range(request.first_seed, request.first_seed + (request.seeds or file.seeds))
+    name = request.name or request.grid or ("custom" if request.settings else "baseline")
+    told = {
+        "axes": axes,
+        "expects": [claim for claim in file.expects if _can_be_tested(claim, axes)],
+        "question": file.question or _question(axes),
+        "footnotes": [*file.footnotes, *terms_footnote(list(terms)), *_fraction_footnote(len(points), crossings)],
+    }
+    return Grid(name, file.model_copy(update=told), points, list(seeds))
+
+
+def _takes(key: str, layers: list[dict[str, Any]], axes: list[Axis]) -> bool:
+    """Whether a setting for all cells is one for a cell of these layers.
+
+    It is not where the setting is a field of a choice that the grid varies, and only other levels have it.
+    """
+    group, _, field = key.partition(".")
+    values = _varied(group, axes)
+    if not field or not values:
+        return True
+    values |= {_chosen(group, layers[:-1])}
+    having = {value for value in values if field in fields_of(group, value)}
+    here = _chosen(group, layers)
+    return not having or here in having or here not in values
+
+
+def _refuse_foreign(varied: dict[str, Any], layers: list[dict[str, Any]], axes: list[Axis]) -> None:
+    """InputError where a field that varies belongs to other levels of a choice that varies too."""
+    for key in varied:
+        group, _, field = key.partition(".")
+        if field and group in varied and not _takes(key, layers, axes):
+            having = {value for value in _varied(group, axes) if field in fields_of(group, value)}
+            raise InputError(
+                f"{key} varies, and {group}={varied[group]} has no such field: give {key} one value, which holds for "
+                f"{group}={' and '.join(sorted(having))} only, or compare them in a grid whose levels set both"
+            )
+
+
+def _varied(group: str, axes: list[Axis]) -> set[str]:
+    """The values of a choice that levels set."""
+    return {str(layer[group]) for axis in axes for layer in _settings(axis) if group in layer}
+
+
+def _chosen(group: str, layers: list[dict[str, Any]]) -> str:
+    """The value of a choice in these layers."""
+    return next((str(layer[group]) for layer in reversed(layers) if group in layer), AXES[group])
+
+
+def _settings(axis: Axis) -> list[dict[str, Any]]:
+    """What each level of an axis sets."""
+    return [level.set or {axis.name: level.name} for level in axis.levels]
+
+
+def _covers(rule: dict[str, str | list[str]], names: dict[str, str]) -> bool:
+    """Whether a crossing of levels has all that a rule names, a list meaning any of it."""
+    return all(names[axis] in listed(given) for axis, given in rule.items())
+
+
+def _fraction(points: list[Point], n: int | None, baseline: dict[str, str]) -> list[Point]:
+    """n of the points, the baseline (or the first) among them, that tell effects best; all where there are no more."""
+    if n is None or n >= len(points):
+        return points
+    crossings = [point.levels for point in points]
+    keep = next((i for i, levels in enumerate(crossings) if baseline and baseline.items() <= levels.items()), 0)
+    return [points[i] for i in d_optimal(crossings, n, keep)]
+
+
+def _fraction_footnote(n: int, crossings: list[dict[str, str]]) -> list[str]:
+    if n == len(crossings):
+        return []
+    effects = "main effects and two-way interactions"
+    short = "" if n >= model_matrix(crossings).shape[1] else f", too few to tell all {effects} apart"
+    return [f"{n} of {len(crossings)} crossings, a D-optimal choice for {effects} (fraction={n}){short}."]
+
+
+def _one_yardstick(points: list[Point]) -> list[Point]:
+    """Every cell that can be is scored in continuous time if one of them is: what a choice suggests is for all."""
+    draws = max(point.cell.evaluation.continuous for point in points)
+
+    def scored(point: Point) -> Point:
+        cell = point.cell
+        asked = replace(cell, evaluation=replace(cell.evaluation, continuous=draws))
+        return point if asked.continuous_refusal() else replace(point, cell=asked)
+
+    return [scored(point) for point in points]
+
+
+def equal_terms(varied: set[str], given: set[str]) -> dict[str, tuple[str, str]]:
+    """Those of `EQUAL_TERMS` that hold in a grid which varies these keys and is given those."""
+    compares = any(key.split(".")[0] == "schedule" for key in varied)
+    return {key: term for key, term in EQUAL_TERMS.items() if compares and key not in varied | given}
+
+
+def terms_footnote(terms: list[str]) -> list[str]:
+    """What these keys of `EQUAL_TERMS` mean for the cells, as a footnote; none for none."""
+    if not terms:
+        return []
+    words = " and ".join(EQUAL_TERMS[key][1] for key in terms)
+    return [f"Because schedules are compared, {words} in every cell ({', '.join(_setting(key) for key in terms)})."]
+
+
+def _setting(key: str) -> str:
+    return f"{key}={EQUAL_TERMS[key][0]}"
+
+
+def _in_order(common: dict[str, Any], varied: dict[str, Any]) -> list[dict[str, Any]]:
+    """Choices before fields, and what varies after what does not, so that no choice takes away a field that was set."""
+    return [
+        {k: v for k, v in part.items() if ("." in k) == dotted} for dotted in (False, True) for part in (common, varied)
+    ]
+
+
+def _can_be_tested(claim: Expectation, axes: list[Axis]) -> bool:
+    """Whether every level that it names is among those that are asked for."""
+    levels = {(axis.name, level.name) for axis in axes for level in axis.levels}
+    return levels.issuperset(claim.levels)
+
+
+def _refuse_equal(points: list[Point]) -> None:
+    """InputError where two crossings of levels are one cell: their comparison would be of nothing."""
+    seen: dict[Cell, Point] = {}
+    for point in points:
+        other = seen.setdefault(point.cell, point)
+        if other is not point:
+            raise InputError(f"{words(other)} and {words(point)} are the same cell: leave one of them out")
+
+
+def words(point: Point) -> str:
+    """Its levels as a command line has them."""
+    return " ".join(f"{axis}={level}" for axis, level in point.levels.items())
+
+
+def _axes(file: GridFile, request: Request) -> list[Axis]:
+    """The file's axes with the levels that the request keeps, then those that the request adds."""
+    axes = []
+    for axis in file.axes:
+        values = request.settings.get(axis.name)
+        axes.append(axis if values is None else axis.model_copy(update={"levels": _picked(axis, values)}))
+    known = {axis.name for axis in file.axes}
+    for key, values in request.settings.items():
+        if key not in known and len(values) > 1:
+            axes.append(Axis(name=key, levels=[Level(name=str(value)) for value in values]))
+    return axes
+
+
+def _picked(axis: Axis, values: list[Any]) -> list[Level]:
+    known = {level.name: level for level in axis.levels}
+    free = axis.name in AXES or axis.name in PLAIN or "." in axis.name
+    # Levels that set an axis's own key by other names are all that it has.
+    free = free and not any(axis.name in level.set and str(level.set[axis.name]) != level.name for level in axis.levels)
+    for value in values:
+        if str(value) not in known and not free:
+            raise unknown(f"level of {axis.name}", str(value), known)
+    return [known.get(str(value), Level(name=str(value))) for value in values]
+
+
+def _value(level: Level, axis: Axis, request: Request) -> Any:
+    """A level's value with its type, which its name has lost."""
+    for value in request.settings.get(axis.name, []):
+        if str(value) == level.name:
+            return value
+    return level.name
+
+
+def _question(axes: list[Axis]) -> str:
+    if not axes:
+        return "What does the baseline score?"
+    return f"What {'does' if len(axes) == 1 else 'do'} {' and '.join(axis.name for axis in axes)} change?"

@@ -1,0 +1,137 @@
+"""Frozen feature extractors, each named: images → features φ(x) that distributions are compared by, and logits.
+
+A distance in feature space means nothing without the weights behind it: the extractor's name is part of every metric's
+name, and the digest of its file part of every identity. A shipped extractor is two files, `<name>.safetensors` and
+`<name>.json`, and is read only where the digest is the one that the JSON file records. Others are read from a path.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ablations.metrics.extractors.architectures import Architecture, DigitsCnn, FashionCnn
+from ablations.metrics.extractors.inception import InceptionV3Compat
+from ablations.metrics.extractors.weights import check_layout, parse
+from diffusion_core.precision import exact
+
+HERE = Path(__file__).parent
+
+ARCHITECTURES: dict[str, type[Architecture]] = {
+    "digits-cnn": DigitsCnn,
+    "fashion-cnn": FashionCnn,
+    "inception-v3-compat": InceptionV3Compat,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Extractor:
+    """A module with frozen weights, the digest of their file, and the share of held-out images that it gets right.
+
+    `accuracy` is None where nothing is recorded.
+    """
+
+    name: str
+    digest: str
+    accuracy: float | None
+    module: Architecture
+
+
+@dataclass(frozen=True, eq=False)
+class _Weights:
+    """A file's tensors, which fit the module, itself without memory; what is recorded of them."""
+
+    digest: str
+    accuracy: float | None
+    state: dict[str, Tensor]
+    module: Architecture
+
+
+def digest_of(content: bytes) -> str:
+    """12 hex digits of a file's SHA-256."""
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def identity(name: str, weights: Path | None = None) -> str:
+    """name:digest, what a stage that uses the extractor is known by.
+
+    ValueError, in one line, wherever `load` would raise it: what it takes is reading the file, so that a plan can
+    refuse before anything is trained.
+    """
+    return f"{name}:{_weights(name, weights).digest}"
+
+
+def load(name: str, weights: Path | None = None) -> Extractor:
+    """The extractor `name`: a shipped one from its files, or from `weights` and the JSON file beside it; others from
+    `weights`.
+
+    ValueError, in one line, if the name is unknown, a file is missing or damaged, or the weights are not the recorded
+    ones.
+    """
+    found = _weights(name, weights)
+    found.module.holder.load_state_dict(found.state, assign=True)
+    return Extractor(name, found.digest, found.accuracy, found.module.eval().requires_grad_(False))
+
+
+def _weights(name: str, weights: Path | None) -> _Weights:
+    if name not in ARCHITECTURES:
+        nearest = difflib.get_close_matches(name, ARCHITECTURES, n=1, cutoff=0.0)[0]
+        raise ValueError(f"unknown extractor {name!r}: allowed are {', '.join(ARCHITECTURES)} (nearest: {nearest})")
+    architecture = ARCHITECTURES[name]
+    if weights is None and not architecture.shipped:
+        raise ValueError(
+            f"FID needs the weights of {name}, which are not shipped: give evaluation.weights=PATH "
+            f"({architecture.source}), or take evaluation.quality=[] for the likelihood alone"
+        )
+    path = weights or HERE / f"{name}.safetensors"
+    recorded, accuracy = _record(name, path.with_suffix(".json")) if architecture.shipped else (None, None)
+    content = _read(name, path)
+    digest = digest_of(content)
+    if recorded not in (None, digest):
+        raise ValueError(f"extractor {name}: {path} has digest {digest}, its JSON file records {recorded}")
+    with torch.device("meta"):
+        module = architecture()
+    try:
+        state = parse(content, path)
+        check_layout(state, module.holder, architecture.__name__)
+    except ValueError as error:
+        source = f" (expected: {architecture.source})" if architecture.source else ""
+        raise ValueError(f"extractor {name}: {path} {error}{source}") from error
+    return _Weights(digest, accuracy, state, module)
+
+
+def _read(name: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"extractor {name}: cannot read {path} ({error.strerror})") from error
+
+
+def _record(name: str, path: Path) -> tuple[str, float]:
+    """Digest and held-out accuracy (validation and test are equally many images)."""
+    content = _read(name, path)
+    try:
+        record = json.loads(content)
+        accuracy = record["accuracy"]
+        return str(record["digest"]), (float(accuracy["validation"]) + float(accuracy["test"])) / 2
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"extractor {name}: {path} is not its record (digest, accuracy): {error!r}") from error
+
+
+def features(extractor: Extractor, images: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Features [N, width] and logits [N, classes] of stored images, uint8 [N, C, H, W], both float64 on the CPU.
+
+    Worked out in float32 on `device`, where the module stays. ValueError if the images are of another type or shape.
+    """
+    extractor.module.check(extractor.name, images)
+    module = extractor.module.to(device)
+    with torch.inference_mode(), exact(device):
+        parts = [module(part.to(device)) for part in torch.split(images, module.batch)]
+    feature, logits = (torch.cat(half).double().cpu() for half in zip(*parts, strict=True))
+    return feature, logits

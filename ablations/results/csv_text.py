@@ -1,0 +1,51 @@
+"""Rows and curves as CSV, with as many digits and points as they are worth."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ablations.stages.journal import Curves
+
+MOST_POINTS, EARLY = 250, 50
+"""Of a curve, and how many of them are its first."""
+
+
+def union(rows: Iterable[dict[str, Any]]) -> list[str]:
+    """Every key of the rows, in order of first appearance."""
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+def number(value: float) -> str:
+    """Seven digits are more than any of these numbers is worth, and keep the files small."""
+    return f"{value:.7g}" if math.isfinite(value) else "nan"
+
+
+def csv_text(columns: Sequence[str], lines: Iterable[dict[str, Any]]) -> str:
+    """Lines as CSV, what a line lacks empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def curve_rows(curves: Mapping[tuple[str, int], Curves]) -> Iterator[dict[str, Any]]:
+    """A row per point of the curves of each (cell_id, seed)."""
+    for (cell_id, seed), named in curves.items():
+        for name, (xs, ys) in named.items():
+            for x, y in drawn(xs, ys):
+                yield {"cell_id": cell_id, "seed": seed, "curve": name, "x": number(x), "y": number(y)}
+
+
+def drawn(xs: list[float], ys: list[float]) -> list[tuple[float, float]]:
+    """The points of a curve; of a long one every early one, where curves are steep, and of the rest evenly spread."""
+    points = list(zip(xs, ys, strict=True))
+    if len(points) <= MOST_POINTS:
+        return points
+    rest = points[EARLY:]
+    left = MOST_POINTS - EARLY
+    return points[:EARLY] + [rest[round(i * (len(rest) - 1) / (left - 1))] for i in range(left)]

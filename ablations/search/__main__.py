@@ -1,0 +1,205 @@
+"""`python -m ablations.search`: hyperparameters by Optuna, chosen on validation data, confirmed at fresh seeds."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablations.run import finish, in_words, listed, minutes, writable, write_pages
+from ablations.search.file import OBJECTIVES, PRUNERS, SAMPLERS
+from ablations.settings.arguments import SearchRequest, parse_search
+from ablations.settings.exits import exit_code
+from ablations.stages.version import code_version
+
+if TYPE_CHECKING:
+    from ablations.search.loop import Setting
+    from ablations.search.optimizer import Optimizer
+    from ablations.stages.journal import Journal
+    from ablations.tracking.mlflow_store import Tracker
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0; 1 if trials or cells failed by accident; 2 for a wrong call; 130 if interrupted."""
+    if {"--help", "-h"} & set(arguments):
+        print(help_text())
+        return 0
+    request = parse_search(arguments)
+    from ablations.launchers.local import devices_for
+    from ablations.search.loop import setting
+    from ablations.search.records import check_same_search
+    from ablations.search.study import make
+    from ablations.stages.journal import Journal, locked
+
+    study = make(request)
+    threads = study.cell(study.default, study.seeds[0]).threads
+    here = setting(study, devices_for(request.device, threads, request.workers))
+    results = writable(Path(request.results))
+    journal, folder = Journal(results / ".stages"), results / study.name
+    check_same_search(folder, here, journal)
+    if request.dry_run:
+        print(dry_run(here))
+        return 0
+    from ablations.tracking.mlflow_store import default_uri, open_tracker
+
+    with locked(results / ".lock", wait=False):
+        opened = open_tracker(request.tracking_uri or default_uri(results), study.name, results)
+        return search(request, here, journal, folder, opened)
+
+
+def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path, opened: Tracker | None) -> int:
+    """Run the trials, then the confirmation; the exit code."""
+    from ablations.driver import execute
+    from ablations.search.confirmation import forget_another
+    from ablations.search.loop import Searcher
+    from ablations.search.optimizer import Optimizer
+    from ablations.search.optimizer.storage import shown
+    from ablations.search.records import winners, write_search
+    from ablations.stages.journal import read_json
+    from analysis.read.search import SEARCH
+
+    storage = request.storage or f"sqlite:///{folder.parent / 'optuna.db'}"
+    shared = folder.parent if request.storage else None
+    optimizer = Optimizer(here.study, here.identity, here.objectives, storage, here.window, shared)
+    provenance: dict[str, Any] = {"command": request.command, "code": code_version()}
+    before = read_json(folder / SEARCH)
+    tracker, written = opened, time.monotonic()
+
+    def write_in_time() -> None:
+        if time.monotonic() - written > execute.WRITE_SECONDS:
+            write(ended=False)
+
+    def write(*, ended: bool) -> None:
+        nonlocal tracker, written
+        # A command that starts nothing did not make what is there.
+        made = provenance if searcher.ran or before is None else {key: before[key] for key in provenance}
+        if write_search(folder, here, optimizer, made, ended=ended):
+            forget_another(folder, here, winners(optimizer))
+            tracker = execute.deliver(tracker, folder)
+        written = time.monotonic()
+
+    searcher = Searcher(here, optimizer, journal, write_in_time, here.study.limit)
+    interrupted = False
+    with execute.stopping():
+        try:
+            searcher.run()
+        except KeyboardInterrupt:
+            interrupted = True
+    stopped = interrupted or searcher.accidents > 0
+    write(ended=not stopped)
+    if stopped:
+        write_pages(folder)
+        print(in_words(folder))
+        return _stopped(optimizer, interrupted=interrupted)
+    code = confirm(here, optimizer, journal, folder, tracker, provenance)
+    print(f"Optuna   optuna-dashboard {shown(storage)}")
+    if any(name.split(".")[0] == "schedule" for name in here.study.parameters) and (folder / "grid.json").exists():
+        where = "" if request.results == "results" else f" results={request.results}"
+        print(
+            f"keep     python -m ablations.found search={here.study.name} name=NAME{where}   (then schedule=found/NAME)"
+        )
+    nothing = not any(trial.state == "complete" for trial in optimizer.trials()) and here.study.limit is not None
+    return 1 if nothing else code
+
+
+def confirm(
+    here: Setting,
+    optimizer: Optimizer,
+    journal: Journal,
+    folder: Path,
+    tracker: Tracker | None,
+    provenance: dict[str, Any],
+) -> int:
+    """Run the winners and the paper's default anew, and say what came of all; the exit code."""
+    from ablations.driver import execute
+    from ablations.search.confirmation import confirmation, noted
+    from ablations.search.records import winners
+
+    grid = confirmation(here, winners(optimizer))
+    if grid is None:
+        return finish(folder, [], tracker, interrupted=False)
+    looks = optimizer.confirmed([here.id_of(point.cell) for point in grid.points])
+    grid = noted(grid, optimizer.counted(), optimizer.seconds, looks)
+    plan = execute.plan(grid, here.devices)
+    told = {**provenance, "seeds": grid.seeds}
+    records, tracker, interrupted = execute.execute(plan, journal, folder, tracker, told)
+    return finish(folder, records, tracker, interrupted)
+
+
+def _stopped(optimizer: Optimizer, *, interrupted: bool) -> int:
+    """Why there is no confirmation, and how to go on; the exit code."""
+    trials = optimizer.trials()
+    over = sum(trial.state != "running" for trial in trials)
+    if interrupted:
+        print(f"interrupted after {over} trials: they are kept, the same command continues")
+        return 130
+    reasons = [trial.facts.get("reason", "") for trial in trials if trial.facts.get("again")]
+    print(f"stopped after {over} trials, since the last ones failed: {reasons[-1]}")
+    print("mend this, and the same command continues")
+    return 1
+
+
+def dry_run(here: Setting) -> str:
+    """The space, and an estimate of the time."""
+    import torch
+
+    from ablations.driver.estimates import seconds_of
+    from ablations.search.records import said
+    from ablations.search.space import whole
+
+    study = here.study
+    lines = [f"{study.name}: {study.file.question}"]
+    for name, parameter in study.parameters.items():
+        group = name.partition(".")[0]
+        where = f", where {group} is {' or '.join(study.when(name)[group])}" if study.when(name) else ""
+        paper = f"; the paper's default is {said(study.default[name])}" if name in study.default else ""
+        lines.append(f"  {name:24} {parameter}{where}{paper}")
+        for value in parameter.choices or parameter.ends if name in study.default else ():
+            whole_value = int(value) if whole(name, parameter) else value
+            reason = here.plan({**study.default, name: whole_value}).refusal
+            if reason is not None and "." in name:
+                lines.append(f"    {said(value)} makes no sense beside the other defaults: {reason}")
+    planned = here.plan(study.default)
+    device = torch.device(here.devices[0])
+    each = seconds_of((stage for stages in planned.stages for stage in stages), here.data, device)
+    count = study.limit
+    how = f"{study.file.sampler}, pruner {study.file.pruner}, by {' and '.join(here.objectives)}"
+    budget = f"{count} trials" if count is not None else f"{study.hours:g} hours of trials"
+    lines.append(f"{budget} ({how}), then the winner and the paper's default at {study.file.confirm} fresh seeds")
+    if count is not None:
+        total = minutes(count * each / len(here.devices))
+        lines.append(f"the paper's default as every trial: about {total}, unpruned, on {len(here.devices)} worker(s)")
+    return "\n".join(lines)
+
+
+def help_text() -> str:
+    """Usage, the studies, samplers and pruners."""
+    groups = {"objective": OBJECTIVES, "sampler": SAMPLERS, "pruner": PRUNERS}
+    lines = [
+        "python -m ablations.search [study=NAME] [key=value | key=A,B | key='interval(LOW,HIGH)' …]",
+        "",
+        "  python -m ablations.search study=schedule trials=40       a study that ships",
+        "  python -m ablations.search study=schedule schedule=cosine its other parameters: those of cosine",
+        "  python -m ablations.search training.learning_rate='tag(log,interval(1e-4,1e-2))' training.batch=64,128",
+        "  python -m ablations.search study=… dry_run=true           what is searched, an estimate of the time",
+        "  python -m ablations.found search=NAME name=MINE           keep the schedule found: schedule=found/MINE",
+        "",
+        "  One value fixes a key, several are choices, an interval is a range (log with tag(log,…)).",
+        "",
+        "  trials=N                trials in all; more of them continue a search",
+        "  hours=H                 instead: no trial is begun after so many hours of all its commands",
+        "  seeds=N first_seed=N    seeds of a trial, whose mean is its value (1)",
+        "  confirm=N               fresh seeds of the winner and the paper's default, on test data (5)",
+        "  study.startup=N         random trials before the sampler begins (10)",
+        "  study.seed=N            seed of the sampler's draws (0)",
+        "  storage=URL             Optuna's; default sqlite:///results/optuna.db",
+        "  name=NAME               the folder in results/ and the MLflow experiment; default search-STUDY",
+        "  device= launcher= launcher.workers= tracking.uri= results= and every choice: as ablations.run --help says",
+    ]
+    for name, words in groups.items():
+        lines += ["", f"study.{name}=", *[f"  {word:21} {line}" for word, line in words.items()]]
+    return "\n".join([*lines, "", "Studies (study=)", *listed("study")])
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_code(main))

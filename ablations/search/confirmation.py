@@ -1,0 +1,92 @@
+"""A search's honest ending: winners and the paper's default, anew at fresh seeds, as a grid that reads test data."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from ablations.grids.file import Axis, GridFile, Level
+from ablations.grids.grid import Grid, Point
+from ablations.run import counted, minutes
+from ablations.search.loop import Setting
+from ablations.search.records import Winner, said
+from ablations.search.space import Params
+from ablations.stages.journal import read_json
+
+AXIS, DEFAULT = "choice", "default"
+
+
+def confirmation(here: Setting, found: list[Winner]) -> Grid | None:
+    """The grid; None where no winner differs from the paper's default, so that there is nothing to compare.
+
+    Its seeds follow those that the search has seen.
+    """
+    study = here.study
+    fresh = range(study.seeds[-1] + 1, study.seeds[-1] + 1 + study.file.confirm)
+    default = study.cell(study.default, fresh[0])
+    points, levels = [Point({AXIS: DEFAULT}, default)], [Level(name=DEFAULT, label="paper's default")]
+    for winner in found:
+        cell = study.cell(winner.trial.params, fresh[0])
+        if cell not in [point.cell for point in points]:
+            points.append(Point({AXIS: winner.level}, cell))
+            levels.append(Level(name=winner.level, label=winner.label))
+    if len(points) == 1:
+        return None
+    tried = [f"{level.label}: {words(here, point)}" for level, point in zip(levels, points, strict=True)]
+    file = GridFile(
+        question=f"{study.file.question} What a search found, confirmed at fresh seeds.",
+        axes=[Axis(name=AXIS, label="Choice", levels=levels)],
+        baseline={AXIS: DEFAULT},
+        seeds=study.file.confirm,
+        footnotes=[
+            f"{'; '.join(tried)}.",
+            f"Chosen on validation data by {counted(len(study.seeds), 'seed')} a trial; all rows here are of seeds "
+            "that the search has not seen.",
+            *study.footnotes,
+        ],
+    )
+    return Grid(study.name, file, points, list(fresh))
+
+
+def noted(grid: Grid, trials: int, seconds: float, looks: int) -> Grid:
+    """The grid with what the search took, and how often other winners of it were compared on the same test data."""
+    notes = [f"The search before it took {minutes(seconds)}, for {counted(trials, 'trial')}."]
+    if looks:
+        notes.append(
+            f"This search was continued after {counted(looks, 'look')} at test data with an earlier winner, at the "
+            "same seeds: going on until a verdict pleases makes it an exploratory one."
+        )
+    return replace(grid, file=grid.file.model_copy(update={"footnotes": [*grid.file.footnotes, *notes]}))
+
+
+def forget_another(folder: Path, here: Setting, found: list[Winner]) -> None:
+    """Take a confirmation of other winners away, which a longer search leaves behind: what it trained is kept."""
+    head = read_json(folder / "grid.json")
+    grid = confirmation(here, found)
+    wanted = {here.id_of(point.cell) for point in grid.points} if grid is not None else set()
+    if head is None or set(head.get("cells", {})) == wanted:
+        return
+    for pattern in ("grid.json", "runs.csv", "curves.csv", "images.csv", "autoencoders.csv", "table.*"):
+        for path in folder.glob(pattern):
+            path.unlink()
+    for name in ("figures", "samples", "reconstructions"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def words(here: Setting, point: Point) -> str:
+    """What a cell of the confirmation sets of the searched parameters, in words."""
+    flat = point.cell.parameters()
+    return ", ".join(
+        f"{parameter.label or name} = {value_in(flat, name)}"
+        for name, parameter in here.study.parameters.items()
+        if name in flat
+    )
+
+
+def value_in(flat: Params, name: str) -> str:
+    """A parameter of a cell, as short as it can be read."""
+    try:
+        return said(float(flat[name]))
+    except ValueError:
+        return str(flat[name])

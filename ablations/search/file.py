@@ -1,0 +1,115 @@
+"""A file of `configs/study/`: a question, what is searched and where, by which objective, and with how much."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ablations.settings import grammar
+from ablations.settings.grammar import AXES, NUMBERS, WORDS, Range
+from analysis.errors import InputError, unknown
+
+Objective = Literal["nll", "fid"]
+OBJECTIVES = {
+    "nll": "the bound on validation images, bits/dim",
+    "fid": "FID against validation images; the energy distance on points",
+}
+SAMPLERS = {
+    "tpe": "tree-structured Parzen estimator (default)",
+    "gp": "Gaussian process; for up to about 100 trials",
+    "cmaes": "CMA-ES, of numbers that every trial has; needs `pip install cmaes`",
+    "qmc": "Sobol points",
+    "random": "uniform in the ranges",
+    "grid": "every combination of choices and steps",
+}
+PRUNERS = {
+    "none": "every trial is trained to its end",
+    "median": "ends a training whose best bound so far is worse than the median of complete ones at that step",
+    "halving": "successive halving: the better half goes on from rung to rung",
+    "hyperband": "several such, that start at different rungs",
+    "wilcoxon": "leaves out a trial's further seeds once its first ones are worse than the best trial's",
+}
+
+
+class Parameter(BaseModel):
+    """What a key is drawn from: numbers between two ends, evenly, by logarithm or in steps; or choices."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    step: float | None = Field(default=None, gt=0)
+    choices: list[bool | int | float | str] = []
+    label: str = ""
+
+    @model_validator(mode="after")
+    def _check(self) -> Parameter:
+        if self.choices:
+            if self.low is not None or self.high is not None or self.log or self.step:
+                raise ValueError("choices have no low, high, log or step")
+            if len(set(map(str, self.choices))) < len(self.choices):
+                raise ValueError(f"choices must differ, got {self.choices}")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("needs low and high, or choices")
+        if not self.low < self.high or not all(map(math.isfinite, (self.low, self.high))):
+            raise ValueError(f"low must be below high, got {self.low:g} and {self.high:g}")
+        if self.log and (self.low <= 0 or self.step):
+            raise ValueError("log needs low above 0, and no step")
+        steps = (self.high - self.low) / (self.step or self.high - self.low)
+        if abs(steps - round(steps)) > 1e-9:
+            raise ValueError(f"high must be some steps above low, got {self.low:g} to {self.high:g} by {self.step:g}")
+        return self
+
+    def __str__(self) -> str:
+        if self.choices:
+            return ", ".join(map(str, self.choices))
+        low, high = self.ends
+        how = " by logarithm" if self.log else f" in steps of {self.step:g}" if self.step else ""
+        return f"{low:g} to {high:g}{how}"
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Of a range."""
+        assert self.low is not None, "choices have no ends"
+        assert self.high is not None, "choices have no ends"
+        return self.low, self.high
+
+    def narrowed(self, given: Range) -> Parameter:
+        """With the ends of a command line; it stays logarithmic where they allow."""
+        log = given.log or (self.log and given.low > 0 and given.step is None)
+        return Parameter(low=given.low, high=given.high, log=log, step=given.step, label=self.label)
+
+
+class StudyFile(BaseModel):
+    """What a file of `configs/study/` may hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    question: str
+    parameters: dict[str, Parameter]
+    set: dict[str, Any] = {}
+    objective: list[Objective] = Field(default=["nll"], min_length=1)
+    sampler: str = "tpe"
+    startup: int = Field(default=10, ge=0)
+    seed: int = Field(default=0, ge=0)
+    pruner: str = "none"
+    rungs: int = Field(default=4, ge=1)
+    trials: int = Field(default=40, ge=1)
+    seeds: int = Field(default=1, ge=1)
+    confirm: int = Field(default=5, ge=2)
+
+
+def read(name: str) -> StudyFile:
+    """The study file of that name; InputError where it says what has no meaning."""
+    try:
+        file = StudyFile.model_validate(grammar.load("study", name))
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"configs/study/{name}.yaml: {'.'.join(map(str, first['loc']))}: {message}") from error
+    for key in file.parameters:
+        if key not in NUMBERS and key not in WORDS and key.split(".")[0] not in AXES:
+            raise unknown(f"setting in configs/study/{name}.yaml", key, [*AXES, *NUMBERS, *WORDS])
+    return file

@@ -1,0 +1,306 @@
+"""Optuna: what to try next, what to end early, and the storage that remembers it. Only this package knows Optuna.
+
+A search is asked and told by the driver alone, so no two processes race for its storage. Every draw depends on the
+seed, the trial's number and the trials that are told: samplers are made anew for each trial, trials are told in order
+of their numbers, and trial n is asked once exactly those up to n − `window` are told. So a search that was killed goes
+on as it would have, whatever the timing of its workers; trials that were under way are still running in the storage,
+and are taken up again.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import OptunaError
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.samplers import RandomSampler
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+
+from ablations.search.file import Parameter
+from ablations.search.optimizer.samplers import pruner_of, sampler_of
+from ablations.search.optimizer.storage import cause, opened, quiet, shown
+from ablations.search.space import Params, Study, tried, whole
+from ablations.search.trial import Outcome
+from analysis.errors import InputError
+
+STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+STUDY_ATTRS = "study_attrs"
+"""Where a trial keeps what its sampler noted of the whole search."""
+FEWEST = 10
+"""Complete trials below which importances say nothing."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A trial as the storage knows it; `state` is "running" while it is not told."""
+
+    number: int
+    state: str
+    params: Params
+    values: tuple[float, ...]
+    metrics: dict[str, float]
+    facts: dict[str, Any]
+    reported: dict[int, float]
+
+
+class Optimizer:
+    """One search in one storage.
+
+    `place` is this driver's results folder where others may use the storage too; None where it is ours alone.
+    """
+
+    def __init__(
+        self, study: Study, identity: str, objectives: list[str], uri: str, window: int, place: Path | None = None
+    ) -> None:
+        self.study = study
+        self.objectives = objectives
+        self.uri = uri
+        self.driver = f"{socket.gethostname()}:{place.resolve()}" if place is not None else ""
+        self.marks: dict[int, dict[str, Any]] = {}
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        with self._guarded():
+            self.optuna = optuna.create_study(
+                study_name=study.name,
+                storage=opened(uri),
+                directions=self.directions,
+                sampler=RandomSampler(),
+                load_if_exists=True,
+            )
+            found = self.optuna.user_attrs.get("identity")
+            if found is None and self.optuna.get_trials(deepcopy=False):
+                raise InputError(f"{shown(uri)} holds a study {study.name!r} that is not ours: give a name=…")
+            if found not in (None, identity):
+                raise InputError(
+                    f"{shown(uri)} holds the search {study.name!r} of other choices, which are never mixed: give this "
+                    "one a name of its own with name=…"
+                )
+            for name, value in {"identity": identity, "window": window, "question": study.file.question}.items():
+                if name not in self.optuna.user_attrs:
+                    self.optuna.set_user_attr(name, value)
+            with quiet():
+                self.optuna.set_metric_names(objectives)
+            self.window = int(self.optuna.user_attrs["window"])
+
+    @property
+    def directions(self) -> list[StudyDirection]:
+        """Of an objective less is better."""
+        return [StudyDirection.MINIMIZE] * len(self.objectives)
+
+    def trials(self) -> list[Told]:
+        """All that were asked, in order."""
+        return [_told(trial, self.study) for trial in self._trials()]
+
+    def _trials(self) -> list[FrozenTrial]:
+        with self._guarded():
+            return self.optuna.get_trials(deepcopy=True)
+
+    def counted(self) -> int:
+        """How many were asked that count: not those that an accident ended, which are asked for again."""
+        return sum(not trial.user_attrs.get("again") for trial in self._trials())
+
+    def resume(self) -> list[tuple[int, Params]]:
+        """The trials that were under way when this driver ended; InputError where another one's are."""
+        running = [trial for trial in self._trials() if trial.state == TrialState.RUNNING]
+        others = {trial.user_attrs["driver"] for trial in running} - {self.driver}
+        if self.driver and others:
+            raise InputError(
+                f"trials of {', '.join(sorted(others))} are running in {shown(self.uri)}: a search has one driver at a "
+                "time. Wait for it, or if it is gone, delete its running trials there, or give a name=…"
+            )
+        return [(trial.number, _params(trial, self.study)) for trial in running]
+
+    def ask(self) -> tuple[int, Params]:
+        """A trial's number, and its value of each parameter that applies.
+
+        It is drawn in a copy of the search and then kept whole, so that a kill leaves all of it or nothing.
+        """
+        known = self._trials()
+        number = len(known)
+        with self._guarded(), quiet():
+            view = self._view(known)
+            fixed, facts = self._owed(known)
+            if fixed is not None:
+                view.enqueue_trial(fixed)
+            view.sampler = sampler_of(self.study, number, len(self.objectives))
+            trial = view.ask()
+            params = self._suggest(trial)
+            drawn = view.get_trials(deepcopy=True)[number]
+            # What a sampler counts in the study is kept with the trial, for the same reason.
+            counts = {STUDY_ATTRS: json.dumps(view._storage.get_study_system_attrs(view._study_id))}
+            self.optuna.add_trial(
+                create_trial(
+                    state=TrialState.RUNNING,
+                    params=drawn.params,
+                    distributions=drawn.distributions,
+                    user_attrs={"driver": self.driver, **facts},
+                    system_attrs={**drawn.system_attrs, **counts},
+                )
+            )
+        return number, params
+
+    def _owed(self, known: list[FrozenTrial]) -> tuple[Params | None, dict[str, Any]]:
+        """Values that are to be tried before others, with what is noted of such a trial: those of a trial that an
+        accident ended, and first of all the paper's default."""
+        if not known and self.study.default_is_inside and self.study.file.sampler != "grid":
+            return self.study.default, {}
+        again = {trial.user_attrs.get("retry_of") for trial in known}
+        for trial in known:
+            if trial.user_attrs.get("again") and trial.number not in again:
+                return trial.params, {"retry_of": trial.number}
+        return None, {}
+
+    def _view(self, known: list[FrozenTrial]) -> optuna.Study:
+        """A copy of the search in memory, with these trials."""
+        view = optuna.create_study(study_name=self.study.name, directions=self.directions)
+        view.add_trials(known)
+        kept = [trial.system_attrs[STUDY_ATTRS] for trial in known if STUDY_ATTRS in trial.system_attrs]
+        for name, value in json.loads(kept[-1]).items() if kept else ():
+            view._storage.set_study_system_attr(view._study_id, name, value)
+        return view
+
+    def _suggest(self, trial: Trial) -> Params:
+        params: Params = {}
+        for name, parameter in self.study.parameters.items():
+            if self.study.applies(name, params):
+                params[name] = _drawn(trial, name, parameter)
+        return params
+
+    def prunes(self, number: int, reported: dict[int, float], rungs: list[int]) -> bool:
+        """Whether the pruner ends a trial that reported these values, by the trials told when it was asked."""
+        known = self._trials()
+        mine, told = known[number], known[: max(0, number - self.window + 1)]
+        with self._guarded(), quiet():
+            view = optuna.create_study(study_name=self.study.name, direction="minimize")
+            view.add_trials(told)
+            # Those between are not known yet, but keep their numbers.
+            view.add_trials([create_trial(state=TrialState.FAIL) for _ in range(number - len(told))])
+            mine.intermediate_values = dict(reported)
+            mine.system_attrs = {**mine.system_attrs, **self.marks.get(number, {})}
+            view.add_trial(mine)
+            judged = view.trials[-1]
+            pruned = pruner_of(self.study, rungs).prune(view, judged)
+            # A pruner's own notes are kept when the trial is told: one that is taken up again is judged anew.
+            self.marks[number] = view.trials[-1].system_attrs
+        return pruned
+
+    def tell(self, number: int, outcome: Outcome, cell_id: str) -> None:
+        """What came of a trial."""
+        facts = {
+            "reason": outcome.reason,
+            "cell_id": cell_id,
+            "steps": outcome.steps,
+            "seconds": outcome.seconds,
+            "metrics": json.dumps(outcome.metrics),
+            "again": outcome.again,
+        }
+        asked = self._trials()[number]
+        with self._guarded():
+            # A grid's sampler would stop a loop that is not here once it has told its last point.
+            self.optuna.sampler = RandomSampler()
+            trial = Trial(self.optuna, asked._trial_id)
+            for name, value in facts.items():
+                trial.set_user_attr(name, value)
+            for name, value in self.marks.pop(number, {}).items():
+                if name not in asked.system_attrs:
+                    self.optuna._storage.set_trial_system_attr(asked._trial_id, name, value)
+            if len(self.objectives) == 1:
+                for step, value in outcome.reported.items():
+                    if step not in asked.intermediate_values:
+                        trial.report(value, step)
+            values = list(outcome.values) if outcome.state == "complete" else None
+            self.optuna.tell(trial, values, STATES[outcome.state])
+
+    def confirmed(self, cells: list[str]) -> int:
+        """Note that these cells are confirmed; how many other sets of cells were so before."""
+        with self._guarded():
+            sets = list(self.optuna.user_attrs.get("confirmed", []))
+            if sorted(cells) not in sets:
+                sets.append(sorted(cells))
+                self.optuna.set_user_attr("confirmed", sets)
+        return len(sets) - 1
+
+    def spend(self, seconds: float) -> None:
+        """Add to the time that the search has taken."""
+        with self._guarded():
+            self.optuna.set_user_attr("seconds", self.seconds + seconds)
+
+    @property
+    def seconds(self) -> float:
+        """That all its commands took, so far."""
+        with self._guarded():
+            return float(self.optuna.user_attrs.get("seconds", 0.0))
+
+    def front(self) -> list[int]:
+        """The numbers of the trials that no other beats: one, or with two objectives those of the Pareto front."""
+        with self._guarded():
+            if not self.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+                return []
+            best = self.optuna.best_trials if len(self.objectives) > 1 else [self.optuna.best_trial]
+        return sorted(trial.number for trial in best)
+
+    def importances(self) -> dict[str, dict[str, float]]:
+        """By objective: the share of the values' variation that goes with each parameter that all trials have (fANOVA,
+        Hutter et al. 2014); none where there are too few trials, or their values are alike."""
+        always = [name for name in self.study.parameters if not self.study.when(name)]
+        complete = [trial for trial in self.trials() if trial.state == "complete"]
+        found: dict[str, dict[str, float]] = {}
+        for i, objective in enumerate(self.objectives):
+            if len(complete) < FEWEST or not always or len({trial.values[i] for trial in complete}) < 2:
+                continue
+            with self._guarded(), quiet():
+                found[objective] = get_param_importances(
+                    self.optuna,
+                    evaluator=FanovaImportanceEvaluator(seed=0),
+                    params=always,
+                    target=partial(_value, i),
+                )
+        return found
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Every failure of the storage is an InputError of one line."""
+        import sqlalchemy.exc
+
+        try:
+            yield
+        except (OptunaError, sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+            raise InputError(
+                f"the storage {shown(self.uri)} cannot be used: {cause(error)}. What was trained is kept; give "
+                "storage=sqlite:///PATH or a database's URL, and the same command continues"
+            ) from error
+
+
+def _value(objective: int, trial: FrozenTrial) -> float:
+    return float(trial.values[objective])
+
+
+def _drawn(trial: Trial, name: str, parameter: Parameter) -> Any:
+    if parameter.choices:
+        return trial.suggest_categorical(name, parameter.choices)
+    low, high = parameter.ends
+    if whole(name, parameter):
+        return trial.suggest_int(name, int(low), int(high), step=int(parameter.step or 1), log=parameter.log)
+    return tried(parameter, trial.suggest_float(name, low, high, step=parameter.step, log=parameter.log))
+
+
+def _params(trial: FrozenTrial, study: Study) -> Params:
+    """A trial's values, as they are tried."""
+    known = study.parameters
+    return {name: tried(known[name], trial.params[name]) for name in known if name in trial.params}
+
+
+def _told(trial: FrozenTrial, study: Study) -> Told:
+    state = {value: name for name, value in STATES.items()}.get(trial.state, "running")
+    metrics = json.loads(trial.user_attrs.get("metrics", "{}"))
+    values = tuple(trial.values or ()) if state == "complete" else ()
+    params = _params(trial, study)
+    return Told(trial.number, state, params, values, metrics, trial.user_attrs, trial.intermediate_values)

@@ -1,0 +1,160 @@
+"""A study: a space of parameters over what all its trials share, and the cell at each of its points.
+
+A field belongs to the choices that have it: where `schedule` is searched, `schedule.beta_1` is a parameter of those
+trials only whose schedule has a β_1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ablations.search.file import Parameter, StudyFile
+from ablations.settings.cell import Cell, content_hash
+from ablations.settings.grammar import AXES, load
+from ablations.settings.layers import PLAIN, make_cell
+from ablations.settings.registry import fields_of, is_whole
+from analysis.errors import InputError
+
+Params = dict[str, Any]
+"""A value per parameter that applies."""
+
+DIGITS = 4
+"""Significant digits of a number that is tried: a finer one would be no other choice, and hard to read."""
+NEAR_ONE = 0.9
+"""Above it, up to 1, the distance from 1 has so many digits: a decay of 0.9996 is another than one of 0.9995."""
+FIXED = ("data", "evaluation", "threads", "budget", "training.precision")
+"""Groups and keys that are alike for all trials of a search: what they are judged on, and by."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is searched: `parameters` in order, choices before fields, over `fixed` settings."""
+
+    name: str
+    asked: str
+    file: StudyFile
+    parameters: dict[str, Parameter]
+    fixed: dict[str, Any]
+    seeds: list[int]
+    trials: int | None
+    hours: float | None
+    footnotes: list[str]
+
+    def applies(self, key: str, params: Params) -> bool:
+        """Whether a key is a parameter of a trial with these choices."""
+        group, _, field = key.partition(".")
+        return not field or group not in self.parameters or field in fields_of(group, str(params[group]))
+
+    def when(self, key: str) -> dict[str, list[str]]:
+        """The choices that a parameter depends on, if any: {"schedule": ["cosine", "sigmoid"]}."""
+        group, _, field = key.partition(".")
+        if not field or group not in self.parameters:
+            return {}
+        names = [str(choice) for choice in self.parameters[group].choices]
+        having = [name for name in names if field in fields_of(group, name)]
+        return {} if having == names else {group: having}
+
+    def cell(self, params: Params, seed: int) -> Cell:
+        """The cell of a point; InputError where its values make none."""
+        shared = {key: value for key, value in self.fixed.items() if self.applies(key, {**self.fixed, **params})}
+        parts = [
+            {k: v for k, v in part.items() if ("." in k) == dotted}
+            for dotted in (False, True)
+            for part in (shared, params)
+        ]
+        return make_cell(parts, seed)
+
+    @property
+    def default(self) -> Params:
+        """The paper's default: of each parameter that applies, the value that it has where nothing is searched."""
+        given: Params = {key: {**AXES, **PLAIN}[key] for key in self.parameters if "." not in key}
+        cell = self.cell(given, self.seeds[0])
+        for key in self.parameters:
+            group, _, field = key.partition(".")
+            if field and field in fields_of(group, str(given.get(group, self.fixed.get(group, AXES[group])))):
+                given[key] = getattr(getattr(cell, group), field)
+        return given
+
+    @property
+    def default_is_inside(self) -> bool:
+        """Whether the paper's default lies in the ranges, so that the search begins with it."""
+        return all(holds(self.parameters[key], value) for key, value in self.default.items())
+
+    @property
+    def limit(self) -> int | None:
+        """How many trials there are to be; None where hours decide."""
+        if self.file.sampler != "grid":
+            return self.trials
+        every = math.prod(map(len, self.combinations().values()))
+        return min(every, self.trials or every)
+
+    def combinations(self) -> dict[str, list[Any]]:
+        """The values of each parameter that the sampler `grid` combines; InputError where it has no list of them."""
+        values: dict[str, list[Any]] = {}
+        for name, parameter in self.parameters.items():
+            if self.when(name):
+                raise InputError(
+                    f"study.sampler=grid cannot search {name}, which only some trials have: take another sampler"
+                )
+            step = parameter.step or (1 if whole(name, parameter) and not parameter.log else None)
+            if not parameter.choices and step is None:
+                raise InputError(f"study.sampler=grid needs choices or steps of {name}: give {name}=A,B,C")
+            values[name] = list(parameter.choices) or stepped(*parameter.ends, step or 1)
+        return values
+
+    @property
+    def prunes(self) -> bool:
+        """Whether trainings are watched on their way, and may be ended."""
+        return self.file.pruner not in ("none", "wilcoxon")
+
+    def rungs(self, cell: Cell) -> list[int]:
+        """The steps at which a training is watched: halves, quarters, eighths …, at its reports, once it is warm."""
+        plan = cell.training
+        reports = [round(plan.steps / 2**k / plan.report_every) for k in range(1, self.file.rungs + 1)]
+        marks = sorted({max(1, count) * plan.report_every for count in reports} & set(range(plan.steps)))
+        return [mark for mark in marks if mark >= plan.warmup] or marks[-1:]
+
+    def identity(self, cell_id: str) -> str:
+        """A name for what is searched and how; `cell_id` is the default cell's. The budget is no part of it."""
+        how = ("objective", "sampler", "startup", "seed", "pruner", "rungs")
+        content = {name: value for name, value in self.file.model_dump().items() if name in how}
+        space = {key: parameter.model_dump(exclude={"label"}) for key, parameter in self.parameters.items()}
+        fixed = {key: value for key, value in self.fixed.items() if key.split(".")[0] not in FIXED}
+        content |= {"space": space, "fixed": fixed, "cell": cell_id, "seeds": self.seeds}
+        names = [(key, str(choice)) for key, parameter in self.parameters.items() for choice in parameter.choices]
+        found = {name: load(key, name) for key, name in names if key in AXES and name.startswith("found/")}
+        return content_hash(content | ({"found": found} if found else {}))
+
+
+def stepped(low: float, high: float, step: float) -> list[float]:
+    """From low to high."""
+    return [low + i * step for i in range(round((high - low) / step) + 1)]
+
+
+def tried(parameter: Parameter, value: Any) -> Any:
+    """A value that was drawn, as it is tried: what a range draws is rounded, near 1 by its distance from there."""
+    if parameter.choices or not isinstance(value, float):
+        return value
+    low, high = parameter.ends
+    near_one = NEAR_ONE < value < 1
+    rounded = 1 - float(f"{1 - value:.{DIGITS}g}") if near_one else float(f"{value:.{DIGITS}g}")
+    return min(max(float(f"{rounded:.12g}"), low), high)
+
+
+def holds(parameter: Parameter, value: Any) -> bool:
+    """Whether a value could be drawn."""
+    if parameter.choices:
+        return any(
+            choice == value and isinstance(choice, bool) == isinstance(value, bool) for choice in parameter.choices
+        )
+    low, high = parameter.ends
+    inside = isinstance(value, (int, float)) and low <= value <= high
+    steps = (value - low) / parameter.step if inside and parameter.step else 0.0
+    return inside and abs(steps - round(steps)) < 1e-9
+
+
+def whole(key: str, parameter: Parameter) -> bool:
+    """Whether a range is of whole numbers."""
+    return not parameter.choices and is_whole(key)

@@ -1,0 +1,187 @@
+"""What a search is asked for: a file of `configs/study/`, and what the command line adds to it.
+
+One value fixes a key, several are choices, an interval is a range. Where a choice is fixed, a parameter that only
+another one has is none. Selection reads validation data only, and the yardstick itself cannot be searched.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from ablations.grids.grid import equal_terms, terms_footnote
+from ablations.search.file import OBJECTIVES, PRUNERS, SAMPLERS, Parameter, StudyFile, read
+from ablations.search.space import FIXED, Study, whole
+from ablations.settings.arguments import SearchRequest
+from ablations.settings.grammar import AXES, NUMBERS, WORDS, load
+from ablations.settings.registry import classes, field_names, fields_of
+from analysis.errors import InputError, unknown
+from diffusion_core.variances import Fitted
+
+FEWEST_SEEDS = 5
+"""Of four values the least p of a signed-rank test is 1/16; it is 1/8 of three, and none below the pruner's 0.1."""
+
+
+def make(request: SearchRequest) -> Study:
+    """The study that a request asks for; InputError where its words have no meaning together."""
+    file = read(request.study) if request.study else StudyFile(question="", parameters={})
+    changed = {
+        name: getattr(request, name) for name in ("objective", "sampler", "pruner", "startup", "seed", "confirm")
+    }
+    file = file.model_copy(update={name: value for name, value in changed.items() if value is not None})
+    for name, words in {"sampler": SAMPLERS, "pruner": PRUNERS, "objective": OBJECTIVES}.items():
+        for value in _listed(getattr(file, name)):
+            if value not in words:
+                raise unknown(f"study.{name}", value, words)
+    _check_objective(file.objective)
+    parameters, fixed = _space(file, request)
+    terms = equal_terms(set(parameters), set(fixed))
+    fixed = {**{key: value for key, (value, _) in terms.items()}, **fixed}
+    if "fid" in file.objective:
+        fixed = {"evaluation.quality": ["validation", "test"], **fixed}
+    given = {*request.settings, *request.ranges}
+    parameters = {
+        key: parameters[key] for key in _in_order(parameters) if _possible(key, parameters, fixed, asked=key in given)
+    }
+    if not parameters:
+        raise InputError(
+            "nothing is searched: give study=NAME, or a range, such as schedule.beta_T='interval(0.005,0.05)'"
+        )
+    seeds = request.seeds or file.seeds
+    study = Study(
+        request.name or f"search-{request.study or 'custom'}",
+        request.study or "",
+        file.model_copy(update={"question": file.question or f"Which values of {_named(parameters)} are best?"}),
+        parameters,
+        fixed,
+        list(range(request.first_seed, request.first_seed + seeds)),
+        request.trials or (None if request.hours or file.sampler == "grid" else file.trials),
+        request.hours,
+        terms_footnote(list(terms)),
+    )
+    _check(study)
+    return study
+
+
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _check_objective(objective: list[Any]) -> None:
+    if len(set(objective)) < len(objective):
+        raise InputError(f"study.objective names {objective[0]} twice: give nll, fid, or nll,fid")
+
+
+def _space(file: StudyFile, request: SearchRequest) -> tuple[dict[str, Parameter], dict[str, Any]]:
+    """The parameters of the file as the command line changes them, and what is fixed."""
+    parameters, fixed = dict(file.parameters), dict(file.set)
+    for key, values in request.settings.items():
+        label = parameters[key].label if key in parameters else ""
+        if len(values) == 1:
+            parameters.pop(key, None)
+            fixed[key] = values[0]
+        elif not all(isinstance(value, (bool, int, float, str)) for value in values):
+            raise InputError(f"{key}: choices of a search are names or numbers, got {values[0]!r}")
+        else:
+            fixed.pop(key, None)
+            if len(set(map(str, values))) < len(values):
+                raise InputError(f"{key}: choices must differ, got {', '.join(map(str, values))}")
+            parameters[key] = Parameter(choices=values, label=label)
+    for key, given in request.ranges.items():
+        if not given.low < given.high or (given.log and given.low <= 0):
+            above = "0 < low < high" if given.log else "low < high"
+            raise InputError(f"{key} needs an interval with {above}, got {given.low:g} and {given.high:g}")
+        fixed.pop(key, None)
+        parameters[key] = parameters.get(key, Parameter(low=0, high=1)).narrowed(given)
+    for key in parameters:
+        if key in FIXED or key.split(".")[0] in FIXED:
+            raise InputError(f"{key} is alike for all trials of a search, which it would not compare: give one value")
+        fixed.pop(key, None)
+    return parameters, fixed
+
+
+def _in_order(parameters: dict[str, Parameter]) -> list[str]:
+    """Choices before the fields that depend on them."""
+    return sorted(parameters, key=lambda key: "." in key)
+
+
+def _possible(key: str, parameters: dict[str, Parameter], fixed: dict[str, Any], *, asked: bool) -> bool:
+    """Whether some choice that may come has such a field.
+
+    InputError where none ever has, where it was `asked` for in vain, or where a choice is unknown.
+    """
+    parameter = parameters[key]
+    group, _, field = key.partition(".")
+    if not field:
+        if not parameter.choices and key not in NUMBERS:
+            raise InputError(f"{key} takes names, not numbers: give choices")
+        if key in AXES:
+            for choice in parameter.choices:
+                load(key, str(choice))
+        elif key in WORDS and not set(map(str, parameter.choices)) <= set(WORDS[key]):
+            raise unknown(key, ", ".join(map(str, parameter.choices)), WORDS[key])
+        return True
+    options = parameters[group].choices if group in parameters else [fixed.get(group, AXES[group])]
+    if any(field in fields_of(group, str(option)) for option in options):
+        return True
+    everywhere = {name for cls in classes(group).values() for name in field_names(cls)}
+    if field not in everywhere:
+        raise unknown(f"field of {group}", field, everywhere)
+    if asked:
+        chosen = " or ".join(f"{group}={option}" for option in options)
+        raise unknown(
+            f"field of {chosen}", field, {name for option in options for name in fields_of(group, str(option))}
+        )
+    return False
+
+
+def _named(parameters: dict[str, Parameter]) -> str:
+    return " and ".join(parameter.label or key for key, parameter in parameters.items())
+
+
+def _check(study: Study) -> None:
+    """InputError where the objective or the pruner asks for what the trials have not."""
+    cell = study.cell(study.default, study.seeds[0])
+    file = study.file
+    for key, parameter in study.parameters.items():
+        ends = [end for end in (parameter.low, parameter.high) if end is not None]
+        numbers = [*ends, parameter.step or 1]
+        if whole(key, parameter) and not all(number == int(number) for number in numbers):
+            raise InputError(f"{key} takes whole numbers, got the range {parameter}")
+    if "nll" in file.objective and not cell.space.likelihood:
+        raise InputError("a vector-quantised code has no likelihood to search by: take study.objective=fid")
+    if "fid" in file.objective and "validation" not in cell.evaluation.quality:
+        raise InputError("study.objective=fid judges samples on validation data: leave evaluation.quality out")
+    if file.sampler == "grid":
+        study.combinations()
+    if file.sampler == "cmaes" and len(file.objective) > 1:
+        raise InputError("study.sampler=cmaes has one objective: take tpe or gp, or study.objective=nll")
+    if file.sampler == "cmaes" and find_spec("cmaes") is None:
+        raise InputError("study.sampler=cmaes is not installed: pip install cmaes, or take another sampler")
+    if file.pruner == "none":
+        return
+    if len(file.objective) > 1:
+        raise InputError("a pruner needs one objective: take study.pruner=none, or study.objective=nll")
+    if file.pruner == "wilcoxon":
+        if len(study.seeds) < FEWEST_SEEDS:
+            raise InputError(
+                f"study.pruner=wilcoxon compares seeds, and fewer than {FEWEST_SEEDS} tell nothing in time: give "
+                f"seeds={FEWEST_SEEDS} or more, got {len(study.seeds)}"
+            )
+        return
+    if file.objective != ["nll"]:
+        raise InputError(
+            f"study.pruner={file.pruner} reads the bound during training, which says little of FID: take "
+            "study.pruner=none, or study.objective=nll"
+        )
+    searched = [key for key in ("training.steps", "training.report_every", "horizon") if key in study.parameters]
+    if searched:
+        raise InputError(f"{searched[0]} is searched, so trainings cannot be compared on their way: study.pruner=none")
+    if isinstance(cell.variance, Fitted) or "variance" in study.parameters or cell.horizon == 0:
+        given = "horizon=0" if cell.horizon == 0 else "a variance that is fitted after training"
+        raise InputError(f"{given} has no bound during training: take study.pruner=none")
+    if not study.rungs(cell):
+        raise InputError(
+            f"a training of {cell.training.steps} steps that reports every {cell.training.report_every} cannot be "
+            "watched on its way: take a smaller training.report_every, or study.pruner=none"
+        )

@@ -1,0 +1,237 @@
+"""What a command line asks for: a grid (`Request`), a search (`SearchRequest`), or the options of a small command.
+
+Nothing here imports torch, so that errors about names come at once.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ablations.settings import grammar
+from ablations.settings.grammar import AXES, NUMBERS, WORDS, Range, overrides, word
+from analysis.errors import InputError, unknown
+
+SEEDS = 2**31
+
+
+@dataclass(frozen=True)
+class Common:
+    """What every run is told. `settings` maps each key of a cell, or axis of a grid, to its values in order."""
+
+    seeds: int | None = None
+    first_seed: int = 0
+    name: str | None = None
+    dry_run: bool = False
+    device: str = "auto"
+    launcher: str = "local"
+    workers: int | None = None
+    results: str = "results"
+    tracking_uri: str | None = None
+    settings: dict[str, list[Any]] = field(default_factory=dict)
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Request(Common):
+    """What `ablations.run` is asked for."""
+
+    grid: str | None = None
+    fraction: int | None = None
+
+
+@dataclass(frozen=True)
+class SearchRequest(Common):
+    """What `ablations.search` is asked for; None where the study's file decides. `ranges` are drawn from."""
+
+    study: str | None = None
+    trials: int | None = None
+    hours: float | None = None
+    confirm: int | None = None
+    storage: str | None = None
+    objective: list[str] | None = None
+    sampler: str | None = None
+    pruner: str | None = None
+    startup: int | None = None
+    seed: int | None = None
+    ranges: dict[str, Range] = field(default_factory=dict)
+
+
+COMMON: dict[str, tuple[str, type]] = {
+    "seeds": ("seeds", int),
+    "first_seed": ("first_seed", int),
+    "name": ("name", str),
+    "dry_run": ("dry_run", bool),
+    "device": ("device", str),
+    "launcher": ("launcher", str),
+    "launcher.workers": ("workers", int),
+    "results": ("results", str),
+    "tracking.uri": ("tracking_uri", str),
+}
+"""Keys of the command line that are not of a cell: their field of the request, and type."""
+
+RUN = {"grid": ("grid", str), **COMMON, "fraction": ("fraction", int)}
+SEARCH = {
+    "study": ("study", str),
+    "trials": ("trials", int),
+    "hours": ("hours", float),
+    "confirm": ("confirm", int),
+    "storage": ("storage", str),
+    "study.objective": ("objective", list),
+    "study.sampler": ("sampler", str),
+    "study.pruner": ("pruner", str),
+    "study.startup": ("startup", int),
+    "study.seed": ("seed", int),
+    **COMMON,
+}
+SECRET = ("tracking.uri=", "storage=")
+"""A database's URL may hold a password, and commands are written down."""
+
+AnyRequest = TypeVar("AnyRequest", bound=Common)
+
+
+def parse_run(arguments: list[str]) -> Request:
+    """The request of `ablations.run`; InputError at the first word that is wrong."""
+    given, settings, _ = _sorted(arguments, RUN, ranges=False)
+    request = Request(**given, settings=settings, command=_command("run", arguments))
+    _check(request)
+    if request.fraction is not None and request.fraction < 2:
+        raise InputError(f"fraction must be at least 2, the number of cells to run, got {request.fraction}")
+    _check_settings(request.settings, RUN, axis_levels(request.grid))
+    return request
+
+
+def parse_search(arguments: list[str]) -> SearchRequest:
+    """The request of `ablations.search`; InputError at the first word that is wrong."""
+    given, settings, ranges = _sorted(arguments, SEARCH, ranges=True)
+    request = SearchRequest(**given, settings=settings, ranges=ranges, command=_command("search", arguments))
+    _check(request)
+    for name, least in (("trials", 1), ("confirm", 2), ("startup", 0), ("seed", 0)):
+        value = getattr(request, name)
+        if value is not None and value < least:
+            raise InputError(f"{name} must be at least {least}, got {value}")
+    if request.hours is not None and not request.hours > 0:
+        raise InputError(f"hours must be above 0, got {request.hours:g}")
+    if request.study is not None:
+        grammar.load("study", request.study)
+    for key in (*request.settings, *request.ranges):
+        if key.startswith("study."):
+            known = [name.removeprefix("study.") for name in SEARCH if name.startswith("study.")]
+            raise unknown("field of study", key.removeprefix("study."), known)
+    _check_settings(request.settings, SEARCH, {})
+    for key in request.ranges:
+        _check_key(key, [], SEARCH, {})
+        if key in AXES or key in WORDS:
+            raise InputError(f"{key} takes names, not numbers: give those to choose from, {key}=A,B")
+    return request
+
+
+def parse_options(arguments: list[str], options: dict[str, type]) -> dict[str, Any]:
+    """The values of a command that knows only these options; InputError at the first word that is wrong."""
+    given: dict[str, Any] = {}
+    for key, values in overrides(arguments):
+        if key not in options:
+            raise unknown("option", key, options)
+        given[key] = _option(key, values, options[key])
+    return given
+
+
+def _sorted(
+    arguments: list[str], options: dict[str, tuple[str, type]], *, ranges: bool
+) -> tuple[dict[str, Any], dict[str, list[Any]], dict[str, Range]]:
+    """The options by field, the settings, and the ranges."""
+    given: dict[str, Any] = {}
+    settings: dict[str, list[Any]] = {}
+    found: dict[str, Range] = {}
+    seen = set()
+    for key, values in overrides(arguments, ranges=ranges):
+        if key in seen:
+            raise InputError(f"{key} is given twice: give it once, with commas for several values")
+        seen.add(key)
+        if key in options:
+            name, kind = options[key]
+            given[name] = _option(key, values, kind)
+        elif isinstance(values, Range):
+            found[key] = values
+        else:
+            settings[key] = values
+    return given, settings, found
+
+
+def _command(program: str, arguments: list[str]) -> str:
+    """As a shell takes it, for a shell reads brackets itself."""
+    words = [shlex.quote(word) if "(" in word else word for word in arguments if not word.startswith(SECRET)]
+    return " ".join([f"python -m ablations.{program}", *words])
+
+
+def _option(key: str, values: list[Any] | Range, kind: type) -> Any:
+    if isinstance(values, Range):
+        raise InputError(f"{key} is no parameter that can be searched: give it one value")
+    if kind is list:
+        return [str(value) for value in values]
+    if len(values) != 1:
+        raise InputError(f"{key} takes one value, got {len(values)}: {', '.join(map(str, values))}")
+    value = values[0]
+    if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = str(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise InputError(f"{key} must be {_KINDS[kind]}, got {value!r}")
+    return value
+
+
+_KINDS = {int: "a whole number", float: "a number", str: "a name", bool: "true or false"}
+
+
+def _check(request: Common) -> None:
+    if request.seeds is not None and request.seeds < 1:
+        raise InputError(f"seeds must be at least 1, got {request.seeds}")
+    if not 0 <= request.first_seed < SEEDS:
+        raise InputError(f"first_seed must not be negative, and below {SEEDS}, got {request.first_seed}")
+    if request.workers is not None and request.workers < 1:
+        raise InputError(f"launcher.workers must be at least 1, got {request.workers}")
+    if request.name is not None and re.fullmatch(r"\w[\w.-]*", request.name) is None:
+        raise InputError(f"name must be letters, digits, '_', '-' and '.', the first no '.', got {request.name!r}")
+    if request.launcher not in grammar.options_of("launcher"):
+        raise unknown("launcher", request.launcher, grammar.options_of("launcher"))
+
+
+def axis_levels(grid: str | None) -> dict[str, set[str]]:
+    """The names of a grid's axes and of their levels; InputError where there is no such grid."""
+    if grid is None:
+        return {}
+    axes = grammar.load("grid", grid).get("axes")
+    if not isinstance(axes, list) or not all(isinstance(axis, dict) and "name" in axis for axis in axes):
+        raise InputError(f"configs/grid/{grid}.yaml: axes must be a list, each with name and levels, got {axes!r}")
+    return {
+        str(axis["name"]): {str(level.get("name")) for level in axis.get("levels", []) if isinstance(level, dict)}
+        for axis in axes
+    }
+
+
+def _check_settings(
+    settings: dict[str, list[Any]], options: dict[str, tuple[str, type]], axes: dict[str, set[str]]
+) -> None:
+    for key, values in settings.items():
+        _check_key(key, values, options, axes)
+
+
+def _check_key(key: str, values: list[Any], options: dict[str, tuple[str, type]], axes: dict[str, set[str]]) -> None:
+    group = key.split(".")[0]
+    if key in axes and key not in AXES:
+        return
+    if key == "seed":
+        raise InputError("seeds are an axis: first_seed=N seeds=M takes the M seeds from N on")
+    if key in WORDS:
+        for value in values:
+            word(key, value)
+        return
+    if key not in NUMBERS and group not in AXES:
+        raise unknown("setting", key, [*options, *AXES, *NUMBERS, *WORDS, *axes])
+    if key in AXES:
+        for value in values:
+            if str(value) not in axes.get(key, ()):
+                grammar.load(key, str(value))

@@ -1,0 +1,103 @@
+"""Settings to a cell: layers of them, later ones over earlier ones, choices before fields.
+
+A choice that is replaced takes its own fields with it. What a choice's file `suggests` for others goes with it, and
+yields to a field that is set anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from ablations.settings import grammar
+from ablations.settings.cell import LATER, Cell
+from ablations.settings.grammar import AXES, NUMBERS, WORDS
+from ablations.settings.registry import build
+from analysis.errors import InputError, unknown
+
+PLAIN = {**NUMBERS, **{key: next(iter(values)) for key, values in WORDS.items()}}
+"""The fields of a cell that are no choices, and their defaults."""
+
+LEAST = {"horizon": (0, "2, or 0 for the autoencoder of space=latents alone")}
+"""The least that a number may be, and how it is said, where that is not 1; what lies between is for rules to refuse."""
+
+
+def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
+    """The cell of these layers of settings, later ones over earlier ones."""
+    settings: dict[str, Any] = {**AXES, **PLAIN}
+    given = {key for layer in layers for key in layer if "." in key or key in PLAIN}
+    for i, layer in enumerate(layers):
+        # A choice that a later layer replaces suggests nothing.
+        last = [axis for axis in AXES if axis in layer and not any(axis in later for later in layers[i + 1 :])]
+        for axis in last:
+            suggested = grammar.load(axis, str(layer[axis])).get("suggests", {})
+            _lay(settings, {key: value for key, value in suggested.items() if key not in given})
+        _lay(settings, layer)
+    choices: dict[str, Any] = {}
+    for axis in AXES:
+        values = dict(grammar.load(axis, str(settings[axis])))
+        values.pop("suggests", None)
+        values |= {key.split(".", 1)[1]: value for key, value in settings.items() if key.startswith(f"{axis}.")}
+        choices[axis] = build(axis, values)
+    cell = Cell(**choices, **_plain(settings), seed=seed)
+    return _within_budget(cell if "evaluation.continuous" in given else _without_suggestion(cell))
+
+
+def _without_suggestion(cell: Cell) -> Cell:
+    """The cell without a score in continuous time, which an objective suggests, where it has no such likelihood."""
+    if cell.space.likelihood and cell.horizon:
+        return cell
+    return replace(cell, evaluation=replace(cell.evaluation, continuous=0))
+
+
+def _within_budget(cell: Cell) -> Cell:
+    """The cell with the training steps that its budget comes to."""
+    if cell.budget == "steps" or cell.horizon == 0 or cell.refusal() is not None:
+        return cell
+    from ablations.settings.budget import matched_steps
+
+    return replace(cell, training=replace(cell.training, steps=matched_steps(cell)))
+
+
+def cell_of(parameters: dict[str, str], seed: int) -> Cell:
+    """The cell whose `parameters()` these are; InputError where they are not a cell's of this version."""
+    choices: dict[str, Any] = {}
+    for axis in AXES:
+        values = {
+            key.split(".", 1)[1]: _read(text) for key, text in parameters.items() if key.startswith(f"{axis}.") and text
+        }
+        choices[axis] = build(axis, {"name": parameters.get(axis) or LATER.get(f"{axis}.name", axis), **values})
+    plain = {key: _read(parameters.get(key, "")) for key in NUMBERS}
+    plain |= {key: parameters.get(key) or PLAIN[key] for key in WORDS}
+    return Cell(**choices, **_plain(plain), seed=seed)
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _lay(settings: dict[str, Any], layer: dict[str, Any]) -> None:
+    for key in sorted(layer, key=lambda key: "." in key):
+        if key not in PLAIN and key.split(".")[0] not in AXES:
+            raise unknown("setting", key, [*AXES, *PLAIN])
+        if key in AXES:
+            for field in [name for name in settings if name.startswith(f"{key}.")]:
+                del settings[field]
+        settings[key] = layer[key]
+
+
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a cell that are no choices, checked."""
+    numbers = {key: _whole(key, settings[key]) for key in NUMBERS}
+    return {**numbers, **{key: grammar.word(key, settings[key]) for key in WORDS}}
+
+
+def _whole(key: str, value: Any) -> int:
+    least, said = LEAST.get(key, (1, "1"))
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"{key} must be a whole number of at least {said}, got {value!r}")
+    return value

@@ -1,0 +1,37 @@
+"""Which code this is."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+NUMBERS_COME_FROM = ("ablations", "diffusion_core", "pyproject.toml")
+"""What makes a checkout's version "-dirty" where it differs from its commit: results, say, change no number."""
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """The package's version and, where it runs from a checkout, the commit. Asked once: a process keeps its code."""
+    try:
+        number = version("diffusion-ablations")
+    except PackageNotFoundError:
+        number = "0"
+    commit = _commit(ROOT) if (ROOT / ".git").exists() else ""
+    return f"{number}+{commit}" if commit else number
+
+
+def _commit(root: Path) -> str:
+    """8 digits of the commit, "-dirty" where the code differs from it; empty where git does not say."""
+    try:
+        found = _git(root, "rev-parse", "--short=8", "HEAD")
+        changed = _git(root, "diff", "--name-only", "HEAD", "--", *NUMBERS_COME_FROM)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f"{found}-dirty" if changed else found
+
+
+def _git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()

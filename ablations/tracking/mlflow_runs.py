@@ -1,0 +1,198 @@
+"""The files of results/<grid>/ as the runs that a tracking store gets: cells, the autoencoders that they share, and the
+trials of a search."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ablations.results import autoencoders
+from ablations.stages.journal import read_json
+from analysis.errors import InputError
+from analysis.read.csv_files import read_csv
+from analysis.read.images import KEYS
+from analysis.read.runs import FIXED, LATENT, LONGEST, VERSIONS
+from analysis.read.search import RUNGS, SEARCH, TRIALS
+from analysis.read.store import IMAGES, REQUEST, TAGS
+
+CELL = "cell"
+"""The kind of a run that is a cell at a seed."""
+TRIAL, STUDY, OF_SEARCH = "trial", "study", "search"
+"""The kind of a run that is a trial of a search, and the tag of its number; the tags of the search's name and identity.
+"""
+WATCHED = "train/watched_nll"
+"""The curve of what a pruner was told."""
+AUTOENCODER = ("cell_id", "seed", "status", "reason")
+"""What every row of autoencoders.csv has."""
+
+Curve = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A row of a results folder with its curves, ready to be published."""
+
+    tags: dict[str, str]
+    params: dict[str, str]
+    metrics: dict[str, float]
+    curves: Curve
+    images: str
+    sheet: Path | None
+
+    @property
+    def content(self) -> str:
+        """A digest of all that is published."""
+        sheet = self.sheet.read_bytes() if self.sheet else b""
+        text = json.dumps([self.tags, self.params, self.metrics, self.curves], sort_keys=True) + self.images
+        return hashlib.sha256(text.encode() + sheet).hexdigest()[:16]
+
+
+def key_of(tags: Mapping[str, str]) -> tuple[str, str]:
+    """What a run is known by."""
+    return (tags.get(OF_SEARCH, TRIAL), tags[TRIAL]) if TRIAL in tags else (tags["cell_id"], tags["seed"])
+
+
+def head_in(folder: Path) -> dict[str, Any]:
+    """grid.json of a results folder, or search.json where nothing was confirmed; InputError where there is none."""
+    head = read_json(folder / "grid.json") or read_json(folder / SEARCH)
+    if not isinstance(head, dict):
+        raise InputError(f"{folder} holds no results (grid.json is missing): run its grid first")
+    return head
+
+
+def request_of(head: dict[str, Any]) -> str:
+    """A name for the cells that a grid.json lists, by which its runs are told from others of the experiment."""
+    return hashlib.sha256(json.dumps(sorted(head.get("cells", {}))).encode()).hexdigest()[:12]
+
+
+def tracked_runs(folder: Path) -> list[Tracked]:
+    """The cells of a results folder, none where it holds a search's trials alone; InputError where it is damaged."""
+    if not (folder / "grid.json").exists() and (folder / SEARCH).exists():
+        return []
+    curves, images = curves_by_run(folder), images_by_run(folder / "images.csv")
+    request = request_of(head_in(folder))
+    return [
+        _cell(row, curves[key_of(row)], images.get(key_of(row), ""), request, folder)
+        for row in rows_of(folder / "runs.csv", FIXED)
+    ]
+
+
+def tracked_autoencoders(folder: Path) -> list[Tracked]:
+    """The autoencoders of a results folder, none where its cells diffuse in pixels."""
+    path = folder / autoencoders.TABLE
+    curves = curves_by_run(folder) if path.is_file() else {}
+    rows = rows_of(path, AUTOENCODER) if path.is_file() else []
+    return [_autoencoder(row, curves[key_of(row)], folder) for row in rows]
+
+
+def tracked_trials(folder: Path) -> list[Tracked]:
+    """The trials of a search that are over; none in the results of a grid."""
+    if not (folder / SEARCH).exists():
+        return []
+    head = read_json(folder / SEARCH)
+    rungs: dict[str, Curve] = defaultdict(list)
+    path = folder / RUNGS
+    for line in rows_of(path, ("trial", "step", "value")) if path.is_file() else []:
+        rungs[line["trial"]].append({"curve": WATCHED, "x": line["step"], "y": line["value"]})
+    rows = rows_of(folder / TRIALS, (TRIAL, "state", "reason"))
+    return [_trial(row, rungs[row[TRIAL]], head, folder) for row in rows if row["state"] != "running"]
+
+
+def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a CSV file that has these columns."""
+    return [{str(key): value for key, value in row.items()} for row in read_csv(path, columns).to_dict("records")]
+
+
+def curves_by_run(folder: Path) -> dict[tuple[str, str], Curve]:
+    """(cell_id, seed) → the points of its curves."""
+    found: dict[tuple[str, str], Curve] = defaultdict(list)
+    for line in rows_of(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y")):
+        found[line["cell_id"], line["seed"]].append(line)
+    return found
+
+
+def images_by_run(path: Path) -> dict[tuple[str, str], str]:
+    """(cell_id, seed) → the run's own images.csv: metric, 0, 1, …; nothing where results are older than the file."""
+    if not path.is_file():
+        return {}
+    texts = read_csv(path, KEYS)
+    return {
+        (str(cell_id), str(seed)): rows.drop(columns=["cell_id", "seed"]).to_csv(index=False)
+        for (cell_id, seed), rows in texts.groupby(["cell_id", "seed"], sort=False)
+    }
+
+
+def metrics_of(row: Mapping[str, str], source: Path) -> dict[str, float]:
+    """The columns of a row that hold a "/"; InputError where one is no number."""
+    try:
+        return {key: float(value) for key, value in row.items() if "/" in key and value}
+    except ValueError as error:
+        raise InputError(f"{source} holds a metric that is no number: {error}") from error
+
+
+def _cell(row: dict[str, str], curves: Curve, images: str, request: str, folder: Path) -> Tracked:
+    params = {key: value for key, value in row.items() if key not in TAGS and "/" not in key and value}
+    levels = [value for key, value in params.items() if key.startswith("axis.")]
+    search = read_json(folder / SEARCH)
+    sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
+    return Tracked(
+        tags={
+            "kind": CELL,
+            "grid": folder.name,
+            REQUEST: request,
+            **({STUDY: str(search["name"])} if search else {}),
+            **{name: row[name][:LONGEST] for name in FIXED},
+            **{name: row[name] for name in (*LATENT, *VERSIONS) if row.get(name)},
+            **({IMAGES: str(len(images.splitlines()) - 1)} if images else {}),
+        },
+        params={"cell": " · ".join(levels) or "baseline", **params},
+        metrics=metrics_of(row, folder / "runs.csv"),
+        curves=curves,
+        images=images,
+        sheet=next((sheet for sheet in sheets if sheet.exists()), None),
+    )
+
+
+def _trial(row: dict[str, str], rungs: Curve, head: dict[str, Any], folder: Path) -> Tracked:
+    """A run that the UI lists as "trial 17", with every choice as a parameter."""
+    own = ("trial", "state", "reason", "cell_id", "steps", "seconds")
+    params = {
+        key: value for key, value in row.items() if key not in own and "/" not in key and key[:6] != "param." and value
+    }
+    facts = {name: row.get(name, "")[:LONGEST] for name in ("state", "reason", "cell_id")}
+    costs = {f"cost/{name}": float(row[name]) for name in ("steps", "seconds") if row.get(name)}
+    names = {"kind": TRIAL, "grid": folder.name, STUDY: str(head["name"]), OF_SEARCH: str(head["identity"])}
+    return Tracked(
+        tags={**names, TRIAL: row[TRIAL], "status": facts["state"], **facts},
+        params={"cell": f"trial {row[TRIAL]}", **params},
+        metrics=metrics_of(row, folder / TRIALS) | costs,
+        curves=rungs,
+        images="",
+        sheet=None,
+    )
+
+
+def _autoencoder(row: dict[str, str], curves: Curve, folder: Path) -> Tracked:
+    """A run that the UI's charts group as "autoencoder kl f=2 c=4"."""
+    params = {
+        key: value for key, value in row.items() if key not in (*AUTOENCODER, "code") and "/" not in key and value
+    }
+    words = f"autoencoder {row['space.regularization']} f={row['space.f']} c={row['space.channels']}"
+    sheet = folder / autoencoders.FOLDER / f"{row['cell_id']}.png"
+    return Tracked(
+        tags={
+            "kind": "autoencoder",
+            "grid": folder.name,
+            **{name: row[name][:LONGEST] for name in (*AUTOENCODER, "code") if row[name]},
+        },
+        params={"cell": words, **params},
+        metrics=metrics_of(row, folder / autoencoders.TABLE),
+        curves=curves,
+        images="",
+        sheet=sheet if sheet.exists() else None,
+    )

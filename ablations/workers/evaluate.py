@@ -1,0 +1,271 @@
+"""What a trained network scores: the fit of its variance, likelihoods, samples; and what real images score.
+
+Each function takes the network as it was loaded, leaves tensors in its stage's folder, and returns what they say.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ablations.data import Data, DataSet, Split
+from ablations.metrics import extractors, sample_quality
+from ablations.settings.budget import sample_flops
+from ablations.settings.cell import Cell, HeldOut
+from ablations.stages.journal import Curves, Result, not_finite, read_tensors, write_tensors
+from ablations.stages.kinds import bound_passes
+from ablations.workers.restore import FIT, Model
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Encoding
+from diffusion_core.fitting import noise_moments
+from diffusion_core.latents import LatentCode
+from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance
+from diffusion_core.ode import flow_likelihood
+from diffusion_core.spaces import Latents
+from diffusion_core.vae import Vae
+
+SHORT = {"validation": "val", "test": "test"}
+"""Splits as metric names spell them."""
+
+PER_IMAGE = {
+    "nll/test": "bound.safetensors",
+    "nll_continuous/test": "continuous.safetensors",
+    "nll_ode/test": "ode.safetensors",
+}
+"""Metric → the file that its stage leaves, of the values per image whose mean it is."""
+
+RECONSTRUCTIONS = "reconstructions.safetensors"
+"""The file that a reconstruction leaves, of the first `SHOWN` test images."""
+SHOWN = 12
+
+Progress = Callable[[float], None]
+
+
+def run_fit(cell: Cell, diffusion: Diffusion, data: Data, folder: Path, progress: Progress) -> Result:
+    """E‖ε̂‖²/D and E‖ε − ε̂‖²/D at t = 1..T over training images."""
+    plan = cell.evaluation
+    began = time.monotonic()
+    images = data.images["train"].to(diffusion.device)
+    moments = noise_moments(diffusion, images, draws=plan.fit, seed=plan.seed, clip=plan.clip, progress=progress)
+    write_tensors(folder / FIT, {"norm": moments.norm, "error": moments.error})
+    finite = bool(moments.norm.isfinite().all() and moments.error.isfinite().all())
+    t = [float(t) for t in range(1, cell.horizon + 1)]
+    curves: Curves = {"noise_norm": (t, moments.norm.tolist()), "noise_error": (t, moments.error.tolist())}
+    return Result(
+        status="finished" if finite else "diverged",
+        reason="" if finite else "the predicted noise is not finite",
+        metrics={"cost/fit_seconds": time.monotonic() - began},
+        curves=curves if finite else {},
+        facts={},
+    )
+
+
+def run_bound(cell: Cell, split: HeldOut, model: Model, data: Data, folder: Path, progress: Progress) -> Result:
+    """The bound on a held-out split and, where asked for, the likelihoods in continuous time; values per image kept."""
+    plan, name = cell.evaluation, SHORT[split]
+    images = data.images[split].to(model.device)
+    discrete, continuous, flow = bound_passes(cell)
+    total = discrete + continuous + flow
+    began = time.monotonic()
+    scored = bound_of(cell, model, images)
+    keep(folder / "bound.safetensors", scored)
+    metrics = means_of(f"nll/{name}", scored) | {"cost/bound_seconds": time.monotonic() - began}
+    if plan.estimates and isinstance(model, Diffusion):
+        metrics[f"bound_variance/{name}"] = estimate_variance(
+            model, images, draws=plan.estimates, batch=cell.training.batch, seed=plan.seed
+        )
+    reason = divergence(metrics[f"nll/{name}"], data.encoding.uniform_bits if bound_was_meant(cell) else None)
+    if continuous and not reason and isinstance(model, Diffusion):
+        progress(discrete / total)
+        began = time.monotonic()
+        terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed, clip=plan.clip)
+        keep(folder / "continuous.safetensors", terms)
+        metrics |= means_of(f"nll_continuous/{name}", terms) | {"cost/continuous_seconds": time.monotonic() - began}
+    if flow and not reason and isinstance(model, Diffusion):
+        before = discrete + continuous
+
+        def advance(share: float) -> None:
+            progress((before + share * flow) / total)
+
+        metrics |= _flow(cell, name, model, images, folder, advance)
+    k = [float(k) for k in range(1, len(scored.per_step) + 1)]
+    return Result(
+        status="diverged" if reason else "finished",
+        reason=reason,
+        metrics={key: value for key, value in metrics.items() if math.isfinite(value)},
+        curves={f"bound_per_t/{name}": (k, scored.per_step.tolist())} if k else {},
+        facts=not_finite(metrics),
+    )
+
+
+def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
+    """The bound as the cell's evaluation asks for it."""
+    plan = cell.evaluation
+    if isinstance(model, Vae):
+        return model.bound(images, seed=plan.seed)
+    return bound(
+        model,
+        images,
+        exact=plan.exact,
+        strata=plan.strata,
+        seed=plan.seed,
+        clip=plan.clip,
+        steps=plan.horizon,
+    )
+
+
+def _flow(
+    cell: Cell, name: str, diffusion: Diffusion, images: Tensor, folder: Path, progress: Progress
+) -> dict[str, float]:
+    plan = cell.evaluation
+    began = time.monotonic()
+    scored = flow_likelihood(
+        diffusion, images, steps=plan.ode_steps, probes=plan.ode, seed=plan.seed, progress=progress
+    )
+    write_tensors(folder / "ode.safetensors", {"total": scored.total})
+    metrics = {
+        f"nll_ode/{name}": float(scored.total.mean()),
+        f"nll_ode/{name}_se": scored.standard_error,
+        "cost/ode_seconds": time.monotonic() - began,
+    }
+    # One probe states no error of its own, which is nothing to warn of.
+    return metrics | ({} if math.isnan(scored.probe_error) else {f"nll_ode/{name}_probe_se": scored.probe_error})
+
+
+def keep(path: Path, terms: Terms) -> None:
+    """The terms per image."""
+    write_tensors(path, terms.parts)
+
+
+def per_image(path: Path) -> list[float]:
+    """Bits/dim of each image, as a bound stage left them: the sum of its terms, or its total."""
+    tensors, _ = read_tensors(path)
+    total: Tensor = sum(tensors.values(), start=torch.zeros((), dtype=torch.float64))
+    return list(total.tolist())
+
+
+def means_of(metric: str, terms: Terms) -> dict[str, float]:
+    """The bound, its parts and its standard error, by metric name."""
+    means = {"": terms.total, **{f"_{part}": values for part, values in terms.parts.items()}}
+    return {f"{metric}{part}": float(values.mean()) for part, values in means.items()} | {
+        f"{metric}_se": terms.standard_error
+    }
+
+
+def bound_was_meant(cell: Cell) -> bool:
+    """Whether a large bound says that training failed.
+
+    Over fewer steps than a network was trained on it may be as large as it likes: that is a finding about σ². And an
+    autoencoder whose KL has a small weight was never asked to make its code cheap.
+    """
+    all_steps = cell.horizon == 0 or cell.evaluation.horizon in (None, cell.horizon)
+    return all_steps and not (isinstance(cell.space, Latents) and cell.space.kl_weight < 1)
+
+
+def divergence(nll: float, uniform_bits: float | None) -> str:
+    """Why a bound counts as diverged, by the rule declared beforehand; empty if it does not."""
+    if not math.isfinite(nll):
+        return "the bound is not finite"
+    if uniform_bits is not None and nll > 2 * uniform_bits:
+        return f"the bound, {nll:.2f} bits/dim, is above twice the uniform code's {uniform_bits:.2f}"
+    return ""
+
+
+def run_samples(cell: Cell, split: HeldOut, model: Model, data: Data, folder: Path, progress: Progress) -> Result:
+    """Draw the generated sets, keep them, and score them."""
+    began = time.monotonic()
+    n = len(data.images[split])
+    samples = draw_samples(cell, model, n * cell.evaluation.sets, progress)
+    if samples is None:
+        return Result("diverged", "the samples are not finite", {}, {}, {})
+    seconds = time.monotonic() - began
+    write_tensors(folder / "samples.safetensors", {"samples": samples})
+    metrics = judged(cell, split, data, list(torch.split(samples, n)))
+    costs = {"cost/sample_seconds": seconds, "cost/sample_flops": sample_flops(cell, model)}
+    return Result("finished", "", {**costs, **metrics}, {}, {})
+
+
+def draw_samples(cell: Cell, model: Model, n: int, progress: Progress) -> Tensor | None:
+    """n samples as stored values, by the cell's sampler and seed; None where they are not finite."""
+    if isinstance(model, Vae):
+        x = model.sample(n, seed=cell.seed)
+    else:
+        x = cell.sampler.sample(model, n, seed=cell.seed, clip=cell.evaluation.clip, progress=progress)
+    return model.encoding.decode(x) if bool(x.isfinite().all()) else None
+
+
+def run_reconstruction(cell: Cell, encoding: Encoding, data: Data, folder: Path, device: torch.device) -> Result:
+    """What an autoencoder makes of the test images, and what that scores beside the images themselves."""
+    assert isinstance(encoding, LatentCode), "the data themselves are not reconstructed"
+    images = data.images["test"].to(device)
+    made = encoding.reconstruct(images)
+    write_tensors(folder / RECONSTRUCTIONS, {"originals": images[:SHOWN], "reconstructions": made[:SHOWN]})
+    metrics = {"psnr/test": sample_quality.psnr(made, images, encoding.autoencoder.levels.levels)}
+    if "test" in cell.evaluation.quality:
+        extractor = extractor_of(cell)
+        assert extractor is not None, "images have an extractor"
+        reference = reference_of(cell.data, cell.evaluation.weights, "train", device)
+        scores = sample_quality.quality([made], reference, extractor, "train", None)
+        metrics[f"rfid/train/{extractor.name}"] = scores[f"fid/train/{extractor.name}"]
+    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return Result("finished", "", finite, {}, not_finite(metrics))
+
+
+def judged(cell: Cell, split: HeldOut, data: Data, sets: list[Tensor]) -> dict[str, float]:
+    """What generated sets score against training images (test), or against validation images."""
+    device = sets[0].device
+    extractor = extractor_of(cell)
+    if extractor is None:
+        return sample_quality.points_quality(sets, data.images[split], SHORT[split])
+    if split == "test":
+        reference = reference_of(cell.data, cell.evaluation.weights, "train", device)
+        return sample_quality.quality(sets, reference, extractor, "train", data.images["test"].to(device))
+    reference = reference_of(cell.data, cell.evaluation.weights, "validation", device)
+    return sample_quality.quality(sets, reference, extractor, SHORT[split], None)
+
+
+def run_floor(cell: Cell, data: Data, device: torch.device) -> Result:
+    """What held-out data score against the training set."""
+    held_out = [data.images["validation"], data.images["test"]]
+    extractor = extractor_of(cell)
+    if extractor is None:
+        metrics = sample_quality.points_quality([data.images["validation"]], data.images["test"], "test")
+        return Result("finished", "", metrics, {}, {})
+    reference = reference_of(cell.data, cell.evaluation.weights, "train", device)
+    metrics = sample_quality.floors([images.to(device) for images in held_out], reference, extractor)
+    facts = {"extractor": extractor.name, "digest": extractor.digest}
+    if extractor.accuracy is not None:
+        facts["accuracy"] = str(extractor.accuracy)
+    return Result("finished", "", metrics, {}, facts)
+
+
+def extractor_identity(cell: Cell) -> str | None:
+    """What the cell's samples will be judged by, for a plan; ValueError where it cannot be read. None for points."""
+    name, weights = cell.data.extractor, cell.evaluation.weights
+    if name is None and weights:
+        raise ValueError("evaluation.weights is of an extractor of images, and this data is of points: leave it out")
+    return None if name is None else extractors.identity(name, Path(weights) if weights else None)
+
+
+def extractor_of(cell: Cell) -> extractors.Extractor | None:
+    """The same, read. None for points."""
+    return _extractor(cell.data.extractor, cell.evaluation.weights)
+
+
+@lru_cache(maxsize=2)
+def _extractor(name: str | None, weights: str | None) -> extractors.Extractor | None:
+    return None if name is None else extractors.load(name, Path(weights) if weights else None)
+
+
+@lru_cache(maxsize=2)
+def reference_of(data: DataSet, weights: str | None, split: Split, device: torch.device) -> sample_quality.Reference:
+    """What real images are to a data set's extractor: worked out once in a worker, however many cells it judges."""
+    extractor = _extractor(data.extractor, weights)
+    assert extractor is not None, "points have no extractor"
+    return sample_quality.Reference.of(data.load().images[split].to(device), extractor)

@@ -1,0 +1,102 @@
+"""What earlier stages left, as objects again: encodings, diffusions, variational autoencoders.
+
+An encoding is the data's own, or an autoencoder's with its scale; a diffusion has its averaged weights, and its fit.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ablations.data import Data
+from ablations.settings.cell import Cell
+from ablations.stages.journal import Journal, read_tensors
+from ablations.stages.kinds import Parts
+from analysis.errors import InputError
+from diffusion_core.autoencoder import Autoencoder
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Encoding, GreyLevels
+from diffusion_core.latents import LatentCode
+from diffusion_core.spaces import Latents
+from diffusion_core.training import part
+from diffusion_core.vae import Vae
+from diffusion_core.variances import Fitted
+
+WEIGHTS = "weights.safetensors"
+"""The file that a training leaves, of a diffusion or of an autoencoder."""
+FIT = "fit.safetensors"
+"""The file that a fit leaves."""
+
+Model = Diffusion | Vae
+
+
+def autoencoder_of(cell: Cell, data: Data) -> Autoencoder:
+    """The cell's autoencoder with its seed's initial weights, on the CPU."""
+    space, levels = cell.space, data.encoding
+    assert isinstance(space, Latents), "the data themselves need no autoencoder"
+    assert isinstance(levels, GreyLevels), "images have grey levels"
+    autoencoder = space.build(levels, data.shape)
+    autoencoder.initialise(cell.seed)
+    return autoencoder
+
+
+def restore_autoencoder(cell: Cell, data: Data, average: dict[str, Tensor]) -> Autoencoder:
+    """The cell's autoencoder with the averaged weights, which nothing teaches; ValueError where they are not its."""
+    autoencoder = autoencoder_of(cell, data)
+    _load(autoencoder, average)
+    return autoencoder.eval().requires_grad_(False)
+
+
+def build(cell: Cell, encoding: Encoding, data: Data, device: torch.device) -> Diffusion:
+    """The cell's diffusion with its seed's initial weights."""
+    diffusion = Diffusion(cell.choices, encoding, encoding.shape_of(data.shape))
+    diffusion.initialise(cell.seed)
+    return diffusion.to(device)
+
+
+def restore(cell: Cell, encoding: Encoding, data: Data, average: dict[str, Tensor]) -> Diffusion:
+    """The cell's diffusion with the averaged weights; ValueError where they are not this cell's."""
+    diffusion = Diffusion(cell.choices, encoding, encoding.shape_of(data.shape))
+    _load(diffusion, average)
+    return diffusion.eval()
+
+
+def _load(module: torch.nn.Module, average: dict[str, Tensor]) -> None:
+    try:
+        module.load_state_dict(average)
+    except RuntimeError as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+
+
+def load_encoding(cell: Cell, data: Data, journal: Journal, autoencoder: str | None, device: torch.device) -> Encoding:
+    """The data's own encoding, or that of a finished autoencoder stage; InputError for a foreign file."""
+    if autoencoder is None:
+        return data.encoding
+    path = journal.folder(autoencoder) / WEIGHTS
+    tensors, _ = read_tensors(path)
+    try:
+        module = restore_autoencoder(cell, data, part(tensors, "average")).to(device)
+        scale = part(tensors, "standard")
+        shape = cell.space.shape_of(data.shape)
+        return LatentCode(module, scale["mean"].to(device), scale["scale"].to(device), data.shape, shape)
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path} does not hold the autoencoder of this cell: {error}") from error
+
+
+def load(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> Model:
+    """The cell as its finished stages left it; InputError where a file is missing or foreign."""
+    encoding = load_encoding(cell, data, journal, parts.autoencoder, device)
+    if cell.horizon == 0:
+        assert isinstance(encoding, LatentCode), "a chain of no steps is an autoencoder's"
+        return Vae(encoding)
+    path = journal.folder(parts.training) / WEIGHTS
+    tensors, _ = read_tensors(path)
+    try:
+        diffusion = restore(cell, encoding, data, part(tensors, "average"))
+    except ValueError as error:
+        raise InputError(f"{path} does not hold the weights of this cell: {error}") from error
+    if parts.fit is not None:
+        assert isinstance(cell.variance, Fitted), "a fit is of a fitted variance"
+        moments, _ = read_tensors(journal.folder(parts.fit) / FIT)
+        diffusion.fit(cell.variance.m(moments["norm"], moments["error"]))
+    return diffusion.to(device)

@@ -1,0 +1,313 @@
+"""The stages that train: an autoencoder, and a diffusion on images or on their codes.
+
+Both go through the same loop, which continues from the last checkpoint and leaves weights (learner and average),
+curves, and what the training cost.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ablations.data import Data
+from ablations.metrics import sample_quality
+from ablations.settings.budget import (
+    autoencoder_flops,
+    autoencoder_train_flops,
+    forward_flops,
+    peak_memory,
+    reset_peak_memory,
+    train_flops,
+)
+from ablations.settings.cell import Cell
+from ablations.stages.journal import (
+    Curves,
+    Result,
+    not_finite,
+    read_checkpoint,
+    read_history,
+    write_checkpoint,
+    write_history,
+    write_tensors,
+)
+from ablations.stages.kinds import RungStage
+from ablations.workers import evaluate
+from ablations.workers.restore import WEIGHTS, autoencoder_of, build, restore, restore_autoencoder
+from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Encoding
+from diffusion_core.latents import LatentCode, Standard, standard
+from diffusion_core.precision import resolve_precision
+from diffusion_core.spaces import Latents
+from diffusion_core.timesteps import Importance
+from diffusion_core.training import Learner, Report, Training, part, train
+
+CHECKPOINT_SECONDS = 20.0
+
+INACTIVE = 0.01
+"""A channel whose mean tells images apart by less than this share of its variance says nothing of the image."""
+OFF_SCALE = 0.05
+"""How far from 1 the variance of scaled codes may be, at draws that the scale was not estimated from."""
+DRAWN = 200_000
+"""Numbers per channel that it is taken over: for the noise of that to be far below `OFF_SCALE`."""
+
+Progress = Callable[[float], None]
+History = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """How a training ended: its last state's weights, the reports of all its steps, and its memory."""
+
+    weights: dict[str, Tensor]
+    history: History
+    memory: dict[str, float]
+
+    @property
+    def last(self) -> dict[str, float]:
+        return self.history[-1]
+
+    @property
+    def average(self) -> dict[str, Tensor]:
+        return part(self.weights, "average")
+
+    @property
+    def logged(self) -> list[str]:
+        return [name for name in self.last if name not in ("step", "seconds")]
+
+    @property
+    def reason(self) -> str:
+        """Why it counts as diverged; "" if it does not."""
+        losses = [name for name in self.logged if name.startswith("train/") and not name.endswith(("_sd", "_sigma"))]
+        bad = [name.removeprefix("train/") for name in losses if not math.isfinite(self.last[name])]
+        return f"the {bad[0]} loss was not finite by step {self.last['step']:.0f}" if bad else ""
+
+    def finals(self) -> dict[str, float]:
+        """The last value of all that is logged."""
+        return {name: self.last[name] for name in self.logged if math.isfinite(self.last[name])}
+
+    def curves(self) -> Curves:
+        """All that is logged over steps."""
+        steps = [line["step"] for line in self.history]
+        return {name: finite(steps, [line[name] for line in self.history]) for name in self.logged}
+
+
+def learn(
+    learner: Learner,
+    images: Tensor,
+    plan: Training,
+    seed: int,
+    stage_id: str,
+    folder: Path,
+    progress: Progress,
+    until: int | None = None,
+) -> Learned:
+    """Train from the last checkpoint, or from the start; to the end, or `until` a step, where a checkpoint is left.
+
+    That step is one of a report, and beyond the last checkpoint.
+    """
+    start, before = read_checkpoint(folder, stage_id)
+    last = until or plan.steps
+    history = read_history(folder, start[0] if start else 0)
+    measured = reset_peak_memory(images.device)
+    began = saved = time.monotonic()
+    report: Report | None = None
+    for report in train(learner, images, plan, seed, start):
+        history.append(line_of(report, before + time.monotonic() - began))
+        progress(report.step / last)
+        if not report.finite:
+            break
+        due = report.step == until or time.monotonic() - saved > CHECKPOINT_SECONDS
+        if due and report.step < plan.steps:
+            write_checkpoint(folder, stage_id, history, report.state())
+            saved = time.monotonic()
+        if report.step == until:
+            break
+    assert report is not None, "a checkpoint is never of the last step"
+    write_history(folder, history)
+    weights = {name: value for name, value in report.state().items() if not name.startswith("optimiser/")}
+    return Learned(weights, history, peak_memory(images.device) if measured else {})
+
+
+def run_training(
+    cell: Cell,
+    stage_id: str,
+    encoding: Encoding,
+    data: Data,
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+) -> Result:
+    """Train the diffusion; weights are left in weights.safetensors."""
+    stored = encoding.store(data.images["train"].to(device))
+    learned = learn(build(cell, encoding, data, device), stored, cell.training, cell.seed, stage_id, folder, progress)
+    write_tensors(folder / WEIGHTS, learned.weights, stage=stage_id, step=str(learned.last["step"]))
+    return training_result(cell, restore(cell, encoding, data, learned.average).to(device), learned, device)
+
+
+def run_rung(
+    cell: Cell,
+    stage: RungStage,
+    encoding: Encoding,
+    data: Data,
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+) -> Result:
+    """Train to the rung's step in the training's own `folder`, and take the bound of the averaged network.
+
+    A training that is beyond that step already says nothing of it: no metrics.
+    """
+    start, seconds = read_checkpoint(folder, stage.training.id)
+    if (folder / "result.json").exists() or (start is not None and start[0] > stage.step):
+        return Result("finished", "", {}, {}, {"notes": f"trained beyond step {stage.step} before it was watched"})
+    if start is not None and start[0] == stage.step:
+        average = part(start[1], "average")
+    else:
+        stored = encoding.store(data.images["train"].to(device))
+        learner = build(cell, encoding, data, device)
+        learned = learn(learner, stored, cell.training, cell.seed, stage.training.id, folder, progress, stage.step)
+        if learned.reason:
+            return Result("diverged", learned.reason, {}, {}, {})
+        average, seconds = learned.average, learned.last["seconds"]
+    averaged = restore(cell, encoding, data, average).to(device)
+    scored = evaluate.bound_of(cell, averaged, data.images["validation"].to(device))
+    nll = float(scored.total.mean())
+    reason = "" if math.isfinite(nll) else f"the bound at step {stage.step} is not finite"
+    metrics = {"cost/train_seconds": seconds} | ({} if reason else {"nll/val": nll})
+    return Result("diverged" if reason else "finished", reason, metrics, {}, {})
+
+
+def line_of(report: Report, seconds: float) -> dict[str, float]:
+    """A report as a line of the history: the losses, their spread between steps, and what the learner is watched by."""
+    return {
+        "step": report.step,
+        "seconds": round(seconds, 3),
+        **{f"train/{group}": loss for group, loss in report.losses.items()},
+        **{f"train/{group}_sd": spread for group, spread in report.spreads.items()},
+        **report.watched,
+    }
+
+
+def training_result(cell: Cell, averaged: Diffusion, learned: Learned, device: torch.device) -> Result:
+    """What a training's history amounts to, and what the choices do, by the averaged learner that is evaluated."""
+    last = learned.last
+    images, flops = last["step"] * cell.training.batch, float(forward_flops(averaged))
+    shape = averaged.curves()
+    metrics = {
+        **learned.finals(),
+        "cost/train_seconds": last["seconds"],
+        "cost/images_per_second": images / max(last["seconds"], 1e-9),
+        "cost/flops_per_image": flops,
+        "cost/train_flops": train_flops(cell, flops, images),
+        "cost/parameters": float(sum(p.numel() for p in averaged.network.parameters())),
+        "noise/beta_max": float(shape["beta"].max()),
+        **learned.memory,
+    }
+    t = [float(t) for t in range(1, cell.horizon + 1)]
+    curves: Curves = {name: finite(t, values.tolist()) for name, values in shape.items()}
+    return Result(
+        status="diverged" if learned.reason else "finished",
+        reason=learned.reason,
+        metrics=metrics,
+        curves=curves | learned.curves(),
+        facts={"precision": resolve_precision(cell.training.precision, device), **still_cold(cell, last)},
+    )
+
+
+def finite(xs: list[float], ys: list[float]) -> tuple[list[float], list[float]]:
+    """The points of a curve that a figure can show."""
+    points = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def still_cold(cell: Cell, last: dict[str, float]) -> dict[str, str]:
+    """A note where an importance sampler drew uniform t to the end."""
+    warm = last.get("timesteps/warm", 1.0)
+    if warm >= 1 or not isinstance(cell.timesteps, Importance):
+        return {}
+    share = f"{math.floor(100 * warm)} % of t have their {cell.timesteps.history} losses"
+    return {"notes": f"importance sampler still warming up: {share}"}
+
+
+def run_autoencoder(
+    cell: Cell, stage_id: str, data: Data, folder: Path, device: torch.device, progress: Progress
+) -> Result:
+    """Train the autoencoder and measure the scale of its codes; both are left in weights.safetensors."""
+    space = cell.space
+    assert isinstance(space, Latents), "the data themselves need no autoencoder"
+    images = data.images["train"].to(device)
+    plan = space.plan(cell.training.precision)
+    learner = autoencoder_of(cell, data).to(device)
+    learned = learn(learner, images, plan, cell.seed, stage_id, folder, progress)
+    autoencoder = restore_autoencoder(cell, data, learned.average).to(device)
+    scale = standard(autoencoder, images)
+    tensors = {"standard/mean": scale.mean, "standard/scale": scale.scale}
+    write_tensors(folder / WEIGHTS, learned.weights | tensors, stage=stage_id, step=str(learned.last["step"]))
+    code = LatentCode(autoencoder, scale.mean, scale.scale, data.shape, space.shape_of(data.shape))
+    encode, decode = autoencoder_flops(autoencoder, data.shape, code.code_shape)
+    seen = learned.last["step"] * plan.batch
+    reason = learned.reason or collapse(autoencoder, scale, code, images)
+    metrics = {
+        **learned.finals(),
+        "cost/autoencoder_seconds": learned.last["seconds"],
+        "cost/autoencoder_flops": autoencoder_train_flops(encode, decode, seen, len(images)),
+        "cost/autoencoder_parameters": float(sum(p.numel() for p in autoencoder.parameters())),
+        **({} if reason else held_out_scores(code, data.images["validation"].to(device))),
+        **{f"cost/autoencoder_{name.removeprefix('cost/')}": value for name, value in learned.memory.items()},
+    }
+    return Result(
+        status="diverged" if reason else "finished",
+        reason=f"autoencoder: {reason}" if reason else "",
+        metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
+        curves=learned.curves(),
+        facts={"precision": resolve_precision(plan.precision, device), **not_finite(metrics)},
+    )
+
+
+@torch.no_grad()
+def collapse(autoencoder: Autoencoder, scale: Standard, code: LatentCode, images: Tensor) -> str:
+    """Why codes are none to diffuse, by rules declared beforehand; "" if they are."""
+    if not bool(scale.scale.isfinite().all()):
+        return "its codes are not finite"
+    if not bool((scale.scale > 0).all()):
+        return "collapsed: a channel of its codes is the same for every image and place"
+    if float(scale.active.max()) < INACTIVE:
+        share = 100 * float(scale.active.max())
+        return f"collapsed: what its codes say of the image is {share:.2g} % of their variance at most"
+    stored = code.store(images)
+    if isinstance(autoencoder, VqAutoencoder) and autoencoder.used(stored) < 2:
+        return "collapsed: every place of every image has the same code"
+    draws = math.ceil(DRAWN * len(scale.scale) / math.prod((len(images), *code.code_shape)))
+    squares = [(code.draw(stored, 1, i, "latents/check").double() ** 2).mean((0, 2, 3)) for i in range(draws)]
+    variance = torch.stack(squares).mean(0)
+    worst = float(variance[(variance - 1).abs().argmax()])
+    if not abs(worst - 1) <= OFF_SCALE:
+        return f"a channel of its scaled codes has the variance {worst:.3g} instead of 1"
+    return ""
+
+
+@torch.no_grad()
+def held_out_scores(code: LatentCode, images: Tensor) -> dict[str, float]:
+    """PSNR on validation images, and the evidence bound that kl is trained by (z ~ N(0, I)), or the codes used."""
+    autoencoder = code.autoencoder
+    scores = {"psnr/val": sample_quality.psnr(code.reconstruct(images), images, autoencoder.levels.levels)}
+    stored = code.store(images)
+    if isinstance(autoencoder, VqAutoencoder):
+        return scores | {"codes_used/val": float(autoencoder.used(stored))}
+    assert isinstance(autoencoder, KlAutoencoder)
+    taken = code.code(images, 0, "bound/dequantise")
+    assert taken.reconstruction is not None
+    kl = autoencoder.bits(autoencoder.kl(stored), images).mean()
+    reconstruction = taken.reconstruction.mean()
+    return scores | {
+        "elbo/val": float(reconstruction + kl),
+        "elbo/val_reconstruction": float(reconstruction),
+        "elbo/val_kl": float(kl),
+    }

@@ -1,0 +1,135 @@
+"""The cells of a grid with what their seeds say: mean and interval per metric, who is missing and why, and notes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import pandas as pd
+
+from analysis.read.meta import kind_of
+from analysis.read.runs import NOT_COMPARABLE, NOTES, SEVERAL, STATUSES, Grid
+from analysis.statistics.paired import mean_interval
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric over a cell's finished seeds; `values` is seed → value."""
+
+    mean: float
+    half_width: float
+    values: dict[int, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A place in the grid: a level name per axis, their labels, and a row of `runs` per seed."""
+
+    levels: tuple[str, ...]
+    labels: tuple[str, ...]
+    runs: pd.DataFrame
+
+    @property
+    def cell_id(self) -> str:
+        """Which all of its seeds share."""
+        return str(self.runs.iloc[0]["cell_id"])
+
+    @property
+    def name(self) -> str:
+        """Its levels as a reader calls it."""
+        return " · ".join(self.labels) or "this cell"
+
+    def parameter(self, name: str) -> str:
+        """A parameter by its config name; "" where the cell has none."""
+        return str(self.runs.iloc[0][name]) if name in self.runs else ""
+
+    def comparable(self, metric: str) -> bool:
+        """Whether no run that finished says that its metrics of this kind cannot be set beside others'."""
+        finished = self.runs[self.runs["status"] == "finished"]
+        return not any(kind_of(metric) in kinds.split(SEVERAL) for kinds in finished[NOT_COMPARABLE])
+
+    def estimate(self, metric: str) -> Estimate:
+        """Mean and 95 % interval over the finished seeds that have this metric."""
+        known = self.runs[self.runs["status"] == "finished"]
+        values = known.set_index("seed")[metric].dropna() if metric in known else pd.Series(dtype="float64")
+        mean, half_width = mean_interval(values.to_numpy(dtype="float64"))
+        return Estimate(mean, half_width, {int(str(seed)): float(value) for seed, value in values.items()})
+
+
+_MODULES = re.compile(r"^(?:\w+\.)+(?=\w+: )")
+"""Where the class of an error lies, before its name."""
+_NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?!\w)")
+
+
+def shortfall(cells: Sequence[Cell]) -> str:
+    """Which seeds are not finished, how they ended and why; "" where all are. Counts are per cell, reasons of all."""
+    total = len(cells[0].runs)
+    parts = []
+    for status in STATUSES[1:]:
+        ended = [reason for cell in cells for reason in cell.runs["reason"][cell.runs["status"] == status]]
+        if ended:
+            parts.append(f"{status} in {len(ended) // len(cells)} of {total} seeds{_reasons(ended)}")
+    finished = int((cells[0].runs["status"] == "finished").sum())
+    rest = f"; mean over the other {finished}" if parts and finished else ""
+    return "; ".join(parts) + rest
+
+
+def shortfalls(cells: Sequence[Cell]) -> list[str]:
+    """The shortfall of each cell, in the same words for cells that differ in the numbers of their reasons only."""
+    alike: dict[tuple[tuple[str, str], ...], list[Cell]] = {}
+    for cell in cells:
+        key = sorted(zip(cell.runs["status"], cell.runs["reason"].str.replace(_NUMBER, "#", regex=True), strict=True))
+        alike.setdefault(tuple(key), []).append(cell)
+    told = [(shortfall(group), group) for group in alike.values()]
+    words = {id(cell): text for text, group in told for cell in group}
+    return [words[id(cell)] for cell in cells]
+
+
+def noted(cells: Sequence[Cell]) -> list[list[str]]:
+    """What the runs of each cell note, in the same words for notes that differ in their numbers only."""
+    own = [[line for text in cell.runs[NOTES] for line in text.splitlines() if line] for cell in cells]
+    alike: dict[str, list[str]] = {}
+    for line in chain.from_iterable(own):
+        alike.setdefault(_NUMBER.sub("#", line), []).append(line)
+    words = {key: _merged(group) for key, group in alike.items()}
+    return [[words[key] for key in dict.fromkeys(_NUMBER.sub("#", line) for line in lines)] for lines in own]
+
+
+def _reasons(reasons: Sequence[str]) -> str:
+    """Two reasons at most, each by its last line: that is where a traceback says what happened."""
+    alike: dict[str, list[str]] = {}
+    for reason in reasons:
+        if reason.strip():
+            last = _MODULES.sub("", reason.strip().splitlines()[-1]).removeprefix("InputError: ")[:200]
+            alike.setdefault(_NUMBER.sub("#", last), []).append(last)
+    merged = [_merged(group) for group in alike.values()]
+    more = " and others" if len(merged) > 2 else ""
+    return f" ({'; '.join(merged[:2])}{more})" if merged else ""
+
+
+def _merged(texts: list[str]) -> str:
+    """Texts that differ in their numbers only as one, with the range of each number that differs."""
+    columns = list(zip(*(_NUMBER.findall(text) for text in texts), strict=True))
+    ranges = iter(_range(column) for column in columns)
+    return _NUMBER.sub(lambda _: next(ranges), texts[0])
+
+
+def _range(numbers: Sequence[str]) -> str:
+    ordered = sorted(numbers, key=lambda number: float(number.replace("−", "-")))
+    return ordered[0] if ordered[0] == ordered[-1] else f"{ordered[0]}–{ordered[-1]}"
+
+
+def cells_of(grid: Grid) -> list[Cell]:
+    """The cells in the order of the axes' levels."""
+    axes = grid.meta.axes
+    columns = [f"axis.{axis.name}" for axis in axes]
+    if not columns:
+        return [Cell((), (), grid.runs)]
+    found = []
+    for key, rows in grid.runs.groupby(columns, sort=False):
+        levels = tuple(str(name) for name in key)
+        labels = tuple(axis.label_of(name) for axis, name in zip(axes, levels, strict=True))
+        found.append(Cell(levels, labels, rows))
+    return found

@@ -1,0 +1,78 @@
+"""Two cells of a grid, compared: by the seeds that both finished, and by held-out image where each image has a value.
+
+Only likelihoods have a value per image. Their difference then carries the error that other images would show besides
+the seeds' own; a FID has no such part, and its noise of sampling is among its seeds'.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.findings.cells import Cell
+from analysis.read.meta import Metric
+from analysis.read.runs import Grid
+from analysis.statistics.paired import BOOTSTRAP_FROM, Comparison, bootstrap_interval, compare
+
+Array = NDArray[np.float64]
+
+
+def compared(grid: Grid, metric: str, a: Cell, b: Cell) -> Comparison:
+    """a − b over the seeds that both finished; all of it nan where there are none."""
+    differences = paired(grid, metric, a, b)
+    return compare(differences) if differences.size else Comparison(math.nan, math.nan, math.nan, 0, math.nan)
+
+
+def paired(grid: Grid, metric: str, a: Cell, b: Cell) -> Array:
+    """a − b as [n] per common seed, or as [n, m] per common seed and held-out image."""
+    return contrast(grid, metric, [(1.0, a), (-1.0, b)])
+
+
+@dataclass(frozen=True)
+class Share:
+    """Of N held-out images, on how many one cell is better than another, with a 95 % interval over images."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def share_of_images(grid: Grid, metric: Metric, a: Cell, b: Cell) -> Share | None:
+    """The images on which a is better than b in the mean over their common seeds, for these trainings.
+
+    None where values per image are not known, or too few for a bootstrap.
+    """
+    differences = paired(grid, metric.name, a, b)
+    if differences.ndim != 2 or len(differences) == 0 or differences.shape[1] < BOOTSTRAP_FROM:
+        return None
+    better = (metric.sign * differences.mean(axis=0) > 0).astype(np.float64)
+    low, high = bootstrap_interval(better, np.random.default_rng(0))
+    return Share(float(better.mean()), low, high, len(better))
+
+
+def contrast(grid: Grid, metric: str, terms: Sequence[tuple[float, Cell]]) -> Array:
+    """Σ c · cell over terms (c, cell): [n] per seed that all of them finished, or [n, m] per such seed and image."""
+    values = [cell.estimate(metric).values for _, cell in terms]
+    common = set.intersection(*({seed for seed, value in of.items() if math.isfinite(value)} for of in values))
+    seeds = sorted(common)
+    by_image = [_images(grid, metric, cell, seeds) for _, cell in terms]
+    known = [images for images in by_image if images is not None]
+    by_seed = [np.array([of[seed] for seed in seeds], dtype=np.float64) for of in values]
+    parts = known if len(known) == len(terms) else by_seed
+    total: Array = np.sum([c * part for (c, _), part in zip(terms, parts, strict=True)], axis=0)
+    return total
+
+
+def _images(grid: Grid, metric: str, cell: Cell, seeds: Sequence[int]) -> Array | None:
+    """[n, m] values of a cell; None where a seed lacks them."""
+    keys = [(cell.cell_id, seed, metric) for seed in seeds]
+    if not keys or not all(key in grid.images.index for key in keys):
+        return None
+    values: Array = grid.images.loc[pd.MultiIndex.from_tuples(keys)].to_numpy(dtype=np.float64)
+    return values if np.isfinite(values).all() else None

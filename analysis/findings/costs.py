@@ -1,0 +1,192 @@
+"""What a cell costs, and which cells are worth theirs.
+
+    training    FLOPs = 3 × forward pass × images seen where cells differ in them, else seconds on this machine;
+                in latents with those of the autoencoder, which is all that a VAE takes
+    sampling    seconds an image
+
+FLOPs are exact and alike on every machine, but know nothing of what is done beside the network; seconds know it, but
+also what else the machine did. So a difference of cost counts only where it is known: more than 1 % of FLOPs, or more
+than 5 % of seconds that paired t-tests on their logarithms tell apart (Holm over all pairs of cells, at 5 %).
+
+    front = {i : no cell that is not known to cost more than i is known to be better than i}
+
+"Known to be better" is what the table's bold type says, of those cells alone. At equal costs the front is the bold set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+
+from analysis.findings.cells import Cell
+from analysis.findings.comparisons import compared
+from analysis.findings.spaces import in_latents
+from analysis.findings.verdicts import Findings
+from analysis.read.runs import Grid
+from analysis.statistics.paired import LEVEL, Comparison, compare, holm, may_be_best
+
+SAME_FLOPS = 0.01
+SAME_SECONDS = 0.05
+"""Seconds that differ by less are one cost, however surely they differ."""
+TRAIN_FLOPS, AUTOENCODER_FLOPS, TOTAL_FLOPS = "cost/train_flops", "cost/autoencoder_flops", "cost/total_flops"
+TRAIN_SECONDS, AUTOENCODER_SECONDS = "cost/train_seconds", "cost/autoencoder_seconds"
+SAMPLE_FLOPS, SAMPLE_SECONDS = "cost/sample_flops", "cost/sample_seconds"
+FORWARD_FLOPS, PARAMETERS, MEMORY = "cost/flops_per_image", "cost/parameters", "cost/peak_memory_bytes"
+
+
+@dataclass(frozen=True, eq=False)
+class Cost:
+    """One kind of cost; `values` are seed → cost of each cell, empty where it is not known; `on` is the machine.
+
+    What is known is above 0: a cost of nothing is one that the cell does not have.
+    """
+
+    label: str
+    unit: str
+    exact: bool
+    values: tuple[dict[int, float], ...]
+    on: str | None = None
+
+    @property
+    def head(self) -> str:
+        """As it stands at an axis."""
+        return f"{self.label} ({self.unit})" + (f", {self.on}" if self.on else "")
+
+    def mean(self, i: int) -> float:
+        """Over the seeds of cell i; nan where none is known."""
+        return float(np.mean(list(self.values[i].values()))) if self.values[i] else math.nan
+
+    def dearer(self, a: int, b: int) -> bool:
+        """Whether cell a is known to cost more than cell b. One seed's seconds are taken as they are."""
+        if self.exact:
+            return self.mean(a) > (1 + SAME_FLOPS) * self.mean(b)
+        low, high = min(a, b), max(a, b)
+        if (low, high) not in self._ratios:
+            return False
+        log_ratio, adjusted = self._ratios[low, high]
+        known = math.isnan(adjusted) or adjusted <= 1 - LEVEL
+        return known and (log_ratio if a < b else -log_ratio) > math.log(1 + SAME_SECONDS)
+
+    @cached_property
+    def _ratios(self) -> dict[tuple[int, int], tuple[float, float]]:
+        """(mean log of the ratio, adjusted p) of each two cells with a common seed, the lower number first."""
+        found: dict[tuple[int, int], Comparison] = {}
+        for a, b in combinations(range(len(self.values)), 2):
+            seeds = sorted(self.values[a].keys() & self.values[b].keys())
+            if seeds:
+                found[a, b] = compare([math.log(self.values[a][seed] / self.values[b][seed]) for seed in seeds])
+        adjusted = holm([one.p for one in found.values()])
+        return {pair: (one.difference, float(p)) for (pair, one), p in zip(found.items(), adjusted, strict=True)}
+
+    @property
+    def differs(self) -> bool:
+        """Whether any cell is known to cost more than another."""
+        known = [i for i, values in enumerate(self.values) if values]
+        return any(self.dearer(a, b) for a in known for b in known)
+
+
+def pareto_front(costs: Sequence[float], values: Sequence[float], sign: int) -> list[bool]:
+    """Which of k points no other dominates: costs no more and is no worse, and one of the two strictly.
+
+    `sign` · value is better where it is larger. Equal points stand or fall together; nan is never on the front.
+    """
+    points = [(cost, -sign * value) for cost, value in zip(costs, values, strict=True)]
+    known = [point for point in points if not any(math.isnan(part) for part in point)]
+    return [
+        point in known and not any(other[0] <= point[0] and other[1] <= point[1] and other != point for other in known)
+        for point in points
+    ]
+
+
+def front(grid: Grid, found: Findings, cost: Cost) -> list[bool]:
+    """Which cells are on the front of a metric; by their values alone where one seed gives no interval."""
+    means = [estimate.mean for estimate in found.estimates]
+    if len(grid.meta.seeds) < 2:
+        return pareto_front([cost.mean(i) for i in range(len(means))], means, found.metric.sign)
+    known = [i for i, mean in enumerate(means) if math.isfinite(mean) and cost.values[i]]
+    seen: dict[tuple[int, int], Comparison] = {}
+
+    def against(i: int, best: int) -> Comparison | None:
+        if i != best and (i, best) not in seen:
+            seen[i, best] = compared(grid, found.metric.name, found.cells[i], found.cells[best])
+        return None if i == best else seen[i, best]
+
+    def kept(i: int) -> bool:
+        rivals = [j for j in known if not cost.dearer(j, i)]
+        best = max(rivals, key=lambda j: found.metric.sign * means[j])
+        return may_be_best([against(j, best) for j in rivals], found.metric.sign)[rivals.index(i)]
+
+    return [i in known and kept(i) for i in range(len(means))]
+
+
+def costs_for(grid: Grid, found: Findings) -> list[Cost]:
+    """The costs at which a metric is bought: of training, unless all cells share it, and of drawing samples.
+
+    A likelihood takes no samples; and time to sample that no two cells are known to differ in decides nothing.
+    """
+    if len(found.cells) < 2:
+        return []
+    costs = [] if _one_training(grid) else [training(grid, found.cells)]
+    if not found.metric.name.startswith("nll") and (drawn := sampling(grid, found.cells)).differs:
+        costs.append(drawn)
+    return [cost for cost in costs if sum(bool(values) for values in cost.values) > 1]
+
+
+def training(grid: Grid, cells: Sequence[Cell]) -> Cost:
+    """FLOPs where cells differ in them, else seconds."""
+    flops = train_flops(cells)
+    seconds = train_seconds(grid, cells)
+    return flops if flops.differs or not any(seconds.values) else seconds
+
+
+def train_seconds(grid: Grid, cells: Sequence[Cell]) -> Cost:
+    """Of the diffusion and, where there is one, of its autoencoder."""
+    values = tuple(_summed(cell, TRAIN_SECONDS, AUTOENCODER_SECONDS) for cell in cells)
+    return Cost(f"training time{included(cells)}", "s", False, values, grid.meta.device)
+
+
+def train_flops(cells: Sequence[Cell]) -> Cost:
+    """As the runs state them, else 3 × forward pass × images seen: a backward pass takes two forward passes."""
+    return Cost(f"training{included(cells)}", "FLOPs", True, tuple(_train_flops(cell) for cell in cells))
+
+
+def included(cells: Sequence[Cell]) -> str:
+    """What a cost of training says of itself where some cells have an autoencoder."""
+    return ", autoencoder included" if any(in_latents(cell) for cell in cells) else ""
+
+
+def _summed(cell: Cell, *metrics: str) -> dict[int, float]:
+    """Seed → what is known of these metrics in all."""
+    total: dict[int, float] = {}
+    for metric in metrics:
+        for seed, value in cell.estimate(metric).values.items():
+            total[seed] = total.get(seed, 0.0) + value
+    return {seed: value for seed, value in total.items() if value > 0}
+
+
+def _train_flops(cell: Cell) -> dict[int, float]:
+    stated = _summed(cell, TOTAL_FLOPS) or _summed(cell, TRAIN_FLOPS, AUTOENCODER_FLOPS)
+    steps, batch = cell.parameter("training.steps"), cell.parameter("training.batch")
+    if stated or not (steps and batch):
+        return stated
+    images = float(steps) * float(batch)
+    return {seed: 3 * forward * images for seed, forward in cell.estimate(FORWARD_FLOPS).values.items()}
+
+
+def sampling(grid: Grid, cells: Sequence[Cell]) -> Cost:
+    """Seconds an image, or of all samples where their number is not known."""
+    n = (grid.meta.quality_n or 0) * (grid.meta.quality_sets or 1)
+    values = tuple(
+        {seed: seconds / (n or 1) for seed, seconds in _summed(cell, SAMPLE_SECONDS).items()} for cell in cells
+    )
+    return Cost("sampling time per image" if n else "sampling time", "s", False, values, grid.meta.device)
+
+
+def _one_training(grid: Grid) -> bool:
+    """Whether the cells of each seed are all read from one training."""
+    return bool((grid.runs.groupby("seed")["training_id"].nunique() == 1).all())

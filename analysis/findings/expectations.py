@@ -1,0 +1,135 @@
+"""What a grid was expected to show, written down before it was run, against what it shows.
+
+    direction    D = metric(better) − metric(than) has the better sign     as published · contrary to the paper
+    equality     |D| ≤ within · |mean of than|                             by two one-sided tests (Schuirmann 1987)
+    change       D = (better − its start) − (than − its start)             where `since` names the start
+
+Cells at the named levels are matched by their levels on all other axes and averaged over them within each seed, so
+every claim is one paired comparison over seeds. A grid's claims are one family, adjusted by Holm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from analysis.findings.cells import Cell, cells_of
+from analysis.findings.comparisons import contrast
+from analysis.findings.verdicts import amount
+from analysis.notation import probability
+from analysis.read.meta import Expectation, Metric
+from analysis.read.runs import Grid
+from analysis.statistics.paired import Comparison, Verdict, compare, equivalent, holm, verdict
+
+Word = Literal["as published", "contrary to the paper", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A claim's fate: in one word, and why."""
+
+    claim: Expectation
+    word: Word
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        """The claim, what became of it, and its source."""
+        return f"{self.word.capitalize()}: {self.claim.claim} ({self.claim.source}; here {self.why})."
+
+
+@dataclass(frozen=True, eq=False)
+class _Tested:
+    """A claim put to the test: its difference, the margin of a claim of equality (else nan), and the claim's p."""
+
+    claim: Expectation
+    metric: Metric
+    found: Comparison
+    margin: float
+    p: float
+
+
+_WORDS: dict[Verdict, Word] = {
+    "better": "as published",
+    "worse": "contrary to the paper",
+    "cannot tell": "cannot tell",
+}
+
+
+def outcomes(grid: Grid) -> list[Outcome]:
+    """The fate of every claim of the grid, in order."""
+    cells = cells_of(grid)
+    tested = [_tested(grid, cells, claim) for claim in grid.meta.expects]
+    known = [one for one in tested if isinstance(one, _Tested)]
+    adjusted = iter(holm([one.p for one in known]))
+    return [_outcome(one, float(next(adjusted))) if isinstance(one, _Tested) else one for one in tested]
+
+
+def _tested(grid: Grid, cells: Sequence[Cell], claim: Expectation) -> _Tested | Outcome:
+    metric = next((m for m in grid.meta.metrics if m.name.startswith(f"{claim.metric}/")), None)
+    if metric is None or metric.name not in grid.runs:
+        return Outcome(claim, "cannot tell", f"{claim.metric} was not measured")
+    matched = _matched(grid, cells, claim, metric.name)
+    terms = [(c / len(matched), cell) for parts in matched for c, cell in parts]
+    values = contrast(grid, metric.name, terms) if terms else np.empty(0)
+    if len(values) < 2:
+        named = [cell for cell in cells if any(part.items() <= _levels(grid, cell).items() for part in _named(claim))]
+        if not all(cell.comparable(metric.name) for cell in named):
+            return Outcome(claim, "cannot tell", f"a cell that it names has no {metric.label} to compare")
+        return Outcome(claim, "cannot tell", "fewer than two seeds finished the cells that it names")
+    found = compare(values)
+    if claim.within is None:
+        return _Tested(claim, metric, found, math.nan, found.p)
+    margin = claim.within * abs(float(np.mean([parts[1][1].estimate(metric.name).mean for parts in matched])))
+    return _Tested(claim, metric, found, margin, equivalent(values, margin))
+
+
+def _matched(grid: Grid, cells: Sequence[Cell], claim: Expectation, metric: str) -> list[list[tuple[float, Cell]]]:
+    """D as signed cells, better and than first, at each crossing of the other axes where two seeds finished them."""
+    found = []
+    for cell in cells:
+        if not claim.better.items() <= _levels(grid, cell).items():
+            continue
+        other = _moved(grid, cells, cell, claim.than)
+        starts = [one and _moved(grid, cells, one, claim.since) for one in (cell, other)] if claim.since else []
+        parts = [(c, part) for c, part in zip((1.0, -1.0, -1.0, 1.0), (cell, other, *starts), strict=False) if part]
+        if len(parts) == 2 + len(starts) and len(contrast(grid, metric, parts)) > 1:
+            found.append(parts)
+    return found
+
+
+def _named(claim: Expectation) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """The levels of the two cells that a claim compares."""
+    return claim.better, claim.better | claim.than
+
+
+def _levels(grid: Grid, cell: Cell) -> dict[str, str]:
+    return dict(zip((axis.name for axis in grid.meta.axes), cell.levels, strict=True))
+
+
+def _moved(grid: Grid, cells: Sequence[Cell], cell: Cell, levels: Mapping[str, str]) -> Cell | None:
+    """The cell that differs from this one in these levels only."""
+    wanted = _levels(grid, cell) | dict(levels)
+    return next((other for other in cells if _levels(grid, other) == wanted), None)
+
+
+def _outcome(one: _Tested, adjusted: float) -> Outcome:
+    found, sign = one.found, one.metric.sign
+    numbers = f"{one.metric.label} differs by {amount(one.metric, found.difference, found.half_width)}"
+    why = f"{numbers}, p {probability(adjusted)}"
+    if math.isnan(one.margin):
+        words: dict[str, Word] = {
+            "better": "as published",
+            "worse": "contrary to the paper",
+            "cannot tell": "cannot tell",
+        }
+        return Outcome(one.claim, words[verdict(found.difference, adjusted, sign)], why)
+    margin = f"{numbers}, the margin is {amount(one.metric, one.margin, math.nan)}"
+    if adjusted <= 0.05:
+        return Outcome(one.claim, "as published", margin)
+    beyond = abs(found.difference) - found.half_width > one.margin
+    return Outcome(one.claim, "contrary to the paper" if beyond else "cannot tell", margin)

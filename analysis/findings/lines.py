@@ -1,0 +1,97 @@
+"""Cells that differ in one number only, in the order of that number: what a metric can be drawn against.
+
+Numbers are looked for among the parameters of the runs, and not among the axes: one level of an axis may set several.
+A number of steps that is not given is all of T. Steps of the sampler and of the bound that are set together are one
+choice, and so is T with both where they are all of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from analysis.findings.cells import Cell, cells_of
+from analysis.read.runs import METADATA, Grid
+
+SAMPLING, SCORING, HORIZON, SKIP, ETA = "sampler.steps", "evaluation.horizon", "horizon", "sampler.skip", "sampler.eta"
+FEWEST = 3
+"""Cells that make a line."""
+_NEVER_RUN = {"incompatible", "pruned"}
+_SAME = 1e-6
+"""Values that differ by less than this share are one value: of a stage that cells share, written to seven digits."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A number by which cells may differ: `free` is what they need not share, as these agree within each cell."""
+
+    key: str
+    free: tuple[str, ...]
+
+
+_KINDS = (
+    Kind(SAMPLING, (SAMPLING, SCORING)),
+    Kind(SAMPLING, (SAMPLING,)),
+    Kind(SKIP, (SKIP,)),
+    Kind(HORIZON, (HORIZON, SAMPLING, SCORING)),
+    Kind(SCORING, (SCORING,)),
+    Kind(ETA, (ETA,)),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Cells and their numbers, which rise."""
+
+    xs: tuple[float, ...]
+    cells: tuple[Cell, ...]
+
+    def moves(self, metric: str) -> bool:
+        """Whether the metric differs between its cells at any seed: that of a stage that all of them share does not."""
+        by_seed: dict[int, list[float]] = {}
+        for cell in self.cells:
+            for seed, value in cell.estimate(metric).values.items():
+                by_seed.setdefault(seed, []).append(value)
+        return any(max(values) - min(values) > _SAME * max(map(abs, values)) for values in by_seed.values())
+
+
+def lines_of(grid: Grid) -> dict[str, list[Line]]:
+    """Key → its lines, in the order of the cells; without the keys that have none."""
+    cells = [cell for cell in cells_of(grid) if not set(cell.runs["status"]) <= _NEVER_RUN]
+    known = [_settings(grid, cell) for cell in cells]
+    found: dict[str, list[Line]] = {}
+    for kind in _KINDS:
+        lines = _lines(kind, cells, known)
+        if lines:
+            found.setdefault(kind.key, []).extend(lines)
+    return found
+
+
+def _settings(grid: Grid, cell: Cell) -> dict[str, str]:
+    """The parameters of a cell, a number of steps that is not given written as T."""
+    columns = [str(name) for name in grid.runs if name not in METADATA]
+    names = [name for name in columns if "/" not in name and not name.startswith("axis.")]
+    settings = {name: cell.parameter(name) for name in (HORIZON, SAMPLING, SCORING, *names)}
+    for name in (SAMPLING, SCORING):
+        settings[name] = settings[HORIZON] if settings[name] in ("", "null") else settings[name]
+    return settings
+
+
+def _lines(kind: Kind, cells: Sequence[Cell], known: Sequence[Mapping[str, str]]) -> list[Line]:
+    """The lines of one kind. Of cells that are alike in the number too, the first stands for all."""
+    groups: dict[tuple[tuple[str, str], ...], dict[float, Cell]] = {}
+    for cell, settings in zip(cells, known, strict=True):
+        x = _number(settings.get(kind.key, ""))
+        if math.isfinite(x) and len({settings[name] for name in kind.free}) == 1:
+            rest = tuple((name, value) for name, value in settings.items() if name not in kind.free)
+            groups.setdefault(rest, {}).setdefault(x, cell)
+    ordered = [sorted(group.items(), key=lambda item: item[0]) for group in groups.values()]
+    return [Line(*zip(*items, strict=True)) for items in ordered if len(items) >= FEWEST]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,71 @@
+"""What a table shows of a grid: per metric its cells' estimates, which of them may be the best, and how to round.
+
+Bold are the best mean and all that the data do not rule out as the best (`statistics.may_be_best`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from analysis.findings.cells import Cell, Estimate, cells_of, noted, shortfalls
+from analysis.findings.comparisons import compared
+from analysis.notation import Rounding
+from analysis.read.meta import Metric
+from analysis.read.runs import Grid
+from analysis.statistics.paired import may_be_best
+
+
+def leaders(grid: Grid, metric: Metric, cells: list[Cell], estimates: list[Estimate]) -> set[int]:
+    """Which cells may be the best; none where nothing is better as such, or there is nothing to compare."""
+    ranked = [i for i, estimate in enumerate(estimates) if math.isfinite(estimate.mean)]
+    if metric.sign == 0 or len(ranked) < 2 or len(grid.meta.seeds) < 2:
+        return set()
+    best = max(ranked, key=lambda i: metric.sign * estimates[i].mean)
+    against = [None if i == best else compared(grid, metric.name, cells[i], cells[best]) for i in ranked]
+    return {i for i, kept in zip(ranked, may_be_best(against, metric.sign), strict=True) if kept}
+
+
+def metrics_present(grid: Grid) -> list[Metric]:
+    """The grid's metrics of which any value is known, or all of them where none is."""
+    present = [metric for metric in grid.meta.metrics if metric.name in grid.runs]
+    return present or list(grid.meta.metrics)
+
+
+def references(grid: Grid, metrics: list[Metric]) -> dict[str, dict[str, float]]:
+    """Label → metric → a value known beforehand: a code without a network, held-out data."""
+    by_label: dict[str, dict[str, float]] = {}
+    for metric in metrics:
+        known = list(grid.meta.baselines.get(metric.name, ()))
+        known += [grid.meta.floors[metric.name]] if metric.name in grid.meta.floors else []
+        for reference in known:
+            by_label.setdefault(reference.label, {})[metric.name] = reference.value
+    return by_label
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """A grid's cells, how each fell short and what it notes, and, per metric, their estimates, leaders and rounding."""
+
+    cells: list[Cell]
+    metrics: list[Metric]
+    estimates: dict[str, list[Estimate]]
+    leading: dict[str, set[int]]
+    rounding: dict[str, Rounding]
+    shortfalls: list[str]
+    notes: list[list[str]]
+
+    @staticmethod
+    def of(grid: Grid, metrics: list[Metric]) -> Summary:
+        """Everything that the table shows of our runs."""
+        cells = cells_of(grid)
+        estimates = {metric.name: [cell.estimate(metric.name) for cell in cells] for metric in metrics}
+        leading = {metric.name: leaders(grid, metric, cells, estimates[metric.name]) for metric in metrics}
+        halves = {name: [estimate.half_width for estimate in found] for name, found in estimates.items()}
+        rounding = {
+            metric.name: Rounding(metric.decimals, counted=True)
+            if metric.kind == "cost"
+            else Rounding.of(metric.decimals, halves[metric.name])
+            for metric in metrics
+        }
+        return Summary(cells, metrics, estimates, leading, rounding, shortfalls(cells), noted(cells))

@@ -1,0 +1,128 @@
+"""The trials of a search: which are the best, which is the paper's default, and their parameters as readers write them.
+
+Of one objective the best are those of the least value; of two, those that no other dominates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from analysis.findings.costs import pareto_front
+from analysis.notation import power_of_ten
+from analysis.read.search import Parameter, Search
+
+DEFAULT = "paper's default"
+DIGITS = 3
+"""Significant digits of a parameter's value."""
+END = 0.05
+"""Of a range, from either side: what lies there says that there may be more beyond."""
+_SAME = 1e-6
+"""Relative difference below which two values of a parameter are one: a default is text of a few digits."""
+
+
+def value_text(parameter: Parameter, value: float | str) -> str:
+    """A value as readers write it; "–" where the trial has not this parameter."""
+    if parameter.kind == "choice" or value == "":
+        return str(value) or "–"
+    number = float(value)
+    if math.isnan(number):
+        return "–"
+    if parameter.kind == "int":
+        return f"{number:.0f}".replace("-", "−")
+    if abs(number) >= 10.0**DIGITS and abs(number) < 1e6:
+        return f"{number:.0f}".replace("-", "−")
+    text = f"{number:.{DIGITS}g}"
+    if "e" not in text:
+        return text.replace("-", "−")
+    factor, exponent = text.split("e")
+    scale = power_of_ten(int(exponent))
+    return scale if factor == "1" else f"{factor}·{scale}".replace("-", "−")
+
+
+def assignment(search: Search, values: Mapping[str, str]) -> str:
+    """β_1 = 0.000212, β_T = 0.031: the parameters that these values have, in the order of the search."""
+    named = [parameter for parameter in search.head.parameters if values.get(parameter.name, "") != ""]
+    return ", ".join(f"{parameter.label} = {value_text(parameter, values[parameter.name])}" for parameter in named)
+
+
+def default_trial(search: Search) -> int | None:
+    """The number of the trial whose parameters are the paper's default; None where there is none."""
+    if not search.head.default:
+        return None
+    same = pd.Series(True, index=search.trials.index)
+    for parameter in search.head.parameters:
+        same &= _equal(parameter, search.trials[parameter.column], search.head.default.get(parameter.name, ""))
+    found = search.trials.loc[same, "trial"]
+    return int(found.iloc[0]) if len(found) else None
+
+
+def _equal(parameter: Parameter, values: pd.Series, default: str) -> pd.Series:
+    if parameter.kind == "choice":
+        return values == default
+    if default == "":
+        return values.isna()
+    try:
+        number = float(default)
+    except ValueError:
+        return pd.Series(False, index=values.index)
+    return (values - number).abs() <= _SAME * abs(number)
+
+
+def near_an_end(parameter: Parameter, value: str) -> str:
+    """Whether a value lies in the last 5 % of a range, "low" or "high", by logarithm where it is drawn so; else ""."""
+    if parameter.low is None or parameter.high is None or value == "" or parameter.step is not None:
+        return ""
+    scale = math.log if parameter.log else float
+    low, high = scale(parameter.low), scale(parameter.high)
+    share = (scale(float(value)) - low) / (high - low)
+    return "low" if share < END else "high" if share > 1 - END else ""
+
+
+def value_of(search: Search, trial: int | None, objective: str) -> float:
+    """What a complete trial is worth; nan where it is not complete, or there is none."""
+    found = search.complete.loc[search.complete["trial"] == trial, objective]
+    return float(found.iloc[0]) if len(found) else math.nan
+
+
+def front(search: Search) -> pd.DataFrame:
+    """The complete trials that none dominates, by the first objective; of one objective its best."""
+    names = [objective.name for objective in search.head.objectives]
+    known = search.complete
+    if known.empty:
+        return known
+    kept = pareto_front(known[names[0]].tolist(), known[names[-1]].tolist(), -1)
+    return known[kept].sort_values([*names, "trial"], kind="stable")
+
+
+def best_trials(search: Search, most: int = 5) -> pd.DataFrame:
+    """So many of the best, the best first; of two objectives winners before others of the front, by the first."""
+    if len(search.head.objectives) == 1:
+        return search.complete.sort_values([search.head.objectives[0].name, "trial"], kind="stable").head(most)
+    on = front(search)
+    winners = {winner.trial for winner in search.head.winners}
+    others = on[~on["trial"].isin(winners)].head(max(0, most - len(winners)))
+    chosen = {*winners, *others["trial"]}
+    return search.complete[search.complete["trial"].isin(chosen)].sort_values(
+        [search.head.objectives[0].name, "trial"], kind="stable"
+    )
+
+
+def names_of(search: Search) -> dict[int, list[str]]:
+    """Trial → what it is called: a winner's label, the paper's default."""
+    named: dict[int, list[str]] = {}
+    for winner in search.head.winners:
+        named.setdefault(winner.trial, []).append(winner.label)
+    default = default_trial(search)
+    if default is not None:
+        # The default that nothing has beaten was not found by a search.
+        alone = len(search.head.objectives) == 1
+        named[default] = [*([] if alone else named.get(default, [])), DEFAULT]
+    return named
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c"""
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)

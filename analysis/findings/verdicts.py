@@ -1,0 +1,201 @@
+"""What a grid found, in words: per metric which cells may be the best, and which of two is better.
+
+    one axis                every level against every other
+    more axes, many levels  every cell against the baseline
+
+Each metric's comparisons are one family, adjusted by Holm: among all claims of "better" or "worse" that it makes,
+a false one appears in 5 % of grids at most. The ± of a difference is of that difference alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+from analysis.findings.cells import Cell, Estimate
+from analysis.findings.comparisons import compared
+from analysis.findings.summary import Summary, metrics_present
+from analysis.notation import Rounding, probability
+from analysis.read.meta import Metric
+from analysis.read.runs import Grid
+from analysis.statistics.paired import Comparison, Verdict, fresh_seeds, holm, sampling_noise, verdict
+
+EVERY_PAIR_UP_TO = 6
+"""Levels of a grid's only axis up to which each is compared with each."""
+FEW = 3
+"""Cells that a sentence names; more are counted."""
+_DECIDING = ("nll/", "fid/", "energy_distance/")
+"""Metrics that a verdict is given for; the others support them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Cell a against cell b in one metric; `adjusted` is Holm's p within the metric's family."""
+
+    metric: Metric
+    a: Cell
+    b: Cell
+    comparison: Comparison
+    adjusted: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of a."""
+        return verdict(self.comparison.difference, self.adjusted, self.metric.sign)
+
+    @property
+    def fresh_seeds(self) -> int | None:
+        """How many new seeds would confirm the difference as it looks; None where no affordable number would."""
+        return fresh_seeds(self.comparison)
+
+    @property
+    def sentence(self) -> str:
+        """The verdict with its numbers."""
+        label, found = self.metric.label, self.comparison
+        if math.isnan(found.p):
+            return f"{label}: cannot tell {self.a.name} from {self.b.name}: fewer than two seeds finished both."
+        if found.difference == found.half_width == 0:
+            return f"{label}: {self.a.name} and {self.b.name} share all that it reads."
+        size = amount(self.metric, abs(found.difference), found.half_width)
+        numbers = f"{size} (p {probability(self.adjusted)})"
+        if self.verdict != "cannot tell":
+            return f"{label}: {self.a.name} is {self.verdict} than {self.b.name} by {numbers}."
+        n = self.fresh_seeds
+        more = f"; if it is what it looks like, about {n} fresh seeds would confirm it" if n else ""
+        return (
+            f"{label}: cannot tell {self.a.name} from {self.b.name} at this budget: the difference is {numbers}{more}."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """One metric's answer: its cells' estimates, the indices of those that may be best, and the pairs compared."""
+
+    metric: Metric
+    cells: Sequence[Cell]
+    estimates: Sequence[Estimate]
+    leading: frozenset[int]
+    pairs: Sequence[Pair]
+    exploratory: bool
+
+    @cached_property
+    def best(self) -> int | None:
+        """The index of the best mean; None where no cell has one."""
+        ranked = [i for i, estimate in enumerate(self.estimates) if math.isfinite(estimate.mean)]
+        return max(ranked, key=lambda i: self.metric.sign * self.estimates[i].mean, default=None)
+
+    @property
+    def headline(self) -> str:
+        """Which cell to take, and how sure that is."""
+        if self.best is None:
+            return f"{self.metric.label}: no cell finished."
+        cell, estimate = self.cells[self.best], self.estimates[self.best]
+        value = amount(self.metric, estimate.mean, estimate.half_width)
+        start = "Exploratory, since seeds were added after a first look. " if self.exploratory else ""
+        if len(self._ranked) < 2:
+            return f"{start}{self.metric.label} of {cell.name}: {value}."
+        if self.shared:
+            return f"{start}{self.metric.label}: {value} of all {len(self._ranked)} cells, which share what it reads."
+        if len(estimate.values) < 2:
+            return f"{start}{self.metric.label}: {cell.name} has the best value, {value}, of one seed: no verdict."
+        others = [self.cells[i].name for i in sorted(self.leading - {self.best})]
+        rest = len(self._ranked) - 1
+        many = f"any of the other {rest} cells" if len(others) == rest else f"{len(others)} of the other {rest} cells"
+        rivals = _listed(others) if len(others) <= FEW else many
+        if not others:
+            return f"{start}{self.metric.label}: {cell.name} is the best of {len(self._ranked)}, {value}."
+        return (
+            f"{start}{self.metric.label}: {cell.name} has the best mean, {value}; at this budget it cannot be told "
+            f"from {rivals}."
+        )
+
+    @property
+    def shared(self) -> bool:
+        """Whether all cells have one value at every seed: that of a stage which nothing that the grid varies enters."""
+        values = [self.estimates[i].values for i in self._ranked]
+        return len(values) > 1 and all(one == values[0] for one in values)
+
+    @property
+    def _ranked(self) -> list[int]:
+        return [i for i, estimate in enumerate(self.estimates) if math.isfinite(estimate.mean)]
+
+    def noise(self) -> tuple[float, float]:
+        """(between seeds, of it by drawing samples alone): typical standard deviations of a cell's value.
+
+        The second is nan for a metric that is not measured on several generated sets.
+        """
+        spreads = [_sd(list(estimate.values.values())) for estimate in self.estimates if len(estimate.values) > 1]
+        return _typical(spreads), _typical([self._sampling(cell) for cell in self.cells])
+
+    def _sampling(self, cell: Cell) -> float:
+        name = f"{self.metric.name}_set_sd"
+        if name not in cell.runs or cell.runs[name].isna().all():
+            return math.nan
+        return sampling_noise(cell.runs[name].dropna().to_numpy(), int(cell.parameter("evaluation.sets")))
+
+
+def findings(grid: Grid) -> list[Findings]:
+    """The answer in each metric that decides: likelihood and sample quality."""
+    metrics = [m for m in metrics_present(grid) if m.sign and m.name.startswith(_DECIDING) and m.name in grid.runs]
+    summary = Summary.of(grid, metrics)
+    return [
+        Findings(
+            metric,
+            summary.cells,
+            summary.estimates[metric.name],
+            frozenset(summary.leading[metric.name]),
+            pairs(grid, metric, summary.cells),
+            grid.meta.continued,
+        )
+        for metric in metrics
+    ]
+
+
+def pairs(grid: Grid, metric: Metric, cells: Sequence[Cell]) -> list[Pair]:
+    """The comparisons of one metric that the grid asks for, adjusted together."""
+    asked = [(a, b) for a, b in _asked(grid, cells) if _known(metric, a) and _known(metric, b)]
+    found = [compared(grid, metric.name, a, b) for a, b in asked]
+    adjusted = holm([comparison.p for comparison in found])
+    return [Pair(metric, a, b, c, float(p)) for (a, b), c, p in zip(asked, found, adjusted, strict=True)]
+
+
+def _asked(grid: Grid, cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
+    if len(grid.meta.axes) == 1 and len(cells) <= EVERY_PAIR_UP_TO:
+        return list(combinations(cells, 2))
+    base = baseline(grid, cells)
+    return [(cell, base) for cell in cells if cell is not base] if base is not None else []
+
+
+def baseline(grid: Grid, cells: Sequence[Cell]) -> Cell | None:
+    """The cell that the grid names as its baseline, else the first; None where it has no finished run."""
+    named = tuple(grid.meta.baseline.get(axis.name, "") for axis in grid.meta.axes)
+    chosen = next((cell for cell in cells if cell.levels == named), cells[0])
+    return chosen if (chosen.runs["status"] == "finished").any() else None
+
+
+def _known(metric: Metric, cell: Cell) -> bool:
+    return math.isfinite(cell.estimate(metric.name).mean)
+
+
+def amount(metric: Metric, value: float, half_width: float) -> str:
+    """A value with its interval and unit, as the table rounds it."""
+    text = Rounding.of(metric.decimals, [half_width]).measured(value, half_width)
+    return f"{text} {metric.unit}" if metric.unit else text
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{'; '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def _sd(values: Sequence[float]) -> float:
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def _typical(spreads: Sequence[float]) -> float:
+    """The root of the mean square of what is known."""
+    known = [spread for spread in spreads if not math.isnan(spread)]
+    return math.sqrt(sum(spread**2 for spread in known) / len(known)) if known else math.nan

@@ -1,0 +1,144 @@
+"""Do cells that declare one difference differ in the weight of each t as well?
+
+    c(t) = w(t) p(t),  relative to its mean over t
+
+w is the weight of ‖ε − ε̂‖²/D in a cell's objective (curve `eps_weight`), p the density of its training times (curve
+`density`). Their product is what differs between objectives, whatever the network predicts. It is taken relative to
+its mean, since Adam divides a constant factor out of every step. An axis over objectives, training times, schedules, T
+or training declares that it changes c; under any other axis a change of more than 1 % at some t is a second
+difference between its cells, and the table says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from analysis.notation import Rounding, power_of_ten
+from analysis.read.runs import METADATA, Grid
+
+WEIGHT, DENSITY = "eps_weight", "density"
+DECLARED = ("objective", "timesteps", "schedule", "horizon", "training")
+"""The choices that say of themselves that they change the weight of t."""
+SAME = 0.01
+"""Weights that differ by less than 1 % at every t are one."""
+
+Run = tuple[str, int]
+"""(cell_id, seed)"""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The largest ratio, above 1, of the weights of two cells, and its t; infinite where only one has any weight."""
+
+    factor: float
+    t: int
+
+
+def footnotes(grid: Grid) -> dict[str, str]:
+    """Axis → its footnote, for each axis that changes the weight of t without declaring it."""
+    columns = [f"axis.{axis.name}" for axis in grid.meta.axes]
+    compared = {
+        axis: list(partners(grid.runs, columns, column))
+        for axis, column in zip(grid.meta.axes, columns, strict=True)
+        if not declares(changed(grid.runs, columns, column))
+    }
+    # The curves are by far the largest of the files: they are read only where there is something to compare.
+    weights = effective_weights(grid.curves) if any(compared.values()) else {}
+    found = {axis: largest(weights, pairs) for axis, pairs in compared.items()}
+    return {axis.name: sentence(axis.label, worst) for axis, worst in found.items() if worst is not None}
+
+
+def sentence(label: str, difference: Difference) -> str:
+    """The footnote of the axis that is called so."""
+    if math.isinf(difference.factor):
+        how = f"some have none at t = {difference.t}, where others have some"
+    else:
+        how = f"by up to {_amount(difference.factor)}, at t = {difference.t}"
+    return f"Cells that differ in {label} differ in the effective weight of each t too ({how}): see figures/weights."
+
+
+def _amount(factor: float) -> str:
+    """Two digits: 1.3 %, ×37, ×2.6·10⁶."""
+    mantissa, exponent = f"{factor:.1e}".split("e")
+    if int(exponent) >= 5:
+        return f"×{mantissa}·{power_of_ten(int(exponent))}"
+    if factor < 1.995:
+        return f"{_two_digits(100 * (factor - 1))} %"
+    return f"×{_two_digits(factor)}"
+
+
+def _two_digits(value: float) -> str:
+    return Rounding(digits=2).number(float(f"{value:.2g}"))
+
+
+def changed(runs: pd.DataFrame, axes: Sequence[str], axis: str) -> set[str]:
+    """The parameters in which cells differ that share the levels of every other axis."""
+    columns = [str(name) for name in runs.columns]
+    names = [name for name in columns if "/" not in name and not name.startswith("axis.") and name not in METADATA]
+    groups = _alike(runs, [other for other in axes if other != axis])
+    return {name for name in names if any(rows[name].nunique() > 1 for rows in groups)}
+
+
+def declares(parameters: Iterable[str]) -> bool:
+    """Whether one of these parameters says of itself that it changes the weight of t."""
+    return any(name.split(".")[0] in DECLARED for name in parameters)
+
+
+def partners(runs: pd.DataFrame, axes: Sequence[str], axis: str) -> Iterator[tuple[Run, Run]]:
+    """Pairs of finished runs of one seed that differ in this axis only."""
+    finished = runs[runs["status"] == "finished"]
+    for rows in _alike(finished, [*(other for other in axes if other != axis), "seed"]):
+        yield from combinations([(str(name), int(seed)) for name, seed in rows[["cell_id", "seed"]].to_numpy()], 2)
+
+
+def _alike(runs: pd.DataFrame, columns: list[str]) -> list[pd.DataFrame]:
+    """The rows that agree in these columns, together."""
+    return [rows for _, rows in runs.groupby(columns, sort=False)] if columns else [runs]
+
+
+def effective_weights(curves: pd.DataFrame) -> dict[Run, pd.Series[float]]:
+    """w(t) p(t) of each run over t, nan where it is not known; runs without curves are left out."""
+    keys = ["cell_id", "seed", "x", "curve"]
+    known = curves[curves["curve"].isin((WEIGHT, DENSITY))].drop_duplicates(keys, keep="last")
+    table = known.set_index(keys)["y"].unstack("curve").reindex(columns=[WEIGHT, DENSITY])
+    product = table[WEIGHT] * table[DENSITY]
+    product = product.where((product >= 0) & np.isfinite(product))
+    runs = known[["cell_id", "seed"]].drop_duplicates().to_numpy()
+    weights = {(str(name), int(seed)): product.loc[name, seed] for name, seed in runs}
+    return {run: weight for run, weight in weights.items() if (weight > 0).any()}
+
+
+def relative(weight: pd.Series[float]) -> pd.Series[float]:
+    """c: the weight relative to its mean over t."""
+    return weight / weight.mean()
+
+
+def largest(weights: Mapping[Run, pd.Series[float]], pairs: Iterable[tuple[Run, Run]]) -> Difference | None:
+    """The largest difference within a pair; None where all agree. Pairs of different T are not compared."""
+    found = [
+        difference(weights[a], weights[b])
+        for a, b in pairs
+        if a in weights and b in weights and weights[a].index.equals(weights[b].index)
+    ]
+    return max((one for one in found if one is not None), key=lambda one: one.factor, default=None)
+
+
+def difference(a: pd.Series[float], b: pd.Series[float]) -> Difference | None:
+    """How far two weights part, by factors alike in either order; None where they agree.
+
+    Means are over the t at which both are known, or else a gap in one would shift all of the other.
+    """
+    both = a.notna() & b.notna() & ~((a == 0) & (b == 0))
+    if not both.any() or not (a[both].sum() > 0 and b[both].sum() > 0):
+        return None
+    with np.errstate(divide="ignore"):
+        logs = np.abs(np.log(relative(a[both]).to_numpy()) - np.log(relative(b[both]).to_numpy()))
+    worst = int(logs.argmax())
+    factor = float(np.exp(logs[worst]))
+    return Difference(factor, int(a[both].index[worst])) if factor > 1 + SAME else None

@@ -1,0 +1,244 @@
+"""A results folder or a tracking store → the same tidy frames.
+
+    runs    a row per cell and seed: cell_id, training_id, seed, status, reason, notes, autoencoder_id, not_comparable,
+            code, numerics, data_digest, axis.*, parameters, metrics
+    curves  cell_id, seed, curve, x, y
+    images  cell_id, seed, metric → the value of each held-out image
+    formulas  figure, series, x, y
+
+All are put into one canonical order (rows by the axes' levels and seed; columns by kind and name), so that frames
+from either source are equal. Names of metrics hold a "/"; what is a curve over training steps is left to the curves, of
+which it is the last point. Folders are read here, stores in `store.py`.
+
+Rows of different versions are never mixed without a word. `numerics` is raised whenever numbers at equal seed change,
+and `data_digest` is of the images themselves: more than one of either is refused. `code` may differ, and `Grid.codes`
+tells how. All three are empty where a result is older than they are.
+
+`not_comparable` names kinds of metrics of which a run that finished has no value that could be set beside others'.
+Whatever the source holds of them is left out here, so that nobody has to remember.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import InputError, unknown
+from analysis.read.csv_files import numbers, read_csv, whole_numbers
+from analysis.read.formulas import FORMULAS, no_formulas, parse_formulas
+from analysis.read.images import folder_rows, images_frame, no_images, ordered_images
+from analysis.read.links import Tracking, read_tracking
+from analysis.read.meta import Axis, Meta, kind_of, parse_meta
+from analysis.read.search import SEARCH, Search, search_in
+
+FIXED = ("cell_id", "training_id", "seed", "status", "reason")
+# What a reader must know of a finished run, a line each. Most sources have none, and no such column.
+NOTES = "notes"
+AUTOENCODER, NOT_COMPARABLE = "autoencoder_id", "not_comparable"
+LATENT = (AUTOENCODER, NOT_COMPARABLE)
+"""Which autoencoder a run's images went through ("" in pixels), and the kinds of metrics that it cannot be compared in.
+Sources without latents have no such columns."""
+VERSIONS = ("code", "numerics", "data_digest")
+"""What made a row: the code that trained and scored it, its NUMERICS, and the digest of its data; "" where unknown."""
+METADATA = (*FIXED, NOTES, *LATENT, *VERSIONS)
+"""The columns that are neither choices nor metrics."""
+SEVERAL = ", "
+"""Between the codes of a run that was trained by one version and scored by another, and between kinds of metrics."""
+OVER_STEPS = ("train/", "schedule/", "timesteps/")
+"""How the names of curves over training steps begin."""
+CURVES = ("cell_id", "seed", "curve", "x", "y")
+STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "failed")
+# A tracking store's runs also carry their cell in words, for its user interface.
+CELL_IN_WORDS = "cell"
+# Longer texts are cut by tracking stores, so they are cut in either source.
+LONGEST = 5000
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """What a grid found. `samples` is the folder of its sample sheets, `strips` that of its forward and reverse
+    processes, `reconstructions` that of what its autoencoders make of test images; `tracking` is None where it was
+    delivered to no store. `search` is that whose winners it confirms, if it does. Curves, images and formulas are read
+    when first asked for."""
+
+    meta: Meta
+    runs: pd.DataFrame
+    samples: Path | None
+    load_curves: Callable[[], pd.DataFrame]
+    load_images: Callable[[], pd.DataFrame] = no_images
+    tracking: Tracking | None = None
+    strips: Path | None = None
+    load_formulas: Callable[[], pd.DataFrame] = no_formulas
+    reconstructions: Path | None = None
+    search: Search | None = None
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """(cell_id, seed, curve, x, y) in the order of the runs."""
+        return ordered_curves(self.load_curves(), self.runs)
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """float64 [rows, N]: bits/dim of each held-out image by (cell_id, seed, metric), in the order of the runs.
+
+        No rows where nothing is known per image.
+        """
+        return ordered_images(self.load_images(), self.runs)
+
+    @cached_property
+    def formulas(self) -> pd.DataFrame:
+        """(figure, series, x, y) in the order of the file; no rows where there is none."""
+        return self.load_formulas()
+
+    @property
+    def codes(self) -> list[tuple[str, int]]:
+        """Each known version of the code, with the number of runs that it trained or scored, in order of the runs."""
+        return list(Counter(code for codes in self.runs["code"] for code in codes.split(SEVERAL) if code).items())
+
+
+def read_folder(path: Path | str) -> Grid:
+    """The grid of `results/<grid>/`; InputError where it is missing or corrupt."""
+    folder = Path(path)
+    head = folder / "grid.json"
+    if not head.is_file():
+        raise _no_grid(folder)
+    meta = parse_meta(head.read_bytes(), str(head))
+    source = folder / "runs.csv"
+    texts = read_csv(source, FIXED)
+    _check_whole(texts, meta, str(source))
+    return Grid(
+        meta,
+        tidy_runs(texts, meta, str(source)),
+        _subfolder(folder / "samples"),
+        lambda: _read_curves(folder / "curves.csv"),
+        lambda: _read_images(folder / "images.csv"),
+        read_tracking(folder / "tracking.json"),
+        _subfolder(folder / "strips"),
+        lambda: _read_formulas(folder / FORMULAS),
+        _subfolder(folder / "reconstructions"),
+        search_in(folder),
+    )
+
+
+def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
+    """runs from their texts, in canonical order; InputError where a row cannot be of this grid."""
+    texts = texts.assign(**{name: "" for name in (NOTES, *LATENT, *VERSIONS) if name not in texts})
+    texts = _comparable(texts)
+    names = [column for column in texts.columns if column not in (*METADATA, CELL_IN_WORDS)]
+    axes = [f"axis.{axis.name}" for axis in meta.axes]
+    for column in axes:
+        if column not in names:
+            raise InputError(f"{source} lacks the column {column!r} of the axis in grid.json: run the grid again")
+    filled = [name for name in names if (texts[name] != "").any()]
+    metrics = sorted(name for name in filled if "/" in name and not name.startswith(OVER_STEPS))
+    parameters = sorted(name for name in filled if "/" not in name and not name.startswith("axis."))
+    runs = texts[[*METADATA, *axes, *parameters, *metrics]].copy()
+    for name in ("reason", NOTES):
+        runs[name] = runs[name].str.slice(0, LONGEST)
+    runs["seed"] = whole_numbers(runs["seed"], "seed", source)
+    for name in metrics:
+        runs[name] = numbers(runs[name], name, source)
+    _check(runs, axes, source)
+    _check_versions(runs, source)
+    return _sorted(runs, meta.axes)
+
+
+def _comparable(texts: pd.DataFrame) -> pd.DataFrame:
+    """Without the values that their own rows call not comparable."""
+    kinds = [text.split(SEVERAL) for text in texts[NOT_COMPARABLE]]
+    named = {kind for of_row in kinds for kind in of_row if kind}
+    metrics = [str(name) for name in texts if "/" in str(name) and kind_of(str(name)) in named]
+    apart = {name: np.array([kind_of(name) in of_row for of_row in kinds]) for name in metrics}
+    return texts.assign(**{name: texts[name].mask(apart[name], "") for name in metrics})
+
+
+def ordered_curves(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Curves of these runs in their order, each by x."""
+    order = {key: i for i, key in enumerate(zip(runs["cell_id"], runs["seed"], strict=True))}
+    position = [order.get(key, -1) for key in zip(curves["cell_id"], curves["seed"], strict=True)]
+    placed = curves.assign(position=position)
+    placed = placed[placed["position"] >= 0].sort_values(["position", "curve", "x"], kind="stable")
+    return placed[list(CURVES)].reset_index(drop=True)
+
+
+def _sorted(runs: pd.DataFrame, axes: Sequence[Axis]) -> pd.DataFrame:
+    keys = {str(i): runs[f"axis.{axis.name}"].map(axis.position) for i, axis in enumerate(axes)}
+    order = pd.DataFrame({**keys, "cell_id": runs["cell_id"], "seed": runs["seed"]})
+    return runs.loc[order.sort_values(list(order.columns), kind="stable").index].reset_index(drop=True)
+
+
+def _check(runs: pd.DataFrame, axes: list[str], source: str) -> None:
+    """Every status is known, and a place in the grid and a seed have one row."""
+    strange = sorted(set(runs["status"]) - set(STATUSES))
+    if strange:
+        raise InputError(f"{source} holds the status {strange[0]!r}: expected one of {', '.join(STATUSES)}")
+    twice = runs[runs.duplicated([*axes, "seed"], keep=False)]
+    if len(twice):
+        ids = sorted(set(twice["cell_id"]))
+        place = ", ".join(f"{axis.removeprefix('axis.')}={twice.iloc[0][axis]}" for axis in axes) or "the cell"
+        raise InputError(
+            f"{source} holds {place} at seed {twice.iloc[0]['seed']} more than once (cell_id {', '.join(ids)}): "
+            "runs of different choices or versions are not mixed; keep one and remove the other"
+        )
+
+
+def _check_whole(texts: pd.DataFrame, meta: Meta, source: str) -> None:
+    """Every cell has a row for every seed, whatever became of it."""
+    known = set(zip(texts["cell_id"], texts["seed"], strict=True))
+    missing = [(cell, seed) for cell in meta.cells for seed in meta.seeds if (cell, str(seed)) not in known]
+    if missing:
+        cell, seed = missing[0]
+        raise InputError(
+            f"{source} lacks {len(missing)} of the rows that grid.json lists (cell_id {cell} at seed {seed}, …): "
+            "run the grid again, its finished stages are not repeated"
+        )
+
+
+def _check_versions(runs: pd.DataFrame, source: str) -> None:
+    """Rows can be compared: one version of the numerics, and one data set behind each value of `data`."""
+    _check_one_known(runs, "numerics", source)
+    for data, rows in runs.groupby("data", sort=True) if "data" in runs else [("", runs)]:
+        _check_one_known(rows, "data_digest", f"{source} (data={data})")
+
+
+def _check_one_known(rows: pd.DataFrame, name: str, source: str) -> None:
+    known = sorted({version for version in rows[name] if version})
+    if len(known) > 1:
+        raise InputError(
+            f"{source} holds rows of more than one {name} ({', '.join(known)}), whose numbers are not compared: "
+            "keep the rows of one and remove the others, or run the grid again under a name=… of its own"
+        )
+
+
+def _read_curves(path: Path) -> pd.DataFrame:
+    texts = read_csv(path, CURVES)
+    points = {name: numbers(texts[name], name, str(path)) for name in ("x", "y")}
+    return texts.assign(seed=whole_numbers(texts["seed"], "seed", str(path)), **points)[list(CURVES)]
+
+
+def _read_images(path: Path) -> pd.DataFrame:
+    return images_frame(folder_rows(path.read_bytes(), str(path)), str(path)) if path.is_file() else no_images()
+
+
+def _read_formulas(path: Path) -> pd.DataFrame:
+    return parse_formulas(path.read_bytes(), str(path)) if path.is_file() else no_formulas()
+
+
+def _subfolder(path: Path) -> Path | None:
+    return path if path.is_dir() else None
+
+
+def _no_grid(folder: Path) -> InputError:
+    if (folder / SEARCH).is_file():
+        return InputError(
+            f"{folder} holds a search that has confirmed nothing, so it has no table: see its report.html"
+        )
+    others = sorted(path.parent.name for path in folder.parent.glob("*/grid.json"))
+    hint = unknown(f"grid in {folder.parent}", folder.name, others)
+    return InputError(f"{hint} ({folder / 'grid.json'} is missing; `python -m ablations.run grid=NAME` runs a grid)")

@@ -1,0 +1,49 @@
+"""What a plan asks for beside training: weights where samples are judged by them, and nothing where none are."""
+
+from __future__ import annotations
+
+import pytest
+
+from ablations.driver import execute
+from ablations.grids import grid
+from ablations.settings.arguments import parse_run
+from ablations.stages.journal import Journal, read_json
+from ablations.workers import perform
+from analysis.errors import InputError
+from analysis.read.csv_files import read_csv
+from tests.ablations.data.fabricated import pictures
+
+
+def planned(*words: str) -> execute.Plan:
+    tiny = ["horizon=25", "evaluation.exact=2", "evaluation.strata=2"]
+    return execute.plan(grid.make(parse_run([*words, *tiny])), ["cpu"])
+
+
+def test_colour_images_need_weights_for_fid_before_anything_is_trained():
+    with pytest.raises(InputError, match=r"evaluation.weights=PATH.*or take evaluation.quality=\[\]") as caught:
+        planned("data=patches")
+    assert "\n" not in str(caught.value)
+
+
+def test_without_quality_no_extractor_is_asked_for_and_there_is_no_floor():
+    plan = planned("data=patches", "evaluation.quality=[]")
+    assert plan.floor is None
+    assert [stage.kind for stage in plan.stages()] == ["training", "bound", "bound"]
+    assert planned("data=digits").floor is not None
+
+
+def test_a_folder_of_images_is_scored_by_its_likelihood_alone(tmp_path):
+    pictures(tmp_path / "images")
+    tiny = ["data=folder", f"data.root={tmp_path}/images", "data.size=8", "data.mode=grey", "evaluation.quality=[]"]
+    plan = planned(*tiny, "network.channels=8", "training.steps=4")
+    journal, folder = Journal(tmp_path / "stages"), tmp_path / "own"
+    for stage in plan.stages():
+        assert perform.perform(stage, str(journal.root), "cpu") == "finished"
+    execute.publish(plan, journal, folder, None, {"command": "", "seconds": 0.0}, ended=True)
+    head = read_json(folder / "grid.json")
+    assert [metric["name"] for metric in head["metrics"]] == ["nll/test"]
+    assert head["floors"] == {}
+    assert head["footnotes"] == []
+    (row,) = read_csv(folder / "runs.csv", ("status", "data", "data.root", "nll/test")).to_dict("records")
+    assert (row["status"], row["data"], row["data.root"]) == ("finished", "folder", f"{tmp_path}/images")
+    assert float(row["nll/test"]) > 0

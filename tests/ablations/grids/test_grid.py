@@ -1,0 +1,453 @@
+"""Axes × seeds → cells, and what a cell is known by."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ablations.grids import file, grid
+from ablations.search import study
+from ablations.settings import cell as cell_module
+from ablations.settings import grammar, layers, registry
+from ablations.settings.arguments import parse_run, parse_search
+from ablations.settings.cell import content_hash
+from ablations.stages.kinds import once, stages_of
+from analysis.errors import InputError
+from diffusion_core.choices import choice_name
+
+DIGEST = "d" * 12
+RESULTS = Path(__file__).parents[3] / "results"
+
+
+def points(*arguments):
+    return grid.make(parse_run(list(arguments)))
+
+
+def cell(*arguments):
+    return points(*arguments).points[0].cell
+
+
+@pytest.mark.parametrize(("axis", "option"), [(a, o) for a in grammar.AXES for o in grammar.options_of(a)])
+def test_every_config_file_builds_the_choice_of_its_name(axis, option):
+    values = dict(grammar.load(axis, option))
+    values.pop("suggests", None)
+    built = registry.build(axis, values)
+    assert registry.describe(built)["name"] == values.get("name", axis)
+    if axis not in ("training", "evaluation"):
+        assert values["name"] == option.split("/")[0]
+
+
+@pytest.mark.parametrize("axis", [axis for axis in grammar.AXES if axis not in ("training", "evaluation")])
+def test_every_class_of_an_axis_has_its_config_file(axis):
+    # The files of `found` are those that were found: there may be none.
+    files = {option for option in grammar.options_of(axis) if "/" not in option}
+    assert set(registry.classes(axis)) - {"found"} == files
+
+
+@pytest.mark.parametrize("name", grammar.options_of("grid"))
+def test_every_grid_file_makes_its_cells(name):
+    made = points(f"grid={name}")
+    assert made.points
+    for point in made.points:
+        assert point.cell.refusal() is None
+    assert made.file.baseline in [point.levels for point in made.points]
+
+
+def test_the_parameterization_grid_has_the_rows_of_ddpms_table_2():
+    made = points("grid=parameterization")
+    rows = {(p.levels["parameterization"], p.levels["loss"]) for p in made.points}
+    losses = {"vlb_learned", "vlb_fixed", "simple", "weighted"}
+    expected = {(target, loss) for target in ("mu", "epsilon", "x0") for loss in losses}
+    assert rows == expected - {("epsilon", "weighted")}
+    assert len(made.seeds) >= 3
+
+
+def test_commas_make_axes_and_their_product():
+    made = points("schedule=linear,cosine", "horizon=50,100,200", "seeds=2", "first_seed=5")
+    assert len(made.points) == 6
+    assert {(c.seed, c.horizon) for _, c in made.cells()} == {(s, h) for s in (5, 6) for h in (50, 100, 200)}
+    assert made.name == "custom"
+
+
+def test_the_command_line_holds_for_all_cells_of_a_grid():
+    made = points("grid=parameterization", "training.steps=7", "schedule=cosine")
+    assert {p.cell.training.steps for p in made.points} == {7}
+    assert {type(p.cell.schedule).__name__ for p in made.points} == {"Cosine"}
+
+
+def test_the_command_line_picks_and_replaces_levels():
+    made = points("grid=parameterization", "parameterization=epsilon,v", "loss=simple")
+    assert [p.levels for p in made.points] == [
+        {"parameterization": "epsilon", "loss": "simple"},
+        {"parameterization": "v", "loss": "simple"},
+    ]
+
+
+def test_a_choice_that_is_replaced_takes_its_fields_with_it():
+    assert points("grid=parameterization", "data=mixture2d").points[0].cell.network.width == 128
+
+
+def test_parameters_give_the_cell_back():
+    for point in points("grid=parameterization").points:
+        original = replace(point.cell, seed=3)
+        assert layers.cell_of(original.parameters(), 3) == original
+
+
+def test_equal_cells_have_equal_ids_whatever_the_text():
+    plain, spelt_out = cell(), cell("schedule=linear", "schedule.beta_1=0.0001", "horizon=1000")
+    assert plain.cell_id(DIGEST, "float32") == spelt_out.cell_id(DIGEST, "float32")
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in RESULTS.glob("*/grid.json")), ids=lambda p: p.name)
+def test_committed_results_are_still_those_of_their_command(folder):
+    head = json.loads((folder / "grid.json").read_text(encoding="utf-8"))
+    made = cells_of(folder, head["command"])
+    digest = made[0][1].data.load().digest
+    planned = {(cell.cell_id(digest, "float32"), training_of(cell, digest), str(cell.seed)) for _, cell in made}
+    with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["cell_id"], row["training_id"], row["seed"]) for row in rows} == planned
+    for row, (_, cell) in zip(rows, made, strict=True):
+        # Rows from before a field existed are read as what was done then.
+        assert layers.cell_of(row, int(row["seed"])) == cell
+
+
+def cells_of(folder, command):
+    """The cells of a grid's command; of a search's, those of its winners and the paper's default at fresh seeds."""
+    words = shlex.split(command)[2:]
+    if words[0] == "ablations.run":
+        return points(*words[1:]).cells()
+    made = study.make(parse_search(words[1:]))
+    winners = json.loads((folder / "search.json").read_text(encoding="utf-8"))["winners"]
+    params = [made.default] + [{name: read(text) for name, text in winner["params"].items()} for winner in winners]
+    fresh = range(made.seeds[-1] + 1, made.seeds[-1] + 1 + made.file.confirm)
+    return [(None, made.cell(point, seed)) for seed in fresh for point in params]
+
+
+def read(text):
+    """A number, or a name."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def training_of(cell, digest):
+    """The stage that trained its network, or the autoencoder that stands alone."""
+    kinds = {stage.kind: stage.id for stage in stages_of(cell, digest, "float32", None)}
+    return kinds.get("training", kinds.get("autoencoder"))
+
+
+def test_later_fields_are_known_and_stand_at_their_defaults():
+    cells = {axis: cell(f"{axis}={name}") for axis, name in (("objective", "weighted"), ("sampler", "ancestral"))}
+    for name, before in cell_module.LATER.items():
+        axis, _, field = name.rpartition(".")
+        owner = getattr(cells.get(axis, cell()), axis) if axis else cell()
+        known = choice_name(owner) if field == "name" else getattr(owner, field)
+        assert known == before, name
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "schedule.beta_1=2e-4",
+        "horizon=999",
+        "training.ema=0.9",
+        "evaluation.clip=false",
+        "threads=2",
+        "time_input=log_snr",
+        "first_step=beta_1",
+        "sampler.skip=0.1",
+        "evaluation.continuous=1",
+        "evaluation.ode=1",
+        "evaluation.fit=64",
+    ],
+)
+def test_any_choice_changes_the_id(change):
+    assert cell(change).cell_id(DIGEST, "float32") != cell().cell_id(DIGEST, "float32")
+
+
+def test_data_precision_and_numerics_are_part_of_the_id(monkeypatch):
+    ids = {cell().cell_id(DIGEST, "float32"), cell().cell_id("e" * 12, "float32"), cell().cell_id(DIGEST, "bf16")}
+    monkeypatch.setattr(cell_module, "NUMERICS", cell_module.NUMERICS + 1)
+    ids.add(cell().cell_id(DIGEST, "float32"))
+    assert len(ids) == 4
+
+
+def test_an_extractors_weights_count_by_what_they_hold_not_by_where_they_lie():
+    here, there = cell("evaluation.weights=here.safetensors"), cell("evaluation.weights=there.safetensors")
+    assert here.parameters()["evaluation.weights"] == "here.safetensors"
+    assert layers.cell_of(here.parameters(), 0) == here
+    assert here.cell_id(DIGEST, "float32", "x:1") == there.cell_id(DIGEST, "float32", "x:1")
+    assert here.cell_id(DIGEST, "float32", "x:1") != here.cell_id(DIGEST, "float32", "x:2")
+    assert cell().cell_id(DIGEST, "float32", "x:1") == cell().cell_id(DIGEST, "float32", "x:2")
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["schedule=linear,cosine", "schedule.beta_T=0.02,0.03", "schedule=learned,learned_linear time_input=log_snr"],
+)
+def test_schedules_are_compared_on_equal_terms_which_a_footnote_tells(call):
+    made = points(*call.split())
+    assert {(p.cell.time_input, p.cell.first_step) for p in made.points} == {("log_snr", "beta_1")}
+    (footnote,) = made.file.footnotes
+    assert "σ_1² is β_1" in footnote
+    assert ("log-SNR" in footnote) == ("time_input" not in call)
+
+
+@pytest.mark.parametrize("call", ["horizon=50,100", "schedule=cosine", "objective=simple,vlb schedule.s=0.01"])
+def test_other_grids_keep_t_and_the_schedules_own_first_step(call):
+    made = points(*call.split(), *([] if "schedule=cosine" in call else ["schedule=cosine"]))
+    assert {(p.cell.time_input, p.cell.first_step) for p in made.points} == {("t", "schedule")}
+    assert made.file.footnotes == []
+
+
+def test_equal_terms_yield_to_what_is_asked_for():
+    made = points("schedule=linear,cosine", "time_input=t", "first_step=schedule")
+    assert {(p.cell.time_input, p.cell.first_step) for p in made.points} == {("t", "schedule")}
+    assert made.file.footnotes == []
+    varied = points("schedule=linear,cosine", "time_input=t,log_snr")
+    assert [p.cell.time_input for p in varied.points] == ["t", "log_snr"] * 2
+    assert {p.cell.first_step for p in varied.points} == {"beta_1"}
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("objective=vlb_continuous", [32]),
+        ("objective=simple,vlb_continuous", [32, 32]),
+        ("objective=vlb_continuous evaluation.continuous=4", [4]),
+        ("objective=simple,vlb_continuous evaluation.continuous=0", [0, 0]),
+        ("objective=simple", [0]),
+    ],
+)
+def test_an_objective_suggests_the_bound_it_trains_and_yields_to_what_is_set(call, expected):
+    assert [p.cell.evaluation.continuous for p in points(*call.split()).points] == expected
+
+
+def test_a_choice_that_is_replaced_takes_its_suggestions_with_it(monkeypatch):
+    file = {"question": "?", "set": {"objective": "vlb_continuous", "data": "mixture2d"}, "axes": []}
+    load = grammar.load
+    monkeypatch.setattr(grammar, "load", lambda group, name: file if group == "grid" else load(group, name))
+    kept, replaced = (points("grid=parameterization", *more).points[0].cell for more in ([], ["objective=vlb"]))
+    assert kept.evaluation.continuous == 32
+    assert replaced.evaluation.continuous == 0
+    assert kept.network == replaced.network == registry.build("network", {"name": "mlp"})
+
+
+def test_seeds_are_repetitions_of_one_cell():
+    assert cell("first_seed=1").cell_id(DIGEST, "float32") == cell().cell_id(DIGEST, "float32")
+
+
+def test_a_seed_is_part_of_every_stage():
+    a, b = cell(), cell("first_seed=1")
+    ids = [stage.id for c in (a, b) for stage in stages_of(c, DIGEST, "float32", "x")]
+    assert len(set(ids)) == 8
+
+
+def test_validation_comes_before_test_and_the_bound_before_samples():
+    stages = stages_of(cell("variance=analytic", "evaluation.quality=[validation,test]"), DIGEST, "float32", "x")
+    order = [(stage.kind, getattr(stage, "split", None)) for stage in stages]
+    scored = [(kind, split) for split in ("validation", "test") for kind in ("bound", "samples")]
+    assert order == [("training", None), ("fit", None), *scored]
+    for i, stage in enumerate(stages):
+        assert stage.needs == tuple(before.id for before in stages[:i])
+
+
+def test_another_extractor_is_another_judgement_and_nothing_else():
+    one, other = (stages_of(cell(), DIGEST, "float32", extractor) for extractor in ("x:1", "x:2"))
+    assert [a.id == b.id for a, b in zip(one, other, strict=True)] == [True, True, True, False]
+
+
+# Which kinds of stages two cells share: a training, a fit, the bounds of both splits, the samples.
+SHARED = {
+    "variance=beta,beta_tilde": "training",
+    "variance=analytic,analytic_mse": "training fit",
+    "variance=beta,analytic": "training",
+    "variance=beta,beta_tilde objective=vlb": "",
+    "variance=beta_tilde,analytic objective=vlb": "training",
+    "variance=analytic,analytic_mse objective=vlb": "training fit",
+    "variance=beta,analytic objective=vlb": "",
+    "variance=learned,learned_diagonal objective=hybrid": "",
+    "variance=beta,beta_tilde schedule=learned": "",
+    "variance=beta_tilde,analytic schedule=learned": "training",
+    "variance=beta,beta_tilde schedule=learned objective=vlb_continuous": "training",
+    "variance=beta,beta_tilde objective=vlb_continuous": "training",
+    "variance=beta,beta_tilde sampler=ddim": "training samples",
+    "variance=beta,analytic sampler=heun": "training samples",
+    "variance=analytic,analytic_mse sampler=ddim": "training fit samples",
+    "sampler=ancestral,ddim": "training bound",
+    "sampler=ancestral,heun variance=analytic": "training fit bound",
+    "sampler.steps=10,20": "training bound",
+    "sampler.skip=0,0.2": "training bound",
+    "evaluation.clip=true,false": "training",
+    "evaluation.clip=true,false variance=analytic": "training",
+    "evaluation.sets=1,2": "training bound",
+    "evaluation.exact=2,5": "training samples",
+    "evaluation.horizon=10,20": "training samples",
+    "evaluation.seed=0,1 variance=analytic sampler=ddim": "training samples",
+    "evaluation.continuous=0,4": "training samples",
+    "evaluation.ode=0,1": "training samples",
+    "evaluation.ode_steps=8,16": "training bound samples",
+    "evaluation.ode_steps=8,16 evaluation.ode=1": "training samples",
+    "evaluation.fit=16,32": "training bound samples",
+    "evaluation.fit=16,32 variance=analytic": "training",
+    "time_input=t,log_snr": "",
+    "first_step=schedule,beta_1": "",
+    "schedule=linear,cosine": "",
+    "timesteps=uniform,importance": "",
+    "objective=simple,vlb": "",
+    "threads=1,2": "",
+    "training.steps=1,2": "",
+}
+
+
+@pytest.mark.parametrize("call", SHARED)
+def test_cells_share_the_stages_that_read_nothing_they_differ_in(call):
+    one, other = (stages_of(point.cell, DIGEST, "float32", "x:1") for point in points(*call.split()).points)
+    ids = {stage.id for stage in other}
+    for kind in ("training", "fit", "bound", "samples"):
+        shared = [stage.id in ids for stage in one if stage.kind == kind]
+        assert all(shared) if kind in SHARED[call].split() else not any(shared), kind
+
+
+def test_a_shared_stage_waits_for_what_all_its_cells_need_alike():
+    made = points("variance=beta,beta_tilde", "sampler=ddim").points
+    a, b = (stages_of(point.cell, DIGEST, "float32", "x") for point in made)
+    together = {stage.id: stage for stage in once([*a, *b])}
+    assert [stage.kind for stage in together.values()] == ["training", "bound", "bound", "samples", "bound", "bound"]
+    assert together[a[-1].id].needs == (a[0].id,)
+    assert together[a[-2].id].needs == a[-2].needs
+
+
+def test_a_hash_does_not_depend_on_the_order_of_keys():
+    assert content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1})
+
+
+@pytest.mark.parametrize(
+    ("call", "path", "expected"),
+    [
+        ("schedule=cosine schedule.s=0.004,0.02", "schedule.s", [0.004, 0.02]),
+        ("training=long training.steps=100,200", "training.steps", [100, 200]),
+        ("data=mixture2d network.width=64,128", "network.width", [64, 128]),
+        ("data=mixture2d data.modes=4,8", "data.modes", [4, 8]),
+        (
+            "grid=parameterization parameterization=v loss=simple training=long training.ema=0.9,0.99",
+            "training.ema",
+            [0.9, 0.99],
+        ),
+        ("data=mixture2d network=mlp,unet", "network.__class__.__name__", ["Mlp", "UNet"]),
+        ("horizon=50,100 training.steps=7", "horizon", [50, 100]),
+    ],
+)
+def test_an_axis_over_fields_of_a_replaced_choice_keeps_its_levels(call, path, expected):
+    found = [point.cell for point in points(*call.split()).points]
+    for name in path.split("."):
+        found = [getattr(value, name) for value in found]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "call", ["schedule=linear,linear", "grid=parameterization loss=simple,simple", "schedule.beta_1=0.0001,1e-4"]
+)
+def test_cells_that_are_one_are_refused(call):
+    with pytest.raises(InputError, match="are the same cell"):
+        points(*call.split())
+
+
+GOOD = {"question": "?", "axes": [{"name": "schedule", "levels": [{"name": "linear"}, {"name": "cosine"}]}]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"set": {"horzon": 5}}, "no setting called 'horzon'.*did you mean 'horizon'"),
+        ({"axes": [{"name": "los", "levels": [{"name": "a"}]}]}, "no setting called 'los'"),
+        ({"axes": [{"name": "loss", "levels": [{"name": "a", "set": {"objectiv": "vlb"}}]}]}, "called 'objectiv'"),
+        ({"axes": None}, "axes must be a list"),
+        ({"axes": [{"levels": []}]}, "axes must be a list, each with name"),
+        ({"axes": ["x"]}, "axes must be a list"),
+        ({"axis": 1}, "axis: Extra inputs are not permitted"),
+        ({"seeds": 0}, "seeds: Input should be greater than or equal to 1"),
+        ({"layout": "mine"}, "no layout of configs/grid/"),
+        ({"leave_out": [{"schedule": "sigmoid"}]}, "no level schedule=sigmoid"),
+        ({"baseline": {"shedule": "linear"}}, "no level shedule=linear"),
+    ],
+)
+def test_a_grid_file_that_says_what_has_no_meaning_is_refused(change, message, monkeypatch):
+    load = grammar.load
+    monkeypatch.setattr(
+        grammar, "load", lambda group, name: {**GOOD, **change} if group == "grid" else load(group, name)
+    )
+    with pytest.raises(InputError, match=message):
+        points("grid=parameterization")
+
+
+def test_what_one_cell_is_scored_by_all_are_that_can_be():
+    """objective=vlb_continuous suggests the bound in continuous time; μ has none."""
+    cells = {
+        (point.levels["objective"], point.levels["parameterization"]): point.cell.evaluation.continuous
+        for point in points("objective=simple,vlb_continuous", "parameterization=epsilon,mu").points
+    }
+    assert cells[("simple", "epsilon")] == cells[("vlb_continuous", "epsilon")] == 32
+    assert cells[("simple", "mu")] == 0
+    asked = points("objective=simple,vlb_continuous", "evaluation.continuous=0").points
+    assert {point.cell.evaluation.continuous for point in asked} == {0}
+    varied = points("evaluation.continuous=0,8").points
+    assert [point.cell.evaluation.continuous for point in varied] == [0, 8]
+
+
+GRIDS = sorted(grammar.options_of("grid"))
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_grid_file_asks_a_question_and_makes_cells(name):
+    asked = file.read(name)
+    made = points(f"grid={name}")
+    assert asked.question.endswith("?")
+    assert asked.seeds >= 3 or name == "deck"
+    assert not all(point.cell.refusal() for point in made.points)
+    assert all(point.cell.refusal() is None for point in made.points)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_grid_states_its_cells_and_minutes_in_the_help_line(name):
+    line = grammar.options_of("grid")[name]
+    said = re.search(r"(\d+)( x (\d+))? cells", line)
+    n = int(said[1]) * int(said[3] or 1)
+    assert n == len(points(f"grid={name}").points)
+    minutes = re.search(r"about (\d+) minutes", line)
+    assert minutes
+    assert int(minutes[1]) <= 30
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_expectations_name_their_source_and_cells_that_are_there(name):
+    made = points(f"grid={name}")
+    levels = [point.levels for point in made.points]
+    for claim in made.file.expects:
+        assert claim.source
+        better = [names for names in levels if claim.better.items() <= names.items()]
+        moved = [{**names, **claim.than} for names in better]
+        assert any(names in levels for names in moved), claim.claim
+
+
+def test_a_claim_on_levels_that_are_not_asked_for_is_left_out():
+    assert len(points("grid=schedule").file.expects) == 3
+    assert len(points("grid=schedule", "schedule=linear,cosine").file.expects) == 2
+
+
+def test_a_fraction_keeps_the_baseline_and_says_so():
+    made = points("grid=factorial", "fraction=27")
+    assert len(made.points) == 27
+    assert any(point.levels == made.file.baseline for point in made.points)
+    assert "27 of 54 crossings" in made.file.footnotes[-1]
+    assert any(note.endswith("(fraction=27).") for note in made.file.footnotes)
+    assert any("too few to tell all" in note for note in points("grid=factorial", "fraction=20").file.footnotes)
+    assert len(points("grid=factorial", "fraction=54").points) == 54

@@ -1,0 +1,190 @@
+"""Inception: weights from a path, read without running code, and with them torch-fidelity's own network."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ablations.metrics import extractors, sample_quality
+from ablations.metrics.extractors.inception import InceptionV3Compat
+
+NAME = "inception-v3-compat"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, Tensor]:
+    """Random weights in the layout, of a size that lets signals through: no real ones are at hand."""
+    with torch.device("meta"):
+        empty = InceptionV3Compat().holder.state_dict()
+    generator = torch.Generator().manual_seed(0)
+    filled = {}
+    for key, value in empty.items():
+        if value.dim() > 1:
+            filled[key] = torch.randn(value.shape, generator=generator) * (2 / value[0].numel()) ** 0.5
+        else:
+            filled[key] = torch.full(value.shape, float(key.endswith(("var", "bn.weight")))).to(value.dtype)
+    return filled
+
+
+@pytest.fixture(scope="module")
+def weights(state, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    torch.save(state, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.randint(256, (3, 3, 16, 16), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+
+
+def refuse(weights: Path | None, match: str) -> None:
+    for use in (extractors.identity, extractors.load):
+        with pytest.raises(ValueError, match=match) as caught:
+            use(NAME, weights)
+        assert "\n" not in str(caught.value)
+        assert "weights-inception-2015-12-05-6726825d.pth" in str(caught.value)
+
+
+def test_features_are_those_of_torch_fidelitys_own_class(weights, images):
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    ours = extractors.features(extractors.load(NAME, weights), images, CPU)
+    # It unpickles the file, which is this test's own.
+    own = FeatureExtractorInceptionV3("own", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(weights))
+    with torch.no_grad():
+        theirs = own(images)
+    assert [tuple(part.shape) for part in ours] == [(3, 2048), (3, 1008)]
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.dtype == torch.float64
+        torch.testing.assert_close(one, other.double(), rtol=1e-5, atol=1e-5)
+    assert float(ours[0].std(0).max()) > 0.01
+
+
+def test_safetensors_and_pth_are_one_network_with_digests_of_their_own(weights, state, images, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file(state, path)
+    one, other = (extractors.load(NAME, where) for where in (weights, path))
+    for extractor, where in ((one, weights), (other, path)):
+        digest = hashlib.sha256(where.read_bytes()).hexdigest()[:12]
+        assert extractor.digest == digest
+        assert extractors.identity(NAME, where) == f"{NAME}:{digest}"
+        assert extractor.accuracy is None
+        assert not extractor.module.training
+    first, second = (extractors.features(extractor, images[:1], CPU)[0] for extractor in (one, other))
+    assert torch.equal(first, second)
+    # Grey images are shown as colour.
+    grey = images[:1, :1]
+    as_colour = extractors.features(one, grey.expand(-1, 3, -1, -1), CPU)[0]
+    assert torch.equal(extractors.features(one, grey, CPU)[0], as_colour)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 16, 16), (2, 16, 16), (0, 3, 16, 16)])
+def test_other_images_are_refused(shape):
+    with pytest.raises(ValueError, match=rf"{NAME} takes uint8 images \[N, 1 or 3, H, W\] of levels 0..255"):
+        InceptionV3Compat.check(NAME, torch.zeros(shape, dtype=torch.uint8))
+
+
+def test_without_weights_the_refusal_says_both_ways_out():
+    refuse(None, r"give evaluation.weights=PATH \(torch-fidelity's .*, or take evaluation.quality=\[\]")
+
+
+def test_a_network_of_another_layout_is_refused(state, tmp_path):
+    # What torchvision's inception_v3 has and has not.
+    other = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    other |= {
+        "AuxLogits.fc.bias": torch.zeros(1000),
+        "fc.weight": torch.zeros(1000, 2048),
+        "fc.bias": torch.zeros(1000),
+    }
+    torch.save(other, tmp_path / "torchvision.pth")
+    refuse(
+        tmp_path / "torchvision.pth",
+        r"holds other tensors than InceptionV3Compat: AuxLogits.fc.bias unknown; fc.bias, fc.weight of another shape",
+    )
+    torch.save({key: state[key] for key in list(state)[:-1]}, tmp_path / "short.pth")
+    refuse(tmp_path / "short.pth", "fc.bias missing")
+
+
+def test_a_checkpoint_around_the_weights_is_refused(tmp_path):
+    torch.save({"state_dict": {"fc.bias": torch.zeros(1)}, "epoch": 3}, tmp_path / "checkpoint.pth")
+    refuse(tmp_path / "checkpoint.pth", "something else than a state_dict")
+    torch.save([torch.zeros(1)], tmp_path / "list.pth")
+    refuse(tmp_path / "list.pth", "something else than a state_dict")
+
+
+class Runs:
+    """Unpickles to a command."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.target}",)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_that_would_run_code_is_refused_and_runs_nothing(zipped, tmp_path):
+    target = tmp_path / "made"
+    torch.save({"fc.bias": Runs(target)}, tmp_path / "evil.pth", _use_new_zipfile_serialization=zipped)
+    refuse(tmp_path / "evil.pth", "is not a state_dict that can be read without running code")
+    assert not target.exists()
+
+
+def test_a_whole_module_and_a_torchscript_program_are_refused(tmp_path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")
+    refuse(tmp_path / "module.pth", "is not a state_dict that can be read without running code")
+    torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "program.pt")
+    refuse(tmp_path / "program.pt", "is not a state_dict that can be read without running code")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.pth", b"", "is not a state_dict"),
+        ("text.pt", b"not weights", "is not a state_dict"),
+        ("text.safetensors", b"not weights", "is not a safetensors file"),
+        ("weights.bin", b"", r"is no file of weights by its name: expected .safetensors or .pth or .pt"),
+    ],
+)
+def test_foreign_files_are_refused(name, content, message, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    refuse(tmp_path / name, message)
+
+
+def test_a_cut_file_is_refused(weights, tmp_path):
+    (tmp_path / "cut.pth").write_bytes(weights.read_bytes()[:1_000_000])
+    refuse(tmp_path / "cut.pth", "is not a state_dict")
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=rf"extractor {NAME}: cannot read .*none.pth"):
+        extractors.identity(NAME, tmp_path / "none.pth")
+
+
+def test_kid_of_inception_is_taken_as_published_and_of_small_extractors_standardised(monkeypatch):
+    asked = []
+    monkeypatch.setattr(sample_quality, "kid", lambda x, y, *, standardised: asked.append(standardised) or 0.0)
+    for name, cls in extractors.ARCHITECTURES.items():
+        with torch.device("meta"):
+            module = cls()
+        extractor = extractors.Extractor(name, "0", None, module)
+        feature = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        monkeypatch.setattr(sample_quality, "features", lambda *_, feature=feature: (feature, feature))
+        reference = sample_quality.Reference(feature, feature, sample_quality.fid_statistics(feature), "0")
+        sample_quality.quality([feature], reference, extractor, "train", None)
+    assert asked == [True, True, False]
+
+
+def test_fid_on_no_more_images_than_features_carries_a_caution():
+    assert sample_quality.cautions(NAME, 2049) == []
+    (line,) = sample_quality.cautions(NAME, 2048)
+    assert "2048 features on n = 2048 images" in line
+    assert sample_quality.cautions("digits-cnn", 450) == []

@@ -1,0 +1,124 @@
+"""What the files of a grid say beside the numbers: which metrics tables show, which decoder, what runs note."""
+
+import csv
+import io
+import shutil
+from itertools import pairwise
+
+import pytest
+
+from ablations.data import Digits, Mixture2d
+from ablations.driver.execute import plan
+from ablations.grids.grid import make
+from ablations.results.csv_text import drawn
+from ablations.results.grid_json import head_of, metrics_of
+from ablations.results.records import Record, joined, runs_csv, versions
+from ablations.settings.arguments import parse_run
+from ablations.settings.cell import NUMERICS
+from ablations.tracking.mlflow_store import Tracker
+from analysis.read.runs import read_folder
+from analysis.read.store import read_store
+from tests.analysis.conftest import build, rows
+
+
+@pytest.fixture(scope="module")
+def points():
+    return Mixture2d().load()
+
+
+def names(metrics):
+    return [metric["name"] for metric in metrics]
+
+
+def test_metrics_of_images():
+    expected = ["nll/test", "fid/train/digits-cnn", "is/digits-cnn", "copies/train"]
+    assert names(metrics_of(Digits().load(), "digits-cnn")) == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({}, []),
+        ({"continuous": True}, ["nll_continuous/test"]),
+        ({"ode": True}, ["nll_ode/test"]),
+        ({"continuous": True, "ode": True}, ["nll_continuous/test", "nll_ode/test"]),
+    ],
+)
+def test_further_likelihoods_stand_beside_nll_where_asked_for(flags, expected, points):
+    found = metrics_of(points, None, **flags)
+    assert names(found) == ["nll/test", *expected, "energy_distance/test"]
+    for metric in found[:-1]:
+        assert (metric["unit"], metric["direction"], metric["decimals"]) == ("bits/dim", "min", 2)
+
+
+@pytest.mark.parametrize(
+    ("word", "decoder", "codes"),
+    [
+        ("data=digits", "Gaussian over grey-level bins", ["uniform code", "one histogram", "histogram per pixel"]),
+        ("data=mixture2d", "Gaussian density", ["exact density"]),
+    ],
+)
+def test_head_names_the_decoder_and_what_to_read_nll_against(word, decoder, codes):
+    words = [word, "horizon=25", "network=mlp"] if "mixture" in word else [word, "horizon=25"]
+    planned = plan(make(parse_run(words)), ["cpu"])
+    head = head_of(planned.grid, planned.planned, planned.data, None, 1, {})
+    assert head["decoder"] == decoder
+    assert list(head["baselines"]) == ["nll/test"]
+    assert [code["label"] for code in head["baselines"]["nll/test"]] == codes
+
+
+def test_notes_are_a_column_where_any_record_has_them():
+    planned = plan(make(parse_run(["data=mixture2d", "network=mlp", "horizon=25", "seeds=2"])), ["cpu"]).planned
+    facts = [{"device": "cpu"}, {"device": "cpu", "notes": "still warming up"}]
+    records = [Record(p, "finished", "", {"nll/test": 2.5}, {}, f) for p, f in zip(planned, facts, strict=True)]
+    assert "notes" not in runs_csv(records[:1]).splitlines()[0].split(",")
+    assert [row["notes"] for row in csv.DictReader(io.StringIO(runs_csv(records)))] == ["", "still warming up"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "more", "expected"),
+    [
+        ({"device": "a"}, {"device": "b"}, {"device": "b"}),
+        ({"notes": "one"}, {}, {"notes": "one"}),
+        ({}, {"notes": ""}, {"notes": ""}),
+        ({"notes": "one\ntwo"}, {"notes": "two\nthree"}, {"notes": "one\ntwo\nthree"}),
+    ],
+)
+def test_notes_of_several_stages_are_all_kept(facts, more, expected):
+    assert joined(facts, more) == expected
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        (["1+a", "1+a"], "1+a"),
+        (["1+a", "1+b", "1+a"], "1+a, 1+b"),
+        (["", "1+a"], "unknown, 1+a"),
+        (["", ""], ""),
+    ],
+)
+def test_a_row_names_every_code_that_made_it(codes, expected):
+    assert versions(codes, "d") == {"code": expected, "numerics": str(NUMERICS), "data_digest": "d"}
+
+
+def test_notes_come_back_from_a_tracking_store(tmp_path, store):
+    table = [row | {"notes": "one\ntwo" if row["seed"] == 1 else ""} for row in rows()[:3]]
+    folder = build(tmp_path / "parameterization", table)
+    shutil.copy(store, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    tracker = Tracker(uri, "parameterization", tmp_path / "artifacts")
+    tracker.publish(folder)
+    tracker.summarise(folder)
+    ours, theirs = read_folder(folder).runs, read_store(uri, "parameterization").runs
+    assert list(ours["notes"]) == list(theirs["notes"]) == ["", "one\ntwo", ""]
+
+
+def test_a_long_curve_keeps_its_ends_and_its_steep_start():
+    xs = [float(t) for t in range(1, 1001)]
+    points = drawn(xs, [2 * x for x in xs])
+    assert len(points) == 250
+    assert points[:50] == [(x, 2 * x) for x in xs[:50]]
+    assert points[-1] == (1000.0, 2000.0)
+    steps = {b[0] - a[0] for a, b in pairwise(points[50:])}
+    assert steps <= {4.0, 5.0}
+    assert drawn(xs[:250], xs[:250]) == list(zip(xs[:250], xs[:250], strict=True))

@@ -1,0 +1,201 @@
+"""What a command line may say, and the one line that answers a wrong one."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from typing import get_args
+
+import pytest
+
+from ablations import publish, run, sample
+from ablations.metrics import extractors
+from ablations.settings import exits, grammar
+from ablations.settings.arguments import parse_run
+from ablations.settings.cell import Budget
+from analysis.errors import InputError
+from diffusion_core.choices import FirstStepRule, TimeInput
+
+WRONG = {
+    "grid=parametrization": "no grid called 'parametrization'.*did you mean 'parameterization'",
+    "schedul=cosine": "no setting called 'schedul'.*did you mean 'schedule'",
+    "schedule=cosin": "no schedule called 'cosin': there are cosine, .*linear, .*; did you mean 'cosine'",
+    "parameterization=noise": "no parameterization called 'noise': there are epsilon, mu, v, x0",
+    "launcher=slurm": "no launcher called 'slurm'",
+    "horizon=-1": "horizon must be a whole number of at least 2, or 0 for the autoencoder .*, got -1",
+    "horizon=many": "horizon must be a whole number of at least 2, or 0 for the autoencoder .*, got 'many'",
+    "horizon=1": "horizon must be at least 2",
+    "horizon=0": "horizon=0 is the autoencoder alone, which space=pixels has not: take space=latents, or horizon=1000",
+    "training.steps=-5": "training.steps must be at least 1, got -5",
+    "training.steps=1.5": "training.steps: input should be a valid integer.*got 1.5",
+    "training.learning_rate=nan": "training.learning_rate=nan is not a number",
+    "training.learning_rate=fast": "training.learning_rate: input should be a valid number, got 'fast'",
+    "training.stepz=3": "no field of training called 'stepz'.*did you mean 'steps'",
+    "schedule=cosine schedule.beta_1=0.1": "no field of schedule=cosine called 'beta_1': there are beta_max, s",
+    "schedule.beta_T=2": "linear needs 0 < beta_1 <= beta_T < 1",
+    "horizon=10": "rescaled to T=10 has beta_T=2, which must stay below 1: take horizon > 20",
+    "variance.x=1": "variance=beta has nothing to set",
+    "network.channels=7": "channels that groups and heads divide",
+    "network=mlp": "mlp takes points",
+    "data=mixture2d network=unet": "needs images",
+    "variance=learned_diagonal": "objective=simple teaches no variance.*take objective=hybrid .* or objective=vlb",
+    "objective=vlb variance=learned_diagonal sampler.steps=10": "cannot be strided",
+    "sampler.steps=5000": "5000 steps do not fit horizon=1000",
+    "sampler.steps=0": "sampler.steps must be at least 1",
+    "evaluation.exact=0": "evaluation.exact must be at least 1",
+    "evaluation.quality=[train]": "should be 'validation' or 'test', got 'train'",
+    "evaluation.continuous=-1": "evaluation.continuous must be at least 1, or 0 for none, got -1",
+    "evaluation.ode=-1": "evaluation.ode must be at least 1, or 0 for none, got -1",
+    "evaluation.ode_steps=0": "evaluation.ode_steps must be at least 1, got 0",
+    "evaluation.fit=0": "evaluation.fit must be at least 1, got 0",
+    "evaluation.continuous=4 parameterization=mu": "evaluation.continuous=4 scores .* take parameterization=epsilon",
+    "evaluation.ode=1 parameterization=mu": "evaluation.ode=1 scores .*parameterization=mu predicts a mean between",
+    "evaluation.weights=/nowhere/x.safetensors": "/nowhere/x",
+    "data=mixture2d evaluation.weights=x.safetensors": "of an extractor of images, and this data is of points",
+    "evaluation.weights=a,b": "one extractor: run it once per evaluation.weights",
+    "time_input=snr": "no time_input called 'snr': there are log_snr, t; did you mean 'log_snr'",
+    "first_step=beta": "no first_step called 'beta': there are beta_1, schedule; did you mean 'beta_1'",
+    "time_input.x=1": "no setting called 'time_input.x'",
+    "sampler.skip=1": r"sampler.skip must be a share of the steps in \[0, 1\), got 1",
+    "sampler=ddim sampler.eta=2": r"sampler.eta must lie in \[0, 1\], got 2",
+    "timesteps=importance schedule=learned": "take timesteps=low_discrepancy or uniform",
+    "objective=vlb_continuous parameterization=mu": "predicts a mean between two times",
+    "objective=hybrid": "differs from objective=simple only in what a learned variance learns",
+    "training.precision=fp8": "should be 'auto', 'float32' or 'bf16', got 'fp8'",
+    "_target_=os.system": "names code to run",
+    "schedule._target_=os.system": "names code to run",
+    "schedule={_target_:os.system}": "names code to run",
+    "+schedule=cosine": "not added",
+    "~schedule": "not added .* or deleted",
+    "schedule=${oc.env:HOME}": "interpolation",
+    "parameterization": "is not key=value",
+    "horizon=": "horizon= has no value",
+    "name=a,b": "name takes one value, got 2",
+    "name=.stages": "the first no",
+    "schedule@x=cosine": "no @package",
+    "horizon=interval(1,5)": "an interval is for a search: python -m ablations.search horizon=",
+    "horizon=range(1,5,0)": "cannot be read as key=value",
+    "first_seed=99999999999": "first_seed must not be negative, and below",
+    "schedule=linear,linear": "are the same cell",
+    "network.channels=4000000": "allocate|memory",
+    "name=../up": "name must be letters",
+    "seed=3": "first_seed=N seeds=M",
+    "seeds=0": "seeds must be at least 1",
+    "seeds=some": "seeds must be a whole number, got 'some'",
+    "first_seed=-1": "first_seed must not be negative",
+    "fraction=1": "fraction must be at least 2",
+    "launcher.workers=0": "launcher.workers must be at least 1",
+    "dry_run=maybe": "dry_run must be true or false",
+    "horizon=100 horizon=200": "horizon is given twice",
+    "grid=parameterization objective=vlb": "varied by the axis 'loss'.*pick its levels",
+    "grid=parameterization loss=l1": "no level of loss called 'l1'",
+    "grid=parameterization parameterization=epsilon loss=weighted": "leave no cell",
+    "data=digits,mixture2d": "one data set",
+    "device=tpu": "device must be auto, cpu, cuda or cuda:N",
+    "tracking.uri=ftp://somewhere": "no tracking store",
+    "tracking.uri=sqlite:////dev/null/x.db": "does not answer",
+}
+
+
+def one_line_error(main, arguments, capsys, monkeypatch):
+    """The line on stderr of a command that must exit with 2."""
+    monkeypatch.setattr(sys, "argv", ["command", *arguments])
+    assert exits.exit_code(main) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    lines = printed.err.strip().splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+@pytest.mark.parametrize("call", WRONG)
+def test_wrong_call_is_one_line_and_exit_code_two(call, capsys, monkeypatch, tmp_path):
+    line = one_line_error(run.main, [*call.split(), f"results={tmp_path}"], capsys, monkeypatch)
+
+    assert re.search(WRONG[call], line), line
+    assert not list(tmp_path.glob("*/grid.json"))
+
+
+@pytest.mark.parametrize(
+    ("command", "call", "message"),
+    [
+        (sample.main, "", "which cell"),
+        (sample.main, "cell=abc n=0", "n must be at least 1"),
+        (sample.main, "cell=abc", "no cell 'abc'"),
+        (sample.main, "cel=abc", "no option called 'cel'.*did you mean 'cell'"),
+        (publish.main, "", "holds no results to publish"),
+        (publish.main, "grid=nothing", "holds no results .*run its grid first"),
+    ],
+)
+def test_other_commands_answer_in_one_line_too(command, call, message, capsys, monkeypatch, tmp_path):
+
+    line = one_line_error(command, [*call.split(), f"results={tmp_path}"], capsys, monkeypatch)
+    assert re.search(message, line), line
+
+
+def test_a_file_that_names_code_is_refused():
+    with pytest.raises(InputError, match="names code to run"):
+        grammar.refuse_code({"a": [{"_target_": "os.system"}]}, "mine.yaml")
+
+
+@pytest.mark.parametrize("where", ["/dev/null", "/dev/null/x"])
+def test_a_results_folder_that_cannot_be_written_is_refused(where, capsys, monkeypatch):
+    line = one_line_error(run.main, [f"results={where}"], capsys, monkeypatch)
+    assert f"results={where} is no folder that can be written" in line
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "missing"), (b"not weights", "digest")])
+def test_a_missing_or_corrupt_extractor_is_refused(content, message, capsys, monkeypatch, tmp_path):
+    for path in extractors.HERE.glob("digits-cnn.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    weights = tmp_path / "digits-cnn.safetensors"
+    weights.unlink()
+    if content is not None:
+        weights.write_bytes(content)
+    monkeypatch.setattr(extractors, "HERE", tmp_path)
+    line = one_line_error(run.main, [f"results={tmp_path}/results"], capsys, monkeypatch)
+    assert re.search(message, line), line
+
+
+@pytest.mark.parametrize("word", ["--help", "grid=parametrization"])
+def test_help_and_errors_about_names_come_without_torch(word):
+    code = f"import sys; from ablations import run\ntry: run.main(['{word}'])\nexcept Exception: pass\n"
+    code += "assert not {'torch', 'mlflow', 'pandas'} & set(sys.modules), 'heavy import'"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_help_lists_every_choice_with_its_line(capsys):
+    assert run.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for axis in grammar.AXES:
+        for option, line in grammar.options_of(axis).items():
+            assert option in text
+            assert len(line) > 10
+            assert line in text
+
+
+def test_the_words_of_a_cell_are_those_of_the_core_and_help_explains_them(capsys):
+    assert {key: set(words) for key, words in grammar.WORDS.items()} == {
+        "time_input": set(get_args(TimeInput)),
+        "first_step": set(get_args(FirstStepRule)),
+        "budget": set(get_args(Budget)),
+    }
+    assert run.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for key, lines in grammar.WORDS.items():
+        for value, line in lines.items():
+            assert re.search(rf"{key}={value} .*{re.escape(line)}", text)
+
+
+def test_values_keep_their_types():
+    request = parse_run(["schedule.beta_1=1e-3", "network.multipliers=[1,2]", "horizon=50,100", "seeds=2"])
+    assert request.settings == {"schedule.beta_1": [1e-3], "network.multipliers": [[1, 2]], "horizon": [50, 100]}
+    assert request.seeds == 2
+
+
+def test_help_is_quick():
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "ablations.run", "--help"], check=True, capture_output=True)
+    assert time.perf_counter() - began < 10

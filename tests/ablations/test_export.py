@@ -1,0 +1,125 @@
+"""A learned schedule is kept by the command, and any other command line can then name it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+
+import pytest
+import torch
+
+from ablations import export, run
+from ablations.grids.grid import make
+from ablations.settings.arguments import parse_run
+from ablations.settings.layers import cell_of
+from ablations.stages.journal import read_tensors
+from analysis.errors import InputError
+from diffusion_core.training import part
+from tests.ablations.conftest import TINY
+from tests.ablations.settings.test_grammar import one_line_error
+
+POINTS = [word for word in TINY if not word.startswith(("network.", "training.steps"))]
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory, store):
+    """A results folder with two cells on points, one of them with a learned schedule."""
+    results = tmp_path_factory.mktemp("results")
+    shutil.copy(store, results / "mlflow.db")
+    words = ["data=mixture2d", "objective=vlb_continuous", "schedule=learned,linear", "training.steps=40", "name=ends"]
+    assert run.main([*words, "evaluation.continuous=2", *POINTS, f"results={results}"]) == 0
+    with (results / "ends" / "runs.csv").open(encoding="utf-8", newline="") as file:
+        return results, list(csv.DictReader(file))
+
+
+def gamma_by_hand(weights, u):
+    """VDM's γ(u) in the terms of its paper, from the stored parameters."""
+    slope, v, b, w = (weights[f"gamma.shape.{name}"] for name in ("slope", "sharpness", "bias", "height"))
+
+    def g(u):
+        return slope.abs() * u + (w.abs() * (2 * torch.sigmoid(v.abs() * (2 * u - 1) + b) - 1)).mean()
+
+    start = -13.3 + 18.3 * weights["gamma.shift"]
+    share = (g(u) - g(0.0)) / (g(1.0) - g(0.0))
+    return float(start + 18.3 * weights["gamma.log_stretch"].exp() * share)
+
+
+def test_a_learned_schedule_is_kept_and_named_like_any_other(learned, configs, capsys):
+    results, (row, _) = learned
+    assert row["schedule"] == "learned"
+    (footnote,) = json.loads((results / "ends" / "grid.json").read_text(encoding="utf-8"))["footnotes"]
+    assert "Because schedules are compared" in footnote
+    assert export.main([f"cell={row['cell_id'][:8]}", "name=Mine_1-a", f"results={results}"]) == 0
+    assert "schedule=linear,cosine,found/Mine_1-a" in capsys.readouterr().out
+    lines = (configs / "schedule" / "found" / "Mine_1-a.yaml").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == f"# learned in grid ends, cell {row['cell_id']}, seed 0, on mixture2d at T=25"
+    assert [line.split(":")[0] for line in lines[1:]] == ["name", "knots"]
+
+    cell = make(parse_run(["schedule=found/Mine_1-a"])).points[0].cell
+    weights = results / ".stages" / row["training_id"] / "weights.safetensors"
+    average = part(read_tensors(weights)[0], "average")
+    assert len(cell.schedule.knots) == 101
+    for i, knot in enumerate(cell.schedule.knots):
+        assert knot == pytest.approx(gamma_by_hand(average, i / 100), rel=1e-5, abs=1e-9)
+    # What evaluation used at T = 25 is what the knots say there, to their digits: t = 1, 7, 13, 19, 25 are knots.
+    drawn = {}
+    with (results / "ends" / "curves.csv").open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            if line["cell_id"] == row["cell_id"] and line["curve"] == "log_snr":
+                drawn[int(float(line["x"]))] = float(line["y"])
+    for t in (1, 7, 13, 19, 25):
+        assert -drawn[t] == pytest.approx(cell.schedule.knots[round(100 * (t - 1) / 24)], rel=1e-5)
+
+    assert cell_of(cell.parameters(), 0) == cell
+    compared = make(parse_run(["schedule=cosine,found/Mine_1-a", "horizon=50"]))
+    assert [point.levels["schedule"] for point in compared.points] == ["cosine", "found/Mine_1-a"]
+    assert run.main(["--help"]) == 0
+    assert lines[0].removeprefix("# ") in capsys.readouterr().out
+
+
+def test_knots_are_kept_to_six_digits_and_rise(learned):
+    results, (row, _) = learned
+    text = export.schedule_file({**row, "grid": "ends"}, results)
+    numbers = text.splitlines()[2].removeprefix("knots: [").removesuffix("]").split(", ")
+    knots = [float(number) for number in numbers]
+    assert knots == sorted(set(knots))
+    assert all(len(number.lstrip("-0.").replace(".", "").split("e")[0]) <= 6 for number in numbers)
+    assert all(math.isfinite(knot) for knot in knots)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("cell={learned}", "name= is missing"),
+        ("name=x", "cell= is missing"),
+        ("cell={learned} name=../x", "name must be letters, digits, '_' and '-', got '../x'"),
+        ("cell={learned} name=a.b", "name must be letters"),
+        ("cell={learned} name=taken", "schedule=found/taken is there already and is never overwritten"),
+        ("cell={other} name=x", "has schedule=linear, which learns nothing"),
+        ("cell=nothing name=x", "no cell 'nothing'"),
+        ("cell={learned} name=x seed=5", "has no seed 5"),
+    ],
+)
+def test_what_cannot_be_kept_is_one_line(words, message, learned, configs, capsys, monkeypatch):
+    results, (row, other) = learned
+    (configs / "schedule" / "found").mkdir()
+    taken = configs / "schedule" / "found" / "taken.yaml"
+    taken.write_text("# mine\nname: found\nknots: [-1.0, 1.0]\n")
+    call = words.format(learned=row["cell_id"], other=other["cell_id"]).split()
+    line = one_line_error(export.main, [*call, f"results={results}"], capsys, monkeypatch)
+    assert message in line
+    assert [path.name for path in (configs / "schedule" / "found").iterdir()] == ["taken.yaml"]
+    assert taken.read_text().startswith("# mine")
+
+
+def test_a_schedule_that_was_not_trained_here_or_is_flat_is_not_kept(learned, configs, tmp_path, monkeypatch):
+    results, (row, _) = learned
+    shutil.copytree(results / "ends", tmp_path / "results" / "ends")
+    with pytest.raises(InputError, match="was not trained here"):
+        export.main([f"cell={row['cell_id']}", "name=x", f"results={tmp_path / 'results'}"])
+    monkeypatch.setattr(export, "knots_of", lambda diffusion: [0.0, 1.0, 1.0])
+    with pytest.raises(InputError, match="is flat somewhere to 6 digits"):
+        export.main([f"cell={row['cell_id']}", "name=x", f"results={results}"])
+    assert not (configs / "schedule" / "found").exists()

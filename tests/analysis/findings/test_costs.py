@@ -1,0 +1,204 @@
+"""Costs and fronts on hand-made numbers."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.findings.cells import cells_of
+from analysis.findings.costs import (
+    Cost,
+    costs_for,
+    front,
+    pareto_front,
+    sampling,
+    train_flops,
+    train_seconds,
+    training,
+)
+from analysis.findings.verdicts import findings
+from analysis.read.runs import read_folder
+from tests.analysis.findings.test_verdicts import VALUES, grid_of
+from tests.analysis.latent import latent
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("costs", "values", "sign", "expected"),
+    [
+        ([1, 2, 3], [3.0, 2.0, 1.0], -1, [True, True, True]),
+        ([1, 2, 3], [1.0, 2.0, 3.0], -1, [True, False, False]),
+        ([1, 2, 3], [1.0, 2.0, 3.0], 1, [True, True, True]),
+        # Equal points stand together; at one cost only the best does, at one value only the cheapest.
+        ([1, 1, 2], [5.0, 5.0, 5.0], -1, [True, True, False]),
+        ([1, 1, 2], [5.0, 4.0, 3.0], -1, [False, True, True]),
+        # What is not known is neither on the front nor keeps others off it.
+        ([NAN, 1, 2], [0.0, NAN, 5.0], -1, [False, False, True]),
+        ([], [], 1, []),
+    ],
+)
+def test_pareto_front(costs, values, sign, expected):
+    assert pareto_front(costs, values, sign) == expected
+
+
+def seconds(*cells):
+    return Cost("time", "s", False, tuple(dict(enumerate(values)) for values in cells))
+
+
+@pytest.mark.parametrize(("factor", "dearer"), [(1.009, False), (1.011, True)])
+def test_operations_differ_above_one_percent(factor, dearer):
+    cost = Cost("operations", "FLOPs", True, ({0: 1e9}, {0: factor * 1e9}))
+    assert cost.dearer(1, 0) is dearer
+    assert not cost.dearer(0, 1)
+    assert cost.differs is dearer
+
+
+@pytest.mark.parametrize(("factor", "dearer"), [(1.04, False), (1.06, True)])
+def test_seconds_that_surely_differ_count_above_five_percent(factor, dearer):
+    base = [10.0, 20.0, 15.0]
+    cost = seconds(base, [factor * value for value in base])
+    assert cost.dearer(1, 0) is dearer
+    assert not cost.dearer(0, 1)
+
+
+def test_seconds_are_told_apart_by_paired_tests_adjusted_for_their_number():
+    a, b, c = np.ones(3), np.exp([0.18, 0.28, 0.38]), np.array([1.0, 3.0, 0.2])
+    assert stats.ttest_rel(np.log(b), np.log(a)).pvalue == pytest.approx(0.040, abs=0.001)
+    assert seconds(a, b).dearer(1, 0)
+    # Three pairs: 3 × 0.04 is above 0.05.
+    assert not seconds(a, b, c).differs
+
+
+def test_one_seed_is_taken_as_it_is_and_no_common_seed_says_nothing():
+    assert seconds([10.0], [11.0]).dearer(1, 0)
+    assert not Cost("time", "s", False, ({0: 1.0}, {1: 9.0})).differs
+    assert math.isnan(Cost("time", "s", False, ({},)).mean(0))
+
+
+def costed(values=VALUES, sampled=None, trained=None, shared=False, **flops):
+    """A grid whose cells have these FLOPs a pass, seconds of training and seconds of sampling."""
+    grid = grid_of(values, quality_n=10, quality_sets=2)
+    level = grid.runs["axis.schedule"]
+    grid.runs["training.steps"], grid.runs["training.batch"] = "10", "2"
+    for name, known in (("flops_per_image", flops), ("train_seconds", trained), ("sample_seconds", sampled)):
+        if known:
+            grid.runs[f"cost/{name}"] = level.map(known).astype("float64")
+    if shared:
+        grid.runs["training_id"] = "one"
+    return grid
+
+
+def on_front(grid, i=0):
+    found = findings(grid)[i]
+    (cost,) = costs_for(grid, found)
+    return [cell.levels[0] for cell, on in zip(found.cells, front(grid, found, cost), strict=True) if on]
+
+
+def test_operations_of_a_training():
+    grid = costed(linear=5, cosine=5, learned=7)
+    assert [cost[0] for cost in train_flops(cells_of(grid)).values] == [300.0, 300.0, 420.0]
+    grid.runs["cost/train_flops"] = 1000.0
+    assert [cost[0] for cost in train_flops(cells_of(grid)).values] == [1000.0, 1000.0, 1000.0]
+
+
+def test_at_equal_costs_the_front_is_what_may_be_best():
+    grid = costed(linear=5, cosine=5, learned=5.01)
+    found = findings(grid)[0]
+    assert on_front(grid) == [found.cells[i].levels[0] for i in sorted(found.leading)] == ["cosine", "learned"]
+
+
+def test_the_cheapest_is_on_the_front_and_a_dearer_one_that_is_no_better_is_not():
+    # NLL: linear is surely worse than the two others, which cannot be told apart.
+    assert on_front(costed(linear=1, cosine=2, learned=3)) == ["linear", "cosine", "learned"]
+    assert on_front(costed(linear=9, cosine=2, learned=3)) == ["cosine", "learned"]
+
+
+def test_with_one_seed_values_alone_decide():
+    values = {"linear": ([2.0], [9.0]), "cosine": ([2.1], [9.0]), "learned": ([1.9], [9.0])}
+    assert on_front(costed(values, linear=1, cosine=2, learned=3)) == ["linear", "learned"]
+
+
+def test_seconds_stand_in_where_operations_agree():
+    trained = {"linear": 100.0, "cosine": 100.0, "learned": 210.0}
+    grid = costed(trained=trained, linear=5, cosine=5, learned=5)
+    cost = training(grid, cells_of(grid))
+    assert (cost.label, cost.unit, cost.mean(2)) == ("training time", "s", 210.0)
+    assert cost.dearer(2, 0)
+    other = costed(trained=trained, linear=5, cosine=6, learned=5)
+    assert training(other, cells_of(other)).unit == "FLOPs"
+
+
+def test_one_training_costs_its_samples_only():
+    drawn = {"linear": 2.0, "cosine": 20.0, "learned": 200.0}
+    grid = costed(sampled=drawn, shared=True, linear=5, cosine=5, learned=5)
+    nll, fid = findings(grid)
+    assert costs_for(grid, nll) == []
+    (cost,) = costs_for(grid, fid)
+    assert (cost.label, [cost.mean(i) for i in range(3)]) == ("sampling time per image", [0.1, 1.0, 10.0])
+    assert sampling(costed(), cells_of(costed())).values == ({}, {}, {})
+
+
+def test_samples_that_take_equally_long_decide_nothing():
+    drawn = {"linear": 2.0, "cosine": 2.0, "learned": 2.0}
+    grid = costed(sampled=drawn, linear=1, cosine=2, learned=3)
+    assert [cost.unit for cost in costs_for(grid, findings(grid)[1])] == ["FLOPs"]
+
+
+@pytest.fixture(scope="module")
+def latents(tmp_path_factory):
+    return read_folder(latent(tmp_path_factory.mktemp("costs") / "latent"))
+
+
+def by_name(grid, cost):
+    return {"-".join(cell.levels): cost.mean(i) for i, cell in enumerate(cells_of(grid))}
+
+
+def test_operations_count_the_autoencoder_and_a_vae_has_those_of_its_own(latents):
+    cost = train_flops(cells_of(latents))
+    assert cost.head == "training, autoencoder included (FLOPs)"
+    found = by_name(latents, cost)
+    assert found["pixels-steps"] == 3.45e12
+    assert found["f2-steps"] == 9e11 + 4e11
+    assert found["f4-vae"] == 3e11
+    assert found["vq-steps"] == 9e11 + 4.2e11
+
+
+def test_without_a_total_the_parts_are_added(latents):
+    runs = latents.runs.drop(columns="cost/total_flops")
+    found = by_name(latents, train_flops(cells_of(dataclasses.replace(latents, runs=runs))))
+    assert (found["pixels-steps"], found["f1-flops"], found["f2-vae"]) == (3.45e12, 2.85e12 + 6e11, 4e11)
+
+
+def test_seconds_of_a_vae_are_those_of_its_autoencoder(latents):
+    cost = train_seconds(latents, cells_of(latents))
+    found = by_name(latents, cost)
+    assert (found["pixels-steps"], found["f2-steps"]) == pytest.approx((90.0, 90.0 + 12.0))
+    assert found["f2-vae"] == pytest.approx(12.0)
+    assert cost.label == "training time, autoencoder included"
+    assert cost.differs
+
+
+def test_a_cost_of_nothing_is_not_known(latents):
+    """A VAE's training of no diffusion may be stated as 0: its logarithm and its ratios would not be finite."""
+    vae = latents.runs["horizon"] == "0"
+    stated = {"cost/train_seconds": 0.0, "cost/autoencoder_seconds": 0.0, "cost/total_flops": 0.0}
+    stated |= {"cost/train_flops": 0.0, "cost/autoencoder_flops": 0.0, "cost/sample_seconds": 0.0}
+    runs = latents.runs.assign(**{name: latents.runs[name].mask(vae, value) for name, value in stated.items()})
+    grid = dataclasses.replace(latents, runs=runs)
+    cells = cells_of(grid)
+    for cost in (train_flops(cells), train_seconds(grid, cells), sampling(grid, cells)):
+        known = {cell.levels[1] for cell, values in zip(cells, cost.values, strict=True) if values}
+        assert known == {"steps", "flops"}
+        assert cost.differs in (True, False)
+    assert [one.metric.label for one in findings(grid) if costs_for(grid, one)] == ["NLL", "FID"]
+
+
+def test_the_front_of_a_grid_in_latents_counts_the_autoencoder(latents):
+    nll = findings(latents)[0]
+    cost, *_ = costs_for(latents, nll)
+    kept = {"-".join(cell.levels) for cell, on in zip(nll.cells, front(latents, nll, cost), strict=True) if on}
+    # By operations with the autoencoder: 3e11, 4e11, 5.5e11, 1.3e12, 3.45e12, each with a better NLL than all before.
+    assert kept == {"f4-vae", "f2-vae", "f4-steps", "f2-steps", "f2-flops"}

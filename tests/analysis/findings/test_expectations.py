@@ -1,0 +1,137 @@
+"""Claims of papers on hand-made grids of schedule × steps."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from analysis.findings.expectations import outcomes
+from analysis.read.meta import parse_meta
+from analysis.read.runs import Grid
+from tests.analysis.conftest import FID, NLL, meta
+
+AXES = [
+    {"name": "schedule", "label": "Schedule", "levels": [{"name": n, "label": n} for n in ("linear", "cosine")]},
+    {"name": "steps", "label": "Steps", "levels": [{"name": n, "label": n} for n in ("10", "100")]},
+]
+# (schedule, steps) → FID per seed.
+FIDS = {
+    ("linear", "10"): [40.0, 42.0, 41.0, 43.0],
+    ("linear", "100"): [20.0, 21.0, 19.5, 20.5],
+    ("cosine", "10"): [30.0, 31.0, 32.0, 29.0],
+    ("cosine", "100"): [20.1, 20.8, 19.6, 20.4],
+}
+
+
+def claim(better, than, **more):
+    return {"claim": "it is better", "source": "A paper", "metric": "fid", "better": better, "than": than} | more
+
+
+def grid_of(*claims, fids=FIDS):
+    rows = [
+        {
+            "cell_id": "-".join(levels),
+            "training_id": "-".join(levels),
+            "seed": seed,
+            "status": "finished" if np.isfinite(value) else "diverged",
+            "reason": "",
+            "notes": "",
+            "autoencoder_id": "",
+            "not_comparable": "",
+            "axis.schedule": levels[0],
+            "axis.steps": levels[1],
+            FID: value,
+        }
+        for levels, values in fids.items()
+        for seed, value in enumerate(values)
+    ]
+    described = meta(axes=AXES, baseline={}, layout="general", seeds=[0, 1, 2, 3], expects=list(claims))
+    return Grid(parse_meta(json.dumps(described), "here"), pd.DataFrame(rows), None, pd.DataFrame)
+
+
+def fate(*claims, **more):
+    return [outcome.word for outcome in outcomes(grid_of(*claims, **more))]
+
+
+def test_a_claim_is_as_published_contrary_or_open():
+    ten = claim({"schedule": "cosine", "steps": "10"}, {"schedule": "linear", "steps": "10"})
+    reverse = claim({"schedule": "linear", "steps": "10"}, {"schedule": "cosine", "steps": "10"})
+    hundred = claim({"schedule": "cosine", "steps": "100"}, {"schedule": "linear", "steps": "100"})
+    assert fate(ten) == ["as published"]
+    assert fate(reverse) == ["contrary to the paper"]
+    assert fate(hundred) == ["cannot tell"]
+
+
+def test_levels_that_are_not_named_are_averaged_within_each_seed():
+    outcome = outcomes(grid_of(claim({"schedule": "cosine"}, {"schedule": "linear"})))[0]
+    per_seed = (
+        np.array(FIDS["cosine", "10"])
+        + FIDS["cosine", "100"]
+        - np.array(FIDS["linear", "10"])
+        - np.array(FIDS["linear", "100"])
+    ) / 2
+    p = stats.ttest_1samp(per_seed, 0).pvalue
+    assert outcome.word == "as published"
+    assert f"{-per_seed.mean():.1f}".lstrip("-") in outcome.why
+    assert p < 0.05
+
+
+def test_a_change_since_a_start_is_a_difference_of_differences():
+    found = outcomes(
+        grid_of(
+            claim({"schedule": "cosine", "steps": "10"}, {"schedule": "linear", "steps": "10"}, since={"steps": "100"})
+        )
+    )[0]
+    change = (np.array(FIDS["cosine", "10"]) - FIDS["cosine", "100"]) - (
+        np.array(FIDS["linear", "10"]) - np.array(FIDS["linear", "100"])
+    )
+    assert found.word == "as published"
+    assert f"−{abs(change.mean()):.1f}" in found.why
+
+
+@pytest.mark.parametrize(("within", "word"), [(0.05, "as published"), (0.006, "cannot tell")])
+def test_a_claim_of_equality_is_two_one_sided_tests(within, word):
+    equal = claim({"schedule": "cosine", "steps": "100"}, {"schedule": "linear", "steps": "100"}, within=within)
+    difference = np.array(FIDS["cosine", "100"]) - np.array(FIDS["linear", "100"])
+    margin = within * np.mean(FIDS["linear", "100"])
+    low = stats.ttest_1samp(difference, -margin, alternative="greater").pvalue
+    high = stats.ttest_1samp(difference, margin, alternative="less").pvalue
+    assert (max(low, high) <= 0.05) == (word == "as published")
+    assert fate(equal) == [word]
+
+
+def test_an_equality_that_clearly_fails_is_contrary():
+    equal = claim({"schedule": "cosine", "steps": "10"}, {"schedule": "linear", "steps": "10"}, within=0.02)
+    assert fate(equal) == ["contrary to the paper"]
+
+
+def test_several_claims_are_one_family():
+    # Alone p = 0.03; with two more claims Holm asks for a third of 0.05.
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=4)
+    noise -= noise.mean()
+    shift = stats.t.ppf(1 - 0.015, 3) * noise.std(ddof=1) / 2
+    fids = FIDS | {("linear", "100"): [20.0] * 4, ("cosine", "100"): list(20.0 - shift + noise)}
+    hundred = claim({"schedule": "cosine", "steps": "100"}, {"schedule": "linear", "steps": "100"})
+    blank = claim({"schedule": "linear", "steps": "100"}, {"schedule": "cosine", "steps": "100"})
+    assert fate(hundred, fids=fids) == ["as published"]
+    assert fate(hundred, blank, blank, fids=fids) == ["cannot tell"] * 3
+
+
+def test_what_was_not_measured_or_did_not_finish_cannot_tell():
+    nll = claim({"schedule": "cosine", "steps": "10"}, {"schedule": "linear", "steps": "10"}, metric="nll")
+    assert outcomes(grid_of(nll))[0].why == "nll was not measured"
+    assert NLL not in grid_of(nll).runs
+    lost = FIDS | {("cosine", "10"): [np.nan] * 4}
+    ten = claim({"schedule": "cosine", "steps": "10"}, {"schedule": "linear", "steps": "10"})
+    outcome = outcomes(grid_of(ten, fids=lost))[0]
+    assert outcome.word == "cannot tell"
+    assert "fewer than two seeds" in outcome.why
+
+
+def test_the_sentence_gives_fate_claim_source_and_numbers():
+    ten = claim({"schedule": "cosine", "steps": "10"}, {"schedule": "linear", "steps": "10"})
+    sentence = outcomes(grid_of(ten))[0].sentence
+    assert sentence.startswith("As published: it is better (A paper; here FID differs by −11.0 ± ")

@@ -1,0 +1,96 @@
+"""A grid's effects in words, on grids whose effects were planted."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.findings.factorial import factorial
+from analysis.read.meta import parse_meta
+from analysis.read.runs import Grid, read_folder
+from tests.analysis.conftest import NLL, meta
+
+AXES = [
+    {"name": "schedule", "label": "Schedule", "levels": [{"name": n, "label": n} for n in ("linear", "cosine")]},
+    {"name": "steps", "label": "Steps", "levels": [{"name": n, "label": f"{n} steps"} for n in ("10", "50", "100")]},
+]
+EFFECT = {"10": 1.0, "50": 0.4, "100": 0.0}
+
+
+def grid_of(seeds=4, lost=(), together=0.0):
+    """Steps matter, schedules do not, and with `together` the schedules part at 10 steps."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for seed in range(seeds):
+        block = rng.normal()
+        for schedule in ("linear", "cosine"):
+            for steps, effect in EFFECT.items():
+                value = 2 + block + effect + together * (schedule == "cosine" and steps == "10") + 0.02 * rng.normal()
+                finished = (schedule, steps, seed) not in lost
+                rows.append(
+                    {
+                        "cell_id": f"{schedule}-{steps}",
+                        "training_id": f"{schedule}-{steps}",
+                        "seed": seed,
+                        "status": "finished" if finished else "diverged",
+                        "reason": "",
+                        "notes": "",
+                        "autoencoder_id": "",
+                        "not_comparable": "",
+                        "axis.schedule": schedule,
+                        "axis.steps": steps,
+                        NLL: value if finished else np.nan,
+                    }
+                )
+    described = parse_meta(json.dumps(meta(axes=AXES, baseline={}, layout="general", seeds=list(range(seeds)))), "here")
+    return Grid(described, pd.DataFrame(rows), None, pd.DataFrame)
+
+
+def sentences(grid):
+    return factorial(grid, grid.meta.metrics[0]).sentences
+
+
+def test_what_was_planted_is_said_first():
+    said = sentences(grid_of())
+    assert said[0].startswith("NLL: Steps matters (F(2, 15) = ")
+    assert "p < 0.001" in said[0]
+    assert any(line.startswith("NLL: Schedule cannot be told to matter") for line in said)
+    assert any(line.startswith("NLL: Schedule and Steps cannot be told to depend on each other") for line in said)
+
+
+def test_an_interaction_is_said():
+    assert any(
+        line.startswith("NLL: Schedule and Steps depend on each other") for line in sentences(grid_of(together=1.0))
+    )
+
+
+def test_averages_are_over_the_other_axis_within_each_seed():
+    grid = grid_of()
+    found = {(one.axis.name, one.level): one for one in factorial(grid, grid.meta.metrics[0]).averages}
+    by_hand = grid.runs[grid.runs["axis.steps"] == "10"].groupby("seed")[NLL].mean()
+    assert found["steps", "10 steps"].mean == pytest.approx(by_hand.mean())
+    assert found["steps", "10 steps"].half_width == pytest.approx(3.182446 * by_hand.std() / 2, rel=1e-5)
+
+
+def test_what_did_not_finish_is_said_by_its_label():
+    said = sentences(grid_of(lost=[("cosine", "10", seed) for seed in range(4)]))
+    assert any("cosine · 10 steps" in line for line in said)
+
+
+def test_one_axis_or_one_seed_has_no_effects():
+    grid = grid_of(seeds=1)
+    assert factorial(grid, grid.meta.metrics[0]) is None
+    whole = grid_of()
+    one = Grid(whole.meta, whole.runs[whole.runs["axis.schedule"] == "linear"], None, pd.DataFrame)
+    assert factorial(one, whole.meta.metrics[0]) is None
+
+
+def test_axes_that_depend_on_each_other_have_no_averages_by_a_model_that_denies_it():
+    """In results/latent pixels have no cell without a diffusion, where latents score worst by far."""
+    grid = read_folder(Path(__file__).parents[3] / "results" / "latent")
+    fid = next(metric for metric in grid.meta.metrics if metric.kind == "fid")
+    found = factorial(grid, fid)
+    assert any("Diffuses and Diffusion depend on each other" in line for line in found.sentences)
+    assert not {one.axis.name for one in found.averages} & {"space", "prior"}

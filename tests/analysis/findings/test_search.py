@@ -1,0 +1,243 @@
+"""A search's optimism against numbers worked out by hand, and what is said of it."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.findings.search import optimism, sentences
+from analysis.findings.trials import best_trials, default_trial, front, near_an_end, value_text
+from analysis.read.runs import read_folder
+from analysis.read.search import Parameter, read_search
+from tests.analysis.searches import (
+    BETAS,
+    FID_OBJECTIVE,
+    FID_VAL,
+    NLL_OBJECTIVE,
+    NLL_VAL,
+    PAPERS,
+    confirmation,
+    head,
+    joint,
+    one_objective,
+    trial,
+    two_objectives,
+    winner,
+    write_search,
+)
+
+FLOAT = Parameter("x", "x", "float", (), 0.0, 1.0)
+INT = Parameter("x", "x", "int", (), 0.0, 1e9)
+
+
+def simple(folder, *values, winner_of=1, objectives=(NLL_OBJECTIVE,), **changes):
+    """Trial 0 at the paper's default, the others elsewhere."""
+    params = [{"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}]
+    params += [{"schedule.beta_1": 0.0002123, "schedule.beta_T": 0.031 + i / 1000} for i in range(len(values) - 1)]
+    rows = [trial(i, p, {NLL_VAL: v}) for i, (p, v) in enumerate(zip(params, values, strict=True))]
+    won = [winner("found", "found by search", rows[winner_of], BETAS)] if values else []
+    return write_search(folder, head(BETAS, default=PAPERS, winners=won, **changes), rows)
+
+
+def confirmed(folder, fresh, searched=2.31):
+    """The search and its confirmation, in which the winner has these values."""
+    folder = confirmation(folder, {"default": (2.40, 2.42, 2.41), "found": fresh})
+    simple(folder, 2.40, searched)
+    return read_search(folder), read_folder(folder)
+
+
+def test_optimism_is_the_fresh_mean_less_the_searchs_value(tmp_path):
+    fresh = (2.32, 2.36, 2.31)
+    (found,) = optimism(*confirmed(tmp_path / "s", fresh))
+    # t of two degrees of freedom × s/√3
+    half = stats.t.ppf(0.975, 2) * np.std(fresh, ddof=1) / math.sqrt(3)
+    assert found.searched == 2.31
+    assert found.fresh.mean == pytest.approx(2.33)
+    assert found.fresh.half_width == pytest.approx(half) == pytest.approx(0.065724, abs=1e-6)
+    assert found.gap == pytest.approx(0.02)
+    # One seed of the search against three fresh ones: s √(1 + 1/3).
+    assert found.half_width == pytest.approx(stats.t.ppf(0.975, 2) * np.std(fresh, ddof=1) * math.sqrt(4 / 3))
+    assert found.test.mean == pytest.approx(2.38)
+    assert found.test.half_width == pytest.approx(half)
+    assert sorted(found.fresh.values) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("fresh", "said"),
+    [
+        (
+            (2.32, 2.36, 2.31),
+            "looks optimistic by 0.02 ± 0.13, which so few seeds cannot tell from 0; on test data 2.38",
+        ),
+        (
+            (2.41, 2.42, 2.40),
+            "2.41 ± 0.02 bits/dim on validation, 2.31 in the search: the search's best value was optim",
+        ),
+        ((2.29, 2.30, 2.28), "not optimistic here (fresh seeds are better by 0.02 ± 0.05)"),
+        ((2.33, 2.33, 2.33), "was optimistic by 0.020 ± <0.001"),
+    ],
+)
+def test_the_sentence_of_an_optimism(tmp_path, fresh, said):
+    search, grid = confirmed(tmp_path / "s", fresh)
+    assert said in sentences(search, grid)[-1]
+
+
+def test_a_seed_that_the_search_has_used_is_not_fresh(tmp_path):
+    search, grid = confirmed(tmp_path / "s", (2.32, 2.36, 2.31))
+    simple(tmp_path / "s", 2.40, 2.31, seeds=[2, 3])
+    (found,) = optimism(read_search(tmp_path / "s"), grid)
+    assert found.fresh.values == {1: 2.32}
+    assert "of one seed" in found.sentence
+    simple(tmp_path / "s", 2.40, 2.31, seeds=[1, 2, 3])
+    assert optimism(read_search(tmp_path / "s"), grid) == []
+    assert sentences(read_search(tmp_path / "s"), grid)[-1].startswith("The confirmation has no validation value")
+    assert optimism(search, None) == []
+
+
+def test_optimism_of_what_did_not_finish_is_left_out(tmp_path):
+    search, grid = confirmed(tmp_path / "s", (2.32, 2.36, 2.31))
+    grid.runs.loc[(grid.runs["axis.choice"] == "found") & (grid.runs["seed"] == 2), "status"] = "diverged"
+    (found,) = optimism(search, grid)
+    assert found.fresh.mean == pytest.approx((2.32 + 2.31) / 2)
+
+
+def test_the_confirmation_of_two_objectives(tmp_path):
+    levels = (("best_nll", "best NLL"), ("best_fid", "best FID"), ("between", "between"))
+    values = {name: (20.0, 21.0, 22.0) for name, _ in (("default", ""), *levels)}
+    folder = two_objectives(confirmation(tmp_path / "s", values, levels, FID_VAL))
+    search, grid = read_search(folder), read_folder(folder)
+    found = optimism(search, grid)
+    assert [(one.winner.level, one.objective.name) for one in found] == [(name, FID_VAL) for name, _ in levels]
+    assert all(one.test is None for one in found)
+    assert [one.gap for one in found] == pytest.approx([21 - w.values[FID_VAL] for w in search.head.winners])
+    assert "the search's value was optimistic by" in found[1].sentence
+
+
+def test_what_is_said_of_a_search(tmp_path):
+    told = sentences(read_search(one_objective(tmp_path / "s")))
+    trials = "40 trials (35 complete, 4 pruned, 1 failed)"
+    assert told[0] == f"Searched β_1 and β_T for NLL in {trials} by TPE, on validation data at seed 0."
+    assert told[1].startswith("Failed, 1 of 1: ")
+    assert told[2] == "Pruning (median) saved 9 % of the training steps."
+    assert told[3].startswith("Found by search: β_1 = 0.000182, β_T = 0.0306: NLL 2.30 bits/dim on validation, the se")
+    assert told[4] == "The paper's default, β_1 = 0.0001, β_T = 0.02: NLL 2.33 bits/dim as trial 0 of the same search."
+    assert told[5].startswith("Not confirmed at fresh seeds yet")
+
+
+LOG = Parameter("x", "x", "float", (), 1e-4, 1e-2, True)
+STEPS = Parameter("x", "x", "float", (), 0.0, 1.0, False, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "end"),
+    [
+        (FLOAT, "0.04", "low"),
+        (FLOAT, "0.06", ""),
+        (FLOAT, "0.96", "high"),
+        (LOG, "0.00012", "low"),
+        (LOG, "0.00013", ""),
+        (LOG, "0.0079", ""),
+        (LOG, "0.0081", "high"),
+        (STEPS, "0.0", ""),
+        (FLOAT, "", ""),
+        (Parameter("x", "x", "choice", ("a", "b")), "a", ""),
+    ],
+)
+def test_the_ends_of_a_range_are_its_last_twentieths(parameter, value, end):
+    assert near_an_end(parameter, value) == end
+
+
+def test_a_winner_at_the_end_of_a_range_is_said(tmp_path):
+    folder = one_objective(tmp_path / "s")
+    path = folder / "search.json"
+    description = json.loads(path.read_text())
+    description["parameters"][1] |= {"high": 0.031}
+    path.write_text(json.dumps(description))
+    low = f"{description['parameters'][1]['low']:g}"
+    said = f"Its β_T lies at the upper end of the range {low} to 0.031: a wider range may hold a better value"
+    assert any(line.startswith(said) for line in sentences(read_search(folder)))
+
+
+def test_a_default_that_no_trial_beat_needs_no_confirmation(tmp_path):
+    told = sentences(read_search(simple(tmp_path / "s", 2.30, 2.31, winner_of=0)))
+    assert told[1].startswith("The paper's default: β_1 = 0.0001, β_T = 0.02: NLL 2.30 bits/dim on validation")
+    assert told[2] == "No trial has beaten the paper's default: there is nothing to confirm."
+    assert len(told) == 3
+
+
+def test_a_default_that_was_no_trial_or_did_not_complete(tmp_path):
+    far = PAPERS | {"schedule.beta_T": "0.5"}
+    search = read_search(simple(tmp_path / "s", 2.40, 2.31))
+    assert default_trial(search) == 0
+    folder = tmp_path / "t"
+    rows = [
+        trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, state="pruned", reason="worse than the median")
+    ]
+    rows.append(trial(1, {"schedule.beta_1": 2e-4, "schedule.beta_T": 0.03}, {NLL_VAL: 2.3}))
+    won = [winner("found", "found by search", rows[1], BETAS)]
+    write_search(folder, head(BETAS, default=PAPERS, winners=won), rows)
+    told = sentences(read_search(folder))
+    assert "The paper's default, β_1 = 0.0001, β_T = 0.02: trial 0 of this search, pruned." in told
+    write_search(folder, head(BETAS, default=far, winners=won), rows)
+    search = read_search(folder)
+    assert default_trial(search) is None
+    assert "The paper's default, β_1 = 0.0001, β_T = 0.5, was no trial of this search." in sentences(search)
+
+
+def test_nothing_complete_is_said(tmp_path):
+    rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, state="failed", reason="boom")]
+    told = sentences(read_search(write_search(tmp_path / "s", head(BETAS), rows)))
+    assert told[1:] == ["Failed, 1 of 1: boom", "No trial is complete, so nothing was found."]
+    assert "1 trial (1 failed)" in told[0]
+
+
+def test_the_default_of_a_conditional_space(tmp_path):
+    search = read_search(joint(tmp_path / "s"))
+    assert default_trial(search) == 0
+    assert "schedule = linear, β_1 = 0.0001, β_T = 0.02, batch = 128" in " ".join(sentences(search))
+
+
+def test_the_best_trials(tmp_path):
+    search = read_search(simple(tmp_path / "s", 2.40, 2.31, 2.35, 2.31, 2.5, 2.36))
+    assert best_trials(search)["trial"].tolist() == [1, 3, 2, 5, 0]
+    assert front(search)["trial"].tolist() == [1, 3]
+
+
+def test_of_two_objectives_without_a_complete_trial_there_is_no_front(tmp_path):
+    rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, state="failed", reason="boom")]
+    folder = write_search(tmp_path / "s", head(BETAS, (NLL_OBJECTIVE, FID_OBJECTIVE), default=PAPERS, winners=[]), rows)
+    search = read_search(folder)
+    assert front(search).empty
+    assert best_trials(search).empty
+    assert sentences(search)[-1] == "No trial is complete, so nothing was found."
+
+
+def test_the_front_of_two_objectives(tmp_path):
+    points = [(2.0, 30.0), (2.1, 20.0), (2.2, 25.0), (2.3, 10.0), (2.0, 31.0)]
+    params = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
+    both = (NLL_OBJECTIVE, FID_OBJECTIVE)
+    rows = [trial(i, params, {NLL_VAL: a, FID_VAL: b}) for i, (a, b) in enumerate(points)]
+    search = read_search(write_search(tmp_path / "s", head(BETAS, both), rows))
+    assert front(search)["trial"].tolist() == [0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "text"),
+    [
+        (FLOAT, 0.00021234, "0.000212"),
+        (FLOAT, "0.02", "0.02"),
+        (FLOAT, 2.1234e-5, "2.12·10⁻⁵"),
+        (FLOAT, 1e-5, "10⁻⁵"),
+        (FLOAT, -0.7456, "−0.746"),
+        (FLOAT, 12345.6, "12346"),
+        (FLOAT, math.nan, "–"),
+        (FLOAT, 0.0, "0"),
+        (INT, 4000.0, "4000"),
+        (INT, "", "–"),
+        (Parameter("x", "x", "choice", ("1e-3",)), "1e-3", "1e-3"),
+    ],
+)
+def test_values_have_three_digits(parameter, value, text):
+    assert value_text(parameter, value) == text

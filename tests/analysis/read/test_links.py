@@ -1,0 +1,53 @@
+"""Addresses without secrets, and where a grid's runs are to be seen."""
+
+import json
+
+import pytest
+
+from analysis.errors import InputError
+from analysis.read.links import page, to_json, tracking_of, without_password
+from analysis.read.runs import read_folder
+
+RUNS = {("a", 0): "r0", ("a", 10): "r10", ("b", 0): "s0"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "public"),
+    [
+        ("sqlite:///results/mlflow.db", "sqlite:///results/mlflow.db"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("http://host:5000", "http://host:5000"),
+        ("https://me:secret@host/mlflow", "https://host/mlflow"),
+        ("https://me:sec@ret@host/mlflow", "https://host/mlflow"),
+        ("postgresql+psycopg://me:secret@host:5432/db", "postgresql+psycopg://host:5432/db"),
+        ("postgresql://host/db?user=me&password=secret", "postgresql://host/db"),
+        ("https://token@host", "https://host"),
+    ],
+)
+def test_addresses_hold_no_passwords(uri, public):
+    assert without_password(uri) == public
+
+
+def test_the_page_of_a_local_store_is_that_of_mlflow_ui():
+    charts = "compareRunsMode=CHART&workflowType=machine_learning&viewStateShareKey=grid"
+    assert page("sqlite:///x.db", "3") == f"http://127.0.0.1:5000/#/experiments/3/runs?{charts}"
+    assert page("https://me:secret@host/mlflow/", "3") == f"https://host/mlflow/#/experiments/3/runs?{charts}"
+
+
+def test_tracking_comes_back_from_its_file(folder):
+    assert read_folder(folder).tracking is None
+    tracking = tracking_of("https://me:secret@host", "7", RUNS)
+    text = json.dumps(to_json(tracking))
+    (folder / "tracking.json").write_text(text)
+    assert "secret" not in text
+    found = read_folder(folder).tracking
+    assert found == tracking
+    assert found.run_link("a", 10) == "https://host/#/experiments/7/runs/r10"
+    assert found.run_link("b", 1) is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"uri": "x"}', '{"uri":"x","experiment":"1","link":"y","runs":[]}'])
+def test_a_damaged_file_says_what_to_do(folder, content):
+    (folder / "tracking.json").write_text(content)
+    with pytest.raises(InputError, match=r"tracking.json is damaged: delete it and run `python -m ablations.publish`"):
+        read_folder(folder)

@@ -1,0 +1,195 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.errors import InputError
+from analysis.read.runs import METADATA, read_folder, tidy_runs
+from tests.analysis.conftest import CENTRES, DIVERGED, FID, IS, NLL, SEEDS, build, cell_id, meta, rows, write_rows
+
+
+def test_runs_frame(shared_folder):
+    runs = read_folder(shared_folder).runs
+    parameters = ["data", "horizon", "objective", "objective.space", "parameterization"]
+    parameters += ["training.batch", "training.steps", "variance"]
+    metrics = ["cost/parameters", FID, IS, NLL, "nll/test_se"]
+    assert list(runs.columns) == [*METADATA, "axis.parameterization", "axis.loss", *parameters, *metrics]
+    assert runs.shape[0] == 33
+    assert runs["seed"].dtype == "int64"
+    assert all(runs[name].dtype == "float64" for name in metrics)
+    assert runs["reason"].iloc[0] == ""
+    assert set(runs["notes"]) == {""}
+    assert list(runs["seed"][:3]) == list(SEEDS)
+    diverged = runs[runs["cell_id"] == cell_id(DIVERGED)]
+    assert diverged[metrics].isna().all().all()
+    assert set(diverged["status"]) == {"diverged"}
+
+
+def test_rows_come_in_the_order_of_the_axes_whatever_the_file_says(tmp_path):
+    shuffled = [rows()[i] for i in np.random.default_rng(0).permutation(33)]
+    runs = read_folder(build(tmp_path / "g", shuffled)).runs
+    assert list(runs["cell_id"]) == [row["cell_id"] for row in rows()]
+    pd.testing.assert_frame_equal(runs, read_folder(build(tmp_path / "h")).runs)
+
+
+def test_numbers_are_read_back_exactly(tmp_path):
+    value = 2.3456789012345678e-7
+    table = [row | ({NLL: repr(value)} if NLL in row else {}) for row in rows()]
+    assert read_folder(build(tmp_path / "g", table)).runs[NLL].iloc[0] == value
+
+
+def test_curves_frame(shared_folder):
+    curves = read_folder(shared_folder).curves
+    assert list(curves.columns) == ["cell_id", "seed", "curve", "x", "y"]
+    assert [str(dtype) for dtype in curves.dtypes[["seed", "x", "y"]]] == ["int64", "float64", "float64"]
+    mine = curves[(curves["cell_id"] == "mu-simple") & (curves["seed"] == 1) & (curves["curve"] == "density")]
+    assert list(mine["x"]) == list(range(1, 101))
+    assert set(mine["y"]) == {0.01}
+
+
+def test_meta(shared_folder):
+    found = read_folder(shared_folder).meta
+    assert [axis.label for axis in found.axes] == ["Predicts", "Objective"]
+    assert found.axes[0].label_of("x0") == "x₀"
+    assert found.axes[0].label_of("v") == "v"
+    assert (found.metrics[0].head, found.metrics[2].head) == ("NLL (bits/dim) ↓", "IS ↑")
+    assert found.floors[FID].value == 5.12
+    assert found.seeds == (0, 1, 2)
+
+
+def test_a_missing_folder_names_its_neighbours(tmp_path):
+    build(tmp_path / "parameterization")
+    with pytest.raises(InputError, match=r"called 'parametrization': there are parameterization; did you mean"):
+        read_folder(tmp_path / "parametrization")
+    with pytest.raises(InputError, match=r"there are none"):
+        read_folder(tmp_path / "deep" / "down")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", r"grid.json is not the description of a grid: the file: Invalid JSON"),
+        ("[]", r"grid.json is not the description of a grid: the file: .*; delete it and run the grid again"),
+        (json.dumps(meta(seconds="long")), r"a grid: seconds: Input should be a valid number"),
+        (json.dumps({key: value for key, value in meta().items() if key != "axes"}), r"a grid: axes: "),
+        (
+            json.dumps(meta(metrics=[{"name": "x", "label": "x", "direction": "up"}])),
+            r"metrics.0.direction: Input .*'min'",
+        ),
+    ],
+)
+def test_a_corrupt_grid_json(folder, content, message):
+    (folder / "grid.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_folder(folder)
+
+
+def changed(**changes):
+    table = rows()
+    table[0] |= changes
+    return table
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (changed(seed="one"), r"the column 'seed' holds 'one' where a whole number is due"),
+        (changed(**{NLL: "2,5"}), r"runs.csv: the column 'nll/test' holds '2,5' where a number is due"),
+        (changed(status="done"), r"holds the status 'done': expected one of finished, diverged, incompatible, pruned"),
+        (
+            [*rows(), {**rows()[0], "cell_id": "other"}],
+            r"holds parameterization=mu, loss=vlb_learned at seed 0 more than once \(cell_id mu-vlb_learned, other\)",
+        ),
+        (
+            [{k: v for k, v in row.items() if k != "reason"} for row in rows()],
+            r"lacks the column\(s\) reason: expected",
+        ),
+        (
+            [{k: v for k, v in row.items() if k != "axis.loss"} for row in rows()],
+            r"lacks the column 'axis.loss' of the axis",
+        ),
+    ],
+)
+def test_corrupt_runs(folder, table, message):
+    write_rows(folder, table)
+    with pytest.raises(InputError, match=message):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b'a,b\n"1,2\n', b"a\n1,2,3\n1,2\n", b"\xff\xfe\x00a"])
+def test_runs_that_are_no_csv(folder, content):
+    (folder / "runs.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"runs.csv (is not a CSV file|lacks the column)"):
+        read_folder(folder)
+
+
+def test_missing_files(folder):
+    (folder / "curves.csv").unlink()
+    grid = read_folder(folder)
+    with pytest.raises(InputError, match=r"curves.csv is missing: run the grid again"):
+        _ = grid.curves
+    (folder / "runs.csv").unlink()
+    with pytest.raises(InputError, match=r"runs.csv is missing: run the grid again"):
+        read_folder(folder)
+
+
+def test_samples_folder(folder):
+    assert read_folder(folder).samples == folder / "samples"
+
+
+def test_notes_are_read_where_there_are_any(tmp_path):
+    table = [row | ({"notes": "one\ntwo"} if i == 0 else {}) for i, row in enumerate(rows())]
+    runs = read_folder(build(tmp_path / "g", table)).runs
+    assert list(runs["notes"]) == ["one\ntwo", *[""] * 32]
+
+
+def test_runs_without_latents_say_so_by_empty_columns(shared_folder):
+    runs = read_folder(shared_folder).runs
+    assert set(runs["autoencoder_id"]) == set(runs["not_comparable"]) == {""}
+
+
+def test_values_that_are_not_comparable_are_left_out(tmp_path):
+    more = {"nll/val": 2.0, "nll_ode/test": 2.1, "autoencoder_id": "0123456789ab"}
+    says = {0: {"not_comparable": "nll"}, 1: {"not_comparable": "nll_ode, nll"}}
+    runs = read_folder(build(tmp_path / "g", [row | more | says.get(i, {}) for i, row in enumerate(rows())])).runs
+    assert list(runs["not_comparable"][:3]) == ["nll", "nll_ode, nll", ""]
+    assert set(runs["autoencoder_id"]) == {"0123456789ab"}
+    left = {name: runs[name][:3].isna().tolist() for name in (NLL, "nll/val", "nll/test_se", "nll_ode/test", FID)}
+    assert left == {
+        NLL: [True, True, False],
+        "nll/val": [True, True, False],
+        "nll/test_se": [True, True, False],
+        "nll_ode/test": [False, True, False],
+        FID: [False, False, False],
+    }
+
+
+def test_a_metric_that_no_row_can_compare_is_none(tmp_path):
+    runs = read_folder(build(tmp_path / "g", [row | {"not_comparable": "nll"} for row in rows()])).runs
+    assert NLL not in runs
+    assert FID in runs
+
+
+def test_long_reasons_are_cut_as_stores_cut_them(shared_folder):
+    grid = read_folder(shared_folder)
+    texts = pd.read_csv(shared_folder / "runs.csv", dtype=str, keep_default_na=False)
+    texts["reason"] = "x" * 9000
+    assert set(tidy_runs(texts, grid.meta, "here")["reason"].str.len()) == {5000}
+
+
+@pytest.mark.parametrize("name", ["runs.csv", "curves.csv"])
+def test_a_file_that_is_cut_off_is_refused(folder, name):
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match=f"{name} is cut off in its last line: run the grid again"):
+        _ = read_folder(folder).curves
+
+
+def test_rows_that_grid_json_lists_and_the_file_lacks_are_missed(tmp_path):
+    listed = {cell_id(levels): {} for levels in CENTRES}
+    whole = read_folder(build(tmp_path / "whole", cells=listed))
+    assert len(whole.runs) == 33
+    cut = build(tmp_path / "cut", rows()[:-2], cells=listed)
+    with pytest.raises(InputError, match=r"lacks 2 of the rows that grid.json lists \(cell_id x0-weighted at seed 1"):
+        read_folder(cut)

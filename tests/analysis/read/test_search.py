@@ -1,0 +1,157 @@
+"""A search's files become frames, and what is wrong with one is said in a line that names it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from analysis.errors import InputError
+from analysis.findings.trials import default_trial
+from analysis.read.runs import read_folder
+from analysis.read.search import read_search, search_alone, search_in
+from tests.analysis.searches import BETAS, FULL, NLL_VAL, confirmation, head, joint, one_objective, trial, write_search
+
+
+def edit(path, *changes):
+    text = path.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path.write_text(text, encoding="utf-8")
+
+
+def test_the_frames_of_a_search(tmp_path):
+    search = read_search(one_objective(tmp_path / "s"))
+    assert [o.head for o in search.head.objectives] == ["NLL (bits/dim) ↓"]
+    assert search.trials["trial"].tolist() == list(range(40))
+    assert search.trials["state"].value_counts().to_dict() == {"complete": 35, "pruned": 4, "failed": 1}
+    assert search.trials["param.schedule.beta_1"].iloc[0] == 1e-4
+    assert search.trials[NLL_VAL].isna().sum() == 5
+    assert len(search.complete) == 35
+    assert search.rungs.dtypes.astype(str).to_dict() == {
+        "trial": "int64",
+        "seed": "int64",
+        "step": "int64",
+        "value": "float64",
+    }
+    assert search.rungs.loc[search.rungs["trial"] == 0, "step"].max() == FULL
+    assert search.parameter("schedule.beta_T").label == "β_T"
+    assert search.parameter("schedule.beta_2") is None
+
+
+def test_a_conditional_parameter_is_empty_where_it_does_not_apply(tmp_path):
+    search = read_search(joint(tmp_path / "s"))
+    linear = search.trials["param.schedule"] == "linear"
+    assert search.trials.loc[linear, "param.schedule.beta_1"].notna().all()
+    assert search.trials.loc[~linear, "param.schedule.beta_1"].isna().all()
+    assert search.parameter("schedule.s").applies({"schedule": "cosine"})
+    assert not search.parameter("schedule.s").applies({"schedule": "linear"})
+    assert search.rungs.empty
+
+
+def test_trials_come_in_their_order_whatever_that_of_the_file(tmp_path):
+    rows = [trial(i, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, {NLL_VAL: 2.0 + i}) for i in (2, 0, 1)]
+    search = read_search(write_search(tmp_path / "s", head(BETAS), rows))
+    np.testing.assert_array_equal(search.trials[NLL_VAL], [2.0, 3.0, 4.0])
+
+
+def test_without_a_search_there_is_none(tmp_path):
+    assert search_in(tmp_path) is None
+    assert not search_alone(tmp_path)
+    with pytest.raises(InputError, match=r"search\.json is missing: `python -m ablations\.search study=NAME` runs"):
+        read_search(tmp_path)
+
+
+def test_a_grid_knows_its_search(tmp_path):
+    folder = confirmation(tmp_path / "g")
+    assert read_folder(folder).search is None
+    assert not search_alone(one_objective(folder))
+    assert read_folder(folder).search.head.winners[0].level == "found"
+    assert search_alone(one_objective(tmp_path / "alone"))
+    with pytest.raises(InputError, match="holds a search that has confirmed nothing, so it has no table"):
+        read_folder(tmp_path / "alone")
+
+
+def test_no_complete_trial_and_no_column_of_the_objective(tmp_path):
+    rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, state="failed", reason="boom")]
+    folder = write_search(tmp_path / "s", head(BETAS), rows)
+    edit(folder / "trials.csv", (f",{NLL_VAL}", ""), (",digits,", ",digits"))
+    search = read_search(folder)
+    assert search.complete.empty
+    assert search.trials[NLL_VAL].isna().all()
+
+
+def test_a_default_outside_of_the_space_is_no_fault(tmp_path):
+    """It is what winners are compared with, whether or not the search could have tried it."""
+    folder = one_objective(tmp_path / "s")
+    path = folder / "search.json"
+    head = json.loads(path.read_text())
+    head["default"]["schedule.beta_1"] = "None"
+    path.write_text(json.dumps(head))
+    assert default_trial(read_search(folder)) is None
+
+
+HEAD_FAULTS = {
+    "objectives: Field required": lambda head: head.pop("objectives"),
+    "objectives.0.direction: Input should be": lambda head: head["objectives"][0].update(direction="down"),
+    "of an objective less is better": lambda head: head["objectives"][0].update(direction="max"),
+    "one or two objectives, not 0": lambda head: head.update(objectives=[]),
+    "a search has parameters": lambda head: head.update(parameters=[]),
+    "parameters.0.kind": lambda head: head["parameters"][0].update(kind="real"),
+    "schedule.beta_1 has no range from low to high": lambda head: head["parameters"][0].update(low=None),
+    "schedule.beta_1 is logarithmic from 0": lambda head: head["parameters"][0].update(low=0.0),
+    "schedule.beta_1 is 'x', which is no number": lambda head: head["winners"][0]["params"].update(
+        {"schedule.beta_1": "x"}
+    ),
+    "schedule.beta_1 is a choice of none": lambda head: head["parameters"][0].update(kind="choice"),
+    "winners.0.trial: Field required": lambda head: head["winners"][0].pop("trial"),
+    "trials.csv lacks trial 99, which won": lambda head: head["winners"][0].update(trial=99),
+}
+
+
+@pytest.mark.parametrize("message", HEAD_FAULTS)
+def test_what_is_wrong_with_search_json_is_one_line(tmp_path, message):
+    folder = one_objective(tmp_path / "s", 5)
+    content = json.loads((folder / "search.json").read_text())
+    HEAD_FAULTS[message](content)
+    (folder / "search.json").write_text(json.dumps(content))
+    with pytest.raises(InputError) as error:
+        read_search(folder)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "search.json" in str(error.value)
+
+
+FILE_FAULTS = [
+    ("trials.csv", ("state", "status"), r"trials\.csv lacks the column\(s\) state"),
+    ("trials.csv", ("param.schedule.beta_1", "beta"), r"lacks the column\(s\) param\.schedule\.beta_1"),
+    ("trials.csv", ("complete", "done"), r"holds the state 'done': expected one of complete, pruned, failed, running"),
+    ("trials.csv", ("\n1,", "\n0,"), r"trials\.csv holds trial 0 more than once"),
+    ("trials.csv", ("0.02,digits,2", "0.02,digits,two"), r"the column 'nll/val' holds 'two"),
+    ("trials.csv", ("\n0,complete", "\nzero,complete"), r"the column 'trial' holds 'zero' where a whole number is due"),
+    ("rungs.csv", ("0,0,125", "77,0,125"), r"rungs\.csv holds trial 77, which trials\.csv lacks"),
+    ("rungs.csv", ("step", "steps"), r"rungs\.csv lacks the column\(s\) step"),
+    ("search.json", ('{"name"', '{"name'), r"search\.json is not the description of a search: the file: Invalid JSON"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "message"), FILE_FAULTS)
+def test_what_is_wrong_with_a_file_is_one_line(tmp_path, name, change, message):
+    folder = one_objective(tmp_path / "s", 5)
+    edit(folder / name, change)
+    with pytest.raises(InputError, match=message) as error:
+        read_search(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_a_complete_trial_has_a_value(tmp_path):
+    rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, {})]
+    with pytest.raises(InputError, match=r"trials\.csv: trial 0 is complete, but nll/val is not known: run the search"):
+        read_search(write_search(tmp_path / "s", head(BETAS), rows))
+
+
+def test_an_unknown_choice_is_refused(tmp_path):
+    folder = joint(tmp_path / "s", 4)
+    edit(folder / "trials.csv", (",linear,", ",linea,"))
+    with pytest.raises(InputError, match=r"holds param\.schedule=linea: expected one of linear, cosine, sigmoid"):
+        read_search(folder)
