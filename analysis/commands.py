@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.errors import InputError, unknown
-from analysis.read.runs import Grid, read_folder
+from analysis.read.runs import GridResults, read_folder
 from analysis.read.store import read_store
 
 
@@ -59,7 +59,7 @@ def folder_of(values: Mapping[str, str]) -> Path:
     return Path(values["runs"] if values["runs"] and "://" not in values["runs"] else f"results/{values['grid']}")
 
 
-def read(values: Mapping[str, str]) -> Grid:
+def read(values: Mapping[str, str]) -> GridResults:
     """The grid that grid= and runs= name."""
     if "://" in values["runs"]:
         if not values["grid"]:

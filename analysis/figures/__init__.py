@@ -34,7 +34,7 @@ from analysis.figures.schedules import schedules_figure
 from analysis.figures.slices import slices_figure
 from analysis.figures.split import split_figure
 from analysis.figures.strips import strips_figure
-from analysis.read.runs import Grid, read_folder
+from analysis.read.runs import GridResults, read_folder
 from analysis.read.search import Search, read_search, search_alone
 
 SEARCH_FIGURES: dict[str, Callable[[Search], Figure | None]] = {
@@ -48,12 +48,12 @@ SEARCH_FIGURES: dict[str, Callable[[Search], Figure | None]] = {
 """Of a search alone, in the order in which they are read."""
 
 
-def _of_search(make: Callable[[Search], Figure | None]) -> Callable[[Grid], Figure | None]:
+def _of_search(make: Callable[[Search], Figure | None]) -> Callable[[GridResults], Figure | None]:
     """The same figure of the search that a grid confirms."""
     return lambda grid: make(grid.search) if grid.search is not None else None
 
 
-FIGURES: dict[str, Callable[[Grid], Figure | None]] = {
+FIGURES: dict[str, Callable[[GridResults], Figure | None]] = {
     "samples": samples_figure,
     "strips": strips_figure,
     "reconstructions": reconstructions_figure,
@@ -74,7 +74,7 @@ FIGURES: dict[str, Callable[[Grid], Figure | None]] = {
 }
 
 
-def draw(grid: Grid, folder: Path) -> list[Path]:
+def draw(grid: GridResults, folder: Path) -> list[Path]:
     """Every figure that the grid has data for; the files written."""
     images = {"samples": grid.samples, "strips": grid.strips, "reconstructions": grid.reconstructions}
     kept = {name for name, source in images.items() if source is None}

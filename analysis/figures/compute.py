@@ -18,13 +18,13 @@ from matplotlib.figure import Figure
 from analysis.figures.drawing import GREY, WIDTH, Look, distinct_looks, label_ends, log_scale, new_figure
 from analysis.figures.forest import Window, beyond
 from analysis.figures.lines import y_axis
-from analysis.findings.cells import Cell, Estimate, cells_of
+from analysis.findings.cells import CellRuns, Estimate, cells_of
 from analysis.findings.costs import train_flops
 from analysis.findings.spaces import is_vae, space_axes
 from analysis.findings.summary import metrics_present
 from analysis.notation import Rounding, mathtext
 from analysis.read.meta import Metric
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 
 _KINDS = ("nll", "fid")
 _CHARS = 16
@@ -52,7 +52,7 @@ Lines = dict[str, list[Point]]
 """The name of a space → its cells by compute."""
 
 
-def compute_figure(grid: Grid) -> Figure | None:
+def compute_figure(grid: GridResults) -> Figure | None:
     """The figure; None where the grid does not vary the space, or by more lines than can be named, or nothing is known
     of its costs."""
     if not space_axes(grid):
@@ -76,7 +76,7 @@ def compute_figure(grid: Grid) -> Figure | None:
     return figure
 
 
-def lines_of(grid: Grid, metric: Metric) -> Lines:
+def lines_of(grid: GridResults, metric: Metric) -> Lines:
     """The cells whose compute and value are both known, by space; in the order of the cells."""
     cells = cells_of(grid)
     found: Lines = {}
@@ -87,11 +87,11 @@ def lines_of(grid: Grid, metric: Metric) -> Lines:
     return {name: sorted(points, key=lambda point: point.x) for name, points in found.items()}
 
 
-def _names(grid: Grid) -> list[str]:
+def _names(grid: GridResults) -> list[str]:
     return list(dict.fromkeys(_name(grid, cell) for cell in cells_of(grid)))
 
 
-def _name(grid: Grid, cell: Cell) -> str:
+def _name(grid: GridResults, cell: CellRuns) -> str:
     """Its levels of the axes that change the space."""
     axes = space_axes(grid)
     return ", ".join(label for axis, label in zip(grid.meta.axes, cell.labels, strict=True) if axis in axes)

@@ -32,14 +32,14 @@ from analysis.findings.cells import Estimate
 from analysis.findings.costs import Cost, costs_for, front, pareto_front
 from analysis.findings.verdicts import Findings, findings
 from analysis.notation import Rounding, mathtext
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 
 LOG_FROM = 3
 """Above this ratio of costs their axis is logarithmic."""
 _CHARS = 18
 
 
-def cost_figure(grid: Grid) -> Figure | None:
+def cost_figure(grid: GridResults) -> Figure | None:
     """The figure; None where costs are not known, or there are no two cells to choose from."""
     shown = [(found, cost) for found in findings(grid) for cost in costs_for(grid, found) if _points(found, cost)]
     if not shown:
@@ -61,7 +61,7 @@ def _points(found: Findings, cost: Cost) -> list[int]:
     return [i for i, estimate in enumerate(found.estimates) if math.isfinite(estimate.mean) and cost.values[i]]
 
 
-def _panel(axes: Axes, grid: Grid, found: Findings, cost: Cost) -> None:
+def _panel(axes: Axes, grid: GridResults, found: Findings, cost: Cost) -> None:
     known, kept = _points(found, cost), front(grid, found, cost)
     view = window([_without_interval(found.estimates[i]) for i in known], [])
     _dress(axes, cost, found.metric.head, view, known)
@@ -143,7 +143,7 @@ def _sizes(axes: Axes, found: Findings, kept: Sequence[int]) -> list[float]:
     return [(9.0 * (_wrapped(found, i).count("\n") + 1) + 3.0) / points for i in kept]
 
 
-def _names(axes: Axes, grid: Grid, found: Findings, cost: Cost, kept: Sequence[int], view: Window) -> None:
+def _names(axes: Axes, grid: GridResults, found: Findings, cost: Cost, kept: Sequence[int], view: Window) -> None:
     """At the right, at the height of its cell as far as there is room, each with a line to it."""
     styles = looks(grid)
     places = [min(max(view.share(found.estimates[i].mean), 0.0), 1.0) for i in kept]

@@ -27,22 +27,22 @@ from analysis.figures.drawing import (
     stroke,
     wrapped,
 )
-from analysis.findings.cells import Cell, cells_of
+from analysis.findings.cells import CellRuns, cells_of
 from analysis.findings.spaces import in_latents
 from analysis.findings.weights import SAME, effective_weights, relative
 from analysis.notation import mathtext
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 
 TRAINING, BOUND = "train/network", "bound_per_t"
 _COLUMNS = 4
 
 
-def training_figure(grid: Grid) -> Figure | None:
+def training_figure(grid: GridResults) -> Figure | None:
     """The loss over training steps: a panel per objective, since their scales differ."""
     return _panels(grid, TRAINING, "training step", "training loss", log_x=False, share_y=False)
 
 
-def bound_figure(grid: Grid) -> Figure | None:
+def bound_figure(grid: GridResults) -> Figure | None:
     """What each t adds to the bound on test data, where that is comparable.
 
     The first term of latents is of a density and can be below 0, where a logarithmic axis has no place for it.
@@ -50,7 +50,7 @@ def bound_figure(grid: Grid) -> Figure | None:
     return _panels(grid, BOUND, "t", "bits/dim per t", log_x=True, share_y=True)
 
 
-def _panels(grid: Grid, curve: str, x: str, y: str, *, log_x: bool, share_y: bool) -> Figure | None:
+def _panels(grid: GridResults, curve: str, x: str, y: str, *, log_x: bool, share_y: bool) -> Figure | None:
     """Small multiples over all axes but the first, whose levels are the lines."""
     panels = _by_panel(grid, curve)
     if not panels:
@@ -72,7 +72,7 @@ def _panels(grid: Grid, curve: str, x: str, y: str, *, log_x: bool, share_y: boo
     return figure
 
 
-def _by_panel(grid: Grid, curve: str) -> dict[str, dict[Cell, pd.DataFrame]]:
+def _by_panel(grid: GridResults, curve: str) -> dict[str, dict[CellRuns, pd.DataFrame]]:
     """Panel title → cell → its curve, [x, seed]; panels in the order of the axes' levels."""
     curves = grid.curves[grid.curves["curve"] == curve]
     rest = grid.meta.axes[1:]
@@ -80,7 +80,7 @@ def _by_panel(grid: Grid, curve: str) -> dict[str, dict[Cell, pd.DataFrame]]:
         cells_of(grid),
         key=lambda cell: [axis.position(level) for axis, level in zip(rest, cell.levels[1:], strict=True)],
     )
-    panels: dict[str, dict[Cell, pd.DataFrame]] = {}
+    panels: dict[str, dict[CellRuns, pd.DataFrame]] = {}
     for cell in cells:
         table = table_of(curves, cell)
         if curve == BOUND:
@@ -96,7 +96,7 @@ def _positive(table: pd.DataFrame) -> pd.DataFrame:
     return table.where(table > 0).dropna(how="all")
 
 
-def table_of(curves: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+def table_of(curves: pd.DataFrame, cell: CellRuns) -> pd.DataFrame:
     """A cell's curve as [x, seed], without points that are not finite."""
     rows = curves[curves["cell_id"].isin(set(cell.runs["cell_id"])) & curves["seed"].isin(set(cell.runs["seed"]))]
     finite = rows[np.isfinite(rows["y"])]
@@ -116,7 +116,7 @@ def fit_axis(axes: Axes, which: Which, values: Sequence[NDArray[Any]], *, log: b
         axes.set(**{f"{which}lim": (low - margin, high + margin)})
 
 
-def _lines(axes: Axes, grid: Grid, tables: dict[Cell, pd.DataFrame]) -> None:
+def _lines(axes: Axes, grid: GridResults, tables: dict[CellRuns, pd.DataFrame]) -> None:
     """Seeds thin, their mean in full, its name at its end."""
     ends = []
     for cell, table in tables.items():
@@ -129,7 +129,7 @@ def _lines(axes: Axes, grid: Grid, tables: dict[Cell, pd.DataFrame]) -> None:
     label_ends(axes, ends, 12)
 
 
-def weights_figure(grid: Grid) -> Figure | None:
+def weights_figure(grid: GridResults) -> Figure | None:
     """The weight of each t in training, a line per distinct training choice."""
     shared = _distinct(grid)
     if not shared:
@@ -148,10 +148,10 @@ def weights_figure(grid: Grid) -> Figure | None:
     return figure
 
 
-def _distinct(grid: Grid) -> list[tuple[pd.Series[float], list[Cell]]]:
+def _distinct(grid: GridResults) -> list[tuple[pd.Series[float], list[CellRuns]]]:
     """Weights over t, each with the cells that train by it."""
     runs = effective_weights(grid.curves)
-    found: list[tuple[pd.Series[float], list[Cell]]] = []
+    found: list[tuple[pd.Series[float], list[CellRuns]]] = []
     for cell in cells_of(grid):
         keys = zip(cell.runs["cell_id"], cell.runs["seed"], strict=True)
         seeds = [runs[key] for key in keys if key in runs]
@@ -168,7 +168,7 @@ def _distinct(grid: Grid) -> list[tuple[pd.Series[float], list[Cell]]]:
     return found
 
 
-def describe(cells: Sequence[Cell], everyone: Sequence[Cell]) -> str:
+def describe(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
     """Cells by their later levels, a line each, led by those of the first axis where they are not all of it."""
     firsts: dict[tuple[str, ...], list[str]] = {}
     for cell in cells:

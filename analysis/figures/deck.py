@@ -18,7 +18,7 @@ from analysis.figures.curves import fit_axis
 from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, new_figure, wrapped
 from analysis.figures.names import written
 from analysis.notation import mathtext
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ DECK: dict[str, tuple[Curves, ...]] = {
 _CHARS = 18
 
 
-def deck_figure(name: str) -> Callable[[Grid], Figure | None]:
+def deck_figure(name: str) -> Callable[[GridResults], Figure | None]:
     """What draws a figure of the deck; it gives None where the grid has none of its curves."""
 
-    def make(grid: Grid) -> Figure | None:
+    def make(grid: GridResults) -> Figure | None:
         known = [(panel, _series(grid.formulas, panel)) for panel in DECK[name]]
         shown = [(panel, series) for panel, series in known if series]
         return _figure(shown) if shown else None

@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 
 from analysis.figures.drawing import GREY, WIDTH, Look, new_figure, status_word
 from analysis.figures.forest import Window, dress, label_rows, row, rows, window, words
-from analysis.findings.cells import Cell, Estimate
+from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import paired
-from analysis.findings.verdicts import Findings, Pair, baseline, findings
+from analysis.findings.verdicts import CellComparison, Findings, baseline, findings
 from analysis.notation import Rounding
 from analysis.read.meta import Metric
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from analysis.statistics.paired import Verdict
 
 Place = tuple[tuple[str, ...], tuple[str, ...]]
@@ -33,7 +33,7 @@ LOOKS: dict[Verdict, Look] = {
 }
 
 
-def differences_figure(grid: Grid) -> Figure | None:
+def differences_figure(grid: GridResults) -> Figure | None:
     """The figure; None where no two cells have an interval between them."""
     shown = [found for found in findings(grid) if any(pair.comparison.n > 1 for pair in found.pairs)]
     if not shown:
@@ -50,7 +50,7 @@ def differences_figure(grid: Grid) -> Figure | None:
     return figure
 
 
-def _base(grid: Grid, shown: Sequence[Findings]) -> Cell | None:
+def _base(grid: GridResults, shown: Sequence[Findings]) -> CellRuns | None:
     """The cell that every other is compared with; None where each is compared with each."""
     base = baseline(grid, shown[0].cells)
     one = base is not None and all(pair.b.levels == base.levels for found in shown for pair in found.pairs)
@@ -58,27 +58,33 @@ def _base(grid: Grid, shown: Sequence[Findings]) -> Cell | None:
 
 
 def _against(
-    grid: Grid, cells: Sequence[Cell], base: Cell
-) -> tuple[dict[float, tuple[Cell, Cell]], dict[float, tuple[str, bool]]]:
+    grid: GridResults, cells: Sequence[CellRuns], base: CellRuns
+) -> tuple[dict[float, tuple[CellRuns, CellRuns]], dict[float, tuple[str, bool]]]:
     """The pair at each height, and what is written there: every cell but the baseline, with or without results."""
     others = [cell for cell in cells if cell.levels != base.levels]
     heights, ticks = rows(grid, others)
     return {height: (cell, base) for height, cell in zip(heights, others, strict=True)}, ticks
 
 
-def _every_pair(shown: Sequence[Findings]) -> tuple[dict[float, tuple[Cell, Cell]], dict[float, tuple[str, bool]]]:
+def _every_pair(
+    shown: Sequence[Findings],
+) -> tuple[dict[float, tuple[CellRuns, CellRuns]], dict[float, tuple[str, bool]]]:
     """The same where each is compared with each."""
-    pairs: dict[Place, Pair] = {_place(pair.a, pair.b): pair for found in shown for pair in found.pairs}
+    pairs: dict[Place, CellComparison] = {_place(pair.a, pair.b): pair for found in shown for pair in found.pairs}
     places = {float(i): (pair.a, pair.b) for i, pair in enumerate(pairs.values())}
     return places, {height: (f"{a.name} − {b.name}", False) for height, (a, b) in places.items()}
 
 
-def _place(a: Cell, b: Cell) -> Place:
+def _place(a: CellRuns, b: CellRuns) -> Place:
     return a.levels, b.levels
 
 
 def _panel(
-    axes: Axes, grid: Grid, found: Findings, places: Mapping[float, tuple[Cell, Cell]], base: Cell | None
+    axes: Axes,
+    grid: GridResults,
+    found: Findings,
+    places: Mapping[float, tuple[CellRuns, CellRuns]],
+    base: CellRuns | None,
 ) -> None:
     pairs = {_place(pair.a, pair.b): pair for pair in found.pairs}
     estimates = {place: _estimate(grid, pair) for place, pair in pairs.items()}
@@ -99,7 +105,7 @@ def _panel(
         words(axes, verdict, 1.02, height, "left", color="black" if told else GREY)
 
 
-def _estimate(grid: Grid, pair: Pair) -> Estimate:
+def _estimate(grid: GridResults, pair: CellComparison) -> Estimate:
     """The difference with its interval, and that of each seed."""
     values = paired(grid, pair.metric.name, pair.a, pair.b)
     by_seed = values if values.ndim == 1 else values.mean(1)
@@ -115,12 +121,12 @@ def _view(estimates: Sequence[Estimate]) -> Window:
     return Window(low, high, False)
 
 
-def _label(metric: Metric, base: Cell | None) -> str:
+def _label(metric: Metric, base: CellRuns | None) -> str:
     unit = f" ({metric.unit})" if metric.unit else ""
     return f"{metric.label} minus that of {base.name}{unit}" if base else f"difference in {metric.label}{unit}"
 
 
-def _directions(axes: Axes, view: Window, metric: Metric, base: Cell | None) -> None:
+def _directions(axes: Axes, view: Window, metric: Metric, base: CellRuns | None) -> None:
     """On which side of 0 which cell is the better one."""
     lower, higher = ("better", "worse") if metric.sign < 0 else ("worse", "better")
     if base is None:

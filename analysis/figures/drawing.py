@@ -17,10 +17,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from analysis.findings.cells import Cell
+from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import UNCOMPARED
 from analysis.notation import mathtext
-from analysis.read.runs import STATUSES, Grid
+from analysis.read.runs import STATUSES, GridResults
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 Which = Literal["x", "y"]
@@ -75,18 +75,18 @@ def distinct_looks(n: int) -> list[Look]:
     return [Look(color, DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)]) for i, color in enumerate(palette)]
 
 
-def looks(grid: Grid) -> dict[str, Look]:
+def looks(grid: GridResults) -> dict[str, Look]:
     """A look per level of the first axis; one for all where there is no axis."""
     names = [level.name for level in grid.meta.axes[0].levels] if grid.meta.axes else [""]
     return dict(zip(names, distinct_looks(len(names)), strict=True))
 
 
-def first_level(cell: Cell) -> str:
+def first_level(cell: CellRuns) -> str:
     """The level whose look a cell takes."""
     return cell.levels[0] if cell.levels else ""
 
 
-def status_word(cell: Cell, metric: str = "") -> str:
+def status_word(cell: CellRuns, metric: str = "") -> str:
     """How a cell without results, or without this metric, ended; "none" where it finished without them."""
     if metric and not cell.comparable(metric):
         return UNCOMPARED

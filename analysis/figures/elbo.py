@@ -17,10 +17,10 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.drawing import GREY, WIDTH, new_figure
 from analysis.figures.forest import label_rows, rows
-from analysis.findings.cells import Cell, cells_of
+from analysis.findings.cells import CellRuns, cells_of
 from analysis.findings.spaces import ENTROPY, RECONSTRUCTION, in_latents
 from analysis.notation import Rounding, mathtext
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 
 PRIOR = ("nll/test_L0", "nll/test_Lt", "nll/test_LT")
 COLORS = {
@@ -52,7 +52,7 @@ class Bits:
         return sum(min(part, 0.0) for part in self.parts.values()), sum(max(p, 0.0) for p in self.parts.values())
 
 
-def elbo_figure(grid: Grid) -> Figure | None:
+def elbo_figure(grid: GridResults) -> Figure | None:
     """The figure; None where no cell has a reconstruction among its bits."""
     known = [(cell, bits) for cell in cells_of(grid) if (bits := bits_of(cell)) is not None]
     if not any(bits.rate for _, bits in known):
@@ -81,7 +81,7 @@ def elbo_figure(grid: Grid) -> Figure | None:
     return figure
 
 
-def bits_of(cell: Cell) -> Bits | None:
+def bits_of(cell: CellRuns) -> Bits | None:
     """Where a cell's bits go; None where a part is not known at any seed."""
     latents = in_latents(cell)
     needed = [*((RECONSTRUCTION, ENTROPY) if latents else ()), *PRIOR]

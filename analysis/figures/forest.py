@@ -16,9 +16,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from analysis.figures.drawing import GREY, Look, log_scale, wrapped
-from analysis.findings.cells import Cell, Estimate
+from analysis.findings.cells import CellRuns, Estimate
 from analysis.notation import mathtext
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 
 LOG_RATIO = 20
 """Above this ratio of the largest to the smallest value that is not far off, an axis is logarithmic."""
@@ -42,7 +42,7 @@ class Window:
         return (place(value) - place(self.low)) / (place(self.high) - place(self.low))
 
 
-def rows(grid: Grid, cells: Sequence[Cell]) -> tuple[list[float], dict[float, tuple[str, bool]]]:
+def rows(grid: GridResults, cells: Sequence[CellRuns]) -> tuple[list[float], dict[float, tuple[str, bool]]]:
     """The height of each cell, and height → (label, whether it heads a group)."""
     heights: list[float] = []
     ticks: dict[float, tuple[str, bool]] = {}

@@ -20,12 +20,12 @@ from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, lo
 from analysis.figures.forest import Window, beyond, window_on
 from analysis.figures.metrics import chosen
 from analysis.figures.names import name
-from analysis.findings.cells import Cell, Estimate
+from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.lines import ETA, HORIZON, SAMPLING, SCORING, SKIP, Line, lines_of
 from analysis.findings.summary import metrics_present
 from analysis.notation import Rounding, mathtext
 from analysis.read.meta import Metric
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 
 LABELS = {
     SAMPLING: "sampling steps",
@@ -60,7 +60,7 @@ class Panel:
     lines: list[Named]
 
 
-def lines_figure(grid: Grid) -> Figure | None:
+def lines_figure(grid: GridResults) -> Figure | None:
     """The figure; None where no three cells differ in a number alone, or no metric moves with it."""
     panels = _panels(grid)
     if not panels:
@@ -88,7 +88,7 @@ def lines_figure(grid: Grid) -> Figure | None:
     return figure
 
 
-def _panels(grid: Grid) -> list[Panel]:
+def _panels(grid: GridResults) -> list[Panel]:
     """Row by row, without those in which nothing moves."""
     found = lines_of(grid)
     named = {key: _named(grid, lines) for key, lines in found.items()}
@@ -101,7 +101,7 @@ def _panels(grid: Grid) -> list[Panel]:
     return panels
 
 
-def _named(grid: Grid, lines: Sequence[Line]) -> list[Named]:
+def _named(grid: GridResults, lines: Sequence[Line]) -> list[Named]:
     """Lines of one number by what tells them apart; a lone one by what tells it from the rest of the grid, if any."""
     if len(lines) == 1:
         return [Named(_fixed(grid, lines[0].cells), lines[0])]
@@ -109,7 +109,7 @@ def _named(grid: Grid, lines: Sequence[Line]) -> list[Named]:
     return [Named(name(line.cells, everyone), line) for line in lines]
 
 
-def _fixed(grid: Grid, cells: Sequence[Cell]) -> str:
+def _fixed(grid: GridResults, cells: Sequence[CellRuns]) -> str:
     """The levels that all of these cells have and some of the grid's have not, each by its axis's label too."""
     words = []
     for i, axis in enumerate(grid.meta.axes):

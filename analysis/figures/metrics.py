@@ -15,17 +15,17 @@ from analysis.figures.drawing import GREY, WIDTH, first_level, looks, new_figure
 from analysis.figures.forest import Window, dress, label_rows, out_of_view, row, rows, window, words
 from analysis.findings.summary import Summary, metrics_present, references
 from analysis.read.meta import Metric
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 
 _SHOWN = ("nll/", "fid/")
 
 
-def metrics_figure(grid: Grid) -> Figure | None:
+def metrics_figure(grid: GridResults) -> Figure | None:
     """The figure of the metrics that decide; None where no cell finished."""
     return _figure(grid, chosen(metrics_present(grid)))
 
 
-def estimate_figure(grid: Grid) -> Figure | None:
+def estimate_figure(grid: GridResults) -> Figure | None:
     """How noisy the bound's estimate is; None where it is not known, or stands beside NLL already.
 
     Cells that share a training and its value, since they differ in how they are sampled, stand as the first of them.
@@ -38,7 +38,7 @@ def estimate_figure(grid: Grid) -> Figure | None:
     return _figure(replace(grid, runs=runs.drop_duplicates(["training_id", "seed", asked[0].name])), asked)
 
 
-def _figure(grid: Grid, asked: list[Metric]) -> Figure | None:
+def _figure(grid: GridResults, asked: list[Metric]) -> Figure | None:
     summary = Summary.of(grid, asked)
     metrics = [m for m in summary.metrics if any(estimate.values for estimate in summary.estimates[m.name])]
     if not metrics:
@@ -62,7 +62,12 @@ def chosen(metrics: list[Metric]) -> list[Metric]:
 
 
 def _panel(
-    axes: Axes, grid: Grid, summary: Summary, metric: Metric, heights: list[float], known: list[tuple[str, float]]
+    axes: Axes,
+    grid: GridResults,
+    summary: Summary,
+    metric: Metric,
+    heights: list[float],
+    known: list[tuple[str, float]],
 ) -> None:
     estimates, rounding = summary.estimates[metric.name], summary.rounding[metric.name]
     view = window(estimates, [value for _, value in known])

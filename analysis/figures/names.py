@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from analysis.findings.cells import Cell
+from analysis.findings.cells import CellRuns
 
 _NAMES = 3
 _WRITTEN = {"log_snr_linear": "log-SNR linear", "learned_linear": "learned ends, log-SNR linear", "min_snr": "min-SNR"}
 _SUBSCRIPTS = str.maketrans("0123456789+-−tsnki", "₀₁₂₃₄₅₆₇₈₉₊₋₋ₜₛₙₖᵢ")
 
 
-def name(cells: Sequence[Cell], everyone: Sequence[Cell]) -> str:
+def name(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
     """Cells by their levels of as few axes as tell them from all others, a line each and `_NAMES` of them at most."""
     kept = list(range(len(cells[0].levels)))
     for axis in reversed(kept.copy()):

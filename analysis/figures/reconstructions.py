@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from analysis.figures.drawing import GREY, WIDTH, new_figure
 from analysis.figures.samples import DPI
 from analysis.figures.strips import squares
-from analysis.findings.cells import Cell, cells_of
+from analysis.findings.cells import CellRuns, cells_of
 from analysis.findings.spaces import PSNR, RFID, autoencoder_axes, space_axes
 from analysis.notation import Rounding, mathtext
 from analysis.read.meta import Axis
-from analysis.read.runs import AUTOENCODER, Grid
+from analysis.read.runs import AUTOENCODER, GridResults
 
 ORIGINALS = "originals"
 _CHARS, _CHAR = 18, 0.075
@@ -46,7 +46,7 @@ class Row:
         return textwrap.wrap(self.label, _CHARS, break_on_hyphens=False)
 
 
-def reconstructions_figure(grid: Grid) -> Figure | None:
+def reconstructions_figure(grid: GridResults) -> Figure | None:
     """The figure; None where there are no originals or nothing made of them."""
     rows = rows_of(grid)
     if len(rows) < 2:
@@ -72,7 +72,7 @@ def reconstructions_figure(grid: Grid) -> Figure | None:
     return figure
 
 
-def rows_of(grid: Grid) -> list[Row]:
+def rows_of(grid: GridResults) -> list[Row]:
     """The originals, and each autoencoder of the first seed in the order of the cells; those without a file are left
     out."""
     folder = grid.reconstructions
@@ -89,18 +89,18 @@ def rows_of(grid: Grid) -> list[Row]:
     return found
 
 
-def _label(grid: Grid, axes: Sequence[Axis], runs: pd.DataFrame) -> str:
+def _label(grid: GridResults, axes: Sequence[Axis], runs: pd.DataFrame) -> str:
     """The levels that tell autoencoders apart, of the first cell that has this one."""
     cell = _cell(grid, str(runs["cell_id"].iloc[0]))
     labels = [label for axis, label in zip(grid.meta.axes, cell.labels, strict=True) if axis in axes]
     return ", ".join(labels) or cell.name
 
 
-def _cell(grid: Grid, cell_id: str) -> Cell:
+def _cell(grid: GridResults, cell_id: str) -> CellRuns:
     return next(cell for cell in cells_of(grid) if cell_id in set(cell.runs["cell_id"]))
 
 
-def _scores(grid: Grid, runs: pd.DataFrame) -> tuple[str, ...]:
+def _scores(grid: GridResults, runs: pd.DataFrame) -> tuple[str, ...]:
     """PSNR and rFID of the autoencoder that is shown, as far as they are known."""
     said = []
     for metric in sorted(grid.meta.metrics, key=lambda metric: metric.name != PSNR):

@@ -18,9 +18,9 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 
 from analysis.figures.drawing import GREY, WIDTH, Color, first_level, looks, new_figure, status_word, wrapped
-from analysis.findings.cells import Cell, cells_of
+from analysis.findings.cells import CellRuns, cells_of
 from analysis.notation import mathtext
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 
 DPI = 300
 _TOP, _GAP = 0.24, 0.07
@@ -44,10 +44,10 @@ class Place:
     column: int
     title: str
     side: str
-    cell: Cell
+    cell: CellRuns
 
 
-def samples_figure(grid: Grid) -> Figure | None:
+def samples_figure(grid: GridResults) -> Figure | None:
     """The sheet; None where no samples were kept."""
     places = _places(grid)
     sheets = [_sheet(grid.samples, place.cell) for place in places]
@@ -71,7 +71,7 @@ def samples_figure(grid: Grid) -> Figure | None:
     return figure
 
 
-def _places(grid: Grid) -> list[Place]:
+def _places(grid: GridResults) -> list[Place]:
     """The last axis across, the others down; a single axis wraps, each panel with its own title."""
     cells = cells_of(grid)
     if len(grid.meta.axes) < 2:
@@ -95,14 +95,14 @@ def _places(grid: Grid) -> list[Place]:
     ]
 
 
-def _side(grid: Grid, cell: Cell) -> str:
+def _side(grid: GridResults, cell: CellRuns) -> str:
     """The levels of all axes but the last, in short lines; a single one by its axis's label too."""
     words = ", ".join(cell.labels[:-1])
     words = f"{grid.meta.axes[0].label} {words}" if len(cell.labels) == 2 else words
     return "\n".join(textwrap.wrap(words, 14, break_on_hyphens=False))
 
 
-def _sheet(folder: Path | None, cell: Cell) -> Sheet | None:
+def _sheet(folder: Path | None, cell: CellRuns) -> Sheet | None:
     """The first seed's samples, or those of the first seed that has any."""
     if folder is None:
         return None
@@ -141,7 +141,7 @@ def _frame(axes: Axes, place: Place) -> None:
     axes.set_ylabel(mathtext(place.side), rotation="horizontal", ha="right", va="center", labelpad=4)
 
 
-def _fill(axes: Axes, sheet: Sheet | None, cell: Cell, limit: float, color: Color) -> None:
+def _fill(axes: Axes, sheet: Sheet | None, cell: CellRuns, limit: float, color: Color) -> None:
     if sheet is None:
         axes.set_facecolor("#f2f2f2")
         axes.text(0.5, 0.5, status_word(cell), color=GREY, ha="center", va="center", transform=axes.transAxes)

@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 from analysis.figures.curves import fit_axis, table_of
 from analysis.figures.drawing import GREY, WIDTH, Look, distinct_looks, label_ends, new_figure, stroke
 from analysis.figures.names import name
-from analysis.findings.cells import Cell, cells_of
+from analysis.findings.cells import CellRuns, cells_of
 from analysis.notation import mathtext
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 
 LOG_SNR = "log_snr"
 _GAMMA = re.compile(r"schedule/gamma_(\d+)")
@@ -34,7 +34,7 @@ class Schedule:
     """log-SNR as [t/T, seed], and the cells that have it."""
 
     table: pd.DataFrame
-    cells: list[Cell]
+    cells: list[CellRuns]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +43,10 @@ class Learned:
 
     u: float
     table: pd.DataFrame
-    cell: Cell
+    cell: CellRuns
 
 
-def schedules_figure(grid: Grid) -> Figure | None:
+def schedules_figure(grid: GridResults) -> Figure | None:
     """The figure; None where all cells have one schedule and none learns."""
     schedules, learned = distinct(grid), learned_of(grid)
     differ = len(schedules) > 1
@@ -64,7 +64,7 @@ def schedules_figure(grid: Grid) -> Figure | None:
     return figure
 
 
-def distinct(grid: Grid) -> list[Schedule]:
+def distinct(grid: GridResults) -> list[Schedule]:
     """The schedules that can be told apart, in the order of the cells."""
     curves = grid.curves[grid.curves["curve"] == LOG_SNR]
     found: list[Schedule] = []
@@ -89,7 +89,7 @@ def _agree(a: pd.Series[float], b: pd.Series[float]) -> bool:
     return bool((apart[np.isfinite(apart)] < _SAME).all())
 
 
-def learned_of(grid: Grid) -> list[Learned]:
+def learned_of(grid: GridResults) -> list[Learned]:
     """Every cell's quantiles of γ, by u; none where no schedule learns."""
     by_name = dict(list(grid.curves.groupby("curve")))
     names = {int(match[1]) / 100: str(name) for name in by_name if (match := _GAMMA.fullmatch(str(name)))}

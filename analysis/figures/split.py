@@ -19,10 +19,10 @@ from matplotlib.ticker import FuncFormatter
 from analysis.figures.curves import BOUND, table_of
 from analysis.figures.drawing import GREY, WIDTH, new_figure
 from analysis.figures.forest import label_rows, rows
-from analysis.findings.cells import Cell, cells_of
+from analysis.findings.cells import CellRuns, cells_of
 from analysis.findings.spaces import in_latents
 from analysis.notation import mathtext
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 
 TERMS = ("L_0", "L_1 to L_{T−1}", "L_T")
 _COLORS, _INK = ("#0173B2", "#BBD9EC", "#DE8F05"), ("white", "#222222", "white")
@@ -32,7 +32,7 @@ _ROOM = 0.09
 Shares = tuple[float, float, float]
 
 
-def split_figure(grid: Grid) -> Figure | None:
+def split_figure(grid: GridResults) -> Figure | None:
     """The figure; None where no cell has a bound with its terms."""
     known = [(cell, shares) for cell in cells_of(grid) if (shares := shares_of(grid, cell)) is not None]
     if not known:
@@ -53,7 +53,7 @@ def split_figure(grid: Grid) -> Figure | None:
     return figure
 
 
-def shares_of(grid: Grid, cell: Cell) -> Shares | None:
+def shares_of(grid: GridResults, cell: CellRuns) -> Shares | None:
     """The shares of the three terms in their sum, as means over the finished seeds; None where one is unknown."""
     if in_latents(cell):
         return None

@@ -22,7 +22,7 @@ from analysis.figures.drawing import GREY, WIDTH, new_figure
 from analysis.figures.names import written
 from analysis.figures.samples import DPI
 from analysis.notation import mathtext
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 
 TITLES = {
     "forward": "forward: one image, t/T from 0 to 1",
@@ -51,7 +51,7 @@ class Strip:
         return up if self.direction == "forward" else up[::-1]
 
 
-def strips_figure(grid: Grid) -> Figure | None:
+def strips_figure(grid: GridResults) -> Figure | None:
     """The figure; None where there are no strips."""
     strips = strips_of(grid)
     if not strips:
@@ -81,7 +81,7 @@ def strips_figure(grid: Grid) -> Figure | None:
     return figure
 
 
-def strips_of(grid: Grid) -> list[Strip]:
+def strips_of(grid: GridResults) -> list[Strip]:
     """Forward before backward, each by schedule; a file of fewer than two images is none."""
     found = []
     for direction in TITLES:
@@ -101,13 +101,13 @@ def squares(path: Path) -> NDArray[np.float64]:
     return np.stack([pixels[:, i * size : (i + 1) * size] for i in range(pixels.shape[1] // size)])
 
 
-def _position(grid: Grid, name: str) -> tuple[int, int, str]:
+def _position(grid: GridResults, name: str) -> tuple[int, int, str]:
     axis = next((axis for axis in grid.meta.axes if axis.name == "schedule"), None)
     known = ORDER.index(name) if name in ORDER else len(ORDER)
     return axis.position(name) if axis else 0, known, name
 
 
-def _label(grid: Grid, name: str) -> str:
+def _label(grid: GridResults, name: str) -> str:
     """As the grid's own axis writes it, if it has one."""
     axis = next((axis for axis in grid.meta.axes if axis.name == "schedule"), None)
     return written(axis.label_of(name) if axis else name)

@@ -10,7 +10,7 @@ from itertools import chain
 import pandas as pd
 
 from analysis.read.meta import kind_of
-from analysis.read.runs import NOT_COMPARABLE, NOTES, SEVERAL, STATUSES, Grid
+from analysis.read.runs import NOT_COMPARABLE, NOTES, SEVERAL, STATUSES, GridResults
 from analysis.statistics.paired import mean_interval
 
 
@@ -24,7 +24,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class CellRuns:
     """A place in the grid: a level name per axis, their labels, and a row of `runs` per seed."""
 
     levels: tuple[str, ...]
@@ -63,7 +63,7 @@ _MODULES = re.compile(r"^(?:\w+\.)+(?=\w+: )")
 _NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?!\w)")
 
 
-def shortfall(cells: Sequence[Cell]) -> str:
+def shortfall(cells: Sequence[CellRuns]) -> str:
     """Which seeds are not finished, how they ended and why; "" where all are. Counts are per cell, reasons of all."""
     total = len(cells[0].runs)
     parts = []
@@ -76,9 +76,9 @@ def shortfall(cells: Sequence[Cell]) -> str:
     return "; ".join(parts) + rest
 
 
-def shortfalls(cells: Sequence[Cell]) -> list[str]:
+def shortfalls(cells: Sequence[CellRuns]) -> list[str]:
     """The shortfall of each cell, in the same words for cells that differ in the numbers of their reasons only."""
-    alike: dict[tuple[tuple[str, str], ...], list[Cell]] = {}
+    alike: dict[tuple[tuple[str, str], ...], list[CellRuns]] = {}
     for cell in cells:
         key = sorted(zip(cell.runs["status"], cell.runs["reason"].str.replace(_NUMBER, "#", regex=True), strict=True))
         alike.setdefault(tuple(key), []).append(cell)
@@ -87,7 +87,7 @@ def shortfalls(cells: Sequence[Cell]) -> list[str]:
     return [words[id(cell)] for cell in cells]
 
 
-def noted(cells: Sequence[Cell]) -> list[list[str]]:
+def noted(cells: Sequence[CellRuns]) -> list[list[str]]:
     """What the runs of each cell note, in the same words for notes that differ in their numbers only."""
     own = [[line for text in cell.runs[NOTES] for line in text.splitlines() if line] for cell in cells]
     alike: dict[str, list[str]] = {}
@@ -121,15 +121,15 @@ def _range(numbers: Sequence[str]) -> str:
     return ordered[0] if ordered[0] == ordered[-1] else f"{ordered[0]}–{ordered[-1]}"
 
 
-def cells_of(grid: Grid) -> list[Cell]:
+def cells_of(grid: GridResults) -> list[CellRuns]:
     """The cells in the order of the axes' levels."""
     axes = grid.meta.axes
     columns = [f"axis.{axis.name}" for axis in axes]
     if not columns:
-        return [Cell((), (), grid.runs)]
+        return [CellRuns((), (), grid.runs)]
     found = []
     for key, rows in grid.runs.groupby(columns, sort=False):
         levels = tuple(str(name) for name in key)
         labels = tuple(axis.label_of(name) for axis, name in zip(axes, levels, strict=True))
-        found.append(Cell(levels, labels, rows))
+        found.append(CellRuns(levels, labels, rows))
     return found

@@ -14,21 +14,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.findings.cells import Cell
+from analysis.findings.cells import CellRuns
 from analysis.read.meta import Metric
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from analysis.statistics.paired import BOOTSTRAP_FROM, Comparison, bootstrap_interval, compare
 
 Array = NDArray[np.float64]
 
 
-def compared(grid: Grid, metric: str, a: Cell, b: Cell) -> Comparison:
+def compared(grid: GridResults, metric: str, a: CellRuns, b: CellRuns) -> Comparison:
     """a − b over the seeds that both finished; all of it nan where there are none."""
     differences = paired(grid, metric, a, b)
     return compare(differences) if differences.size else Comparison(math.nan, math.nan, math.nan, 0, math.nan)
 
 
-def paired(grid: Grid, metric: str, a: Cell, b: Cell) -> Array:
+def paired(grid: GridResults, metric: str, a: CellRuns, b: CellRuns) -> Array:
     """a − b as [n] per common seed, or as [n, m] per common seed and held-out image."""
     return contrast(grid, metric, [(1.0, a), (-1.0, b)])
 
@@ -43,7 +43,7 @@ class Share:
     n: int
 
 
-def share_of_images(grid: Grid, metric: Metric, a: Cell, b: Cell) -> Share | None:
+def share_of_images(grid: GridResults, metric: Metric, a: CellRuns, b: CellRuns) -> Share | None:
     """The images on which a is better than b in the mean over their common seeds, for these trainings.
 
     None where values per image are not known, or too few for a bootstrap.
@@ -56,7 +56,7 @@ def share_of_images(grid: Grid, metric: Metric, a: Cell, b: Cell) -> Share | Non
     return Share(float(better.mean()), low, high, len(better))
 
 
-def contrast(grid: Grid, metric: str, terms: Sequence[tuple[float, Cell]]) -> Array:
+def contrast(grid: GridResults, metric: str, terms: Sequence[tuple[float, CellRuns]]) -> Array:
     """Σ c · cell over terms (c, cell): [n] per seed that all of them finished, or [n, m] per such seed and image."""
     values = [cell.estimate(metric).values for _, cell in terms]
     common = set.intersection(*({seed for seed, value in of.items() if math.isfinite(value)} for of in values))
@@ -69,7 +69,7 @@ def contrast(grid: Grid, metric: str, terms: Sequence[tuple[float, Cell]]) -> Ar
     return total
 
 
-def _images(grid: Grid, metric: str, cell: Cell, seeds: Sequence[int]) -> Array | None:
+def _images(grid: GridResults, metric: str, cell: CellRuns, seeds: Sequence[int]) -> Array | None:
     """[n, m] values of a cell; None where a seed lacks them."""
     keys = [(cell.cell_id, seed, metric) for seed in seeds]
     if not keys or not all(key in grid.images.index for key in keys):

@@ -23,11 +23,11 @@ from itertools import combinations
 
 import numpy as np
 
-from analysis.findings.cells import Cell
+from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import compared
 from analysis.findings.spaces import in_latents
 from analysis.findings.verdicts import Findings
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from analysis.statistics.paired import LEVEL, Comparison, compare, holm, may_be_best
 
 SAME_FLOPS = 0.01
@@ -103,7 +103,7 @@ def pareto_front(costs: Sequence[float], values: Sequence[float], sign: int) -> 
     ]
 
 
-def front(grid: Grid, found: Findings, cost: Cost) -> list[bool]:
+def front(grid: GridResults, found: Findings, cost: Cost) -> list[bool]:
     """Which cells are on the front of a metric; by their values alone where one seed gives no interval."""
     means = [estimate.mean for estimate in found.estimates]
     if len(grid.meta.seeds) < 2:
@@ -124,7 +124,7 @@ def front(grid: Grid, found: Findings, cost: Cost) -> list[bool]:
     return [i in known and kept(i) for i in range(len(means))]
 
 
-def costs_for(grid: Grid, found: Findings) -> list[Cost]:
+def costs_for(grid: GridResults, found: Findings) -> list[Cost]:
     """The costs at which a metric is bought: of training, unless all cells share it, and of drawing samples.
 
     A likelihood takes no samples; and time to sample that no two cells are known to differ in decides nothing.
@@ -137,30 +137,30 @@ def costs_for(grid: Grid, found: Findings) -> list[Cost]:
     return [cost for cost in costs if sum(bool(values) for values in cost.values) > 1]
 
 
-def training(grid: Grid, cells: Sequence[Cell]) -> Cost:
+def training(grid: GridResults, cells: Sequence[CellRuns]) -> Cost:
     """FLOPs where cells differ in them, else seconds."""
     flops = train_flops(cells)
     seconds = train_seconds(grid, cells)
     return flops if flops.differs or not any(seconds.values) else seconds
 
 
-def train_seconds(grid: Grid, cells: Sequence[Cell]) -> Cost:
+def train_seconds(grid: GridResults, cells: Sequence[CellRuns]) -> Cost:
     """Of the diffusion and, where there is one, of its autoencoder."""
     values = tuple(_summed(cell, TRAIN_SECONDS, AUTOENCODER_SECONDS) for cell in cells)
     return Cost(f"training time{included(cells)}", "s", False, values, grid.meta.device)
 
 
-def train_flops(cells: Sequence[Cell]) -> Cost:
+def train_flops(cells: Sequence[CellRuns]) -> Cost:
     """As the runs state them, else 3 × forward pass × images seen: a backward pass takes two forward passes."""
     return Cost(f"training{included(cells)}", "FLOPs", True, tuple(_train_flops(cell) for cell in cells))
 
 
-def included(cells: Sequence[Cell]) -> str:
+def included(cells: Sequence[CellRuns]) -> str:
     """What a cost of training says of itself where some cells have an autoencoder."""
     return ", autoencoder included" if any(in_latents(cell) for cell in cells) else ""
 
 
-def _summed(cell: Cell, *metrics: str) -> dict[int, float]:
+def _summed(cell: CellRuns, *metrics: str) -> dict[int, float]:
     """Seed → what is known of these metrics in all."""
     total: dict[int, float] = {}
     for metric in metrics:
@@ -169,7 +169,7 @@ def _summed(cell: Cell, *metrics: str) -> dict[int, float]:
     return {seed: value for seed, value in total.items() if value > 0}
 
 
-def _train_flops(cell: Cell) -> dict[int, float]:
+def _train_flops(cell: CellRuns) -> dict[int, float]:
     stated = _summed(cell, TOTAL_FLOPS) or _summed(cell, TRAIN_FLOPS, AUTOENCODER_FLOPS)
     steps, batch = cell.parameter("training.steps"), cell.parameter("training.batch")
     if stated or not (steps and batch):
@@ -178,7 +178,7 @@ def _train_flops(cell: Cell) -> dict[int, float]:
     return {seed: 3 * forward * images for seed, forward in cell.estimate(FORWARD_FLOPS).values.items()}
 
 
-def sampling(grid: Grid, cells: Sequence[Cell]) -> Cost:
+def sampling(grid: GridResults, cells: Sequence[CellRuns]) -> Cost:
     """Seconds an image, or of all samples where their number is not known."""
     n = (grid.meta.quality_n or 0) * (grid.meta.quality_sets or 1)
     values = tuple(
@@ -187,6 +187,6 @@ def sampling(grid: Grid, cells: Sequence[Cell]) -> Cost:
     return Cost("sampling time per image" if n else "sampling time", "s", False, values, grid.meta.device)
 
 
-def _one_training(grid: Grid) -> bool:
+def _one_training(grid: GridResults) -> bool:
     """Whether the cells of each seed are all read from one training."""
     return bool((grid.runs.groupby("seed")["training_id"].nunique() == 1).all())

@@ -17,12 +17,12 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.findings.cells import Cell, cells_of
+from analysis.findings.cells import CellRuns, cells_of
 from analysis.findings.comparisons import contrast
 from analysis.findings.verdicts import amount
 from analysis.notation import probability
 from analysis.read.meta import Expectation, Metric
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from analysis.statistics.paired import Comparison, Verdict, compare, equivalent, holm, verdict
 
 Word = Literal["as published", "contrary to the paper", "cannot tell"]
@@ -60,7 +60,7 @@ _WORDS: dict[Verdict, Word] = {
 }
 
 
-def outcomes(grid: Grid) -> list[Outcome]:
+def outcomes(grid: GridResults) -> list[Outcome]:
     """The fate of every claim of the grid, in order."""
     cells = cells_of(grid)
     tested = [_tested(grid, cells, claim) for claim in grid.meta.expects]
@@ -69,7 +69,7 @@ def outcomes(grid: Grid) -> list[Outcome]:
     return [_outcome(one, float(next(adjusted))) if isinstance(one, _Tested) else one for one in tested]
 
 
-def _tested(grid: Grid, cells: Sequence[Cell], claim: Expectation) -> _Tested | Outcome:
+def _tested(grid: GridResults, cells: Sequence[CellRuns], claim: Expectation) -> _Tested | Outcome:
     metric = next((m for m in grid.meta.metrics if m.name.startswith(f"{claim.metric}/")), None)
     if metric is None or metric.name not in grid.runs:
         return Outcome(claim, "cannot tell", f"{claim.metric} was not measured")
@@ -88,7 +88,9 @@ def _tested(grid: Grid, cells: Sequence[Cell], claim: Expectation) -> _Tested | 
     return _Tested(claim, metric, found, margin, equivalent(values, margin))
 
 
-def _matched(grid: Grid, cells: Sequence[Cell], claim: Expectation, metric: str) -> list[list[tuple[float, Cell]]]:
+def _matched(
+    grid: GridResults, cells: Sequence[CellRuns], claim: Expectation, metric: str
+) -> list[list[tuple[float, CellRuns]]]:
     """D as signed cells, better and than first, at each crossing of the other axes where two seeds finished them."""
     found = []
     for cell in cells:
@@ -107,11 +109,11 @@ def _named(claim: Expectation) -> tuple[Mapping[str, str], Mapping[str, str]]:
     return claim.better, claim.better | claim.than
 
 
-def _levels(grid: Grid, cell: Cell) -> dict[str, str]:
+def _levels(grid: GridResults, cell: CellRuns) -> dict[str, str]:
     return dict(zip((axis.name for axis in grid.meta.axes), cell.levels, strict=True))
 
 
-def _moved(grid: Grid, cells: Sequence[Cell], cell: Cell, levels: Mapping[str, str]) -> Cell | None:
+def _moved(grid: GridResults, cells: Sequence[CellRuns], cell: CellRuns, levels: Mapping[str, str]) -> CellRuns | None:
     """The cell that differs from this one in these levels only."""
     wanted = _levels(grid, cell) | dict(levels)
     return next((other for other in cells if _levels(grid, other) == wanted), None)

@@ -13,7 +13,7 @@ from analysis.findings.cells import cells_of
 from analysis.findings.spaces import share_autoencoders
 from analysis.notation import Rounding, probability
 from analysis.read.meta import Axis, Metric
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from analysis.statistics.effects import Effect, Effects, effects
 from analysis.statistics.marginals import Marginal, marginals
 from analysis.statistics.paired import LEVEL, mean_interval
@@ -59,7 +59,7 @@ class Factorial:
         return f"{self.metric.label}: {pair} {said} ({test}; {share})."
 
 
-def factorial(grid: Grid, metric: Metric) -> Factorial | None:
+def factorial(grid: GridResults, metric: Metric) -> Factorial | None:
     """Effects and averages of a grid of two axes or more; None where it has fewer, or too few runs to say."""
     axes = [axis for axis in grid.meta.axes if grid.runs[f"axis.{axis.name}"].nunique() > 1]
     if len(axes) < 2 or metric.name not in grid.runs:
@@ -82,7 +82,7 @@ def _together(found: Effects) -> set[str]:
     return {label for pair in pairs for label in pair}
 
 
-def _cautions(grid: Grid, metric: Metric) -> list[str]:
+def _cautions(grid: GridResults, metric: Metric) -> list[str]:
     """What the tests do not know of a grid in latents."""
     apart = [cell.name for cell in cells_of(grid) if not cell.comparable(metric.name)]
     said = [f"Not compared, though finished: {'; '.join(apart)}."] if apart else []
@@ -94,7 +94,7 @@ def _cautions(grid: Grid, metric: Metric) -> list[str]:
     return said
 
 
-def _frame(grid: Grid, metric: Metric, axes: Sequence[Axis]) -> pd.DataFrame:
+def _frame(grid: GridResults, metric: Metric, axes: Sequence[Axis]) -> pd.DataFrame:
     """The factors and their levels as a reader calls them, seed, training_id, and y of every run that finished."""
     finished = grid.runs[(grid.runs["status"] == "finished") & np.isfinite(grid.runs[metric.name])]
     factors = {axis.label: finished[f"axis.{axis.name}"].map(axis.label_of) for axis in axes}

@@ -11,8 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.findings.cells import Cell, cells_of
-from analysis.read.runs import METADATA, Grid
+from analysis.findings.cells import CellRuns, cells_of
+from analysis.read.runs import METADATA, GridResults
 
 SAMPLING, SCORING, HORIZON, SKIP, ETA = "sampler.steps", "evaluation.horizon", "horizon", "sampler.skip", "sampler.eta"
 FEWEST = 3
@@ -45,7 +45,7 @@ class Line:
     """Cells and their numbers, which rise."""
 
     xs: tuple[float, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[CellRuns, ...]
 
     def moves(self, metric: str) -> bool:
         """Whether the metric differs between its cells at any seed: that of a stage that all of them share does not."""
@@ -56,7 +56,7 @@ class Line:
         return any(max(values) - min(values) > _SAME * max(map(abs, values)) for values in by_seed.values())
 
 
-def lines_of(grid: Grid) -> dict[str, list[Line]]:
+def lines_of(grid: GridResults) -> dict[str, list[Line]]:
     """Key → its lines, in the order of the cells; without the keys that have none."""
     cells = [cell for cell in cells_of(grid) if not set(cell.runs["status"]) <= _NEVER_RUN]
     known = [_settings(grid, cell) for cell in cells]
@@ -68,7 +68,7 @@ def lines_of(grid: Grid) -> dict[str, list[Line]]:
     return found
 
 
-def _settings(grid: Grid, cell: Cell) -> dict[str, str]:
+def _settings(grid: GridResults, cell: CellRuns) -> dict[str, str]:
     """The parameters of a cell, a number of steps that is not given written as T."""
     columns = [str(name) for name in grid.runs if name not in METADATA]
     names = [name for name in columns if "/" not in name and not name.startswith("axis.")]
@@ -78,9 +78,9 @@ def _settings(grid: Grid, cell: Cell) -> dict[str, str]:
     return settings
 
 
-def _lines(kind: Kind, cells: Sequence[Cell], known: Sequence[Mapping[str, str]]) -> list[Line]:
+def _lines(kind: Kind, cells: Sequence[CellRuns], known: Sequence[Mapping[str, str]]) -> list[Line]:
     """The lines of one kind. Of cells that are alike in the number too, the first stands for all."""
-    groups: dict[tuple[tuple[str, str], ...], dict[float, Cell]] = {}
+    groups: dict[tuple[tuple[str, str], ...], dict[float, CellRuns]] = {}
     for cell, settings in zip(cells, known, strict=True):
         x = _number(settings.get(kind.key, ""))
         if math.isfinite(x) and len({settings[name] for name in kind.free}) == 1:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from analysis.findings.cells import Cell, Estimate
+from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.trials import (
     DEFAULT,
     assignment,
@@ -24,7 +24,7 @@ from analysis.findings.trials import (
 from analysis.findings.verdicts import amount
 from analysis.notation import Rounding
 from analysis.read.meta import Metric
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from analysis.read.search import NO_PRUNER, STATES, Search, Winner
 
 CHOICE = "axis.choice"
@@ -88,7 +88,7 @@ class Optimism:
         return f"{own} was optimistic by {size}"
 
 
-def optimism(search: Search, grid: Grid | None) -> list[Optimism]:
+def optimism(search: Search, grid: GridResults | None) -> list[Optimism]:
     """Per winner and objective that the confirmation has values of; none where there is no confirmation."""
     if grid is None or CHOICE not in grid.runs:
         return []
@@ -96,7 +96,7 @@ def optimism(search: Search, grid: Grid | None) -> list[Optimism]:
     for winner in search.head.winners:
         # What the search has trained already would only repeat its value.
         fresh = grid.runs[(grid.runs[CHOICE] == winner.level) & ~grid.runs["seed"].isin(search.head.seeds)]
-        cell = Cell((winner.level,), (winner.label,), fresh)
+        cell = CellRuns((winner.level,), (winner.label,), fresh)
         for objective in search.head.objectives:
             estimate = cell.estimate(objective.name)
             if estimate.values and objective.name in winner.values:
@@ -107,7 +107,7 @@ def optimism(search: Search, grid: Grid | None) -> list[Optimism]:
     return found
 
 
-def sentences(search: Search, grid: Grid | None = None) -> list[str]:
+def sentences(search: Search, grid: GridResults | None = None) -> list[str]:
     """What was searched, what pruning saved, what won beside the paper's default, and how optimistic that was."""
     told = [_searched(search), *_failures(search), *_saved(search)]
     if not search.head.winners:

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.findings import weights
-from analysis.findings.cells import Cell
+from analysis.findings.cells import CellRuns
 from analysis.read.meta import Axis, Metric
-from analysis.read.runs import AUTOENCODER, Grid
+from analysis.read.runs import AUTOENCODER, GridResults
 
 SPACE, FACTOR = "space", "space.f"
 RECONSTRUCTION, ENTROPY = "nll/test_reconstruction", "nll/test_entropy"
@@ -28,17 +28,17 @@ _OF_AUTOENCODERS = (RFID, "psnr/", RECONSTRUCTION, ENTROPY, "cost/autoencoder_")
 _OF_DIFFUSION = ("cost/train_", "noise/", "bound_variance/", "nll_continuous/", "nll_ode/")
 
 
-def in_latents(cell: Cell) -> bool:
+def in_latents(cell: CellRuns) -> bool:
     """Whether its images go through an autoencoder."""
     return bool((cell.runs[AUTOENCODER] != "").any())
 
 
-def is_vae(cell: Cell) -> bool:
+def is_vae(cell: CellRuns) -> bool:
     """Whether it is an autoencoder without a diffusion of its own."""
     return in_latents(cell) and cell.parameter("horizon") == "0"
 
 
-def applies(cell: Cell, metric: Metric) -> bool:
+def applies(cell: CellRuns, metric: Metric) -> bool:
     """Whether a run of this cell that finished has this metric."""
     if metric.name.startswith(_OF_AUTOENCODERS):
         return in_latents(cell)
@@ -55,23 +55,23 @@ def why_not_comparable(metric: Metric) -> str:
     return f"{UNCOMPARED}: what the run measured is not what the other cells' {metric.label} is"
 
 
-def without_value(cell: Cell, metric: Metric) -> str:
+def without_value(cell: CellRuns, metric: Metric) -> str:
     """In words why a cell that finished has no value here; "" where it cannot have one."""
     if not cell.comparable(metric.name):
         return why_not_comparable(metric)
     return "finished, but without this metric" if applies(cell, metric) else ""
 
 
-def space_axes(grid: Grid) -> list[Axis]:
+def space_axes(grid: GridResults) -> list[Axis]:
     """The axes that change the space that is diffused in, or its size; not those of how its autoencoder is taught."""
     return [axis for axis in grid.meta.axes if {SPACE, FACTOR} & _changed(grid, axis)]
 
 
-def _changed(grid: Grid, axis: Axis) -> set[str]:
+def _changed(grid: GridResults, axis: Axis) -> set[str]:
     return weights.changed(grid.runs, [f"axis.{other.name}" for other in grid.meta.axes], f"axis.{axis.name}")
 
 
-def autoencoder_axes(grid: Grid, runs: pd.DataFrame) -> list[Axis]:
+def autoencoder_axes(grid: GridResults, runs: pd.DataFrame) -> list[Axis]:
     """The axes along which the autoencoder changes, among these runs, which are of one seed and have one."""
     return [axis for axis in grid.meta.axes if _tells(runs, axis, grid.meta.axes)]
 
@@ -82,7 +82,7 @@ def _tells(runs: pd.DataFrame, axis: Axis, axes: Sequence[Axis]) -> bool:
     return any(rows[AUTOENCODER].nunique() > 1 for rows in groups)
 
 
-def share_autoencoders(grid: Grid) -> bool:
+def share_autoencoders(grid: GridResults) -> bool:
     """Whether trainings of one seed share an autoencoder."""
     known = grid.runs[grid.runs[AUTOENCODER] != ""]
     return bool((known.groupby([AUTOENCODER, "seed"])["cell_id"].nunique() > 1).any())

@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from analysis.findings.cells import Cell, Estimate, cells_of, noted, shortfalls
+from analysis.findings.cells import CellRuns, Estimate, cells_of, noted, shortfalls
 from analysis.findings.comparisons import compared
 from analysis.notation import Rounding
 from analysis.read.meta import Metric
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from analysis.statistics.paired import may_be_best
 
 
-def leaders(grid: Grid, metric: Metric, cells: list[Cell], estimates: list[Estimate]) -> set[int]:
+def leaders(grid: GridResults, metric: Metric, cells: list[CellRuns], estimates: list[Estimate]) -> set[int]:
     """Which cells may be the best; none where nothing is better as such, or there is nothing to compare."""
     ranked = [i for i, estimate in enumerate(estimates) if math.isfinite(estimate.mean)]
     if metric.sign == 0 or len(ranked) < 2 or len(grid.meta.seeds) < 2:
@@ -26,13 +26,13 @@ def leaders(grid: Grid, metric: Metric, cells: list[Cell], estimates: list[Estim
     return {i for i, kept in zip(ranked, may_be_best(against, metric.sign), strict=True) if kept}
 
 
-def metrics_present(grid: Grid) -> list[Metric]:
+def metrics_present(grid: GridResults) -> list[Metric]:
     """The grid's metrics of which any value is known, or all of them where none is."""
     present = [metric for metric in grid.meta.metrics if metric.name in grid.runs]
     return present or list(grid.meta.metrics)
 
 
-def references(grid: Grid, metrics: list[Metric]) -> dict[str, dict[str, float]]:
+def references(grid: GridResults, metrics: list[Metric]) -> dict[str, dict[str, float]]:
     """Label → metric → a value known beforehand: a code without a network, held-out data."""
     by_label: dict[str, dict[str, float]] = {}
     for metric in metrics:
@@ -47,7 +47,7 @@ def references(grid: Grid, metrics: list[Metric]) -> dict[str, dict[str, float]]
 class Summary:
     """A grid's cells, how each fell short and what it notes, and, per metric, their estimates, leaders and rounding."""
 
-    cells: list[Cell]
+    cells: list[CellRuns]
     metrics: list[Metric]
     estimates: dict[str, list[Estimate]]
     leading: dict[str, set[int]]
@@ -56,7 +56,7 @@ class Summary:
     notes: list[list[str]]
 
     @staticmethod
-    def of(grid: Grid, metrics: list[Metric]) -> Summary:
+    def of(grid: GridResults, metrics: list[Metric]) -> Summary:
         """Everything that the table shows of our runs."""
         cells = cells_of(grid)
         estimates = {metric.name: [cell.estimate(metric.name) for cell in cells] for metric in metrics}

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
-from analysis.findings.cells import Cell, Estimate
+from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import compared
 from analysis.findings.summary import Summary, metrics_present
 from analysis.notation import Rounding, probability
 from analysis.read.meta import Metric
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from analysis.statistics.paired import Comparison, Verdict, fresh_seeds, holm, sampling_noise, verdict
 
 EVERY_PAIR_UP_TO = 6
@@ -32,12 +32,12 @@ _DECIDING = ("nll/", "fid/", "energy_distance/")
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class CellComparison:
     """Cell a against cell b in one metric; `adjusted` is Holm's p within the metric's family."""
 
     metric: Metric
-    a: Cell
-    b: Cell
+    a: CellRuns
+    b: CellRuns
     comparison: Comparison
     adjusted: float
 
@@ -75,10 +75,10 @@ class Findings:
     """One metric's answer: its cells' estimates, the indices of those that may be best, and the pairs compared."""
 
     metric: Metric
-    cells: Sequence[Cell]
+    cells: Sequence[CellRuns]
     estimates: Sequence[Estimate]
     leading: frozenset[int]
-    pairs: Sequence[Pair]
+    pairs: Sequence[CellComparison]
     exploratory: bool
 
     @cached_property
@@ -130,14 +130,14 @@ class Findings:
         spreads = [_sd(list(estimate.values.values())) for estimate in self.estimates if len(estimate.values) > 1]
         return _typical(spreads), _typical([self._sampling(cell) for cell in self.cells])
 
-    def _sampling(self, cell: Cell) -> float:
+    def _sampling(self, cell: CellRuns) -> float:
         name = f"{self.metric.name}_set_sd"
         if name not in cell.runs or cell.runs[name].isna().all():
             return math.nan
         return sampling_noise(cell.runs[name].dropna().to_numpy(), int(cell.parameter("evaluation.sets")))
 
 
-def findings(grid: Grid) -> list[Findings]:
+def findings(grid: GridResults) -> list[Findings]:
     """The answer in each metric that decides: likelihood and sample quality."""
     metrics = [m for m in metrics_present(grid) if m.sign and m.name.startswith(_DECIDING) and m.name in grid.runs]
     summary = Summary.of(grid, metrics)
@@ -154,29 +154,29 @@ def findings(grid: Grid) -> list[Findings]:
     ]
 
 
-def pairs(grid: Grid, metric: Metric, cells: Sequence[Cell]) -> list[Pair]:
+def pairs(grid: GridResults, metric: Metric, cells: Sequence[CellRuns]) -> list[CellComparison]:
     """The comparisons of one metric that the grid asks for, adjusted together."""
     asked = [(a, b) for a, b in _asked(grid, cells) if _known(metric, a) and _known(metric, b)]
     found = [compared(grid, metric.name, a, b) for a, b in asked]
     adjusted = holm([comparison.p for comparison in found])
-    return [Pair(metric, a, b, c, float(p)) for (a, b), c, p in zip(asked, found, adjusted, strict=True)]
+    return [CellComparison(metric, a, b, c, float(p)) for (a, b), c, p in zip(asked, found, adjusted, strict=True)]
 
 
-def _asked(grid: Grid, cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
+def _asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns, CellRuns]]:
     if len(grid.meta.axes) == 1 and len(cells) <= EVERY_PAIR_UP_TO:
         return list(combinations(cells, 2))
     base = baseline(grid, cells)
     return [(cell, base) for cell in cells if cell is not base] if base is not None else []
 
 
-def baseline(grid: Grid, cells: Sequence[Cell]) -> Cell | None:
+def baseline(grid: GridResults, cells: Sequence[CellRuns]) -> CellRuns | None:
     """The cell that the grid names as its baseline, else the first; None where it has no finished run."""
     named = tuple(grid.meta.baseline.get(axis.name, "") for axis in grid.meta.axes)
     chosen = next((cell for cell in cells if cell.levels == named), cells[0])
     return chosen if (chosen.runs["status"] == "finished").any() else None
 
 
-def _known(metric: Metric, cell: Cell) -> bool:
+def _known(metric: Metric, cell: CellRuns) -> bool:
     return math.isfinite(cell.estimate(metric.name).mean)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.notation import Rounding, power_of_ten
-from analysis.read.runs import METADATA, Grid
+from analysis.read.runs import METADATA, GridResults
 
 WEIGHT, DENSITY = "eps_weight", "density"
 DECLARED = ("objective", "timesteps", "schedule", "horizon", "training")
@@ -40,7 +40,7 @@ class Difference:
     t: int
 
 
-def footnotes(grid: Grid) -> dict[str, str]:
+def footnotes(grid: GridResults) -> dict[str, str]:
     """Axis → its footnote, for each axis that changes the weight of t without declaring it."""
     columns = [f"axis.{axis.name}" for axis in grid.meta.axes]
     compared = {

@@ -11,8 +11,8 @@ from either source are equal. Names of metrics hold a "/"; what is a curve over 
 which it is the last point. Folders are read here, stores in `store.py`.
 
 Rows of different versions are never mixed without a word. `numerics` is raised whenever numbers at equal seed change,
-and `data_digest` is of the images themselves: more than one of either is refused. `code` may differ, and `Grid.codes`
-tells how. All three are empty where a result is older than they are.
+and `data_digest` is of the images themselves: more than one of either is refused. `code` may differ, and
+`GridResults.codes` tells how. All three are empty where a result is older than they are.
 
 `not_comparable` names kinds of metrics of which a run that finished has no value that could be set beside others'.
 Whatever the source holds of them is left out here, so that nobody has to remember.
@@ -61,7 +61,7 @@ LONGEST = 5000
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class GridResults:
     """What a grid found. `samples` is the folder of its sample sheets, `strips` that of its forward and reverse
     processes, `reconstructions` that of what its autoencoders make of test images; `tracking` is None where it was
     delivered to no store. `search` is that whose winners it confirms, if it does. Curves, images and formulas are read
@@ -102,7 +102,7 @@ class Grid:
         return list(Counter(code for codes in self.runs["code"] for code in codes.split(SEVERAL) if code).items())
 
 
-def read_folder(path: Path | str) -> Grid:
+def read_folder(path: Path | str) -> GridResults:
     """The grid of `results/<grid>/`; InputError where it is missing or corrupt."""
     folder = Path(path)
     head = folder / "grid.json"
@@ -112,7 +112,7 @@ def read_folder(path: Path | str) -> Grid:
     source = folder / "runs.csv"
     texts = read_csv(source, FIXED)
     _check_whole(texts, meta, str(source))
-    return Grid(
+    return GridResults(
         meta,
         tidy_runs(texts, meta, str(source)),
         _subfolder(folder / "samples"),

@@ -29,7 +29,7 @@ from analysis.read.formulas import FORMULAS, no_formulas, parse_formulas
 from analysis.read.images import images_frame, run_rows
 from analysis.read.links import tracking_of
 from analysis.read.meta import Meta, parse_meta
-from analysis.read.runs import CURVES, FIXED, LATENT, VERSIONS, Grid, tidy_runs
+from analysis.read.runs import CURVES, FIXED, LATENT, VERSIONS, GridResults, tidy_runs
 from analysis.read.search import RUNGS, SEARCH, TRIALS, Search, parse_search
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Experiment:
             ) from error
 
 
-def read_store(uri: str, name: str) -> Grid:
+def read_store(uri: str, name: str) -> GridResults:
     """The grid whose experiment is `name` in the tracking store at `uri`; InputError where there is none."""
     experiment = _open(uri, name)
     found = experiment.search("tags.kind = 'summary'")
@@ -114,7 +114,7 @@ def read_store(uri: str, name: str) -> Grid:
     meta = parse_meta(experiment.file(summary, "grid.json"), f"grid.json of {name} in {uri}")
     kept = [run for run in experiment.search(_query(summary)) if _belongs(run, meta)]
     texts = pd.DataFrame([_row(run) for run in kept]).reindex(columns=_columns(kept)).fillna("").astype(str)
-    return Grid(
+    return GridResults(
         meta,
         tidy_runs(texts, meta, uri),
         None,

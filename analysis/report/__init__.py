@@ -16,7 +16,7 @@ from analysis import commands
 from analysis.figures.deck import DECK
 from analysis.findings.cells import cells_of
 from analysis.findings.verdicts import findings
-from analysis.read.runs import Grid, read_folder
+from analysis.read.runs import GridResults, read_folder
 from analysis.read.search import read_search, search_alone
 from analysis.report.answers import axes, comparisons, noise, published, verdict
 from analysis.report.costs import cost
@@ -31,7 +31,7 @@ from analysis.tables.writers import html_table
 FILE = "report.html"
 
 
-def report(grid: Grid) -> str:
+def report(grid: GridResults) -> str:
     """The page."""
     return render(grid.meta.question, [_setting(grid)], sections(grid))
 
@@ -40,7 +40,7 @@ CURVES = ("elbo", "bound", "split", "estimate", "weights", "schedules", "trainin
 """The figures that stand behind the numbers, in order."""
 
 
-def sections(grid: Grid) -> list[Section]:
+def sections(grid: GridResults) -> list[Section]:
     """What the page holds, in its order; a part without data is left out."""
     cells, found = cells_of(grid), findings(grid)
     drawn, table = pictures(grid, found, len(cells)), table_of(grid)
@@ -77,7 +77,7 @@ def _gallery(name: str, title: str, drawn: Mapping[str, Picture], *names: str) -
     return Section(name, title, tuple(chosen)) if chosen else None
 
 
-def _setting(grid: Grid) -> str:
+def _setting(grid: GridResults) -> str:
     """What was run, in a line."""
     meta = grid.meta
     words = [

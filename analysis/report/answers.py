@@ -9,10 +9,10 @@ from typing import get_args
 from analysis.findings.comparisons import share_of_images
 from analysis.findings.expectations import Word, outcomes
 from analysis.findings.factorial import Factorial, factorial
-from analysis.findings.verdicts import Findings, Pair, amount, baseline
+from analysis.findings.verdicts import CellComparison, Findings, amount, baseline
 from analysis.notation import Rounding, probability
 from analysis.read.meta import Metric
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from analysis.report.page import Answer, Block, Entry, Items, Section, Sheet, Text
 from analysis.statistics.paired import Verdict
 
@@ -27,7 +27,7 @@ def purpose(metric: Metric) -> str:
     return next(word for prefix, word in _PURPOSES.items() if metric.name.startswith(prefix))
 
 
-def verdict(grid: Grid, found: Sequence[Findings]) -> Section:
+def verdict(grid: GridResults, found: Sequence[Findings]) -> Section:
     """What to take, per metric that decides."""
     if not found:
         why = ("No cell has a likelihood, a FID or an energy distance, so there is nothing to decide by.",)
@@ -35,7 +35,7 @@ def verdict(grid: Grid, found: Sequence[Findings]) -> Section:
     return Section("verdict", "Verdict", tuple(_answer(grid, one) for one in found))
 
 
-def _answer(grid: Grid, found: Findings) -> Answer:
+def _answer(grid: GridResults, found: Findings) -> Answer:
     """Which cell to take, with what else it could be; no recommendation where nothing is compared."""
     use = purpose(found.metric)
     ranked = [estimate for estimate in found.estimates if math.isfinite(estimate.mean)]
@@ -52,7 +52,7 @@ def _answer(grid: Grid, found: Findings) -> Answer:
     return Answer(f"For {use} take", name, rest, why, mark)
 
 
-def _beyond_floor(grid: Grid, found: Findings) -> tuple[str, ...]:
+def _beyond_floor(grid: GridResults, found: Findings) -> tuple[str, ...]:
     """A caution where the best is better than real data: the floor's reference set is what was trained on."""
     floor, metric = grid.meta.floors.get(found.metric.name), found.metric
     if floor is None or found.best is None:
@@ -72,7 +72,7 @@ _OWN_FAMILY = (
 )
 
 
-def published(grid: Grid) -> Section | None:
+def published(grid: GridResults) -> Section | None:
     """What became of each finding of a paper that was written down before the grid was run."""
     found = outcomes(grid)
     lists = [
@@ -112,14 +112,14 @@ def _title(word: Verdict, base: str | None) -> str:
     return "told apart" if base is None else f"{word} than {base}"
 
 
-def _line(pair: Pair, found: Findings) -> str:
+def _line(pair: CellComparison, found: Findings) -> str:
     """The sentence without its metric, which the title names."""
     text = pair.sentence.removeprefix(f"{pair.metric.label}: ")
     asked = found.exploratory and pair.verdict != "cannot tell" and pair.fresh_seeds
     return f"{text[:1].upper()}{text[1:]}" + (f" Exploratory; {_confirmation(pair)}." if asked else "")
 
 
-def _against(pair: Pair, found: Findings) -> str:
+def _against(pair: CellComparison, found: Findings) -> str:
     """What the title leaves to say: which cell, by how much, and what would confirm it."""
     if math.isnan(pair.comparison.p) or pair.comparison.difference == pair.comparison.half_width == 0:
         return _line(pair, found)
@@ -132,11 +132,11 @@ def _against(pair: Pair, found: Findings) -> str:
     return f"{pair.a.name}: by {size} (p {p}){confirm}."
 
 
-def _confirmation(pair: Pair) -> str:
+def _confirmation(pair: CellComparison) -> str:
     return f"if it is what it looks like, about {pair.fresh_seeds} fresh seeds would confirm it"
 
 
-def axes(grid: Grid, found: Sequence[Findings]) -> Section | None:
+def axes(grid: GridResults, found: Sequence[Findings]) -> Section | None:
     """Which axes matter and which depend on each other, in a grid of several."""
     known = [one for metric in found if (one := factorial(grid, metric.metric)) is not None]
     blocks = [block for one in known for block in _effects(one)]
@@ -163,7 +163,7 @@ def _averages(one: Factorial) -> list[Sheet]:
     return [Sheet(caption, ("Level", one.metric.head), tuple(rows))]
 
 
-def noise(grid: Grid, found: Sequence[Findings]) -> Section | None:
+def noise(grid: GridResults, found: Sequence[Findings]) -> Section | None:
     """Where the intervals come from: seeds, drawing samples, the held-out images."""
     told = [(_between_seeds(one), _images(grid, one), _by_image(grid, one)) for one in found]
     lines = [line for of_metric in told for line in of_metric if line]
@@ -185,7 +185,7 @@ def _between_seeds(found: Findings) -> str:
     )
 
 
-def _images(grid: Grid, found: Findings) -> str:
+def _images(grid: GridResults, found: Findings) -> str:
     """What of a difference's error is the choice of held-out images."""
     known = [pair.comparison for pair in found.pairs if pair.comparison.n > 1]
     if not found.metric.name.startswith("nll") or not known:
@@ -204,7 +204,7 @@ def _images(grid: Grid, found: Findings) -> str:
     )
 
 
-def _by_image(grid: Grid, found: Findings) -> str:
+def _by_image(grid: GridResults, found: Findings) -> str:
     """On how many images the best cell is better than the baseline, or than the second best where it is that."""
     ranked = [i for i, estimate in enumerate(found.estimates) if math.isfinite(estimate.mean)]
     ranked.sort(key=lambda i: -found.metric.sign * found.estimates[i].mean)

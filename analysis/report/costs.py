@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from analysis.findings.cells import Cell
+from analysis.findings.cells import CellRuns
 from analysis.findings.costs import (
     AUTOENCODER_FLOPS,
     MEMORY,
@@ -23,14 +23,16 @@ from analysis.findings.costs import (
 )
 from analysis.findings.verdicts import Findings
 from analysis.notation import Rounding
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from analysis.report.page import Block, Items, Section, Sheet, Text
 
 Write = Callable[[float], str]
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
-def cost(grid: Grid, cells: Sequence[Cell], found: Sequence[Findings], pictures: Sequence[Block]) -> Section | None:
+def cost(
+    grid: GridResults, cells: Sequence[CellRuns], found: Sequence[Findings], pictures: Sequence[Block]
+) -> Section | None:
     """Time, operations, memory; None where nothing is known."""
     columns = [column for column in _columns(grid, cells) if any(text != "–" for text in column[1])]
     if not columns:
@@ -44,7 +46,7 @@ def cost(grid: Grid, cells: Sequence[Cell], found: Sequence[Findings], pictures:
     return Section("cost", "Cost", (*said, *_fronts(grid, found), *pictures, sheet))
 
 
-def _columns(grid: Grid, cells: Sequence[Cell]) -> list[tuple[str, list[str]]]:
+def _columns(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[str, list[str]]]:
     """Head and texts of each column."""
     seconds, also = train_seconds(grid, cells).values, included(cells)
     drawn = sampling(grid, cells)
@@ -64,7 +66,7 @@ def _columns(grid: Grid, cells: Sequence[Cell]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _known(cells: Sequence[Cell], metric: str) -> list[dict[int, float]]:
+def _known(cells: Sequence[CellRuns], metric: str) -> list[dict[int, float]]:
     return [cell.estimate(metric).values for cell in cells]
 
 
@@ -96,7 +98,7 @@ def _small_time_unit(seconds: Sequence[float]) -> tuple[float, str]:
     return (1e-3, "ms") if max(seconds, default=1.0) < 1 else (1.0, "s")
 
 
-def _differences(grid: Grid, cells: Sequence[Cell]) -> str:
+def _differences(grid: GridResults, cells: Sequence[CellRuns]) -> str:
     """By how much cells differ in what a training takes, and whether that is known."""
     flops, used = train_flops(cells), training(grid, cells)
     means = [flops.mean(i) for i, values in enumerate(flops.values) if values]
@@ -122,7 +124,7 @@ def _times(used: Cost) -> str:
     )
 
 
-def _fronts(grid: Grid, found: Sequence[Findings]) -> list[Block]:
+def _fronts(grid: GridResults, found: Sequence[Findings]) -> list[Block]:
     """Which cells are on each front, and what that means."""
     lines = []
     for one in found:

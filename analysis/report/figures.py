@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from analysis.figures import FIGURES
 from analysis.figures.drawing import styled
 from analysis.findings.verdicts import Findings
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from analysis.report.page import Picture, picture
 
 CAPTIONS = {
@@ -123,7 +123,7 @@ SHOWS = {
 }
 
 
-def pictures(grid: Grid, found: Sequence[Findings], cells: int) -> dict[str, Picture]:
+def pictures(grid: GridResults, found: Sequence[Findings], cells: int) -> dict[str, Picture]:
     """Every figure that the grid has data for, by name."""
     drawn = {}
     with styled():

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from analysis.findings import weights
-from analysis.findings.cells import Cell, noted
+from analysis.findings.cells import CellRuns, noted
 from analysis.findings.spaces import in_latents, why_not_comparable
 from analysis.findings.summary import metrics_present
 from analysis.notation import duration
 from analysis.read.links import Tracking
-from analysis.read.runs import AUTOENCODER, Grid
+from analysis.read.runs import AUTOENCODER, GridResults
 from analysis.report.page import Block, Details, Entry, Items, Link, Section, Sheet, Text
 
 
-def besides(grid: Grid, cells: Sequence[Cell]) -> Section | None:
+def besides(grid: GridResults, cells: Sequence[CellRuns]) -> Section | None:
     """What cells differ in besides the declared axes; None where there is nothing to compare."""
     if len(cells) < 2:
         return None
@@ -28,7 +28,7 @@ def besides(grid: Grid, cells: Sequence[Cell]) -> Section | None:
     return Section("besides", "What else differed", tuple(blocks)) if blocks else None
 
 
-def _axes(grid: Grid) -> list[str]:
+def _axes(grid: GridResults) -> list[str]:
     """The parameters that change along each axis."""
     columns = [f"axis.{axis.name}" for axis in grid.meta.axes]
     found = {
@@ -38,7 +38,7 @@ def _axes(grid: Grid) -> list[str]:
     return [f"{label}: {', '.join(f'`{name}`' for name in names)}." for label, names in found.items() if names]
 
 
-def _weights(grid: Grid) -> list[str]:
+def _weights(grid: GridResults) -> list[str]:
     """The check of every axis, whatever it finds."""
     footnotes, known = weights.footnotes(grid), bool(weights.effective_weights(grid.curves))
     columns = [f"axis.{axis.name}" for axis in grid.meta.axes]
@@ -55,7 +55,7 @@ def _weights(grid: Grid) -> list[str]:
     return lines
 
 
-def _notes(cells: Sequence[Cell]) -> list[str]:
+def _notes(cells: Sequence[CellRuns]) -> list[str]:
     """What runs note, with the cells that do."""
     names: dict[str, list[str]] = {}
     for cell, lines in zip(cells, noted(cells), strict=True):
@@ -64,7 +64,7 @@ def _notes(cells: Sequence[Cell]) -> list[str]:
     return [f"{line} ({'; '.join(who)})" for line, who in names.items()]
 
 
-def _apart(grid: Grid, cells: Sequence[Cell]) -> list[str]:
+def _apart(grid: GridResults, cells: Sequence[CellRuns]) -> list[str]:
     """Which cells have no comparable value of a metric, and why."""
     lines = []
     for metric in metrics_present(grid):
@@ -73,7 +73,7 @@ def _apart(grid: Grid, cells: Sequence[Cell]) -> list[str]:
     return lines
 
 
-def missing(grid: Grid, cells: Sequence[Cell]) -> Section:
+def missing(grid: GridResults, cells: Sequence[CellRuns]) -> Section:
     """Every run that did not finish, how it ended and why."""
     runs = grid.runs[grid.runs["status"] != "finished"]
     if runs.empty:
@@ -92,7 +92,7 @@ def missing(grid: Grid, cells: Sequence[Cell]) -> Section:
     return Section("missing", "What did not finish", (Text(told), sheet, *(whole if long else [])))
 
 
-def provenance(grid: Grid, cells: Sequence[Cell]) -> Section:
+def provenance(grid: GridResults, cells: Sequence[CellRuns]) -> Section:
     """Command, versions, data, device; every run by its ids, with its page in MLflow where it has one."""
     meta, tracked = grid.meta, grid.tracking
     facts: dict[str, Entry] = {
@@ -116,12 +116,12 @@ def provenance(grid: Grid, cells: Sequence[Cell]) -> Section:
     return Section("provenance", "Where it comes from", (sheet, Details(f"All {len(grid.runs)} runs", (ids,))))
 
 
-def _values(grid: Grid, column: str) -> str:
+def _values(grid: GridResults, column: str) -> str:
     """What the runs say, the distinct ones."""
     return ", ".join(dict.fromkeys(value for value in grid.runs[column].astype(str) if value))
 
 
-def _codes(grid: Grid) -> str:
+def _codes(grid: GridResults) -> str:
     """The versions that trained or scored runs, with how many each; that of the grid where the runs do not say."""
     codes = grid.codes
     if len(codes) == 1:
@@ -129,7 +129,7 @@ def _codes(grid: Grid) -> str:
     return ", ".join(f"{code} ({n} runs)" for code, n in codes) or grid.meta.code or ""
 
 
-def _runs(grid: Grid, cells: Sequence[Cell]) -> Iterable[tuple[Entry, ...]]:
+def _runs(grid: GridResults, cells: Sequence[CellRuns]) -> Iterable[tuple[Entry, ...]]:
     columns = ["seed", "status", "cell_id", "training_id", AUTOENCODER]
     coded = any(in_latents(cell) for cell in cells)
     for cell in cells:

@@ -9,7 +9,7 @@ from analysis.figures import SEARCH_FIGURES
 from analysis.figures.drawing import styled
 from analysis.findings.search import optimism, sentences
 from analysis.notation import duration
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from analysis.read.search import Search
 from analysis.report.figures import CAPTIONS, SHOWS
 from analysis.report.page import Block, Html, Items, Picture, Section, Text, picture, render
@@ -17,7 +17,7 @@ from analysis.tables.search import search_table
 from analysis.tables.writers import html_table
 
 
-def search_section(search: Search, grid: Grid | None, drawn: Mapping[str, Picture]) -> Section:
+def search_section(search: Search, grid: GridResults | None, drawn: Mapping[str, Picture]) -> Section:
     """Sentences, the best trials, and those of the search's figures that are drawn."""
     blocks: list[Block] = [Items("What was tried and found", tuple(sentences(search, grid))), *_best(search)]
     return Section("search", "Search", (*blocks, *(drawn[name] for name in SEARCH_FIGURES if name in drawn)))
@@ -31,7 +31,7 @@ def _best(search: Search) -> list[Html]:
     return [Html(html_table(named, caption=False), "the best trials", table.caption)]
 
 
-def with_optimism(verdict: Section, grid: Grid) -> Section:
+def with_optimism(verdict: Section, grid: GridResults) -> Section:
     """The verdict, and below it by how much the search's own best value flattered."""
     told = optimism(grid.search, grid) if grid.search is not None else []
     return replace(verdict, blocks=(*verdict.blocks, *(Text(one.sentence) for one in told)))

@@ -12,7 +12,7 @@ from pathlib import Path
 from analysis import commands
 from analysis.findings.expectations import outcomes
 from analysis.findings.verdicts import findings
-from analysis.read.runs import Grid, read_folder
+from analysis.read.runs import GridResults, read_folder
 from analysis.tables.captions import caption
 from analysis.tables.forms import Frame
 from analysis.tables.latex import latex_table
@@ -26,7 +26,7 @@ from analysis.tables.writers import markdown
 SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
 
 
-def table_of(grid: Grid, layout: str = "") -> Table:
+def table_of(grid: GridResults, layout: str = "") -> Table:
     """The table in this layout, or in the grid's own; InputError where the one asked for does not fit the grid."""
     frame, notes = Frame(grid), Footnotes()
     chosen = choose(frame, layout)
@@ -35,7 +35,7 @@ def table_of(grid: Grid, layout: str = "") -> Table:
     return Table(grid.meta.name, caption(grid), body.stub, body.columns, body.rows, notes.texts, tuple(verdict))
 
 
-def render(grid: Grid, form: str, layout: str = "") -> str:
+def render(grid: GridResults, form: str, layout: str = "") -> str:
     """The table as Markdown, LaTeX or CSV text."""
     if form == "csv":
         return tidy_csv(grid, layout)
@@ -50,7 +50,7 @@ def write_tables(folder: Path | str) -> None:
         (Path(folder) / f"table.{suffix}").write_text(render(grid, form), encoding="utf-8")
 
 
-def terminal_table(grid: Grid, columns: int = 120) -> str:
+def terminal_table(grid: GridResults, columns: int = 120) -> str:
     """The table as plain text, at most so many columns wide."""
     return plain(table_of(grid), columns)
 

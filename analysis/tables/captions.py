@@ -8,7 +8,7 @@ from analysis.findings.spaces import PSNR, RFID, in_latents
 from analysis.findings.summary import metrics_present
 from analysis.notation import Rounding, duration
 from analysis.read.meta import Meta
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 
 _QUALITY = ("fid/", "kid/", "is/", "precision/", "recall/")
 _CONTINUOUS = "nll_continuous/"
@@ -19,7 +19,7 @@ _AT_THE_END = {
 """The decoder of a bound in T steps → the one that continuous time has on the same data."""
 
 
-def caption(grid: Grid) -> str:
+def caption(grid: GridResults) -> str:
     """Question, data, seeds and interval, decoder, quality, latents, budget, provenance."""
     meta = grid.meta
     judged = [_decoder(grid), _quality(meta), _latents(grid)]
@@ -42,7 +42,7 @@ def _interval(meta: Meta) -> str:
     )
 
 
-def _decoder(grid: Grid) -> str:
+def _decoder(grid: GridResults) -> str:
     """Which decoder L₀ is of, and that of continuous time where the table has it; "" where grid.json does not say."""
     decoder = grid.meta.decoder
     if decoder is None:
@@ -63,7 +63,7 @@ def _quality(meta: Meta) -> str:
     return f"{', '.join(names)} by the extractor {meta.extractor}{accuracy}{n}{floor}."
 
 
-def _latents(grid: Grid) -> str:
+def _latents(grid: GridResults) -> str:
     """What the metrics of cells in latents are of, as far as the table has any."""
     if not any(in_latents(cell) for cell in cells_of(grid)):
         return ""
@@ -78,7 +78,7 @@ def _latents(grid: Grid) -> str:
     return " ".join(sentence for sentence in said if sentence)
 
 
-def _budget(grid: Grid) -> str:
+def _budget(grid: GridResults) -> str:
     steps, batch = _span(grid, "training.steps"), _span(grid, "training.batch")
     parameters = _span(grid, "cost/parameters")
     words = [
@@ -90,7 +90,7 @@ def _budget(grid: Grid) -> str:
     return f"Per cell: {said}." if said else ""
 
 
-def _span(grid: Grid, name: str) -> str:
+def _span(grid: GridResults, name: str) -> str:
     """The one value that all runs share, or the range."""
     if name not in grid.runs:
         return ""
@@ -108,7 +108,7 @@ def _count(value: float) -> str:
     return f"{value:g}"
 
 
-def _provenance(grid: Grid) -> str:
+def _provenance(grid: GridResults) -> str:
     meta = grid.meta
     took = f" ({duration(meta.seconds)})" if meta.seconds is not None else ""
     device = f", {meta.device}" if meta.device else ""

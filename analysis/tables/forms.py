@@ -18,7 +18,7 @@ from analysis.findings import weights
 from analysis.findings.spaces import UNCOMPARED, without_value
 from analysis.findings.summary import Summary, metrics_present, references
 from analysis.read.meta import Axis, Metric
-from analysis.read.runs import METADATA, Grid
+from analysis.read.runs import METADATA, GridResults
 from analysis.tables.published import LABELS, PaperTable, numbers
 from analysis.tables.table import Column, Entry, Footnotes, Row
 
@@ -36,7 +36,7 @@ class Body:
 class Frame:
     """A grid, its parameters, and what each axis changes."""
 
-    grid: Grid
+    grid: GridResults
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -236,7 +236,7 @@ def entries(summary: Summary, i: int, notes: Footnotes) -> tuple[Entry, ...]:
     return tuple(entry(summary, i, metric, notes) for metric in summary.metrics)
 
 
-def _known_values(grid: Grid, summary: Summary, stub: int, columns: int) -> list[Row]:
+def _known_values(grid: GridResults, summary: Summary, stub: int, columns: int) -> list[Row]:
     """A row per label of values known beforehand."""
     rows = []
     for label, values in references(grid, summary.metrics).items():

@@ -13,7 +13,7 @@ from itertools import product
 
 from analysis.findings.summary import Summary, references
 from analysis.read.meta import Axis, Metric
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from analysis.tables.forms import Body, Frame, stub
 from analysis.tables.forms import entry as measured
 from analysis.tables.published import PaperTable, entry, number, value
@@ -93,7 +93,7 @@ class Block:
     series: Sequence[Series]
     flat: str
 
-    def rows(self, grid: Grid, summary: Summary, columns: Sequence[Place], notes: Footnotes) -> Iterator[Row]:
+    def rows(self, grid: GridResults, summary: Summary, columns: Sequence[Place], notes: Footnotes) -> Iterator[Row]:
         """Title, our rows, and the paper's under a title of their own."""
         yield Row("group", (self.title,), mark=notes.marks(self._said(grid, summary)))
         for level in self.axis.levels:
@@ -109,7 +109,7 @@ class Block:
             texts = tuple(Entry(series.texts.get(column.steps or "", "")) for column in columns)
             yield Row("reference", (series.label,), texts, indented=True)
 
-    def _said(self, grid: Grid, summary: Summary) -> list[str]:
+    def _said(self, grid: GridResults, summary: Summary) -> list[str]:
         """What is known beforehand of the metric, and whether the columns matter to it."""
         write = summary.rounding[self.metric.name].number
         known = [

@@ -14,7 +14,7 @@ from analysis.findings.search import sentences
 from analysis.findings.trials import DEFAULT, best_trials, default_trial, names_of, value_text
 from analysis.notation import Rounding
 from analysis.read.meta import Metric
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from analysis.read.search import Search
 from analysis.tables.table import Column, Entry, Row, Table
 from analysis.tables.terminal import plain
@@ -70,7 +70,7 @@ def _caption(search: Search, n: int) -> str:
     return f"{which}{default}: validation values of the search's own seeds."
 
 
-def terminal_search(search: Search, grid: Grid | None = None, columns: int = 120) -> str:
+def terminal_search(search: Search, grid: GridResults | None = None, columns: int = 120) -> str:
     """The table and the sentences as plain text, at most so many columns wide."""
     told, table = tuple(sentences(search, grid)), search_table(search)
     if table is None:

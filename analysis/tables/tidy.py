@@ -6,10 +6,10 @@ import csv
 import io
 import math
 
-from analysis.findings.cells import Cell, noted, shortfall
+from analysis.findings.cells import CellRuns, noted, shortfall
 from analysis.findings.spaces import UNCOMPARED, why_not_comparable
 from analysis.findings.summary import Summary, metrics_present, references
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from analysis.tables.forms import Frame
 from analysis.tables.layouts import choose
 from analysis.tables.published import PaperTable, numbers
@@ -17,7 +17,7 @@ from analysis.tables.published import PaperTable, numbers
 _PARTS = ("mean", "half_width", "n", "bold")
 
 
-def tidy_csv(grid: Grid, layout: str = "") -> str:
+def tidy_csv(grid: GridResults, layout: str = "") -> str:
     """A row per cell (levels, seeds, shortfall, what cannot be compared and notes; mean, half-width, n, whether bold;
     published numbers with the data that they are of), and per known value."""
     frame = Frame(grid)
@@ -52,7 +52,7 @@ def _heads(papers: tuple[PaperTable, ...]) -> list[str]:
     return [*(f"published {name}" for name in names), *(["published data"] if papers else [])]
 
 
-def _published(papers: tuple[PaperTable, ...], cell: Cell, frame: Frame) -> list[str]:
+def _published(papers: tuple[PaperTable, ...], cell: CellRuns, frame: Frame) -> list[str]:
     found = [(numbers(paper, cell, frame.varied), paper.matched(cell, frame.varied)) for paper in papers]
     data = [paper.head(rows[0]["dataset"]) for paper, (_, rows) in zip(papers, found, strict=True) if rows]
     texts = [text for one, _ in found for text in one.values()]

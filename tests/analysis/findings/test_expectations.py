@@ -9,7 +9,7 @@ from scipy import stats
 
 from analysis.findings.expectations import outcomes
 from analysis.read.meta import parse_meta
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from tests.analysis.conftest import FID, NLL, meta
 
 AXES = [
@@ -48,7 +48,7 @@ def grid_of(*claims, fids=FIDS):
         for seed, value in enumerate(values)
     ]
     described = meta(axes=AXES, baseline={}, layout="general", seeds=[0, 1, 2, 3], expects=list(claims))
-    return Grid(parse_meta(json.dumps(described), "here"), pd.DataFrame(rows), None, pd.DataFrame)
+    return GridResults(parse_meta(json.dumps(described), "here"), pd.DataFrame(rows), None, pd.DataFrame)
 
 
 def fate(*claims, **more):

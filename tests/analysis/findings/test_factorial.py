@@ -9,7 +9,7 @@ import pytest
 
 from analysis.findings.factorial import factorial
 from analysis.read.meta import parse_meta
-from analysis.read.runs import Grid, read_folder
+from analysis.read.runs import GridResults, read_folder
 from tests.analysis.conftest import NLL, meta
 
 AXES = [
@@ -45,7 +45,7 @@ def grid_of(seeds=4, lost=(), together=0.0):
                     }
                 )
     described = parse_meta(json.dumps(meta(axes=AXES, baseline={}, layout="general", seeds=list(range(seeds)))), "here")
-    return Grid(described, pd.DataFrame(rows), None, pd.DataFrame)
+    return GridResults(described, pd.DataFrame(rows), None, pd.DataFrame)
 
 
 def sentences(grid):
@@ -83,7 +83,7 @@ def test_one_axis_or_one_seed_has_no_effects():
     grid = grid_of(seeds=1)
     assert factorial(grid, grid.meta.metrics[0]) is None
     whole = grid_of()
-    one = Grid(whole.meta, whole.runs[whole.runs["axis.schedule"] == "linear"], None, pd.DataFrame)
+    one = GridResults(whole.meta, whole.runs[whole.runs["axis.schedule"] == "linear"], None, pd.DataFrame)
     assert factorial(one, whole.meta.metrics[0]) is None
 
 

@@ -9,11 +9,11 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from analysis.findings.cells import Cell, cells_of, shortfall
+from analysis.findings.cells import CellRuns, cells_of, shortfall
 from analysis.findings.comparisons import compared, paired
 from analysis.findings.verdicts import baseline, findings
 from analysis.read.meta import parse_meta
-from analysis.read.runs import Grid
+from analysis.read.runs import GridResults
 from tests.analysis.conftest import FID, NLL, meta
 
 # Level → NLL and FID per seed.
@@ -55,7 +55,7 @@ def grid_of(values=VALUES, images=None, axes=None, sets=None, **changes):
         for seed, nll, fid in zip(seeds, *numbers, strict=True)
     ]
     frame = pd.DataFrame() if images is None else images
-    return Grid(parse_meta(json.dumps(described), "here"), pd.DataFrame(rows), None, pd.DataFrame, lambda: frame)
+    return GridResults(parse_meta(json.dumps(described), "here"), pd.DataFrame(rows), None, pd.DataFrame, lambda: frame)
 
 
 def test_one_axis_compares_every_pair_and_adjusts_them_together():
@@ -189,4 +189,4 @@ def test_cells_that_share_everything_are_said_to_be_one():
 )
 def test_a_reason_says_no_module(last, said):
     runs = pd.DataFrame({"status": ["failed"], "reason": [f"Traceback …\n  File x\n{last}"]})
-    assert shortfall([Cell((), (), runs)]) == f"failed in 1 of 1 seeds ({said})"
+    assert shortfall([CellRuns((), (), runs)]) == f"failed in 1 of 1 seeds ({said})"

@@ -7,7 +7,7 @@ from analysis.tables.table import Column
 TABLES = {name: table for name, table in vars(papers).items() if isinstance(table, PaperTable)}
 
 
-class Cell(dict):
+class CellRuns(dict):
     """Parameters by their config names."""
 
     def parameter(self, name):
@@ -15,7 +15,7 @@ class Cell(dict):
 
 
 def cell(**values):
-    return Cell({name.replace("__", "."): value for name, value in values.items()})
+    return CellRuns({name.replace("__", "."): value for name, value in values.items()})
 
 
 def ddpm(parameterization, variance, objective, **more):
