@@ -1,6 +1,6 @@
 """Which values of two axes go together: the table of docs/choices.md, and few cells that show every pair which does.
 
-    python -m ablations.pairs > docs/choices.md
+    python -m ablations.compatibility > docs/choices.md
 
 A pair is refused if none of a few cells, of which one suits every value, takes both of its values (`SUITABLE`). Every
 other pair is in one of the cells of `covering`, which the tests train, score and sample. Of `TRIPLES`, three values
@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from ablations.settings import grammar
+from ablations.settings.cell import AXES, NUMBERS, WORDS
+from ablations.settings.grammar import options_of
 from ablations.settings.layers import make_cell
+from ablations.settings.rules import refusal as cell_refusal
 
 HORIZON, STEPS = 25, 5
 TRIES = 30
@@ -68,7 +70,7 @@ class Value:
         return " ".join(f"{key}={value}" for key, value in self.settings)
 
 
-Row = dict[str, Value]
+Combination = dict[str, Value]
 """A value of each axis."""
 
 Missing = dict[frozenset[Value], None]
@@ -80,18 +82,18 @@ def value(axis: str, settings: dict[str, Any]) -> Value:
 
 
 def all_values() -> dict[str, list[Value]]:
-    """Every axis with its values, the default first; `found` schedules, which are anyone's, left out."""
+    """Every axis with its values, the default first; `saved` schedules, which are anyone's, left out."""
     axes: dict[str, list[Value]] = {}
-    for axis, default in grammar.AXES.items():
+    for axis, default in AXES.items():
         if axis == "training":
             continue
-        options = [option for option in grammar.options_of(axis) if "/" not in option]
+        options = [option for option in options_of(axis) if "/" not in option]
         kept = [option for option in options if option in KINDS.get(axis, options)]
         ordered = sorted(kept, key=lambda option: option != default)
         axes[axis] = [value(axis, {axis: option}) for option in ordered]
         axes[axis] += [value(axis, settings) for settings in VARIANTS.get(axis, [])]
     axes["horizon"] = [value("horizon", {"horizon": horizon}) for horizon in (HORIZON, HORIZON // 2, 0)]
-    for key, words in grammar.WORDS.items():
+    for key, words in WORDS.items():
         axes[key] = [value(key, {key: word}) for word in words]
     return axes
 
@@ -104,7 +106,7 @@ def settings_of(values: Iterable[Value]) -> dict[str, Any]:
 @cache
 def refusal(suitable: int, values: frozenset[Value]) -> str | None:
     """Why a suitable cell does not take these values; None if it does."""
-    return make_cell([{"horizon": HORIZON, **SUITABLE[suitable], **settings_of(values)}], 0).refusal()
+    return cell_refusal(make_cell([{"horizon": HORIZON, **SUITABLE[suitable], **settings_of(values)}], 0))
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class Pairs:
     def _holds_refused(self, values: Iterable[Value]) -> bool:
         return any(frozenset(pair) in self.refused for pair in itertools.combinations(values, 2))
 
-    def _fits(self, one: Value, row: Row) -> bool:
+    def _fits(self, one: Value, row: Combination) -> bool:
         """Whether a value goes together with those of a row."""
         values = {one, *row.values()}
         alone = not any(frozenset((one, other)) in self.refused for other in row.values())
@@ -150,8 +152,8 @@ class Pairs:
             reasons[i] = reason
         return reasons[min(reasons, key=lambda i: sum(refusal(i, frozenset((one,))) is not None for one in values))]
 
-    def covering(self) -> list[Row]:
-        """Rows in which every pair that is not refused occurs; few, and the same ones each time.
+    def covering(self) -> list[Combination]:
+        """Combinations in which every pair that is not refused occurs; few, and the same ones each time.
 
         Greedy (Cohen et al. 1997): of some rows, each grown in an order of its own, the one that brings most is kept.
         """
@@ -168,7 +170,7 @@ class Pairs:
                 del missing[pair]
         return rows
 
-    def _grown(self, missing: Missing, dice: random.Random) -> Row:
+    def _grown(self, missing: Missing, dice: random.Random) -> Combination:
         """A row with a missing pair, and of each other axis, in a random order, what brings most missing pairs."""
         pair = dice.choice(list(missing))
         order = [axis for axis in self.axes if axis not in {one.axis for one in pair}]
@@ -177,7 +179,9 @@ class Pairs:
         assert row is not None, f"{' and '.join(one.label for one in pair)} go together, but in no cell of these values"
         return row
 
-    def _completed(self, row: Row, rest: list[str], missing: Missing, dice: random.Random) -> Row | None:
+    def _completed(
+        self, row: Combination, rest: list[str], missing: Missing, dice: random.Random
+    ) -> Combination | None:
         if not rest:
             return row
         axis, *others = rest
@@ -192,7 +196,7 @@ class Pairs:
         return None
 
 
-def _new(row: Row, missing: Missing) -> list[frozenset[Value]]:
+def _new(row: Combination, missing: Missing) -> list[frozenset[Value]]:
     """The missing pairs of a row."""
     return [pair for pair in map(frozenset, itertools.combinations(row.values(), 2)) if pair in missing]
 
@@ -200,7 +204,7 @@ def _new(row: Row, missing: Missing) -> list[frozenset[Value]]:
 HEAD = """# Choices
 
 What each axis offers, and which values of two axes do not go together. Written from the configuration files and the
-rules of refusal by `python -m ablations.pairs > docs/choices.md`.
+rules of refusal by `python -m ablations.compatibility > docs/choices.md`.
 """
 
 REFUSED = f"""## Refused pairs
@@ -216,12 +220,12 @@ in a cell that the tests train, score and sample.
 def document() -> str:
     """docs/choices.md."""
     sections = []
-    for axis in grammar.AXES:
-        options = {option: line for option, line in grammar.options_of(axis).items() if "/" not in option}
+    for axis in AXES:
+        options = {option: line for option, line in options_of(axis).items() if "/" not in option}
         if axis == "schedule":
-            options["found/NAME"] = "a learned one, kept by `python -m ablations.found cell=ID name=NAME`"
+            options["saved/NAME"] = "a learned one, kept by `python -m ablations.export cell=ID name=NAME`"
         sections.append(_section(axis, options))
-    sections += [_section(axis, words) for axis, words in grammar.WORDS.items()]
+    sections += [_section(axis, words) for axis, words in WORDS.items()]
     pairs = Pairs(all_values())
     rows = []
     for values, reason in [*pairs.refused.items(), *pairs.refused_triples.items()]:
@@ -231,7 +235,7 @@ def document() -> str:
 
 
 def _position(axis: str) -> int:
-    return [*grammar.AXES, *grammar.NUMBERS, *grammar.WORDS].index(axis)
+    return [*AXES, *NUMBERS, *WORDS].index(axis)
 
 
 def _section(axis: str, options: dict[str, str]) -> str:

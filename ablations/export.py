@@ -1,9 +1,9 @@
-"""`python -m ablations.found cell=ID name=NAME`: keep a schedule that was learned, as schedule=found/NAME; or with
+"""`python -m ablations.export cell=ID name=NAME`: keep a schedule that was learned, as schedule=saved/NAME; or with
 `search=NAME` one that a search found.
 
 Of a search the parameters are kept, under the schedule's own name, so that the cell is the one that was tried. Of a
 learned schedule, γ of the averaged learner is kept, which evaluation uses, at evenly spaced u = (t − 1)/(T − 1). Either
-lies in a file of `configs/schedule/found/`: any command line and grid can then name it, at any horizon.
+lies in a file of `configs/schedule/saved/`: any command line and grid can then name it, at any horizon.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 OPTIONS: dict[str, type] = {"cell": str, "search": str, "winner": str, "name": str, "seed": int, "results": str}
 
-USAGE = """python -m ablations.found cell=ID name=NAME [seed=0] [results=results]
-python -m ablations.found search=NAME name=NAME [winner=found] [results=results]
+USAGE = """python -m ablations.export cell=ID name=NAME [seed=0] [results=results]
+python -m ablations.export search=NAME name=NAME [winner=found] [results=results]
 
   cell=ID     a finished cell with a learned schedule, or its id's first digits: runs.csv's column cell_id
-  name=NAME   what it will be called: schedule=found/NAME
+  name=NAME   what it will be called: schedule=saved/NAME
   seed=0      which of the cell's trained seeds
   search=NAME a search's folder in results/, search-schedule say
   winner=     found, or where two objectives were searched: best_nll, best_fid, between"""
@@ -45,17 +45,17 @@ def main(arguments: list[str]) -> int:
         return 0
     given = parse_options(arguments, OPTIONS)
     if "name" not in given:
-        raise InputError("name= is missing: python -m ablations.found cell=ID name=NAME")
+        raise InputError("name= is missing: python -m ablations.export cell=ID name=NAME")
     if ("cell" in given) == ("search" in given):
         what = "cell= is given, and search= too" if "cell" in given else "cell= is missing, or search="
-        raise InputError(f"{what}: give one of them, python -m ablations.found cell=ID name=NAME")
+        raise InputError(f"{what}: give one of them, python -m ablations.export cell=ID name=NAME")
     path = place(given["name"])
     results = Path(given.get("results", "results"))
     if "search" in given:
         text = searched_file(results / given["search"], given.get("winner"))
     else:
         text = schedule_file(find(results, given["cell"], given.get("seed", 0)), results)
-    from ablations.stages.journal import write_text
+    from ablations.stages.files import write_text
 
     try:
         write_text(path, text)
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
     grammar.load.cache_clear()
     print(
-        f"{path}   (delete it to undo)\npython -m ablations.run schedule=linear,cosine,found/{given['name']} horizon=T"
+        f"{path}   (delete it to undo)\npython -m ablations.run schedule=linear,cosine,saved/{given['name']} horizon=T"
     )
     return 0
 
@@ -72,15 +72,15 @@ def place(name: str) -> Path:
     """The file of a new schedule; InputError where the name is wrong or taken."""
     if re.fullmatch(r"[A-Za-z0-9_-]+", name) is None:
         raise InputError(f"name must be letters, digits, '_' and '-', got {name!r}")
-    if f"found/{name}" in grammar.options_of("schedule"):
-        raise InputError(f"schedule=found/{name} is there already and is never overwritten: take another name=")
-    return grammar.CONFIGS / "schedule" / "found" / f"{name}.yaml"
+    if f"saved/{name}" in grammar.options_of("schedule"):
+        raise InputError(f"schedule=saved/{name} is there already and is never overwritten: take another name=")
+    return grammar.CONFIGS / "schedule" / "saved" / f"{name}.yaml"
 
 
 def searched_file(folder: Path, level: str | None) -> str:
     """The file of the schedule that a search's winner has; InputError where it has none, or searched none."""
     from ablations.settings.registry import describe
-    from ablations.stages.journal import read_json
+    from ablations.stages.files import read_json
     from ablations.tracking.mlflow_runs import rows_of
     from analysis.read.search import SEARCH, TRIALS
 
@@ -135,7 +135,7 @@ def schedule_file(row: dict[str, str], results: Path) -> str:
     if not all(a < b for a, b in pairwise(knots)):
         raise InputError(f"the schedule of {who} is flat somewhere to {DIGITS} digits, and no schedule may be")
     where = f"learned in grid {row['grid']}, cell {row['cell_id']}, seed {row['seed']}"
-    return f"# {where}, on {row['data']} at T={cell.horizon}\nname: found\nknots: [{', '.join(map(repr, knots))}]\n"
+    return f"# {where}, on {row['data']} at T={cell.horizon}\nname: saved\nknots: [{', '.join(map(repr, knots))}]\n"
 
 
 def knots_of(diffusion: Diffusion) -> list[float]:

@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     folders = [results / given["grid"]] if "grid" in given else folders_in(results)
     if not folders:
         raise InputError(f"{results} holds no results to publish: run a grid first")
-    from ablations.stages.journal import locked
+    from ablations.stages.files import locked
     from ablations.tracking.mlflow_store import default_uri
 
     for folder in folders:

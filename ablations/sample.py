@@ -72,13 +72,13 @@ def draw(row: dict[str, str], results: Path, n: int, device: str, out: str | Non
     import torch
     from tqdm import tqdm
 
-    from ablations.launchers.local import devices_for
+    from ablations.launchers.protocol import found_devices
     from ablations.results.sample_sheets import write_sheet
     from ablations.workers.evaluate import draw_samples
 
     cell = cell_in(row)
     data = cell.data.load()
-    model = trained(cell, row, results, torch.device(devices_for(device, cell.threads, 1)[0]))
+    model = trained(cell, row, results, torch.device(found_devices(device)[0]))
 
     def advance(share: float) -> None:
         bar.update(share - bar.n)
@@ -101,9 +101,11 @@ def cell_in(row: dict[str, str]) -> Cell:
 
 def trained(cell: Cell, row: dict[str, str], results: Path, device: torch.device) -> Model:
     """What a row learned, as it is evaluated; InputError where it was not trained here."""
+    from ablations.stages.artifacts import WEIGHTS
+    from ablations.stages.contents import fit_of
     from ablations.stages.journal import Journal
-    from ablations.stages.kinds import Parts, fit_of
-    from ablations.workers.restore import WEIGHTS, load
+    from ablations.stages.kinds import Parts
+    from ablations.workers.restore import load
 
     journal, training = Journal(results / ".stages"), row["training_id"]
     weights = journal.folder(training) / WEIGHTS

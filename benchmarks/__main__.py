@@ -47,12 +47,12 @@ def measure(rounds: int, device_name: str, threads: int, size: str) -> str:
     """The table of one size on one device."""
     import torch
 
-    from ablations.launchers.local import devices_for
+    from ablations.launchers.protocol import found_devices
     from benchmarks.cases import LARGE, SMALL, Setting, scoring_cases, training_cases
     from benchmarks.timing import Timing, interleaved
 
     torch.set_num_threads(threads)
-    device = torch.device(devices_for(device_name, threads, workers=1)[0])
+    device = torch.device(found_devices(device_name)[0])
     small = size == "small"
     setting = Setting(SMALL if small else LARGE, (1, 8, 8) if small else (3, 32, 32), 128 if small else 64, device)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"

@@ -46,7 +46,7 @@ WARM = ["training.warmup=30"]
 SAMPLERS = ("random", "qmc", "tpe", "gp")
 PRUNERS = ("none", "median", "halving", "hyperband")
 NEAR = 0.05
-"""Of the sweep's range: what counts as found."""
+"""The share of the sweep's range within which a search counts as having found its best."""
 
 
 @dataclass(frozen=True)
@@ -128,30 +128,31 @@ def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
         )
         for pruner in PRUNERS
     }
-    steps = {pruner: sum(trial.facts["steps"] for trial in found) for pruner, found in told.items()}
+    steps = {pruner: sum(trial.metadata["steps"] for trial in found) for pruner, found in told.items()}
     best = winner(told["none"]).number
     return {pruner: (steps[pruner] / steps["none"], winner(found).number == best) for pruner, found in told.items()}
 
 
 def run(results: Path, name: str, words: list[str]) -> list[Told]:
     """The trials of a search without its confirmation."""
-    from ablations.launchers.local import devices_for
-    from ablations.search.loop import Searcher, setting
+    from ablations.launchers.local import Local
+    from ablations.search.loop import Searcher, plan_search
     from ablations.search.optimizer import Optimizer
     from ablations.search.study import make
     from ablations.stages.journal import Journal
 
     results.mkdir(parents=True, exist_ok=True)
     study = make(parse_search([*SPACE, *words, f"name={name}"]))
-    here = setting(study, devices_for("cpu", 1, None))
+    launcher = Local()
+    plan = plan_search(study, launcher, launcher.devices("cpu", 1))
     storage = f"sqlite:///{results / 'optuna.db'}"
-    optimizer = Optimizer(study, here.identity, here.objectives, storage, here.window)
-    Searcher(here, optimizer, Journal(results / ".stages"), lambda: None, study.limit).run()
+    optimizer = Optimizer(study, plan.identity, plan.objectives, storage, plan.window)
+    Searcher(plan, optimizer, Journal(results / ".stages"), lambda: None, study.limit).run()
     return optimizer.trials()
 
 
 def swept(trials: list[Told]) -> Sweep:
-    """Of the cells that finished."""
+    """The sweep of the cells that finished."""
     values = [trial.values[0] for trial in trials if trial.state == "complete"]
     return Sweep(min(values), max(values), len(values))
 

@@ -168,14 +168,14 @@ class Learned(Schedule):
 
 
 @dataclass(frozen=True)
-class Found(Schedule):
-    """A schedule that was learned, kept as γ at evenly spaced u: `knots`, which rise."""
+class Saved(Schedule):
+    """A schedule that was learned, saved as γ at evenly spaced u: `knots`, which rise."""
 
     knots: tuple[float, ...] = (-13.3, 5.0)
 
     def __post_init__(self) -> None:
         if len(self.knots) < 2 or not all(a < b for a, b in zip(self.knots, self.knots[1:], strict=False)):
-            raise ValueError(f"found needs at least 2 knots, each above the one before, got {self.knots}")
+            raise ValueError(f"saved needs at least 2 knots, each above the one before, got {self.knots}")
 
     def build(self, horizon: int) -> Knots:
         return Knots(horizon, self.knots)

@@ -10,11 +10,11 @@ import pkgutil
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import diffusion_core
-from diffusion_core.schedules import Found
+from diffusion_core.schedules import Saved
 
 Choice = TypeVar("Choice")
 
-TELLING: dict[type, dict[str, Any]] = {Found: {"knots": (-13.3, -7.0, -4.0, 5.0)}}
+TELLING: dict[type, dict[str, Any]] = {Saved: {"knots": (-13.3, -7.0, -4.0, 5.0)}}
 """Fields of a choice whose defaults show nothing of it: between two knots a found schedule is `log_snr_linear`."""
 
 

@@ -49,7 +49,7 @@ class Data:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one example."""
+        """The shape of one example."""
         return tuple(self.images["train"].shape[1:])
 
     @cached_property

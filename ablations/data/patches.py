@@ -20,7 +20,7 @@ ROWS, COLUMNS, GAP = 6, 10, 8
 """8 pixels are a block of the photos' JPEG."""
 PHOTOS = 2
 TILES: dict[Split, int] = {"train": 48, "validation": 6, "test": 6}
-"""Of each photo."""
+"""Tiles of each photo that belong to a split."""
 COUNTS: dict[Split, int] = {"train": 8_000, "validation": 1_000, "test": 1_000}
 SMALLEST, LARGEST = 8, 32
 

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 import torch
 
 from ablations.data import Data
+from ablations.settings.budget import training_passes
 from ablations.settings.cell import Cell
-from ablations.stages.kinds import AutoencoderStage, Stage, training_passes, work
+from ablations.stages.graph import work
+from ablations.stages.kinds import AutoencoderStage, Stage
 from ablations.workers.restore import autoencoder_of
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
@@ -20,8 +22,9 @@ MEASURED = 0.7
 """Seconds of measuring, per network."""
 
 
-def seconds_of(stages: Iterable[Stage], data: Data, device: torch.device) -> float:
-    """Of all these stages one after another."""
+def seconds_of(stages: Iterable[Stage], data: Data, device: str) -> float:
+    """Seconds that these stages take, one after another."""
+    here = torch.device(device)
     known: dict[object, float] = {}
     total = 0.0
     for stage in stages:
@@ -32,7 +35,7 @@ def seconds_of(stages: Iterable[Stage], data: Data, device: torch.device) -> flo
         encodes = isinstance(stage, AutoencoderStage)
         key = (encodes, cell.space, None if encodes else (cell.network, cell.schedule.learned, cell.training.batch))
         if key not in known:
-            known[key] = autoencoder_pass(cell, data, device) if encodes else diffusion_pass(cell, data, device)
+            known[key] = autoencoder_pass(cell, data, here) if encodes else diffusion_pass(cell, data, here)
         total += passes * known[key]
     return total
 
@@ -62,7 +65,7 @@ def autoencoder_pass(cell: Cell, data: Data, device: torch.device) -> float:
 
 
 def _seconds(trainer: Trainer, raw: torch.Tensor, threads: int) -> float:
-    """Of a training step, after a first one."""
+    """Seconds of a training step, after a first one."""
     torch.set_num_threads(threads)
     trainer.step(raw, 0, 0)
     steps, began = 0, time.perf_counter()

@@ -1,4 +1,4 @@
-"""From a grid to its results: plan the stages, launch what is missing, publish what is found.
+"""From a plan to its results: launch what is missing, write and publish what is found.
 
 The driver is the only process that writes results/<grid>/ and the tracking store. Everything it writes can be written
 again from the journal, so it may be killed at any moment.
@@ -10,116 +10,61 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from ablations.data import Data
-from ablations.grids.grid import Grid, words
-from ablations.launchers.local import LocalLauncher
+from ablations.driver.bar import Bar, bar
+from ablations.driver.plan import Plan
+from ablations.launchers.dispatch import Dispatch, Event
+from ablations.results.folder import finished_in, standing, write_results
 from ablations.results.grid_json import head_of
-from ablations.results.records import Planned, Record, check_same_request, finished_in, record, write_results
-from ablations.settings.cell import Cell
+from ablations.results.records import Record, record
+from ablations.stages.graph import work
 from ablations.stages.journal import Journal
-from ablations.stages.kinds import FloorStage, Stage, floor_of, once, stages_of, work
+from ablations.stages.kinds import Stage
 from ablations.tracking.mlflow_store import Tracker, TrackingError
-from ablations.workers.evaluate import extractor_identity
 from analysis.errors import InputError
-from diffusion_core.precision import resolve_precision
 
 WRITE_SECONDS = 15.0
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A grid's cells with their stages, on the devices that will run them."""
+def check_same_request(folder: Path, plan: Plan, journal: Journal) -> dict[str, Any] | None:
+    """The grid.json that stands in `folder`; InputError where it holds other cells than these.
 
-    grid: Grid
-    data: Data
-    planned: list[Planned]
-    floor: FloorStage | None
-    devices: list[str]
-
-    def missing(self, journal: Journal) -> list[Stage]:
-        """The stages still to run: without a result, and not behind one that diverged."""
-        results = {stage.id: journal.result(stage.id) for stage in self.stages()}
-        over = {stage_id for stage_id, result in results.items() if result is not None and result.status != "finished"}
-        return [stage for stage in self.stages() if results[stage.id] is None and not over & set(stage.needs)]
-
-    def stages(self) -> list[Stage]:
-        """Every stage once, in order of the cells."""
-        floor = [] if self.floor is None else [self.floor]
-        return once([*floor, *(stage for planned in self.planned for stage in planned.stages)])
-
-
-def plan(grid: Grid, devices: list[str]) -> Plan:
-    """Identify every cell; InputError where the grid mixes data sets or extractors, or no cell makes sense."""
-    import torch
-
-    cells = grid.cells()
-    if len({cell.data for _, cell in cells}) > 1:
-        raise InputError("a grid compares cells on one data set: run it once per data=… with a name=… each")
-    data = cells[0][1].data.load()
-    digest = data.digest
-    if len({cell.evaluation.weights for _, cell in cells}) > 1:
-        raise InputError("a grid judges all samples by one extractor: run it once per evaluation.weights=…")
-    judged = any(cell.evaluation.quality for _, cell in cells)
-    extractor = extractor_of_plan(cells[0][1]) if judged else None
-    device = torch.device(devices[0])
-    planned = []
-    refusals: dict[str, str | None] = {}
-    for point, cell in cells:
-        precision = resolve_precision(cell.training.precision, device)
-        cell_id = cell.cell_id(digest, precision, extractor)
-        if cell_id not in refusals:
-            refusals[cell_id] = cell.refusal()
-        refusal = refusals[cell_id]
-        stages = [] if refusal else stages_of(cell, digest, precision, extractor)
-        planned.append(Planned(point, cell, cell_id, stages, refusal, digest))
-    if all(item.refusal for item in planned):
-        raise InputError(planned[0].refusal if len(planned) == 1 else f"no cell makes sense: {planned[0].refusal}")
-    _refuse_equal(planned)
-    floor = floor_of(cells[0][1], digest, extractor) if judged else None
-    return Plan(grid, data, planned, floor, devices)
-
-
-def _refuse_equal(planned: list[Planned]) -> None:
-    """InputError where two crossings of levels are one cell, for they differ in what it does not read."""
-    seen: dict[object, Planned] = {}
-    for item in planned:
-        # A chain of no steps reads little of a cell: what is scored is told by its stages.
-        stages = tuple(stage.id for stage in item.stages) if item.cell.horizon == 0 else None
-        other = seen.setdefault((stages or item.cell_id, item.cell.seed), item)
-        if other is not item:
-            raise InputError(f"{words(other.point)} and {words(item.point)} are the same cell: leave one of them out")
-
-
-def extractor_of_plan(cell: Cell) -> str | None:
-    """The identity of what a cell's samples are judged by; InputError where it cannot be read."""
-    try:
-        return extractor_identity(cell)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    None also where it holds the same cells as another kind of device makes them, and came with a checkout.
+    """
+    head = standing(folder)
+    if head is None:
+        return None
+    theirs = set(head["cells"])
+    sensible = [item.cell for item in plan.planned if item.refusal is None]
+    if theirs == {item.cell_id for item in plan.planned}:
+        return head
+    if plan.here.made_elsewhere(
+        lambda there: {there.id_of(item.cell) for item in plan.planned} == theirs, sensible, journal
+    ):
+        return None
+    raise InputError(
+        f"{folder} holds the results of other choices ({head.get('command', 'unknown')}), which are never "
+        f"overwritten: give this grid a name of its own with name=…, or move {folder} away"
+    )
 
 
 def execute(
     plan: Plan, journal: Journal, folder: Path, tracker: Tracker | None, provenance: dict[str, Any]
 ) -> tuple[list[Record], Tracker | None, bool]:
     """Run what is missing; the records, the tracker (None once it has failed), and whether it was interrupted."""
-    before = check_same_request(folder, plan.planned, journal)
+    before = check_same_request(folder, plan, journal)
     if all(journal.result(item.stages[0].id) is None for item in plan.planned if item.stages):
         # Results that came with a checkout: nothing here is continued.
         before = None
     missing = plan.missing(journal)
-    for stage in missing:
-        (journal.folder(stage.id) / "status.json").unlink(missing_ok=True)
     started = written = time.monotonic()
     interrupted = False
-    with stopping(), _bar(missing, plan.data) as bar:
+    total = sum(work(stage, plan.here.data) for stage in missing)
+    with stopping(), bar(f"{len(missing)} stages", total) as shown:
         try:
-            for ended in _launch(plan, journal, missing, bar):
+            for ended in _launch(plan, journal, missing, shown):
                 if ended and time.monotonic() - written > WRITE_SECONDS:
                     since = _since(before, provenance, started, ran=True)
                     _, tracker = publish(plan, journal, folder, tracker, since, ended=False)
@@ -131,28 +76,26 @@ def execute(
     return records, tracker, interrupted
 
 
-def _launch(plan: Plan, journal: Journal, missing: list[Stage], bar: tqdm[Any]) -> Iterator[bool]:
+def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar) -> Iterator[bool]:
     """Run stages and move the bar; yields whether a stage ended."""
     if not missing:
         return
-    total = {stage.id: work(stage, plan.data) for stage in missing}
+    total = {stage.id: work(stage, plan.here.data) for stage in missing}
     done: dict[str, float] = {}
-    launcher = LocalLauncher(journal.root, plan.devices)
-    launcher.add(missing)
-    for event in launcher.run():
+    dispatch = Dispatch(plan.here.launcher, journal.root, plan.here.devices)
+    dispatch.add(missing)
+    for event in dispatch.run():
         if event.kind == "died":
-            tqdm.write(f"a worker died in {event.stage.kind} {event.stage.id}; trying it once more")
+            shown.write(tried_again(event))
         elif event.kind != "started":
             done[event.stage.id] = event.share * total[event.stage.id]
-            bar.update(sum(done.values()) - bar.n)
+            shown.move_to(sum(done.values()))
         yield event.kind == "ended"
 
 
-def _bar(missing: list[Stage], data: Data) -> tqdm[Any]:
-    total = sum(work(stage, data) for stage in missing)
-    form = "{desc} {percentage:3.0f}% |{bar}| {elapsed} elapsed, {remaining} left"
-    quiet = None if missing else True
-    return tqdm(total=total, desc=f"{len(missing)} stages", bar_format=form, disable=quiet, dynamic_ncols=True)
+def tried_again(event: Event) -> str:
+    """What is said of a stage whose worker died."""
+    return f"a worker died in {event.stage.kind} {event.stage.id}; trying it once more"
 
 
 @contextmanager
@@ -193,11 +136,10 @@ def publish(
     if not ended and sum(item.status == "finished" for item in records) < finished_in(folder):
         # Results that came with a checkout stand until there are as many new ones.
         return records, tracker
-    sets = plan.planned[0].cell.evaluation.sets
     floor = journal.result(plan.floor.id) if plan.floor else None
-    facts = {"device": next((r.facts["device"] for r in records if "device" in r.facts), "")}
-    head = head_of(plan.grid, plan.planned, plan.data, floor, sets, {**provenance, **facts})
-    write_results(folder, head, records, journal, plan.data)
+    device = {"device": next((r.metadata["device"] for r in records if "device" in r.metadata), "")}
+    head = head_of(plan.grid, plan.planned, plan.here.data, floor, {**provenance, **device})
+    write_results(folder, head, records, journal, plan.here.data)
     return records, deliver(tracker, folder)
 
 
@@ -208,6 +150,6 @@ def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
     try:
         tracker.publish(folder)
     except TrackingError as error:
-        tqdm.write(f"warning: {error}. Results are safe in {folder}; deliver them later: python -m ablations.publish")
+        print(f"warning: {error}. Results are safe in {folder}; deliver them later: python -m ablations.publish")
         return None
     return tracker

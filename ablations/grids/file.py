@@ -11,7 +11,7 @@ from analysis.errors import InputError, unknown
 from analysis.tables.layouts import LAYOUTS
 
 
-class Level(BaseModel):
+class LevelSpec(BaseModel):
     """A value of an axis; `set` says what it sets where that is more than the axis's own key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -24,13 +24,13 @@ class Level(BaseModel):
         return self.label or self.name
 
 
-class Axis(BaseModel):
+class AxisSpec(BaseModel):
     """What varies: a key of the cell, or a name of its own whose levels set several keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     label: str = ""
-    levels: list[Level]
+    levels: list[LevelSpec]
 
     @property
     def title(self) -> str:
@@ -42,7 +42,7 @@ class Axis(BaseModel):
         return {key for level in self.levels for key in (level.set or {self.name: None})}
 
 
-class Expectation(BaseModel):
+class ClaimSpec(BaseModel):
     """A paper's finding that the grid puts to the test, in the fields of `analysis.frames.meta.Expectation`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,7 +65,7 @@ class GridFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     question: str
-    axes: list[Axis]
+    axes: list[AxisSpec]
     set: dict[str, Any] = {}
     leave_out: list[dict[str, str | list[str]]] = []
     fraction: int | None = Field(default=None, ge=2)
@@ -74,7 +74,7 @@ class GridFile(BaseModel):
     layout: str = "general"
     footnotes: list[str] = []
     columns: list[str] = []
-    expects: list[Expectation] = []
+    expects: list[ClaimSpec] = []
     deck: bool = False
 
 

@@ -15,21 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
-Levels = dict[str, str]
+Crossing = dict[str, str]
+"""Axis → level's name."""
 
 RIDGE = 1e-6
 """Lets fractions be compared that are too small for every effect."""
 STARTS = 10
 
 
-def d_optimal(cells: Sequence[Levels], n: int, keep: int) -> list[int]:
+def d_optimal(cells: Sequence[Crossing], n: int, keep: int) -> list[int]:
     """The indices, in order, of n of these cells; the cell `keep` is among them."""
     x = model_matrix(cells)
     found = [_exchanged(x, _start(len(cells), n, keep, seed), keep) for seed in range(STARTS)]
     return sorted(max(found, key=lambda rows: log_det(x[np.array(rows)])))
 
 
-def model_matrix(cells: Sequence[Levels]) -> Matrix:
+def model_matrix(cells: Sequence[Crossing]) -> Matrix:
     """[cells, parameters]: ones, sum-to-zero contrasts of every axis, and the products of every two axes' contrasts."""
     main = {axis: _contrasts([levels[axis] for levels in cells]) for axis in cells[0]}
     ones: Matrix = np.ones((len(cells), 1))

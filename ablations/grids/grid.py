@@ -3,7 +3,7 @@
 A file of `configs/grid/` gives the question, what all cells share (`set`), and the axes; a level sets one key or
 several. The command line adds to it: a key that is an axis picks or replaces its levels, commas make a new axis,
 anything else holds for all cells, a field of a choice that the grid varies for those that have it. How settings become
-a cell is in `making.py`.
+a cell is in `settings/layers.py`.
 
 Where schedules are compared, all cells are put on the same footing unless told otherwise (`EQUAL_TERMS`).
 """
@@ -14,13 +14,13 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ablations.grids.file import Axis, Expectation, GridFile, Level, listed, read
+from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, LevelSpec, listed, read
 from ablations.grids.fractional import d_optimal, model_matrix
 from ablations.settings.arguments import Request
-from ablations.settings.cell import Cell
-from ablations.settings.grammar import AXES
-from ablations.settings.layers import PLAIN, make_cell
+from ablations.settings.cell import AXES, PLAIN, Cell
+from ablations.settings.layers import choices_first, make_cell
 from ablations.settings.registry import fields_of
+from ablations.settings.rules import continuous_refusal
 from analysis.errors import InputError, unknown
 
 EQUAL_TERMS = {
@@ -47,9 +47,9 @@ class Grid:
     points: list[Point]
     seeds: list[int]
 
-    def cells(self) -> list[tuple[Point, Cell]]:
-        """Every point at every seed, seed by seed, so that a grid which is cut short has whole seeds."""
-        return [(point, replace(point.cell, seed=seed)) for seed in self.seeds for point in self.points]
+    def cells(self) -> list[tuple[dict[str, str], Cell]]:
+        """Each cell with its levels, seed by seed, so that a grid which is cut short has whole seeds."""
+        return [(point.levels, replace(point.cell, seed=seed)) for seed in self.seeds for point in self.points]
 
 
 def make(request: Request) -> Grid:
@@ -77,14 +77,13 @@ def make(request: Request) -> Grid:
             varied_here |= level.set or {axis.name: _value(level, axis, request)}
         here = {key: value for key, value in common.items() if _takes(key, [fixed, common, varied_here], axes)}
         _refuse_foreign(varied_here, [fixed, common, varied_here], axes)
-        points.append(Point(names, make_cell([fixed, *_in_order(here, varied_here)], request.first_seed)))
+        points.append(Point(names, make_cell([fixed, *choices_first(here, varied_here)], request.first_seed)))
     crossings = [point.levels for point in points]
     points = _fraction(points, request.fraction or file.fraction, file.baseline)
     if not points:
         raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
     if "evaluation.continuous" not in varied:
         points = _one_yardstick(points)
-    _refuse_equal(points)
     seeds = range(request.first_seed, request.first_seed + (request.seeds or file.seeds))
     name = request.name or request.grid or ("custom" if request.settings else "baseline")
     told = {
@@ -96,7 +95,7 @@ def make(request: Request) -> Grid:
     return Grid(name, file.model_copy(update=told), points, list(seeds))
 
 
-def _takes(key: str, layers: list[dict[str, Any]], axes: list[Axis]) -> bool:
+def _takes(key: str, layers: list[dict[str, Any]], axes: list[AxisSpec]) -> bool:
     """Whether a setting for all cells is one for a cell of these layers.
 
     It is not where the setting is a field of a choice that the grid varies, and only other levels have it.
@@ -111,7 +110,7 @@ def _takes(key: str, layers: list[dict[str, Any]], axes: list[Axis]) -> bool:
     return not having or here in having or here not in values
 
 
-def _refuse_foreign(varied: dict[str, Any], layers: list[dict[str, Any]], axes: list[Axis]) -> None:
+def _refuse_foreign(varied: dict[str, Any], layers: list[dict[str, Any]], axes: list[AxisSpec]) -> None:
     """InputError where a field that varies belongs to other levels of a choice that varies too."""
     for key in varied:
         group, _, field = key.partition(".")
@@ -123,7 +122,7 @@ def _refuse_foreign(varied: dict[str, Any], layers: list[dict[str, Any]], axes: 
             )
 
 
-def _varied(group: str, axes: list[Axis]) -> set[str]:
+def _varied(group: str, axes: list[AxisSpec]) -> set[str]:
     """The values of a choice that levels set."""
     return {str(layer[group]) for axis in axes for layer in _settings(axis) if group in layer}
 
@@ -133,7 +132,7 @@ def _chosen(group: str, layers: list[dict[str, Any]]) -> str:
     return next((str(layer[group]) for layer in reversed(layers) if group in layer), AXES[group])
 
 
-def _settings(axis: Axis) -> list[dict[str, Any]]:
+def _settings(axis: AxisSpec) -> list[dict[str, Any]]:
     """What each level of an axis sets."""
     return [level.set or {axis.name: level.name} for level in axis.levels]
 
@@ -167,7 +166,7 @@ def _one_yardstick(points: list[Point]) -> list[Point]:
     def scored(point: Point) -> Point:
         cell = point.cell
         asked = replace(cell, evaluation=replace(cell.evaluation, continuous=draws))
-        return point if asked.continuous_refusal() else replace(point, cell=asked)
+        return point if continuous_refusal(asked) else replace(point, cell=asked)
 
     return [scored(point) for point in points]
 
@@ -190,34 +189,18 @@ def _setting(key: str) -> str:
     return f"{key}={EQUAL_TERMS[key][0]}"
 
 
-def _in_order(common: dict[str, Any], varied: dict[str, Any]) -> list[dict[str, Any]]:
-    """Choices before fields, and what varies after what does not, so that no choice takes away a field that was set."""
-    return [
-        {k: v for k, v in part.items() if ("." in k) == dotted} for dotted in (False, True) for part in (common, varied)
-    ]
-
-
-def _can_be_tested(claim: Expectation, axes: list[Axis]) -> bool:
+def _can_be_tested(claim: ClaimSpec, axes: list[AxisSpec]) -> bool:
     """Whether every level that it names is among those that are asked for."""
     levels = {(axis.name, level.name) for axis in axes for level in axis.levels}
     return levels.issuperset(claim.levels)
 
 
-def _refuse_equal(points: list[Point]) -> None:
-    """InputError where two crossings of levels are one cell: their comparison would be of nothing."""
-    seen: dict[Cell, Point] = {}
-    for point in points:
-        other = seen.setdefault(point.cell, point)
-        if other is not point:
-            raise InputError(f"{words(other)} and {words(point)} are the same cell: leave one of them out")
+def words(levels: dict[str, str]) -> str:
+    """Levels as a command line has them."""
+    return " ".join(f"{axis}={level}" for axis, level in levels.items())
 
 
-def words(point: Point) -> str:
-    """Its levels as a command line has them."""
-    return " ".join(f"{axis}={level}" for axis, level in point.levels.items())
-
-
-def _axes(file: GridFile, request: Request) -> list[Axis]:
+def _axes(file: GridFile, request: Request) -> list[AxisSpec]:
     """The file's axes with the levels that the request keeps, then those that the request adds."""
     axes = []
     for axis in file.axes:
@@ -226,11 +209,11 @@ def _axes(file: GridFile, request: Request) -> list[Axis]:
     known = {axis.name for axis in file.axes}
     for key, values in request.settings.items():
         if key not in known and len(values) > 1:
-            axes.append(Axis(name=key, levels=[Level(name=str(value)) for value in values]))
+            axes.append(AxisSpec(name=key, levels=[LevelSpec(name=str(value)) for value in values]))
     return axes
 
 
-def _picked(axis: Axis, values: list[Any]) -> list[Level]:
+def _picked(axis: AxisSpec, values: list[Any]) -> list[LevelSpec]:
     known = {level.name: level for level in axis.levels}
     free = axis.name in AXES or axis.name in PLAIN or "." in axis.name
     # Levels that set an axis's own key by other names are all that it has.
@@ -238,10 +221,10 @@ def _picked(axis: Axis, values: list[Any]) -> list[Level]:
     for value in values:
         if str(value) not in known and not free:
             raise unknown(f"level of {axis.name}", str(value), known)
-    return [known.get(str(value), Level(name=str(value))) for value in values]
+    return [known.get(str(value), LevelSpec(name=str(value))) for value in values]
 
 
-def _value(level: Level, axis: Axis, request: Request) -> Any:
+def _value(level: LevelSpec, axis: AxisSpec, request: Request) -> Any:
     """A level's value with its type, which its name has lost."""
     for value in request.settings.get(axis.name, []):
         if str(value) == level.name:
@@ -249,7 +232,7 @@ def _value(level: Level, axis: Axis, request: Request) -> Any:
     return level.name
 
 
-def _question(axes: list[Axis]) -> str:
+def _question(axes: list[AxisSpec]) -> str:
     if not axes:
         return "What does the baseline score?"
     return f"What {'does' if len(axes) == 1 else 'do'} {' and '.join(axis.name for axis in axes)} change?"

@@ -1,4 +1,4 @@
-"""Of results/<grid>/: the autoencoders that its cells diffuse in, each once, however many cells share it.
+"""The autoencoders that the cells of a grid diffuse in, each once, however many cells share it.
 
     autoencoders.csv   a row per autoencoder (its id as cell_id): its choices, cost, and what it scores by itself
     reconstructions/   originals.png, and <autoencoder_id>.png of the same test images
@@ -17,43 +17,46 @@ from torch import Tensor
 from ablations.data import Data
 from ablations.results.csv_text import csv_text, number, union
 from ablations.results.sample_sheets import strip
-from ablations.stages.journal import Curves, Journal, Result, read_tensors, replace_file, write_text
+from ablations.settings.identity import parameters
+from ablations.stages.artifacts import RECONSTRUCTIONS, read_tensors
+from ablations.stages.files import replace_file, write_text
+from ablations.stages.journal import Curves, Journal, Result
 from ablations.stages.kinds import AutoencoderStage, ReconstructionStage, Stage
-from ablations.workers.evaluate import RECONSTRUCTIONS
 from diffusion_core.encodings import GreyLevels
 
 TABLE = "autoencoders.csv"
 FOLDER = "reconstructions"
 
-Pair = tuple[AutoencoderStage, ReconstructionStage]
+Judged = tuple[AutoencoderStage, ReconstructionStage]
+"""An autoencoder and what judges its reconstructions."""
 
 
-def pairs_in(stages: Iterable[Stage]) -> list[Pair]:
+def judged_in(stages: Iterable[Stage]) -> list[Judged]:
     """Every autoencoder once, in order, with the stage of its reconstructions."""
-    encoders: dict[str, AutoencoderStage] = {}
+    found: dict[str, AutoencoderStage] = {}
     judged: dict[str, ReconstructionStage] = {}
     for stage in stages:
         if isinstance(stage, AutoencoderStage):
-            encoders.setdefault(stage.id, stage)
+            found.setdefault(stage.id, stage)
         if isinstance(stage, ReconstructionStage):
             judged.setdefault(stage.autoencoder, stage)
-    return [(stage, judged[stage_id]) for stage_id, stage in encoders.items()]
+    return [(stage, judged[stage_id]) for stage_id, stage in found.items()]
 
 
-def write(folder: Path, pairs: Sequence[Pair], journal: Journal, data: Data) -> None:
+def write(folder: Path, encoders: Sequence[Judged], journal: Journal, data: Data) -> None:
     """autoencoders.csv and reconstructions/, where there are autoencoders; stale ones go."""
-    lines = rows(pairs, journal)
+    lines = rows(encoders, journal)
     if lines:
         write_text(folder / TABLE, csv_text(union(lines), lines))
     else:
         (folder / TABLE).unlink(missing_ok=True)
-    write_reconstructions(folder / FOLDER, pairs, journal, data)
+    write_reconstructions(folder / FOLDER, encoders, journal, data)
 
 
-def rows(pairs: Sequence[Pair], journal: Journal) -> list[dict[str, Any]]:
+def rows(encoders: Sequence[Judged], journal: Journal) -> list[dict[str, Any]]:
     """A row per autoencoder that has a result."""
     lines = []
-    for stage, reconstruction in pairs:
+    for stage, reconstruction in encoders:
         result, judged = journal.result(stage.id), journal.result(reconstruction.id)
         if result is not None:
             lines.append(_row(stage, result, judged.metrics if judged else {}))
@@ -64,23 +67,23 @@ def _row(stage: AutoencoderStage, result: Result, judged: dict[str, float]) -> d
     known = {"cell_id": stage.id, "seed": stage.cell.seed, "status": result.status, "reason": result.reason}
     own = {
         name: text
-        for name, text in stage.cell.parameters().items()
+        for name, text in parameters(stage.cell).items()
         if name.split(".")[0] in ("data", "space", "threads")
     }
     metrics = {name: number(value) for name, value in (result.metrics | judged).items()}
-    return {**known, "code": result.facts.get("code", ""), **own, **metrics}
+    return {**known, "code": result.metadata.get("code", ""), **own, **metrics}
 
 
-def curves(pairs: Sequence[Pair], journal: Journal) -> dict[tuple[str, int], Curves]:
+def curves(encoders: Sequence[Judged], journal: Journal) -> dict[tuple[str, int], Curves]:
     """(autoencoder's id, seed) → what its training logged over steps."""
-    results = {stage: journal.result(stage.id) for stage, _ in pairs}
+    results = {stage: journal.result(stage.id) for stage, _ in encoders}
     return {(stage.id, stage.cell.seed): result.curves for stage, result in results.items() if result is not None}
 
 
-def write_reconstructions(folder: Path, pairs: Sequence[Pair], journal: Journal, data: Data) -> None:
+def write_reconstructions(folder: Path, encoders: Sequence[Judged], journal: Journal, data: Data) -> None:
     """originals.png and a strip per autoencoder; strips of others go."""
     written = set()
-    for stage, reconstruction in pairs:
+    for stage, reconstruction in encoders:
         path = journal.folder(reconstruction.id) / RECONSTRUCTIONS
         if path.exists():
             tensors, _ = read_tensors(path)

@@ -11,7 +11,7 @@ from typing import Any
 from ablations.stages.journal import Curves
 
 MOST_POINTS, EARLY = 250, 50
-"""Of a curve, and how many of them are its first."""
+"""How many points of a curve are written, and how many of them are its first."""
 
 
 def union(rows: Iterable[dict[str, Any]]) -> list[str]:

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ablations.data import Data
-from ablations.stages.journal import replace_file, write_text
+from ablations.stages.files import replace_file, write_text
 from diffusion_core.encodings import GreyLevels
 
 SHEET_IMAGES, SHEET_COLUMNS = 32, 8

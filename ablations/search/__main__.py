@@ -6,14 +6,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations.run import finish, in_words, listed, minutes, writable, write_pages
 from ablations.search.file import OBJECTIVES, PRUNERS, SAMPLERS
 from ablations.settings.arguments import SearchRequest, parse_search
 from ablations.settings.exits import exit_code
-from ablations.stages.version import code_version
+from ablations.settings.grammar import listed
 
 if TYPE_CHECKING:
-    from ablations.search.loop import Setting
+    from ablations.search.loop import SearchPlan
     from ablations.search.optimizer import Optimizer
     from ablations.stages.journal import Journal
     from ablations.tracking.mlflow_store import Tracker
@@ -25,42 +24,46 @@ def main(arguments: list[str]) -> int:
         print(help_text())
         return 0
     request = parse_search(arguments)
-    from ablations.launchers.local import devices_for
-    from ablations.search.loop import setting
+    from ablations.driver.pages import writable
+    from ablations.launchers.protocol import launcher_of
+    from ablations.search.loop import plan_search
     from ablations.search.records import check_same_search
     from ablations.search.study import make
-    from ablations.stages.journal import Journal, locked
+    from ablations.stages.files import locked
+    from ablations.stages.journal import Journal
 
-    study = make(request)
+    study, launcher = make(request), launcher_of(request)
     threads = study.cell(study.default, study.seeds[0]).threads
-    here = setting(study, devices_for(request.device, threads, request.workers))
+    plan = plan_search(study, launcher, launcher.devices(request.device, threads))
     results = writable(Path(request.results))
     journal, folder = Journal(results / ".stages"), results / study.name
-    check_same_search(folder, here, journal)
+    check_same_search(folder, plan, journal)
     if request.dry_run:
-        print(dry_run(here))
+        print(dry_run(plan))
         return 0
     from ablations.tracking.mlflow_store import default_uri, open_tracker
 
     with locked(results / ".lock", wait=False):
         opened = open_tracker(request.tracking_uri or default_uri(results), study.name, results)
-        return search(request, here, journal, folder, opened)
+        return search(request, plan, journal, folder, opened)
 
 
-def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path, opened: Tracker | None) -> int:
+def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: Path, opened: Tracker | None) -> int:
     """Run the trials, then the confirmation; the exit code."""
     from ablations.driver import execute
+    from ablations.driver.pages import in_words, write_pages
     from ablations.search.confirmation import forget_another
     from ablations.search.loop import Searcher
     from ablations.search.optimizer import Optimizer
     from ablations.search.optimizer.storage import shown
-    from ablations.search.records import winners, write_search
-    from ablations.stages.journal import read_json
+    from ablations.search.records import finalists, write_search
+    from ablations.stages.files import read_json
+    from ablations.stages.version import code_version
     from analysis.read.search import SEARCH
 
     storage = request.storage or f"sqlite:///{folder.parent / 'optuna.db'}"
     shared = folder.parent if request.storage else None
-    optimizer = Optimizer(here.study, here.identity, here.objectives, storage, here.window, shared)
+    optimizer = Optimizer(plan.study, plan.identity, plan.objectives, storage, plan.window, shared)
     provenance: dict[str, Any] = {"command": request.command, "code": code_version()}
     before = read_json(folder / SEARCH)
     tracker, written = opened, time.monotonic()
@@ -73,12 +76,12 @@ def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path
         nonlocal tracker, written
         # A command that starts nothing did not make what is there.
         made = provenance if searcher.ran or before is None else {key: before[key] for key in provenance}
-        if write_search(folder, here, optimizer, made, ended=ended):
-            forget_another(folder, here, winners(optimizer))
+        if write_search(folder, plan, optimizer, made, ended=ended):
+            forget_another(folder, plan, finalists(optimizer))
             tracker = execute.deliver(tracker, folder)
         written = time.monotonic()
 
-    searcher = Searcher(here, optimizer, journal, write_in_time, here.study.limit)
+    searcher = Searcher(plan, optimizer, journal, write_in_time, plan.study.limit)
     interrupted = False
     with execute.stopping():
         try:
@@ -91,19 +94,20 @@ def search(request: SearchRequest, here: Setting, journal: Journal, folder: Path
         write_pages(folder)
         print(in_words(folder))
         return _stopped(optimizer, interrupted=interrupted)
-    code = confirm(here, optimizer, journal, folder, tracker, provenance)
+    code = confirm(plan, optimizer, journal, folder, tracker, provenance)
     print(f"Optuna   optuna-dashboard {shown(storage)}")
-    if any(name.split(".")[0] == "schedule" for name in here.study.parameters) and (folder / "grid.json").exists():
+    if any(name.split(".")[0] == "schedule" for name in plan.study.parameters) and (folder / "grid.json").exists():
         where = "" if request.results == "results" else f" results={request.results}"
         print(
-            f"keep     python -m ablations.found search={here.study.name} name=NAME{where}   (then schedule=found/NAME)"
+            f"keep     python -m ablations.export search={plan.study.name} name=NAME{where}   "
+            "(then schedule=saved/NAME)"
         )
-    nothing = not any(trial.state == "complete" for trial in optimizer.trials()) and here.study.limit is not None
+    nothing = not any(trial.state == "complete" for trial in optimizer.trials()) and plan.study.limit is not None
     return 1 if nothing else code
 
 
 def confirm(
-    here: Setting,
+    plan: SearchPlan,
     optimizer: Optimizer,
     journal: Journal,
     folder: Path,
@@ -111,18 +115,20 @@ def confirm(
     provenance: dict[str, Any],
 ) -> int:
     """Run the winners and the paper's default anew, and say what came of all; the exit code."""
-    from ablations.driver import execute
+    from ablations.driver.execute import execute
+    from ablations.driver.pages import finish
+    from ablations.driver.plan import plan as plan_grid
     from ablations.search.confirmation import confirmation, noted
-    from ablations.search.records import winners
+    from ablations.search.records import finalists
 
-    grid = confirmation(here, winners(optimizer))
+    grid = confirmation(plan, finalists(optimizer))
     if grid is None:
         return finish(folder, [], tracker, interrupted=False)
-    looks = optimizer.confirmed([here.id_of(point.cell) for point in grid.points])
+    looks = optimizer.confirmed([plan.here.id_of(point.cell) for point in grid.points])
     grid = noted(grid, optimizer.counted(), optimizer.seconds, looks)
-    plan = execute.plan(grid, here.devices)
+    planned = plan_grid(grid, plan.here.launcher, plan.here.devices)
     told = {**provenance, "seeds": grid.seeds}
-    records, tracker, interrupted = execute.execute(plan, journal, folder, tracker, told)
+    records, tracker, interrupted = execute(planned, journal, folder, tracker, told)
     return finish(folder, records, tracker, interrupted)
 
 
@@ -133,21 +139,20 @@ def _stopped(optimizer: Optimizer, *, interrupted: bool) -> int:
     if interrupted:
         print(f"interrupted after {over} trials: they are kept, the same command continues")
         return 130
-    reasons = [trial.facts.get("reason", "") for trial in trials if trial.facts.get("again")]
+    reasons = [trial.metadata.get("reason", "") for trial in trials if trial.metadata.get("again")]
     print(f"stopped after {over} trials, since the last ones failed: {reasons[-1]}")
     print("mend this, and the same command continues")
     return 1
 
 
-def dry_run(here: Setting) -> str:
+def dry_run(plan: SearchPlan) -> str:
     """The space, and an estimate of the time."""
-    import torch
-
     from ablations.driver.estimates import seconds_of
+    from ablations.driver.pages import minutes
     from ablations.search.records import said
     from ablations.search.space import whole
 
-    study = here.study
+    study, devices = plan.study, plan.here.devices
     lines = [f"{study.name}: {study.file.question}"]
     for name, parameter in study.parameters.items():
         group = name.partition(".")[0]
@@ -156,19 +161,18 @@ def dry_run(here: Setting) -> str:
         lines.append(f"  {name:24} {parameter}{where}{paper}")
         for value in parameter.choices or parameter.ends if name in study.default else ():
             whole_value = int(value) if whole(name, parameter) else value
-            reason = here.plan({**study.default, name: whole_value}).refusal
+            reason = plan.refusal({**study.default, name: whole_value})
             if reason is not None and "." in name:
                 lines.append(f"    {said(value)} makes no sense beside the other defaults: {reason}")
-    planned = here.plan(study.default)
-    device = torch.device(here.devices[0])
-    each = seconds_of((stage for stages in planned.stages for stage in stages), here.data, device)
+    stages = [stage for item in plan.planned(study.default) for stage in item.stages]
+    each = seconds_of(stages, plan.here.data, devices[0])
     count = study.limit
-    how = f"{study.file.sampler}, pruner {study.file.pruner}, by {' and '.join(here.objectives)}"
+    how = f"{study.file.sampler}, pruner {study.file.pruner}, by {' and '.join(plan.objectives)}"
     budget = f"{count} trials" if count is not None else f"{study.hours:g} hours of trials"
     lines.append(f"{budget} ({how}), then the winner and the paper's default at {study.file.confirm} fresh seeds")
     if count is not None:
-        total = minutes(count * each / len(here.devices))
-        lines.append(f"the paper's default as every trial: about {total}, unpruned, on {len(here.devices)} worker(s)")
+        total = minutes(count * each / len(devices))
+        lines.append(f"the paper's default as every trial: about {total}, unpruned, on {len(devices)} worker(s)")
     return "\n".join(lines)
 
 
@@ -182,7 +186,7 @@ def help_text() -> str:
         "  python -m ablations.search study=schedule schedule=cosine its other parameters: those of cosine",
         "  python -m ablations.search training.learning_rate='tag(log,interval(1e-4,1e-2))' training.batch=64,128",
         "  python -m ablations.search study=… dry_run=true           what is searched, an estimate of the time",
-        "  python -m ablations.found search=NAME name=MINE           keep the schedule found: schedule=found/MINE",
+        "  python -m ablations.export search=NAME name=MINE          keep the schedule found: schedule=saved/MINE",
         "",
         "  One value fixes a key, several are choices, an interval is a range (log with tag(log,…)).",
         "",

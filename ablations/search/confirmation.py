@@ -6,37 +6,38 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from ablations.grids.file import Axis, GridFile, Level
+from ablations.driver.pages import counted, minutes
+from ablations.grids.file import AxisSpec, GridFile, LevelSpec
 from ablations.grids.grid import Grid, Point
-from ablations.run import counted, minutes
-from ablations.search.loop import Setting
-from ablations.search.records import Winner, said
+from ablations.search.loop import SearchPlan
+from ablations.search.records import Finalist, said
 from ablations.search.space import Params
-from ablations.stages.journal import read_json
+from ablations.settings.identity import parameters
+from ablations.stages.files import read_json
 
 AXIS, DEFAULT = "choice", "default"
 
 
-def confirmation(here: Setting, found: list[Winner]) -> Grid | None:
+def confirmation(plan: SearchPlan, found: list[Finalist]) -> Grid | None:
     """The grid; None where no winner differs from the paper's default, so that there is nothing to compare.
 
     Its seeds follow those that the search has seen.
     """
-    study = here.study
+    study = plan.study
     fresh = range(study.seeds[-1] + 1, study.seeds[-1] + 1 + study.file.confirm)
     default = study.cell(study.default, fresh[0])
-    points, levels = [Point({AXIS: DEFAULT}, default)], [Level(name=DEFAULT, label="paper's default")]
+    points, levels = [Point({AXIS: DEFAULT}, default)], [LevelSpec(name=DEFAULT, label="paper's default")]
     for winner in found:
         cell = study.cell(winner.trial.params, fresh[0])
         if cell not in [point.cell for point in points]:
             points.append(Point({AXIS: winner.level}, cell))
-            levels.append(Level(name=winner.level, label=winner.label))
+            levels.append(LevelSpec(name=winner.level, label=winner.label))
     if len(points) == 1:
         return None
-    tried = [f"{level.label}: {words(here, point)}" for level, point in zip(levels, points, strict=True)]
+    tried = [f"{level.label}: {words(plan, point)}" for level, point in zip(levels, points, strict=True)]
     file = GridFile(
         question=f"{study.file.question} What a search found, confirmed at fresh seeds.",
-        axes=[Axis(name=AXIS, label="Choice", levels=levels)],
+        axes=[AxisSpec(name=AXIS, label="Choice", levels=levels)],
         baseline={AXIS: DEFAULT},
         seeds=study.file.confirm,
         footnotes=[
@@ -60,11 +61,11 @@ def noted(grid: Grid, trials: int, seconds: float, looks: int) -> Grid:
     return replace(grid, file=grid.file.model_copy(update={"footnotes": [*grid.file.footnotes, *notes]}))
 
 
-def forget_another(folder: Path, here: Setting, found: list[Winner]) -> None:
+def forget_another(folder: Path, plan: SearchPlan, found: list[Finalist]) -> None:
     """Take a confirmation of other winners away, which a longer search leaves behind: what it trained is kept."""
     head = read_json(folder / "grid.json")
-    grid = confirmation(here, found)
-    wanted = {here.id_of(point.cell) for point in grid.points} if grid is not None else set()
+    grid = confirmation(plan, found)
+    wanted = {plan.here.id_of(point.cell) for point in grid.points} if grid is not None else set()
     if head is None or set(head.get("cells", {})) == wanted:
         return
     for pattern in ("grid.json", "runs.csv", "curves.csv", "images.csv", "autoencoders.csv", "table.*"):
@@ -74,12 +75,12 @@ def forget_another(folder: Path, here: Setting, found: list[Winner]) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def words(here: Setting, point: Point) -> str:
+def words(plan: SearchPlan, point: Point) -> str:
     """What a cell of the confirmation sets of the searched parameters, in words."""
-    flat = point.cell.parameters()
+    flat = parameters(point.cell)
     return ", ".join(
         f"{parameter.label or name} = {value_in(flat, name)}"
-        for name, parameter in here.study.parameters.items()
+        for name, parameter in plan.study.parameters.items()
         if name in flat
     )
 

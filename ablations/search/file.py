@@ -8,8 +8,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ablations.settings import grammar
-from ablations.settings.grammar import AXES, NUMBERS, WORDS, Range
-from analysis.errors import InputError, unknown
+from ablations.settings.cell import check_key
+from ablations.settings.grammar import Range
+from analysis.errors import InputError
 
 Objective = Literal["nll", "fid"]
 OBJECTIVES = {
@@ -33,7 +34,7 @@ PRUNERS = {
 }
 
 
-class Parameter(BaseModel):
+class ParameterSpec(BaseModel):
     """What a key is drawn from: numbers between two ends, evenly, by logarithm or in steps; or choices."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,7 +46,7 @@ class Parameter(BaseModel):
     label: str = ""
 
     @model_validator(mode="after")
-    def _check(self) -> Parameter:
+    def _check(self) -> ParameterSpec:
         if self.choices:
             if self.low is not None or self.high is not None or self.log or self.step:
                 raise ValueError("choices have no low, high, log or step")
@@ -72,15 +73,15 @@ class Parameter(BaseModel):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Of a range."""
+        """The least and the greatest number of a range."""
         assert self.low is not None, "choices have no ends"
         assert self.high is not None, "choices have no ends"
         return self.low, self.high
 
-    def narrowed(self, given: Range) -> Parameter:
+    def narrowed(self, given: Range) -> ParameterSpec:
         """With the ends of a command line; it stays logarithmic where they allow."""
         log = given.log or (self.log and given.low > 0 and given.step is None)
-        return Parameter(low=given.low, high=given.high, log=log, step=given.step, label=self.label)
+        return ParameterSpec(low=given.low, high=given.high, log=log, step=given.step, label=self.label)
 
 
 class StudyFile(BaseModel):
@@ -88,7 +89,7 @@ class StudyFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     question: str
-    parameters: dict[str, Parameter]
+    parameters: dict[str, ParameterSpec]
     set: dict[str, Any] = {}
     objective: list[Objective] = Field(default=["nll"], min_length=1)
     sampler: str = "tpe"
@@ -110,6 +111,5 @@ def read(name: str) -> StudyFile:
         message = first["msg"].removeprefix("Value error, ")
         raise InputError(f"configs/study/{name}.yaml: {'.'.join(map(str, first['loc']))}: {message}") from error
     for key in file.parameters:
-        if key not in NUMBERS and key not in WORDS and key.split(".")[0] not in AXES:
-            raise unknown(f"setting in configs/study/{name}.yaml", key, [*AXES, *NUMBERS, *WORDS])
+        check_key(key, f"setting in configs/study/{name}.yaml")
     return file

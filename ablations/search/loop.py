@@ -10,37 +10,34 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, get_args
 
-from tqdm import tqdm
-
-from ablations.data import Data
-from ablations.driver.execute import extractor_of_plan
-from ablations.launchers.local import LocalLauncher
+from ablations.driver.bar import Bar, bar
+from ablations.driver.execute import tried_again
+from ablations.driver.plan import Conditions, conditions
+from ablations.grids.planned import Planned
+from ablations.launchers.dispatch import Dispatch
+from ablations.launchers.protocol import Launcher
+from ablations.metrics.judging import SHORT
 from ablations.search.optimizer import Optimizer
 from ablations.search.space import Params, Study
-from ablations.search.trial import Course, Outcome, TrialPlan, course
+from ablations.search.trial import Course, TrialOutcome, course
 from ablations.settings.cell import Cell
+from ablations.settings.rules import refusal
+from ablations.stages.graph import validated
 from ablations.stages.journal import Journal
-from ablations.stages.kinds import stages_of, validated
-from ablations.workers.evaluate import SHORT
 from analysis.errors import InputError
-from diffusion_core.precision import Precision, resolve_precision
 
 ACCIDENTS = 3
 """Trials in a row that an accident ended, after which no more are asked for."""
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What all trials of a study share once it is known where they run: data, precision, extractor, metrics."""
+class SearchPlan:
+    """A study under the conditions that all its trials share, and the metrics that its objectives are there."""
 
     study: Study
-    data: Data
-    precision: Precision
-    extractor: str | None
+    here: Conditions
     objectives: list[str]
-    devices: list[str]
 
     @property
     def default(self) -> Cell:
@@ -49,54 +46,43 @@ class Setting:
 
     @property
     def identity(self) -> str:
-        """Of the search."""
-        return self.study.identity(self.id_of(self.default))
-
-    def elsewhere(self, identity: str, journal: Journal) -> bool:
-        """Whether that is of this search as another kind of device makes it, of which nothing was trained here."""
-        for precision in get_args(Precision):
-            there = replace(self, precision=precision)
-            if there.identity == identity:
-                first = stages_of(there.default, there.data.digest, precision, there.extractor)[0]
-                return journal.result(first.id) is None
-        return False
+        """What the search is known by in its storage: it goes on only as the same one."""
+        return self.study.identity(self.here.id_of(self.default))
 
     @property
     def window(self) -> int:
         """How many trials are under way: somewhat more than workers, so that one that ends early frees its worker."""
         side_by_side = 1 if self.study.file.pruner == "wilcoxon" else len(self.study.seeds)
-        workers = max(1, len(self.devices) // side_by_side)
+        workers = max(1, len(self.here.devices) // side_by_side)
         return workers + workers // 2
 
-    def id_of(self, cell: Cell) -> str:
-        """The cell's id."""
-        return cell.cell_id(self.data.digest, self.precision, self.extractor)
+    def planned(self, params: Params) -> list[Planned]:
+        """A point of the space at each seed, with the stages that validation rests on.
 
-    def plan(self, params: Params) -> TrialPlan:
-        """A point's cells and stages, or why it makes no sense."""
+        InputError where its values make no cell.
+        """
+        cells = [self.study.cell(params, seed) for seed in self.study.seeds]
+        reason = refusal(cells[0])
+        each = [self.here.planned({}, cell, reason) for cell in cells]
+        return [replace(item, stages=validated(item.stages)) for item in each]
+
+    def refusal(self, params: Params) -> str | None:
+        """Why a point of the space makes no sense; None if it does."""
         try:
-            cells = [self.study.cell(params, seed) for seed in self.study.seeds]
+            return self.planned(params)[0].refusal
         except InputError as error:
-            return TrialPlan([], [], "", str(error))
-        cell_id, refusal = self.id_of(cells[0]), cells[0].refusal()
-        if refusal is not None:
-            return TrialPlan(cells, [], cell_id, refusal)
-        stages = [validated(stages_of(cell, self.data.digest, self.precision, self.extractor)) for cell in cells]
-        return TrialPlan(cells, stages, cell_id)
+            return str(error)
 
 
-def setting(study: Study, devices: list[str]) -> Setting:
+def plan_search(study: Study, launcher: Launcher, devices: list[str]) -> SearchPlan:
     """InputError where the paper's default makes no sense, since the search is compared with it."""
-    import torch
-
     default = study.cell(study.default, study.seeds[0])
-    refusal = default.refusal()
-    if refusal is not None:
-        raise InputError(f"what all trials share makes no sense: {refusal}")
-    precision = resolve_precision(default.training.precision, torch.device(devices[0]))
-    judged = "fid" in study.file.objective
-    extractor = extractor_of_plan(default) if judged or default.evaluation.quality else None
-    return Setting(study, default.data.load(), precision, extractor, metric_names(study, default), devices)
+    reason = refusal(default)
+    if reason is not None:
+        raise InputError(f"what all trials share makes no sense: {reason}")
+    judged = "fid" in study.file.objective or bool(default.evaluation.quality)
+    here = conditions([default], launcher, devices, judged=judged)
+    return SearchPlan(study, here, metric_names(study, default))
 
 
 def metric_names(study: Study, cell: Cell) -> list[str]:
@@ -108,13 +94,16 @@ def metric_names(study: Study, cell: Cell) -> list[str]:
 
 @dataclass
 class Underway:
-    """A trial that is not told yet: its course, the stages that it waits for, and what came of it."""
+    """A trial that is not told yet: its course, the stages that it waits for, and what came of it.
+
+    One whose values make no cell has no course.
+    """
 
     number: int
-    planned: TrialPlan
-    course: Course
+    cell_id: str
+    course: Course | None = None
     pending: set[str] = field(default_factory=set)
-    outcome: Outcome | None = None
+    outcome: TrialOutcome | None = None
 
 
 class Searcher:
@@ -124,14 +113,14 @@ class Searcher:
     """
 
     def __init__(
-        self, here: Setting, optimizer: Optimizer, journal: Journal, told: Callable[[], None], limit: int | None
+        self, plan: SearchPlan, optimizer: Optimizer, journal: Journal, told: Callable[[], None], limit: int | None
     ) -> None:
-        self.here = here
+        self.plan = plan
         self.optimizer = optimizer
         self.journal = journal
         self.told = told
         self.limit = limit
-        self.launcher = LocalLauncher(journal.root, here.devices)
+        self.dispatch = Dispatch(plan.here.launcher, journal.root, plan.here.devices)
         self.underway: dict[int, Underway] = {}
         self.over: set[str] = set()
         self.accidents = 0
@@ -142,21 +131,20 @@ class Searcher:
         """All trials; KeyboardInterrupt leaves those that are under way to be taken up again."""
         for number, params in self.optimizer.resume():
             self._begin(number, params)
-        form = "{desc} {n_fmt} of {total_fmt} |{bar}| {elapsed} elapsed, {remaining} left{postfix}"
         done = self.optimizer.counted() - len(self.underway)
-        with tqdm(total=self.limit, initial=done, desc="trials", bar_format=form, disable=None) as bar:
+        with bar("trials", self.limit, done=done, counts=True) as shown:
             try:
-                self._pump(bar)
-                for event in self.launcher.run():
+                self._pump(shown)
+                for event in self.dispatch.run():
                     if event.kind == "died":
-                        tqdm.write(f"a worker died in {event.stage.kind} {event.stage.id}; trying it once more")
+                        shown.write(tried_again(event))
                     if event.kind in ("ended", "left_out"):
                         self.over.add(event.stage.id)
-                        self._pump(bar)
+                        self._pump(shown)
             finally:
                 self._spend()
 
-    def _pump(self, bar: tqdm[Any]) -> None:
+    def _pump(self, shown: Bar) -> None:
         """Move every trial on that waits for nothing, tell what can be told, ask for more, until all wait."""
         moved = True
         while moved:
@@ -167,27 +155,33 @@ class Searcher:
                 moved = True
             for item in list(self.underway.values()):
                 moved = self._advance(item) or moved
-            moved = self._tell(bar) or moved
+            moved = self._tell(shown) or moved
 
     def _begin(self, number: int, params: Params) -> None:
-        planned, study = self.here.plan(params), self.here.study
-        rungs = study.rungs(planned.cells[0]) if study.prunes and planned.cells else []
+        study = self.plan.study
+        try:
+            planned = self.plan.planned(params)
+        except InputError as error:
+            self.underway[number] = Underway(number, "", outcome=TrialOutcome("failed", str(error)))
+            return
+        rungs = study.rungs(planned[0].cell) if study.prunes else []
         judge = partial(self.optimizer.prunes, number, rungs=rungs)
         one_by_one = study.file.pruner == "wilcoxon"
         way = course(
             planned,
             self.journal,
-            self.here.objectives,
+            self.plan.objectives,
             rungs,
             judge if study.prunes else None,
             judge if one_by_one else None,
         )
-        self.underway[number] = Underway(number, planned, way)
+        self.underway[number] = Underway(number, planned[0].cell_id, way)
 
     def _advance(self, item: Underway) -> bool:
         moved = False
         while item.outcome is None and item.pending <= self.over:
             moved = True
+            assert item.course is not None, "a trial that makes no cell has its outcome"
             try:
                 stages = next(item.course)
             except StopIteration as stop:
@@ -196,26 +190,24 @@ class Searcher:
             item.pending = {stage.id for stage in stages}
             self.over -= item.pending
             self.ran = True
-            for stage in stages:
-                (self.journal.folder(stage.id) / "status.json").unlink(missing_ok=True)
-            self.launcher.add(stages)
+            self.dispatch.add(stages)
         return moved
 
-    def _tell(self, bar: tqdm[Any]) -> bool:
+    def _tell(self, shown: Bar) -> bool:
         """Tell the first trial's outcome if it has one: what is asked next does not depend on who was faster."""
         if not self.underway or (outcome := (item := self.underway[min(self.underway)]).outcome) is None:
             return False
-        self.optimizer.tell(item.number, outcome, item.planned.cell_id)
+        self.optimizer.tell(item.number, outcome, item.cell_id)
         del self.underway[item.number]
         self.accidents = self.accidents + 1 if outcome.again else 0
         self._spend()
-        bar.update(0 if outcome.again else 1)
-        bar.set_postfix_str(self._best(), refresh=True)
+        shown.move_to(self.optimizer.counted() - len(self.underway))
+        shown.tell(self._best())
         self.told()
         return True
 
     def _may_ask(self) -> bool:
-        hours = self.here.study.hours
+        hours = self.plan.study.hours
         return (
             len(self.underway) < self.optimizer.window
             and (self.limit is None or self.optimizer.counted() < self.limit)

@@ -2,25 +2,27 @@
 
 search.json   the question, the space, the budget, the winners, importances, provenance
 trials.csv    a row per trial: state, reason, cell, what was tried, every choice, the means of its seeds' metrics
-rungs.csv     (trial, seed, step, value): what the pruner was told, where one watched trainings
+rungs.csv     (trial, seed, step, value): what the pruner was told, where one judged trainings on their way
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ablations.metrics.registry import metrics_of
 from ablations.results.csv_text import csv_text, number, union
-from ablations.results.grid_json import metrics_of
-from ablations.search.file import Parameter
-from ablations.search.loop import Setting
+from ablations.results.folder import rows_with
+from ablations.search.file import ParameterSpec
+from ablations.search.loop import SearchPlan
 from ablations.search.optimizer import Optimizer, Told
 from ablations.search.space import Params, Study, whole
-from ablations.stages.journal import Journal, read_json, write_json, write_text
+from ablations.settings.identity import parameters
+from ablations.stages.files import read_json, write_json, write_text
+from ablations.stages.journal import Journal
 from analysis.errors import InputError
-from analysis.read.csv_files import read_csv
 from analysis.read.search import RUNGS, SEARCH, TRIALS
 
 COLUMNS = ("trial", "state", "reason", "cell_id", "steps", "seconds")
@@ -28,7 +30,7 @@ LABELS = {"energy_distance": {"label": "Energy distance", "decimals": 4}, "fid":
 
 
 @dataclass(frozen=True)
-class Winner:
+class Finalist:
     """A trial that is confirmed, and what it is called among the confirmation's levels."""
 
     level: str
@@ -36,24 +38,24 @@ class Winner:
     trial: Told
 
 
-def winners(optimizer: Optimizer) -> list[Winner]:
+def finalists(optimizer: Optimizer) -> list[Finalist]:
     """The best trial; with two objectives the best of each, and the one between that is nearest to both."""
     trials = {trial.number: trial for trial in optimizer.trials()}
     front = [trials[number] for number in optimizer.front()]
     if not front:
         return []
     if len(optimizer.objectives) == 1:
-        return [Winner("found", "found by search", front[0])]
+        return [Finalist("found", "found by search", front[0])]
     names = [name.split("/")[0].replace("energy_distance", "energy") for name in optimizer.objectives]
     labels = {"nll": "NLL", "fid": "FID", "energy": "energy distance"}
     chosen = [
-        Winner(f"best_{name}", f"best {labels[name]}", min(front, key=lambda trial, i=i: trial.values[i]))  # type: ignore[misc]
+        Finalist(f"best_{name}", f"best {labels[name]}", min(front, key=lambda trial, i=i: trial.values[i]))  # type: ignore[misc]
         for i, name in enumerate(names)
     ]
     ends = {winner.trial.values for winner in chosen}
     inner = [trial for trial in front if trial.values not in ends]
-    chosen += [Winner("between", "between", trial) for trial in between(inner, front)]
-    return chosen if len(ends) == len(names) else [Winner("found", "best in both", chosen[0].trial)]
+    chosen += [Finalist("between", "between", trial) for trial in between(inner, front)]
+    return chosen if len(ends) == len(names) else [Finalist("found", "best in both", chosen[0].trial)]
 
 
 def between(inner: list[Told], front: list[Told]) -> list[Told]:
@@ -67,7 +69,9 @@ def between(inner: list[Told], front: list[Told]) -> list[Told]:
     return [min(inner, key=distance)] if inner else []
 
 
-def write_search(folder: Path, here: Setting, optimizer: Optimizer, provenance: dict[str, Any], *, ended: bool) -> bool:
+def write_search(
+    folder: Path, plan: SearchPlan, optimizer: Optimizer, provenance: dict[str, Any], *, ended: bool
+) -> bool:
     """The three files; whether they were written.
 
     While a search goes on, results that came with a checkout stand until there are as many.
@@ -77,41 +81,38 @@ def write_search(folder: Path, here: Setting, optimizer: Optimizer, provenance: 
     if not ended and complete < complete_in(folder):
         return False
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [row_of(here, trial) for trial in trials]
-    names = list(dict.fromkeys([*COLUMNS, *(f"param.{name}" for name in here.study.parameters), *union(rows)]))
+    rows = [row_of(plan, trial) for trial in trials]
+    names = list(dict.fromkeys([*COLUMNS, *(f"param.{name}" for name in plan.study.parameters), *union(rows)]))
     metrics = sorted(name for name in names if "/" in name)
     write_text(folder / TRIALS, csv_text([*(name for name in names if "/" not in name), *metrics], rows))
-    seed = here.study.seeds[0]
+    seed = plan.study.seeds[0]
     reported = [[t.number, seed, step, f"{v:.6g}"] for t in trials for step, v in sorted(t.reported.items())]
-    if here.study.prunes:
+    if plan.study.prunes:
         columns = ("trial", "seed", "step", "value")
         write_text(folder / RUNGS, csv_text(columns, [dict(zip(columns, line, strict=True)) for line in reported]))
-    write_json(folder / SEARCH, head_of(here, optimizer, trials, provenance))
+    write_json(folder / SEARCH, head_of(plan, optimizer, trials, provenance))
     return True
 
 
 def complete_in(folder: Path) -> int:
     """How many complete trials a results folder holds; none where it cannot be read."""
-    try:
-        return int((read_csv(folder / TRIALS, ["state"])["state"] == "complete").sum())
-    except InputError:
-        return 0
+    return rows_with(folder / TRIALS, "state", "complete")
 
 
-def row_of(here: Setting, trial: Told) -> dict[str, Any]:
+def row_of(plan: SearchPlan, trial: Told) -> dict[str, Any]:
     """A trial's row of trials.csv."""
-    facts = trial.facts
+    known = trial.metadata
     row: dict[str, Any] = {
         "trial": trial.number,
         "state": trial.state,
-        "reason": facts.get("reason", ""),
-        "cell_id": facts.get("cell_id", ""),
-        "steps": facts.get("steps", ""),
-        "seconds": number(facts["seconds"]) if "seconds" in facts else "",
-        **{f"param.{name}": said(trial.params.get(name, "")) for name in here.study.parameters},
+        "reason": known.get("reason", ""),
+        "cell_id": known.get("cell_id", ""),
+        "steps": known.get("steps", ""),
+        "seconds": number(known["seconds"]) if "seconds" in known else "",
+        **{f"param.{name}": said(trial.params.get(name, "")) for name in plan.study.parameters},
     }
     try:
-        row |= here.study.cell(trial.params, here.study.seeds[0]).parameters()
+        row |= parameters(plan.study.cell(trial.params, plan.study.seeds[0]))
     except (InputError, KeyError):
         # Values that make no cell, or a trial that was cut off before all of them were drawn.
         return row
@@ -131,45 +132,45 @@ def said(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def head_of(here: Setting, optimizer: Optimizer, trials: list[Told], provenance: dict[str, Any]) -> dict[str, Any]:
+def head_of(plan: SearchPlan, optimizer: Optimizer, trials: list[Told], provenance: dict[str, Any]) -> dict[str, Any]:
     """search.json."""
-    study = here.study
-    cell = here.default
+    study = plan.study
+    cell = plan.default
     over = [trial for trial in trials if trial.state != "running"]
     return {
         "name": study.name,
         "study": study.asked,
-        "identity": here.identity,
+        "identity": plan.identity,
         "question": study.file.question,
-        "data": study.fixed.get("data", cell.parameters()["data"]),
+        "data": study.fixed.get("data", parameters(cell)["data"]),
         "horizon": cell.horizon,
-        "objectives": [objective_of(here, name) for name in here.objectives],
+        "objectives": [objective_of(plan, name) for name in plan.objectives],
         "parameters": [parameter_of(study, name, parameter) for name, parameter in study.parameters.items()],
         "sampler": study.file.sampler,
         "pruner": study.file.pruner,
         "seeds": study.seeds,
         "default": {name: said(value) for name, value in study.default.items() if sayable(study, name, value)},
-        "winners": [winner_of(winner, here.objectives) for winner in winners(optimizer)],
+        "winners": [winner_of(winner, plan.objectives) for winner in finalists(optimizer)],
         "importances": optimizer.importances(),
         "importance_trials": sum(trial.state == "complete" for trial in over),
-        "trained_steps": sum(int(trial.facts.get("steps", 0)) for trial in over),
-        "full_steps": sum(steps_of(here, trial.params) for trial in over if trial.state != "failed")
-        + sum(int(trial.facts.get("steps", 0)) for trial in over if trial.state == "failed"),
+        "trained_steps": sum(int(trial.metadata.get("steps", 0)) for trial in over),
+        "full_steps": sum(steps_of(plan, trial.params) for trial in over if trial.state != "failed")
+        + sum(int(trial.metadata.get("steps", 0)) for trial in over if trial.state == "failed"),
         "seconds": round(optimizer.seconds, 1),
         **provenance,
     }
 
 
-def objective_of(here: Setting, name: str) -> dict[str, Any]:
+def objective_of(plan: SearchPlan, name: str) -> dict[str, Any]:
     """An objective as tables and figures show it."""
-    known = {metric["name"].split("/")[0]: metric for metric in metrics_of(here.data, here.extractor)}
+    known = {metric["name"].split("/")[0]: metric for metric in metrics_of(plan.here.data, plan.here.extractor)}
     kind = name.split("/")[0]
     shown = known.get(kind, LABELS.get(kind, {"label": kind}))
     said_of: dict[str, Any] = {key: shown[key] for key in ("label", "unit", "decimals") if key in shown}
     return {"unit": None, "decimals": 2, **said_of, "name": name, "direction": "min"}
 
 
-def parameter_of(study: Study, name: str, parameter: Parameter) -> dict[str, Any]:
+def parameter_of(study: Study, name: str, parameter: ParameterSpec) -> dict[str, Any]:
     """A parameter with its range or choices."""
     kind = "choice" if parameter.choices else "int" if whole(name, parameter) else "float"
     return {
@@ -185,7 +186,7 @@ def parameter_of(study: Study, name: str, parameter: Parameter) -> dict[str, Any
     }
 
 
-def winner_of(winner: Winner, objectives: list[str]) -> dict[str, Any]:
+def winner_of(winner: Finalist, objectives: list[str]) -> dict[str, Any]:
     """A winner with the search's own values, which flatter it."""
     return {
         "level": winner.level,
@@ -196,13 +197,13 @@ def winner_of(winner: Winner, objectives: list[str]) -> dict[str, Any]:
     }
 
 
-def steps_of(here: Setting, params: Params) -> int:
+def steps_of(plan: SearchPlan, params: Params) -> int:
     """Training steps that a trial takes where nothing ends it."""
-    cell = here.study.cell(params, here.study.seeds[0])
-    return len(here.study.seeds) * cell.training.steps if cell.horizon else 0
+    cell = plan.study.cell(params, plan.study.seeds[0])
+    return len(plan.study.seeds) * cell.training.steps if cell.horizon else 0
 
 
-def check_same_search(folder: Path, here: Setting, journal: Journal) -> None:
+def check_same_search(folder: Path, plan: SearchPlan, journal: Journal) -> None:
     """InputError where a results folder holds another search, or a grid's results.
 
     The same search as another kind of device makes it, which came with a checkout, is no other.
@@ -211,7 +212,10 @@ def check_same_search(folder: Path, here: Setting, journal: Journal) -> None:
     if head is None and not (folder / "grid.json").exists():
         return
     theirs = head.get("identity") if isinstance(head, dict) else None
-    if theirs != here.identity and not (theirs and here.elsewhere(theirs, journal)):
+    elsewhere = theirs and plan.here.made_elsewhere(
+        lambda there: replace(plan, here=there).identity == theirs, [plan.default], journal
+    )
+    if theirs != plan.identity and not elsewhere:
         what = head.get("command", "unknown") if isinstance(head, dict) else "a grid"
         raise InputError(
             f"{folder} holds the results of other choices ({what}), which are never overwritten: give this search a "

@@ -10,10 +10,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ablations.search.file import Parameter, StudyFile
-from ablations.settings.cell import Cell, content_hash
-from ablations.settings.grammar import AXES, load
-from ablations.settings.layers import PLAIN, make_cell
+from ablations.search.file import ParameterSpec, StudyFile
+from ablations.settings.cell import AXES, PLAIN, Cell
+from ablations.settings.grammar import load
+from ablations.settings.identity import content_hash
+from ablations.settings.layers import choices_first, make_cell
 from ablations.settings.registry import fields_of, is_whole
 from analysis.errors import InputError
 
@@ -35,7 +36,7 @@ class Study:
     name: str
     asked: str
     file: StudyFile
-    parameters: dict[str, Parameter]
+    parameters: dict[str, ParameterSpec]
     fixed: dict[str, Any]
     seeds: list[int]
     trials: int | None
@@ -59,12 +60,7 @@ class Study:
     def cell(self, params: Params, seed: int) -> Cell:
         """The cell of a point; InputError where its values make none."""
         shared = {key: value for key, value in self.fixed.items() if self.applies(key, {**self.fixed, **params})}
-        parts = [
-            {k: v for k, v in part.items() if ("." in k) == dotted}
-            for dotted in (False, True)
-            for part in (shared, params)
-        ]
-        return make_cell(parts, seed)
+        return make_cell(choices_first(shared, params), seed)
 
     @property
     def default(self) -> Params:
@@ -106,11 +102,11 @@ class Study:
 
     @property
     def prunes(self) -> bool:
-        """Whether trainings are watched on their way, and may be ended."""
+        """Whether trainings are judged on their way, and may be ended."""
         return self.file.pruner not in ("none", "wilcoxon")
 
     def rungs(self, cell: Cell) -> list[int]:
-        """The steps at which a training is watched: halves, quarters, eighths …, at its reports, once it is warm."""
+        """The steps at which a training is judged: halves, quarters, eighths …, at its reports, once it is warm."""
         plan = cell.training
         reports = [round(plan.steps / 2**k / plan.report_every) for k in range(1, self.file.rungs + 1)]
         marks = sorted({max(1, count) * plan.report_every for count in reports} & set(range(plan.steps)))
@@ -124,8 +120,8 @@ class Study:
         fixed = {key: value for key, value in self.fixed.items() if key.split(".")[0] not in FIXED}
         content |= {"space": space, "fixed": fixed, "cell": cell_id, "seeds": self.seeds}
         names = [(key, str(choice)) for key, parameter in self.parameters.items() for choice in parameter.choices]
-        found = {name: load(key, name) for key, name in names if key in AXES and name.startswith("found/")}
-        return content_hash(content | ({"found": found} if found else {}))
+        saved = {name: load(key, name) for key, name in names if key in AXES and name.startswith("saved/")}
+        return content_hash(content | ({"saved": saved} if saved else {}))
 
 
 def stepped(low: float, high: float, step: float) -> list[float]:
@@ -133,7 +129,7 @@ def stepped(low: float, high: float, step: float) -> list[float]:
     return [low + i * step for i in range(round((high - low) / step) + 1)]
 
 
-def tried(parameter: Parameter, value: Any) -> Any:
+def tried(parameter: ParameterSpec, value: Any) -> Any:
     """A value that was drawn, as it is tried: what a range draws is rounded, near 1 by its distance from there."""
     if parameter.choices or not isinstance(value, float):
         return value
@@ -143,7 +139,7 @@ def tried(parameter: Parameter, value: Any) -> Any:
     return min(max(float(f"{rounded:.12g}"), low), high)
 
 
-def holds(parameter: Parameter, value: Any) -> bool:
+def holds(parameter: ParameterSpec, value: Any) -> bool:
     """Whether a value could be drawn."""
     if parameter.choices:
         return any(
@@ -155,6 +151,6 @@ def holds(parameter: Parameter, value: Any) -> bool:
     return inside and abs(steps - round(steps)) < 1e-9
 
 
-def whole(key: str, parameter: Parameter) -> bool:
+def whole(key: str, parameter: ParameterSpec) -> bool:
     """Whether a range is of whole numbers."""
     return not parameter.choices and is_whole(key)

@@ -10,16 +10,18 @@ from importlib.util import find_spec
 from typing import Any
 
 from ablations.grids.grid import equal_terms, terms_footnote
-from ablations.search.file import OBJECTIVES, PRUNERS, SAMPLERS, Parameter, StudyFile, read
+from ablations.search.file import OBJECTIVES, PRUNERS, SAMPLERS, ParameterSpec, StudyFile, read
 from ablations.search.space import FIXED, Study, whole
 from ablations.settings.arguments import SearchRequest
-from ablations.settings.grammar import AXES, NUMBERS, WORDS, load
-from ablations.settings.registry import classes, field_names, fields_of
+from ablations.settings.cell import AXES, NUMBERS, WORDS, check_word
+from ablations.settings.grammar import load
+from ablations.settings.layers import choices_first
+from ablations.settings.registry import all_fields, fields_of
 from analysis.errors import InputError, unknown
 from diffusion_core.variances import Fitted
 
 FEWEST_SEEDS = 5
-"""Of four values the least p of a signed-rank test is 1/16; it is 1/8 of three, and none below the pruner's 0.1."""
+"""The least p of a signed-rank test of four values is 1/16; it is 1/8 of three, and none below the pruner's 0.1."""
 
 
 def make(request: SearchRequest) -> Study:
@@ -40,9 +42,8 @@ def make(request: SearchRequest) -> Study:
     if "fid" in file.objective:
         fixed = {"evaluation.quality": ["validation", "test"], **fixed}
     given = {*request.settings, *request.ranges}
-    parameters = {
-        key: parameters[key] for key in _in_order(parameters) if _possible(key, parameters, fixed, asked=key in given)
-    }
+    ordered = [key for part in choices_first(parameters) for key in part]
+    parameters = {key: parameters[key] for key in ordered if _possible(key, parameters, fixed, asked=key in given)}
     if not parameters:
         raise InputError(
             "nothing is searched: give study=NAME, or a range, such as schedule.beta_T='interval(0.005,0.05)'"
@@ -72,7 +73,7 @@ def _check_objective(objective: list[Any]) -> None:
         raise InputError(f"study.objective names {objective[0]} twice: give nll, fid, or nll,fid")
 
 
-def _space(file: StudyFile, request: SearchRequest) -> tuple[dict[str, Parameter], dict[str, Any]]:
+def _space(file: StudyFile, request: SearchRequest) -> tuple[dict[str, ParameterSpec], dict[str, Any]]:
     """The parameters of the file as the command line changes them, and what is fixed."""
     parameters, fixed = dict(file.parameters), dict(file.set)
     for key, values in request.settings.items():
@@ -86,13 +87,13 @@ def _space(file: StudyFile, request: SearchRequest) -> tuple[dict[str, Parameter
             fixed.pop(key, None)
             if len(set(map(str, values))) < len(values):
                 raise InputError(f"{key}: choices must differ, got {', '.join(map(str, values))}")
-            parameters[key] = Parameter(choices=values, label=label)
+            parameters[key] = ParameterSpec(choices=values, label=label)
     for key, given in request.ranges.items():
         if not given.low < given.high or (given.log and given.low <= 0):
             above = "0 < low < high" if given.log else "low < high"
             raise InputError(f"{key} needs an interval with {above}, got {given.low:g} and {given.high:g}")
         fixed.pop(key, None)
-        parameters[key] = parameters.get(key, Parameter(low=0, high=1)).narrowed(given)
+        parameters[key] = parameters.get(key, ParameterSpec(low=0, high=1)).narrowed(given)
     for key in parameters:
         if key in FIXED or key.split(".")[0] in FIXED:
             raise InputError(f"{key} is alike for all trials of a search, which it would not compare: give one value")
@@ -100,12 +101,7 @@ def _space(file: StudyFile, request: SearchRequest) -> tuple[dict[str, Parameter
     return parameters, fixed
 
 
-def _in_order(parameters: dict[str, Parameter]) -> list[str]:
-    """Choices before the fields that depend on them."""
-    return sorted(parameters, key=lambda key: "." in key)
-
-
-def _possible(key: str, parameters: dict[str, Parameter], fixed: dict[str, Any], *, asked: bool) -> bool:
+def _possible(key: str, parameters: dict[str, ParameterSpec], fixed: dict[str, Any], *, asked: bool) -> bool:
     """Whether some choice that may come has such a field.
 
     InputError where none ever has, where it was `asked` for in vain, or where a choice is unknown.
@@ -118,15 +114,14 @@ def _possible(key: str, parameters: dict[str, Parameter], fixed: dict[str, Any],
         if key in AXES:
             for choice in parameter.choices:
                 load(key, str(choice))
-        elif key in WORDS and not set(map(str, parameter.choices)) <= set(WORDS[key]):
-            raise unknown(key, ", ".join(map(str, parameter.choices)), WORDS[key])
+        for word in parameter.choices if key in WORDS else ():
+            check_word(key, word)
         return True
     options = parameters[group].choices if group in parameters else [fixed.get(group, AXES[group])]
     if any(field in fields_of(group, str(option)) for option in options):
         return True
-    everywhere = {name for cls in classes(group).values() for name in field_names(cls)}
-    if field not in everywhere:
-        raise unknown(f"field of {group}", field, everywhere)
+    if field not in all_fields(group):
+        raise unknown(f"field of {group}", field, all_fields(group))
     if asked:
         chosen = " or ".join(f"{group}={option}" for option in options)
         raise unknown(
@@ -135,7 +130,7 @@ def _possible(key: str, parameters: dict[str, Parameter], fixed: dict[str, Any],
     return False
 
 
-def _named(parameters: dict[str, Parameter]) -> str:
+def _named(parameters: dict[str, ParameterSpec]) -> str:
     return " and ".join(parameter.label or key for key, parameter in parameters.items())
 
 
@@ -183,5 +178,5 @@ def _check(study: Study) -> None:
     if not study.rungs(cell):
         raise InputError(
             f"a training of {cell.training.steps} steps that reports every {cell.training.report_every} cannot be "
-            "watched on its way: take a smaller training.report_every, or study.pruner=none"
+            "judged on its way: take a smaller training.report_every, or study.pruner=none"
         )

@@ -2,9 +2,9 @@
 
     for each seed   [autoencoder] ▸ rung ▸ … ▸ rung ▸ training ▸ [fit] ▸ bound on validation ▸ [samples]
 
-Rungs are there where a pruner watches, on the first seed: each takes the training to a step and scores it, and the
-pruner says whether it is worth going on. Without a pruner all seeds go side by side. The value of a trial is the mean
-over its seeds. A trial that the journal knows already needs nothing more.
+Rungs are there where a pruner judges trainings on their way, on the first seed: each takes the training to a step and
+scores it, and the pruner says whether it is worth going on. Without a pruner all seeds go side by side. The value of a
+trial is the mean over its seeds. A trial that the journal knows already needs nothing more.
 
 What a course asks for and answers depends on the journal's results alone, so one that is begun again after a kill comes
 to the same end.
@@ -12,30 +12,30 @@ to the same end.
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
+from ablations.grids.planned import Planned
 from ablations.results.records import own_metrics
-from ablations.settings.cell import Cell
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import RungStage, Stage, TrainingStage, rung_of
+from ablations.stages.graph import rung_of
+from ablations.stages.journal import Failure, Journal
+from ablations.stages.kinds import RungStage, Stage, TrainingStage
 
-NOT_RUN = "a stage of it was left out, since one that it needs did not finish"
-"""The reason of a trial that waits for what another one lost."""
+LEFT_OUT = Failure("left_out", "a stage of it was left out, since one that it needs did not finish")
+"""What became of a trial that waits for what another one lost."""
 
 State = Literal["complete", "pruned", "failed"]
 
 Judge = Callable[[dict[int, float]], bool]
 """Values reported so far, by step (or by seed) → whether to end here."""
-Course = Generator[list[Stage], None, "Outcome"]
+Course = Generator[list[Stage], None, "TrialOutcome"]
 """Yields the stages that it waits for; returns what came of the trial."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialOutcome:
     """What came of a trial.
 
     `values` are the objectives, where it is complete; `metrics` the means over the seeds that were run; `reported` what
@@ -53,49 +53,43 @@ class Outcome:
     again: bool = False
 
 
-@dataclass(frozen=True)
-class TrialPlan:
-    """A trial's cells, one per seed, with the stages that validation rests on; `refusal` says why it makes no sense."""
-
-    cells: list[Cell]
-    stages: list[list[Stage]]
-    cell_id: str
-    refusal: str | None = None
-
-
 def course(
-    planned: TrialPlan,
+    planned: list[Planned],
     journal: Journal,
     objectives: list[str],
     rungs: list[int],
     prune: Judge | None,
     prune_seeds: Judge | None,
 ) -> Course:
-    """The way of a trial: watched at `rungs` of its first seed where `prune` is given, seed by seed where `prune_seeds`
-    is, which then sees each seed's value."""
-    if planned.refusal is not None:
-        return Outcome("failed", planned.refusal)
+    """The way of a trial, planned at each of its seeds with the stages that validation rests on.
+
+    It is judged at `rungs` of its first seed where `prune` is given, seed by seed where `prune_seeds` is, which then
+    sees each seed's value.
+    """
+    if planned[0].refusal is not None:
+        return TrialOutcome("failed", planned[0].refusal)
     reported: dict[int, float] = {}
-    first = _training(planned.stages[0])
+    stages = [item.stages for item in planned]
+    first = _training(stages[0])
     if prune is not None and first is not None:
         for rung in [rung_of(first, step) for step in rungs]:
-            yield from _missing([*_before(planned.stages[0]), rung], journal)
-            failure = _failure([*_before(planned.stages[0]), rung], journal)
+            yield from _missing([*_before(stages[0]), rung], journal)
+            failure = _failure([*_before(stages[0]), rung], journal)
             if failure is not None:
-                return _failed(failure, planned.stages[:1], journal, rung.step, reported)
+                return _failed(failure, stages[:1], journal, rung.step, reported)
             value = _metrics(rung, journal).get(objectives[0])
             if value is None:
-                # Trained beyond it before anyone watched: it is not held against it.
+                # Trained beyond it before it was judged there: that is not held against it.
                 continue
             reported[rung.step] = value
             if prune(reported):
                 reason = f"{value:.4g} at step {rung.step} of {rung.cell.training.steps}"
                 seconds = _metrics(rung, journal)["cost/train_seconds"]
-                return Outcome("pruned", reason, reported=reported, steps=rung.step, seconds=seconds)
-    groups = [[stages] for stages in planned.stages] if prune_seeds is not None else [planned.stages]
+                return TrialOutcome("pruned", reason, reported=reported, steps=rung.step, seconds=seconds)
+    groups = [[seed] for seed in stages] if prune_seeds is not None else [stages]
     done: list[list[Stage]] = []
     for group in groups:
-        wanted = [stage for stages in group for stage in stages]
+        wanted = [stage for seed in group for stage in seed]
         yield from _missing(wanted, journal)
         done += group
         failure = _failure(wanted, journal)
@@ -108,7 +102,7 @@ def course(
             reported[len(done) - 1] = value
             if prune_seeds(reported):
                 break
-    return _complete(done, journal, objectives, reported, all_seeds=len(done) == len(planned.stages))
+    return _complete(done, journal, objectives, reported, all_seeds=len(done) == len(stages))
 
 
 def _missing(stages: list[Stage], journal: Journal) -> Generator[list[Stage], None, None]:
@@ -132,18 +126,11 @@ def _failure(stages: list[Stage], journal: Journal) -> tuple[str, bool] | None:
     for stage in stages:
         result = journal.result(stage.id)
         if result is None:
-            _, reason = journal.status(stage.id) or ("failed", NOT_RUN)
-            return reason.splitlines()[0], accidental(reason)
+            failure = journal.failure(stage.id) or LEFT_OUT
+            return failure.message, failure.accidental
         if result.status != "finished":
             return result.reason, False
     return None
-
-
-def accidental(reason: str) -> bool:
-    """Whether a stage failed by what is no fault of its cell: the machine's disk, a worker that was killed, a stop."""
-    error = getattr(builtins, reason.partition(":")[0], None)
-    of_the_machine = isinstance(error, type) and issubclass(error, OSError)
-    return of_the_machine or reason.startswith(("its worker died", "its journal", "the command was stopped", NOT_RUN))
 
 
 def _failed(
@@ -152,22 +139,22 @@ def _failed(
     journal: Journal,
     step: int | None,
     reported: dict[int, float],
-) -> Outcome:
+) -> TrialOutcome:
     reason, again = failure
     steps = step or sum(_steps(stages, journal) for stages in seeds)
-    return Outcome("failed", reason, reported=reported, steps=steps, again=again)
+    return TrialOutcome("failed", reason, reported=reported, steps=steps, again=again)
 
 
 def _complete(
     seeds: list[list[Stage]], journal: Journal, objectives: list[str], reported: dict[int, float], *, all_seeds: bool
-) -> Outcome:
+) -> TrialOutcome:
     of_seeds = [_seed_metrics(stages, journal) for stages in seeds]
     common = [name for name in of_seeds[0] if all(name in found for found in of_seeds)]
     metrics = {name: fmean(found[name] for found in of_seeds) for name in common}
     missing = [name for name in objectives if name not in metrics]
     if missing:
-        return Outcome("failed", f"{missing[0]} is no number", reported=reported)
-    return Outcome(
+        return TrialOutcome("failed", f"{missing[0]} is no number", reported=reported)
+    return TrialOutcome(
         "complete",
         "" if all_seeds else f"the first {len(seeds)} seeds only: the others were left out",
         tuple(metrics[name] for name in objectives),

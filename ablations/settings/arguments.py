@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ablations.settings import grammar
-from ablations.settings.grammar import AXES, NUMBERS, WORDS, Range, overrides, word
+from ablations.settings.cell import AXES, WORDS, check_key, check_word
+from ablations.settings.grammar import Range, overrides
 from analysis.errors import InputError, unknown
 
 SEEDS = 2**31
@@ -19,7 +20,8 @@ SEEDS = 2**31
 
 @dataclass(frozen=True)
 class Common:
-    """What every run is told. `settings` maps each key of a cell, or axis of a grid, to its values in order."""
+    """What every run is told. `settings` maps each key of a cell, or axis of a grid, to its values in order;
+    `launcher_fields` are what is set of the launcher."""
 
     seeds: int | None = None
     first_seed: int = 0
@@ -27,7 +29,7 @@ class Common:
     dry_run: bool = False
     device: str = "auto"
     launcher: str = "local"
-    workers: int | None = None
+    launcher_fields: dict[str, Any] = field(default_factory=dict)
     results: str = "results"
     tracking_uri: str | None = None
     settings: dict[str, list[Any]] = field(default_factory=dict)
@@ -66,7 +68,6 @@ COMMON: dict[str, tuple[str, type]] = {
     "dry_run": ("dry_run", bool),
     "device": ("device", str),
     "launcher": ("launcher", str),
-    "launcher.workers": ("workers", int),
     "results": ("results", str),
     "tracking.uri": ("tracking_uri", str),
 }
@@ -86,6 +87,8 @@ SEARCH = {
     "study.seed": ("seed", int),
     **COMMON,
 }
+LAUNCHER = "launcher."
+"""How the keys begin of what is set of the launcher."""
 SECRET = ("tracking.uri=", "storage=")
 """A database's URL may hold a password, and commands are written down."""
 
@@ -153,6 +156,8 @@ def _sorted(
         if key in options:
             name, kind = options[key]
             given[name] = _option(key, values, kind)
+        elif key.startswith(LAUNCHER):
+            given.setdefault("launcher_fields", {})[key.removeprefix(LAUNCHER)] = _one(key, values)
         elif isinstance(values, Range):
             found[key] = values
         else:
@@ -167,13 +172,9 @@ def _command(program: str, arguments: list[str]) -> str:
 
 
 def _option(key: str, values: list[Any] | Range, kind: type) -> Any:
-    if isinstance(values, Range):
-        raise InputError(f"{key} is no parameter that can be searched: give it one value")
-    if kind is list:
+    if kind is list and not isinstance(values, Range):
         return [str(value) for value in values]
-    if len(values) != 1:
-        raise InputError(f"{key} takes one value, got {len(values)}: {', '.join(map(str, values))}")
-    value = values[0]
+    value = _one(key, values)
     if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -181,6 +182,14 @@ def _option(key: str, values: list[Any] | Range, kind: type) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise InputError(f"{key} must be {_KINDS[kind]}, got {value!r}")
     return value
+
+
+def _one(key: str, values: list[Any] | Range) -> Any:
+    if isinstance(values, Range):
+        raise InputError(f"{key} is no parameter that can be searched: give it one value")
+    if len(values) != 1:
+        raise InputError(f"{key} takes one value, got {len(values)}: {', '.join(map(str, values))}")
+    return values[0]
 
 
 _KINDS = {int: "a whole number", float: "a number", str: "a name", bool: "true or false"}
@@ -191,8 +200,6 @@ def _check(request: Common) -> None:
         raise InputError(f"seeds must be at least 1, got {request.seeds}")
     if not 0 <= request.first_seed < SEEDS:
         raise InputError(f"first_seed must not be negative, and below {SEEDS}, got {request.first_seed}")
-    if request.workers is not None and request.workers < 1:
-        raise InputError(f"launcher.workers must be at least 1, got {request.workers}")
     if request.name is not None and re.fullmatch(r"\w[\w.-]*", request.name) is None:
         raise InputError(f"name must be letters, digits, '_', '-' and '.', the first no '.', got {request.name!r}")
     if request.launcher not in grammar.options_of("launcher"):
@@ -220,18 +227,13 @@ def _check_settings(
 
 
 def _check_key(key: str, values: list[Any], options: dict[str, tuple[str, type]], axes: dict[str, set[str]]) -> None:
-    group = key.split(".")[0]
     if key in axes and key not in AXES:
         return
     if key == "seed":
         raise InputError("seeds are an axis: first_seed=N seeds=M takes the M seeds from N on")
-    if key in WORDS:
-        for value in values:
-            word(key, value)
-        return
-    if key not in NUMBERS and group not in AXES:
-        raise unknown("setting", key, [*options, *AXES, *NUMBERS, *WORDS, *axes])
-    if key in AXES:
-        for value in values:
-            if str(value) not in axes.get(key, ()):
-                grammar.load(key, str(value))
+    check_key(key, also=[*options, *axes])
+    for value in values:
+        if key in WORDS:
+            check_word(key, value)
+        if key in AXES and str(value) not in axes.get(key, ()):
+            grammar.load(key, str(value))

@@ -1,15 +1,15 @@
-"""What a training costs: memory, and floating-point operations."""
+"""What a cell takes: passes of its network, floating-point operations, and the steps that a budget of them buys.
+
+A backward pass counts two forward passes, so a training step of one loss is three passes of each of its images.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
 from ablations.settings.cell import Cell
-from ablations.stages.kinds import sample_passes, training_passes
 from analysis.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.diffusion import Diffusion
@@ -18,35 +18,28 @@ from diffusion_core.latents import LatentCode
 from diffusion_core.spaces import Latents
 from diffusion_core.vae import Vae
 
-PROCESS = Path("/proc/self")
+
+def training_passes(cell: Cell) -> int:
+    """Passes of one example that a training step takes: a learned schedule has further backward passes of its own."""
+    groups = 1 if not cell.schedule.learned else 3 if cell.objective.continuous else 2
+    return 1 + 2 * groups
 
 
-def reset_peak_memory(device: torch.device, process: Path = PROCESS) -> bool:
-    """Start a new high-water mark of memory; whether this system has one that can be set back."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return True
-    try:
-        # 5 sets back VmHWM, the process's peak resident size (proc_pid_clear_refs(5)); 1, 2 and 3 are of pages.
-        (process / "clear_refs").write_text("5")
-    except OSError:
-        return False
-    return True
+def sample_passes(cell: Cell) -> int:
+    """Passes that a sample takes."""
+    if cell.horizon == 0:
+        return 0
+    return cell.sampler.start(cell.sampler.steps or cell.horizon) * cell.sampler.evaluations
 
 
-def peak_memory(device: torch.device, process: Path = PROCESS) -> dict[str, float]:
-    """`cost/peak_memory_bytes` since the mark was set back; nothing where the system does not say.
-
-    On a GPU: what its tensors took. On a CPU: the resident memory of the whole worker, libraries and data included, so
-    that it is to be compared between cells and not with a GPU's.
-    """
-    if device.type == "cuda":
-        return {"cost/peak_memory_bytes": float(torch.cuda.max_memory_allocated(device))}
-    try:
-        found = re.search(r"^VmHWM:\s*(\d+) kB$", (process / "status").read_text(), re.MULTILINE)
-    except OSError:
-        return {}
-    return {"cost/peak_memory_bytes": 1024.0 * int(found[1])} if found else {}
+def bound_passes(cell: Cell) -> tuple[int, int, int]:
+    """Passes per image of the bound with its estimates' variance, of that in continuous time, and of the flow."""
+    plan = cell.evaluation
+    if cell.horizon == 0:
+        return 0, 0, 0
+    terms = min(plan.horizon or cell.horizon, plan.exact + plan.strata)
+    flow = 4 * plan.ode_steps * (1 + 2 * plan.ode) if plan.ode else 0
+    return terms + plan.estimates, plan.continuous, flow
 
 
 def flops_of(action: Callable[[], object]) -> int:
@@ -65,19 +58,24 @@ def forward_flops(diffusion: Diffusion) -> int:
 
 
 def autoencoder_flops(autoencoder: Autoencoder, shape: tuple[int, ...], code: tuple[int, ...]) -> tuple[int, int]:
-    """Of encoding and of decoding one image of this shape, with a code of that one."""
+    """Operations that encoding and decoding one image of this shape take, with a code of that one."""
     device = autoencoder.decoder_scale.device
     image, z = torch.zeros(1, *shape, dtype=torch.uint8, device=device), torch.zeros(1, *code, device=device)
     return flops_of(lambda: autoencoder.moments(image)), flops_of(lambda: autoencoder.decoder(z))
 
 
 def autoencoder_train_flops(encode: float, decode: float, seen: float, stored: int) -> float:
-    """Of training on so many images, three passes each, and of encoding those that are stored once."""
+    """Operations of training on so many images, three passes each, and of encoding those that are stored once."""
     return 3 * (encode + decode) * seen + encode * stored
 
 
+def train_flops(cell: Cell, forward: float, images: float) -> float:
+    """Operations of training a diffusion on so many images, at `forward` of them a forward pass."""
+    return training_passes(cell) * forward * images
+
+
 def sample_flops(cell: Cell, model: Diffusion | Vae) -> float:
-    """Of drawing one sample, its decoder's included."""
+    """Operations of drawing one sample, its decoder's included."""
     decode = 0
     if isinstance(model.encoding, LatentCode):
         code = model.encoding
@@ -109,11 +107,3 @@ def matched_steps(cell: Cell) -> int:
             f"training.steps={plan.steps} take in pixels: take more training.steps, or fewer space.steps"
         )
     return steps
-
-
-def train_flops(cell: Cell, forward: float, images: float) -> float:
-    """Of so many images seen: a forward pass and a backward pass that counts two, 3 × `forward` an image.
-
-    A learned schedule takes further backward passes (`training_passes`).
-    """
-    return training_passes(cell) * forward * images

@@ -1,7 +1,7 @@
 """Text to settings: the words of a command line and the files of `configs/`, by Hydra's grammar and composition.
 
 The only file that knows Hydra. It tells which choices exist, what a choice's file says, and what a word sets; which
-words a command knows is in `command_line.py`, and what they mean is the business of `choices.py`. Nothing here imports
+words a command knows is in `arguments.py`, and what they mean is the business of `registry.py`. Nothing here imports
 torch, so that `--help` and errors about names come at once. Text never names code to run: `_target_`, interpolation and
 added or deleted keys are refused.
 """
@@ -27,40 +27,6 @@ from analysis.errors import InputError, unknown
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
-AXES = {
-    "data": "digits",
-    "space": "pixels",
-    "parameterization": "epsilon",
-    "variance": "beta",
-    "schedule": "linear",
-    "objective": "simple",
-    "timesteps": "uniform",
-    "network": "unet",
-    "sampler": "ancestral",
-    "training": "default",
-    "evaluation": "default",
-}
-"""The groups that a cell is made of, and the default of each."""
-
-NUMBERS = {"horizon": 1000, "threads": 1}
-"""The fields of a cell that are plain numbers, and their defaults."""
-
-WORDS = {
-    "budget": {
-        "steps": "training.steps is what the diffusion is trained for (default)",
-        "flops": "as many steps as cost, autoencoder included, what training.steps steps cost in pixels",
-    },
-    "time_input": {
-        "t": "the network is told 1000 t/T (default)",
-        "log_snr": "it is told the noise level, so that equal input is equal noise under every schedule",
-    },
-    "first_step": {
-        "schedule": "sigma_1² by the schedule's own rule: beta_tilde_2, or beta_1 of a log-SNR schedule (default)",
-        "beta_1": "sigma_1² = beta_1",
-    },
-}
-"""The fields of a cell that are one word of a few, each with a line; the first is the default."""
-
 
 @dataclass(frozen=True)
 class Range:
@@ -76,7 +42,7 @@ class Range:
 def options_of(group: str) -> dict[str, str]:
     """The choices of a group, and the line that explains each: its file's first comment.
 
-    A file in a folder of the group is named with it: found/mine.
+    A file in a folder of the group is named with it: saved/mine.
     """
     folder = CONFIGS / group
     files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
@@ -117,13 +83,6 @@ def refuse_code(values: Any, where: str) -> None:
             refuse_code(value, where)
     elif isinstance(values, str) and "${" in values:
         raise InputError(f"{where} holds an interpolation ({values}), which is not supported: write the value")
-
-
-def word(key: str, value: Any) -> str:
-    """A value of a field of WORDS; InputError where it is none."""
-    if str(value) not in WORDS[key]:
-        raise unknown(key, str(value), WORDS[key])
-    return str(value)
 
 
 def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[str, list[Any] | Range]]:
@@ -173,3 +132,8 @@ def _check_value(key: str, value: Any) -> None:
         raise InputError(f"{key}= has no value")
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{key}={value} is not a number that anything can be set to")
+
+
+def listed(group: str) -> list[str]:
+    """A line of `--help` per choice of a group."""
+    return [f"  {option:21} {line}" for option, line in options_of(group).items()]

@@ -11,16 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from ablations.settings import grammar
-from ablations.settings.cell import LATER, Cell
-from ablations.settings.grammar import AXES, NUMBERS, WORDS
+from ablations.settings.budget import matched_steps
+from ablations.settings.cell import AXES, LEAST, NUMBERS, PLAIN, WORDS, Cell, check_key, check_word
+from ablations.settings.identity import LATER, present_name
 from ablations.settings.registry import build
-from analysis.errors import InputError, unknown
-
-PLAIN = {**NUMBERS, **{key: next(iter(values)) for key, values in WORDS.items()}}
-"""The fields of a cell that are no choices, and their defaults."""
-
-LEAST = {"horizon": (0, "2, or 0 for the autoencoder of space=latents alone")}
-"""The least that a number may be, and how it is said, where that is not 1; what lies between is for rules to refuse."""
+from ablations.settings.rules import refusal
+from analysis.errors import InputError
 
 
 def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
@@ -44,6 +40,15 @@ def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
     return _within_budget(cell if "evaluation.continuous" in given else _without_suggestion(cell))
 
 
+def choices_first(*layers: dict[str, Any]) -> list[dict[str, Any]]:
+    """The layers, all of their choices before any field: so no choice takes away a field that another layer sets."""
+    return [
+        {key: value for key, value in layer.items() if ("." in key) == is_field}
+        for is_field in (False, True)
+        for layer in layers
+    ]
+
+
 def _without_suggestion(cell: Cell) -> Cell:
     """The cell without a score in continuous time, which an objective suggests, where it has no such likelihood."""
     if cell.space.likelihood and cell.horizon:
@@ -53,21 +58,20 @@ def _without_suggestion(cell: Cell) -> Cell:
 
 def _within_budget(cell: Cell) -> Cell:
     """The cell with the training steps that its budget comes to."""
-    if cell.budget == "steps" or cell.horizon == 0 or cell.refusal() is not None:
+    if cell.budget == "steps" or cell.horizon == 0 or refusal(cell) is not None:
         return cell
-    from ablations.settings.budget import matched_steps
-
     return replace(cell, training=replace(cell.training, steps=matched_steps(cell)))
 
 
 def cell_of(parameters: dict[str, str], seed: int) -> Cell:
-    """The cell whose `parameters()` these are; InputError where they are not a cell's of this version."""
+    """The cell whose `identity.parameters` these are; InputError where they are not a cell's of this version."""
     choices: dict[str, Any] = {}
     for axis in AXES:
         values = {
             key.split(".", 1)[1]: _read(text) for key, text in parameters.items() if key.startswith(f"{axis}.") and text
         }
-        choices[axis] = build(axis, {"name": parameters.get(axis) or LATER.get(f"{axis}.name", axis), **values})
+        name = present_name(axis, parameters.get(axis) or LATER.get(f"{axis}.name", axis))
+        choices[axis] = build(axis, {"name": name, **values})
     plain = {key: _read(parameters.get(key, "")) for key in NUMBERS}
     plain |= {key: parameters.get(key) or PLAIN[key] for key in WORDS}
     return Cell(**choices, **_plain(plain), seed=seed)
@@ -81,23 +85,22 @@ def _read(text: str) -> Any:
 
 
 def _lay(settings: dict[str, Any], layer: dict[str, Any]) -> None:
-    for key in sorted(layer, key=lambda key: "." in key):
-        if key not in PLAIN and key.split(".")[0] not in AXES:
-            raise unknown("setting", key, [*AXES, *PLAIN])
+    for key, value in (entry for part in choices_first(layer) for entry in part.items()):
+        check_key(key)
         if key in AXES:
             for field in [name for name in settings if name.startswith(f"{key}.")]:
                 del settings[field]
-        settings[key] = layer[key]
+        settings[key] = value
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:
     """The fields of a cell that are no choices, checked."""
     numbers = {key: _whole(key, settings[key]) for key in NUMBERS}
-    return {**numbers, **{key: grammar.word(key, settings[key]) for key in WORDS}}
+    return {**numbers, **{key: check_word(key, settings[key]) for key in WORDS}}
 
 
 def _whole(key: str, value: Any) -> int:
-    least, said = LEAST.get(key, (1, "1"))
+    least, said = LEAST[key]
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise InputError(f"{key} must be a whole number of at least {said}, got {value!r}")
     return value

@@ -1,4 +1,4 @@
-"""Settings to objects: a choice's class is found by its name, and its constructor is the schema.
+"""Names to classes: a choice's class is found by its name, and its constructor is the schema.
 
 A name belongs to exactly one class, and a file of `configs/<axis>/` gives it with the values it presets. Values are
 checked by pydantic against the constructor's annotations; keys that it does not have are refused here.
@@ -18,42 +18,27 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ablations.settings import grammar
+from ablations.settings.cell import BASES, NUMBERS
 from analysis.errors import InputError, unknown
 from diffusion_core.choices import choice_name
-
-MODULES = {
-    "data": "ablations.data.base.DataSet",
-    "space": "diffusion_core.spaces.Space",
-    "parameterization": "diffusion_core.parameterizations.Parameterization",
-    "variance": "diffusion_core.variances.Variance",
-    "schedule": "diffusion_core.schedules.Schedule",
-    "objective": "diffusion_core.objectives.Objective",
-    "timesteps": "diffusion_core.timesteps.Timesteps",
-    "network": "diffusion_core.networks.network.Network",
-    "sampler": "diffusion_core.samplers.Sampler",
-    "training": "diffusion_core.training.Training",
-    "evaluation": "ablations.settings.cell.Evaluation",
-}
-"""The base class of each axis."""
-
-FILE_PER_CHOICE = ("data", "network")
-"""Axes whose package holds a file per choice: all of them are read."""
 
 PACKAGES = ("diffusion_core", "ablations")
 """Where choices are looked for: a class made elsewhere, by a test say, is none that text can name."""
 
-Choice = TypeVar("Choice")
+T = TypeVar("T")
 
 
-def classes(axis: str) -> dict[str, type]:
-    """The final classes of an axis by name."""
-    module_name, _, base_name = MODULES[axis].rpartition(".")
-    module = importlib.import_module(module_name)
-    if axis in FILE_PER_CHOICE:
-        package = importlib.import_module(module_name.rpartition(".")[0])
-        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            importlib.import_module(found.name)
-    base = getattr(module, base_name)
+def base_of(axis: str) -> type:
+    """The base class of an axis, as the annotation of a cell names it."""
+    module, _, name = BASES[axis].rpartition(".")
+    return typing.cast(type, getattr(importlib.import_module(module), name))
+
+
+def classes(base: type) -> dict[str, type]:
+    """The final classes below a base by name; those that have a file each beside the base's are read."""
+    package = importlib.import_module(base.__module__.rpartition(".")[0])
+    for beside in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        importlib.import_module(beside.name)
     known = [cls for cls in (base, *_descendants(base)) if cls.__module__.split(".")[0] in PACKAGES]
     return {choice_name(cls): cls for cls in known if not inspect.isabstract(cls)}
 
@@ -63,11 +48,14 @@ def _descendants(base: type) -> list[type]:
     return [cls for child in children for cls in (child, *_descendants(child))]
 
 
-def build(axis: str, values: dict[str, Any]) -> Any:
-    """The choice that `values` (with its `name`) describes; InputError where a name, key or value is wrong."""
+def build(axis: str, values: dict[str, Any], base: type | None = None) -> Any:
+    """The choice that `values` (with its `name`) describes; InputError where a name, key or value is wrong.
+
+    `base` is the choices' base class where the axis is none of a cell.
+    """
     values = dict(values)
     name = values.pop("name", axis)
-    known = classes(axis)
+    known = classes(base or base_of(axis))
     if name not in known:
         raise unknown(axis, str(name), known)
     return validated(known[name], values, axis, axis if name == axis else f"{axis}={name}")
@@ -76,16 +64,22 @@ def build(axis: str, values: dict[str, Any]) -> Any:
 def fields_of(axis: str, option: str) -> set[str]:
     """What can be set of the choice that a file of `configs/<axis>/` names."""
     name = grammar.load(axis, option).get("name", axis)
-    cls = classes(axis).get(str(name))
+    cls = classes(base_of(axis)).get(str(name))
     return set(field_names(cls)) if cls else set()
+
+
+def all_fields(axis: str) -> set[str]:
+    """What can be set of any choice of an axis."""
+    return {name for cls in classes(base_of(axis)).values() for name in field_names(cls)}
 
 
 def is_whole(key: str) -> bool:
     """Whether a field, or a number of a cell, takes whole numbers in every choice that has it."""
-    group, _, field = key.partition(".")
+    axis, _, field = key.partition(".")
     if not field:
-        return key in grammar.NUMBERS
-    hints = [typing.get_type_hints(cls)[field] for cls in classes(group).values() if field in field_names(cls)]
+        return key in NUMBERS
+    having = [cls for cls in classes(base_of(axis)).values() if field in field_names(cls)]
+    hints = [typing.get_type_hints(cls)[field] for cls in having]
     return bool(hints) and all(int in (hint, *typing.get_args(hint)) and hint is not float for hint in hints)
 
 
@@ -94,7 +88,7 @@ def field_names(cls: type) -> list[str]:
     return [field.name for field in dataclasses.fields(cls)]
 
 
-def validated(cls: type[Choice], values: dict[str, Any], prefix: str, what: str) -> Choice:
+def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T:
     """cls(**values), each value of its annotated type and range."""
     fields = field_names(cls)
     for key in values:
@@ -103,7 +97,7 @@ def validated(cls: type[Choice], values: dict[str, Any], prefix: str, what: str)
                 raise InputError(f"{what} has nothing to set, got {prefix}.{key}={values[key]}")
             raise unknown(f"field of {what}", key, fields)
     try:
-        built: Choice = _adapter(cls).validate_json(json.dumps(values), strict=True)  # type: ignore[arg-type]
+        built: T = _adapter(cls).validate_json(json.dumps(values), strict=True)  # type: ignore[arg-type]
         return built
     except ValidationError as error:
         first = error.errors()[0]

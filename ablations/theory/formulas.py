@@ -28,7 +28,7 @@ from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Schedule, Sig
 HORIZON = 1000
 POINTS = 200
 STEEP = 10
-"""Of the values of t that a curve is drawn by: so many, and each of the first few."""
+"""How many values of t a curve is drawn by, and up to which all of them are."""
 
 Curve = tuple[list[float], list[float]]
 """x and y."""

@@ -34,9 +34,9 @@ LEVELS = (1.0, 0.9, 0.5)
 """ᾱ_s at which a reverse step ends."""
 DRAWS = 128
 NODES = 12
-"""Of the Gauss-Hermite rule, in each direction of each component."""
+"""Points of the Gauss-Hermite rule, in each direction of each component."""
 TERMS = 100
-"""Of the bound that are all taken, from t = 1 on, and draws of t among the rest."""
+"""Terms of the bound that are all taken, from t = 1 on, and draws of t among the rest."""
 HORIZONS = (25, 50, 100, 250, 1000)
 
 
@@ -57,7 +57,7 @@ def figures() -> dict[str, dict[str, Curve]]:
 
 
 @dataclass(frozen=True)
-class Reverse:
+class ReverseStep:
     """q(x_s | x_t) at x_t [B, 2]: Gaussians of one variance, with weights [B, K] and means [B, K, 2]."""
 
     weights: Tensor
@@ -74,11 +74,11 @@ class Reverse:
         """The Gaussian with its mean and covariance."""
         mean = (self.weights[..., None] * self.means).sum(1)
         apart = self.means - mean[:, None]
-        spread = torch.einsum("bk,bki,bkj->bij", self.weights, apart, apart)
-        return MultivariateNormal(mean, spread + self.variance * torch.eye(2, dtype=torch.float64))
+        covariance = torch.einsum("bk,bki,bkj->bij", self.weights, apart, apart)
+        return MultivariateNormal(mean, covariance + self.variance * torch.eye(2, dtype=torch.float64))
 
 
-def reverse_step(data: Mixture2d, alpha_bar: float, beta: float, x_t: Tensor) -> Reverse:
+def reverse_step(data: Mixture2d, alpha_bar: float, beta: float, x_t: Tensor) -> ReverseStep:
     """q(x_s | x_t) by Bayes' rule, where ᾱ_s = `alpha_bar` and x_t = √(1 − β) x_s + √β z."""
     centres = math.sqrt(alpha_bar) * data.means
     width = alpha_bar * data.std**2 + 1 - alpha_bar
@@ -86,7 +86,7 @@ def reverse_step(data: Mixture2d, alpha_bar: float, beta: float, x_t: Tensor) ->
     variance = 1 / (1 / width + alpha / beta)
     means = variance * (centres / width + math.sqrt(alpha) / beta * x_t[:, None])
     squared = ((x_t[:, None] - math.sqrt(alpha) * centres) ** 2).sum(-1)
-    return Reverse(torch.softmax(-0.5 * squared / (alpha * width + beta), dim=1), means, variance)
+    return ReverseStep(torch.softmax(-0.5 * squared / (alpha * width + beta), dim=1), means, variance)
 
 
 def reverse_kl(data: Mixture2d, alpha_bar: float, beta: float) -> float:
@@ -99,7 +99,7 @@ def reverse_kl(data: Mixture2d, alpha_bar: float, beta: float) -> float:
     return float(kl_from_moments(reverse_step(data, alpha_bar, beta, x_t)).mean())
 
 
-def kl_from_moments(step: Reverse) -> Tensor:
+def kl_from_moments(step: ReverseStep) -> Tensor:
     """KL(mixture ‖ Gaussian of its moments) [B], by a Gauss-Hermite rule around each component."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     z = torch.cartesian_prod(torch.from_numpy(nodes), torch.from_numpy(nodes))

@@ -16,7 +16,9 @@ from ablations.data import Data
 from ablations.results.records import Record
 from ablations.results.sample_sheets import strip
 from ablations.settings.cell import Cell
-from ablations.stages.journal import Journal, replace_file
+from ablations.settings.identity import parameters
+from ablations.stages.files import replace_file
+from ablations.stages.journal import Journal
 from ablations.theory.formulas import HORIZON, SCHEDULES
 from ablations.workers.restore import load
 from diffusion_core.choices import choice_name
@@ -50,9 +52,9 @@ def trained_cells(records: Sequence[Record], journal: Journal, data: Data) -> It
     firsts: dict[str, Record] = {}
     for record in records:
         if record.status == "finished":
-            firsts.setdefault(record.planned.cell.parameters()["schedule"], record)
+            firsts.setdefault(parameters(record.planned.cell)["schedule"], record)
     for name, record in firsts.items():
-        cell, parts = record.planned.cell, record.parts
+        cell, parts = record.planned.cell, record.planned.parts
         assert parts is not None, "what is finished has learned something"
         model = load(cell, data, journal, parts, torch.device("cpu"))
         if isinstance(model, Diffusion):

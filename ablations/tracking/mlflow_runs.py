@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.results import autoencoders
-from ablations.stages.journal import read_json
+from ablations.stages.files import read_json
 from analysis.errors import InputError
 from analysis.read.csv_files import read_csv
 from analysis.read.images import KEYS
@@ -164,11 +164,11 @@ def _trial(row: dict[str, str], rungs: Curve, head: dict[str, Any], folder: Path
     params = {
         key: value for key, value in row.items() if key not in own and "/" not in key and key[:6] != "param." and value
     }
-    facts = {name: row.get(name, "")[:LONGEST] for name in ("state", "reason", "cell_id")}
+    told = {name: row.get(name, "")[:LONGEST] for name in ("state", "reason", "cell_id")}
     costs = {f"cost/{name}": float(row[name]) for name in ("steps", "seconds") if row.get(name)}
     names = {"kind": TRIAL, "grid": folder.name, STUDY: str(head["name"]), OF_SEARCH: str(head["identity"])}
     return Tracked(
-        tags={**names, TRIAL: row[TRIAL], "status": facts["state"], **facts},
+        tags={**names, TRIAL: row[TRIAL], "status": told["state"], **told},
         params={"cell": f"trial {row[TRIAL]}", **params},
         metrics=metrics_of(row, folder / TRIALS) | costs,
         curves=rungs,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from ablations.results.records import NOT_RUN
-from ablations.stages.journal import read_json, write_json
+from ablations.stages.files import read_json, write_json
 from ablations.tracking.mlflow_runs import (
     Tracked,
     head_in,

@@ -1,26 +1,27 @@
-"""What a trained network scores: the fit of its variance, likelihoods, samples; and what real images score.
+"""The stages that evaluate: the fit of a variance, likelihoods, samples, reconstructions; and what real images score.
 
-Each function takes the network as it was loaded, leaves tensors in its stage's folder, and returns what they say.
+Each function takes the network as it was restored, leaves tensors in its stage's folder, and returns what they say.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ablations.data import Data, DataSet, Split
-from ablations.metrics import extractors, sample_quality
-from ablations.settings.budget import sample_flops
-from ablations.settings.cell import Cell, HeldOut
-from ablations.stages.journal import Curves, Result, not_finite, read_tensors, write_tensors
-from ablations.stages.kinds import bound_passes
-from ablations.workers.restore import FIT, Model
+from ablations.data import Data
+from ablations.metrics import sample_quality
+from ablations.metrics.judging import SHORT, extractor_of, judged, reference_of
+from ablations.settings.budget import bound_passes, sample_flops
+from ablations.settings.cell import Cell
+from ablations.settings.evaluation import HeldOut
+from ablations.stages.artifacts import FIT, PER_IMAGE, RECONSTRUCTIONS, SAMPLES, read_tensors, write_tensors
+from ablations.stages.journal import Curves, Result, not_finite
+from ablations.workers.progress import Progress
+from ablations.workers.restore import Model
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
 from diffusion_core.fitting import noise_moments
@@ -30,21 +31,8 @@ from diffusion_core.ode import flow_likelihood
 from diffusion_core.spaces import Latents
 from diffusion_core.vae import Vae
 
-SHORT = {"validation": "val", "test": "test"}
-"""Splits as metric names spell them."""
-
-PER_IMAGE = {
-    "nll/test": "bound.safetensors",
-    "nll_continuous/test": "continuous.safetensors",
-    "nll_ode/test": "ode.safetensors",
-}
-"""Metric → the file that its stage leaves, of the values per image whose mean it is."""
-
-RECONSTRUCTIONS = "reconstructions.safetensors"
-"""The file that a reconstruction leaves, of the first `SHOWN` test images."""
 SHOWN = 12
-
-Progress = Callable[[float], None]
+"""Test images whose reconstructions are kept."""
 
 
 def run_fit(cell: Cell, diffusion: Diffusion, data: Data, folder: Path, progress: Progress) -> Result:
@@ -62,7 +50,7 @@ def run_fit(cell: Cell, diffusion: Diffusion, data: Data, folder: Path, progress
         reason="" if finite else "the predicted noise is not finite",
         metrics={"cost/fit_seconds": time.monotonic() - began},
         curves=curves if finite else {},
-        facts={},
+        metadata={},
     )
 
 
@@ -74,7 +62,7 @@ def run_bound(cell: Cell, split: HeldOut, model: Model, data: Data, folder: Path
     total = discrete + continuous + flow
     began = time.monotonic()
     scored = bound_of(cell, model, images)
-    keep(folder / "bound.safetensors", scored)
+    keep(folder / PER_IMAGE["nll/test"], scored)
     metrics = means_of(f"nll/{name}", scored) | {"cost/bound_seconds": time.monotonic() - began}
     if plan.estimates and isinstance(model, Diffusion):
         metrics[f"bound_variance/{name}"] = estimate_variance(
@@ -85,7 +73,7 @@ def run_bound(cell: Cell, split: HeldOut, model: Model, data: Data, folder: Path
         progress(discrete / total)
         began = time.monotonic()
         terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed, clip=plan.clip)
-        keep(folder / "continuous.safetensors", terms)
+        keep(folder / PER_IMAGE["nll_continuous/test"], terms)
         metrics |= means_of(f"nll_continuous/{name}", terms) | {"cost/continuous_seconds": time.monotonic() - began}
     if flow and not reason and isinstance(model, Diffusion):
         before = discrete + continuous
@@ -100,7 +88,7 @@ def run_bound(cell: Cell, split: HeldOut, model: Model, data: Data, folder: Path
         reason=reason,
         metrics={key: value for key, value in metrics.items() if math.isfinite(value)},
         curves={f"bound_per_t/{name}": (k, scored.per_step.tolist())} if k else {},
-        facts=not_finite(metrics),
+        metadata=not_finite(metrics),
     )
 
 
@@ -128,7 +116,7 @@ def _flow(
     scored = flow_likelihood(
         diffusion, images, steps=plan.ode_steps, probes=plan.ode, seed=plan.seed, progress=progress
     )
-    write_tensors(folder / "ode.safetensors", {"total": scored.total})
+    write_tensors(folder / PER_IMAGE["nll_ode/test"], {"total": scored.total})
     metrics = {
         f"nll_ode/{name}": float(scored.total.mean()),
         f"nll_ode/{name}_se": scored.standard_error,
@@ -185,7 +173,7 @@ def run_samples(cell: Cell, split: HeldOut, model: Model, data: Data, folder: Pa
     if samples is None:
         return Result("diverged", "the samples are not finite", {}, {}, {})
     seconds = time.monotonic() - began
-    write_tensors(folder / "samples.safetensors", {"samples": samples})
+    write_tensors(folder / SAMPLES, {"samples": samples})
     metrics = judged(cell, split, data, list(torch.split(samples, n)))
     costs = {"cost/sample_seconds": seconds, "cost/sample_flops": sample_flops(cell, model)}
     return Result("finished", "", {**costs, **metrics}, {}, {})
@@ -217,19 +205,6 @@ def run_reconstruction(cell: Cell, encoding: Encoding, data: Data, folder: Path,
     return Result("finished", "", finite, {}, not_finite(metrics))
 
 
-def judged(cell: Cell, split: HeldOut, data: Data, sets: list[Tensor]) -> dict[str, float]:
-    """What generated sets score against training images (test), or against validation images."""
-    device = sets[0].device
-    extractor = extractor_of(cell)
-    if extractor is None:
-        return sample_quality.points_quality(sets, data.images[split], SHORT[split])
-    if split == "test":
-        reference = reference_of(cell.data, cell.evaluation.weights, "train", device)
-        return sample_quality.quality(sets, reference, extractor, "train", data.images["test"].to(device))
-    reference = reference_of(cell.data, cell.evaluation.weights, "validation", device)
-    return sample_quality.quality(sets, reference, extractor, SHORT[split], None)
-
-
 def run_floor(cell: Cell, data: Data, device: torch.device) -> Result:
     """What held-out data score against the training set."""
     held_out = [data.images["validation"], data.images["test"]]
@@ -239,33 +214,7 @@ def run_floor(cell: Cell, data: Data, device: torch.device) -> Result:
         return Result("finished", "", metrics, {}, {})
     reference = reference_of(cell.data, cell.evaluation.weights, "train", device)
     metrics = sample_quality.floors([images.to(device) for images in held_out], reference, extractor)
-    facts = {"extractor": extractor.name, "digest": extractor.digest}
+    known = {"extractor": extractor.name, "digest": extractor.digest}
     if extractor.accuracy is not None:
-        facts["accuracy"] = str(extractor.accuracy)
-    return Result("finished", "", metrics, {}, facts)
-
-
-def extractor_identity(cell: Cell) -> str | None:
-    """What the cell's samples will be judged by, for a plan; ValueError where it cannot be read. None for points."""
-    name, weights = cell.data.extractor, cell.evaluation.weights
-    if name is None and weights:
-        raise ValueError("evaluation.weights is of an extractor of images, and this data is of points: leave it out")
-    return None if name is None else extractors.identity(name, Path(weights) if weights else None)
-
-
-def extractor_of(cell: Cell) -> extractors.Extractor | None:
-    """The same, read. None for points."""
-    return _extractor(cell.data.extractor, cell.evaluation.weights)
-
-
-@lru_cache(maxsize=2)
-def _extractor(name: str | None, weights: str | None) -> extractors.Extractor | None:
-    return None if name is None else extractors.load(name, Path(weights) if weights else None)
-
-
-@lru_cache(maxsize=2)
-def reference_of(data: DataSet, weights: str | None, split: Split, device: torch.device) -> sample_quality.Reference:
-    """What real images are to a data set's extractor: worked out once in a worker, however many cells it judges."""
-    extractor = _extractor(data.extractor, weights)
-    assert extractor is not None, "points have no extractor"
-    return sample_quality.Reference.of(data.load().images[split].to(device), extractor)
+        known["accuracy"] = str(extractor.accuracy)
+    return Result("finished", "", metrics, {}, known)

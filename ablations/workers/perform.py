@@ -9,31 +9,40 @@ samples          weights, fit ─▶ generated sets and what they score
 reconstruction   autoencoder ─▶ reconstructed test images and what they score
 floor            held-out images ─▶ what real images score where generated ones are judged
 
-What trains is in `learning.py`, what scores a trained network in `scoring.py`.
+What trains is in `train` and `train_autoencoder`, what evaluates a trained network in `evaluate`.
 """
 
 from __future__ import annotations
 
 import platform
-import time
 import traceback
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from ablations.stages import kinds
-from ablations.stages.journal import Journal, Result, locked, write_json
+from ablations.stages.artifacts import CHECKPOINT
+from ablations.stages.files import locked
+from ablations.stages.journal import Failure, Journal, Result
+from ablations.stages.kinds import (
+    AutoencoderStage,
+    BoundStage,
+    FitStage,
+    FloorStage,
+    ReconstructionStage,
+    RungStage,
+    Stage,
+    TrainingStage,
+)
 from ablations.stages.version import code_version
 from ablations.workers import evaluate, train
+from ablations.workers.progress import progress_writer
 from ablations.workers.restore import load, load_encoding
-from ablations.workers.train import Progress
+from ablations.workers.train_autoencoder import run_autoencoder
 from diffusion_core.diffusion import Diffusion
 
-PROGRESS_SECONDS = 0.3
 
-
-def perform(stage: kinds.Stage, root: str, device: str) -> str:
+def perform(stage: Stage, root: str, device: str) -> str:
     """Run a stage unless it has its result; "finished", "diverged" or "failed" (with its traceback in the journal)."""
     journal = Journal(Path(root))
     folder = journal.folder(stage.id)
@@ -44,15 +53,13 @@ def perform(stage: kinds.Stage, root: str, device: str) -> str:
         try:
             here = claim(device, stage.cell.threads)
             result = _run(stage, journal, here)
-            known_by = {"device": device_name(here), "code": code_version()}
-            result = replace(result, facts={**known_by, **result.facts})
-            write_json(folder / "result.json", asdict(result))
+            made_by = {"device": device_name(here), "code": code_version()}
+            journal.write_result(stage.id, replace(result, metadata={**made_by, **result.metadata}))
         except Exception as error:
-            trace = traceback.format_exc()
-            journal.write_status(stage.id, "failed", f"{type(error).__name__}: {error}\n{trace}")
+            journal.write_failure(stage.id, Failure.of(error, traceback.format_exc()))
             return "failed"
-        for name in ("status.json", "checkpoint.safetensors"):
-            (folder / name).unlink(missing_ok=True)
+        journal.forget_failure(stage.id)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
         return result.status
 
 
@@ -65,44 +72,31 @@ def claim(device: str, threads: int) -> torch.device:
     return torch.device(device)
 
 
-def _run(stage: kinds.Stage, journal: Journal, device: torch.device) -> Result:
+def _run(stage: Stage, journal: Journal, device: torch.device) -> Result:
     cell, folder = stage.cell, journal.folder(stage.id)
     data = cell.data.load()
     progress = progress_writer(folder)
-    if isinstance(stage, kinds.FloorStage):
+    if isinstance(stage, FloorStage):
         return evaluate.run_floor(cell, data, device)
-    if isinstance(stage, kinds.AutoencoderStage):
-        return train.run_autoencoder(cell, stage.id, data, folder, device, progress)
-    if isinstance(stage, (kinds.TrainingStage, kinds.ReconstructionStage)):
+    if isinstance(stage, AutoencoderStage):
+        return run_autoencoder(cell, stage.id, data, folder, device, progress)
+    if isinstance(stage, (TrainingStage, ReconstructionStage)):
         encoding = load_encoding(cell, data, journal, stage.autoencoder, device)
-        if isinstance(stage, kinds.TrainingStage):
+        if isinstance(stage, TrainingStage):
             return train.run_training(cell, stage.id, encoding, data, folder, device, progress)
         return evaluate.run_reconstruction(cell, encoding, data, folder, device)
-    if isinstance(stage, kinds.RungStage):
+    if isinstance(stage, RungStage):
         training = journal.folder(stage.training.id)
         encoding = load_encoding(cell, data, journal, stage.training.autoencoder, device)
         with locked(training / "lock", wait=True):
             return train.run_rung(cell, stage, encoding, data, training, device, progress)
     model = load(cell, data, journal, stage.parts, device)
-    if isinstance(stage, kinds.FitStage):
+    if isinstance(stage, FitStage):
         assert isinstance(model, Diffusion), "a chain of no steps has no variance to fit"
         return evaluate.run_fit(cell, model, data, folder, progress)
-    if isinstance(stage, kinds.BoundStage):
+    if isinstance(stage, BoundStage):
         return evaluate.run_bound(cell, stage.split, model, data, folder, progress)
     return evaluate.run_samples(cell, stage.split, model, data, folder, progress)
-
-
-def progress_writer(folder: Path) -> Progress:
-    """A function that leaves the share done in `folder`, a few times a second at most."""
-    last = 0.0
-
-    def write(share: float) -> None:
-        nonlocal last
-        if time.monotonic() - last > PROGRESS_SECONDS:
-            last = time.monotonic()
-            (folder / "progress").write_text(f"{share:.4f}")
-
-    return write
 
 
 def device_name(device: torch.device) -> str:

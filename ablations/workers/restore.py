@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ablations.data import Data
 from ablations.settings.cell import Cell
-from ablations.stages.journal import Journal, read_tensors
+from ablations.stages.artifacts import FIT, WEIGHTS, read_tensors
+from ablations.stages.journal import Journal
 from ablations.stages.kinds import Parts
 from analysis.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
@@ -21,11 +22,6 @@ from diffusion_core.spaces import Latents
 from diffusion_core.training import part
 from diffusion_core.vae import Vae
 from diffusion_core.variances import Fitted
-
-WEIGHTS = "weights.safetensors"
-"""The file that a training leaves, of a diffusion or of an autoencoder."""
-FIT = "fit.safetensors"
-"""The file that a fit leaves."""
 
 Model = Diffusion | Vae
 

@@ -1,14 +1,12 @@
-"""The stages that train: an autoencoder, and a diffusion on images or on their codes.
+"""The loop that every training goes through, and the stages that train a diffusion, on images or on their codes.
 
-Both go through the same loop, which continues from the last checkpoint and leaves weights (learner and average),
-curves, and what the training cost.
+It continues from the last checkpoint and leaves weights (learner and average), curves, and what the training cost.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,53 +14,35 @@ import torch
 from torch import Tensor
 
 from ablations.data import Data
-from ablations.metrics import sample_quality
-from ablations.settings.budget import (
-    autoencoder_flops,
-    autoencoder_train_flops,
-    forward_flops,
-    peak_memory,
-    reset_peak_memory,
-    train_flops,
-)
+from ablations.settings.budget import forward_flops, train_flops
 from ablations.settings.cell import Cell
-from ablations.stages.journal import (
-    Curves,
-    Result,
-    not_finite,
+from ablations.stages.artifacts import (
+    WEIGHTS,
     read_checkpoint,
     read_history,
     write_checkpoint,
     write_history,
     write_tensors,
 )
+from ablations.stages.journal import Curves, Result
 from ablations.stages.kinds import RungStage
 from ablations.workers import evaluate
-from ablations.workers.restore import WEIGHTS, autoencoder_of, build, restore, restore_autoencoder
-from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
+from ablations.workers.memory import peak_memory, reset_peak_memory
+from ablations.workers.progress import Progress
+from ablations.workers.restore import build, restore
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
-from diffusion_core.latents import LatentCode, Standard, standard
 from diffusion_core.precision import resolve_precision
-from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance
 from diffusion_core.training import Learner, Report, Training, part, train
 
 CHECKPOINT_SECONDS = 20.0
 
-INACTIVE = 0.01
-"""A channel whose mean tells images apart by less than this share of its variance says nothing of the image."""
-OFF_SCALE = 0.05
-"""How far from 1 the variance of scaled codes may be, at draws that the scale was not estimated from."""
-DRAWN = 200_000
-"""Numbers per channel that it is taken over: for the noise of that to be far below `OFF_SCALE`."""
-
-Progress = Callable[[float], None]
 History = list[dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Learned:
+class Trained:
     """How a training ended: its last state's weights, the reports of all its steps, and its memory."""
 
     weights: dict[str, Tensor]
@@ -107,7 +87,7 @@ def learn(
     folder: Path,
     progress: Progress,
     until: int | None = None,
-) -> Learned:
+) -> Trained:
     """Train from the last checkpoint, or from the start; to the end, or `until` a step, where a checkpoint is left.
 
     That step is one of a report, and beyond the last checkpoint.
@@ -132,7 +112,7 @@ def learn(
     assert report is not None, "a checkpoint is never of the last step"
     write_history(folder, history)
     weights = {name: value for name, value in report.state().items() if not name.startswith("optimiser/")}
-    return Learned(weights, history, peak_memory(images.device) if measured else {})
+    return Trained(weights, history, peak_memory(images.device) if measured else {})
 
 
 def run_training(
@@ -166,7 +146,7 @@ def run_rung(
     """
     start, seconds = read_checkpoint(folder, stage.training.id)
     if (folder / "result.json").exists() or (start is not None and start[0] > stage.step):
-        return Result("finished", "", {}, {}, {"notes": f"trained beyond step {stage.step} before it was watched"})
+        return Result("finished", "", {}, {}, {"notes": f"trained beyond step {stage.step} before it was judged there"})
     if start is not None and start[0] == stage.step:
         average = part(start[1], "average")
     else:
@@ -195,7 +175,7 @@ def line_of(report: Report, seconds: float) -> dict[str, float]:
     }
 
 
-def training_result(cell: Cell, averaged: Diffusion, learned: Learned, device: torch.device) -> Result:
+def training_result(cell: Cell, averaged: Diffusion, learned: Trained, device: torch.device) -> Result:
     """What a training's history amounts to, and what the choices do, by the averaged learner that is evaluated."""
     last = learned.last
     images, flops = last["step"] * cell.training.batch, float(forward_flops(averaged))
@@ -217,7 +197,7 @@ def training_result(cell: Cell, averaged: Diffusion, learned: Learned, device: t
         reason=learned.reason,
         metrics=metrics,
         curves=curves | learned.curves(),
-        facts={"precision": resolve_precision(cell.training.precision, device), **still_cold(cell, last)},
+        metadata={"precision": resolve_precision(cell.training.precision, device), **still_cold(cell, last)},
     )
 
 
@@ -234,80 +214,3 @@ def still_cold(cell: Cell, last: dict[str, float]) -> dict[str, str]:
         return {}
     share = f"{math.floor(100 * warm)} % of t have their {cell.timesteps.history} losses"
     return {"notes": f"importance sampler still warming up: {share}"}
-
-
-def run_autoencoder(
-    cell: Cell, stage_id: str, data: Data, folder: Path, device: torch.device, progress: Progress
-) -> Result:
-    """Train the autoencoder and measure the scale of its codes; both are left in weights.safetensors."""
-    space = cell.space
-    assert isinstance(space, Latents), "the data themselves need no autoencoder"
-    images = data.images["train"].to(device)
-    plan = space.plan(cell.training.precision)
-    learner = autoencoder_of(cell, data).to(device)
-    learned = learn(learner, images, plan, cell.seed, stage_id, folder, progress)
-    autoencoder = restore_autoencoder(cell, data, learned.average).to(device)
-    scale = standard(autoencoder, images)
-    tensors = {"standard/mean": scale.mean, "standard/scale": scale.scale}
-    write_tensors(folder / WEIGHTS, learned.weights | tensors, stage=stage_id, step=str(learned.last["step"]))
-    code = LatentCode(autoencoder, scale.mean, scale.scale, data.shape, space.shape_of(data.shape))
-    encode, decode = autoencoder_flops(autoencoder, data.shape, code.code_shape)
-    seen = learned.last["step"] * plan.batch
-    reason = learned.reason or collapse(autoencoder, scale, code, images)
-    metrics = {
-        **learned.finals(),
-        "cost/autoencoder_seconds": learned.last["seconds"],
-        "cost/autoencoder_flops": autoencoder_train_flops(encode, decode, seen, len(images)),
-        "cost/autoencoder_parameters": float(sum(p.numel() for p in autoencoder.parameters())),
-        **({} if reason else held_out_scores(code, data.images["validation"].to(device))),
-        **{f"cost/autoencoder_{name.removeprefix('cost/')}": value for name, value in learned.memory.items()},
-    }
-    return Result(
-        status="diverged" if reason else "finished",
-        reason=f"autoencoder: {reason}" if reason else "",
-        metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
-        curves=learned.curves(),
-        facts={"precision": resolve_precision(plan.precision, device), **not_finite(metrics)},
-    )
-
-
-@torch.no_grad()
-def collapse(autoencoder: Autoencoder, scale: Standard, code: LatentCode, images: Tensor) -> str:
-    """Why codes are none to diffuse, by rules declared beforehand; "" if they are."""
-    if not bool(scale.scale.isfinite().all()):
-        return "its codes are not finite"
-    if not bool((scale.scale > 0).all()):
-        return "collapsed: a channel of its codes is the same for every image and place"
-    if float(scale.active.max()) < INACTIVE:
-        share = 100 * float(scale.active.max())
-        return f"collapsed: what its codes say of the image is {share:.2g} % of their variance at most"
-    stored = code.store(images)
-    if isinstance(autoencoder, VqAutoencoder) and autoencoder.used(stored) < 2:
-        return "collapsed: every place of every image has the same code"
-    draws = math.ceil(DRAWN * len(scale.scale) / math.prod((len(images), *code.code_shape)))
-    squares = [(code.draw(stored, 1, i, "latents/check").double() ** 2).mean((0, 2, 3)) for i in range(draws)]
-    variance = torch.stack(squares).mean(0)
-    worst = float(variance[(variance - 1).abs().argmax()])
-    if not abs(worst - 1) <= OFF_SCALE:
-        return f"a channel of its scaled codes has the variance {worst:.3g} instead of 1"
-    return ""
-
-
-@torch.no_grad()
-def held_out_scores(code: LatentCode, images: Tensor) -> dict[str, float]:
-    """PSNR on validation images, and the evidence bound that kl is trained by (z ~ N(0, I)), or the codes used."""
-    autoencoder = code.autoencoder
-    scores = {"psnr/val": sample_quality.psnr(code.reconstruct(images), images, autoencoder.levels.levels)}
-    stored = code.store(images)
-    if isinstance(autoencoder, VqAutoencoder):
-        return scores | {"codes_used/val": float(autoencoder.used(stored))}
-    assert isinstance(autoencoder, KlAutoencoder)
-    taken = code.code(images, 0, "bound/dequantise")
-    assert taken.reconstruction is not None
-    kl = autoencoder.bits(autoencoder.kl(stored), images).mean()
-    reconstruction = taken.reconstruction.mean()
-    return scores | {
-        "elbo/val": float(reconstruction + kl),
-        "elbo/val_reconstruction": float(reconstruction),
-        "elbo/val_kl": float(kl),
-    }

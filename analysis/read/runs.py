@@ -40,13 +40,15 @@ from analysis.read.search import SEARCH, Search, search_in
 FIXED = ("cell_id", "training_id", "seed", "status", "reason")
 # What a reader must know of a finished run, a line each. Most sources have none, and no such column.
 NOTES = "notes"
+TRACEBACK = "traceback"
+"""Where a failed run's exception came from."""
 AUTOENCODER, NOT_COMPARABLE = "autoencoder_id", "not_comparable"
 LATENT = (AUTOENCODER, NOT_COMPARABLE)
 """Which autoencoder a run's images went through ("" in pixels), and the kinds of metrics that it cannot be compared in.
 Sources without latents have no such columns."""
 VERSIONS = ("code", "numerics", "data_digest")
 """What made a row: the code that trained and scored it, its NUMERICS, and the digest of its data; "" where unknown."""
-METADATA = (*FIXED, NOTES, *LATENT, *VERSIONS)
+METADATA = (*FIXED, NOTES, TRACEBACK, *LATENT, *VERSIONS)
 """The columns that are neither choices nor metrics."""
 SEVERAL = ", "
 """Between the codes of a run that was trained by one version and scored by another, and between kinds of metrics."""
@@ -128,7 +130,7 @@ def read_folder(path: Path | str) -> GridResults:
 
 def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
     """runs from their texts, in canonical order; InputError where a row cannot be of this grid."""
-    texts = texts.assign(**{name: "" for name in (NOTES, *LATENT, *VERSIONS) if name not in texts})
+    texts = texts.assign(**{name: "" for name in (NOTES, TRACEBACK, *LATENT, *VERSIONS) if name not in texts})
     texts = _comparable(texts)
     names = [column for column in texts.columns if column not in (*METADATA, CELL_IN_WORDS)]
     axes = [f"axis.{axis.name}" for axis in meta.axes]
@@ -139,7 +141,7 @@ def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
     metrics = sorted(name for name in filled if "/" in name and not name.startswith(OVER_STEPS))
     parameters = sorted(name for name in filled if "/" not in name and not name.startswith("axis."))
     runs = texts[[*METADATA, *axes, *parameters, *metrics]].copy()
-    for name in ("reason", NOTES):
+    for name in ("reason", NOTES, TRACEBACK):
         runs[name] = runs[name].str.slice(0, LONGEST)
     runs["seed"] = whole_numbers(runs["seed"], "seed", source)
     for name in metrics:

@@ -10,7 +10,8 @@ import pytest
 
 from ablations import run
 from ablations.settings import grammar
-from ablations.stages.journal import Journal, read_tensors
+from ablations.stages.artifacts import read_tensors
+from ablations.stages.journal import Journal
 from ablations.workers import perform, train
 
 TINY = [

@@ -15,9 +15,10 @@ import pytest
 from ablations import run
 from ablations.compatibility import STEPS, Pairs, all_values, document, settings_of, value
 from ablations.driver import execute
-from ablations.launchers.local import Event, LocalLauncher
+from ablations.launchers.dispatch import Event
+from ablations.launchers.local import LocalLauncher
 from ablations.settings import grammar
-from ablations.stages.journal import read_tensors
+from ablations.stages.artifacts import read_tensors
 from ablations.workers import evaluate, perform, train
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
@@ -40,14 +41,14 @@ TINY_NETWORK = {
     "unet": {"network.channels": 8, "network.multipliers": [1], "network.attention": []},
     "mlp": {"network.width": 16, "network.layers": 2},
 }
-FOUND = "# learned in a test\nname: found\nknots: [-12.5, -7.25, -1.5, 4.5]\n"
+FOUND = "# learned in a test\nname: saved\nknots: [-12.5, -7.25, -1.5, 4.5]\n"
 
 
 @pytest.fixture(scope="module")
 def pairs():
     """All values, a found schedule among them."""
     axes = all_values()
-    axes["schedule"].append(value("schedule", {"schedule": "found/kept"}))
+    axes["schedule"].append(value("schedule", {"schedule": "saved/kept"}))
     return Pairs(axes)
 
 
@@ -56,8 +57,8 @@ def configs(tmp_path_factory):
     """The configuration files, with a found schedule."""
     folder = tmp_path_factory.mktemp("configs") / "configs"
     shutil.copytree(grammar.CONFIGS, folder)
-    (folder / "schedule" / "found").mkdir(exist_ok=True)
-    (folder / "schedule" / "found" / "kept.yaml").write_text(FOUND)
+    (folder / "schedule" / "saved").mkdir(exist_ok=True)
+    (folder / "schedule" / "saved" / "kept.yaml").write_text(FOUND)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grammar, "CONFIGS", folder)
         grammar.load.cache_clear()

@@ -14,7 +14,7 @@ from ablations import export, run
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.settings.layers import cell_of
-from ablations.stages.journal import read_tensors
+from ablations.stages.artifacts import read_tensors
 from analysis.errors import InputError
 from diffusion_core.training import part
 from tests.ablations.conftest import TINY
@@ -52,12 +52,12 @@ def test_a_learned_schedule_is_kept_and_named_like_any_other(learned, configs, c
     (footnote,) = json.loads((results / "ends" / "grid.json").read_text(encoding="utf-8"))["footnotes"]
     assert "Because schedules are compared" in footnote
     assert export.main([f"cell={row['cell_id'][:8]}", "name=Mine_1-a", f"results={results}"]) == 0
-    assert "schedule=linear,cosine,found/Mine_1-a" in capsys.readouterr().out
-    lines = (configs / "schedule" / "found" / "Mine_1-a.yaml").read_text(encoding="utf-8").splitlines()
+    assert "schedule=linear,cosine,saved/Mine_1-a" in capsys.readouterr().out
+    lines = (configs / "schedule" / "saved" / "Mine_1-a.yaml").read_text(encoding="utf-8").splitlines()
     assert lines[0] == f"# learned in grid ends, cell {row['cell_id']}, seed 0, on mixture2d at T=25"
     assert [line.split(":")[0] for line in lines[1:]] == ["name", "knots"]
 
-    cell = make(parse_run(["schedule=found/Mine_1-a"])).points[0].cell
+    cell = make(parse_run(["schedule=saved/Mine_1-a"])).points[0].cell
     weights = results / ".stages" / row["training_id"] / "weights.safetensors"
     average = part(read_tensors(weights)[0], "average")
     assert len(cell.schedule.knots) == 101
@@ -73,8 +73,8 @@ def test_a_learned_schedule_is_kept_and_named_like_any_other(learned, configs, c
         assert -drawn[t] == pytest.approx(cell.schedule.knots[round(100 * (t - 1) / 24)], rel=1e-5)
 
     assert cell_of(cell.parameters(), 0) == cell
-    compared = make(parse_run(["schedule=cosine,found/Mine_1-a", "horizon=50"]))
-    assert [point.levels["schedule"] for point in compared.points] == ["cosine", "found/Mine_1-a"]
+    compared = make(parse_run(["schedule=cosine,saved/Mine_1-a", "horizon=50"]))
+    assert [point.levels["schedule"] for point in compared.points] == ["cosine", "saved/Mine_1-a"]
     assert run.main(["--help"]) == 0
     assert lines[0].removeprefix("# ") in capsys.readouterr().out
 
@@ -96,7 +96,7 @@ def test_knots_are_kept_to_six_digits_and_rise(learned):
         ("name=x", "cell= is missing"),
         ("cell={learned} name=../x", "name must be letters, digits, '_' and '-', got '../x'"),
         ("cell={learned} name=a.b", "name must be letters"),
-        ("cell={learned} name=taken", "schedule=found/taken is there already and is never overwritten"),
+        ("cell={learned} name=taken", "schedule=saved/taken is there already and is never overwritten"),
         ("cell={other} name=x", "has schedule=linear, which learns nothing"),
         ("cell=nothing name=x", "no cell 'nothing'"),
         ("cell={learned} name=x seed=5", "has no seed 5"),
@@ -104,13 +104,13 @@ def test_knots_are_kept_to_six_digits_and_rise(learned):
 )
 def test_what_cannot_be_kept_is_one_line(words, message, learned, configs, capsys, monkeypatch):
     results, (row, other) = learned
-    (configs / "schedule" / "found").mkdir()
-    taken = configs / "schedule" / "found" / "taken.yaml"
-    taken.write_text("# mine\nname: found\nknots: [-1.0, 1.0]\n")
+    (configs / "schedule" / "saved").mkdir()
+    taken = configs / "schedule" / "saved" / "taken.yaml"
+    taken.write_text("# mine\nname: saved\nknots: [-1.0, 1.0]\n")
     call = words.format(learned=row["cell_id"], other=other["cell_id"]).split()
     line = one_line_error(export.main, [*call, f"results={results}"], capsys, monkeypatch)
     assert message in line
-    assert [path.name for path in (configs / "schedule" / "found").iterdir()] == ["taken.yaml"]
+    assert [path.name for path in (configs / "schedule" / "saved").iterdir()] == ["taken.yaml"]
     assert taken.read_text().startswith("# mine")
 
 
@@ -122,4 +122,4 @@ def test_a_schedule_that_was_not_trained_here_or_is_flat_is_not_kept(learned, co
     monkeypatch.setattr(export, "knots_of", lambda diffusion: [0.0, 1.0, 1.0])
     with pytest.raises(InputError, match="is flat somewhere to 6 digits"):
         export.main([f"cell={row['cell_id']}", "name=x", f"results={results}"])
-    assert not (configs / "schedule" / "found").exists()
+    assert not (configs / "schedule" / "saved").exists()

@@ -22,9 +22,10 @@ from ablations.driver import execute
 from ablations.grids.grid import make
 from ablations.launchers.local import LocalLauncher
 from ablations.settings.arguments import parse_run
-from ablations.settings.cell import NUMERICS
-from ablations.stages.journal import Journal, read_tensors, write_tensors
-from ablations.stages.kinds import floor_of, stages_of
+from ablations.settings.identity import NUMERICS
+from ablations.stages.artifacts import read_tensors, write_tensors
+from ablations.stages.graph import floor_of, stages_of
+from ablations.stages.journal import Journal
 from ablations.stages.version import code_version
 from ablations.tracking.mlflow_store import Tracker, TrackingError
 from ablations.workers import evaluate, perform

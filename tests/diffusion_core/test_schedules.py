@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from diffusion_core.gamma import Gamma, LearnedGamma, Table
-from diffusion_core.schedules import Cosine, Found, Learned, LearnedLinear, Linear, LogSnrLinear, Schedule, Sigmoid
+from diffusion_core.schedules import Cosine, Learned, LearnedLinear, Linear, LogSnrLinear, Saved, Schedule, Sigmoid
 from tests.axes import members, name
 
 SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
@@ -173,7 +173,7 @@ def test_found_interpolates_its_knots_evenly_spaced_in_u(knots, horizon):
     t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)])
     u = (t.numpy() - 1) / (horizon - 1)
     expected = np.interp(u, np.linspace(0, 1, len(knots)), knots)
-    np.testing.assert_allclose(Found(knots).build(horizon)(t), expected, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(Saved(knots).build(horizon)(t), expected, rtol=1e-13, atol=1e-13)
 
 
 @SCHEDULES
@@ -240,8 +240,8 @@ def test_cosine_refuses_fields_out_of_range(arguments):
         (lambda: LearnedLinear(5.0, -5.0), "learned_linear needs gamma_min < gamma_max"),
         (lambda: Learned(gamma_max=math.nan), "learned needs gamma_min < gamma_max"),
         (lambda: Learned(width=1), "learned needs width >= 2, got 1"),
-        (lambda: Found((1.0,)), "found needs at least 2 knots, each above the one before"),
-        (lambda: Found((1.0, 2.0, 2.0)), "found needs at least 2 knots, each above the one before"),
+        (lambda: Saved((1.0,)), "saved needs at least 2 knots, each above the one before"),
+        (lambda: Saved((1.0, 2.0, 2.0)), "saved needs at least 2 knots, each above the one before"),
     ],
 )
 def test_fields_that_make_no_schedule_are_refused(build, reason):

@@ -23,7 +23,8 @@ from ablations.metrics.extractors import ARCHITECTURES, HERE, digest_of
 from ablations.metrics.extractors.architectures import Architecture
 from ablations.settings.arguments import parse_options
 from ablations.settings.exits import exit_code
-from ablations.stages.journal import write_json, write_tensors
+from ablations.stages.artifacts import write_tensors
+from ablations.stages.files import write_json
 from analysis.errors import InputError, unknown
 from diffusion_core.choices import choice_name
 

@@ -25,11 +25,11 @@ from optuna.samplers import RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from ablations.search.file import Parameter
+from ablations.search.file import ParameterSpec
 from ablations.search.optimizer.samplers import pruner_of, sampler_of
 from ablations.search.optimizer.storage import cause, opened, quiet, shown
 from ablations.search.space import Params, Study, tried, whole
-from ablations.search.trial import Outcome
+from ablations.search.trial import TrialOutcome
 from analysis.errors import InputError
 
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -48,7 +48,7 @@ class Told:
     params: Params
     values: tuple[float, ...]
     metrics: dict[str, float]
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
     reported: dict[int, float]
 
 
@@ -92,7 +92,7 @@ class Optimizer:
 
     @property
     def directions(self) -> list[StudyDirection]:
-        """Of an objective less is better."""
+        """The direction of each objective: less is better."""
         return [StudyDirection.MINIMIZE] * len(self.objectives)
 
     def trials(self) -> list[Told]:
@@ -127,7 +127,7 @@ class Optimizer:
         number = len(known)
         with self._guarded(), quiet():
             view = self._view(known)
-            fixed, facts = self._owed(known)
+            fixed, noted = self._owed(known)
             if fixed is not None:
                 view.enqueue_trial(fixed)
             view.sampler = sampler_of(self.study, number, len(self.objectives))
@@ -141,7 +141,7 @@ class Optimizer:
                     state=TrialState.RUNNING,
                     params=drawn.params,
                     distributions=drawn.distributions,
-                    user_attrs={"driver": self.driver, **facts},
+                    user_attrs={"driver": self.driver, **noted},
                     system_attrs={**drawn.system_attrs, **counts},
                 )
             )
@@ -192,9 +192,9 @@ class Optimizer:
             self.marks[number] = view.trials[-1].system_attrs
         return pruned
 
-    def tell(self, number: int, outcome: Outcome, cell_id: str) -> None:
+    def tell(self, number: int, outcome: TrialOutcome, cell_id: str) -> None:
         """What came of a trial."""
-        facts = {
+        noted = {
             "reason": outcome.reason,
             "cell_id": cell_id,
             "steps": outcome.steps,
@@ -207,7 +207,7 @@ class Optimizer:
             # A grid's sampler would stop a loop that is not here once it has told its last point.
             self.optuna.sampler = RandomSampler()
             trial = Trial(self.optuna, asked._trial_id)
-            for name, value in facts.items():
+            for name, value in noted.items():
                 trial.set_user_attr(name, value)
             for name, value in self.marks.pop(number, {}).items():
                 if name not in asked.system_attrs:
@@ -283,7 +283,7 @@ def _value(objective: int, trial: FrozenTrial) -> float:
     return float(trial.values[objective])
 
 
-def _drawn(trial: Trial, name: str, parameter: Parameter) -> Any:
+def _drawn(trial: Trial, name: str, parameter: ParameterSpec) -> Any:
     if parameter.choices:
         return trial.suggest_categorical(name, parameter.choices)
     low, high = parameter.ends

@@ -39,7 +39,7 @@ def sampler_of(study: Study, number: int, objectives: int) -> BaseSampler:
 
 
 def pruner_of(study: Study, rungs: list[int]) -> BasePruner:
-    """The study's pruner, of trainings that are watched at these steps."""
+    """The study's pruner, which judges trainings at these steps."""
     first, last = (rungs[0], rungs[-1]) if rungs else (1, 1)
     makers: dict[str, Callable[[], BasePruner]] = {
         "median": lambda: MedianPruner(n_startup_trials=min(UNJUDGED, study.file.startup)),

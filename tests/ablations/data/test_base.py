@@ -17,7 +17,7 @@ from ablations.data import SPLITS, DataSet, Digits, FashionMnist, histogram_code
 from ablations.data.base import CODE_BATCH
 from ablations.settings import registry
 from ablations.settings.layers import cell_of, make_cell
-from ablations.stages.kinds import floor_of, stages_of
+from ablations.stages.graph import floor_of, stages_of
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import cifar_pickles, fashion, pictures
 

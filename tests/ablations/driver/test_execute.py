@@ -7,7 +7,8 @@ import pytest
 from ablations.driver import execute
 from ablations.grids import grid
 from ablations.settings.arguments import parse_run
-from ablations.stages.journal import Journal, read_json
+from ablations.stages.files import read_json
+from ablations.stages.journal import Journal
 from ablations.workers import perform
 from analysis.errors import InputError
 from analysis.read.csv_files import read_csv

@@ -16,8 +16,8 @@ from ablations.search import study
 from ablations.settings import cell as cell_module
 from ablations.settings import grammar, layers, registry
 from ablations.settings.arguments import parse_run, parse_search
-from ablations.settings.cell import content_hash
-from ablations.stages.kinds import once, stages_of
+from ablations.settings.identity import content_hash
+from ablations.stages.graph import once, stages_of
 from analysis.errors import InputError
 from diffusion_core.choices import choice_name
 

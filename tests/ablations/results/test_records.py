@@ -8,13 +8,14 @@ from itertools import pairwise
 import pytest
 
 from ablations.data import Digits, Mixture2d
-from ablations.driver.execute import plan
+from ablations.driver.plan import plan
 from ablations.grids.grid import make
 from ablations.results.csv_text import drawn
+from ablations.results.folder import runs_csv
 from ablations.results.grid_json import head_of, metrics_of
-from ablations.results.records import Record, joined, runs_csv, versions
+from ablations.results.records import Record, joined, versions
 from ablations.settings.arguments import parse_run
-from ablations.settings.cell import NUMERICS
+from ablations.settings.identity import NUMERICS
 from ablations.tracking.mlflow_store import Tracker
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store

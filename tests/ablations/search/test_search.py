@@ -22,8 +22,10 @@ from ablations.search import __main__ as search
 from ablations.search.study import make as make_study
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run, parse_search
-from ablations.stages.journal import Journal, read_tensors
-from ablations.stages.kinds import TrainingStage, rung_of, stages_of
+from ablations.stages.artifacts import read_tensors
+from ablations.stages.graph import rung_of, stages_of
+from ablations.stages.journal import Journal
+from ablations.stages.kinds import TrainingStage
 from ablations.workers import train
 from analysis.errors import InputError
 from analysis.read.runs import read_folder
@@ -56,7 +58,7 @@ def test_it_ends_well_and_says_what_it_found(searched):
     assert "0 (paper's default)" not in said.split("Searched")[0] or trial != 0
     assert "at 2 fresh seeds" in said
     assert f"optuna-dashboard sqlite:///{searched.results}/optuna.db" in said
-    assert "python -m ablations.found search=found name=NAME" in said
+    assert "python -m ablations.export search=found name=NAME" in said
 
 
 def test_every_trial_has_its_row_and_the_best_one_wins(searched):
@@ -339,12 +341,12 @@ def test_the_view_of_the_ui_shows_parameters_and_objectives():
 
 def test_what_was_found_is_a_schedule_of_any_grid_and_the_same_cell(searched, configs, capsys):
     assert export.main(["search=found", "name=mine", f"results={searched.results}"]) == 0
-    assert "schedule=linear,cosine,found/mine" in capsys.readouterr().out
-    line = grammar.options_of("schedule")["found/mine"]
+    assert "schedule=linear,cosine,saved/mine" in capsys.readouterr().out
+    line = grammar.options_of("schedule")["saved/mine"]
     assert re.match(r"found by found on mixture2d at T=20, trial \d+ \(nll/val 1\.\d+\)", line)
     words = [word for word in POINTS if "=" in word and not re.match(r"schedule|study|trials|confirm|name", word)]
-    grid = make(parse_run([*words, "schedule=linear,found/mine", "schedule.rescale=false"]))
-    cells = [cell for point, cell in grid.cells() if point.levels["schedule"] == "found/mine"]
+    grid = make(parse_run([*words, "schedule=linear,saved/mine", "schedule.rescale=false"]))
+    cells = [cell for point, cell in grid.cells() if point.levels["schedule"] == "saved/mine"]
     head = read_search(folder_of(searched)).head
     row = next(r for r in rows_of(folder_of(searched) / "trials.csv") if r["trial"] == str(head.winners[0].trial))
     assert cells[0].parameters()["schedule.gamma_min"] == row["schedule.gamma_min"]

@@ -7,8 +7,9 @@ import pytest
 from ablations.search.study import make
 from ablations.search.trial import Outcome, TrialPlan, accidental, course
 from ablations.settings.arguments import parse_search
+from ablations.stages.graph import rung_of, stages_of, validated
 from ablations.stages.journal import Result
-from ablations.stages.kinds import TrainingStage, rung_of, stages_of, validated
+from ablations.stages.kinds import TrainingStage
 
 NLL = ["nll/val"]
 

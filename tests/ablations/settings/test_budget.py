@@ -10,8 +10,9 @@ import torch
 
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
-from ablations.settings.budget import forward_flops, peak_memory, reset_peak_memory, train_flops
+from ablations.settings.budget import forward_flops, train_flops
 from ablations.stages.journal import Journal
+from ablations.workers.memory import peak_memory, reset_peak_memory
 from ablations.workers.restore import build
 
 CPU = torch.device("cpu")
@@ -53,7 +54,7 @@ def test_where_the_system_does_not_say_there_is_no_such_metric(tmp_path):
 
 @pytest.mark.parametrize("can", [True, False])
 def test_a_training_says_what_memory_it_took_where_that_can_be_told(can, tmp_path, monkeypatch):
-    from ablations.stages.kinds import stages_of
+    from ablations.stages.graph import stages_of
     from ablations.workers import perform, train
 
     cell = cell_of("training.steps=4")

@@ -14,7 +14,7 @@ from ablations import publish, run, sample
 from ablations.metrics import extractors
 from ablations.settings import exits, grammar
 from ablations.settings.arguments import parse_run
-from ablations.settings.cell import Budget
+from ablations.settings.evaluation import Budget
 from analysis.errors import InputError
 from diffusion_core.choices import FirstStepRule, TimeInput
 

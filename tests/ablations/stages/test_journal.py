@@ -7,7 +7,9 @@ import pickle
 import pytest
 import torch
 
-from ablations.stages.journal import Journal, locked, read_json, read_tensors, replace_file, write_json, write_tensors
+from ablations.stages.artifacts import read_tensors, write_tensors
+from ablations.stages.files import locked, read_json, replace_file, write_json
+from ablations.stages.journal import Journal
 from analysis.errors import InputError
 
 

@@ -14,8 +14,10 @@ from ablations.driver import execute
 from ablations.grids.grid import make
 from ablations.metrics import extractors
 from ablations.settings.arguments import parse_run
-from ablations.stages.journal import Journal, not_finite, read_tensors
-from ablations.stages.kinds import Parts, stages_of, work
+from ablations.stages.artifacts import read_tensors
+from ablations.stages.graph import stages_of, work
+from ablations.stages.journal import Journal, not_finite
+from ablations.stages.kinds import Parts
 from ablations.workers import evaluate, perform
 from ablations.workers.restore import load
 from diffusion_core.bound import mean_dims

@@ -19,11 +19,13 @@ from ablations.grids.grid import make
 from ablations.metrics import sample_quality
 from ablations.settings.arguments import parse_run
 from ablations.settings.budget import autoencoder_flops, forward_flops, matched_steps
-from ablations.stages.journal import Journal, read_tensors
-from ablations.stages.kinds import Parts, once, stages_of
+from ablations.stages.artifacts import read_tensors
+from ablations.stages.graph import once, stages_of
+from ablations.stages.journal import Journal
+from ablations.stages.kinds import Parts
 from ablations.workers import evaluate, perform
 from ablations.workers.restore import autoencoder_of, load
-from ablations.workers.train import collapse
+from ablations.workers.train_autoencoder import collapse
 from analysis.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store

@@ -1,0 +1,51 @@
+"""A bar on the terminal: what is done, the time since, and the time left. None where nobody watches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Bar:
+    """One task of a `Progress`."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self.progress = progress
+        self.task = task
+
+    def move_to(self, done: float) -> None:
+        """So much is done."""
+        self.progress.update(self.task, completed=done)
+
+    def tell(self, what: str) -> None:
+        """Say something beside the bar."""
+        self.progress.update(self.task, told=what)
+
+    def write(self, line: str) -> None:
+        """A line above the bar, which stays."""
+        self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def bar(name: str, total: float | None, *, done: int = 0, counts: bool = False) -> Iterator[Bar]:
+    """A bar that is called so; it shows numbers where its total `counts` things, else a share."""
+    amount = "{task.completed:.0f} of {task.total:.0f}" if counts and total is not None else "{task.percentage:3.0f}%"
+    amount = "{task.completed:.0f}" if counts and total is None else amount
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        TextColumn(amount),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("elapsed,"),
+        TimeRemainingColumn(),
+        TextColumn("left {task.fields[told]}"),
+    )
+    # Its speed is that of the last ten minutes, since stages differ in theirs.
+    shown = sys.stderr.isatty()
+    with Progress(*columns, console=console, disable=not shown, speed_estimate_period=600) as progress:
+        yield Bar(progress, progress.add_task(name, total=total, completed=int(done), told=""))

@@ -1,0 +1,132 @@
+"""What is to be run: cells with their identities and stages, once it is known where they run.
+
+Grids and searches rest on the same `Conditions`: the data, the precision that a device makes of `precision=auto`, what
+samples are judged by, and the devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import get_args
+
+import torch
+
+from ablations.data import Data
+from ablations.grids.grid import Grid, words
+from ablations.grids.planned import Planned
+from ablations.launchers.protocol import Launcher
+from ablations.metrics.judging import extractor_identity
+from ablations.settings.cell import Cell
+from ablations.settings.identity import cell_id
+from ablations.settings.rules import refusal
+from ablations.stages.graph import floor_of, once, stages_of
+from ablations.stages.journal import Journal
+from ablations.stages.kinds import FloorStage, Stage
+from analysis.errors import InputError
+from diffusion_core.precision import Precision, resolve_precision
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What all cells of a grid or of a search share.
+
+    `extractor` is the identity of what samples are judged by, None where none are; `precision` is None where each cell
+    has its own choice resolved for the device.
+    """
+
+    data: Data
+    extractor: str | None
+    launcher: Launcher
+    devices: list[str]
+    precision: Precision | None = None
+
+    def precision_of(self, cell: Cell) -> Precision:
+        """What a cell is trained in."""
+        return self.precision or resolve_precision(cell.training.precision, torch.device(self.devices[0]))
+
+    def id_of(self, cell: Cell) -> str:
+        """The id of a cell, which its seeds share."""
+        return cell_id(cell, self.data.digest, self.precision_of(cell), self.extractor)
+
+    def planned(self, levels: dict[str, str], cell: Cell, reason: str | None) -> Planned:
+        """A cell with its identity and, unless there is a reason why it makes no sense, its stages."""
+        digest = self.data.digest
+        stages = [] if reason else stages_of(cell, digest, self.precision_of(cell), self.extractor)
+        return Planned(levels, cell, self.id_of(cell), digest, stages, reason)
+
+    def made_elsewhere(self, same: Callable[[Conditions], bool], cells: Iterable[Cell], journal: Journal) -> bool:
+        """Whether what stands in a results folder came with a checkout from another kind of device.
+
+        It does where it is the `same` at another precision, and none of its cells has been trained here so.
+        """
+        for precision in get_args(Precision):
+            there = replace(self, precision=precision)
+            if same(there):
+                first = [there.planned({}, cell, None).stages[0] for cell in cells]
+                return all(journal.result(stage.id) is None for stage in first)
+        return False
+
+
+def conditions(cells: list[Cell], launcher: Launcher, devices: list[str], *, judged: bool) -> Conditions:
+    """The conditions of cells; InputError where they mix data sets or extractors, or an extractor cannot be read."""
+    if len({cell.data for cell in cells}) > 1:
+        raise InputError("a grid compares cells on one data set: run it once per data=… with a name=… each")
+    if len({cell.evaluation.weights for cell in cells}) > 1:
+        raise InputError("a grid judges all samples by one extractor: run it once per evaluation.weights=…")
+    data = cells[0].data.load()
+    try:
+        return Conditions(data, extractor_identity(cells[0]) if judged else None, launcher, devices)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A grid's cells with their stages, and the conditions that they run under."""
+
+    grid: Grid
+    here: Conditions
+    planned: list[Planned]
+    floor: FloorStage | None
+
+    def missing(self, journal: Journal) -> list[Stage]:
+        """The stages still to run: without a result, and not behind one that diverged."""
+        results = {stage.id: journal.result(stage.id) for stage in self.stages()}
+        over = {stage_id for stage_id, result in results.items() if result is not None and result.status != "finished"}
+        return [stage for stage in self.stages() if results[stage.id] is None and not over & set(stage.needs)]
+
+    def stages(self) -> list[Stage]:
+        """Every stage once, in order of the cells."""
+        floor = [] if self.floor is None else [self.floor]
+        return once([*floor, *(stage for planned in self.planned for stage in planned.stages)])
+
+
+def plan(grid: Grid, launcher: Launcher, devices: list[str]) -> Plan:
+    """Identify every cell; InputError where the grid mixes data sets or extractors, or no cell makes sense."""
+    cells = grid.cells()
+    judged = any(cell.evaluation.quality for _, cell in cells)
+    here = conditions([cell for _, cell in cells], launcher, devices, judged=judged)
+    refusals: dict[str, str | None] = {}
+    planned = []
+    for levels, cell in cells:
+        known = here.id_of(cell)
+        if known not in refusals:
+            refusals[known] = refusal(cell)
+        planned.append(here.planned(levels, cell, refusals[known]))
+    if all(item.refusal for item in planned):
+        raise InputError(planned[0].refusal if len(planned) == 1 else f"no cell makes sense: {planned[0].refusal}")
+    _refuse_equal(planned)
+    floor = floor_of(planned[0].cell, here.data.digest, here.extractor) if judged else None
+    return Plan(grid, here, planned, floor)
+
+
+def _refuse_equal(planned: list[Planned]) -> None:
+    """InputError where two crossings of levels are one cell, or differ in what it does not read."""
+    seen: dict[object, Planned] = {}
+    for item in planned:
+        # A chain of no steps reads little of a cell: what is scored is told by its stages.
+        stages = tuple(stage.id for stage in item.stages) if item.cell.horizon == 0 else None
+        other = seen.setdefault((stages or item.cell_id, item.cell.seed), item)
+        if other is not item:
+            raise InputError(f"{words(other.levels)} and {words(item.levels)} are the same cell: leave one of them out")

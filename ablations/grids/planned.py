@@ -1,0 +1,30 @@
+"""A cell of a grid at a seed, with its identity and its stages: what is to be done for a row of `runs.csv`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ablations.settings.cell import Cell
+from ablations.stages.kinds import Parts, Stage
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell at the crossing of these levels (axis → level's name); `digest` is of its data.
+
+    It has no stages where it makes no sense, and `refusal` says why.
+    """
+
+    levels: dict[str, str]
+    cell: Cell
+    cell_id: str
+    digest: str
+    stages: list[Stage]
+    refusal: str | None = None
+
+    @property
+    def parts(self) -> Parts | None:
+        """The stages that hold what it learns; None where it makes no sense."""
+        ids = {stage.kind: stage.id for stage in self.stages}
+        learned = ids.get("training", ids.get("autoencoder"))
+        return Parts(learned, ids.get("fit"), ids.get("autoencoder")) if learned else None

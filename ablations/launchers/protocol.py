@@ -1,0 +1,92 @@
+"""Axis: where stages run.
+
+    Launcher ──▶ Workers: each takes a stage and a device, and gives a future of how the stage ended
+    Dispatch ──▶ which stage starts when, on which device (`dispatch`)
+
+A launcher is a choice like any other: a frozen class, a file in `configs/launcher/`, fields that are set as
+`launcher.FIELD=`. Where stages run is no part of any identity, and changes no number.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from abc import ABC, abstractmethod
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablations.settings import grammar
+from ablations.settings.arguments import Common
+from ablations.settings.registry import build
+from ablations.stages.kinds import Stage
+from analysis.errors import InputError
+
+
+class WorkerDied(Exception):
+    """The worker of a stage ended before the stage did: it was killed, or ran out of memory."""
+
+
+class Workers(ABC):
+    """What a launcher starts, and what runs stages until it is closed."""
+
+    @abstractmethod
+    def submit(self, stage: Stage, device: str) -> Future[str]:
+        """Run a stage on a device: a future of its status, "finished", "diverged" or "failed"."""
+
+    @abstractmethod
+    def status(self, future: Future[str]) -> str:
+        """The status that a future came to.
+
+        WorkerDied where its worker did, OSError where not even a failure could be written down.
+        """
+
+    @abstractmethod
+    def cancel(self, future: Future[str]) -> None:
+        """Stop the stage of a future, and let its worker take another."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End all workers, whatever they do."""
+
+
+@dataclass(frozen=True)
+class Launcher(ABC):
+    """Where stages run."""
+
+    @abstractmethod
+    def devices(self, device: str, threads: int) -> list[str]:
+        """A device per stage that runs at a time, for what `device` asks for and cells of so many threads.
+
+        InputError where there is none such.
+        """
+
+    @abstractmethod
+    def start(self, root: Path, devices: list[str]) -> Workers:
+        """Workers that keep their journal in `root`."""
+
+
+def launcher_of(request: Common) -> Launcher:
+    """The launcher that a command asks for; InputError where its name or a field is wrong."""
+    values = grammar.load("launcher", request.launcher) | request.launcher_fields
+    launcher: Launcher = build("launcher", values, Launcher)
+    return launcher
+
+
+def found_devices(device: str) -> list[str]:
+    """Every device of this machine that `device` (auto, cpu, cuda, cuda:N) means; InputError where it has none such."""
+    import torch
+
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is None:
+        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= count:
+        raise InputError(f"device={device} is not here: this machine has {count} CUDA devices; take device=cpu or auto")
+    if device == "cpu" or (device == "auto" and not count):
+        return ["cpu"]
+    return [f"cuda:{i}" for i in range(count)] if device in ("auto", "cuda") else [device]
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,138 @@
+"""The files of `results/<grid>/`, written from records and the journal; and what stands there already.
+
+    grid.json      the question, axes in order with labels, metrics with their direction, floors, provenance
+    runs.csv       a row per cell and seed: status, what made it, levels, every choice, every metric
+    curves.csv     (cell_id, seed, curve, x, y): schedules, weights, bound per t, training curves
+    images.csv     (cell_id, seed, metric, 0, 1, …): bits/dim of each test image
+    samples/       a sheet per cell and seed
+
+and where cells diffuse in latents
+
+    autoencoders.csv   a row per autoencoder and seed: its choices, and what it scores by itself
+    reconstructions/   test images, and what each autoencoder makes of them
+
+All of it can be written again from the journal at any time.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ablations.data import Data
+from ablations.results import autoencoders
+from ablations.results.csv_text import csv_text, curve_rows, number, union
+from ablations.results.records import Record
+from ablations.results.sample_sheets import write_sheet
+from ablations.stages.artifacts import PER_IMAGE, SAMPLES, read_tensors
+from ablations.stages.files import read_json, write_json, write_text
+from ablations.stages.journal import Journal
+from ablations.stages.kinds import BoundStage
+from analysis.errors import InputError
+from analysis.read.csv_files import read_csv
+from analysis.read.images import KEYS
+from analysis.read.runs import CURVES
+
+
+def write_results(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal, data: Data) -> None:
+    """grid.json, runs.csv, curves.csv, images.csv and samples/ of a grid."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "runs.csv", runs_csv(records))
+    write_text(folder / "curves.csv", curves_csv(records, journal))
+    write_text(folder / "images.csv", images_csv(records, journal))
+    write_samples(folder / "samples", records, journal, data)
+    autoencoders.write(folder, judged_autoencoders(records), journal, data)
+    write_json(folder / "grid.json", head)
+
+
+def judged_autoencoders(records: list[Record]) -> list[autoencoders.Judged]:
+    """The autoencoders of all records."""
+    return autoencoders.judged_in(stage for record in records for stage in record.planned.stages)
+
+
+def runs_csv(records: list[Record]) -> str:
+    """A row per record; columns that some lack are empty there."""
+    rows = [record.row() for record in records]
+    fixed = union(rows)
+    names = sorted(union([record.metrics for record in records]))
+    numbers = [{name: number(value) for name, value in record.metrics.items()} for record in records]
+    return csv_text([*fixed, *names], [row | metrics for row, metrics in zip(rows, numbers, strict=True)])
+
+
+def curves_csv(records: list[Record], journal: Journal) -> str:
+    """Every curve of every record, and of every autoencoder by its id, tidy."""
+    own = {
+        (r.planned.cell_id, r.planned.cell.seed): {
+            name: curve for name, curve in r.curves.items() if not name.startswith("bound_per_t/")
+        }
+        for r in records
+    }
+    return csv_text(CURVES, curve_rows(own | autoencoders.curves(judged_autoencoders(records), journal)))
+
+
+def images_csv(records: list[Record], journal: Journal) -> str:
+    """A row per finished record and likelihood on the test split, a column per image."""
+    rows = [
+        {"cell_id": r.planned.cell_id, "seed": r.planned.cell.seed, "metric": metric}
+        | {str(i): f"{value:.6g}" for i, value in enumerate(values)}
+        for r in records
+        if r.status == "finished"
+        for metric, values in images_of(r, journal).items()
+    ]
+    return csv_text([*KEYS, *(name for name in union(rows) if name not in KEYS)], rows)
+
+
+def images_of(record: Record, journal: Journal) -> dict[str, list[float]]:
+    """What each test image costs a record, by the metric that is its mean over images."""
+    bounds = [stage for stage in record.planned.stages if isinstance(stage, BoundStage) and stage.split == "test"]
+    paths = {metric: journal.folder(stage.id) / file for stage in bounds for metric, file in PER_IMAGE.items()}
+    return {metric: per_image(path) for metric, path in paths.items() if metric in record.metrics and path.exists()}
+
+
+def write_samples(folder: Path, records: list[Record], journal: Journal, data: Data) -> None:
+    """A sheet of each finished record's first samples; sheets of others go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = set()
+    for item in records:
+        name = f"{item.planned.cell_id}-{item.planned.cell.seed}"
+        for stage in item.planned.stages:
+            path = journal.folder(stage.id) / SAMPLES
+            if item.status == "finished" and stage.kind == "samples" and path.exists():
+                kept.add(write_sheet(folder / name, read_tensors(path)[0]["samples"], data))
+    for stale in set(folder.iterdir()) - kept:
+        if re.fullmatch(r"[0-9a-f]{12}-\d+\.(png|csv)", stale.name):
+            stale.unlink()
+
+
+def per_image(path: Path) -> list[float]:
+    """Bits/dim of each image, as a bound stage left them: the sum of its terms, or its total."""
+    tensors, _ = read_tensors(path)
+    total: Tensor = sum(tensors.values(), start=torch.zeros((), dtype=torch.float64))
+    return list(total.tolist())
+
+
+def standing(folder: Path) -> dict[str, Any] | None:
+    """The grid.json that stands in a results folder, if any; InputError where it is none."""
+    head = read_json(folder / "grid.json")
+    if head is None:
+        return None
+    if not isinstance(head, dict) or not isinstance(head.get("cells"), dict):
+        raise InputError(f"{folder / 'grid.json'} is not the description of a grid: move {folder} away and run again")
+    return head
+
+
+def finished_in(folder: Path) -> int:
+    """How many finished rows a results folder holds; none where it cannot be read."""
+    return rows_with(folder / "runs.csv", "status", "finished")
+
+
+def rows_with(path: Path, column: str, value: str) -> int:
+    """How many rows of a CSV file have this value; none where it cannot be read."""
+    try:
+        return int((read_csv(path, [column])[column] == value).sum())
+    except InputError:
+        return 0

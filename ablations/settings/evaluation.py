@@ -1,0 +1,57 @@
+"""The evaluation of a cell: which likelihoods and which samples, on which held-out split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+HeldOut = Literal["validation", "test"]
+HELD_OUT: tuple[HeldOut, ...] = get_args(HeldOut)
+
+Budget = Literal["steps", "flops"]
+
+LIKELIHOODS = ("continuous", "ode", "estimates")
+"""Fields of `Evaluation` that ask for more likelihoods than the bound, or for more of it."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a cell is scored, alike for every cell.
+
+    The bound takes t = 1..`exact` and one t from each of `strata` runs of the rest, over the full chain or one of
+    `horizon` steps; `sets` disjoint sets of generated images are judged at the splits in `quality`. `clip` holds x̂_0
+    in [−1, 1] in both. A fitted variance rests on `fit` training images at every t.
+
+    Where asked for (not 0), the bound in continuous time takes `continuous` draws of γ per image, and the likelihood
+    of the probability flow `ode` probes per image over `ode_steps` steps, and the variance of the bound's estimate by
+    one t an image `estimates` repetitions. `weights` is the file of the extractor's weights where it is not one that
+    ships.
+    """
+
+    clip: bool = True
+    horizon: int | None = None
+    exact: int = 10
+    strata: int = 20
+    sets: int = 2
+    quality: tuple[HeldOut, ...] = ("test",)
+    seed: int = 0
+    continuous: int = 0
+    ode: int = 0
+    ode_steps: int = 32
+    fit: int = 128
+    estimates: int = 0
+    weights: str | None = None
+
+    where: ClassVar[tuple[str, ...]] = ("weights",)
+
+    def __post_init__(self) -> None:
+        for name in ("exact", "strata", "sets", "ode_steps", "fit"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"evaluation.{name} must be at least 1, got {getattr(self, name)}")
+        if self.estimates < 0 or self.estimates == 1:
+            raise ValueError(f"evaluation.estimates must be at least 2, or 0 for none, got {self.estimates}")
+        for name in ("continuous", "ode"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"evaluation.{name} must be at least 1, or 0 for none, got {getattr(self, name)}")
+        if self.horizon is not None and self.horizon < 1:
+            raise ValueError(f"evaluation.horizon must be at least 1 or null for all steps, got {self.horizon}")

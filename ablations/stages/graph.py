@@ -1,0 +1,122 @@
+"""Which stages a cell has, in order, each needed once however many cells ask for it.
+
+What has diverged on validation never reads test data; an autoencoder, which more than one cell may read, is judged on
+test images once it has not diverged itself. A search reads no test data, and may score a training on its way, at rungs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ablations.data import Data
+from ablations.settings.budget import bound_passes, sample_passes, training_passes
+from ablations.settings.cell import Cell
+from ablations.settings.evaluation import HELD_OUT, HeldOut
+from ablations.settings.identity import content_hash
+from ablations.stages.contents import autoencoder_content, bound_content, fit_of, samples_content, training_content
+from ablations.stages.kinds import (
+    AutoencoderStage,
+    BoundStage,
+    FitStage,
+    FloorStage,
+    Parts,
+    ReconstructionStage,
+    RungStage,
+    SamplesStage,
+    Stage,
+    TrainingStage,
+)
+from diffusion_core.precision import Precision
+from diffusion_core.spaces import Latents
+
+
+def stages_of(cell: Cell, digest: str, precision: Precision, extractor: str | None) -> list[Stage]:
+    """The stages of a cell in order; `digest` is the data's, `extractor` its features' identity."""
+    stages: list[Stage] = []
+    parts = Parts("")
+    if cell.space.encoded:
+        parts = Parts(autoencoder := content_hash(autoencoder_content(cell, digest, precision)), None, autoencoder)
+        stages.append(AutoencoderStage(autoencoder, cell))
+    if cell.horizon:
+        training = content_hash(training_content(cell, digest, precision))
+        parts = replace(parts, training=training, fit=fit_of(cell, training))
+        stages.append(TrainingStage(training, cell, parts.autoencoder, _ids(stages)))
+    if parts.fit is not None:
+        stages.append(FitStage(parts.fit, cell, replace(parts, fit=None), _ids(stages)))
+    for split in HELD_OUT:
+        stages += _scores(cell, parts, split, _ids(stages), extractor)
+    if parts.autoencoder is not None:
+        judge = extractor if "test" in cell.evaluation.quality else None
+        content = {"stage": "reconstruction", "autoencoder": parts.autoencoder, "extractor": judge}
+        stages.append(ReconstructionStage(content_hash(content), cell, parts.autoencoder, (parts.autoencoder,)))
+    return stages
+
+
+def validated(stages: Iterable[Stage]) -> list[Stage]:
+    """Those of a cell's stages that its values on validation rest on: no test data is read."""
+    return [
+        stage
+        for stage in stages
+        if isinstance(stage, (AutoencoderStage, TrainingStage, FitStage))
+        or (isinstance(stage, (BoundStage, SamplesStage)) and stage.split == "validation")
+    ]
+
+
+def rung_of(training: TrainingStage, step: int) -> RungStage:
+    """The stage that takes a training to a step and scores it there."""
+    content = bound_content(training.cell, Parts(training.id, None, training.autoencoder), "validation")
+    return RungStage(
+        content_hash(content | {"stage": "rung", "step": step}), training.cell, training, step, training.needs
+    )
+
+
+def _scores(cell: Cell, parts: Parts, split: HeldOut, needs: tuple[str, ...], extractor: str | None) -> list[Stage]:
+    """The bound on a split where there is one, and the samples where it is judged."""
+    stages: list[Stage] = []
+    if cell.space.likelihood:
+        bound = content_hash(bound_content(cell, parts, split))
+        stages.append(BoundStage(bound, cell, parts, split, needs))
+    if split in cell.evaluation.quality:
+        read = parts if cell.sampler.reads_variance else replace(parts, fit=None)
+        samples = content_hash(samples_content(cell, read, split, extractor))
+        stages.append(SamplesStage(samples, cell, read, split, (*needs, *_ids(stages))))
+    return stages
+
+
+def _ids(stages: Iterable[Stage]) -> tuple[str, ...]:
+    return tuple(stage.id for stage in stages)
+
+
+def once(stages: Iterable[Stage]) -> list[Stage]:
+    """Every stage once, in order of first appearance; a shared one waits for what all its cells need alike."""
+    found: dict[str, Stage] = {}
+    for stage in stages:
+        known = found.setdefault(stage.id, stage)
+        found[stage.id] = replace(known, needs=tuple(need for need in known.needs if need in stage.needs))
+    return list(found.values())
+
+
+def floor_of(cell: Cell, digest: str, extractor: str | None) -> FloorStage:
+    """The stage that scores held-out images."""
+    return FloorStage(content_hash({"stage": "floor", "digest": digest, "extractor": extractor}), cell)
+
+
+def work(stage: Stage, data: Data) -> float:
+    """Forward passes of one example that a stage takes, a backward pass counting two: the unit of time estimates."""
+    cell, plan = stage.cell, stage.cell.evaluation
+    if isinstance(stage, AutoencoderStage):
+        assert isinstance(cell.space, Latents), "the data themselves need no autoencoder"
+        return float(3 * cell.space.steps * cell.space.batch)
+    if isinstance(stage, TrainingStage):
+        return float(training_passes(cell) * cell.training.steps * cell.training.batch)
+    if isinstance(stage, RungStage):
+        return float(training_passes(cell) * stage.step * cell.training.batch)
+    if isinstance(stage, FitStage):
+        return float(cell.horizon * plan.fit)
+    if isinstance(stage, (FloorStage, ReconstructionStage)):
+        return 0.0
+    held_out = len(data.images[stage.split])
+    if isinstance(stage, BoundStage):
+        return float(held_out * sum(bound_passes(cell)))
+    return float(plan.sets * held_out * sample_passes(cell))

@@ -1,0 +1,38 @@
+"""The most memory that a stage took."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+
+PROCESS = Path("/proc/self")
+
+
+def reset_peak_memory(device: torch.device, process: Path = PROCESS) -> bool:
+    """Start a new high-water mark of memory; whether this system has one that can be set back."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    try:
+        # 5 sets back VmHWM, the process's peak resident size (proc_pid_clear_refs(5)); 1, 2 and 3 are of pages.
+        (process / "clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def peak_memory(device: torch.device, process: Path = PROCESS) -> dict[str, float]:
+    """`cost/peak_memory_bytes` since the mark was set back; nothing where the system does not say.
+
+    On a GPU: what its tensors took. On a CPU: the resident memory of the whole worker, libraries and data included, so
+    that it is to be compared between cells and not with a GPU's.
+    """
+    if device.type == "cuda":
+        return {"cost/peak_memory_bytes": float(torch.cuda.max_memory_allocated(device))}
+    try:
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", (process / "status").read_text(), re.MULTILINE)
+    except OSError:
+        return {}
+    return {"cost/peak_memory_bytes": 1024.0 * int(found[1])} if found else {}

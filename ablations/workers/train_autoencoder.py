@@ -1,0 +1,112 @@
+"""The stage that trains an autoencoder, measures the scale of its codes, and says whether they are any to diffuse.
+
+A code z is scaled per channel to unit variance over all training images. It is none to diffuse where it is not finite,
+says nothing of the image (`INACTIVE`), or is not of unit variance at draws that the scale was not estimated from
+(`OFF_SCALE`).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ablations.data import Data
+from ablations.metrics import sample_quality
+from ablations.settings.budget import autoencoder_flops, autoencoder_train_flops
+from ablations.settings.cell import Cell
+from ablations.stages.artifacts import WEIGHTS, write_tensors
+from ablations.stages.journal import Result, not_finite
+from ablations.workers.progress import Progress
+from ablations.workers.restore import autoencoder_of, restore_autoencoder
+from ablations.workers.train import learn
+from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
+from diffusion_core.latents import LatentCode, Standard, standard
+from diffusion_core.precision import resolve_precision
+from diffusion_core.spaces import Latents
+
+INACTIVE = 0.01
+"""A channel whose mean tells images apart by less than this share of its variance says nothing of the image."""
+OFF_SCALE = 0.05
+"""How far from 1 the variance of scaled codes may be, at draws that the scale was not estimated from."""
+DRAWN = 200_000
+"""Numbers per channel that it is taken over: for the noise of that to be far below `OFF_SCALE`."""
+
+
+def run_autoencoder(
+    cell: Cell, stage_id: str, data: Data, folder: Path, device: torch.device, progress: Progress
+) -> Result:
+    """Train the autoencoder and measure the scale of its codes; both are left in weights.safetensors."""
+    space = cell.space
+    assert isinstance(space, Latents), "the data themselves need no autoencoder"
+    images = data.images["train"].to(device)
+    plan = space.plan(cell.training.precision)
+    learner = autoencoder_of(cell, data).to(device)
+    learned = learn(learner, images, plan, cell.seed, stage_id, folder, progress)
+    autoencoder = restore_autoencoder(cell, data, learned.average).to(device)
+    scale = standard(autoencoder, images)
+    tensors = {"standard/mean": scale.mean, "standard/scale": scale.scale}
+    write_tensors(folder / WEIGHTS, learned.weights | tensors, stage=stage_id, step=str(learned.last["step"]))
+    code = LatentCode(autoencoder, scale.mean, scale.scale, data.shape, space.shape_of(data.shape))
+    encode, decode = autoencoder_flops(autoencoder, data.shape, code.code_shape)
+    seen = learned.last["step"] * plan.batch
+    reason = learned.reason or collapse(autoencoder, scale, code, images)
+    metrics = {
+        **learned.finals(),
+        "cost/autoencoder_seconds": learned.last["seconds"],
+        "cost/autoencoder_flops": autoencoder_train_flops(encode, decode, seen, len(images)),
+        "cost/autoencoder_parameters": float(sum(p.numel() for p in autoencoder.parameters())),
+        **({} if reason else held_out_scores(code, data.images["validation"].to(device))),
+        **{f"cost/autoencoder_{name.removeprefix('cost/')}": value for name, value in learned.memory.items()},
+    }
+    return Result(
+        status="diverged" if reason else "finished",
+        reason=f"autoencoder: {reason}" if reason else "",
+        metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
+        curves=learned.curves(),
+        metadata={"precision": resolve_precision(plan.precision, device), **not_finite(metrics)},
+    )
+
+
+@torch.no_grad()
+def collapse(autoencoder: Autoencoder, scale: Standard, code: LatentCode, images: Tensor) -> str:
+    """Why codes are none to diffuse, by rules declared beforehand; "" if they are."""
+    if not bool(scale.scale.isfinite().all()):
+        return "its codes are not finite"
+    if not bool((scale.scale > 0).all()):
+        return "collapsed: a channel of its codes is the same for every image and place"
+    if float(scale.active.max()) < INACTIVE:
+        share = 100 * float(scale.active.max())
+        return f"collapsed: what its codes say of the image is {share:.2g} % of their variance at most"
+    stored = code.store(images)
+    if isinstance(autoencoder, VqAutoencoder) and autoencoder.used(stored) < 2:
+        return "collapsed: every place of every image has the same code"
+    draws = math.ceil(DRAWN * len(scale.scale) / math.prod((len(images), *code.code_shape)))
+    squares = [(code.draw(stored, 1, i, "latents/check").double() ** 2).mean((0, 2, 3)) for i in range(draws)]
+    variance = torch.stack(squares).mean(0)
+    worst = float(variance[(variance - 1).abs().argmax()])
+    if not abs(worst - 1) <= OFF_SCALE:
+        return f"a channel of its scaled codes has the variance {worst:.3g} instead of 1"
+    return ""
+
+
+@torch.no_grad()
+def held_out_scores(code: LatentCode, images: Tensor) -> dict[str, float]:
+    """PSNR on validation images, and the evidence bound that kl is trained by (z ~ N(0, I)), or the codes used."""
+    autoencoder = code.autoencoder
+    scores = {"psnr/val": sample_quality.psnr(code.reconstruct(images), images, autoencoder.levels.levels)}
+    stored = code.store(images)
+    if isinstance(autoencoder, VqAutoencoder):
+        return scores | {"codes_used/val": float(autoencoder.used(stored))}
+    assert isinstance(autoencoder, KlAutoencoder)
+    taken = code.code(images, 0, "bound/dequantise")
+    assert taken.reconstruction is not None
+    kl = autoencoder.bits(autoencoder.kl(stored), images).mean()
+    reconstruction = taken.reconstruction.mean()
+    return scores | {
+        "elbo/val": float(reconstruction + kl),
+        "elbo/val_reconstruction": float(reconstruction),
+        "elbo/val_kl": float(kl),
+    }
