@@ -82,19 +82,54 @@ def test_the_core_is_read():
     assert "diffusion_core.networks.unet" in modules("diffusion_core")
 
 
-ROOMS = {
-    "read": set(),
-    "statistics": set(),
-    "findings": {"read", "statistics"},
-    "tables": {"read", "statistics", "findings"},
-    "figures": {"read", "statistics", "findings"},
-    "report": {"read", "statistics", "findings", "tables", "figures"},
+FLOORS = {
+    "ablations": [
+        {"run", "search", "sample", "export", "publish", "compatibility"},
+        {"driver"},
+        {"launchers", "theory", "tracking"},
+        {"workers", "results"},
+        {"metrics", "grids"},
+        {"stages"},
+        {"settings"},
+        {"data"},
+    ],
+    "analysis": [
+        {"report"},
+        {"tables", "figures"},
+        {"findings"},
+        {"commands"},
+        {"read", "statistics"},
+        {"notation", "errors", "options"},
+    ],
 }
-"""A room of analysis/ → those that it may import from."""
+"""Package → its rooms from the top floor down. A room imports from rooms below it, and from no other of its floor: so
+commands, which are the top floor of `ablations`, import no commands."""
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_the_rooms_of_analysis_build_on_each_other_in_one_direction(room):
-    for module, file in modules(f"analysis/{room}").items():
-        names = {name.split(".")[1] for name in imported(module, file) if name.startswith("analysis.")}
-        assert names & ROOMS.keys() <= {room} | ROOMS[room], module
+def rooms(package: str) -> dict[str, set[str]]:
+    """Room → the rooms of its package that it imports from."""
+    found: dict[str, set[str]] = {}
+    for module, file in modules(package).items():
+        names = [name.split(".") for name in imported(module, file)]
+        inside = {name[1] for name in names if name[0] == package and len(name) > 1}
+        room = module.split(".")[1] if "." in module else ""
+        found.setdefault(room, set()).update(inside - {room})
+    known = found.keys() - {""}
+    return {room: names & known for room, names in found.items() if room}
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_every_room_has_its_floor(package):
+    assert set(rooms(package)) == set().union(*FLOORS[package])
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_rooms_import_from_below_only(package):
+    floor = {room: height for height, floor in enumerate(reversed(FLOORS[package])) for room in floor}
+    upward = {
+        f"{room} imports {other}"
+        for room, others in rooms(package).items()
+        for other in others
+        if floor[other] >= floor[room]
+    }
+    assert upward == set()

@@ -7,7 +7,7 @@ from typing import Any
 from ablations.data import Data
 
 
-def metrics_of(
+def shown_metrics(
     data: Data, extractor: str | None, *, continuous: bool = False, ode: bool = False
 ) -> list[dict[str, Any]]:
     """The metrics that tables show, in order, with their direction; NLL also as some cell's evaluation asks for it."""

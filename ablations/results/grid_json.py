@@ -7,7 +7,7 @@ from typing import Any
 from ablations.data import Data
 from ablations.grids.grid import Grid
 from ablations.grids.planned import Planned
-from ablations.metrics.registry import COLUMNS, metrics_of
+from ablations.metrics.registry import COLUMNS, shown_metrics
 from ablations.metrics.sample_quality import cautions
 from ablations.settings.identity import parameters
 from ablations.stages.journal import Result
@@ -45,7 +45,7 @@ def head_of(
     n = len(data.images["test"])
     floors = dict(floor.metrics) if floor else {}
     plans = [item.cell.evaluation for item in planned]
-    asked = metrics_of(
+    asked = shown_metrics(
         data, extractor, continuous=any(plan.continuous for plan in plans), ode=any(plan.ode for plan in plans)
     )
     judged = any(plan.quality for plan in plans)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ablations.metrics.registry import metrics_of
+from ablations.metrics.registry import shown_metrics
 from ablations.results.csv_text import csv_text, number, union
 from ablations.results.folder import rows_with
 from ablations.search.file import ParameterSpec
@@ -163,7 +163,7 @@ def head_of(plan: SearchPlan, optimizer: Optimizer, trials: list[Told], provenan
 
 def objective_of(plan: SearchPlan, name: str) -> dict[str, Any]:
     """An objective as tables and figures show it."""
-    known = {metric["name"].split("/")[0]: metric for metric in metrics_of(plan.here.data, plan.here.extractor)}
+    known = {metric["name"].split("/")[0]: metric for metric in shown_metrics(plan.here.data, plan.here.extractor)}
     kind = name.split("/")[0]
     shown = known.get(kind, LABELS.get(kind, {"label": kind}))
     said_of: dict[str, Any] = {key: shown[key] for key in ("label", "unit", "decimals") if key in shown}

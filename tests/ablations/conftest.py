@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from ablations import run
+from ablations.driver import pages
 from ablations.settings import grammar
 from ablations.stages.artifacts import read_tensors
 from ablations.stages.journal import Journal
-from ablations.workers import perform, train
+from ablations.workers import train
+from ablations.workers.perform import perform
 
 TINY = [
     "horizon=25",
@@ -56,7 +58,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory, store):
-    """ε and x_0 at two variances (one training each), on digits."""
+    """ε and v at two variances (one training each), on digits, by workers."""
     results = tmp_path_factory.mktemp("results")
     shutil.copy(store, results / "mlflow.db")
     arguments = ["parameterization=v,epsilon", "variance=beta,beta_tilde", "name=tiny", f"results={results}", *TINY]
@@ -70,12 +72,18 @@ def tiny(tmp_path_factory, store):
 
 
 @pytest.fixture
-def again(tiny, tmp_path):
-    """A copy of the tiny run that a test may change."""
+def without_pictures(monkeypatch):
+    """Drawing takes longer than what these tests run."""
+    monkeypatch.setattr(pages, "write_pages", lambda folder: None)
+
+
+@pytest.fixture
+def again(tiny, tmp_path, without_pictures):
+    """A copy of the tiny run that a test may change; what it runs, it runs in this process."""
     results = tmp_path / "results"
     shutil.copytree(tiny.results, results)
-    arguments = [word for word in tiny.arguments if not word.startswith("results=")] + [f"results={results}"]
-    return Done(arguments, results, tiny.code, tiny.printed)
+    arguments = [word for word in tiny.arguments if not word.startswith("results=")]
+    return Done([*arguments, f"results={results}", "launcher=serial"], results, tiny.code, tiny.printed)
 
 
 @pytest.fixture
@@ -107,10 +115,10 @@ def cut_and_whole(tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(train, "write_checkpoint", cut)
             for _ in range(cuts):
-                assert perform.perform(stage, str(tmp_path / "cut"), "cpu") == "failed"
+                assert perform(stage, str(tmp_path / "cut"), "cpu") == "failed"
         results, weights = [], []
         for name in ("cut", "whole"):
-            assert perform.perform(stage, str(tmp_path / name), "cpu") == "finished"
+            assert perform(stage, str(tmp_path / name), "cpu") == "finished"
             results.append(Journal(tmp_path / name).result(stage.id))
             weights.append(read_tensors(Journal(tmp_path / name).folder(stage.id) / "weights.safetensors")[0])
         return results, weights

@@ -14,12 +14,10 @@ import pytest
 
 from ablations import run
 from ablations.compatibility import STEPS, Pairs, all_values, document, settings_of, value
-from ablations.driver import execute
-from ablations.launchers.dispatch import Event
-from ablations.launchers.local import LocalLauncher
+from ablations.driver import plan
 from ablations.settings import grammar
 from ablations.stages.artifacts import read_tensors
-from ablations.workers import evaluate, perform, train
+from ablations.workers import evaluate, train_autoencoder
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 
@@ -124,7 +122,7 @@ def test_the_triples_that_are_refused_are_a_learned_interior_that_the_bound_is_n
 
 def test_the_table_of_choices_is_that_of_the_rules():
     assert (ROOT / "docs" / "choices.md").read_text(encoding="utf-8") == document(), (
-        "run python -m ablations.pairs > docs/choices.md"
+        "run python -m ablations.compatibility > docs/choices.md"
     )
 
 
@@ -136,22 +134,14 @@ def tiny_space(cell):
     return {"space.steps": 2, "space.width": 8, "space.batch": 32, **steps}
 
 
-def in_this_process(self):
-    """A launcher's run, without its workers."""
-    for stage, _ in self.waiting:
-        yield Event("started", stage)
-        yield Event("ended", stage, 1.0, perform.perform(stage, str(self.root), "cpu"))
-
-
 @pytest.mark.parametrize("data", ["digits", "mixture2d"])
 def test_every_pair_trains_scores_and_samples(data, rows, configs, tmp_path, store, capsys, monkeypatch):
-    monkeypatch.setattr(LocalLauncher, "run", in_this_process)
     # A network of three steps may well score worse than a uniform code; it has diverged if it scores no number.
     judge = evaluate.divergence
     monkeypatch.setattr(evaluate, "divergence", lambda nll, uniform_bits: judge(nll, None))
-    monkeypatch.setattr(train, "collapse", lambda *_: "")
+    monkeypatch.setattr(train_autoencoder, "collapse", lambda *_: "")
     # Chains of no steps, which differ in what they do not read.
-    monkeypatch.setattr(execute, "_refuse_equal", lambda planned: None)
+    monkeypatch.setattr(plan, "_refuse_equal", lambda planned: None)
     shutil.copy(store, tmp_path / "mlflow.db")
     settings = [settings_of(row.values()) for row in rows]
     levels = [
@@ -161,7 +151,7 @@ def test_every_pair_trains_scores_and_samples(data, rows, configs, tmp_path, sto
     ]
     grid = {"question": "Does every pair run?", "axes": [{"name": "cell", "levels": levels}], "seeds": 1}
     (configs / "grid" / f"pairs-{data}.yaml").write_text(json.dumps(grid))
-    assert run.main([f"grid=pairs-{data}", f"results={tmp_path}"]) == 0, capsys.readouterr().out
+    assert run.main([f"grid=pairs-{data}", f"results={tmp_path}", "launcher=serial"]) == 0, capsys.readouterr().out
 
     with (tmp_path / f"pairs-{data}" / "runs.csv").open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from ablations import export, run
+from ablations.driver import pages
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
+from ablations.settings.identity import parameters
 from ablations.settings.layers import cell_of
 from ablations.stages.artifacts import read_tensors
 from analysis.errors import InputError
@@ -29,7 +31,9 @@ def learned(tmp_path_factory, store):
     results = tmp_path_factory.mktemp("results")
     shutil.copy(store, results / "mlflow.db")
     words = ["data=mixture2d", "objective=vlb_continuous", "schedule=learned,linear", "training.steps=40", "name=ends"]
-    assert run.main([*words, "evaluation.continuous=2", *POINTS, f"results={results}"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "write_pages", lambda folder: None)
+        assert run.main([*words, "evaluation.continuous=2", *POINTS, f"results={results}", "launcher=serial"]) == 0
     with (results / "ends" / "runs.csv").open(encoding="utf-8", newline="") as file:
         return results, list(csv.DictReader(file))
 
@@ -72,7 +76,7 @@ def test_a_learned_schedule_is_kept_and_named_like_any_other(learned, configs, c
     for t in (1, 7, 13, 19, 25):
         assert -drawn[t] == pytest.approx(cell.schedule.knots[round(100 * (t - 1) / 24)], rel=1e-5)
 
-    assert cell_of(cell.parameters(), 0) == cell
+    assert cell_of(parameters(cell), 0) == cell
     compared = make(parse_run(["schedule=cosine,saved/Mine_1-a", "horizon=50"]))
     assert [point.levels["schedule"] for point in compared.points] == ["cosine", "saved/Mine_1-a"]
     assert run.main(["--help"]) == 0

@@ -20,7 +20,8 @@ from PIL import Image
 from ablations import publish, run, sample
 from ablations.driver import execute
 from ablations.grids.grid import make
-from ablations.launchers.local import LocalLauncher
+from ablations.launchers.dispatch import Dispatch
+from ablations.launchers.local import Local
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import NUMERICS
 from ablations.stages.artifacts import read_tensors, write_tensors
@@ -28,7 +29,8 @@ from ablations.stages.graph import floor_of, stages_of
 from ablations.stages.journal import Journal
 from ablations.stages.version import code_version
 from ablations.tracking.mlflow_store import Tracker, TrackingError
-from ablations.workers import evaluate, perform
+from ablations.workers import evaluate
+from ablations.workers.perform import perform
 from analysis.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
@@ -81,7 +83,7 @@ def test_cells_that_differ_in_variance_alone_share_a_training_but_not_a_score(ti
 
 
 def test_a_second_run_starts_nothing_and_prints_the_table(again, capsys, monkeypatch):
-    monkeypatch.setattr(LocalLauncher, "run", no_launch)
+    monkeypatch.setattr(Dispatch, "run", no_launch)
     before = {p: p.read_bytes() for p in again.folder.glob("*.csv")}
     assert run.main(again.arguments) == 0
     assert "NLL" in capsys.readouterr().out
@@ -107,9 +109,9 @@ def test_a_folder_with_other_results_is_never_overwritten(again):
 
 def test_results_of_another_kind_of_device_that_came_with_a_checkout_are_no_other_choices(again, monkeypatch, capsys):
     """A GPU trains in bf16, so its cells have other ids than those that are committed; asked for is the same."""
-    from ablations.driver import execute
+    from ablations.driver import plan
 
-    monkeypatch.setattr(execute, "resolve_precision", lambda precision, device: "bf16")
+    monkeypatch.setattr(plan, "resolve_precision", lambda precision, device: "bf16")
     with pytest.raises(InputError, match="results of other choices"):
         run.main([*again.arguments, "dry_run=true"])
     shutil.rmtree(again.results / ".stages")
@@ -119,7 +121,7 @@ def test_results_of_another_kind_of_device_that_came_with_a_checkout_are_no_othe
 
 
 def test_a_dry_run_counts_and_estimates_without_running(again, capsys, monkeypatch):
-    monkeypatch.setattr(LocalLauncher, "run", no_launch)
+    monkeypatch.setattr(Dispatch, "run", no_launch)
     assert run.main([*again.arguments, "seeds=3", "dry_run=true"]) == 0
     printed = capsys.readouterr().out
     assert "4 cells × 3 seeds: 6 trainings, 4 of them new" in printed
@@ -155,7 +157,7 @@ def cell_stages(*arguments):
 
 def test_a_loss_that_is_not_finite_ends_as_diverged(tmp_path):
     training = cell_stages("horizon=25", "network.channels=8", "training.steps=30", "training.learning_rate=1e30")[0]
-    assert perform.perform(training, str(tmp_path), "cpu") == "diverged"
+    assert perform(training, str(tmp_path), "cpu") == "diverged"
     result = Journal(tmp_path).result(training.id)
     assert "loss was not finite" in result.reason
 
@@ -163,7 +165,7 @@ def test_a_loss_that_is_not_finite_ends_as_diverged(tmp_path):
 def test_the_largest_beta_is_kept(tmp_path):
     """Linear to 0.02, rescaled by 1000/25."""
     training = cell_stages("horizon=25", "network.channels=8", "training.steps=1")[0]
-    assert perform.perform(training, str(tmp_path), "cpu") == "finished"
+    assert perform(training, str(tmp_path), "cpu") == "finished"
     assert Journal(tmp_path).result(training.id).metrics["noise/beta_max"] == pytest.approx(0.8)
 
 
@@ -180,8 +182,8 @@ def test_a_large_bound_over_fewer_steps_than_were_trained_on_is_a_finding(tmp_pa
     less = ("horizon=25", "variance=beta_tilde", "network.channels=8", "training.steps=2", "evaluation.quality=[]")
     for horizon, status in (("null", "diverged"), ("25", "diverged"), ("5", "finished")):
         training, bound, *_ = cell_stages(*less, f"evaluation.horizon={horizon}")
-        assert perform.perform(training, str(tmp_path), "cpu") == "finished"
-        assert perform.perform(bound, str(tmp_path), "cpu") == status
+        assert perform(training, str(tmp_path), "cpu") == "finished"
+        assert perform(bound, str(tmp_path), "cpu") == status
         found = Journal(tmp_path).result(bound.id)
         assert (found.metrics["nll/val"] > 2 * 4.0875) == (status == "finished" or "above twice" in found.reason)
 
@@ -198,9 +200,9 @@ SLOW_TRAINING = (
 def killed_half_way(stage, root):
     """Perform a stage in a process that is killed (SIGKILL) once its first checkpoint lies on the disk."""
     code = (
-        "from ablations import experiment, learning\nfrom tests.ablations.test_run import cell_stages, SLOW_TRAINING\n"
-        "learning.CHECKPOINT_SECONDS = 0\n"
-        f"experiment.perform(cell_stages(*SLOW_TRAINING, 'training.report_every=10')[0], {str(root)!r}, 'cpu')\n"
+        "from ablations.workers import train\nfrom ablations.workers.perform import perform\n"
+        "from tests.ablations.test_run import cell_stages, SLOW_TRAINING\ntrain.CHECKPOINT_SECONDS = 0\n"
+        f"perform(cell_stages(*SLOW_TRAINING, 'training.report_every=10')[0], {str(root)!r}, 'cpu')\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
     checkpoint = root / stage.id / "checkpoint.safetensors"
@@ -217,8 +219,8 @@ def test_a_training_killed_half_way_and_continued_is_bit_identical(tmp_path):
     checkpoint = killed_half_way(stage, tmp_path / "killed")
     step = int(read_tensors(checkpoint)[1]["step"])
     assert 0 < step < 60
-    assert perform.perform(stage, str(tmp_path / "killed"), "cpu") == "finished"
-    assert perform.perform(stage, str(tmp_path / "whole"), "cpu") == "finished"
+    assert perform(stage, str(tmp_path / "killed"), "cpu") == "finished"
+    assert perform(stage, str(tmp_path / "whole"), "cpu") == "finished"
     killed, whole = (
         read_tensors(tmp_path / name / stage.id / "weights.safetensors")[0] for name in ("killed", "whole")
     )
@@ -233,16 +235,16 @@ def test_a_foreign_checkpoint_is_refused(tmp_path):
     stage, other = cell_stages(*SLOW_TRAINING)[0], cell_stages(*SLOW_TRAINING, "first_seed=1")[0]
     folder = Journal(tmp_path).folder(stage.id)
     write_tensors(folder / "checkpoint.safetensors", {"a": torch.zeros(1)}, stage=other.id, step="1", seconds="1")
-    assert perform.perform(stage, str(tmp_path), "cpu") == "failed"
-    assert "no checkpoint of this training" in Journal(tmp_path).status(stage.id)[1]
+    assert perform(stage, str(tmp_path), "cpu") == "failed"
+    assert "no checkpoint of this training" in Journal(tmp_path).failure(stage.id).message
 
 
 def test_a_worker_that_is_killed_costs_its_stage_one_try(tmp_path):
     stage = cell_stages("horizon=25", "network.channels=8", "training.steps=400", "training.report_every=5")[0]
     kinds = []
-    launcher = LocalLauncher(tmp_path, ["cpu"])
-    launcher.add([stage])
-    for event in launcher.run():
+    dispatch = Dispatch(Local(), tmp_path, ["cpu"])
+    dispatch.add([stage])
+    for event in dispatch.run():
         if event.kind == "progress" and event.share > 0 and "died" not in kinds:
             workers = [p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
             for worker in workers:
@@ -312,7 +314,7 @@ def test_sample_draws_pictures_of_a_finished_cell(tiny, tmp_path, capsys):
 
 def test_points_go_the_same_way(again):
     arguments = ["data=mixture2d", "horizon=25", "training.steps=10", "name=points", "evaluation.sets=1"]
-    assert run.main([*arguments, f"results={again.results}"]) == 0
+    assert run.main([*arguments, f"results={again.results}", "launcher=serial"]) == 0
     folder = again.results / "points"
     with (folder / "runs.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
@@ -320,13 +322,13 @@ def test_points_go_the_same_way(again):
     assert len(list((folder / "samples").glob("*.csv"))) == 1
 
 
-def test_a_second_run_leaves_diverged_cells_alone(tmp_path, capsys, monkeypatch, store):
+def test_a_second_run_leaves_diverged_cells_alone(tmp_path, capsys, monkeypatch, store, without_pictures):
     shutil.copy(store, tmp_path / "mlflow.db")
     arguments = ["horizon=25", "network.channels=8", "training.steps=5", "training.learning_rate=1e30"]
-    arguments += [f"results={tmp_path}", "name=wild"]
+    arguments += [f"results={tmp_path}", "name=wild", "launcher=serial"]
     assert run.main(arguments) == 0
     assert "diverged in 1 of 1 seeds" in capsys.readouterr().out
-    monkeypatch.setattr(LocalLauncher, "run", no_launch)
+    monkeypatch.setattr(Dispatch, "run", no_launch)
     assert run.main(arguments) == 0
     assert run.main([*arguments, "dry_run=true"]) == 0
     assert "0 of them new" in capsys.readouterr().out
@@ -341,7 +343,7 @@ def test_results_that_came_with_a_checkout_stand_until_there_are_as_many_new_one
         yield
 
     with monkeypatch.context() as patch:
-        patch.setattr(LocalLauncher, "run", stopped)
+        patch.setattr(Dispatch, "run", stopped)
         assert run.main(again.arguments) == 130
     assert (again.folder / "runs.csv").read_bytes() == before
     assert run.main(again.arguments) == 0
@@ -401,10 +403,10 @@ def test_a_row_knows_what_made_it_and_what_it_cost(tiny):
 def test_a_journal_from_before_versions_stays_valid_and_its_code_is_not_known(again, monkeypatch):
     for path in (again.results / ".stages").glob("*/result.json"):
         result = json.loads(path.read_text())
-        del result["facts"]["code"]
+        del result["metadata"]["code"]
         path.write_text(json.dumps(result))
     before = rows(again)
-    monkeypatch.setattr(LocalLauncher, "run", no_launch)
+    monkeypatch.setattr(Dispatch, "run", no_launch)
     assert run.main(again.arguments) == 0
     assert [row | {"code": code_version()} for row in rows(again)] == before
     assert {row["code"] for row in rows(again)} == {""}
@@ -415,7 +417,7 @@ def test_a_journal_from_before_versions_stays_valid_and_its_code_is_not_known(ag
 def test_a_training_by_one_code_and_a_score_by_another_are_both_named(again):
     stages = again.results / ".stages"
     training = json.loads((stages / rows(again)[0]["training_id"] / "result.json").read_text())
-    training["facts"]["code"] = "0+earlier"
+    training["metadata"]["code"] = "0+earlier"
     (stages / rows(again)[0]["training_id"] / "result.json").write_text(json.dumps(training))
     assert run.main(again.arguments) == 0
     assert [row["code"] for row in rows(again)[:2]] == [f"0+earlier, {code_version()}"] * 2
@@ -501,7 +503,7 @@ LOSS_AFTER_TEN_STEPS = {1: 0.993585}
 def test_numbers_do_not_change_without_raising_numerics(tmp_path):
     """A detector of change, not of error: where it fails with reason, raise NUMERICS and write down the new loss."""
     stage = cell_stages("horizon=25", "network.channels=8", "training.steps=10", "training.report_every=10")[0]
-    assert perform.perform(stage, str(tmp_path), "cpu") == "finished"
+    assert perform(stage, str(tmp_path), "cpu") == "finished"
     loss = Journal(tmp_path).result(stage.id).metrics["train/network"]
     assert loss == pytest.approx(LOSS_AFTER_TEN_STEPS[NUMERICS], rel=1e-4)
 
@@ -509,7 +511,7 @@ def test_numbers_do_not_change_without_raising_numerics(tmp_path):
 def test_a_trained_cell_beats_both_histograms_on_digits(tmp_path):
     stages = cell_stages("horizon=100", "schedule=cosine", "training.steps=500")
     for stage in stages[:2]:
-        assert perform.perform(stage, str(tmp_path), "cpu") == "finished"
+        assert perform(stage, str(tmp_path), "cpu") == "finished"
     scored = Journal(tmp_path).result(stages[1].id).metrics
     codes = stages[0].cell.data.load().codes
     assert scored["nll/val"] + 3 * scored["nll/val_se"] < min(codes["one histogram"], codes["histogram per pixel"])
@@ -531,4 +533,4 @@ def test_every_stage_runs_on_a_gpu(choices, tmp_path):
     stages = cell_stages(*words, *choices.split())
     cell = stages[0].cell
     for stage in (*stages, floor_of(cell, cell.data.load().digest, "x")):
-        assert perform.perform(stage, str(tmp_path), "cuda:0") in ("finished", "diverged"), stage
+        assert perform(stage, str(tmp_path), "cuda:0") in ("finished", "diverged"), stage

@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 from ablations.data import SPLITS, DataSet, Digits, FashionMnist, histogram_codes
 from ablations.data.base import CODE_BATCH
 from ablations.settings import registry
+from ablations.settings.identity import cell_id, parameters
 from ablations.settings.layers import cell_of, make_cell
 from ablations.stages.graph import floor_of, stages_of
 from analysis.errors import InputError
@@ -28,12 +29,12 @@ def choice(name: str, root: Path) -> DataSet:
     """The set at a root where its files were made up, if it has one."""
     make = {"fashion_mnist": fashion, "cifar10": cifar_pickles, "folder": pictures}.get(name)
     if make is None:
-        return registry.classes("data")[name]()
+        return registry.classes(registry.base_of("data"))[name]()
     make(root)
-    return registry.classes("data")[name](root=str(root), **({} if name == "folder" else SMALL))
+    return registry.classes(registry.base_of("data"))[name](root=str(root), **({} if name == "folder" else SMALL))
 
 
-@pytest.mark.parametrize("name", registry.classes("data"))
+@pytest.mark.parametrize("name", registry.classes(registry.base_of("data")))
 def test_every_set_has_three_splits_of_one_shape_and_a_stable_digest(name, tmp_path):
     made = choice(name, tmp_path)
     data, twice = made.load(), made.read()
@@ -52,7 +53,7 @@ def test_every_set_has_three_splits_of_one_shape_and_a_stable_digest(name, tmp_p
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "folder"])
 def test_a_missing_set_says_in_one_line_how_to_get_it(name, tmp_path):
     with pytest.raises(InputError, match=r"data\.root=") as caught:
-        registry.classes("data")[name](root=str(tmp_path / "nowhere")).load()
+        registry.classes(registry.base_of("data"))[name](root=str(tmp_path / "nowhere")).load()
     assert "\n" not in str(caught.value)
     # What failed is not remembered.
     assert choice(name, tmp_path / "nowhere").load().images
@@ -118,7 +119,7 @@ def ids(settings: dict) -> tuple[list[str], str]:
     cell = make_cell([settings], seed=0)
     digest = cell.data.load().digest
     stages = [*stages_of(cell, digest, "float32", "x"), floor_of(cell, digest, "x")]
-    return [cell.cell_id(digest, "float32"), *(stage.id for stage in stages)], cell.parameters()["data.root"]
+    return [cell_id(cell, digest, "float32"), *(stage.id for stage in stages)], parameters(cell)["data.root"]
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "folder"])
@@ -131,7 +132,7 @@ def test_moving_the_data_changes_no_identity_and_a_record_still_says_where_it_wa
         settings = {"data": name, "data.root": str(root), **small}
         found.append(ids(settings))
         cell = make_cell([settings], seed=3)
-        assert cell_of(cell.parameters(), seed=3) == cell
+        assert cell_of(parameters(cell), seed=3) == cell
     assert found[0][0] == found[1][0]
     assert [where for _, where in found] == [str(root) for root in roots]
 
@@ -155,7 +156,7 @@ def test_a_set_may_preset_the_network_which_a_choice_beside_it_replaces():
 @pytest.mark.parametrize("wrong", [{"train_images": 4}, {"held_out_images": 0}])
 def test_a_budget_of_too_few_images_is_refused(name, wrong):
     with pytest.raises(ValueError, match=f"{name} needs train_images and held_out_images of at least 5"):
-        registry.classes("data")[name](**wrong)
+        registry.classes(registry.base_of("data"))[name](**wrong)
 
 
 @pytest.mark.parametrize(("key", "most"), [("train_images", 50), ("held_out_images", 10)])

@@ -10,9 +10,11 @@ import pytest
 from ablations.data import Digits, Mixture2d
 from ablations.driver.plan import plan
 from ablations.grids.grid import make
+from ablations.launchers.local import Local
+from ablations.metrics.registry import shown_metrics
 from ablations.results.csv_text import drawn
 from ablations.results.folder import runs_csv
-from ablations.results.grid_json import head_of, metrics_of
+from ablations.results.grid_json import head_of
 from ablations.results.records import Record, joined, versions
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import NUMERICS
@@ -32,8 +34,8 @@ def names(metrics):
 
 
 def test_metrics_of_images():
-    expected = ["nll/test", "fid/train/digits-cnn", "is/digits-cnn", "copies/train"]
-    assert names(metrics_of(Digits().load(), "digits-cnn")) == expected
+    expected = ["nll/test", "fid/train/digits-cnn", "is/digits-cnn", "memorisation/train"]
+    assert names(shown_metrics(Digits().load(), "digits-cnn")) == expected
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ def test_metrics_of_images():
     ],
 )
 def test_further_likelihoods_stand_beside_nll_where_asked_for(flags, expected, points):
-    found = metrics_of(points, None, **flags)
+    found = shown_metrics(points, None, **flags)
     assert names(found) == ["nll/test", *expected, "energy_distance/test"]
     for metric in found[:-1]:
         assert (metric["unit"], metric["direction"], metric["decimals"]) == ("bits/dim", "min", 2)
@@ -61,23 +63,25 @@ def test_further_likelihoods_stand_beside_nll_where_asked_for(flags, expected, p
 )
 def test_head_names_the_decoder_and_what_to_read_nll_against(word, decoder, codes):
     words = [word, "horizon=25", "network=mlp"] if "mixture" in word else [word, "horizon=25"]
-    planned = plan(make(parse_run(words)), ["cpu"])
-    head = head_of(planned.grid, planned.planned, planned.data, None, 1, {})
+    planned = plan(make(parse_run(words)), Local(), ["cpu"])
+    head = head_of(planned.grid, planned.planned, planned.here.data, None, {})
     assert head["decoder"] == decoder
     assert list(head["baselines"]) == ["nll/test"]
     assert [code["label"] for code in head["baselines"]["nll/test"]] == codes
 
 
 def test_notes_are_a_column_where_any_record_has_them():
-    planned = plan(make(parse_run(["data=mixture2d", "network=mlp", "horizon=25", "seeds=2"])), ["cpu"]).planned
-    facts = [{"device": "cpu"}, {"device": "cpu", "notes": "still warming up"}]
-    records = [Record(p, "finished", "", {"nll/test": 2.5}, {}, f) for p, f in zip(planned, facts, strict=True)]
+    planned = plan(
+        make(parse_run(["data=mixture2d", "network=mlp", "horizon=25", "seeds=2"])), Local(), ["cpu"]
+    ).planned
+    metadata = [{"device": "cpu"}, {"device": "cpu", "notes": "still warming up"}]
+    records = [Record(p, "finished", "", {"nll/test": 2.5}, {}, f) for p, f in zip(planned, metadata, strict=True)]
     assert "notes" not in runs_csv(records[:1]).splitlines()[0].split(",")
     assert [row["notes"] for row in csv.DictReader(io.StringIO(runs_csv(records)))] == ["", "still warming up"]
 
 
 @pytest.mark.parametrize(
-    ("facts", "more", "expected"),
+    ("metadata", "more", "expected"),
     [
         ({"device": "a"}, {"device": "b"}, {"device": "b"}),
         ({"notes": "one"}, {}, {"notes": "one"}),
@@ -85,8 +89,8 @@ def test_notes_are_a_column_where_any_record_has_them():
         ({"notes": "one\ntwo"}, {"notes": "two\nthree"}, {"notes": "one\ntwo\nthree"}),
     ],
 )
-def test_notes_of_several_stages_are_all_kept(facts, more, expected):
-    assert joined(facts, more) == expected
+def test_notes_of_several_stages_are_all_kept(metadata, more, expected):
+    assert joined(metadata, more) == expected
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from ablations import run
+from ablations.driver import pages
 from ablations.search import __main__ as search
 from tests.ablations.conftest import Done
 
@@ -35,11 +35,6 @@ POINTS = [
 ]
 
 
-def _draw_nothing(patch):
-    for module in (run, search):
-        patch.setattr(module, "write_pages", lambda folder: None)
-
-
 @pytest.fixture(scope="session")
 def searched(tmp_path_factory, store):
     """γ_min and γ_max on points, pruned, and confirmed; its pictures are for other tests."""
@@ -48,15 +43,9 @@ def searched(tmp_path_factory, store):
     arguments = [*POINTS, f"results={results}"]
     text = io.StringIO()
     with contextlib.redirect_stdout(text), pytest.MonkeyPatch.context() as patch:
-        _draw_nothing(patch)
+        patch.setattr(pages, "write_pages", lambda folder: None)
         code = search.main(arguments)
     return Done(arguments, results, code, text.getvalue())
-
-
-@pytest.fixture
-def without_pictures(monkeypatch):
-    """Drawing takes longer than these searches."""
-    _draw_nothing(monkeypatch)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from ablations.search import __main__ as search
 from ablations.search.study import make as make_study
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run, parse_search
+from ablations.settings.identity import cell_id, parameters
 from ablations.stages.artifacts import read_tensors
 from ablations.stages.graph import rung_of, stages_of
 from ablations.stages.journal import Journal
@@ -119,20 +120,21 @@ def test_run_again_it_starts_nothing_and_more_trials_continue_it(again, capsys):
 
 def test_a_confirmation_of_another_winner_is_taken_away(again):
     """As a longer search would leave it behind if it were stopped before its own."""
+    from ablations.launchers.local import Local
     from ablations.search.confirmation import forget_another
-    from ablations.search.loop import setting
+    from ablations.search.loop import plan_search
     from ablations.search.optimizer import Optimizer
-    from ablations.search.records import Winner
+    from ablations.search.records import Finalist
 
     folder = again.results / "found"
-    here = setting(make_study(parse_search(POINTS)), ["cpu"])
-    optimizer = Optimizer(here.study, here.identity, here.objectives, f"sqlite:///{again.results}/optuna.db", 1)
+    plan = plan_search(make_study(parse_search(POINTS)), Local(), ["cpu"])
+    optimizer = Optimizer(plan.study, plan.identity, plan.objectives, f"sqlite:///{again.results}/optuna.db", 1)
     best = read_search(folder).head.winners[0].trial
     trials = optimizer.trials()
-    forget_another(folder, here, [Winner("found", "found by search", trials[best])])
+    forget_another(folder, plan, [Finalist("found", "found by search", trials[best])])
     assert (folder / "grid.json").exists()
     other = next(t for t in trials if t.number not in (0, best))
-    forget_another(folder, here, [Winner("found", "found by search", other)])
+    forget_another(folder, plan, [Finalist("found", "found by search", other)])
     assert not (folder / "grid.json").exists()
     assert (folder / "search.json").exists()
     assert (folder / "trials.csv").exists()
@@ -160,9 +162,9 @@ def test_another_search_does_not_overwrite_it(again):
 
 
 def test_a_search_of_another_kind_of_device_that_came_with_a_checkout_is_no_other(again, monkeypatch, capsys):
-    from ablations.search import loop
+    from ablations.driver import plan
 
-    monkeypatch.setattr(loop, "resolve_precision", lambda precision, device: "bf16")
+    monkeypatch.setattr(plan, "resolve_precision", lambda precision, device: "bf16")
     with pytest.raises(InputError, match="results of other choices"):
         search.main([*again.arguments, "dry_run=true"])
     shutil.rmtree(again.results / ".stages")
@@ -183,7 +185,7 @@ def test_a_trial_that_equals_a_finished_cell_costs_nothing(again):
 
 def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
     """Every complete trial went by rungs; the first one's training is repeated whole."""
-    from ablations.workers import perform
+    from ablations.workers.perform import perform
 
     study = make_study(parse_search(POINTS))
     row = next(r for r in rows_of(folder_of(searched) / "trials.csv") if r["state"] == "complete")
@@ -196,7 +198,7 @@ def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
     assert by_rungs.result(training.id) is not None
     assert all(by_rungs.result(rung_of(training, step).id) for step in study.rungs(cell))
     whole = Journal(searched.results / ".whole")
-    assert perform.perform(training, str(whole.root), "cpu") == "finished"
+    assert perform(training, str(whole.root), "cpu") == "finished"
     left, right = (read_tensors(journal.folder(training.id) / train.WEIGHTS)[0] for journal in (by_rungs, whole))
     assert left.keys() == right.keys()
     assert all(bool((left[name] == right[name]).all()) for name in left)
@@ -205,7 +207,8 @@ def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
 
 def test_a_rung_that_was_cut_off_before_its_bound_is_scored_from_its_checkpoint(tmp_path, monkeypatch):
     """Killed between the checkpoint and the bound, as unbroken."""
-    from ablations.workers import evaluate, perform
+    from ablations.workers import evaluate
+    from ablations.workers.perform import perform
 
     study = make_study(parse_search(POINTS))
     cell = study.cell({"schedule.gamma_min": -6.0, "schedule.gamma_max": 3.0}, 0)
@@ -214,10 +217,10 @@ def test_a_rung_that_was_cut_off_before_its_bound_is_scored_from_its_checkpoint(
     rung = rung_of(training, 20)
     with monkeypatch.context() as patch:
         patch.setattr(evaluate, "bound_of", lambda *given: 1 / 0)
-        assert perform.perform(rung, str(tmp_path / "cut"), "cpu") == "failed"
+        assert perform(rung, str(tmp_path / "cut"), "cpu") == "failed"
     found = []
     for name in ("cut", "whole"):
-        assert perform.perform(rung, str(tmp_path / name), "cpu") == "finished"
+        assert perform(rung, str(tmp_path / name), "cpu") == "finished"
         found.append(Journal(tmp_path / name).result(rung.id).metrics["nll/val"])
     assert found[0] == found[1]
 
@@ -237,22 +240,23 @@ def test_interrupted_at_once_it_says_so_and_goes_on_later(store, tmp_path, monke
 
 
 def test_a_second_look_at_test_data_is_said(again):
+    from ablations.launchers.local import Local
     from ablations.search.confirmation import confirmation, noted
-    from ablations.search.loop import setting
+    from ablations.search.loop import plan_search
     from ablations.search.optimizer import Optimizer
-    from ablations.search.records import Winner
+    from ablations.search.records import Finalist
 
-    here = setting(make_study(parse_search(POINTS)), ["cpu"])
-    optimizer = Optimizer(here.study, here.identity, here.objectives, f"sqlite:///{again.results}/optuna.db", 1)
+    plan = plan_search(make_study(parse_search(POINTS)), Local(), ["cpu"])
+    optimizer = Optimizer(plan.study, plan.identity, plan.objectives, f"sqlite:///{again.results}/optuna.db", 1)
     best = read_search(again.results / "found").head.winners[0].trial
     others = [trial for trial in optimizer.trials() if trial.number not in (0, best)]
     told = read_folder(again.results / "found").meta.footnotes
     assert any(line.startswith("The search before it took") for line in told)
     assert not any("continued after" in line for line in told)
     for looks, trial in enumerate(others[:2], start=1):
-        grid = confirmation(here, [Winner("found", "found by search", trial)])
+        grid = confirmation(plan, [Finalist("found", "found by search", trial)])
         assert grid is not None
-        ids = [here.id_of(point.cell) for point in grid.points]
+        ids = [plan.here.id_of(point.cell) for point in grid.points]
         before = optimizer.confirmed(ids)
         assert optimizer.confirmed(ids) == before, "the same cells again are no other look"
         note = noted(grid, 9, 100.0, before).file.footnotes[-1]
@@ -346,13 +350,13 @@ def test_what_was_found_is_a_schedule_of_any_grid_and_the_same_cell(searched, co
     assert re.match(r"found by found on mixture2d at T=20, trial \d+ \(nll/val 1\.\d+\)", line)
     words = [word for word in POINTS if "=" in word and not re.match(r"schedule|study|trials|confirm|name", word)]
     grid = make(parse_run([*words, "schedule=linear,saved/mine", "schedule.rescale=false"]))
-    cells = [cell for point, cell in grid.cells() if point.levels["schedule"] == "saved/mine"]
+    cells = [cell for levels, cell in grid.cells() if levels["schedule"] == "saved/mine"]
     head = read_search(folder_of(searched)).head
     row = next(r for r in rows_of(folder_of(searched) / "trials.csv") if r["trial"] == str(head.winners[0].trial))
-    assert cells[0].parameters()["schedule.gamma_min"] == row["schedule.gamma_min"]
+    assert parameters(cells[0])["schedule.gamma_min"] == row["schedule.gamma_min"]
     runs = read_folder(folder_of(searched)).runs
     data = cells[0].data.load()
-    assert cells[0].cell_id(data.digest, "float32") == runs[runs["axis.choice"] == "found"]["cell_id"].iloc[0]
+    assert cell_id(cells[0], data.digest, "float32") == runs[runs["axis.choice"] == "found"]["cell_id"].iloc[0]
 
 
 WRONG_FOUND = {
@@ -421,16 +425,16 @@ def test_a_dry_run_says_what_is_searched_and_starts_nothing(tmp_path, capsys):
 
 def test_an_accident_stops_the_search_with_what_to_do(again, monkeypatch, capsys):
     """Workers that cannot write their journal: three trials in a row fail, and no more are asked for."""
-    from ablations.launchers import local
+    from concurrent.futures import Future
 
-    def fails(self, pool, stage, tries, device):
-        from concurrent.futures import Future
+    from ablations.launchers.local import Processes
 
+    def fails(self, stage, device):
         future = Future()
         future.set_exception(OSError(28, "No space left on device"))
-        return local.Running(stage, future, device, tries)
+        return future
 
-    monkeypatch.setattr(local.LocalLauncher, "_start", fails)
+    monkeypatch.setattr(Processes, "submit", fails)
     longer = [word.replace("trials=9", "trials=30") for word in again.arguments]
     assert search.main(longer) == 1
     printed = capsys.readouterr().out

@@ -8,9 +8,11 @@ import re
 import pytest
 
 from ablations.search import __main__ as search
-from ablations.search import file, space, study
+from ablations.search import file as study_file
+from ablations.search import space, study
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_search
+from ablations.settings.rules import refusal
 from analysis.errors import InputError
 from tests.ablations.settings.test_grammar import one_line_error
 
@@ -35,7 +37,7 @@ def test_a_study_that_ships_makes_sense_everywhere_in_its_space(name):
         for values in itertools.product(*ends):
             cell = here.cell({**params, **dict(zip(rest, values, strict=True))}, 3)
             assert cell.seed == 3
-            assert cell.refusal() is None, (params, rest, values)
+            assert refusal(cell) is None, (params, rest, values)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -112,7 +114,7 @@ def test_a_command_line_fixes_narrows_and_adds():
     [(1.23456789e-4, 1.235e-4), (0.123456, 0.1235), (0.99954321, 0.9995432), (0.9987654321, 0.998765), (0.00001, 1e-4)],
 )
 def test_numbers_of_a_range_are_tried_at_four_digits_and_near_one_by_their_distance(drawn, tried):
-    assert space.tried(file.Parameter(low=1e-4, high=0.9999), drawn) == pytest.approx(tried, rel=1e-6)
+    assert space.tried(study_file.ParameterSpec(low=1e-4, high=0.9999), drawn) == pytest.approx(tried, rel=1e-6)
 
 
 def test_choices_are_tried_as_they_are():
@@ -132,7 +134,7 @@ def test_a_whole_choice_may_be_the_papers_default():
 
 
 def test_hours_alone_set_no_number_of_trials():
-    assert made("study=schedule").limit == file.read("schedule").trials
+    assert made("study=schedule").limit == study_file.read("schedule").trials
     assert made("study=schedule", "hours=0.5").limit is None
     assert made("study=schedule", "hours=0.5", "trials=7").limit == 7
 
@@ -191,7 +193,7 @@ WRONG = {
     "study=pareto study.sampler=cmaes": "cmaes has one objective",
     "study=pareto evaluation.quality=[test]": "judges samples on validation data: leave evaluation.quality out",
     "training.precision=float32,bf16": "training.precision is alike for all trials",
-    "study=schedule training.steps=40": "cannot be watched on its way: take a smaller training.report_every",
+    "study=schedule training.steps=40": "cannot be judged on its way: take a smaller training.report_every",
     "study=schedule training.steps=400,800": "training.steps is searched, so trainings cannot be compared on their way",
     "study=schedule variance=analytic": "fitted after training has no bound during training",
     "study=schedule data=digits,patches": "data is alike for all trials of a search",
@@ -256,7 +258,7 @@ def test_a_wrong_range_in_a_file_is_named(reason, monkeypatch):
     file = {"question": "?", "parameters": {"horizon": BAD[reason]}}
     monkeypatch.setattr(grammar, "load", lambda group, name: file if group == "study" else load(group, name))
     with pytest.raises(InputError, match=rf"configs/study/mine.yaml: parameters.horizon: .*{reason}"):
-        file.read("mine")
+        study_file.read("mine")
 
 
 def test_a_storages_password_is_not_written_down():

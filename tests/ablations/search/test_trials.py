@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from ablations.grids.planned import Planned
 from ablations.search.study import make
-from ablations.search.trial import Outcome, TrialPlan, accidental, course
+from ablations.search.trial import TrialOutcome, course
 from ablations.settings.arguments import parse_search
 from ablations.stages.graph import rung_of, stages_of, validated
-from ablations.stages.journal import Result
+from ablations.stages.journal import Failure, Result
 from ablations.stages.kinds import TrainingStage
 
 NLL = ["nll/val"]
 
 
 class Papers:
-    """A journal with results, and statuses, by stage id."""
+    """A journal with results, and failures, by stage id."""
 
     def __init__(self):
-        self.results, self.statuses = {}, {}
+        self.results, self.failures = {}, {}
 
     def result(self, stage_id):
         return self.results.get(stage_id)
 
-    def status(self, stage_id):
-        return self.statuses.get(stage_id)
+    def failure(self, stage_id):
+        return self.failures.get(stage_id)
 
     def finish(self, stage, **metrics):
         named = {name.replace("__", "/"): value for name, value in metrics.items()}
@@ -38,7 +41,7 @@ def planned(*seeds):
     study = make(parse_search(["study=schedule", "training.steps=400"]))
     cells = [study.cell({"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, seed) for seed in seeds]
     stages = [validated(stages_of(cell, "digest", "float32", None)) for cell in cells]
-    return TrialPlan(cells, stages, "cell")
+    return [Planned({}, cell, "cell", "digest", own) for cell, own in zip(cells, stages, strict=True)]
 
 
 def answered(way, papers, answer):
@@ -69,7 +72,7 @@ def good(papers, nll=2.0, rungs=None):
 
 
 def test_no_stage_of_a_trial_reads_test_data():
-    kinds = [(stage.kind, getattr(stage, "split", None)) for stage in planned(0).stages[0]]
+    kinds = [(stage.kind, getattr(stage, "split", None)) for stage in planned(0)[0].stages]
     assert kinds == [("training", None), ("bound", "validation")]
 
 
@@ -108,7 +111,7 @@ def test_a_trial_that_is_not_pruned_goes_on_where_its_last_rung_was():
 def test_what_the_journal_knows_is_not_asked_for_again():
     papers, plan = Papers(), planned(0)
     answer = good(papers)
-    for stage in plan.stages[0]:
+    for stage in plan[0].stages:
         answer(stage)
     asked, outcome = answered(course(plan, papers, NLL, [], None, None), papers, answer)
     assert asked == []
@@ -164,10 +167,10 @@ def test_an_accident_is_a_failed_trial_that_is_to_be_tried_again():
     papers = Papers()
 
     def answer(stage):
-        papers.statuses[stage.id] = ("failed", "OSError: No space left on device\nTraceback …")
+        papers.failures[stage.id] = Failure("machine", "OSError: No space left on device", "Traceback …")
 
     outcome = answered(course(planned(0), papers, NLL, [], None, None), papers, answer)[1]
-    assert outcome == Outcome("failed", "OSError: No space left on device", again=True)
+    assert outcome == TrialOutcome("failed", "OSError: No space left on device", again=True)
 
 
 def test_a_missing_objective_fails():
@@ -182,32 +185,19 @@ def test_a_missing_objective_fails():
 
 def test_what_makes_no_sense_fails_at_once_with_its_reason():
     papers = Papers()
-    way = course(TrialPlan([], [], "", "linear needs …"), papers, NLL, [], None, None)
-    assert answered(way, papers, None) == ([], Outcome("failed", "linear needs …"))
+    refused = [replace(item, stages=[], refusal="linear needs …") for item in planned(0)]
+    assert answered(course(refused, papers, NLL, [], None, None), papers, None) == (
+        [],
+        TrialOutcome("failed", "linear needs …"),
+    )
 
 
 def test_a_rungs_id_is_of_what_it_reads():
-    training = planned(0).stages[0][0]
-    other = planned(1).stages[0][0]
+    training = planned(0)[0].stages[0]
+    other = planned(1)[0].stages[0]
     assert isinstance(training, TrainingStage)
     ids = {rung_of(training, 50).id, rung_of(training, 100).id, rung_of(other, 50).id}
     assert len(ids) == 3
-
-
-@pytest.mark.parametrize(
-    ("reason", "accident"),
-    [
-        ("OSError: No space left on device", True),
-        ("PermissionError: denied", True),
-        ("its worker died 2 times: killed", True),
-        ("its journal could not be written: full", True),
-        ("the command was stopped", True),
-        ("ValueError: a code has no density", False),
-        ("OutOfMemoryError: CUDA out of memory", False),
-    ],
-)
-def test_only_what_is_no_fault_of_the_cell_is_an_accident(reason, accident):
-    assert accidental(reason) == accident
 
 
 def test_seeds_whose_metrics_differ_have_the_mean_of_what_all_have():

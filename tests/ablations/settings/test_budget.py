@@ -55,12 +55,13 @@ def test_where_the_system_does_not_say_there_is_no_such_metric(tmp_path):
 @pytest.mark.parametrize("can", [True, False])
 def test_a_training_says_what_memory_it_took_where_that_can_be_told(can, tmp_path, monkeypatch):
     from ablations.stages.graph import stages_of
-    from ablations.workers import perform, train
+    from ablations.workers import train
+    from ablations.workers.perform import perform
 
     cell = cell_of("training.steps=4")
     stage = stages_of(cell, cell.data.load().digest, "float32", None)[0]
     monkeypatch.setattr(train, "reset_peak_memory", lambda device: can)
-    assert perform.perform(stage, str(tmp_path), "cpu") == "finished"
+    assert perform(stage, str(tmp_path), "cpu") == "finished"
     metrics = Journal(tmp_path).result(stage.id).metrics
     assert (MEMORY in metrics) == can
     # A worker holds at least torch.

@@ -14,6 +14,7 @@ from ablations import publish, run, sample
 from ablations.metrics import extractors
 from ablations.settings import exits, grammar
 from ablations.settings.arguments import parse_run
+from ablations.settings.cell import AXES, WORDS
 from ablations.settings.evaluation import Budget
 from analysis.errors import InputError
 from diffusion_core.choices import FirstStepRule, TimeInput
@@ -169,7 +170,7 @@ def test_help_and_errors_about_names_come_without_torch(word):
 def test_help_lists_every_choice_with_its_line(capsys):
     assert run.main(["--help"]) == 0
     text = capsys.readouterr().out
-    for axis in grammar.AXES:
+    for axis in AXES:
         for option, line in grammar.options_of(axis).items():
             assert option in text
             assert len(line) > 10
@@ -177,14 +178,14 @@ def test_help_lists_every_choice_with_its_line(capsys):
 
 
 def test_the_words_of_a_cell_are_those_of_the_core_and_help_explains_them(capsys):
-    assert {key: set(words) for key, words in grammar.WORDS.items()} == {
+    assert {key: set(words) for key, words in WORDS.items()} == {
         "time_input": set(get_args(TimeInput)),
         "first_step": set(get_args(FirstStepRule)),
         "budget": set(get_args(Budget)),
     }
     assert run.main(["--help"]) == 0
     text = capsys.readouterr().out
-    for key, lines in grammar.WORDS.items():
+    for key, lines in WORDS.items():
         for value, line in lines.items():
             assert re.search(rf"{key}={value} .*{re.escape(line)}", text)
 

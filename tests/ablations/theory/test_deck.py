@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from ablations.data.digits import Digits
+from ablations.driver import pages
 from ablations.results.sample_sheets import strip
 from ablations.run import main
 from ablations.theory.formulas import SCHEDULES
@@ -21,11 +23,14 @@ SIDE = 8
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(tmp_path_factory, store):
     folder = tmp_path_factory.mktemp("deck")
+    shutil.copy(store, folder / "mlflow.db")
     words = ["grid=deck", "schedule=linear,learned", "variance=beta_tilde", "view=whole", "training.steps=10"]
     less = ["training.report_every=10", "evaluation.sets=1", "evaluation.estimates=0", "sampler.steps=20"]
-    assert main([*words, *less, f"results={folder}"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "write_pages", lambda folder: None)
+        assert main([*words, *less, f"results={folder}", "launcher=serial"]) == 0
     return folder
 
 

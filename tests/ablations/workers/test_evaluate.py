@@ -18,7 +18,8 @@ from ablations.stages.artifacts import read_tensors
 from ablations.stages.graph import stages_of, work
 from ablations.stages.journal import Journal, not_finite
 from ablations.stages.kinds import Parts
-from ablations.workers import evaluate, perform
+from ablations.workers import evaluate
+from ablations.workers.perform import perform
 from ablations.workers.restore import load
 from diffusion_core.bound import mean_dims
 from diffusion_core.forward import diffuse
@@ -53,7 +54,7 @@ def performed(root, *arguments, kinds=("training", "fit", "bound", "samples"), b
     journal, found = Journal(root), {}
     for stage in stages(*arguments, base=base):
         if stage.kind in kinds:
-            assert perform.perform(stage, str(root), "cpu") == "finished", journal.status(stage.id)
+            assert perform(stage, str(root), "cpu") == "finished", journal.failure(stage.id)
             found[stage.kind, getattr(stage, "split", None)] = stage, journal.result(stage.id)
     return found
 
@@ -156,7 +157,7 @@ def test_likelihoods_in_continuous_time_are_kept_per_image_and_add_up(tmp_path):
         assert metrics[f"nll_ode/{name}"] == pytest.approx(float(ode.mean()), rel=1e-12)
         assert metrics[f"nll_ode/{name}_se"] == pytest.approx(float(ode.std()) / math.sqrt(450), rel=1e-12)
         assert f"nll_ode/{name}_probe_se" not in metrics
-        assert result.facts.keys() == {"device", "code"}
+        assert result.metadata.keys() == {"device", "code"}
         for file, metric in (("bound", "nll"), ("continuous", "nll_continuous"), ("ode", "nll_ode")):
             values = evaluate.per_image(folder / f"{file}.safetensors")
             assert len(values) == 450
@@ -213,11 +214,11 @@ def test_an_importance_sampler_that_is_still_cold_is_noted(tmp_path):
     cold = performed(tmp_path, *words, "training.steps=5", kinds=("training",))["training", None][1]
     assert 0 <= cold.metrics["timesteps/warm"] < 1
     share = math.floor(100 * cold.metrics["timesteps/warm"])
-    assert cold.facts["notes"] == f"importance sampler still warming up: {share} % of t have their 10 losses"
+    assert cold.metadata["notes"] == f"importance sampler still warming up: {share} % of t have their 10 losses"
     words += ["timesteps.history=2", "training.steps=20"]
     warm = performed(tmp_path, *words, kinds=("training",))["training", None][1]
     assert warm.metrics["timesteps/warm"] == warm.curves["timesteps/warm"][1][-1] == 1
-    assert "notes" not in warm.facts
+    assert "notes" not in warm.metadata
 
 
 @pytest.mark.parametrize("choices", [LEARNED, ["timesteps=importance", "timesteps.history=3"]])

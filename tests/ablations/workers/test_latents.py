@@ -19,11 +19,14 @@ from ablations.grids.grid import make
 from ablations.metrics import sample_quality
 from ablations.settings.arguments import parse_run
 from ablations.settings.budget import autoencoder_flops, forward_flops, matched_steps
+from ablations.settings.identity import cell_id, parameters
+from ablations.settings.rules import refusal
 from ablations.stages.artifacts import read_tensors
 from ablations.stages.graph import once, stages_of
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import Parts
-from ablations.workers import evaluate, perform
+from ablations.workers import evaluate
+from ablations.workers.perform import perform
 from ablations.workers.restore import autoencoder_of, load
 from ablations.workers.train_autoencoder import collapse
 from analysis.errors import InputError
@@ -127,7 +130,7 @@ def test_pixels_are_what_they_were():
     known = {row["cell_id"]: row["training_id"] for row in rows}
     for point in made.points:
         training = stages_of(point.cell, data.digest, "float32", None)[0]
-        assert known[point.cell.cell_id(data.digest, "float32")] == training.id
+        assert known[cell_id(point.cell, data.digest, "float32")] == training.id
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +157,7 @@ def grid(tmp_path_factory, store):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grammar, "CONFIGS", configs)
         grammar.load.cache_clear()
-        code = run.main(["grid=places", f"results={folder}", *words])
+        code = run.main(["grid=places", f"results={folder}", "launcher=serial", *words])
     grammar.load.cache_clear()
     assert code == 0
     return folder
@@ -321,7 +324,7 @@ def test_a_sample_costs_its_passes_and_one_decoding(grid):
 def test_an_autoencoder_without_sense_ends_as_diverged_and_its_cells_with_it(tmp_path):
     broken = "space.learning_rate=1e30"
     found = stages(broken)
-    assert perform.perform(found[0], str(tmp_path), "cpu") == "diverged"
+    assert perform(found[0], str(tmp_path), "cpu") == "diverged"
     result = Journal(tmp_path).result(found[0].id)
     assert result.reason.startswith("autoencoder: the autoencoder loss was not finite")
     words = [*SMALL, *(word for word in LATENTS if "learning_rate" not in word), broken]
@@ -374,7 +377,7 @@ def test_the_rules_of_collapse(regularization, active, variance, expected):
 def test_a_posterior_that_ignores_the_image_is_found_out(tmp_path):
     """At a weight this large nothing is worth saying."""
     found = stages("space.kl_weight=1000", "space.steps=150")[0]
-    assert perform.perform(found, str(tmp_path), "cpu") == "diverged"
+    assert perform(found, str(tmp_path), "cpu") == "diverged"
     assert "collapsed" in Journal(tmp_path).result(found.id).reason
 
 
@@ -389,12 +392,12 @@ def test_a_foreign_or_missing_autoencoder_is_named(tmp_path):
     first, training, *_ = stages()
     other = stages("space.width=16")[0]
     journal = Journal(tmp_path)
-    assert perform.perform(training, str(tmp_path), "cpu") == "failed"
-    assert "weights.safetensors is missing" in journal.status(training.id)[1]
-    assert perform.perform(other, str(tmp_path), "cpu") == "finished"
+    assert perform(training, str(tmp_path), "cpu") == "failed"
+    assert "weights.safetensors is missing" in journal.failure(training.id).message
+    assert perform(other, str(tmp_path), "cpu") == "finished"
     journal.folder(other.id).rename(journal.folder(first.id))
-    assert perform.perform(training, str(tmp_path), "cpu") == "failed"
-    assert "does not hold the autoencoder of this cell" in journal.status(training.id)[1]
+    assert perform(training, str(tmp_path), "cpu") == "failed"
+    assert "does not hold the autoencoder of this cell" in journal.failure(training.id).message
 
 
 def convolution(channels_in, channels_out, side, size=3):
@@ -447,14 +450,14 @@ def test_a_budget_that_the_autoencoder_eats_is_refused_with_both_figures():
 def test_what_makes_no_sense_in_latents_is_refused_with_the_reason(words, reason):
     import re
 
-    assert re.search(reason, cell_of(*words, base=()).refusal())
+    assert re.search(reason, refusal(cell_of(*words, base=())))
 
 
 def test_what_is_said_of_a_chain_is_not_read_where_there_is_none():
     words = ["sampler=ddim", "sampler.steps=5", "evaluation.horizon=5", "budget=flops", "training.steps=7"]
     one, other = (stages("horizon=0", *more, base=VAE) for more in ([], words))
     assert [stage.id for stage in one] == [stage.id for stage in other]
-    assert other[0].cell.refusal() is None
+    assert refusal(other[0].cell) is None
 
 
 def test_a_large_bound_is_held_against_a_code_only_where_it_was_asked_to_be_cheap():
@@ -475,7 +478,7 @@ def test_a_suggestion_yields_where_there_is_no_likelihood():
     assert cell_of(*continuous, base=()).evaluation.continuous > 0
     quantised = cell_of(*continuous, "space.regularization=vq", base=())
     assert quantised.evaluation.continuous == 0
-    assert quantised.refusal() is None
+    assert refusal(quantised) is None
 
 
 def test_levels_of_an_axis_are_picked_by_their_names_though_it_is_called_after_a_choice():
@@ -494,7 +497,7 @@ def test_a_field_that_varies_for_one_of_two_choices_is_refused_with_what_to_do()
 
 def test_a_field_of_a_varied_choice_is_for_the_cells_that_have_it():
     made = make(parse_run(["space=pixels,latents", "space.f=4", "horizon=50"]))
-    assert [point.cell.parameters().get("space.f") for point in made.points] == [None, "4"]
+    assert [parameters(point.cell).get("space.f") for point in made.points] == [None, "4"]
     with pytest.raises(InputError, match=r"no field of .* called 'g'|has nothing to set"):
         make(parse_run(["space=pixels,latents", "space.g=4"]))
 

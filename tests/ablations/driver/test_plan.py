@@ -5,19 +5,21 @@ from __future__ import annotations
 import pytest
 
 from ablations.driver import execute
+from ablations.driver.plan import Plan, plan
 from ablations.grids import grid
+from ablations.launchers.local import Local
 from ablations.settings.arguments import parse_run
 from ablations.stages.files import read_json
 from ablations.stages.journal import Journal
-from ablations.workers import perform
+from ablations.workers.perform import perform
 from analysis.errors import InputError
 from analysis.read.csv_files import read_csv
 from tests.ablations.data.fabricated import pictures
 
 
-def planned(*words: str) -> execute.Plan:
+def planned(*words: str) -> Plan:
     tiny = ["horizon=25", "evaluation.exact=2", "evaluation.strata=2"]
-    return execute.plan(grid.make(parse_run([*words, *tiny])), ["cpu"])
+    return plan(grid.make(parse_run([*words, *tiny])), Local(), ["cpu"])
 
 
 def test_colour_images_need_weights_for_fid_before_anything_is_trained():
@@ -26,21 +28,29 @@ def test_colour_images_need_weights_for_fid_before_anything_is_trained():
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "call", ["schedule=linear,linear", "grid=parameterization loss=simple,simple", "schedule.beta_1=0.0001,1e-4"]
+)
+def test_cells_that_are_one_are_refused(call):
+    with pytest.raises(InputError, match="are the same cell"):
+        planned(*call.split())
+
+
 def test_without_quality_no_extractor_is_asked_for_and_there_is_no_floor():
-    plan = planned("data=patches", "evaluation.quality=[]")
-    assert plan.floor is None
-    assert [stage.kind for stage in plan.stages()] == ["training", "bound", "bound"]
+    found = planned("data=patches", "evaluation.quality=[]")
+    assert found.floor is None
+    assert [stage.kind for stage in found.stages()] == ["training", "bound", "bound"]
     assert planned("data=digits").floor is not None
 
 
 def test_a_folder_of_images_is_scored_by_its_likelihood_alone(tmp_path):
     pictures(tmp_path / "images")
     tiny = ["data=folder", f"data.root={tmp_path}/images", "data.size=8", "data.mode=grey", "evaluation.quality=[]"]
-    plan = planned(*tiny, "network.channels=8", "training.steps=4")
+    found = planned(*tiny, "network.channels=8", "training.steps=4")
     journal, folder = Journal(tmp_path / "stages"), tmp_path / "own"
-    for stage in plan.stages():
-        assert perform.perform(stage, str(journal.root), "cpu") == "finished"
-    execute.publish(plan, journal, folder, None, {"command": "", "seconds": 0.0}, ended=True)
+    for stage in found.stages():
+        assert perform(stage, str(journal.root), "cpu") == "finished"
+    execute.publish(found, journal, folder, None, {"command": "", "seconds": 0.0}, ended=True)
     head = read_json(folder / "grid.json")
     assert [metric["name"] for metric in head["metrics"]] == ["nll/test"]
     assert head["floors"] == {}
