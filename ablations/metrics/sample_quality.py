@@ -6,7 +6,7 @@
     precision, recall  share of X within Y's balls, and of Y within X's: a ball reaches      Kynkäänniemi et al. 2019
                        from a point to its third neighbour in its own set
     energy distance    2 E|X − Y| − E|X − X'| − E|Y − Y'|                                   Székely & Rizzo 2013
-    copies             share of X nearer to a training image than 95 % of held-out images are
+    memorisation rate  share of X nearer to a training image than 95 % of held-out images are
 
 FID is biased upward by O(1/n): it compares only at one n, beside `floors`, what real images score at that n. With no
 more images than features, covariances have no full rank and the bias is most of it: `cautions` says so.
@@ -28,7 +28,7 @@ from ablations.metrics.extractors import ARCHITECTURES, Extractor, features
 NEIGHBOURS = 3
 KID_SUBSETS = 20
 KID_SUBSET_SIZE = 1000
-COPY_QUANTILE = 0.05
+MEMORISED = 0.05
 CHUNK = 1000
 SEED = 2020
 
@@ -129,13 +129,13 @@ def nearest_distance(images: Tensor, training: Tensor) -> Tensor:
     return torch.cat([torch.cdist(part.flatten(1).to(flat), flat).amin(1) for part in _chunks(images)])
 
 
-def copies(generated: Tensor, training: Tensor, heldout: Tensor) -> float:
+def memorisation_rate(generated: Tensor, training: Tensor, heldout: Tensor) -> float:
     """The share of generated images that lie nearer to a training image than the nearest 5 % of held-out images do.
 
     The threshold is the 5 % quantile of the held-out images' distances to their nearest training image, so held-out
     images score 5 % by construction; a model that is no copier scores about that.
     """
-    threshold = torch.quantile(nearest_distance(heldout, training), COPY_QUANTILE)
+    threshold = torch.quantile(nearest_distance(heldout, training), MEMORISED)
     return float((nearest_distance(generated, training) < threshold).double().mean())
 
 
@@ -164,8 +164,8 @@ def quality(
     """Means over disjoint generated sets, each of stored images [n, …], by metric name.
 
     `split_name` is the reference's. FID's standard deviation between sets is there from two sets on: the noise of
-    sampling alone, not that between trainings. `copies`, with the threshold from `heldout`, is there where that is
-    given, and means something where the reference is the training images. ValueError if a set is too small or the
+    sampling alone, not that between trainings. The memorisation rate, its threshold from `heldout`, is there where that
+    is given, and means something where the reference is the training images. ValueError if a set is too small or the
     reference was built by another extractor.
     """
     if not sets:
@@ -180,8 +180,8 @@ def quality(
         name = f"fid/{split_name}/{extractor.name}"
         result[f"{name}_set_sd"] = statistics.stdev(score[name] for score in scores)
     if heldout is not None:
-        shares = (copies(images, reference.images, heldout) for images in sets)
-        result[f"copies/{split_name}"] = statistics.fmean(shares)
+        rates = (memorisation_rate(images, reference.images, heldout) for images in sets)
+        result[f"memorisation/{split_name}"] = statistics.fmean(rates)
     return result
 
 
@@ -203,7 +203,7 @@ def floors(
 ) -> dict[str, float]:
     """What real images score: `quality` of sets of held-out images, each as large as the generated sets.
 
-    Below FID's floor a model cannot be told from real images; `copies` is 5 % by construction.
+    Below FID's floor a model cannot be told from real images; the memorisation rate is 5 % by construction.
     """
     return quality(heldout_sets, reference, extractor, split_name, torch.cat(heldout_sets))
 

@@ -51,7 +51,7 @@ LAYOUTS: Mapping[str, Layout] = {
         (VDM_2, VDM_4B),
     ),
     "ldm": Layout(
-        (Flat(metrics=("nll", "fid", "copies", "rfid", "psnr", "cost"), rest=False, over=("space",)),), (LDM_8,)
+        (Flat(metrics=("nll", "fid", "memorisation", "rfid", "psnr", "cost"), rest=False, over=("space",)),), (LDM_8,)
     ),
     "analytic_dpm": Layout(
         (Matrix({"nll": "evaluation.horizon", "fid": "sampler.steps"}, rows=("variance",)),), (ANALYTIC_1, ANALYTIC_2)

@@ -151,16 +151,16 @@ def test_precision_and_recall_equal_their_definition():
     assert sample_quality.precision_recall(x, y) == pytest.approx((covered(x, y), covered(y, x)))
 
 
-def test_copies(images):
+def test_the_memorisation_rate(images):
     train, validation, test = images["train"], images["validation"], images["test"]
-    assert sample_quality.copies(train[:200], train, test) == 1
+    assert sample_quality.memorisation_rate(train[:200], train, test) == 1
     nearly = train[:200].clone()
     nearly[:, 0, 4, 4] ^= 1
-    assert sample_quality.copies(nearly, train, test) == 1
-    assert sample_quality.copies(test, train, test) == pytest.approx(0.05, abs=1 / len(test))
-    assert sample_quality.copies(validation, train, test) == pytest.approx(0.05, abs=0.03)
+    assert sample_quality.memorisation_rate(nearly, train, test) == 1
+    assert sample_quality.memorisation_rate(test, train, test) == pytest.approx(0.05, abs=1 / len(test))
+    assert sample_quality.memorisation_rate(validation, train, test) == pytest.approx(0.05, abs=0.03)
     noise = torch.randint(17, train[:200].shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    assert sample_quality.copies(noise, train, test) == 0
+    assert sample_quality.memorisation_rate(noise, train, test) == 0
 
 
 def test_nearest_distance_is_exact(images):
@@ -212,16 +212,16 @@ def test_quality_is_the_mean_over_sets_under_names_that_hold_the_extractor(image
     ones = [sample_quality.quality([part], reference, extractor, "train", images["test"]) for part in sets]
     both = sample_quality.quality(sets, reference, extractor, "train", images["test"])
     against = {f"{metric}/train/digits-cnn" for metric in ("fid", "kid", "precision", "recall")}
-    assert set(ones[0]) == against | {"is/digits-cnn", "copies/train"}
+    assert set(ones[0]) == against | {"is/digits-cnn", "memorisation/train"}
     for name in ones[0]:
         assert both[name] == pytest.approx((ones[0][name] + ones[1][name]) / 2, abs=1e-12)
     assert both[f"{FID}_set_sd"] == pytest.approx(np.std([one[FID] for one in ones], ddof=1))
 
 
-def test_copies_are_counted_only_where_asked_for(images, extractor):
+def test_memorisation_is_counted_only_where_asked_for(images, extractor):
     reference = sample_quality.Reference.of(images["test"], extractor)
     result = sample_quality.quality([images["validation"]], reference, extractor, "test", None)
-    assert not [name for name in result if name.startswith("copies")]
+    assert not [name for name in result if name.startswith("memorisation")]
     assert "fid/test/digits-cnn" in result
 
 
@@ -229,7 +229,7 @@ def test_real_images_score_better_than_noise_and_than_one_image(images, referenc
     generator = torch.Generator().manual_seed(0)
     noise = torch.randint(17, images["test"].shape, generator=generator, dtype=torch.uint8)
     floor = sample_quality.floors([images["validation"], images["test"]], reference, extractor)
-    assert floor["copies/train"] == pytest.approx(0.05, abs=0.005)
+    assert floor["memorisation/train"] == pytest.approx(0.05, abs=0.005)
     for other in (noise, images["test"][:1].expand(450, -1, -1, -1)):
         scores = sample_quality.quality([other], reference, extractor, "train", images["test"])
         assert scores[FID] > 20 * floor[FID]
