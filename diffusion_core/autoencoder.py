@@ -24,6 +24,7 @@ from diffusion_core.forward import Gaussian
 from diffusion_core.networks.autoencoder import Decoder, Encoder
 from diffusion_core.randomness import draw, initialise, normal, send
 from diffusion_core.training import Learner
+from diffusion_core.units import bits_per_dim
 
 HASTE = 10.0
 """log s² is this times a parameter, for it has further to go than any weight: from 1 to a grey level's width, say."""
@@ -92,10 +93,6 @@ class Autoencoder(Learner):
         """−log P(x | z) in nats [B]."""
         return self.levels.level_term(raw, self.decode(z), self.log_variance)
 
-    def bits(self, nats: Tensor, raw: Tensor) -> Tensor:
-        """Nats per image as bits per dimension of the image."""
-        return nats / (math.prod(raw.shape[1:]) * math.log(2))
-
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {"autoencoder": list(self.parameters())}
 
@@ -145,7 +142,7 @@ class KlAutoencoder(Autoencoder):
         moments = self.moments(raw)
         noise = normal(seed, step, "z", (len(raw), self.channels, *moments.shape[2:]), raw.device)
         nats = self.reconstruction_term(raw, self.draw(moments, noise)) + self.weight * self.kl(moments)
-        return {"autoencoder": self.bits(nats, raw)}
+        return {"autoencoder": bits_per_dim(nats, math.prod(raw.shape[1:]))}
 
 
 class VqAutoencoder(Autoencoder):
@@ -210,7 +207,7 @@ class VqAutoencoder(Autoencoder):
         x = self.decoder(z + (z_q - z).detach())
         nats = self.levels.level_term(raw, x, self.log_variance)
         distances = mean_dims((z.detach() - z_q) ** 2) + self.commitment * mean_dims((z - z_q.detach()) ** 2)
-        return {"autoencoder": self.bits(nats, raw) + distances}
+        return {"autoencoder": bits_per_dim(nats, math.prod(raw.shape[1:])) + distances}
 
     @torch.no_grad()
     def _start(self, z: Tensor, seed: int) -> None:

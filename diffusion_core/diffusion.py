@@ -26,6 +26,7 @@ from diffusion_core.objectives import Example, Levels
 from diffusion_core.randomness import initialise, normal, uniform
 from diffusion_core.reverse import Reverse, denoise, reverse, split_output
 from diffusion_core.training import Learner
+from diffusion_core.units import bits_per_nat
 from diffusion_core.variances import Variance
 
 TIME_SCALE = 1000.0
@@ -63,11 +64,6 @@ class Diffusion(Learner):
     @property
     def device(self) -> torch.device:
         return next(self.network.parameters()).device
-
-    @property
-    def bits_per_nat(self) -> float:
-        """Turns nats per example into bits per dimension of x_0."""
-        return 1 / (math.prod(self.shape) * math.log(2))
 
     def initialise(self, seed: int) -> None:
         """Draw the network's weights (`randomness.initialise`)."""
@@ -109,25 +105,25 @@ class Diffusion(Learner):
         )
 
     def term(self, x0: Tensor, eps: Tensor, chain: Chain, k: Tensor, *, clip: bool) -> Tensor:
-        """L_{k−1} (L_0 where k = 1) in bits/dim [B], at x_t = √ᾱ x_0 + √(1 − ᾱ) ε."""
+        """L_{k−1} (L_0 where k = 1) in nats [B], at x_t = √ᾱ x_0 + √(1 − ᾱ) ε."""
         pair = chain.pair(k)
         p = self.reverse(diffuse(x0, eps, pair.gamma_t), chain, k, clip=clip)
         return self._term(x0, pair, p)
 
     def prior(self, x0: Tensor) -> Tensor:
-        """L_T in bits/dim [B]."""
+        """L_T in nats [B]."""
         end = torch.full((len(x0),), self.choices.horizon, device=x0.device)
-        return prior_term(x0, self.gamma(end)) * self.bits_per_nat
+        return prior_term(x0, self.gamma(end))
 
     def direct(self, x0: Tensor, eps: Tensor) -> Tensor:
-        """L_0 in bits/dim [B] by the decoder that needs no network."""
+        """L_0 in nats [B] by the decoder that needs no network."""
         first = torch.ones(len(x0), device=x0.device)
-        return self.encoding.direct_term(x0, eps, self.gamma(first)) * self.bits_per_nat
+        return self.encoding.direct_term(x0, eps, self.gamma(first))
 
     def losses(self, x0: Tensor, t: Tensor, eps: Tensor) -> dict[str, Tensor]:
         """The loss per example [B] of each group of parameters, from one forward pass, at t [B].
 
-        t is int64 in 1..T, or real where the objective is in continuous time.
+        t is int64 in 1..T, or real where the objective is in continuous time. A loss that is a bound is in bits/dim.
         """
         return self._continuous_losses(x0, t, eps) if self.choices.objective.continuous else self._losses(x0, t, eps)
 
@@ -140,7 +136,7 @@ class Diffusion(Learner):
         variance = self.choices.variance.trained_as
 
         def term(output: Tensor) -> Tensor:
-            return self._term(x0, pair, self._reverse(output, x_t, chain, t, variance, clip=False))
+            return self._bits(self._term(x0, pair, self._reverse(output, x_t, chain, t, variance, clip=False)))
 
         example = Example(
             levels=self._levels(pair, lambda: self.gamma.rate(t)[1]),
@@ -150,7 +146,7 @@ class Diffusion(Learner):
         )
         losses = {"network": self.choices.objective.loss(example)}
         if self.choices.schedule.learned:
-            losses["schedule"] = self.choices.horizon * term(output) + self.prior(x0)
+            losses["schedule"] = self.choices.horizon * term(output) + self._bits(self.prior(x0))
         return losses
 
     def _continuous_losses(self, x0: Tensor, t: Tensor, eps: Tensor) -> dict[str, Tensor]:
@@ -167,7 +163,7 @@ class Diffusion(Learner):
         estimate = self.choices.objective.loss(example)
         recipients = {
             "network": lambda: estimate,
-            "schedule_ends": lambda: estimate + self.direct(x0, eps) + self.prior(x0),
+            "schedule_ends": lambda: estimate + self._bits(self.direct(x0, eps)) + self._bits(self.prior(x0)),
             "schedule_shape": lambda: estimate**2,
         }
         return {group: recipients[group]() for group in self.parameter_groups()}
@@ -230,6 +226,10 @@ class Diffusion(Learner):
             "density": self.timesteps.density(),
         }
 
+    def _bits(self, nats: Tensor) -> Tensor:
+        """Nats [B] in bits/dim of x_0, the unit of losses that are a bound."""
+        return nats * bits_per_nat(math.prod(self.shape))
+
     def _levels(self, pair: Pair, rate: Callable[[], Tensor]) -> Levels:
         return Levels(pair, self.choices.parameterization.kappa(pair), self.choices.horizon, rate)
 
@@ -257,4 +257,4 @@ class Diffusion(Learner):
         # The decoder is worked out for every row: where it does not count it is given what cannot overflow.
         first = pair.ends_clean.reshape(-1, *[1] * (x0.ndim - 1))
         decoder = self.encoding.decoder_term(x0, torch.where(first, p.mean, x0), torch.where(first, p.log_variance, 0))
-        return torch.where(pair.ends_clean, decoder, denoising_term(x0, pair, p)) * self.bits_per_nat
+        return torch.where(pair.ends_clean, decoder, denoising_term(x0, pair, p))

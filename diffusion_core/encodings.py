@@ -27,15 +27,16 @@ from torch import Tensor
 from diffusion_core.bound import normal_nats, sum_dims
 from diffusion_core.forward import expand
 from diffusion_core.randomness import uniform
+from diffusion_core.units import bits_of
 
 
 @dataclass(frozen=True)
 class Code:
-    """x_0 [B, …], and what its decoder and its draw cost besides, in bits/dim of the stored data [B], where they do.
+    """x_0 [B, …], and what its decoder and its draw cost besides, in nats [B], where they do.
 
-        −log2 p(data)/D ≤ reconstruction + entropy + share · (bound on −log2 p(x_0))/d + offset
+        −log p(data) ≤ reconstruction + entropy + (bound on −log p(x_0)) + offset
 
-    with the encoding's `share` and offset, D and d being the dimensions of the stored data and of x_0.
+    with the encoding's offset, which it states in bits/dim.
     """
 
     x0: Tensor
@@ -182,11 +183,11 @@ class GreyLevels(Encoding):
 
     @property
     def offset_bits(self) -> float:
-        return -math.log2(self.width)
+        return -bits_of(self.width)
 
     @property
     def uniform_bits(self) -> float:
-        return math.log2(self.levels)
+        return bits_of(self.levels)
 
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
         value = raw * self.width + (u * self.width).floor()
@@ -198,7 +199,7 @@ class GreyLevels(Encoding):
 
     @property
     def density_offset_bits(self) -> float:
-        return math.log2(127.5 / self.width)
+        return bits_of(127.5 / self.width)
 
     def decode(self, x: Tensor) -> Tensor:
         value = ((x.double() + 1) * 127.5).round().clamp(0, 255)

@@ -21,6 +21,7 @@ from diffusion_core import precision
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.encodings import Code, Density
 from diffusion_core.randomness import normal
+from diffusion_core.units import bits_of_scales
 
 CHUNK = 512
 """Images that go through an autoencoder at once."""
@@ -72,7 +73,7 @@ class LatentCode(Density):
     @property
     def offset_bits(self) -> float:
         places = math.prod(self.code_shape[1:])
-        return places * float(torch.log2(self.scale.double()).sum()) / math.prod(self.image_shape)
+        return places * bits_of_scales(self.scale) / math.prod(self.image_shape)
 
     @property
     def density_offset_bits(self) -> float:
@@ -130,8 +131,7 @@ class LatentCode(Density):
         z = self.unscaled(x0)
         reconstruction = chunked(self.autoencoder.reconstruction_term, raw, z)
         entropy = self.autoencoder.log_density(stored, z)
-        bits = self.autoencoder.bits
-        return Code(x0, bits(reconstruction, raw), bits(entropy, raw))
+        return Code(x0, reconstruction, entropy)
 
     def density_code(self, raw: Tensor, seed: int, purpose: str) -> Code:
         return self.code(raw, seed, purpose)

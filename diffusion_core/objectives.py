@@ -16,7 +16,6 @@ really differs between them, whatever is predicted, so each objective states it:
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,8 +26,7 @@ from torch import Tensor
 
 from diffusion_core.forward import Pair
 from diffusion_core.parameterizations import X0, Epsilon, Mu, V
-
-BITS = 1 / math.log(2)
+from diffusion_core.units import bits_per_nat
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,7 @@ class Vlb(Objective):
         return example.levels.horizon * example.term()
 
     def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
-        return levels.horizon * Mu().kappa(levels.pair) * BITS / (2 * log_variance.exp())
+        return levels.horizon * Mu().kappa(levels.pair) * bits_per_nat() / (2 * log_variance.exp())
 
 
 @dataclass(frozen=True)
@@ -200,4 +198,4 @@ class VlbContinuous(Objective):
         return self._weight(levels)
 
     def _weight(self, levels: Levels) -> Tensor:
-        return 0.5 * BITS * levels.rate()
+        return 0.5 * bits_per_nat() * levels.rate()

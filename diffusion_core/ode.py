@@ -20,7 +20,9 @@ from torch import Tensor
 from diffusion_core import precision
 from diffusion_core.bound import sum_dims
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.likelihood import code_bits
 from diffusion_core.randomness import uniform
+from diffusion_core.units import bits_per_nat
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ def flow_likelihood(
         parts.append(prior + gain + 0.5 * dims * log_alpha_bar)
         progress(min(1.0, (i + batch) / len(x0)))
     log_density = torch.cat(parts, dim=1)
-    bits = -log_density * diffusion.bits_per_nat * encoding.share + encoding.density_offset_bits
-    bits = sum((term for term in (code.reconstruction, code.entropy) if term is not None), bits).cpu()
+    bits = -log_density * bits_per_nat(dims) * encoding.share + encoding.density_offset_bits
+    bits = sum(code_bits(code, raw).values(), bits).cpu()
     spread = 0.0 if probes >= dims else float(bits.std(0).square().mean().sqrt()) if probes > 1 else math.nan
     return FlowLikelihood(bits.mean(0), spread / math.sqrt(bits.numel()))
 

@@ -6,7 +6,6 @@ latents   x_0 = E(x) of h × w × c with f = H/h = W/w = 2^m, x̂ = D(x_0)      
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -101,7 +100,7 @@ class Latents(Space):
     @property
     def halvings(self) -> int:
         """m = log2 f."""
-        return int(math.log2(self.f))
+        return self.f.bit_length() - 1
 
     def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(shape) != 3:

@@ -47,6 +47,7 @@ from diffusion_core.precision import resolve_precision
 from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance
 from diffusion_core.training import Learner, Report, Training, part, train
+from diffusion_core.units import bits_per_dim
 
 CHECKPOINT_SECONDS = 20.0
 
@@ -304,8 +305,9 @@ def held_out_scores(code: LatentCode, images: Tensor) -> dict[str, float]:
     assert isinstance(autoencoder, KlAutoencoder)
     taken = code.code(images, 0, "bound/dequantise")
     assert taken.reconstruction is not None
-    kl = autoencoder.bits(autoencoder.kl(stored), images).mean()
-    reconstruction = taken.reconstruction.mean()
+    dims = math.prod(images.shape[1:])
+    kl = bits_per_dim(autoencoder.kl(stored), dims).mean()
+    reconstruction = bits_per_dim(taken.reconstruction, dims).mean()
     return scores | {
         "elbo/val": float(reconstruction + kl),
         "elbo/val_reconstruction": float(reconstruction),

@@ -271,10 +271,6 @@ def test_state_dict_holds_weights_and_noise_levels():
     assert names == {"gamma.gamma", "network.unused"}
 
 
-def test_bits_per_nat_divides_by_the_dimensions():
-    assert diffusion(lambda x_t, t: x_t, 50, shape=(3, 4, 5)).bits_per_nat == pytest.approx(1 / (60 * math.log(2)))
-
-
 def test_batch_losses_are_the_losses_of_the_seeds_own_times_and_noise():
     """Two networks of one seed see the same x_t at the same t; another step sees others."""
     seen: list[tuple[Tensor, Tensor]] = []

@@ -57,10 +57,12 @@ def exact_norm(model: Diffusion) -> Tensor:
 
 
 def expected_bound(model: Diffusion, steps: int | None = None) -> float:
+    """In bits/dim."""
     chain = model.chain(steps)
     k = torch.arange(1, chain.steps + 1)
     terms = DATA.expected(lambda x0, eps: model.term(x0.expand(len(k), 2), eps.expand(len(k), 2), chain, k, clip=False))
-    return (terms.sum() + DATA.expected(lambda x0, eps: model.prior(x0[None])).sum()).item()
+    nats = terms.sum() + DATA.expected(lambda x0, eps: model.prior(x0[None])).sum()
+    return nats.item() / (2 * math.log(2))
 
 
 @FITTED

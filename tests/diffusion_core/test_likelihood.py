@@ -249,10 +249,10 @@ def test_the_bound_of_a_learned_variance_is_finite_and_float64(schedule):
 
 
 def with_terms(monkeypatch: pytest.MonkeyPatch, timesteps: Timesteps, value: Callable[[Tensor], Tensor]) -> Diffusion:
-    """A model whose L_{t−1} is `value(t)`, whatever the data and the noise."""
+    """A model whose L_{t−1} is `value(t)` bits/dim, whatever the data and the noise."""
     made = model()
     made.timesteps = timesteps.build(HORIZON)
-    monkeypatch.setattr(made, "term", lambda x0, eps, chain, t, *, clip: value(t.double()))
+    monkeypatch.setattr(made, "term", lambda x0, eps, chain, t, *, clip: value(t.double()) * (2 * math.log(2)))
     return made
 
 

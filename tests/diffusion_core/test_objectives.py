@@ -242,12 +242,14 @@ def test_vlb_at_beta_is_simple_times_the_weight_of_ho_et_al_and_a_constant(sched
 @PARAMETERIZATIONS
 @pytest.mark.parametrize("variance", members(Variance), ids=name)
 def test_vlb_is_the_bounds_own_term_times_the_horizon(parameterization, variance):
-    """A fitted variance has not been fitted yet while it trains: β̃ stands for it."""
+    """In bits/dim. A fitted variance has not been fitted yet while it trains: β̃ stands for it."""
     batch = Batch(members(Schedule)[0])
     output = batch.output(parameterization, variance)
     model = batch.model(parameterization, BetaTilde() if variance.fitted else variance, Vlb(), output)
     term = model.term(batch.x0, batch.eps, model.chain(), batch.t, clip=False)
-    torch.testing.assert_close(batch.loss(parameterization, variance, Vlb()), HORIZON * term, rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        batch.loss(parameterization, variance, Vlb()), HORIZON * term / (D * math.log(2)), rtol=1e-12, atol=0
+    )
 
 
 def test_an_objective_computes_the_bounds_term_only_if_it_reads_the_variance():

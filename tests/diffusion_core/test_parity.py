@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -121,7 +122,7 @@ class Reference:
             "x_t": diffuse(x0, self.figures["noise"], model.gamma(self.t)),
             "q_mean": q.mean,
             "q_log_variance": q.log_variance.expand_as(x0),
-            "prior_bpd": model.prior(x0),
+            "prior_bpd": model.prior(x0) / (math.prod(x0.shape[1:]) * math.log(2)),
         }[figure]
 
     def _strided(self, steps: int, figure: str) -> Tensor:
@@ -136,7 +137,8 @@ class Reference:
         if figure == "sample":
             return Ancestral().step(model, x_t, chain, self.t, self.figures["step_noise"], clip=clip)
         if figure == "vb_bpd":
-            return model.term(self.figures["x0"], self.figures["noise"], chain, self.t, clip=clip)
+            nats = model.term(self.figures["x0"], self.figures["noise"], chain, self.t, clip=clip)
+            return nats / (math.prod(x_t.shape[1:]) * math.log(2))
         p = model.reverse(x_t, chain, self.t, clip=clip)
         return {"mean": p.mean, "log_variance": p.log_variance.expand_as(x_t), "pred_xstart": p.x0}[figure]
 
