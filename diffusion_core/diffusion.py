@@ -22,7 +22,7 @@ from diffusion_core.choices import Choices, level_refusal, refusal
 from diffusion_core.encodings import Encoding
 from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import LearnedGamma
-from diffusion_core.objectives import Example, Levels
+from diffusion_core.objectives import Example, NoiseLevels
 from diffusion_core.randomness import initialise, normal, uniform
 from diffusion_core.reverse import Reverse, denoise, reverse, split_output
 from diffusion_core.training import Learner
@@ -230,8 +230,8 @@ class Diffusion(Learner):
         """Nats [B] in bits/dim of x_0, the unit of losses that are a bound."""
         return nats * bits_per_nat(math.prod(self.shape))
 
-    def _levels(self, pair: Pair, rate: Callable[[], Tensor]) -> Levels:
-        return Levels(pair, self.choices.parameterization.kappa(pair), self.choices.horizon, rate)
+    def _levels(self, pair: Pair, rate: Callable[[], Tensor]) -> NoiseLevels:
+        return NoiseLevels(pair, self.choices.parameterization.kappa(pair), self.choices.horizon, rate)
 
     def _error(self, prediction: Tensor, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
         """‖target − prediction‖²/D [B]."""

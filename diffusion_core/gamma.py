@@ -58,7 +58,7 @@ class Gamma(nn.Module, ABC):
         return (low + high) / 2
 
 
-class Table(Gamma):
+class GammaTable(Gamma):
     """A fixed γ by its values at t = 1..T, linear between them."""
 
     gamma: Tensor
@@ -80,7 +80,7 @@ class Table(Gamma):
         self.register_buffer("gamma", torch.cat([gamma.new_full((1,), -math.inf), gamma]))
 
     @classmethod
-    def of_beta(cls, beta: Tensor) -> Table:
+    def of_beta(cls, beta: Tensor) -> GammaTable:
         """From β_1..β_T, float64 [T]."""
         return cls(torch.log1p(-beta).cumsum(0))
 
@@ -90,7 +90,7 @@ class Table(Gamma):
         return torch.lerp(self.gamma[low], self.gamma[high], t - low)
 
 
-class Curve(Gamma):
+class GammaCurve(Gamma):
     """γ as a function of u = (t − 1)/(T − 1)."""
 
     @abstractmethod
@@ -101,7 +101,7 @@ class Curve(Gamma):
         return self.curve((t - 1) / (self.horizon - 1))
 
 
-class Knots(Curve):
+class Knots(GammaCurve):
     """A fixed γ(u) by its values at evenly spaced u, linear between them."""
 
     knots: Tensor
@@ -138,7 +138,7 @@ class MonotoneNet(nn.Module):
         return self.slope.abs() * u + (self.height.abs() * (2 * step - 1)).mean(-1)
 
 
-class LearnedGamma(Curve):
+class LearnedGamma(GammaCurve):
     """γ(u) = γ_0 + (γ_1 − γ_0) (g(u) − g(0))/(g(1) − g(0)), with its ends free and g a monotone network, or g(u) = u.
 
     γ_0 = start + S a and γ_1 = γ_0 + S e^b, in units of the initial span S, so that one learning rate suits both.

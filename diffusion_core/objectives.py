@@ -30,7 +30,7 @@ from diffusion_core.units import bits_per_nat
 
 
 @dataclass(frozen=True)
-class Levels:
+class NoiseLevels:
     """Where the examples stand; tensors are [B], and what costs something is a function.
 
     `kappa` is the parameterization's scale per error of ε, `rate()` is dγ/du with u = (t − 1)/(T − 1) in [0, 1].
@@ -50,7 +50,7 @@ class Example:
     bits/dim; `variance_term()` is the same with the mean held fixed, so that σ² alone learns from it.
     """
 
-    levels: Levels
+    levels: NoiseLevels
     error: Tensor
     term: Callable[[], Tensor]
     variance_term: Callable[[], Tensor]
@@ -74,7 +74,7 @@ class Objective(ABC):
         """[B], unreduced."""
 
     @abstractmethod
-    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         """w(t) [B], the weight of ‖ε − ε̂‖²/D at σ² = exp(log_variance) [B]."""
 
 
@@ -85,7 +85,7 @@ class Simple(Objective):
     def loss(self, example: Example) -> Tensor:
         return example.error
 
-    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return levels.kappa
 
 
@@ -106,7 +106,7 @@ class Hybrid(Objective):
     def loss(self, example: Example) -> Tensor:
         return example.error + self.weight * example.levels.horizon * example.variance_term()
 
-    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return levels.kappa
 
 
@@ -121,7 +121,7 @@ class EpsWeighted(Objective):
         weight = self.weight(example.levels.pair) / example.levels.kappa
         return weight.to(example.error.dtype) * example.error
 
-    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return self.weight(levels.pair)
 
 
@@ -177,7 +177,7 @@ class Vlb(Objective):
     def loss(self, example: Example) -> Tensor:
         return example.levels.horizon * example.term()
 
-    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return levels.horizon * Mu().kappa(levels.pair) * bits_per_nat() / (2 * log_variance.exp())
 
 
@@ -194,8 +194,8 @@ class VlbContinuous(Objective):
         weight = self._weight(example.levels) / example.levels.kappa
         return weight.to(example.error.dtype) * example.error
 
-    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return self._weight(levels)
 
-    def _weight(self, levels: Levels) -> Tensor:
+    def _weight(self, levels: NoiseLevels) -> Tensor:
         return 0.5 * bits_per_nat() * levels.rate()

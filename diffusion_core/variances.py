@@ -66,7 +66,7 @@ class BetaTilde(Variance):
 
 
 @dataclass(frozen=True)
-class Learned(Variance):
+class LearnedVariance(Variance):
     """log σ² = v log β + (1 − v) log β̃, v = (o + 1)/2 per dimension (Nichol & Dhariwal 2021, eq. 15).
 
     The output o is not squashed: 0 is the middle, ±1 are the bounds. Where the step ends in clean data the chain's

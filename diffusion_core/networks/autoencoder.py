@@ -28,7 +28,7 @@ def _blocks(channels_in: int, channels_out: int, count: int, groups: int) -> nn.
     return nn.Sequential(first, *rest)
 
 
-class Head(nn.Module):
+class OutputBlock(nn.Module):
     """norm, SiLU, 3×3; in float32, also under autocast."""
 
     def __init__(self, channels_in: int, channels_out: int, groups: int) -> None:
@@ -55,7 +55,7 @@ class Encoder(nn.Module):
         self.levels = nn.ModuleList(
             _blocks(before, size, blocks, groups) for before, size in zip([width, *sizes], sizes, strict=False)
         )
-        self.head = Head(sizes[-1], channels_out, groups)
+        self.head = OutputBlock(sizes[-1], channels_out, groups)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv_in(x)
@@ -77,7 +77,7 @@ class Decoder(nn.Module):
         self.levels = nn.ModuleList(
             _blocks(before, size, blocks, groups) for before, size in zip([sizes[0], *sizes], sizes, strict=False)
         )
-        self.head = Head(sizes[-1], channels_out, groups)
+        self.head = OutputBlock(sizes[-1], channels_out, groups)
 
     def forward(self, z: Tensor) -> Tensor:
         h = self.conv_in(z)

@@ -24,7 +24,7 @@ from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb
 from diffusion_core.parameterizations import X0, Epsilon, Mu
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import Cosine, Linear
-from diffusion_core.variances import Beta, BetaTilde, Learned, LearnedDiagonal
+from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance
 from tests.problems import diffusion
 
 FILES = sorted((Path(__file__).parents[1] / "reference").glob("improved_diffusion_*.npz"))
@@ -34,7 +34,7 @@ VARIANCES = {
     "fixed_large": Beta(),
     "fixed_small": BetaTilde(),
     "learned": LearnedDiagonal(),
-    "learned_range": Learned(),
+    "learned_range": LearnedVariance(),
 }
 TABLES = {
     "betas": "beta",

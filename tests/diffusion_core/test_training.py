@@ -19,11 +19,10 @@ from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import key
-from diffusion_core.schedules import Cosine, Learned, LearnedLinear, Linear
+from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
 from diffusion_core.training import Learner, Report, Trainer, Training, batch_indices, part, train, warm_up
-from diffusion_core.variances import Beta, LearnedDiagonal
-from diffusion_core.variances import Learned as LearnedVariance
+from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance
 
 CPU = torch.device("cpu")
 PLAN = Training(steps=9, batch=16, warmup=4, report_every=3)
@@ -54,7 +53,7 @@ def schedule_learner() -> tuple[Diffusion, Tensor]:
         replace(
             POINTS,
             variance=Beta(),
-            schedule=Learned(width=4),
+            schedule=LearnedSchedule(width=4),
             objective=VlbContinuous(),
             timesteps=LowDiscrepancy(),
             time_input="log_snr",
@@ -243,9 +242,9 @@ def test_the_optimiser_is_adamw():
 @pytest.mark.parametrize(
     ("objective", "schedule", "groups"),
     [
-        (Vlb(), Learned(width=4), {"network", "schedule"}),
+        (Vlb(), LearnedSchedule(width=4), {"network", "schedule"}),
         (Simple(), LearnedLinear(), {"network", "schedule"}),
-        (VlbContinuous(), Learned(width=4), {"network", "schedule_ends", "schedule_shape"}),
+        (VlbContinuous(), LearnedSchedule(width=4), {"network", "schedule_ends", "schedule_shape"}),
         (VlbContinuous(), LearnedLinear(), {"network", "schedule_ends"}),
     ],
 )

@@ -20,7 +20,7 @@ from diffusion_core.encodings import Continuous, GreyLevels, softmax_decoder
 from diffusion_core.gamma import LearnedGamma, MonotoneNet
 from diffusion_core.objectives import Objective, VlbContinuous
 from diffusion_core.samplers import Ancestral
-from diffusion_core.schedules import Learned
+from diffusion_core.schedules import LearnedSchedule
 from diffusion_core.variances import BetaTilde
 from tests.problems import diffusion
 
@@ -51,7 +51,7 @@ def model(horizon: int, objective: Objective | None = None) -> Diffusion:
         lambda x_t, t: FIGURES["eps_hat"],
         horizon,
         variance=BetaTilde(),
-        schedule=Learned(gamma_min=ends[0], gamma_max=ends[1], width=WIDTH),
+        schedule=LearnedSchedule(gamma_min=ends[0], gamma_max=ends[1], width=WIDTH),
         objective=objective,
         encoding=GreyLevels(),
         shape=(4, 4, 3),
