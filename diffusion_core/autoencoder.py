@@ -74,11 +74,11 @@ class Autoencoder(Learner):
         """z [B, c, h, w], with noise ~ N(0, I) of its shape where it is random."""
 
     @abstractmethod
-    def centre(self, moments: Tensor) -> Tensor:
+    def mean(self, moments: Tensor) -> Tensor:
         """The mean of z [B, c, h, w]."""
 
     @abstractmethod
-    def spread(self, moments: Tensor) -> Tensor:
+    def variance(self, moments: Tensor) -> Tensor:
         """The variance of z given the image [B, c, h, w]."""
 
     @abstractmethod
@@ -97,7 +97,7 @@ class Autoencoder(Learner):
         return {"autoencoder": list(self.parameters())}
 
     @torch.no_grad()
-    def watched(self) -> dict[str, float]:
+    def diagnostics(self) -> dict[str, float]:
         """The decoder's s."""
         return {"train/decoder_sigma": float(torch.exp(0.5 * self.log_variance))}
 
@@ -119,10 +119,10 @@ class KlAutoencoder(Autoencoder):
     def draw(self, moments: Tensor, noise: Tensor) -> Tensor:
         return self.posterior(moments).sample(noise)
 
-    def centre(self, moments: Tensor) -> Tensor:
+    def mean(self, moments: Tensor) -> Tensor:
         return self.posterior(moments).mean
 
-    def spread(self, moments: Tensor) -> Tensor:
+    def variance(self, moments: Tensor) -> Tensor:
         return self.posterior(moments).log_variance.exp()
 
     def decode(self, z: Tensor) -> Tensor:
@@ -166,10 +166,10 @@ class VqAutoencoder(Autoencoder):
     def draw(self, moments: Tensor, noise: Tensor) -> Tensor:
         return moments
 
-    def centre(self, moments: Tensor) -> Tensor:
+    def mean(self, moments: Tensor) -> Tensor:
         return moments
 
-    def spread(self, moments: Tensor) -> Tensor:
+    def variance(self, moments: Tensor) -> Tensor:
         return torch.zeros_like(moments)
 
     def indices(self, z: Tensor) -> Tensor:

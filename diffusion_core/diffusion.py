@@ -193,9 +193,9 @@ class Diffusion(Learner):
         return group == "network"
 
     @torch.no_grad()
-    def watched(self) -> dict[str, float]:
+    def diagnostics(self) -> dict[str, float]:
         """The learned γ at a few quantiles of the time axis, and the state of the density of t."""
-        values = self.timesteps.watched()
+        values = self.timesteps.diagnostics()
         if self.choices.schedule.learned:
             share = torch.tensor(QUANTILES, dtype=torch.float64, device=self.device) / 100
             gamma = self.gamma(1 + share * (self.choices.horizon - 1))

@@ -50,10 +50,10 @@ class Standard:
 def standard(autoencoder: Autoencoder, images: Tensor) -> Standard:
     """Of all stored images [N, …]: Var z = Var μ + E σ²."""
     moments = chunked(autoencoder.moments, images)
-    centre = autoencoder.centre(moments).double()
-    variance = centre.var((0, 2, 3), correction=0) + autoencoder.spread(moments).double().mean((0, 2, 3))
-    active = centre.var(0, correction=0).mean((1, 2)) / variance
-    return Standard(centre.mean((0, 2, 3)), variance.sqrt(), active)
+    mean = autoencoder.mean(moments).double()
+    variance = mean.var((0, 2, 3), correction=0) + autoencoder.variance(moments).double().mean((0, 2, 3))
+    active = mean.var(0, correction=0).mean((1, 2)) / variance
+    return Standard(mean.mean((0, 2, 3)), variance.sqrt(), active)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ class LatentCode(Density):
     @torch.no_grad()
     def reconstruct(self, raw: Tensor) -> Tensor:
         """Stored images by way of the mean of their codes."""
-        z = self.autoencoder.centre(self.store(raw))
+        z = self.autoencoder.mean(self.store(raw))
         return self.autoencoder.levels.decode(chunked(self.autoencoder.decode, z))
 
     @torch.no_grad()

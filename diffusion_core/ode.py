@@ -74,8 +74,8 @@ def flow_likelihood(
     log_density = torch.cat(parts, dim=1)
     bits = -log_density * bits_per_nat(dims) * encoding.share + encoding.density_offset_bits
     bits = sum(code_bits(code, raw).values(), bits).cpu()
-    spread = 0.0 if probes >= dims else float(bits.std(0).square().mean().sqrt()) if probes > 1 else math.nan
-    return FlowLikelihood(bits.mean(0), spread / math.sqrt(bits.numel()))
+    deviation = 0.0 if probes >= dims else float(bits.std(0).square().mean().sqrt()) if probes > 1 else math.nan
+    return FlowLikelihood(bits.mean(0), deviation / math.sqrt(bits.numel()))
 
 
 def _directions(shape: tuple[int, ...], n: int, probes: int, seed: int, device: torch.device) -> Tensor:

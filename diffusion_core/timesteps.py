@@ -23,14 +23,14 @@ class TimestepSampler(nn.Module, ABC):
 
     def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """(t int64, weight float64), both [B], from u float64 [B]."""
-        t = 1 + (self.spread(u) * self.horizon).long().clamp(max=self.horizon - 1)
+        t = 1 + (self.stratified(u) * self.horizon).long().clamp(max=self.horizon - 1)
         return t, torch.ones_like(u)
 
     def real(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """The same with t real in [1, T], for objectives in continuous time."""
-        return 1 + self.spread(u) * (self.horizon - 1), torch.ones_like(u)
+        return 1 + self.stratified(u) * (self.horizon - 1), torch.ones_like(u)
 
-    def spread(self, u: Tensor) -> Tensor:
+    def stratified(self, u: Tensor) -> Tensor:
         """The batch's u as they are used, each still uniform."""
         return u
 
@@ -42,7 +42,7 @@ class TimestepSampler(nn.Module, ABC):
         """T · p(t) for t = 1..T, float64 [T]; ones where it is uniform."""
         return torch.ones(self.horizon, dtype=torch.float64)
 
-    def watched(self) -> dict[str, float]:
+    def diagnostics(self) -> dict[str, float]:
         """What is worth logging of its state."""
         return {}
 
@@ -72,7 +72,7 @@ class Uniform(Timesteps):
 class LowDiscrepancySampler(TimestepSampler):
     """u_i = (u_0 + i/B) mod 1: one u for the batch, its times spread evenly."""
 
-    def spread(self, u: Tensor) -> Tensor:
+    def stratified(self, u: Tensor) -> Tensor:
         return (u[:1] + torch.arange(len(u), device=u.device, dtype=u.dtype) / len(u)) % 1
 
 
@@ -129,7 +129,7 @@ class ImportanceSampler(TimestepSampler):
         self.history.copy_(written[:, :length])
         self.count.index_add_(0, index, torch.ones_like(index))
 
-    def watched(self) -> dict[str, float]:
+    def diagnostics(self) -> dict[str, float]:
         return {"timesteps/warm": float((self.count >= self.history.shape[1]).double().mean())}
 
 

@@ -138,8 +138,10 @@ def test_on_bounded_data_an_exact_variance_of_x0_is_held_at_one(variance):
         beta = 1 - alpha_bar_t / alpha_bar_s
         beta_tilde = beta * (1 - alpha_bar_s) / (1 - alpha_bar_t)
         c0 = alpha_bar_s.sqrt() * beta / (1 - alpha_bar_t)
-        spread = torch.ones(()) if held else (1 - alpha_bar_t) / alpha_bar_t
-        torch.testing.assert_close(p.log_variance.exp().flatten()[0], beta_tilde + c0**2 * spread, rtol=1e-9, atol=0)
+        x0_variance = torch.ones(()) if held else (1 - alpha_bar_t) / alpha_bar_t
+        torch.testing.assert_close(
+            p.log_variance.exp().flatten()[0], beta_tilde + c0**2 * x0_variance, rtol=1e-9, atol=0
+        )
 
 
 @FITTED

@@ -253,10 +253,10 @@ def test_after_training_gamma_still_rises_and_has_moved(schedule, objective):
     for trained in (model, average):
         assert (trained.gamma(grid).diff() > 0).all()
         assert (trained.gamma(torch.arange(1, 31)) - before).abs().max() > 0.2
-    watched = [f"schedule/gamma_{q}" for q in (0, 25, 50, 75, 100)]
-    assert set(watched) <= set(reports[-1].watched)
+    logged = [f"schedule/gamma_{q}" for q in (0, 25, 50, 75, 100)]
+    assert set(logged) <= set(reports[-1].diagnostics)
     now = model.gamma(torch.tensor([1.0, 30.0])).tolist()
-    assert [reports[-1].watched[watched[0]], reports[-1].watched[watched[-1]]] == pytest.approx(now)
+    assert [reports[-1].diagnostics[logged[0]], reports[-1].diagnostics[logged[-1]]] == pytest.approx(now)
 
 
 def test_learning_the_interior_lowers_the_variance_of_the_estimate_and_not_its_mean():

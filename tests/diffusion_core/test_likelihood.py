@@ -269,10 +269,10 @@ def test_times_drawn_together_lessen_the_variance_of_a_batch(monkeypatch):
     uniform = estimate_variance(
         with_terms(monkeypatch, Uniform(), lambda t: t / 10), points(64), draws=200, batch=64, seed=0
     )
-    spread = estimate_variance(
+    even = estimate_variance(
         with_terms(monkeypatch, LowDiscrepancy(), lambda t: t / 10), points(64), draws=200, batch=64, seed=0
     )
-    assert spread < 0.05 * uniform
+    assert even < 0.05 * uniform
 
 
 def test_the_perfect_density_leaves_no_variance(monkeypatch):

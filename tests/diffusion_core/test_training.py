@@ -144,27 +144,27 @@ def test_reported_losses_are_means_since_the_last_report():
 
 
 @LEARNERS
-def test_spreads_are_standard_deviations_of_the_steps_losses_since_the_last_report(learner_of):
+def test_standard_deviations_are_those_of_the_steps_losses_since_the_last_report(learner_of):
     learner, data = learner_of()
     steps = [report.losses for report in train(learner, data, replace(PLAN, steps=8, report_every=1), 0)]
     learner, data = learner_of()
     for i, report in enumerate(train(learner, data, replace(PLAN, steps=8), 0)):
-        assert report.spreads.keys() == report.losses.keys() == steps[0].keys()
-        for group, spread in report.spreads.items():
-            assert spread == pytest.approx(np.std([losses[group] for losses in steps[3 * i : 3 * i + 3]]), rel=1e-4)
+        assert report.standard_deviations.keys() == report.losses.keys() == steps[0].keys()
+        for group, deviation in report.standard_deviations.items():
+            assert deviation == pytest.approx(np.std([losses[group] for losses in steps[3 * i : 3 * i + 3]]), rel=1e-4)
 
 
 def test_reports_hold_what_the_learner_watches():
     *_, report = train(*adapting_learner(), PLAN, 0)
-    assert report.watched == {"timesteps/warm": 1}
+    assert report.diagnostics == {"timesteps/warm": 1}
     learner, data = schedule_learner()
     for report in train(learner, data, PLAN, 0):
         with torch.no_grad():
             gamma = learner.gamma(torch.tensor([1, 13.25, 25.5, 37.75, 50]).double()).tolist()
         names = [f"schedule/gamma_{q}" for q in (0, 25, 50, 75, 100)]
-        assert report.watched == pytest.approx(dict(zip(names, gamma, strict=True)), rel=1e-12)
+        assert report.diagnostics == pytest.approx(dict(zip(names, gamma, strict=True)), rel=1e-12)
     assert gamma[0] != -13.3
-    assert next(train(*points_learner(), PLAN, 0)).watched == {}
+    assert next(train(*points_learner(), PLAN, 0)).diagnostics == {}
 
 
 @LEARNERS
