@@ -85,14 +85,14 @@ class Workload:
         return model.to(self.device)
 
     def code(self, space: Latents) -> LatentCode:
-        """Of an autoencoder as it was drawn, with no scale."""
+        """The encoding by an untrained autoencoder, whose codes are not scaled."""
         ones = torch.ones(space.channels, device=self.device)
         model = self.autoencoder(space).requires_grad_(False)
         return LatentCode(model, 0 * ones, ones, self.shape, space.shape_of(self.shape))
 
 
 def training_cases(workload: Workload) -> dict[str, Callable[[], object]]:
-    """One training step each; on a device with bf16, under bf16 autocast as cells are trained there."""
+    """A training step under every choice; on a device with bf16, under bf16 autocast as cells are trained there."""
     images = workload.images
 
     def step_of(choices: dict[str, Any], precision: str) -> Callable[[], object]:
@@ -106,7 +106,7 @@ def training_cases(workload: Workload) -> dict[str, Callable[[], object]]:
 
 
 def latent_cases(workload: Workload) -> dict[str, Callable[[], object]]:
-    """For each f a step of the autoencoder, and one of a diffusion in its codes, which are worked out beforehand."""
+    """A step of an autoencoder for each f, and one of a diffusion in its codes, which are worked out beforehand."""
     images, plan = workload.images, Training(batch=workload.batch)
 
     def step(learner: Learner, stored: Tensor) -> Callable[[], object]:

@@ -23,7 +23,7 @@ FirstStepRule = Literal["schedule", "beta_1"]
 
 @dataclass(frozen=True)
 class Choices:
-    """What a `Diffusion` is built from.
+    """The choices that a `Diffusion` is built from.
 
     `time_input` is what the network is told of the time: 1000 t/T, or the noise level on a scale that is the same for
     all fixed schedules and stays where it is for a learned one. `first_step` is the rule for σ_1²: the schedule's own,

@@ -30,10 +30,10 @@ from diffusion_core.units import bits_per_nat
 from diffusion_core.variances import Variance
 
 TIME_SCALE = 1000.0
-"""The network sees 1000 t/T, or γ on a scale as long, so that one embedding serves every horizon."""
+"""The largest time that a network is told, 1000 t/T or γ on a scale as long: one embedding serves every horizon."""
 
 QUANTILES = (0, 25, 50, 75, 100)
-"""Of the time axis, where a learned γ is logged while it trains, in percent."""
+"""Places on the time axis, in percent, at which a learned γ is logged while it trains."""
 
 
 def _no_step() -> Tensor:
@@ -47,7 +47,7 @@ class Diffusion(Learner):
     m: Tensor
 
     def __init__(self, choices: Choices, encoding: Encoding, shape: tuple[int, ...]) -> None:
-        """For data x_0 of `shape` [C, …]; ValueError where the choices do not go together."""
+        """A diffusion of data x_0 of `shape` [C, …]; ValueError where the choices do not go together."""
         super().__init__()
         reason = refusal(choices)
         if reason is not None:
@@ -70,7 +70,7 @@ class Diffusion(Learner):
         initialise(self.network, seed)
 
     def fit(self, m: Tensor) -> None:
-        """Give a fitted variance its m_1..m_T [T]; before that its σ² is no number."""
+        """Give a fitted variance its m_1..m_T [T] (`variances.py`); until then its σ² is not a number."""
         self.m[1:] = m.to(self.m)
 
     def chain(self, steps: int | None = None) -> Chain:
@@ -169,7 +169,7 @@ class Diffusion(Learner):
         return {group: recipients[group]() for group in self.parameter_groups()}
 
     def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
-        """`losses` of what the encoding stores [B, …], with the draw of x_0, t and ε of (seed, step)."""
+        """`losses` of a batch as the encoding stores it [B, …], at the x_0, t and ε that (seed, step) draws."""
         x0 = self.encoding.draw(raw, seed, step, "dequantise")
         u = uniform(seed, step, "t", (len(raw),), raw.device)
         t, weight = self.timesteps.real(u) if self.choices.objective.continuous else self.timesteps(u)
@@ -189,7 +189,7 @@ class Diffusion(Learner):
         return {group: parameters for group, parameters in groups.items() if parameters}
 
     def decays(self, group: str) -> bool:
-        """Weight decay would pull a schedule to another one."""
+        """Weight decay acts on the network alone: it would pull a schedule to another one."""
         return group == "network"
 
     @torch.no_grad()
@@ -204,10 +204,10 @@ class Diffusion(Learner):
 
     @torch.no_grad()
     def curves(self) -> dict[str, Tensor]:
-        """What the choices amount to at t = 1..T, float64 [T]: schedule, bounds of σ², effective ε-weight, density.
+        """Curves that follow from the choices, for t = 1..T, float64 [T]: schedule, bounds of σ², ε-weight, density.
 
-        A learned variance counts at an output of 0; where L_0 is a sum over bins it is no square of an error of ε, and
-        the weight at t = 1 is not a number.
+        A learned variance is taken at an output of 0. Where L_0 is a sum over bins it is no multiple of ‖ε − ε̂‖², and
+        the ε-weight at t = 1 is not a number.
         """
         t = torch.arange(1, self.choices.horizon + 1, device=self.device)
         pair = self.chain().pair(t)

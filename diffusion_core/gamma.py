@@ -15,11 +15,11 @@ from torch import Tensor, nn
 BISECTIONS = 60
 
 LARGEST = 160.0
-"""1/√ᾱ = e^{γ/2} must stay within float32."""
+"""The largest γ that is allowed: 1/√ᾱ = e^{γ/2} must stay within float32."""
 
 
 class Gamma(nn.Module, ABC):
-    """γ, increasing in t, float64.
+    """γ as a function of t, increasing, float64.
 
     `input_ends` are the noise levels that a network which is told γ sees as 0 and as its largest time: those of
     Kingma et al. for every fixed schedule, so that equal noise means equal input; they stay where they are while a
@@ -64,7 +64,7 @@ class GammaTable(Gamma):
     gamma: Tensor
 
     def __init__(self, log_alpha_bar: Tensor) -> None:
-        """From log ᾱ_1..log ᾱ_T, float64 [T]; ValueError unless γ rises, to no more than `LARGEST`."""
+        """The table for log ᾱ_1..log ᾱ_T, float64 [T]; ValueError unless γ rises, to `LARGEST` at most."""
         super().__init__(len(log_alpha_bar))
         gamma = torch.log(-torch.expm1(log_alpha_bar)) - log_alpha_bar
         if not bool(gamma.isfinite().all() and (gamma.diff() > 0).all()):
@@ -81,7 +81,7 @@ class GammaTable(Gamma):
 
     @classmethod
     def of_beta(cls, beta: Tensor) -> GammaTable:
-        """From β_1..β_T, float64 [T]."""
+        """The table for β_1..β_T, float64 [T]."""
         return cls(torch.log1p(-beta).cumsum(0))
 
     def at(self, t: Tensor) -> Tensor:
@@ -157,7 +157,7 @@ class LearnedGamma(GammaCurve):
         return start + span * (self.shift + self.log_stretch.exp() * self._share(u))
 
     def _share(self, u: Tensor) -> Tensor:
-        """From 0 at u = 0 to 1 at u = 1."""
+        """(g(u) − g(0))/(g(1) − g(0)), which rises from 0 to 1."""
         if self.shape is None:
             return u
         first, last = self.shape(torch.arange(2, dtype=torch.float64, device=self.shift.device))

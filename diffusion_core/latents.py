@@ -36,9 +36,9 @@ def chunked(function: Callable[..., Tensor], *values: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Standard:
-    """m and s per channel [c], float64; `active` is the share of s² that tells images apart.
+    """m (`mean`) and s (`scale`) per channel [c], float64; `active` is the share of s² that tells images apart.
 
-    That is the variance of μ over images, at each place and averaged over places, by s².
+    That share is the variance of μ over images at one place, averaged over places and divided by s².
     """
 
     mean: Tensor
@@ -48,7 +48,7 @@ class Standard:
 
 @torch.no_grad()
 def standard(autoencoder: Autoencoder, images: Tensor) -> Standard:
-    """Of all stored images [N, …]: Var z = Var μ + E σ²."""
+    """Mean and scale of the codes of all stored images [N, …], by Var z = Var μ + E σ²."""
     moments = chunked(autoencoder.moments, images)
     mean = autoencoder.mean(moments).double()
     variance = mean.var((0, 2, 3), correction=0) + autoencoder.variance(moments).double().mean((0, 2, 3))
@@ -58,7 +58,7 @@ def standard(autoencoder: Autoencoder, images: Tensor) -> Standard:
 
 @dataclass(frozen=True, eq=False)
 class LatentCode(Density):
-    """An autoencoder as trained, on the device of the data, and its scale, for images of `image_shape`."""
+    """The encoding of images of `image_shape` by a trained autoencoder on their device and the scale of its codes."""
 
     autoencoder: Autoencoder
     mean: Tensor
@@ -119,13 +119,13 @@ class LatentCode(Density):
 
     @torch.no_grad()
     def reconstruct(self, raw: Tensor) -> Tensor:
-        """Stored images by way of the mean of their codes."""
+        """Stored images, encoded to the mean of their codes and decoded again."""
         z = self.autoencoder.mean(self.store(raw))
         return self.autoencoder.levels.decode(chunked(self.autoencoder.decode, z))
 
     @torch.no_grad()
     def code(self, raw: Tensor, seed: int, purpose: str) -> Code:
-        """ValueError where q(z | x) is no density."""
+        """Stored data as the bound takes it; ValueError where q(z | x) is no density."""
         stored = self.store(raw)
         x0 = self.draw(stored, seed, 0, purpose)
         z = self.unscaled(x0)

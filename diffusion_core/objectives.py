@@ -31,9 +31,9 @@ from diffusion_core.units import bits_per_nat
 
 @dataclass(frozen=True)
 class NoiseLevels:
-    """Where the examples stand; tensors are [B], and what costs something is a function.
+    """The noise levels of a batch's examples, and what goes with them [B].
 
-    `kappa` is the parameterization's scale per error of ε, `rate()` is dγ/du with u = (t − 1)/(T − 1) in [0, 1].
+    `kappa` is the parameterization's κ, `rate()` is dγ/du at u = (t − 1)/(T − 1), a function because it costs time.
     """
 
     pair: Pair
@@ -44,7 +44,7 @@ class NoiseLevels:
 
 @dataclass(frozen=True)
 class Example:
-    """What an objective may read of a batch.
+    """All that an objective may read of a batch.
 
     `error` [B] is ‖target − output‖²/D in the predicted quantity; `term()` is L_{t−1}, or L_0 where t = 1, in
     bits/dim; `variance_term()` is the same with the mean held fixed, so that σ² alone learns from it.
@@ -71,7 +71,7 @@ class Objective(ABC):
 
     @abstractmethod
     def loss(self, example: Example) -> Tensor:
-        """[B], unreduced."""
+        """The loss of each example [B]."""
 
     @abstractmethod
     def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ class EpsWeighted(Objective):
 
     @abstractmethod
     def weight(self, pair: Pair) -> Tensor:
-        """w(t) [B]."""
+        """w(t) [B], the weight of ‖ε − ε̂‖²/D."""
 
     def loss(self, example: Example) -> Tensor:
         weight = self.weight(example.levels.pair) / example.levels.kappa

@@ -27,9 +27,9 @@ from diffusion_core.units import bits_per_nat
 
 @dataclass(frozen=True)
 class FlowLikelihood:
-    """Bits/dim of the stored data per image, float64 [N], and what the probes alone leave uncertain in their mean.
+    """Bits/dim of the stored data per image, float64 [N], and the standard error of their mean that is the probes' own.
 
-    One probe cannot tell: `probe_error` is not a number then.
+    A single probe cannot tell: `probe_error` is not a number then.
     """
 
     total: Tensor
@@ -37,7 +37,7 @@ class FlowLikelihood:
 
     @property
     def standard_error(self) -> float:
-        """Of the mean of `total`: images, dequantisation and probes together."""
+        """Standard error of the mean of `total`, from images, dequantisation and probes together."""
         return float(self.total.std() / len(self.total) ** 0.5)
 
 
@@ -51,7 +51,7 @@ def flow_likelihood(
     batch: int = 512,
     progress: Callable[[float], None] = lambda share: None,
 ) -> FlowLikelihood:
-    """Of stored data [N, …], by `steps` steps of the classical Runge-Kutta method, evenly spaced in γ.
+    """The flow's likelihood of stored data [N, …], by `steps` classical Runge-Kutta steps, evenly spaced in γ.
 
     ValueError where the network says nothing between two times.
     """
@@ -79,7 +79,7 @@ def flow_likelihood(
 
 
 def _directions(shape: tuple[int, ...], n: int, probes: int, seed: int, device: torch.device) -> Tensor:
-    """[P, N, …] with E v vᵀ = I: random signs, or √D times the unit vectors, whose mean is the trace itself."""
+    """Probes v [P, N, …] with E v vᵀ = I: random signs, or √D times the unit vectors, which give the trace itself."""
     dims = math.prod(shape)
     if probes >= dims:
         unit = torch.eye(dims, dtype=torch.float64, device=device).reshape(dims, 1, *shape)

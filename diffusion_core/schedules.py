@@ -61,12 +61,12 @@ class Linear(Schedule):
 
 
 def capped(alpha_bar: Tensor, beta_max: float) -> GammaTable:
-    """From ᾱ at t = 0..T [T + 1], with β_t = 1 − ᾱ_t/ᾱ_{t−1} held at `beta_max` at most."""
+    """The table of γ from ᾱ at t = 0..T [T + 1], with β_t = 1 − ᾱ_t/ᾱ_{t−1} held at `beta_max` at most."""
     return GammaTable.of_beta((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=beta_max))
 
 
 def check_beta_max(name: str, beta_max: float) -> None:
-    """ValueError unless 0 < β_max < 1."""
+    """Refuse a β_max outside (0, 1) by a ValueError."""
     if not 0 < beta_max < 1:
         raise ValueError(f"{name} needs 0 < beta_max < 1, got beta_max={beta_max}")
 
@@ -115,7 +115,7 @@ class Sigmoid(Schedule):
 
 
 def check_ends(name: str, gamma_min: float, gamma_max: float) -> None:
-    """ValueError unless γ rises."""
+    """Refuse ends between which γ does not rise by a ValueError."""
     if not gamma_min < gamma_max:
         raise ValueError(f"{name} needs gamma_min < gamma_max, got {gamma_min} and {gamma_max}")
 

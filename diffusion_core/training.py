@@ -55,7 +55,7 @@ class Training:
 
 
 class Learner(nn.Module, ABC):
-    """What can be trained: it gives losses per example, and tells which parameters each of them teaches."""
+    """A module that can be trained: it gives losses per example, and tells which parameters each of them teaches."""
 
     @abstractmethod
     def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
@@ -70,13 +70,13 @@ class Learner(nn.Module, ABC):
         return True
 
     def diagnostics(self) -> dict[str, float]:
-        """Besides the losses, what is worth logging while it trains, by name."""
+        """Numbers worth logging besides the losses while it trains, by name."""
         return {}
 
 
 @dataclass(frozen=True)
 class Report:
-    """After `step` steps: the losses' means since the last report, and a function that gives the state to save.
+    """A training after `step` steps: mean losses since the last report, and a function that gives the state to save.
 
     `standard_deviations` are those of the same losses between those steps, `diagnostics` the learner's.
     """

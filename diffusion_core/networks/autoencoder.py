@@ -29,7 +29,7 @@ def _blocks(channels_in: int, channels_out: int, count: int, groups: int) -> nn.
 
 
 class OutputBlock(nn.Module):
-    """norm, SiLU, 3×3; in float32, also under autocast."""
+    """The last layers: norm, SiLU, 3×3 convolution, the latter in float32 also under autocast."""
 
     def __init__(self, channels_in: int, channels_out: int, groups: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class OutputBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """x [B, channels_in, H, W] → [B, channels_out, H/2^halvings, W/2^halvings]."""
+    """The encoder, x [B, channels_in, H, W] → [B, channels_out, H/2^halvings, W/2^halvings]."""
 
     def __init__(
         self, channels_in: int, channels_out: int, halvings: int, width: int, blocks: int, groups: int
@@ -66,7 +66,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """z [B, channels_in, h, w] → [B, channels_out, 2^halvings h, 2^halvings w]."""
+    """The decoder, z [B, channels_in, h, w] → [B, channels_out, 2^halvings h, 2^halvings w]."""
 
     def __init__(
         self, channels_in: int, channels_out: int, halvings: int, width: int, blocks: int, groups: int

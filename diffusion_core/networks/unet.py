@@ -20,7 +20,7 @@ from diffusion_core.networks.network import Network
 
 @dataclass(frozen=True)
 class UNet(Network):
-    """`channels` × each of `multipliers` per resolution, `blocks` residual blocks at each; attention where listed.
+    """A U-Net of `channels` × `multipliers[i]` channels and `blocks` residual blocks at resolution i.
 
     `attention` names the sides (in pixels) of the feature maps that get attention; `groups` those of the group norm.
     """
@@ -69,7 +69,7 @@ class UNetBlock(nn.Module):
 
 
 class UNetModule(nn.Module):
-    """(x [B, C, H, W], time [B]) → [B, channels_out, H, W]."""
+    """The U-Net, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]."""
 
     def __init__(self, config: UNet, channels_in: int, side: int, channels_out: int) -> None:
         super().__init__()

@@ -72,7 +72,7 @@ def test_the_probabilities_of_all_levels_sum_to_one(levels, mean, log_variance):
 
 @pytest.mark.parametrize("level", [0, 1, 9, 16])
 def test_the_probability_of_a_level_is_the_integral_over_its_share_of_the_scale(level):
-    """Of digits, level k holds the 8-bit values 15 k − ½ to 15 k + 14½, on a scale of 127.5 values to 1."""
+    """A level k of digits holds the 8-bit values 15 k − ½ to 15 k + 14½, on a scale of 127.5 values to 1."""
     mean, sigma = 0.37, 0.21
     lower = -mpmath.inf if level == 0 else ((15 * level - 0.5) / 127.5 - 1 - mean) / sigma
     upper = mpmath.inf if level == 16 else ((15 * level + 14.5) / 127.5 - 1 - mean) / sigma

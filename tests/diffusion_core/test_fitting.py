@@ -57,7 +57,7 @@ def exact_norm(model: Diffusion) -> Tensor:
 
 
 def expected_bound(model: Diffusion, steps: int | None = None) -> float:
-    """In bits/dim."""
+    """The expected bound in bits/dim."""
     chain = model.chain(steps)
     k = torch.arange(1, chain.steps + 1)
     terms = DATA.expected(lambda x0, eps: model.term(x0.expand(len(k), 2), eps.expand(len(k), 2), chain, k, clip=False))

@@ -125,7 +125,7 @@ def test_samples_are_those_of_the_cpu(sampler):
 
 
 def assert_losses_and_gradients_agree(recipe: dict[str, Any]) -> None:
-    """Of each group of parameters by its own loss."""
+    """Losses, and each group's gradient by its own loss, are equal on CPU and GPU."""
     results: list[dict[str, tuple[Tensor, list[Tensor]]]] = []
     for device in (CPU, CUDA):
         learner = model(device, **recipe)

@@ -71,7 +71,7 @@ class Batch:
         return {space: (difference**2).mean(1) for space, difference in differences.items()}
 
     def output(self, parameterization: Parameterization, variance: Variance, error: float | Tensor = 1) -> Tensor:
-        """Of a network that errs by `error` · δ in ε, and says 0 of a learned variance."""
+        """The output of a network that errs by `error` · δ in ε, and says 0 of a learned variance."""
         eps = self.eps + error * self.delta
         prediction = parameterization.target(self.x0_of(eps), eps, self.x_t, self.pair)
         return torch.cat([prediction, torch.zeros_like(prediction)], dim=1) if variance.learned else prediction

@@ -75,7 +75,7 @@ class Reference:
         return self.figures["t"] + 1
 
     def diffusion(self, target: str, variance: str, objective: Objective | None = None) -> Diffusion:
-        """With the file's outputs as the network's; `learned` there is log σ² itself, here its distance to log β_t."""
+        """Its network puts out the file's outputs; `learned` there is log σ² itself, here its distance to log β_t."""
         output = self.figures[f"out_{target}"]
         if variance == "learned":
             log_beta = self.figures["betas"][self.figures["t"]].log().reshape(-1, 1, 1, 1)

@@ -44,7 +44,7 @@ def monotone_net() -> MonotoneNet:
 
 
 def model(horizon: int, objective: Objective | None = None) -> Diffusion:
-    """With the reference's γ, and its ε̂ as the network's output."""
+    """A diffusion with the reference's γ, whose network puts out its ε̂."""
     net = monotone_net()
     ends = (net(torch.tensor([0.0, 1.0], dtype=torch.float64)) + FIGURES["l1_bias"]).tolist()
     learned = diffusion(
