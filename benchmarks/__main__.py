@@ -48,29 +48,29 @@ def measure(rounds: int, device_name: str, threads: int, size: str) -> str:
     import torch
 
     from ablations.launchers.protocol import found_devices
-    from benchmarks.cases import LARGE, SMALL, Setting, scoring_cases, training_cases
+    from benchmarks.cases import LARGE, SMALL, Workload, scoring_cases, training_cases
     from benchmarks.timing import Timing, interleaved
 
     torch.set_num_threads(threads)
     device = torch.device(found_devices(device_name)[0])
     small = size == "small"
-    setting = Setting(SMALL if small else LARGE, (1, 8, 8) if small else (3, 32, 32), 128 if small else 64, device)
+    workload = Workload(SMALL if small else LARGE, (1, 8, 8) if small else (3, 32, 32), 128 if small else 64, device)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
     lines = [
-        f"{size}: {list(setting.shape)}, batch {setting.batch}, {where}, threads {threads}, torch {torch.__version__}; "
-        f"medians of {rounds} interleaved rounds",
+        f"{size}: {list(workload.shape)}, batch {workload.batch}, {where}, threads {threads}, "
+        f"torch {torch.__version__}; medians of {rounds} interleaved rounds",
     ]
 
     def rows(title: str, timings: dict[str, Timing]) -> list[str]:
         head = ["", f"| {title} | ms | images/s | × first |", "|---|---|---|---|"]
         body = [
-            f"| {name} | {1000 * t.seconds:.1f} | {setting.batch / t.seconds:.0f} | {t.ratio:.2f} |"
+            f"| {name} | {1000 * t.seconds:.1f} | {workload.batch / t.seconds:.0f} | {t.ratio:.2f} |"
             for name, t in timings.items()
         ]
         return head + body
 
-    lines += rows("a training step", interleaved(training_cases(setting), rounds, device))
-    lines += rows("scoring", interleaved(scoring_cases(setting), rounds, device))
+    lines += rows("a training step", interleaved(training_cases(workload), rounds, device))
+    lines += rows("scoring", interleaved(scoring_cases(workload), rounds, device))
     return "\n".join(lines)
 
 

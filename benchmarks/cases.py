@@ -24,12 +24,11 @@ from diffusion_core.objectives import Hybrid, MinSnr, Simple, Vlb, VlbContinuous
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.samplers import Ancestral, Ddim, Heun, Sampler
-from diffusion_core.schedules import Learned, Linear
+from diffusion_core.schedules import LearnedSchedule, Linear
 from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
 from diffusion_core.training import Learner, Trainer, Training
-from diffusion_core.variances import Beta
-from diffusion_core.variances import Learned as LearnedVariance
+from diffusion_core.variances import Beta, LearnedVariance
 
 HORIZON = 100
 
@@ -42,9 +41,9 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "hybrid, learned variance": {"objective": Hybrid(), "variance": LearnedVariance()},
     "vlb": {"objective": Vlb()},
     "vlb_continuous": {"objective": VlbContinuous()},
-    "simple, learned schedule": {"schedule": Learned(), "time_input": "log_snr"},
+    "simple, learned schedule": {"schedule": LearnedSchedule(), "time_input": "log_snr"},
     "vlb_continuous, learned schedule": {
-        "schedule": Learned(),
+        "schedule": LearnedSchedule(),
         "objective": VlbContinuous(),
         "time_input": "log_snr",
     },
@@ -58,7 +57,7 @@ BASE = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), SMALL, HORIZON)
 
 
 @dataclass(frozen=True)
-class Setting:
+class Workload:
     """Random images uint8 [batch, *shape] on a device, and the network for them."""
 
     network: UNet
@@ -86,46 +85,46 @@ class Setting:
         return model.to(self.device)
 
     def code(self, space: Latents) -> LatentCode:
-        """Of an autoencoder as it was drawn, with no scale."""
+        """The encoding by an untrained autoencoder, whose codes are not scaled."""
         ones = torch.ones(space.channels, device=self.device)
         model = self.autoencoder(space).requires_grad_(False)
         return LatentCode(model, 0 * ones, ones, self.shape, space.shape_of(self.shape))
 
 
-def training_cases(setting: Setting) -> dict[str, Callable[[], object]]:
-    """One training step each; on a device with bf16, under bf16 autocast as cells are trained there."""
-    images = setting.images
+def training_cases(workload: Workload) -> dict[str, Callable[[], object]]:
+    """A training step under every choice; on a device with bf16, under bf16 autocast as cells are trained there."""
+    images = workload.images
 
     def step_of(choices: dict[str, Any], precision: str) -> Callable[[], object]:
-        plan = Training(batch=setting.batch, precision=precision)  # type: ignore[arg-type]
-        trainer = Trainer(setting.diffusion(**choices), plan, setting.device)
+        plan = Training(batch=workload.batch, precision=precision)  # type: ignore[arg-type]
+        trainer = Trainer(workload.diffusion(**choices), plan, workload.device)
         return lambda: trainer.step(images, 0, 0)
 
     cases = {name: step_of(choices, "auto") for name, choices in TRAININGS.items()}
     cases |= {"simple, float32": step_of({}, "float32"), "simple, bf16": step_of({}, "bf16")}
-    return cases | latent_cases(setting)
+    return cases | latent_cases(workload)
 
 
-def latent_cases(setting: Setting) -> dict[str, Callable[[], object]]:
-    """For each f a step of the autoencoder, and one of a diffusion in its codes, which are worked out beforehand."""
-    images, plan = setting.images, Training(batch=setting.batch)
+def latent_cases(workload: Workload) -> dict[str, Callable[[], object]]:
+    """A step of an autoencoder for each f, and one of a diffusion in its codes, which are worked out beforehand."""
+    images, plan = workload.images, Training(batch=workload.batch)
 
     def step(learner: Learner, stored: Tensor) -> Callable[[], object]:
-        trainer = Trainer(learner, plan, setting.device)
+        trainer = Trainer(learner, plan, workload.device)
         return lambda: trainer.step(stored, 0, 1)
 
     cases = {}
     for space in (Latents(f=2), Latents(f=4)):
-        code = setting.code(space)
-        cases[f"autoencoder, f={space.f}"] = step(setting.autoencoder(space), images)
-        cases[f"simple, latents f={space.f}"] = step(setting.diffusion_of(code), code.store(images))
+        code = workload.code(space)
+        cases[f"autoencoder, f={space.f}"] = step(workload.autoencoder(space), images)
+        cases[f"simple, latents f={space.f}"] = step(workload.diffusion_of(code), code.store(images))
     return cases
 
 
-def scoring_cases(setting: Setting) -> dict[str, Callable[[], object]]:
+def scoring_cases(workload: Workload) -> dict[str, Callable[[], object]]:
     """Ten network calls of an ancestral chain, and what else is done with a trained network."""
-    model, images = setting.diffusion().eval(), setting.images
-    n = setting.batch
+    model, images = workload.diffusion().eval(), workload.images
+    n = workload.batch
 
     def chain(sampler: Sampler) -> Callable[[], object]:
         return lambda: sampler.sample(model, n, seed=0, clip=True, batch=n)

@@ -42,11 +42,11 @@ SPACE = [
     "schedule.gamma_max=range(0,10.5,0.5)",
 ]
 WARM = ["training.warmup=30"]
-"""Where trainings are watched: a warm-up of 100 steps would leave one rung."""
+"""Warm-up of trainings that a pruner judges: one of 100 steps would leave a single rung."""
 SAMPLERS = ("random", "qmc", "tpe", "gp")
 PRUNERS = ("none", "median", "halving", "hyperband")
 NEAR = 0.05
-"""The share of the sweep's range within which a search counts as having found its best."""
+"""The share of the sweep's range within which the best counts as found."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> int:
 
 
 def measured(results: Path, repeats: int, trials: int) -> str:
-    """Both tables."""
+    """Both tables, of samplers and of pruners."""
     sweep = swept(run(results, "sweep", ["study.sampler=grid"]))
     distances = repeated(results, sweep, repeats, trials)
     lines = [
@@ -105,7 +105,7 @@ def measured(results: Path, repeats: int, trials: int) -> str:
 
 
 def repeated(results: Path, sweep: Sweep, repeats: int, trials: int) -> dict[str, list[float]]:
-    """By sampler, the distance from the sweep's best of each of so many searches, as a share of its range."""
+    """Distances of each of so many searches from the sweep's best, as shares of its range, by sampler."""
     return {
         sampler: [
             sweep.regret(winner(run(results, f"{sampler}-{seed}", [*words, f"study.seed={seed}"])).values[0])
@@ -116,9 +116,9 @@ def repeated(results: Path, sweep: Sweep, repeats: int, trials: int) -> dict[str
 
 
 def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
-    """By pruner, the share of training steps that are taken, and whether the winner is that of no pruning.
+    """The share of training steps that are taken, and whether the winner is that of no pruning, by pruner.
 
-    Each in a folder of its own: a training that is finished already cannot be watched.
+    Each in a folder of its own: a training that is finished already is not judged on its way.
     """
     told = {
         pruner: run(
@@ -152,7 +152,7 @@ def run(results: Path, name: str, words: list[str]) -> list[Told]:
 
 
 def swept(trials: list[Told]) -> Sweep:
-    """The sweep of the cells that finished."""
+    """The sweep's best and worst, of the cells that finished."""
     values = [trial.values[0] for trial in trials if trial.state == "complete"]
     return Sweep(min(values), max(values), len(values))
 

@@ -24,25 +24,26 @@ from diffusion_core.forward import Gaussian
 from diffusion_core.networks.autoencoder import Decoder, Encoder
 from diffusion_core.randomness import draw, initialise, normal, send
 from diffusion_core.training import Learner
+from diffusion_core.units import bits_per_dim
 
 HASTE = 10.0
-"""log s² is this times a parameter, for it has further to go than any weight: from 1 to a grey level's width, say."""
+"""Ratio of log s² to its trained parameter: from 1 to a grey level's width, s has further to go than any weight."""
 
 PLACES = 1 << 15
-"""Whose distances to all codes are held at once."""
+"""Places of codes whose distances to the whole codebook are in memory at once."""
 
 LOG_VARIANCES = (-30.0, 20.0)
-"""Where log σ² of the encoder is held."""
+"""Bounds within which log σ² of the encoder is held."""
 
 
 class Autoencoder(Learner):
-    """An encoder, a decoder, and log s². What the encoder gives of an image is its `moments`, of which z is drawn."""
+    """An encoder, a decoder and log s². The encoder turns an image into `moments`, from which its code z is drawn."""
 
     likelihood: bool
     """Whether q(z | x) is a density, so that a bound on the image's likelihood follows from one on z's."""
 
     def __init__(self, levels: GreyLevels, encoder: Encoder, decoder: Decoder, channels: int) -> None:
-        """Of codes of so many channels."""
+        """An autoencoder of images of these grey levels, whose code z has `channels` channels."""
         super().__init__()
         self.levels = levels
         self.channels = channels
@@ -52,7 +53,7 @@ class Autoencoder(Learner):
 
     @property
     def log_variance(self) -> Tensor:
-        """log s²."""
+        """log s² of the decoder's Gaussian."""
         return HASTE * self.decoder_scale
 
     @property
@@ -64,20 +65,20 @@ class Autoencoder(Learner):
         initialise(self, seed)
 
     def moments(self, raw: Tensor) -> Tensor:
-        """What z is drawn from [B, …, h, w], of stored images [B, C, H, W]."""
+        """The parameters [B, …, h, w] of the distribution of z, from stored images [B, C, H, W]."""
         out: Tensor = self.encoder(self.levels.centre(raw, self.dtype))
         return out
 
     @abstractmethod
     def draw(self, moments: Tensor, noise: Tensor) -> Tensor:
-        """z [B, c, h, w], with noise ~ N(0, I) of its shape where it is random."""
+        """z [B, c, h, w] from its moments, and from noise ~ N(0, I) of its shape where it is random."""
 
     @abstractmethod
-    def centre(self, moments: Tensor) -> Tensor:
-        """The mean of z [B, c, h, w]."""
+    def mean(self, moments: Tensor) -> Tensor:
+        """The mean of z given the image [B, c, h, w]."""
 
     @abstractmethod
-    def spread(self, moments: Tensor) -> Tensor:
+    def variance(self, moments: Tensor) -> Tensor:
         """The variance of z given the image [B, c, h, w]."""
 
     @abstractmethod
@@ -92,21 +93,17 @@ class Autoencoder(Learner):
         """−log P(x | z) in nats [B]."""
         return self.levels.level_term(raw, self.decode(z), self.log_variance)
 
-    def bits(self, nats: Tensor, raw: Tensor) -> Tensor:
-        """Nats per image as bits per dimension of the image."""
-        return nats / (math.prod(raw.shape[1:]) * math.log(2))
-
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {"autoencoder": list(self.parameters())}
 
     @torch.no_grad()
-    def watched(self) -> dict[str, float]:
-        """The decoder's s."""
+    def diagnostics(self) -> dict[str, float]:
+        """The standard deviation s of the decoder's Gaussian."""
         return {"train/decoder_sigma": float(torch.exp(0.5 * self.log_variance))}
 
 
 class KlAutoencoder(Autoencoder):
-    """Moments are μ and log σ² [B, 2c, h, w]; `weight` is w."""
+    """The autoencoder of kl: its moments are μ and log σ² [B, 2c, h, w], its `weight` is w."""
 
     likelihood = True
 
@@ -115,17 +112,17 @@ class KlAutoencoder(Autoencoder):
         self.weight = weight
 
     def posterior(self, moments: Tensor) -> Gaussian:
-        """q(z | x)."""
+        """q(z | x), a Gaussian."""
         mean, log_variance = moments.chunk(2, dim=1)
         return Gaussian(mean, log_variance.clamp(*LOG_VARIANCES))
 
     def draw(self, moments: Tensor, noise: Tensor) -> Tensor:
         return self.posterior(moments).sample(noise)
 
-    def centre(self, moments: Tensor) -> Tensor:
+    def mean(self, moments: Tensor) -> Tensor:
         return self.posterior(moments).mean
 
-    def spread(self, moments: Tensor) -> Tensor:
+    def variance(self, moments: Tensor) -> Tensor:
         return self.posterior(moments).log_variance.exp()
 
     def decode(self, z: Tensor) -> Tensor:
@@ -145,11 +142,14 @@ class KlAutoencoder(Autoencoder):
         moments = self.moments(raw)
         noise = normal(seed, step, "z", (len(raw), self.channels, *moments.shape[2:]), raw.device)
         nats = self.reconstruction_term(raw, self.draw(moments, noise)) + self.weight * self.kl(moments)
-        return {"autoencoder": self.bits(nats, raw)}
+        return {"autoencoder": bits_per_dim(nats, math.prod(raw.shape[1:]))}
 
 
 class VqAutoencoder(Autoencoder):
-    """Moments are z itself [B, c, h, w]; `commitment` is c. The K codes start as places of the first batch."""
+    """The autoencoder of vq: its moments are z itself [B, c, h, w], its `commitment` is c.
+
+    The K codes of the codebook start as z at places of the first batch.
+    """
 
     likelihood = False
 
@@ -169,10 +169,10 @@ class VqAutoencoder(Autoencoder):
     def draw(self, moments: Tensor, noise: Tensor) -> Tensor:
         return moments
 
-    def centre(self, moments: Tensor) -> Tensor:
+    def mean(self, moments: Tensor) -> Tensor:
         return moments
 
-    def spread(self, moments: Tensor) -> Tensor:
+    def variance(self, moments: Tensor) -> Tensor:
         return torch.zeros_like(moments)
 
     def indices(self, z: Tensor) -> Tensor:
@@ -187,11 +187,11 @@ class VqAutoencoder(Autoencoder):
         return torch.cat(nearest).view(places.shape[:-1])
 
     def used(self, z: Tensor) -> int:
-        """How many of the codes are the nearest somewhere."""
+        """How many codes of the codebook are the nearest at some place."""
         return int((torch.bincount(self.indices(z).flatten(), minlength=len(self.codebook)) > 0).sum())
 
     def quantise(self, z: Tensor) -> Tensor:
-        """z_q [B, c, h, w]."""
+        """z_q [B, c, h, w], the nearest code at each place."""
         return self.codebook[self.indices(z)].movedim(-1, 1).to(z.dtype)
 
     def decode(self, z: Tensor) -> Tensor:
@@ -210,7 +210,7 @@ class VqAutoencoder(Autoencoder):
         x = self.decoder(z + (z_q - z).detach())
         nats = self.levels.level_term(raw, x, self.log_variance)
         distances = mean_dims((z.detach() - z_q) ** 2) + self.commitment * mean_dims((z - z_q.detach()) ** 2)
-        return {"autoencoder": self.bits(nats, raw) + distances}
+        return {"autoencoder": bits_per_dim(nats, math.prod(raw.shape[1:])) + distances}
 
     @torch.no_grad()
     def _start(self, z: Tensor, seed: int) -> None:

@@ -20,7 +20,7 @@ from diffusion_core.schedules import FirstStep
 
 
 def strided_times(horizon: int, steps: int) -> Tensor:
-    """K = `steps` of the times 1..T as even as rounding lets them, with T among them; int64 [K + 1], τ_0 = 0.
+    """K = `steps` of the times 1..T as evenly spaced as rounding allows, T among them; int64 [K + 1], τ_0 = 0.
 
     τ_k = 1 + round((k − 1)(T − 1)/(K − 1)), one section of K in Nichol & Dhariwal's code; [0, T] for K = 1.
     """
@@ -34,7 +34,7 @@ def strided_times(horizon: int, steps: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Chain:
-    """Times τ int64 [K + 1] over one γ."""
+    """The times τ int64 [K + 1] that are visited, γ at any time, and the rule for σ_1²."""
 
     gamma: Gamma
     times: Tensor
@@ -42,7 +42,7 @@ class Chain:
 
     @property
     def steps(self) -> int:
-        """K."""
+        """K, the number of steps."""
         return len(self.times) - 1
 
     def pair(self, k: Tensor) -> Pair:

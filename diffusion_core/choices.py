@@ -6,6 +6,7 @@ Every rule says what was asked for, why it has no meaning, and the nearest thing
 from __future__ import annotations
 
 import re
+from abc import ABC
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +23,7 @@ FirstStepRule = Literal["schedule", "beta_1"]
 
 @dataclass(frozen=True)
 class Choices:
-    """What a `Diffusion` is built from.
+    """The choices that a `Diffusion` is built from.
 
     `time_input` is what the network is told of the time: 1000 t/T, or the noise level on a scale that is the same for
     all fixed schedules and stays where it is for a learned one. `first_step` is the rule for σ_1²: the schedule's own,
@@ -41,9 +42,14 @@ class Choices:
 
 
 def choice_name(choice: object) -> str:
-    """The name of a choice, or of its class, in texts and files: LearnedDiagonal() → learned_diagonal."""
+    """The name of a choice, or of its class, in texts and files: MinSnr() → min_snr, LearnedSchedule() → learned.
+
+    It is the class's name in snake case, without the name of the axis's base class where it ends in that.
+    """
     cls = choice if isinstance(choice, type) else type(choice)
-    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+    axis = next(base for base in reversed(cls.__mro__) if base not in (object, ABC))
+    own = cls.__name__ if cls is axis else cls.__name__.removesuffix(axis.__name__)
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", own).lower()
 
 
 def refusal(choices: Choices) -> str | None:

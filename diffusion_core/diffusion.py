@@ -22,17 +22,18 @@ from diffusion_core.choices import Choices, level_refusal, refusal
 from diffusion_core.encodings import Encoding
 from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import LearnedGamma
-from diffusion_core.objectives import Example, Levels
+from diffusion_core.objectives import Example, NoiseLevels
 from diffusion_core.randomness import initialise, normal, uniform
 from diffusion_core.reverse import Reverse, denoise, reverse, split_output
 from diffusion_core.training import Learner
+from diffusion_core.units import bits_per_nat
 from diffusion_core.variances import Variance
 
 TIME_SCALE = 1000.0
-"""The network sees 1000 t/T, or γ on a scale as long, so that one embedding serves every horizon."""
+"""The largest time that a network is told, 1000 t/T or γ on a scale as long: one embedding serves every horizon."""
 
 QUANTILES = (0, 25, 50, 75, 100)
-"""Of the time axis, where a learned γ is logged while it trains, in percent."""
+"""Places on the time axis, in percent, at which a learned γ is logged while it trains."""
 
 
 def _no_step() -> Tensor:
@@ -46,7 +47,7 @@ class Diffusion(Learner):
     m: Tensor
 
     def __init__(self, choices: Choices, encoding: Encoding, shape: tuple[int, ...]) -> None:
-        """For data x_0 of `shape` [C, …]; ValueError where the choices do not go together."""
+        """A diffusion of data x_0 of `shape` [C, …]; ValueError where the choices do not go together."""
         super().__init__()
         reason = refusal(choices)
         if reason is not None:
@@ -64,17 +65,12 @@ class Diffusion(Learner):
     def device(self) -> torch.device:
         return next(self.network.parameters()).device
 
-    @property
-    def bits_per_nat(self) -> float:
-        """Turns nats per example into bits per dimension of x_0."""
-        return 1 / (math.prod(self.shape) * math.log(2))
-
     def initialise(self, seed: int) -> None:
         """Draw the network's weights (`randomness.initialise`)."""
         initialise(self.network, seed)
 
     def fit(self, m: Tensor) -> None:
-        """Give a fitted variance its m_1..m_T [T]; before that its σ² is no number."""
+        """Give a fitted variance its m_1..m_T [T] (`variances.py`); until then its σ² is not a number."""
         self.m[1:] = m.to(self.m)
 
     def chain(self, steps: int | None = None) -> Chain:
@@ -109,25 +105,25 @@ class Diffusion(Learner):
         )
 
     def term(self, x0: Tensor, eps: Tensor, chain: Chain, k: Tensor, *, clip: bool) -> Tensor:
-        """L_{k−1} (L_0 where k = 1) in bits/dim [B], at x_t = √ᾱ x_0 + √(1 − ᾱ) ε."""
+        """L_{k−1} (L_0 where k = 1) in nats [B], at x_t = √ᾱ x_0 + √(1 − ᾱ) ε."""
         pair = chain.pair(k)
         p = self.reverse(diffuse(x0, eps, pair.gamma_t), chain, k, clip=clip)
         return self._term(x0, pair, p)
 
     def prior(self, x0: Tensor) -> Tensor:
-        """L_T in bits/dim [B]."""
+        """L_T in nats [B]."""
         end = torch.full((len(x0),), self.choices.horizon, device=x0.device)
-        return prior_term(x0, self.gamma(end)) * self.bits_per_nat
+        return prior_term(x0, self.gamma(end))
 
     def direct(self, x0: Tensor, eps: Tensor) -> Tensor:
-        """L_0 in bits/dim [B] by the decoder that needs no network."""
+        """L_0 in nats [B] by the decoder that needs no network."""
         first = torch.ones(len(x0), device=x0.device)
-        return self.encoding.direct_term(x0, eps, self.gamma(first)) * self.bits_per_nat
+        return self.encoding.direct_term(x0, eps, self.gamma(first))
 
     def losses(self, x0: Tensor, t: Tensor, eps: Tensor) -> dict[str, Tensor]:
         """The loss per example [B] of each group of parameters, from one forward pass, at t [B].
 
-        t is int64 in 1..T, or real where the objective is in continuous time.
+        t is int64 in 1..T, or real where the objective is in continuous time. A loss that is a bound is in bits/dim.
         """
         return self._continuous_losses(x0, t, eps) if self.choices.objective.continuous else self._losses(x0, t, eps)
 
@@ -140,7 +136,7 @@ class Diffusion(Learner):
         variance = self.choices.variance.trained_as
 
         def term(output: Tensor) -> Tensor:
-            return self._term(x0, pair, self._reverse(output, x_t, chain, t, variance, clip=False))
+            return self._bits(self._term(x0, pair, self._reverse(output, x_t, chain, t, variance, clip=False)))
 
         example = Example(
             levels=self._levels(pair, lambda: self.gamma.rate(t)[1]),
@@ -150,7 +146,7 @@ class Diffusion(Learner):
         )
         losses = {"network": self.choices.objective.loss(example)}
         if self.choices.schedule.learned:
-            losses["schedule"] = self.choices.horizon * term(output) + self.prior(x0)
+            losses["schedule"] = self.choices.horizon * term(output) + self._bits(self.prior(x0))
         return losses
 
     def _continuous_losses(self, x0: Tensor, t: Tensor, eps: Tensor) -> dict[str, Tensor]:
@@ -167,13 +163,13 @@ class Diffusion(Learner):
         estimate = self.choices.objective.loss(example)
         recipients = {
             "network": lambda: estimate,
-            "schedule_ends": lambda: estimate + self.direct(x0, eps) + self.prior(x0),
+            "schedule_ends": lambda: estimate + self._bits(self.direct(x0, eps)) + self._bits(self.prior(x0)),
             "schedule_shape": lambda: estimate**2,
         }
         return {group: recipients[group]() for group in self.parameter_groups()}
 
     def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
-        """`losses` of what the encoding stores [B, …], with the draw of x_0, t and ε of (seed, step)."""
+        """`losses` of a batch as the encoding stores it [B, …], at the x_0, t and ε that (seed, step) draws."""
         x0 = self.encoding.draw(raw, seed, step, "dequantise")
         u = uniform(seed, step, "t", (len(raw),), raw.device)
         t, weight = self.timesteps.real(u) if self.choices.objective.continuous else self.timesteps(u)
@@ -193,13 +189,13 @@ class Diffusion(Learner):
         return {group: parameters for group, parameters in groups.items() if parameters}
 
     def decays(self, group: str) -> bool:
-        """Weight decay would pull a schedule to another one."""
+        """Weight decay acts on the network alone: it would pull a schedule to another one."""
         return group == "network"
 
     @torch.no_grad()
-    def watched(self) -> dict[str, float]:
+    def diagnostics(self) -> dict[str, float]:
         """The learned γ at a few quantiles of the time axis, and the state of the density of t."""
-        values = self.timesteps.watched()
+        values = self.timesteps.diagnostics()
         if self.choices.schedule.learned:
             share = torch.tensor(QUANTILES, dtype=torch.float64, device=self.device) / 100
             gamma = self.gamma(1 + share * (self.choices.horizon - 1))
@@ -208,10 +204,10 @@ class Diffusion(Learner):
 
     @torch.no_grad()
     def curves(self) -> dict[str, Tensor]:
-        """What the choices amount to at t = 1..T, float64 [T]: schedule, bounds of σ², effective ε-weight, density.
+        """Curves that follow from the choices, for t = 1..T, float64 [T]: schedule, bounds of σ², ε-weight, density.
 
-        A learned variance counts at an output of 0; where L_0 is a sum over bins it is no square of an error of ε, and
-        the weight at t = 1 is not a number.
+        A learned variance is taken at an output of 0. Where L_0 is a sum over bins it is no multiple of ‖ε − ε̂‖², and
+        the ε-weight at t = 1 is not a number.
         """
         t = torch.arange(1, self.choices.horizon + 1, device=self.device)
         pair = self.chain().pair(t)
@@ -230,8 +226,12 @@ class Diffusion(Learner):
             "density": self.timesteps.density(),
         }
 
-    def _levels(self, pair: Pair, rate: Callable[[], Tensor]) -> Levels:
-        return Levels(pair, self.choices.parameterization.kappa(pair), self.choices.horizon, rate)
+    def _bits(self, nats: Tensor) -> Tensor:
+        """Nats [B] in bits/dim of x_0, the unit of losses that are a bound."""
+        return nats * bits_per_nat(math.prod(self.shape))
+
+    def _levels(self, pair: Pair, rate: Callable[[], Tensor]) -> NoiseLevels:
+        return NoiseLevels(pair, self.choices.parameterization.kappa(pair), self.choices.horizon, rate)
 
     def _error(self, prediction: Tensor, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
         """‖target − prediction‖²/D [B]."""
@@ -257,4 +257,4 @@ class Diffusion(Learner):
         # The decoder is worked out for every row: where it does not count it is given what cannot overflow.
         first = pair.ends_clean.reshape(-1, *[1] * (x0.ndim - 1))
         decoder = self.encoding.decoder_term(x0, torch.where(first, p.mean, x0), torch.where(first, p.log_variance, 0))
-        return torch.where(pair.ends_clean, decoder, denoising_term(x0, pair, p)) * self.bits_per_nat
+        return torch.where(pair.ends_clean, decoder, denoising_term(x0, pair, p))

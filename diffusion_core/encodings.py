@@ -27,15 +27,16 @@ from torch import Tensor
 from diffusion_core.bound import normal_nats, sum_dims
 from diffusion_core.forward import expand
 from diffusion_core.randomness import uniform
+from diffusion_core.units import bits_of
 
 
 @dataclass(frozen=True)
 class Code:
-    """x_0 [B, …], and what its decoder and its draw cost besides, in bits/dim of the stored data [B], where they do.
+    """x_0 [B, …] of stored data and, where an autoencoder made it, what that costs besides, in nats [B].
 
-        −log2 p(data)/D ≤ reconstruction + entropy + share · (bound on −log2 p(x_0))/d + offset
+        −log P(data) ≤ reconstruction + entropy + (bound on −log p(x_0)) + offset
 
-    with the encoding's `share` and offset, D and d being the dimensions of the stored data and of x_0.
+    with the encoding's offset, which it states in bits/dim.
     """
 
     x0: Tensor
@@ -44,7 +45,7 @@ class Code:
 
 
 class Encoding(ABC):
-    """Stored data ⇄ x_0. `encode` and `decode` map stored values to x_0 and back, [B, …] both.
+    """A map between stored data and x_0: `encode` takes stored values [B, …] to x_0 [B, …], `decode` back.
 
     `share` is d/D, the dimensions of x_0 per dimension of the stored data.
     """
@@ -58,11 +59,11 @@ class Encoding(ABC):
         return shape
 
     def store(self, raw: Tensor) -> Tensor:
-        """What `draw` needs of stored data [N, …], worked out once for as many draws as one likes."""
+        """The part of x_0 that takes no noise, from stored data [N, …]: worked out once, it serves every `draw`."""
         return raw
 
     def draw(self, stored: Tensor, seed: int, step: int, purpose: str) -> Tensor:
-        """x_0 of what `store` gave, with the noise of (seed, step, purpose)."""
+        """x_0 from what `store` gave and the noise of (seed, step, purpose)."""
         return self.encode(stored, uniform(seed, step, purpose, tuple(stored.shape), stored.device))
 
     def code(self, raw: Tensor, seed: int, purpose: str) -> Code:
@@ -80,7 +81,7 @@ class Encoding(ABC):
 
     @abstractmethod
     def dequantise(self, raw: Tensor, u: Tensor) -> Tensor:
-        """x_0 as a real vector with a density, float32, from stored values and u ~ U[0, 1), float64, alike in shape."""
+        """x_0 as a real vector with a density, float32, from stored values and u ~ U[0, 1), float64, of their shape."""
 
     @property
     @abstractmethod
@@ -94,7 +95,7 @@ class Encoding(ABC):
 
     @abstractmethod
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
-        """x_0, float32, from stored values and u ~ U[0, 1), float64, of the same shape."""
+        """x_0, float32, from stored values and u ~ U[0, 1), float64, of their shape."""
 
     @abstractmethod
     def decode(self, x: Tensor) -> Tensor:
@@ -151,9 +152,9 @@ def softmax_decoder(x0: Tensor, eps: Tensor, gamma: Tensor, values: Tensor) -> T
 
 @torch.no_grad()
 def level_distances(x0: Tensor, gamma: Tensor, values: Tensor) -> Tensor:
-    """x_0 − v [B, …, V] for the values v that can matter, `NOWHERE` in place of what is no value.
+    """x_0 − v [B, …, V] for the values v that can matter, `NOWHERE` beyond the first and the last value.
 
-    On a GPU these are all: how many matter is known there only after waiting for it.
+    On a GPU all values are taken: to learn how many matter, the CPU would have to wait for it.
     """
     spacing = values[1] - values[0]
     if x0.device.type != "cpu":
@@ -182,11 +183,11 @@ class GreyLevels(Encoding):
 
     @property
     def offset_bits(self) -> float:
-        return -math.log2(self.width)
+        return -bits_of(self.width)
 
     @property
     def uniform_bits(self) -> float:
-        return math.log2(self.levels)
+        return bits_of(self.levels)
 
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
         value = raw * self.width + (u * self.width).floor()
@@ -198,7 +199,7 @@ class GreyLevels(Encoding):
 
     @property
     def density_offset_bits(self) -> float:
-        return math.log2(127.5 / self.width)
+        return bits_of(127.5 / self.width)
 
     def decode(self, x: Tensor) -> Tensor:
         value = ((x.double() + 1) * 127.5).round().clamp(0, 255)
@@ -211,7 +212,7 @@ class GreyLevels(Encoding):
     def level_term(self, raw: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         """−log of N(mean, σ²) integrated over each whole level's bin, in nats [B], of stored values [B, …].
 
-        The probabilities of all levels sum to one. A dequantised bound is looser: it codes u as well.
+        The probabilities of all levels sum to one. A bound on dequantised values is looser, for it codes u as well.
         """
         ends = self.centre(torch.tensor([0, self.levels - 1]), torch.float64).tolist()
         log_p = log_bin_probability(self.centre(raw, torch.float64), mean, log_variance, self.width / 255, *ends)

@@ -21,7 +21,7 @@ from diffusion_core.reverse import clipped, noise_of
 
 @dataclass(frozen=True)
 class NoiseMoments:
-    """`norm` = E‖ε̂‖²/D without clipping, `error` = E‖ε − ε̂‖²/D with it as asked; float64 [T], for t = 1..T."""
+    """Second moments at t = 1..T, float64 [T]: `norm` = E‖ε̂‖²/D unclipped, `error` = E‖ε − ε̂‖²/D clipped if asked."""
 
     norm: Tensor
     error: Tensor
@@ -37,7 +37,7 @@ def noise_moments(
     clip: bool,
     progress: Callable[[float], None] = lambda share: None,
 ) -> NoiseMoments:
-    """From `draws` images of stored data [N, …] and as many noises per t, the same images at every t."""
+    """The moments over `draws` images of stored data [N, …], the same at every t, and as many noises per t."""
     index = torch.randint(len(raw), (draws,), generator=draw(seed, 0, "fit/image"))
     images = raw[send(index, raw.device)]
     x0 = diffusion.encoding.draw(diffusion.encoding.store(images), seed, 0, "fit/dequantise")

@@ -51,7 +51,7 @@ class Pair:
 
     @classmethod
     def level(cls, gamma: Tensor) -> Pair:
-        """A noise level without a step, for what reads γ_t alone."""
+        """A noise level without a step, for functions that read γ_t alone."""
         return cls(gamma, torch.full_like(gamma, -math.inf), gamma)
 
     @property

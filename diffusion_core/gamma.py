@@ -15,11 +15,11 @@ from torch import Tensor, nn
 BISECTIONS = 60
 
 LARGEST = 160.0
-"""1/√ᾱ = e^{γ/2} must stay within float32."""
+"""The largest γ that is allowed: 1/√ᾱ = e^{γ/2} must stay within float32."""
 
 
 class Gamma(nn.Module, ABC):
-    """γ, increasing in t, float64.
+    """γ as a function of t, increasing, float64.
 
     `input_ends` are the noise levels that a network which is told γ sees as 0 and as its largest time: those of
     Kingma et al. for every fixed schedule, so that equal noise means equal input; they stay where they are while a
@@ -58,13 +58,13 @@ class Gamma(nn.Module, ABC):
         return (low + high) / 2
 
 
-class Table(Gamma):
+class GammaTable(Gamma):
     """A fixed γ by its values at t = 1..T, linear between them."""
 
     gamma: Tensor
 
     def __init__(self, log_alpha_bar: Tensor) -> None:
-        """From log ᾱ_1..log ᾱ_T, float64 [T]; ValueError unless γ rises, to no more than `LARGEST`."""
+        """The table for log ᾱ_1..log ᾱ_T, float64 [T]; ValueError unless γ rises, to `LARGEST` at most."""
         super().__init__(len(log_alpha_bar))
         gamma = torch.log(-torch.expm1(log_alpha_bar)) - log_alpha_bar
         if not bool(gamma.isfinite().all() and (gamma.diff() > 0).all()):
@@ -80,8 +80,8 @@ class Table(Gamma):
         self.register_buffer("gamma", torch.cat([gamma.new_full((1,), -math.inf), gamma]))
 
     @classmethod
-    def of_beta(cls, beta: Tensor) -> Table:
-        """From β_1..β_T, float64 [T]."""
+    def of_beta(cls, beta: Tensor) -> GammaTable:
+        """The table for β_1..β_T, float64 [T]."""
         return cls(torch.log1p(-beta).cumsum(0))
 
     def at(self, t: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class Table(Gamma):
         return torch.lerp(self.gamma[low], self.gamma[high], t - low)
 
 
-class Curve(Gamma):
+class GammaCurve(Gamma):
     """γ as a function of u = (t − 1)/(T − 1)."""
 
     @abstractmethod
@@ -101,7 +101,7 @@ class Curve(Gamma):
         return self.curve((t - 1) / (self.horizon - 1))
 
 
-class Knots(Curve):
+class Knots(GammaCurve):
     """A fixed γ(u) by its values at evenly spaced u, linear between them."""
 
     knots: Tensor
@@ -138,7 +138,7 @@ class MonotoneNet(nn.Module):
         return self.slope.abs() * u + (self.height.abs() * (2 * step - 1)).mean(-1)
 
 
-class LearnedGamma(Curve):
+class LearnedGamma(GammaCurve):
     """γ(u) = γ_0 + (γ_1 − γ_0) (g(u) − g(0))/(g(1) − g(0)), with its ends free and g a monotone network, or g(u) = u.
 
     γ_0 = start + S a and γ_1 = γ_0 + S e^b, in units of the initial span S, so that one learning rate suits both.
@@ -157,7 +157,7 @@ class LearnedGamma(Curve):
         return start + span * (self.shift + self.log_stretch.exp() * self._share(u))
 
     def _share(self, u: Tensor) -> Tensor:
-        """From 0 at u = 0 to 1 at u = 1."""
+        """(g(u) − g(0))/(g(1) − g(0)), which rises from 0 to 1."""
         if self.shape is None:
             return u
         first, last = self.shape(torch.arange(2, dtype=torch.float64, device=self.shift.device))

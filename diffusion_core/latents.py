@@ -21,6 +21,7 @@ from diffusion_core import precision
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.encodings import Code, Density
 from diffusion_core.randomness import normal
+from diffusion_core.units import bits_of_scales
 
 CHUNK = 512
 """Images that go through an autoencoder at once."""
@@ -35,9 +36,9 @@ def chunked(function: Callable[..., Tensor], *values: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Standard:
-    """m and s per channel [c], float64; `active` is the share of s² that tells images apart.
+    """m (`mean`) and s (`scale`) per channel [c], float64; `active` is the share of s² that tells images apart.
 
-    That is the variance of μ over images, at each place and averaged over places, by s².
+    That share is the variance of μ over images at one place, averaged over places and divided by s².
     """
 
     mean: Tensor
@@ -47,17 +48,17 @@ class Standard:
 
 @torch.no_grad()
 def standard(autoencoder: Autoencoder, images: Tensor) -> Standard:
-    """Of all stored images [N, …]: Var z = Var μ + E σ²."""
+    """Mean and scale of the codes of all stored images [N, …], by Var z = Var μ + E σ²."""
     moments = chunked(autoencoder.moments, images)
-    centre = autoencoder.centre(moments).double()
-    variance = centre.var((0, 2, 3), correction=0) + autoencoder.spread(moments).double().mean((0, 2, 3))
-    active = centre.var(0, correction=0).mean((1, 2)) / variance
-    return Standard(centre.mean((0, 2, 3)), variance.sqrt(), active)
+    mean = autoencoder.mean(moments).double()
+    variance = mean.var((0, 2, 3), correction=0) + autoencoder.variance(moments).double().mean((0, 2, 3))
+    active = mean.var(0, correction=0).mean((1, 2)) / variance
+    return Standard(mean.mean((0, 2, 3)), variance.sqrt(), active)
 
 
 @dataclass(frozen=True, eq=False)
 class LatentCode(Density):
-    """An autoencoder as trained, on the device of the data, and its scale, for images of `image_shape`."""
+    """The encoding of images of `image_shape` by a trained autoencoder on their device and the scale of its codes."""
 
     autoencoder: Autoencoder
     mean: Tensor
@@ -72,7 +73,7 @@ class LatentCode(Density):
     @property
     def offset_bits(self) -> float:
         places = math.prod(self.code_shape[1:])
-        return places * float(torch.log2(self.scale.double()).sum()) / math.prod(self.image_shape)
+        return places * bits_of_scales(self.scale) / math.prod(self.image_shape)
 
     @property
     def density_offset_bits(self) -> float:
@@ -118,20 +119,19 @@ class LatentCode(Density):
 
     @torch.no_grad()
     def reconstruct(self, raw: Tensor) -> Tensor:
-        """Stored images by way of the mean of their codes."""
-        z = self.autoencoder.centre(self.store(raw))
+        """Stored images, encoded to the mean of their codes and decoded again."""
+        z = self.autoencoder.mean(self.store(raw))
         return self.autoencoder.levels.decode(chunked(self.autoencoder.decode, z))
 
     @torch.no_grad()
     def code(self, raw: Tensor, seed: int, purpose: str) -> Code:
-        """ValueError where q(z | x) is no density."""
+        """Stored data as the bound takes it; ValueError where q(z | x) is no density."""
         stored = self.store(raw)
         x0 = self.draw(stored, seed, 0, purpose)
         z = self.unscaled(x0)
         reconstruction = chunked(self.autoencoder.reconstruction_term, raw, z)
         entropy = self.autoencoder.log_density(stored, z)
-        bits = self.autoencoder.bits
-        return Code(x0, bits(reconstruction, raw), bits(entropy, raw))
+        return Code(x0, reconstruction, entropy)
 
     def density_code(self, raw: Tensor, seed: int, purpose: str) -> Code:
         return self.code(raw, seed, purpose)

@@ -24,6 +24,7 @@ the prior is N(0, I), and this is the evidence bound of a variational autoencode
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -39,14 +40,14 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Code, Encoding
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import normal, uniform
+from diffusion_core.units import bits_per_dim, bits_per_nat
 
 
 @dataclass(frozen=True)
 class Terms:
     """Terms per image in bits/dim of the stored data, float64 [N].
 
-    `L0` holds the offset of dequantised data, or of a scale. `reconstruction` and `entropy` are there where an encoder
-    draws x_0.
+    `L0` includes the encoding's offset. `reconstruction` and `entropy` are there where an autoencoder made x_0.
     """
 
     L0: Tensor
@@ -68,15 +69,15 @@ class Terms:
 
     @property
     def standard_error(self) -> float:
-        """Of the mean of `total`: images and draws of t and noise together."""
+        """Standard error of the mean of `total`, from images and draws of t and noise together."""
         return float(self.total.std() / len(self.total) ** 0.5)
 
 
 @dataclass(frozen=True)
 class Bound(Terms):
-    """`per_step` is each L's mean over images [K], and `per_step_count` [K] tells on how many images it rests.
+    """The bound of a chain; `per_step` [K] is each L_{k−1}, averaged over as many images as `per_step_count` [K] says.
 
-    Its L_0 is that of x_0, without the offset.
+    L_0 in `per_step` is that of x_0, without the offset.
     """
 
     per_step: Tensor
@@ -122,22 +123,25 @@ def bound(
             Lt += (last - first + 1) * term
         total.index_add_(0, k, term)
         count.index_add_(0, k, torch.ones_like(term))
+    prior = diffusion.prior(x0) * bits_per_nat(math.prod(diffusion.shape))
     return Bound(
-        **of_stored(L0, Lt, diffusion.prior(x0), code, diffusion.encoding),
+        **stored_terms(L0, Lt, prior, code, diffusion.encoding, raw),
         per_step=(total / count * diffusion.encoding.share)[1:].cpu(),
         per_step_count=count[1:].cpu(),
     )
 
 
-def of_stored(L0: Tensor, Lt: Tensor, LT: Tensor, code: Code, encoding: Encoding) -> dict[str, Any]:
-    """The fields of `Terms`, from terms per dimension of x_0."""
+def stored_terms(L0: Tensor, Lt: Tensor, LT: Tensor, code: Code, encoding: Encoding, raw: Tensor) -> dict[str, Any]:
+    """The fields of `Terms` for stored data [N, …], from terms in bits/dim of x_0 and the code that holds x_0."""
     terms = {"L0": L0 * encoding.share + encoding.offset_bits, "Lt": Lt * encoding.share, "LT": LT * encoding.share}
-    terms |= {
-        name: term
-        for name, term in (("reconstruction", code.reconstruction), ("entropy", code.entropy))
-        if term is not None
-    }
-    return {name: term.double().cpu() for name, term in terms.items()}
+    return {name: term.double().cpu() for name, term in (terms | code_bits(code, raw)).items()}
+
+
+def code_bits(code: Code, raw: Tensor) -> dict[str, Tensor]:
+    """Reconstruction and entropy of a code that has them, in bits/dim of the stored data [N, …]."""
+    nats = {"reconstruction": code.reconstruction, "entropy": code.entropy}
+    dims = math.prod(raw.shape[1:])
+    return {name: bits_per_dim(term, dims) for name, term in nats.items() if term is not None}
 
 
 def _draws(
@@ -149,7 +153,8 @@ def _draws(
     clip: bool,
     batch: int,
 ) -> Iterator[tuple[int, int, Tensor, Tensor]]:
-    """(first, last, k [N], term [N]) for every stratum."""
+    """(first, last, k [N], term in bits/dim of x_0 [N]) for every stratum."""
+    per_nat = bits_per_nat(math.prod(diffusion.shape))
     for j, (first, last) in enumerate(strata):
         u = uniform(seed, j, "bound/t", (len(x0),), x0.device)
         k = first + (u * (last - first + 1)).long().clamp(max=last - first)
@@ -159,7 +164,7 @@ def _draws(
                 diffusion.term(x0[i : i + batch], eps[i : i + batch], chain, k[i : i + batch], clip=clip)
                 for i in range(0, len(x0), batch)
             ]
-        yield first, last, k, torch.cat(parts).double()
+        yield first, last, k, (torch.cat(parts) * per_nat).double()
 
 
 @torch.no_grad()
@@ -186,21 +191,22 @@ def continuous_bound(
         Lt += 0.5 * (end - start) / draws * sum_dims((eps - torch.cat(parts)) ** 2).double()
     eps_0 = normal(seed, 0, "continuous/eps_0", tuple(x0.shape), x0.device)
     direct = [diffusion.direct(x0[i : i + batch], eps_0[i : i + batch]) for i in range(0, len(x0), batch)]
-    L0 = torch.cat(direct).double()
-    return Terms(**of_stored(L0, Lt * diffusion.bits_per_nat, diffusion.prior(x0), code, diffusion.encoding))
+    per_nat = bits_per_nat(math.prod(diffusion.shape))
+    L0 = (torch.cat(direct) * per_nat).double()
+    return Terms(**stored_terms(L0, Lt * per_nat, diffusion.prior(x0) * per_nat, code, diffusion.encoding, raw))
 
 
 @torch.no_grad()
 def estimate_variance(diffusion: Diffusion, raw: Tensor, *, draws: int, batch: int, seed: int) -> float:
-    """How noisy the bound's estimate by one t an image is, in (bits/dim)² per image.
+    """Variance of the bound's estimate by one t per image, in (bits/dim)² per image.
 
-    B · Var of the mean over a batch of B = `batch` images whose t are drawn together from the cell's own density, by
-    `draws` ≥ 2 repetitions on the same images: L_T and what images differ in have no part in it. For independent t
-    this is the mean over images of Var[T L_{t−1}]. What is left over of [N, …] after whole batches is not looked at.
+    It is B · Var of the mean over a batch of B = `batch` images whose t are drawn together from the diffusion's own
+    density, by `draws` ≥ 2 repetitions on the same images: L_T and differences between images have no part in it. For
+    independent t it is the mean over images of Var[T L_{t−1}]. Images [N, …] beyond the last whole batch are left out.
     """
     if draws < 2:
         raise ValueError(f"a variance needs at least 2 draws, got {draws}")
-    chain, n = diffusion.chain(), min(batch, len(raw))
+    chain, n, per_nat = diffusion.chain(), min(batch, len(raw)), bits_per_nat(math.prod(diffusion.shape))
     variances = []
     for i in range(0, len(raw) - n + 1, n):
         x0 = diffusion.encoding.draw(diffusion.encoding.store(raw[i : i + n]), seed, i, "bound/dequantise")
@@ -209,7 +215,7 @@ def estimate_variance(diffusion: Diffusion, raw: Tensor, *, draws: int, batch: i
             t, weight = diffusion.timesteps(uniform(seed, j, f"variance/t/{i}", (n,), raw.device))
             eps = normal(seed, j, f"variance/eps/{i}", tuple(x0.shape), raw.device)
             with precision.exact(raw.device):
-                term = diffusion.term(x0, eps, chain, t, clip=False)
+                term = diffusion.term(x0, eps, chain, t, clip=False) * per_nat
             means.append((weight * chain.steps * diffusion.encoding.share * term.double()).mean())
         variances.append(n * torch.stack(means).var())
     return float(torch.stack(variances).mean())

@@ -16,7 +16,6 @@ really differs between them, whatever is predicted, so each objective states it:
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,15 +26,14 @@ from torch import Tensor
 
 from diffusion_core.forward import Pair
 from diffusion_core.parameterizations import X0, Epsilon, Mu, V
-
-BITS = 1 / math.log(2)
+from diffusion_core.units import bits_per_nat
 
 
 @dataclass(frozen=True)
-class Levels:
-    """Where the examples stand; tensors are [B], and what costs something is a function.
+class NoiseLevels:
+    """The noise levels of a batch's examples, and what goes with them [B].
 
-    `kappa` is the parameterization's scale per error of ε, `rate()` is dγ/du with u = (t − 1)/(T − 1) in [0, 1].
+    `kappa` is the parameterization's κ, `rate()` is dγ/du at u = (t − 1)/(T − 1), a function because it costs time.
     """
 
     pair: Pair
@@ -46,13 +44,13 @@ class Levels:
 
 @dataclass(frozen=True)
 class Example:
-    """What an objective may read of a batch.
+    """All that an objective may read of a batch.
 
     `error` [B] is ‖target − output‖²/D in the predicted quantity; `term()` is L_{t−1}, or L_0 where t = 1, in
     bits/dim; `variance_term()` is the same with the mean held fixed, so that σ² alone learns from it.
     """
 
-    levels: Levels
+    levels: NoiseLevels
     error: Tensor
     term: Callable[[], Tensor]
     variance_term: Callable[[], Tensor]
@@ -73,10 +71,10 @@ class Objective(ABC):
 
     @abstractmethod
     def loss(self, example: Example) -> Tensor:
-        """[B], unreduced."""
+        """The loss of each example [B]."""
 
     @abstractmethod
-    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         """w(t) [B], the weight of ‖ε − ε̂‖²/D at σ² = exp(log_variance) [B]."""
 
 
@@ -87,7 +85,7 @@ class Simple(Objective):
     def loss(self, example: Example) -> Tensor:
         return example.error
 
-    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return levels.kappa
 
 
@@ -108,7 +106,7 @@ class Hybrid(Objective):
     def loss(self, example: Example) -> Tensor:
         return example.error + self.weight * example.levels.horizon * example.variance_term()
 
-    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return levels.kappa
 
 
@@ -117,13 +115,13 @@ class EpsWeighted(Objective):
 
     @abstractmethod
     def weight(self, pair: Pair) -> Tensor:
-        """w(t) [B]."""
+        """w(t) [B], the weight of ‖ε − ε̂‖²/D."""
 
     def loss(self, example: Example) -> Tensor:
         weight = self.weight(example.levels.pair) / example.levels.kappa
         return weight.to(example.error.dtype) * example.error
 
-    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return self.weight(levels.pair)
 
 
@@ -179,8 +177,8 @@ class Vlb(Objective):
     def loss(self, example: Example) -> Tensor:
         return example.levels.horizon * example.term()
 
-    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
-        return levels.horizon * Mu().kappa(levels.pair) * BITS / (2 * log_variance.exp())
+    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
+        return levels.horizon * Mu().kappa(levels.pair) * bits_per_nat() / (2 * log_variance.exp())
 
 
 @dataclass(frozen=True)
@@ -196,8 +194,8 @@ class VlbContinuous(Objective):
         weight = self._weight(example.levels) / example.levels.kappa
         return weight.to(example.error.dtype) * example.error
 
-    def eps_weight(self, levels: Levels, log_variance: Tensor) -> Tensor:
+    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return self._weight(levels)
 
-    def _weight(self, levels: Levels) -> Tensor:
-        return 0.5 * BITS * levels.rate()
+    def _weight(self, levels: NoiseLevels) -> Tensor:
+        return 0.5 * bits_per_nat() * levels.rate()

@@ -20,14 +20,16 @@ from torch import Tensor
 from diffusion_core import precision
 from diffusion_core.bound import sum_dims
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.likelihood import code_bits
 from diffusion_core.randomness import uniform
+from diffusion_core.units import bits_per_nat
 
 
 @dataclass(frozen=True)
 class FlowLikelihood:
-    """Bits/dim of the stored data per image, float64 [N], and what the probes alone leave uncertain in their mean.
+    """Bits/dim of the stored data per image, float64 [N], and the standard error of their mean that is the probes' own.
 
-    One probe cannot tell: `probe_error` is not a number then.
+    A single probe cannot tell: `probe_error` is not a number then.
     """
 
     total: Tensor
@@ -35,7 +37,7 @@ class FlowLikelihood:
 
     @property
     def standard_error(self) -> float:
-        """Of the mean of `total`: images, dequantisation and probes together."""
+        """Standard error of the mean of `total`, from images, dequantisation and probes together."""
         return float(self.total.std() / len(self.total) ** 0.5)
 
 
@@ -49,7 +51,7 @@ def flow_likelihood(
     batch: int = 512,
     progress: Callable[[float], None] = lambda share: None,
 ) -> FlowLikelihood:
-    """Of stored data [N, …], by `steps` steps of the classical Runge-Kutta method, evenly spaced in γ.
+    """The flow's likelihood of stored data [N, …], by `steps` classical Runge-Kutta steps, evenly spaced in γ.
 
     ValueError where the network says nothing between two times.
     """
@@ -70,14 +72,14 @@ def flow_likelihood(
         parts.append(prior + gain + 0.5 * dims * log_alpha_bar)
         progress(min(1.0, (i + batch) / len(x0)))
     log_density = torch.cat(parts, dim=1)
-    bits = -log_density * diffusion.bits_per_nat * encoding.share + encoding.density_offset_bits
-    bits = sum((term for term in (code.reconstruction, code.entropy) if term is not None), bits).cpu()
-    spread = 0.0 if probes >= dims else float(bits.std(0).square().mean().sqrt()) if probes > 1 else math.nan
-    return FlowLikelihood(bits.mean(0), spread / math.sqrt(bits.numel()))
+    bits = -log_density * bits_per_nat(dims) * encoding.share + encoding.density_offset_bits
+    bits = sum(code_bits(code, raw).values(), bits).cpu()
+    deviation = 0.0 if probes >= dims else float(bits.std(0).square().mean().sqrt()) if probes > 1 else math.nan
+    return FlowLikelihood(bits.mean(0), deviation / math.sqrt(bits.numel()))
 
 
 def _directions(shape: tuple[int, ...], n: int, probes: int, seed: int, device: torch.device) -> Tensor:
-    """[P, N, …] with E v vᵀ = I: random signs, or √D times the unit vectors, whose mean is the trace itself."""
+    """Probes v [P, N, …] with E v vᵀ = I: random signs, or √D times the unit vectors, which give the trace itself."""
     dims = math.prod(shape)
     if probes >= dims:
         unit = torch.eye(dims, dtype=torch.float64, device=device).reshape(dims, 1, *shape)

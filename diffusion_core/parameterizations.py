@@ -20,7 +20,7 @@ from diffusion_core.forward import Pair, expand, posterior_mean
 
 
 class Parameterization(ABC):
-    """What the network predicts, at the pair (t, t − 1) that it is trained on.
+    """The quantity that the network predicts, at the pair (t, t − 1) that it is trained on.
 
     `needs_pair` tells whether a noise level alone does not say what the output means.
     """
@@ -29,7 +29,7 @@ class Parameterization(ABC):
 
     @abstractmethod
     def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
-        """What a perfect network would put out, shaped like x_0 [B, …]."""
+        """The output of a perfect network, shaped like x_0 [B, …]."""
 
     @abstractmethod
     def x0(self, output: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
@@ -37,7 +37,7 @@ class Parameterization(ABC):
 
     @abstractmethod
     def kappa(self, pair: Pair) -> Tensor:
-        """κ [B], the error of the target per error of ε."""
+        """κ [B], the squared error of the target per squared error of ε."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 
 Precision = Literal["float32", "bf16"]
 AMPERE = (8, 0)
-"""The compute capability from which on GPUs have bf16; before, it is emulated."""
+"""The least compute capability of a GPU that has bf16; older ones emulate it."""
 
 
 def resolve_precision(precision: Literal["auto", "float32", "bf16"], device: torch.device) -> Precision:
@@ -26,14 +26,14 @@ def resolve_precision(precision: Literal["auto", "float32", "bf16"], device: tor
 
 @contextlib.contextmanager
 def exact(device: torch.device) -> Iterator[None]:
-    """For bounds, samples and features: float32, without autocast and TF32."""
+    """A context of plain float32, without autocast and TF32: bounds, samples and features are computed in it."""
     with tf32(False), torch.autocast(device.type, enabled=False):
         yield
 
 
 @contextlib.contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """TF32 products and convolutions allowed, or not, within."""
+    """A context in which products and convolutions may use TF32, or may not."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
     try:

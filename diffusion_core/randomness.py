@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 BLOCK = 64
-"""Samples are drawn in blocks of this many, whole ones, so that a sample does not depend on its batch."""
+"""Samples per block: noise is drawn for whole blocks, so that a sample does not depend on its batch."""
 
 
 def key(seed: int, step: int, purpose: str) -> int:
@@ -28,19 +28,19 @@ def draw(seed: int, step: int, purpose: str) -> torch.Generator:
 
 
 def send(value: Tensor, device: torch.device) -> Tensor:
-    """To the device, without waiting for it."""
+    """The value on the device, without waiting for the copy."""
     if device.type != "cuda":
         return value
     return value.pin_memory().to(device, non_blocking=True)
 
 
 def normal(seed: int, step: int, purpose: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """N(0, I), float32."""
+    """A draw from N(0, I), float32."""
     return send(torch.randn(shape, generator=draw(seed, step, purpose)), device)
 
 
 def uniform(seed: int, step: int, purpose: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """U[0, 1), float64."""
+    """A draw from U[0, 1), float64."""
     return send(torch.rand(shape, generator=draw(seed, step, purpose), dtype=torch.float64), device)
 
 

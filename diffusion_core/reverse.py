@@ -50,7 +50,7 @@ def denoise(
 
 
 def clipped(x0: Tensor) -> Tensor:
-    """x̂_0 held where bounded data lie."""
+    """x̂_0 held within [−1, 1], where bounded data lie."""
     return x0.clamp(-1, 1)
 
 

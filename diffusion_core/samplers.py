@@ -25,9 +25,9 @@ from diffusion_core.reverse import Reverse
 
 @dataclass(frozen=True)
 class Sampler(ABC):
-    """A sampler of `steps` steps, all T of them where it is None, of which the first share `skip` is left out.
+    """A sampler of `steps` steps (None: all T), of which the first share `skip` is left out.
 
-    What is left starts from N(0, I) all the same, at the time where it begins (Nichol & Dhariwal 2021, §3.2).
+    It starts from N(0, I) all the same, at the first time that is not left out (Nichol & Dhariwal 2021, §3.2).
     `reads_variance` tells whether σ² enters a step, `evaluations` how often a step calls the network.
     """
 

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from diffusion_core.gamma import Gamma, Knots, LearnedGamma, MonotoneNet, Table
+from diffusion_core.gamma import Gamma, GammaTable, Knots, LearnedGamma, MonotoneNet
 
 FirstStep = Literal["beta_tilde_2", "beta_1"]
 
@@ -48,23 +48,25 @@ class Linear(Schedule):
                 f"linear needs 0 < beta_1 <= beta_T < 1, got beta_1={self.beta_1} and beta_T={self.beta_T}"
             )
 
-    def build(self, horizon: int) -> Table:
+    def build(self, horizon: int) -> GammaTable:
         scale = 1000 / horizon if self.rescale else 1.0
         if scale * self.beta_T >= 1:
             raise ValueError(
                 f"linear rescaled to T={horizon} has beta_T={scale * self.beta_T:g}, which must stay below 1: "
                 f"take horizon > {math.floor(1000 * self.beta_T)} or schedule.rescale=false"
             )
-        return Table.of_beta(torch.linspace(scale * self.beta_1, scale * self.beta_T, horizon, dtype=torch.float64))
+        return GammaTable.of_beta(
+            torch.linspace(scale * self.beta_1, scale * self.beta_T, horizon, dtype=torch.float64)
+        )
 
 
-def capped(alpha_bar: Tensor, beta_max: float) -> Table:
-    """From ᾱ at t = 0..T [T + 1], with β_t = 1 − ᾱ_t/ᾱ_{t−1} held at `beta_max` at most."""
-    return Table.of_beta((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=beta_max))
+def capped(alpha_bar: Tensor, beta_max: float) -> GammaTable:
+    """The table of γ from ᾱ at t = 0..T [T + 1], with β_t = 1 − ᾱ_t/ᾱ_{t−1} held at `beta_max` at most."""
+    return GammaTable.of_beta((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=beta_max))
 
 
 def check_beta_max(name: str, beta_max: float) -> None:
-    """ValueError unless 0 < β_max < 1."""
+    """Refuse a β_max outside (0, 1) by a ValueError."""
     if not 0 < beta_max < 1:
         raise ValueError(f"{name} needs 0 < beta_max < 1, got beta_max={beta_max}")
 
@@ -83,7 +85,7 @@ class Cosine(Schedule):
             raise ValueError(f"cosine needs s >= 0, got s={self.s}")
         check_beta_max("cosine", self.beta_max)
 
-    def build(self, horizon: int) -> Table:
+    def build(self, horizon: int) -> GammaTable:
         u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
         return capped(torch.cos((u + self.s) / (1 + self.s) * math.pi / 2) ** 2, self.beta_max)
 
@@ -106,14 +108,14 @@ class Sigmoid(Schedule):
             )
         check_beta_max("sigmoid", self.beta_max)
 
-    def build(self, horizon: int) -> Table:
+    def build(self, horizon: int) -> GammaTable:
         u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
         s = torch.sigmoid((self.start + (self.end - self.start) * u) / self.tau)
         return capped((s[-1] - s) / (s[-1] - s[0]), self.beta_max)
 
 
 def check_ends(name: str, gamma_min: float, gamma_max: float) -> None:
-    """ValueError unless γ rises."""
+    """Refuse ends between which γ does not rise by a ValueError."""
     if not gamma_min < gamma_max:
         raise ValueError(f"{name} needs gamma_min < gamma_max, got {gamma_min} and {gamma_max}")
 
@@ -149,7 +151,7 @@ class LearnedLinear(Schedule):
 
 
 @dataclass(frozen=True)
-class Learned(Schedule):
+class LearnedSchedule(Schedule):
     """γ(u) by a monotone network of `width` units between learned ends (Kingma et al. 2021)."""
 
     gamma_min: float = -13.3

@@ -6,7 +6,6 @@ latents   x_0 = E(x) of h × w × c with f = H/h = W/w = 2^m, x̂ = D(x_0)      
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -18,19 +17,19 @@ from diffusion_core.training import Training
 
 
 class Space(ABC):
-    """Where the diffusion happens; `encoded` tells whether an autoencoder stands before it."""
+    """The space in which the diffusion happens; `encoded` tells whether an autoencoder stands before it."""
 
     encoded: ClassVar[bool]
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """The fields that the others leave unread."""
+        """Names of the fields that have no effect at the values of the others."""
         return ()
 
     @property
     @abstractmethod
     def likelihood(self) -> bool:
-        """Whether a bound on x_0 makes one on the data."""
+        """Whether a bound on the likelihood of x_0 makes one on that of the data."""
 
     @abstractmethod
     def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -55,7 +54,7 @@ class Pixels(Space):
 class Latents(Space):
     """A code of `channels` channels and 1/f of the image's sides, by an autoencoder trained beforehand.
 
-    `kl_weight` is of kl, at 1 the evidence bound; `codes` (K) and `commitment` are of vq. The networks have `width`
+    `kl_weight` belongs to kl (1 is the evidence bound), `codes` (K) and `commitment` to vq. The networks have `width`
     channels at the image's resolution and `blocks` blocks at each, and are trained for `steps` steps.
     """
 
@@ -101,7 +100,7 @@ class Latents(Space):
     @property
     def halvings(self) -> int:
         """m = log2 f."""
-        return int(math.log2(self.f))
+        return self.f.bit_length() - 1
 
     def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(shape) != 3:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 class TimestepSampler(nn.Module, ABC):
-    """A density over 1..T; what it remembers is a buffer."""
+    """A sampler of times from a density over 1..T; what it remembers is a buffer."""
 
     def __init__(self, horizon: int) -> None:
         super().__init__()
@@ -23,27 +23,27 @@ class TimestepSampler(nn.Module, ABC):
 
     def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """(t int64, weight float64), both [B], from u float64 [B]."""
-        t = 1 + (self.spread(u) * self.horizon).long().clamp(max=self.horizon - 1)
+        t = 1 + (self.stratified(u) * self.horizon).long().clamp(max=self.horizon - 1)
         return t, torch.ones_like(u)
 
     def real(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """The same with t real in [1, T], for objectives in continuous time."""
-        return 1 + self.spread(u) * (self.horizon - 1), torch.ones_like(u)
+        """(t float64 in [1, T], weight float64), both [B], for objectives in continuous time."""
+        return 1 + self.stratified(u) * (self.horizon - 1), torch.ones_like(u)
 
-    def spread(self, u: Tensor) -> Tensor:
-        """The batch's u as they are used, each still uniform."""
+    def stratified(self, u: Tensor) -> Tensor:
+        """The u that are used in place of a batch's u [B]; each is still uniform."""
         return u
 
     def record(self, t: Tensor, loss: Tensor) -> None:
-        """Take note of losses [B] at t, before any weight."""
+        """Remember losses [B] at times t [B], before any weight."""
         return
 
     def density(self) -> Tensor:
         """T · p(t) for t = 1..T, float64 [T]; ones where it is uniform."""
         return torch.ones(self.horizon, dtype=torch.float64)
 
-    def watched(self) -> dict[str, float]:
-        """What is worth logging of its state."""
+    def diagnostics(self) -> dict[str, float]:
+        """Numbers worth logging of its state, by name."""
         return {}
 
 
@@ -54,7 +54,7 @@ class Timesteps(ABC):
 
     @abstractmethod
     def build(self, horizon: int) -> TimestepSampler:
-        """For T = `horizon`."""
+        """The sampler of times for T = `horizon`."""
 
 
 class UniformSampler(TimestepSampler):
@@ -72,7 +72,7 @@ class Uniform(Timesteps):
 class LowDiscrepancySampler(TimestepSampler):
     """u_i = (u_0 + i/B) mod 1: one u for the batch, its times spread evenly."""
 
-    def spread(self, u: Tensor) -> Tensor:
+    def stratified(self, u: Tensor) -> Tensor:
         return (u[:1] + torch.arange(len(u), device=u.device, dtype=u.dtype) / len(u)) % 1
 
 
@@ -114,10 +114,10 @@ class ImportanceSampler(TimestepSampler):
         return 1 + index, 1 / density[index]
 
     def record(self, t: Tensor, loss: Tensor) -> None:
-        """Losses of one t in a batch are written one after the other, in the batch's order.
+        """Remember losses at times t; those of one t are written one after the other, in the batch's order.
 
-        Those that later ones of the batch push out go to a spare column: to leave them out, the device would have to
-        tell how many they are.
+        Losses that later ones of the same batch push out go to a spare column: to leave them out, the CPU would have
+        to wait for the device to count them.
         """
         index = t - 1
         length = self.history.shape[1]
@@ -129,7 +129,7 @@ class ImportanceSampler(TimestepSampler):
         self.history.copy_(written[:, :length])
         self.count.index_add_(0, index, torch.ones_like(index))
 
-    def watched(self) -> dict[str, float]:
+    def diagnostics(self) -> dict[str, float]:
         return {"timesteps/warm": float((self.count >= self.history.shape[1]).double().mean())}
 
 

@@ -55,7 +55,7 @@ class Training:
 
 
 class Learner(nn.Module, ABC):
-    """What can be trained: it gives losses per example, and tells which parameters each of them teaches."""
+    """A module that can be trained: it gives losses per example, and tells which parameters each of them teaches."""
 
     @abstractmethod
     def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
@@ -69,22 +69,22 @@ class Learner(nn.Module, ABC):
         """Whether weight decay acts on the parameters of a group."""
         return True
 
-    def watched(self) -> dict[str, float]:
-        """Besides the losses, what is worth logging while it trains, by name."""
+    def diagnostics(self) -> dict[str, float]:
+        """Numbers worth logging besides the losses while it trains, by name."""
         return {}
 
 
 @dataclass(frozen=True)
 class Report:
-    """After `step` steps: the losses' means since the last report, and a function that gives the state to save.
+    """A training after `step` steps: mean losses since the last report, and a function that gives the state to save.
 
-    `spreads` are the standard deviations of the same losses between those steps, `watched` what the learner says.
+    `standard_deviations` are those of the same losses between those steps, `diagnostics` the learner's.
     """
 
     step: int
     losses: dict[str, float]
-    spreads: dict[str, float]
-    watched: dict[str, float]
+    standard_deviations: dict[str, float]
+    diagnostics: dict[str, float]
     state: Callable[[], dict[str, Tensor]]
 
     @property
@@ -212,7 +212,7 @@ def train(
             done,
             {group: float(sum(values)) / len(values) for group, values in losses.items()},
             {group: float(values.std(correction=0)) for group, values in losses.items()},
-            learner.watched(),
+            learner.diagnostics(),
             trainer.state,
         )
         means = []

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from diffusion_core.bound import mean_dims
 from diffusion_core.latents import LatentCode
-from diffusion_core.likelihood import Bound, of_stored
+from diffusion_core.likelihood import Bound, stored_terms
 from diffusion_core.randomness import normal_blocks
+from diffusion_core.units import bits_per_dim
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +36,10 @@ class Vae:
         """The bound on stored data [N, …], at the codes that `likelihood.bound` draws."""
         code = self.encoding.code(raw, seed, "bound/dequantise")
         nothing = torch.zeros(len(raw), dtype=torch.float64, device=raw.device)
-        prior = mean_dims(0.5 * (code.x0.double() ** 2 + math.log(2 * math.pi))) / math.log(2)
+        prior = bits_per_dim(mean_dims(0.5 * (code.x0.double() ** 2 + math.log(2 * math.pi))))
         none = torch.zeros(0, dtype=torch.float64)
-        return Bound(**of_stored(nothing, nothing, prior, code, self.encoding), per_step=none, per_step_count=none)
+        terms = stored_terms(nothing, nothing, prior, code, self.encoding, raw)
+        return Bound(**terms, per_step=none, per_step_count=none)
 
     def sample(self, n: int, *, seed: int) -> Tensor:
         """n samples x_0 [n, …]."""

@@ -21,11 +21,11 @@ from torch import Tensor
 from diffusion_core.forward import Pair, expand
 
 LEAST_M = 1e-6
-"""m_1 is held above this: with nothing left to tell, σ_1² would be 0, which no density can use."""
+"""The least m_1: if the network told all noise, σ_1² would be 0, which no density can use."""
 
 
 class Variance(ABC):
-    """σ² of a step. A learned one reads a second half of the network's channels, a fitted one what was measured.
+    """The choice of σ². A learned one reads a second half of the network's channels, a fitted one what was measured.
 
     `exact` tells whether what was fitted is the exact denoiser's Var(x_0 | x_t), which on [−1, 1] is at most 1.
     """
@@ -45,7 +45,7 @@ class Variance(ABC):
 
     @property
     def trained_as(self) -> Variance:
-        """The choice that a training reads."""
+        """The variance that stands for this one in training."""
         return self
 
 
@@ -66,7 +66,7 @@ class BetaTilde(Variance):
 
 
 @dataclass(frozen=True)
-class Learned(Variance):
+class LearnedVariance(Variance):
     """log σ² = v log β + (1 − v) log β̃, v = (o + 1)/2 per dimension (Nichol & Dhariwal 2021, eq. 15).
 
     The output o is not squashed: 0 is the middle, ±1 are the bounds. Where the step ends in clean data the chain's

@@ -127,7 +127,7 @@ class GaussianData:
 
     @property
     def entropy(self) -> float:
-        """bits/dim."""
+        """Differential entropy in bits/dim."""
         return float(torch.log2(2 * math.pi * math.e * self.variance).mean() / 2)
 
     def denoise(self, x_t: Tensor, alpha_bar: Tensor) -> Tensor:
@@ -173,7 +173,7 @@ class MixtureData:
 
     @property
     def entropy(self) -> float:
-        """bits/dim, by the midpoint rule on a square that holds all but e^{−50} of the mass."""
+        """Differential entropy in bits/dim, by the midpoint rule on a square that holds all but e^{−50} of the mass."""
         half = self.radius + 10 * self.width
         edge = torch.linspace(-half, half, 801, dtype=torch.float64)
         log_p = self.density.log_prob(torch.cartesian_prod(edge, edge))

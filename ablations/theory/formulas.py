@@ -20,7 +20,7 @@ from torch import Tensor
 from ablations.data import Data
 from diffusion_core.bound import prior_term
 from diffusion_core.chain import Chain, strided_times
-from diffusion_core.objectives import P2, Levels, MinSnr, Objective, Simple, Vlb, VlbContinuous, Weighted
+from diffusion_core.objectives import P2, MinSnr, NoiseLevels, Objective, Simple, Vlb, VlbContinuous, Weighted
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import uniform
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Schedule, Sigmoid
@@ -83,7 +83,7 @@ def _weight(objective: Objective) -> Curve:
     t = torch.arange(1, HORIZON + 1)
     gamma = Linear().build(HORIZON)
     pair = Chain(gamma, strided_times(HORIZON, HORIZON), "beta_1").pair(t)
-    levels = Levels(pair, Epsilon().kappa(pair), HORIZON, lambda: gamma.rate(t)[1])
+    levels = NoiseLevels(pair, Epsilon().kappa(pair), HORIZON, lambda: gamma.rate(t)[1])
     weights = objective.eps_weight(levels, pair.log_beta)
     kept = _times(HORIZON)
     return kept.tolist(), (weights / weights.mean())[kept - 1].tolist()

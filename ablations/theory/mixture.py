@@ -57,7 +57,7 @@ def figures() -> dict[str, dict[str, Curve]]:
 
 
 @dataclass(frozen=True)
-class ReverseStep:
+class ReverseMixture:
     """q(x_s | x_t) at x_t [B, 2]: Gaussians of one variance, with weights [B, K] and means [B, K, 2]."""
 
     weights: Tensor
@@ -78,7 +78,7 @@ class ReverseStep:
         return MultivariateNormal(mean, covariance + self.variance * torch.eye(2, dtype=torch.float64))
 
 
-def reverse_step(data: Mixture2d, alpha_bar: float, beta: float, x_t: Tensor) -> ReverseStep:
+def reverse_step(data: Mixture2d, alpha_bar: float, beta: float, x_t: Tensor) -> ReverseMixture:
     """q(x_s | x_t) by Bayes' rule, where ᾱ_s = `alpha_bar` and x_t = √(1 − β) x_s + √β z."""
     centres = math.sqrt(alpha_bar) * data.means
     width = alpha_bar * data.std**2 + 1 - alpha_bar
@@ -86,7 +86,7 @@ def reverse_step(data: Mixture2d, alpha_bar: float, beta: float, x_t: Tensor) ->
     variance = 1 / (1 / width + alpha / beta)
     means = variance * (centres / width + math.sqrt(alpha) / beta * x_t[:, None])
     squared = ((x_t[:, None] - math.sqrt(alpha) * centres) ** 2).sum(-1)
-    return ReverseStep(torch.softmax(-0.5 * squared / (alpha * width + beta), dim=1), means, variance)
+    return ReverseMixture(torch.softmax(-0.5 * squared / (alpha * width + beta), dim=1), means, variance)
 
 
 def reverse_kl(data: Mixture2d, alpha_bar: float, beta: float) -> float:
@@ -99,7 +99,7 @@ def reverse_kl(data: Mixture2d, alpha_bar: float, beta: float) -> float:
     return float(kl_from_moments(reverse_step(data, alpha_bar, beta, x_t)).mean())
 
 
-def kl_from_moments(step: ReverseStep) -> Tensor:
+def kl_from_moments(step: ReverseMixture) -> Tensor:
     """KL(mixture ‖ Gaussian of its moments) [B], by a Gauss-Hermite rule around each component."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     z = torch.cartesian_prod(torch.from_numpy(nodes), torch.from_numpy(nodes))

@@ -165,13 +165,13 @@ def run_rung(
 
 
 def line_of(report: Report, seconds: float) -> dict[str, float]:
-    """A report as a line of the history: the losses, their spread between steps, and what the learner is watched by."""
+    """A report as a line of the history: losses, their standard deviations between steps, the learner's diagnostics."""
     return {
         "step": report.step,
         "seconds": round(seconds, 3),
         **{f"train/{group}": loss for group, loss in report.losses.items()},
-        **{f"train/{group}_sd": spread for group, spread in report.spreads.items()},
-        **report.watched,
+        **{f"train/{group}_sd": deviation for group, deviation in report.standard_deviations.items()},
+        **report.diagnostics,
     }
 
 

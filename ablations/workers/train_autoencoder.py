@@ -26,6 +26,7 @@ from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
 from diffusion_core.latents import LatentCode, Standard, standard
 from diffusion_core.precision import resolve_precision
 from diffusion_core.spaces import Latents
+from diffusion_core.units import bits_per_dim
 
 INACTIVE = 0.01
 """A channel whose mean tells images apart by less than this share of its variance says nothing of the image."""
@@ -103,8 +104,9 @@ def held_out_scores(code: LatentCode, images: Tensor) -> dict[str, float]:
     assert isinstance(autoencoder, KlAutoencoder)
     taken = code.code(images, 0, "bound/dequantise")
     assert taken.reconstruction is not None
-    kl = autoencoder.bits(autoencoder.kl(stored), images).mean()
-    reconstruction = taken.reconstruction.mean()
+    dims = math.prod(images.shape[1:])
+    kl = bits_per_dim(autoencoder.kl(stored), dims).mean()
+    reconstruction = bits_per_dim(taken.reconstruction, dims).mean()
     return scores | {
         "elbo/val": float(reconstruction + kl),
         "elbo/val_reconstruction": float(reconstruction),

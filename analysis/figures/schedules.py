@@ -30,7 +30,7 @@ _SAME = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Schedule:
+class ScheduleLine:
     """log-SNR as [t/T, seed], and the cells that have it."""
 
     table: pd.DataFrame
@@ -64,10 +64,10 @@ def schedules_figure(grid: GridResults) -> Figure | None:
     return figure
 
 
-def distinct(grid: GridResults) -> list[Schedule]:
+def distinct(grid: GridResults) -> list[ScheduleLine]:
     """The schedules that can be told apart, in the order of the cells."""
     curves = grid.curves[grid.curves["curve"] == LOG_SNR]
-    found: list[Schedule] = []
+    found: list[ScheduleLine] = []
     for cell in cells_of(grid):
         table = table_of(curves, cell)
         if table.empty:
@@ -75,7 +75,7 @@ def distinct(grid: GridResults) -> list[Schedule]:
         table.index = table.index / table.index.max()
         alike = next((one for one in found if _agree(one.table.mean(axis=1), table.mean(axis=1))), None)
         if alike is None:
-            found.append(Schedule(table, [cell]))
+            found.append(ScheduleLine(table, [cell]))
         else:
             alike.cells.append(cell)
     return found
@@ -97,7 +97,7 @@ def learned_of(grid: GridResults) -> list[Learned]:
     return [Learned(u, table, cell) for u, table, cell in tables if len(table)]
 
 
-def _log_snr(axes: Axes, schedules: Sequence[Schedule]) -> None:
+def _log_snr(axes: Axes, schedules: Sequence[ScheduleLine]) -> None:
     everyone = [cell for schedule in schedules for cell in schedule.cells]
     fit_axis(axes, "x", [np.array([0.0, 1.0])], log=False)
     fit_axis(axes, "y", [schedule.table.to_numpy() for schedule in schedules], log=False)
@@ -109,7 +109,7 @@ def _log_snr(axes: Axes, schedules: Sequence[Schedule]) -> None:
     axes.set(xlabel="t/T", ylabel="log-SNR(t)")
 
 
-def _training(axes: Axes, schedules: Sequence[Schedule], learned: Sequence[Learned]) -> None:
+def _training(axes: Axes, schedules: Sequence[ScheduleLine], learned: Sequence[Learned]) -> None:
     """The name of each quantile stands once, at the mean of the schedules that learn."""
     fit_axis(axes, "x", [one.table.index.to_numpy(dtype="float64") for one in learned], log=False)
     fit_axis(axes, "y", [one.table.to_numpy() for one in learned], log=False)

@@ -1,1 +1,1 @@
-"""Networks. They map (x [B, …], time [B]) to channels and know nothing of diffusion."""
+"""Networks: modules that map (x [B, …], time [B]) to channels and know nothing of diffusion."""

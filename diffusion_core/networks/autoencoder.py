@@ -28,8 +28,8 @@ def _blocks(channels_in: int, channels_out: int, count: int, groups: int) -> nn.
     return nn.Sequential(first, *rest)
 
 
-class Head(nn.Module):
-    """norm, SiLU, 3×3; in float32, also under autocast."""
+class OutputBlock(nn.Module):
+    """The last layers: norm, SiLU, 3×3 convolution, the latter in float32 also under autocast."""
 
     def __init__(self, channels_in: int, channels_out: int, groups: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Head(nn.Module):
 
 
 class Encoder(nn.Module):
-    """x [B, channels_in, H, W] → [B, channels_out, H/2^halvings, W/2^halvings]."""
+    """The encoder, x [B, channels_in, H, W] → [B, channels_out, H/2^halvings, W/2^halvings]."""
 
     def __init__(
         self, channels_in: int, channels_out: int, halvings: int, width: int, blocks: int, groups: int
@@ -55,7 +55,7 @@ class Encoder(nn.Module):
         self.levels = nn.ModuleList(
             _blocks(before, size, blocks, groups) for before, size in zip([width, *sizes], sizes, strict=False)
         )
-        self.head = Head(sizes[-1], channels_out, groups)
+        self.head = OutputBlock(sizes[-1], channels_out, groups)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv_in(x)
@@ -66,7 +66,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """z [B, channels_in, h, w] → [B, channels_out, 2^halvings h, 2^halvings w]."""
+    """The decoder, z [B, channels_in, h, w] → [B, channels_out, 2^halvings h, 2^halvings w]."""
 
     def __init__(
         self, channels_in: int, channels_out: int, halvings: int, width: int, blocks: int, groups: int
@@ -77,7 +77,7 @@ class Decoder(nn.Module):
         self.levels = nn.ModuleList(
             _blocks(before, size, blocks, groups) for before, size in zip([sizes[0], *sizes], sizes, strict=False)
         )
-        self.head = Head(sizes[-1], channels_out, groups)
+        self.head = OutputBlock(sizes[-1], channels_out, groups)
 
     def forward(self, z: Tensor) -> Tensor:
         h = self.conv_in(z)

@@ -21,7 +21,7 @@ def zeroed(layer: Layer) -> Layer:
 
 
 def sinusoidal(time: Tensor, channels: int) -> Tensor:
-    """[B, channels]: cos and sin of time at wavelengths 2π to 10⁴ · 2π, geometric (Vaswani et al. 2017)."""
+    """cos and sin [B, channels] of time [B] at geometric wavelengths from 2π to 10⁴ · 2π (Vaswani et al. 2017)."""
     half = channels // 2
     exponent = torch.arange(half, dtype=torch.float32, device=time.device) / half
     angle = time.float()[:, None] * torch.exp(-math.log(10_000) * exponent)
@@ -29,7 +29,7 @@ def sinusoidal(time: Tensor, channels: int) -> Tensor:
 
 
 class TimeEmbedding(nn.Module):
-    """time [B] → [B, channels] by a sinusoid and a small perceptron."""
+    """The embedding [B, channels] of time [B] by sinusoids and a small perceptron."""
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class TimeEmbedding(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """norm, SiLU, 3×3; norm scaled and shifted by time, SiLU, dropout, 3×3 from zero; plus the input.
+    """x + f(x), f: norm, SiLU, 3×3; norm scaled and shifted by time, SiLU, dropout, 3×3 that starts at zero.
 
     Without `channels_time` no time is given (autoencoders).
     """
@@ -71,7 +71,7 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention over the pixels, from zero; plus the input."""
+    """x + f(x), f: self-attention over the pixels whose output layer starts at zero."""
 
     def __init__(self, channels: int, groups: int, heads: int) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from diffusion_core.networks.network import Network
 
 @dataclass(frozen=True)
 class Mlp(Network):
-    """`layers` residual layers of `width` units."""
+    """A perceptron of `layers` residual layers of `width` units."""
 
     width: int = 128
     layers: int = 3
@@ -46,7 +46,7 @@ class ResidualLayer(nn.Module):
 
 
 class MlpModule(nn.Module):
-    """(x [B, D], time [B]) → [B, channels_out]."""
+    """The perceptron, (x [B, D], time [B]) → [B, channels_out]."""
 
     def __init__(self, config: Mlp, dimensions: int, channels_out: int) -> None:
         super().__init__()

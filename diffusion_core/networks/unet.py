@@ -20,7 +20,7 @@ from diffusion_core.networks.network import Network
 
 @dataclass(frozen=True)
 class UNet(Network):
-    """`channels` × each of `multipliers` per resolution, `blocks` residual blocks at each; attention where listed.
+    """A U-Net of `channels` × `multipliers[i]` channels and `blocks` residual blocks at resolution i.
 
     `attention` names the sides (in pixels) of the feature maps that get attention; `groups` those of the group norm.
     """
@@ -55,7 +55,7 @@ class UNet(Network):
         return UNetModule(self, shape[0], shape[1], channels_out)
 
 
-class Level(nn.Module):
+class UNetBlock(nn.Module):
     """A residual block, and attention where wanted."""
 
     def __init__(self, config: UNet, channels_in: int, channels_out: int, attention: bool) -> None:
@@ -69,7 +69,7 @@ class Level(nn.Module):
 
 
 class UNetModule(nn.Module):
-    """(x [B, C, H, W], time [B]) → [B, channels_out, H, W]."""
+    """The U-Net, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]."""
 
     def __init__(self, config: UNet, channels_in: int, side: int, channels_out: int) -> None:
         super().__init__()
@@ -78,21 +78,23 @@ class UNetModule(nn.Module):
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         channels, kept = config.channels, [config.channels]
         for i, multiplier in enumerate(config.multipliers):
-            level = nn.ModuleList()
+            resolution = nn.ModuleList()
             for _ in range(config.blocks):
-                level.append(Level(config, channels, config.channels * multiplier, side >> i in config.attention))
+                resolution.append(
+                    UNetBlock(config, channels, config.channels * multiplier, side >> i in config.attention)
+                )
                 channels = config.channels * multiplier
                 kept.append(channels)
-            self.down.append(level)
-        self.middle_in = Level(config, channels, channels, bool(config.attention))
-        self.middle_out = Level(config, channels, channels, False)
+            self.down.append(resolution)
+        self.middle_in = UNetBlock(config, channels, channels, bool(config.attention))
+        self.middle_out = UNetBlock(config, channels, channels, False)
         for i, multiplier in reversed(list(enumerate(config.multipliers))):
-            level = nn.ModuleList()
+            resolution = nn.ModuleList()
             for _ in range(config.blocks + (i == 0)):
                 attention = side >> i in config.attention
-                level.append(Level(config, channels + kept.pop(), config.channels * multiplier, attention))
+                resolution.append(UNetBlock(config, channels + kept.pop(), config.channels * multiplier, attention))
                 channels = config.channels * multiplier
-            self.up.append(level)
+            self.up.append(resolution)
         self.norm_out = nn.GroupNorm(config.groups, channels)
         self.conv_out = zeroed(nn.Conv2d(channels, channels_out, 3, padding=1))
 
@@ -100,15 +102,15 @@ class UNetModule(nn.Module):
         embedding = self.time(time)
         h = self.conv_in(x)
         kept = [h]
-        for i, level in enumerate(self.down):
+        for i, resolution in enumerate(self.down):
             h = avg_pool2d(h, 2) if i else h
-            for block in level:  # type: ignore[attr-defined]
+            for block in resolution:  # type: ignore[attr-defined]
                 h = block(h, embedding)
                 kept.append(h)
         h = self.middle_out(self.middle_in(h, embedding), embedding)
-        for i, level in enumerate(self.up):
+        for i, resolution in enumerate(self.up):
             h = interpolate(h, scale_factor=2.0) if i else h
-            for block in level:  # type: ignore[attr-defined]
+            for block in resolution:  # type: ignore[attr-defined]
                 h = block(torch.cat([h, kept.pop()], dim=1), embedding)
         h = silu(self.norm_out(h))
         with torch.autocast(x.device.type, enabled=False):

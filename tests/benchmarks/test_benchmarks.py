@@ -10,7 +10,7 @@ import torch
 from analysis.errors import InputError
 from benchmarks import timing
 from benchmarks.__main__ import main
-from benchmarks.cases import SMALL, Setting, scoring_cases, training_cases
+from benchmarks.cases import SMALL, Workload, scoring_cases, training_cases
 from benchmarks.timing import interleaved
 
 CPU = torch.device("cpu")
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("cases", [training_cases, scoring_cases])
 def test_every_case_runs(cases):
-    for case in cases(Setting(SMALL, (1, 8, 8), 4, CPU)).values():
+    for case in cases(Workload(SMALL, (1, 8, 8), 4, CPU)).values():
         case()
 
 

@@ -56,8 +56,8 @@ def test_density_and_draws_are_those_of_torch(moments, generator):
     z = model.draw(moments, noise)
     torch.testing.assert_close(z, q.mean + q.stddev * noise)
     torch.testing.assert_close(model.log_density(moments, z), q.log_prob(z))
-    torch.testing.assert_close(model.spread(moments), q.variance)
-    assert torch.equal(model.centre(moments), q.mean)
+    torch.testing.assert_close(model.variance(moments), q.variance)
+    assert torch.equal(model.mean(moments), q.mean)
 
 
 @pytest.mark.parametrize("levels", [2, 17, 256])
@@ -72,7 +72,7 @@ def test_the_probabilities_of_all_levels_sum_to_one(levels, mean, log_variance):
 
 @pytest.mark.parametrize("level", [0, 1, 9, 16])
 def test_the_probability_of_a_level_is_the_integral_over_its_share_of_the_scale(level):
-    """Of digits, level k holds the 8-bit values 15 k − ½ to 15 k + 14½, on a scale of 127.5 values to 1."""
+    """A level k of digits holds the 8-bit values 15 k − ½ to 15 k + 14½, on a scale of 127.5 values to 1."""
     mean, sigma = 0.37, 0.21
     lower = -mpmath.inf if level == 0 else ((15 * level - 0.5) / 127.5 - 1 - mean) / sigma
     upper = mpmath.inf if level == 16 else ((15 * level + 14.5) / 127.5 - 1 - mean) / sigma
@@ -182,7 +182,7 @@ def test_the_loss_of_vq_and_where_its_gradients_go(vq, images):
 def test_every_code_has_its_shape_and_every_reconstruction_the_images(space, shape, generator):
     model = space.build(GreyLevels(), shape)
     raw = torch.randint(0, 256, (2, *shape), generator=generator).to(torch.uint8)
-    z = model.centre(model.moments(raw))
+    z = model.mean(model.moments(raw))
     assert tuple(z.shape[1:]) == space.shape_of(shape) == (4, shape[1] // space.f, shape[2] // space.f)
     assert model.decode(z).shape == (2, *shape)
     assert math.log2(space.f) == space.halvings
@@ -249,7 +249,7 @@ def test_every_autoencoder_learns(space, generator):
     assert all(torch.equal(value, reports[-1][2][key]) for key, value in again[-1].state().items())
 
 
-def test_watched_is_the_decoders_sigma():
+def test_diagnostics_are_the_decoders_sigma():
     model = kl_autoencoder()
     model.decoder_scale.data.fill_(2 * math.log(0.3) / HASTE)
-    assert model.watched() == {"train/decoder_sigma": pytest.approx(0.3)}
+    assert model.diagnostics() == {"train/decoder_sigma": pytest.approx(0.3)}

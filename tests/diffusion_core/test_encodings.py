@@ -18,12 +18,12 @@ LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1
 MEANS = [-30.0, -1.0, -0.997, 0.0, 0.0013, 0.5, 0.99, 1.0, 1.004, 40.0]
 LOG_VARIANCES = [-30.0, -14.0, -9.2, -6.0, -2.0, 0.0, 3.0, 20.0]
 ENCODINGS = [encoding() for encoding in classes(Encoding) if encoding is not LatentCode]
-"""All that need no autoencoder; latents have tests of their own."""
+"""All encodings that need no autoencoder; latents have tests of their own."""
 ALMOST_ONE = 1 - 2.0**-53
 
 
 def exact_log_probability(level: int, mean: float, log_variance: float) -> mpmath.mpf:
-    """With 60 digits, in whichever tail keeps them."""
+    """The log-probability of a level's bin with 60 digits, in whichever tail keeps them."""
     sigma = mpmath.exp(mpmath.mpf(log_variance) / 2)
     x = mpmath.mpf(float(LEVELS[level]))
     lower = -mpmath.inf if level == 0 else (x - mpmath.mpf(1) / 255 - mean) / sigma

@@ -57,10 +57,12 @@ def exact_norm(model: Diffusion) -> Tensor:
 
 
 def expected_bound(model: Diffusion, steps: int | None = None) -> float:
+    """The expected bound in bits/dim."""
     chain = model.chain(steps)
     k = torch.arange(1, chain.steps + 1)
     terms = DATA.expected(lambda x0, eps: model.term(x0.expand(len(k), 2), eps.expand(len(k), 2), chain, k, clip=False))
-    return (terms.sum() + DATA.expected(lambda x0, eps: model.prior(x0[None])).sum()).item()
+    nats = terms.sum() + DATA.expected(lambda x0, eps: model.prior(x0[None])).sum()
+    return nats.item() / (2 * math.log(2))
 
 
 @FITTED
@@ -136,8 +138,10 @@ def test_on_bounded_data_an_exact_variance_of_x0_is_held_at_one(variance):
         beta = 1 - alpha_bar_t / alpha_bar_s
         beta_tilde = beta * (1 - alpha_bar_s) / (1 - alpha_bar_t)
         c0 = alpha_bar_s.sqrt() * beta / (1 - alpha_bar_t)
-        spread = torch.ones(()) if held else (1 - alpha_bar_t) / alpha_bar_t
-        torch.testing.assert_close(p.log_variance.exp().flatten()[0], beta_tilde + c0**2 * spread, rtol=1e-9, atol=0)
+        x0_variance = torch.ones(()) if held else (1 - alpha_bar_t) / alpha_bar_t
+        torch.testing.assert_close(
+            p.log_variance.exp().flatten()[0], beta_tilde + c0**2 * x0_variance, rtol=1e-9, atol=0
+        )
 
 
 @FITTED

@@ -44,11 +44,13 @@ def expected_terms(model: Diffusion, data: GaussianData, steps: int | None = Non
     """E L_0, E L_1, … E L_{K−1} in bits/dim [K]."""
     chain = model.chain(steps)
     k = torch.arange(1, chain.steps + 1)
-    return data.expected(lambda x0, eps: model.term(x0.expand(len(k), 2), eps.expand(len(k), 2), chain, k, clip=False))
+    nats = data.expected(lambda x0, eps: model.term(x0.expand(len(k), 2), eps.expand(len(k), 2), chain, k, clip=False))
+    return nats / (2 * math.log(2))
 
 
 def expected_bound(model: Diffusion, data: GaussianData) -> float:
-    prior = data.expected(lambda x0, eps: model.prior(x0[None]))
+    """The expected bound in bits/dim."""
+    prior = data.expected(lambda x0, eps: model.prior(x0[None])) / (2 * math.log(2))
     return (expected_terms(model, data).sum() + prior.sum()).item()
 
 
@@ -232,7 +234,7 @@ def test_the_order_of_a_flow_sampler(sampler, order, schedule):
 
 
 def variance_of_samples(sampler: Sampler, model: Diffusion) -> Tensor:
-    """Of x_0 [2], by the recursion of a linear sampler: V ← A² V + B² from V = 1, with A and B read off its steps."""
+    """Variance of the sampled x_0 [2]: V ← A² V + B² from V = 1, with A and B read off a linear sampler's steps."""
     chain = model.chain(sampler.steps)
     k = torch.arange(1, chain.steps + 1)
     one, zero = torch.ones(len(k), 2, dtype=torch.float64), torch.zeros(len(k), 2, dtype=torch.float64)

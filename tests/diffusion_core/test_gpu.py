@@ -22,13 +22,12 @@ from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinu
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization
 from diffusion_core.randomness import send
 from diffusion_core.samplers import Sampler
-from diffusion_core.schedules import Learned as LearnedSchedule
-from diffusion_core.schedules import Linear, Schedule
+from diffusion_core.schedules import LearnedSchedule, Linear, Schedule
 from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
 from diffusion_core.training import Trainer, Training, batch_indices, train
 from diffusion_core.vae import Vae
-from diffusion_core.variances import Beta, Learned, LearnedDiagonal, Variance
+from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance, Variance
 from tests.axes import members, name
 
 pytestmark = pytest.mark.gpu
@@ -41,7 +40,9 @@ RECIPES = pytest.mark.parametrize(
     "recipe",
     [
         pytest.param({"variance": LearnedDiagonal(), "objective": Vlb()}, id="vlb"),
-        pytest.param({"variance": Learned(), "objective": Hybrid(), "timesteps": Importance(history=2)}, id="hybrid"),
+        pytest.param(
+            {"variance": LearnedVariance(), "objective": Hybrid(), "timesteps": Importance(history=2)}, id="hybrid"
+        ),
         pytest.param({"schedule": LearnedSchedule(), "objective": Vlb()}, id="learned"),
         pytest.param(
             {"schedule": LearnedSchedule(), "objective": VlbContinuous(), "timesteps": LowDiscrepancy()},
@@ -124,7 +125,7 @@ def test_samples_are_those_of_the_cpu(sampler):
 
 
 def assert_losses_and_gradients_agree(recipe: dict[str, Any]) -> None:
-    """Of each group of parameters by its own loss."""
+    """Losses, and each group's gradient by its own loss, are equal on CPU and GPU."""
     results: list[dict[str, tuple[Tensor, list[Tensor]]]] = []
     for device in (CPU, CUDA):
         learner = model(device, **recipe)

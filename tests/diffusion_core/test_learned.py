@@ -23,16 +23,15 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import X0, Epsilon, V
-from diffusion_core.schedules import Learned, LearnedLinear, Schedule
+from diffusion_core.schedules import LearnedLinear, LearnedSchedule, Schedule
 from diffusion_core.timesteps import LowDiscrepancy, Uniform
 from diffusion_core.training import Trainer, Training, part, train
-from diffusion_core.variances import Beta, BetaTilde
-from diffusion_core.variances import Learned as LearnedVariance
+from diffusion_core.variances import Beta, BetaTilde, LearnedVariance
 from tests.axes import name
 from tests.problems import MixtureData
 
 HORIZON = 12
-LEARNED = pytest.mark.parametrize("schedule", [Learned(width=8), LearnedLinear()], ids=name)
+LEARNED = pytest.mark.parametrize("schedule", [LearnedSchedule(width=8), LearnedLinear()], ids=name)
 
 
 class SmoothNetwork(Network):
@@ -156,7 +155,7 @@ def test_ends_follow_the_bound_in_continuous_time(schedule):
 
 
 def test_the_interior_follows_the_second_moment_of_the_estimate_in_continuous_time():
-    model = build(Learned(width=8), VlbContinuous())
+    model = build(LearnedSchedule(width=8), VlbContinuous())
     x0, u, eps = batch()
     losses = model.losses(x0, 1 + u * (HORIZON - 1), eps)
     parameters = model.gamma.shape_parameters
@@ -192,7 +191,7 @@ def test_in_discrete_time_all_of_gamma_follows_the_bound_whatever_the_network_fo
 )
 def test_each_loss_reaches_its_own_parameters_only(objective, choices):
     """After one step of the trainer, every group's gradient is that of its own loss and of no other."""
-    model = build(Learned(width=8), objective, **choices)
+    model = build(LearnedSchedule(width=8), objective, **choices)
     raw = torch.randn(32, 2, generator=torch.Generator().manual_seed(2))
     expected = {}
     for group, loss in model.batch_losses(raw, 0, 0).items():
@@ -212,7 +211,7 @@ def test_each_loss_reaches_its_own_parameters_only(objective, choices):
 def test_gamma_rises_whatever_the_weights_and_its_ends_are_where_they_should(width):
     u = torch.linspace(0, 1, 501, dtype=torch.float64)
     for seed in range(20):
-        gamma = Learned(width=width).build(HORIZON)
+        gamma = LearnedSchedule(width=width).build(HORIZON)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for parameter in gamma.parameters():
@@ -228,7 +227,7 @@ def test_gamma_rises_whatever_the_weights_and_its_ends_are_where_they_should(wid
 
 def test_a_schedule_starts_nearly_linear_between_its_ends():
     u = torch.linspace(0, 1, 101, dtype=torch.float64)
-    for schedule, tolerance in ((Learned(), 0.5), (LearnedLinear(), 1e-12)):
+    for schedule, tolerance in ((LearnedSchedule(), 0.5), (LearnedLinear(), 1e-12)):
         line = -13.3 + 18.3 * u
         torch.testing.assert_close(schedule.build(50).curve(u).detach(), line, rtol=0, atol=tolerance)
 
@@ -254,15 +253,15 @@ def test_after_training_gamma_still_rises_and_has_moved(schedule, objective):
     for trained in (model, average):
         assert (trained.gamma(grid).diff() > 0).all()
         assert (trained.gamma(torch.arange(1, 31)) - before).abs().max() > 0.2
-    watched = [f"schedule/gamma_{q}" for q in (0, 25, 50, 75, 100)]
-    assert set(watched) <= set(reports[-1].watched)
+    logged = [f"schedule/gamma_{q}" for q in (0, 25, 50, 75, 100)]
+    assert set(logged) <= set(reports[-1].diagnostics)
     now = model.gamma(torch.tensor([1.0, 30.0])).tolist()
-    assert [reports[-1].watched[watched[0]], reports[-1].watched[watched[-1]]] == pytest.approx(now)
+    assert [reports[-1].diagnostics[logged[0]], reports[-1].diagnostics[logged[-1]]] == pytest.approx(now)
 
 
 def test_learning_the_interior_lowers_the_variance_of_the_estimate_and_not_its_mean():
     """At one network: training γ's interior alone takes the second moment down and leaves the bound where it was."""
-    schedule = Learned(gamma_min=-3.0, gamma_max=12.0)  # Half of it where nothing is left to tell.
+    schedule = LearnedSchedule(gamma_min=-3.0, gamma_max=12.0)  # Half of it where nothing is left to tell.
     model = fresh(schedule, VlbContinuous(), Continuous(), parameterization=Epsilon())
     data = MixtureData().sample(4000, 0).float()
     list(train(model, data, Training(steps=200, batch=128, report_every=200), 0))
@@ -291,7 +290,7 @@ def test_told_the_noise_level_the_continuous_bound_is_the_same_whatever_the_inte
     grid = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000
     bounds = []
     for bend in (0.0, 2.0):
-        model = build(Learned(width=8), VlbContinuous())
+        model = build(LearnedSchedule(width=8), VlbContinuous())
         with torch.no_grad():
             model.gamma.shape.height[:3] += bend
         # The same noise at the same levels: γ'(u) du is dγ.
@@ -299,7 +298,7 @@ def test_told_the_noise_level_the_continuous_bound_is_the_same_whatever_the_inte
         total = in_bits(0.5 * rate * mean_square(model, x0[:1].expand(2000, 2), level, eps[:1].expand(2000, 2)))
         bounds.append(total.mean().item())
     assert bounds[0] == pytest.approx(bounds[1], rel=1e-4)
-    told_t = Choices(Epsilon(), Beta(), Learned(), VlbContinuous(), Uniform(), SmoothNetwork(), HORIZON, "t")
+    told_t = Choices(Epsilon(), Beta(), LearnedSchedule(), VlbContinuous(), Uniform(), SmoothNetwork(), HORIZON, "t")
     assert "take time_input=log_snr" in (refusal(told_t) or "")
 
 
@@ -307,7 +306,7 @@ def test_told_the_noise_level_the_continuous_bound_is_the_same_whatever_the_inte
 @pytest.mark.parametrize("objective", [Vlb(), VlbContinuous()], ids=name)
 def test_grey_levels_teach_a_schedule_too(parameterization, objective):
     """Finite gradients through the bins of L_0, and through the softmax in continuous time."""
-    model = fresh(Learned(), objective, GreyLevels(17), parameterization=parameterization)
+    model = fresh(LearnedSchedule(), objective, GreyLevels(17), parameterization=parameterization)
     raw = torch.randint(17, (64, 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     losses = model.batch_losses(raw, 0, 0)
     for group, parameters in model.parameter_groups().items():

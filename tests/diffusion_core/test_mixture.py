@@ -18,7 +18,7 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.samplers import Ancestral
-from diffusion_core.schedules import Cosine, Learned, Linear, LogSnrLinear, Schedule
+from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Schedule
 from diffusion_core.timesteps import Uniform
 from diffusion_core.training import Training, part, train
 from diffusion_core.variances import AnalyticMse, Beta, BetaTilde, Variance
@@ -139,7 +139,7 @@ def test_with_the_exact_score_a_fitted_variance_leaves_no_gap_even_in_few_steps(
     assert gaps["analytic_mse"] < min(gaps["beta"], gaps["beta_tilde"])
 
 
-@pytest.mark.parametrize("schedule", [Linear(), LogSnrLinear(), Cosine(), Learned(width=8)], ids=name)
+@pytest.mark.parametrize("schedule", [Linear(), LogSnrLinear(), Cosine(), LearnedSchedule(width=8)], ids=name)
 def test_with_the_exact_score_the_continuous_bound_has_no_gap(schedule):
     """½ ∫ E‖ε − ε̂‖² dγ is the information that the noise takes away (Guo et al. 2005): with the density at γ_1 and L_T
     it makes up the entropy of data with noise of variance e^{γ_1}, under every schedule.

@@ -35,7 +35,7 @@ def built(network: Network, shape: tuple[int, ...], channels: int, seed: int = 0
 
 
 def stirred(network: Network, shape: tuple[int, ...], channels: int) -> nn.Module:
-    """With every weight moved from its start, as after training."""
+    """A network with every weight moved from its start, as after training."""
     module = built(network, shape, channels)
     generator = torch.Generator().manual_seed(0)
     for parameter in module.parameters():

@@ -12,10 +12,10 @@ from torch.distributions import Normal, kl_divergence
 
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair
-from diffusion_core.objectives import P2, Hybrid, Levels, MinSnr, Objective, Simple, Vlb, VlbContinuous, Weighted
+from diffusion_core.objectives import P2, Hybrid, MinSnr, NoiseLevels, Objective, Simple, Vlb, VlbContinuous, Weighted
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization
 from diffusion_core.schedules import Schedule
-from diffusion_core.variances import Beta, BetaTilde, Learned, LearnedDiagonal, Variance
+from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance, Variance
 from tests.axes import members, name
 from tests.problems import bayes, diffusion
 
@@ -23,7 +23,7 @@ HORIZON = 50
 D = 3
 PARAMETERIZATIONS = pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
 SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
-LEARNED = pytest.mark.parametrize("variance", [Learned(), LearnedDiagonal()], ids=name)
+LEARNED = pytest.mark.parametrize("variance", [LearnedVariance(), LearnedDiagonal()], ids=name)
 OBJECTIVES = pytest.mark.parametrize(
     "objective",
     [*members(Objective), Weighted("x0", 1), Weighted("v", 0.5), MinSnr(0.3), P2(0.5, 2), Hybrid(10)],
@@ -71,7 +71,7 @@ class Batch:
         return {space: (difference**2).mean(1) for space, difference in differences.items()}
 
     def output(self, parameterization: Parameterization, variance: Variance, error: float | Tensor = 1) -> Tensor:
-        """Of a network that errs by `error` · δ in ε, and says 0 of a learned variance."""
+        """The output of a network that errs by `error` · δ in ε, and says 0 of a learned variance."""
         eps = self.eps + error * self.delta
         prediction = parameterization.target(self.x0_of(eps), eps, self.x_t, self.pair)
         return torch.cat([prediction, torch.zeros_like(prediction)], dim=1) if variance.learned else prediction
@@ -214,7 +214,7 @@ def test_vlb_continuous_is_the_error_of_eps_times_half_the_rate_of_gamma_in_bits
     loss = batch.loss(parameterization, Beta(), objective)[inside]
     weight = 0.5 * rate / math.log(2)
     torch.testing.assert_close(loss, weight * batch.squares["epsilon"][inside], rtol=2e-6, atol=0)
-    levels = Levels(batch.pair, parameterization.kappa(batch.pair), HORIZON, lambda: batch.gamma.rate(batch.t)[1])
+    levels = NoiseLevels(batch.pair, parameterization.kappa(batch.pair), HORIZON, lambda: batch.gamma.rate(batch.t)[1])
     torch.testing.assert_close(objective.eps_weight(levels, batch.pair.gamma_t)[inside], weight, rtol=2e-6, atol=0)
 
 
@@ -242,18 +242,20 @@ def test_vlb_at_beta_is_simple_times_the_weight_of_ho_et_al_and_a_constant(sched
 @PARAMETERIZATIONS
 @pytest.mark.parametrize("variance", members(Variance), ids=name)
 def test_vlb_is_the_bounds_own_term_times_the_horizon(parameterization, variance):
-    """A fitted variance has not been fitted yet while it trains: β̃ stands for it."""
+    """In bits/dim. A fitted variance has not been fitted yet while it trains: β̃ stands for it."""
     batch = Batch(members(Schedule)[0])
     output = batch.output(parameterization, variance)
     model = batch.model(parameterization, BetaTilde() if variance.fitted else variance, Vlb(), output)
     term = model.term(batch.x0, batch.eps, model.chain(), batch.t, clip=False)
-    torch.testing.assert_close(batch.loss(parameterization, variance, Vlb()), HORIZON * term, rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        batch.loss(parameterization, variance, Vlb()), HORIZON * term / (D * math.log(2)), rtol=1e-12, atol=0
+    )
 
 
 def test_an_objective_computes_the_bounds_term_only_if_it_reads_the_variance():
     batch = Batch(members(Schedule)[0])
     for objective in members(Objective):
-        variances = (Learned(), LearnedDiagonal()) if objective.needs_learned else (Beta(), BetaTilde())
+        variances = (LearnedVariance(), LearnedDiagonal()) if objective.needs_learned else (Beta(), BetaTilde())
         one, other = (batch.loss(Epsilon(), variance, objective)[1:] for variance in variances)
         assert torch.equal(one, other) != objective.reads_variance
 
@@ -269,7 +271,7 @@ class Spoken:
         log_beta = (1 - alpha_bar_t / alpha_bar_s).log()
         log_beta_tilde = log_beta + ((1 - alpha_bar_s) / (1 - alpha_bar_t)).log()
         log_beta_tilde[0] = log_beta[0]
-        if isinstance(variance, Learned):
+        if isinstance(variance, LearnedVariance):
             middle, self.per_raw = (log_beta + log_beta_tilde) / 2, (log_beta - log_beta_tilde) / 2
         else:
             middle, self.per_raw = log_beta, torch.ones_like(log_beta)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -23,7 +24,7 @@ from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb
 from diffusion_core.parameterizations import X0, Epsilon, Mu
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import Cosine, Linear
-from diffusion_core.variances import Beta, BetaTilde, Learned, LearnedDiagonal
+from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance
 from tests.problems import diffusion
 
 FILES = sorted((Path(__file__).parents[1] / "reference").glob("improved_diffusion_*.npz"))
@@ -33,7 +34,7 @@ VARIANCES = {
     "fixed_large": Beta(),
     "fixed_small": BetaTilde(),
     "learned": LearnedDiagonal(),
-    "learned_range": Learned(),
+    "learned_range": LearnedVariance(),
 }
 TABLES = {
     "betas": "beta",
@@ -74,7 +75,7 @@ class Reference:
         return self.figures["t"] + 1
 
     def diffusion(self, target: str, variance: str, objective: Objective | None = None) -> Diffusion:
-        """With the file's outputs as the network's; `learned` there is log σ² itself, here its distance to log β_t."""
+        """Its network puts out the file's outputs; `learned` there is log σ² itself, here its distance to log β_t."""
         output = self.figures[f"out_{target}"]
         if variance == "learned":
             log_beta = self.figures["betas"][self.figures["t"]].log().reshape(-1, 1, 1, 1)
@@ -121,7 +122,7 @@ class Reference:
             "x_t": diffuse(x0, self.figures["noise"], model.gamma(self.t)),
             "q_mean": q.mean,
             "q_log_variance": q.log_variance.expand_as(x0),
-            "prior_bpd": model.prior(x0),
+            "prior_bpd": model.prior(x0) / (math.prod(x0.shape[1:]) * math.log(2)),
         }[figure]
 
     def _strided(self, steps: int, figure: str) -> Tensor:
@@ -136,7 +137,8 @@ class Reference:
         if figure == "sample":
             return Ancestral().step(model, x_t, chain, self.t, self.figures["step_noise"], clip=clip)
         if figure == "vb_bpd":
-            return model.term(self.figures["x0"], self.figures["noise"], chain, self.t, clip=clip)
+            nats = model.term(self.figures["x0"], self.figures["noise"], chain, self.t, clip=clip)
+            return nats / (math.prod(x_t.shape[1:]) * math.log(2))
         p = model.reverse(x_t, chain, self.t, clip=clip)
         return {"mean": p.mean, "log_variance": p.log_variance.expand_as(x_t), "pred_xstart": p.x0}[figure]
 

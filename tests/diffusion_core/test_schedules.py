@@ -9,8 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion_core.gamma import Gamma, LearnedGamma, Table
-from diffusion_core.schedules import Cosine, Learned, LearnedLinear, Linear, LogSnrLinear, Saved, Schedule, Sigmoid
+from diffusion_core.gamma import Gamma, GammaTable, LearnedGamma
+from diffusion_core.schedules import (
+    Cosine,
+    LearnedLinear,
+    LearnedSchedule,
+    Linear,
+    LogSnrLinear,
+    Saved,
+    Schedule,
+    Sigmoid,
+)
 from tests.axes import members, name
 
 SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
@@ -74,7 +83,7 @@ def test_a_real_time_that_is_an_integer_has_its_noise_level_bit_for_bit(schedule
     gamma = built(schedule, 60)
     t = torch.arange(61)
     assert torch.equal(gamma(t.double()), gamma(t))
-    if isinstance(gamma, Table):
+    if isinstance(gamma, GammaTable):
         assert torch.equal(gamma(t.double()), gamma.gamma)
 
 
@@ -162,7 +171,7 @@ def test_log_snr_linear_is_a_line_between_its_ends_at_t_1_and_t_T(schedule, hori
 
 
 def test_a_learned_schedule_starts_at_its_ends_and_stays_above_and_below_them_between():
-    gamma = Learned(-9.0, 3.0).build(50).requires_grad_(False)
+    gamma = LearnedSchedule(-9.0, 3.0).build(50).requires_grad_(False)
     assert gamma(torch.tensor([1, 50])).tolist() == pytest.approx([-9.0, 3.0], rel=1e-12)
     assert ((gamma(times_between(50)) > -9) & (gamma(times_between(50)) < 3)).all()
 
@@ -238,8 +247,8 @@ def test_cosine_refuses_fields_out_of_range(arguments):
         (lambda: Sigmoid(beta_max=1.0), "sigmoid needs 0 < beta_max < 1"),
         (lambda: LogSnrLinear(5.0, 5.0), "log_snr_linear needs gamma_min < gamma_max"),
         (lambda: LearnedLinear(5.0, -5.0), "learned_linear needs gamma_min < gamma_max"),
-        (lambda: Learned(gamma_max=math.nan), "learned needs gamma_min < gamma_max"),
-        (lambda: Learned(width=1), "learned needs width >= 2, got 1"),
+        (lambda: LearnedSchedule(gamma_max=math.nan), "learned needs gamma_min < gamma_max"),
+        (lambda: LearnedSchedule(width=1), "learned needs width >= 2, got 1"),
         (lambda: Saved((1.0,)), "saved needs at least 2 knots, each above the one before"),
         (lambda: Saved((1.0, 2.0, 2.0)), "saved needs at least 2 knots, each above the one before"),
     ],

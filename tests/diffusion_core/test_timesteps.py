@@ -118,13 +118,13 @@ def test_low_discrepancy_has_less_variance_than_uniform_on_a_smooth_loss(generat
     """Where x_0 and ε are fixed; measured: 0.022 of it at a batch of 32."""
     loss = torch.sigmoid(torch.linspace(2.4, -3.6, 1000, dtype=torch.float64))
     u = torch.rand(3000, 32, generator=generator, dtype=torch.float64)
-    uniform, spread = (
+    uniform, even = (
         torch.stack([loss[sampler(row)[0] - 1].mean() for row in u])
         for sampler in (Uniform().build(1000), LowDiscrepancy().build(1000))
     )
-    for estimate in (uniform, spread):
+    for estimate in (uniform, even):
         assert abs(estimate.mean() - loss.mean()) < 5 * estimate.std() / len(estimate) ** 0.5
-    assert spread.var() < 0.03 * uniform.var()
+    assert even.var() < 0.03 * uniform.var()
 
 
 def test_importance_is_uniform_until_every_time_has_its_losses():
@@ -136,10 +136,10 @@ def test_importance_is_uniform_until_every_time_has_its_losses():
         assert weight.tolist() == [1] * len(u)
         assert sampler.density().tolist() == [1] * HORIZON
         sampler.record(TIMES[:-1], TIMES[:-1].double())
-    assert sampler.watched() == {"timesteps/warm": pytest.approx(24 / 25)}
+    assert sampler.diagnostics() == {"timesteps/warm": pytest.approx(24 / 25)}
     sampler.record(TIMES[-1:].expand(3), torch.ones(3))
     assert sampler.density().unique().numel() > 20
-    assert sampler.watched() == {"timesteps/warm": 1}
+    assert sampler.diagnostics() == {"timesteps/warm": 1}
 
 
 @TIMESTEPS
@@ -223,7 +223,7 @@ def test_only_importance_follows_the_losses():
         sampler = timesteps.build(HORIZON)
         sampler.record(TIMES, TIMES.double())
         assert sampler.density().tolist() == [1] * HORIZON
-        assert sampler.watched() == sampler.state_dict() == {}
+        assert sampler.diagnostics() == sampler.state_dict() == {}
 
 
 @pytest.mark.parametrize("arguments", [{"history": 0}, {"floor": 0.0}, {"floor": 1.1}])

@@ -19,11 +19,10 @@ from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import key
-from diffusion_core.schedules import Cosine, Learned, LearnedLinear, Linear
+from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
 from diffusion_core.training import Learner, Report, Trainer, Training, batch_indices, part, train, warm_up
-from diffusion_core.variances import Beta, LearnedDiagonal
-from diffusion_core.variances import Learned as LearnedVariance
+from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance
 
 CPU = torch.device("cpu")
 PLAN = Training(steps=9, batch=16, warmup=4, report_every=3)
@@ -54,7 +53,7 @@ def schedule_learner() -> tuple[Diffusion, Tensor]:
         replace(
             POINTS,
             variance=Beta(),
-            schedule=Learned(width=4),
+            schedule=LearnedSchedule(width=4),
             objective=VlbContinuous(),
             timesteps=LowDiscrepancy(),
             time_input="log_snr",
@@ -145,27 +144,27 @@ def test_reported_losses_are_means_since_the_last_report():
 
 
 @LEARNERS
-def test_spreads_are_standard_deviations_of_the_steps_losses_since_the_last_report(learner_of):
+def test_standard_deviations_are_those_of_the_steps_losses_since_the_last_report(learner_of):
     learner, data = learner_of()
     steps = [report.losses for report in train(learner, data, replace(PLAN, steps=8, report_every=1), 0)]
     learner, data = learner_of()
     for i, report in enumerate(train(learner, data, replace(PLAN, steps=8), 0)):
-        assert report.spreads.keys() == report.losses.keys() == steps[0].keys()
-        for group, spread in report.spreads.items():
-            assert spread == pytest.approx(np.std([losses[group] for losses in steps[3 * i : 3 * i + 3]]), rel=1e-4)
+        assert report.standard_deviations.keys() == report.losses.keys() == steps[0].keys()
+        for group, deviation in report.standard_deviations.items():
+            assert deviation == pytest.approx(np.std([losses[group] for losses in steps[3 * i : 3 * i + 3]]), rel=1e-4)
 
 
 def test_reports_hold_what_the_learner_watches():
     *_, report = train(*adapting_learner(), PLAN, 0)
-    assert report.watched == {"timesteps/warm": 1}
+    assert report.diagnostics == {"timesteps/warm": 1}
     learner, data = schedule_learner()
     for report in train(learner, data, PLAN, 0):
         with torch.no_grad():
             gamma = learner.gamma(torch.tensor([1, 13.25, 25.5, 37.75, 50]).double()).tolist()
         names = [f"schedule/gamma_{q}" for q in (0, 25, 50, 75, 100)]
-        assert report.watched == pytest.approx(dict(zip(names, gamma, strict=True)), rel=1e-12)
+        assert report.diagnostics == pytest.approx(dict(zip(names, gamma, strict=True)), rel=1e-12)
     assert gamma[0] != -13.3
-    assert next(train(*points_learner(), PLAN, 0)).watched == {}
+    assert next(train(*points_learner(), PLAN, 0)).diagnostics == {}
 
 
 @LEARNERS
@@ -243,9 +242,9 @@ def test_the_optimiser_is_adamw():
 @pytest.mark.parametrize(
     ("objective", "schedule", "groups"),
     [
-        (Vlb(), Learned(width=4), {"network", "schedule"}),
+        (Vlb(), LearnedSchedule(width=4), {"network", "schedule"}),
         (Simple(), LearnedLinear(), {"network", "schedule"}),
-        (VlbContinuous(), Learned(width=4), {"network", "schedule_ends", "schedule_shape"}),
+        (VlbContinuous(), LearnedSchedule(width=4), {"network", "schedule_ends", "schedule_shape"}),
         (VlbContinuous(), LearnedLinear(), {"network", "schedule_ends"}),
     ],
 )

@@ -11,7 +11,16 @@ from torch import Tensor
 from diffusion_core.chain import Chain, strided_times
 from diffusion_core.forward import Pair
 from diffusion_core.schedules import FirstStep, Schedule
-from diffusion_core.variances import Analytic, AnalyticMse, Beta, BetaTilde, Fitted, Learned, LearnedDiagonal, Variance
+from diffusion_core.variances import (
+    Analytic,
+    AnalyticMse,
+    Beta,
+    BetaTilde,
+    Fitted,
+    LearnedDiagonal,
+    LearnedVariance,
+    Variance,
+)
 from tests.axes import members, name
 
 HORIZON = 40
@@ -90,7 +99,7 @@ def test_learned_runs_from_beta_tilde_to_beta_of_the_chains_own_steps_in_the_log
     first = {"beta_tilde_2": truth.beta_tilde[:1], "beta_1": truth.beta_1}[rule]
     lower, upper = torch.cat([first, truth.beta_tilde]).log(), truth.beta.log()
     expected = lower + (upper - lower) * (raw + 1) / 2
-    torch.testing.assert_close(log_variance_at(Learned(), pair, raw), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(log_variance_at(LearnedVariance(), pair, raw), expected, rtol=0, atol=1e-10)
 
 
 @FITTED

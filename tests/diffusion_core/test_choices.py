@@ -1,0 +1,251 @@
+"""The choices of the axes: which go together, the reasons of those that do not, and their names."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion_core.choices import Choices, TimeInput, chain_refusal, choice_name, level_refusal, refusal
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous
+from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.network import Network
+from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
+from diffusion_core.parameterizations import Epsilon, Mu, Parameterization
+from diffusion_core.samplers import Sampler
+from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear, Schedule
+from diffusion_core.spaces import Space
+from diffusion_core.timesteps import Importance, Timesteps, Uniform
+from diffusion_core.training import Training
+from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance, Variance
+from tests.axes import classes, members, name
+from tests.problems import diffusion
+
+BASE = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), Mlp(width=16, layers=1), 50)
+
+REFUSED = [
+    (replace(BASE, horizon=1), "horizon must be at least 2, got 1"),
+    (
+        replace(BASE, variance=LearnedDiagonal()),
+        "objective=simple teaches no variance, so variance=learned_diagonal would stay as it was drawn: take "
+        "objective=hybrid (its mean follows the unweighted error) or objective=vlb, or variance=beta or beta_tilde",
+    ),
+    (
+        replace(BASE, variance=LearnedVariance(), objective=VlbContinuous()),
+        "objective=vlb_continuous teaches no variance, so variance=learned would stay as it was drawn: take "
+        "objective=hybrid (its mean follows the unweighted error) or objective=vlb, or variance=beta or beta_tilde",
+    ),
+    (
+        replace(BASE, objective=Hybrid()),
+        "objective=hybrid differs from objective=simple only in what a learned variance learns, and variance=beta "
+        "learns nothing: take objective=simple, or variance=learned",
+    ),
+    (
+        replace(BASE, parameterization=Mu(), objective=VlbContinuous()),
+        "parameterization=mu predicts a mean between two times and has no meaning in continuous time: take "
+        "parameterization=epsilon, x0 or v",
+    ),
+    (
+        replace(BASE, timesteps=Importance(), objective=VlbContinuous()),
+        "timesteps=importance keeps a history per t in 1..T, and objective=vlb_continuous draws real t: take "
+        "timesteps=low_discrepancy or uniform",
+    ),
+    (
+        replace(BASE, schedule=LearnedLinear(), objective=VlbContinuous()),
+        "objective=vlb_continuous does not depend on schedule=learned_linear between its ends only if the network is "
+        "told the noise level, and time_input=t does not tell it: take time_input=log_snr",
+    ),
+    (
+        replace(BASE, timesteps=Importance(), schedule=LearnedLinear()),
+        "timesteps=importance would follow losses whose noise levels schedule=learned_linear moves: take "
+        "timesteps=low_discrepancy or uniform",
+    ),
+    (
+        replace(BASE, horizon=20),
+        "linear rescaled to T=20 has beta_T=1, which must stay below 1: take horizon > 20 or schedule.rescale=false",
+    ),
+]
+
+REFUSED_CHAINS = [
+    (BASE, 51, "51 steps do not fit horizon=50: take 1 to 50"),
+    (BASE, 0, "0 steps do not fit horizon=50: take 1 to 50"),
+    (
+        replace(BASE, variance=LearnedDiagonal(), objective=Vlb()),
+        10,
+        "variance=learned_diagonal belongs to the steps it was trained on and cannot be strided (10 of 50 steps): "
+        "take all steps, or variance=beta, beta_tilde or learned",
+    ),
+]
+
+
+@pytest.mark.parametrize(("choices", "reason"), REFUSED)
+def test_what_makes_no_sense_is_refused_with_its_reason(choices, reason):
+    assert refusal(choices) == reason
+
+
+@pytest.mark.parametrize(("choices", "steps", "reason"), REFUSED_CHAINS)
+def test_a_chain_that_makes_no_sense_is_refused_with_its_reason(choices, steps, reason):
+    assert refusal(choices) is None
+    assert chain_refusal(choices, steps) == reason
+
+
+@pytest.mark.parametrize(("choices", "reason"), REFUSED)
+def test_a_diffusion_cannot_be_built_from_refused_choices(choices, reason):
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        Diffusion(choices, Continuous(), (2,))
+    assert str(error.value) == reason
+
+
+def makes_sense(choices: Choices) -> bool:
+    """The pairs that have no meaning: a learned variance that nothing teaches, a hybrid with nothing to teach, a μ in
+    continuous time, a γ whose interior the bound is not free of, and importance by losses that have no t of their own
+    or that move with the schedule.
+    """
+    learned_variance = isinstance(choices.variance, LearnedVariance | LearnedDiagonal)
+    learned_schedule = isinstance(choices.schedule, LearnedSchedule | LearnedLinear)
+    continuous = isinstance(choices.objective, VlbContinuous)
+    return not (
+        (learned_variance and not isinstance(choices.objective, Vlb | Hybrid))
+        or (isinstance(choices.objective, Hybrid) and not learned_variance)
+        or (continuous and isinstance(choices.parameterization, Mu))
+        or (continuous and learned_schedule and choices.time_input == "t")
+        or (isinstance(choices.timesteps, Importance) and (continuous or learned_schedule))
+    )
+
+
+def taught_groups(choices: Choices) -> set[str]:
+    """What has a loss of its own: the network, and a learned schedule whole or, in continuous time, in two parts."""
+    if not isinstance(choices.schedule, LearnedSchedule | LearnedLinear):
+        return {"network"}
+    if not isinstance(choices.objective, VlbContinuous):
+        return {"network", "schedule"}
+    interior = {"schedule_shape"} if isinstance(choices.schedule, LearnedSchedule) else set()
+    return {"network", "schedule_ends"} | interior
+
+
+def check_combination(choices: Choices, raw: Tensor) -> None:
+    """Refused if it makes no sense; else each loss is finite per example, and has a finite gradient somewhere."""
+    assert (refusal(choices) is None) == makes_sense(choices)
+    if not makes_sense(choices):
+        return
+    model = Diffusion(choices, Continuous(), (2,))
+    model.initialise(0)
+    losses, groups = model.batch_losses(raw, 0, 0), model.parameter_groups()
+    assert losses.keys() == groups.keys() == taught_groups(choices)
+    for group, loss in losses.items():
+        assert loss.shape == (len(raw),)
+        assert loss.isfinite().all()
+        gradients = torch.autograd.grad(loss.mean(), groups[group], allow_unused=True, retain_graph=True)
+        assert all(g.isfinite().all() for g in gradients if g is not None)
+        assert any(g.any() for g in gradients if g is not None)
+
+
+@pytest.mark.parametrize("objective", members(Objective), ids=name)
+@pytest.mark.parametrize("variance", members(Variance), ids=name)
+def test_every_combination_of_choices_is_refused_or_gives_finite_losses_with_gradients(objective, variance):
+    raw = torch.linspace(-1, 1, 60).reshape(30, 2)
+    network = Mlp(width=4, layers=1)
+    for combination in itertools.product(members(Parameterization), members(Schedule), members(Timesteps)):
+        parameterization, schedule, timesteps = combination
+        told = get_args(TimeInput) if schedule.learned else ["t"]
+        for choices in [
+            Choices(parameterization, variance, schedule, objective, timesteps, network, 30, time_input)
+            for time_input in told
+        ]:
+            try:
+                check_combination(choices, raw)
+            except Exception as error:
+                error.add_note(f"at {', '.join(map(name, combination))}, {choices.time_input}")
+                raise
+
+
+@pytest.mark.parametrize("steps", [None, 1, 10, 50])
+def test_what_makes_sense_is_not_refused(steps):
+    for choices in (BASE, replace(BASE, variance=LearnedVariance(), objective=Hybrid(), schedule=Cosine())):
+        assert refusal(choices) is None
+        assert chain_refusal(choices, steps) is None
+
+
+@pytest.mark.parametrize("steps", [None, 10, 50])
+def test_a_chain_that_does_not_read_the_variance_may_be_strided_whatever_it_is(steps):
+    choices = replace(BASE, variance=LearnedDiagonal(), objective=Vlb())
+    assert chain_refusal(choices, steps, reads_variance=False) is None
+    assert (chain_refusal(choices, steps) is None) == (steps != 10)
+
+
+def test_between_two_times_a_mean_is_no_prediction():
+    """The continuous bound and the flow's likelihood ask for x̂_0 and ε̂ at a noise level alone."""
+    x_t, t = torch.ones(3, 2), torch.tensor([1.0, 7.5, 50.0])
+    for parameterization in members(Parameterization):
+        model = diffusion(lambda x_t, t: 0.1 * x_t, 50, parameterization=parameterization)
+        if isinstance(parameterization, Mu):
+            assert level_refusal(model.choices).startswith("parameterization=mu predicts a mean between two times")
+            with pytest.raises(ValueError, match="parameterization=mu predicts a mean between two times"):
+                model.predict(x_t, t, clip=False)
+        else:
+            assert level_refusal(model.choices) is None
+            x0, eps = model.predict(x_t, t, clip=False)
+            alpha_bar = torch.sigmoid(-model.gamma(t)).float()[:, None]
+            torch.testing.assert_close(alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps, x_t)
+
+
+NAMES = {
+    Parameterization: {"Epsilon": "epsilon", "X0": "x0", "Mu": "mu", "V": "v"},
+    Variance: {
+        "Beta": "beta",
+        "BetaTilde": "beta_tilde",
+        "LearnedVariance": "learned",
+        "LearnedDiagonal": "learned_diagonal",
+        "Analytic": "analytic",
+        "AnalyticMse": "analytic_mse",
+    },
+    Schedule: {
+        "Linear": "linear",
+        "Cosine": "cosine",
+        "Sigmoid": "sigmoid",
+        "LogSnrLinear": "log_snr_linear",
+        "LearnedLinear": "learned_linear",
+        "LearnedSchedule": "learned",
+        "Saved": "saved",
+    },
+    Objective: {
+        "Simple": "simple",
+        "Hybrid": "hybrid",
+        "Weighted": "weighted",
+        "MinSnr": "min_snr",
+        "P2": "p2",
+        "Vlb": "vlb",
+        "VlbContinuous": "vlb_continuous",
+    },
+    Timesteps: {"Uniform": "uniform", "LowDiscrepancy": "low_discrepancy", "Importance": "importance"},
+    Network: {"Mlp": "mlp", "UNet": "unet"},
+    Sampler: {"Ancestral": "ancestral", "Ddim": "ddim", "Heun": "heun"},
+    Space: {"Pixels": "pixels", "Latents": "latents"},
+}
+"""What committed results call the choices, by their classes; a new choice need not stand here."""
+
+
+@pytest.mark.parametrize("axis", NAMES, ids=lambda axis: axis.__name__)
+def test_names_of_choices_are_what_committed_results_call_them(axis):
+    found = {choice.__name__: choice for choice in classes(axis)}
+    assert {cls: choice_name(found[cls]) for cls in NAMES[axis]} == NAMES[axis]
+
+
+@pytest.mark.parametrize("axis", NAMES, ids=lambda axis: axis.__name__)
+def test_a_choices_name_is_its_class_without_the_axis_in_snake_case_and_its_own_within_the_axis(axis):
+    names = {choice: choice_name(choice) for choice in classes(axis)}
+    assert len(set(names.values())) == len(names)
+    for choice, given in names.items():
+        assert choice_name(choice()) == given == given.lower()
+        assert given.replace("_", "") == choice.__name__.removesuffix(axis.__name__).lower()
+        assert not given.startswith("_")
+        assert not given.endswith("_")
+
+
+def test_a_class_that_is_an_axis_of_its_own_keeps_its_whole_name():
+    assert choice_name(Training()) == choice_name(Training) == "training"
