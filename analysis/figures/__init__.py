@@ -1,8 +1,7 @@
 """The figures of a grid and of a search: `python -m analysis.figures grid=NAME [runs=results/<grid>]`.
 
 Each is PNG and PDF, byte for byte alike when drawn twice in one environment. One whose data are absent is not drawn,
-and a stale file of its name goes (but for samples, strips and reconstructions, whose images a tracking store does not
-give).
+and a stale file of its name goes; but for samples, strips and reconstructions where their images are not at hand.
 """
 
 from __future__ import annotations

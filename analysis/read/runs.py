@@ -1,4 +1,4 @@
-"""A results folder or a tracking store → the same tidy frames.
+"""A results folder → tidy frames.
 
     runs    a row per cell and seed: cell_id, training_id, seed, status, reason, notes, autoencoder_id, not_comparable,
             code, numerics, data_digest, axis.*, parameters, metrics
@@ -6,9 +6,8 @@
     images  cell_id, seed, metric → the value of each held-out image
     formulas  figure, series, x, y
 
-All are put into one canonical order (rows by the axes' levels and seed; columns by kind and name), so that frames
-from either source are equal. Names of metrics hold a "/"; what is a curve over training steps is left to the curves, of
-which it is the last point. Folders are read here, stores in `store.py`.
+All are put into one canonical order: rows by the axes' levels and seed; columns by kind and name. Names of metrics hold
+a "/"; what is a curve over training steps is left to the curves, of which it is the last point.
 
 Rows of different versions are never mixed without a word. `numerics` is raised whenever numbers at equal seed change,
 and `data_digest` is of the images themselves: more than one of either is refused. `code` may differ, and
@@ -32,7 +31,7 @@ import pandas as pd
 from analysis.errors import InputError, unknown
 from analysis.read.csv_files import numbers, read_csv, whole_numbers
 from analysis.read.formulas import FORMULAS, no_formulas, parse_formulas
-from analysis.read.images import folder_rows, images_frame, no_images, ordered_images
+from analysis.read.images import no_images, ordered_images, parse_images
 from analysis.read.links import Tracking, read_tracking
 from analysis.read.meta import Axis, Meta, kind_of, parse_meta
 from analysis.read.search import SEARCH, Search, search_in
@@ -54,10 +53,6 @@ OVER_STEPS = ("train/", "schedule/", "timesteps/")
 """How the names of curves over training steps begin."""
 CURVES = ("cell_id", "seed", "curve", "x", "y")
 STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "failed")
-# A tracking store's runs also carry their cell in words, for its user interface.
-CELL_IN_WORDS = "cell"
-# Longer texts are cut by tracking stores, so they are cut in either source.
-LONGEST = 5000
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +125,7 @@ def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
     """runs from their texts, in canonical order; InputError where a row cannot be of this grid."""
     texts = texts.assign(**{name: "" for name in (NOTES, *LATENT, *VERSIONS) if name not in texts})
     texts = _comparable(texts)
-    names = [column for column in texts.columns if column not in (*METADATA, CELL_IN_WORDS)]
+    names = [column for column in texts.columns if column not in METADATA]
     axes = [f"axis.{axis.name}" for axis in meta.axes]
     for column in axes:
         if column not in names:
@@ -139,8 +134,6 @@ def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
     metrics = sorted(name for name in filled if "/" in name and not name.startswith(OVER_STEPS))
     parameters = sorted(name for name in filled if "/" not in name and not name.startswith("axis."))
     runs = texts[[*METADATA, *axes, *parameters, *metrics]].copy()
-    for name in ("reason", NOTES):
-        runs[name] = runs[name].str.slice(0, LONGEST)
     runs["seed"] = whole_numbers(runs["seed"], "seed", source)
     for name in metrics:
         runs[name] = numbers(runs[name], name, source)
@@ -223,7 +216,7 @@ def _read_curves(path: Path) -> pd.DataFrame:
 
 
 def _read_images(path: Path) -> pd.DataFrame:
-    return images_frame(folder_rows(path.read_bytes(), str(path)), str(path)) if path.is_file() else no_images()
+    return parse_images(path.read_bytes(), str(path)) if path.is_file() else no_images()
 
 
 def _read_formulas(path: Path) -> pd.DataFrame:

@@ -3,8 +3,7 @@
     trials  a row per trial, in their order: trial, state, reason, cell_id, steps, seconds, param.*, choices, metrics
     rungs   trial, seed, step, value: what a pruner saw of the first objective; no rows where none watched
 
-All values of a search are of validation data. The classes are the schema, as in `meta.py`. The texts of folder and
-tracking store are the same, so that the frames are.
+All values of a search are of validation data. The classes are the schema, as in `meta.py`.
 """
 
 from __future__ import annotations

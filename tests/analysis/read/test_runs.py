@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.errors import InputError
-from analysis.read.runs import METADATA, read_folder, tidy_runs
+from analysis.read.runs import METADATA, read_folder
 from tests.analysis.conftest import CENTRES, DIVERGED, FID, IS, NLL, SEEDS, build, cell_id, meta, rows, write_rows
 
 
@@ -169,13 +169,6 @@ def test_a_metric_that_no_row_can_compare_is_none(tmp_path):
     runs = read_folder(build(tmp_path / "g", [row | {"not_comparable": "nll"} for row in rows()])).runs
     assert NLL not in runs
     assert FID in runs
-
-
-def test_long_reasons_are_cut_as_stores_cut_them(shared_folder):
-    grid = read_folder(shared_folder)
-    texts = pd.read_csv(shared_folder / "runs.csv", dtype=str, keep_default_na=False)
-    texts["reason"] = "x" * 9000
-    assert set(tidy_runs(texts, grid.meta, "here")["reason"].str.len()) == {5000}
 
 
 @pytest.mark.parametrize("name", ["runs.csv", "curves.csv"])
