@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.console import Console
+
 from analysis import commands
 from analysis.findings.expectations import outcomes
 from analysis.findings.verdicts import findings
@@ -19,7 +21,7 @@ from analysis.tables.latex import latex_table
 from analysis.tables.layouts import LAYOUTS, choose
 from analysis.tables.search import terminal_search as terminal_search
 from analysis.tables.table import Footnotes, Table
-from analysis.tables.terminal import plain
+from analysis.tables.terminal import terminal_text
 from analysis.tables.tidy import tidy_csv
 from analysis.tables.writers import markdown
 
@@ -50,9 +52,9 @@ def write_tables(folder: Path | str) -> None:
         (Path(folder) / f"table.{suffix}").write_text(render(grid, form), encoding="utf-8")
 
 
-def terminal_table(grid: GridResults, columns: int = 120) -> str:
-    """The table as plain text, at most so many columns wide."""
-    return plain(table_of(grid), columns)
+def terminal_table(grid: GridResults, console: Console | None = None) -> str:
+    """The table as a console shows it, the process's own by default."""
+    return terminal_text(table_of(grid), console)
 
 
 OPTIONS = {

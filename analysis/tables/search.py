@@ -1,14 +1,13 @@
-"""The best trials of a search as a table, and with its sentences as plain text for a terminal."""
+"""The best trials of a search as a table, and with its sentences for a terminal."""
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 import pandas as pd
+from rich.console import Console
 
 from analysis.findings.search import sentences
 from analysis.findings.trials import DEFAULT, best_trials, default_trial, names_of, value_text
@@ -17,7 +16,7 @@ from analysis.read.meta import Metric
 from analysis.read.runs import GridResults
 from analysis.read.search import Search
 from analysis.tables.table import Column, Entry, Row, Table
-from analysis.tables.terminal import plain
+from analysis.tables.terminal import paragraphs, terminal_text
 
 MOST = 5
 """Trials of the table, the paper's default aside."""
@@ -70,10 +69,9 @@ def _caption(search: Search, n: int) -> str:
     return f"{which}{default}: validation values of the search's own seeds."
 
 
-def terminal_search(search: Search, grid: GridResults | None = None, columns: int = 120) -> str:
-    """The table and the sentences as plain text, at most so many columns wide."""
+def terminal_search(search: Search, grid: GridResults | None = None, console: Console | None = None) -> str:
+    """The table and the sentences as a console shows them, the process's own by default."""
     told, table = tuple(sentences(search, grid)), search_table(search)
     if table is None:
-        lines = [textwrap.fill(line, columns, break_on_hyphens=False) for line in (search.head.question, *told)]
-        return "\n".join(lines)
-    return re.sub("\n{3,}", "\n\n", plain(replace(table, verdict=told), columns))
+        return paragraphs([search.head.question, *told], console)
+    return terminal_text(replace(table, verdict=told), console)

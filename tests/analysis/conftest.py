@@ -5,12 +5,14 @@ the centre and the 95 % half-width is 4.302653 · step / √3 = 2.484138 · step
 """
 
 import csv
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 SEEDS = (0, 1, 2)
 NLL, FID, IS = "nll/test", "fid/train/digits-cnn", "is/digits-cnn"
@@ -198,6 +200,16 @@ def build(folder: Path, table=None, **changes) -> Path:
     write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), curves())
     write_sheets(folder / "samples")
     return folder
+
+
+def terminal(columns):
+    """A terminal of so many columns that can show bold."""
+    return Console(file=io.StringIO(), force_terminal=True, color_system="standard", width=columns, height=50)
+
+
+def pipe():
+    """What `| less` or `> file` is, in a shell that says it has 60 columns."""
+    return Console(file=io.StringIO(), force_terminal=False, width=60)
 
 
 @pytest.fixture
