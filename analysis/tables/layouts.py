@@ -13,16 +13,16 @@ from analysis.errors import InputError, unknown
 from analysis.findings.summary import metrics_present
 from analysis.tables.forms import Flat, Form, Frame, Grouped, Shown
 from analysis.tables.matrix import Matrix
-from analysis.tables.papers import ANALYTIC_1, ANALYTIC_2, DDPM_1, DDPM_2, IDDPM_1, IDDPM_2, LDM_8, VDM_2, VDM_4B
+from analysis.tables.papers import papers
 from analysis.tables.published import PaperTable
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The first of its forms that fits a grid, beside these papers."""
+    """The first of its forms that fits a grid, beside these tables of papers.yaml."""
 
     forms: tuple[Form, ...]
-    papers: tuple[PaperTable, ...] = ()
+    papers: tuple[str, ...] = ()
 
 
 _IMPROVED = Flat(
@@ -39,22 +39,23 @@ _IMPROVED = Flat(
 
 LAYOUTS: Mapping[str, Layout] = {
     "general": Layout((Flat(),)),
-    "ddpm_table_1": Layout((Flat(metrics=("is", "fid", "nll"), rest=False),), (DDPM_1,)),
-    "ddpm_table_2": Layout((Grouped(metrics=("nll", "fid", "is")),), (DDPM_2,)),
-    "improved_ddpm_1": Layout((_IMPROVED,), (IDDPM_1,)),
-    "improved_ddpm_2": Layout((_IMPROVED,), (IDDPM_2,)),
+    "ddpm_table_1": Layout((Flat(metrics=("is", "fid", "nll"), rest=False),), ("ddpm_1",)),
+    "ddpm_table_2": Layout((Grouped(metrics=("nll", "fid", "is")),), ("ddpm_2",)),
+    "improved_ddpm_1": Layout((_IMPROVED,), ("iddpm_1",)),
+    "improved_ddpm_2": Layout((_IMPROVED,), ("iddpm_2",)),
     "vdm": Layout(
         (
             Matrix({"nll": "evaluation.horizon"}, rows=("horizon",)),
             Flat(metrics=("nll", "nll_continuous", "bound_variance"), rest=False),
         ),
-        (VDM_2, VDM_4B),
+        ("vdm_2", "vdm_4b"),
     ),
     "ldm": Layout(
-        (Flat(metrics=("nll", "fid", "copies", "rfid", "psnr", "cost"), rest=False, over=("space",)),), (LDM_8,)
+        (Flat(metrics=("nll", "fid", "copies", "rfid", "psnr", "cost"), rest=False, over=("space",)),), ("ldm_8",)
     ),
     "analytic_dpm": Layout(
-        (Matrix({"nll": "evaluation.horizon", "fid": "sampler.steps"}, rows=("variance",)),), (ANALYTIC_1, ANALYTIC_2)
+        (Matrix({"nll": "evaluation.horizon", "fid": "sampler.steps"}, rows=("variance",)),),
+        ("analytic_1", "analytic_2"),
     ),
 }
 
@@ -87,10 +88,10 @@ def choose(frame: Frame, asked: str = "") -> Choice:
     return _general(f"Set out as general: the layout {needs}; this grid varies {varies}")
 
 
-def _comparable(frame: Frame, papers: tuple[PaperTable, ...]) -> tuple[PaperTable, ...]:
-    """The papers that measure something that the grid measures too."""
+def _comparable(frame: Frame, names: tuple[str, ...]) -> tuple[PaperTable, ...]:
+    """The papers' tables of something that the grid measures too."""
     kinds = {metric.kind for metric in metrics_present(frame.grid)}
-    return tuple(paper for paper in papers if kinds & set(paper.metrics))
+    return tuple(papers()[name] for name in names if kinds & set(papers()[name].metrics))
 
 
 def _general(why: str) -> Choice:
