@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from analysis import commands
+from analysis import options
 from analysis.figures.deck import DECK
 from analysis.findings.cells import cells_of
 from analysis.findings.verdicts import findings
 from analysis.read.runs import GridResults, read_folder
 from analysis.read.search import read_search, search_alone
+from analysis.read.source import SOURCE, folder_of, read
 from analysis.report.answers import axes, comparisons, noise, published, verdict
 from analysis.report.costs import cost
 from analysis.report.figures import pictures
@@ -108,15 +109,12 @@ def _write(page: str, folder: Path) -> Path:
     return path
 
 
-OPTIONS = {"grid": commands.GRID, "runs": commands.RUNS}
-
-
 def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
 
     def show(values: dict[str, str]) -> None:
-        folder = commands.folder_of(values)
+        folder = folder_of(values)
         alone = "://" not in values["runs"] and search_alone(folder)
-        print(write_report(folder) if alone else _write(report(commands.read(values)), folder))
+        print(write_report(folder) if alone else _write(report(read(values)), folder))
 
-    return commands.run("analysis.report", "Write the report of a grid that was run.", OPTIONS, show, arguments)
+    return options.run("analysis.report", "Write the report of a grid that was run.", SOURCE, show, arguments)

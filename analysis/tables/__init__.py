@@ -11,10 +11,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analysis import commands
+from analysis import options
 from analysis.findings.expectations import outcomes
 from analysis.findings.verdicts import findings
 from analysis.read.runs import GridResults, read_folder
+from analysis.read.source import SOURCE, read
 from analysis.tables.captions import caption
 from analysis.tables.forms import Frame
 from analysis.tables.latex import latex_table
@@ -58,10 +59,9 @@ def terminal_table(grid: GridResults, console: Console | None = None) -> str:
 
 
 OPTIONS = {
-    "grid": commands.GRID,
-    "format": commands.Option("how to write it", "markdown", tuple(SUFFIXES)),
-    "layout": commands.Option("how to lay it out, by default as grid.json says", "", tuple(LAYOUTS)),
-    "runs": commands.RUNS,
+    **SOURCE,
+    "format": options.Option("how to write it", "markdown", choices=tuple(SUFFIXES)),
+    "layout": options.Option("how to lay it out, by default as grid.json says", choices=tuple(LAYOUTS)),
 }
 
 
@@ -69,6 +69,6 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
 
     def show(values: dict[str, str]) -> None:
-        print(render(commands.read(values), values["format"], values["layout"]), end="")
+        print(render(read(values), values["format"], values["layout"]), end="")
 
-    return commands.run("analysis.tables", "Print the table of a grid that was run.", OPTIONS, show, arguments)
+    return options.run("analysis.tables", "Print the table of a grid that was run.", OPTIONS, show, arguments)
