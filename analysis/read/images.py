@@ -23,8 +23,8 @@ from analysis.read.csv_files import check_whole, floats
 
 KEYS = ("cell_id", "seed", "metric")
 
-Values = np.ndarray[tuple[int], np.dtype[np.float64]]
-Scored = tuple[str, int, str, Values]
+ImageValues = np.ndarray[tuple[int], np.dtype[np.float64]]
+Scored = tuple[str, int, str, ImageValues]
 """cell_id, seed, metric, and the value of each image."""
 
 

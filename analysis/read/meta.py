@@ -76,7 +76,7 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Reference:
+class KnownValue:
     """A known value to read a metric against."""
 
     label: str
@@ -117,8 +117,8 @@ class Meta:
     seeds: tuple[int, ...]
     horizon: int | None = None
     baseline: dict[str, str] = field(default_factory=dict)
-    floors: dict[str, Reference] = field(default_factory=dict)
-    baselines: dict[str, tuple[Reference, ...]] = field(default_factory=dict)
+    floors: dict[str, KnownValue] = field(default_factory=dict)
+    baselines: dict[str, tuple[KnownValue, ...]] = field(default_factory=dict)
     decoder: str | None = None
     extractor: str | None = None
     extractor_accuracy: float | None = None

@@ -30,7 +30,7 @@ _AGAIN = "run the search again, what has finished is not repeated"
 
 
 @dataclass(frozen=True)
-class Parameter:
+class SearchedParameter:
     """What a search varies: a range, or choices; `when` names the values of other parameters that it is there with."""
 
     name: str
@@ -75,7 +75,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Winner:
+class SearchWinner:
     """What is run anew beside the default: a trial, its level in the confirmation, and what the search saw of it."""
 
     level: str
@@ -86,7 +86,7 @@ class Winner:
 
 
 @dataclass(frozen=True)
-class Head:
+class SearchMeta:
     """search.json."""
 
     name: str
@@ -94,13 +94,13 @@ class Head:
     question: str
     data: str
     objectives: tuple[Metric, ...]
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[SearchedParameter, ...]
     sampler: str
     seeds: tuple[int, ...]
     pruner: str = NO_PRUNER
     horizon: int | None = None
     default: dict[str, str] = field(default_factory=dict)
-    winners: tuple[Winner, ...] = ()
+    winners: tuple[SearchWinner, ...] = ()
     importances: dict[str, dict[str, float]] = field(default_factory=dict)
     importance_trials: int = 0
     trained_steps: int | None = None
@@ -126,7 +126,7 @@ class Head:
 class Search:
     """What a search tried and found."""
 
-    head: Head
+    head: SearchMeta
     trials: pd.DataFrame
     rungs: pd.DataFrame
 
@@ -135,7 +135,7 @@ class Search:
         """The trials that were trained to their end, and have a value of every objective."""
         return self.trials[self.trials["state"] == "complete"]
 
-    def parameter(self, name: str) -> Parameter | None:
+    def parameter(self, name: str) -> SearchedParameter | None:
         """The parameter of this name, if it is searched."""
         return next((parameter for parameter in self.head.parameters if parameter.name == name), None)
 
@@ -175,16 +175,16 @@ def parse_search(head: bytes, trials: bytes, rungs: bytes | None, source: str) -
     return Search(found, tried, watched)
 
 
-def _parse_head(text: bytes, source: str) -> Head:
+def _parse_head(text: bytes, source: str) -> SearchMeta:
     try:
-        return TypeAdapter(Head).validate_json(text)
+        return TypeAdapter(SearchMeta).validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InputError(f"{source} is not the description of a search: {where}: {first['msg']}; {_AGAIN}") from error
 
 
-def _trials(content: bytes, head: Head, source: str) -> pd.DataFrame:
+def _trials(content: bytes, head: SearchMeta, source: str) -> pd.DataFrame:
     """The trials in their order, ranges and metrics as numbers."""
     needed = (*_FIXED, *(parameter.column for parameter in head.parameters))
     texts = parse_csv(content, needed, source)
@@ -203,7 +203,7 @@ def _trials(content: bytes, head: Head, source: str) -> pd.DataFrame:
     return trials
 
 
-def _check_trials(trials: pd.DataFrame, head: Head, source: str) -> None:
+def _check_trials(trials: pd.DataFrame, head: SearchMeta, source: str) -> None:
     """A row per trial, known choices, and a value of every complete one."""
     twice = trials.loc[trials["trial"].duplicated(), "trial"]
     if len(twice):

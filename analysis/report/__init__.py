@@ -26,7 +26,7 @@ from analysis.report.page import Html, Picture, Section, render
 from analysis.report.records import besides, missing, provenance
 from analysis.report.search import search_report, search_section, with_optimism
 from analysis.tables import table_of
-from analysis.tables.table import Table
+from analysis.tables.table import ResultTable
 from analysis.tables.writers import html_table
 
 FILE = "report.html"
@@ -64,7 +64,7 @@ def sections(grid: GridResults) -> list[Section]:
     return [part for part in parts if part is not None]
 
 
-def _html(table: Table) -> Html:
+def _html(table: ResultTable) -> Html:
     """Its verdict stands at the head of the page already."""
     return Html(html_table(replace(table, verdict=()), caption=False), "the table", table.caption)
 

@@ -20,12 +20,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.errors import InputError
+from analysis.statistics.projections import IntArray
 
 RESERVED = ("seed", "training_id", "y")
 # Longer lists of cells are counted and not named.
 MOST_NAMED = 6
 
-IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 

@@ -83,7 +83,7 @@ class FTest:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class FTests:
     """The tests that a design allows; in sentences, how they are made and what it does not allow."""
 
     tests: tuple[FTest, ...]
@@ -127,7 +127,7 @@ def measure(test: FTest, y: Array) -> tuple[Array, Array]:
     return found[0], found[1]
 
 
-def plan(design: Design) -> Plan:
+def plan(design: Design) -> FTests:
     """What can be tested in a design of at least two seeds, and how."""
     if not design.nested:
         return _over_seeds(design, "Some cells share a training and others do not, so their errors have no known form")
@@ -137,7 +137,7 @@ def plan(design: Design) -> Plan:
     return _split_plot(design, plots)
 
 
-def _split_plot(design: Design, plots: IntArray) -> Plan:
+def _split_plot(design: Design, plots: IntArray) -> FTests:
     """Trainings are tested by their averages over the runs `plots` [units, m], all else within trainings.
 
     Without sharing each run is a plot, and this is the analysis of randomised blocks.
@@ -147,17 +147,17 @@ def _split_plot(design: Design, plots: IntArray) -> Plan:
     upper = _stratum(design, between, "training", plots, design.seed[plots[:, 0]])
     lower = _stratum(design, within_plots, "evaluation", np.arange(len(design.cell))[:, None], design.unit)
     tests = sorted((*upper.tests, *lower.tests), key=lambda test: len(test.factors))
-    return Plan(tuple(tests), (*_split_notes(design, plots), *upper.notes, *lower.notes))
+    return FTests(tuple(tests), (*_split_notes(design, plots), *upper.notes, *lower.notes))
 
 
-def _stratum(design: Design, terms: Sequence[Term], stratum: Stratum, plots: IntArray, block: IntArray) -> Plan:
+def _stratum(design: Design, terms: Sequence[Term], stratum: Stratum, plots: IntArray, block: IntArray) -> FTests:
     """Tests of terms on the averages over `plots` [units, m] in blocks [units], by what is left over by all terms."""
     if not terms:
-        return Plan((), ())
+        return FTests((), ())
     columns = {term: within(_indicators(design, term, plots[:, 0]), block) for term in terms}
     error = complement(np.hstack([span(one_hot(block)), span(np.hstack(list(columns.values())))]))
     if not error.shape[1]:
-        return Plan((), (f"No runs are left over to judge {_listed(design, terms)} by: more seeds are needed.",))
+        return FTests((), (f"No runs are left over to judge {_listed(design, terms)} by: more seeds are needed.",))
     bases = type_two(columns)
     left = _spread(design, plots, error)
     used = plots.ravel()
@@ -174,15 +174,15 @@ def _stratum(design: Design, terms: Sequence[Term], stratum: Stratum, plots: Int
         for term, basis in bases.items()
         if basis.shape[1]
     )
-    return Plan(tests, _aliased(design, bases, plots[:, 0]))
+    return FTests(tests, _aliased(design, bases, plots[:, 0]))
 
 
-def _over_seeds(design: Design, why: str) -> Plan:
+def _over_seeds(design: Design, why: str) -> FTests:
     """Every term is estimated at each seed, and tested by how its estimates vary over the seeds."""
     table = table_of_rows(design.seed, design.cell)
     seeds, cells = complete_block(table >= 0, np.zeros(len(table), np.int64), least=2)
     if len(cells) < 2:
-        return Plan((), (f"{why}: at least two cells must have finished at the same two seeds for a test.",))
+        return FTests((), (f"{why}: at least two cells must have finished at the same two seeds for a test.",))
     runs = table[np.ix_(seeds, cells)]
     one = np.zeros(len(cells), np.int64)
     bases = type_two({term: within(_indicators(design, term, runs[0]), one) for term in _terms(design)})
@@ -202,7 +202,7 @@ def _over_seeds(design: Design, why: str) -> Plan:
         if basis.shape[1]
     )
     method = f"{why}: each effect is estimated at each of {len(seeds)} seeds and tested by how it varies over them."
-    return Plan(tests, (method, *_left_out(design, seeds, cells), *_aliased(design, bases, runs[0])))
+    return FTests(tests, (method, *_left_out(design, seeds, cells), *_aliased(design, bases, runs[0])))
 
 
 def _whole_plots(design: Design) -> IntArray | None:

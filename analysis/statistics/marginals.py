@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.statistics.designs import Design, IntArray, complete_block, groups, read_design, table_of_rows
-from analysis.statistics.projections import Array, one_hot
+from analysis.statistics.designs import Design, complete_block, groups, read_design, table_of_rows
+from analysis.statistics.projections import Array, IntArray, one_hot
 
 
 @dataclass(frozen=True, eq=False)

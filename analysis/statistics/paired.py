@@ -25,7 +25,7 @@ from scipy import optimize, special, stats
 
 Values = Sequence[float] | NDArray[np.float64]
 Verdict = Literal["better", "worse", "cannot tell"]
-Part = tuple[float, int]
+VariancePart = tuple[float, int]
 """A share of a mean's variance, and the degrees of freedom that it is known with."""
 
 LEVEL = 0.95
@@ -95,7 +95,7 @@ def compare(differences: Values, level: float = LEVEL) -> Comparison:
     return Comparison(mean, _half_width(1 - level, parts), _two_sided(mean, parts), n, seed_sd, image_error)
 
 
-def _crossed(values: NDArray[np.float64]) -> tuple[list[Part], float]:
+def _crossed(values: NDArray[np.float64]) -> tuple[list[VariancePart], float]:
     """The parts of the mean's variance, and its standard error due to images, of two crossed random effects."""
     n, m = values.shape
     seeds, images = values.mean(1), values.mean(0)
@@ -113,11 +113,11 @@ def _quantile(level: float, df: float) -> float:
     return float(stats.t.ppf((1 + level) / 2, df))
 
 
-def _half_width(alpha: float, parts: Sequence[Part]) -> float:
+def _half_width(alpha: float, parts: Sequence[VariancePart]) -> float:
     return math.hypot(*(math.sqrt(variance) * float(special.stdtrit(df, alpha / 2)) for variance, df in parts))
 
 
-def _two_sided(mean: float, parts: Sequence[Part]) -> float:
+def _two_sided(mean: float, parts: Sequence[VariancePart]) -> float:
     """The p at which the interval's end is 0."""
     total = sum(variance for variance, _ in parts)
     if mean == 0 or total == 0:

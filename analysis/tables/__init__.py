@@ -21,7 +21,7 @@ from analysis.tables.forms import Frame
 from analysis.tables.latex import latex_table
 from analysis.tables.layouts import LAYOUTS, choose
 from analysis.tables.search import terminal_search as terminal_search
-from analysis.tables.table import Footnotes, Table
+from analysis.tables.table import Footnotes, ResultTable
 from analysis.tables.terminal import terminal_text
 from analysis.tables.tidy import tidy_csv
 from analysis.tables.writers import markdown
@@ -29,13 +29,13 @@ from analysis.tables.writers import markdown
 SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
 
 
-def table_of(grid: GridResults, layout: str = "") -> Table:
+def table_of(grid: GridResults, layout: str = "") -> ResultTable:
     """The table in this layout, or in the grid's own; InputError where the one asked for does not fit the grid."""
     frame, notes = Frame(grid), Footnotes()
     chosen = choose(frame, layout)
     body = chosen.form.body(frame, chosen.papers, notes, chosen.notes)
     verdict = [found.headline for found in findings(grid)] + [outcome.sentence for outcome in outcomes(grid)]
-    return Table(grid.meta.name, caption(grid), body.stub, body.columns, body.rows, notes.texts, tuple(verdict))
+    return ResultTable(grid.meta.name, caption(grid), body.stub, body.columns, body.rows, notes.texts, tuple(verdict))
 
 
 def render(grid: GridResults, form: str, layout: str = "") -> str:

@@ -15,14 +15,14 @@ from analysis.notation import Rounding
 from analysis.read.meta import Metric
 from analysis.read.runs import GridResults
 from analysis.read.search import Search
-from analysis.tables.table import Column, Entry, Row, Table
+from analysis.tables.table import Column, ResultTable, TableEntry, TableRow
 from analysis.tables.terminal import paragraphs, terminal_text
 
 MOST = 5
 """Trials of the table, the paper's default aside."""
 
 
-def search_table(search: Search) -> Table | None:
+def search_table(search: Search) -> ResultTable | None:
     """The best trials with their parameters and values, the paper's default below them; None where none is complete."""
     best, default = best_trials(search, MOST), default_trial(search)
     if best.empty:
@@ -35,7 +35,7 @@ def search_table(search: Search) -> Table | None:
     names, roundings = names_of(search), [_rounding(o, best[o.name].tolist()) for o in search.head.objectives]
     rows = [_row(search, line, names, roundings, "cell") for _, line in best.iterrows()]
     rows += [_row(search, line, names, roundings, "reference") for _, line in below.iterrows()]
-    return Table(search.head.name, _caption(search, len(best)), (Column("Trial"),), columns, tuple(rows), ())
+    return ResultTable(search.head.name, _caption(search, len(best)), (Column("Trial"),), columns, tuple(rows), ())
 
 
 def _rounding(objective: Metric, values: list[float]) -> Rounding:
@@ -51,13 +51,13 @@ def _row(
     names: Mapping[int, Sequence[str]],
     roundings: Sequence[Rounding],
     kind: Literal["cell", "reference"],
-) -> Row:
+) -> TableRow:
     trial = int(line["trial"])
     called = f" ({', '.join(names[trial])})" if trial in names else ""
-    entries = [Entry(value_text(parameter, line[parameter.column])) for parameter in search.head.parameters]
+    entries = [TableEntry(value_text(parameter, line[parameter.column])) for parameter in search.head.parameters]
     known = zip(search.head.objectives, roundings, strict=True)
-    entries += [Entry(rounding.number(float(line[objective.name]))) for objective, rounding in known]
-    return Row(kind, (f"{trial}{called}",), tuple(entries))
+    entries += [TableEntry(rounding.number(float(line[objective.name]))) for objective, rounding in known]
+    return TableRow(kind, (f"{trial}{called}",), tuple(entries))
 
 
 def _caption(search: Search, n: int) -> str:

@@ -25,7 +25,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableEntry:
     """A number as text; bold for the best and what cannot be told from it."""
 
     text: str
@@ -34,12 +34,12 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """`stub` says which row this is. A group row holds its title and footnote only; its rows are indented."""
 
     kind: Literal["group", "cell", "reference"]
     stub: tuple[str, ...]
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[TableEntry, ...] = ()
     indented: bool = False
     mark: str = ""
 
@@ -50,14 +50,14 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultTable:
     """`stub` are the columns of labels, `columns` those of numbers; `footnotes` are marked a, b, c … in this order."""
 
     name: str
     caption: str
     stub: tuple[Column, ...]
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     footnotes: tuple[str, ...]
     verdict: tuple[str, ...] = ()
 
@@ -72,7 +72,7 @@ class Table:
                 found.append((column, 1))
         return found
 
-    def part(self, start: int, end: int) -> Table:
+    def part(self, start: int, end: int) -> ResultTable:
         """Some of the columns, without the known values that these have none of, and titles with nothing below."""
         rows = [replace(row, entries=row.entries[start:end]) for row in self.rows]
         kept = [row for row in rows if row.kind != "reference" or any(entry.text for entry in row.entries)]
@@ -87,7 +87,7 @@ class Table:
         )
 
 
-def _under(row: Row | None) -> bool:
+def _under(row: TableRow | None) -> bool:
     """Whether a row stands under a title."""
     return row is not None and row.kind != "group" and row.indented
 

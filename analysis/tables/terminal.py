@@ -15,14 +15,14 @@ from rich.console import Console, JustifyMethod, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
-from analysis.tables.table import Entry, Row, Table, letter
+from analysis.tables.table import ResultTable, TableEntry, TableRow, letter
 
 PAGE = 120
 """The width of running text where there is no terminal to fill."""
 _GAP = 2
 
 
-def terminal_text(table: Table, console: Console | None = None) -> str:
+def terminal_text(table: ResultTable, console: Console | None = None) -> str:
     """Caption, table, footnotes and verdict as this console shows them, the process's own by default."""
     console = console or Console()
     starred = console.color_system is None
@@ -63,7 +63,7 @@ def _hanging(mark: str, text: str) -> Grid:
 class Piece:
     """Some of a table's columns beside all of its labels; `starred` where bold cannot be shown."""
 
-    table: Table
+    table: ResultTable
     starred: bool
 
     @cached_property
@@ -120,12 +120,12 @@ class Piece:
             yield Text(_marked(row.stub[0], row.mark)) if row.kind == "group" else self._row(row)
         yield rule
 
-    def _row(self, row: Row) -> Grid:
+    def _row(self, row: TableRow) -> Grid:
         labels = _labels(row)
         widths = self.stub if len(labels) == len(self.stub) else [_total(self.stub)]
         return _line(labels, [self._number(entry) for entry in row.entries], widths, self.numbers)
 
-    def _number(self, entry: Entry) -> Text:
+    def _number(self, entry: TableEntry) -> Text:
         star = "*" if entry.bold and self.starred else ""
         return Text.assemble((entry.text, "bold" if entry.bold else ""), _marked(star, entry.mark))
 
@@ -134,7 +134,7 @@ def _marked(text: str, mark: str) -> str:
     return f"{text}[{mark}]" if mark else text
 
 
-def _labels(row: Row) -> list[str]:
+def _labels(row: TableRow) -> list[str]:
     """A row's labels, one where it stands for all."""
     first = " " * _GAP * row.indented + row.stub[0]
     return [first] if row.spans else [first, *row.stub[1:]]
@@ -161,7 +161,7 @@ def _line(
     return grid
 
 
-def _pieces(table: Table, starred: bool, room: int) -> list[Piece]:
+def _pieces(table: ResultTable, starred: bool, room: int) -> list[Piece]:
     """The table in pieces of at most this width, each with at least one column of numbers."""
     pieces, start = [], 0
     while start < len(table.columns):

@@ -7,7 +7,7 @@ from analysis.tables.table import Column
 TABLES = papers()
 
 
-class CellRuns(dict):
+class Parameters(dict):
     """Parameters by their config names."""
 
     def parameter(self, name):
@@ -15,7 +15,7 @@ class CellRuns(dict):
 
 
 def cell(**values):
-    return CellRuns({name.replace("__", "."): value for name, value in values.items()})
+    return Parameters({name.replace("__", "."): value for name, value in values.items()})
 
 
 def ddpm(parameterization, variance, objective, **more):
