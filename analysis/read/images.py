@@ -50,7 +50,7 @@ def ordered_images(images: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _scored(content: bytes, source: str) -> list[Scored]:
-    """Each line; InputError where the columns are not cell_id, seed, metric and 0, 1, …"""
+    """Each line of the file; InputError where the columns are not cell_id, seed, metric and 0, 1, …"""
     try:
         head, *lines = csv.reader(io.StringIO(content.decode("utf-8")))
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
@@ -67,7 +67,7 @@ def _scored(content: bytes, source: str) -> list[Scored]:
 
 
 def _frame(rows: Sequence[Scored], source: str) -> pd.DataFrame:
-    """float64 [rows, N] by (cell_id, seed, metric); InputError where a row comes twice."""
+    """The values, float64 [rows, N], by (cell_id, seed, metric); InputError where a row comes twice."""
     keys: list[pd.Series[Any]] = [
         pd.Series([cell_id for cell_id, *_ in rows], dtype="str"),
         pd.Series([seed for _, seed, *_ in rows], dtype="int64"),

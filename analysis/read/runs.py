@@ -75,12 +75,12 @@ class GridResults:
 
     @cached_property
     def curves(self) -> pd.DataFrame:
-        """(cell_id, seed, curve, x, y) in the order of the runs."""
+        """The curves, (cell_id, seed, curve, x, y), in the order of the runs."""
         return ordered_curves(self.load_curves(), self.runs)
 
     @cached_property
     def images(self) -> pd.DataFrame:
-        """float64 [rows, N]: bits/dim of each held-out image by (cell_id, seed, metric), in the order of the runs.
+        """Bits/dim of each held-out image, float64 [rows, N] by (cell_id, seed, metric), in the order of the runs.
 
         No rows where nothing is known per image.
         """
@@ -88,7 +88,7 @@ class GridResults:
 
     @cached_property
     def formulas(self) -> pd.DataFrame:
-        """(figure, series, x, y) in the order of the file; no rows where there is none."""
+        """The curves of formulas, (figure, series, x, y), in the order of the file; no rows where there is none."""
         return self.load_formulas()
 
     @property
@@ -122,7 +122,7 @@ def read_folder(path: Path | str) -> GridResults:
 
 
 def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
-    """runs from their texts, in canonical order; InputError where a row cannot be of this grid."""
+    """The runs from their texts, in canonical order; InputError where a row cannot be of this grid."""
     texts = texts.assign(**{name: "" for name in (NOTES, *LATENT, *VERSIONS) if name not in texts})
     texts = _comparable(texts)
     names = [column for column in texts.columns if column not in METADATA]
@@ -143,7 +143,7 @@ def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
 
 
 def _comparable(texts: pd.DataFrame) -> pd.DataFrame:
-    """Without the values that their own rows call not comparable."""
+    """The texts without the values that their own rows call not comparable."""
     kinds = [text.split(SEVERAL) for text in texts[NOT_COMPARABLE]]
     named = {kind for of_row in kinds for kind in of_row if kind}
     metrics = [str(name) for name in texts if "/" in str(name) and kind_of(str(name)) in named]
@@ -167,7 +167,7 @@ def _sorted(runs: pd.DataFrame, axes: Sequence[Axis]) -> pd.DataFrame:
 
 
 def _check(runs: pd.DataFrame, axes: list[str], source: str) -> None:
-    """Every status is known, and a place in the grid and a seed have one row."""
+    """InputError where a status is unknown, or a place in the grid has two rows at a seed."""
     strange = sorted(set(runs["status"]) - set(STATUSES))
     if strange:
         raise InputError(f"{source} holds the status {strange[0]!r}: expected one of {', '.join(STATUSES)}")
@@ -182,7 +182,7 @@ def _check(runs: pd.DataFrame, axes: list[str], source: str) -> None:
 
 
 def _check_whole(texts: pd.DataFrame, meta: Meta, source: str) -> None:
-    """Every cell has a row for every seed, whatever became of it."""
+    """InputError where a cell lacks a row at some seed: it has one whatever became of it."""
     known = set(zip(texts["cell_id"], texts["seed"], strict=True))
     missing = [(cell, seed) for cell in meta.cells for seed in meta.seeds if (cell, str(seed)) not in known]
     if missing:
@@ -194,7 +194,7 @@ def _check_whole(texts: pd.DataFrame, meta: Meta, source: str) -> None:
 
 
 def _check_versions(runs: pd.DataFrame, source: str) -> None:
-    """Rows can be compared: one version of the numerics, and one data set behind each value of `data`."""
+    """InputError where rows cannot be compared: several numerics, or several data sets behind one value of `data`."""
     _check_one_known(runs, "numerics", source)
     for data, rows in runs.groupby("data", sort=True) if "data" in runs else [("", runs)]:
         _check_one_known(rows, "data_digest", f"{source} (data={data})")

@@ -44,7 +44,7 @@ class SearchedParameter:
     when: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """A parameter can be drawn: it has choices, or a range that its axis can show."""
+        """ValueError where it cannot be drawn: it has neither choices nor a range that an axis can show."""
         if self.kind == "choice":
             if not self.choices:
                 raise ValueError(f"{self.name} is a choice of none")
@@ -66,7 +66,7 @@ class SearchedParameter:
 
     @property
     def column(self) -> str:
-        """Of trials.csv."""
+        """Its column in trials.csv."""
         return f"param.{self.name}"
 
     def applies(self, values: Mapping[str, str]) -> bool:
@@ -87,7 +87,7 @@ class SearchWinner:
 
 @dataclass(frozen=True)
 class SearchMeta:
-    """search.json."""
+    """What search.json says of a search: its question, what was searched and how, and what won."""
 
     name: str
     study: str
@@ -110,7 +110,7 @@ class SearchMeta:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        """One or two objectives, of which less is better, and something that is searched."""
+        """ValueError where there are not one or two objectives, less of each being better, or nothing is searched."""
         if len(self.objectives) not in (1, 2):
             raise ValueError(f"a search has one or two objectives, not {len(self.objectives)}")
         if any(objective.direction != "min" for objective in self.objectives):
@@ -204,7 +204,7 @@ def _trials(content: bytes, head: SearchMeta, source: str) -> pd.DataFrame:
 
 
 def _check_trials(trials: pd.DataFrame, head: SearchMeta, source: str) -> None:
-    """A row per trial, known choices, and a value of every complete one."""
+    """InputError where a trial has two rows, an unknown choice, or is complete without a value."""
     twice = trials.loc[trials["trial"].duplicated(), "trial"]
     if len(twice):
         raise InputError(f"{source} holds trial {twice.iloc[0]} more than once: {_AGAIN}")
@@ -223,7 +223,7 @@ def _check_trials(trials: pd.DataFrame, head: SearchMeta, source: str) -> None:
 
 
 def _rungs(content: bytes | None, source: str) -> pd.DataFrame:
-    """Per trial and seed the values by step; no rows without a file."""
+    """What a pruner saw, by trial, seed and step; no rows where there is no file."""
     texts = parse_csv(content if content is not None else f"{','.join(_RUNG)}\n".encode(), _RUNG, source)
     whole = {name: whole_numbers(texts[name], name, source) for name in _RUNG[:3]}
     rungs = texts.assign(**whole, value=numbers(texts["value"], "value", source))[list(_RUNG)]

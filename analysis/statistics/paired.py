@@ -149,7 +149,7 @@ def holm(p: Values) -> NDArray[np.float64]:
 
 
 def verdict(difference: float, adjusted: float, sign: int, level: float = LEVEL) -> Verdict:
-    """Of a against b by the adjusted p of a − b, where sign · (a − b) > 0 means better."""
+    """Verdict on a relative to b by the adjusted p of a − b, where sign · (a − b) > 0 means better."""
     if math.isnan(adjusted) or adjusted > 1 - level:
         return "cannot tell"
     return "better" if sign * difference > 0 else "worse"
@@ -182,7 +182,7 @@ def fresh_seeds(found: Comparison, power: float = POWER, level: float = LEVEL) -
 
 
 def _power(found: Comparison, n: NDArray[np.int64], level: float) -> NDArray[np.float64]:
-    """Of the two-sided test at [k] numbers of seeds, by the noncentral t distribution."""
+    """Power of the two-sided test at [k] numbers of seeds, by the noncentral t distribution."""
     error = np.hypot(found.seed_sd / np.sqrt(n), found.image_error)
     critical = stats.t.ppf((1 + level) / 2, n - 1)
     # Further out the power is 1 to many digits, and the distribution is not computed reliably.

@@ -40,6 +40,7 @@ class Frame:
 
     @property
     def axes(self) -> tuple[Axis, ...]:
+        """The grid's axes, in their order."""
         return self.grid.meta.axes
 
     @cached_property
@@ -109,11 +110,11 @@ class FlatForm:
     over: tuple[str, ...] = ()
 
     def lacks(self, frame: Frame) -> str:
-        """See Form."""
+        """An axis over the parameters of `over`, where the grid has none."""
         return f"an axis over {' or '.join(self.over)}" if self.over and not frame.over(self.over) else ""
 
     def body(self, frame: Frame, papers: tuple[PaperTable, ...], notes: Footnotes, own: list[str]) -> Body:
-        """See Form."""
+        """A row per cell, and the values known beforehand below them."""
         metrics = frame.chosen(self.metrics, rest=self.rest)
         summary = Summary.of(frame.grid, metrics)
         columns = [column for column in self.shown if _known(summary, column)]
@@ -151,11 +152,11 @@ class GroupedForm:
     metrics: tuple[str, ...] = ()
 
     def lacks(self, frame: Frame) -> str:
-        """See Form."""
+        """A second axis, where the grid has none."""
         return "two axes or more" if len(frame.axes) < 2 else ""
 
     def body(self, frame: Frame, papers: tuple[PaperTable, ...], notes: Footnotes, own: list[str]) -> Body:
-        """See Form."""
+        """The rows under their titles, and the values known beforehand below them."""
         metrics = frame.chosen(self.metrics, rest=True)
         summary = Summary.of(frame.grid, metrics)
         label = ", ".join(axis.label for axis in frame.axes[1:])

@@ -22,7 +22,7 @@ from analysis.tables.table import Column, Footnotes, TableEntry, TableRow
 
 @dataclass(frozen=True)
 class MatrixForm:
-    """`columns` is the kind of metric → the number of steps that it is taken over; `rows` what the row axis changes.
+    """A block per metric: `columns` is its kind → the number of steps across, `rows` what changes from row to row.
 
     Further axes are told in the blocks' titles.
     """
@@ -31,7 +31,7 @@ class MatrixForm:
     rows: tuple[str, ...]
 
     def lacks(self, frame: Frame) -> str:
-        """See Form."""
+        """The two axes or the metric that the grid has not."""
         across = f"an axis over {' or '.join(dict.fromkeys(self.columns.values()))}"
         down = f"one over {' or '.join(self.rows)}"
         if self._axes(frame) is None:
@@ -46,7 +46,7 @@ class MatrixForm:
         return (down[0], across[0]) if across and down else None
 
     def body(self, frame: Frame, papers: tuple[PaperTable, ...], notes: Footnotes, own: list[str]) -> Body:
-        """See Form."""
+        """A block per metric and combination of the further axes."""
         axes = self._axes(frame)
         assert axes is not None, "lacks() was not asked"
         summary = Summary.of(frame.grid, frame.chosen(tuple(self.columns), rest=False))

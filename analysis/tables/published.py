@@ -38,11 +38,13 @@ LABELS = {
 class Chosen(Protocol):
     """What has parameters by their config names: "" for one that it lacks."""
 
-    def parameter(self, name: str) -> str: ...
+    def parameter(self, name: str) -> str:
+        """The value of a parameter, as text."""
+        ...
 
 
 def value(cell: Chosen, name: str) -> str:
-    """A parameter; a number of steps that is null is all of T."""
+    """The value of a parameter; a number of steps that is null is all of T."""
     text = cell.parameter(name)
     return cell.parameter(ALL_STEPS[name]) if name in ALL_STEPS and text in ("", "null") else text
 
@@ -68,7 +70,7 @@ class Wording:
     otherwise: str = ""
 
     def __post_init__(self) -> None:
-        """Each key of `words` has a value per parameter."""
+        """ValueError where a key of `words` has not a value per parameter."""
         for key in self.words:
             if len(key.split(SEVERAL)) != len(self.parameters):
                 raise ValueError(f"{key!r} is not one value each of {', '.join(self.parameters)}")
@@ -128,11 +130,11 @@ class PaperTable:
         return self.labels.get(word, number(word))
 
     def head(self, dataset: str = "") -> str:
-        """Data, size and paper, as they stand above the numbers."""
+        """The head above its numbers: data, size and paper."""
         return f"{self.data[dataset] if dataset else ' and '.join(self.data.values())}, {self.paper}"
 
     def footnote(self) -> str:
-        """Source, certainty, data, T, iterations, and what the numbers are."""
+        """The footnote of its numbers: source, certainty, data, T, iterations, and what they are."""
         rows = self.rows()
         sources = _listed([f"{row['source']}, {self.cited} ({row['certainty']})" for row in rows])
         horizons = _listed([number(row["T_train"]) for row in rows])
@@ -150,7 +152,7 @@ class PaperTable:
 def _rows(
     paper: str, tables: tuple[str, ...], datasets: tuple[str, ...], metrics: tuple[str, ...]
 ) -> list[dict[str, str]]:
-    """Kept, since it is asked for once a cell."""
+    """The rows of published.csv that these name; kept, since they are asked for once a cell."""
     table = published()
     kept = (
         (table["paper"] == paper)

@@ -39,7 +39,10 @@ def search_table(search: Search) -> ResultTable | None:
 
 
 def _rounding(objective: Metric, values: list[float]) -> Rounding:
-    """One decimal more where trials would else read alike: a value of the search has no interval to round by."""
+    """How an objective is rounded: by one decimal more where trials would else read alike.
+
+    A value of the search has no interval to round by.
+    """
     usual = Rounding.of(objective.decimals, [])
     alike = len({usual.number(value) for value in values}) < len(set(values))
     return Rounding(usual.decimals + 1, usual.digits + 1) if alike and usual.decimals is not None else usual
@@ -70,7 +73,7 @@ def _caption(search: Search, n: int) -> str:
 
 
 def terminal_search(search: Search, grid: GridResults | None = None, console: Console | None = None) -> str:
-    """The table and the sentences as a console shows them, the process's own by default."""
+    """The best trials and the sentences as a console shows them, the process's own by default."""
     told, table = tuple(sentences(search, grid)), search_table(search)
     if table is None:
         return paragraphs([search.head.question, *told], console)

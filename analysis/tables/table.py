@@ -35,7 +35,7 @@ class TableEntry:
 
 @dataclass(frozen=True)
 class TableRow:
-    """`stub` says which row this is. A group row holds its title and footnote only; its rows are indented."""
+    """A row: `stub` are its labels. A group row holds its title and footnote only; its rows are indented."""
 
     kind: Literal["group", "cell", "reference"]
     stub: tuple[str, ...]
@@ -45,13 +45,16 @@ class TableRow:
 
     @property
     def spans(self) -> bool:
-        """Whether its one label stands for all the columns of labels."""
+        """Whether the row's one label stands for all the columns of labels."""
         return self.kind == "reference" and not any(self.stub[1:])
 
 
 @dataclass(frozen=True)
 class ResultTable:
-    """`stub` are the columns of labels, `columns` those of numbers; `footnotes` are marked a, b, c … in this order."""
+    """A table of results: `stub` are its columns of labels, `columns` those of numbers.
+
+    `footnotes` are marked a, b, c … in this order.
+    """
 
     name: str
     caption: str
@@ -94,7 +97,7 @@ def _under(row: TableRow | None) -> bool:
 
 @dataclass
 class Footnotes:
-    """Hands out letters, the same for the same text."""
+    """Footnotes that are given letters, the same for the same text."""
 
     _texts: list[str] = field(default_factory=list)
 
@@ -111,5 +114,5 @@ class Footnotes:
 
 
 def letter(i: int) -> str:
-    """a … z, aa, ab …"""
+    """The letter of footnote i: a … z, aa, ab …"""
     return (letter(i // 26 - 1) if i >= 26 else "") + chr(ord("a") + i % 26)

@@ -14,7 +14,7 @@ _INDENT = "\u2007"
 
 
 def markdown(table: ResultTable) -> str:
-    """Caption, table with aligned columns, footnotes, verdict."""
+    """A table as Markdown: caption, aligned columns, footnotes, verdict."""
     head = [_md(column.label) + _superscript(column.mark) for column in table.stub]
     head += [_md(_md_head(table, i)) + _superscript(column.mark) for i, column in enumerate(table.columns)]
     lines = [head, *(_md_row(row, len(head)) for row in table.rows)]
@@ -61,7 +61,7 @@ def _superscript(mark: str) -> str:
 
 
 def _md(text: str) -> str:
-    """Escaped outside of `code`."""
+    """Text escaped for Markdown, but for its `code`."""
     pieces = text.split("`")
     return "`".join(p if i % 2 else re.sub(r"([\\|*<\[\]]|\b_|_\b)", r"\\\1", p) for i, p in enumerate(pieces))
 
@@ -148,7 +148,7 @@ def _note_id(table: ResultTable, mark: str) -> str:
 
 
 def _html(text: str) -> str:
-    """Escaped, with `code` as such."""
+    """Text escaped for HTML, its `code` in <code>."""
     pieces = escape(text).split("`")
     if len(pieces) % 2 == 0:
         pieces[-2:] = ["`".join(pieces[-2:])]

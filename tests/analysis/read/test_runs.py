@@ -6,7 +6,7 @@ import pytest
 
 from analysis.errors import InputError
 from analysis.read.runs import METADATA, read_folder
-from tests.analysis.conftest import CENTRES, DIVERGED, FID, IS, NLL, SEEDS, build, cell_id, meta, rows, write_rows
+from tests.analysis.conftest import DIVERGED, FID, IS, MEANS, NLL, SEEDS, build, cell_id, meta, rows, write_rows
 
 
 def test_runs_frame(shared_folder):
@@ -180,7 +180,7 @@ def test_a_file_that_is_cut_off_is_refused(folder, name):
 
 
 def test_rows_that_grid_json_lists_and_the_file_lacks_are_missed(tmp_path):
-    listed = {cell_id(levels): {} for levels in CENTRES}
+    listed = {cell_id(levels): {} for levels in MEANS}
     whole = read_folder(build(tmp_path / "whole", cells=listed))
     assert len(whole.runs) == 33
     cut = build(tmp_path / "cut", rows()[:-2], cells=listed)

@@ -19,7 +19,7 @@ from analysis.tables.writers import html_table
 from tests.analysis.conftest import build, pipe, rows, terminal
 from tests.analysis.tables.grids import ALL, LOSS, SCHEDULE, VARIANCE, analytic, grid_of, improved, steps_axis, vdm
 
-# A grid of grids.py has centres 2.5, 2.6, 2.7 … of NLL and 20.0, 20.1, 20.2 … of FID, in the order of its cells; their
+# A grid of grids.py has means 2.5, 2.6, 2.7 … of NLL and 20.0, 20.1, 20.2 … of FID, in the order of its cells; their
 # half-widths are 2.484138 × 0.02 = 0.05 and 2.484138 × 1 = 2.5.
 
 
