@@ -12,49 +12,47 @@ import json
 import re
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ablations.sample import cell_in, find, trained
-from ablations.settings import grammar
-from ablations.settings.arguments import parse_options
 from ablations.settings.exits import exit_code
 from analysis.errors import InputError, unknown
+from analysis.options import Option, run
 
 if TYPE_CHECKING:
     from diffusion_core.diffusion import Diffusion
 
-OPTIONS: dict[str, type] = {"cell": str, "search": str, "winner": str, "name": str, "seed": int, "results": str}
-
-USAGE = """python -m ablations.export cell=ID name=NAME [seed=0] [results=results]
-python -m ablations.export search=NAME name=NAME [winner=found] [results=results]
-
-  cell=ID     a finished cell with a learned schedule, or its id's first digits: runs.csv's column cell_id
-  name=NAME   what it will be called: schedule=saved/NAME
-  seed=0      which of the cell's trained seeds
-  search=NAME a search's folder in results/, search-schedule say
-  winner=     found, or where two objectives were searched: best_nll, best_fid, between"""
+PURPOSE = "Keep a schedule that a cell learned (cell=) or a search found (search=), as schedule=saved/NAME."
+OPTIONS = {
+    "name": Option("what it will be called: schedule=saved/NAME", required=True),
+    "cell": Option("a finished cell with a learned schedule, or its id's first digits: runs.csv's column cell_id"),
+    "seed": Option("which of the cell's trained seeds", 0, int),
+    "search": Option("a search's folder in results/, search-schedule say"),
+    "winner": Option("found, or where two objectives were searched: best_nll, best_fid, between"),
+    "results": Option("the results folder", "results"),
+}
 
 KNOTS = 101
 DIGITS = 6
 
 
 def main(arguments: list[str]) -> int:
+    """The command; its exit code."""
+    return run("ablations.export", PURPOSE, OPTIONS, export, arguments)
+
+
+def export(given: dict[str, Any]) -> None:
     """Write the file and print its path and how to use it."""
-    if {"--help", "-h"} & set(arguments):
-        print(USAGE)
-        return 0
-    given = parse_options(arguments, OPTIONS)
-    if "name" not in given:
-        raise InputError("name= is missing: python -m ablations.export cell=ID name=NAME")
-    if ("cell" in given) == ("search" in given):
-        what = "cell= is given, and search= too" if "cell" in given else "cell= is missing, or search="
+    if bool(given["cell"]) == bool(given["search"]):
+        what = "cell= is given, and search= too" if given["cell"] else "cell= is missing, or search="
         raise InputError(f"{what}: give one of them, python -m ablations.export cell=ID name=NAME")
     path = place(given["name"])
-    results = Path(given.get("results", "results"))
-    if "search" in given:
-        text = searched_file(results / given["search"], given.get("winner"))
+    results = Path(given["results"])
+    if given["search"]:
+        text = searched_file(results / given["search"], given["winner"])
     else:
-        text = schedule_file(find(results, given["cell"], given.get("seed", 0)), results)
+        text = schedule_file(find(results, given["cell"], given["seed"]), results)
+    from ablations.settings import grammar
     from ablations.stages.files import write_text
 
     try:
@@ -65,11 +63,12 @@ def main(arguments: list[str]) -> int:
     print(
         f"{path}   (delete it to undo)\npython -m ablations.run schedule=linear,cosine,saved/{given['name']} horizon=T"
     )
-    return 0
 
 
 def place(name: str) -> Path:
     """The file of a new schedule; InputError where the name is wrong or taken."""
+    from ablations.settings import grammar
+
     if re.fullmatch(r"[A-Za-z0-9_-]+", name) is None:
         raise InputError(f"name must be letters, digits, '_' and '-', got {name!r}")
     if f"saved/{name}" in grammar.options_of("schedule"):
@@ -77,7 +76,7 @@ def place(name: str) -> Path:
     return grammar.CONFIGS / "schedule" / "saved" / f"{name}.yaml"
 
 
-def searched_file(folder: Path, level: str | None) -> str:
+def searched_file(folder: Path, level: str) -> str:
     """The file of the schedule that a search's winner has; InputError where it has none, or searched none."""
     from ablations.settings.registry import describe
     from ablations.stages.files import read_json
@@ -90,11 +89,11 @@ def searched_file(folder: Path, level: str | None) -> str:
     names = {winner["level"]: winner for winner in head["winners"]}
     if not names:
         raise InputError(f"the search {head['name']} has found nothing yet: run it again")
-    if level is None and len(names) > 1:
+    if not level and len(names) > 1:
         raise InputError(f"the search {head['name']} has several winners: give winner={', '.join(names)}")
     winner = names.get(level or next(iter(names)))
     if winner is None:
-        raise unknown("winner", str(level), names)
+        raise unknown("winner", level, names)
     searched = [parameter["name"] for parameter in head["parameters"]]
     if not any(name.split(".")[0] == "schedule" for name in searched):
         raise InputError(f"the search {head['name']} was for {', '.join(searched)}, and not for a schedule")

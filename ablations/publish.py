@@ -3,43 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from ablations.settings.arguments import parse_options
 from ablations.settings.exits import exit_code
-from ablations.tracking.mlflow_runs import head_in
 from analysis.errors import InputError
-from analysis.read.search import SEARCH
+from analysis.options import Option, run
 
-OPTIONS: dict[str, type] = {"grid": str, "results": str, "tracking.uri": str}
-
-USAGE = """python -m ablations.publish [grid=NAME] [tracking.uri=URI] [results=results]
-
-  Delivers every grid of results/, or one. What is there already is left alone, so it can be repeated."""
+PURPOSE = "Deliver the grids of a results folder to MLflow. What is there already is left alone, so it can be repeated."
+OPTIONS = {
+    "grid": Option("a grid's or a search's folder in results/, by default every one"),
+    "tracking.uri": Option("the tracking store, by default sqlite:///RESULTS/mlflow.db"),
+    "results": Option("the results folder", "results"),
+}
 
 
 def main(arguments: list[str]) -> int:
+    """The command; its exit code."""
+    return run("ablations.publish", PURPOSE, OPTIONS, publish, arguments)
+
+
+def publish(given: dict[str, Any]) -> None:
     """Publish, and print a line per grid."""
-    if {"--help", "-h"} & set(arguments):
-        print(USAGE)
-        return 0
-    given = parse_options(arguments, OPTIONS)
-    results = Path(given.get("results", "results"))
-    folders = [results / given["grid"]] if "grid" in given else folders_in(results)
+    results = Path(given["results"])
+    folders = [results / given["grid"]] if given["grid"] else folders_in(results)
     if not folders:
         raise InputError(f"{results} holds no results to publish: run a grid first")
     from ablations.stages.files import locked
+    from ablations.tracking.mlflow_runs import head_in
     from ablations.tracking.mlflow_store import default_uri
 
     for folder in folders:
         head_in(folder)
     with locked(results / ".lock", wait=False):
         for folder in folders:
-            print(deliver(folder, given.get("tracking.uri", default_uri(results)), results))
-    return 0
+            print(deliver(folder, given["tracking.uri"] or default_uri(results), results))
 
 
 def folders_in(results: Path) -> list[Path]:
-    """Those that hold a grid's or a search's results."""
+    """The folders with a grid's or a search's results."""
+    from analysis.read.search import SEARCH
+
     heads = [path for name in ("grid.json", SEARCH) for path in results.glob(f"*/{name}")]
     return sorted({head.parent for head in heads})
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ablations.settings.arguments import parse_options
 from ablations.settings.exits import exit_code
 from analysis.errors import InputError
-from analysis.read.csv_files import read_csv
+from analysis.options import Option, run
 
 if TYPE_CHECKING:
     import torch
@@ -16,31 +15,28 @@ if TYPE_CHECKING:
     from ablations.settings.cell import Cell
     from ablations.workers.restore import Model
 
-OPTIONS: dict[str, type] = {"cell": str, "n": int, "seed": int, "out": str, "results": str, "device": str}
-
-USAGE = """python -m ablations.sample cell=ID [n=64] [seed=0] [out=FILE] [device=auto] [results=results]
-
-  cell=ID     a cell's id, or its first digits: the column cell_id of results/<grid>/runs.csv
-  n=64        how many samples
-  seed=0      which of the cell's trained seeds
-  out=FILE    where it goes, without suffix: .png for images, .csv for points; samples-ID-SEED by default"""
+OPTIONS = {
+    "cell": Option("a cell's id, or its first digits: the column cell_id of results/<grid>/runs.csv", required=True),
+    "n": Option("how many samples", 64, int),
+    "seed": Option("which of the cell's trained seeds", 0, int),
+    "out": Option("where they go, without suffix: .png for images, .csv for points; by default samples-ID-SEED"),
+    "device": Option("auto, cpu, cuda or cuda:N", "auto"),
+    "results": Option("the results folder", "results"),
+}
 
 
 def main(arguments: list[str]) -> int:
+    """The command; its exit code."""
+    return run("ablations.sample", "Draw samples from a cell that was trained here.", OPTIONS, sample, arguments)
+
+
+def sample(given: dict[str, Any]) -> None:
     """Write the picture and print its path."""
-    if {"--help", "-h"} & set(arguments):
-        print(USAGE)
-        return 0
-    given = parse_options(arguments, OPTIONS)
-    if "cell" not in given:
-        raise InputError("which cell? cell=ID, with an id from the column cell_id of results/<grid>/runs.csv")
-    n = given.get("n", 64)
-    if n < 1:
-        raise InputError(f"n must be at least 1, got {n}")
-    results = Path(given.get("results", "results"))
-    row = find(results, given["cell"], given.get("seed", 0))
-    print(draw(row, results, n, given.get("device", "auto"), given.get("out")))
-    return 0
+    if given["n"] < 1:
+        raise InputError(f"n must be at least 1, got {given['n']}")
+    results = Path(given["results"])
+    row = find(results, given["cell"], given["seed"])
+    print(draw(row, results, given["n"], given["device"], given["out"]))
 
 
 def find(results: Path, cell: str, seed: int) -> dict[str, str]:
@@ -48,6 +44,8 @@ def find(results: Path, cell: str, seed: int) -> dict[str, str]:
 
     InputError where it is none, or ambiguous.
     """
+    from analysis.read.csv_files import read_csv
+
     tables = [
         read_csv(path, ("cell_id", "seed", "status", "training_id")).assign(grid=path.parent.name)
         for path in sorted(results.glob("*/runs.csv"))
@@ -67,7 +65,7 @@ def find(results: Path, cell: str, seed: int) -> dict[str, str]:
     return row
 
 
-def draw(row: dict[str, str], results: Path, n: int, device: str, out: str | None) -> Path:
+def draw(row: dict[str, str], results: Path, n: int, device: str, out: str) -> Path:
     """Sample, and write the sheet; its path."""
     import torch
     from tqdm import tqdm

@@ -11,7 +11,7 @@ class InputError(ValueError):
 
 
 def unknown(kind: str, given: str, allowed: Iterable[str]) -> InputError:
-    """`given` is no `kind`: the allowed ones, and the nearest."""
+    """The error that `given` is no `kind`, with the allowed ones and the nearest."""
     names = sorted(allowed)
     near = difflib.get_close_matches(given, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -48,7 +48,7 @@ _ESCAPES = (
 
 
 def _tokens(text: str) -> list[tuple[bool, str]]:
-    """(is formula, TeX or text) per character with its accents and scripts."""
+    """Each character with its accents and scripts, as (is formula, TeX or text)."""
     tokens: list[tuple[bool, str]] = []
     for char, marks in re.findall(r"(.)([\u0300-\u036f]*)", unicodedata.normalize("NFC", text), re.DOTALL):
         apart = unicodedata.normalize("NFD", char + marks)
@@ -86,7 +86,7 @@ def _typeset(text: str, plain: Callable[[str], str]) -> str:
 
 
 def _term(script: str) -> str:
-    """L_T and L_{T−1} in italics, the words of L_simple upright."""
+    """A term of the bound or a loss: L_T and L_{T−1} in italics, the words of L_simple upright."""
     inner = "".join(SYMBOLS.get(char, char) for char in script)
     return f"$L_{{{inner}}}$" if len(script) == 1 or not script.isalpha() else f"$L_{{\\mathrm{{{inner}}}}}$"
 
@@ -126,14 +126,14 @@ def _figure_text(piece: str) -> str:
 
 
 def width(text: str) -> int:
-    """Columns that a text takes on a terminal."""
+    """How many columns a text takes on a terminal."""
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
     )
 
 
 def power_of_ten(exponent: int) -> str:
-    """10¹²"""
+    """A power of ten as text, 10¹²."""
     return f"10{str(exponent).translate(_RAISED)}"
 
 
@@ -150,20 +150,20 @@ class Rounding:
 
     @staticmethod
     def of(decimals: int | None, half_widths: list[float]) -> Rounding:
-        """One decimal more where the typical half-width would else read 0."""
+        """The rounding of a column with these half-widths: one decimal more where the typical one would else read 0."""
         known = sorted(half for half in half_widths if not math.isnan(half))
         if decimals is not None and known and known[len(known) // 2] < 0.5 * 10.0**-decimals:
             return Rounding(decimals + 1, 4)
         return Rounding(decimals)
 
     def places(self, value: float) -> int:
-        """Decimals for a value of this size."""
+        """How many decimals a value of this size has."""
         size = math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
         by_size = max(0, self.digits - 1 - size)
         return by_size if self.decimals is None else min(self.decimals, by_size)
 
     def number(self, value: float) -> str:
-        """The value alone; "–" where there is none."""
+        """The value alone, as text; "–" where there is none."""
         if math.isnan(value):
             return "–"
         if math.isinf(value):
@@ -174,7 +174,7 @@ class Rounding:
         return f"{value:.{self.places(value)}f}".replace("-", "−")
 
     def measured(self, mean: float, half_width: float) -> str:
-        """mean ± half-width, to the mean's last place; the mean alone where no interval is known."""
+        """A text of mean ± half-width, to the mean's last place; the mean alone where no interval is known."""
         if not math.isfinite(mean) or math.isnan(half_width) or (self.counted and half_width <= _AGREE * abs(mean)):
             return self.number(mean)
         exponent = self._exponent(mean)
@@ -197,19 +197,19 @@ _AGREE = 1e-9
 
 
 def _half(half_width: float, places: int) -> str:
-    """A half-width to so many places; never 0."""
+    """A half-width as text, to so many places; never 0."""
     if 0 <= half_width < 0.5 * 10.0**-places:
         return f"<{10.0**-places:.{places}f}"
     return f"{half_width:.{places}f}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, by size."""
+    """A duration as text, in seconds, minutes or hours by its size."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def probability(p: float) -> str:
-    """p with its sign, by two digits; never 0."""
+    """What p is, "= 0.02", by two digits; never 0."""
     return "< 0.001" if p < 0.001 else f"= {p:.2g}" if p < 0.1 else f"= {p:.2f}"

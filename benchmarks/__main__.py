@@ -9,38 +9,36 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from ablations.settings.arguments import parse_options
 from ablations.settings.exits import exit_code
-from analysis.errors import InputError, unknown
+from analysis.errors import InputError
+from analysis.options import Option, run
 
-OPTIONS: dict[str, type] = {"rounds": int, "device": str, "threads": int, "size": str, "out": str}
-SIZES = ("small", "large")
-
-USAGE = """python -m benchmarks [rounds=7] [device=auto] [threads=1] [size=small] [out=FILE]
-
-  rounds=7       how often every case is timed; medians are compared
-  device=auto    cpu, cuda or cuda:N
-  threads=1      CPU threads
-  size=small     the baseline's network on 8x8 grey images, batch 128; large: 1.6M parameters, 32x32 colour, batch 64
-  out=FILE       write the table there as well"""
+OPTIONS = {
+    "rounds": Option("how often every case is timed; medians are compared", 7, int),
+    "device": Option("auto, cpu, cuda or cuda:N", "auto"),
+    "threads": Option("CPU threads", 1, int),
+    "size": Option(
+        "the baseline's network on 8x8 grey images, batch 128, or 1.6M parameters on 32x32 colour, batch 64",
+        "small",
+        choices=("small", "large"),
+    ),
+    "out": Option("a file to write the table to as well"),
+}
 
 
 def main(arguments: list[str]) -> int:
+    """The command; its exit code."""
+    return run("benchmarks", "Time training and scoring.", OPTIONS, time_all, arguments)
+
+
+def time_all(given: dict[str, Any]) -> None:
     """Time, print, and write where asked."""
-    if {"--help", "-h"} & set(arguments):
-        print(USAGE)
-        return 0
-    given: dict[str, Any] = {"rounds": 7, "device": "auto", "threads": 1, "size": "small"}
-    given |= parse_options(arguments, OPTIONS)
-    if given["size"] not in SIZES:
-        raise unknown("size", given["size"], SIZES)
     if min(given["rounds"], given["threads"]) < 1:
         raise InputError("rounds and threads must be at least 1")
     table = measure(given["rounds"], given["device"], given["threads"], given["size"])
     print(table)
-    if "out" in given:
+    if given["out"]:
         Path(given["out"]).write_text(table + "\n")
-    return 0
 
 
 def measure(rounds: int, device_name: str, threads: int, size: str) -> str:

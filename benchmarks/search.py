@@ -14,22 +14,23 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ablations.settings.arguments import parse_options, parse_search
+from ablations.settings.arguments import parse_search
 from ablations.settings.exits import exit_code
+from analysis import options
 from analysis.errors import InputError
+from analysis.options import Option
 
 if TYPE_CHECKING:
     from ablations.search.optimizer import Told
 
-OPTIONS: dict[str, type] = {"repeats": int, "trials": int, "out": str, "results": str}
-USAGE = """python -m benchmarks.search [repeats=10] [trials=30] [results=DIR] [out=FILE]
-
-  repeats=10     searches per sampler, each with draws of its own
-  trials=30      trials of a search
-  results=DIR    where trainings are kept, so that the same command continues; a temporary folder by default
-  out=FILE       write the tables there as well"""
+OPTIONS = {
+    "repeats": Option("searches per sampler, each with draws of its own", 10, int),
+    "trials": Option("trials of a search", 30, int),
+    "results": Option("where trainings are kept, so that the same command continues; by default a temporary folder"),
+    "out": Option("a file to write the tables to as well"),
+}
 
 SPACE = [
     "data=mixture2d",
@@ -63,21 +64,21 @@ class Sweep:
 
 
 def main(arguments: list[str]) -> int:
+    """The command; its exit code."""
+    return options.run("benchmarks.search", "Compare samplers and pruners.", OPTIONS, compare, arguments)
+
+
+def compare(given: dict[str, Any]) -> None:
     """Run what is missing, print the tables, and write them where asked."""
-    if {"--help", "-h"} & set(arguments):
-        print(USAGE)
-        return 0
-    given = {"repeats": 10, "trials": 30, **parse_options(arguments, OPTIONS)}
     if given["repeats"] < 1 or given["trials"] < 11:
         raise InputError(
             "repeats must be at least 1, and trials at least 11, for a sampler begins after 10 random ones"
         )
     with TemporaryDirectory() as temporary:
-        text = measured(Path(given.get("results", temporary)), given["repeats"], given["trials"])
+        text = measured(Path(given["results"] or temporary), given["repeats"], given["trials"])
     print(text)
-    if "out" in given:
+    if given["out"]:
         Path(given["out"]).write_text(text + "\n", encoding="utf-8")
-    return 0
 
 
 def measured(results: Path, repeats: int, trials: int) -> str:

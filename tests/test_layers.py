@@ -97,9 +97,9 @@ FLOORS = {
         {"report"},
         {"tables", "figures"},
         {"findings"},
-        {"commands"},
         {"read", "statistics"},
-        {"notation", "errors", "options"},
+        {"notation", "options"},
+        {"errors"},
     ],
 }
 """Package → its rooms from the top floor down. A room imports from rooms below it, and from no other of its floor: so

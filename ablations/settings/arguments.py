@@ -1,4 +1,4 @@
-"""What a command line asks for: a grid (`Request`), a search (`SearchRequest`), or the options of a small command.
+"""What a command line asks for: a grid (`Request`) or a search (`SearchRequest`).
 
 Nothing here imports torch, so that errors about names come at once.
 """
@@ -129,16 +129,6 @@ def parse_search(arguments: list[str]) -> SearchRequest:
         if key in AXES or key in WORDS:
             raise InputError(f"{key} takes names, not numbers: give those to choose from, {key}=A,B")
     return request
-
-
-def parse_options(arguments: list[str], options: dict[str, type]) -> dict[str, Any]:
-    """The values of a command that knows only these options; InputError at the first word that is wrong."""
-    given: dict[str, Any] = {}
-    for key, values in overrides(arguments):
-        if key not in options:
-            raise unknown("option", key, options)
-        given[key] = _option(key, values, options[key])
-    return given
 
 
 def _sorted(

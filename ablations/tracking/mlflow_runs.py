@@ -16,12 +16,19 @@ from ablations.stages.files import read_json
 from analysis.errors import InputError
 from analysis.read.csv_files import read_csv
 from analysis.read.images import KEYS
-from analysis.read.runs import FIXED, LATENT, LONGEST, VERSIONS
+from analysis.read.runs import FIXED, LATENT, VERSIONS
 from analysis.read.search import RUNGS, SEARCH, TRIALS
-from analysis.read.store import IMAGES, REQUEST, TAGS
 
 CELL = "cell"
 """The kind of a run that is a cell at a seed."""
+REQUEST = "request"
+"""The tag by which the runs of one request are told from what an experiment holds beside them."""
+IMAGES = "images"
+"""The tag of a run that holds images.csv: how many images."""
+TAGS = (*FIXED, *LATENT, *VERSIONS)
+"""The columns of runs.csv that are tags of a run, and not parameters."""
+LONGEST = 5000
+"""Characters of a tag: MLflow takes no more."""
 TRIAL, STUDY, OF_SEARCH = "trial", "study", "search"
 """The kind of a run that is a trial of a search, and the tag of its number; the tags of the search's name and identity.
 """

@@ -22,6 +22,7 @@ from urllib.parse import urlparse
 from ablations.results.records import NOT_RUN
 from ablations.stages.files import read_json, write_json
 from ablations.tracking.mlflow_runs import (
+    REQUEST,
     Tracked,
     head_in,
     key_of,
@@ -34,7 +35,6 @@ from analysis.errors import InputError
 from analysis.read.links import page, to_json, tracking_of
 from analysis.read.runs import OVER_STEPS
 from analysis.read.search import SEARCH
-from analysis.read.store import REQUEST
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -1,8 +1,7 @@
 """The figures of a grid and of a search: `python -m analysis.figures grid=NAME [runs=results/<grid>]`.
 
 Each is PNG and PDF, byte for byte alike when drawn twice in one environment. One whose data are absent is not drawn,
-and a stale file of its name goes (but for samples, strips and reconstructions, whose images a tracking store does not
-give).
+and a stale file of its name goes; but for samples, strips and reconstructions where their images are not at hand.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from analysis import commands
+from analysis import options
 from analysis.figures.compute import compute_figure
 from analysis.figures.cost import cost_figure
 from analysis.figures.curves import bound_figure, training_figure, weights_figure
@@ -36,6 +35,7 @@ from analysis.figures.split import split_figure
 from analysis.figures.strips import strips_figure
 from analysis.read.runs import GridResults, read_folder
 from analysis.read.search import Search, read_search, search_alone
+from analysis.read.source import SOURCE, folder_of, read
 
 SEARCH_FIGURES: dict[str, Callable[[Search], Figure | None]] = {
     "history": history_figure,
@@ -107,16 +107,13 @@ def write_search_figures(folder: Path | str) -> list[Path]:
     return _written({name: partial(make, search) for name, make in SEARCH_FIGURES.items()}, Path(folder) / "figures")
 
 
-OPTIONS = {"grid": commands.GRID, "runs": commands.RUNS}
-
-
 def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
 
     def show(values: dict[str, str]) -> None:
-        folder = commands.folder_of(values)
+        folder = folder_of(values)
         alone = "://" not in values["runs"] and search_alone(folder)
-        for path in write_search_figures(folder) if alone else draw(commands.read(values), folder / "figures"):
+        for path in write_search_figures(folder) if alone else draw(read(values), folder / "figures"):
             print(path)
 
-    return commands.run("analysis.figures", "Draw the figures of a grid that was run.", OPTIONS, show, arguments)
+    return options.run("analysis.figures", "Draw the figures of a grid that was run.", SOURCE, show, arguments)

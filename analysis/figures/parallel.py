@@ -22,7 +22,7 @@ from analysis.figures.slices import limits, tick_text, ticks
 from analysis.figures.trials import DARK, INK, clipped, shade, window, winners
 from analysis.findings.trials import DEFAULT, best_trials, default_trial
 from analysis.read.meta import Metric
-from analysis.read.search import Parameter, Search
+from analysis.read.search import Search, SearchedParameter
 
 FEWEST = 2
 """Parameters and trials from which there is something to see that the slices do not show."""
@@ -48,7 +48,7 @@ def parallel_figure(search: Search) -> Figure | None:
     return figure
 
 
-def _drawn(search: Search) -> tuple[pd.DataFrame, list[Parameter], str]:
+def _drawn(search: Search) -> tuple[pd.DataFrame, list[SearchedParameter], str]:
     """Which trials and parameters, and that in words."""
     best = best_trials(search, 1)
     if best.empty:
@@ -89,13 +89,13 @@ def _axis(axes: Axes, at: int, known: list[tuple[float, str]]) -> None:
         axes.annotate(text, (at, height), (-4, 0), textcoords="offset points", **style)
 
 
-def _place(parameter: Parameter, value: float) -> float:
+def _place(parameter: SearchedParameter, value: float) -> float:
     low, high = limits(parameter)
     scaled = math.log10 if parameter.log else float
     return (scaled(value) - scaled(low)) / (scaled(high) - scaled(low))
 
 
-def _heights(parameter: Parameter, trials: pd.DataFrame) -> NDArray[np.float64]:
+def _heights(parameter: SearchedParameter, trials: pd.DataFrame) -> NDArray[np.float64]:
     if parameter.kind == "choice":
         last = max(1, len(parameter.choices) - 1)
         return np.array([parameter.choices.index(value) / last for value in trials[parameter.column]])
@@ -107,14 +107,14 @@ def _shares(view: Window, values: pd.Series) -> NDArray[np.float64]:
     return np.array([view.share(clipped(view, value)) for value in values])
 
 
-def _tick_places(parameter: Parameter) -> list[float]:
+def _tick_places(parameter: SearchedParameter) -> list[float]:
     if parameter.kind == "choice":
         last = max(1, len(parameter.choices) - 1)
         return [i / last for i in range(len(parameter.choices))]
     return [_place(parameter, value) for value in ticks(parameter)]
 
 
-def _tick_texts(parameter: Parameter) -> list[str]:
+def _tick_texts(parameter: SearchedParameter) -> list[str]:
     if parameter.kind == "choice":
         return [wrapped(choice, 12) for choice in parameter.choices]
     return [tick_text(parameter, value) for value in ticks(parameter)]

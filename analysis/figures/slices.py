@@ -20,7 +20,7 @@ from analysis.figures.trials import INK, any_above, clipped, colors, emphasise, 
 from analysis.findings.trials import value_text
 from analysis.notation import mathtext
 from analysis.read.meta import Metric
-from analysis.read.search import Parameter, Search
+from analysis.read.search import Search, SearchedParameter
 
 MOST_COLUMNS = 4
 _TICKS, _FEW_TICKS = 4, 3
@@ -58,7 +58,7 @@ def slices_figure(search: Search) -> Figure | None:
     return figure
 
 
-def parent(search: Search) -> Parameter | None:
+def parent(search: Search) -> SearchedParameter | None:
     """The choice that most conditional parameters depend on."""
     names = [name for parameter in search.head.parameters for name in parameter.when]
     known = [p for p in search.head.parameters if p.kind == "choice" and p.name in names]
@@ -77,7 +77,7 @@ def _key(search: Search, marks: dict[str, str]) -> list[tuple[str, Line2D]]:
 
 
 def _panel(
-    axes: Axes, search: Search, parameter: Parameter, objective: Metric, view: Window, marks: dict[str, str]
+    axes: Axes, search: Search, parameter: SearchedParameter, objective: Metric, view: Window, marks: dict[str, str]
 ) -> None:
     trials = _having(search, parameter)
     scale(axes, view)
@@ -96,13 +96,13 @@ def _panel(
     axes.set_xlabel(wrapped(parameter.label, 24))
 
 
-def _having(search: Search, parameter: Parameter) -> pd.DataFrame:
+def _having(search: Search, parameter: SearchedParameter) -> pd.DataFrame:
     """The complete trials that have a parameter."""
     column = search.complete[parameter.column]
     return search.complete[column != "" if parameter.kind == "choice" else column.notna()]
 
 
-def _places(search: Search, parameter: Parameter, trials: pd.DataFrame) -> list[float]:
+def _places(search: Search, parameter: SearchedParameter, trials: pd.DataFrame) -> list[float]:
     """Where on the axis each trial stands."""
     if parameter.kind != "choice":
         return [float(value) for value in trials[parameter.column]]
@@ -112,7 +112,7 @@ def _places(search: Search, parameter: Parameter, trials: pd.DataFrame) -> list[
     return [order.get(str(value), len(order)) + _STRIP * (trial / last - 0.5) for trial, value in known]
 
 
-def _x_axis(axes: Axes, parameter: Parameter) -> None:
+def _x_axis(axes: Axes, parameter: SearchedParameter) -> None:
     """The range that was searched, with few ticks."""
     if parameter.kind == "choice":
         names = [mathtext(choice) for choice in parameter.choices]
@@ -139,7 +139,7 @@ def _x_axis(axes: Axes, parameter: Parameter) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def limits(parameter: Parameter) -> tuple[float, float]:
+def limits(parameter: SearchedParameter) -> tuple[float, float]:
     """The range that was searched; a little about it where it is one value."""
     low, high = float(parameter.low or 0.0), float(parameter.high or 0.0)
     if low < high:
@@ -147,7 +147,7 @@ def limits(parameter: Parameter) -> tuple[float, float]:
     return (low / 2, low * 2) if parameter.log else (low - 0.5, high + 0.5)
 
 
-def ticks(parameter: Parameter) -> list[float]:
+def ticks(parameter: SearchedParameter) -> list[float]:
     """A few round values of the range."""
     low, high = limits(parameter)
     if not parameter.log:
@@ -171,6 +171,6 @@ def _round_step(step: float, *, whole: bool) -> float:
     return float(max(1, math.ceil(chosen))) if whole else chosen
 
 
-def tick_text(parameter: Parameter, value: float) -> str:
+def tick_text(parameter: SearchedParameter, value: float) -> str:
     """A tick: small values of a logarithmic axis as powers of ten."""
     return power(value) if parameter.log and value < 1e-3 else value_text(parameter, value)

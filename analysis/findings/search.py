@@ -25,7 +25,7 @@ from analysis.findings.verdicts import amount
 from analysis.notation import Rounding
 from analysis.read.meta import Metric
 from analysis.read.runs import GridResults
-from analysis.read.search import NO_PRUNER, STATES, Search, Winner
+from analysis.read.search import NO_PRUNER, STATES, Search, SearchWinner
 
 CHOICE = "axis.choice"
 """The confirmation's only axis: the paper's default and each winner."""
@@ -43,7 +43,7 @@ _SAMPLERS = {
 class Optimism:
     """A winner's value in the search, the mean of the same cell at fresh seeds, and for NLL that on test images."""
 
-    winner: Winner
+    winner: SearchWinner
     objective: Metric
     searched: float
     fresh: Estimate
@@ -164,7 +164,7 @@ def _saved(search: Search) -> list[str]:
     return [f"Pruning ({head.pruner}) saved {100 * share:.0f} % of the training steps."]
 
 
-def _won(search: Search, winner: Winner, default: int | None) -> str:
+def _won(search: Search, winner: SearchWinner, default: int | None) -> str:
     """What won, with what the search saw of it; where it is the paper's default, that it is."""
     known = [o for o in search.head.objectives if o.name in winner.values]
     values = listed([f"{o.label} {amount(o, winner.values[o.name], math.nan)}" for o in known])
@@ -176,7 +176,7 @@ def _won(search: Search, winner: Winner, default: int | None) -> str:
     return f"{name}: {assignment(search, winner.params)}: {values} on validation, {own}."
 
 
-def _cut_off(search: Search, winner: Winner) -> list[str]:
+def _cut_off(search: Search, winner: SearchWinner) -> list[str]:
     """That the winner lies at the end of a range, so that better values may lie beyond it."""
     told = []
     for parameter in search.head.parameters:

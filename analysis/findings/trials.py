@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.findings.costs import pareto_front
 from analysis.notation import power_of_ten
-from analysis.read.search import Parameter, Search
+from analysis.read.search import Search, SearchedParameter
 
 DEFAULT = "paper's default"
 DIGITS = 3
@@ -23,7 +23,7 @@ _SAME = 1e-6
 """Relative difference below which two values of a parameter are one: a default is text of a few digits."""
 
 
-def value_text(parameter: Parameter, value: float | str) -> str:
+def value_text(parameter: SearchedParameter, value: float | str) -> str:
     """A value as readers write it; "–" where the trial has not this parameter."""
     if parameter.kind == "choice" or value == "":
         return str(value) or "–"
@@ -59,7 +59,7 @@ def default_trial(search: Search) -> int | None:
     return int(found.iloc[0]) if len(found) else None
 
 
-def _equal(parameter: Parameter, values: pd.Series, default: str) -> pd.Series:
+def _equal(parameter: SearchedParameter, values: pd.Series, default: str) -> pd.Series:
     if parameter.kind == "choice":
         return values == default
     if default == "":
@@ -71,7 +71,7 @@ def _equal(parameter: Parameter, values: pd.Series, default: str) -> pd.Series:
     return (values - number).abs() <= _SAME * abs(number)
 
 
-def near_an_end(parameter: Parameter, value: str) -> str:
+def near_an_end(parameter: SearchedParameter, value: str) -> str:
     """Whether a value lies in the last 5 % of a range, "low" or "high", by logarithm where it is drawn so; else ""."""
     if parameter.low is None or parameter.high is None or value == "" or parameter.step is not None:
         return ""

@@ -1,1 +1,1 @@
-"""A results folder or a tracking store → the same tidy frames."""
+"""A results folder, or what a tracking store holds of one → tidy frames."""

@@ -21,7 +21,7 @@ def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
 
 
 def parse_csv(content: bytes, needed: Sequence[str], source: str) -> pd.DataFrame:
-    """The same of a file's content, which errors call `source`."""
+    """The content of a CSV file as text; errors call it `source`."""
     try:
         texts = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
@@ -42,12 +42,12 @@ def check_whole(content: bytes, source: str) -> None:
 
 
 def numbers(values: pd.Series[Any], name: str, source: str) -> pd.Series[Any]:
-    """float64, empty as nan; InputError where one is no number."""
+    """A column as float64, empty as nan; InputError where one is no number."""
     return pd.Series(floats([text or "nan" for text in values.tolist()], name, source), index=values.index)
 
 
 def floats(texts: Iterable[str], name: str, source: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """float64 [N]. Python's float() reads back exactly what was written; pandas' fast parser may not."""
+    """Texts as float64 [N]. Python's float() reads back exactly what was written; pandas' fast parser may not."""
     try:
         return np.fromiter(map(float, texts), np.float64)
     except ValueError as error:
@@ -55,7 +55,7 @@ def floats(texts: Iterable[str], name: str, source: str) -> np.ndarray[tuple[int
 
 
 def whole_numbers(values: pd.Series[Any], name: str, source: str) -> pd.Series[Any]:
-    """int64; InputError where one is no whole number."""
+    """A column as int64; InputError where one is no whole number."""
     try:
         return pd.Series([int(value) for value in values.tolist()], index=values.index, dtype="int64")
     except ValueError as error:

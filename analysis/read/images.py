@@ -23,47 +23,19 @@ from analysis.read.csv_files import check_whole, floats
 
 KEYS = ("cell_id", "seed", "metric")
 
-Values = np.ndarray[tuple[int], np.dtype[np.float64]]
-Row = tuple[str, int, str, Values]
+ImageValues = np.ndarray[tuple[int], np.dtype[np.float64]]
+Scored = tuple[str, int, str, ImageValues]
 """cell_id, seed, metric, and the value of each image."""
 
 
 def no_images() -> pd.DataFrame:
     """The frame where nothing is known per image: results that are older than it have no such file."""
-    return images_frame([], "")
+    return _frame([], "")
 
 
-def folder_rows(content: bytes, source: str) -> list[Row]:
-    """The rows of a results folder's images.csv; InputError where it is damaged."""
-    found = []
-    for (cell_id, seed, metric), values in _rows(content, KEYS, source):
-        if not seed.isdecimal():
-            raise InputError(f"{source}: the column 'seed' holds {seed!r} where a whole number is due")
-        found.append((cell_id, int(seed), metric, values))
-    return found
-
-
-def run_rows(content: bytes, cell_id: str, seed: int, source: str) -> list[Row]:
-    """The rows of one run's own images.csv, which leaves out whose it is; InputError where it is damaged."""
-    return [(cell_id, seed, metric, values) for (metric,), values in _rows(content, ("metric",), source)]
-
-
-def images_frame(rows: Sequence[Row], source: str) -> pd.DataFrame:
-    """float64 [rows, N] by (cell_id, seed, metric); InputError where N differs between rows, or a row comes twice."""
-    sizes = sorted({len(values) for *_, values in rows})
-    if len(sizes) > 1:
-        raise InputError(f"{source} holds runs on {sizes[0]} images and on {sizes[-1]}: run the grid again")
-    keys: list[pd.Series[Any]] = [
-        pd.Series([cell_id for cell_id, *_ in rows], dtype="str"),
-        pd.Series([seed for _, seed, *_ in rows], dtype="int64"),
-        pd.Series([metric for *_, metric, _ in rows], dtype="str"),
-    ]
-    index = pd.MultiIndex.from_arrays(keys, names=KEYS)
-    twice = index[index.duplicated()]
-    if len(twice):
-        raise InputError(f"{source} holds {' '.join(str(key) for key in twice[0])} more than once: run the grid again")
-    table = np.array([values for *_, values in rows], np.float64).reshape(len(rows), sizes[0] if sizes else 0)
-    return pd.DataFrame(table, index, pd.RangeIndex(table.shape[1]))
+def parse_images(content: bytes, source: str) -> pd.DataFrame:
+    """The frame of a file's content, in its order; InputError where it is damaged."""
+    return _frame(_scored(content, source), source)
 
 
 def ordered_images(images: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -77,15 +49,33 @@ def ordered_images(images: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return images.iloc[[row for *_, row in sorted(places)]] if places else no_images()
 
 
-def _rows(content: bytes, keys: Sequence[str], source: str) -> list[tuple[list[str], Values]]:
-    """Each line's keys and values; InputError where the columns are not the keys and 0, 1, …"""
+def _scored(content: bytes, source: str) -> list[Scored]:
+    """Each line of the file; InputError where the columns are not cell_id, seed, metric and 0, 1, …"""
     try:
         head, *lines = csv.reader(io.StringIO(content.decode("utf-8")))
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
         raise InputError(f"{source} is not a CSV file ({error}): run the grid again") from error
     check_whole(content, source)
-    k = len(keys)
-    whole = [*keys, *(str(i) for i in range(len(head) - k))]
+    k = len(KEYS)
+    whole = [*KEYS, *(str(i) for i in range(len(head) - k))]
     if head != whole or any(len(line) != len(head) for line in lines):
-        raise InputError(f"{source} is damaged: its columns are not {', '.join(keys)}, 0, 1, …: run the grid again")
-    return [(line[:k], floats(line[k:], "0, 1, …", source)) for line in lines]
+        raise InputError(f"{source} is damaged: its columns are not {', '.join(KEYS)}, 0, 1, …: run the grid again")
+    for _, seed, *_ in lines:
+        if not seed.isdecimal():
+            raise InputError(f"{source}: the column 'seed' holds {seed!r} where a whole number is due")
+    return [(cell_id, int(seed), metric, floats(values, "0, 1, …", source)) for cell_id, seed, metric, *values in lines]
+
+
+def _frame(rows: Sequence[Scored], source: str) -> pd.DataFrame:
+    """The values, float64 [rows, N], by (cell_id, seed, metric); InputError where a row comes twice."""
+    keys: list[pd.Series[Any]] = [
+        pd.Series([cell_id for cell_id, *_ in rows], dtype="str"),
+        pd.Series([seed for _, seed, *_ in rows], dtype="int64"),
+        pd.Series([metric for *_, metric, _ in rows], dtype="str"),
+    ]
+    index = pd.MultiIndex.from_arrays(keys, names=KEYS)
+    twice = index[index.duplicated()]
+    if len(twice):
+        raise InputError(f"{source} holds {' '.join(str(key) for key in twice[0])} more than once: run the grid again")
+    table = np.array([values for *_, values in rows], np.float64).reshape(len(rows), len(rows[0][-1]) if rows else 0)
+    return pd.DataFrame(table, index, pd.RangeIndex(table.shape[1]))

@@ -33,7 +33,7 @@ class Tracking:
 
 @dataclass(frozen=True)
 class _Written:
-    """tracking.json: the same with runs as cell_id → seed → run id."""
+    """What tracking.json holds: a Tracking whose runs are cell_id → seed → run id."""
 
     uri: str
     experiment: str
@@ -42,7 +42,7 @@ class _Written:
 
 
 def tracking_of(uri: str, experiment: str, runs: dict[tuple[str, int], str]) -> Tracking:
-    """Runs of an experiment, given by its id, in the store at `uri`."""
+    """Where runs of an experiment, given by its id, are in the store at `uri`."""
     public = without_password(uri)
     return Tracking(public, experiment, runs, page(public, experiment))
 

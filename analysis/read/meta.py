@@ -44,7 +44,7 @@ ARROWS = {"min": "↓", "max": "↑", "none": ""}
 
 
 def kind_of(name: str) -> str:
-    """nll of nll/test."""
+    """The kind of a metric by its name: nll for nll/test."""
     return name.split("/")[0]
 
 
@@ -60,23 +60,23 @@ class Metric:
 
     @property
     def kind(self) -> str:
-        """See kind_of."""
+        """The kind of the metric: nll for nll/test."""
         return kind_of(self.name)
 
     @property
     def sign(self) -> int:
-        """1 where more is better, −1 where less is, 0 where neither end is better as such."""
+        """Which way is better: 1 for more, −1 for less, 0 where neither end is better as such."""
         return {"max": 1, "min": -1, "none": 0}[self.direction]
 
     @property
     def head(self) -> str:
-        """As it stands above a column, its better direction as an arrow."""
+        """The head of its column: label, unit, and an arrow in the better direction."""
         unit = f" ({self.unit})" if self.unit else ""
         return f"{self.label}{unit} {ARROWS[self.direction]}".strip()
 
 
 @dataclass(frozen=True)
-class Reference:
+class KnownValue:
     """A known value to read a metric against."""
 
     label: str
@@ -103,7 +103,7 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Meta:
-    """grid.json: the question, the axes in order, the metrics, what to read them against, and their provenance.
+    """What grid.json says of a grid: its question, axes in order, metrics, what to read them against, and provenance.
 
     `decoder` is p(x₀|x₁) of the bound's L₀, in words.
     """
@@ -117,8 +117,8 @@ class Meta:
     seeds: tuple[int, ...]
     horizon: int | None = None
     baseline: dict[str, str] = field(default_factory=dict)
-    floors: dict[str, Reference] = field(default_factory=dict)
-    baselines: dict[str, tuple[Reference, ...]] = field(default_factory=dict)
+    floors: dict[str, KnownValue] = field(default_factory=dict)
+    baselines: dict[str, tuple[KnownValue, ...]] = field(default_factory=dict)
     decoder: str | None = None
     extractor: str | None = None
     extractor_accuracy: float | None = None

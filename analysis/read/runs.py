@@ -1,4 +1,4 @@
-"""A results folder or a tracking store → the same tidy frames.
+"""A results folder → tidy frames.
 
     runs    a row per cell and seed: cell_id, training_id, seed, status, reason, notes, autoencoder_id, not_comparable,
             code, numerics, data_digest, axis.*, parameters, metrics
@@ -6,9 +6,8 @@
     images  cell_id, seed, metric → the value of each held-out image
     formulas  figure, series, x, y
 
-All are put into one canonical order (rows by the axes' levels and seed; columns by kind and name), so that frames
-from either source are equal. Names of metrics hold a "/"; what is a curve over training steps is left to the curves, of
-which it is the last point. Folders are read here, stores in `store.py`.
+All are put into one canonical order: rows by the axes' levels and seed; columns by kind and name. Names of metrics hold
+a "/"; what is a curve over training steps is left to the curves, of which it is the last point.
 
 Rows of different versions are never mixed without a word. `numerics` is raised whenever numbers at equal seed change,
 and `data_digest` is of the images themselves: more than one of either is refused. `code` may differ, and
@@ -32,7 +31,7 @@ import pandas as pd
 from analysis.errors import InputError, unknown
 from analysis.read.csv_files import numbers, read_csv, whole_numbers
 from analysis.read.formulas import FORMULAS, no_formulas, parse_formulas
-from analysis.read.images import folder_rows, images_frame, no_images, ordered_images
+from analysis.read.images import no_images, ordered_images, parse_images
 from analysis.read.links import Tracking, read_tracking
 from analysis.read.meta import Axis, Meta, kind_of, parse_meta
 from analysis.read.search import SEARCH, Search, search_in
@@ -56,10 +55,6 @@ OVER_STEPS = ("train/", "schedule/", "timesteps/")
 """How the names of curves over training steps begin."""
 CURVES = ("cell_id", "seed", "curve", "x", "y")
 STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "failed")
-# A tracking store's runs also carry their cell in words, for its user interface.
-CELL_IN_WORDS = "cell"
-# Longer texts are cut by tracking stores, so they are cut in either source.
-LONGEST = 5000
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +77,12 @@ class GridResults:
 
     @cached_property
     def curves(self) -> pd.DataFrame:
-        """(cell_id, seed, curve, x, y) in the order of the runs."""
+        """The curves, (cell_id, seed, curve, x, y), in the order of the runs."""
         return ordered_curves(self.load_curves(), self.runs)
 
     @cached_property
     def images(self) -> pd.DataFrame:
-        """float64 [rows, N]: bits/dim of each held-out image by (cell_id, seed, metric), in the order of the runs.
+        """Bits/dim of each held-out image, float64 [rows, N] by (cell_id, seed, metric), in the order of the runs.
 
         No rows where nothing is known per image.
         """
@@ -95,7 +90,7 @@ class GridResults:
 
     @cached_property
     def formulas(self) -> pd.DataFrame:
-        """(figure, series, x, y) in the order of the file; no rows where there is none."""
+        """The curves of formulas, (figure, series, x, y), in the order of the file; no rows where there is none."""
         return self.load_formulas()
 
     @property
@@ -129,10 +124,10 @@ def read_folder(path: Path | str) -> GridResults:
 
 
 def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
-    """runs from their texts, in canonical order; InputError where a row cannot be of this grid."""
+    """The runs from their texts, in canonical order; InputError where a row cannot be of this grid."""
     texts = texts.assign(**{name: "" for name in (NOTES, TRACEBACK, *LATENT, *VERSIONS) if name not in texts})
     texts = _comparable(texts)
-    names = [column for column in texts.columns if column not in (*METADATA, CELL_IN_WORDS)]
+    names = [column for column in texts.columns if column not in METADATA]
     axes = [f"axis.{axis.name}" for axis in meta.axes]
     for column in axes:
         if column not in names:
@@ -141,8 +136,6 @@ def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
     metrics = sorted(name for name in filled if "/" in name and not name.startswith(OVER_STEPS))
     parameters = sorted(name for name in filled if "/" not in name and not name.startswith("axis."))
     runs = texts[[*METADATA, *axes, *parameters, *metrics]].copy()
-    for name in ("reason", NOTES, TRACEBACK):
-        runs[name] = runs[name].str.slice(0, LONGEST)
     runs["seed"] = whole_numbers(runs["seed"], "seed", source)
     for name in metrics:
         runs[name] = numbers(runs[name], name, source)
@@ -152,7 +145,7 @@ def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
 
 
 def _comparable(texts: pd.DataFrame) -> pd.DataFrame:
-    """Without the values that their own rows call not comparable."""
+    """The texts without the values that their own rows call not comparable."""
     kinds = [text.split(SEVERAL) for text in texts[NOT_COMPARABLE]]
     named = {kind for of_row in kinds for kind in of_row if kind}
     metrics = [str(name) for name in texts if "/" in str(name) and kind_of(str(name)) in named]
@@ -176,7 +169,7 @@ def _sorted(runs: pd.DataFrame, axes: Sequence[Axis]) -> pd.DataFrame:
 
 
 def _check(runs: pd.DataFrame, axes: list[str], source: str) -> None:
-    """Every status is known, and a place in the grid and a seed have one row."""
+    """InputError where a status is unknown, or a place in the grid has two rows at a seed."""
     strange = sorted(set(runs["status"]) - set(STATUSES))
     if strange:
         raise InputError(f"{source} holds the status {strange[0]!r}: expected one of {', '.join(STATUSES)}")
@@ -191,7 +184,7 @@ def _check(runs: pd.DataFrame, axes: list[str], source: str) -> None:
 
 
 def _check_whole(texts: pd.DataFrame, meta: Meta, source: str) -> None:
-    """Every cell has a row for every seed, whatever became of it."""
+    """InputError where a cell lacks a row at some seed: it has one whatever became of it."""
     known = set(zip(texts["cell_id"], texts["seed"], strict=True))
     missing = [(cell, seed) for cell in meta.cells for seed in meta.seeds if (cell, str(seed)) not in known]
     if missing:
@@ -203,7 +196,7 @@ def _check_whole(texts: pd.DataFrame, meta: Meta, source: str) -> None:
 
 
 def _check_versions(runs: pd.DataFrame, source: str) -> None:
-    """Rows can be compared: one version of the numerics, and one data set behind each value of `data`."""
+    """InputError where rows cannot be compared: several numerics, or several data sets behind one value of `data`."""
     _check_one_known(runs, "numerics", source)
     for data, rows in runs.groupby("data", sort=True) if "data" in runs else [("", runs)]:
         _check_one_known(rows, "data_digest", f"{source} (data={data})")
@@ -225,7 +218,7 @@ def _read_curves(path: Path) -> pd.DataFrame:
 
 
 def _read_images(path: Path) -> pd.DataFrame:
-    return images_frame(folder_rows(path.read_bytes(), str(path)), str(path)) if path.is_file() else no_images()
+    return parse_images(path.read_bytes(), str(path)) if path.is_file() else no_images()
 
 
 def _read_formulas(path: Path) -> pd.DataFrame:

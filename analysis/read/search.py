@@ -3,8 +3,7 @@
     trials  a row per trial, in their order: trial, state, reason, cell_id, steps, seconds, param.*, choices, metrics
     rungs   trial, seed, step, value: what a pruner saw of the first objective; no rows where none watched
 
-All values of a search are of validation data. The classes are the schema, as in `meta.py`. The texts of folder and
-tracking store are the same, so that the frames are.
+All values of a search are of validation data. The classes are the schema, as in `meta.py`.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _AGAIN = "run the search again, what has finished is not repeated"
 
 
 @dataclass(frozen=True)
-class Parameter:
+class SearchedParameter:
     """What a search varies: a range, or choices; `when` names the values of other parameters that it is there with."""
 
     name: str
@@ -45,7 +44,7 @@ class Parameter:
     when: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """A parameter can be drawn: it has choices, or a range that its axis can show."""
+        """ValueError where it cannot be drawn: it has neither choices nor a range that an axis can show."""
         if self.kind == "choice":
             if not self.choices:
                 raise ValueError(f"{self.name} is a choice of none")
@@ -67,7 +66,7 @@ class Parameter:
 
     @property
     def column(self) -> str:
-        """Of trials.csv."""
+        """Its column in trials.csv."""
         return f"param.{self.name}"
 
     def applies(self, values: Mapping[str, str]) -> bool:
@@ -76,7 +75,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Winner:
+class SearchWinner:
     """What is run anew beside the default: a trial, its level in the confirmation, and what the search saw of it."""
 
     level: str
@@ -87,21 +86,21 @@ class Winner:
 
 
 @dataclass(frozen=True)
-class Head:
-    """search.json."""
+class SearchMeta:
+    """What search.json says of a search: its question, what was searched and how, and what won."""
 
     name: str
     study: str
     question: str
     data: str
     objectives: tuple[Metric, ...]
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[SearchedParameter, ...]
     sampler: str
     seeds: tuple[int, ...]
     pruner: str = NO_PRUNER
     horizon: int | None = None
     default: dict[str, str] = field(default_factory=dict)
-    winners: tuple[Winner, ...] = ()
+    winners: tuple[SearchWinner, ...] = ()
     importances: dict[str, dict[str, float]] = field(default_factory=dict)
     importance_trials: int = 0
     trained_steps: int | None = None
@@ -111,7 +110,7 @@ class Head:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        """One or two objectives, of which less is better, and something that is searched."""
+        """ValueError where there are not one or two objectives, less of each being better, or nothing is searched."""
         if len(self.objectives) not in (1, 2):
             raise ValueError(f"a search has one or two objectives, not {len(self.objectives)}")
         if any(objective.direction != "min" for objective in self.objectives):
@@ -127,7 +126,7 @@ class Head:
 class Search:
     """What a search tried and found."""
 
-    head: Head
+    head: SearchMeta
     trials: pd.DataFrame
     rungs: pd.DataFrame
 
@@ -136,7 +135,7 @@ class Search:
         """The trials that were trained to their end, and have a value of every objective."""
         return self.trials[self.trials["state"] == "complete"]
 
-    def parameter(self, name: str) -> Parameter | None:
+    def parameter(self, name: str) -> SearchedParameter | None:
         """The parameter of this name, if it is searched."""
         return next((parameter for parameter in self.head.parameters if parameter.name == name), None)
 
@@ -176,16 +175,16 @@ def parse_search(head: bytes, trials: bytes, rungs: bytes | None, source: str) -
     return Search(found, tried, watched)
 
 
-def _parse_head(text: bytes, source: str) -> Head:
+def _parse_head(text: bytes, source: str) -> SearchMeta:
     try:
-        return TypeAdapter(Head).validate_json(text)
+        return TypeAdapter(SearchMeta).validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InputError(f"{source} is not the description of a search: {where}: {first['msg']}; {_AGAIN}") from error
 
 
-def _trials(content: bytes, head: Head, source: str) -> pd.DataFrame:
+def _trials(content: bytes, head: SearchMeta, source: str) -> pd.DataFrame:
     """The trials in their order, ranges and metrics as numbers."""
     needed = (*_FIXED, *(parameter.column for parameter in head.parameters))
     texts = parse_csv(content, needed, source)
@@ -204,8 +203,8 @@ def _trials(content: bytes, head: Head, source: str) -> pd.DataFrame:
     return trials
 
 
-def _check_trials(trials: pd.DataFrame, head: Head, source: str) -> None:
-    """A row per trial, known choices, and a value of every complete one."""
+def _check_trials(trials: pd.DataFrame, head: SearchMeta, source: str) -> None:
+    """InputError where a trial has two rows, an unknown choice, or is complete without a value."""
     twice = trials.loc[trials["trial"].duplicated(), "trial"]
     if len(twice):
         raise InputError(f"{source} holds trial {twice.iloc[0]} more than once: {_AGAIN}")
@@ -224,7 +223,7 @@ def _check_trials(trials: pd.DataFrame, head: Head, source: str) -> None:
 
 
 def _rungs(content: bytes | None, source: str) -> pd.DataFrame:
-    """Per trial and seed the values by step; no rows without a file."""
+    """What a pruner saw, by trial, seed and step; no rows where there is no file."""
     texts = parse_csv(content if content is not None else f"{','.join(_RUNG)}\n".encode(), _RUNG, source)
     whole = {name: whole_numbers(texts[name], name, source) for name in _RUNG[:3]}
     rungs = texts.assign(**whole, value=numbers(texts["value"], "value", source))[list(_RUNG)]

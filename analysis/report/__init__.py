@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from analysis import commands
+from analysis import options
 from analysis.figures.deck import DECK
 from analysis.findings.cells import cells_of
 from analysis.findings.verdicts import findings
 from analysis.read.runs import GridResults, read_folder
 from analysis.read.search import read_search, search_alone
+from analysis.read.source import SOURCE, folder_of, read
 from analysis.report.answers import axes, comparisons, noise, published, verdict
 from analysis.report.costs import cost
 from analysis.report.figures import pictures
@@ -25,7 +26,7 @@ from analysis.report.page import Html, Picture, Section, render
 from analysis.report.records import besides, missing, provenance
 from analysis.report.search import search_report, search_section, with_optimism
 from analysis.tables import table_of
-from analysis.tables.table import Table
+from analysis.tables.table import ResultTable
 from analysis.tables.writers import html_table
 
 FILE = "report.html"
@@ -63,7 +64,7 @@ def sections(grid: GridResults) -> list[Section]:
     return [part for part in parts if part is not None]
 
 
-def _html(table: Table) -> Html:
+def _html(table: ResultTable) -> Html:
     """Its verdict stands at the head of the page already."""
     return Html(html_table(replace(table, verdict=()), caption=False), "the table", table.caption)
 
@@ -108,15 +109,12 @@ def _write(page: str, folder: Path) -> Path:
     return path
 
 
-OPTIONS = {"grid": commands.GRID, "runs": commands.RUNS}
-
-
 def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
 
     def show(values: dict[str, str]) -> None:
-        folder = commands.folder_of(values)
+        folder = folder_of(values)
         alone = "://" not in values["runs"] and search_alone(folder)
-        print(write_report(folder) if alone else _write(report(commands.read(values)), folder))
+        print(write_report(folder) if alone else _write(report(read(values)), folder))
 
-    return commands.run("analysis.report", "Write the report of a grid that was run.", OPTIONS, show, arguments)
+    return options.run("analysis.report", "Write the report of a grid that was run.", SOURCE, show, arguments)

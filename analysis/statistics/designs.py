@@ -20,12 +20,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.errors import InputError
+from analysis.statistics.projections import IntArray
 
 RESERVED = ("seed", "training_id", "y")
 # Longer lists of cells are counted and not named.
 MOST_NAMED = 6
 
-IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 
@@ -59,7 +59,7 @@ class Design:
 
     @property
     def training(self) -> tuple[int, ...]:
-        """All other factors."""
+        """The factors that are not read at evaluation only."""
         return tuple(i for i in range(len(self.factors)) if i not in self.evaluation)
 
     @property
@@ -68,7 +68,7 @@ class Design:
         return bool(groups(self.seed, *self.codes[:, self.training].T).max() == self.unit.max())
 
     def present(self) -> BoolArray:
-        """[seeds, cells]: which cell finished at which seed."""
+        """Which cell finished at which seed, [seeds, cells]."""
         return table_of_rows(self.seed, self.cell) >= 0
 
     def cell_name(self, cell: int) -> str:
@@ -109,14 +109,15 @@ def design_of(frame: pd.DataFrame) -> Design:
 
 
 def groups(*columns: NDArray[Any], like: IntArray | None = None) -> IntArray:
-    """[n]: rows with equal values in all columns share a number, from 0. Without columns all rows of `like` do."""
+    """A number per row, [n] from 0: rows with equal values in all columns share one. Without columns all rows of `like`
+    do."""
     if not columns:
         return np.zeros_like(like)
     return np.unique(np.column_stack(columns), axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def table_of_rows(first: IntArray, second: IntArray) -> IntArray:
-    """[first, second]: the row of each pair, −1 where there is none."""
+    """The row of each pair, [first, second]; −1 where there is none."""
     table = np.full((first.max() + 1, second.max() + 1), -1)
     table[first, second] = np.arange(len(first))
     return table

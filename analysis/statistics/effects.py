@@ -40,10 +40,11 @@ Stratum = Literal["training", "evaluation", "seeds"]
 
 @dataclass(frozen=True)
 class Effect:
-    """One term. F has `df` and `df_error` degrees of freedom; in the stratum "seeds" p takes 1 instead of `df`.
+    """A main effect or an interaction.
 
-    `adjusted` is Holm's p over all effects of the call. `share` is the term's part of the sum of squares that seeds do
-    not explain, among the runs that its test uses (η²); in unbalanced designs shares do not add up.
+    F has `df` and `df_error` degrees of freedom; in the stratum "seeds" p takes 1 instead of `df`. `adjusted` is Holm's
+    p over all effects of the call. `share` is the term's part of the sum of squares that seeds do not explain, among
+    the runs that its test uses (η²); in unbalanced designs shares do not add up.
     """
 
     factors: tuple[str, ...]
@@ -68,7 +69,7 @@ class Effects:
 
 @dataclass(frozen=True, eq=False)
 class FTest:
-    """Orthonormal bases in the space of runs: of an effect [runs, df] and of its error [runs, k].
+    """An F test as orthonormal bases in the space of runs: of an effect [runs, df] and of its error [runs, k].
 
     `used` are the numbers of the runs that take part, `seed` [used] their seeds from 0. `df_p` are those of F for p.
     """
@@ -83,7 +84,7 @@ class FTest:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class FTests:
     """The tests that a design allows; in sentences, how they are made and what it does not allow."""
 
     tests: tuple[FTest, ...]
@@ -115,10 +116,10 @@ def effects(frame: pd.DataFrame) -> Effects:
 def measure(test: FTest, y: Array) -> tuple[Array, Array]:
     """F and the share of the sum of squares: scalars for y [runs], [k] for y [runs, k]."""
     columns = y.reshape(len(y), -1)
-    centred = columns - columns.mean(axis=0)
-    total = np.square(within(centred[test.used], test.seed)).sum(axis=0)
+    deviations = columns - columns.mean(axis=0)
+    total = np.square(within(deviations[test.used], test.seed)).sum(axis=0)
     rounding = len(y) * np.square(1e-13 * np.abs(columns).max(axis=0))
-    effect, error = (np.square(basis.T @ centred).sum(axis=0) for basis in (test.effect, test.error))
+    effect, error = (np.square(basis.T @ deviations).sum(axis=0) for basis in (test.effect, test.error))
     effect[effect <= rounding] = 0
     error[error <= rounding] = 0
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -127,7 +128,7 @@ def measure(test: FTest, y: Array) -> tuple[Array, Array]:
     return found[0], found[1]
 
 
-def plan(design: Design) -> Plan:
+def plan(design: Design) -> FTests:
     """What can be tested in a design of at least two seeds, and how."""
     if not design.nested:
         return _over_seeds(design, "Some cells share a training and others do not, so their errors have no known form")
@@ -137,8 +138,9 @@ def plan(design: Design) -> Plan:
     return _split_plot(design, plots)
 
 
-def _split_plot(design: Design, plots: IntArray) -> Plan:
-    """Trainings are tested by their averages over the runs `plots` [units, m], all else within trainings.
+def _split_plot(design: Design, plots: IntArray) -> FTests:
+    """The tests of a split-plot design: of trainings by their averages over the runs `plots` [units, m], of all else
+    within trainings.
 
     Without sharing each run is a plot, and this is the analysis of randomised blocks.
     """
@@ -147,25 +149,25 @@ def _split_plot(design: Design, plots: IntArray) -> Plan:
     upper = _stratum(design, between, "training", plots, design.seed[plots[:, 0]])
     lower = _stratum(design, within_plots, "evaluation", np.arange(len(design.cell))[:, None], design.unit)
     tests = sorted((*upper.tests, *lower.tests), key=lambda test: len(test.factors))
-    return Plan(tuple(tests), (*_split_notes(design, plots), *upper.notes, *lower.notes))
+    return FTests(tuple(tests), (*_split_notes(design, plots), *upper.notes, *lower.notes))
 
 
-def _stratum(design: Design, terms: Sequence[Term], stratum: Stratum, plots: IntArray, block: IntArray) -> Plan:
+def _stratum(design: Design, terms: Sequence[Term], stratum: Stratum, plots: IntArray, block: IntArray) -> FTests:
     """Tests of terms on the averages over `plots` [units, m] in blocks [units], by what is left over by all terms."""
     if not terms:
-        return Plan((), ())
+        return FTests((), ())
     columns = {term: within(_indicators(design, term, plots[:, 0]), block) for term in terms}
     error = complement(np.hstack([span(one_hot(block)), span(np.hstack(list(columns.values())))]))
     if not error.shape[1]:
-        return Plan((), (f"No runs are left over to judge {_listed(design, terms)} by: more seeds are needed.",))
+        return FTests((), (f"No runs are left over to judge {_listed(design, terms)} by: more seeds are needed.",))
     bases = type_two(columns)
-    left = _spread(design, plots, error)
+    left = _over_runs(design, plots, error)
     used = plots.ravel()
     tests = tuple(
         FTest(
             _names(design, term),
             stratum,
-            _spread(design, plots, basis),
+            _over_runs(design, plots, basis),
             left,
             used,
             groups(design.seed[used]),
@@ -174,15 +176,15 @@ def _stratum(design: Design, terms: Sequence[Term], stratum: Stratum, plots: Int
         for term, basis in bases.items()
         if basis.shape[1]
     )
-    return Plan(tests, _aliased(design, bases, plots[:, 0]))
+    return FTests(tests, _aliased(design, bases, plots[:, 0]))
 
 
-def _over_seeds(design: Design, why: str) -> Plan:
-    """Every term is estimated at each seed, and tested by how its estimates vary over the seeds."""
+def _over_seeds(design: Design, why: str) -> FTests:
+    """The tests over seeds: every term is estimated at each, and tested by how its estimates vary over them."""
     table = table_of_rows(design.seed, design.cell)
     seeds, cells = complete_block(table >= 0, np.zeros(len(table), np.int64), least=2)
     if len(cells) < 2:
-        return Plan((), (f"{why}: at least two cells must have finished at the same two seeds for a test.",))
+        return FTests((), (f"{why}: at least two cells must have finished at the same two seeds for a test.",))
     runs = table[np.ix_(seeds, cells)]
     one = np.zeros(len(cells), np.int64)
     bases = type_two({term: within(_indicators(design, term, runs[0]), one) for term in _terms(design)})
@@ -192,8 +194,8 @@ def _over_seeds(design: Design, why: str) -> Plan:
         FTest(
             _names(design, term),
             "seeds",
-            _spread(design, each, np.kron(across[:, :1], basis)),
-            _spread(design, each, np.kron(across[:, 1:], basis)),
+            _over_runs(design, each, np.kron(across[:, :1], basis)),
+            _over_runs(design, each, np.kron(across[:, 1:], basis)),
             runs.ravel(),
             groups(design.seed[runs.ravel()]),
             (1, len(seeds) - 1),
@@ -202,7 +204,7 @@ def _over_seeds(design: Design, why: str) -> Plan:
         if basis.shape[1]
     )
     method = f"{why}: each effect is estimated at each of {len(seeds)} seeds and tested by how it varies over them."
-    return Plan(tests, (method, *_left_out(design, seeds, cells), *_aliased(design, bases, runs[0])))
+    return FTests(tests, (method, *_left_out(design, seeds, cells), *_aliased(design, bases, runs[0])))
 
 
 def _whole_plots(design: Design) -> IntArray | None:
@@ -228,8 +230,8 @@ def _indicators(design: Design, term: Term, runs: IntArray) -> Array:
     return one_hot(groups(*design.codes[np.ix_(runs, np.array(term))].T))
 
 
-def _spread(design: Design, plots: IntArray, basis: NDArray[np.floating[Any]]) -> Array:
-    """A basis over `plots` [units, m] → over runs. A plot counts as √m times its average."""
+def _over_runs(design: Design, plots: IntArray, basis: NDArray[np.floating[Any]]) -> Array:
+    """A basis over `plots` [units, m] as one over runs: a plot counts as √m times its average."""
     out = np.zeros((len(design.cell), basis.shape[1]))
     out[plots.ravel()] = np.repeat(basis, plots.shape[1], axis=0) / np.sqrt(plots.shape[1])
     return out

@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.statistics.designs import Design, IntArray, complete_block, groups, read_design, table_of_rows
-from analysis.statistics.projections import Array, one_hot
+from analysis.statistics.designs import Design, complete_block, groups, read_design, table_of_rows
+from analysis.statistics.projections import Array, IntArray, one_hot
 
 
 @dataclass(frozen=True, eq=False)
 class Marginal:
-    """`values` [levels, seeds] of one factor; `note` says over what they are averages, where that is not all.
+    """A factor's levels, each averaged over the other factors: `values` [levels, seeds]. `note` says over what, where
+    that is not all.
 
     `additive`: they are what a model without interactions expects.
     """
@@ -33,7 +34,7 @@ class Marginal:
 
 
 def marginals(frame: pd.DataFrame) -> tuple[Marginal, ...]:
-    """Of each factor of a frame (`designs`) with two levels or more that can be compared.
+    """The marginals of each factor of a frame (`designs`) with two levels or more that can be compared.
 
     All values are of the same cells at each seed: seeds or cells that would break this are left out, whichever keeps
     more. InputError as `effects`.

@@ -25,7 +25,7 @@ from scipy import optimize, special, stats
 
 Values = Sequence[float] | NDArray[np.float64]
 Verdict = Literal["better", "worse", "cannot tell"]
-Part = tuple[float, int]
+VariancePart = tuple[float, int]
 """A share of a mean's variance, and the degrees of freedom that it is known with."""
 
 LEVEL = 0.95
@@ -95,7 +95,7 @@ def compare(differences: Values, level: float = LEVEL) -> Comparison:
     return Comparison(mean, _half_width(1 - level, parts), _two_sided(mean, parts), n, seed_sd, image_error)
 
 
-def _crossed(values: NDArray[np.float64]) -> tuple[list[Part], float]:
+def _crossed(values: NDArray[np.float64]) -> tuple[list[VariancePart], float]:
     """The parts of the mean's variance, and its standard error due to images, of two crossed random effects."""
     n, m = values.shape
     seeds, images = values.mean(1), values.mean(0)
@@ -113,11 +113,11 @@ def _quantile(level: float, df: float) -> float:
     return float(stats.t.ppf((1 + level) / 2, df))
 
 
-def _half_width(alpha: float, parts: Sequence[Part]) -> float:
+def _half_width(alpha: float, parts: Sequence[VariancePart]) -> float:
     return math.hypot(*(math.sqrt(variance) * float(special.stdtrit(df, alpha / 2)) for variance, df in parts))
 
 
-def _two_sided(mean: float, parts: Sequence[Part]) -> float:
+def _two_sided(mean: float, parts: Sequence[VariancePart]) -> float:
     """The p at which the interval's end is 0."""
     total = sum(variance for variance, _ in parts)
     if mean == 0 or total == 0:
@@ -149,7 +149,7 @@ def holm(p: Values) -> NDArray[np.float64]:
 
 
 def verdict(difference: float, adjusted: float, sign: int, level: float = LEVEL) -> Verdict:
-    """Of a against b by the adjusted p of a − b, where sign · (a − b) > 0 means better."""
+    """Verdict on a relative to b by the adjusted p of a − b, where sign · (a − b) > 0 means better."""
     if math.isnan(adjusted) or adjusted > 1 - level:
         return "cannot tell"
     return "better" if sign * difference > 0 else "worse"
@@ -182,7 +182,7 @@ def fresh_seeds(found: Comparison, power: float = POWER, level: float = LEVEL) -
 
 
 def _power(found: Comparison, n: NDArray[np.int64], level: float) -> NDArray[np.float64]:
-    """Of the two-sided test at [k] numbers of seeds, by the noncentral t distribution."""
+    """Power of the two-sided test at [k] numbers of seeds, by the noncentral t distribution."""
     error = np.hypot(found.seed_sd / np.sqrt(n), found.image_error)
     critical = stats.t.ppf((1 + level) / 2, n - 1)
     # Further out the power is 1 to many digits, and the distribution is not computed reliably.

@@ -22,26 +22,26 @@ ROUNDING = 1e-8
 
 
 def one_hot(group: IntArray) -> Array:
-    """[n, groups]: indicators of groups that count from 0."""
+    """Indicators [n, groups] of groups that count from 0."""
     return np.eye(int(group.max()) + 1)[group]
 
 
 def within(matrix: Array, block: IntArray) -> Array:
-    """[n, k] without the means of the blocks [n], which count from 0."""
+    """A matrix [n, k] without the means of its blocks [n], which count from 0."""
     indicator = one_hot(block)
     means = (indicator.T @ matrix) / indicator.sum(axis=0)[:, None]
     return np.asarray(matrix - indicator @ means, dtype=np.float64)
 
 
 def span(matrix: Array) -> Array:
-    """[n, rank]: an orthonormal basis of the columns [n, k], whose entries are of size 1 or rounding."""
+    """An orthonormal basis [n, rank] of the columns [n, k], whose entries are of size 1 or rounding."""
     left, singular, _ = np.linalg.svd(matrix, full_matrices=False)
     basis: Array = left[:, singular > ROUNDING]
     return basis
 
 
 def complement(basis: Array) -> Array:
-    """[n, n − k]: an orthonormal basis of all that is orthogonal to k orthonormal columns [n, k]."""
+    """An orthonormal basis [n, n − k] of all that is orthogonal to k orthonormal columns [n, k]."""
     return np.asarray(linalg.qr(basis)[0], dtype=np.float64)[:, basis.shape[1] :]
 
 

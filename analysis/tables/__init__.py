@@ -9,30 +9,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis import commands
+from rich.console import Console
+
+from analysis import options
 from analysis.findings.expectations import outcomes
 from analysis.findings.verdicts import findings
 from analysis.read.runs import GridResults, read_folder
+from analysis.read.source import SOURCE, read
 from analysis.tables.captions import caption
 from analysis.tables.forms import Frame
 from analysis.tables.latex import latex_table
 from analysis.tables.layouts import LAYOUTS, choose
 from analysis.tables.search import terminal_search as terminal_search
-from analysis.tables.table import Footnotes, Table
-from analysis.tables.terminal import plain
+from analysis.tables.table import Footnotes, ResultTable
+from analysis.tables.terminal import terminal_text
 from analysis.tables.tidy import tidy_csv
 from analysis.tables.writers import markdown
 
 SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
 
 
-def table_of(grid: GridResults, layout: str = "") -> Table:
+def table_of(grid: GridResults, layout: str = "") -> ResultTable:
     """The table in this layout, or in the grid's own; InputError where the one asked for does not fit the grid."""
     frame, notes = Frame(grid), Footnotes()
     chosen = choose(frame, layout)
     body = chosen.form.body(frame, chosen.papers, notes, chosen.notes)
     verdict = [found.headline for found in findings(grid)] + [outcome.sentence for outcome in outcomes(grid)]
-    return Table(grid.meta.name, caption(grid), body.stub, body.columns, body.rows, notes.texts, tuple(verdict))
+    return ResultTable(grid.meta.name, caption(grid), body.stub, body.columns, body.rows, notes.texts, tuple(verdict))
 
 
 def render(grid: GridResults, form: str, layout: str = "") -> str:
@@ -50,16 +53,15 @@ def write_tables(folder: Path | str) -> None:
         (Path(folder) / f"table.{suffix}").write_text(render(grid, form), encoding="utf-8")
 
 
-def terminal_table(grid: GridResults, columns: int = 120) -> str:
-    """The table as plain text, at most so many columns wide."""
-    return plain(table_of(grid), columns)
+def terminal_table(grid: GridResults, console: Console | None = None) -> str:
+    """The table as a console shows it, the process's own by default."""
+    return terminal_text(table_of(grid), console)
 
 
 OPTIONS = {
-    "grid": commands.GRID,
-    "format": commands.Option("how to write it", "markdown", tuple(SUFFIXES)),
-    "layout": commands.Option("how to lay it out, by default as grid.json says", "", tuple(LAYOUTS)),
-    "runs": commands.RUNS,
+    **SOURCE,
+    "format": options.Option("how to write it", "markdown", choices=tuple(SUFFIXES)),
+    "layout": options.Option("how to lay it out, by default as grid.json says", choices=tuple(LAYOUTS)),
 }
 
 
@@ -67,6 +69,6 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
 
     def show(values: dict[str, str]) -> None:
-        print(render(commands.read(values), values["format"], values["layout"]), end="")
+        print(render(read(values), values["format"], values["layout"]), end="")
 
-    return commands.run("analysis.tables", "Print the table of a grid that was run.", OPTIONS, show, arguments)
+    return options.run("analysis.tables", "Print the table of a grid that was run.", OPTIONS, show, arguments)

@@ -20,7 +20,7 @@ _AT_THE_END = {
 
 
 def caption(grid: GridResults) -> str:
-    """Question, data, seeds and interval, decoder, quality, latents, budget, provenance."""
+    """The caption: question, data, seeds and interval, decoder, quality, latents, budget, provenance."""
     meta = grid.meta
     judged = [_decoder(grid), _quality(meta), _latents(grid)]
     parts = [meta.question, _setting(meta), _interval(meta), *judged, _budget(grid), _provenance(grid)]
@@ -91,7 +91,7 @@ def _budget(grid: GridResults) -> str:
 
 
 def _span(grid: GridResults, name: str) -> str:
-    """The one value that all runs share, or the range."""
+    """The value of a column that all runs share, or its range."""
     if name not in grid.runs:
         return ""
     values = sorted({float(value) for value in grid.runs[name] if str(value) not in ("", "nan")})
@@ -100,7 +100,7 @@ def _span(grid: GridResults, name: str) -> str:
 
 
 def _count(value: float) -> str:
-    """Thousands and millions by three digits once they are large."""
+    """A number as text; thousands and millions by three digits once they are large."""
     for size, unit in ((1e6, "M"), (1e5, "k")):
         if value >= size:
             scale = 1e6 if unit == "M" else 1e3

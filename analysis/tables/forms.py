@@ -1,8 +1,8 @@
 """How a table is laid out: three forms, which fill a Body from a grid.
 
-    Flat      a row per cell; what tells cells apart in columns of labels, ours and the paper's numbers in columns
-    Grouped   the same, under a title per level of the first axis
-    Matrix    a block per metric, row axis × column axis; the paper's numbers in rows of their own below each block
+    FlatForm      a row per cell; what tells cells apart in columns of labels, ours and the paper's numbers in columns
+    GroupedForm   the same, under a title per level of the first axis
+    MatrixForm    a block per metric, row axis × column axis; the paper's numbers in rows of their own below each block
 
 A form says what it lacks in a grid, so that another can be taken.
 """
@@ -20,7 +20,7 @@ from analysis.findings.summary import Summary, metrics_present, references
 from analysis.read.meta import Axis, Metric
 from analysis.read.runs import METADATA, GridResults
 from analysis.tables.published import LABELS, PaperTable, numbers
-from analysis.tables.table import Column, Entry, Footnotes, Row
+from analysis.tables.table import Column, Footnotes, TableEntry, TableRow
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Body:
 
     stub: tuple[Column, ...]
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +40,7 @@ class Frame:
 
     @property
     def axes(self) -> tuple[Axis, ...]:
+        """The grid's axes, in their order."""
         return self.grid.meta.axes
 
     @cached_property
@@ -95,7 +96,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Flat:
+class FlatForm:
     """A row per cell; `over` is what some axis must change.
 
     `shown` are columns of labels by parameter, and `told` the parameters that go without saying then. An axis that they
@@ -109,11 +110,11 @@ class Flat:
     over: tuple[str, ...] = ()
 
     def lacks(self, frame: Frame) -> str:
-        """See Form."""
+        """An axis over the parameters of `over`, where the grid has none."""
         return f"an axis over {' or '.join(self.over)}" if self.over and not frame.over(self.over) else ""
 
     def body(self, frame: Frame, papers: tuple[PaperTable, ...], notes: Footnotes, own: list[str]) -> Body:
-        """See Form."""
+        """A row per cell, and the values known beforehand below them."""
         metrics = frame.chosen(self.metrics, rest=self.rest)
         summary = Summary.of(frame.grid, metrics)
         columns = [column for column in self.shown if _known(summary, column)]
@@ -125,7 +126,7 @@ class Flat:
         for i, cell in enumerate(summary.cells):
             texts = [cell.parameter(column.parameter) for column in columns]
             texts += [label for axis, label in zip(frame.axes, cell.labels, strict=True) if axis in left]
-            rows.append(Row("cell", tuple(texts or ["this cell"]), entries(summary, i, notes) + beside.entries[i]))
+            rows.append(TableRow("cell", tuple(texts or ["this cell"]), entries(summary, i, notes) + beside.entries[i]))
         heads = (*_heads(frame, metrics, beside), *beside.columns)
         return Body(labelled, heads, (*rows, *_known_values(frame.grid, summary, len(labelled), len(heads))))
 
@@ -145,17 +146,17 @@ class Flat:
 
 
 @dataclass(frozen=True)
-class Grouped:
+class GroupedForm:
     """Rows under a title per level of the first axis."""
 
     metrics: tuple[str, ...] = ()
 
     def lacks(self, frame: Frame) -> str:
-        """See Form."""
+        """A second axis, where the grid has none."""
         return "two axes or more" if len(frame.axes) < 2 else ""
 
     def body(self, frame: Frame, papers: tuple[PaperTable, ...], notes: Footnotes, own: list[str]) -> Body:
-        """See Form."""
+        """The rows under their titles, and the values known beforehand below them."""
         metrics = frame.chosen(self.metrics, rest=True)
         summary = Summary.of(frame.grid, metrics)
         label = ", ".join(axis.label for axis in frame.axes[1:])
@@ -166,14 +167,14 @@ class Grouped:
         return Body(labelled, heads, rows)
 
 
-def _titled(frame: Frame, summary: Summary, beside: Beside, notes: Footnotes) -> Iterator[Row]:
+def _titled(frame: Frame, summary: Summary, beside: Beside, notes: Footnotes) -> Iterator[TableRow]:
     previous = None
     for i, cell in enumerate(summary.cells):
         if cell.levels[0] != previous:
             previous = cell.levels[0]
-            yield Row("group", (f"{frame.axes[0].label} {cell.labels[0]}",))
+            yield TableRow("group", (f"{frame.axes[0].label} {cell.labels[0]}",))
         numbers_of = entries(summary, i, notes) + beside.entries[i]
-        yield Row("cell", (", ".join(cell.labels[1:]),), numbers_of, indented=True)
+        yield TableRow("cell", (", ".join(cell.labels[1:]),), numbers_of, indented=True)
 
 
 @dataclass(frozen=True)
@@ -181,19 +182,21 @@ class Beside:
     """The columns of the papers' numbers, and their entries per cell; none of a paper that matches no cell."""
 
     columns: tuple[Column, ...]
-    entries: list[tuple[Entry, ...]]
+    entries: list[tuple[TableEntry, ...]]
 
     @staticmethod
     def of(summary: Summary, papers: tuple[PaperTable, ...], frame: Frame, notes: Footnotes) -> Beside:
         """The papers that have something beside a cell of ours."""
         columns: list[Column] = []
-        found: list[tuple[Entry, ...]] = [() for _ in summary.cells]
+        found: list[tuple[TableEntry, ...]] = [() for _ in summary.cells]
         for paper in papers:
             texts = [numbers(paper, cell, frame.varied) for cell in summary.cells]
             if any(text for one in texts for text in one.values()):
                 mark = notes.marks([paper.footnote()])
                 columns += [Column(LABELS.get(head, head), paper.head(), mark) for head in texts[0]]
-                found = [before + tuple(map(Entry, one.values())) for before, one in zip(found, texts, strict=True)]
+                found = [
+                    before + tuple(map(TableEntry, one.values())) for before, one in zip(found, texts, strict=True)
+                ]
         return Beside(tuple(columns), found)
 
 
@@ -221,26 +224,26 @@ def stub(
     return tuple(Column(label, mark=notes.marks(its)) for label, its in zip(labels, texts, strict=True))
 
 
-def entry(summary: Summary, i: int, metric: Metric, notes: Footnotes) -> Entry:
+def entry(summary: Summary, i: int, metric: Metric, notes: Footnotes) -> TableEntry:
     """Our number of cell i, marked by what did not finish, why there is none, and by what the runs note."""
     estimate, cell = summary.estimates[metric.name][i], summary.cells[i]
     comparable = cell.comparable(metric.name)
     text = summary.rounding[metric.name].measured(estimate.mean, estimate.half_width) if comparable else UNCOMPARED
     finished = "" if estimate.values or (comparable and summary.shortfalls[i]) else without_value(cell, metric)
     marks = notes.marks([why for why in (summary.shortfalls[i], finished, *summary.notes[i]) if why])
-    return Entry(text, i in summary.leading[metric.name], marks)
+    return TableEntry(text, i in summary.leading[metric.name], marks)
 
 
-def entries(summary: Summary, i: int, notes: Footnotes) -> tuple[Entry, ...]:
+def entries(summary: Summary, i: int, notes: Footnotes) -> tuple[TableEntry, ...]:
     """Our numbers of cell i."""
     return tuple(entry(summary, i, metric, notes) for metric in summary.metrics)
 
 
-def _known_values(grid: GridResults, summary: Summary, stub: int, columns: int) -> list[Row]:
+def _known_values(grid: GridResults, summary: Summary, stub: int, columns: int) -> list[TableRow]:
     """A row per label of values known beforehand."""
     rows = []
     for label, values in references(grid, summary.metrics).items():
         texts = [summary.rounding[m.name].number(values[m.name]) if m.name in values else "" for m in summary.metrics]
-        found = [Entry(text) for text in texts] + [Entry("")] * (columns - len(texts))
-        rows.append(Row("reference", (label, *[""] * (stub - 1)), tuple(found)))
+        found = [TableEntry(text) for text in texts] + [TableEntry("")] * (columns - len(texts))
+        rows.append(TableRow("reference", (label, *[""] * (stub - 1)), tuple(found)))
     return rows

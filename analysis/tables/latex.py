@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from analysis.notation import latex, width
-from analysis.tables.table import Column, Row, Table, letter
+from analysis.tables.table import Column, ResultTable, TableRow, letter
 
 _WIDEST = 100
 """Characters of a table that is still legible when scaled down to a column of text."""
 
 
-def latex_table(table: Table) -> str:
+def latex_table(table: ResultTable) -> str:
     """A table environment that compiles as it is under \\usepackage{booktabs}.
 
     What is wider than the text is scaled down to it where the document also has graphicx; groups of columns that would
@@ -34,7 +34,7 @@ def latex_table(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _parts(table: Table) -> list[Table]:
+def _parts(table: ResultTable) -> list[ResultTable]:
     labels = [
         max([width(column.label), *(width(row.stub[i]) for row in table.rows if row.kind == "cell")])
         for i, column in enumerate(table.stub)
@@ -49,7 +49,7 @@ def _parts(table: Table) -> list[Table]:
     return parts
 
 
-def _tabular(table: Table) -> str:
+def _tabular(table: ResultTable) -> str:
     n = len(table.stub) + len(table.columns)
     lines = [
         f"\\setlength{{\\tabcolsep}}{{{_gap(n)}pt}}",
@@ -70,7 +70,7 @@ def _gap(columns: int) -> int:
     return 6 if columns < 6 else 5 if columns < 9 else 4
 
 
-def _tex_body(table: Table, n: int) -> list[str]:
+def _tex_body(table: ResultTable, n: int) -> list[str]:
     lines, previous = [], ""
     for row in table.rows:
         if row.kind == "group" or row.kind != previous != "group":
@@ -96,7 +96,7 @@ def _tex_mark(mark: str) -> str:
     return f"$^{{\\mathrm{{{mark}}}}}$" if mark else ""
 
 
-def _tex_groups(table: Table) -> list[str]:
+def _tex_groups(table: ResultTable) -> list[str]:
     """The spanning heads and the rules below them."""
     if not any(column.group for column in table.columns):
         return []
@@ -109,7 +109,7 @@ def _tex_groups(table: Table) -> list[str]:
     return [_tex_line(cells), " ".join(rules)]
 
 
-def _tex_group(table: Table, column: Column, first: int, n: int) -> str:
+def _tex_group(table: ResultTable, column: Column, first: int, n: int) -> str:
     """A spanning head, in several lines where it is wider than its columns."""
     room = sum(table.characters(i) for i in range(first, first + n)) + 2 * (n - 1)
     lines = [latex(line) for line in column.group_lines(room)]
@@ -118,7 +118,7 @@ def _tex_group(table: Table, column: Column, first: int, n: int) -> str:
     return f"\\begin{{tabular}}[b]{{@{{}}c@{{}}}}{inside}\\end{{tabular}}" if len(lines) > 1 else inside
 
 
-def _tex_row(row: Row, n: int) -> str:
+def _tex_row(row: TableRow, n: int) -> str:
     if row.kind == "group":
         title = f"\\emph{{{latex(row.stub[0])}}}{_tex_mark(row.mark)}"
         return f"\\multicolumn{{{n}}}{{@{{}}l}}{{{title}}} \\\\"

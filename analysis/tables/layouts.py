@@ -11,21 +11,21 @@ from dataclasses import dataclass
 
 from analysis.errors import InputError, unknown
 from analysis.findings.summary import metrics_present
-from analysis.tables.forms import Flat, Form, Frame, Grouped, Shown
-from analysis.tables.matrix import Matrix
-from analysis.tables.papers import ANALYTIC_1, ANALYTIC_2, DDPM_1, DDPM_2, IDDPM_1, IDDPM_2, LDM_8, VDM_2, VDM_4B
+from analysis.tables.forms import FlatForm, Form, Frame, GroupedForm, Shown
+from analysis.tables.matrix import MatrixForm
+from analysis.tables.papers import papers
 from analysis.tables.published import PaperTable
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The first of its forms that fits a grid, beside these papers."""
+    """The first of its forms that fits a grid, beside these tables of papers.yaml."""
 
     forms: tuple[Form, ...]
-    papers: tuple[PaperTable, ...] = ()
+    papers: tuple[str, ...] = ()
 
 
-_IMPROVED = Flat(
+_IMPROVED = FlatForm(
     metrics=("nll", "fid"),
     rest=False,
     shown=(
@@ -38,29 +38,31 @@ _IMPROVED = Flat(
 )
 
 LAYOUTS: Mapping[str, Layout] = {
-    "general": Layout((Flat(),)),
-    "ddpm_table_1": Layout((Flat(metrics=("is", "fid", "nll"), rest=False),), (DDPM_1,)),
-    "ddpm_table_2": Layout((Grouped(metrics=("nll", "fid", "is")),), (DDPM_2,)),
-    "improved_ddpm_1": Layout((_IMPROVED,), (IDDPM_1,)),
-    "improved_ddpm_2": Layout((_IMPROVED,), (IDDPM_2,)),
+    "general": Layout((FlatForm(),)),
+    "ddpm_table_1": Layout((FlatForm(metrics=("is", "fid", "nll"), rest=False),), ("ddpm_1",)),
+    "ddpm_table_2": Layout((GroupedForm(metrics=("nll", "fid", "is")),), ("ddpm_2",)),
+    "improved_ddpm_1": Layout((_IMPROVED,), ("iddpm_1",)),
+    "improved_ddpm_2": Layout((_IMPROVED,), ("iddpm_2",)),
     "vdm": Layout(
         (
-            Matrix({"nll": "evaluation.horizon"}, rows=("horizon",)),
-            Flat(metrics=("nll", "nll_continuous", "bound_variance"), rest=False),
+            MatrixForm({"nll": "evaluation.horizon"}, rows=("horizon",)),
+            FlatForm(metrics=("nll", "nll_continuous", "bound_variance"), rest=False),
         ),
-        (VDM_2, VDM_4B),
+        ("vdm_2", "vdm_4b"),
     ),
     "ldm": Layout(
-        (Flat(metrics=("nll", "fid", "memorisation", "rfid", "psnr", "cost"), rest=False, over=("space",)),), (LDM_8,)
+        (FlatForm(metrics=("nll", "fid", "memorisation", "rfid", "psnr", "cost"), rest=False, over=("space",)),),
+        ("ldm_8",),
     ),
     "analytic_dpm": Layout(
-        (Matrix({"nll": "evaluation.horizon", "fid": "sampler.steps"}, rows=("variance",)),), (ANALYTIC_1, ANALYTIC_2)
+        (MatrixForm({"nll": "evaluation.horizon", "fid": "sampler.steps"}, rows=("variance",)),),
+        ("analytic_1", "analytic_2"),
     ),
 }
 
 
 @dataclass(frozen=True)
-class Choice:
+class FittingLayout:
     """A layout that fits a grid, the form of it, and the footnote that says why it is another than asked for."""
 
     name: str
@@ -69,7 +71,7 @@ class Choice:
     notes: list[str]
 
 
-def choose(frame: Frame, asked: str = "") -> Choice:
+def choose(frame: Frame, asked: str = "") -> FittingLayout:
     """The layout `asked` for, or else the grid's own; InputError where the one asked for is unknown or does not fit."""
     own = frame.grid.meta.layout
     name = asked or own
@@ -79,7 +81,7 @@ def choose(frame: Frame, asked: str = "") -> Choice:
         return _general(f"Set out as general: no layout here is called {own}")
     fitting = [form for form in LAYOUTS[name].forms if not form.lacks(frame)]
     if fitting:
-        return Choice(name, fitting[0], _comparable(frame, LAYOUTS[name].papers), [])
+        return FittingLayout(name, fitting[0], _comparable(frame, LAYOUTS[name].papers), [])
     needs = f"{name} needs {LAYOUTS[name].forms[-1].lacks(frame)}"
     varies = ", ".join(axis.name for axis in frame.axes) or "nothing"
     if asked:
@@ -87,11 +89,11 @@ def choose(frame: Frame, asked: str = "") -> Choice:
     return _general(f"Set out as general: the layout {needs}; this grid varies {varies}")
 
 
-def _comparable(frame: Frame, papers: tuple[PaperTable, ...]) -> tuple[PaperTable, ...]:
-    """The papers that measure something that the grid measures too."""
+def _comparable(frame: Frame, names: tuple[str, ...]) -> tuple[PaperTable, ...]:
+    """The papers' tables of something that the grid measures too."""
     kinds = {metric.kind for metric in metrics_present(frame.grid)}
-    return tuple(paper for paper in papers if kinds & set(paper.metrics))
+    return tuple(papers()[name] for name in names if kinds & set(papers()[name].metrics))
 
 
-def _general(why: str) -> Choice:
-    return Choice("general", LAYOUTS["general"].forms[0], (), [why])
+def _general(why: str) -> FittingLayout:
+    return FittingLayout("general", LAYOUTS["general"].forms[0], (), [why])

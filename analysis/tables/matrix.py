@@ -17,12 +17,12 @@ from analysis.read.runs import GridResults
 from analysis.tables.forms import Body, Frame, stub
 from analysis.tables.forms import entry as measured
 from analysis.tables.published import PaperTable, entry, number, value
-from analysis.tables.table import Column, Entry, Footnotes, Row
+from analysis.tables.table import Column, Footnotes, TableEntry, TableRow
 
 
 @dataclass(frozen=True)
-class Matrix:
-    """`columns` is the kind of metric → the number of steps that it is taken over; `rows` what the row axis changes.
+class MatrixForm:
+    """A block per metric: `columns` is its kind → the number of steps across, `rows` what changes from row to row.
 
     Further axes are told in the blocks' titles.
     """
@@ -31,7 +31,7 @@ class Matrix:
     rows: tuple[str, ...]
 
     def lacks(self, frame: Frame) -> str:
-        """See Form."""
+        """The two axes or the metric that the grid has not."""
         across = f"an axis over {' or '.join(dict.fromkeys(self.columns.values()))}"
         down = f"one over {' or '.join(self.rows)}"
         if self._axes(frame) is None:
@@ -46,7 +46,7 @@ class Matrix:
         return (down[0], across[0]) if across and down else None
 
     def body(self, frame: Frame, papers: tuple[PaperTable, ...], notes: Footnotes, own: list[str]) -> Body:
-        """See Form."""
+        """A block per metric and combination of the further axes."""
         axes = self._axes(frame)
         assert axes is not None, "lacks() was not asked"
         summary = Summary.of(frame.grid, frame.chosen(tuple(self.columns), rest=False))
@@ -63,7 +63,7 @@ class Matrix:
 
 
 @dataclass(frozen=True)
-class Place:
+class StepsColumn:
     """A column: our level, if any, and the number of steps, if all its cells have one."""
 
     label: str
@@ -82,7 +82,7 @@ class Series:
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class MetricBlock:
     """A metric at one combination of the further axes: (row level, column level) → cell; `flat` where the metric does
     not depend on the column axis."""
 
@@ -93,21 +93,23 @@ class Block:
     series: Sequence[Series]
     flat: str
 
-    def rows(self, grid: GridResults, summary: Summary, columns: Sequence[Place], notes: Footnotes) -> Iterator[Row]:
+    def rows(
+        self, grid: GridResults, summary: Summary, columns: Sequence[StepsColumn], notes: Footnotes
+    ) -> Iterator[TableRow]:
         """Title, our rows, and the paper's under a title of their own."""
-        yield Row("group", (self.title,), mark=notes.marks(self._said(grid, summary)))
+        yield TableRow("group", (self.title,), mark=notes.marks(self._said(grid, summary)))
         for level in self.axis.levels:
             at = [self.cells.get((level.name, column.level)) if column.level else None for column in columns]
             if any(i is not None for i in at):
-                found = [Entry("") if i is None else measured(summary, i, self.metric, notes) for i in at]
-                yield Row("cell", (level.label,), tuple(found), indented=True)
+                found = [TableEntry("") if i is None else measured(summary, i, self.metric, notes) for i in at]
+                yield TableRow("cell", (level.label,), tuple(found), indented=True)
         title = ""
         for series in self.series:
             if series.title != title:
                 title = series.title
-                yield Row("group", (title,), mark=notes.marks([series.paper.footnote()]))
-            texts = tuple(Entry(series.texts.get(column.steps or "", "")) for column in columns)
-            yield Row("reference", (series.label,), texts, indented=True)
+                yield TableRow("group", (title,), mark=notes.marks([series.paper.footnote()]))
+            texts = tuple(TableEntry(series.texts.get(column.steps or "", "")) for column in columns)
+            yield TableRow("reference", (series.label,), texts, indented=True)
 
     def _said(self, grid: GridResults, summary: Summary) -> list[str]:
         """What is known beforehand of the metric, and whether the columns matter to it."""
@@ -122,7 +124,7 @@ class Block:
 
 def _blocks(
     frame: Frame, summary: Summary, metric: Metric, axes: tuple[Axis, Axis], steps: str, papers: Sequence[PaperTable]
-) -> Iterator[Block]:
+) -> Iterator[MetricBlock]:
     down, across = (frame.axes.index(axis) for axis in axes)
     further = [axis for axis in frame.axes if axis not in axes]
     depends = steps in frame.changes[axes[1].name]
@@ -137,7 +139,7 @@ def _blocks(
         series = _series(frame, summary, inside, metric, papers) if depends else []
         if cells:
             title = ", ".join([metric.head, f"ours, {frame.grid.meta.data}", *told])
-            yield Block(title, metric, axes[0], cells, series, flat)
+            yield MetricBlock(title, metric, axes[0], cells, series, flat)
 
 
 def _series(
@@ -161,8 +163,8 @@ def _named(paper: PaperTable, row: Mapping[str, str]) -> str:
 
 
 def _columns(
-    frame: Frame, summary: Summary, axis: Axis, parameters: Sequence[str], blocks: Sequence[Block]
-) -> list[Place]:
+    frame: Frame, summary: Summary, axis: Axis, parameters: Sequence[str], blocks: Sequence[MetricBlock]
+) -> list[StepsColumn]:
     """Our levels and the papers' numbers of steps, ascending; levels without one number follow in their order."""
     at = frame.axes.index(axis)
     changed = [name for name in parameters if name in frame.changes[axis.name]]
@@ -170,13 +172,13 @@ def _columns(
     for level in axis.levels:
         cells = [cell for cell in summary.cells if cell.levels[at] == level.name]
         steps = {value(cell, name) for cell in cells for name in changed}
-        ours.append(Place(level.label, level.name, steps.pop() if len(steps) == 1 else None))
+        ours.append(StepsColumn(level.label, level.name, steps.pop() if len(steps) == 1 else None))
     known = {place.steps for place in ours}
     theirs = {steps for block in blocks for series in block.series for steps in series.texts} - known
-    return sorted([*ours, *(Place(number(steps), None, steps) for steps in theirs)], key=_size)
+    return sorted([*ours, *(StepsColumn(number(steps), None, steps) for steps in theirs)], key=_size)
 
 
-def _size(place: Place) -> tuple[bool, float]:
+def _size(place: StepsColumn) -> tuple[bool, float]:
     try:
         return False, float(place.steps or "")
     except ValueError:

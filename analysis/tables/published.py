@@ -1,9 +1,9 @@
 """The papers' numbers beside ours. `published.csv` holds one number a row, with its source and how surely it was read.
 
-    our cell ─ choices: our values → the paper's words ─▶ rows of published.csv ─▶ a text per metric, as printed
+    our cell ─ wordings: our values → the paper's words ─▶ rows of published.csv ─▶ a text per metric, as printed
 
 Ours and theirs are never comparable as they stand (other data, size, T, budget), so whoever shows them names the data,
-and says in a footnote what the numbers are. Which tables there are is said in `papers.py`.
+and says in a footnote what the numbers are. Which tables there are is said in `papers.yaml`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ ANY = "*"
 """Matches every value of ours."""
 SAME = "="
 """Stands for the value itself: the paper writes it as we do."""
+SEVERAL = ", "
+"""Between our values of several parameters."""
 ALL_STEPS = {"sampler.steps": "horizon", "evaluation.horizon": "horizon"}
 """A number of steps → what it is where it is null."""
 LABELS = {
@@ -36,11 +38,13 @@ LABELS = {
 class Chosen(Protocol):
     """What has parameters by their config names: "" for one that it lacks."""
 
-    def parameter(self, name: str) -> str: ...
+    def parameter(self, name: str) -> str:
+        """The value of a parameter, as text."""
+        ...
 
 
 def value(cell: Chosen, name: str) -> str:
-    """A parameter; a number of steps that is null is all of T."""
+    """The value of a parameter; a number of steps that is null is all of T."""
     text = cell.parameter(name)
     return cell.parameter(ALL_STEPS[name]) if name in ALL_STEPS and text in ("", "null") else text
 
@@ -52,23 +56,36 @@ def published() -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Wording:
     """What our values of some parameters are called in a column of published.csv; any of several words may match.
 
-    `otherwise` is the word for values that are none of these, where all cells of a grid share them: T and the length of
-    training always differ from the paper's, and say which row is meant only where the grid varies them.
+    `words` maps our values, with ", " between those of several parameters, to the paper's. `otherwise` is the word for
+    values that are none of these, where all cells of a grid share them: T and the length of training always differ from
+    the paper's, and say which row is meant only where the grid varies them.
     """
 
     column: str
     parameters: tuple[str, ...]
-    words: Mapping[tuple[str, ...], str | tuple[str, ...]]
+    words: Mapping[str, str | tuple[str, ...]]
     otherwise: str = ""
+
+    def __post_init__(self) -> None:
+        """ValueError where a key of `words` has not a value per parameter."""
+        for key in self.words:
+            if len(key.split(SEVERAL)) != len(self.parameters):
+                raise ValueError(f"{key!r} is not one value each of {', '.join(self.parameters)}")
+
+    @property
+    def spoken(self) -> set[str]:
+        """The paper's words, as far as they are not our own values."""
+        words = [(word,) if isinstance(word, str) else word for word in self.words.values()]
+        return {word for some in (*words, (self.otherwise,)) for word in some} - {SAME, ""}
 
     def allowed(self, cell: Chosen, varied: Collection[str]) -> tuple[str, ...]:
         """The words that fit a cell of a grid which varies these parameters; none where the paper has no such row."""
         values = tuple(value(cell, name) for name in self.parameters)
         for key, word in self.words.items():
-            if all(part in (ANY, ours) for part, ours in zip(key, values, strict=True)):
+            if all(part in (ANY, ours) for part, ours in zip(key.split(SEVERAL), values, strict=True)):
                 words = (word,) if isinstance(word, str) else word
                 return tuple(values[-1] if one == SAME else one for one in words)
         shared = not any(name in varied for name in self.parameters)
@@ -77,7 +94,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table of a paper: which rows of published.csv it is, and how our choices map to them.
+    """A table of a paper: which rows of published.csv it is, and how our values are worded there.
 
     `data` is the paper's data set → data and size as a head says it; `metrics` our kinds → the paper's metric, in the
     paper's order; `only` what a cell must have to be compared at all (a parameter that it lacks says nothing against
@@ -90,7 +107,7 @@ class PaperTable:
     cited: str
     data: Mapping[str, str]
     metrics: Mapping[str, str]
-    choices: tuple[Choice, ...]
+    wordings: tuple[Wording, ...]
     defined: str
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     beside: Mapping[str, str] = field(default_factory=dict)
@@ -105,7 +122,7 @@ class PaperTable:
         """The rows with this cell's choices, without regard to the columns in `leave`."""
         if any(cell.parameter(name) not in ("", *values) for name, values in self.only.items()):
             return []
-        wanted = {c.column: c.allowed(cell, varied) for c in self.choices if c.column not in leave}
+        wanted = {w.column: w.allowed(cell, varied) for w in self.wordings if w.column not in leave}
         return [row for row in self.rows() if all(row[column] in words for column, words in wanted.items())]
 
     def label(self, word: str) -> str:
@@ -113,11 +130,11 @@ class PaperTable:
         return self.labels.get(word, number(word))
 
     def head(self, dataset: str = "") -> str:
-        """Data, size and paper, as they stand above the numbers."""
+        """The head above its numbers: data, size and paper."""
         return f"{self.data[dataset] if dataset else ' and '.join(self.data.values())}, {self.paper}"
 
     def footnote(self) -> str:
-        """Source, certainty, data, T, iterations, and what the numbers are."""
+        """The footnote of its numbers: source, certainty, data, T, iterations, and what they are."""
         rows = self.rows()
         sources = _listed([f"{row['source']}, {self.cited} ({row['certainty']})" for row in rows])
         horizons = _listed([number(row["T_train"]) for row in rows])
@@ -135,7 +152,7 @@ class PaperTable:
 def _rows(
     paper: str, tables: tuple[str, ...], datasets: tuple[str, ...], metrics: tuple[str, ...]
 ) -> list[dict[str, str]]:
-    """Kept, since it is asked for once a cell."""
+    """The rows of published.csv that these name; kept, since they are asked for once a cell."""
     table = published()
     kept = (
         (table["paper"] == paper)

@@ -1,14 +1,13 @@
-"""The best trials of a search as a table, and with its sentences as plain text for a terminal."""
+"""The best trials of a search as a table, and with its sentences for a terminal."""
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 import pandas as pd
+from rich.console import Console
 
 from analysis.findings.search import sentences
 from analysis.findings.trials import DEFAULT, best_trials, default_trial, names_of, value_text
@@ -16,14 +15,14 @@ from analysis.notation import Rounding
 from analysis.read.meta import Metric
 from analysis.read.runs import GridResults
 from analysis.read.search import Search
-from analysis.tables.table import Column, Entry, Row, Table
-from analysis.tables.terminal import plain
+from analysis.tables.table import Column, ResultTable, TableEntry, TableRow
+from analysis.tables.terminal import paragraphs, terminal_text
 
 MOST = 5
 """Trials of the table, the paper's default aside."""
 
 
-def search_table(search: Search) -> Table | None:
+def search_table(search: Search) -> ResultTable | None:
     """The best trials with their parameters and values, the paper's default below them; None where none is complete."""
     best, default = best_trials(search, MOST), default_trial(search)
     if best.empty:
@@ -36,11 +35,14 @@ def search_table(search: Search) -> Table | None:
     names, roundings = names_of(search), [_rounding(o, best[o.name].tolist()) for o in search.head.objectives]
     rows = [_row(search, line, names, roundings, "cell") for _, line in best.iterrows()]
     rows += [_row(search, line, names, roundings, "reference") for _, line in below.iterrows()]
-    return Table(search.head.name, _caption(search, len(best)), (Column("Trial"),), columns, tuple(rows), ())
+    return ResultTable(search.head.name, _caption(search, len(best)), (Column("Trial"),), columns, tuple(rows), ())
 
 
 def _rounding(objective: Metric, values: list[float]) -> Rounding:
-    """One decimal more where trials would else read alike: a value of the search has no interval to round by."""
+    """How an objective is rounded: by one decimal more where trials would else read alike.
+
+    A value of the search has no interval to round by.
+    """
     usual = Rounding.of(objective.decimals, [])
     alike = len({usual.number(value) for value in values}) < len(set(values))
     return Rounding(usual.decimals + 1, usual.digits + 1) if alike and usual.decimals is not None else usual
@@ -52,13 +54,13 @@ def _row(
     names: Mapping[int, Sequence[str]],
     roundings: Sequence[Rounding],
     kind: Literal["cell", "reference"],
-) -> Row:
+) -> TableRow:
     trial = int(line["trial"])
     called = f" ({', '.join(names[trial])})" if trial in names else ""
-    entries = [Entry(value_text(parameter, line[parameter.column])) for parameter in search.head.parameters]
+    entries = [TableEntry(value_text(parameter, line[parameter.column])) for parameter in search.head.parameters]
     known = zip(search.head.objectives, roundings, strict=True)
-    entries += [Entry(rounding.number(float(line[objective.name]))) for objective, rounding in known]
-    return Row(kind, (f"{trial}{called}",), tuple(entries))
+    entries += [TableEntry(rounding.number(float(line[objective.name]))) for objective, rounding in known]
+    return TableRow(kind, (f"{trial}{called}",), tuple(entries))
 
 
 def _caption(search: Search, n: int) -> str:
@@ -70,10 +72,9 @@ def _caption(search: Search, n: int) -> str:
     return f"{which}{default}: validation values of the search's own seeds."
 
 
-def terminal_search(search: Search, grid: GridResults | None = None, columns: int = 120) -> str:
-    """The table and the sentences as plain text, at most so many columns wide."""
+def terminal_search(search: Search, grid: GridResults | None = None, console: Console | None = None) -> str:
+    """The best trials and the sentences as a console shows them, the process's own by default."""
     told, table = tuple(sentences(search, grid)), search_table(search)
     if table is None:
-        lines = [textwrap.fill(line, columns, break_on_hyphens=False) for line in (search.head.question, *told)]
-        return "\n".join(lines)
-    return re.sub("\n{3,}", "\n\n", plain(replace(table, verdict=told), columns))
+        return paragraphs([search.head.question, *told], console)
+    return terminal_text(replace(table, verdict=told), console)

@@ -25,7 +25,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableEntry:
     """A number as text; bold for the best and what cannot be told from it."""
 
     text: str
@@ -34,30 +34,33 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Row:
-    """`stub` says which row this is. A group row holds its title and footnote only; its rows are indented."""
+class TableRow:
+    """A row: `stub` are its labels. A group row holds its title and footnote only; its rows are indented."""
 
     kind: Literal["group", "cell", "reference"]
     stub: tuple[str, ...]
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[TableEntry, ...] = ()
     indented: bool = False
     mark: str = ""
 
     @property
     def spans(self) -> bool:
-        """Whether its one label stands for all the columns of labels."""
+        """Whether the row's one label stands for all the columns of labels."""
         return self.kind == "reference" and not any(self.stub[1:])
 
 
 @dataclass(frozen=True)
-class Table:
-    """`stub` are the columns of labels, `columns` those of numbers; `footnotes` are marked a, b, c … in this order."""
+class ResultTable:
+    """A table of results: `stub` are its columns of labels, `columns` those of numbers.
+
+    `footnotes` are marked a, b, c … in this order.
+    """
 
     name: str
     caption: str
     stub: tuple[Column, ...]
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     footnotes: tuple[str, ...]
     verdict: tuple[str, ...] = ()
 
@@ -72,7 +75,7 @@ class Table:
                 found.append((column, 1))
         return found
 
-    def part(self, start: int, end: int) -> Table:
+    def part(self, start: int, end: int) -> ResultTable:
         """Some of the columns, without the known values that these have none of, and titles with nothing below."""
         rows = [replace(row, entries=row.entries[start:end]) for row in self.rows]
         kept = [row for row in rows if row.kind != "reference" or any(entry.text for entry in row.entries)]
@@ -87,14 +90,14 @@ class Table:
         )
 
 
-def _under(row: Row | None) -> bool:
+def _under(row: TableRow | None) -> bool:
     """Whether a row stands under a title."""
     return row is not None and row.kind != "group" and row.indented
 
 
 @dataclass
 class Footnotes:
-    """Hands out letters, the same for the same text."""
+    """Footnotes that are given letters, the same for the same text."""
 
     _texts: list[str] = field(default_factory=list)
 
@@ -111,5 +114,5 @@ class Footnotes:
 
 
 def letter(i: int) -> str:
-    """a … z, aa, ab …"""
+    """The letter of footnote i: a … z, aa, ab …"""
     return (letter(i // 26 - 1) if i >= 26 else "") + chr(ord("a") + i % 26)

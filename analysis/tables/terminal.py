@@ -1,141 +1,173 @@
-"""A table as aligned plain text. "*" stands for bold; columns that do not fit follow below, under the same labels."""
+"""A table on a terminal, set by rich: bold where that can be shown, elsewhere a "*" behind the number.
+
+On a terminal nothing is wider than it: columns that do not fit follow below, under the same labels. What goes into a
+pipe or a file has no escape codes and all columns side by side, however many they are.
+"""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
-from analysis.notation import width
-from analysis.tables.table import Column, Entry, Row, Table, letter
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod, RenderableType
+from rich.table import Table as Grid
+from rich.text import Text
 
-_GAP = "  "
-_HANGING = {"[": "    ", "•": "  "}
-"""How a text that begins so is indented from its second line on."""
+from analysis.tables.table import ResultTable, TableEntry, TableRow, letter
 
-
-def plain(table: Table, columns: int) -> str:
-    """Caption, table, footnotes, verdict, at most so many columns wide."""
-    stub = _stub_widths(table)
-    room = columns - sum(stub) - len(_GAP) * (len(stub) - 1)
-    blocks = [_block(part, stub, columns) for part in _parts(table, room)]
-    notes = [f"[{letter(i)}] {note}" for i, note in enumerate(table.footnotes)]
-    legend = ["* stands for bold"] if any(entry.bold for row in table.rows for entry in row.entries) else []
-    said = [_wrap(f"• {sentence}", columns) for sentence in table.verdict]
-    below = [_wrap(note, columns) for note in legend + notes]
-    return "\n".join([_wrap(table.caption, columns), "", *blocks, "", *below, *([""] if said else []), *said])
+PAGE = 120
+"""The width of running text where there is no terminal to fill."""
+_GAP = 2
 
 
-def _wrap(text: str, columns: int) -> str:
-    return textwrap.fill(text, columns, subsequent_indent=_HANGING.get(text[0], ""), break_on_hyphens=False)
-
-
-def _bracketed(mark: str) -> str:
-    return f"[{mark}]" if mark else ""
-
-
-def _plain(entry: Entry) -> str:
-    return entry.text + ("*" if entry.bold else "") + _bracketed(entry.mark)
-
-
-def _head(column: Column) -> str:
-    return column.label + _bracketed("" if column.group else column.mark)
-
-
-def _group_head(column: Column, room: int) -> list[str]:
-    lines = column.group_lines(room - width(_bracketed(column.mark)))
-    return [*lines[:-1], *(line + _bracketed(column.mark) for line in lines[-1:])]
-
-
-def _stub_text(row: Row, i: int) -> str:
-    return (_GAP if row.indented and i == 0 else "") + row.stub[i]
-
-
-def _stub_widths(table: Table) -> list[int]:
-    """Of the label columns; the last makes up for a label across all of them that is wider."""
-    rows = [row for row in table.rows if row.kind != "group"]
-    own = [row for row in rows if not row.spans]
-    widths = [
-        max([width(_head(column)), *(width(_stub_text(row, i)) for row in own)]) for i, column in enumerate(table.stub)
+def terminal_text(table: ResultTable, console: Console | None = None) -> str:
+    """Caption, table, footnotes and verdict as this console shows them, the process's own by default."""
+    console = console or Console()
+    starred = console.color_system is None
+    pieces = _pieces(table, starred, console.width) if console.is_terminal else [Piece(table, starred)]
+    bold = any(entry.bold for row in table.rows for entry in row.entries)
+    notes = [_hanging(f"[{letter(i)}]", note) for i, note in enumerate(table.footnotes)]
+    blocks = [
+        paragraphs([table.caption], console),
+        _shown((line for piece in pieces for line in piece.lines()), console, max(piece.width for piece in pieces)),
+        _shown([*([Text("* stands for bold")] if starred and bold else []), *notes], console),
+        _shown([_hanging("•", sentence) for sentence in table.verdict], console),
     ]
-    across = max((width(_stub_text(row, 0)) for row in rows if row.spans), default=0)
-    widths[-1] += max(0, across - sum(widths) - len(_GAP) * (len(widths) - 1))
-    return widths
+    return "\n\n".join(block for block in blocks if block)
 
 
-def _widths(table: Table) -> list[int]:
-    """Of the number columns; the first of a group makes up for a word of the head that is wider than all."""
-    widths = [
-        max([width(_head(column)), *(width(_plain(row.entries[i])) for row in table.rows if row.entries)])
-        for i, column in enumerate(table.columns)
-    ]
-    at = 0
-    for column, n in table.groups:
-        inside = sum(widths[at : at + n]) + len(_GAP) * (n - 1)
-        widths[at] += max([0, *(width(line) - inside for line in _group_head(column, inside))])
-        at += n
-    return widths
+def paragraphs(texts: Iterable[str], console: Console | None = None) -> str:
+    """Running text as this console shows it, the process's own by default."""
+    return _shown(map(Text, texts), console or Console())
 
 
-def _parts(table: Table, room: int) -> list[Table]:
-    """The table in pieces that each take at most `room` columns beside the labels, and hold one at least."""
-    parts, start = [], 0
+def _shown(lines: Iterable[RenderableType], console: Console, least: int = 0) -> str:
+    """What a terminal of its width shows; of a pipe, what one of PAGE shows, or of `least` where that is more."""
+    console = console if console.is_terminal else Console(width=max(PAGE, least), color_system=None)
+    with console.capture() as capture:
+        for line in lines:
+            console.print(line)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def _hanging(mark: str, text: str) -> Grid:
+    """A text that is indented by its mark."""
+    grid = Grid.grid(padding=(0, 1))
+    grid.add_row(Text(mark), Text(text))
+    return grid
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Some of a table's columns beside all of its labels; `starred` where bold cannot be shown."""
+
+    table: ResultTable
+    starred: bool
+
+    @cached_property
+    def heads(self) -> list[str]:
+        """What stands above each column."""
+        columns = (*self.table.stub, *self.table.columns)
+        return [_marked(column.label, "" if column.group else column.mark) for column in columns]
+
+    @cached_property
+    def groups(self) -> list[tuple[str, int, int]]:
+        """The heads that span columns of numbers, with the first column and the one after the last."""
+        ends = [sum(n for _, n in self.table.groups[: i + 1]) for i in range(len(self.table.groups))]
+        heads = [_marked(column.group, column.mark if column.group else "") for column, _ in self.table.groups]
+        return list(zip(heads, [0, *ends], ends, strict=False))
+
+    @cached_property
+    def stub(self) -> list[int]:
+        """The widths of the labels; the last makes up for a label across all of them that is wider."""
+        k = len(self.table.stub)
+        rows = [self.heads[:k], *(_labels(row) for row in self.table.rows if row.kind != "group")]
+        widths = [max(map(cell_len, texts)) for texts in zip(*(row for row in rows if len(row) == k), strict=True)]
+        widths[-1] += max([0, *(cell_len(row[0]) - _total(widths) for row in rows if len(row) < k)])
+        return widths
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """The widths of the numbers; the first of a group makes up for a word of its head that is wider than all."""
+        rows = [[self._number(entry).cell_len for entry in row.entries] for row in self.table.rows if row.entries]
+        heads = [cell_len(head) for head in self.heads[len(self.table.stub) :]]
+        widths = [max(column) for column in zip(heads, *rows, strict=True)]
+        for head, start, end in self.groups:
+            widths[start] += max([0, *(cell_len(word) - _total(widths[start:end]) for word in head.split())])
+        return widths
+
+    @property
+    def width(self) -> int:
+        """All columns side by side."""
+        return _total([*self.stub, *self.numbers])
+
+    def lines(self) -> Iterator[RenderableType]:
+        """Heads, rows under their titles, known values below a rule."""
+        rule = Text("─" * self.width)
+        spans = [_total(self.numbers[start:end]) for _, start, end in self.groups]
+        if any(head for head, *_ in self.groups):
+            heads = [head for head, *_ in self.groups]
+            rules = ["─" * width if head else "" for head, width in zip(heads, spans, strict=True)]
+            for texts in (heads, rules):
+                yield _line([""], texts, [_total(self.stub)], spans, "center")
+        k = len(self.table.stub)
+        yield from (_line(self.heads[:k], self.heads[k:], self.stub, self.numbers), rule)
+        for above, row in zip((None, *self.table.rows), self.table.rows, strict=False):
+            if row.kind == "reference" and above is not None and above.kind == "cell":
+                yield rule
+            yield Text(_marked(row.stub[0], row.mark)) if row.kind == "group" else self._row(row)
+        yield rule
+
+    def _row(self, row: TableRow) -> Grid:
+        labels = _labels(row)
+        widths = self.stub if len(labels) == len(self.stub) else [_total(self.stub)]
+        return _line(labels, [self._number(entry) for entry in row.entries], widths, self.numbers)
+
+    def _number(self, entry: TableEntry) -> Text:
+        star = "*" if entry.bold and self.starred else ""
+        return Text.assemble((entry.text, "bold" if entry.bold else ""), _marked(star, entry.mark))
+
+
+def _marked(text: str, mark: str) -> str:
+    return f"{text}[{mark}]" if mark else text
+
+
+def _labels(row: TableRow) -> list[str]:
+    """A row's labels, one where it stands for all."""
+    first = " " * _GAP * row.indented + row.stub[0]
+    return [first] if row.spans else [first, *row.stub[1:]]
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _line(
+    labels: Sequence[str],
+    numbers: Sequence[str | Text],
+    stub: Sequence[int],
+    widths: Sequence[int],
+    justify: JustifyMethod = "right",
+) -> Grid:
+    """Labels and numbers in columns of these widths."""
+    grid = Grid.grid(padding=(0, _GAP, 0, 0))
+    for width in stub:
+        grid.add_column(width=width)
+    for width in widths:
+        grid.add_column(width=width, justify=justify, vertical="bottom")
+    grid.add_row(*map(Text, labels), *(Text(text) if isinstance(text, str) else text for text in numbers))
+    return grid
+
+
+def _pieces(table: ResultTable, starred: bool, room: int) -> list[Piece]:
+    """The table in pieces of at most this width, each with at least one column of numbers."""
+    pieces, start = [], 0
     while start < len(table.columns):
         end = start + 1
-        while end < len(table.columns) and _total(table.part(start, end + 1)) <= room:
+        while end < len(table.columns) and Piece(table.part(start, end + 1), starred).width <= room:
             end += 1
-        parts.append(table.part(start, end))
+        pieces.append(Piece(table.part(start, end), starred))
         start = end
-    return parts
-
-
-def _total(table: Table) -> int:
-    return sum(len(_GAP) + needed for needed in _widths(table))
-
-
-def _block(table: Table, stub: list[int], columns: int) -> str:
-    widths = _widths(table)
-    rule = "─" * (sum(stub) + sum(widths) + len(_GAP) * (len(stub) + len(widths) - 1))
-    heads = _aligned([_head(c) for c in table.stub], [_head(c) for c in table.columns], stub, widths)
-    lines = [*_group_line(table, stub, widths), heads, rule]
-    previous = ""
-    for row in table.rows:
-        if row.kind == "reference" and previous == "cell":
-            lines.append(rule)
-        previous = row.kind
-        title = _wrap(f"{row.stub[0]}{_bracketed(row.mark)}", columns)
-        lines.append(title if row.kind == "group" else _line(row, stub, widths))
-    return "\n".join([*lines, rule])
-
-
-def _line(row: Row, stub: list[int], widths: list[int]) -> str:
-    numbers = [_plain(entry) for entry in row.entries]
-    if row.spans:
-        return _aligned([_stub_text(row, 0)], numbers, [sum(stub) + len(_GAP) * (len(stub) - 1)], widths)
-    return _aligned([_stub_text(row, i) for i in range(len(row.stub))], numbers, stub, widths)
-
-
-def _group_line(table: Table, stub: list[int], widths: list[int]) -> list[str]:
-    """The heads that span columns, each over a rule of its own width."""
-    if not any(column.group for column in table.columns):
-        return []
-    titles, rules, at = [], [], 0
-    for column, n in table.groups:
-        room = sum(widths[at : at + n]) + len(_GAP) * (n - 1)
-        titles.append([_centred(line, room) for line in _group_head(column, room)] or [" " * room])
-        rules.append(("─" if column.group else " ") * room)
-        at += n
-    tall = max(len(lines) for lines in titles)
-    padded = [[" " * width(lines[0])] * (tall - len(lines)) + lines for lines in titles]
-    left = " " * (sum(stub) + len(_GAP) * (len(stub) - 1))
-    return [_GAP.join([left, *line]).rstrip() for line in (*zip(*padded, strict=True), rules)]
-
-
-def _centred(text: str, room: int) -> str:
-    spare = room - width(text)
-    return " " * (spare // 2) + text + " " * (spare - spare // 2)
-
-
-def _aligned(labels: Sequence[str], numbers: Sequence[str], stub: list[int], widths: list[int]) -> str:
-    left = [text + " " * (w - width(text)) for text, w in zip(labels, stub, strict=True)]
-    right = [" " * (w - width(text)) + text for text, w in zip(numbers, widths, strict=True)]
-    return _GAP.join([*left, *right]).rstrip()
+    return pieces

@@ -60,5 +60,5 @@ def _published(papers: tuple[PaperTable, ...], cell: CellRuns, frame: Frame) -> 
 
 
 def _digits(value: float) -> str:
-    """Six digits: enough to compute with."""
+    """A value by six digits, enough to compute with; "" for nan."""
     return "" if math.isnan(value) else f"{value:.6g}"

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from html import escape
 
 from analysis.notation import width
-from analysis.tables.table import Column, Entry, Row, Table, letter
+from analysis.tables.table import Column, ResultTable, TableEntry, TableRow, letter
 
 _INDENT = "\u2007"
 """A figure space: Markdown drops plain spaces at the start of a cell."""
 
 
-def markdown(table: Table) -> str:
-    """Caption, table with aligned columns, footnotes, verdict."""
+def markdown(table: ResultTable) -> str:
+    """A table as Markdown: caption, aligned columns, footnotes, verdict."""
     head = [_md(column.label) + _superscript(column.mark) for column in table.stub]
     head += [_md(_md_head(table, i)) + _superscript(column.mark) for i, column in enumerate(table.columns)]
     lines = [head, *(_md_row(row, len(head)) for row in table.rows)]
@@ -29,7 +29,7 @@ def markdown(table: Table) -> str:
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
-def _md_head(table: Table, i: int) -> str:
+def _md_head(table: ResultTable, i: int) -> str:
     """The label after its group, which is said once where it heads all columns."""
     column = table.columns[i]
     return f"{column.group}: {column.label}" if column.group and (i == 0 or len(table.groups) > 1) else column.label
@@ -43,7 +43,7 @@ def _join(line: list[str], widths: list[int], stub: int) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _md_row(row: Row, n: int) -> list[str]:
+def _md_row(row: TableRow, n: int) -> list[str]:
     if row.kind == "group":
         return [f"*{_md(row.stub[0])}*{_superscript(row.mark)}", *[""] * (n - 1)]
     indent = _INDENT * 2 if row.indented else ""
@@ -51,7 +51,7 @@ def _md_row(row: Row, n: int) -> list[str]:
     return [indent + stub[0], *stub[1:], *(_md_entry(entry) for entry in row.entries)]
 
 
-def _md_entry(entry: Entry) -> str:
+def _md_entry(entry: TableEntry) -> str:
     text = _md(entry.text)
     return (f"**{text}**" if entry.bold else text) + _superscript(entry.mark)
 
@@ -61,12 +61,12 @@ def _superscript(mark: str) -> str:
 
 
 def _md(text: str) -> str:
-    """Escaped outside of `code`."""
+    """Text escaped for Markdown, but for its `code`."""
     pieces = text.split("`")
     return "`".join(p if i % 2 else re.sub(r"([\\|*<\[\]]|\b_|_\b)", r"\\\1", p) for i, p in enumerate(pieces))
 
 
-def html_table(table: Table, *, caption: bool = True) -> str:
+def html_table(table: ResultTable, *, caption: bool = True) -> str:
     """A <table> with scopes and a body per group of rows, and its footnotes as a list that the marks link to.
 
     Classes: `results` (the table), `group`, `cell`, `reference` (rows), `indented` (row heads), `footnotes`, `verdict`.
@@ -86,9 +86,9 @@ def html_table(table: Table, *, caption: bool = True) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _bodies(table: Table) -> Iterator[list[Row]]:
+def _bodies(table: ResultTable) -> Iterator[list[TableRow]]:
     """The rows under each title; known values stand apart."""
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for row in table.rows:
         apart = row.kind == "group" or (row.kind == "reference" and not row.indented and rows[-1:] != [])
         if apart and rows and not (row.kind == rows[-1].kind == "reference"):
@@ -99,7 +99,7 @@ def _bodies(table: Table) -> Iterator[list[Row]]:
         yield rows
 
 
-def _html_heads(table: Table) -> list[str]:
+def _html_heads(table: ResultTable) -> list[str]:
     """One line of heads, or two where columns are grouped: the labels' heads span both."""
     grouped = any(column.group for column in table.columns)
     span = ' rowspan="2"' if grouped else ""
@@ -116,11 +116,11 @@ def _html_heads(table: Table) -> list[str]:
     return ["<tr>", *stub, *groups, "</tr>", "<tr>", *labels, "</tr>"]
 
 
-def _html_head(table: Table, column: Column) -> str:
+def _html_head(table: ResultTable, column: Column) -> str:
     return _html(column.label) + _html_mark(table, "" if column.group else column.mark)
 
 
-def _html_row(table: Table, row: Row) -> str:
+def _html_row(table: ResultTable, row: TableRow) -> str:
     if row.kind == "group":
         n = len(table.stub) + len(table.columns)
         title = _html(row.stub[0]) + _html_mark(table, row.mark)
@@ -133,22 +133,22 @@ def _html_row(table: Table, row: Row) -> str:
     return f'<tr class="{row.kind}">{"".join(heads + cells)}</tr>'
 
 
-def _html_entry(table: Table, entry: Entry) -> str:
+def _html_entry(table: ResultTable, entry: TableEntry) -> str:
     text = _html(entry.text)
     return (f"<strong>{text}</strong>" if entry.bold else text) + _html_mark(table, entry.mark)
 
 
-def _html_mark(table: Table, mark: str) -> str:
+def _html_mark(table: ResultTable, mark: str) -> str:
     links = [f'<a href="#{_note_id(table, one)}">{one}</a>' for one in mark.split(",") if one]
     return f"<sup>{','.join(links)}</sup>" if links else ""
 
 
-def _note_id(table: Table, mark: str) -> str:
+def _note_id(table: ResultTable, mark: str) -> str:
     return f"{re.sub('[^A-Za-z0-9-]+', '-', table.name)}-note-{mark}"
 
 
 def _html(text: str) -> str:
-    """Escaped, with `code` as such."""
+    """Text escaped for HTML, its `code` in <code>."""
     pieces = escape(text).split("`")
     if len(pieces) % 2 == 0:
         pieces[-2:] = ["`".join(pieces[-2:])]

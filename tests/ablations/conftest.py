@@ -47,16 +47,6 @@ class Done:
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory):
-    """An empty, migrated MLflow store, made once: creating one takes seconds."""
-    from ablations.tracking.mlflow_store import Tracker
-
-    folder = tmp_path_factory.mktemp("store")
-    Tracker(f"sqlite:///{folder}/empty.db", "Default", folder)
-    return folder / "empty.db"
-
-
-@pytest.fixture(scope="session")
 def tiny(tmp_path_factory, store):
     """ε and v at two variances (one training each), on digits, by workers."""
     results = tmp_path_factory.mktemp("results")

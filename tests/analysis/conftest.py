@@ -1,16 +1,18 @@
 """Synthetic grids whose numbers are known: 11 cells at 3 seeds, one diverged, one diverged at one seed only.
 
-Every metric of a cell is a centre and a step: seeds 0, 1, 2 read centre − step, centre, centre + step, so the mean is
-the centre and the 95 % half-width is 4.302653 · step / √3 = 2.484138 · step.
+Every metric of a cell is a mean and a step: seeds 0, 1, 2 read mean − step, mean, mean + step, so their standard
+deviation is the step and the 95 % half-width is 4.302653 · step / √3 = 2.484138 · step.
 """
 
 import csv
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 SEEDS = (0, 1, 2)
 NLL, FID, IS = "nll/test", "fid/train/digits-cnn", "is/digits-cnn"
@@ -41,8 +43,8 @@ LOSSES = {
     "simple": ("simple", "beta"),
     "weighted": ("weighted", "beta"),
 }
-# (parameterization, loss) → centre of NLL, FID, IS
-CENTRES = {
+# (parameterization, loss) → mean of NLL, FID, IS
+MEANS = {
     ("mu", "vlb_learned"): (2.61, 48.0, 7.2),
     ("mu", "vlb_fixed"): (2.58, 41.0, 7.4),
     ("mu", "simple"): (3.9, 1234.0, 1.3),
@@ -109,7 +111,7 @@ def cell_id(levels):
 def rows():
     """runs.csv, a dict per row."""
     found = []
-    for levels, centres in CENTRES.items():
+    for levels, means in MEANS.items():
         parameterization, loss = levels
         objective, variance = LOSSES[loss]
         for i, seed in enumerate(SEEDS):
@@ -134,7 +136,7 @@ def rows():
                 found.append(row | {"status": "diverged", "reason": "the loss was not finite at step 120"})
                 continue
             sign = (1 - i) if levels == REVERSED else (i - 1)
-            metrics = {name: c + sign * s for name, c, s in zip((NLL, FID, IS), centres, STEPS, strict=True)}
+            metrics = {name: c + sign * s for name, c, s in zip((NLL, FID, IS), means, STEPS, strict=True)}
             extra = {"nll/test_se": 0.0125, "train/network": 0.3, "cost/parameters": 212345.0}
             found.append(row | metrics | extra)
     return found
@@ -148,7 +150,7 @@ def curves():
     vlb = 100 * beta / (2 * (1 - beta) * (1 - alpha_bar))
     kappa = {"mu": beta**2 / ((1 - beta) * (1 - alpha_bar)), "epsilon": np.ones(100), "x0": (1 - alpha_bar) / alpha_bar}
     steps = np.arange(50, 501, 50)
-    for k, (levels, (nll, _, _)) in enumerate(CENTRES.items()):
+    for k, (levels, (nll, _, _)) in enumerate(MEANS.items()):
         weight = {"vlb": vlb, "simple": kappa[levels[0]], "weighted": np.ones(100)}[LOSSES[levels[1]][0]]
         scale = {"vlb": 3.0, "simple": float(kappa[levels[0]].mean()), "weighted": 1.0}[LOSSES[levels[1]][0]]
         for seed in SEEDS:
@@ -178,7 +180,7 @@ def write_rows(folder, table):
 def write_sheets(folder):
     """8 × 4 images of 8 × 8, a pixel apart."""
     folder.mkdir()
-    for k, levels in enumerate(CENTRES):
+    for k, levels in enumerate(MEANS):
         for seed in SEEDS:
             if levels == DIVERGED:
                 continue
@@ -198,6 +200,16 @@ def build(folder: Path, table=None, **changes) -> Path:
     write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), curves())
     write_sheets(folder / "samples")
     return folder
+
+
+def terminal(columns):
+    """A terminal of so many columns that can show bold."""
+    return Console(file=io.StringIO(), force_terminal=True, color_system="standard", width=columns, height=50)
+
+
+def pipe():
+    """What `| less` or `> file` is, in a shell that says it has 60 columns."""
+    return Console(file=io.StringIO(), force_terminal=False, width=60)
 
 
 @pytest.fixture

@@ -102,8 +102,8 @@ def one_objective(folder, n=40):
     noise, trials, rungs = np.random.default_rng(7), [], []
     for number in range(n):
         wide = number < n // 3
-        center = noise.uniform((-6, -2.3), (-3, -1)) if wide else noise.normal((-3.7, -1.52), (0.5, 0.18))
-        beta_1, beta_t = (1e-4, 0.02) if number == 0 else 10 ** np.clip(center, (-6, -2.3), (-3, -1))
+        mean = noise.uniform((-6, -2.3), (-3, -1)) if wide else noise.normal((-3.7, -1.52), (0.5, 0.18))
+        beta_1, beta_t = (1e-4, 0.02) if number == 0 else 10 ** np.clip(mean, (-6, -2.3), (-3, -1))
         params = {"schedule.beta_1": beta_1, "schedule.beta_T": beta_t}
         last = nll_of(beta_1, beta_t, noise.normal()) + (6.0 if number == 9 else 0.0)
         if number == 12:

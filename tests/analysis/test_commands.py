@@ -1,32 +1,7 @@
 import pytest
 
 from analysis import figures, tables
-from analysis.commands import Option, parse
-from analysis.errors import InputError
 from tests.analysis.conftest import build
-
-OPTIONS = {"grid": Option("a name"), "format": Option("how", "markdown", ("markdown", "latex", "csv"))}
-
-
-def test_parse_fills_in_defaults():
-    assert parse(["grid=a=b"], OPTIONS) == {"grid": "a=b", "format": "markdown"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["parameterization"], "expected key=value, got 'parameterization': the keys are grid, format; see --help"),
-        (["grdi=x"], "no option called 'grdi': there are format, grid; did you mean 'grid'?"),
-        (["format=latx"], "no format called 'latx': there are csv, latex, markdown; did you mean 'latex'?"),
-        (["format=xyz"], "no format called 'xyz': there are csv, latex, markdown"),
-        (["grid="], "grid= has no value: give a name"),
-        (["grid=a", "grid=b"], "grid is given twice, as 'a' and 'b': give it once"),
-    ],
-)
-def test_wrong_words(arguments, message):
-    with pytest.raises(InputError) as error:
-        parse(arguments, OPTIONS)
-    assert str(error.value) == message
 
 
 @pytest.mark.parametrize("command", [tables, figures])

@@ -7,7 +7,6 @@ import itertools
 import pytest
 import torch
 
-from analysis.errors import InputError
 from benchmarks import timing
 from benchmarks.__main__ import main
 from benchmarks.cases import SMALL, Workload, scoring_cases, training_cases
@@ -38,6 +37,14 @@ def test_ratios_are_medians_of_the_rounds_own_ratios(monkeypatch):
     assert (found["a"].seconds, found["b"].seconds) == (1.0, 3.0)
 
 
-def test_a_wrong_size_is_named():
-    with pytest.raises(InputError, match="'smal'"):
-        main(["size=smal"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["size=smal"], "no size called 'smal': there are large, small; did you mean 'small'?"),
+        (["rounds=0"], "rounds and threads must be at least 1"),
+    ],
+)
+def test_a_wrong_call_is_one_line(arguments, message, capsys):
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", f"error: {message}\n")

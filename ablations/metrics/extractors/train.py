@@ -1,6 +1,6 @@
 """Trains a shipped extractor on the training images of its data set and on no others.
 
-    python -m ablations.extractors.train name=digits-cnn [out=FOLDER] [data.root=PATH]
+    python -m ablations.metrics.extractors.train name=digits-cnn [out=FOLDER] [data.root=PATH]
 
 Least cross-entropy −log p(label | image) over images that are shifted by part of a pixel and given noise: so features
 tell what it is rather than where it stands. The weights come from training images alone; held-out images give the
@@ -14,6 +14,7 @@ import dataclasses
 import datetime
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,14 +22,13 @@ from torch import Tensor, nn
 from ablations.data import DataSet, Digits, FashionMnist
 from ablations.metrics.extractors import ARCHITECTURES, HERE, digest_of
 from ablations.metrics.extractors.architectures import Architecture
-from ablations.settings.arguments import parse_options
 from ablations.settings.exits import exit_code
 from ablations.stages.artifacts import write_tensors
 from ablations.stages.files import write_json
-from analysis.errors import InputError, unknown
+from analysis.errors import InputError
+from analysis.options import Option, run
 from diffusion_core.choices import choice_name
 
-OPTIONS: dict[str, type] = {"name": str, "out": str, "data.root": str}
 BATCH = 1000
 
 
@@ -54,6 +54,14 @@ DATA: dict[str, DataSet] = {
     "digits-cnn": Digits(),
     # All there are: an extractor serves every budget, whose held-out images come out of the same pools.
     "fashion-cnn": FashionMnist(train_images=50_000, held_out_images=10_000),
+}
+
+
+PURPOSE = "Train a shipped extractor anew, on the training images of its data set."
+OPTIONS = {
+    "name": Option("the extractor", choices=tuple(RECIPES), required=True),
+    "out": Option("the folder that its two files are written to, by default where they ship from"),
+    "data.root": Option("where the files of its data set are, if it has any"),
 }
 
 
@@ -95,18 +103,18 @@ def accuracy(model: Architecture, images: Tensor, labels: Tensor) -> float:
 
 
 def main(arguments: list[str]) -> int:
+    """The command; its exit code."""
+    return run("ablations.metrics.extractors.train", PURPOSE, OPTIONS, write, arguments)
+
+
+def write(given: dict[str, Any]) -> None:
     """Train, write both files, and say what came out."""
-    given = parse_options(arguments, OPTIONS)
-    name = given.get("name")
-    if name is None:
-        raise InputError(f"which extractor? name=… with one of {', '.join(RECIPES)}")
-    if name not in RECIPES:
-        raise unknown("extractor that is trained here", name, RECIPES)
+    name = given["name"]
     torch.set_num_threads(1)
-    recipe, choice = RECIPES[name], _data(name, given.get("data.root"))
+    recipe, choice = RECIPES[name], _data(name, given["data.root"])
     data = choice.load()
     model = train(ARCHITECTURES[name], data.images["train"], data.labels["train"], recipe)
-    weights = Path(given.get("out", str(HERE))) / f"{name}.safetensors"
+    weights = Path(given["out"] or HERE) / f"{name}.safetensors"
     write_tensors(weights, model.state_dict())
     shares = {split: round(accuracy(model, data.images[split], data.labels[split]), 4) for split in data.images}
     record = {
@@ -120,13 +128,12 @@ def main(arguments: list[str]) -> int:
     }
     write_json(weights.with_suffix(".json"), record)
     print(f"{name} {record['digest']}: accuracy {shares}, in {weights.parent}")
-    return 0
 
 
-def _data(name: str, root: str | None) -> DataSet:
+def _data(name: str, root: str) -> DataSet:
     """What the extractor learns from, its files at `root` if that is given."""
     choice = DATA[name]
-    if root is None:
+    if not root:
         return choice
     if "root" not in choice.where:
         raise InputError(f"{name} learns from {choice_name(choice)}, which has no files: leave out data.root={root}")

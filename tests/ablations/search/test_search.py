@@ -32,6 +32,7 @@ from analysis.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from tests.ablations.search.conftest import POINTS
+from tests.ablations.settings.test_grammar import one_line_error
 
 
 def rows_of(path):
@@ -359,7 +360,7 @@ def test_what_was_found_is_a_schedule_of_any_grid_and_the_same_cell(searched, co
     assert cell_id(cells[0], data.digest, "float32") == runs[runs["axis.choice"] == "found"]["cell_id"].iloc[0]
 
 
-WRONG_FOUND = {
+WRONG_EXPORT = {
     "search=found": "name= is missing",
     "name=x": "cell= is missing, or search=: give one of them",
     "search=found cell=a name=x": "cell= is given, and search= too: give one of them",
@@ -368,19 +369,20 @@ WRONG_FOUND = {
 }
 
 
-@pytest.mark.parametrize("words", WRONG_FOUND)
-def test_a_wrong_call_of_found_is_one_line(words, searched, configs):
-    with pytest.raises(InputError, match=WRONG_FOUND[words]):
-        export.main([*words.split(), f"results={searched.results}"])
+@pytest.mark.parametrize("words", WRONG_EXPORT)
+def test_a_wrong_call_of_export_is_one_line(words, searched, configs, capsys, monkeypatch):
+    arguments = [*words.split(), f"results={searched.results}"]
+    assert WRONG_EXPORT[words] in one_line_error(export.main, arguments, capsys, monkeypatch)
 
 
-def test_a_search_for_no_schedule_has_none_to_keep(again, configs):
+def test_a_search_for_no_schedule_has_none_to_keep(again, configs, capsys, monkeypatch):
     path = again.results / "found" / "search.json"
     head = json.loads(path.read_text())
     head["parameters"] = [{"name": "training.ema"}]
     path.write_text(json.dumps(head))
-    with pytest.raises(InputError, match=r"was for training\.ema, and not for a schedule"):
-        export.main(["search=found", "name=x", f"results={again.results}"])
+    arguments = ["search=found", "name=x", f"results={again.results}"]
+    line = one_line_error(export.main, arguments, capsys, monkeypatch)
+    assert "was for training.ema, and not for a schedule" in line
 
 
 def test_divergence_is_a_failed_trial_and_the_search_goes_on(store, tmp_path, capsys, without_pictures):

@@ -12,7 +12,7 @@ from analysis.figures.pareto import pareto_figure
 from analysis.figures.rungs import rungs_figure
 from analysis.figures.slices import parent, slices_figure, ticks
 from analysis.figures.trials import window
-from analysis.read.search import Parameter, read_search
+from analysis.read.search import SearchedParameter, read_search
 from tests.analysis.searches import (
     BETAS,
     NLL_VAL,
@@ -226,7 +226,7 @@ def test_what_is_missing_gives_no_figure(searches):
     ],
 )
 def test_ticks_are_few_and_round(low, high, log, kind, expected):
-    found = ticks(Parameter("x", "x", kind, (), low, high, log))
+    found = ticks(SearchedParameter("x", "x", kind, (), low, high, log))
     np.testing.assert_allclose(found, expected)
 
 

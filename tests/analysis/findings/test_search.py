@@ -10,7 +10,7 @@ from scipy import stats
 from analysis.findings.search import optimism, sentences
 from analysis.findings.trials import best_trials, default_trial, front, near_an_end, value_text
 from analysis.read.runs import read_folder
-from analysis.read.search import Parameter, read_search
+from analysis.read.search import SearchedParameter, read_search
 from tests.analysis.searches import (
     BETAS,
     FID_OBJECTIVE,
@@ -28,8 +28,8 @@ from tests.analysis.searches import (
     write_search,
 )
 
-FLOAT = Parameter("x", "x", "float", (), 0.0, 1.0)
-INT = Parameter("x", "x", "int", (), 0.0, 1e9)
+FLOAT = SearchedParameter("x", "x", "float", (), 0.0, 1.0)
+INT = SearchedParameter("x", "x", "int", (), 0.0, 1e9)
 
 
 def simple(folder, *values, winner_of=1, objectives=(NLL_OBJECTIVE,), **changes):
@@ -126,8 +126,8 @@ def test_what_is_said_of_a_search(tmp_path):
     assert told[5].startswith("Not confirmed at fresh seeds yet")
 
 
-LOG = Parameter("x", "x", "float", (), 1e-4, 1e-2, True)
-STEPS = Parameter("x", "x", "float", (), 0.0, 1.0, False, 0.5)
+LOG = SearchedParameter("x", "x", "float", (), 1e-4, 1e-2, True)
+STEPS = SearchedParameter("x", "x", "float", (), 0.0, 1.0, False, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ STEPS = Parameter("x", "x", "float", (), 0.0, 1.0, False, 0.5)
         (LOG, "0.0081", "high"),
         (STEPS, "0.0", ""),
         (FLOAT, "", ""),
-        (Parameter("x", "x", "choice", ("a", "b")), "a", ""),
+        (SearchedParameter("x", "x", "choice", ("a", "b")), "a", ""),
     ],
 )
 def test_the_ends_of_a_range_are_its_last_twentieths(parameter, value, end):
@@ -236,7 +236,7 @@ def test_the_front_of_two_objectives(tmp_path):
         (FLOAT, 0.0, "0"),
         (INT, 4000.0, "4000"),
         (INT, "", "–"),
-        (Parameter("x", "x", "choice", ("1e-3",)), "1e-3", "1e-3"),
+        (SearchedParameter("x", "x", "choice", ("1e-3",)), "1e-3", "1e-3"),
     ],
 )
 def test_values_have_three_digits(parameter, value, text):

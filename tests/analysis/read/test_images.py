@@ -14,11 +14,11 @@ CONTINUOUS = "nll_continuous/test"
 
 def image_rows(table):
     """Two likelihoods of each finished row: NLL's mean over images is the row's metric, to six digits."""
-    spread = np.linspace(-0.5, 0.5, N)
+    deviations = np.linspace(-0.5, 0.5, N)
     for row in table:
         if row["status"] == "finished":
             for metric, shift in ((CONTINUOUS, 0.25), (NLL, 0.0)):
-                values = [f"{row[NLL] + shift + x:.6g}" for x in spread]
+                values = [f"{row[NLL] + shift + x:.6g}" for x in deviations]
                 yield [row["cell_id"], row["seed"], metric, *values]
 
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from analysis.errors import InputError
-from analysis.read.runs import METADATA, read_folder, tidy_runs
-from tests.analysis.conftest import CENTRES, DIVERGED, FID, IS, NLL, SEEDS, build, cell_id, meta, rows, write_rows
+from analysis.read.runs import METADATA, read_folder
+from tests.analysis.conftest import DIVERGED, FID, IS, MEANS, NLL, SEEDS, build, cell_id, meta, rows, write_rows
 
 
 def test_runs_frame(shared_folder):
@@ -171,13 +171,6 @@ def test_a_metric_that_no_row_can_compare_is_none(tmp_path):
     assert FID in runs
 
 
-def test_long_reasons_are_cut_as_stores_cut_them(shared_folder):
-    grid = read_folder(shared_folder)
-    texts = pd.read_csv(shared_folder / "runs.csv", dtype=str, keep_default_na=False)
-    texts["reason"] = "x" * 9000
-    assert set(tidy_runs(texts, grid.meta, "here")["reason"].str.len()) == {5000}
-
-
 @pytest.mark.parametrize("name", ["runs.csv", "curves.csv"])
 def test_a_file_that_is_cut_off_is_refused(folder, name):
     path = folder / name
@@ -187,7 +180,7 @@ def test_a_file_that_is_cut_off_is_refused(folder, name):
 
 
 def test_rows_that_grid_json_lists_and_the_file_lacks_are_missed(tmp_path):
-    listed = {cell_id(levels): {} for levels in CENTRES}
+    listed = {cell_id(levels): {} for levels in MEANS}
     whole = read_folder(build(tmp_path / "whole", cells=listed))
     assert len(whole.runs) == 33
     cut = build(tmp_path / "cut", rows()[:-2], cells=listed)

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import commands, report
+from analysis import report
 from analysis.figures import FIGURES
 from analysis.findings.cells import cells_of
 from analysis.findings.verdicts import findings
+from analysis.read import source
 from analysis.read.links import tracking_of
 from analysis.read.runs import read_folder
 from analysis.report.answers import axes, comparisons, noise, verdict
@@ -443,7 +444,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     from_folder = (folder / "report.html").read_bytes()
     # A store gives no sample sheets; what it gives goes where the folder would be.
     stored = dataclasses.replace(read_folder(folder), samples=None)
-    monkeypatch.setattr(commands, "read_store", lambda uri, name: dataclasses.replace(stored))
+    monkeypatch.setattr(source, "read_store", lambda uri, name: dataclasses.replace(stored))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert report.main(["grid=parameterization", "runs=sqlite:///runs.db"]) == 0

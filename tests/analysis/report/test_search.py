@@ -1,12 +1,14 @@
 """The report's section of a search, its page without a confirmation, and the terminal's text."""
 
 import pytest
+from rich.text import Text
 
 from analysis import report
 from analysis.notation import width
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from analysis.tables import terminal_search
+from tests.analysis.conftest import terminal
 from tests.analysis.report.test_report import Page
 from tests.analysis.searches import BETAS, confirmation, head, joint, one_objective, trial, two_objectives, write_search
 
@@ -77,7 +79,8 @@ def test_the_terminal_shows_table_and_sentences(folder):
 @pytest.mark.parametrize("build", [one_objective, joint, two_objectives])
 def test_the_terminal_keeps_its_width(tmp_path, build):
     search = read_search(build(tmp_path / "s"))
-    assert max(width(line) for line in terminal_search(search, None).splitlines()) <= 120
+    shown = Text.from_ansi(terminal_search(search, None, terminal(70))).plain
+    assert max(width(line) for line in shown.splitlines()) <= 70
 
 
 def test_the_terminal_without_a_complete_trial(tmp_path):

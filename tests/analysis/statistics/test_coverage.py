@@ -52,7 +52,7 @@ def test_the_paired_interval_covers_whatever_seeds_do_to_both(n):
     a, b = seeds + rng.normal(0.4, 1, (2000, n)), seeds + rng.normal(0, 0.5, (2000, n))
     found = [compare(difference) for difference in a - b]
     assert 0.94 <= np.mean([abs(f.difference - 0.4) <= f.half_width for f in found]) <= 0.96
-    assert np.mean([f.half_width for f in found]) < 5, "the seeds' own spread of 5 drops out"
+    assert np.mean([f.half_width for f in found]) < 5, "the seeds' own standard deviation of 5 drops out"
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])
@@ -115,19 +115,19 @@ def against_best(values, sign):
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("n", [3, 5])
 @pytest.mark.parametrize(
-    ("behind", "spread"),
+    ("behind", "sds"),
     [
         pytest.param([0.0, 0.0, 0.0, 0.0, 0.0], [1, 1, 1, 1, 1], id="all-equal"),
         pytest.param([0.0, 0.5, 0.5, 1.0, 8.0], [1, 1, 1, 1, 1], id="close-rivals"),
         pytest.param([0.0, 0.0, 0.0, 0.0, 0.0], [5, 1, 1, 1, 0.1], id="unequal-noise"),
     ],
 )
-def test_the_true_best_is_kept(behind, spread, n, sign):
+def test_the_true_best_is_kept(behind, sds, n, sign):
     rng = np.random.default_rng(n)
-    centres, scales = -sign * np.array(behind)[:, None], np.array(spread)[:, None]
+    means, scales = -sign * np.array(behind)[:, None], np.array(sds)[:, None]
     kept = []
     for _ in range(1000):
-        values = centres + scales * rng.normal(size=(5, n)) + rng.normal(0, 3, n)
+        values = means + scales * rng.normal(size=(5, n)) + rng.normal(0, 3, n)
         kept.append(may_be_best(against_best(values, sign), sign)[0])
     assert np.mean(kept) >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 1000)
 

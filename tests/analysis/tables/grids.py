@@ -1,4 +1,4 @@
-"""Synthetic grids for the papers' layouts: every cell at 3 seeds reads centre − step, centre, centre + step."""
+"""Synthetic grids for the papers' layouts: every cell at 3 seeds reads mean − step, mean, mean + step."""
 
 import itertools
 import json
@@ -39,7 +39,7 @@ def axis(name, label, levels):
 
 
 def grid_of(folder, layout, axes, metrics=None, leave_out=(), **changes):
-    """A results folder of every combination of levels; metric → centre, that grows with the cell's number."""
+    """A results folder of every combination of levels; metric → mean, that grows with the cell's number."""
     metrics = {NLL: 2.5, FID: 20.0, IS: 7.0} if metrics is None else metrics
     steps = {NLL: 0.02, FID: 1.0, IS: 0.1}
     rows = []

@@ -10,7 +10,7 @@ import pytest
 from analysis.read.runs import read_folder
 from analysis.tables import render, table_of, terminal_table
 from analysis.tables.writers import html_table
-from tests.analysis.conftest import FID, NLL
+from tests.analysis.conftest import FID, NLL, pipe
 from tests.analysis.latent import AXES, BITS, METRICS, PSNR, latent, row
 
 WHY = (
@@ -59,7 +59,7 @@ def test_what_is_not_comparable_is_told_in_words_in_every_layout(grid, layout):
 
 
 def test_every_writer_says_the_words_and_why(grid):
-    markdown, tex, terminal = render(grid, "markdown"), render(grid, "latex"), terminal_table(grid, 300)
+    markdown, tex, terminal = render(grid, "markdown"), render(grid, "latex"), terminal_table(grid, pipe())
     page = "".join(ElementTree.fromstring(f"<div>{html_table(table_of(grid))}</div>").itertext())
     for text in (markdown, tex, page, " ".join(terminal.split())):
         # In its place, and in the footnote.

@@ -8,6 +8,7 @@ import subprocess
 from xml.etree import ElementTree
 
 import pytest
+from rich.text import Text
 
 from analysis import tables
 from analysis.errors import InputError
@@ -15,10 +16,10 @@ from analysis.notation import width
 from analysis.read.runs import read_folder
 from analysis.tables import render, table_of, terminal_table
 from analysis.tables.writers import html_table
-from tests.analysis.conftest import build, rows
+from tests.analysis.conftest import build, pipe, rows, terminal
 from tests.analysis.tables.grids import ALL, LOSS, SCHEDULE, VARIANCE, analytic, grid_of, improved, steps_axis, vdm
 
-# A grid of grids.py has centres 2.5, 2.6, 2.7 … of NLL and 20.0, 20.1, 20.2 … of FID, in the order of its cells; their
+# A grid of grids.py has means 2.5, 2.6, 2.7 … of NLL and 20.0, 20.1, 20.2 … of FID, in the order of its cells; their
 # half-widths are 2.484138 × 0.02 = 0.05 and 2.484138 × 1 = 2.5.
 
 
@@ -362,7 +363,7 @@ def test_the_writers_say_the_same(name, grids):
     if name == "latent":  # Its two groups of columns stand below each other.
         read, held = ([sorted(text for row in both for text in row if text)] for both in (read, held))
     assert read == held
-    shown = " ".join(terminal_table(grid, 300).replace("*", "").split())
+    shown = " ".join(terminal_table(grid, pipe()).replace("*", "").split())
     for row in expected:
         assert " ".join(" ".join(text for text in row if text).split()) in re.sub(r"\[[a-z,]+\]", "", shown)
 
@@ -375,7 +376,7 @@ def test_heads_caption_and_footnotes_are_in_every_writer(name, grids):
     assert len(list(page.iter("li"))) == len(table.footnotes) + len(table.verdict)
     text = "".join(page.itertext())
     markdown = re.sub(r"\\(.)", r"\1", render(grid, "markdown"))
-    terminal = " ".join(terminal_table(grid, 300).split())
+    terminal = " ".join(terminal_table(grid, pipe()).split())
     for note in (*table.footnotes, *table.verdict):
         assert note in text
         assert note in markdown
@@ -393,7 +394,8 @@ def test_heads_caption_and_footnotes_are_in_every_writer(name, grids):
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("columns", [70, 100])
 def test_every_layout_fits_a_terminal(name, columns, grids):
-    assert max(width(line) for line in terminal_table(grids[name], columns).splitlines()) <= columns
+    shown = Text.from_ansi(terminal_table(grids[name], terminal(columns))).plain
+    assert max(width(line) for line in shown.splitlines()) <= columns
 
 
 def test_html_is_accessible_and_its_marks_lead_somewhere(grids):

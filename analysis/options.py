@@ -1,0 +1,92 @@
+"""The grammar of every command that has options and nothing else: `python -m PROGRAM key=value …`.
+
+A value is the text behind the first "=", as the shell leaves it. A wrong word is answered in one line on stderr and by
+exit code 2, before anything heavy is imported: nothing here imports more than the standard library.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.errors import InputError, unknown
+
+KINDS = {str: "a text", int: "a whole number", float: "a number"}
+
+
+@dataclass(frozen=True)
+class Option:
+    """A key of a command: what it means, and what stands for it where it is not given.
+
+    `kind` is str, int or float; `choices` are all the values it takes, if they are few; `required` has no default.
+    """
+
+    help: str
+    default: str | int | float = ""
+    kind: type = str
+    choices: tuple[str, ...] = ()
+    required: bool = False
+
+    def read(self, key: str, text: str) -> str | int | float:
+        """The value that a text stands for; InputError where it is none of this option's."""
+        if not text:
+            raise InputError(f"{key}= has no value: give {self.help}")
+        if self.choices and text not in self.choices:
+            raise unknown(key, text, self.choices)
+        try:
+            value: str | int | float = self.kind(text)
+        except ValueError as error:
+            raise InputError(f"{key} must be {KINDS[self.kind]}, got {text!r}") from error
+        return value
+
+
+def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, Any]:
+    """A value per option; InputError for what is not key=value, unknown, given twice, missing, or no value of it."""
+    given: dict[str, Any] = {}
+    for argument in arguments:
+        key, separator, text = argument.partition("=")
+        if not separator:
+            raise InputError(f"expected key=value, got {argument!r}: the keys are {', '.join(options)}; see --help")
+        if key not in options:
+            raise unknown("option", key, options)
+        if key in given:
+            raise InputError(f"{key} is given twice, as {str(given[key])!r} and {text!r}: give it once")
+        given[key] = options[key].read(key, text)
+    for key, option in options.items():
+        if option.required and key not in given:
+            raise InputError(f"{key}= is missing: give {option.help}")
+    return {key: given.get(key, option.default) for key, option in options.items()}
+
+
+def usage(program: str, purpose: str, options: Mapping[str, Option]) -> str:
+    """The text of --help."""
+    words = [f"{key}=…" if option.required else f"[{key}=…]" for key, option in options.items()]
+    lines = [" ".join([f"python -m {program}", *words]), "", purpose, ""]
+    room = max(len(key) for key in options) + 2
+    for key, option in options.items():
+        choices = f": {' | '.join(option.choices)}" if option.choices else ""
+        default = "" if option.default == "" else f" (default {option.default})"
+        lines.append(f"  {key:<{room}}{option.help}{choices}{default}")
+    return "\n".join(lines)
+
+
+def run(
+    program: str,
+    purpose: str,
+    options: Mapping[str, Option],
+    action: Callable[[dict[str, Any]], None],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Parse, act, and turn an InputError into its line; the exit code. The process's own arguments by default."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if any(word in ("--help", "-h", "help") for word in words):
+        print(usage(program, purpose, options))
+        return 0
+    try:
+        action(parse(words, options))
+    except InputError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,105 @@
+"""The grammar that all commands with options share: what is read, what is refused in a line, what --help says."""
+
+import subprocess
+import sys
+
+import pytest
+
+from analysis.errors import InputError
+from analysis.options import Option, parse, run, usage
+
+OPTIONS = {
+    "grid": Option("a name", required=True),
+    "format": Option("how", "markdown", choices=("markdown", "latex", "csv")),
+    "n": Option("how many", 64, int),
+    "rate": Option("how fast", 0.5, float),
+    "out": Option("a file"),
+}
+
+
+def test_parse_fills_in_defaults_and_keeps_kinds():
+    assert parse(["grid=a=b, c"], OPTIONS) == {
+        "grid": "a=b, c",
+        "format": "markdown",
+        "n": 64,
+        "rate": 0.5,
+        "out": "",
+    }
+    given = parse(["n=7", "rate=1e-3", "grid=1", "out=007"], OPTIONS)
+    assert given == {"grid": "1", "format": "markdown", "n": 7, "rate": 0.001, "out": "007"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["parameterization"],
+            "expected key=value, got 'parameterization': the keys are grid, format, n, rate, out; see --help",
+        ),
+        (["grdi=x"], "no option called 'grdi': there are format, grid, n, out, rate; did you mean 'grid'?"),
+        (["format=latx"], "no format called 'latx': there are csv, latex, markdown; did you mean 'latex'?"),
+        (["format=xyz"], "no format called 'xyz': there are csv, latex, markdown"),
+        (["grid="], "grid= has no value: give a name"),
+        (["grid=a", "grid=b"], "grid is given twice, as 'a' and 'b': give it once"),
+        (["n=1", "n=2"], "n is given twice, as '1' and '2': give it once"),
+        (["n=many"], "n must be a whole number, got 'many'"),
+        (["n=1.5"], "n must be a whole number, got '1.5'"),
+        (["rate=fast"], "rate must be a number, got 'fast'"),
+        (["n=3"], "grid= is missing: give a name"),
+    ],
+)
+def test_wrong_words(arguments, message):
+    with pytest.raises(InputError) as error:
+        parse(arguments, OPTIONS)
+    assert str(error.value) == message
+
+
+def test_usage_says_what_is_needed_and_what_is_there_otherwise():
+    assert usage("some.program", "Does a thing.", OPTIONS) == (
+        "python -m some.program grid=… [format=…] [n=…] [rate=…] [out=…]\n"
+        "\n"
+        "Does a thing.\n"
+        "\n"
+        "  grid    a name\n"
+        "  format  how: markdown | latex | csv (default markdown)\n"
+        "  n       how many (default 64)\n"
+        "  rate    how fast (default 0.5)\n"
+        "  out     a file"
+    )
+
+
+def refuse(values):
+    raise InputError(f"no\n  {values['grid']} here")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "out", "err"),
+    [
+        (["--help"], 0, usage("p", "Does.", OPTIONS) + "\n", ""),
+        (["grid=x", "-h"], 0, usage("p", "Does.", OPTIONS) + "\n", ""),
+        (["grid=x"], 2, "", "error: no x here\n"),
+        (
+            ["grid"],
+            2,
+            "",
+            "error: expected key=value, got 'grid': the keys are grid, format, n, rate, out; see --help\n",
+        ),
+    ],
+)
+def test_run_answers_in_a_line_and_an_exit_code(arguments, code, out, err, capsys):
+    assert run("p", "Does.", OPTIONS, refuse, arguments) == code
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == (out, err)
+
+
+def test_run_acts_on_the_values():
+    seen = []
+    assert run("p", "Does.", OPTIONS, seen.append, ["grid=x", "n=2"]) == 0
+    assert seen == [{"grid": "x", "format": "markdown", "n": 2, "rate": 0.5, "out": ""}]
+
+
+@pytest.mark.parametrize("module", ["analysis.options", "ablations.publish", "ablations.sample", "ablations.export"])
+def test_help_comes_before_anything_heavy(module):
+    heavy = "{'pandas', 'torch', 'mlflow', 'numpy', 'hydra', 'pydantic'}"
+    code = f"import sys, {module}; assert not {heavy} & set(sys.modules), sorted({heavy} & set(sys.modules))"
+    subprocess.run([sys.executable, "-c", code], check=True)
