@@ -14,7 +14,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations.sample import cell_in, find, trained
 from ablations.settings.exits import exit_code
 from analysis.errors import InputError, unknown
 from analysis.options import Option, run
@@ -51,6 +50,8 @@ def export(given: dict[str, Any]) -> None:
     if given["search"]:
         text = searched_file(results / given["search"], given["winner"])
     else:
+        from ablations.driver.trained import find
+
         text = schedule_file(find(results, given["cell"], given["seed"]), results)
     from ablations.settings import grammar
     from ablations.stages.files import write_text
@@ -78,6 +79,7 @@ def place(name: str) -> Path:
 
 def searched_file(folder: Path, level: str) -> str:
     """The file of the schedule that a search's winner has; InputError where it has none, or searched none."""
+    from ablations.driver.trained import cell_in
     from ablations.settings.registry import describe
     from ablations.stages.files import read_json
     from ablations.tracking.mlflow_runs import rows_of
@@ -115,6 +117,7 @@ def schedule_file(row: dict[str, str], results: Path) -> str:
     """The two lines of the file; InputError where the row's cell has no finished learned schedule."""
     import torch
 
+    from ablations.driver.trained import cell_in, trained
     from diffusion_core.diffusion import Diffusion
 
     who = f"cell {row['cell_id']} at seed {row['seed']}"

@@ -16,7 +16,7 @@ from ablations.stages.files import read_json
 from analysis.errors import InputError
 from analysis.read.csv_files import read_csv
 from analysis.read.images import KEYS
-from analysis.read.runs import FIXED, LATENT, VERSIONS
+from analysis.read.runs import FIXED, LATENT, TRACEBACK, VERSIONS
 from analysis.read.search import RUNGS, SEARCH, TRIALS
 
 CELL = "cell"
@@ -25,14 +25,14 @@ REQUEST = "request"
 """The tag by which the runs of one request are told from what an experiment holds beside them."""
 IMAGES = "images"
 """The tag of a run that holds images.csv: how many images."""
-TAGS = (*FIXED, *LATENT, *VERSIONS)
+TAGS = (*FIXED, TRACEBACK, *LATENT, *VERSIONS)
 """The columns of runs.csv that are tags of a run, and not parameters."""
 LONGEST = 5000
 """Characters of a tag: MLflow takes no more."""
 TRIAL, STUDY, OF_SEARCH = "trial", "study", "search"
 """The kind of a run that is a trial of a search, and the tag of its number; the tags of the search's name and identity.
 """
-WATCHED = "train/watched_nll"
+RUNG_NLL = "train/rung_nll"
 """The curve of what a pruner was told."""
 AUTOENCODER = ("cell_id", "seed", "status", "reason")
 """What every row of autoencoders.csv has."""
@@ -105,7 +105,7 @@ def tracked_trials(folder: Path) -> list[Tracked]:
     rungs: dict[str, Curve] = defaultdict(list)
     path = folder / RUNGS
     for line in rows_of(path, ("trial", "step", "value")) if path.is_file() else []:
-        rungs[line["trial"]].append({"curve": WATCHED, "x": line["step"], "y": line["value"]})
+        rungs[line["trial"]].append({"curve": RUNG_NLL, "x": line["step"], "y": line["value"]})
     rows = rows_of(folder / TRIALS, (TRIAL, "state", "reason"))
     return [_trial(row, rungs[row[TRIAL]], head, folder) for row in rows if row["state"] != "running"]
 
@@ -154,7 +154,7 @@ def _cell(row: dict[str, str], curves: Curve, images: str, request: str, folder:
             REQUEST: request,
             **({STUDY: str(search["name"])} if search else {}),
             **{name: row[name][:LONGEST] for name in FIXED},
-            **{name: row[name] for name in (*LATENT, *VERSIONS) if row.get(name)},
+            **{name: row[name][:LONGEST] for name in (TRACEBACK, *LATENT, *VERSIONS) if row.get(name)},
             **({IMAGES: str(len(images.splitlines()) - 1)} if images else {}),
         },
         params={"cell": " · ".join(levels) or "baseline", **params},

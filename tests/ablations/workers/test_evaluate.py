@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ablations import sample
 from ablations.driver import execute
+from ablations.driver.trained import trained
 from ablations.grids.grid import make
 from ablations.metrics import extractors
 from ablations.settings.arguments import parse_run
@@ -116,7 +116,7 @@ def test_sampling_a_finished_cell_reads_its_fit(analytic):
     stage, _ = found["samples", "test"]
     norm = read_tensors(Journal(root).folder(stage.parts.fit) / "fit.safetensors")[0]["norm"]
     row = {"cell_id": "x", "training_id": stage.parts.training}
-    diffusion = sample.trained(stage.cell, row, root.parent, torch.device("cpu"))
+    diffusion = trained(stage.cell, row, root.parent, torch.device("cpu"))
     assert torch.equal(diffusion.m[1:], (1 - norm).clamp(1e-6, 1))
     again = evaluate.draw_samples(stage.cell, diffusion, 64, lambda share: None)
     kept = read_tensors(Journal(root).folder(stage.id) / "samples.safetensors")[0]["samples"]

@@ -15,6 +15,7 @@ from torch.distributions import Normal, kl_divergence
 
 from ablations import run, sample
 from ablations.driver import execute
+from ablations.driver.trained import cell_in
 from ablations.grids.grid import make
 from ablations.metrics import sample_quality
 from ablations.settings.arguments import parse_run
@@ -250,7 +251,7 @@ def test_reconstructions_are_pictured_beside_their_originals(grid):
 
 def loaded(grid, place):
     row = next(row for row in rows(grid) if row["axis.place"] == place)
-    cell = sample.cell_in(row)
+    cell = cell_in(row)
     parts = Parts(row["training_id"], None, row["autoencoder_id"] or None)
     return row, cell, load(cell, cell.data.load(), Journal(grid / ".stages"), parts, CPU)
 

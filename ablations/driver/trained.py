@@ -1,0 +1,57 @@
+"""A cell that was trained here, from its row of `results/<grid>/runs.csv` to the model that was evaluated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ablations.settings.cell import Cell
+from ablations.settings.layers import cell_of
+from ablations.stages.artifacts import WEIGHTS
+from ablations.stages.contents import fit_of
+from ablations.stages.journal import Journal
+from ablations.stages.kinds import Parts
+from ablations.workers.restore import Model, load
+from analysis.errors import InputError
+from analysis.read.csv_files import read_csv
+
+
+def find(results: Path, cell: str, seed: int) -> dict[str, str]:
+    """The row of a cell and seed among all grids of a results folder, with its `grid`.
+
+    InputError where it is none, or ambiguous.
+    """
+    tables = [
+        read_csv(path, ("cell_id", "seed", "status", "training_id")).assign(grid=path.parent.name)
+        for path in sorted(results.glob("*/runs.csv"))
+    ]
+    rows = [row for table in tables for row in table.to_dict("records") if row["cell_id"].startswith(cell)]
+    ids = sorted({row["cell_id"] for row in rows})
+    if not ids:
+        raise InputError(f"no cell {cell!r} in {results}/*/runs.csv: take an id from the column cell_id there")
+    if len(ids) > 1:
+        raise InputError(f"{cell!r} fits several cells, {', '.join(ids)}: give more digits")
+    seeds = {row["seed"]: {str(key): str(value) for key, value in row.items()} for row in rows}
+    if str(seed) not in seeds:
+        raise InputError(f"cell {ids[0]} has no seed {seed}: it has {', '.join(sorted(seeds))}")
+    row = seeds[str(seed)]
+    if row["status"] not in ("finished", "diverged"):
+        raise InputError(f"cell {ids[0]} at seed {seed} is {row['status']}, not trained: run its grid again")
+    return row
+
+
+def cell_in(row: dict[str, str]) -> Cell:
+    """The cell of a row of runs.csv."""
+    parameters = {key: value for key, value in row.items() if "/" not in key and not key.startswith("axis.")}
+    return cell_of(parameters, int(row["seed"]))
+
+
+def trained(cell: Cell, row: dict[str, str], results: Path, device: torch.device) -> Model:
+    """What a row learned, as it is evaluated; InputError where it was not trained here."""
+    journal, training = Journal(results / ".stages"), row["training_id"]
+    weights = journal.folder(training) / WEIGHTS
+    if not weights.exists():
+        raise InputError(f"cell {row['cell_id']} was not trained here ({weights} is missing): run its grid first")
+    fitted = fit_of(cell, training) if cell.horizon else None
+    return load(cell, cell.data.load(), journal, Parts(training, fitted, row.get("autoencoder_id") or None), device)
