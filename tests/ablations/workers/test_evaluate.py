@@ -59,7 +59,7 @@ def performed(root, *arguments, kinds=("training", "fit", "bound", "samples"), b
     return found
 
 
-def trained(root, stage):
+def network_of(root, stage):
     cell = stage.cell
     parts = getattr(stage, "parts", Parts(stage.id))
     return load(cell, cell.data.load(), Journal(root), replace(parts, fit=None), torch.device("cpu"))
@@ -76,7 +76,7 @@ def test_a_fit_is_the_noise_that_the_network_sees_at_each_t(analytic):
     root, found = analytic
     stage, result = found["fit", None]
     tensors, _ = read_tensors(Journal(root).folder(stage.id) / "fit.safetensors")
-    diffusion, data = trained(root, stage), stage.cell.data.load()
+    diffusion, data = network_of(root, stage), stage.cell.data.load()
     index = torch.randint(897, (16,), generator=draw(3, 0, "fit/image"))
     raw = data.images["train"][index]
     level = 15 * raw + (uniform(3, 0, "fit/dequantise", (16, 1, 8, 8), raw.device) * 15).floor()
@@ -100,7 +100,7 @@ def test_a_bound_reads_the_fit(analytic):
     root, found = analytic
     stage, result = found["bound", "validation"]
     moments, _ = read_tensors(Journal(root).folder(stage.parts.fit) / "fit.safetensors")
-    diffusion, data = trained(root, stage), stage.cell.data.load()
+    diffusion, data = network_of(root, stage), stage.cell.data.load()
     images = data.images["validation"]
     settings = {"exact": 2, "strata": 2, "seed": 3, "clip": True}
     scores = []
