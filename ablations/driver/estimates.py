@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import torch
 
-from ablations.data import Data
+from ablations.data.base import Data
 from ablations.settings.budget import training_passes
 from ablations.settings.cell import Cell
 from ablations.stages.graph import work

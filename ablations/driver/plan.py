@@ -12,7 +12,7 @@ from typing import get_args
 
 import torch
 
-from ablations.data import Data
+from ablations.data.base import Data
 from ablations.grids.grid import Grid, words
 from ablations.grids.planned import Planned
 from ablations.launchers.protocol import Launcher

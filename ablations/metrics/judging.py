@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ablations.data import Data, DataSet, Split
+from ablations.data.base import Data, DataSet, Split
 from ablations.metrics import extractors, sample_quality
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ablations.data import Data
+from ablations.data.base import Data
 
 
 def shown_metrics(

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ablations.data import Data
+from ablations.data.base import Data
 from ablations.results.csv_text import csv_text, number, union
 from ablations.results.sample_sheets import strip
 from ablations.settings.identity import parameters

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ablations.data import Data
+from ablations.data.base import Data
 from ablations.results import autoencoders
 from ablations.results.csv_text import csv_text, curve_rows, number, union
 from ablations.results.records import Record

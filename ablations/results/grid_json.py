@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ablations.data import Data
+from ablations.data.base import Data
 from ablations.grids.grid import Grid
 from ablations.grids.planned import Planned
 from ablations.metrics.registry import COLUMNS, shown_metrics

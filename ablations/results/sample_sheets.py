@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ablations.data import Data
+from ablations.data.base import Data
 from ablations.stages.files import replace_file, write_text
 from diffusion_core.encodings import GreyLevels
 

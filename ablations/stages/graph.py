@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ablations.data import Data
+from ablations.data.base import Data
 from ablations.settings.budget import bound_passes, sample_passes, training_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT, HeldOut

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ablations.data import Data
+from ablations.data.base import Data
 from ablations.results.csv_text import csv_text, number
 from ablations.results.records import Record
 from ablations.stages.files import write_text

@@ -17,7 +17,7 @@ import math
 import torch
 from torch import Tensor
 
-from ablations.data import Data
+from ablations.data.base import Data
 from diffusion_core.bound import prior_term
 from diffusion_core.chain import Chain, strided_times
 from diffusion_core.objectives import P2, MinSnr, NoiseLevels, Objective, Simple, Vlb, VlbContinuous, Weighted

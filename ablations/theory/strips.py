@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ablations.data import Data
+from ablations.data.base import Data
 from ablations.results.records import Record
 from ablations.results.sample_sheets import strip
 from ablations.settings.cell import Cell

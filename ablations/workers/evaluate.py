@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ablations.data import Data
+from ablations.data.base import Data
 from ablations.metrics import sample_quality
 from ablations.metrics.judging import SHORT, extractor_of, judged, reference_of
 from ablations.settings.budget import bound_passes, sample_flops

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ablations.data import Data
+from ablations.data.base import Data
 from ablations.settings.cell import Cell
 from ablations.stages.artifacts import FIT, WEIGHTS, read_tensors
 from ablations.stages.journal import Journal

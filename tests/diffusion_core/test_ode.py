@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from ablations.data import Mixture2d
+from ablations.data.mixture2d import Mixture2d
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, Encoding, GreyLevels
 from diffusion_core.ode import flow_likelihood

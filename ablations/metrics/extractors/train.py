@@ -19,7 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ablations.data import DataSet, Digits, FashionMnist
+from ablations.data.base import DataSet
+from ablations.data.digits import Digits
+from ablations.data.fashion_mnist import FashionMnist
 from ablations.metrics.extractors import ARCHITECTURES, HERE, digest_of
 from ablations.metrics.extractors.architectures import Architecture
 from ablations.settings.exits import exit_code

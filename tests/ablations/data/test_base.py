@@ -13,8 +13,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from ablations.data import SPLITS, DataSet, Digits, FashionMnist, histogram_codes
-from ablations.data.base import CODE_BATCH
+from ablations.data.base import CODE_BATCH, SPLITS, DataSet, histogram_codes
+from ablations.data.digits import Digits
+from ablations.data.fashion_mnist import FashionMnist
 from ablations.settings import registry
 from ablations.settings.identity import cell_id, parameters
 from ablations.settings.layers import cell_of, make_cell

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ablations.data import SPLITS, Cifar10
-from ablations.data.cifar10 import pickled_batch
+from ablations.data.base import SPLITS
+from ablations.data.cifar10 import Cifar10, pickled_batch
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import batch, cifar_batches, cifar_binary, cifar_pickles, noise, python2_pickle
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from ablations.data import SPLITS, FashionMnist
-from ablations.data.fashion_mnist import DEBIAN, halved, padded
+from ablations.data.base import SPLITS
+from ablations.data.fashion_mnist import DEBIAN, FashionMnist, halved, padded
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import fashion, idx_file, noise
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ablations.data import SPLITS, Folder
-from ablations.data.folder import picture, split_of
+from ablations.data.base import SPLITS
+from ablations.data.folder import Folder, picture, split_of
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import noise, pictures
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from ablations.data import Mixture2d
+from ablations.data.mixture2d import Mixture2d
 
 
 def test_the_mixtures_density_is_torchs():

@@ -9,8 +9,8 @@ import pytest
 import torch
 from sklearn.datasets import load_sample_images
 
-from ablations.data import SPLITS, Patches
-from ablations.data.patches import GAP, places
+from ablations.data.base import SPLITS
+from ablations.data.patches import GAP, Patches, places
 
 SHAPE = (427, 640)
 

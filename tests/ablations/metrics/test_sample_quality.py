@@ -11,7 +11,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from ablations.data import Digits
+from ablations.data.digits import Digits
 from ablations.metrics import extractors, sample_quality
 
 FID = "fid/train/digits-cnn"

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from ablations.data import Digits, Mixture2d
+from ablations.data.digits import Digits
+from ablations.data.mixture2d import Mixture2d
 from ablations.driver.plan import plan
 from ablations.grids.grid import make
 from ablations.launchers.local import Local

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from ablations.data import Data
+from ablations.data.base import Data
 from ablations.theory import formulas
 from diffusion_core.encodings import Continuous
 

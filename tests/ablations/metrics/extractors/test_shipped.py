@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ablations.data import Digits, FashionMnist
-from ablations.data.fashion_mnist import DEBIAN
+from ablations.data.digits import Digits
+from ablations.data.fashion_mnist import DEBIAN, FashionMnist
 from ablations.metrics import extractors
 
 NAME = "digits-cnn"

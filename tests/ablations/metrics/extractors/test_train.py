@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablations.data import Digits
+from ablations.data.digits import Digits
 from ablations.data.fashion_mnist import DEBIAN
 from ablations.metrics import extractors
 from ablations.metrics.extractors import train
