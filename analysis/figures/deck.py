@@ -14,9 +14,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.curves import fit_axis
-from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, new_figure, wrapped
-from analysis.figures.names import written
+from analysis.figures.drawing import Look, distinct_looks, label_ends, panels, wrapped
+from analysis.figures.names import unnamed_later, written
+from analysis.figures.windows import fit_axis
 from analysis.notation import mathtext
 from analysis.read.runs import GridResults
 
@@ -75,9 +75,7 @@ def _series(formulas: pd.DataFrame, panel: Curves) -> dict[str, pd.DataFrame]:
 
 
 def _figure(shown: Sequence[tuple[Curves, dict[str, pd.DataFrame]]]) -> Figure:
-    figure = new_figure(WIDTH if len(shown) > 1 else 0.65 * WIDTH, 2.6)
-    figure.set_layout_engine("constrained", wspace=0.06)
-    subplots = list(figure.subplots(1, len(shown), squeeze=False).flat)
+    figure, subplots = panels(len(shown), 2.6, wspace=0.06)
     for i, (panel, series) in enumerate(shown):
         axes = subplots[i]
         shared = [other for _, other in shown if not other.keys().isdisjoint(series)]
@@ -87,11 +85,9 @@ def _figure(shown: Sequence[tuple[Curves, dict[str, pd.DataFrame]]]) -> Figure:
         fit_axis(axes, "y", [rows["y"].to_numpy() for rows in series.values()], log=panel.log_y)
         axes.set(xlabel=mathtext(panel.x), ylabel=wrapped(panel.y, 40))
         for name, rows in series.items():
-            look = styles[name]
-            dashes = look.dashes or (None, None)
-            axes.plot(rows["x"], rows["y"], color=look.color, dashes=dashes, label=name)
-        after = {name for _, later in shown[i + 1 :] for name in later}
-        _name(axes, panel, {name: rows for name, rows in series.items() if name not in after}, styles)
+            axes.plot(rows["x"], rows["y"], label=name, **styles[name].line)
+        here = unnamed_later(i, [own for _, own in shown])
+        _name(axes, panel, {name: rows for name, rows in series.items() if name in here}, styles)
     return figure
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import GREY, WIDTH, Look, new_figure, status_word
-from analysis.figures.forest import Window, dress, label_rows, row, rows, window, words
+from analysis.figures.drawing import GREY, Look, panels, status_word
+from analysis.figures.forest import dress, label_rows, row, rows, words
+from analysis.figures.windows import Window, bulk_window
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import paired
 from analysis.findings.verdicts import CellComparison, Findings, baseline, findings
@@ -41,12 +41,11 @@ def differences_figure(grid: GridResults) -> Figure | None:
     base = _base(grid, shown)
     places, ticks = _against(grid, shown[0].cells, base) if base else _every_pair(shown)
     height = 0.85 + 0.17 * (max(ticks) + 1)
-    figure = new_figure(WIDTH if len(shown) > 1 else 0.7 * WIDTH, height)
-    panels = np.atleast_1d(figure.subplots(1, len(shown), sharey=True))
-    for axes, found in zip(panels, shown, strict=True):
+    figure, subplots = panels(len(shown), height, alone=0.7, sharey=True)
+    for axes, found in zip(subplots, shown, strict=True):
         axes.set_ylim(max(ticks) + 0.7, -1.3)
         _panel(axes, grid, found, places, base)
-    label_rows(panels[0], ticks)
+    label_rows(subplots[0], ticks)
     return figure
 
 
@@ -114,7 +113,7 @@ def _estimate(grid: GridResults, pair: CellComparison) -> Estimate:
 
 def _view(estimates: Sequence[Estimate]) -> Window:
     """The bulk, and 0 in any case: a difference is read against it."""
-    view = window(estimates, [0.0], may_log=False)
+    view = bulk_window(estimates, [0.0], log=False)
     margin = 0.06 * (max(view.high, 0.0) - min(view.low, 0.0))
     low = view.low if view.low < 0 else -margin
     high = view.high if view.high > 0 else margin

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from analysis.findings.cells import CellRuns
 
@@ -23,6 +23,24 @@ def name(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
     names = list(dict.fromkeys(", ".join(cell.labels[i] for i in kept) for cell in cells))
     shown = names if len(names) <= _NAMES else [*names[: _NAMES - 1], f"and {len(names) - _NAMES + 1} more"]
     return "\n".join(shown)
+
+
+def described(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
+    """Cells by their later levels, a line each, led by those of the first axis where they are not all of it."""
+    firsts: dict[tuple[str, ...], list[str]] = {}
+    for cell in cells:
+        firsts.setdefault(cell.labels[1:], []).extend(cell.labels[:1])
+    lines = []
+    for rest, leads in firsts.items():
+        whole = len(leads) == sum(cell.labels[1:] == rest for cell in everyone) > 1
+        lead = "" if whole and rest else ", ".join(leads)
+        lines.append(": ".join(word for word in (lead, ", ".join(rest)) if word))
+    return "\n".join(lines)
+
+
+def unnamed_later(i: int, panels: Sequence[Collection[str]]) -> set[str]:
+    """The lines of panel i of a row that no later one has: each is named once, in the last panel that has it."""
+    return set(panels[i]).difference(*panels[i + 1 :])
 
 
 def written(text: str) -> str:

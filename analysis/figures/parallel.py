@@ -13,13 +13,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from analysis.figures.drawing import GREY, WIDTH, Color, label_ends, new_figure, wrapped
-from analysis.figures.forest import Window
 from analysis.figures.slices import limits, tick_text, ticks
-from analysis.figures.trials import DARK, INK, clipped, shade, window, winners
+from analysis.figures.trials import DARK, INK, shade, winners
+from analysis.figures.windows import Window, best_window, round_ticks
 from analysis.findings.trials import DEFAULT, best_trials, default_trial
 from analysis.read.meta import Metric
 from analysis.read.search import Parameter, Search
@@ -35,7 +34,7 @@ def parallel_figure(search: Search) -> Figure | None:
     if len(trials) < FEWEST or len(parameters) < FEWEST:
         return None
     objective = search.head.objectives[0]
-    view = window(trials[objective.name].tolist())
+    view = best_window(trials[objective.name].tolist())
     figure = new_figure(WIDTH, 3.0)
     axes = figure.subplots()
     _frame(axes, [*(wrapped(parameter.label, 14) for parameter in parameters), wrapped(objective.head, 20)])
@@ -104,7 +103,7 @@ def _heights(parameter: Parameter, trials: pd.DataFrame) -> NDArray[np.float64]:
 
 def _shares(view: Window, values: pd.Series) -> NDArray[np.float64]:
     """Of the objective; what is beyond its axis lies at the end of it."""
-    return np.array([view.share(clipped(view, value)) for value in values])
+    return np.array([view.share(view.clipped(value)) for value in values])
 
 
 def _tick_places(parameter: Parameter) -> list[float]:
@@ -124,7 +123,7 @@ def _objective_ticks(view: Window) -> list[tuple[float, str]]:
     if view.log:
         values = [float(f"{value:.2g}") for value in np.geomspace(view.low, view.high, _TICKS)]
     else:
-        values = list(MaxNLocator(_TICKS, steps=[1, 2, 2.5, 5, 10]).tick_values(view.low, view.high))
+        values = list(round_ticks(_TICKS).tick_values(view.low, view.high))
     values = [value for value in values if view.holds(value)]
     return [(view.share(value), f"{value:.4g}".replace("-", "−")) for value in values]
 

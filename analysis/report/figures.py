@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
-from analysis.figures import FIGURES
+from matplotlib.figure import Figure
+
+from analysis.figures import FIGURES, SEARCH_FIGURES
 from analysis.figures.drawing import styled
 from analysis.findings.verdicts import Findings
 from analysis.read.runs import GridResults
+from analysis.read.search import Search
 from analysis.report.page import Picture, picture
 
+Source = TypeVar("Source")
 CAPTIONS = {
     "samples": "Samples of every cell, those of one seed drawn from the same noise.",
     "metrics": (
@@ -125,13 +130,20 @@ SHOWS = {
 
 def pictures(grid: GridResults, found: Sequence[Findings], cells: int) -> dict[str, Picture]:
     """Every figure that the grid has data for, by name."""
-    drawn = {}
+    return _drawn(FIGURES, grid, lambda name: alternative(name, found, cells))
+
+
+def search_pictures(search: Search) -> dict[str, Picture]:
+    """Every figure that a search has data for, by name."""
+    return _drawn(SEARCH_FIGURES, search, lambda name: f"{SHOWS[name]}.")
+
+
+def _drawn(
+    makers: Mapping[str, Callable[[Source], Figure | None]], source: Source, words: Callable[[str], str]
+) -> dict[str, Picture]:
     with styled():
-        for name, make in FIGURES.items():
-            figure = make(grid)
-            if figure is not None:
-                drawn[name] = picture(name, figure, CAPTIONS[name], alternative(name, found, cells))
-    return drawn
+        figures = {name: figure for name, make in makers.items() if (figure := make(source)) is not None}
+        return {name: picture(name, figure, CAPTIONS[name], words(name)) for name, figure in figures.items()}
 
 
 def alternative(name: str, found: Sequence[Findings], cells: int) -> str:

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from analysis.figures import SEARCH_FIGURES
-from analysis.figures.drawing import styled
 from analysis.findings.search import optimism, sentences
 from analysis.notation import duration
 from analysis.read.runs import GridResults
 from analysis.read.search import Search
-from analysis.report.figures import CAPTIONS, SHOWS
-from analysis.report.page import Block, Html, Items, Picture, Section, Text, picture, render
+from analysis.report.figures import search_pictures
+from analysis.report.page import Block, Html, Items, Picture, Section, Text, render
 from analysis.tables.search import search_table
 from analysis.tables.writers import html_table
 
@@ -41,10 +40,7 @@ def search_report(search: Search) -> str:
     """The page of a search that has no confirmation: none yet, or none needed."""
     head = search.head
     setting = [f"Search `{head.name}`", head.data, f"T = {head.horizon}" if head.horizon else ""]
-    with styled():
-        figures = {name: figure for name, make in SEARCH_FIGURES.items() if (figure := make(search)) is not None}
-        drawn = {name: picture(name, figure, CAPTIONS[name], f"{SHOWS[name]}.") for name, figure in figures.items()}
-    parts = [search_section(search, None, drawn), *_provenance(search)]
+    parts = [search_section(search, None, search_pictures(search)), *_provenance(search)]
     return render(head.question, [" · ".join(word for word in setting if word)], parts)
 
 

@@ -11,10 +11,11 @@ from analysis.figures.compute import compute_figure
 from analysis.figures.curves import bound_figure, training_figure
 from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import styled
-from analysis.figures.elbo import bits_of, elbo_figure
+from analysis.figures.elbo import elbo_figure
 from analysis.figures.metrics import metrics_figure
 from analysis.figures.reconstructions import reconstructions_figure
 from analysis.figures.split import split_figure
+from analysis.findings.bits import bits_of
 from analysis.findings.cells import cells_of
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import NLL

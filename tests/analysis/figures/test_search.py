@@ -11,7 +11,6 @@ from analysis.figures.parallel import parallel_figure
 from analysis.figures.pareto import pareto_figure
 from analysis.figures.rungs import rungs_figure
 from analysis.figures.slices import parent, slices_figure, ticks
-from analysis.figures.trials import window
 from analysis.read.search import Parameter, read_search
 from tests.analysis.searches import (
     BETAS,
@@ -105,20 +104,6 @@ def test_values_without_end_are_at_the_edge(tmp_path):
     assert "history" in drawn(read_search(few(tmp_path / "s", *rows)))
     rows = [{"values": {NLL_VAL: float("inf")}}] * 2
     assert "history" in drawn(read_search(few(tmp_path / "t", *rows)))
-
-
-def test_an_outlier_does_not_squash_the_rest():
-    view = window([*np.linspace(2.3, 2.5, 20), 8.3])
-    assert view.holds(2.3)
-    assert view.holds(2.5)
-    assert view.high < 2.6
-
-
-def test_a_wide_range_is_logarithmic_and_one_value_is_not_a_hair():
-    assert window(list(np.geomspace(5, 500, 30))).log
-    alone = window([2.0])
-    assert alone.holds(2.0)
-    assert alone.high - alone.low == pytest.approx(0.2)
 
 
 def texts(figure):

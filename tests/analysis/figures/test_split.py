@@ -6,7 +6,8 @@ import pytest
 
 from analysis.figures.drawing import save, styled
 from analysis.figures.metrics import estimate_figure
-from analysis.figures.split import shares_of, split_figure
+from analysis.figures.split import split_figure
+from analysis.findings.bits import shares_of
 from analysis.findings.cells import cells_of
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import build, write_csv
