@@ -203,6 +203,11 @@ def _half(half_width: float, places: int) -> str:
     return f"{half_width:.{places}f}"
 
 
+def percent(share: float) -> str:
+    """A share as whole percents; never 0 where it is above."""
+    return "less than 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
+
+
 def duration(seconds: float) -> str:
     """Seconds, minutes or hours, by size."""
     if seconds < 120:

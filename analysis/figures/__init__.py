@@ -22,10 +22,8 @@ from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import save, styled
 from analysis.figures.elbo import elbo_figure
 from analysis.figures.history import history_figure
-from analysis.figures.importances import importances_figure
 from analysis.figures.lines import lines_figure
 from analysis.figures.metrics import estimate_figure, metrics_figure
-from analysis.figures.parallel import parallel_figure
 from analysis.figures.pareto import pareto_figure
 from analysis.figures.reconstructions import reconstructions_figure
 from analysis.figures.rungs import rungs_figure
@@ -41,11 +39,9 @@ SEARCH_FIGURES: dict[str, Callable[[Search], Figure | None]] = {
     "history": history_figure,
     "slices": slices_figure,
     "pareto": pareto_figure,
-    "parallel": parallel_figure,
-    "importances": importances_figure,
     "rungs": rungs_figure,
 }
-"""Of a search alone, in the order in which they are read."""
+"""The figures of a search, in the order in which they are read. Parallel coordinates are left to Optuna's dashboard."""
 
 
 def _of_search(make: Callable[[Search], Figure | None]) -> Callable[[GridResults], Figure | None]:

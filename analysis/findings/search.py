@@ -9,6 +9,7 @@ Whether a winner is better than the paper's default is not said here, but by the
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.findings.cells import CellRuns, Estimate
@@ -22,7 +23,7 @@ from analysis.findings.trials import (
     value_text,
 )
 from analysis.findings.verdicts import amount
-from analysis.notation import Rounding
+from analysis.notation import Rounding, percent
 from analysis.read.meta import Metric
 from analysis.read.runs import GridResults
 from analysis.read.search import NO_PRUNER, STATES, Search, Winner
@@ -108,8 +109,9 @@ def optimism(search: Search, grid: GridResults | None) -> list[Optimism]:
 
 
 def sentences(search: Search, grid: GridResults | None = None) -> list[str]:
-    """What was searched, what pruning saved, what won beside the paper's default, and how optimistic that was."""
-    told = [_searched(search), *_failures(search), *_saved(search)]
+    """What was searched, what pruning saved, which parameters mattered, what won beside the paper's default, and how
+    optimistic that was."""
+    told = [_searched(search), *_failures(search), *_saved(search), *_importances(search)]
     if not search.head.winners:
         return [*told, "No trial is complete, so nothing was found."]
     default = default_trial(search)
@@ -162,6 +164,28 @@ def _saved(search: Search) -> list[str]:
         return []
     share = max(0.0, 1 - head.trained_steps / head.full_steps)
     return [f"Pruning ({head.pruner}) saved {100 * share:.0f} % of the training steps."]
+
+
+def _importances(search: Search) -> list[str]:
+    """How much of the variation among trials goes with each parameter, and that this is no ablation."""
+    shares = {o.label: found for o in search.head.objectives if (found := search.head.importances.get(o.name))}
+    if not shares:
+        return []
+    n = search.head.importance_trials or len(search.complete)
+    told = "; ".join(f"in {label} {_ranked(search, found)}" for label, found in shares.items())
+    left_out = any(parameter.when for parameter in search.head.parameters)
+    return [
+        f"Share of the variation among {n} complete trials that goes with each parameter (fANOVA): {told}. It is no "
+        "ablation: trials were drawn where the search looked, in the ranges that it was given."
+        + (" Parameters that not all trials have are left out." if left_out else "")
+    ]
+
+
+def _ranked(search: Search, shares: Mapping[str, float]) -> str:
+    """β_T 61 %, β_1 39 %: parameters with their shares, the largest first."""
+    ordered = sorted(shares.items(), key=lambda item: -item[1])
+    labels = [parameter.label if (parameter := search.parameter(name)) else name for name, _ in ordered]
+    return ", ".join(f"{label} {percent(share)}" for label, (_, share) in zip(labels, ordered, strict=True))
 
 
 def _won(search: Search, winner: Winner, default: int | None) -> str:

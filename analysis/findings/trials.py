@@ -97,7 +97,7 @@ def front(search: Search) -> pd.DataFrame:
     return known[kept].sort_values([*names, "trial"], kind="stable")
 
 
-def best_trials(search: Search, most: int = 5) -> pd.DataFrame:
+def best_trials(search: Search, most: int) -> pd.DataFrame:
     """So many of the best, the best first; of two objectives winners before others of the front, by the first."""
     if len(search.head.objectives) == 1:
         return search.complete.sort_values([search.head.objectives[0].name, "trial"], kind="stable").head(most)

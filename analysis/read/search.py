@@ -10,7 +10,6 @@ tracking store are the same, so that the frames are.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -69,10 +68,6 @@ class Parameter:
     def column(self) -> str:
         """Of trials.csv."""
         return f"param.{self.name}"
-
-    def applies(self, values: Mapping[str, str]) -> bool:
-        """Whether a trial with these values has it."""
-        return all(values.get(name) in allowed for name, allowed in self.when.items())
 
 
 @dataclass(frozen=True)

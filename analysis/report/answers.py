@@ -10,7 +10,7 @@ from analysis.findings.comparisons import share_of_images
 from analysis.findings.expectations import Word, outcomes
 from analysis.findings.factorial import Factorial, factorial
 from analysis.findings.verdicts import CellComparison, Findings, amount, baseline
-from analysis.notation import Rounding, probability
+from analysis.notation import Rounding, percent, probability
 from analysis.read.meta import Metric
 from analysis.read.runs import GridResults
 from analysis.report.page import Answer, Block, Entry, Items, Section, Sheet, Text
@@ -180,7 +180,7 @@ def _between_seeds(found: Findings) -> str:
     share = min(drawn**2 / seeds**2, 1.0) if seeds else 1.0
     return (
         f"{start} (typical of the cells). Drawing other samples from the same networks alone gives "
-        f"{_size(found, drawn)}, {_percent(share)} of that variance: more generated sets lessen this part, "
+        f"{_size(found, drawn)}, {percent(share)} of that variance: more generated sets lessen this part, "
         "more seeds lessen both."
     )
 
@@ -199,7 +199,7 @@ def _images(grid: GridResults, found: Findings) -> str:
     total = of_images + sum(one.seed_sd**2 / one.n for one in known)
     share = of_images / total if total else 0.0
     return (
-        f"{found.metric.label}: {_percent(share)} of the variance of a difference (over the {len(known)} compared) is "
+        f"{found.metric.label}: {percent(share)} of the variance of a difference (over the {len(known)} compared) is "
         "the choice of held-out images, which more seeds do not lessen."
     )
 
@@ -217,7 +217,7 @@ def _by_image(grid: GridResults, found: Findings) -> str:
     if share is None:
         return ""
     return (
-        f"{found.metric.label}: {best.name} is better than {other.name} on {_percent(share.mean)} of the {share.n} "
+        f"{found.metric.label}: {best.name} is better than {other.name} on {percent(share.mean)} of the {share.n} "
         f"held-out images (95 % interval {100 * share.low:.0f} to {100 * share.high:.0f} %, bootstrapped over images)."
     )
 
@@ -226,7 +226,3 @@ def _size(found: Findings, sd: float) -> str:
     """Two digits of a standard deviation, with the metric's unit."""
     text = Rounding(digits=2).number(float(f"{sd:.2g}"))
     return f"{text} {found.metric.unit}" if found.metric.unit else text
-
-
-def _percent(share: float) -> str:
-    return "less than 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"

@@ -82,13 +82,6 @@ CAPTIONS = {
         "What one objective costs in the other: no trial dominates those on the staircase, and none reached what lies "
         "below and left of it."
     ),
-    "parallel": (
-        "A line per trial through its parameters to its value: where dark lines run together, good trials agree."
-    ),
-    "importances": (
-        "How much of the variation among the trials goes with each parameter, where the search looked and in the "
-        "ranges that it was given: no ablation."
-    ),
     "rungs": (
         "What the pruner saw: the value on validation data over training steps. Trials that were pruned end early, in "
         "a dot."
@@ -121,8 +114,6 @@ SHOWS = {
     "history": "Scatter chart of each trial's value in the order of trials, with the best so far",
     "slices": "Scatter charts of each trial's value against each parameter. A table holds the best trials",
     "pareto": "Scatter chart of each trial's two objectives with their Pareto front. A table holds the trials that won",
-    "parallel": "Line chart with a vertical axis for each parameter and for the value, and a line for each trial",
-    "importances": "Bars with the share of the variation among trials that goes with each parameter",
     "rungs": "Line chart of each trial's value on validation data over training steps",
     "reverse": "Line charts of the reverse step's divergence from a Gaussian over β, and of the bound's gap over T",
 }

@@ -15,11 +15,18 @@ from analysis.report.page import Block, Html, Items, Picture, Section, Text, ren
 from analysis.tables.search import search_table
 from analysis.tables.writers import html_table
 
+_ELSEWHERE = (
+    "Parallel coordinates of all trials are on the search's page in MLflow, and in Optuna's dashboard: `pip install "
+    "optuna-dashboard && optuna-dashboard sqlite:///results/optuna.db`, or with the URL that the search's `storage=` "
+    "named."
+)
+
 
 def search_section(search: Search, grid: GridResults | None, drawn: Mapping[str, Picture]) -> Section:
-    """Sentences, the best trials, and those of the search's figures that are drawn."""
+    """Sentences, the best trials, those of the search's figures that are drawn, and where there are more."""
     blocks: list[Block] = [Items("What was tried and found", tuple(sentences(search, grid))), *_best(search)]
-    return Section("search", "Search", (*blocks, *(drawn[name] for name in SEARCH_FIGURES if name in drawn)))
+    figures = [drawn[name] for name in SEARCH_FIGURES if name in drawn]
+    return Section("search", "Search", (*blocks, *figures, Text(_ELSEWHERE)))
 
 
 def _best(search: Search) -> list[Html]:

@@ -6,8 +6,6 @@ import pytest
 from analysis.figures import SEARCH_FIGURES, main, write_figures, write_search_figures
 from analysis.figures.drawing import styled
 from analysis.figures.history import history_figure
-from analysis.figures.importances import importances_figure
-from analysis.figures.parallel import parallel_figure
 from analysis.figures.pareto import pareto_figure
 from analysis.figures.rungs import rungs_figure
 from analysis.figures.slices import parent, slices_figure, ticks
@@ -27,9 +25,9 @@ from tests.analysis.searches import (
 )
 
 SCENES = {
-    "one": (one_objective, ["history", "slices", "parallel", "importances", "rungs"]),
-    "joint": (joint, ["history", "slices", "parallel", "importances"]),
-    "two": (two_objectives, ["history", "slices", "pareto", "parallel", "importances"]),
+    "one": (one_objective, ["history", "slices", "rungs"]),
+    "joint": (joint, ["history", "slices"]),
+    "two": (two_objectives, ["history", "slices", "pareto"]),
 }
 
 
@@ -77,7 +75,7 @@ def test_a_grid_draws_those_of_its_search(tmp_path):
     folder = few(confirmation(tmp_path / "g"), {"values": {NLL_VAL: 2.4}})
     names = {path.stem for path in write_figures(folder)}
     assert {"metrics", "history", "slices"} <= names
-    assert "parallel" not in names
+    assert "rungs" not in names
 
 
 def test_the_command_draws_a_search_without_a_grid(tmp_path, capsys):
@@ -152,23 +150,6 @@ def test_slices_show_a_conditional_parameter_with_its_own_trials_only(searches):
     assert legend(figure)[-3:] == ["linear", "cosine", "sigmoid"]
 
 
-def test_parallel_says_which_trials_it_leaves_out(searches):
-    (axes,) = drawn(searches["joint"])["parallel"].axes
-    linear = (searches["joint"].trials["param.schedule"] == "linear").sum()
-    assert axes.get_title("left").startswith(f"only the {linear} trials with schedule = linear, the best one's")
-    labels = [label.get_text() for label in axes.get_xticklabels()]
-    assert labels[:3] == [r"$\beta_{1}$", r"$\beta_{T}$", "batch"]
-    assert labels[3].startswith("NLL")
-
-
-def test_importances_carry_their_caveat(searches):
-    for name in ("one", "two", "joint"):
-        said = drawn(searches[name])["importances"].get_supxlabel().replace("\n", " ")
-        assert "no ablation" in said
-        assert f"these {searches[name].head.importance_trials} trials" in said
-        assert ("not all trials have" in said) == (name == "joint")
-
-
 def test_pareto_names_winners_and_default(searches):
     figure = drawn(searches["two"])["pareto"]
     assert legend(figure)[-4:] == ["best NLL", "best FID", "between", "paper's default"]
@@ -223,7 +204,7 @@ def test_a_range_of_one_value_and_a_lone_choice_are_drawn(tmp_path):
     rows = [trial(i, {"schedule.beta_1": 1e-6, "schedule.beta_T": 3}, {NLL_VAL: 2.0 + i / 10}) for i in range(3)]
     won = [winner("found", "found by search", rows[0], parameters)]
     folder = write_search(tmp_path / "s", head(parameters, winners=won), rows)
-    assert list(drawn(read_search(folder))) == ["history", "slices", "parallel"]
+    assert list(drawn(read_search(folder))) == ["history", "slices"]
 
 
 def test_names_of_figures_are_of_one_function_each():
@@ -231,7 +212,5 @@ def test_names_of_figures_are_of_one_function_each():
         history_figure,
         slices_figure,
         pareto_figure,
-        parallel_figure,
-        importances_figure,
         rungs_figure,
     ]

@@ -40,8 +40,10 @@ def test_the_section_holds_sentences_best_trials_and_figures(page):
     assert "Pruning (median) saved 9 % of the training steps." in told
     assert "38 (found by search)" in told
     assert "0 (paper's default)" in told
+    assert "(fANOVA): in NLL β_1 61 %, β_T 39 %. It is no ablation" in told
+    assert "optuna-dashboard sqlite:///results/optuna.db" in told
     figures = [figure["id"] for figure in page.all("figure")]
-    own = [f"figure-{name}" for name in ("history", "slices", "parallel", "importances", "rungs")]
+    own = [f"figure-{name}" for name in ("history", "slices", "rungs")]
     assert [name for name in figures if name in own] == own
 
 
