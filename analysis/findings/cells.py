@@ -58,9 +58,14 @@ class CellRuns:
         return Estimate(mean, half_width, {int(str(seed)): float(value) for seed, value in values.items()})
 
 
-_MODULES = re.compile(r"^(?:\w+\.)+(?=\w+: )")
-"""Where the class of an error lies, before its name."""
+_LONGEST = 200
+"""Characters of a reason in a footnote."""
 _NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?!\w)")
+
+
+def reason_in_short(reason: str) -> str:
+    """The first line of a reason, which is its message; results of an older writer have the traceback below it."""
+    return reason.strip().partition("\n")[0].strip()
 
 
 def shortfall(cells: Sequence[CellRuns]) -> str:
@@ -80,8 +85,8 @@ def shortfalls(cells: Sequence[CellRuns]) -> list[str]:
     """The shortfall of each cell, in the same words for cells that differ in the numbers of their reasons only."""
     alike: dict[tuple[tuple[str, str], ...], list[CellRuns]] = {}
     for cell in cells:
-        key = sorted(zip(cell.runs["status"], cell.runs["reason"].str.replace(_NUMBER, "#", regex=True), strict=True))
-        alike.setdefault(tuple(key), []).append(cell)
+        reasons = [_NUMBER.sub("#", reason_in_short(reason)) for reason in cell.runs["reason"]]
+        alike.setdefault(tuple(sorted(zip(cell.runs["status"], reasons, strict=True))), []).append(cell)
     told = [(shortfall(group), group) for group in alike.values()]
     words = {id(cell): text for text, group in told for cell in group}
     return [words[id(cell)] for cell in cells]
@@ -98,12 +103,11 @@ def noted(cells: Sequence[CellRuns]) -> list[list[str]]:
 
 
 def _reasons(reasons: Sequence[str]) -> str:
-    """Two reasons at most, each by its last line: that is where a traceback says what happened."""
+    """Two reasons in short at most."""
     alike: dict[str, list[str]] = {}
-    for reason in reasons:
-        if reason.strip():
-            last = _MODULES.sub("", reason.strip().splitlines()[-1]).removeprefix("InputError: ")[:200]
-            alike.setdefault(_NUMBER.sub("#", last), []).append(last)
+    for line in (reason_in_short(reason)[:_LONGEST] for reason in reasons):
+        if line:
+            alike.setdefault(_NUMBER.sub("#", line), []).append(line)
     merged = [_merged(group) for group in alike.values()]
     more = " and others" if len(merged) > 2 else ""
     return f" ({'; '.join(merged[:2])}{more})" if merged else ""

@@ -1,6 +1,6 @@
 """A page as data, and the page as one HTML file that needs nothing else: no network, no script.
 
-    Section ─▶ blocks (text, items, a table, a picture, an answer) ─▶ page.html.jinja
+    Section ─▶ blocks (text, items, a table, a picture, an answer, …) ─▶ page.html.jinja
 
 Every text is plain and may come from a user: the template escapes it, and shows `code` as such. Only `Html` is trusted.
 """
@@ -100,6 +100,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Verbatim:
+    """A text whose line breaks and indentation stay, below its title."""
+
+    kind: ClassVar[str] = "verbatim"
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Details:
     """Blocks that are folded up on a screen, and open in print."""
 
@@ -108,7 +117,7 @@ class Details:
     blocks: tuple[Block, ...]
 
 
-Block = Text | Answer | Items | Sheet | Html | Picture | Details
+Block = Text | Answer | Items | Sheet | Html | Picture | Verbatim | Details
 
 
 @dataclass(frozen=True)

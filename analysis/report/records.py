@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from analysis.findings import weights
-from analysis.findings.cells import CellRuns, noted
+from analysis.findings.cells import CellRuns, noted, reason_in_short
 from analysis.findings.spaces import in_latents, why_not_comparable
 from analysis.findings.summary import metrics_present
 from analysis.notation import duration
 from analysis.read.links import Tracking
-from analysis.read.runs import AUTOENCODER, GridResults
-from analysis.report.page import Block, Details, Entry, Items, Link, Section, Sheet, Text
+from analysis.read.runs import AUTOENCODER, TRACEBACK, GridResults
+from analysis.report.page import Block, Details, Entry, Items, Link, Section, Sheet, Text, Verbatim
 
 
 def besides(grid: GridResults, cells: Sequence[CellRuns]) -> Section | None:
@@ -78,18 +78,19 @@ def missing(grid: GridResults, cells: Sequence[CellRuns]) -> Section:
     runs = grid.runs[grid.runs["status"] != "finished"]
     if runs.empty:
         return Section("missing", "What did not finish", (Text(f"Nothing: all {len(grid.runs)} runs finished."),))
-    rows, long = [], []
+    rows, traces = [], []
     for cell in cells:
-        for seed, status, reason in cell.runs[["seed", "status", "reason"]].itertuples(index=False):
-            if status == "finished":
-                continue
-            lines = reason.strip().splitlines() or ["no reason was recorded"]
-            rows.append((cell.name, str(seed), status, lines[-1]))
-            long += [(cell.name, str(seed), reason.strip())] if len(lines) > 1 else []
+        lost = cell.runs[cell.runs["status"] != "finished"]
+        for seed, status, reason, trace in lost[["seed", "status", "reason", TRACEBACK]].itertuples(index=False):
+            message = reason_in_short(reason)
+            rows.append((cell.name, str(seed), status, message or "no reason was recorded"))
+            # An older writer left the traceback below the reason.
+            full = trace.strip() or reason.strip()
+            traces += [Verbatim(f"{cell.name}, seed {seed}", full)] if full not in ("", message) else []
     told = f"{len(runs)} of {len(grid.runs)} runs did not finish. Means and intervals are over the seeds that did."
     sheet = Sheet("Runs that did not finish", ("Cell", "Seed", "Status", "Reason"), tuple(rows), numbers=False)
-    whole = [Details("Reasons in full", (Sheet("Reasons", ("Cell", "Seed", "Reason"), tuple(long), numbers=False),))]
-    return Section("missing", "What did not finish", (Text(told), sheet, *(whole if long else [])))
+    folded = [Details("Tracebacks", tuple(traces))] if traces else []
+    return Section("missing", "What did not finish", (Text(told), sheet, *folded))
 
 
 def provenance(grid: GridResults, cells: Sequence[CellRuns]) -> Section:

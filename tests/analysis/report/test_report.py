@@ -20,7 +20,7 @@ from analysis.report.answers import axes, comparisons, noise, verdict
 from analysis.report.costs import cost, si
 from analysis.report.figures import CAPTIONS, SHOWS
 from analysis.report.page import Link, Section, Sheet, prose, render
-from analysis.report.records import besides, provenance
+from analysis.report.records import besides, missing, provenance
 from tests.analysis.conftest import AXES, FID, NLL, build, rows, write_csv
 from tests.analysis.findings.test_costs import costed
 from tests.analysis.findings.test_factorial import grid_of as planted
@@ -203,7 +203,7 @@ def test_what_users_write_is_shown_and_not_run(tmp_path):
     table = rows()
     for row in table:
         if row["status"] == "diverged":
-            row["reason"] = f'Traceback:\n  File "<x>"\nValueError: {evil}'
+            row["reason"], row["traceback"] = f"`{evil}", f'Traceback:\n  File "<x>"\nValueError: {evil}'
     levels = [{"name": "mu", "label": '"><b onload=x>'}, *AXES[0]["levels"][1:]]
     folder = build(
         tmp_path / "g",
@@ -220,8 +220,27 @@ def test_what_users_write_is_shown_and_not_run(tmp_path):
     assert {image.get("src", "")[:10] for image in page.all("img")} == {"data:image"}
     assert page.texts("h1") == [f"Is {evil} <img src=x onerror=alert(1)> better?"]
     assert not page.all("b")
-    assert f"ValueError: {evil}" in page.section("missing")
-    assert "Reasons in full" in page.texts("summary")
+    assert f"`{evil}" in page.section("missing")
+    assert "Tracebacks" in page.texts("summary")
+    assert [block["text"] for block in page.all("pre")] == [f'Traceback:\n  File "<x>"\nValueError: {evil}'] * 4
+
+
+def test_tracebacks_are_folded_below_the_reasons(tmp_path):
+    """Those of an older writer stand below their reasons, and a run of one line has none."""
+    trace = "Traceback (most recent call last):\n  File x\nOSError: no space left"
+    ends = {
+        0: {"reason": "no space left", "traceback": trace},
+        1: {"reason": f"no space left\n{trace}"},
+        2: {"reason": "no space left"},
+    }
+    lost = [{**row, "status": "failed", **ends[row["seed"]]} for row in rows() if row["cell_id"] == "mu-simple"]
+    grid = read_folder(build(tmp_path / "g", [row for row in rows() if row["cell_id"] != "mu-simple"] + lost))
+    _, sheet, folded = missing(grid, [cell for cell in cells_of(grid) if cell.cell_id == "mu-simple"]).blocks
+    assert [row[3] for row in sheet.rows] == ["no space left"] * 3
+    assert [(block.title[-6:], block.text) for block in folded.blocks] == [
+        ("seed 0", trace),
+        ("seed 1", f"no space left\n{trace}"),
+    ]
 
 
 def one_axis(table, **changes):
