@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import GREY, Look, distinct_looks, label_ends, panels
+from analysis.figures.metrics import SHOWN
 from analysis.figures.names import unnamed_later
 from analysis.figures.points import cost_axis, draw_seeds, known_cells, mark_outside
 from analysis.figures.windows import Window, show, whole_window
@@ -26,7 +27,6 @@ from analysis.notation import Rounding, mathtext
 from analysis.read.meta import Metric
 from analysis.read.runs import GridResults
 
-_KINDS = ("nll", "fid")
 _CHARS = 16
 MOST = 12
 """Lines that can be named beside a panel."""
@@ -56,7 +56,7 @@ def compute_figure(grid: GridResults) -> Figure | None:
     of its costs."""
     if not space_axes(grid):
         return None
-    metrics = [metric for kind in _KINDS for metric in metrics_present(grid) if metric.kind == kind]
+    metrics = [metric for kind in SHOWN for metric in metrics_present(grid) if metric.kind == kind]
     shown = [panel for metric in metrics if (panel := _panel_of(grid, metric)).lines]
     spaces = dict.fromkeys(_space(grid, cell) for cell in cells_of(grid))
     names = [name for name in spaces if any(name in panel.lines for panel in shown)]

@@ -18,10 +18,11 @@ from analysis.figures.drawing import GREY, Look, first_level, label_heights, loo
 from analysis.figures.points import cost_axis, draw_seeds, known_cells, mark_outside
 from analysis.figures.windows import Window, bulk_window, show
 from analysis.findings.cells import Estimate
-from analysis.findings.costs import Cost, costs_for, front, pareto_front
+from analysis.findings.costs import Cost, costs_for, front_of_cells
 from analysis.findings.verdicts import Findings, findings
 from analysis.notation import Rounding, mathtext
 from analysis.read.runs import GridResults
+from analysis.statistics.pareto import pareto_front
 
 _CHARS = 18
 
@@ -40,7 +41,7 @@ def cost_figure(grid: GridResults) -> Figure | None:
 
 
 def _panel(axes: Axes, grid: GridResults, found: Findings, cost: Cost) -> None:
-    known, kept = known_cells(found.estimates, cost), front(grid, found, cost)
+    known, kept = known_cells(found.estimates, cost), front_of_cells(grid, found, cost)
     view = bulk_window([_without_interval(found.estimates[i]) for i in known])
     cost_axis(axes, cost, known)
     show(axes, "y", view)

@@ -126,21 +126,21 @@ def _fixed(grid: GridResults, cells: Sequence[CellRuns]) -> str:
 
 
 def _finite(line: Line, metric: Metric) -> list[bool]:
-    return [math.isfinite(cell.estimate(metric.name).mean) for cell in line.cells]
+    return [cell.estimate(metric.name).known for cell in line.cells]
 
 
 def _draw(axes: Axes, panel: Panel, styles: Mapping[str, Look], labelled: Collection[str]) -> None:
     """One panel, in which these of its lines are named."""
     estimates = [[cell.estimate(panel.metric.name) for cell in named.line.cells] for named in panel.lines]
     _x_axis(axes, panel.key, sorted({x for named in panel.lines for x in named.line.xs}))
-    view = whole_window([one for found in estimates for one in found if math.isfinite(one.mean)], LOG_Y)
+    view = whole_window([one for found in estimates for one in found if one.known], LOG_Y)
     show(axes, "y", view, 5)
     rounding = Rounding.of(panel.metric.decimals, [one.half_width for found in estimates for one in found])
     out: Counter[tuple[float, bool]] = Counter()
     ends = []
     for named, found in zip(panel.lines, estimates, strict=True):
         look = styles[named.name]
-        points = [(x, one) for x, one in zip(named.line.xs, found, strict=True) if math.isfinite(one.mean)]
+        points = [(x, one) for x, one in zip(named.line.xs, found, strict=True) if one.known]
         _line(axes, points, look, view, named.name)
         for x, one in points:
             if not view.holds(one.mean):

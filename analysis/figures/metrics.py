@@ -17,7 +17,8 @@ from analysis.findings.summary import Summary, metrics_present, references
 from analysis.read.meta import Metric
 from analysis.read.runs import GridResults
 
-_SHOWN = ("nll/", "fid/")
+SHOWN = ("nll", "fid")
+"""The kinds of metrics that figures show, where there are these."""
 
 
 def metrics_figure(grid: GridResults) -> Figure | None:
@@ -56,7 +57,7 @@ def _figure(grid: GridResults, asked: list[Metric]) -> Figure | None:
 
 def chosen(metrics: list[Metric]) -> list[Metric]:
     """NLL and FID, or the first two that there are."""
-    found = [metric for kind in _SHOWN for metric in metrics if metric.name.startswith(kind)][:2]
+    found = [metric for kind in SHOWN for metric in metrics if metric.kind == kind][:2]
     return found if len(found) == 2 else metrics[:2]
 
 

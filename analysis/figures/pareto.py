@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from analysis.figures.drawing import WIDTH, distinct_looks, new_figure
 from analysis.figures.trials import PALE, emphasise, key, mark, names_key, views
 from analysis.figures.windows import Window, show
-from analysis.findings.trials import front
+from analysis.findings.trials import front_of_trials
 from analysis.notation import mathtext
 from analysis.read.search import Search
 
@@ -40,7 +40,7 @@ def pareto_figure(search: Search) -> Figure | None:
 
 def _points(axes: Axes, search: Search, seen: list[Window]) -> list[tuple[str, Line2D]]:
     """Trials and the front; what the key says of them."""
-    names, blue, on = [o.name for o in search.head.objectives], distinct_looks(1)[0].color, front(search)
+    names, blue, on = [o.name for o in search.head.objectives], distinct_looks(1)[0].color, front_of_trials(search)
     edge = False
     for trial, *point in search.complete[["trial", *names]].itertuples(index=False):
         place = [view.clipped(value) for view, value in zip(seen, point, strict=True)]

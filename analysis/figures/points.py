@@ -5,7 +5,6 @@ Seeds are dots, their mean is a marker; a mean out of view is an arrow at the ed
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,7 +25,7 @@ _PLAIN = 1e5
 
 def known_cells(estimates: Sequence[Estimate], cost: Cost) -> list[int]:
     """The cells whose value and cost are both known."""
-    return [i for i, estimate in enumerate(estimates) if math.isfinite(estimate.mean) and cost.values[i]]
+    return [i for i, estimate in enumerate(estimates) if estimate.known and cost.values[i]]
 
 
 def cost_axis(axes: Axes, cost: Cost, cells: Sequence[int]) -> None:

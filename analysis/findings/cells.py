@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from itertools import chain
 import pandas as pd
 
 from analysis.read.meta import kind_of
-from analysis.read.runs import NOT_COMPARABLE, NOTES, SEVERAL, STATUSES, GridResults
+from analysis.read.runs import METADATA, NOT_COMPARABLE, NOTES, SEVERAL, STATUSES, GridResults
 from analysis.statistics.paired import mean_interval
 
 
@@ -21,6 +22,11 @@ class Estimate:
     mean: float
     half_width: float
     values: dict[int, float]
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a value at all."""
+        return math.isfinite(self.mean)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +131,20 @@ def _range(numbers: Sequence[str]) -> str:
     return ordered[0] if ordered[0] == ordered[-1] else f"{ordered[0]}–{ordered[-1]}"
 
 
+def axis_columns(grid: GridResults) -> list[str]:
+    """The columns of the runs that hold the levels of the axes, in their order."""
+    return [f"axis.{axis.name}" for axis in grid.meta.axes]
+
+
+def parameters_of(runs: pd.DataFrame) -> list[str]:
+    """The columns of runs that are parameters: choices, and neither levels of an axis nor metrics."""
+    columns = [str(name) for name in runs if name not in METADATA]
+    return [name for name in columns if "/" not in name and not name.startswith("axis.")]
+
+
 def cells_of(grid: GridResults) -> list[CellRuns]:
     """The cells in the order of the axes' levels."""
-    axes = grid.meta.axes
-    columns = [f"axis.{axis.name}" for axis in axes]
+    axes, columns = grid.meta.axes, axis_columns(grid)
     if not columns:
         return [CellRuns((), (), grid.runs)]
     found = []

@@ -29,6 +29,7 @@ from analysis.findings.spaces import in_latents
 from analysis.findings.verdicts import Findings
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import LEVEL, Comparison, compare, holm, may_be_best
+from analysis.statistics.pareto import pareto_front
 
 SAME_FLOPS = 0.01
 SAME_SECONDS = 0.05
@@ -90,25 +91,12 @@ class Cost:
         return any(self.dearer(a, b) for a in known for b in known)
 
 
-def pareto_front(costs: Sequence[float], values: Sequence[float], sign: int) -> list[bool]:
-    """Which of k points no other dominates: costs no more and is no worse, and one of the two strictly.
-
-    `sign` · value is better where it is larger. Equal points stand or fall together; nan is never on the front.
-    """
-    points = [(cost, -sign * value) for cost, value in zip(costs, values, strict=True)]
-    known = [point for point in points if not any(math.isnan(part) for part in point)]
-    return [
-        point in known and not any(other[0] <= point[0] and other[1] <= point[1] and other != point for other in known)
-        for point in points
-    ]
-
-
-def front(grid: GridResults, found: Findings, cost: Cost) -> list[bool]:
+def front_of_cells(grid: GridResults, found: Findings, cost: Cost) -> list[bool]:
     """Which cells are on the front of a metric; by their values alone where one seed gives no interval."""
     means = [estimate.mean for estimate in found.estimates]
     if len(grid.meta.seeds) < 2:
         return pareto_front([cost.mean(i) for i in range(len(means))], means, found.metric.sign)
-    known = [i for i, mean in enumerate(means) if math.isfinite(mean) and cost.values[i]]
+    known = [i for i in found.ranked if cost.values[i]]
     seen: dict[tuple[int, int], Comparison] = {}
 
     def against(i: int, best: int) -> Comparison | None:
@@ -132,7 +120,7 @@ def costs_for(grid: GridResults, found: Findings) -> list[Cost]:
     if len(found.cells) < 2:
         return []
     costs = [] if _one_training(grid) else [training(grid, found.cells)]
-    if not found.metric.name.startswith("nll") and (drawn := sampling(grid, found.cells)).differs:
+    if found.metric.kind != "nll" and (drawn := sampling(grid, found.cells)).differs:
         costs.append(drawn)
     return [cost for cost in costs if sum(bool(values) for values in cost.values) > 1]
 

@@ -20,10 +20,10 @@ import numpy as np
 from analysis.findings.cells import CellRuns, cells_of
 from analysis.findings.comparisons import contrast
 from analysis.findings.verdicts import amount
-from analysis.notation import probability
+from analysis.notation import begun, probability
 from analysis.read.meta import Expectation, Metric
 from analysis.read.runs import GridResults
-from analysis.statistics.paired import Comparison, Verdict, compare, equivalent, holm, verdict
+from analysis.statistics.paired import LEVEL, Comparison, Verdict, compare, equivalent, holm, verdict
 
 Word = Literal["as published", "contrary to the paper", "cannot tell"]
 
@@ -39,7 +39,7 @@ class Outcome:
     @property
     def sentence(self) -> str:
         """The claim, what became of it, and its source."""
-        return f"{self.word.capitalize()}: {self.claim.claim} ({self.claim.source}; here {self.why})."
+        return f"{begun(self.word)}: {self.claim.claim} ({self.claim.source}; here {self.why})."
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,14 +124,9 @@ def _outcome(one: _Tested, adjusted: float) -> Outcome:
     numbers = f"{one.metric.label} differs by {amount(one.metric, found.difference, found.half_width)}"
     why = f"{numbers}, p {probability(adjusted)}"
     if math.isnan(one.margin):
-        words: dict[str, Word] = {
-            "better": "as published",
-            "worse": "contrary to the paper",
-            "cannot tell": "cannot tell",
-        }
-        return Outcome(one.claim, words[verdict(found.difference, adjusted, sign)], why)
+        return Outcome(one.claim, _WORDS[verdict(found.difference, adjusted, sign)], why)
     margin = f"{numbers}, the margin is {amount(one.metric, one.margin, math.nan)}"
-    if adjusted <= 0.05:
+    if adjusted <= 1 - LEVEL:
         return Outcome(one.claim, "as published", margin)
     beyond = abs(found.difference) - found.half_width > one.margin
     return Outcome(one.claim, "contrary to the paper" if beyond else "cannot tell", margin)

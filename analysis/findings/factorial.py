@@ -43,7 +43,7 @@ class Factorial:
     @property
     def sentences(self) -> list[str]:
         """A sentence per effect, those that are found first; then what was left out."""
-        ranked = sorted(self.found.effects, key=lambda effect: (effect.adjusted > 1 - LEVEL, -effect.share))
+        ranked = sorted(self.found.effects, key=lambda effect: (not _matters(effect), -effect.share))
         return [*(self.sentence(effect) for effect in ranked), *self.found.notes, *self.cautions]
 
     def sentence(self, effect: Effect) -> str:
@@ -52,11 +52,16 @@ class Factorial:
         test = f"F({effect.df}, {effect.df_error:g}) = {Rounding().number(effect.F)}, p {probability(effect.adjusted)}"
         share = f"{100 * effect.share:.0f} % of what seeds do not explain"
         if len(labels) == 1:
-            said = "matters" if effect.adjusted <= 1 - LEVEL else "cannot be told to matter"
+            said = "matters" if _matters(effect) else "cannot be told to matter"
             return f"{self.metric.label}: {labels[0]} {said} ({test}; {share})."
         pair = " and ".join(labels)
-        said = "depend on each other" if effect.adjusted <= 1 - LEVEL else "cannot be told to depend on each other"
+        said = "depend on each other" if _matters(effect) else "cannot be told to depend on each other"
         return f"{self.metric.label}: {pair} {said} ({test}; {share})."
+
+
+def _matters(effect: Effect) -> bool:
+    """Whether an effect is told from none at all."""
+    return effect.adjusted <= 1 - LEVEL
 
 
 def factorial(grid: GridResults, metric: Metric) -> Factorial | None:
@@ -78,7 +83,7 @@ def factorial(grid: GridResults, metric: Metric) -> Factorial | None:
 
 def _together(found: Effects) -> set[str]:
     """The axes that depend on another: what a model without interactions expects of their levels means nothing."""
-    pairs = [effect.factors for effect in found.effects if len(effect.factors) > 1 and effect.adjusted <= 1 - LEVEL]
+    pairs = [effect.factors for effect in found.effects if len(effect.factors) > 1 and _matters(effect)]
     return {label for pair in pairs for label in pair}
 
 

@@ -11,8 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.findings.cells import CellRuns, cells_of
-from analysis.read.runs import METADATA, GridResults
+from analysis.findings.cells import CellRuns, cells_of, parameters_of
+from analysis.read.runs import GridResults
 
 SAMPLING, SCORING, HORIZON, SKIP, ETA = "sampler.steps", "evaluation.horizon", "horizon", "sampler.skip", "sampler.eta"
 FEWEST = 3
@@ -70,9 +70,8 @@ def lines_of(grid: GridResults) -> dict[str, list[Line]]:
 
 def _settings(grid: GridResults, cell: CellRuns) -> dict[str, str]:
     """The parameters of a cell, a number of steps that is not given written as T."""
-    columns = [str(name) for name in grid.runs if name not in METADATA]
-    names = [name for name in columns if "/" not in name and not name.startswith("axis.")]
-    settings = {name: cell.parameter(name) for name in (HORIZON, SAMPLING, SCORING, *names)}
+    names = HORIZON, SAMPLING, SCORING, *parameters_of(grid.runs)
+    settings = {name: cell.parameter(name) for name in names}
     for name in (SAMPLING, SCORING):
         settings[name] = settings[HORIZON] if settings[name] in ("", "null") else settings[name]
     return settings

@@ -17,13 +17,12 @@ from analysis.findings.trials import (
     DEFAULT,
     assignment,
     default_trial,
-    listed,
     near_an_end,
     value_of,
     value_text,
 )
 from analysis.findings.verdicts import amount
-from analysis.notation import Rounding, percent
+from analysis.notation import Rounding, begun, counted, listed, percent
 from analysis.read.meta import Metric
 from analysis.read.runs import GridResults
 from analysis.read.search import NO_PRUNER, STATES, Search, Winner
@@ -70,7 +69,7 @@ class Optimism:
     def sentence(self) -> str:
         """Both values, their difference, and how sure that is."""
         known = Rounding.of(self.objective.decimals, [self.fresh.half_width])
-        start = f"{_upper(self.winner.label)}: {self.objective.label} at {_count(len(self.fresh.values), 'fresh seed')}"
+        start = f"{begun(self.winner.label)}: {self.objective.label} at {counted(len(self.fresh.values), 'fresh seed')}"
         fresh = amount(self.objective, self.fresh.mean, self.fresh.half_width)
         said = f"{start} {fresh} on validation, {known.number(self.searched)} in the search: {self._told(known)}"
         if self.test is not None and math.isfinite(self.test.mean):
@@ -145,7 +144,7 @@ def _searched(search: Search) -> str:
     seeds = f"{'seed' if len(head.seeds) == 1 else 'seeds'} {listed([str(seed) for seed in head.seeds])}"
     sampler = _SAMPLERS.get(head.sampler, head.sampler)
     goals = listed([objective.label for objective in head.objectives])
-    trials = _count(len(search.trials), "trial") + (f" ({ended})" if ended else "")
+    trials = counted(len(search.trials), "trial") + (f" ({ended})" if ended else "")
     return f"Searched {labels} for {goals} in {trials} by {sampler}, on validation data at {seeds}."
 
 
@@ -194,7 +193,7 @@ def _won(search: Search, winner: Winner, default: int | None) -> str:
     values = listed([f"{o.label} {amount(o, winner.values[o.name], math.nan)}" for o in known])
     alone = len(search.head.objectives) == 1
     own = "the search's own best value" if alone else "the search's own values"
-    name = _upper(winner.label)
+    name = begun(winner.label)
     if winner.trial == default:
         name = f"The {DEFAULT}" if alone else f"{name}, which is the {DEFAULT}"
     return f"{name}: {assignment(search, winner.params)}: {values} on validation, {own}."
@@ -226,11 +225,3 @@ def _default(search: Search, trial: int | None) -> str:
         return f"{start}: trial {trial} of this search, {state}."
     values = listed([f"{o.label} {amount(o, value, math.nan)}" for o, value in known])
     return f"{start}: {values} as trial {trial} of the same search."
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" + ("" if n == 1 else "s")
-
-
-def _upper(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.findings import weights
 from analysis.findings.cells import CellRuns
+from analysis.findings.weights import changed_along
 from analysis.read.meta import Axis, Metric
 from analysis.read.runs import AUTOENCODER, GridResults
 
@@ -64,11 +64,7 @@ def without_value(cell: CellRuns, metric: Metric) -> str:
 
 def space_axes(grid: GridResults) -> list[Axis]:
     """The axes that change the space that is diffused in, or its size; not those of how its autoencoder is taught."""
-    return [axis for axis in grid.meta.axes if {SPACE, FACTOR} & _changed(grid, axis)]
-
-
-def _changed(grid: GridResults, axis: Axis) -> set[str]:
-    return weights.changed(grid.runs, [f"axis.{other.name}" for other in grid.meta.axes], f"axis.{axis.name}")
+    return [axis for axis in grid.meta.axes if {SPACE, FACTOR} & changed_along(grid, axis)]
 
 
 def autoencoder_axes(grid: GridResults, runs: pd.DataFrame) -> list[Axis]:

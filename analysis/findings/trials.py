@@ -6,13 +6,13 @@ Of one objective the best are those of the least value; of two, those that no ot
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
-from analysis.findings.costs import pareto_front
 from analysis.notation import power_of_ten
 from analysis.read.search import Parameter, Search
+from analysis.statistics.pareto import pareto_front
 
 DEFAULT = "paper's default"
 DIGITS = 3
@@ -87,7 +87,7 @@ def value_of(search: Search, trial: int | None, objective: str) -> float:
     return float(found.iloc[0]) if len(found) else math.nan
 
 
-def front(search: Search) -> pd.DataFrame:
+def front_of_trials(search: Search) -> pd.DataFrame:
     """The complete trials that none dominates, by the first objective; of one objective its best."""
     names = [objective.name for objective in search.head.objectives]
     known = search.complete
@@ -101,7 +101,7 @@ def best_trials(search: Search, most: int) -> pd.DataFrame:
     """So many of the best, the best first; of two objectives winners before others of the front, by the first."""
     if len(search.head.objectives) == 1:
         return search.complete.sort_values([search.head.objectives[0].name, "trial"], kind="stable").head(most)
-    on = front(search)
+    on = front_of_trials(search)
     winners = {winner.trial for winner in search.head.winners}
     others = on[~on["trial"].isin(winners)].head(max(0, most - len(winners)))
     chosen = {*winners, *others["trial"]}
@@ -121,8 +121,3 @@ def names_of(search: Search) -> dict[int, list[str]]:
         alone = len(search.head.objectives) == 1
         named[default] = [*([] if alone else named.get(default, [])), DEFAULT]
     return named
-
-
-def listed(names: Sequence[str]) -> str:
-    """a, b and c"""
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)

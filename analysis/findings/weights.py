@@ -19,8 +19,10 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from analysis.notation import Rounding, power_of_ten
-from analysis.read.runs import METADATA, GridResults
+from analysis.findings.cells import axis_columns, parameters_of
+from analysis.notation import power_of_ten, two_digits
+from analysis.read.meta import Axis
+from analysis.read.runs import GridResults
 
 WEIGHT, DENSITY = "eps_weight", "density"
 DECLARED = ("objective", "timesteps", "schedule", "horizon", "training")
@@ -42,11 +44,11 @@ class Difference:
 
 def footnotes(grid: GridResults) -> dict[str, str]:
     """Axis → its footnote, for each axis that changes the weight of t without declaring it."""
-    columns = [f"axis.{axis.name}" for axis in grid.meta.axes]
+    columns = axis_columns(grid)
     compared = {
         axis: list(partners(grid.runs, columns, column))
         for axis, column in zip(grid.meta.axes, columns, strict=True)
-        if not declares(changed(grid.runs, columns, column))
+        if not declares(changed_along(grid, axis))
     }
     # The curves are by far the largest of the files: they are read only where there is something to compare.
     weights = effective_weights(grid.curves) if any(compared.values()) else {}
@@ -69,20 +71,19 @@ def _amount(factor: float) -> str:
     if int(exponent) >= 5:
         return f"×{mantissa}·{power_of_ten(int(exponent))}"
     if factor < 1.995:
-        return f"{_two_digits(100 * (factor - 1))} %"
-    return f"×{_two_digits(factor)}"
+        return f"{two_digits(100 * (factor - 1))} %"
+    return f"×{two_digits(factor)}"
 
 
-def _two_digits(value: float) -> str:
-    return Rounding(digits=2).number(float(f"{value:.2g}"))
+def changed_along(grid: GridResults, axis: Axis) -> set[str]:
+    """The parameters in which cells of a grid differ that share the levels of every axis but this one."""
+    return changed(grid.runs, axis_columns(grid), f"axis.{axis.name}")
 
 
 def changed(runs: pd.DataFrame, axes: Sequence[str], axis: str) -> set[str]:
     """The parameters in which cells differ that share the levels of every other axis."""
-    columns = [str(name) for name in runs.columns]
-    names = [name for name in columns if "/" not in name and not name.startswith("axis.") and name not in METADATA]
     groups = _alike(runs, [other for other in axes if other != axis])
-    return {name for name in names if any(rows[name].nunique() > 1 for rows in groups)}
+    return {name for name in parameters_of(runs) if any(rows[name].nunique() > 1 for rows in groups)}
 
 
 def declares(parameters: Iterable[str]) -> bool:

@@ -16,6 +16,7 @@ from analysis import commands
 from analysis.figures.deck import DECK
 from analysis.findings.cells import cells_of
 from analysis.findings.verdicts import findings
+from analysis.notation import counted
 from analysis.read.runs import GridResults, read_folder
 from analysis.read.search import read_search, search_alone
 from analysis.report.answers import axes, comparisons, noise, published, verdict
@@ -84,14 +85,10 @@ def _setting(grid: GridResults) -> str:
         f"Grid `{meta.name}`",
         meta.data,
         f"T = {meta.horizon}" if meta.horizon else "",
-        _count(len(cells_of(grid)), "cell"),
-        _count(len(meta.seeds), "paired seed" if len(meta.seeds) > 1 else "seed"),
+        counted(len(cells_of(grid)), "cell"),
+        counted(len(meta.seeds), "paired seed" if len(meta.seeds) > 1 else "seed"),
     ]
     return " · ".join(word for word in words if word)
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" + ("" if n == 1 else "s")
 
 
 def write_report(folder: Path | str) -> Path:

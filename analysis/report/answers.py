@@ -10,21 +10,14 @@ from analysis.findings.comparisons import share_of_images
 from analysis.findings.expectations import Word, outcomes
 from analysis.findings.factorial import Factorial, factorial
 from analysis.findings.verdicts import CellComparison, Findings, amount, baseline
-from analysis.notation import Rounding, percent, probability
-from analysis.read.meta import Metric
+from analysis.notation import Rounding, begun, percent, probability, two_digits
 from analysis.read.runs import GridResults
 from analysis.report.page import Answer, Block, Entry, Items, Section, Sheet, Text
 from analysis.statistics.paired import Verdict
 
-_PURPOSES = {"nll/": "likelihood", "fid/": "samples", "energy_distance/": "samples"}
 _EXPLORATORY = "Exploratory: seeds were added after a first look"
 _ONE_SEED = "One seed: no verdict"
 _FRESH = "Last in a line: how many fresh seeds, alone, would confirm the difference if it is what it looks like."
-
-
-def purpose(metric: Metric) -> str:
-    """What a metric that decides is asked for."""
-    return next(word for prefix, word in _PURPOSES.items() if metric.name.startswith(prefix))
 
 
 def verdict(grid: GridResults, found: Sequence[Findings]) -> Section:
@@ -37,10 +30,9 @@ def verdict(grid: GridResults, found: Sequence[Findings]) -> Section:
 
 def _answer(grid: GridResults, found: Findings) -> Answer:
     """Which cell to take, with what else it could be; no recommendation where nothing is compared."""
-    use = purpose(found.metric)
-    ranked = [estimate for estimate in found.estimates if math.isfinite(estimate.mean)]
+    use = found.purpose
     mark = _EXPLORATORY if found.exploratory else ""
-    if found.best is None or len(ranked) < 2 or found.shared:
+    if found.best is None or len(found.ranked) < 2 or found.shared:
         return Answer(f"For {use}: nothing to choose between.", "", "", (found.headline,), mark)
     name, others = found.cells[found.best].name, len(found.leading - {found.best})
     why = (found.headline, *_beyond_floor(grid, found))
@@ -76,7 +68,7 @@ def published(grid: GridResults) -> Section | None:
     """What became of each finding of a paper that was written down before the grid was run."""
     found = outcomes(grid)
     lists = [
-        Items(f"{word[0].upper()}{word[1:]} ({len(told)} of {len(found)})", tuple(told))
+        Items(f"{begun(word)} ({len(told)} of {len(found)})", tuple(told))
         for word in get_args(Word)
         if (told := [f"{one.claim.claim} ({one.claim.source}): {one.why}." for one in found if one.word == word])
     ]
@@ -97,7 +89,7 @@ def _told(found: Findings) -> list[Items]:
     bases = {pair.b.name for pair in found.pairs}
     base = bases.pop() if len(bases) == 1 and len(found.pairs) > 1 else None
     lists = []
-    for word in ("better", "worse", "cannot tell"):
+    for word in get_args(Verdict):
         pairs = [pair for pair in found.pairs if pair.verdict == word]
         lines = tuple(_line(pair, found) if base is None else _against(pair, found) for pair in pairs)
         count = f"({len(pairs)} of {len(found.pairs)})"
@@ -116,7 +108,7 @@ def _line(pair: CellComparison, found: Findings) -> str:
     """The sentence without its metric, which the title names."""
     text = pair.sentence.removeprefix(f"{pair.metric.label}: ")
     asked = found.exploratory and pair.verdict != "cannot tell" and pair.fresh_seeds
-    return f"{text[:1].upper()}{text[1:]}" + (f" Exploratory; {_confirmation(pair)}." if asked else "")
+    return begun(text) + (f" Exploratory; {pair.confirmation}." if asked else "")
 
 
 def _against(pair: CellComparison, found: Findings) -> str:
@@ -128,12 +120,8 @@ def _against(pair: CellComparison, found: Findings) -> str:
     n, p = pair.fresh_seeds, probability(pair.adjusted)
     if pair.verdict == "cannot tell":
         return f"{pair.a.name}: looks {toward} by {size} (p {p})" + (f"; {n} fresh seeds." if n else ".")
-    confirm = f"; {_confirmation(pair)}" if found.exploratory and n else ""
+    confirm = f"; {pair.confirmation}" if found.exploratory and n else ""
     return f"{pair.a.name}: by {size} (p {p}){confirm}."
-
-
-def _confirmation(pair: CellComparison) -> str:
-    return f"if it is what it looks like, about {pair.fresh_seeds} fresh seeds would confirm it"
 
 
 def axes(grid: GridResults, found: Sequence[Findings]) -> Section | None:
@@ -188,7 +176,7 @@ def _between_seeds(found: Findings) -> str:
 def _images(grid: GridResults, found: Findings) -> str:
     """What of a difference's error is the choice of held-out images."""
     known = [pair.comparison for pair in found.pairs if pair.comparison.n > 1]
-    if not found.metric.name.startswith("nll") or not known:
+    if found.metric.kind != "nll" or not known:
         return ""
     if grid.images.empty:
         return (
@@ -206,13 +194,11 @@ def _images(grid: GridResults, found: Findings) -> str:
 
 def _by_image(grid: GridResults, found: Findings) -> str:
     """On how many images the best cell is better than the baseline, or than the second best where it is that."""
-    ranked = [i for i, estimate in enumerate(found.estimates) if math.isfinite(estimate.mean)]
-    ranked.sort(key=lambda i: -found.metric.sign * found.estimates[i].mean)
-    if len(ranked) < 2:
+    if len(found.ranked) < 2:
         return ""
-    best = found.cells[ranked[0]]
+    best = found.cells[found.ranked[0]]
     base = baseline(grid, found.cells)
-    other = found.cells[ranked[1]] if base is None or base is best else base
+    other = found.cells[found.ranked[1]] if base is None or base is best else base
     share = share_of_images(grid, found.metric, best, other)
     if share is None:
         return ""
@@ -224,5 +210,4 @@ def _by_image(grid: GridResults, found: Findings) -> str:
 
 def _size(found: Findings, sd: float) -> str:
     """Two digits of a standard deviation, with the metric's unit."""
-    text = Rounding(digits=2).number(float(f"{sd:.2g}"))
-    return f"{text} {found.metric.unit}" if found.metric.unit else text
+    return f"{two_digits(sd)} {found.metric.unit}" if found.metric.unit else two_digits(sd)

@@ -14,7 +14,7 @@ from analysis.findings.costs import (
     SAMPLE_FLOPS,
     Cost,
     costs_for,
-    front,
+    front_of_cells,
     included,
     sampling,
     train_flops,
@@ -129,7 +129,7 @@ def _fronts(grid: GridResults, found: Sequence[Findings]) -> list[Block]:
     lines = []
     for one in found:
         for paid in costs_for(grid, one):
-            kept = front(grid, one, paid)
+            kept = front_of_cells(grid, one, paid)
             names = [cell.name for cell, on in zip(one.cells, kept, strict=True) if on]
             if names:
                 only = " alone" if len(names) == 1 else ""

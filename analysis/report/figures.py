@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from matplotlib.figure import Figure
 
 from analysis.figures import FIGURES, SEARCH_FIGURES
 from analysis.figures.drawing import styled
 from analysis.findings.verdicts import Findings
+from analysis.notation import counted, listed
 from analysis.read.runs import GridResults
 from analysis.read.search import Search
 from analysis.report.page import Picture, picture
+from analysis.statistics.paired import Verdict
 
 Source = TypeVar("Source")
 CAPTIONS = {
@@ -139,12 +141,12 @@ def _drawn(
 
 def alternative(name: str, found: Sequence[Findings], cells: int) -> str:
     """The figure in words."""
-    counted = "one cell" if cells == 1 else f"{cells} cells"
-    metrics = " and ".join(one.metric.label for one in found) or "the metrics"
+    said = "one cell" if cells == 1 else counted(cells, "cell")
+    metrics = listed([one.metric.label for one in found]) or "the metrics"
     verdicts = "; ".join(f"{one.metric.label} {_verdicts(one)}" for one in found)
-    return f"{SHOWS[name].format(cells=counted, metrics=metrics, verdicts=verdicts)}."
+    return f"{SHOWS[name].format(cells=said, metrics=metrics, verdicts=verdicts)}."
 
 
 def _verdicts(found: Findings) -> str:
     words = [pair.verdict for pair in found.pairs]
-    return ", ".join(f"{words.count(word)} {word}" for word in ("better", "worse", "cannot tell") if word in words)
+    return ", ".join(f"{words.count(word)} {word}" for word in get_args(Verdict) if word in words)

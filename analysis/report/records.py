@@ -30,23 +30,18 @@ def besides(grid: GridResults, cells: Sequence[CellRuns]) -> Section | None:
 
 def _axes(grid: GridResults) -> list[str]:
     """The parameters that change along each axis."""
-    columns = [f"axis.{axis.name}" for axis in grid.meta.axes]
-    found = {
-        axis.label: sorted(weights.changed(grid.runs, columns, column))
-        for axis, column in zip(grid.meta.axes, columns, strict=True)
-    }
+    found = {axis.label: sorted(weights.changed_along(grid, axis)) for axis in grid.meta.axes}
     return [f"{label}: {', '.join(f'`{name}`' for name in names)}." for label, names in found.items() if names]
 
 
 def _weights(grid: GridResults) -> list[str]:
     """The check of every axis, whatever it finds."""
     footnotes, known = weights.footnotes(grid), bool(weights.effective_weights(grid.curves))
-    columns = [f"axis.{axis.name}" for axis in grid.meta.axes]
     lines = []
-    for axis, column in zip(grid.meta.axes, columns, strict=True):
+    for axis in grid.meta.axes:
         if axis.name in footnotes:
             lines.append(footnotes[axis.name])
-        elif weights.declares(weights.changed(grid.runs, columns, column)):
+        elif weights.declares(weights.changed_along(grid, axis)):
             lines.append(f"{axis.label} declares that it changes the weight of each t.")
         elif known:
             lines.append(f"Cells that differ in {axis.label} alone agree in it to {100 * weights.SAME:.0f} %.")

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from analysis.findings.search import optimism, sentences
-from analysis.findings.trials import best_trials, default_trial, front, near_an_end, value_text
+from analysis.findings.trials import best_trials, default_trial, front_of_trials, near_an_end, value_text
 from analysis.read.runs import read_folder
 from analysis.read.search import Parameter, read_search
 from tests.analysis.searches import (
@@ -219,14 +219,14 @@ def test_the_default_of_a_conditional_space(tmp_path):
 def test_the_best_trials(tmp_path):
     search = read_search(simple(tmp_path / "s", 2.40, 2.31, 2.35, 2.31, 2.5, 2.36))
     assert best_trials(search, 5)["trial"].tolist() == [1, 3, 2, 5, 0]
-    assert front(search)["trial"].tolist() == [1, 3]
+    assert front_of_trials(search)["trial"].tolist() == [1, 3]
 
 
 def test_of_two_objectives_without_a_complete_trial_there_is_no_front(tmp_path):
     rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, state="failed", reason="boom")]
     folder = write_search(tmp_path / "s", head(BETAS, (NLL_OBJECTIVE, FID_OBJECTIVE), default=PAPERS, winners=[]), rows)
     search = read_search(folder)
-    assert front(search).empty
+    assert front_of_trials(search).empty
     assert best_trials(search, 5).empty
     assert sentences(search)[-1] == "No trial is complete, so nothing was found."
 
@@ -237,7 +237,7 @@ def test_the_front_of_two_objectives(tmp_path):
     both = (NLL_OBJECTIVE, FID_OBJECTIVE)
     rows = [trial(i, params, {NLL_VAL: a, FID_VAL: b}) for i, (a, b) in enumerate(points)]
     search = read_search(write_search(tmp_path / "s", head(BETAS, both), rows))
-    assert front(search)["trial"].tolist() == [0, 1, 3]
+    assert front_of_trials(search)["trial"].tolist() == [0, 1, 3]
 
 
 @pytest.mark.parametrize(
