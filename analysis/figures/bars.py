@@ -17,7 +17,7 @@ SMALL = 6.5
 
 
 @dataclass(frozen=True)
-class Part:
+class BarPart:
     """What a part of a bar is called, its colour, and that of the number in it."""
 
     name: str
@@ -36,7 +36,7 @@ def bar_axes(ticks: dict[float, tuple[str, bool]], height: float, above: float) 
 
 
 def draw_bar(
-    axes: Axes, height: float, parts: Sequence[tuple[Part, float]], room: float, number: Callable[[float], str]
+    axes: Axes, height: float, parts: Sequence[tuple[BarPart, float]], room: float, number: Callable[[float], str]
 ) -> tuple[float, float]:
     """The parts from 0 on, those below 0 to its left, with a number where one takes more than `room`; the ends."""
     left = right = 0.0

@@ -23,7 +23,7 @@ from analysis.read.meta import Metric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import Verdict
 
-Place = tuple[tuple[str, ...], tuple[str, ...]]
+PairLevels = tuple[tuple[str, ...], tuple[str, ...]]
 """The levels of the two cells of a pair."""
 
 LOOKS: dict[Verdict, Look] = {
@@ -69,12 +69,12 @@ def _every_pair(
     shown: Sequence[Findings],
 ) -> tuple[dict[float, tuple[CellRuns, CellRuns]], dict[float, tuple[str, bool]]]:
     """The same where each is compared with each."""
-    pairs: dict[Place, CellComparison] = {_place(pair.a, pair.b): pair for found in shown for pair in found.pairs}
+    pairs: dict[PairLevels, CellComparison] = {_place(pair.a, pair.b): pair for found in shown for pair in found.pairs}
     places = {float(i): (pair.a, pair.b) for i, pair in enumerate(pairs.values())}
     return places, {height: (f"{a.name} − {b.name}", False) for height, (a, b) in places.items()}
 
 
-def _place(a: CellRuns, b: CellRuns) -> Place:
+def _place(a: CellRuns, b: CellRuns) -> PairLevels:
     return a.levels, b.levels
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.bars import SMALL, Part, bar_axes, draw_bar
+from analysis.figures.bars import SMALL, BarPart, bar_axes, draw_bar
 from analysis.figures.drawing import GREY
 from analysis.figures.forest import rows
 from analysis.figures.windows import round_ticks
@@ -18,10 +18,10 @@ from analysis.notation import Rounding, mathtext
 from analysis.read.runs import GridResults
 
 PARTS = (
-    Part("reconstruction", "#029E73", "white"),
-    Part("rate of the latents", "#B5DFD1", "#222222"),
-    Part("L_0", "#0173B2", "white"),
-    Part("L_1 to L_T", "#BBD9EC", "#222222"),
+    BarPart("reconstruction", "#029E73", "white"),
+    BarPart("rate of the latents", "#B5DFD1", "#222222"),
+    BarPart("L_0", "#0173B2", "white"),
+    BarPart("L_1 to L_T", "#BBD9EC", "#222222"),
 )
 _ROOM = 0.08
 """The share of the bars' range that a number needs."""

@@ -22,7 +22,7 @@ from analysis.figures.metrics import chosen
 from analysis.figures.names import name, unnamed_later
 from analysis.figures.windows import Window, around, show, whole_window
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.lines import ETA, HORIZON, SAMPLING, SCORING, SKIP, Line, lines_of
+from analysis.findings.lines import ETA, EVALUATION, HORIZON, SAMPLING, SKIP, Line, lines_of
 from analysis.findings.summary import metrics_present
 from analysis.notation import Rounding, mathtext
 from analysis.read.meta import Metric
@@ -32,7 +32,7 @@ LABELS = {
     SAMPLING: "sampling steps",
     SKIP: "share of the reverse process skipped",
     HORIZON: "T",
-    SCORING: "T in evaluation",
+    EVALUATION: "T in evaluation",
     ETA: "η",
 }
 LOG_X, LOG_Y = 5, 10
@@ -43,7 +43,7 @@ _HEIGHT = 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class Named:
+class NamedLine:
     """A line with its name, which has one look in all panels."""
 
     name: str
@@ -51,12 +51,12 @@ class Named:
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class LinesPanel:
     """A metric against a number, by the lines that have any value of it."""
 
     key: str
     metric: Metric
-    lines: list[Named]
+    lines: list[NamedLine]
 
     @property
     def names(self) -> set[str]:
@@ -94,7 +94,7 @@ def lines_figure(grid: GridResults) -> Figure | None:
     return figure
 
 
-def _panels(grid: GridResults) -> list[Panel]:
+def _panels(grid: GridResults) -> list[LinesPanel]:
     """Row by row, without those in which nothing moves."""
     found = lines_of(grid)
     named = {key: _named(grid, lines) for key, lines in found.items()}
@@ -103,16 +103,16 @@ def _panels(grid: GridResults) -> list[Panel]:
         for key in (key for key in LABELS if key in named):
             if any(one.line.moves(metric.name) for one in named[key]):
                 known = [one for one in named[key] if any(_finite(one.line, metric))]
-                panels.append(Panel(key, metric, known))
+                panels.append(LinesPanel(key, metric, known))
     return panels
 
 
-def _named(grid: GridResults, lines: Sequence[Line]) -> list[Named]:
+def _named(grid: GridResults, lines: Sequence[Line]) -> list[NamedLine]:
     """Lines of one number by what tells them apart; a lone one by what tells it from the rest of the grid, if any."""
     if len(lines) == 1:
-        return [Named(_fixed(grid, lines[0].cells), lines[0])]
+        return [NamedLine(_fixed(grid, lines[0].cells), lines[0])]
     everyone = list({id(cell): cell for line in lines for cell in line.cells}.values())
-    return [Named(name(line.cells, everyone), line) for line in lines]
+    return [NamedLine(name(line.cells, everyone), line) for line in lines]
 
 
 def _fixed(grid: GridResults, cells: Sequence[CellRuns]) -> str:
@@ -129,7 +129,7 @@ def _finite(line: Line, metric: Metric) -> list[bool]:
     return [cell.estimate(metric.name).known for cell in line.cells]
 
 
-def _draw(axes: Axes, panel: Panel, styles: Mapping[str, Look], labelled: Collection[str]) -> None:
+def _draw(axes: Axes, panel: LinesPanel, styles: Mapping[str, Look], labelled: Collection[str]) -> None:
     """One panel, in which these of its lines are named."""
     estimates = [[cell.estimate(panel.metric.name) for cell in named.line.cells] for named in panel.lines]
     _x_axis(axes, panel.key, sorted({x for named in panel.lines for x in named.line.xs}))

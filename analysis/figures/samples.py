@@ -26,7 +26,7 @@ _MAX_COLUMNS, _MAX_WIDTH = 4, 2.4
 
 
 @dataclass(frozen=True)
-class Sheet:
+class CellSamples:
     """Samples of a cell: an image [H, W] or [H, W, 3] in [0, 1], or points [n, 2]."""
 
     seed: int
@@ -35,7 +35,7 @@ class Sheet:
 
 
 @dataclass(frozen=True)
-class Place:
+class SamplePanel:
     """A panel and what is written at its edges."""
 
     row: int
@@ -69,12 +69,12 @@ def samples_figure(grid: GridResults) -> Figure | None:
     return figure
 
 
-def _places(grid: GridResults) -> list[Place]:
+def _places(grid: GridResults) -> list[SamplePanel]:
     """The last axis across, the others down; a single axis wraps, each panel with its own title."""
     cells = cells_of(grid)
     if len(grid.meta.axes) < 2:
         n = _MAX_COLUMNS
-        return [Place(i // n, i % n, ", ".join(cell.labels), "", cell) for i, cell in enumerate(cells)]
+        return [SamplePanel(i // n, i % n, ", ".join(cell.labels), "", cell) for i, cell in enumerate(cells)]
     last = grid.meta.axes[-1]
     across = sorted({cell.levels[-1] for cell in cells}, key=last.position)
     down = list(dict.fromkeys(cell.levels[:-1] for cell in cells))
@@ -82,7 +82,7 @@ def _places(grid: GridResults) -> list[Place]:
     first_row = {column: min(row for row, c, _ in placed if c == column) for _, column, _ in placed}
     first_column = {row: min(c for r, c, _ in placed if r == row) for row, _, _ in placed}
     return [
-        Place(
+        SamplePanel(
             row,
             column,
             cell.labels[-1] if first_row[column] == row else "",
@@ -100,21 +100,21 @@ def _side(grid: GridResults, cell: CellRuns) -> str:
     return "\n".join(side_lines(words, 14))
 
 
-def _sheet(folder: Path | None, cell: CellRuns) -> Sheet | None:
+def _sheet(folder: Path | None, cell: CellRuns) -> CellSamples | None:
     """The first seed's samples, or those of the first seed that has any."""
     if folder is None:
         return None
     for name, seed in zip(cell.runs["cell_id"], cell.runs["seed"], strict=True):
         path = folder / f"{name}-{seed}.png"
         if path.is_file():
-            return Sheet(int(seed), read_image(path), points=False)
+            return CellSamples(int(seed), read_image(path), points=False)
         if path.with_suffix(".csv").is_file():
             values = pd.read_csv(path.with_suffix(".csv")).to_numpy(dtype="float64")
-            return Sheet(int(seed), values[:, :2], points=True)
+            return CellSamples(int(seed), values[:, :2], points=True)
     return None
 
 
-def _panel(sheet: Sheet, room: float) -> tuple[float, float]:
+def _panel(sheet: CellSamples, room: float) -> tuple[float, float]:
     """Width and height of a panel in inches: a whole number of dots per pixel, as large as fits."""
     room = min(room, _MAX_WIDTH)
     if sheet.points:
@@ -124,13 +124,13 @@ def _panel(sheet: Sheet, room: float) -> tuple[float, float]:
     return width * each / DPI, height * each / DPI
 
 
-def _limits(sheets: Sequence[Sheet]) -> float:
+def _limits(sheets: Sequence[CellSamples]) -> float:
     """Half the side of the square that holds nearly all points of every cell."""
     clouds = [np.abs(sheet.values) for sheet in sheets if sheet.points]
     return 1.1 * float(np.median([np.quantile(cloud, 0.995) for cloud in clouds])) if clouds else 1.0
 
 
-def _frame(axes: Axes, place: Place) -> None:
+def _frame(axes: Axes, place: SamplePanel) -> None:
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     for spine in axes.spines.values():
@@ -139,7 +139,7 @@ def _frame(axes: Axes, place: Place) -> None:
     axes.set_ylabel(mathtext(place.side), rotation="horizontal", ha="right", va="center", labelpad=4)
 
 
-def _fill(axes: Axes, sheet: Sheet | None, cell: CellRuns, limit: float, color: Color) -> None:
+def _fill(axes: Axes, sheet: CellSamples | None, cell: CellRuns, limit: float, color: Color) -> None:
     if sheet is None:
         axes.set_facecolor("#f2f2f2")
         axes.text(0.5, 0.5, status_word(cell), color=GREY, ha="center", va="center", transform=axes.transAxes)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from analysis.figures.bars import SMALL, Part, bar_axes, draw_bar
+from analysis.figures.bars import SMALL, BarPart, bar_axes, draw_bar
 from analysis.figures.drawing import GREY
 from analysis.figures.forest import rows
 from analysis.findings.bits import shares_of
@@ -20,9 +20,9 @@ from analysis.notation import mathtext
 from analysis.read.runs import GridResults
 
 TERMS = (
-    Part("L_0", "#0173B2", "white"),
-    Part("L_1 to L_{T−1}", "#BBD9EC", "#222222"),
-    Part("L_T", "#DE8F05", "white"),
+    BarPart("L_0", "#0173B2", "white"),
+    BarPart("L_1 to L_{T−1}", "#BBD9EC", "#222222"),
+    BarPart("L_T", "#DE8F05", "white"),
 )
 _ROOM = 0.09
 """The share of a bar that a percentage needs."""

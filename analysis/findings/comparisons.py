@@ -34,7 +34,7 @@ def paired(grid: GridResults, metric: str, a: CellRuns, b: CellRuns) -> Array:
 
 
 @dataclass(frozen=True)
-class Share:
+class ImageShare:
     """Of N held-out images, on how many one cell is better than another, with a 95 % interval over images."""
 
     mean: float
@@ -43,7 +43,7 @@ class Share:
     n: int
 
 
-def share_of_images(grid: GridResults, metric: Metric, a: CellRuns, b: CellRuns) -> Share | None:
+def share_of_images(grid: GridResults, metric: Metric, a: CellRuns, b: CellRuns) -> ImageShare | None:
     """The images on which a is better than b in the mean over their common seeds, for these trainings.
 
     None where values per image are not known, or too few for a bootstrap.
@@ -53,7 +53,7 @@ def share_of_images(grid: GridResults, metric: Metric, a: CellRuns, b: CellRuns)
         return None
     better = (metric.sign * differences.mean(axis=0) > 0).astype(np.float64)
     low, high = bootstrap_interval(better, np.random.default_rng(0))
-    return Share(float(better.mean()), low, high, len(better))
+    return ImageShare(float(better.mean()), low, high, len(better))
 
 
 def contrast(grid: GridResults, metric: str, terms: Sequence[tuple[float, CellRuns]]) -> Array:

@@ -20,7 +20,7 @@ from analysis.statistics.paired import LEVEL, mean_interval
 
 
 @dataclass(frozen=True, eq=False)
-class Average:
+class LevelAverage:
     """A level, by its label, averaged over the other axes: mean and half-width over seeds."""
 
     axis: Axis
@@ -37,7 +37,7 @@ class Factorial:
     metric: Metric
     axes: Sequence[Axis]
     found: Effects
-    averages: Sequence[Average]
+    averages: Sequence[LevelAverage]
     cautions: Sequence[str] = ()
 
     @property
@@ -108,9 +108,9 @@ def _frame(grid: GridResults, metric: Metric, axes: Sequence[Axis]) -> pd.DataFr
     )
 
 
-def _averages(marginal: Marginal, axes: Sequence[Axis]) -> list[Average]:
+def _averages(marginal: Marginal, axes: Sequence[Axis]) -> list[LevelAverage]:
     axis = next(axis for axis in axes if axis.label == marginal.factor)
     return [
-        Average(axis, level, *mean_interval(values), marginal.note)
+        LevelAverage(axis, level, *mean_interval(values), marginal.note)
         for level, values in zip(marginal.levels, marginal.values, strict=True)
     ]

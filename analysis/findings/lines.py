@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from analysis.findings.cells import CellRuns, cells_of, parameters_of
 from analysis.read.runs import GridResults
 
-SAMPLING, SCORING, HORIZON, SKIP, ETA = "sampler.steps", "evaluation.horizon", "horizon", "sampler.skip", "sampler.eta"
+SAMPLING, EVALUATION, HORIZON, SKIP, ETA = (
+    "sampler.steps",
+    "evaluation.horizon",
+    "horizon",
+    "sampler.skip",
+    "sampler.eta",
+)
 FEWEST = 3
 """Cells that make a line."""
 _NEVER_RUN = {"incompatible", "pruned"}
@@ -23,20 +29,20 @@ _SAME = 1e-6
 
 
 @dataclass(frozen=True)
-class Kind:
+class Number:
     """A number by which cells may differ: `free` is what they need not share, as these agree within each cell."""
 
     key: str
     free: tuple[str, ...]
 
 
-_KINDS = (
-    Kind(SAMPLING, (SAMPLING, SCORING)),
-    Kind(SAMPLING, (SAMPLING,)),
-    Kind(SKIP, (SKIP,)),
-    Kind(HORIZON, (HORIZON, SAMPLING, SCORING)),
-    Kind(SCORING, (SCORING,)),
-    Kind(ETA, (ETA,)),
+_NUMBERS = (
+    Number(SAMPLING, (SAMPLING, EVALUATION)),
+    Number(SAMPLING, (SAMPLING,)),
+    Number(SKIP, (SKIP,)),
+    Number(HORIZON, (HORIZON, SAMPLING, EVALUATION)),
+    Number(EVALUATION, (EVALUATION,)),
+    Number(ETA, (ETA,)),
 )
 
 
@@ -61,7 +67,7 @@ def lines_of(grid: GridResults) -> dict[str, list[Line]]:
     cells = [cell for cell in cells_of(grid) if not set(cell.runs["status"]) <= _NEVER_RUN]
     known = [_settings(grid, cell) for cell in cells]
     found: dict[str, list[Line]] = {}
-    for kind in _KINDS:
+    for kind in _NUMBERS:
         lines = _lines(kind, cells, known)
         if lines:
             found.setdefault(kind.key, []).extend(lines)
@@ -70,14 +76,14 @@ def lines_of(grid: GridResults) -> dict[str, list[Line]]:
 
 def _settings(grid: GridResults, cell: CellRuns) -> dict[str, str]:
     """The parameters of a cell, a number of steps that is not given written as T."""
-    names = HORIZON, SAMPLING, SCORING, *parameters_of(grid.runs)
+    names = HORIZON, SAMPLING, EVALUATION, *parameters_of(grid.runs)
     settings = {name: cell.parameter(name) for name in names}
-    for name in (SAMPLING, SCORING):
+    for name in (SAMPLING, EVALUATION):
         settings[name] = settings[HORIZON] if settings[name] in ("", "null") else settings[name]
     return settings
 
 
-def _lines(kind: Kind, cells: Sequence[CellRuns], known: Sequence[Mapping[str, str]]) -> list[Line]:
+def _lines(kind: Number, cells: Sequence[CellRuns], known: Sequence[Mapping[str, str]]) -> list[Line]:
     """The lines of one kind. Of cells that are alike in the number too, the first stands for all."""
     groups: dict[tuple[tuple[str, str], ...], dict[float, CellRuns]] = {}
     for cell, settings in zip(cells, known, strict=True):

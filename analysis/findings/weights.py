@@ -35,7 +35,7 @@ Run = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Difference:
+class WeightDifference:
     """The largest ratio, above 1, of the weights of two cells, and its t; infinite where only one has any weight."""
 
     factor: float
@@ -56,7 +56,7 @@ def footnotes(grid: GridResults) -> dict[str, str]:
     return {axis.name: sentence(axis.label, worst) for axis, worst in found.items() if worst is not None}
 
 
-def sentence(label: str, difference: Difference) -> str:
+def sentence(label: str, difference: WeightDifference) -> str:
     """The footnote of the axis that is called so."""
     if math.isinf(difference.factor):
         how = f"some have none at t = {difference.t}, where others have some"
@@ -120,7 +120,7 @@ def relative(weight: pd.Series[float]) -> pd.Series[float]:
     return weight / weight.mean()
 
 
-def largest(weights: Mapping[Run, pd.Series[float]], pairs: Iterable[tuple[Run, Run]]) -> Difference | None:
+def largest(weights: Mapping[Run, pd.Series[float]], pairs: Iterable[tuple[Run, Run]]) -> WeightDifference | None:
     """The largest difference within a pair; None where all agree. Pairs of different T are not compared."""
     found = [
         difference(weights[a], weights[b])
@@ -130,7 +130,7 @@ def largest(weights: Mapping[Run, pd.Series[float]], pairs: Iterable[tuple[Run, 
     return max((one for one in found if one is not None), key=lambda one: one.factor, default=None)
 
 
-def difference(a: pd.Series[float], b: pd.Series[float]) -> Difference | None:
+def difference(a: pd.Series[float], b: pd.Series[float]) -> WeightDifference | None:
     """How far two weights part, by factors alike in either order; None where they agree.
 
     Means are over the t at which both are known, or else a gap in one would shift all of the other.
@@ -142,4 +142,4 @@ def difference(a: pd.Series[float], b: pd.Series[float]) -> Difference | None:
         logs = np.abs(np.log(relative(a[both]).to_numpy()) - np.log(relative(b[both]).to_numpy()))
     worst = int(logs.argmax())
     factor = float(np.exp(logs[worst]))
-    return Difference(factor, int(a[both].index[worst])) if factor > 1 + SAME else None
+    return WeightDifference(factor, int(a[both].index[worst])) if factor > 1 + SAME else None

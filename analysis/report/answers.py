@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import get_args
 
 from analysis.findings.comparisons import share_of_images
-from analysis.findings.expectations import Word, outcomes
+from analysis.findings.expectations import Fate, outcomes
 from analysis.findings.factorial import Factorial, factorial
 from analysis.findings.verdicts import CellComparison, Findings, amount, baseline
 from analysis.notation import Rounding, begun, percent, probability, two_digits
 from analysis.read.runs import GridResults
-from analysis.report.page import Answer, Block, Entry, Items, Section, Sheet, Text
+from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
 from analysis.statistics.paired import Verdict
 
 _EXPLORATORY = "Exploratory: seeds were added after a first look"
@@ -69,8 +69,8 @@ def published(grid: GridResults) -> Section | None:
     found = outcomes(grid)
     lists = [
         Items(f"{begun(word)} ({len(told)} of {len(found)})", tuple(told))
-        for word in get_args(Word)
-        if (told := [f"{one.claim.claim} ({one.claim.source}): {one.why}." for one in found if one.word == word])
+        for word in get_args(Fate)
+        if (told := [f"{one.claim.claim} ({one.claim.source}): {one.why}." for one in found if one.fate == word])
     ]
     return Section("published", "Against the papers", (*lists, Text(_OWN_FAMILY))) if lists else None
 
@@ -136,7 +136,7 @@ def _effects(one: Factorial) -> list[Block]:
     return [Items(one.metric.label, tuple(text.removeprefix(start) for text in one.sentences)), *_averages(one)]
 
 
-def _averages(one: Factorial) -> list[Sheet]:
+def _averages(one: Factorial) -> list[FactTable]:
     """A row per level, as a reader compares them: averaged over all other axes."""
     if not one.averages:
         return []
@@ -144,11 +144,11 @@ def _averages(one: Factorial) -> list[Sheet]:
     start = f"{one.metric.label} averaged over the other axes: mean ± 95 % interval over seeds."
     caption = f"{start} {'; '.join(notes)}." if notes else start
     rounding = Rounding.of(one.metric.decimals, [average.half_width for average in one.averages])
-    rows: list[tuple[Entry, ...]] = [
+    rows: list[tuple[Fact, ...]] = [
         (f"{average.axis.label}: {average.level}", rounding.measured(average.mean, average.half_width))
         for average in one.averages
     ]
-    return [Sheet(caption, ("Level", one.metric.head), tuple(rows))]
+    return [FactTable(caption, ("Level", one.metric.head), tuple(rows))]
 
 
 def noise(grid: GridResults, found: Sequence[Findings]) -> Section | None:

@@ -62,17 +62,17 @@ class Link:
     url: str
 
 
-Entry = str | Link
+Fact = str | Link
 
 
 @dataclass(frozen=True)
-class Sheet:
+class FactTable:
     """A table of facts: the first `stub` columns of a row name it, the others are right-aligned where `numbers`."""
 
-    kind: ClassVar[str] = "sheet"
+    kind: ClassVar[str] = "facts"
     caption: str
     head: tuple[str, ...]
-    rows: tuple[tuple[Entry, ...], ...]
+    rows: tuple[tuple[Fact, ...], ...]
     numbers: bool = True
 
 
@@ -117,7 +117,7 @@ class Details:
     blocks: tuple[Block, ...]
 
 
-Block = Text | Answer | Items | Sheet | Html | Picture | Verbatim | Details
+Block = Text | Answer | Items | FactTable | Html | Picture | Verbatim | Details
 
 
 @dataclass(frozen=True)

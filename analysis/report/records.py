@@ -11,7 +11,7 @@ from analysis.findings.summary import metrics_present
 from analysis.notation import duration
 from analysis.read.links import Tracking
 from analysis.read.runs import AUTOENCODER, TRACEBACK, GridResults
-from analysis.report.page import Block, Details, Entry, Items, Link, Section, Sheet, Text, Verbatim
+from analysis.report.page import Block, Details, Fact, FactTable, Items, Link, Section, Text, Verbatim
 
 
 def besides(grid: GridResults, cells: Sequence[CellRuns]) -> Section | None:
@@ -83,7 +83,7 @@ def missing(grid: GridResults, cells: Sequence[CellRuns]) -> Section:
             full = trace.strip() or reason.strip()
             traces += [Verbatim(f"{cell.name}, seed {seed}", full)] if full not in ("", message) else []
     told = f"{len(runs)} of {len(grid.runs)} runs did not finish. Means and intervals are over the seeds that did."
-    sheet = Sheet("Runs that did not finish", ("Cell", "Seed", "Status", "Reason"), tuple(rows), numbers=False)
+    sheet = FactTable("Runs that did not finish", ("Cell", "Seed", "Status", "Reason"), tuple(rows), numbers=False)
     folded = [Details("Tracebacks", tuple(traces))] if traces else []
     return Section("missing", "What did not finish", (Text(told), sheet, *folded))
 
@@ -91,7 +91,7 @@ def missing(grid: GridResults, cells: Sequence[CellRuns]) -> Section:
 def provenance(grid: GridResults, cells: Sequence[CellRuns]) -> Section:
     """Command, versions, data, device; every run by its ids, with its page in MLflow where it has one."""
     meta, tracked = grid.meta, grid.tracking
-    facts: dict[str, Entry] = {
+    facts: dict[str, Fact] = {
         "Grid": meta.name,
         "Command": f"`{meta.command}`" if meta.command else "",
         "Took": duration(meta.seconds) if meta.seconds is not None else "",
@@ -104,11 +104,11 @@ def provenance(grid: GridResults, cells: Sequence[CellRuns]) -> Section:
         "Device": meta.device or "",
         "MLflow": Link(f"experiment {tracked.experiment} in {tracked.uri}", tracked.link) if tracked else "",
     }
-    sheet = Sheet("Provenance", (), tuple((name, fact) for name, fact in facts.items() if fact), numbers=False)
+    sheet = FactTable("Provenance", (), tuple((name, fact) for name, fact in facts.items() if fact), numbers=False)
     coded = any(in_latents(cell) for cell in cells)
     more = [*(["Autoencoder id"] if coded else []), *(["MLflow run"] if tracked else [])]
     heads = ("Cell", "Seed", "Status", "Cell id", "Training id", *more)
-    ids = Sheet("Every run", heads, tuple(_runs(grid, cells)), numbers=False)
+    ids = FactTable("Every run", heads, tuple(_runs(grid, cells)), numbers=False)
     return Section("provenance", "Where it comes from", (sheet, Details(f"All {len(grid.runs)} runs", (ids,))))
 
 
@@ -125,17 +125,17 @@ def _codes(grid: GridResults) -> str:
     return ", ".join(f"{code} ({n} runs)" for code, n in codes) or grid.meta.code or ""
 
 
-def _runs(grid: GridResults, cells: Sequence[CellRuns]) -> Iterable[tuple[Entry, ...]]:
+def _runs(grid: GridResults, cells: Sequence[CellRuns]) -> Iterable[tuple[Fact, ...]]:
     columns = ["seed", "status", "cell_id", "training_id", AUTOENCODER]
     coded = any(in_latents(cell) for cell in cells)
     for cell in cells:
         for seed, status, cell_id, training_id, autoencoder in cell.runs[columns].itertuples(index=False):
-            ids: tuple[Entry, ...] = (cell.name, str(seed), str(status), f"`{cell_id}`", f"`{training_id}`")
+            ids: tuple[Fact, ...] = (cell.name, str(seed), str(status), f"`{cell_id}`", f"`{training_id}`")
             ids += (f"`{autoencoder}`" if autoencoder else "–",) if coded else ()
             yield ids + ((_run(grid.tracking, cell_id, seed),) if grid.tracking else ())
 
 
-def _run(tracked: Tracking, cell_id: str, seed: int) -> Entry:
+def _run(tracked: Tracking, cell_id: str, seed: int) -> Fact:
     """A run's page, by its id."""
     page = tracked.run_link(cell_id, seed)
     return "–" if page is None else Link(tracked.runs[cell_id, seed], page)

@@ -19,7 +19,7 @@ from analysis.read.runs import read_folder
 from analysis.report.answers import axes, comparisons, noise, verdict
 from analysis.report.costs import cost, si
 from analysis.report.figures import CAPTIONS, SHOWS
-from analysis.report.page import Link, Section, Sheet, prose, render
+from analysis.report.page import FactTable, Link, Section, prose, render
 from analysis.report.records import besides, missing, provenance
 from tests.analysis.conftest import AXES, FID, NLL, build, rows, write_csv
 from tests.analysis.findings.test_costs import costed
@@ -449,7 +449,7 @@ def test_prose_keeps_numbers_whole_and_escapes_code():
 
 
 def test_links_lead_out():
-    sheet = Sheet("Runs", ("Run",), ((Link("<r>", "http://host/#/x?a=1&b=2"),),))
+    sheet = FactTable("Runs", ("Run",), ((Link("<r>", "http://host/#/x?a=1&b=2"),),))
     (link,) = [a for a in Page(render("q", [], [Section("s", "S", (sheet,))])).all("a") if a["text"] == "<r>"]
     assert link["href"] == "http://host/#/x?a=1&b=2"
 
