@@ -71,6 +71,7 @@ def compute_figure(grid: GridResults) -> Figure | None:
 
 
 def _panel_of(grid: GridResults, metric: Metric) -> ComputePanel:
+    """The panel of a metric, without lines where no cell has both its value and its cost."""
     cells = cells_of(grid)
     cost, estimates = train_flops(cells), [cell.estimate(metric.name) for cell in cells]
     lines: dict[str, list[int]] = {}

@@ -64,7 +64,7 @@ def _panel(axes: Axes, grid: GridResults, found: Findings, cost: Cost) -> None:
 
 
 def _without_interval(estimate: Estimate) -> Estimate:
-    """Points are drawn, no intervals: only they have to fit."""
+    """The estimate as it is drawn here: a point and its seeds, which alone have to fit."""
     return Estimate(estimate.mean, math.nan, estimate.values)
 
 
@@ -77,14 +77,14 @@ def _cell(axes: Axes, estimate: Estimate, cost: Cost, i: int, look: Look, *, fil
 
 
 def _dominant(found: Findings, cost: Cost, kept: Sequence[int]) -> list[int]:
-    """Those of these cells whose mean no cheaper one reaches."""
+    """The cells among these whose mean no cheaper one reaches."""
     means = [found.estimates[i].mean for i in kept]
     on = pareto_front([cost.mean(i) for i in kept], means, found.metric.sign)
     return [i for i, dominates in zip(kept, on, strict=True) if dominates]
 
 
 def _steps(axes: Axes, found: Findings, cost: Cost, dominant: Sequence[int], view: Window) -> None:
-    """What the best mean is that each budget buys."""
+    """The step line of the best mean that each budget buys."""
     known = [(cost.mean(i), found.estimates[i].mean) for i in dominant]
     points = sorted((x, y) for x, y in known if view.holds(y))
     if points:
@@ -98,7 +98,7 @@ def _wrapped(found: Findings, kept: Sequence[int]) -> list[str]:
 
 
 def _names(axes: Axes, grid: GridResults, found: Findings, cost: Cost, kept: Sequence[int], view: Window) -> None:
-    """At the right, at the height of its cell as far as there is room, each with a line to it."""
+    """The names at the right, each at the height of its cell as far as there is room, with a line to it."""
     styles = looks(grid)
     places = [min(max(view.share(found.estimates[i].mean), 0.0), 1.0) for i in kept]
     names = _wrapped(found, kept)

@@ -90,7 +90,7 @@ def _positive(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _lines(axes: Axes, grid: GridResults, tables: dict[CellRuns, pd.DataFrame]) -> None:
-    """Seeds thin, their mean in full, its name at its end."""
+    """The lines of a panel: seeds thin, their mean in full, its name at its end."""
     ends = []
     for cell, table in tables.items():
         look = looks(grid)[first_level(cell)]

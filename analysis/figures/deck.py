@@ -58,7 +58,7 @@ _CHARS = 18
 
 
 def deck_figure(name: str) -> Callable[[GridResults], Figure | None]:
-    """What draws a figure of the deck; it gives None where the grid has none of its curves."""
+    """The function that draws a figure of the deck, and gives None where the grid has none of its curves."""
 
     def make(grid: GridResults) -> Figure | None:
         known = [(panel, _series(grid.formulas, panel)) for panel in DECK[name]]

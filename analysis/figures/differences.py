@@ -68,7 +68,7 @@ def _against(
 def _every_pair(
     shown: Sequence[Findings],
 ) -> tuple[dict[float, tuple[CellRuns, CellRuns]], dict[float, tuple[str, bool]]]:
-    """The same where each is compared with each."""
+    """The pair at each height, and what is written there, where each is compared with each."""
     pairs: dict[PairLevels, CellComparison] = {_place(pair.a, pair.b): pair for found in shown for pair in found.pairs}
     places = {float(i): (pair.a, pair.b) for i, pair in enumerate(pairs.values())}
     return places, {height: (f"{a.name} − {b.name}", False) for height, (a, b) in places.items()}
@@ -112,7 +112,7 @@ def _estimate(grid: GridResults, pair: CellComparison) -> Estimate:
 
 
 def _view(estimates: Sequence[Estimate]) -> Window:
-    """The bulk, and 0 in any case: a difference is read against it."""
+    """The window of the bulk, and of 0 in any case: a difference is read against it."""
     view = bulk_window(estimates, [0.0], log=False)
     margin = 0.06 * (max(view.high, 0.0) - min(view.low, 0.0))
     low = view.low if view.low < 0 else -margin
@@ -126,7 +126,7 @@ def _label(metric: Metric, base: CellRuns | None) -> str:
 
 
 def _directions(axes: Axes, view: Window, metric: Metric, base: CellRuns | None) -> None:
-    """On which side of 0 which cell is the better one."""
+    """The words above the rows: on which side of 0 which cell is the better one."""
     lower, higher = ("better", "worse") if metric.sign < 0 else ("worse", "better")
     if base is None:
         lower, higher = ("first is better", "second is better")[:: -metric.sign]

@@ -56,7 +56,7 @@ class Look:
 
 
 def styled() -> AbstractContextManager[None]:
-    """Draw and save inside of this: the user's own settings do not reach the figures."""
+    """The context to draw and save in: the user's own settings do not reach the figures there."""
     return matplotlib.style.context(["default", str(STYLE)])
 
 
@@ -85,7 +85,7 @@ def panels(
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
-    """<path>.png and <path>.pdf, without dates and versions."""
+    """Write <path>.png and <path>.pdf, without dates and versions; the files written."""
     files = [path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "pdf")]
     figure.savefig(files[0], metadata={"Software": None})
     figure.savefig(files[1], metadata={"CreationDate": None, "Producer": None, "Creator": None})
@@ -110,7 +110,7 @@ def first_level(cell: CellRuns) -> str:
 
 
 def status_word(cell: CellRuns, metric: str = "") -> str:
-    """How a cell without results, or without this metric, ended; "none" where it finished without them."""
+    """How a cell without results, or without this metric, ended, in words; "none" where it finished without them."""
     if metric and not cell.comparable(metric):
         return UNCOMPARED
     ended = [status for status in STATUSES[1:] if (cell.runs["status"] == status).any()]
@@ -135,7 +135,7 @@ def _ticks(steps: Sequence[float], low: float, high: float) -> int:
 
 
 def power(value: float) -> str:
-    """As a power of ten, with a factor where there is one."""
+    """A value as a power of ten, with a factor where there is one."""
     exponent = math.floor(math.log10(value) + 1e-9)
     factor = value / 10.0**exponent
     return f"$10^{{{exponent}}}$" if abs(factor - 1) < 1e-6 else f"${factor:g}\\cdot 10^{{{exponent}}}$"

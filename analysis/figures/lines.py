@@ -95,7 +95,7 @@ def lines_figure(grid: GridResults) -> Figure | None:
 
 
 def _panels(grid: GridResults) -> list[LinesPanel]:
-    """Row by row, without those in which nothing moves."""
+    """The panels, row by row, without those in which nothing moves."""
     found = lines_of(grid)
     named = {key: _named(grid, lines) for key, lines in found.items()}
     panels = []
@@ -165,7 +165,7 @@ def _line(axes: Axes, points: Sequence[tuple[float, Estimate]], look: Look, view
 
 
 def _x_axis(axes: Axes, key: str, xs: Sequence[float]) -> None:
-    """Logarithmic over a wide range, with the numbers themselves as ticks where they are few."""
+    """The axis of the numbers: logarithmic over a wide range, with them as its ticks where they are few."""
     low, high = xs[0], xs[-1]
     log = key != SKIP and low > 0 and high > LOG_X * low
     show(axes, "x", around(low, high, 0.05, log=log), 5)

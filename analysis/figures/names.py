@@ -13,7 +13,7 @@ _SUBSCRIPTS = str.maketrans("0123456789+-−tsnki", "₀₁₂₃₄₅₆₇₈
 
 
 def name(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
-    """Cells by their levels of as few axes as tell them from all others, a line each and `_NAMES` of them at most."""
+    """Names of cells by their levels of as few axes as tell them from all others, a line each, `_NAMES` at most."""
     kept = list(range(len(cells[0].levels)))
     for axis in reversed(kept.copy()):
         fewer = [i for i in kept if i != axis]
@@ -26,7 +26,7 @@ def name(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
 
 
 def described(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
-    """Cells by their later levels, a line each, led by those of the first axis where they are not all of it."""
+    """Names of cells by their later levels, a line each, led by those of the first axis where they are not all."""
     firsts: dict[tuple[str, ...], list[str]] = {}
     for cell in cells:
         firsts.setdefault(cell.labels[1:], []).extend(cell.labels[:1])

@@ -29,7 +29,7 @@ _ENDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def rungs_figure(search: Search) -> Figure | None:
-    """The figure; None where no pruner watched."""
+    """The figure; None where trials were not pruned at rungs."""
     if search.rungs.empty:
         return None
     steps = search.rungs["step"]

@@ -70,7 +70,7 @@ def samples_figure(grid: GridResults) -> Figure | None:
 
 
 def _places(grid: GridResults) -> list[SamplePanel]:
-    """The last axis across, the others down; a single axis wraps, each panel with its own title."""
+    """A panel per cell: the last axis across, the others down; a single axis wraps, each panel with its own title."""
     cells = cells_of(grid)
     if len(grid.meta.axes) < 2:
         n = _MAX_COLUMNS

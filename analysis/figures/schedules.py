@@ -31,7 +31,7 @@ _SAME = 0.05
 
 
 SharedSchedule = tuple[pd.DataFrame, list[CellRuns]]
-"""log-SNR as [t/T, seed], and the cells that have it."""
+"""A log-SNR as [t/T, seed], and the cells that have it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ def _log_snr(axes: Axes, schedules: Sequence[SharedSchedule]) -> None:
 
 
 def _training(axes: Axes, schedules: Sequence[SharedSchedule], learned: Sequence[LearnedCurve]) -> None:
-    """The name of each quantile stands once, at the mean of the schedules that learn."""
+    """The panel of what was learned; each quantile is named once, at the mean of the schedules that learn."""
     fit_axis(axes, "x", [one.table.index.to_numpy(dtype="float64") for one in learned], log=False)
     fit_axis(axes, "y", [one.table.to_numpy() for one in learned], log=False)
     looks = zip(schedules, distinct_looks(len(schedules)), strict=True)

@@ -25,7 +25,7 @@ from analysis.read.search import Parameter, Search
 MOST_COLUMNS = 4
 _TICKS, _FEW_TICKS = 4, 3
 _LETTERS = 30
-"""Of names of choices, that stand side by side below a panel; where they are more, they stand aslant."""
+"""How many letters of names of choices stand side by side below a panel; where they are more, they stand aslant."""
 _KINDS = MARKERS.replace("^", "")
 """Marks of choices: a triangle that points up is for what is above the scale."""
 _STRIP = 0.6
@@ -103,7 +103,7 @@ def _having(search: Search, parameter: Parameter) -> pd.DataFrame:
 
 
 def _places(search: Search, parameter: Parameter, trials: pd.DataFrame) -> list[float]:
-    """Where on the axis each trial stands."""
+    """The place of each trial on the axis."""
     if parameter.kind != "choice":
         return [float(value) for value in trials[parameter.column]]
     last = max(1, int(search.trials["trial"].max()))

@@ -47,7 +47,7 @@ class Strip:
 
     @property
     def times(self) -> list[float]:
-        """t/T of each."""
+        """The t/T of each image."""
         up = [i / (len(self.frames) - 1) for i in range(len(self.frames))]
         return up if self.direction == "forward" else up[::-1]
 
@@ -80,7 +80,7 @@ def strips_figure(grid: GridResults) -> Figure | None:
 
 
 def strips_of(grid: GridResults) -> list[Strip]:
-    """Forward before backward, each by schedule; a file of fewer than two images is none."""
+    """The strips of a grid, forward before backward, each by schedule; a file of fewer than two images is none."""
     found = []
     for direction in TITLES:
         paths = sorted(grid.strips.glob(f"{direction}-*.png")) if grid.strips is not None else []
@@ -99,7 +99,7 @@ def _position(grid: GridResults, name: str) -> tuple[int, int, str]:
 
 
 def _label(grid: GridResults, name: str) -> str:
-    """As the grid's own axis writes it, if it has one."""
+    """The name of a schedule as the grid's own axis writes it, if it has one."""
     axis = next((axis for axis in grid.meta.axes if axis.name == "schedule"), None)
     return written(axis.label_of(name) if axis else name)
 
@@ -112,7 +112,7 @@ def _frame(strips: Sequence[Strip], room: float) -> float:
 
 
 def _places(strips: Sequence[Strip], frame: float) -> tuple[list[tuple[float, bool, bool]], float]:
-    """Per row its top in inches, whether a title and whether numbers stand above it; and the height of all."""
+    """The top of each row in inches, whether a title and whether numbers stand above it; and the height of all."""
     places, at = [], 0.0
     for i, strip in enumerate(strips):
         titled = i == 0 or strips[i - 1].direction != strip.direction

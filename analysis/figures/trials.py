@@ -23,15 +23,15 @@ from analysis.read.meta import Metric
 from analysis.read.search import Search
 
 _LETTERS = 18
-"""Of the key, to an inch."""
+"""How many letters of the key go to an inch."""
 INK = "#222222"
 DARK: Color = (0.13, 0.13, 0.13)
-"""The same, as labels take it."""
+"""The colour of the default's labels."""
 PALE = "#b4b4b4"
 
 
 def views(search: Search) -> dict[str, Window]:
-    """What of each objective is in view."""
+    """The window of each objective."""
     return {
         objective.name: best_window(search.complete[objective.name].tolist()) for objective in search.head.objectives
     }
@@ -43,13 +43,13 @@ def any_above(search: Search) -> bool:
 
 
 def colors(search: Search, trials: pd.DataFrame) -> list[Color]:
-    """Of trials, by their order in the search: pale to dark blue-green, which greys and colour-blind eyes keep."""
+    """The colours of trials by their order, from pale to dark blue-green, which greys and colour-blind eyes keep."""
     last = max(1, int(search.trials["trial"].max()))
     return [shade(trial / last) for trial in trials["trial"]]
 
 
 def shade(share: float) -> Color:
-    """Pale at 0, dark at 1."""
+    """The colour at this share of the way from pale to dark."""
     red, green, blue, _ = matplotlib.colormaps["viridis_r"](0.08 + 0.87 * share)
     return red, green, blue
 
@@ -79,7 +79,7 @@ def ring(axes: Axes, x: float, y: float, color: Color | str, size: float = 8.0) 
 
 
 def square(axes: Axes, x: float, y: float) -> None:
-    """The paper's default: a square around its mark."""
+    """A square around a mark, which is for the paper's default."""
     axes.plot(x, y, "s", ms=6.5, mfc="none", mec=INK, mew=1.0, zorder=5, clip_on=False)
 
 

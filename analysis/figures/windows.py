@@ -53,7 +53,7 @@ class Window:
         return min(max(value, self.low), self.high)
 
     def share(self, value: float) -> float:
-        """Where between the edges, in [0, 1]."""
+        """The place of a value between the edges, in [0, 1]."""
         place = math.log10 if self.log else float
         return (place(value) - place(self.low)) / (place(self.high) - place(self.low))
 
@@ -125,7 +125,7 @@ def _bulk(estimates: Sequence[Estimate], log: bool) -> NDArray[np.float64]:
 
 
 def _places(values: Sequence[float] | NDArray[np.float64], log: bool) -> NDArray[np.float64]:
-    """Where on the axis the finite values stand; those that a logarithm lacks have no place."""
+    """The places of the finite values on the axis; those that a logarithm lacks have no place."""
     known = np.asarray(values, dtype=np.float64)
     known = known[np.isfinite(known) & (known > 0 if log else True)]
     return np.log10(known) if log else known

@@ -24,7 +24,7 @@ FIRST, MIDDLE, LAST = "nll/test_L0", "nll/test_Lt", "nll/test_LT"
 
 @dataclass(frozen=True)
 class Bits:
-    """The parts of a cell's NLL by name in bits/dim; of a rate, the code's and the prior's part."""
+    """The parts of a cell's NLL by name in bits/dim; `rate` is that of latents, as the code's and the prior's part."""
 
     parts: dict[str, float]
     rate: tuple[float, float] | None = None

@@ -31,7 +31,7 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class CellRuns:
-    """A place in the grid: a level name per axis, their labels, and a row of `runs` per seed."""
+    """The runs of a cell, a row per seed, with its place in the grid: a level per axis, by name and by label."""
 
     levels: tuple[str, ...]
     labels: tuple[str, ...]
@@ -39,16 +39,16 @@ class CellRuns:
 
     @property
     def cell_id(self) -> str:
-        """Which all of its seeds share."""
+        """The id that all of its seeds share."""
         return str(self.runs.iloc[0]["cell_id"])
 
     @property
     def name(self) -> str:
-        """Its levels as a reader calls it."""
+        """What a reader calls it: its levels."""
         return " · ".join(self.labels) or "this cell"
 
     def parameter(self, name: str) -> str:
-        """A parameter by its config name; "" where the cell has none."""
+        """The value of a parameter, given by its config name; "" where the cell has none."""
         return str(self.runs.iloc[0][name]) if name in self.runs else ""
 
     def comparable(self, metric: str) -> bool:

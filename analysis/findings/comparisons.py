@@ -35,7 +35,7 @@ def paired(grid: GridResults, metric: str, a: CellRuns, b: CellRuns) -> Array:
 
 @dataclass(frozen=True)
 class ImageShare:
-    """Of N held-out images, on how many one cell is better than another, with a 95 % interval over images."""
+    """The share of n held-out images on which one cell is better than another, with a 95 % interval over images."""
 
     mean: float
     low: float
@@ -70,7 +70,7 @@ def contrast(grid: GridResults, metric: str, terms: Sequence[tuple[float, CellRu
 
 
 def _images(grid: GridResults, metric: str, cell: CellRuns, seeds: Sequence[int]) -> Array | None:
-    """[n, m] values of a cell; None where a seed lacks them."""
+    """The values [n, m] of a cell per seed and image; None where a seed lacks them."""
     keys = [(cell.cell_id, seed, metric) for seed in seeds]
     if not keys or not all(key in grid.images.index for key in keys):
         return None

@@ -55,11 +55,11 @@ class Cost:
 
     @property
     def head(self) -> str:
-        """As it stands at an axis."""
+        """The cost with its unit and machine, as it stands at an axis."""
         return f"{self.label} ({self.unit})" + (f", {self.on}" if self.on else "")
 
     def mean(self, i: int) -> float:
-        """Over the seeds of cell i; nan where none is known."""
+        """The mean over the seeds of cell i; nan where none is known."""
         return float(np.mean(list(self.values[i].values()))) if self.values[i] else math.nan
 
     def dearer(self, a: int, b: int) -> bool:
@@ -126,20 +126,21 @@ def costs_for(grid: GridResults, found: Findings) -> list[Cost]:
 
 
 def training(grid: GridResults, cells: Sequence[CellRuns]) -> Cost:
-    """FLOPs where cells differ in them, else seconds."""
+    """The cost of training: FLOPs where cells differ in them, else seconds."""
     flops = train_flops(cells)
     seconds = train_seconds(grid, cells)
     return flops if flops.differs or not any(seconds.values) else seconds
 
 
 def train_seconds(grid: GridResults, cells: Sequence[CellRuns]) -> Cost:
-    """Of the diffusion and, where there is one, of its autoencoder."""
+    """The seconds of training the diffusion and, where there is one, its autoencoder."""
     values = tuple(_summed(cell, TRAIN_SECONDS, AUTOENCODER_SECONDS) for cell in cells)
     return Cost(f"training time{included(cells)}", "s", False, values, grid.meta.device)
 
 
 def train_flops(cells: Sequence[CellRuns]) -> Cost:
-    """As the runs state them, else 3 × forward pass × images seen: a backward pass takes two forward passes."""
+    """The FLOPs of training as the runs state them, else 3 × forward pass × images seen: a backward pass takes two
+    forward passes."""
     return Cost(f"training{included(cells)}", "FLOPs", True, tuple(_train_flops(cell) for cell in cells))
 
 
@@ -167,7 +168,7 @@ def _train_flops(cell: CellRuns) -> dict[int, float]:
 
 
 def sampling(grid: GridResults, cells: Sequence[CellRuns]) -> Cost:
-    """Seconds an image, or of all samples where their number is not known."""
+    """The cost of sampling: seconds an image, or those of all samples where their number is not known."""
     n = (grid.meta.quality_n or 0) * (grid.meta.quality_sets or 1)
     values = tuple(
         {seed: seconds / (n or 1) for seed, seconds in _summed(cell, SAMPLE_SECONDS).items()} for cell in cells

@@ -30,7 +30,7 @@ Fate = Literal["as published", "contrary to the paper", "cannot tell"]
 
 @dataclass(frozen=True)
 class ClaimOutcome:
-    """A claim's fate: in one word, and why."""
+    """What became of a claim: its fate, and why."""
 
     claim: Expectation
     fate: Fate

@@ -42,7 +42,7 @@ class Factorial:
 
     @property
     def sentences(self) -> list[str]:
-        """A sentence per effect, those that are found first; then what was left out."""
+        """A sentence per effect, those that matter first; then what was left out."""
         ranked = sorted(self.found.effects, key=lambda effect: (not _matters(effect), -effect.share))
         return [*(self.sentence(effect) for effect in ranked), *self.found.notes, *self.cautions]
 

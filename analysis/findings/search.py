@@ -57,12 +57,12 @@ class Optimism:
 
     @property
     def half_width(self) -> float:
-        """Of the gap, at 95 %."""
+        """The half-width of the 95 % interval of the gap."""
         return self.fresh.half_width * math.sqrt(1 + len(self.fresh.values) / self.seeds)
 
     @property
     def alone(self) -> bool:
-        """Whether it won by this value; of two objectives it may have won by the other, or by both."""
+        """Whether it won by this value; where there are two objectives it may have won by the other, or by both."""
         return len(self.winner.values) == 1
 
     @property
@@ -89,7 +89,7 @@ class Optimism:
 
 
 def optimism(search: Search, grid: GridResults | None) -> list[Optimism]:
-    """Per winner and objective that the confirmation has values of; none where there is no confirmation."""
+    """The optimism of each winner in each objective that its confirmation has values of; none without one."""
     if grid is None or CHOICE not in grid.runs:
         return []
     found = []
@@ -136,7 +136,7 @@ _UNKNOWN = (
 
 
 def _searched(search: Search) -> str:
-    """Parameters, trials by how they ended, sampler, and what they were scored on."""
+    """Parameters, trials by how they ended, sampler, and the data that they were evaluated on."""
     head = search.head
     labels = listed(list(dict.fromkeys(parameter.label for parameter in head.parameters)))
     states = [(state, int((search.trials["state"] == state).sum())) for state in STATES]
@@ -200,7 +200,7 @@ def _won(search: Search, winner: Winner, default: int | None) -> str:
 
 
 def _cut_off(search: Search, winner: Winner) -> list[str]:
-    """That the winner lies at the end of a range, so that better values may lie beyond it."""
+    """A warning where the winner lies at the end of a range, so that better values may lie beyond it."""
     told = []
     for parameter in search.head.parameters:
         end = near_an_end(parameter, winner.params.get(parameter.name, ""))

@@ -135,7 +135,7 @@ class Findings:
         return len(values) > 1 and all(one == values[0] for one in values)
 
     def noise(self) -> tuple[float, float]:
-        """(between seeds, of it by drawing samples alone): typical standard deviations of a cell's value.
+        """Typical standard deviations of a cell's value: between seeds, and what drawing samples alone adds to that.
 
         The second is nan for a metric that is not measured on several generated sets.
         """

@@ -57,7 +57,7 @@ def footnotes(grid: GridResults) -> dict[str, str]:
 
 
 def sentence(label: str, difference: WeightDifference) -> str:
-    """The footnote of the axis that is called so."""
+    """The footnote of the axis of this label."""
     if math.isinf(difference.factor):
         how = f"some have none at t = {difference.t}, where others have some"
     else:
@@ -104,7 +104,7 @@ def _alike(runs: pd.DataFrame, columns: list[str]) -> list[pd.DataFrame]:
 
 
 def effective_weights(curves: pd.DataFrame) -> dict[Run, pd.Series[float]]:
-    """w(t) p(t) of each run over t, nan where it is not known; runs without curves are left out."""
+    """The weight w(t) p(t) of each run over t, nan where it is not known; runs without curves are left out."""
     keys = ["cell_id", "seed", "x", "curve"]
     known = curves[curves["curve"].isin((WEIGHT, DENSITY))].drop_duplicates(keys, keep="last")
     table = known.set_index(keys)["y"].unstack("curve").reindex(columns=[WEIGHT, DENSITY])
@@ -116,7 +116,7 @@ def effective_weights(curves: pd.DataFrame) -> dict[Run, pd.Series[float]]:
 
 
 def relative(weight: pd.Series[float]) -> pd.Series[float]:
-    """c: the weight relative to its mean over t."""
+    """The weight c(t), relative to its mean over t."""
     return weight / weight.mean()
 
 

@@ -65,7 +65,7 @@ def sections(grid: GridResults) -> list[Section]:
 
 
 def _html(table: Table) -> Html:
-    """Its verdict stands at the head of the page already."""
+    """The table as markup, without its verdict, which stands at the head of the page already."""
     return Html(html_table(replace(table, verdict=()), caption=False), "the table", table.caption)
 
 
@@ -79,7 +79,7 @@ def _gallery(name: str, title: str, drawn: Mapping[str, Picture], *names: str) -
 
 
 def _setting(grid: GridResults) -> str:
-    """What was run, in a line."""
+    """The line that says what was run."""
     meta = grid.meta
     words = [
         f"Grid `{meta.name}`",
@@ -92,7 +92,7 @@ def _setting(grid: GridResults) -> str:
 
 
 def write_report(folder: Path | str) -> Path:
-    """report.html beside the grid.json of a results folder, or of its search where there is no grid; its path."""
+    """Write report.html of a results folder, of its search where there is no grid; its path."""
     if search_alone(folder):
         return _write(search_report(read_search(folder)), Path(folder))
     return _write(report(read_folder(folder)), Path(folder))

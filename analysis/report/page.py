@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 TEMPLATE = "page.html.jinja"
 _PIXELS_PER_INCH = 110
-"""At which a figure is shown where there is room."""
+"""The size at which a figure is shown where there is room."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ Fact = str | Link
 
 @dataclass(frozen=True)
 class FactTable:
-    """A table of facts: the first `stub` columns of a row name it, the others are right-aligned where `numbers`."""
+    """A table of facts: the first entry of a row names it, the others are right-aligned where they are `numbers`."""
 
     kind: ClassVar[str] = "facts"
     caption: str
@@ -161,5 +161,5 @@ def prose(text: str) -> Markup:
 
 
 def _bound(text: str) -> str:
-    """No line ends within a number and its interval, or between a symbol and its value."""
+    """Text in which no line ends within a number and its interval, or between a symbol and its value."""
     return re.sub(r" (±|=|&lt;|·|[↓↑]) ?", lambda found: found[0].replace(" ", "\u00a0"), text)

@@ -35,7 +35,7 @@ def _axes(grid: GridResults) -> list[str]:
 
 
 def _weights(grid: GridResults) -> list[str]:
-    """The check of every axis, whatever it finds."""
+    """The check of the weight of each t along every axis, whatever comes of it."""
     footnotes, known = weights.footnotes(grid), bool(weights.effective_weights(grid.curves))
     lines = []
     for axis in grid.meta.axes:
@@ -51,7 +51,7 @@ def _weights(grid: GridResults) -> list[str]:
 
 
 def _notes(cells: Sequence[CellRuns]) -> list[str]:
-    """What runs note, with the cells that do."""
+    """The notes of runs, with the cells that have them."""
     names: dict[str, list[str]] = {}
     for cell, lines in zip(cells, noted(cells), strict=True):
         for line in lines:
@@ -113,12 +113,12 @@ def provenance(grid: GridResults, cells: Sequence[CellRuns]) -> Section:
 
 
 def _values(grid: GridResults, column: str) -> str:
-    """What the runs say, the distinct ones."""
+    """The distinct values of a column of the runs."""
     return ", ".join(dict.fromkeys(value for value in grid.runs[column].astype(str) if value))
 
 
 def _codes(grid: GridResults) -> str:
-    """The versions that trained or scored runs, with how many each; that of the grid where the runs do not say."""
+    """The versions that trained or evaluated runs, with how many each; that of the grid where the runs do not say."""
     codes = grid.codes
     if len(codes) == 1:
         return codes[0][0]

@@ -1,4 +1,4 @@
-"""The report's search: what was tried and found, how optimistic its best value was, its best trials and figures."""
+"""The report's search: what was tried, how optimistic the best value was, the best trials, and the figures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ELSEWHERE = (
 
 def search_section(search: Search, grid: GridResults | None, drawn: Mapping[str, Picture]) -> Section:
     """Sentences, the best trials, those of the search's figures that are drawn, and where there are more."""
-    blocks: list[Block] = [Items("What was tried and found", tuple(sentences(search, grid))), *_best(search)]
+    blocks: list[Block] = [Items("What was tried, and what came of it", tuple(sentences(search, grid))), *_best(search)]
     figures = [drawn[name] for name in SEARCH_FIGURES if name in drawn]
     return Section("search", "Search", (*blocks, *figures, Text(_ELSEWHERE)))
 

@@ -97,7 +97,7 @@ def test_sections_come_in_their_order_and_each_has_its_link(page):
 
 def test_the_answer_stands_first(page):
     assert page.texts("h1") == ["Which target is better, and does it depend on the loss?"]
-    # The best centres are ε's: NLL 2.50 with L and fixed Σ, FID 20 unweighted. The seeds of one cell run against
+    # The best means are ε's: NLL 2.50 with L and fixed Σ, FID 20 unweighted. The seeds of one cell run against
     # theirs, so that its differences vary: by ± 2 × 2.48 × 0.02 = 0.10 in NLL, where the means are 0.05 apart.
     nll, fid = page.texts("p", **{"class": "take"})
     assert nll == "For likelihood take ε · L, fixed isotropic Σ, or the one that cannot be told from it."
