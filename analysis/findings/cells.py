@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 import pandas as pd
@@ -37,10 +38,10 @@ class CellRuns:
     labels: tuple[str, ...]
     runs: pd.DataFrame
 
-    @property
+    @cached_property
     def cell_id(self) -> str:
         """The id that all of its seeds share."""
-        return str(self.runs.iloc[0]["cell_id"])
+        return self.parameter("cell_id")
 
     @property
     def name(self) -> str:
@@ -49,19 +50,32 @@ class CellRuns:
 
     def parameter(self, name: str) -> str:
         """The value of a parameter, given by its config name; "" where the cell has none."""
-        return str(self.runs.iloc[0][name]) if name in self.runs else ""
+        return str(self.runs[name].iloc[0]) if name in self.runs else ""
 
     def comparable(self, metric: str) -> bool:
         """Whether no run that finished says that its metrics of this kind cannot be set beside others'."""
-        finished = self.runs[self.runs["status"] == "finished"]
-        return not any(kind_of(metric) in kinds.split(SEVERAL) for kinds in finished[NOT_COMPARABLE])
+        return not any(kind_of(metric) in kinds.split(SEVERAL) for kinds in self._finished[NOT_COMPARABLE])
 
     def estimate(self, metric: str) -> Estimate:
         """Mean and 95 % interval over the finished seeds that have this metric."""
-        known = self.runs[self.runs["status"] == "finished"]
-        values = known.set_index("seed")[metric].dropna() if metric in known else pd.Series(dtype="float64")
-        mean, half_width = mean_interval(values.to_numpy(dtype="float64"))
-        return Estimate(mean, half_width, {int(str(seed)): float(value) for seed, value in values.items()})
+        if metric not in self._estimates:
+            self._estimates[metric] = self._estimated(metric)
+        return self._estimates[metric]
+
+    @cached_property
+    def _estimates(self) -> dict[str, Estimate]:
+        """Those that were asked for: comparisons ask for the same ones again and again."""
+        return {}
+
+    def _estimated(self, metric: str) -> Estimate:
+        known = self._finished[metric].tolist() if metric in self.runs else [math.nan] * len(self._finished)
+        values = {int(s): float(v) for s, v in zip(self._finished["seed"], known, strict=True) if not math.isnan(v)}
+        return Estimate(*mean_interval(list(values.values())), values)
+
+    @cached_property
+    def _finished(self) -> pd.DataFrame:
+        """The rows of the seeds that finished."""
+        return self.runs[self.runs["status"] == "finished"]
 
 
 _LONGEST = 200

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.findings.cells import CellRuns
@@ -71,8 +70,11 @@ def contrast(grid: GridResults, metric: str, terms: Sequence[tuple[float, CellRu
 
 def _images(grid: GridResults, metric: str, cell: CellRuns, seeds: Sequence[int]) -> Array | None:
     """The values [n, m] of a cell per seed and image; None where a seed lacks them."""
-    keys = [(cell.cell_id, seed, metric) for seed in seeds]
-    if not keys or not all(key in grid.images.index for key in keys):
+    if not seeds or grid.images.empty:
         return None
-    values: Array = grid.images.loc[pd.MultiIndex.from_tuples(keys)].to_numpy(dtype=np.float64)
+    try:
+        rows = np.array([grid.images.index.get_loc((cell.cell_id, seed, metric)) for seed in seeds], dtype=np.intp)
+    except KeyError:
+        return None
+    values: Array = grid.images.to_numpy(dtype=np.float64)[rows]
     return values if np.isfinite(values).all() else None
