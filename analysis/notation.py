@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -201,6 +201,31 @@ def _half(half_width: float, places: int) -> str:
     if 0 <= half_width < 0.5 * 10.0**-places:
         return f"<{10.0**-places:.{places}f}"
     return f"{half_width:.{places}f}"
+
+
+def listed(names: Sequence[str], word: str = "and", between: str = ", ") -> str:
+    """a, b and c"""
+    return f"{between.join(names[:-1])} {word} {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def counted(n: int, what: str) -> str:
+    """1 seed, 3 seeds"""
+    return f"{n} {what}" + ("" if n == 1 else "s")
+
+
+def begun(text: str) -> str:
+    """The text as a sentence begins: its first letter large, the others as they are."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def two_digits(value: float) -> str:
+    """A value by two significant digits."""
+    return Rounding(digits=2).number(float(f"{value:.2g}"))
+
+
+def percent(share: float) -> str:
+    """A share as whole percents; never 0 where it is above."""
+    return "less than 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
 
 
 def duration(seconds: float) -> str:

@@ -21,10 +21,8 @@ from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import save, styled
 from analysis.figures.elbo import elbo_figure
 from analysis.figures.history import history_figure
-from analysis.figures.importances import importances_figure
 from analysis.figures.lines import lines_figure
 from analysis.figures.metrics import estimate_figure, metrics_figure
-from analysis.figures.parallel import parallel_figure
 from analysis.figures.pareto import pareto_figure
 from analysis.figures.reconstructions import reconstructions_figure
 from analysis.figures.rungs import rungs_figure
@@ -41,11 +39,9 @@ SEARCH_FIGURES: dict[str, Callable[[Search], Figure | None]] = {
     "history": history_figure,
     "slices": slices_figure,
     "pareto": pareto_figure,
-    "parallel": parallel_figure,
-    "importances": importances_figure,
     "rungs": rungs_figure,
 }
-"""Of a search alone, in the order in which they are read."""
+"""The figures of a search, in the order in which they are read. Parallel coordinates are left to Optuna's dashboard."""
 
 
 def _of_search(make: Callable[[Search], Figure | None]) -> Callable[[GridResults], Figure | None]:
@@ -75,14 +71,14 @@ FIGURES: dict[str, Callable[[GridResults], Figure | None]] = {
 
 
 def draw(grid: GridResults, folder: Path) -> list[Path]:
-    """Every figure that the grid has data for; the files written."""
+    """Draw every figure that the grid has data for; the files written."""
     images = {"samples": grid.samples, "strips": grid.strips, "reconstructions": grid.reconstructions}
     kept = {name for name, source in images.items() if source is None}
     return _written({name: partial(make, grid) for name, make in FIGURES.items()}, folder, kept)
 
 
 def _written(makers: Mapping[str, Callable[[], Figure | None]], folder: Path, kept: Collection[str] = ()) -> list[Path]:
-    """Each figure that there is; of the others, what is `kept` stays as it was found."""
+    """Draw each figure that there is. Files of the others go, but for those that are `kept`; the files written."""
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     with styled():
@@ -97,12 +93,12 @@ def _written(makers: Mapping[str, Callable[[], Figure | None]], folder: Path, ke
 
 
 def write_figures(folder: Path | str) -> list[Path]:
-    """figures/ in a results folder; the files written."""
+    """Draw the figures of a results folder into its figures/; the files written."""
     return draw(read_folder(folder), Path(folder) / "figures")
 
 
 def write_search_figures(folder: Path | str) -> list[Path]:
-    """The figures of its search in figures/ of a results folder, which need not hold a grid; the files written."""
+    """Draw the figures of a search into figures/ of its results folder, with or without a grid; the files written."""
     search = read_search(folder)
     return _written({name: partial(make, search) for name, make in SEARCH_FIGURES.items()}, Path(folder) / "figures")
 

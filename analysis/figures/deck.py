@@ -14,15 +14,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.curves import fit_axis
-from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, new_figure, wrapped
-from analysis.figures.names import written
+from analysis.figures.drawing import Look, distinct_looks, label_ends, panels, wrapped
+from analysis.figures.names import unnamed_later, written
+from analysis.figures.windows import fit_axis
 from analysis.notation import mathtext
 from analysis.read.runs import GridResults
 
 
 @dataclass(frozen=True)
-class Curves:
+class FormulaPanel:
     """A panel: which `figure` of the formulas, its axes, and where they are logarithmic.
 
     Each name stands at the end of its line, or at its start where all lines end in one point.
@@ -36,27 +36,29 @@ class Curves:
     at_start: bool = False
 
 
-DECK: dict[str, tuple[Curves, ...]] = {
+DECK: dict[str, tuple[FormulaPanel, ...]] = {
     "forward": (
-        Curves("prior", "t/T", "KL(q(xₜ | x₀) ‖ N(0, I))\n(bits/dim)", log_y=True),
-        Curves("prior_end", "T", "the same at t = T, which is L_T\n(bits/dim)", log_x=True, log_y=True),
+        FormulaPanel("prior", "t/T", "KL(q(xₜ | x₀) ‖ N(0, I))\n(bits/dim)", log_y=True),
+        FormulaPanel("prior_end", "T", "the same at t = T, which is L_T\n(bits/dim)", log_x=True, log_y=True),
     ),
     "noise": (
-        Curves("alpha_bar", "t/T", "ᾱₜ"),
-        Curves("log_snr", "t/T", "log-SNR, log(ᾱₜ / (1 − ᾱₜ))"),
+        FormulaPanel("alpha_bar", "t/T", "ᾱₜ"),
+        FormulaPanel("log_snr", "t/T", "log-SNR, log(ᾱₜ / (1 − ᾱₜ))"),
     ),
-    "variances": (Curves("beta_ratio", "t/T", "β̃ₜ / βₜ", log_x=True, at_start=True),),
-    "objectives": (Curves("eps_weight", "t", "weight of ‖ε − ε̂‖²,\nrelative to its mean", log_x=True, log_y=True),),
+    "variances": (FormulaPanel("beta_ratio", "t/T", "β̃ₜ / βₜ", log_x=True, at_start=True),),
+    "objectives": (
+        FormulaPanel("eps_weight", "t", "weight of ‖ε − ε̂‖²,\nrelative to its mean", log_x=True, log_y=True),
+    ),
     "reverse": (
-        Curves("reverse_kl", "βₜ", "KL(q(xₜ₋₁ | xₜ) ‖ Gaussian)\n(nats)", log_x=True, log_y=True),
-        Curves("gap", "T", "bound less the exact NLL\n(bits/dim)", log_x=True, log_y=True),
+        FormulaPanel("reverse_kl", "βₜ", "KL(q(xₜ₋₁ | xₜ) ‖ Gaussian)\n(nats)", log_x=True, log_y=True),
+        FormulaPanel("gap", "T", "bound less the exact NLL\n(bits/dim)", log_x=True, log_y=True),
     ),
 }
 _CHARS = 18
 
 
 def deck_figure(name: str) -> Callable[[GridResults], Figure | None]:
-    """What draws a figure of the deck; it gives None where the grid has none of its curves."""
+    """The function that draws a figure of the deck, and gives None where the grid has none of its curves."""
 
     def make(grid: GridResults) -> Figure | None:
         known = [(panel, _series(grid.formulas, panel)) for panel in DECK[name]]
@@ -66,7 +68,7 @@ def deck_figure(name: str) -> Callable[[GridResults], Figure | None]:
     return make
 
 
-def _series(formulas: pd.DataFrame, panel: Curves) -> dict[str, pd.DataFrame]:
+def _series(formulas: pd.DataFrame, panel: FormulaPanel) -> dict[str, pd.DataFrame]:
     """Name → its points, in the order of the file, without those that the axes have no place for."""
     points = formulas[formulas["figure"] == panel.figure]
     for name, log in (("x", panel.log_x), ("y", panel.log_y)):
@@ -74,10 +76,8 @@ def _series(formulas: pd.DataFrame, panel: Curves) -> dict[str, pd.DataFrame]:
     return {str(name): rows for name, rows in points.groupby("series", sort=False)}
 
 
-def _figure(shown: Sequence[tuple[Curves, dict[str, pd.DataFrame]]]) -> Figure:
-    figure = new_figure(WIDTH if len(shown) > 1 else 0.65 * WIDTH, 2.6)
-    figure.set_layout_engine("constrained", wspace=0.06)
-    subplots = list(figure.subplots(1, len(shown), squeeze=False).flat)
+def _figure(shown: Sequence[tuple[FormulaPanel, dict[str, pd.DataFrame]]]) -> Figure:
+    figure, subplots = panels(len(shown), 2.6, wspace=0.06)
     for i, (panel, series) in enumerate(shown):
         axes = subplots[i]
         shared = [other for _, other in shown if not other.keys().isdisjoint(series)]
@@ -87,15 +87,13 @@ def _figure(shown: Sequence[tuple[Curves, dict[str, pd.DataFrame]]]) -> Figure:
         fit_axis(axes, "y", [rows["y"].to_numpy() for rows in series.values()], log=panel.log_y)
         axes.set(xlabel=mathtext(panel.x), ylabel=wrapped(panel.y, 40))
         for name, rows in series.items():
-            look = styles[name]
-            dashes = look.dashes or (None, None)
-            axes.plot(rows["x"], rows["y"], color=look.color, dashes=dashes, label=name)
-        after = {name for _, later in shown[i + 1 :] for name in later}
-        _name(axes, panel, {name: rows for name, rows in series.items() if name not in after}, styles)
+            axes.plot(rows["x"], rows["y"], label=name, **styles[name].line)
+        here = unnamed_later(i, [own for _, own in shown])
+        _name(axes, panel, {name: rows for name, rows in series.items() if name in here}, styles)
     return figure
 
 
-def _name(axes: Axes, panel: Curves, series: Mapping[str, pd.DataFrame], styles: Mapping[str, Look]) -> None:
+def _name(axes: Axes, panel: FormulaPanel, series: Mapping[str, pd.DataFrame], styles: Mapping[str, Look]) -> None:
     """The names of these lines; those that a later panel has too are named there."""
     if not panel.at_start:
         ends = [(float(rows["y"].iloc[-1]), written(name), styles[name].color) for name, rows in series.items()]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import GREY, WIDTH, Look, new_figure, status_word
-from analysis.figures.forest import Window, dress, label_rows, row, rows, window, words
+from analysis.figures.drawing import GREY, Look, panels, status_word
+from analysis.figures.forest import dress, label_rows, row, rows, words
+from analysis.figures.windows import Window, bulk_window
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import paired
 from analysis.findings.verdicts import CellComparison, Findings, baseline, findings
@@ -23,7 +23,7 @@ from analysis.read.meta import Metric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import Verdict
 
-Place = tuple[tuple[str, ...], tuple[str, ...]]
+PairLevels = tuple[tuple[str, ...], tuple[str, ...]]
 """The levels of the two cells of a pair."""
 
 LOOKS: dict[Verdict, Look] = {
@@ -41,12 +41,11 @@ def differences_figure(grid: GridResults) -> Figure | None:
     base = _base(grid, shown)
     places, ticks = _against(grid, shown[0].cells, base) if base else _every_pair(shown)
     height = 0.85 + 0.17 * (max(ticks) + 1)
-    figure = new_figure(WIDTH if len(shown) > 1 else 0.7 * WIDTH, height)
-    panels = np.atleast_1d(figure.subplots(1, len(shown), sharey=True))
-    for axes, found in zip(panels, shown, strict=True):
+    figure, subplots = panels(len(shown), height, alone=0.7, sharey=True)
+    for axes, found in zip(subplots, shown, strict=True):
         axes.set_ylim(max(ticks) + 0.7, -1.3)
         _panel(axes, grid, found, places, base)
-    label_rows(panels[0], ticks)
+    label_rows(subplots[0], ticks)
     return figure
 
 
@@ -69,13 +68,13 @@ def _against(
 def _every_pair(
     shown: Sequence[Findings],
 ) -> tuple[dict[float, tuple[CellRuns, CellRuns]], dict[float, tuple[str, bool]]]:
-    """The same where each is compared with each."""
-    pairs: dict[Place, CellComparison] = {_place(pair.a, pair.b): pair for found in shown for pair in found.pairs}
+    """The pair at each height, and what is written there, where each is compared with each."""
+    pairs: dict[PairLevels, CellComparison] = {_place(pair.a, pair.b): pair for found in shown for pair in found.pairs}
     places = {float(i): (pair.a, pair.b) for i, pair in enumerate(pairs.values())}
     return places, {height: (f"{a.name} − {b.name}", False) for height, (a, b) in places.items()}
 
 
-def _place(a: CellRuns, b: CellRuns) -> Place:
+def _place(a: CellRuns, b: CellRuns) -> PairLevels:
     return a.levels, b.levels
 
 
@@ -113,8 +112,8 @@ def _estimate(grid: GridResults, pair: CellComparison) -> Estimate:
 
 
 def _view(estimates: Sequence[Estimate]) -> Window:
-    """The bulk, and 0 in any case: a difference is read against it."""
-    view = window(estimates, [0.0], may_log=False)
+    """The window of the bulk, and of 0 in any case: a difference is read against it."""
+    view = bulk_window(estimates, [0.0], log=False)
     margin = 0.06 * (max(view.high, 0.0) - min(view.low, 0.0))
     low = view.low if view.low < 0 else -margin
     high = view.high if view.high > 0 else margin
@@ -127,7 +126,7 @@ def _label(metric: Metric, base: CellRuns | None) -> str:
 
 
 def _directions(axes: Axes, view: Window, metric: Metric, base: CellRuns | None) -> None:
-    """On which side of 0 which cell is the better one."""
+    """The words above the rows: on which side of 0 which cell is the better one."""
     lower, higher = ("better", "worse") if metric.sign < 0 else ("worse", "better")
     if base is None:
         lower, higher = ("first is better", "second is better")[:: -metric.sign]

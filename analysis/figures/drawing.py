@@ -8,9 +8,10 @@ from collections.abc import Sequence, Sized
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib.style
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -48,9 +49,14 @@ class Look:
     dashes: tuple[float, ...]
     marker: str
 
+    @property
+    def line(self) -> dict[str, Any]:
+        """Colour and dashes, as `plot` takes them."""
+        return {"color": self.color, "dashes": self.dashes or (None, None)}
+
 
 def styled() -> AbstractContextManager[None]:
-    """Draw and save inside of this: the user's own settings do not reach the figures."""
+    """The context to draw and save in: the user's own settings do not reach the figures there."""
     return matplotlib.style.context(["default", str(STYLE)])
 
 
@@ -61,8 +67,25 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def panels(
+    n: int, height: float, *, columns: int = 0, alone: float = 0.65, wspace: float | None = None, **shared: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure of n panels, row by row in so many columns (0: all in a row), with axes `shared` as in `subplots`.
+
+    It is as wide as a page, but for a single column, which takes the share `alone` of that.
+    """
+    across = columns or n
+    figure = new_figure(WIDTH if across > 1 else alone * WIDTH, height)
+    if wspace is not None:
+        figure.set_layout_engine("constrained", wspace=wspace)
+    found = list(figure.subplots(-(-n // across), across, squeeze=False, **shared).flat)
+    for left_over in found[n:]:
+        left_over.remove()
+    return figure, found[:n]
+
+
 def save(figure: Figure, path: Path) -> list[Path]:
-    """<path>.png and <path>.pdf, without dates and versions."""
+    """Write <path>.png and <path>.pdf, without dates and versions; the files written."""
     files = [path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "pdf")]
     figure.savefig(files[0], metadata={"Software": None})
     figure.savefig(files[1], metadata={"CreationDate": None, "Producer": None, "Creator": None})
@@ -87,7 +110,7 @@ def first_level(cell: CellRuns) -> str:
 
 
 def status_word(cell: CellRuns, metric: str = "") -> str:
-    """How a cell without results, or without this metric, ended; "none" where it finished without them."""
+    """How a cell without results, or without this metric, ended, in words; "none" where it finished without them."""
     if metric and not cell.comparable(metric):
         return UNCOMPARED
     ended = [status for status in STATUSES[1:] if (cell.runs["status"] == status).any()]
@@ -112,14 +135,14 @@ def _ticks(steps: Sequence[float], low: float, high: float) -> int:
 
 
 def power(value: float) -> str:
-    """As a power of ten, with a factor where there is one."""
+    """A value as a power of ten, with a factor where there is one."""
     exponent = math.floor(math.log10(value) + 1e-9)
     factor = value / 10.0**exponent
     return f"$10^{{{exponent}}}$" if abs(factor - 1) < 1e-6 else f"${factor:g}\\cdot 10^{{{exponent}}}$"
 
 
-def spread(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
-    """Centres in [0, 1] of labels of these sizes: near their places, in their order, none on another."""
+def moved_apart(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
+    """Where in [0, 1] the middles of labels of these sizes go: near their places, in their order, none on another."""
     clusters: list[list[int]] = []
     for i in sorted(range(len(places)), key=lambda i: places[i]):
         clusters.append([i])
@@ -145,19 +168,33 @@ def _overlap(places: Sequence[float], sizes: Sequence[float], below: list[int], 
     return _start(places, sizes, below) + sum(sizes[i] for i in below) > _start(places, sizes, above)
 
 
+def mean_line(axes: Axes, table: pd.DataFrame, look: Look) -> float:
+    """The curve [x, seed] of each seed thin where they differ, their mean in full; the height at which it ends."""
+    mean = table.mean(axis=1)
+    if table.nunique(axis=1).gt(1).any():
+        axes.plot(table.index, table, color=look.color, linewidth=0.5, alpha=0.4)
+    axes.plot(mean.index, mean, stroke(mean), **look.line)
+    return float(mean.iloc[-1])
+
+
 def stroke(points: Sized) -> str:
     """A line, or a dot where a single point would draw none."""
     return "-" if len(points) > 1 else "o"
 
 
+def label_heights(axes: Axes, names: Sequence[str], gap: float) -> list[float]:
+    """The share of the axes' height that each name takes, with a gap in points."""
+    points = axes.get_window_extent().height / axes.figure.dpi * 72
+    return [(9.0 * (name.count("\n") + 1) + gap) / points for name in names]
+
+
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, Color]], chars: int) -> None:
     """Names at the right of the lines that end at these heights, moved apart so that they can be read."""
-    points = axes.get_window_extent().height / axes.figure.dpi * 72
     low, high = (axes.transScale.transform((1.0, y))[1] for y in axes.get_ylim())
     places = [(axes.transScale.transform((1.0, y))[1] - low) / (high - low) for y, _, _ in ends]
     names = [wrapped(name, chars) for _, name, _ in ends]
-    sizes = [(9.0 * (name.count("\n") + 1) + 2.0) / points for name in names]
-    for place, name, (_, _, color) in zip(spread(places, sizes), names, ends, strict=True):
+    sizes = label_heights(axes, names, 2.0)
+    for place, name, (_, _, color) in zip(moved_apart(places, sizes), names, ends, strict=True):
         axes.text(1.02, place, name, color=color, transform=axes.transAxes, va="center", linespacing=1.0)
 
 

@@ -7,39 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from analysis.figures.drawing import GREY, Look, log_scale, wrapped
+from analysis.figures.drawing import GREY, Look, wrapped
+from analysis.figures.windows import Window, show
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.notation import mathtext
 from analysis.read.runs import GridResults
-
-LOG_RATIO = 20
-"""Above this ratio of the largest to the smallest value that is not far off, an axis is logarithmic."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """The range of an axis that is drawn; values outside are told in words at its edge."""
-
-    low: float
-    high: float
-    log: bool
-
-    def holds(self, value: float) -> bool:
-        """Whether a value is drawn where it belongs."""
-        return self.low <= value <= self.high
-
-    def share(self, value: float) -> float:
-        """Where between the edges, in [0, 1]."""
-        place = math.log10 if self.log else float
-        return (place(value) - place(self.low)) / (place(self.high) - place(self.low))
 
 
 def rows(grid: GridResults, cells: Sequence[CellRuns]) -> tuple[list[float], dict[float, tuple[str, bool]]]:
@@ -65,60 +41,19 @@ def label_rows(axes: Axes, ticks: dict[float, tuple[str, bool]]) -> None:
         text.set_fontweight("bold" if bold else "normal")
 
 
-def dress(axes: Axes, view: Window, label: str) -> None:
-    """The range of the axis, its ticks and label; rows have no lines of their own."""
-    if view.log:
-        log_scale(axes, "x", view.low, view.high)
-    else:
-        # Numbers of three and more decimals are long.
-        most = 6 if view.high - view.low > 0.05 else 4
-        axes.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
-    axes.set_xlim(view.low, view.high)
-    axes.set_xlabel(wrapped(label, 48))
+def plain_rows(axes: Axes) -> None:
+    """Rows without lines of their own: no grid, ticks or spine at their labels."""
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
 
 
-def window(estimates: Sequence[Estimate], lines: Sequence[float], *, may_log: bool = True) -> Window:
-    """What to draw: the seeds within three interquartile ranges, and what is near to them of the rest."""
-    bulk = _bulk(estimates, False)
-    log = may_log and float(bulk.min()) > 0 and bool(bulk.max() / bulk.min() > LOG_RATIO)
-    return window_on(estimates, lines, log=log)
-
-
-def window_on(estimates: Sequence[Estimate], lines: Sequence[float], *, log: bool) -> Window:
-    """The same on an axis whose scale is given."""
-    bulk = _bulk(estimates, log)
-    bottom, top = float(bulk.min()), float(bulk.max())
-    span = max(top - bottom, 0.05 * abs(top), 1e-6)
-    most = max(len(estimate.values) for estimate in estimates)
-    whole = [estimate for estimate in estimates if len(estimate.values) == most]
-    ends = [estimate.mean + sign * estimate.half_width for estimate in whole for sign in (-1, 1)]
-    for more, near in ((_placed(lines, log), 0.6 * span), (_placed(ends, log), span)):
-        close = more[(more >= bulk.min() - near) & (more <= bulk.max() + near)]
-        bottom, top = min([bottom, *close]), max([top, *close])
-    margin = 0.06 * (top - bottom) + (0.5 * span if top - bottom < span else 0.0)
-    bottom, top = float(bottom - margin), float(top + margin)
-    return Window(10**bottom, 10**top, True) if log else Window(bottom, top, False)
-
-
-def _bulk(estimates: Sequence[Estimate], log: bool) -> NDArray[np.float64]:
-    """The seeds' places without those far off the rest; of one estimate alone all, for there is no rest."""
-    seeds = _placed([value for estimate in estimates for value in estimate.values.values()], log)
-    if len(estimates) == 1:
-        return seeds
-    low, high = np.quantile(seeds, [0.25, 0.75])
-    reach = 3 * max(high - low, 1e-3 * abs(high), 1e-9)
-    bulk: NDArray[np.float64] = seeds[(seeds >= low - reach) & (seeds <= high + reach)]
-    return bulk
-
-
-def _placed(values: Sequence[float] | NDArray[np.float64], log: bool) -> NDArray[np.float64]:
-    """Where on the axis the finite values stand; those that a logarithm lacks have no place."""
-    known = np.asarray(values, dtype=np.float64)
-    known = known[np.isfinite(known) & (known > 0 if log else True)]
-    return np.log10(known) if log else known
+def dress(axes: Axes, view: Window, label: str) -> None:
+    """The range of the axis below the rows, its ticks and label."""
+    # Numbers of three and more decimals are long.
+    show(axes, "x", view, 6 if view.high - view.low > 0.05 else 4)
+    axes.set_xlabel(wrapped(label, 48))
+    plain_rows(axes)
 
 
 def words(axes: Axes, text: str, place: float, height: float, side: str, color: str = GREY, **style: Any) -> None:
@@ -166,7 +101,7 @@ def _interval(axes: Axes, estimate: Estimate, height: float, look: Look, view: W
     """A line from end to end; where an end is out of view, an arrow at the edge."""
     for sign in (-1, 1):
         end = estimate.mean + sign * estimate.half_width
-        shown = min(max(end, view.low), view.high)
+        shown = view.clipped(end)
         axes.plot([estimate.mean, shown], [height, height], color=look.color, linewidth=1.4, solid_capstyle="butt")
         if shown != end:
             tip = ">" if sign > 0 else "<"

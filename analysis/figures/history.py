@@ -16,21 +16,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.drawing import WIDTH, Color, distinct_looks, label_ends, new_figure
-from analysis.figures.forest import Window
 from analysis.figures.trials import (
     DARK,
     INK,
     PALE,
     any_above,
-    clipped,
     key,
     mark,
     ring,
-    scale,
     value_label,
     views,
     winners,
 )
+from analysis.figures.windows import Window, show
 from analysis.findings.trials import DEFAULT, default_trial, value_of
 from analysis.notation import mathtext
 from analysis.read.meta import Metric
@@ -71,7 +69,7 @@ def _history(axes: Axes, search: Search, objective: Metric) -> None:
     values = known[objective.name].to_numpy(dtype=np.float64)
     trials = known["trial"].to_numpy(dtype=np.float64)
     view = views(search)[objective.name]
-    scale(axes, view)
+    show(axes, "y", view, 5)
     blue = distinct_looks(1)[0].color
     last = float(search.trials["trial"].max())
     axes.set_xlim(-0.02 * last - 0.5, 1.02 * last + 0.5)
@@ -82,7 +80,7 @@ def _history(axes: Axes, search: Search, objective: Metric) -> None:
         _number(axes, search, float(trial), set(trials[~inside].tolist()), value_label(objective, value), view)
     best = np.minimum.accumulate(values)
     steps = [*zip(trials, best, strict=True), (last, best[-1])]
-    axes.step(*np.array([(x, clipped(view, y)) for x, y in steps]).T, where="post", color=blue, lw=1.0, zorder=2)
+    axes.step(*np.array([(x, view.clipped(y)) for x, y in steps]).T, where="post", color=blue, lw=1.0, zorder=2)
     _stopped(axes, search, objective, view)
     _named(axes, search, objective, view, float(best[-1]), blue)
     axes.set_ylabel(mathtext(objective.head))
@@ -107,7 +105,7 @@ def _stopped(axes: Axes, search: Search, objective: Metric, view: Window) -> Non
     seen = search.rungs.groupby("trial")["value"].last() if first else pd.Series(dtype="float64")
     for trial, state in zip(search.trials["trial"], search.trials["state"], strict=True):
         if state == "pruned":
-            height = clipped(view, float(seen.get(trial, math.inf)))
+            height = view.clipped(float(seen.get(trial, math.inf)))
             axes.plot(trial, height, "v", ms=3.6, mew=0, color=PALE, clip_on=False, zorder=2)
         elif state == "failed":
             axes.plot(trial, view.high, "x", ms=4, mew=1.0, color=INK, clip_on=False, zorder=4)
@@ -119,12 +117,12 @@ def _named(axes: Axes, search: Search, objective: Metric, view: Window, best: fl
     for trial, (label, color) in winners(search).items():
         value = value_of(search, trial, objective.name)
         if math.isfinite(value):
-            ring(axes, trial, clipped(view, value), color)
-            ends.append((clipped(view, value), f"{label} {value_label(objective, value)}", color))
+            ring(axes, trial, view.clipped(value), color)
+            ends.append((view.clipped(value), f"{label} {value_label(objective, value)}", color))
     if not any(value_of(search, trial, objective.name) == best for trial in winners(search)):
-        ends.append((clipped(view, best), f"best so far {value_label(objective, best)}", blue))
+        ends.append((view.clipped(best), f"best so far {value_label(objective, best)}", blue))
     default = value_of(search, default_trial(search), objective.name)
     if math.isfinite(default) and default_trial(search) not in winners(search):
-        axes.axhline(clipped(view, default), color=INK, lw=0.8, dashes=(4, 2), zorder=1)
-        ends.append((clipped(view, default), f"{DEFAULT} {value_label(objective, default)}", DARK))
+        axes.axhline(view.clipped(default), color=INK, lw=0.8, dashes=(4, 2), zorder=1)
+        ends.append((view.clipped(default), f"{DEFAULT} {value_label(objective, default)}", DARK))
     label_ends(axes, ends, _CHARS)

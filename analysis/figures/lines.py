@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator
+from matplotlib.ticker import FixedLocator
 
-from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, log_scale, new_figure, wrapped
-from analysis.figures.forest import Window, beyond, window_on
+from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, new_figure, wrapped
+from analysis.figures.forest import beyond
 from analysis.figures.metrics import chosen
-from analysis.figures.names import name
+from analysis.figures.names import name, unnamed_later
+from analysis.figures.windows import Window, around, show, whole_window
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.lines import ETA, HORIZON, SAMPLING, SCORING, SKIP, Line, lines_of
+from analysis.findings.lines import ETA, EVALUATION, HORIZON, SAMPLING, SKIP, Line, lines_of
 from analysis.findings.summary import metrics_present
 from analysis.notation import Rounding, mathtext
 from analysis.read.meta import Metric
@@ -31,7 +32,7 @@ LABELS = {
     SAMPLING: "sampling steps",
     SKIP: "share of the reverse process skipped",
     HORIZON: "T",
-    SCORING: "T in evaluation",
+    EVALUATION: "T in evaluation",
     ETA: "η",
 }
 LOG_X, LOG_Y = 5, 10
@@ -39,12 +40,10 @@ LOG_X, LOG_Y = 5, 10
 _TICKS = 7
 _CHARS = 14
 _HEIGHT = 2.0
-_FLAT = 3
-"""As often as large as the range of the bulk, the range of all values makes that of the bulk too flat to read."""
 
 
 @dataclass(frozen=True, eq=False)
-class Named:
+class NamedLine:
     """A line with its name, which has one look in all panels."""
 
     name: str
@@ -52,12 +51,17 @@ class Named:
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class LinesPanel:
     """A metric against a number, by the lines that have any value of it."""
 
     key: str
     metric: Metric
-    lines: list[Named]
+    lines: list[NamedLine]
+
+    @property
+    def names(self) -> set[str]:
+        """What its lines are called."""
+        return {named.name for named in self.lines}
 
 
 def lines_figure(grid: GridResults) -> Figure | None:
@@ -79,7 +83,9 @@ def lines_figure(grid: GridResults) -> Figure | None:
         axes = subplots[place]
         row = [one for one in panels if one.metric == panel.metric]
         column = [one for one in panels if one.key == panel.key]
-        _draw(axes, panel, styles, _unnamed(panel, row) if len(keys) > 2 else panel.lines)
+        # Narrow panels have no room for every name.
+        here = unnamed_later(row.index(panel), [one.names for one in row]) if len(keys) > 2 else panel.names
+        _draw(axes, panel, styles, here)
         axes.set_ylabel(mathtext(panel.metric.head) if panel is row[0] else "")
         axes.set_xlabel(wrapped(LABELS[panel.key], 26) if panel is column[-1] else "")
         empty.discard(place)
@@ -88,8 +94,8 @@ def lines_figure(grid: GridResults) -> Figure | None:
     return figure
 
 
-def _panels(grid: GridResults) -> list[Panel]:
-    """Row by row, without those in which nothing moves."""
+def _panels(grid: GridResults) -> list[LinesPanel]:
+    """The panels, row by row, without those in which nothing moves."""
     found = lines_of(grid)
     named = {key: _named(grid, lines) for key, lines in found.items()}
     panels = []
@@ -97,16 +103,16 @@ def _panels(grid: GridResults) -> list[Panel]:
         for key in (key for key in LABELS if key in named):
             if any(one.line.moves(metric.name) for one in named[key]):
                 known = [one for one in named[key] if any(_finite(one.line, metric))]
-                panels.append(Panel(key, metric, known))
+                panels.append(LinesPanel(key, metric, known))
     return panels
 
 
-def _named(grid: GridResults, lines: Sequence[Line]) -> list[Named]:
+def _named(grid: GridResults, lines: Sequence[Line]) -> list[NamedLine]:
     """Lines of one number by what tells them apart; a lone one by what tells it from the rest of the grid, if any."""
     if len(lines) == 1:
-        return [Named(_fixed(grid, lines[0].cells), lines[0])]
+        return [NamedLine(_fixed(grid, lines[0].cells), lines[0])]
     everyone = list({id(cell): cell for line in lines for cell in line.cells}.values())
-    return [Named(name(line.cells, everyone), line) for line in lines]
+    return [NamedLine(name(line.cells, everyone), line) for line in lines]
 
 
 def _fixed(grid: GridResults, cells: Sequence[CellRuns]) -> str:
@@ -119,35 +125,30 @@ def _fixed(grid: GridResults, cells: Sequence[CellRuns]) -> str:
     return ", ".join(words)
 
 
-def _unnamed(panel: Panel, row: Sequence[Panel]) -> list[Named]:
-    """Where a row is narrow a line is named once, in the last panel that has it: these are left to this one."""
-    after = {named.name for other in row[row.index(panel) + 1 :] for named in other.lines}
-    return [named for named in panel.lines if named.name not in after]
-
-
 def _finite(line: Line, metric: Metric) -> list[bool]:
-    return [math.isfinite(cell.estimate(metric.name).mean) for cell in line.cells]
+    return [cell.estimate(metric.name).known for cell in line.cells]
 
 
-def _draw(axes: Axes, panel: Panel, styles: Mapping[str, Look], labelled: Sequence[Named]) -> None:
+def _draw(axes: Axes, panel: LinesPanel, styles: Mapping[str, Look], labelled: Collection[str]) -> None:
     """One panel, in which these of its lines are named."""
     estimates = [[cell.estimate(panel.metric.name) for cell in named.line.cells] for named in panel.lines]
     _x_axis(axes, panel.key, sorted({x for named in panel.lines for x in named.line.xs}))
-    view = y_axis(axes, [one for found in estimates for one in found if math.isfinite(one.mean)])
+    view = whole_window([one for found in estimates for one in found if one.known], LOG_Y)
+    show(axes, "y", view, 5)
     rounding = Rounding.of(panel.metric.decimals, [one.half_width for found in estimates for one in found])
     out: Counter[tuple[float, bool]] = Counter()
     ends = []
     for named, found in zip(panel.lines, estimates, strict=True):
         look = styles[named.name]
-        points = [(x, one) for x, one in zip(named.line.xs, found, strict=True) if math.isfinite(one.mean)]
+        points = [(x, one) for x, one in zip(named.line.xs, found, strict=True) if one.known]
         _line(axes, points, look, view, named.name)
         for x, one in points:
             if not view.holds(one.mean):
                 side = x, one.mean > view.high
                 beyond(axes, rounding.number(one.mean), x, look, view, above=side[1], stacked=out[side])
                 out[side] += 1
-        if named.name and named in labelled:
-            ends.append((min(max(points[-1][1].mean, view.low), view.high), named.name, look.color))
+        if named.name and named.name in labelled:
+            ends.append((view.clipped(points[-1][1].mean), named.name, look.color))
     label_ends(axes, ends, _CHARS)
 
 
@@ -159,62 +160,14 @@ def _line(axes: Axes, points: Sequence[tuple[float, Estimate]], look: Look, view
         if math.isfinite(one.half_width):
             ends = np.clip([one.mean - one.half_width, one.mean + one.half_width], view.low, view.high)
             axes.plot([x, x], ends, color=look.color, lw=0.8, alpha=0.6, solid_capstyle="butt", zorder=2)
-    dashes = look.dashes or (None, None)
     xs, means = [x for x, _ in points], [one.mean for _, one in points]
-    axes.plot(
-        xs, means, look.marker, ls="-", dashes=dashes, ms=3.6, mew=0, color=look.color, label=text or "mean", zorder=3
-    )
+    axes.plot(xs, means, look.marker, ls="-", ms=3.6, mew=0, label=text or "mean", zorder=3, **look.line)
 
 
 def _x_axis(axes: Axes, key: str, xs: Sequence[float]) -> None:
-    """Logarithmic over a wide range, with the numbers themselves as ticks where they are few."""
+    """The axis of the numbers: logarithmic over a wide range, with them as its ticks where they are few."""
     low, high = xs[0], xs[-1]
-    if key != SKIP and low > 0 and high > LOG_X * low:
-        margin = (high / low) ** 0.05
-        log_scale(axes, "x", low, high)
-        if len(xs) <= _TICKS:
-            axes.xaxis.set_major_locator(FixedLocator(xs))
-        axes.set_xlim(low / margin, high * margin)
-    else:
-        margin = 0.05 * (high - low)
-        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-        axes.set_xlim(low - margin, high + margin)
-
-
-def y_axis(axes: Axes, estimates: Sequence[Estimate], log_from: float = LOG_Y) -> Window:
-    """The range that is drawn, and its ticks; logarithmic above this ratio of the largest to the smallest value."""
-    view = _view(estimates, log_from)
-    if view.log:
-        log_scale(axes, "y", view.low, view.high)
-    else:
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.set_ylim(view.low, view.high)
-    return view
-
-
-def _view(estimates: Sequence[Estimate], log_from: float) -> Window:
-    """All values, on a logarithmic axis where they span more than this ratio, or where a few would flatten the rest.
-
-    Where they would do so on either axis, the bulk alone.
-    """
-    values = [value for one in estimates for value in one.values.values()]
-    wide, positive = 0 < log_from * min(values) < max(values), min(values) > 0
-    for log in (True,) if wide else (False, True) if positive else (False,):
-        bulk = window_on(estimates, [], log=log)
-        whole = _widened(bulk, values)
-        if bulk.share(whole.high) - bulk.share(whole.low) < _FLAT:
-            return whole
-    bulk = window_on(estimates, [], log=wide)
-    return bulk if bulk.high > log_from * bulk.low else window_on(estimates, [], log=False)
-
-
-def _widened(view: Window, values: Sequence[float]) -> Window:
-    """A range that holds these values too."""
-    low, high = min(view.low, *values), max(view.high, *values)
-    if (low, high) == (view.low, view.high):
-        return view
-    if view.log:
-        margin = (high / low) ** 0.04
-        return Window(low / margin, high * margin, True)
-    margin = 0.04 * (high - low)
-    return Window(low - margin, high + margin, False)
+    log = key != SKIP and low > 0 and high > LOG_X * low
+    show(axes, "x", around(low, high, 0.05, log=log), 5)
+    if log and len(xs) <= _TICKS:
+        axes.xaxis.set_major_locator(FixedLocator(xs))

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import GREY, WIDTH, first_level, looks, new_figure, status_word
-from analysis.figures.forest import Window, dress, label_rows, out_of_view, row, rows, window, words
+from analysis.figures.drawing import GREY, first_level, looks, panels, status_word
+from analysis.figures.forest import dress, label_rows, out_of_view, row, rows, words
+from analysis.figures.windows import Window, bulk_window
 from analysis.findings.summary import Summary, metrics_present, references
 from analysis.read.meta import Metric
 from analysis.read.runs import GridResults
 
-_SHOWN = ("nll/", "fid/")
+SHOWN = ("nll", "fid")
+"""The kinds of metrics that figures show, where there are these."""
 
 
 def metrics_figure(grid: GridResults) -> Figure | None:
@@ -46,18 +47,17 @@ def _figure(grid: GridResults, asked: list[Metric]) -> Figure | None:
     heights, ticks = rows(grid, summary.cells)
     known = {m.name: [(label, values[m.name]) for label, values in references(grid, [m]).items()] for m in metrics}
     above = max(len(lines) for lines in known.values())
-    figure = new_figure(WIDTH if len(metrics) > 1 else 0.65 * WIDTH, 0.6 + 0.17 * (len(ticks) + above))
-    panels = np.atleast_1d(figure.subplots(1, len(metrics), sharey=True))
-    for axes, metric in zip(panels, metrics, strict=True):
+    figure, subplots = panels(len(metrics), 0.6 + 0.17 * (len(ticks) + above), sharey=True)
+    for axes, metric in zip(subplots, metrics, strict=True):
         axes.set_ylim(max(ticks) + 0.7, -0.9 - 0.9 * above)
         _panel(axes, grid, summary, metric, heights, known[metric.name])
-    label_rows(panels[0], ticks)
+    label_rows(subplots[0], ticks)
     return figure
 
 
 def chosen(metrics: list[Metric]) -> list[Metric]:
     """NLL and FID, or the first two that there are."""
-    found = [metric for kind in _SHOWN for metric in metrics if metric.name.startswith(kind)][:2]
+    found = [metric for kind in SHOWN for metric in metrics if metric.kind == kind][:2]
     return found if len(found) == 2 else metrics[:2]
 
 
@@ -70,7 +70,7 @@ def _panel(
     known: list[tuple[str, float]],
 ) -> None:
     estimates, rounding = summary.estimates[metric.name], summary.rounding[metric.name]
-    view = window(estimates, [value for _, value in known])
+    view = bulk_window(estimates, [value for _, value in known])
     dress(axes, view, metric.head)
     styles = looks(grid)
     for i, (label, value) in enumerate(known):

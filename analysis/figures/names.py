@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from analysis.findings.cells import CellRuns
 
@@ -13,7 +13,7 @@ _SUBSCRIPTS = str.maketrans("0123456789+-−tsnki", "₀₁₂₃₄₅₆₇₈
 
 
 def name(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
-    """Cells by their levels of as few axes as tell them from all others, a line each and `_NAMES` of them at most."""
+    """Names of cells by their levels of as few axes as tell them from all others, a line each, `_NAMES` at most."""
     kept = list(range(len(cells[0].levels)))
     for axis in reversed(kept.copy()):
         fewer = [i for i in kept if i != axis]
@@ -23,6 +23,24 @@ def name(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
     names = list(dict.fromkeys(", ".join(cell.labels[i] for i in kept) for cell in cells))
     shown = names if len(names) <= _NAMES else [*names[: _NAMES - 1], f"and {len(names) - _NAMES + 1} more"]
     return "\n".join(shown)
+
+
+def described(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
+    """Names of cells by their later levels, a line each, led by those of the first axis where they are not all."""
+    firsts: dict[tuple[str, ...], list[str]] = {}
+    for cell in cells:
+        firsts.setdefault(cell.labels[1:], []).extend(cell.labels[:1])
+    lines = []
+    for rest, leads in firsts.items():
+        whole = len(leads) == sum(cell.labels[1:] == rest for cell in everyone) > 1
+        lead = "" if whole and rest else ", ".join(leads)
+        lines.append(": ".join(word for word in (lead, ", ".join(rest)) if word))
+    return "\n".join(lines)
+
+
+def unnamed_later(i: int, panels: Sequence[Collection[str]]) -> set[str]:
+    """The lines of panel i of a row that no later one has: each is named once, in the last panel that has it."""
+    return set(panels[i]).difference(*panels[i + 1 :])
 
 
 def written(text: str) -> str:

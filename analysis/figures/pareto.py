@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.drawing import WIDTH, distinct_looks, new_figure
-from analysis.figures.forest import Window
-from analysis.figures.trials import PALE, clipped, emphasise, key, mark, names_key, scale, window
-from analysis.findings.trials import front
+from analysis.figures.trials import PALE, emphasise, key, mark, names_key, views
+from analysis.figures.windows import Window, show
+from analysis.findings.trials import front_of_trials
 from analysis.notation import mathtext
 from analysis.read.search import Search
 
@@ -23,36 +23,36 @@ def pareto_figure(search: Search) -> Figure | None:
     if len(search.head.objectives) < 2 or search.complete.empty:
         return None
     x, y = search.head.objectives
-    views = [window(search.complete[o.name].tolist()) for o in (x, y)]
+    seen = list(views(search).values())
     figure = new_figure(0.8 * WIDTH, 3.6)
     axes = figure.subplots()
-    scale(axes, views[0], "x")
-    scale(axes, views[1], "y")
+    show(axes, "x", seen[0], 5)
+    show(axes, "y", seen[1], 5)
     axes.set(xlabel=mathtext(x.head), ylabel=mathtext(y.head))
-    key(figure, [*_points(axes, search, views), *names_key(search)])
+    key(figure, [*_points(axes, search, seen), *names_key(search)])
     places = {
-        int(trial): (clipped(views[0], a), clipped(views[1], b))
+        int(trial): (seen[0].clipped(a), seen[1].clipped(b))
         for trial, a, b in search.complete[["trial", x.name, y.name]].itertuples(index=False)
     }
     emphasise(axes, search, places)
     return figure
 
 
-def _points(axes: Axes, search: Search, views: list[Window]) -> list[tuple[str, Line2D]]:
+def _points(axes: Axes, search: Search, seen: list[Window]) -> list[tuple[str, Line2D]]:
     """Trials and the front; what the key says of them."""
-    names, blue, on = [o.name for o in search.head.objectives], distinct_looks(1)[0].color, front(search)
+    names, blue, on = [o.name for o in search.head.objectives], distinct_looks(1)[0].color, front_of_trials(search)
     edge = False
     for trial, *point in search.complete[["trial", *names]].itertuples(index=False):
-        place = [clipped(view, value) for view, value in zip(views, point, strict=True)]
+        place = [view.clipped(value) for view, value in zip(seen, point, strict=True)]
         out = place != point
         edge |= out
         best = trial in set(on["trial"])
         marker = ("^" if place[1] != point[1] else ">") if out else "o"
         axes.plot(*place, marker, ms=4.4 if best else 3.4, mew=0, color=blue if best else PALE, zorder=3, clip_on=False)
     steps = np.array(
-        [[clipped(v, value) for v, value in zip(views, point, strict=True)] for point in on[names].to_numpy()]
+        [[view.clipped(value) for view, value in zip(seen, point, strict=True)] for point in on[names].to_numpy()]
     )
-    ends = np.concatenate([[[steps[0][0], views[1].high]], steps, [[views[0].high, steps[-1][1]]]])
+    ends = np.concatenate([[[steps[0][0], seen[1].high]], steps, [[seen[0].high, steps[-1][1]]]])
     axes.step(*ends.T, where="post", color=blue, lw=0.9, alpha=0.8, zorder=2)
     marks = [("on the front", mark("o", blue)), ("dominated", mark("o", PALE))]
     return [*marks, *([("beyond the scale", mark("^", PALE))] if edge else [])]

@@ -1,13 +1,11 @@
 """What each autoencoder makes of the same test images: the images themselves, then a row per autoencoder.
 
 A file is a row of square images side by side, of which the first are shown, as many as fit without being small. Of
-autoencoders that differ in their seed only, that of the grid's first seed is shown. Images are drawn pixel by pixel,
-each a whole number of printed dots wide.
+autoencoders that differ in their seed only, that of the grid's first seed is shown.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,8 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analysis.figures.drawing import GREY, WIDTH, new_figure
-from analysis.figures.samples import DPI
-from analysis.figures.strips import squares
+from analysis.figures.images import DPI, add_image, dots, side_lines, side_width, squares
 from analysis.findings.cells import CellRuns, cells_of
 from analysis.findings.spaces import PSNR, RFID, autoencoder_axes, space_axes
 from analysis.notation import Rounding, mathtext
@@ -26,14 +23,14 @@ from analysis.read.meta import Axis
 from analysis.read.runs import AUTOENCODER, GridResults
 
 ORIGINALS = "originals"
-_CHARS, _CHAR = 18, 0.075
+_CHARS = 18
 _APART, _GAP, _RIGHT, _LINE = 0.16, 0.03, 0.95, 0.13
 _MIN_IMAGE, _MAX_IMAGE = 0.4, 0.6
 """Inches: the room below the originals, between images and for the numbers, a line of text, the side of an image."""
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class ImageRow:
     """Images [n, size, size] or [n, size, size, 3] in [0, 1], with what stands at their left and right."""
 
     label: str
@@ -43,7 +40,7 @@ class Row:
     @property
     def side(self) -> list[str]:
         """The label in short lines."""
-        return textwrap.wrap(self.label, _CHARS, break_on_hyphens=False)
+        return side_lines(self.label, _CHARS)
 
 
 def reconstructions_figure(grid: GridResults) -> Figure | None:
@@ -51,7 +48,7 @@ def reconstructions_figure(grid: GridResults) -> Figure | None:
     rows = rows_of(grid)
     if len(rows) < 2:
         return None
-    left = 0.1 + _CHAR * max(len(line) for row in rows for line in row.side)
+    left = side_width(row.side for row in rows)
     shown, side = _fit(rows, WIDTH - left - _RIGHT)
     lines = max(max(len(row.side), len(row.scores)) for row in rows)
     step = max(side, _LINE * lines) + _GAP
@@ -63,29 +60,26 @@ def reconstructions_figure(grid: GridResults) -> Figure | None:
         middle = 1 - (_GAP + i * step + (_APART if i else 0.0) + step / 2) / height
         figure.text((left - 0.07) / width, middle, mathtext("\n".join(row.side)), ha="right", va="center")
         for j, image in enumerate(row.images[:shown]):
-            x = (left + j * (side + _GAP)) / width
-            axes = figure.add_axes((x, middle - side / height / 2, side / width, side / height))
-            axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
-            axes.set_axis_off()
+            add_image(figure, image, left + j * (side + _GAP), middle - side / height / 2, side)
         at = (left + shown * (side + _GAP) + 0.05) / width
         figure.text(at, middle, "\n".join(row.scores), color=GREY, fontsize=6.5, ha="left", va="center")
     return figure
 
 
-def rows_of(grid: GridResults) -> list[Row]:
+def rows_of(grid: GridResults) -> list[ImageRow]:
     """The originals, and each autoencoder of the first seed in the order of the cells; those without a file are left
     out."""
     folder = grid.reconstructions
     if folder is None or not (folder / f"{ORIGINALS}.png").is_file():
         return []
-    found = [Row(ORIGINALS, squares(folder / f"{ORIGINALS}.png"))]
+    found = [ImageRow(ORIGINALS, squares(folder / f"{ORIGINALS}.png"))]
     first = grid.runs[(grid.runs["seed"] == grid.meta.seeds[0]) & (grid.runs[AUTOENCODER] != "")]
     axes = autoencoder_axes(grid, first) or space_axes(grid)
     for name in dict.fromkeys(first[AUTOENCODER]):
         path = folder / f"{name}.png"
         if path.is_file():
             runs = first[first[AUTOENCODER] == name]
-            found.append(Row(_label(grid, axes, runs), squares(path), _scores(grid, runs)))
+            found.append(ImageRow(_label(grid, axes, runs), squares(path), _scores(grid, runs)))
     return found
 
 
@@ -111,9 +105,8 @@ def _scores(grid: GridResults, runs: pd.DataFrame) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _fit(rows: Sequence[Row], room: float) -> tuple[int, float]:
+def _fit(rows: Sequence[ImageRow], room: float) -> tuple[int, float]:
     """How many images are shown, and their side in inches: a whole number of dots per pixel, as large as they fit."""
     most, size = max(len(row.images) for row in rows), int(rows[0].images.shape[1])
     shown = max(1, min(most, int(room / (_MIN_IMAGE + _GAP))))
-    dots = max(1, int(min(room / shown - _GAP, _MAX_IMAGE) * DPI / size))
-    return shown, size * dots / DPI
+    return shown, size * dots(size, min(room / shown - _GAP, _MAX_IMAGE)) / DPI

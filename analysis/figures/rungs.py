@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.drawing import GREY, WIDTH, Color, distinct_looks, label_ends, new_figure, power, stroke
-from analysis.figures.trials import DARK, PALE, clipped, key, mark, scale, window, winners
+from analysis.figures.trials import DARK, PALE, key, mark, winners
+from analysis.figures.windows import best_window, round_ticks, show
 from analysis.findings.trials import DEFAULT, default_trial
 from analysis.notation import mathtext
 from analysis.read.search import Search
@@ -29,16 +29,16 @@ _ENDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def rungs_figure(search: Search) -> Figure | None:
-    """The figure; None where no pruner watched."""
+    """The figure; None where trials were not pruned at rungs."""
     if search.rungs.empty:
         return None
     steps = search.rungs["step"]
-    view = window(search.rungs.loc[steps >= _SETTLED * steps.max(), "value"].tolist())
+    view = best_window(search.rungs.loc[steps >= _SETTLED * steps.max(), "value"].tolist())
     states = dict(zip(search.trials["trial"], search.trials["state"], strict=True))
     named = _named(search)
     figure = new_figure(0.75 * WIDTH, 2.9)
     axes = figure.subplots()
-    scale(axes, view)
+    show(axes, "y", view, 5)
     key(figure, _key({states[trial] for trial in set(search.rungs["trial"]) - named.keys()}))
     ends: list[tuple[float, str, Color]] = []
     for trial, rows in search.rungs.groupby("trial"):
@@ -47,7 +47,7 @@ def rungs_figure(search: Search) -> Figure | None:
             label, color = named[own]
             style: dict[str, Any] = {"lw": 1.1, "dashes": (4, 1.5)} if label == DEFAULT else {"lw": 1.6}
             axes.plot(line.index, line, stroke(line), color=color, zorder=4, **style)
-            ends.append((clipped(view, float(line.iloc[-1])), label, color))
+            ends.append((view.clipped(float(line.iloc[-1])), label, color))
         else:
             _line(axes, line, states[own])
     _steps_axis(axes, float(steps.max()))
@@ -80,6 +80,6 @@ def _line(axes: Axes, line: pd.Series, state: str) -> None:
 
 def _steps_axis(axes: Axes, last: float) -> None:
     axes.set_xlim(0, 1.02 * last)
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(round_ticks(5, integer=True))
     if last >= 1e5:
         axes.xaxis.set_major_formatter(lambda value, _: power(value) if value else "0")

@@ -1,11 +1,10 @@
 """One sheet with samples of every cell: rows and columns are the grid's axes, all of one seed where it has samples.
 
-Images are drawn pixel by pixel, each a whole number of printed dots wide; 2-D data as clouds of points on equal axes.
+Images are drawn as they are, 2-D data as clouds of points on equal axes.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +13,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 from numpy.typing import NDArray
 
 from analysis.figures.drawing import GREY, WIDTH, Color, first_level, looks, new_figure, status_word, wrapped
+from analysis.figures.images import DPI, dots, read_image, show_image, side_lines, side_width
 from analysis.findings.cells import CellRuns, cells_of
 from analysis.notation import mathtext
 from analysis.read.runs import GridResults
 
-DPI = 300
 _TOP, _GAP = 0.24, 0.07
 _MAX_COLUMNS, _MAX_WIDTH = 4, 2.4
 
 
 @dataclass(frozen=True)
-class Sheet:
+class CellSamples:
     """Samples of a cell: an image [H, W] or [H, W, 3] in [0, 1], or points [n, 2]."""
 
     seed: int
@@ -37,7 +35,7 @@ class Sheet:
 
 
 @dataclass(frozen=True)
-class Place:
+class SamplePanel:
     """A panel and what is written at its edges."""
 
     row: int
@@ -55,7 +53,7 @@ def samples_figure(grid: GridResults) -> Figure | None:
     if not known:
         return None
     rows, columns = 1 + max(place.row for place in places), 1 + max(place.column for place in places)
-    left = 0.1 + 0.075 * max(len(line) for place in places for line in place.side.split("\n"))
+    left = side_width(place.side.split("\n") for place in places)
     width, height = _panel(known[0], (WIDTH - left) / columns - _GAP)
     titled = {place.row: place.title for place in places if place.title}
     bottoms = np.cumsum([(_TOP if row in titled else 0.0) + height + _GAP for row in range(rows)])
@@ -71,12 +69,12 @@ def samples_figure(grid: GridResults) -> Figure | None:
     return figure
 
 
-def _places(grid: GridResults) -> list[Place]:
-    """The last axis across, the others down; a single axis wraps, each panel with its own title."""
+def _places(grid: GridResults) -> list[SamplePanel]:
+    """A panel per cell: the last axis across, the others down; a single axis wraps, each panel with its own title."""
     cells = cells_of(grid)
     if len(grid.meta.axes) < 2:
         n = _MAX_COLUMNS
-        return [Place(i // n, i % n, ", ".join(cell.labels), "", cell) for i, cell in enumerate(cells)]
+        return [SamplePanel(i // n, i % n, ", ".join(cell.labels), "", cell) for i, cell in enumerate(cells)]
     last = grid.meta.axes[-1]
     across = sorted({cell.levels[-1] for cell in cells}, key=last.position)
     down = list(dict.fromkeys(cell.levels[:-1] for cell in cells))
@@ -84,7 +82,7 @@ def _places(grid: GridResults) -> list[Place]:
     first_row = {column: min(row for row, c, _ in placed if c == column) for _, column, _ in placed}
     first_column = {row: min(c for r, c, _ in placed if r == row) for row, _, _ in placed}
     return [
-        Place(
+        SamplePanel(
             row,
             column,
             cell.labels[-1] if first_row[column] == row else "",
@@ -99,40 +97,40 @@ def _side(grid: GridResults, cell: CellRuns) -> str:
     """The levels of all axes but the last, in short lines; a single one by its axis's label too."""
     words = ", ".join(cell.labels[:-1])
     words = f"{grid.meta.axes[0].label} {words}" if len(cell.labels) == 2 else words
-    return "\n".join(textwrap.wrap(words, 14, break_on_hyphens=False))
+    return "\n".join(side_lines(words, 14))
 
 
-def _sheet(folder: Path | None, cell: CellRuns) -> Sheet | None:
+def _sheet(folder: Path | None, cell: CellRuns) -> CellSamples | None:
     """The first seed's samples, or those of the first seed that has any."""
     if folder is None:
         return None
     for name, seed in zip(cell.runs["cell_id"], cell.runs["seed"], strict=True):
         path = folder / f"{name}-{seed}.png"
         if path.is_file():
-            return Sheet(int(seed), np.asarray(imread(path), dtype=np.float64), points=False)
+            return CellSamples(int(seed), read_image(path), points=False)
         if path.with_suffix(".csv").is_file():
             values = pd.read_csv(path.with_suffix(".csv")).to_numpy(dtype="float64")
-            return Sheet(int(seed), values[:, :2], points=True)
+            return CellSamples(int(seed), values[:, :2], points=True)
     return None
 
 
-def _panel(sheet: Sheet, room: float) -> tuple[float, float]:
+def _panel(sheet: CellSamples, room: float) -> tuple[float, float]:
     """Width and height of a panel in inches: a whole number of dots per pixel, as large as fits."""
     room = min(room, _MAX_WIDTH)
     if sheet.points:
         return room, room
     height, width = sheet.values.shape[:2]
-    dots = max(1, int(room * DPI / width))
-    return width * dots / DPI, height * dots / DPI
+    each = dots(width, room)
+    return width * each / DPI, height * each / DPI
 
 
-def _limits(sheets: Sequence[Sheet]) -> float:
+def _limits(sheets: Sequence[CellSamples]) -> float:
     """Half the side of the square that holds nearly all points of every cell."""
     clouds = [np.abs(sheet.values) for sheet in sheets if sheet.points]
     return 1.1 * float(np.median([np.quantile(cloud, 0.995) for cloud in clouds])) if clouds else 1.0
 
 
-def _frame(axes: Axes, place: Place) -> None:
+def _frame(axes: Axes, place: SamplePanel) -> None:
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     for spine in axes.spines.values():
@@ -141,7 +139,7 @@ def _frame(axes: Axes, place: Place) -> None:
     axes.set_ylabel(mathtext(place.side), rotation="horizontal", ha="right", va="center", labelpad=4)
 
 
-def _fill(axes: Axes, sheet: Sheet | None, cell: CellRuns, limit: float, color: Color) -> None:
+def _fill(axes: Axes, sheet: CellSamples | None, cell: CellRuns, limit: float, color: Color) -> None:
     if sheet is None:
         axes.set_facecolor("#f2f2f2")
         axes.text(0.5, 0.5, status_word(cell), color=GREY, ha="center", va="center", transform=axes.transAxes)
@@ -150,7 +148,7 @@ def _fill(axes: Axes, sheet: Sheet | None, cell: CellRuns, limit: float, color: 
         axes.plot(*sheet.values.T, ".", markersize=1, markeredgewidth=0, color=color)
         axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     else:
-        axes.imshow(sheet.values, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+        show_image(axes, sheet.values)
     if sheet.seed != cell.runs["seed"].iloc[0]:
         axes.text(
             1, -0.01, f"seed {sheet.seed}", color=GREY, fontsize=6, ha="right", va="top", transform=axes.transAxes

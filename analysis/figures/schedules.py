@@ -16,10 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from analysis.figures.curves import fit_axis, table_of
-from analysis.figures.drawing import GREY, WIDTH, Look, distinct_looks, label_ends, new_figure, stroke
+from analysis.figures.drawing import GREY, Look, distinct_looks, label_ends, mean_line, panels
 from analysis.figures.names import name
+from analysis.figures.windows import fit_axis
 from analysis.findings.cells import CellRuns, cells_of
+from analysis.findings.curves import curve_of, shared
 from analysis.notation import mathtext
 from analysis.read.runs import GridResults
 
@@ -29,17 +30,13 @@ _SAME = 0.05
 """log-SNRs that differ by less than this at every t are one line: no eye would tell them apart."""
 
 
-@dataclass(frozen=True, eq=False)
-class ScheduleLine:
-    """log-SNR as [t/T, seed], and the cells that have it."""
-
-    table: pd.DataFrame
-    cells: list[CellRuns]
+SharedSchedule = tuple[pd.DataFrame, list[CellRuns]]
+"""A log-SNR as [t/T, seed], and the cells that have it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
-    """γ at a quantile u of the time axis as [training step, seed], of one cell."""
+class LearnedCurve:
+    """γ of one cell at a quantile u of the time axis as [training step, seed]."""
 
     u: float
     table: pd.DataFrame
@@ -52,11 +49,8 @@ def schedules_figure(grid: GridResults) -> Figure | None:
     differ = len(schedules) > 1
     if not differ and not learned:
         return None
-    panels = differ + bool(learned)
-    lines = sum(name(schedule.cells, cells_of(grid)).count("\n") + 1 for schedule in schedules)
-    figure = new_figure(WIDTH if panels > 1 else 0.65 * WIDTH, max(2.6, 0.16 * lines))
-    figure.set_layout_engine("constrained", wspace=0.06)
-    subplots = list(figure.subplots(1, panels, squeeze=False).flat)
+    lines = sum(name(cells, cells_of(grid)).count("\n") + 1 for _, cells in schedules)
+    figure, subplots = panels(differ + bool(learned), max(2.6, 0.16 * lines), wspace=0.06)
     if differ:
         _log_snr(subplots[0], schedules)
     if learned:
@@ -64,69 +58,51 @@ def schedules_figure(grid: GridResults) -> Figure | None:
     return figure
 
 
-def distinct(grid: GridResults) -> list[ScheduleLine]:
+def distinct(grid: GridResults) -> list[SharedSchedule]:
     """The schedules that can be told apart, in the order of the cells."""
     curves = grid.curves[grid.curves["curve"] == LOG_SNR]
-    found: list[ScheduleLine] = []
-    for cell in cells_of(grid):
-        table = table_of(curves, cell)
-        if table.empty:
-            continue
-        table.index = table.index / table.index.max()
-        alike = next((one for one in found if _agree(one.table.mean(axis=1), table.mean(axis=1))), None)
-        if alike is None:
-            found.append(ScheduleLine(table, [cell]))
-        else:
-            alike.cells.append(cell)
-    return found
+    tables = [(cell, curve_of(curves, cell)) for cell in cells_of(grid)]
+    return shared(
+        [(cell, table.set_index(table.index / table.index.max())) for cell, table in tables if len(table)], _agree
+    )
 
 
-def _agree(a: pd.Series[float], b: pd.Series[float]) -> bool:
-    """Whether two curves over t/T agree wherever the one of fewer steps is known."""
-    coarse, fine = sorted((a, b), key=len)
+def _agree(a: pd.DataFrame, b: pd.DataFrame) -> bool:
+    """Whether two curves over t/T agree in the mean wherever the one of fewer steps is known."""
+    coarse, fine = sorted((a.mean(axis=1), b.mean(axis=1)), key=len)
     between = np.interp(coarse.index, fine.index, fine, left=np.nan, right=np.nan)
     apart = np.abs(between - coarse.to_numpy())
     return bool((apart[np.isfinite(apart)] < _SAME).all())
 
 
-def learned_of(grid: GridResults) -> list[Learned]:
+def learned_of(grid: GridResults) -> list[LearnedCurve]:
     """Every cell's quantiles of γ, by u; none where no schedule learns."""
     by_name = dict(list(grid.curves.groupby("curve")))
     names = {int(match[1]) / 100: str(name) for name in by_name if (match := _GAMMA.fullmatch(str(name)))}
-    tables = [(u, table_of(by_name[names[u]], cell), cell) for cell in cells_of(grid) for u in sorted(names)]
-    return [Learned(u, table, cell) for u, table, cell in tables if len(table)]
+    tables = [(u, curve_of(by_name[names[u]], cell), cell) for cell in cells_of(grid) for u in sorted(names)]
+    return [LearnedCurve(u, table, cell) for u, table, cell in tables if len(table)]
 
 
-def _log_snr(axes: Axes, schedules: Sequence[ScheduleLine]) -> None:
-    everyone = [cell for schedule in schedules for cell in schedule.cells]
+def _log_snr(axes: Axes, schedules: Sequence[SharedSchedule]) -> None:
+    everyone = [cell for _, cells in schedules for cell in cells]
     fit_axis(axes, "x", [np.array([0.0, 1.0])], log=False)
-    fit_axis(axes, "y", [schedule.table.to_numpy() for schedule in schedules], log=False)
+    fit_axis(axes, "y", [table.to_numpy() for table, _ in schedules], log=False)
     ends = []
-    for schedule, look in zip(schedules, distinct_looks(len(schedules)), strict=True):
-        end = _line(axes, schedule.table, look)
-        ends.append((end, name(schedule.cells, everyone), look.color))
+    for (table, cells), look in zip(schedules, distinct_looks(len(schedules)), strict=True):
+        ends.append((mean_line(axes, table, look), name(cells, everyone), look.color))
     label_ends(axes, ends, 16)
     axes.set(xlabel="t/T", ylabel="log-SNR(t)")
 
 
-def _training(axes: Axes, schedules: Sequence[ScheduleLine], learned: Sequence[Learned]) -> None:
-    """The name of each quantile stands once, at the mean of the schedules that learn."""
+def _training(axes: Axes, schedules: Sequence[SharedSchedule], learned: Sequence[LearnedCurve]) -> None:
+    """The panel of what was learned; each quantile is named once, at the mean of the schedules that learn."""
     fit_axis(axes, "x", [one.table.index.to_numpy(dtype="float64") for one in learned], log=False)
     fit_axis(axes, "y", [one.table.to_numpy() for one in learned], log=False)
     looks = zip(schedules, distinct_looks(len(schedules)), strict=True)
-    look_of = {cell.levels: look for schedule, look in looks for cell in schedule.cells}
+    look_of = {cell.levels: look for (_, cells), look in looks for cell in cells}
     ends: dict[float, list[float]] = {}
     for one in learned:
-        end = _line(axes, one.table, look_of.get(one.cell.levels, Look(to_rgb(GREY), (), "o")))
+        end = mean_line(axes, one.table, look_of.get(one.cell.levels, Look(to_rgb(GREY), (), "o")))
         ends.setdefault(one.u, []).append(end)
     label_ends(axes, [(float(np.mean(found)), f"u = {u:g}", to_rgb(GREY)) for u, found in ends.items()], 16)
     axes.set(xlabel="training step", ylabel=mathtext("γ(u) of the learned schedule"))
-
-
-def _line(axes: Axes, table: pd.DataFrame, look: Look) -> float:
-    """Seeds thin where they differ, their mean in full; where it ends."""
-    mean = table.mean(axis=1)
-    if table.nunique(axis=1).gt(1).any():
-        axes.plot(table.index, table, color=look.color, linewidth=0.5, alpha=0.4)
-    axes.plot(mean.index, mean, stroke(mean), color=look.color, dashes=look.dashes or (None, None))
-    return float(mean.iloc[-1])

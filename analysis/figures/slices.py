@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from analysis.figures.drawing import MARKERS, WIDTH, new_figure, power, wrapped
-from analysis.figures.forest import Window
-from analysis.figures.trials import INK, any_above, clipped, colors, emphasise, key, mark, scale, standard_key, views
+from analysis.figures.trials import INK, any_above, colors, emphasise, key, mark, standard_key, views
+from analysis.figures.windows import Window, around, show
 from analysis.findings.trials import value_text
 from analysis.notation import mathtext
 from analysis.read.meta import Metric
@@ -25,7 +25,7 @@ from analysis.read.search import Search, SearchedParameter
 MOST_COLUMNS = 4
 _TICKS, _FEW_TICKS = 4, 3
 _LETTERS = 30
-"""Of names of choices, that stand side by side below a panel; where they are more, they stand aslant."""
+"""How many letters of names of choices stand side by side below a panel; where they are more, they stand aslant."""
 _KINDS = MARKERS.replace("^", "")
 """Marks of choices: a triangle that points up is for what is above the scale."""
 _STRIP = 0.6
@@ -80,7 +80,7 @@ def _panel(
     axes: Axes, search: Search, parameter: SearchedParameter, objective: Metric, view: Window, marks: dict[str, str]
 ) -> None:
     trials = _having(search, parameter)
-    scale(axes, view)
+    show(axes, "y", view, 5)
     xs = dict(zip(trials["trial"], _places(search, parameter, trials), strict=True))
     _x_axis(axes, parameter)
     chosen = parent(search)
@@ -89,7 +89,7 @@ def _panel(
     for trial, value, kind, color in zip(
         trials["trial"], trials[objective.name], kinds, colors(search, trials), strict=True
     ):
-        places[trial] = (xs[trial], clipped(view, value))
+        places[trial] = (xs[trial], view.clipped(value))
         marker = marks.get(kind, "o") if view.holds(value) else "^"
         axes.plot(*places[trial], marker, ms=3.6, mew=0, color=color, zorder=3, clip_on=False)
     emphasise(axes, search, places)
@@ -103,7 +103,7 @@ def _having(search: Search, parameter: SearchedParameter) -> pd.DataFrame:
 
 
 def _places(search: Search, parameter: SearchedParameter, trials: pd.DataFrame) -> list[float]:
-    """Where on the axis each trial stands."""
+    """The place of each trial on the axis."""
     if parameter.kind != "choice":
         return [float(value) for value in trials[parameter.column]]
     last = max(1, int(search.trials["trial"].max()))
@@ -124,14 +124,7 @@ def _x_axis(axes: Axes, parameter: SearchedParameter) -> None:
         axes.set_xlim(-0.6, len(names) - 0.4)
         axes.grid(False, axis="x")
         return
-    low, high = limits(parameter)
-    if parameter.log:
-        axes.set_xscale("log")
-        margin = (high / low) ** 0.05
-        axes.set_xlim(low / margin, high * margin)
-    else:
-        margin = 0.05 * (high - low)
-        axes.set_xlim(low - margin, high + margin)
+    show(axes, "x", around(*limits(parameter), 0.05, log=parameter.log))
     found = ticks(parameter)
     axes.xaxis.set_major_locator(FixedLocator(found))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(parameter, value)))

@@ -1,26 +1,22 @@
 """The process in pictures, a row per schedule: one image on its way to noise, and samples of trained cells on theirs
 from it.
 
-A strip is a file of square images side by side, x_t at evenly spaced t/T, forward from 0 and backward from 1. Images
-are drawn pixel by pixel, each a whole number of printed dots wide.
+A strip is a file of square images side by side, x_t at evenly spaced t/T, forward from 0 and backward from 1.
 """
 
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 from numpy.typing import NDArray
 
 from analysis.figures.drawing import GREY, WIDTH, new_figure
+from analysis.figures.images import DPI, add_image, dots, side_lines, side_width, squares
 from analysis.figures.names import written
-from analysis.figures.samples import DPI
 from analysis.notation import mathtext
 from analysis.read.runs import GridResults
 
@@ -45,8 +41,13 @@ class Strip:
     frames: NDArray[np.float64]
 
     @property
+    def side(self) -> list[str]:
+        """The label in short lines."""
+        return side_lines(self.label, 12)
+
+    @property
     def times(self) -> list[float]:
-        """t/T of each."""
+        """The t/T of each image."""
         up = [i / (len(self.frames) - 1) for i in range(len(self.frames))]
         return up if self.direction == "forward" else up[::-1]
 
@@ -56,7 +57,7 @@ def strips_figure(grid: GridResults) -> Figure | None:
     strips = strips_of(grid)
     if not strips:
         return None
-    left = 0.1 + 0.075 * max(len(line) for strip in strips for line in _side(strip).split("\n"))
+    left = side_width(strip.side for strip in strips)
     frame = _frame(strips, WIDTH - left)
     tops, height = _places(strips, frame)
     width = left + max(len(strip.frames) for strip in strips) * (frame + _GAP)
@@ -66,15 +67,12 @@ def strips_figure(grid: GridResults) -> Figure | None:
         if titled:
             y = 1 - (top - _HEAD - 0.09) / height
             figure.text(left / width, y, TITLES[strip.direction], va="bottom", fontweight="bold")
-        figure.text(
-            (left - 0.06) / width, 1 - (top + frame / 2) / height, mathtext(_side(strip)), ha="right", va="center"
-        )
+        middle = 1 - (top + frame / 2) / height
+        figure.text((left - 0.06) / width, middle, mathtext("\n".join(strip.side)), ha="right", va="center")
         every = max(1, math.ceil(_MIN_HEAD / (frame + _GAP)))
         for i, (image, t) in enumerate(zip(strip.frames, strip.times, strict=True)):
             x = left + i * (frame + _GAP)
-            axes = figure.add_axes((x / width, 1 - (top + frame) / height, frame / width, frame / height))
-            axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
-            axes.set_axis_off()
+            add_image(figure, image, x, 1 - (top + frame) / height, frame)
             if headed and i % every == 0:
                 place = (x + frame / 2) / width, 1 - (top - 0.03) / height
                 figure.text(*place, f"{t:.2g}", color=GREY, fontsize=6.5, ha="center", va="bottom")
@@ -82,7 +80,7 @@ def strips_figure(grid: GridResults) -> Figure | None:
 
 
 def strips_of(grid: GridResults) -> list[Strip]:
-    """Forward before backward, each by schedule; a file of fewer than two images is none."""
+    """The strips of a grid, forward before backward, each by schedule; a file of fewer than two images is none."""
     found = []
     for direction in TITLES:
         paths = sorted(grid.strips.glob(f"{direction}-*.png")) if grid.strips is not None else []
@@ -94,13 +92,6 @@ def strips_of(grid: GridResults) -> list[Strip]:
     return found
 
 
-def squares(path: Path) -> NDArray[np.float64]:
-    """The images of a file, as many squares as it is wide."""
-    pixels = np.asarray(imread(path), dtype=np.float64)
-    size = len(pixels)
-    return np.stack([pixels[:, i * size : (i + 1) * size] for i in range(pixels.shape[1] // size)])
-
-
 def _position(grid: GridResults, name: str) -> tuple[int, int, str]:
     axis = next((axis for axis in grid.meta.axes if axis.name == "schedule"), None)
     known = ORDER.index(name) if name in ORDER else len(ORDER)
@@ -108,25 +99,20 @@ def _position(grid: GridResults, name: str) -> tuple[int, int, str]:
 
 
 def _label(grid: GridResults, name: str) -> str:
-    """As the grid's own axis writes it, if it has one."""
+    """The name of a schedule as the grid's own axis writes it, if it has one."""
     axis = next((axis for axis in grid.meta.axes if axis.name == "schedule"), None)
     return written(axis.label_of(name) if axis else name)
-
-
-def _side(strip: Strip) -> str:
-    return "\n".join(textwrap.wrap(strip.label, 12, break_on_hyphens=False))
 
 
 def _frame(strips: Sequence[Strip], room: float) -> float:
     """The side of an image in inches: a whole number of dots per pixel of the first strip, as large as all fit."""
     most = max(len(strip.frames) for strip in strips)
     size = int(strips[0].frames.shape[1])
-    dots = max(1, int(min(room / most - _GAP, _MAX_FRAME) * DPI / size))
-    return size * dots / DPI
+    return size * dots(size, min(room / most - _GAP, _MAX_FRAME)) / DPI
 
 
 def _places(strips: Sequence[Strip], frame: float) -> tuple[list[tuple[float, bool, bool]], float]:
-    """Of each row its top in inches, whether a title and whether numbers stand above it; and the height of all."""
+    """The top of each row in inches, whether a title and whether numbers stand above it; and the height of all."""
     places, at = [], 0.0
     for i, strip in enumerate(strips):
         titled = i == 0 or strips[i - 1].direction != strip.direction

@@ -6,66 +6,35 @@ upper edge as triangles. Trials get darker in the order in which they were tried
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.drawing import GREY, Color, distinct_looks, log_scale
-from analysis.figures.forest import Window
+from analysis.figures.drawing import GREY, Color, distinct_looks
+from analysis.figures.windows import Window, best_window
 from analysis.findings.trials import DEFAULT, default_trial
 from analysis.notation import Rounding, mathtext
 from analysis.read.meta import Metric
 from analysis.read.search import Search
 
-LOG_RATIO = 10
-"""Above this ratio of the largest to the smallest value in view, an axis is logarithmic."""
-_REACH = 3.0
-"""As often as the median is from the best, a value may be from it and still be in view."""
-_SHARE = 0.85
-"""Of the values, those that are in view in any case."""
-_TALLER = 1.5
-"""As often as long as that makes it, an axis is stretched for what is somewhat farther off."""
 _LETTERS = 18
-"""Of the key, to an inch."""
+"""How many letters of the key go to an inch."""
 INK = "#222222"
 DARK: Color = (0.13, 0.13, 0.13)
-"""The same, as labels take it."""
+"""The colour of the default's labels."""
 PALE = "#b4b4b4"
 
 
-def window(values: Sequence[float], *, may_log: bool = True) -> Window:
-    """The best and what is near enough to it to be compared; all values where none is far off."""
-    known = np.sort([value for value in values if math.isfinite(value)])
-    if not len(known):
-        return Window(0.0, 1.0, False)
-    view = _window(known, log=False)
-    if may_log and known[0] > 0 and min(view.high, known[-1]) > LOG_RATIO * known[0]:
-        return _window(known, log=True)
-    return view
-
-
-def _window(values: np.ndarray[Any, np.dtype[np.float64]], *, log: bool) -> Window:
-    places = np.log10(values) if log else values
-    low, high = float(places[0]), float(places[-1])
-    near = max(low + _REACH * (float(np.median(places)) - low), float(np.quantile(places, _SHARE, method="lower")))
-    if near > low:
-        high = float(places[places <= low + _TALLER * (near - low)][-1])
-    margin = 0.06 * (high - low) or (0.05 * abs(high) or 0.05)
-    low, high = low - margin, high + margin
-    return Window(10**low, 10**high, True) if log else Window(low, high, False)
-
-
 def views(search: Search) -> dict[str, Window]:
-    """What of each objective is in view."""
-    return {objective.name: window(search.complete[objective.name].tolist()) for objective in search.head.objectives}
+    """The window of each objective."""
+    return {
+        objective.name: best_window(search.complete[objective.name].tolist()) for objective in search.head.objectives
+    }
 
 
 def any_above(search: Search) -> bool:
@@ -73,29 +42,14 @@ def any_above(search: Search) -> bool:
     return any(not view.holds(v) for name, view in views(search).items() for v in search.complete[name])
 
 
-def scale(axes: Axes, view: Window, which: str = "y") -> None:
-    """The range of an axis and its ticks."""
-    if view.log:
-        log_scale(axes, "y" if which == "y" else "x", view.low, view.high)
-    else:
-        axis = axes.yaxis if which == "y" else axes.xaxis
-        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.set(**{f"{which}lim": (view.low, view.high)})
-
-
-def clipped(view: Window, value: float) -> float:
-    """A value, or the edge that it lies beyond."""
-    return min(max(value, view.low), view.high)
-
-
 def colors(search: Search, trials: pd.DataFrame) -> list[Color]:
-    """Of trials, by their order in the search: pale to dark blue-green, which greys and colour-blind eyes keep."""
+    """The colours of trials by their order, from pale to dark blue-green, which greys and colour-blind eyes keep."""
     last = max(1, int(search.trials["trial"].max()))
     return [shade(trial / last) for trial in trials["trial"]]
 
 
 def shade(share: float) -> Color:
-    """Pale at 0, dark at 1."""
+    """The colour at this share of the way from pale to dark."""
     red, green, blue, _ = matplotlib.colormaps["viridis_r"](0.08 + 0.87 * share)
     return red, green, blue
 
@@ -125,7 +79,7 @@ def ring(axes: Axes, x: float, y: float, color: Color | str, size: float = 8.0) 
 
 
 def square(axes: Axes, x: float, y: float) -> None:
-    """The paper's default: a square around its mark."""
+    """A square around a mark, which is for the paper's default."""
     axes.plot(x, y, "s", ms=6.5, mfc="none", mec=INK, mew=1.0, zorder=5, clip_on=False)
 
 

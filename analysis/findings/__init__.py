@@ -1,1 +1,1 @@
-"""What the frames of a grid say: cells, comparisons, verdicts, effects, costs."""
+"""What is inferred from the frames of a grid: cells, comparisons, verdicts, effects, costs."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 import pandas as pd
 
 from analysis.read.meta import kind_of
-from analysis.read.runs import NOT_COMPARABLE, NOTES, SEVERAL, STATUSES, GridResults
+from analysis.read.runs import METADATA, NOT_COMPARABLE, NOTES, SEVERAL, STATUSES, GridResults
 from analysis.statistics.paired import mean_interval
 
 
@@ -22,45 +24,68 @@ class Estimate:
     half_width: float
     values: dict[int, float]
 
+    @property
+    def known(self) -> bool:
+        """Whether there is a value at all."""
+        return math.isfinite(self.mean)
+
 
 @dataclass(frozen=True, eq=False)
 class CellRuns:
-    """A place in the grid: a level name per axis, their labels, and a row of `runs` per seed."""
+    """The runs of a cell, a row per seed, with its place in the grid: a level per axis, by name and by label."""
 
     levels: tuple[str, ...]
     labels: tuple[str, ...]
     runs: pd.DataFrame
 
-    @property
+    @cached_property
     def cell_id(self) -> str:
-        """Which all of its seeds share."""
-        return str(self.runs.iloc[0]["cell_id"])
+        """The id that all of its seeds share."""
+        return self.parameter("cell_id")
 
     @property
     def name(self) -> str:
-        """Its levels as a reader calls it."""
+        """What a reader calls it: its levels."""
         return " · ".join(self.labels) or "this cell"
 
     def parameter(self, name: str) -> str:
-        """A parameter by its config name; "" where the cell has none."""
-        return str(self.runs.iloc[0][name]) if name in self.runs else ""
+        """The value of a parameter, given by its config name; "" where the cell has none."""
+        return str(self.runs[name].iloc[0]) if name in self.runs else ""
 
     def comparable(self, metric: str) -> bool:
         """Whether no run that finished says that its metrics of this kind cannot be set beside others'."""
-        finished = self.runs[self.runs["status"] == "finished"]
-        return not any(kind_of(metric) in kinds.split(SEVERAL) for kinds in finished[NOT_COMPARABLE])
+        return not any(kind_of(metric) in kinds.split(SEVERAL) for kinds in self._finished[NOT_COMPARABLE])
 
     def estimate(self, metric: str) -> Estimate:
         """Mean and 95 % interval over the finished seeds that have this metric."""
-        known = self.runs[self.runs["status"] == "finished"]
-        values = known.set_index("seed")[metric].dropna() if metric in known else pd.Series(dtype="float64")
-        mean, half_width = mean_interval(values.to_numpy(dtype="float64"))
-        return Estimate(mean, half_width, {int(str(seed)): float(value) for seed, value in values.items()})
+        if metric not in self._estimates:
+            self._estimates[metric] = self._estimated(metric)
+        return self._estimates[metric]
+
+    @cached_property
+    def _estimates(self) -> dict[str, Estimate]:
+        """Those that were asked for: comparisons ask for the same ones again and again."""
+        return {}
+
+    def _estimated(self, metric: str) -> Estimate:
+        known = self._finished[metric].tolist() if metric in self.runs else [math.nan] * len(self._finished)
+        values = {int(s): float(v) for s, v in zip(self._finished["seed"], known, strict=True) if not math.isnan(v)}
+        return Estimate(*mean_interval(list(values.values())), values)
+
+    @cached_property
+    def _finished(self) -> pd.DataFrame:
+        """The rows of the seeds that finished."""
+        return self.runs[self.runs["status"] == "finished"]
 
 
-_MODULES = re.compile(r"^(?:\w+\.)+(?=\w+: )")
-"""Where the class of an error lies, before its name."""
+_LONGEST = 200
+"""Characters of a reason in a footnote."""
 _NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?!\w)")
+
+
+def reason_in_short(reason: str) -> str:
+    """The first line of a reason, which is its message; results of an older writer have the traceback below it."""
+    return reason.strip().partition("\n")[0].strip()
 
 
 def shortfall(cells: Sequence[CellRuns]) -> str:
@@ -80,8 +105,8 @@ def shortfalls(cells: Sequence[CellRuns]) -> list[str]:
     """The shortfall of each cell, in the same words for cells that differ in the numbers of their reasons only."""
     alike: dict[tuple[tuple[str, str], ...], list[CellRuns]] = {}
     for cell in cells:
-        key = sorted(zip(cell.runs["status"], cell.runs["reason"].str.replace(_NUMBER, "#", regex=True), strict=True))
-        alike.setdefault(tuple(key), []).append(cell)
+        reasons = [_NUMBER.sub("#", reason_in_short(reason)) for reason in cell.runs["reason"]]
+        alike.setdefault(tuple(sorted(zip(cell.runs["status"], reasons, strict=True))), []).append(cell)
     told = [(shortfall(group), group) for group in alike.values()]
     words = {id(cell): text for text, group in told for cell in group}
     return [words[id(cell)] for cell in cells]
@@ -98,12 +123,11 @@ def noted(cells: Sequence[CellRuns]) -> list[list[str]]:
 
 
 def _reasons(reasons: Sequence[str]) -> str:
-    """Two reasons at most, each by its last line: that is where a traceback says what happened."""
+    """Two reasons in short at most."""
     alike: dict[str, list[str]] = {}
-    for reason in reasons:
-        if reason.strip():
-            last = _MODULES.sub("", reason.strip().splitlines()[-1]).removeprefix("InputError: ")[:200]
-            alike.setdefault(_NUMBER.sub("#", last), []).append(last)
+    for line in (reason_in_short(reason)[:_LONGEST] for reason in reasons):
+        if line:
+            alike.setdefault(_NUMBER.sub("#", line), []).append(line)
     merged = [_merged(group) for group in alike.values()]
     more = " and others" if len(merged) > 2 else ""
     return f" ({'; '.join(merged[:2])}{more})" if merged else ""
@@ -121,10 +145,20 @@ def _range(numbers: Sequence[str]) -> str:
     return ordered[0] if ordered[0] == ordered[-1] else f"{ordered[0]}–{ordered[-1]}"
 
 
+def axis_columns(grid: GridResults) -> list[str]:
+    """The columns of the runs that hold the levels of the axes, in their order."""
+    return [f"axis.{axis.name}" for axis in grid.meta.axes]
+
+
+def parameters_of(runs: pd.DataFrame) -> list[str]:
+    """The columns of runs that are parameters: choices, and neither levels of an axis nor metrics."""
+    columns = [str(name) for name in runs if name not in METADATA]
+    return [name for name in columns if "/" not in name and not name.startswith("axis.")]
+
+
 def cells_of(grid: GridResults) -> list[CellRuns]:
     """The cells in the order of the axes' levels."""
-    axes = grid.meta.axes
-    columns = [f"axis.{axis.name}" for axis in axes]
+    axes, columns = grid.meta.axes, axis_columns(grid)
     if not columns:
         return [CellRuns((), (), grid.runs)]
     found = []

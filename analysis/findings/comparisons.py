@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.findings.cells import CellRuns
@@ -34,8 +33,8 @@ def paired(grid: GridResults, metric: str, a: CellRuns, b: CellRuns) -> Array:
 
 
 @dataclass(frozen=True)
-class Share:
-    """Of N held-out images, on how many one cell is better than another, with a 95 % interval over images."""
+class ImageShare:
+    """The share of n held-out images on which one cell is better than another, with a 95 % interval over images."""
 
     mean: float
     low: float
@@ -43,7 +42,7 @@ class Share:
     n: int
 
 
-def share_of_images(grid: GridResults, metric: Metric, a: CellRuns, b: CellRuns) -> Share | None:
+def share_of_images(grid: GridResults, metric: Metric, a: CellRuns, b: CellRuns) -> ImageShare | None:
     """The images on which a is better than b in the mean over their common seeds, for these trainings.
 
     None where values per image are not known, or too few for a bootstrap.
@@ -53,7 +52,7 @@ def share_of_images(grid: GridResults, metric: Metric, a: CellRuns, b: CellRuns)
         return None
     better = (metric.sign * differences.mean(axis=0) > 0).astype(np.float64)
     low, high = bootstrap_interval(better, np.random.default_rng(0))
-    return Share(float(better.mean()), low, high, len(better))
+    return ImageShare(float(better.mean()), low, high, len(better))
 
 
 def contrast(grid: GridResults, metric: str, terms: Sequence[tuple[float, CellRuns]]) -> Array:
@@ -70,9 +69,12 @@ def contrast(grid: GridResults, metric: str, terms: Sequence[tuple[float, CellRu
 
 
 def _images(grid: GridResults, metric: str, cell: CellRuns, seeds: Sequence[int]) -> Array | None:
-    """[n, m] values of a cell; None where a seed lacks them."""
-    keys = [(cell.cell_id, seed, metric) for seed in seeds]
-    if not keys or not all(key in grid.images.index for key in keys):
+    """The values [n, m] of a cell per seed and image; None where a seed lacks them."""
+    if not seeds or grid.images.empty:
         return None
-    values: Array = grid.images.loc[pd.MultiIndex.from_tuples(keys)].to_numpy(dtype=np.float64)
+    try:
+        rows = np.array([grid.images.index.get_loc((cell.cell_id, seed, metric)) for seed in seeds], dtype=np.intp)
+    except KeyError:
+        return None
+    values: Array = grid.images.to_numpy(dtype=np.float64)[rows]
     return values if np.isfinite(values).all() else None

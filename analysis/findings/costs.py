@@ -29,6 +29,7 @@ from analysis.findings.spaces import in_latents
 from analysis.findings.verdicts import Findings
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import LEVEL, Comparison, compare, holm, may_be_best
+from analysis.statistics.pareto import pareto_front
 
 SAME_FLOPS = 0.01
 SAME_SECONDS = 0.05
@@ -54,11 +55,11 @@ class Cost:
 
     @property
     def head(self) -> str:
-        """As it stands at an axis."""
+        """The cost with its unit and machine, as it stands at an axis."""
         return f"{self.label} ({self.unit})" + (f", {self.on}" if self.on else "")
 
     def mean(self, i: int) -> float:
-        """Over the seeds of cell i; nan where none is known."""
+        """The mean over the seeds of cell i; nan where none is known."""
         return float(np.mean(list(self.values[i].values()))) if self.values[i] else math.nan
 
     def dearer(self, a: int, b: int) -> bool:
@@ -90,25 +91,12 @@ class Cost:
         return any(self.dearer(a, b) for a in known for b in known)
 
 
-def pareto_front(costs: Sequence[float], values: Sequence[float], sign: int) -> list[bool]:
-    """Which of k points no other dominates: costs no more and is no worse, and one of the two strictly.
-
-    `sign` · value is better where it is larger. Equal points stand or fall together; nan is never on the front.
-    """
-    points = [(cost, -sign * value) for cost, value in zip(costs, values, strict=True)]
-    known = [point for point in points if not any(math.isnan(part) for part in point)]
-    return [
-        point in known and not any(other[0] <= point[0] and other[1] <= point[1] and other != point for other in known)
-        for point in points
-    ]
-
-
-def front(grid: GridResults, found: Findings, cost: Cost) -> list[bool]:
+def front_of_cells(grid: GridResults, found: Findings, cost: Cost) -> list[bool]:
     """Which cells are on the front of a metric; by their values alone where one seed gives no interval."""
     means = [estimate.mean for estimate in found.estimates]
     if len(grid.meta.seeds) < 2:
         return pareto_front([cost.mean(i) for i in range(len(means))], means, found.metric.sign)
-    known = [i for i, mean in enumerate(means) if math.isfinite(mean) and cost.values[i]]
+    known = [i for i in found.ranked if cost.values[i]]
     seen: dict[tuple[int, int], Comparison] = {}
 
     def against(i: int, best: int) -> Comparison | None:
@@ -132,26 +120,27 @@ def costs_for(grid: GridResults, found: Findings) -> list[Cost]:
     if len(found.cells) < 2:
         return []
     costs = [] if _one_training(grid) else [training(grid, found.cells)]
-    if not found.metric.name.startswith("nll") and (drawn := sampling(grid, found.cells)).differs:
+    if found.metric.kind != "nll" and (drawn := sampling(grid, found.cells)).differs:
         costs.append(drawn)
     return [cost for cost in costs if sum(bool(values) for values in cost.values) > 1]
 
 
 def training(grid: GridResults, cells: Sequence[CellRuns]) -> Cost:
-    """FLOPs where cells differ in them, else seconds."""
+    """The cost of training: FLOPs where cells differ in them, else seconds."""
     flops = train_flops(cells)
     seconds = train_seconds(grid, cells)
     return flops if flops.differs or not any(seconds.values) else seconds
 
 
 def train_seconds(grid: GridResults, cells: Sequence[CellRuns]) -> Cost:
-    """Of the diffusion and, where there is one, of its autoencoder."""
+    """The seconds of training the diffusion and, where there is one, its autoencoder."""
     values = tuple(_summed(cell, TRAIN_SECONDS, AUTOENCODER_SECONDS) for cell in cells)
     return Cost(f"training time{included(cells)}", "s", False, values, grid.meta.device)
 
 
 def train_flops(cells: Sequence[CellRuns]) -> Cost:
-    """As the runs state them, else 3 × forward pass × images seen: a backward pass takes two forward passes."""
+    """The FLOPs of training as the runs state them, else 3 × forward pass × images seen: a backward pass takes two
+    forward passes."""
     return Cost(f"training{included(cells)}", "FLOPs", True, tuple(_train_flops(cell) for cell in cells))
 
 
@@ -179,7 +168,7 @@ def _train_flops(cell: CellRuns) -> dict[int, float]:
 
 
 def sampling(grid: GridResults, cells: Sequence[CellRuns]) -> Cost:
-    """Seconds an image, or of all samples where their number is not known."""
+    """The cost of sampling: seconds an image, or those of all samples where their number is not known."""
     n = (grid.meta.quality_n or 0) * (grid.meta.quality_sets or 1)
     values = tuple(
         {seed: seconds / (n or 1) for seed, seconds in _summed(cell, SAMPLE_SECONDS).items()} for cell in cells

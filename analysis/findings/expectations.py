@@ -20,26 +20,26 @@ import numpy as np
 from analysis.findings.cells import CellRuns, cells_of
 from analysis.findings.comparisons import contrast
 from analysis.findings.verdicts import amount
-from analysis.notation import probability
+from analysis.notation import begun, probability
 from analysis.read.meta import Expectation, Metric
 from analysis.read.runs import GridResults
-from analysis.statistics.paired import Comparison, Verdict, compare, equivalent, holm, verdict
+from analysis.statistics.paired import LEVEL, Comparison, Verdict, compare, equivalent, holm, verdict
 
-Word = Literal["as published", "contrary to the paper", "cannot tell"]
+Fate = Literal["as published", "contrary to the paper", "cannot tell"]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A claim's fate: in one word, and why."""
+class ClaimOutcome:
+    """What became of a claim: its fate, and why."""
 
     claim: Expectation
-    word: Word
+    fate: Fate
     why: str
 
     @property
     def sentence(self) -> str:
         """The claim, what became of it, and its source."""
-        return f"{self.word.capitalize()}: {self.claim.claim} ({self.claim.source}; here {self.why})."
+        return f"{begun(self.fate)}: {self.claim.claim} ({self.claim.source}; here {self.why})."
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +53,14 @@ class _Tested:
     p: float
 
 
-_WORDS: dict[Verdict, Word] = {
+_FATES: dict[Verdict, Fate] = {
     "better": "as published",
     "worse": "contrary to the paper",
     "cannot tell": "cannot tell",
 }
 
 
-def outcomes(grid: GridResults) -> list[Outcome]:
+def outcomes(grid: GridResults) -> list[ClaimOutcome]:
     """The fate of every claim of the grid, in order."""
     cells = cells_of(grid)
     tested = [_tested(grid, cells, claim) for claim in grid.meta.expects]
@@ -69,18 +69,18 @@ def outcomes(grid: GridResults) -> list[Outcome]:
     return [_outcome(one, float(next(adjusted))) if isinstance(one, _Tested) else one for one in tested]
 
 
-def _tested(grid: GridResults, cells: Sequence[CellRuns], claim: Expectation) -> _Tested | Outcome:
+def _tested(grid: GridResults, cells: Sequence[CellRuns], claim: Expectation) -> _Tested | ClaimOutcome:
     metric = next((m for m in grid.meta.metrics if m.name.startswith(f"{claim.metric}/")), None)
     if metric is None or metric.name not in grid.runs:
-        return Outcome(claim, "cannot tell", f"{claim.metric} was not measured")
+        return ClaimOutcome(claim, "cannot tell", f"{claim.metric} was not measured")
     matched = _matched(grid, cells, claim, metric.name)
     terms = [(c / len(matched), cell) for parts in matched for c, cell in parts]
     values = contrast(grid, metric.name, terms) if terms else np.empty(0)
     if len(values) < 2:
         named = [cell for cell in cells if any(part.items() <= _levels(grid, cell).items() for part in _named(claim))]
         if not all(cell.comparable(metric.name) for cell in named):
-            return Outcome(claim, "cannot tell", f"a cell that it names has no {metric.label} to compare")
-        return Outcome(claim, "cannot tell", "fewer than two seeds finished the cells that it names")
+            return ClaimOutcome(claim, "cannot tell", f"a cell that it names has no {metric.label} to compare")
+        return ClaimOutcome(claim, "cannot tell", "fewer than two seeds finished the cells that it names")
     found = compare(values)
     if claim.within is None:
         return _Tested(claim, metric, found, math.nan, found.p)
@@ -119,19 +119,14 @@ def _moved(grid: GridResults, cells: Sequence[CellRuns], cell: CellRuns, levels:
     return next((other for other in cells if _levels(grid, other) == wanted), None)
 
 
-def _outcome(one: _Tested, adjusted: float) -> Outcome:
+def _outcome(one: _Tested, adjusted: float) -> ClaimOutcome:
     found, sign = one.found, one.metric.sign
     numbers = f"{one.metric.label} differs by {amount(one.metric, found.difference, found.half_width)}"
     why = f"{numbers}, p {probability(adjusted)}"
     if math.isnan(one.margin):
-        words: dict[str, Word] = {
-            "better": "as published",
-            "worse": "contrary to the paper",
-            "cannot tell": "cannot tell",
-        }
-        return Outcome(one.claim, words[verdict(found.difference, adjusted, sign)], why)
+        return ClaimOutcome(one.claim, _FATES[verdict(found.difference, adjusted, sign)], why)
     margin = f"{numbers}, the margin is {amount(one.metric, one.margin, math.nan)}"
-    if adjusted <= 0.05:
-        return Outcome(one.claim, "as published", margin)
+    if adjusted <= 1 - LEVEL:
+        return ClaimOutcome(one.claim, "as published", margin)
     beyond = abs(found.difference) - found.half_width > one.margin
-    return Outcome(one.claim, "contrary to the paper" if beyond else "cannot tell", margin)
+    return ClaimOutcome(one.claim, "contrary to the paper" if beyond else "cannot tell", margin)

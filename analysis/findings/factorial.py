@@ -20,7 +20,7 @@ from analysis.statistics.paired import LEVEL, mean_interval
 
 
 @dataclass(frozen=True, eq=False)
-class Average:
+class LevelAverage:
     """A level, by its label, averaged over the other axes: mean and half-width over seeds."""
 
     axis: Axis
@@ -37,13 +37,13 @@ class Factorial:
     metric: Metric
     axes: Sequence[Axis]
     found: Effects
-    averages: Sequence[Average]
+    averages: Sequence[LevelAverage]
     cautions: Sequence[str] = ()
 
     @property
     def sentences(self) -> list[str]:
-        """A sentence per effect, those that are found first; then what was left out."""
-        ranked = sorted(self.found.effects, key=lambda effect: (effect.adjusted > 1 - LEVEL, -effect.share))
+        """A sentence per effect, those that matter first; then what was left out."""
+        ranked = sorted(self.found.effects, key=lambda effect: (not _matters(effect), -effect.share))
         return [*(self.sentence(effect) for effect in ranked), *self.found.notes, *self.cautions]
 
     def sentence(self, effect: Effect) -> str:
@@ -52,11 +52,16 @@ class Factorial:
         test = f"F({effect.df}, {effect.df_error:g}) = {Rounding().number(effect.F)}, p {probability(effect.adjusted)}"
         share = f"{100 * effect.share:.0f} % of what seeds do not explain"
         if len(labels) == 1:
-            said = "matters" if effect.adjusted <= 1 - LEVEL else "cannot be told to matter"
+            said = "matters" if _matters(effect) else "cannot be told to matter"
             return f"{self.metric.label}: {labels[0]} {said} ({test}; {share})."
         pair = " and ".join(labels)
-        said = "depend on each other" if effect.adjusted <= 1 - LEVEL else "cannot be told to depend on each other"
+        said = "depend on each other" if _matters(effect) else "cannot be told to depend on each other"
         return f"{self.metric.label}: {pair} {said} ({test}; {share})."
+
+
+def _matters(effect: Effect) -> bool:
+    """Whether an effect is told from none at all."""
+    return effect.adjusted <= 1 - LEVEL
 
 
 def factorial(grid: GridResults, metric: Metric) -> Factorial | None:
@@ -78,7 +83,7 @@ def factorial(grid: GridResults, metric: Metric) -> Factorial | None:
 
 def _together(found: Effects) -> set[str]:
     """The axes that depend on another: what a model without interactions expects of their levels means nothing."""
-    pairs = [effect.factors for effect in found.effects if len(effect.factors) > 1 and effect.adjusted <= 1 - LEVEL]
+    pairs = [effect.factors for effect in found.effects if len(effect.factors) > 1 and _matters(effect)]
     return {label for pair in pairs for label in pair}
 
 
@@ -103,9 +108,9 @@ def _frame(grid: GridResults, metric: Metric, axes: Sequence[Axis]) -> pd.DataFr
     )
 
 
-def _averages(marginal: Marginal, axes: Sequence[Axis]) -> list[Average]:
+def _averages(marginal: Marginal, axes: Sequence[Axis]) -> list[LevelAverage]:
     axis = next(axis for axis in axes if axis.label == marginal.factor)
     return [
-        Average(axis, level, *mean_interval(values), marginal.note)
+        LevelAverage(axis, level, *mean_interval(values), marginal.note)
         for level, values in zip(marginal.levels, marginal.values, strict=True)
     ]

@@ -11,44 +11,46 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.findings.cells import CellRuns, cells_of
-from analysis.read.runs import METADATA, GridResults
+from analysis.findings.cells import CellRuns, cells_of, parameters_of
+from analysis.read.runs import GridResults
 
-SAMPLING, SCORING, HORIZON, SKIP, ETA = "sampler.steps", "evaluation.horizon", "horizon", "sampler.skip", "sampler.eta"
+HORIZON, EVALUATION = "horizon", "evaluation.horizon"
+SAMPLING, SKIP, ETA = "sampler.steps", "sampler.skip", "sampler.eta"
 FEWEST = 3
 """Cells that make a line."""
 _NEVER_RUN = {"incompatible", "pruned"}
 _SAME = 1e-6
-"""Values that differ by less than this share are one value: of a stage that cells share, written to seven digits."""
+"""Values that differ by less than this share are one, that of a stage which cells share: they are written to seven
+digits."""
 
 
 @dataclass(frozen=True)
-class Kind:
+class Number:
     """A number by which cells may differ: `free` is what they need not share, as these agree within each cell."""
 
     key: str
     free: tuple[str, ...]
 
 
-_KINDS = (
-    Kind(SAMPLING, (SAMPLING, SCORING)),
-    Kind(SAMPLING, (SAMPLING,)),
-    Kind(SKIP, (SKIP,)),
-    Kind(HORIZON, (HORIZON, SAMPLING, SCORING)),
-    Kind(SCORING, (SCORING,)),
-    Kind(ETA, (ETA,)),
+_NUMBERS = (
+    Number(SAMPLING, (SAMPLING, EVALUATION)),
+    Number(SAMPLING, (SAMPLING,)),
+    Number(SKIP, (SKIP,)),
+    Number(HORIZON, (HORIZON, SAMPLING, EVALUATION)),
+    Number(EVALUATION, (EVALUATION,)),
+    Number(ETA, (ETA,)),
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """Cells and their numbers, which rise."""
+    """Cells that differ in one number alone, and their numbers, which rise."""
 
     xs: tuple[float, ...]
     cells: tuple[CellRuns, ...]
 
     def moves(self, metric: str) -> bool:
-        """Whether the metric differs between its cells at any seed: that of a stage that all of them share does not."""
+        """Whether the metric differs between its cells at any seed; one of a stage that all of them share does not."""
         by_seed: dict[int, list[float]] = {}
         for cell in self.cells:
             for seed, value in cell.estimate(metric).values.items():
@@ -61,30 +63,29 @@ def lines_of(grid: GridResults) -> dict[str, list[Line]]:
     cells = [cell for cell in cells_of(grid) if not set(cell.runs["status"]) <= _NEVER_RUN]
     known = [_settings(grid, cell) for cell in cells]
     found: dict[str, list[Line]] = {}
-    for kind in _KINDS:
-        lines = _lines(kind, cells, known)
+    for number in _NUMBERS:
+        lines = _lines(number, cells, known)
         if lines:
-            found.setdefault(kind.key, []).extend(lines)
+            found.setdefault(number.key, []).extend(lines)
     return found
 
 
 def _settings(grid: GridResults, cell: CellRuns) -> dict[str, str]:
     """The parameters of a cell, a number of steps that is not given written as T."""
-    columns = [str(name) for name in grid.runs if name not in METADATA]
-    names = [name for name in columns if "/" not in name and not name.startswith("axis.")]
-    settings = {name: cell.parameter(name) for name in (HORIZON, SAMPLING, SCORING, *names)}
-    for name in (SAMPLING, SCORING):
+    names = HORIZON, SAMPLING, EVALUATION, *parameters_of(grid.runs)
+    settings = {name: cell.parameter(name) for name in names}
+    for name in (SAMPLING, EVALUATION):
         settings[name] = settings[HORIZON] if settings[name] in ("", "null") else settings[name]
     return settings
 
 
-def _lines(kind: Kind, cells: Sequence[CellRuns], known: Sequence[Mapping[str, str]]) -> list[Line]:
-    """The lines of one kind. Of cells that are alike in the number too, the first stands for all."""
+def _lines(number: Number, cells: Sequence[CellRuns], known: Sequence[Mapping[str, str]]) -> list[Line]:
+    """The lines over one number. The first of cells that are alike in the number too stands for all."""
     groups: dict[tuple[tuple[str, str], ...], dict[float, CellRuns]] = {}
     for cell, settings in zip(cells, known, strict=True):
-        x = _number(settings.get(kind.key, ""))
-        if math.isfinite(x) and len({settings[name] for name in kind.free}) == 1:
-            rest = tuple((name, value) for name, value in settings.items() if name not in kind.free)
+        x = _number(settings.get(number.key, ""))
+        if math.isfinite(x) and len({settings[name] for name in number.free}) == 1:
+            rest = tuple((name, value) for name, value in settings.items() if name not in number.free)
             groups.setdefault(rest, {}).setdefault(x, cell)
     ordered = [sorted(group.items(), key=lambda item: item[0]) for group in groups.values()]
     return [Line(*zip(*items, strict=True)) for items in ordered if len(items) >= FEWEST]

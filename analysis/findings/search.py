@@ -9,6 +9,7 @@ Whether a winner is better than the paper's default is not said here, but by the
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.findings.cells import CellRuns, Estimate
@@ -16,13 +17,12 @@ from analysis.findings.trials import (
     DEFAULT,
     assignment,
     default_trial,
-    listed,
     near_an_end,
     value_of,
     value_text,
 )
 from analysis.findings.verdicts import amount
-from analysis.notation import Rounding
+from analysis.notation import Rounding, begun, counted, listed, percent
 from analysis.read.meta import Metric
 from analysis.read.runs import GridResults
 from analysis.read.search import NO_PRUNER, STATES, Search, SearchWinner
@@ -57,19 +57,19 @@ class Optimism:
 
     @property
     def half_width(self) -> float:
-        """Of the gap, at 95 %."""
+        """The half-width of the 95 % interval of the gap."""
         return self.fresh.half_width * math.sqrt(1 + len(self.fresh.values) / self.seeds)
 
     @property
     def alone(self) -> bool:
-        """Whether it won by this value; of two objectives it may have won by the other, or by both."""
+        """Whether it won by this value; where there are two objectives it may have won by the other, or by both."""
         return len(self.winner.values) == 1
 
     @property
     def sentence(self) -> str:
         """Both values, their difference, and how sure that is."""
         known = Rounding.of(self.objective.decimals, [self.fresh.half_width])
-        start = f"{_upper(self.winner.label)}: {self.objective.label} at {_count(len(self.fresh.values), 'fresh seed')}"
+        start = f"{begun(self.winner.label)}: {self.objective.label} at {counted(len(self.fresh.values), 'fresh seed')}"
         fresh = amount(self.objective, self.fresh.mean, self.fresh.half_width)
         said = f"{start} {fresh} on validation, {known.number(self.searched)} in the search: {self._told(known)}"
         if self.test is not None and math.isfinite(self.test.mean):
@@ -89,7 +89,7 @@ class Optimism:
 
 
 def optimism(search: Search, grid: GridResults | None) -> list[Optimism]:
-    """Per winner and objective that the confirmation has values of; none where there is no confirmation."""
+    """The optimism of each winner in each objective that its confirmation has values of; none without one."""
     if grid is None or CHOICE not in grid.runs:
         return []
     found = []
@@ -108,8 +108,9 @@ def optimism(search: Search, grid: GridResults | None) -> list[Optimism]:
 
 
 def sentences(search: Search, grid: GridResults | None = None) -> list[str]:
-    """What was searched, what pruning saved, what won beside the paper's default, and how optimistic that was."""
-    told = [_searched(search), *_failures(search), *_saved(search)]
+    """What was searched, what pruning saved, which parameters mattered, what won beside the paper's default, and how
+    optimistic that was."""
+    told = [_searched(search), *_failures(search), *_saved(search), *_importances(search)]
     if not search.head.winners:
         return [*told, "No trial is complete, so nothing was found."]
     default = default_trial(search)
@@ -135,7 +136,7 @@ _UNKNOWN = (
 
 
 def _searched(search: Search) -> str:
-    """Parameters, trials by how they ended, sampler, and what they were scored on."""
+    """Parameters, trials by how they ended, sampler, and the data that they were evaluated on."""
     head = search.head
     labels = listed(list(dict.fromkeys(parameter.label for parameter in head.parameters)))
     states = [(state, int((search.trials["state"] == state).sum())) for state in STATES]
@@ -143,7 +144,7 @@ def _searched(search: Search) -> str:
     seeds = f"{'seed' if len(head.seeds) == 1 else 'seeds'} {listed([str(seed) for seed in head.seeds])}"
     sampler = _SAMPLERS.get(head.sampler, head.sampler)
     goals = listed([objective.label for objective in head.objectives])
-    trials = _count(len(search.trials), "trial") + (f" ({ended})" if ended else "")
+    trials = counted(len(search.trials), "trial") + (f" ({ended})" if ended else "")
     return f"Searched {labels} for {goals} in {trials} by {sampler}, on validation data at {seeds}."
 
 
@@ -164,20 +165,42 @@ def _saved(search: Search) -> list[str]:
     return [f"Pruning ({head.pruner}) saved {100 * share:.0f} % of the training steps."]
 
 
+def _importances(search: Search) -> list[str]:
+    """How much of the variation among trials goes with each parameter, and that this is no ablation."""
+    shares = {o.label: found for o in search.head.objectives if (found := search.head.importances.get(o.name))}
+    if not shares:
+        return []
+    n = search.head.importance_trials or len(search.complete)
+    told = "; ".join(f"in {label} {_ranked(search, found)}" for label, found in shares.items())
+    left_out = any(parameter.when for parameter in search.head.parameters)
+    return [
+        f"Share of the variation among {n} complete trials that goes with each parameter (fANOVA): {told}. It is no "
+        "ablation: trials were drawn where the search looked, in the ranges that it was given."
+        + (" Parameters that not all trials have are left out." if left_out else "")
+    ]
+
+
+def _ranked(search: Search, shares: Mapping[str, float]) -> str:
+    """β_T 61 %, β_1 39 %: parameters with their shares, the largest first."""
+    ordered = sorted(shares.items(), key=lambda item: -item[1])
+    labels = [parameter.label if (parameter := search.parameter(name)) else name for name, _ in ordered]
+    return ", ".join(f"{label} {percent(share)}" for label, (_, share) in zip(labels, ordered, strict=True))
+
+
 def _won(search: Search, winner: SearchWinner, default: int | None) -> str:
     """What won, with what the search saw of it; where it is the paper's default, that it is."""
     known = [o for o in search.head.objectives if o.name in winner.values]
     values = listed([f"{o.label} {amount(o, winner.values[o.name], math.nan)}" for o in known])
     alone = len(search.head.objectives) == 1
     own = "the search's own best value" if alone else "the search's own values"
-    name = _upper(winner.label)
+    name = begun(winner.label)
     if winner.trial == default:
         name = f"The {DEFAULT}" if alone else f"{name}, which is the {DEFAULT}"
     return f"{name}: {assignment(search, winner.params)}: {values} on validation, {own}."
 
 
 def _cut_off(search: Search, winner: SearchWinner) -> list[str]:
-    """That the winner lies at the end of a range, so that better values may lie beyond it."""
+    """A warning where the winner lies at the end of a range, so that better values may lie beyond it."""
     told = []
     for parameter in search.head.parameters:
         end = near_an_end(parameter, winner.params.get(parameter.name, ""))
@@ -202,11 +225,3 @@ def _default(search: Search, trial: int | None) -> str:
         return f"{start}: trial {trial} of this search, {state}."
     values = listed([f"{o.label} {amount(o, value, math.nan)}" for o, value in known])
     return f"{start}: {values} as trial {trial} of the same search."
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" + ("" if n == 1 else "s")
-
-
-def _upper(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"

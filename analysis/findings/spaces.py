@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.findings import weights
 from analysis.findings.cells import CellRuns
+from analysis.findings.weights import changed_along
 from analysis.read.meta import Axis, Metric
 from analysis.read.runs import AUTOENCODER, GridResults
 
@@ -29,12 +29,12 @@ _OF_DIFFUSION = ("cost/train_", "noise/", "bound_variance/", "nll_continuous/", 
 
 
 def in_latents(cell: CellRuns) -> bool:
-    """Whether its images go through an autoencoder."""
+    """Whether the images of a cell go through an autoencoder."""
     return bool((cell.runs[AUTOENCODER] != "").any())
 
 
 def is_vae(cell: CellRuns) -> bool:
-    """Whether it is an autoencoder without a diffusion of its own."""
+    """Whether a cell is an autoencoder without a diffusion of its own."""
     return in_latents(cell) and cell.parameter("horizon") == "0"
 
 
@@ -46,7 +46,7 @@ def applies(cell: CellRuns, metric: Metric) -> bool:
 
 
 def why_not_comparable(metric: Metric) -> str:
-    """The footnote of such a value."""
+    """The footnote of a value that cannot be set beside others'."""
     if metric.kind.startswith("nll"):
         return (
             f"{UNCOMPARED}: a VQ code has no likelihood, since its encoder is no density, and a number would not "
@@ -56,7 +56,7 @@ def why_not_comparable(metric: Metric) -> str:
 
 
 def without_value(cell: CellRuns, metric: Metric) -> str:
-    """In words why a cell that finished has no value here; "" where it cannot have one."""
+    """Why a cell that finished has no value here, in words; "" where it cannot have one."""
     if not cell.comparable(metric.name):
         return why_not_comparable(metric)
     return "finished, but without this metric" if applies(cell, metric) else ""
@@ -64,11 +64,7 @@ def without_value(cell: CellRuns, metric: Metric) -> str:
 
 def space_axes(grid: GridResults) -> list[Axis]:
     """The axes that change the space that is diffused in, or its size; not those of how its autoencoder is taught."""
-    return [axis for axis in grid.meta.axes if {SPACE, FACTOR} & _changed(grid, axis)]
-
-
-def _changed(grid: GridResults, axis: Axis) -> set[str]:
-    return weights.changed(grid.runs, [f"axis.{other.name}" for other in grid.meta.axes], f"axis.{axis.name}")
+    return [axis for axis in grid.meta.axes if {SPACE, FACTOR} & changed_along(grid, axis)]
 
 
 def autoencoder_axes(grid: GridResults, runs: pd.DataFrame) -> list[Axis]:

@@ -5,7 +5,6 @@ Bold are the best mean and all that the data do not rule out as the best (`stati
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from analysis.findings.cells import CellRuns, Estimate, cells_of, noted, shortfalls
@@ -18,7 +17,7 @@ from analysis.statistics.paired import may_be_best
 
 def leaders(grid: GridResults, metric: Metric, cells: list[CellRuns], estimates: list[Estimate]) -> set[int]:
     """Which cells may be the best; none where nothing is better as such, or there is nothing to compare."""
-    ranked = [i for i, estimate in enumerate(estimates) if math.isfinite(estimate.mean)]
+    ranked = [i for i, estimate in enumerate(estimates) if estimate.known]
     if metric.sign == 0 or len(ranked) < 2 or len(grid.meta.seeds) < 2:
         return set()
     best = max(ranked, key=lambda i: metric.sign * estimates[i].mean)

@@ -1,24 +1,24 @@
 """The trials of a search: which are the best, which is the paper's default, and their parameters as readers write them.
 
-Of one objective the best are those of the least value; of two, those that no other dominates.
+With one objective the best are those of the least value; with two, those that no other dominates.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
-from analysis.findings.costs import pareto_front
 from analysis.notation import power_of_ten
 from analysis.read.search import Search, SearchedParameter
+from analysis.statistics.pareto import pareto_front
 
 DEFAULT = "paper's default"
 DIGITS = 3
 """Significant digits of a parameter's value."""
 END = 0.05
-"""Of a range, from either side: what lies there says that there may be more beyond."""
+"""The share of a range, from either end, in which a winner says that there may be more beyond."""
 _SAME = 1e-6
 """Relative difference below which two values of a parameter are one: a default is text of a few digits."""
 
@@ -87,8 +87,8 @@ def value_of(search: Search, trial: int | None, objective: str) -> float:
     return float(found.iloc[0]) if len(found) else math.nan
 
 
-def front(search: Search) -> pd.DataFrame:
-    """The complete trials that none dominates, by the first objective; of one objective its best."""
+def front_of_trials(search: Search) -> pd.DataFrame:
+    """The complete trials that none dominates, by the first objective; with one objective its best."""
     names = [objective.name for objective in search.head.objectives]
     known = search.complete
     if known.empty:
@@ -97,11 +97,11 @@ def front(search: Search) -> pd.DataFrame:
     return known[kept].sort_values([*names, "trial"], kind="stable")
 
 
-def best_trials(search: Search, most: int = 5) -> pd.DataFrame:
-    """So many of the best, the best first; of two objectives winners before others of the front, by the first."""
+def best_trials(search: Search, most: int) -> pd.DataFrame:
+    """So many of the best, the best first; with two objectives winners before others of the front, by the first."""
     if len(search.head.objectives) == 1:
         return search.complete.sort_values([search.head.objectives[0].name, "trial"], kind="stable").head(most)
-    on = front(search)
+    on = front_of_trials(search)
     winners = {winner.trial for winner in search.head.winners}
     others = on[~on["trial"].isin(winners)].head(max(0, most - len(winners)))
     chosen = {*winners, *others["trial"]}
@@ -117,12 +117,7 @@ def names_of(search: Search) -> dict[int, list[str]]:
         named.setdefault(winner.trial, []).append(winner.label)
     default = default_trial(search)
     if default is not None:
-        # The default that nothing has beaten was not found by a search.
+        # No search has to be thanked for a default that nothing has beaten.
         alone = len(search.head.objectives) == 1
         named[default] = [*([] if alone else named.get(default, [])), DEFAULT]
     return named
-
-
-def listed(names: Sequence[str]) -> str:
-    """a, b and c"""
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
+import numpy as np
+
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import compared
 from analysis.findings.summary import Summary, metrics_present
-from analysis.notation import Rounding, probability
+from analysis.notation import Rounding, listed, probability
 from analysis.read.meta import Metric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import Comparison, Verdict, fresh_seeds, holm, sampling_noise, verdict
@@ -27,8 +29,8 @@ EVERY_PAIR_UP_TO = 6
 """Levels of a grid's only axis up to which each is compared with each."""
 FEW = 3
 """Cells that a sentence names; more are counted."""
-_DECIDING = ("nll/", "fid/", "energy_distance/")
-"""Metrics that a verdict is given for; the others support them."""
+PURPOSES = {"nll": "likelihood", "fid": "samples", "energy_distance": "samples"}
+"""The kinds of metrics that a verdict is given for, and what each is asked for; the others support them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +45,18 @@ class CellComparison:
 
     @property
     def verdict(self) -> Verdict:
-        """Of a."""
+        """Verdict on cell a relative to b."""
         return verdict(self.comparison.difference, self.adjusted, self.metric.sign)
 
     @property
     def fresh_seeds(self) -> int | None:
         """How many new seeds would confirm the difference as it looks; None where no affordable number would."""
         return fresh_seeds(self.comparison)
+
+    @property
+    def confirmation(self) -> str:
+        """How many fresh seeds it would take to confirm the difference, where their number is known."""
+        return f"if it is what it looks like, about {self.fresh_seeds} fresh seeds would confirm it"
 
     @property
     def sentence(self) -> str:
@@ -63,8 +70,7 @@ class CellComparison:
         numbers = f"{size} (p {probability(self.adjusted)})"
         if self.verdict != "cannot tell":
             return f"{label}: {self.a.name} is {self.verdict} than {self.b.name} by {numbers}."
-        n = self.fresh_seeds
-        more = f"; if it is what it looks like, about {n} fresh seeds would confirm it" if n else ""
+        more = f"; {self.confirmation}" if self.fresh_seeds else ""
         return (
             f"{label}: cannot tell {self.a.name} from {self.b.name} at this budget: the difference is {numbers}{more}."
         )
@@ -82,10 +88,20 @@ class Findings:
     exploratory: bool
 
     @cached_property
+    def ranked(self) -> list[int]:
+        """The indices of the cells that have a value, the best first."""
+        known = [i for i, estimate in enumerate(self.estimates) if estimate.known]
+        return sorted(known, key=lambda i: -self.metric.sign * self.estimates[i].mean)
+
+    @property
     def best(self) -> int | None:
         """The index of the best mean; None where no cell has one."""
-        ranked = [i for i, estimate in enumerate(self.estimates) if math.isfinite(estimate.mean)]
-        return max(ranked, key=lambda i: self.metric.sign * self.estimates[i].mean, default=None)
+        return self.ranked[0] if self.ranked else None
+
+    @property
+    def purpose(self) -> str:
+        """What the metric is asked for."""
+        return PURPOSES[self.metric.kind]
 
     @property
     def headline(self) -> str:
@@ -95,18 +111,18 @@ class Findings:
         cell, estimate = self.cells[self.best], self.estimates[self.best]
         value = amount(self.metric, estimate.mean, estimate.half_width)
         start = "Exploratory, since seeds were added after a first look. " if self.exploratory else ""
-        if len(self._ranked) < 2:
+        if len(self.ranked) < 2:
             return f"{start}{self.metric.label} of {cell.name}: {value}."
         if self.shared:
-            return f"{start}{self.metric.label}: {value} of all {len(self._ranked)} cells, which share what it reads."
+            return f"{start}{self.metric.label}: {value} of all {len(self.ranked)} cells, which share what it reads."
         if len(estimate.values) < 2:
             return f"{start}{self.metric.label}: {cell.name} has the best value, {value}, of one seed: no verdict."
         others = [self.cells[i].name for i in sorted(self.leading - {self.best})]
-        rest = len(self._ranked) - 1
+        rest = len(self.ranked) - 1
         many = f"any of the other {rest} cells" if len(others) == rest else f"{len(others)} of the other {rest} cells"
-        rivals = _listed(others) if len(others) <= FEW else many
+        rivals = listed(others, "or", "; ") if len(others) <= FEW else many
         if not others:
-            return f"{start}{self.metric.label}: {cell.name} is the best of {len(self._ranked)}, {value}."
+            return f"{start}{self.metric.label}: {cell.name} is the best of {len(self.ranked)}, {value}."
         return (
             f"{start}{self.metric.label}: {cell.name} has the best mean, {value}; at this budget it cannot be told "
             f"from {rivals}."
@@ -115,20 +131,17 @@ class Findings:
     @property
     def shared(self) -> bool:
         """Whether all cells have one value at every seed: that of a stage which nothing that the grid varies enters."""
-        values = [self.estimates[i].values for i in self._ranked]
+        values = [self.estimates[i].values for i in self.ranked]
         return len(values) > 1 and all(one == values[0] for one in values)
 
-    @property
-    def _ranked(self) -> list[int]:
-        return [i for i, estimate in enumerate(self.estimates) if math.isfinite(estimate.mean)]
-
     def noise(self) -> tuple[float, float]:
-        """(between seeds, of it by drawing samples alone): typical standard deviations of a cell's value.
+        """Typical standard deviations of a cell's value: between seeds, and what drawing samples alone adds to that.
 
         The second is nan for a metric that is not measured on several generated sets.
         """
-        spreads = [_sd(list(estimate.values.values())) for estimate in self.estimates if len(estimate.values) > 1]
-        return _typical(spreads), _typical([self._sampling(cell) for cell in self.cells])
+        values = [list(estimate.values.values()) for estimate in self.estimates if len(estimate.values) > 1]
+        seeds = [float(np.std(of_cell, ddof=1)) for of_cell in values]
+        return _typical(seeds), _typical([self._sampling(cell) for cell in self.cells])
 
     def _sampling(self, cell: CellRuns) -> float:
         name = f"{self.metric.name}_set_sd"
@@ -139,7 +152,7 @@ class Findings:
 
 def findings(grid: GridResults) -> list[Findings]:
     """The answer in each metric that decides: likelihood and sample quality."""
-    metrics = [m for m in metrics_present(grid) if m.sign and m.name.startswith(_DECIDING) and m.name in grid.runs]
+    metrics = [m for m in metrics_present(grid) if m.sign and m.kind in PURPOSES and m.name in grid.runs]
     summary = Summary.of(grid, metrics)
     return [
         Findings(
@@ -156,7 +169,7 @@ def findings(grid: GridResults) -> list[Findings]:
 
 def pairs(grid: GridResults, metric: Metric, cells: Sequence[CellRuns]) -> list[CellComparison]:
     """The comparisons of one metric that the grid asks for, adjusted together."""
-    asked = [(a, b) for a, b in _asked(grid, cells) if _known(metric, a) and _known(metric, b)]
+    asked = [(a, b) for a, b in _asked(grid, cells) if a.estimate(metric.name).known and b.estimate(metric.name).known]
     found = [compared(grid, metric.name, a, b) for a, b in asked]
     adjusted = holm([comparison.p for comparison in found])
     return [CellComparison(metric, a, b, c, float(p)) for (a, b), c, p in zip(asked, found, adjusted, strict=True)]
@@ -176,26 +189,13 @@ def baseline(grid: GridResults, cells: Sequence[CellRuns]) -> CellRuns | None:
     return chosen if (chosen.runs["status"] == "finished").any() else None
 
 
-def _known(metric: Metric, cell: CellRuns) -> bool:
-    return math.isfinite(cell.estimate(metric.name).mean)
-
-
 def amount(metric: Metric, value: float, half_width: float) -> str:
     """A value with its interval and unit, as the table rounds it."""
     text = Rounding.of(metric.decimals, [half_width]).measured(value, half_width)
     return f"{text} {metric.unit}" if metric.unit else text
 
 
-def _listed(names: Sequence[str]) -> str:
-    return f"{'; '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else "".join(names)
-
-
-def _sd(values: Sequence[float]) -> float:
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
-
-
-def _typical(spreads: Sequence[float]) -> float:
-    """The root of the mean square of what is known."""
-    known = [spread for spread in spreads if not math.isnan(spread)]
-    return math.sqrt(sum(spread**2 for spread in known) / len(known)) if known else math.nan
+def _typical(deviations: Sequence[float]) -> float:
+    """The root of the mean square of the standard deviations that are known."""
+    known = [deviation for deviation in deviations if not math.isnan(deviation)]
+    return math.sqrt(sum(deviation**2 for deviation in known) / len(known)) if known else math.nan

@@ -19,8 +19,10 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from analysis.notation import Rounding, power_of_ten
-from analysis.read.runs import METADATA, GridResults
+from analysis.findings.cells import axis_columns, parameters_of
+from analysis.notation import power_of_ten, two_digits
+from analysis.read.meta import Axis
+from analysis.read.runs import GridResults
 
 WEIGHT, DENSITY = "eps_weight", "density"
 DECLARED = ("objective", "timesteps", "schedule", "horizon", "training")
@@ -33,7 +35,7 @@ Run = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Difference:
+class WeightDifference:
     """The largest ratio, above 1, of the weights of two cells, and its t; infinite where only one has any weight."""
 
     factor: float
@@ -42,11 +44,11 @@ class Difference:
 
 def footnotes(grid: GridResults) -> dict[str, str]:
     """Axis → its footnote, for each axis that changes the weight of t without declaring it."""
-    columns = [f"axis.{axis.name}" for axis in grid.meta.axes]
+    columns = axis_columns(grid)
     compared = {
         axis: list(partners(grid.runs, columns, column))
         for axis, column in zip(grid.meta.axes, columns, strict=True)
-        if not declares(changed(grid.runs, columns, column))
+        if not declares(changed_along(grid, axis))
     }
     # The curves are by far the largest of the files: they are read only where there is something to compare.
     weights = effective_weights(grid.curves) if any(compared.values()) else {}
@@ -54,8 +56,8 @@ def footnotes(grid: GridResults) -> dict[str, str]:
     return {axis.name: sentence(axis.label, worst) for axis, worst in found.items() if worst is not None}
 
 
-def sentence(label: str, difference: Difference) -> str:
-    """The footnote of the axis that is called so."""
+def sentence(label: str, difference: WeightDifference) -> str:
+    """The footnote of the axis of this label."""
     if math.isinf(difference.factor):
         how = f"some have none at t = {difference.t}, where others have some"
     else:
@@ -69,20 +71,19 @@ def _amount(factor: float) -> str:
     if int(exponent) >= 5:
         return f"×{mantissa}·{power_of_ten(int(exponent))}"
     if factor < 1.995:
-        return f"{_two_digits(100 * (factor - 1))} %"
-    return f"×{_two_digits(factor)}"
+        return f"{two_digits(100 * (factor - 1))} %"
+    return f"×{two_digits(factor)}"
 
 
-def _two_digits(value: float) -> str:
-    return Rounding(digits=2).number(float(f"{value:.2g}"))
+def changed_along(grid: GridResults, axis: Axis) -> set[str]:
+    """The parameters in which cells of a grid differ that share the levels of every axis but this one."""
+    return changed(grid.runs, axis_columns(grid), f"axis.{axis.name}")
 
 
 def changed(runs: pd.DataFrame, axes: Sequence[str], axis: str) -> set[str]:
     """The parameters in which cells differ that share the levels of every other axis."""
-    columns = [str(name) for name in runs.columns]
-    names = [name for name in columns if "/" not in name and not name.startswith("axis.") and name not in METADATA]
     groups = _alike(runs, [other for other in axes if other != axis])
-    return {name for name in names if any(rows[name].nunique() > 1 for rows in groups)}
+    return {name for name in parameters_of(runs) if any(rows[name].nunique() > 1 for rows in groups)}
 
 
 def declares(parameters: Iterable[str]) -> bool:
@@ -103,7 +104,7 @@ def _alike(runs: pd.DataFrame, columns: list[str]) -> list[pd.DataFrame]:
 
 
 def effective_weights(curves: pd.DataFrame) -> dict[Run, pd.Series[float]]:
-    """w(t) p(t) of each run over t, nan where it is not known; runs without curves are left out."""
+    """The weight w(t) p(t) of each run over t, nan where it is not known; runs without curves are left out."""
     keys = ["cell_id", "seed", "x", "curve"]
     known = curves[curves["curve"].isin((WEIGHT, DENSITY))].drop_duplicates(keys, keep="last")
     table = known.set_index(keys)["y"].unstack("curve").reindex(columns=[WEIGHT, DENSITY])
@@ -115,11 +116,11 @@ def effective_weights(curves: pd.DataFrame) -> dict[Run, pd.Series[float]]:
 
 
 def relative(weight: pd.Series[float]) -> pd.Series[float]:
-    """c: the weight relative to its mean over t."""
+    """The weight c(t), relative to its mean over t."""
     return weight / weight.mean()
 
 
-def largest(weights: Mapping[Run, pd.Series[float]], pairs: Iterable[tuple[Run, Run]]) -> Difference | None:
+def largest(weights: Mapping[Run, pd.Series[float]], pairs: Iterable[tuple[Run, Run]]) -> WeightDifference | None:
     """The largest difference within a pair; None where all agree. Pairs of different T are not compared."""
     found = [
         difference(weights[a], weights[b])
@@ -129,7 +130,7 @@ def largest(weights: Mapping[Run, pd.Series[float]], pairs: Iterable[tuple[Run, 
     return max((one for one in found if one is not None), key=lambda one: one.factor, default=None)
 
 
-def difference(a: pd.Series[float], b: pd.Series[float]) -> Difference | None:
+def difference(a: pd.Series[float], b: pd.Series[float]) -> WeightDifference | None:
     """How far two weights part, by factors alike in either order; None where they agree.
 
     Means are over the t at which both are known, or else a gap in one would shift all of the other.
@@ -141,4 +142,4 @@ def difference(a: pd.Series[float], b: pd.Series[float]) -> Difference | None:
         logs = np.abs(np.log(relative(a[both]).to_numpy()) - np.log(relative(b[both]).to_numpy()))
     worst = int(logs.argmax())
     factor = float(np.exp(logs[worst]))
-    return Difference(factor, int(a[both].index[worst])) if factor > 1 + SAME else None
+    return WeightDifference(factor, int(a[both].index[worst])) if factor > 1 + SAME else None

@@ -1,7 +1,7 @@
 """A results folder → tidy frames.
 
-    runs    a row per cell and seed: cell_id, training_id, seed, status, reason, notes, autoencoder_id, not_comparable,
-            code, numerics, data_digest, axis.*, parameters, metrics
+    runs    a row per cell and seed: cell_id, training_id, seed, status, reason, traceback, notes, autoencoder_id,
+            not_comparable, code, numerics, data_digest, axis.*, parameters, metrics
     curves  cell_id, seed, curve, x, y
     images  cell_id, seed, metric → the value of each held-out image
     formulas  figure, series, x, y
@@ -37,17 +37,16 @@ from analysis.read.meta import Axis, Meta, kind_of, parse_meta
 from analysis.read.search import SEARCH, Search, search_in
 
 FIXED = ("cell_id", "training_id", "seed", "status", "reason")
-# What a reader must know of a finished run, a line each. Most sources have none, and no such column.
-NOTES = "notes"
-TRACEBACK = "traceback"
-"""Where a failed run's exception came from."""
+# Where a failed run failed, whose reason is its message alone; and what a reader must know of a finished run, a line
+# each. Most sources have neither, and no such columns.
+TRACEBACK, NOTES = "traceback", "notes"
 AUTOENCODER, NOT_COMPARABLE = "autoencoder_id", "not_comparable"
 LATENT = (AUTOENCODER, NOT_COMPARABLE)
 """Which autoencoder a run's images went through ("" in pixels), and the kinds of metrics that it cannot be compared in.
 Sources without latents have no such columns."""
 VERSIONS = ("code", "numerics", "data_digest")
 """What made a row: the code that trained and scored it, its NUMERICS, and the digest of its data; "" where unknown."""
-METADATA = (*FIXED, NOTES, TRACEBACK, *LATENT, *VERSIONS)
+METADATA = (*FIXED, TRACEBACK, NOTES, *LATENT, *VERSIONS)
 """The columns that are neither choices nor metrics."""
 SEVERAL = ", "
 """Between the codes of a run that was trained by one version and scored by another, and between kinds of metrics."""
@@ -125,7 +124,7 @@ def read_folder(path: Path | str) -> GridResults:
 
 def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
     """The runs from their texts, in canonical order; InputError where a row cannot be of this grid."""
-    texts = texts.assign(**{name: "" for name in (NOTES, TRACEBACK, *LATENT, *VERSIONS) if name not in texts})
+    texts = texts.assign(**{name: "" for name in (TRACEBACK, NOTES, *LATENT, *VERSIONS) if name not in texts})
     texts = _comparable(texts)
     names = [column for column in texts.columns if column not in METADATA]
     axes = [f"axis.{axis.name}" for axis in meta.axes]

@@ -9,7 +9,6 @@ All values of a search are of validation data. The classes are the schema, as in
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -68,10 +67,6 @@ class SearchedParameter:
     def column(self) -> str:
         """Its column in trials.csv."""
         return f"param.{self.name}"
-
-    def applies(self, values: Mapping[str, str]) -> bool:
-        """Whether a trial with these values has it."""
-        return all(values.get(name) in allowed for name, allowed in self.when.items())
 
 
 @dataclass(frozen=True)

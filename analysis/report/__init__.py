@@ -16,6 +16,7 @@ from analysis import options
 from analysis.figures.deck import DECK
 from analysis.findings.cells import cells_of
 from analysis.findings.verdicts import findings
+from analysis.notation import counted
 from analysis.read.runs import GridResults, read_folder
 from analysis.read.search import read_search, search_alone
 from analysis.read.source import SOURCE, folder_of, read
@@ -65,7 +66,7 @@ def sections(grid: GridResults) -> list[Section]:
 
 
 def _html(table: ResultTable) -> Html:
-    """Its verdict stands at the head of the page already."""
+    """The table as markup, without its verdict, which stands at the head of the page already."""
     return Html(html_table(replace(table, verdict=()), caption=False), "the table", table.caption)
 
 
@@ -79,24 +80,20 @@ def _gallery(name: str, title: str, drawn: Mapping[str, Picture], *names: str) -
 
 
 def _setting(grid: GridResults) -> str:
-    """What was run, in a line."""
+    """The line that says what was run."""
     meta = grid.meta
     words = [
         f"Grid `{meta.name}`",
         meta.data,
         f"T = {meta.horizon}" if meta.horizon else "",
-        _count(len(cells_of(grid)), "cell"),
-        _count(len(meta.seeds), "paired seed" if len(meta.seeds) > 1 else "seed"),
+        counted(len(cells_of(grid)), "cell"),
+        counted(len(meta.seeds), "paired seed" if len(meta.seeds) > 1 else "seed"),
     ]
     return " · ".join(word for word in words if word)
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" + ("" if n == 1 else "s")
-
-
 def write_report(folder: Path | str) -> Path:
-    """report.html beside the grid.json of a results folder, or of its search where there is no grid; its path."""
+    """Write report.html of a results folder, of its search where there is no grid; its path."""
     if search_alone(folder):
         return _write(search_report(read_search(folder)), Path(folder))
     return _write(report(read_folder(folder)), Path(folder))

@@ -7,24 +7,17 @@ from collections.abc import Sequence
 from typing import get_args
 
 from analysis.findings.comparisons import share_of_images
-from analysis.findings.expectations import Word, outcomes
+from analysis.findings.expectations import Fate, outcomes
 from analysis.findings.factorial import Factorial, factorial
 from analysis.findings.verdicts import CellComparison, Findings, amount, baseline
-from analysis.notation import Rounding, probability
-from analysis.read.meta import Metric
+from analysis.notation import Rounding, begun, percent, probability, two_digits
 from analysis.read.runs import GridResults
-from analysis.report.page import Answer, Block, Entry, Items, Section, Sheet, Text
+from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
 from analysis.statistics.paired import Verdict
 
-_PURPOSES = {"nll/": "likelihood", "fid/": "samples", "energy_distance/": "samples"}
 _EXPLORATORY = "Exploratory: seeds were added after a first look"
 _ONE_SEED = "One seed: no verdict"
 _FRESH = "Last in a line: how many fresh seeds, alone, would confirm the difference if it is what it looks like."
-
-
-def purpose(metric: Metric) -> str:
-    """What a metric that decides is asked for."""
-    return next(word for prefix, word in _PURPOSES.items() if metric.name.startswith(prefix))
 
 
 def verdict(grid: GridResults, found: Sequence[Findings]) -> Section:
@@ -37,10 +30,9 @@ def verdict(grid: GridResults, found: Sequence[Findings]) -> Section:
 
 def _answer(grid: GridResults, found: Findings) -> Answer:
     """Which cell to take, with what else it could be; no recommendation where nothing is compared."""
-    use = purpose(found.metric)
-    ranked = [estimate for estimate in found.estimates if math.isfinite(estimate.mean)]
+    use = found.purpose
     mark = _EXPLORATORY if found.exploratory else ""
-    if found.best is None or len(ranked) < 2 or found.shared:
+    if found.best is None or len(found.ranked) < 2 or found.shared:
         return Answer(f"For {use}: nothing to choose between.", "", "", (found.headline,), mark)
     name, others = found.cells[found.best].name, len(found.leading - {found.best})
     why = (found.headline, *_beyond_floor(grid, found))
@@ -76,9 +68,9 @@ def published(grid: GridResults) -> Section | None:
     """What became of each finding of a paper that was written down before the grid was run."""
     found = outcomes(grid)
     lists = [
-        Items(f"{word[0].upper()}{word[1:]} ({len(told)} of {len(found)})", tuple(told))
-        for word in get_args(Word)
-        if (told := [f"{one.claim.claim} ({one.claim.source}): {one.why}." for one in found if one.word == word])
+        Items(f"{begun(word)} ({len(told)} of {len(found)})", tuple(told))
+        for word in get_args(Fate)
+        if (told := [f"{one.claim.claim} ({one.claim.source}): {one.why}." for one in found if one.fate == word])
     ]
     return Section("published", "Against the papers", (*lists, Text(_OWN_FAMILY))) if lists else None
 
@@ -97,7 +89,7 @@ def _told(found: Findings) -> list[Items]:
     bases = {pair.b.name for pair in found.pairs}
     base = bases.pop() if len(bases) == 1 and len(found.pairs) > 1 else None
     lists = []
-    for word in ("better", "worse", "cannot tell"):
+    for word in get_args(Verdict):
         pairs = [pair for pair in found.pairs if pair.verdict == word]
         lines = tuple(_line(pair, found) if base is None else _against(pair, found) for pair in pairs)
         count = f"({len(pairs)} of {len(found.pairs)})"
@@ -116,7 +108,7 @@ def _line(pair: CellComparison, found: Findings) -> str:
     """The sentence without its metric, which the title names."""
     text = pair.sentence.removeprefix(f"{pair.metric.label}: ")
     asked = found.exploratory and pair.verdict != "cannot tell" and pair.fresh_seeds
-    return f"{text[:1].upper()}{text[1:]}" + (f" Exploratory; {_confirmation(pair)}." if asked else "")
+    return begun(text) + (f" Exploratory; {pair.confirmation}." if asked else "")
 
 
 def _against(pair: CellComparison, found: Findings) -> str:
@@ -128,12 +120,8 @@ def _against(pair: CellComparison, found: Findings) -> str:
     n, p = pair.fresh_seeds, probability(pair.adjusted)
     if pair.verdict == "cannot tell":
         return f"{pair.a.name}: looks {toward} by {size} (p {p})" + (f"; {n} fresh seeds." if n else ".")
-    confirm = f"; {_confirmation(pair)}" if found.exploratory and n else ""
+    confirm = f"; {pair.confirmation}" if found.exploratory and n else ""
     return f"{pair.a.name}: by {size} (p {p}){confirm}."
-
-
-def _confirmation(pair: CellComparison) -> str:
-    return f"if it is what it looks like, about {pair.fresh_seeds} fresh seeds would confirm it"
 
 
 def axes(grid: GridResults, found: Sequence[Findings]) -> Section | None:
@@ -148,7 +136,7 @@ def _effects(one: Factorial) -> list[Block]:
     return [Items(one.metric.label, tuple(text.removeprefix(start) for text in one.sentences)), *_averages(one)]
 
 
-def _averages(one: Factorial) -> list[Sheet]:
+def _averages(one: Factorial) -> list[FactTable]:
     """A row per level, as a reader compares them: averaged over all other axes."""
     if not one.averages:
         return []
@@ -156,11 +144,11 @@ def _averages(one: Factorial) -> list[Sheet]:
     start = f"{one.metric.label} averaged over the other axes: mean ± 95 % interval over seeds."
     caption = f"{start} {'; '.join(notes)}." if notes else start
     rounding = Rounding.of(one.metric.decimals, [average.half_width for average in one.averages])
-    rows: list[tuple[Entry, ...]] = [
+    rows: list[tuple[Fact, ...]] = [
         (f"{average.axis.label}: {average.level}", rounding.measured(average.mean, average.half_width))
         for average in one.averages
     ]
-    return [Sheet(caption, ("Level", one.metric.head), tuple(rows))]
+    return [FactTable(caption, ("Level", one.metric.head), tuple(rows))]
 
 
 def noise(grid: GridResults, found: Sequence[Findings]) -> Section | None:
@@ -180,7 +168,7 @@ def _between_seeds(found: Findings) -> str:
     share = min(drawn**2 / seeds**2, 1.0) if seeds else 1.0
     return (
         f"{start} (typical of the cells). Drawing other samples from the same networks alone gives "
-        f"{_size(found, drawn)}, {_percent(share)} of that variance: more generated sets lessen this part, "
+        f"{_size(found, drawn)}, {percent(share)} of that variance: more generated sets lessen this part, "
         "more seeds lessen both."
     )
 
@@ -188,7 +176,7 @@ def _between_seeds(found: Findings) -> str:
 def _images(grid: GridResults, found: Findings) -> str:
     """What of a difference's error is the choice of held-out images."""
     known = [pair.comparison for pair in found.pairs if pair.comparison.n > 1]
-    if not found.metric.name.startswith("nll") or not known:
+    if found.metric.kind != "nll" or not known:
         return ""
     if grid.images.empty:
         return (
@@ -199,34 +187,27 @@ def _images(grid: GridResults, found: Findings) -> str:
     total = of_images + sum(one.seed_sd**2 / one.n for one in known)
     share = of_images / total if total else 0.0
     return (
-        f"{found.metric.label}: {_percent(share)} of the variance of a difference (over the {len(known)} compared) is "
+        f"{found.metric.label}: {percent(share)} of the variance of a difference (over the {len(known)} compared) is "
         "the choice of held-out images, which more seeds do not lessen."
     )
 
 
 def _by_image(grid: GridResults, found: Findings) -> str:
     """On how many images the best cell is better than the baseline, or than the second best where it is that."""
-    ranked = [i for i, estimate in enumerate(found.estimates) if math.isfinite(estimate.mean)]
-    ranked.sort(key=lambda i: -found.metric.sign * found.estimates[i].mean)
-    if len(ranked) < 2:
+    if len(found.ranked) < 2:
         return ""
-    best = found.cells[ranked[0]]
+    best = found.cells[found.ranked[0]]
     base = baseline(grid, found.cells)
-    other = found.cells[ranked[1]] if base is None or base is best else base
+    other = found.cells[found.ranked[1]] if base is None or base is best else base
     share = share_of_images(grid, found.metric, best, other)
     if share is None:
         return ""
     return (
-        f"{found.metric.label}: {best.name} is better than {other.name} on {_percent(share.mean)} of the {share.n} "
+        f"{found.metric.label}: {best.name} is better than {other.name} on {percent(share.mean)} of the {share.n} "
         f"held-out images (95 % interval {100 * share.low:.0f} to {100 * share.high:.0f} %, bootstrapped over images)."
     )
 
 
 def _size(found: Findings, sd: float) -> str:
     """Two digits of a standard deviation, with the metric's unit."""
-    text = Rounding(digits=2).number(float(f"{sd:.2g}"))
-    return f"{text} {found.metric.unit}" if found.metric.unit else text
-
-
-def _percent(share: float) -> str:
-    return "less than 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
+    return f"{two_digits(sd)} {found.metric.unit}" if found.metric.unit else two_digits(sd)

@@ -14,7 +14,7 @@ from analysis.findings.costs import (
     SAMPLE_FLOPS,
     Cost,
     costs_for,
-    front,
+    front_of_cells,
     included,
     sampling,
     train_flops,
@@ -24,7 +24,7 @@ from analysis.findings.costs import (
 from analysis.findings.verdicts import Findings
 from analysis.notation import Rounding
 from analysis.read.runs import GridResults
-from analysis.report.page import Block, Items, Section, Sheet, Text
+from analysis.report.page import Block, FactTable, Items, Section, Text
 
 Write = Callable[[float], str]
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -40,7 +40,7 @@ def cost(
     rows = tuple((cell.name, *(texts[i] for _, texts in columns)) for i, cell in enumerate(cells))
     on = f" Times were measured on {grid.meta.device}." if grid.meta.device else ""
     caption = f"Cost of a cell: mean over its seeds, in brackets their range.{on}"
-    sheet = Sheet(caption, ("Cell", *(head for head, _ in columns)), rows)
+    sheet = FactTable(caption, ("Cell", *(head for head, _ in columns)), rows)
     words = _differences(grid, cells)
     said: list[Block] = [Text(words)] if words else []
     return Section("cost", "Cost", (*said, *_fronts(grid, found), *pictures, sheet))
@@ -129,7 +129,7 @@ def _fronts(grid: GridResults, found: Sequence[Findings]) -> list[Block]:
     lines = []
     for one in found:
         for paid in costs_for(grid, one):
-            kept = front(grid, one, paid)
+            kept = front_of_cells(grid, one, paid)
             names = [cell.name for cell, on in zip(one.cells, kept, strict=True) if on]
             if names:
                 only = " alone" if len(names) == 1 else ""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar, get_args
 
-from analysis.figures import FIGURES
+from matplotlib.figure import Figure
+
+from analysis.figures import FIGURES, SEARCH_FIGURES
 from analysis.figures.drawing import styled
 from analysis.findings.verdicts import Findings
+from analysis.notation import counted, listed
 from analysis.read.runs import GridResults
+from analysis.read.search import Search
 from analysis.report.page import Picture, picture
+from analysis.statistics.paired import Verdict
 
+Source = TypeVar("Source")
 CAPTIONS = {
     "samples": "Samples of every cell, those of one seed drawn from the same noise.",
     "metrics": (
@@ -77,13 +84,6 @@ CAPTIONS = {
         "What one objective costs in the other: no trial dominates those on the staircase, and none reached what lies "
         "below and left of it."
     ),
-    "parallel": (
-        "A line per trial through its parameters to its value: where dark lines run together, good trials agree."
-    ),
-    "importances": (
-        "How much of the variation among the trials goes with each parameter, where the search looked and in the "
-        "ranges that it was given: no ablation."
-    ),
     "rungs": (
         "What the pruner saw: the value on validation data over training steps. Trials that were pruned end early, in "
         "a dot."
@@ -94,7 +94,7 @@ CAPTIONS = {
     ),
 }
 SHOWS = {
-    "samples": "Sheet of generated samples of {cells}",
+    "samples": "FactTable of generated samples of {cells}",
     "metrics": "Chart with a row for each of {cells}: seeds, mean, interval of {metrics}. The table holds the numbers",
     "differences": "Chart with a row for each comparison: {verdicts}. The lists below it hold the numbers",
     "cost": "Scatter chart of {metrics} against cost for {cells}. The cost table holds the numbers",
@@ -116,8 +116,6 @@ SHOWS = {
     "history": "Scatter chart of each trial's value in the order of trials, with the best so far",
     "slices": "Scatter charts of each trial's value against each parameter. A table holds the best trials",
     "pareto": "Scatter chart of each trial's two objectives with their Pareto front. A table holds the trials that won",
-    "parallel": "Line chart with a vertical axis for each parameter and for the value, and a line for each trial",
-    "importances": "Bars with the share of the variation among trials that goes with each parameter",
     "rungs": "Line chart of each trial's value on validation data over training steps",
     "reverse": "Line charts of the reverse step's divergence from a Gaussian over β, and of the bound's gap over T",
 }
@@ -125,23 +123,30 @@ SHOWS = {
 
 def pictures(grid: GridResults, found: Sequence[Findings], cells: int) -> dict[str, Picture]:
     """Every figure that the grid has data for, by name."""
-    drawn = {}
+    return _drawn(FIGURES, grid, lambda name: alternative(name, found, cells))
+
+
+def search_pictures(search: Search) -> dict[str, Picture]:
+    """Every figure that a search has data for, by name."""
+    return _drawn(SEARCH_FIGURES, search, lambda name: f"{SHOWS[name]}.")
+
+
+def _drawn(
+    makers: Mapping[str, Callable[[Source], Figure | None]], source: Source, words: Callable[[str], str]
+) -> dict[str, Picture]:
     with styled():
-        for name, make in FIGURES.items():
-            figure = make(grid)
-            if figure is not None:
-                drawn[name] = picture(name, figure, CAPTIONS[name], alternative(name, found, cells))
-    return drawn
+        figures = {name: figure for name, make in makers.items() if (figure := make(source)) is not None}
+        return {name: picture(name, figure, CAPTIONS[name], words(name)) for name, figure in figures.items()}
 
 
 def alternative(name: str, found: Sequence[Findings], cells: int) -> str:
     """The figure in words."""
-    counted = "one cell" if cells == 1 else f"{cells} cells"
-    metrics = " and ".join(one.metric.label for one in found) or "the metrics"
+    said = "one cell" if cells == 1 else counted(cells, "cell")
+    metrics = listed([one.metric.label for one in found]) or "the metrics"
     verdicts = "; ".join(f"{one.metric.label} {_verdicts(one)}" for one in found)
-    return f"{SHOWS[name].format(cells=counted, metrics=metrics, verdicts=verdicts)}."
+    return f"{SHOWS[name].format(cells=said, metrics=metrics, verdicts=verdicts)}."
 
 
 def _verdicts(found: Findings) -> str:
     words = [pair.verdict for pair in found.pairs]
-    return ", ".join(f"{words.count(word)} {word}" for word in ("better", "worse", "cannot tell") if word in words)
+    return ", ".join(f"{words.count(word)} {word}" for word in get_args(Verdict) if word in words)

@@ -1,6 +1,6 @@
 """A page as data, and the page as one HTML file that needs nothing else: no network, no script.
 
-    Section ─▶ blocks (text, items, a table, a picture, an answer) ─▶ page.html.jinja
+    Section ─▶ blocks (text, items, a table, a picture, an answer, …) ─▶ page.html.jinja
 
 Every text is plain and may come from a user: the template escapes it, and shows `code` as such. Only `Html` is trusted.
 """
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 TEMPLATE = "page.html.jinja"
 _PIXELS_PER_INCH = 110
-"""At which a figure is shown where there is room."""
+"""The size at which a figure is shown where there is room."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,17 @@ class Link:
     url: str
 
 
-Entry = str | Link
+Fact = str | Link
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """A table of facts: the first `stub` columns of a row name it, the others are right-aligned where `numbers`."""
+class FactTable:
+    """A table of facts: the first entry of a row names it, the others are right-aligned where they are `numbers`."""
 
-    kind: ClassVar[str] = "sheet"
+    kind: ClassVar[str] = "facts"
     caption: str
     head: tuple[str, ...]
-    rows: tuple[tuple[Entry, ...], ...]
+    rows: tuple[tuple[Fact, ...], ...]
     numbers: bool = True
 
 
@@ -100,6 +100,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Verbatim:
+    """A text whose line breaks and indentation stay, below its title."""
+
+    kind: ClassVar[str] = "verbatim"
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Details:
     """Blocks that are folded up on a screen, and open in print."""
 
@@ -108,7 +117,7 @@ class Details:
     blocks: tuple[Block, ...]
 
 
-Block = Text | Answer | Items | Sheet | Html | Picture | Details
+Block = Text | Answer | Items | FactTable | Html | Picture | Verbatim | Details
 
 
 @dataclass(frozen=True)
@@ -152,5 +161,5 @@ def prose(text: str) -> Markup:
 
 
 def _bound(text: str) -> str:
-    """No line ends within a number and its interval, or between a symbol and its value."""
+    """Text in which no line ends within a number and its interval, or between a symbol and its value."""
     return re.sub(r" (±|=|&lt;|·|[↓↑]) ?", lambda found: found[0].replace(" ", "\u00a0"), text)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from analysis.findings import weights
-from analysis.findings.cells import CellRuns, noted
+from analysis.findings.cells import CellRuns, noted, reason_in_short
 from analysis.findings.spaces import in_latents, why_not_comparable
 from analysis.findings.summary import metrics_present
 from analysis.notation import duration
 from analysis.read.links import Tracking
-from analysis.read.runs import AUTOENCODER, GridResults
-from analysis.report.page import Block, Details, Entry, Items, Link, Section, Sheet, Text
+from analysis.read.runs import AUTOENCODER, TRACEBACK, GridResults
+from analysis.report.page import Block, Details, Fact, FactTable, Items, Link, Section, Text, Verbatim
 
 
 def besides(grid: GridResults, cells: Sequence[CellRuns]) -> Section | None:
@@ -30,23 +30,18 @@ def besides(grid: GridResults, cells: Sequence[CellRuns]) -> Section | None:
 
 def _axes(grid: GridResults) -> list[str]:
     """The parameters that change along each axis."""
-    columns = [f"axis.{axis.name}" for axis in grid.meta.axes]
-    found = {
-        axis.label: sorted(weights.changed(grid.runs, columns, column))
-        for axis, column in zip(grid.meta.axes, columns, strict=True)
-    }
+    found = {axis.label: sorted(weights.changed_along(grid, axis)) for axis in grid.meta.axes}
     return [f"{label}: {', '.join(f'`{name}`' for name in names)}." for label, names in found.items() if names]
 
 
 def _weights(grid: GridResults) -> list[str]:
-    """The check of every axis, whatever it finds."""
+    """The check of the weight of each t along every axis, whatever comes of it."""
     footnotes, known = weights.footnotes(grid), bool(weights.effective_weights(grid.curves))
-    columns = [f"axis.{axis.name}" for axis in grid.meta.axes]
     lines = []
-    for axis, column in zip(grid.meta.axes, columns, strict=True):
+    for axis in grid.meta.axes:
         if axis.name in footnotes:
             lines.append(footnotes[axis.name])
-        elif weights.declares(weights.changed(grid.runs, columns, column)):
+        elif weights.declares(weights.changed_along(grid, axis)):
             lines.append(f"{axis.label} declares that it changes the weight of each t.")
         elif known:
             lines.append(f"Cells that differ in {axis.label} alone agree in it to {100 * weights.SAME:.0f} %.")
@@ -56,7 +51,7 @@ def _weights(grid: GridResults) -> list[str]:
 
 
 def _notes(cells: Sequence[CellRuns]) -> list[str]:
-    """What runs note, with the cells that do."""
+    """The notes of runs, with the cells that have them."""
     names: dict[str, list[str]] = {}
     for cell, lines in zip(cells, noted(cells), strict=True):
         for line in lines:
@@ -78,24 +73,25 @@ def missing(grid: GridResults, cells: Sequence[CellRuns]) -> Section:
     runs = grid.runs[grid.runs["status"] != "finished"]
     if runs.empty:
         return Section("missing", "What did not finish", (Text(f"Nothing: all {len(grid.runs)} runs finished."),))
-    rows, long = [], []
+    rows, traces = [], []
     for cell in cells:
-        for seed, status, reason in cell.runs[["seed", "status", "reason"]].itertuples(index=False):
-            if status == "finished":
-                continue
-            lines = reason.strip().splitlines() or ["no reason was recorded"]
-            rows.append((cell.name, str(seed), status, lines[-1]))
-            long += [(cell.name, str(seed), reason.strip())] if len(lines) > 1 else []
+        lost = cell.runs[cell.runs["status"] != "finished"]
+        for seed, status, reason, trace in lost[["seed", "status", "reason", TRACEBACK]].itertuples(index=False):
+            message = reason_in_short(reason)
+            rows.append((cell.name, str(seed), status, message or "no reason was recorded"))
+            # An older writer left the traceback below the reason.
+            full = trace.strip() or reason.strip()
+            traces += [Verbatim(f"{cell.name}, seed {seed}", full)] if full not in ("", message) else []
     told = f"{len(runs)} of {len(grid.runs)} runs did not finish. Means and intervals are over the seeds that did."
-    sheet = Sheet("Runs that did not finish", ("Cell", "Seed", "Status", "Reason"), tuple(rows), numbers=False)
-    whole = [Details("Reasons in full", (Sheet("Reasons", ("Cell", "Seed", "Reason"), tuple(long), numbers=False),))]
-    return Section("missing", "What did not finish", (Text(told), sheet, *(whole if long else [])))
+    sheet = FactTable("Runs that did not finish", ("Cell", "Seed", "Status", "Reason"), tuple(rows), numbers=False)
+    folded = [Details("Tracebacks", tuple(traces))] if traces else []
+    return Section("missing", "What did not finish", (Text(told), sheet, *folded))
 
 
 def provenance(grid: GridResults, cells: Sequence[CellRuns]) -> Section:
     """Command, versions, data, device; every run by its ids, with its page in MLflow where it has one."""
     meta, tracked = grid.meta, grid.tracking
-    facts: dict[str, Entry] = {
+    facts: dict[str, Fact] = {
         "Grid": meta.name,
         "Command": f"`{meta.command}`" if meta.command else "",
         "Took": duration(meta.seconds) if meta.seconds is not None else "",
@@ -108,38 +104,38 @@ def provenance(grid: GridResults, cells: Sequence[CellRuns]) -> Section:
         "Device": meta.device or "",
         "MLflow": Link(f"experiment {tracked.experiment} in {tracked.uri}", tracked.link) if tracked else "",
     }
-    sheet = Sheet("Provenance", (), tuple((name, fact) for name, fact in facts.items() if fact), numbers=False)
+    sheet = FactTable("Provenance", (), tuple((name, fact) for name, fact in facts.items() if fact), numbers=False)
     coded = any(in_latents(cell) for cell in cells)
     more = [*(["Autoencoder id"] if coded else []), *(["MLflow run"] if tracked else [])]
     heads = ("Cell", "Seed", "Status", "Cell id", "Training id", *more)
-    ids = Sheet("Every run", heads, tuple(_runs(grid, cells)), numbers=False)
+    ids = FactTable("Every run", heads, tuple(_runs(grid, cells)), numbers=False)
     return Section("provenance", "Where it comes from", (sheet, Details(f"All {len(grid.runs)} runs", (ids,))))
 
 
 def _values(grid: GridResults, column: str) -> str:
-    """What the runs say, the distinct ones."""
+    """The distinct values of a column of the runs."""
     return ", ".join(dict.fromkeys(value for value in grid.runs[column].astype(str) if value))
 
 
 def _codes(grid: GridResults) -> str:
-    """The versions that trained or scored runs, with how many each; that of the grid where the runs do not say."""
+    """The versions that trained or evaluated runs, with how many each; that of the grid where the runs do not say."""
     codes = grid.codes
     if len(codes) == 1:
         return codes[0][0]
     return ", ".join(f"{code} ({n} runs)" for code, n in codes) or grid.meta.code or ""
 
 
-def _runs(grid: GridResults, cells: Sequence[CellRuns]) -> Iterable[tuple[Entry, ...]]:
+def _runs(grid: GridResults, cells: Sequence[CellRuns]) -> Iterable[tuple[Fact, ...]]:
     columns = ["seed", "status", "cell_id", "training_id", AUTOENCODER]
     coded = any(in_latents(cell) for cell in cells)
     for cell in cells:
         for seed, status, cell_id, training_id, autoencoder in cell.runs[columns].itertuples(index=False):
-            ids: tuple[Entry, ...] = (cell.name, str(seed), str(status), f"`{cell_id}`", f"`{training_id}`")
+            ids: tuple[Fact, ...] = (cell.name, str(seed), str(status), f"`{cell_id}`", f"`{training_id}`")
             ids += (f"`{autoencoder}`" if autoencoder else "–",) if coded else ()
             yield ids + ((_run(grid.tracking, cell_id, seed),) if grid.tracking else ())
 
 
-def _run(tracked: Tracking, cell_id: str, seed: int) -> Entry:
+def _run(tracked: Tracking, cell_id: str, seed: int) -> Fact:
     """A run's page, by its id."""
     page = tracked.run_link(cell_id, seed)
     return "–" if page is None else Link(tracked.runs[cell_id, seed], page)

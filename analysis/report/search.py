@@ -1,4 +1,4 @@
-"""The report's search: what was tried and found, how optimistic its best value was, its best trials and figures."""
+"""The report's search: what was tried, how optimistic the best value was, the best trials, and the figures."""
 
 from __future__ import annotations
 
@@ -6,21 +6,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from analysis.figures import SEARCH_FIGURES
-from analysis.figures.drawing import styled
 from analysis.findings.search import optimism, sentences
 from analysis.notation import duration
 from analysis.read.runs import GridResults
 from analysis.read.search import Search
-from analysis.report.figures import CAPTIONS, SHOWS
-from analysis.report.page import Block, Html, Items, Picture, Section, Text, picture, render
+from analysis.report.figures import search_pictures
+from analysis.report.page import Block, Html, Items, Picture, Section, Text, render
 from analysis.tables.search import search_table
 from analysis.tables.writers import html_table
 
+_ELSEWHERE = (
+    "Parallel coordinates of all trials are on the search's page in MLflow, and in Optuna's dashboard: `pip install "
+    "optuna-dashboard && optuna-dashboard sqlite:///results/optuna.db`, or with the URL that the search's `storage=` "
+    "named."
+)
+
 
 def search_section(search: Search, grid: GridResults | None, drawn: Mapping[str, Picture]) -> Section:
-    """Sentences, the best trials, and those of the search's figures that are drawn."""
-    blocks: list[Block] = [Items("What was tried and found", tuple(sentences(search, grid))), *_best(search)]
-    return Section("search", "Search", (*blocks, *(drawn[name] for name in SEARCH_FIGURES if name in drawn)))
+    """Sentences, the best trials, those of the search's figures that are drawn, and where there are more."""
+    blocks: list[Block] = [Items("What was tried, and what came of it", tuple(sentences(search, grid))), *_best(search)]
+    figures = [drawn[name] for name in SEARCH_FIGURES if name in drawn]
+    return Section("search", "Search", (*blocks, *figures, Text(_ELSEWHERE)))
 
 
 def _best(search: Search) -> list[Html]:
@@ -41,10 +47,7 @@ def search_report(search: Search) -> str:
     """The page of a search that has no confirmation: none yet, or none needed."""
     head = search.head
     setting = [f"Search `{head.name}`", head.data, f"T = {head.horizon}" if head.horizon else ""]
-    with styled():
-        figures = {name: figure for name, make in SEARCH_FIGURES.items() if (figure := make(search)) is not None}
-        drawn = {name: picture(name, figure, CAPTIONS[name], f"{SHOWS[name]}.") for name, figure in figures.items()}
-    parts = [search_section(search, None, drawn), *_provenance(search)]
+    parts = [search_section(search, None, search_pictures(search)), *_provenance(search)]
     return render(head.question, [" · ".join(word for word in setting if word)], parts)
 
 

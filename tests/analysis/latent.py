@@ -1,6 +1,6 @@
 """A synthetic grid over spaces: pixels, latents at three f with a diffusion at two budgets or as a VAE, and a VQ code.
 
-Everything about a cell is a mean and a step, as in conftest: seeds 0, 1, 2 read mean − step, mean, mean + step.
+Every metric of a cell has a mean and a step, as in conftest: seeds 0, 1, 2 read mean − step, mean, mean + step.
 Costs in operations are counted, so all seeds agree in them.
 """
 

@@ -325,7 +325,7 @@ def test_its_figures_are_in_mlflow(again):
 
     folder = again.results / "found"
     drawn = {path.name for path in write_search_figures(folder)}
-    assert {f"{name}.png" for name in ("history", "slices", "parallel", "rungs")} <= drawn
+    assert {f"{name}.png" for name in ("history", "slices", "rungs")} <= drawn
     uri = f"sqlite:///{again.results}/mlflow.db"
     tracker = open_tracker(uri, "found", again.results)
     tracker.summarise(folder)

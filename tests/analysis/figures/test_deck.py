@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analysis.figures import FIGURES, write_figures
+from analysis.figures import FIGURES
 from analysis.figures.deck import DECK
 from analysis.figures.drawing import styled
 from analysis.figures.names import written
@@ -171,10 +171,3 @@ def test_no_strips_no_figure(folder):
         assert FIGURES["strips"](read_folder(folder)) is None
         write_strips(folder, "forward-linear", n=1)
         assert FIGURES["strips"](read_folder(folder)) is None
-
-
-def test_the_files_are_byte_stable(folder):
-    write_strips(write(folder), "forward-linear", "backward-linear")
-    first = {path.name: path.read_bytes() for path in write_figures(folder)}
-    assert {f"{name}.{suffix}" for name in ("strips", *DECK) for suffix in ("png", "pdf")} <= set(first)
-    assert {path.name: path.read_bytes() for path in write_figures(folder)} == first

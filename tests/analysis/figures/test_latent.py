@@ -11,11 +11,10 @@ from analysis.figures.compute import compute_figure
 from analysis.figures.curves import bound_figure, training_figure
 from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import styled
-from analysis.figures.elbo import bits_of, elbo_figure
+from analysis.figures.elbo import elbo_figure
 from analysis.figures.metrics import metrics_figure
 from analysis.figures.reconstructions import reconstructions_figure
 from analysis.figures.split import split_figure
-from analysis.findings.cells import cells_of
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import NLL
 from tests.analysis.latent import BITS, FIDS, autoencoder_id, latent, row
@@ -155,23 +154,6 @@ def test_vaes_alone_are_all_hollow(grid):
 # Bits.
 
 
-def bits(grid, name):
-    return bits_of(next(cell for cell in cells_of(grid) if "-".join(cell.levels) == name))
-
-
-def test_bits_are_those_of_the_runs(grid):
-    assert bits(grid, "pixels-steps").parts == pytest.approx({"L_0": -1.54, "L_1 to L_T": 5.301})
-    f2 = bits(grid, "f2-steps")
-    assert f2.parts == pytest.approx({"reconstruction": 1.3, "rate of the latents": -0.9 + 0.3 + 2.6 + 0.01})
-    assert f2.rate == pytest.approx((-0.9, 2.91))
-    vae = bits(grid, "f1-vae")
-    assert vae.parts["rate of the latents"] == pytest.approx(-1.1 + 4.9 + 0.6)
-    assert bits(grid, "vq-steps") is None
-    for cell in cells_of(grid):
-        if (found := bits_of(cell)) is not None:
-            assert found.total == pytest.approx(cell.estimate(NLL).mean)
-
-
 def test_bars_are_as_long_as_the_bits_and_what_is_negative_lies_left_of_zero(grid):
     (axes,) = drawn(elbo_figure, grid).axes
     spans = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches]
@@ -225,12 +207,10 @@ def test_what_is_not_comparable_is_said_where_its_value_would_be(grid, make):
     assert "none" not in texts(nll.figure)
 
 
-def test_files_are_byte_stable_and_stale_ones_go(tmp_path):
+def test_stale_files_go(tmp_path, quick):
     folder = latent(tmp_path / "latent")
-    first = {path.name: path.read_bytes() for path in write_figures(folder)}
     new = {f"{name}.{suffix}" for name in ("reconstructions", "compute", "elbo") for suffix in ("png", "pdf")}
-    assert new <= set(first)
-    assert {path.name: path.read_bytes() for path in write_figures(folder)} == first
+    assert new <= {path.name for path in write_figures(folder)}
     # Nothing of latents is left; a folder without reconstructions keeps their figure, as that of a store does.
     pixels = kept(read_folder(folder), lambda levels: levels[0] == "pixels")
     draw(dataclasses.replace(pixels, reconstructions=None), folder / "figures")
@@ -242,7 +222,7 @@ def test_files_are_byte_stable_and_stale_ones_go(tmp_path):
     assert not {path.name for path in (folder / "figures").iterdir()} & new
 
 
-def test_a_grid_of_vaes_alone_has_figures(tmp_path):
+def test_a_grid_of_vaes_alone_has_figures(tmp_path, quick):
     table = [row(levels, seed) for levels in BITS for seed in (0, 1, 2) if levels[1] == "vae"]
     names = {path.stem for path in write_figures(latent(tmp_path / "g", table, baseline={}))}
     assert {"metrics", "elbo", "compute", "cost", "reconstructions", "samples"} <= names

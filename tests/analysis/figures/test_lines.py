@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 
-from analysis.figures import write_figures
 from analysis.figures.drawing import styled
 from analysis.figures.lines import lines_figure
 from analysis.findings.lines import lines_of
@@ -267,11 +266,3 @@ def test_an_extreme_value_is_an_arrow_with_its_number(tmp_path):
 
 def test_a_grid_of_vdm_that_is_too_small_has_none(tmp_path):
     assert drawn(read_folder(vdm(tmp_path / "g"))) is None
-
-
-def test_the_files_are_byte_stable(tmp_path):
-    folder = tmp_path / "g"
-    made(folder, [VARIANCE, steps("10", "25", "100")])
-    first = {path.name: path.read_bytes() for path in write_figures(folder)}
-    assert {"lines.png", "lines.pdf"} <= set(first)
-    assert {path.name: path.read_bytes() for path in write_figures(folder)} == first

@@ -11,8 +11,7 @@ from analysis.findings.cells import cells_of
 from analysis.findings.costs import (
     Cost,
     costs_for,
-    front,
-    pareto_front,
+    front_of_cells,
     sampling,
     train_flops,
     train_seconds,
@@ -22,26 +21,6 @@ from analysis.findings.verdicts import findings
 from analysis.read.runs import read_folder
 from tests.analysis.findings.test_verdicts import VALUES, grid_of
 from tests.analysis.latent import latent
-
-NAN = math.nan
-
-
-@pytest.mark.parametrize(
-    ("costs", "values", "sign", "expected"),
-    [
-        ([1, 2, 3], [3.0, 2.0, 1.0], -1, [True, True, True]),
-        ([1, 2, 3], [1.0, 2.0, 3.0], -1, [True, False, False]),
-        ([1, 2, 3], [1.0, 2.0, 3.0], 1, [True, True, True]),
-        # Equal points stand together; at one cost only the best does, at one value only the cheapest.
-        ([1, 1, 2], [5.0, 5.0, 5.0], -1, [True, True, False]),
-        ([1, 1, 2], [5.0, 4.0, 3.0], -1, [False, True, True]),
-        # What is not known is neither on the front nor keeps others off it.
-        ([NAN, 1, 2], [0.0, NAN, 5.0], -1, [False, False, True]),
-        ([], [], 1, []),
-    ],
-)
-def test_pareto_front(costs, values, sign, expected):
-    assert pareto_front(costs, values, sign) == expected
 
 
 def seconds(*cells):
@@ -94,7 +73,7 @@ def costed(values=VALUES, sampled=None, trained=None, shared=False, **flops):
 def on_front(grid, i=0):
     found = findings(grid)[i]
     (cost,) = costs_for(grid, found)
-    return [cell.levels[0] for cell, on in zip(found.cells, front(grid, found, cost), strict=True) if on]
+    return [cell.levels[0] for cell, on in zip(found.cells, front_of_cells(grid, found, cost), strict=True) if on]
 
 
 def test_operations_of_a_training():
@@ -199,6 +178,6 @@ def test_a_cost_of_nothing_is_not_known(latents):
 def test_the_front_of_a_grid_in_latents_counts_the_autoencoder(latents):
     nll = findings(latents)[0]
     cost, *_ = costs_for(latents, nll)
-    kept = {"-".join(cell.levels) for cell, on in zip(nll.cells, front(latents, nll, cost), strict=True) if on}
+    kept = {"-".join(cell.levels) for cell, on in zip(nll.cells, front_of_cells(latents, nll, cost), strict=True) if on}
     # By operations with the autoencoder: 3e11, 4e11, 5.5e11, 1.3e12, 3.45e12, each with a better NLL than all before.
     assert kept == {"f4-vae", "f2-vae", "f4-steps", "f2-steps", "f2-flops"}

@@ -52,7 +52,7 @@ def grid_of(*claims, fids=FIDS):
 
 
 def fate(*claims, **more):
-    return [outcome.word for outcome in outcomes(grid_of(*claims, **more))]
+    return [outcome.fate for outcome in outcomes(grid_of(*claims, **more))]
 
 
 def test_a_claim_is_as_published_contrary_or_open():
@@ -73,7 +73,7 @@ def test_levels_that_are_not_named_are_averaged_within_each_seed():
         - np.array(FIDS["linear", "100"])
     ) / 2
     p = stats.ttest_1samp(per_seed, 0).pvalue
-    assert outcome.word == "as published"
+    assert outcome.fate == "as published"
     assert f"{-per_seed.mean():.1f}".lstrip("-") in outcome.why
     assert p < 0.05
 
@@ -87,7 +87,7 @@ def test_a_change_since_a_start_is_a_difference_of_differences():
     change = (np.array(FIDS["cosine", "10"]) - FIDS["cosine", "100"]) - (
         np.array(FIDS["linear", "10"]) - np.array(FIDS["linear", "100"])
     )
-    assert found.word == "as published"
+    assert found.fate == "as published"
     assert f"−{abs(change.mean()):.1f}" in found.why
 
 
@@ -127,7 +127,7 @@ def test_what_was_not_measured_or_did_not_finish_cannot_tell():
     lost = FIDS | {("cosine", "10"): [np.nan] * 4}
     ten = claim({"schedule": "cosine", "steps": "10"}, {"schedule": "linear", "steps": "10"})
     outcome = outcomes(grid_of(ten, fids=lost))[0]
-    assert outcome.word == "cannot tell"
+    assert outcome.fate == "cannot tell"
     assert "fewer than two seeds" in outcome.why
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from analysis.findings.search import optimism, sentences
-from analysis.findings.trials import best_trials, default_trial, front, near_an_end, value_text
+from analysis.findings.trials import best_trials, default_trial, front_of_trials, near_an_end, value_text
 from analysis.read.runs import read_folder
 from analysis.read.search import SearchedParameter, read_search
 from tests.analysis.searches import (
@@ -121,9 +121,26 @@ def test_what_is_said_of_a_search(tmp_path):
     assert told[0] == f"Searched β_1 and β_T for NLL in {trials} by TPE, on validation data at seed 0."
     assert told[1].startswith("Failed, 1 of 1: ")
     assert told[2] == "Pruning (median) saved 9 % of the training steps."
-    assert told[3].startswith("Found by search: β_1 = 0.000182, β_T = 0.0306: NLL 2.30 bits/dim on validation, the se")
-    assert told[4] == "The paper's default, β_1 = 0.0001, β_T = 0.02: NLL 2.33 bits/dim as trial 0 of the same search."
-    assert told[5].startswith("Not confirmed at fresh seeds yet")
+    assert told[3] == (
+        "Share of the variation among 35 complete trials that goes with each parameter (fANOVA): in NLL β_1 61 %, β_T "
+        "39 %. It is no ablation: trials were drawn where the search looked, in the ranges that it was given."
+    )
+    assert told[4].startswith("Found by search: β_1 = 0.000182, β_T = 0.0306: NLL 2.30 bits/dim on validation, the se")
+    assert told[5] == "The paper's default, β_1 = 0.0001, β_T = 0.02: NLL 2.33 bits/dim as trial 0 of the same search."
+    assert told[6].startswith("Not confirmed at fresh seeds yet")
+
+
+def test_importances_are_of_each_objective_and_say_what_they_leave_out(tmp_path):
+    (two,) = [line for line in sentences(read_search(two_objectives(tmp_path / "two"))) if "fANOVA" in line]
+    assert "among 45 complete trials" in two
+    assert "in NLL power of SNR 50 %, learning rate 40 %, channels 10 %; in FID power of SNR 60 %," in two
+    assert "no ablation" in two
+    assert "left out" not in two
+    (some,) = [line for line in sentences(read_search(joint(tmp_path / "joint"))) if "fANOVA" in line]
+    assert "among 60 complete trials" in some
+    assert some.endswith("Parameters that not all trials have are left out.")
+    few = read_search(simple(tmp_path / "few", 2.40, 2.31))
+    assert not [line for line in sentences(few) if "fANOVA" in line]
 
 
 LOG = SearchedParameter("x", "x", "float", (), 1e-4, 1e-2, True)
@@ -201,16 +218,16 @@ def test_the_default_of_a_conditional_space(tmp_path):
 
 def test_the_best_trials(tmp_path):
     search = read_search(simple(tmp_path / "s", 2.40, 2.31, 2.35, 2.31, 2.5, 2.36))
-    assert best_trials(search)["trial"].tolist() == [1, 3, 2, 5, 0]
-    assert front(search)["trial"].tolist() == [1, 3]
+    assert best_trials(search, 5)["trial"].tolist() == [1, 3, 2, 5, 0]
+    assert front_of_trials(search)["trial"].tolist() == [1, 3]
 
 
 def test_of_two_objectives_without_a_complete_trial_there_is_no_front(tmp_path):
     rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, state="failed", reason="boom")]
     folder = write_search(tmp_path / "s", head(BETAS, (NLL_OBJECTIVE, FID_OBJECTIVE), default=PAPERS, winners=[]), rows)
     search = read_search(folder)
-    assert front(search).empty
-    assert best_trials(search).empty
+    assert front_of_trials(search).empty
+    assert best_trials(search, 5).empty
     assert sentences(search)[-1] == "No trial is complete, so nothing was found."
 
 
@@ -220,7 +237,7 @@ def test_the_front_of_two_objectives(tmp_path):
     both = (NLL_OBJECTIVE, FID_OBJECTIVE)
     rows = [trial(i, params, {NLL_VAL: a, FID_VAL: b}) for i, (a, b) in enumerate(points)]
     search = read_search(write_search(tmp_path / "s", head(BETAS, both), rows))
-    assert front(search)["trial"].tolist() == [0, 1, 3]
+    assert front_of_trials(search)["trial"].tolist() == [0, 1, 3]
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def claimed(grid, kind, better, than):
 @pytest.mark.parametrize(("better", "than"), [("vq", "pixels"), ("pixels", "vq")])
 def test_a_claim_of_what_is_not_comparable_cannot_be_told(grid, better, than):
     found = claimed(grid, "nll", better, than)
-    assert (found.word, found.why) == ("cannot tell", "a cell that it names has no NLL to compare")
+    assert (found.fate, found.why) == ("cannot tell", "a cell that it names has no NLL to compare")
     assert claimed(grid, "fid", better, than).why.startswith("FID differs by")
 
 

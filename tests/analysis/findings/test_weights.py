@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.findings.weights import (
-    Difference,
+    WeightDifference,
     changed,
     declares,
     difference,
@@ -123,7 +123,7 @@ def test_a_t_that_either_lacks_is_left_out_of_both_means():
 
 def test_a_t_without_weight():
     assert difference(series(0.0, 1.0, 2.0), series(0.0, 2.0, 4.0)) is None
-    assert difference(series(0.0, 1.0, 2.0), series(1.0, 1.0, 1.0)) == Difference(math.inf, 1)
+    assert difference(series(0.0, 1.0, 2.0), series(1.0, 1.0, 1.0)) == WeightDifference(math.inf, 1)
 
 
 def test_largest_leaves_out_other_horizons_and_runs_without_curves():
@@ -149,7 +149,7 @@ def test_largest_leaves_out_other_horizons_and_runs_without_curves():
     ],
 )
 def test_sentence(factor, words):
-    assert sentence("Predicts", Difference(factor, 7)) == (
+    assert sentence("Predicts", WeightDifference(factor, 7)) == (
         f"Cells that differ in Predicts differ in the effective weight of each t too ({words}): see figures/weights."
     )
 

@@ -9,7 +9,7 @@ from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from analysis.tables import terminal_search
 from tests.analysis.conftest import terminal
-from tests.analysis.report.test_report import Page
+from tests.analysis.report.pages import PICTURE, Page, laid_out
 from tests.analysis.searches import BETAS, confirmation, head, joint, one_objective, trial, two_objectives, write_search
 
 OPTIMISTIC = "Found by search: NLL at 3 fresh seeds 2.33 ± 0.07 bits/dim on validation, 2.30 in the search"
@@ -22,7 +22,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(folder):
-    return Page(report.write_report(folder).read_text(encoding="utf-8"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PICTURE, laid_out)
+        return Page(report.write_report(folder).read_text(encoding="utf-8"))
 
 
 def test_the_search_stands_after_verdict_and_table(page):
@@ -42,12 +44,14 @@ def test_the_section_holds_sentences_best_trials_and_figures(page):
     assert "Pruning (median) saved 9 % of the training steps." in told
     assert "38 (found by search)" in told
     assert "0 (paper's default)" in told
+    assert "(fANOVA): in NLL β_1 61 %, β_T 39 %. It is no ablation" in told
+    assert "optuna-dashboard sqlite:///results/optuna.db" in told
     figures = [figure["id"] for figure in page.all("figure")]
-    own = [f"figure-{name}" for name in ("history", "slices", "parallel", "importances", "rungs")]
+    own = [f"figure-{name}" for name in ("history", "slices", "rungs")]
     assert [name for name in figures if name in own] == own
 
 
-def test_a_search_without_a_confirmation_has_a_page(tmp_path):
+def test_a_search_without_a_confirmation_has_a_page(tmp_path, quick):
     folder = two_objectives(tmp_path / "s", 8)
     text = report.write_report(folder).read_text(encoding="utf-8")
     page = Page(text)
@@ -58,7 +62,7 @@ def test_a_search_without_a_confirmation_has_a_page(tmp_path):
     assert (folder / "report.html").read_text(encoding="utf-8") == text
 
 
-def test_what_users_write_is_escaped(tmp_path):
+def test_what_users_write_is_escaped(tmp_path, quick):
     evil = "<b>β</b>"
     parameters = [BETAS[0] | {"label": evil}]
     folder = write_search(tmp_path / "s", head(parameters, question=evil), [trial(0, {}, {"nll/val": 2.0})])

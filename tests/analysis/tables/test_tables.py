@@ -292,13 +292,20 @@ def test_one_seed_has_no_interval_and_no_bold(tmp_path):
 
 
 def test_every_way_to_end_has_its_footnote(tmp_path):
-    ends = {0: ("failed", "Traceback …\n  File x\nValueError: boom"), 1: ("interrupted", ""), 2: ("finished", "")}
-    table = rows()
-    for row in table:
-        if row["cell_id"] == "epsilon-simple":
-            row["status"], row["reason"] = ends[row["seed"]]
-    text = render(read_folder(build(tmp_path / "g", table)), "markdown")
-    assert "interrupted in 1 of 3 seeds; failed in 1 of 3 seeds (ValueError: boom); mean over the other 1<br>" in text
+    """Of an older writer the traceback stands below the reason, of a newer one in a column of its own."""
+    trace = "Traceback …\n  File x\nValueError: no space left"
+    for older in (True, False):
+        ends = {
+            0: {"status": "failed", "reason": f"no space left\n{trace}" if older else "no space left"},
+            1: {"status": "interrupted", "reason": ""},
+            2: {"status": "finished", "reason": ""},
+        }
+        table = [row | (ends[row["seed"]] if row["cell_id"] == "epsilon-simple" else {}) for row in rows()]
+        table = [row | ({} if older else {"traceback": trace if row["status"] == "failed" else ""}) for row in table]
+        text = render(read_folder(build(tmp_path / f"older {older}", table)), "markdown")
+        ended = "interrupted in 1 of 3 seeds; failed in 1 of 3 seeds (no space left); mean over the other 1<br>"
+        assert ended in text
+        assert "ValueError" not in text
 
 
 def test_reasons_that_differ_in_numbers_share_a_footnote(tmp_path):

@@ -1,0 +1,58 @@
+"""Images in figures: pixel by pixel, each a whole number of printed dots wide."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from numpy.typing import NDArray
+
+DPI = 300
+"""Dots to a printed inch."""
+_CHAR = 0.075
+"""The width in inches of a letter at the side of images."""
+
+
+def read_image(path: Path) -> NDArray[np.float64]:
+    """The pixels of a file, [H, W] or [H, W, 3] in [0, 1]."""
+    return np.asarray(imread(path), dtype=np.float64)
+
+
+def squares(path: Path) -> NDArray[np.float64]:
+    """The images of a file, as many squares as it is wide."""
+    pixels = read_image(path)
+    size = len(pixels)
+    return np.stack([pixels[:, i * size : (i + 1) * size] for i in range(pixels.shape[1] // size)])
+
+
+def dots(pixels: int, room: float) -> int:
+    """How many printed dots each of so many pixels takes, as many as fit into so many inches."""
+    return max(1, int(room * DPI / pixels))
+
+
+def show_image(axes: Axes, image: NDArray[np.float64]) -> None:
+    """Draw an image over the whole of the axes."""
+    axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+
+
+def add_image(figure: Figure, image: NDArray[np.float64], left: float, bottom: float, side: float) -> None:
+    """An image of this side in inches, its left edge so far from the figure's, its lower edge at this share of it."""
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((left / width, bottom, side / width, side / height))
+    show_image(axes, image)
+    axes.set_axis_off()
+
+
+def side_lines(text: str, chars: int) -> list[str]:
+    """A text for the side of images in lines of at most so many characters."""
+    return textwrap.wrap(text, chars, break_on_hyphens=False)
+
+
+def side_width(texts: Iterable[Iterable[str]]) -> float:
+    """The room in inches that texts in lines need at the side."""
+    return 0.1 + _CHAR * max(len(line) for lines in texts for line in lines)

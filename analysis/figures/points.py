@@ -1,0 +1,50 @@
+"""Cells as points, a metric against a cost: what the figures `cost` and `compute` share.
+
+Seeds are dots, their mean is a marker; a mean out of view is an arrow at the edge with its number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from analysis.figures.drawing import Look, power
+from analysis.figures.forest import beyond
+from analysis.figures.windows import Window, around, show
+from analysis.findings.cells import Estimate
+from analysis.findings.costs import Cost
+from analysis.notation import Rounding
+
+LOG_FROM = 3
+"""Above this ratio of costs their axis is logarithmic."""
+_PLAIN = 1e5
+"""From this cost on, the ticks of a linear axis are powers of ten."""
+
+
+def known_cells(estimates: Sequence[Estimate], cost: Cost) -> list[int]:
+    """The cells whose value and cost are both known."""
+    return [i for i, estimate in enumerate(estimates) if estimate.known and cost.values[i]]
+
+
+def cost_axis(axes: Axes, cost: Cost, cells: Sequence[int]) -> None:
+    """The range of what these cells cost at any seed, logarithmic where it is wide."""
+    costs = [value for i in cells for value in cost.values[i].values()]
+    low, high = min(costs), max(costs)
+    log = high > LOG_FROM * low > 0
+    show(axes, "x", around(low, high, 0.08, log=log, flat=0.05 * high), 5)
+    if not log and high >= _PLAIN:
+        axes.xaxis.set_major_formatter(lambda value, _: power(value) if value else "0")
+
+
+def draw_seeds(axes: Axes, costs: dict[int, float], estimate: Estimate, look: Look, alpha: float) -> None:
+    """A dot for each seed whose cost and value are both known."""
+    seeds = [(x, estimate.values[seed]) for seed, x in costs.items() if seed in estimate.values]
+    axes.plot(*np.array(seeds).reshape(-1, 2).T, ".", ms=3, mew=0, color=look.color, alpha=alpha, zorder=2)
+
+
+def mark_outside(axes: Axes, x: float, mean: float, look: Look, view: Window, rounding: Rounding) -> None:
+    """The arrow of a mean that is out of view; nothing of one that is in view."""
+    if not view.holds(mean):
+        beyond(axes, rounding.number(mean), x, look, view, above=mean > view.high)

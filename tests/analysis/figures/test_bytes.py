@@ -1,0 +1,93 @@
+"""Every figure that is drawn twice comes out byte for byte alike, whatever the user's own settings are."""
+
+import io
+
+import matplotlib
+import pytest
+
+from analysis.figures import FIGURES, SEARCH_FIGURES
+from analysis.figures.deck import DECK
+from analysis.figures.drawing import save, styled
+from analysis.figures.metrics import metrics_figure
+from analysis.read.runs import read_folder
+from analysis.read.search import read_search
+from tests.analysis.conftest import build
+from tests.analysis.figures.test_deck import write, write_strips
+from tests.analysis.figures.test_lines import VARIANCE, made, steps
+from tests.analysis.figures.test_schedules import SCHEDULE, fabricated, fixed, learned
+from tests.analysis.figures.test_split import with_estimate
+from tests.analysis.latent import latent
+from tests.analysis.searches import one_objective, two_objectives
+
+
+def deck(folder):
+    return write_strips(write(build(folder)), "forward-linear", "backward-linear")
+
+
+def lines(folder):
+    made(folder, [VARIANCE, steps("10", "25", "100")])
+    return folder
+
+
+def schedules(folder):
+    return fabricated(folder, [SCHEDULE], {("linear",): fixed(7, -9), ("learned",): learned(apart=1.0)}, seeds=(0, 1))
+
+
+SCENES = {
+    build: ("samples", "metrics", "differences", "training", "weights", "bound"),
+    latent: ("reconstructions", "compute", "cost", "split", "elbo"),
+    lines: ("lines",),
+    schedules: ("schedules",),
+    with_estimate: ("estimate",),
+    deck: ("strips", *DECK),
+    one_objective: ("history", "slices", "rungs"),
+    two_objectives: ("pareto",),
+}
+OWN_SETTINGS = {"font.size": 20, "axes.facecolor": "red", "savefig.dpi": 50}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """What makes a scene → its folder, made when it is first asked for."""
+    known = {}
+
+    def folder(make):
+        if make not in known:
+            known[make] = tmp_path_factory.mktemp("scene") / "g"
+            make(known[make])
+        return known[make]
+
+    return folder
+
+
+def png(name, folder):
+    """A figure of a folder that is read anew, at few dots."""
+    file = io.BytesIO()
+    with styled():
+        figure = (
+            SEARCH_FIGURES[name](read_search(folder)) if name in SEARCH_FIGURES else FIGURES[name](read_folder(folder))
+        )
+        figure.savefig(file, dpi=40)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("make", "name"), [(make, name) for make, names in SCENES.items() for name in names])
+def test_a_figure_drawn_twice_is_drawn_alike(folders, make, name):
+    first = png(name, folders(make))
+    with matplotlib.rc_context(OWN_SETTINGS):
+        assert png(name, folders(make)) == first
+
+
+def test_every_figure_has_a_scene():
+    assert sorted(name for names in SCENES.values() for name in names) == sorted(FIGURES)
+
+
+def test_both_files_are_alike_when_saved_twice(folders, tmp_path):
+    grid = read_folder(folders(build))
+    written = []
+    for name, settings in (("first", {}), ("second", OWN_SETTINGS)):
+        with matplotlib.rc_context(settings), styled():
+            written.append(save(metrics_figure(grid), tmp_path / name))
+    assert [path.name for path in written[0]] == ["first.png", "first.pdf"]
+    first, second = ([path.read_bytes() for path in files] for files in written)
+    assert first == second

@@ -1,0 +1,41 @@
+"""The report in a headless browser."""
+
+import pytest
+
+from tests.analysis.report.browser import CHROMIUM, DRIVER, Browser, dom
+from tests.analysis.report.pages import Page
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_browser_reads_the_verdict(text, tmp_path):
+    file = tmp_path / "report.html"
+    file.write_text(text, encoding="utf-8")
+    seen = Page(dom(file, tmp_path / "profile"))
+    assert seen.texts("p", **{"class": "take"})[0].startswith("For likelihood take ε · L, fixed isotropic Σ")
+
+
+@pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="needs chromium and chromedriver")
+def test_on_a_phone_links_lead_where_they_say_and_nothing_is_too_wide(text, tmp_path):
+    file = tmp_path / "report.html"
+    file.write_text(text, encoding="utf-8")
+    with Browser(tmp_path / "profile") as browser:
+        browser.open(file.as_uri())
+        assert browser.run("return window.innerWidth") == 360
+        assert browser.run("return document.scrollingElement.scrollWidth") <= 360
+        for name in ("cost", "provenance"):
+            browser.run("window.scrollTo(0, 0)")
+            browser.click(f'nav a[href="#{name}"]')
+            assert browser.run("return location.hash") == f"#{name}"
+            inside = f"const y = document.getElementById('{name}').getBoundingClientRect().top; "
+            assert browser.wait(inside + "return scrollY > 0 && y >= -1 && y < innerHeight")
+        size = "e => parseFloat(getComputedStyle(e).fontSize)"
+        sizes = browser.run(f"return [...document.querySelectorAll('p, li, td, th')].map({size})")
+        assert min(sizes) >= 12
+        assert browser.run("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
+        loaded = browser.run("return performance.getEntriesByType('resource').map(e => e.name)")
+        assert all(name.startswith("data:") for name in loaded)
+        browser.click("summary")
+        assert browser.run("return document.querySelector('details').open")
+        browser.run("document.querySelector('.zoom input').click()")
+        assert browser.run("return document.images[0].clientWidth") > 600
+        assert browser.run("return document.scrollingElement.scrollWidth") <= 360

@@ -1,0 +1,88 @@
+"""What the report records: what did not finish, where everything comes from, what it cost."""
+
+import dataclasses
+
+import pytest
+
+from analysis.findings.cells import cells_of
+from analysis.findings.verdicts import findings
+from analysis.read.links import tracking_of
+from analysis.read.runs import read_folder
+from analysis.report.costs import cost, si
+from analysis.report.page import FactTable, Link, Section, prose, render
+from analysis.report.records import besides, missing, provenance
+from tests.analysis.conftest import build, rows
+from tests.analysis.findings.test_costs import costed
+from tests.analysis.report.pages import Page
+
+
+def test_tracebacks_are_folded_below_the_reasons(tmp_path):
+    """Those of an older writer stand below their reasons, and a run of one line has none."""
+    trace = "Traceback (most recent call last):\n  File x\nOSError: no space left"
+    ends = {
+        0: {"reason": "no space left", "traceback": trace},
+        1: {"reason": f"no space left\n{trace}"},
+        2: {"reason": "no space left"},
+    }
+    lost = [{**row, "status": "failed", **ends[row["seed"]]} for row in rows() if row["cell_id"] == "mu-simple"]
+    grid = read_folder(build(tmp_path / "g", [row for row in rows() if row["cell_id"] != "mu-simple"] + lost))
+    _, sheet, folded = missing(grid, [cell for cell in cells_of(grid) if cell.cell_id == "mu-simple"]).blocks
+    assert [row[3] for row in sheet.rows] == ["no space left"] * 3
+    assert [(block.title[-6:], block.text) for block in folded.blocks] == [
+        ("seed 0", trace),
+        ("seed 1", f"no space left\n{trace}"),
+    ]
+
+
+def test_every_run_has_its_page_in_mlflow(shared_folder):
+    runs = {("mu-vlb_learned", 0): "r1", ("mu-vlb_learned", 1): "r2"}
+    tracked = tracking_of("http://me:secret@host:5000", "7", runs)
+    grid = dataclasses.replace(read_folder(shared_folder), tracking=tracked)
+    page = Page(render("q", [], [provenance(grid, cells_of(grid))]))
+    links = [(link["href"], link["text"]) for link in page.all("a") if link["href"].startswith("http")]
+    assert links[0] == (tracked.link, "experiment 7 in http://host:5000")
+    assert links[1:] == [(f"http://host:5000/#/experiments/7/runs/{run}", run) for run in ("r1", "r2")]
+
+
+def test_what_made_the_runs_is_told(shared_folder):
+    grid = read_folder(shared_folder)
+    codes = ["a1"] * 30 + ["b2"] * 3
+    runs = grid.runs.assign(code=codes, numerics="4", data_digest="d1")
+    page = Page(render("q", [], [provenance(dataclasses.replace(grid, runs=runs), cells_of(grid))]))
+    told = page.section("provenance")
+    assert "a1 (30 runs), b2 (3 runs)" in told
+    assert "Data digestd1" in told
+
+
+def test_effective_weights_and_parameters_of_each_axis(shared_folder):
+    grid = read_folder(shared_folder)
+    changes, checked, *_ = besides(grid, cells_of(grid)).blocks
+    assert changes.items == ("Predicts: `parameterization`.", "Objective: `objective`, `objective.space`, `variance`.")
+    assert checked.items[0].startswith("Cells that differ in Predicts differ in the effective weight of each t too")
+    assert checked.items[1] == "Objective declares that it changes the weight of each t."
+
+
+def test_seconds_told_apart_are_counted():
+    grid = costed(trained={"linear": 100.0, "cosine": 100.0, "learned": 210.0}, linear=5, cosine=5, learned=5)
+    section = cost(grid, cells_of(grid), findings(grid), [])
+    assert "Training times can be told apart in 2 of 3 pairs of cells" in section.blocks[0].text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(9.2e12, "9.20 T"), (145521, "146 k"), (0.0, "0"), (999.0, "999"), (5e19, "50.0 E")]
+)
+def test_si(value, text):
+    assert si(value).replace("\u00a0", " ") == text
+
+
+def test_prose_keeps_numbers_whole_and_escapes_code():
+    assert (
+        prose("a ± b, p = 1, NLL ↓ `<x>`") == "a\u00a0±\u00a0b, p\u00a0=\u00a01, NLL\u00a0↓\u00a0<code>&lt;x&gt;</code>"
+    )
+    assert prose("a ` b <") == "a ` b\u00a0&lt;"
+
+
+def test_links_lead_out():
+    sheet = FactTable("Runs", ("Run",), ((Link("<r>", "http://host/#/x?a=1&b=2"),),))
+    (link,) = [a for a in Page(render("q", [], [Section("s", "S", (sheet,))])).all("a") if a["text"] == "<r>"]
+    assert link["href"] == "http://host/#/x?a=1&b=2"

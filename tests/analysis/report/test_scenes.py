@@ -1,0 +1,77 @@
+"""The report survives whatever a grid lacks."""
+
+import pytest
+
+from analysis import report
+from tests.analysis.conftest import AXES, FID, NLL, build, rows, write_csv
+from tests.analysis.report.pages import Page
+
+
+def one_axis(table, **changes):
+    """Only predicting x₀, so that the objective is the only axis."""
+    return [row for row in table if row["parameterization"] == "x0"], {"axes": [AXES[1]], "baseline": {}} | changes
+
+
+def scene(name):
+    """Rows and changes of grid.json for a grid that lacks something."""
+    table = rows()
+    if name == "one cell":
+        kept = [row for row in table if row["cell_id"] == "epsilon-simple"]
+        return kept, {"axes": [], "layout": "general", "baseline": {}}
+    if name == "one seed":
+        return [row for row in table if row["seed"] == 0], {"seeds": [0]}
+    if name == "all diverged":
+        fixed = [{key: row[key] for key in list(row)[:15]} for row in table]
+        return [row | {"status": "diverged", "reason": "the loss was not finite"} for row in fixed], {}
+    if name == "points":
+        metrics = [
+            {"name": NLL, "label": "NLL", "unit": "nats", "direction": "min", "decimals": 2},
+            {"name": "energy_distance/test", "label": "Energy distance", "direction": "min", "decimals": 3},
+        ]
+        named = [{"energy_distance/test" if key == FID else key: row[key] for key in row} for row in table]
+        lacking = {"floors": {}, "extractor": None, "extractor_accuracy": None, "layout": "general", "baselines": {}}
+        return one_axis(named, metrics=metrics, data="mixture2d", **lacking)
+    return table, {}
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "sections"),
+    [
+        (
+            "one cell",
+            "For likelihood: nothing to choose between.",
+            "verdict table samples curves noise cost",
+        ),
+        (
+            "one seed",
+            "For likelihood no verdict; best value: ε · L, fixed isotropic Σ.",
+            "verdict table samples curves",
+        ),
+        ("all diverged", "No verdict.", "verdict table samples curves besides missing"),
+        ("points", "For likelihood take MSE at ε-weight 1", "verdict comparisons table samples curves besides"),
+        (
+            "no samples",
+            "For likelihood take ε · L, fixed isotropic Σ",
+            "verdict comparisons table axes curves besides noise",
+        ),
+        (
+            "no curves",
+            "For likelihood take ε · L, fixed isotropic Σ",
+            "verdict comparisons table axes samples besides noise",
+        ),
+    ],
+)
+def test_a_grid_that_lacks_something(tmp_path, quick, name, first, sections):
+    table, changes = scene(name)
+    folder = build(tmp_path / "g", table, **changes)
+    if name == "no samples":
+        for path in (folder / "samples").iterdir():
+            path.unlink()
+        (folder / "samples").rmdir()
+    if name == "no curves":
+        write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), [])
+    page = Page(report.write_report(folder).read_text(encoding="utf-8"))
+    assert page.texts("p", **{"class": "take"})[0].startswith(first)
+    found = [section["id"] for section in page.all("section")]
+    assert found[: len(sections.split())] == sections.split()
+    assert found[-2:] == ["missing", "provenance"]
