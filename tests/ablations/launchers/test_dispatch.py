@@ -1,0 +1,161 @@
+"""Which stage starts when, and what becomes of one that dies, fails or is stopped, by workers that are told how."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ablations.launchers.dispatch import TRIES, Dispatch
+from ablations.launchers.protocol import Launcher, WorkerDied, Workers
+from ablations.stages.journal import Failure, Journal, Result
+from ablations.stages.kinds import FloorStage
+
+
+@dataclass
+class Told(Workers):
+    """Ends each stage at once, as `ends` says: by a status, or by an exception. "runs" is under way for ever."""
+
+    journal: Journal
+    ends: dict[str, list[object]]
+    started: list[tuple[str, str]] = field(default_factory=list)
+    cancelled: list[Future] = field(default_factory=list)
+    closed: bool = False
+
+    def submit(self, stage, device):
+        self.started.append((stage.id, device))
+        end = self.ends.get(stage.id, ["finished"])
+        end = end.pop(0) if len(end) > 1 else end[0]
+        future = Future()
+        if end is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        if isinstance(end, Exception):
+            future.set_exception(end)
+        elif end != "runs":
+            if end in ("finished", "diverged"):
+                self.journal.write_result(stage.id, Result(end, "", {}, {}, {}))
+            future.set_result(end)
+        return future
+
+    def status(self, future):
+        return future.result()
+
+    def cancel(self, future):
+        self.cancelled.append(future)
+
+    def close(self):
+        self.closed = True
+
+
+@dataclass(frozen=True)
+class Scripted(Launcher):
+    workers: Told
+
+    def devices(self, device, threads):
+        return ["cpu"]
+
+    def start(self, root, devices):
+        return self.workers
+
+
+def stage(name, *needs):
+    return FloorStage(name, None, needs)
+
+
+@pytest.fixture
+def told(tmp_path):
+    return Told(Journal(tmp_path), {})
+
+
+def dispatched(told: Told, stages, devices=("cpu",)) -> Dispatch:
+    dispatch = Dispatch(Scripted(told), Path(told.journal.root), list(devices))
+    dispatch.add(stages)
+    return dispatch
+
+
+def test_a_stage_starts_once_what_it_needs_has_finished_and_those_near_their_end_go_first(told):
+    stages = [stage("a"), stage("b"), stage("c", "a"), stage("d", "a", "c")]
+    events = [(event.kind, event.stage.id) for event in dispatched(told, stages).run() if event.kind != "progress"]
+    assert [name for name, _ in told.started] == ["a", "c", "d", "b"]
+    assert [name for kind, name in events if kind == "ended"] == ["a", "c", "d", "b"]
+    assert told.closed
+
+
+def test_each_stage_that_runs_holds_a_device(told):
+    told.ends = {"a": ["runs"], "b": ["runs"]}
+    run = dispatched(told, [stage("a"), stage("b"), stage("c")], ["cuda:0", "cuda:1"]).run()
+    kinds = [next(run).kind for _ in range(4)]
+    run.close()
+    assert kinds == ["started", "started", "progress", "progress"]
+    assert told.started == [("a", "cuda:0"), ("b", "cuda:1")]
+
+
+def test_a_stage_whose_worker_dies_is_tried_once_more(told):
+    told.ends = {"a": [WorkerDied("killed"), "finished"]}
+    events = [event for event in dispatched(told, [stage("a"), stage("b", "a")]).run() if event.kind != "progress"]
+    assert [(event.kind, event.stage.id) for event in events if event.kind in ("died", "ended")] == [
+        ("died", "a"),
+        ("ended", "a"),
+        ("ended", "b"),
+    ]
+    assert told.journal.failure("a") is None
+
+
+@pytest.mark.parametrize(
+    ("end", "kind", "message"),
+    [
+        (WorkerDied("exit code -9"), "died", f"its worker died {TRIES} times: exit code -9"),
+        (OSError(28, "No space left on device"), "machine", "its journal could not be written: [Errno 28]"),
+    ],
+)
+def test_what_cannot_be_run_has_failed_and_what_needs_it_is_left_out(told, end, kind, message):
+    told.ends = {"a": [end]}
+    events = list(dispatched(told, [stage("a"), stage("b", "a"), stage("c")]).run())
+    ended = {event.stage.id: (event.kind, event.status) for event in events if event.kind in ("ended", "left_out")}
+    assert ended == {"a": ("ended", "failed"), "b": ("left_out", ""), "c": ("ended", "finished")}
+    failure = told.journal.failure("a")
+    assert failure.kind == kind
+    assert failure.message.startswith(message)
+
+
+def test_what_needs_a_diverged_stage_is_left_out(told):
+    told.ends = {"a": ["diverged"]}
+    events = [event.kind for event in dispatched(told, [stage("a"), stage("b", "a")]).run() if event.kind != "progress"]
+    assert events == ["started", "ended", "left_out"]
+
+
+def test_left_early_it_stops_what_is_under_way_and_keeps_what_has_finished(told):
+    told.ends = {"b": ["runs"]}
+    dispatch = dispatched(told, [stage("a"), stage("b"), stage("c", "b")])
+    run = dispatch.run()
+    while next(run).stage.id != "b":
+        pass
+    next(run)
+    run.close()
+    assert (len(told.cancelled), told.closed, dispatch.free) == (1, True, ["cpu"])
+    assert told.journal.result("a") is not None
+    assert told.journal.failure("b") == Failure("stopped", "the command was stopped")
+    assert told.journal.failure("c") is None
+
+
+def test_ctrl_c_in_a_stage_that_runs_in_this_process_marks_it_interrupted(told):
+    told.ends = {"a": [KeyboardInterrupt]}
+    with pytest.raises(KeyboardInterrupt):
+        list(dispatched(told, [stage("a")]).run())
+    assert told.journal.failure("a").status == "interrupted"
+    assert told.closed
+
+
+def test_more_stages_may_be_added_while_others_run_and_how_one_failed_before_is_forgotten(told):
+    told.journal.write_failure("b", Failure("error", "an earlier try"))
+    dispatch = dispatched(told, [stage("a")])
+    for event in dispatch.run():
+        if (event.kind, event.stage.id) == ("started", "a"):
+            dispatch.add([stage("a"), stage("b", "a")])
+    assert [name for name, _ in told.started] == ["a", "b"], "what is here stays"
+    assert told.journal.failure("b") is None
+    dispatch.add([stage("d", "b")])
+    with pytest.raises(AssertionError, match="needs one that is not here"):
+        dispatch.add([stage("e", "nothing")])
