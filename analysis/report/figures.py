@@ -94,7 +94,7 @@ CAPTIONS = {
     ),
 }
 SHOWS = {
-    "samples": "FactTable of generated samples of {cells}",
+    "samples": "Sheet of generated samples of {cells}",
     "metrics": "Chart with a row for each of {cells}: seeds, mean, interval of {metrics}. The table holds the numbers",
     "differences": "Chart with a row for each comparison: {verdicts}. The lists below it hold the numbers",
     "cost": "Scatter chart of {metrics} against cost for {cells}. The cost table holds the numbers",

@@ -64,6 +64,7 @@ def test_figures_are_embedded_and_described(page):
         assert len(image["alt"]) > 30
     assert len(page.all("figcaption")) == len(figures)
     assert "NLL 1 better, 7 worse, 1 cannot tell" in page.all("img")[0]["alt"]
+    assert page.all("img")[2]["alt"] == "Sheet of generated samples of 11 cells."
 
 
 def test_every_figure_has_its_words():
