@@ -23,7 +23,7 @@ from analysis.errors import InputError
 from analysis.options import Option
 
 if TYPE_CHECKING:
-    from ablations.search.optimizer import Told
+    from ablations.search.optimizer.told import Told
 
 OPTIONS = {
     "repeats": Option("searches per sampler, each with draws of its own", 10, int),

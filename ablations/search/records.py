@@ -17,7 +17,8 @@ from ablations.results.csv_text import csv_text, number, union
 from ablations.results.folder import rows_with
 from ablations.search.file import ParameterSpec
 from ablations.search.loop import SearchPlan
-from ablations.search.optimizer import Optimizer, Told
+from ablations.search.optimizer import Optimizer
+from ablations.search.optimizer.told import Told
 from ablations.search.space import Params, Study, whole
 from ablations.settings.identity import parameters
 from ablations.stages.files import read_json, write_json, write_text

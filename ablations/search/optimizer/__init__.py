@@ -13,7 +13,6 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,31 +24,17 @@ from optuna.samplers import RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from ablations.search.file import ParameterSpec
 from ablations.search.optimizer.samplers import pruner_of, sampler_of
 from ablations.search.optimizer.storage import cause, opened, quiet, shown
-from ablations.search.space import Params, Study, tried, whole
+from ablations.search.optimizer.told import STATES, Told, drawn, params_of, told_of
+from ablations.search.space import Params, Study
 from ablations.search.trial import TrialOutcome
 from analysis.errors import InputError
 
-STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 STUDY_ATTRS = "study_attrs"
 """Where a trial keeps what its sampler noted of the whole search."""
 FEWEST = 10
 """Complete trials below which importances say nothing."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """A trial as the storage knows it; `state` is "running" while it is not told."""
-
-    number: int
-    state: str
-    params: Params
-    values: tuple[float, ...]
-    metrics: dict[str, float]
-    metadata: dict[str, Any]
-    reported: dict[int, float]
 
 
 class Optimizer:
@@ -97,7 +82,7 @@ class Optimizer:
 
     def trials(self) -> list[Told]:
         """All that were asked, in order."""
-        return [_told(trial, self.study) for trial in self._trials()]
+        return [told_of(trial, self.study) for trial in self._trials()]
 
     def _trials(self) -> list[FrozenTrial]:
         with self._guarded():
@@ -116,7 +101,7 @@ class Optimizer:
                 f"trials of {', '.join(sorted(others))} are running in {shown(self.uri)}: a search has one driver at a "
                 "time. Wait for it, or if it is gone, delete its running trials there, or give a name=…"
             )
-        return [(trial.number, _params(trial, self.study)) for trial in running]
+        return [(trial.number, params_of(trial, self.study)) for trial in running]
 
     def ask(self) -> tuple[int, Params]:
         """A trial's number, and its value of each parameter that applies.
@@ -171,7 +156,7 @@ class Optimizer:
         params: Params = {}
         for name, parameter in self.study.parameters.items():
             if self.study.applies(name, params):
-                params[name] = _drawn(trial, name, parameter)
+                params[name] = drawn(trial, name, parameter)
         return params
 
     def prunes(self, number: int, reported: dict[int, float], rungs: list[int]) -> bool:
@@ -281,26 +266,3 @@ class Optimizer:
 
 def _value(objective: int, trial: FrozenTrial) -> float:
     return float(trial.values[objective])
-
-
-def _drawn(trial: Trial, name: str, parameter: ParameterSpec) -> Any:
-    if parameter.choices:
-        return trial.suggest_categorical(name, parameter.choices)
-    low, high = parameter.ends
-    if whole(name, parameter):
-        return trial.suggest_int(name, int(low), int(high), step=int(parameter.step or 1), log=parameter.log)
-    return tried(parameter, trial.suggest_float(name, low, high, step=parameter.step, log=parameter.log))
-
-
-def _params(trial: FrozenTrial, study: Study) -> Params:
-    """A trial's values, as they are tried."""
-    known = study.parameters
-    return {name: tried(known[name], trial.params[name]) for name in known if name in trial.params}
-
-
-def _told(trial: FrozenTrial, study: Study) -> Told:
-    state = {value: name for name, value in STATES.items()}.get(trial.state, "running")
-    metrics = json.loads(trial.user_attrs.get("metrics", "{}"))
-    values = tuple(trial.values or ()) if state == "complete" else ()
-    params = _params(trial, study)
-    return Told(trial.number, state, params, values, metrics, trial.user_attrs, trial.intermediate_values)
