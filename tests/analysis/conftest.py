@@ -5,12 +5,15 @@ deviation is the step and the 95 % half-width is 4.302653 · step / √3 = 2.484
 """
 
 import csv
+import functools
+import gc
 import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import statsmodels.stats.multitest  # noqa: F401
 from PIL import Image
 from rich.console import Console
 
@@ -165,11 +168,16 @@ def curves():
             yield from ((cell_id(levels), seed, "train/network", int(x), f"{v:.7g}") for x, v in pairs)
 
 
+def written(head, lines):
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(lines)
+    return text.getvalue()
+
+
 def write_csv(path, head, lines):
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(head)
-        writer.writerows(lines)
+    path.write_text(written(head, lines), encoding="utf-8")
 
 
 def write_rows(folder, table):
@@ -177,9 +185,15 @@ def write_rows(folder, table):
     write_csv(folder / "runs.csv", head, [[row.get(key, "") for key in head] for row in table])
 
 
-def write_sheets(folder):
-    """8 × 4 images of 8 × 8, a pixel apart."""
-    folder.mkdir()
+@functools.cache
+def curves_text():
+    return written(("cell_id", "seed", "curve", "x", "y"), curves())
+
+
+@functools.cache
+def sheets():
+    """8 × 4 images of 8 × 8, a pixel apart, by the name of their file."""
+    found = {}
     for k, levels in enumerate(MEANS):
         for seed in SEEDS:
             if levels == DIVERGED:
@@ -189,7 +203,10 @@ def write_sheets(folder):
             for i, image in enumerate(images):
                 top, left = 1 + (i // 8) * 9, 1 + (i % 8) * 9
                 pixels[top : top + 8, left : left + 8] = image
-            Image.fromarray(pixels).save(folder / f"{cell_id(levels)}-{seed}.png")
+            file = io.BytesIO()
+            Image.fromarray(pixels).save(file, "png")
+            found[f"{cell_id(levels)}-{seed}.png"] = file.getvalue()
+    return found
 
 
 def build(folder: Path, table=None, **changes) -> Path:
@@ -197,8 +214,10 @@ def build(folder: Path, table=None, **changes) -> Path:
     folder.mkdir(parents=True)
     (folder / "grid.json").write_text(json.dumps(meta(**changes), ensure_ascii=False), encoding="utf-8")
     write_rows(folder, rows() if table is None else table)
-    write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), curves())
-    write_sheets(folder / "samples")
+    (folder / "curves.csv").write_text(curves_text(), encoding="utf-8")
+    (folder / "samples").mkdir()
+    for name, content in sheets().items():
+        (folder / "samples" / name).write_bytes(content)
     return folder
 
 
@@ -210,6 +229,14 @@ def terminal(columns):
 def pipe():
     """What `| less` or `> file` is, in a shell that says it has 60 columns."""
     return Console(file=io.StringIO(), force_terminal=False, width=60)
+
+
+@pytest.fixture(autouse=True)
+def frozen():
+    """What was there before a test is not searched for garbage, as statsmodels has it done in each multipletests."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -3,11 +3,8 @@
 Rates over N simulations have a Monte-Carlo error of √(p(1 − p)/N): 0.5 % for 5 % of 2000.
 """
 
-import gc
-
 import numpy as np
 import pytest
-from statsmodels.stats.multitest import multipletests
 
 from analysis.statistics.paired import (
     Comparison,
@@ -21,15 +18,6 @@ from analysis.statistics.paired import (
 )
 
 IMAGES = 100
-
-
-@pytest.fixture
-def frozen():
-    """statsmodels collects garbage in each call of multipletests, 40 ms beside all that is imported here."""
-    multipletests([0.5])
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def crossed(rng, n, seed, image, rest, difference=0.0):
@@ -92,7 +80,6 @@ def test_the_image_error_is_what_other_images_would_show():
     assert np.mean(variances) == pytest.approx(1 / IMAGES, rel=0.03)
 
 
-@pytest.mark.usefixtures("frozen")
 @pytest.mark.parametrize("different", [0, 2])
 def test_holm_claims_a_false_difference_in_one_family_of_twenty_at_most(different):
     """Five cells against a baseline that all their differences share; `different` of them truly differ."""

@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 import pytest
 
 from analysis.read.runs import read_folder
-from analysis.tables import render, table_of, terminal_table
-from analysis.tables.writers import html_table
+from analysis.tables import render, table_of
+from analysis.tables.latex import latex_table
+from analysis.tables.terminal import terminal_text
+from analysis.tables.writers import html_table, markdown
 from tests.analysis.conftest import FID, NLL, pipe
 from tests.analysis.latent import AXES, BITS, METRICS, PSNR, latent, row
 
@@ -24,14 +26,18 @@ def grid(tmp_path_factory):
     return read_folder(latent(tmp_path_factory.mktemp("table") / "latent"))
 
 
+@pytest.fixture(scope="module")
+def table(grid):
+    return table_of(grid)
+
+
 def by_cell(table):
     """Row → head of column → entry."""
     heads = [column.label for column in table.columns]
     return {row.stub: dict(zip(heads, row.entries, strict=True)) for row in table.rows if row.kind == "cell"}
 
 
-def test_ldm_has_a_row_per_cell_and_costs_in_the_order_of_the_grid(grid):
-    table = table_of(grid)
+def test_ldm_has_a_row_per_cell_and_costs_in_the_order_of_the_grid(table):
     assert [column.label for column in table.stub] == ["Space", "Run"]
     assert [column.label for column in table.columns] == [
         "NLL (bits/dim) ↓",
@@ -58,10 +64,10 @@ def test_what_is_not_comparable_is_told_in_words_in_every_layout(grid, layout):
     assert not [note for note in table.footnotes if "without this metric" in note]
 
 
-def test_every_writer_says_the_words_and_why(grid):
-    markdown, tex, terminal = render(grid, "markdown"), render(grid, "latex"), terminal_table(grid, pipe())
-    page = "".join(ElementTree.fromstring(f"<div>{html_table(table_of(grid))}</div>").itertext())
-    for text in (markdown, tex, page, " ".join(terminal.split())):
+def test_every_writer_says_the_words_and_why(grid, table):
+    page = "".join(ElementTree.fromstring(f"<div>{html_table(table)}</div>").itertext())
+    shown = " ".join(terminal_text(table, pipe()).split())
+    for text in (markdown(table), latex_table(table), page, shown):
         # In its place, and in the footnote.
         assert text.count("not comparable") == 2
         assert WHY in text
@@ -71,8 +77,8 @@ def test_every_writer_says_the_words_and_why(grid):
     assert float(line[f"{FID} mean"]) == 26.0
 
 
-def test_what_a_cell_cannot_have_is_a_dash_without_a_word(grid):
-    found = by_cell(table_of(grid))
+def test_what_a_cell_cannot_have_is_a_dash_without_a_word(table):
+    found = by_cell(table)
     pixels, vae = found["pixels", "equal steps"], found["f = 2", "VAE alone"]
     for entry in (pixels["rFID ↓"], pixels["of it autoencoder"], vae["Training seconds"]):
         assert (entry.text, entry.mark) == ("–", "")
@@ -88,17 +94,17 @@ def test_a_cell_in_latents_without_a_psnr_fell_short_of_it(tmp_path):
     assert found.footnotes[ord(entry.mark) - ord("a")] == "finished, but without this metric"
 
 
-def test_costs_are_rounded_and_have_no_interval_where_seeds_agree(grid):
-    found = by_cell(table_of(grid))
+def test_costs_are_rounded_and_have_no_interval_where_seeds_agree(table):
+    found = by_cell(table)
     assert found["pixels", "equal steps"]["Training FLOPs"].text == "3.45·10¹²"
     assert found["f = 2", "equal steps"]["Training FLOPs"].text == "1.30·10¹²"
     assert found["f = 4", "VAE alone"]["FLOPs per sample"].text == "2.00·10⁶"
     # 2.484138 × 1 s.
     assert found["f = 2", "equal steps"]["Training seconds"].text == "90.0 ± 2.5"
-    assert r"3.45$\cdot$10$^{12}$" in render(grid, "latex")
-    assert "3.45·10¹²" in render(grid, "markdown")
+    assert r"3.45$\cdot$10$^{12}$" in latex_table(table)
+    assert "3.45·10¹²" in markdown(table)
     # No number of a table has more than four digits in a row, but for seeds, ids and n.
-    bodies = [line for line in render(grid, "markdown").splitlines() if line.startswith("| ")]
+    bodies = [line for line in markdown(table).splitlines() if line.startswith("| ")]
     assert not re.search(r"\d{5}|e[+−-]\d", "".join(bodies))
 
 
@@ -110,14 +116,14 @@ def test_costs_of_seeds_that_differ_have_an_interval_in_their_own_power(tmp_path
     assert found["pixels", "equal steps"]["Training FLOPs"].text == "(3.02 ± 0.05)·10⁸"
 
 
-def test_published_numbers_stand_beside_the_same_f_alone(grid):
-    found = by_cell(table_of(grid))
+def test_published_numbers_stand_beside_the_same_f_alone(table):
+    found = by_cell(table)
     beside = {stub: entries["R-FID"].text for stub, entries in found.items()}
     assert beside["pixels", "equal steps"] == beside["f = 1", "equal steps"] == ""
     assert beside["f = 2", "equal steps"] == "0.086"
     assert beside["f = 4", "VAE alone"] == "0.27"
     assert beside["f = 2, VQ", "equal steps"] == "0.16"
-    assert {column.group for column in table_of(grid).columns} == {
+    assert {column.group for column in table.columns} == {
         "ours, digits",
         "ImageNet 256×256, LDM (Rombach 2022)",
     }
@@ -133,8 +139,8 @@ def test_ldm_fits_a_grid_over_regularizations(tmp_path):
     assert found.rows[1].entries[0].text == "not comparable"
 
 
-def test_the_caption_says_what_the_metrics_of_latents_are_of(grid, tmp_path):
-    caption = table_of(grid).caption
+def test_the_caption_says_what_the_metrics_of_latents_are_of(table, tmp_path):
+    caption = table.caption
     assert (
         "In latents, NLL is the bound of the autoencoder and its diffusion together, in bits of the image." in caption
     )

@@ -1,6 +1,7 @@
 """Each layout against numbers worked out by hand, and the four writers against each other."""
 
 import csv
+import functools
 import io
 import re
 import shutil
@@ -14,8 +15,10 @@ from analysis import tables
 from analysis.errors import InputError
 from analysis.notation import width
 from analysis.read.runs import read_folder
-from analysis.tables import render, table_of, terminal_table
-from analysis.tables.writers import html_table
+from analysis.tables import render, table_of
+from analysis.tables.latex import latex_table
+from analysis.tables.terminal import terminal_text
+from analysis.tables.writers import html_table, markdown
 from tests.analysis.conftest import build, pipe, rows, terminal
 from tests.analysis.tables.grids import ALL, LOSS, SCHEDULE, VARIANCE, analytic, grid_of, improved, steps_axis, vdm
 
@@ -28,24 +31,27 @@ def grids(tmp_path_factory):
     return {name: read_folder(make(tmp_path_factory.mktemp(name) / "g")) for name, make in ALL.items()}
 
 
-def layout_of(grid, layout=""):
+@pytest.fixture(scope="module")
+def table(grids):
+    """The table of a grid by its name, made once."""
+    return functools.cache(lambda name: table_of(grids[name]))
+
+
+def layout_of(table):
     """Rows as (label, texts), with "*" for bold."""
-    table = table_of(grid, layout)
     return [("|".join(row.stub), [entry.text + "*" * entry.bold for entry in row.entries]) for row in table.rows]
 
 
-def heads(grid, layout=""):
-    table = table_of(grid, layout)
+def heads(table):
     return [column.label for column in table.stub], [(column.group, column.label) for column in table.columns]
 
 
-def test_ddpm_table_1(grids):
-    grid = grids["ddpm_table_1"]
+def test_ddpm_table_1(table):
     theirs = "CIFAR-10 32×32, DDPM (Ho 2020)"
     ours = [("ours, digits", label) for label in ("IS ↑", "FID ↓", "NLL (bits/dim) ↓")]
     beside = [(theirs, label) for label in ("IS", "FID", "NLL")]
-    assert heads(grid) == (["Predicts", "Objective"], ours + beside)
-    found = dict(layout_of(grid))
+    assert heads(table("ddpm_table_1")) == (["Predicts", "Objective"], ours + beside)
+    found = dict(layout_of(table("ddpm_table_1")))
     assert found["ε|unweighted MSE"] == ["8.40 ± 0.25*", "20.0 ± 2.5*", "2.54 ± 0.05", "9.46 ± 0.11", "3.17", "3.75"]
     assert found["μ̃|L, fixed isotropic Σ"][3:] == ["", "", ""]
     assert found["uniform code|"] == ["", "", "4.09", "", "", ""]
@@ -58,32 +64,31 @@ def test_ddpm_table_1(grids):
         ("improved_ddpm_2", "CIFAR-10 32×32, Improved DDPM (Nichol & Dhariwal 2021)", ["4000", "500K", "3.17", "3.19"]),
     ],
 )
-def test_improved_ddpm(layout, head, hybrid, grids):
-    grid = grids[layout]
-    labels, columns = heads(grid)
+def test_improved_ddpm(layout, head, hybrid, table):
+    labels, columns = heads(table(layout))
     assert labels == ["Iters", "T", "Schedule", "Objective"]
     assert columns[:2] == [("ours, digits", "NLL (bits/dim) ↓"), ("ours, digits", "FID ↓")]
     assert columns[2:] == [(head, label) for label in ("T", "Iters", "NLL", "FID")]
-    found = layout_of(grid)
+    found = layout_of(table(layout))
     assert found[4] == ("4000|100|cosine|hybrid", ["2.90 ± 0.05", "20.4 ± 2.5", *hybrid])
     assert found[2] == ("4000|100|linear|vlb", ["2.70 ± 0.05", "20.2 ± 2.5", "", "", "", ""])
 
 
 def test_an_axis_that_the_columns_do_not_tell_has_its_own(tmp_path):
     power = ("power", "Width", {"a": ("narrow", {"network.channels": "16"}), "b": ("wide", {"network.channels": "32"})})
-    grid = read_folder(grid_of(tmp_path / "g", "improved_ddpm_2", [LOSS, power]))
-    assert heads(grid)[0] == ["Iters", "T", "Schedule", "Objective", "Width"]
-    assert layout_of(grid)[1][0] == "4000|100|linear|simple|wide"
+    table = table_of(read_folder(grid_of(tmp_path / "g", "improved_ddpm_2", [LOSS, power])))
+    assert heads(table)[0] == ["Iters", "T", "Schedule", "Objective", "Width"]
+    assert layout_of(table)[1][0] == "4000|100|linear|simple|wide"
 
 
 def test_a_variance_that_the_objective_does_not_tell_has_its_own(tmp_path):
-    grid = read_folder(grid_of(tmp_path / "g", "improved_ddpm_2", [SCHEDULE, VARIANCE]))
-    assert heads(grid)[0] == ["Iters", "T", "Schedule", "Objective", "σ²"]
+    table = table_of(read_folder(grid_of(tmp_path / "g", "improved_ddpm_2", [SCHEDULE, VARIANCE])))
+    assert heads(table)[0] == ["Iters", "T", "Schedule", "Objective", "σ²"]
 
 
-def test_vdm_matrix(grids):
-    found = layout_of(grids["vdm"])
-    assert heads(grids["vdm"]) == (
+def test_vdm_matrix(table):
+    found = layout_of(table("vdm"))
+    assert heads(table("vdm")) == (
         ["T in training"],
         [("T in evaluation", text) for text in ("10", "100", "250", "500", "1000", "10000", "∞")],
     )
@@ -97,30 +102,29 @@ def test_vdm_matrix(grids):
         ("trained at the T of evaluation", ["4.31", "2.84", "2.73", "2.68", "2.67", "2.66", ""]),
         ("trained in continuous time", ["7.54", "2.90", "2.74", "2.69", "2.67", "2.65", "2.65"]),
     ]
-    notes = table_of(grids["vdm"]).footnotes
+    notes = table("vdm").footnotes
     assert notes[0] == "NLL known beforehand: 4.09 (uniform code), 2.97 (histogram), 2.43 (histogram per pixel)"
     assert notes[1].startswith("arXiv 2107.00630, Table 2 (one transcription)")
 
 
-def test_vdm_rows_where_the_grid_has_no_second_t(grids):
-    found = dict(layout_of(grids["vdm_schedules"]))
+def test_vdm_rows_where_the_grid_has_no_second_t(table):
+    found = dict(layout_of(table("vdm_schedules")))
     assert found["learned"] == ["2.80 ± 0.05", "1.80 ± 0.02", "0.53"]
     assert found["linear"] == ["2.50 ± 0.05*", "1.50 ± 0.02*", "31.6"]
 
 
-def test_ldm(grids):
-    found = dict(layout_of(grids["ldm"]))
+def test_ldm(table):
+    found = dict(layout_of(table("ldm")))
     # PSNR is better where it is higher.
     ours = ["2.70 ± 0.05", "20.2 ± 2.5", "3.20 ± 0.02", "24.20 ± 0.02*"]
     assert found["f = 8"] == [*ours, "KL, c = 4", "0.90", "24.19 ± 4.19"]
-    assert heads(grids["ldm"])[1][-1] == ("ImageNet 256×256, LDM (Rombach 2022)", "PSNR")
+    assert heads(table("ldm"))[1][-1] == ("ImageNet 256×256, LDM (Rombach 2022)", "PSNR")
 
 
-def test_analytic_dpm(grids):
-    grid = grids["analytic_dpm"]
+def test_analytic_dpm(table):
     steps = ["5", "10", "25", "50", "100", "200", "400", "1000"]
-    assert heads(grid) == (["σ²"], [("Number of steps K", k) for k in steps])
-    found = layout_of(grid)
+    assert heads(table("analytic_dpm")) == (["σ²"], [("Number of steps K", k) for k in steps])
+    found = layout_of(table("analytic_dpm"))
     titles = [label for label, texts in found if not texts]
     theirs = "CIFAR-10 32×32 by a {} schedule ({}), Analytic-DPM (Bao 2022)"
     assert titles == [
@@ -140,11 +144,11 @@ def test_analytic_dpm(grids):
 
 
 def test_a_metric_that_the_columns_do_not_change_is_set_beside_nothing(tmp_path):
-    grid = read_folder(analytic(tmp_path / "g", both=False))
-    titles = [label for label, texts in layout_of(grid) if not texts]
+    table = table_of(read_folder(analytic(tmp_path / "g", both=False)))
+    titles = [label for label, texts in layout_of(table) if not texts]
     assert [title[:3] for title in titles] == ["NLL", "NLL", "FID", "FID", "FID", "FID"]
     text = "NLL does not depend on Number of steps K, which does not change evaluation.horizon"
-    assert text in table_of(grid).footnotes
+    assert text in table.footnotes
 
 
 def test_all_steps_stand_where_their_number_is(tmp_path):
@@ -156,9 +160,9 @@ def test_all_steps_stand_where_their_number_is(tmp_path):
             "10": ("10", {"sampler.steps": "10", "evaluation.horizon": "10"}),
         },
     )
-    grid = read_folder(grid_of(tmp_path / "g", "analytic_dpm", [VARIANCE, k]))
-    assert [label for _, label in heads(grid)[1]] == ["10", "25", "50", "all", "200", "400", "1000"]
-    assert layout_of(grid)[1] == ("β̃", ["2.60 ± 0.05", "", "", "2.50 ± 0.05*", "", "", ""])
+    table = table_of(read_folder(grid_of(tmp_path / "g", "analytic_dpm", [VARIANCE, k])))
+    assert [label for _, label in heads(table)[1]] == ["10", "25", "50", "all", "200", "400", "1000"]
+    assert layout_of(table)[1] == ("β̃", ["2.60 ± 0.05", "", "", "2.50 ± 0.05*", "", "", ""])
 
 
 def test_a_diverged_cell_of_a_matrix_is_a_dash_with_its_reason(tmp_path):
@@ -239,9 +243,9 @@ def test_a_grids_own_layout_that_does_not_fit_falls_back_with_a_footnote(layout,
 
 def test_no_published_columns_where_nothing_matches(tmp_path):
     table = [row | {"parameterization": "v"} for row in rows()]
-    grid = read_folder(build(tmp_path / "g", table))
-    assert {column.group for column in table_of(grid).columns} == {""}
-    assert not any("arXiv" in note for note in table_of(grid).footnotes)
+    found = table_of(read_folder(build(tmp_path / "g", table)))
+    assert {column.group for column in found.columns} == {""}
+    assert not any("arXiv" in note for note in found.footnotes)
 
 
 # layout, labels of a cell → its published columns in the CSV
@@ -345,61 +349,59 @@ def expected_rows(table):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_writers_say_the_same(name, grids):
-    grid = grids[name]
-    table = table_of(grid)
+def test_the_writers_say_the_same(name, table):
+    table = table(name)
     expected = expected_rows(table)
     labels = len(table.stub)
-    assert [[text for text in row if text] for row in from_markdown(render(grid, "markdown"))] == [
+    assert [[text for text in row if text] for row in from_markdown(markdown(table))] == [
         [text for text in row if text] for row in expected
     ]
     assert [[text for text in row if text] for row in from_html(html_table(table))] == [
         [text for text in row if text] for row in expected
     ]
     numbers_of = [row[-len(table.columns) :] if len(row) > labels else [] for row in expected]
-    found = [row[-len(table.columns) :] if len(row) > 1 else [] for row in from_latex(render(grid, "latex"))]
+    found = [row[-len(table.columns) :] if len(row) > 1 else [] for row in from_latex(latex_table(table))]
     read = [[text for text in row if text is not None] for row in found]
     held = [[text for text in row if numeric(text) is not None] for row in numbers_of]
     if name == "latent":  # Its two groups of columns stand below each other.
         read, held = ([sorted(text for row in both for text in row if text)] for both in (read, held))
     assert read == held
-    shown = " ".join(terminal_table(grid, pipe()).replace("*", "").split())
+    shown = " ".join(terminal_text(table, pipe()).replace("*", "").split())
     for row in expected:
         assert " ".join(" ".join(text for text in row if text).split()) in re.sub(r"\[[a-z,]+\]", "", shown)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_heads_caption_and_footnotes_are_in_every_writer(name, grids):
-    grid = grids[name]
-    table = table_of(grid)
+def test_heads_caption_and_footnotes_are_in_every_writer(name, table):
+    table = table(name)
     page = ElementTree.fromstring(f"<div>{html_table(table)}</div>")
     assert len(list(page.iter("li"))) == len(table.footnotes) + len(table.verdict)
     text = "".join(page.itertext())
-    markdown = re.sub(r"\\(.)", r"\1", render(grid, "markdown"))
-    terminal = " ".join(terminal_table(grid, pipe()).split())
+    source = re.sub(r"\\(.)", r"\1", markdown(table))
+    shown = " ".join(terminal_text(table, pipe()).split())
     for note in (*table.footnotes, *table.verdict):
         assert note in text
-        assert note in markdown
-        assert note in terminal
+        assert note in source
+        assert note in shown
     for column in (*table.stub, *table.columns):
         assert column.label in text
-        assert column.label in markdown
-        assert column.label in terminal
+        assert column.label in source
+        assert column.label in shown
         assert column.group in text
-        assert column.group in markdown
+        assert column.group in source
     caption = page.find("table/caption")
     assert "".join(caption.itertext()) == table.caption.replace("`", "")
 
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("columns", [70, 100])
-def test_every_layout_fits_a_terminal(name, columns, grids):
-    shown = Text.from_ansi(terminal_table(grids[name], terminal(columns))).plain
+def test_every_layout_fits_a_terminal(name, columns, table):
+    shown = Text.from_ansi(terminal_text(table(name), terminal(columns))).plain
     assert max(width(line) for line in shown.splitlines()) <= columns
 
 
-def test_html_is_accessible_and_its_marks_lead_somewhere(grids):
-    page = ElementTree.fromstring(f"<div>{html_table(table_of(grids['ddpm_table_2']))}</div>")
+def test_html_is_accessible_and_its_marks_lead_somewhere(table):
+    page = ElementTree.fromstring(f"<div>{html_table(table('ddpm_table_2'))}</div>")
     ids = {one.get("id") for one in page.find("ol")}
     links = {one.get("href") for one in page.iter("a")}
     assert ids == {f"parameterization-note-{mark}" for mark in "abcde"}
@@ -421,35 +423,40 @@ def test_html_is_accessible_and_its_marks_lead_somewhere(grids):
     ]
 
 
-def test_html_can_leave_its_caption_to_the_page(grids):
-    assert "<caption>" not in html_table(table_of(grids["general"]), caption=False)
+def test_html_can_leave_its_caption_to_the_page(table):
+    assert "<caption>" not in html_table(table("general"), caption=False)
 
 
 NASTY = r"<b>50 % of R&D_2 #1 {x} $y$ ~ ^ \ > | * “q” ‖ε − ε̂‖² ≤ σₜ², μ̃ x₀ β̃ → ∞ … é ☃"
 
 
-def nasty(make, folder):
-    """Special characters wherever text comes from outside."""
-    found = make(folder)
-    path = found / "grid.json"
-    text = path.read_text(encoding="utf-8")
-    quoted = NASTY.replace("\\", "\\\\")
-    text = re.sub(r'"label": "[^"]*"', lambda _: f'"label": "{quoted}"', text)
-    text = re.sub(r'"(question|data|code)": "[^"]*"', lambda match: f'"{match[1]}": "{quoted}"', text)
-    path.write_text(text, encoding="utf-8")
-    return read_folder(found)
+@pytest.fixture(scope="module")
+def nasty(tmp_path_factory):
+    """The table of a grid by its name, made once, with special characters wherever text comes from outside."""
+
+    def made(name):
+        folder = ALL[name](tmp_path_factory.mktemp(f"nasty-{name}") / "g")
+        path = folder / "grid.json"
+        text = path.read_text(encoding="utf-8")
+        quoted = NASTY.replace("\\", "\\\\")
+        text = re.sub(r'"label": "[^"]*"', lambda _: f'"label": "{quoted}"', text)
+        text = re.sub(r'"(question|data|code)": "[^"]*"', lambda match: f'"{match[1]}": "{quoted}"', text)
+        path.write_text(text, encoding="utf-8")
+        return table_of(read_folder(folder))
+
+    return functools.cache(made)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_html_escapes_what_comes_from_outside(name, tmp_path):
-    text = html_table(table_of(nasty(ALL[name], tmp_path / "g")))
+def test_html_escapes_what_comes_from_outside(name, nasty):
+    text = html_table(nasty(name))
     page = ElementTree.fromstring(f"<div>{text}</div>")
     assert page.find(".//b") is None
     assert NASTY in "".join(page.itertext())
 
 
-def test_latex_stacks_ours_and_theirs_where_both_are_too_wide(grids):
-    wide, narrow = (render(grids[name], "latex") for name in ("latent", "improved_ddpm_2"))
+def test_latex_stacks_ours_and_theirs_where_both_are_too_wide(table):
+    wide, narrow = (latex_table(table(name)) for name in ("latent", "improved_ddpm_2"))
     assert (wide.count(r"\begin{tabular}{@{}l"), narrow.count(r"\begin{tabular}{@{}l")) == (2, 1)
     ours, theirs = wide.split(r"\toprule")[1:]
     assert "27.40 $\\pm$ 0.05" in ours
@@ -458,28 +465,25 @@ def test_latex_stacks_ours_and_theirs_where_both_are_too_wide(grids):
     assert "uniform code" not in theirs
 
 
-def test_markdown_says_once_what_heads_all_columns(grids):
-    head = render(grids["analytic_dpm"], "markdown").splitlines()[2]
+def test_markdown_says_once_what_heads_all_columns(table):
+    head = markdown(table("analytic_dpm")).splitlines()[2]
     assert [cell.strip() for cell in head.split("|")[2:5]] == ["Number of steps K: 5", "10", "25"]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
 @pytest.mark.parametrize("packages", ["booktabs", "booktabs,graphicx"])
-def test_latex_of_every_layout_compiles(packages, grids, tmp_path):
+def test_latex_of_every_layout_compiles(packages, table, nasty, tmp_path):
     """As it is under booktabs; and with graphicx no line is wider than the page, however wide the table."""
-    harmless = [render(grid, "latex") for grid in grids.values()]
-    harmful = [render(nasty(make, tmp_path / name), "latex") for name, make in ALL.items()]
-    for i, parts in enumerate((harmless, harmful)):
-        source = tmp_path / f"{i}.tex"
-        body = "\\clearpage\n".join(parts)
-        text = f"\\documentclass{{article}}\\usepackage{{{packages}}}\\begin{{document}}\n{body}\\end{{document}}\n"
-        source.write_text(text, encoding="utf-8")
-        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", source.name]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, errors="replace")
-        assert done.returncode == 0, done.stdout[-2000:]
-        assert f"({len(ALL)} pages" in done.stdout.replace("\n", "")
-        if "graphicx" in packages:
-            assert "Overfull \\hbox" not in done.stdout
+    parts = [latex_table(made(name)) for made in (table, nasty) for name in ALL]
+    body = "\\clearpage\n".join(parts)
+    text = f"\\documentclass{{article}}\\usepackage{{{packages}}}\\begin{{document}}\n{body}\\end{{document}}\n"
+    (tmp_path / "tables.tex").write_text(text, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert f"({len(parts)} pages" in done.stdout.replace("\n", "")
+    if "graphicx" in packages:
+        assert "Overfull \\hbox" not in done.stdout
 
 
 def test_a_matrix_without_its_metrics_does_not_fit(tmp_path):

@@ -9,6 +9,9 @@ from rich.text import Text
 from analysis.notation import width
 from analysis.read.runs import read_folder
 from analysis.tables import render, table_of, terminal_table, write_tables
+from analysis.tables.latex import latex_table
+from analysis.tables.terminal import terminal_text
+from analysis.tables.writers import markdown
 from tests.analysis.conftest import AXES, DIVERGED, FID, IS, NLL, build, pipe, rows, terminal
 
 # By hand from the means and steps of conftest.py: half-widths 2.484 × 0.02, 1, 0.1 are 0.05, 2.5, 0.25. The partly
@@ -58,8 +61,8 @@ WEIGHT_DIFFERS = (
 )
 
 
-def lines_of(markdown):
-    return [line for line in markdown.splitlines() if line.startswith("|")]
+def lines_of(text):
+    return [line for line in text.splitlines() if line.startswith("|")]
 
 
 def cells_in(line):
@@ -71,19 +74,30 @@ def grid(shared_folder):
     return read_folder(shared_folder)
 
 
-def test_markdown(grid):
-    written = [cells_in(line) for line in lines_of(render(grid, "markdown")) if not line.startswith("| ---")]
+@pytest.fixture(scope="module")
+def table(grid):
+    return table_of(grid)
+
+
+def test_render_is_the_table_as_written(grid, table):
+    assert render(grid, "markdown") == markdown(table)
+    assert render(grid, "latex") == latex_table(table)
+    assert terminal_table(grid, pipe()) == terminal_text(table, pipe())
+
+
+def test_markdown(table):
+    written = [cells_in(line) for line in lines_of(markdown(table)) if not line.startswith("| ---")]
     assert written == [line.split("|") for line in MARKDOWN.splitlines()]
 
 
-def test_markdown_columns_are_aligned(grid):
-    lines = lines_of(render(grid, "markdown"))
+def test_markdown_columns_are_aligned(table):
+    lines = lines_of(markdown(table))
     assert len({width(line) for line in lines}) == 1
     assert lines[1].count("-:") == 6
 
 
-def test_caption_and_footnotes(grid):
-    lines = render(grid, "markdown").splitlines()
+def test_caption_and_footnotes(table):
+    lines = markdown(table).splitlines()
     assert lines[0] == CAPTION
     notes = [line for line in lines if line.startswith("<sup>")]
     assert notes[0] == "<sup>a</sup> In native form the rows differ in weight as well as in target.<br>"
@@ -169,8 +183,8 @@ def test_caption_says_which_decoder(decoder, level, sentence, tmp_path):
         assert f"shared among the cells). {sentence} Per cell: " in caption
 
 
-def test_a_pipe_gets_every_column_and_a_star_for_bold(grid):
-    shown = terminal_table(grid, pipe())
+def test_a_pipe_gets_every_column_and_a_star_for_bold(table):
+    shown = terminal_text(table, pipe())
     assert shown.replace("\n", "").replace("\u00a0", " ").isprintable()
     body = [line for line in shown.splitlines() if line.startswith("  ") and "Σ" in line]
     assert " ".join(body[0].split()) == "L, learned diagonal Σ 2.61 ± 0.05 48.0 ± 2.5 7.20 ± 0.25 23.69 7.28 ± 0.10"
@@ -184,8 +198,8 @@ def test_a_pipe_gets_every_column_and_a_star_for_bold(grid):
 
 
 @pytest.mark.parametrize(("columns", "pieces"), [(60, 3), (80, 2), (160, 1)])
-def test_a_terminal_shows_bold_and_gets_the_columns_in_pieces_where_they_do_not_fit(grid, columns, pieces):
-    shown = terminal_table(grid, terminal(columns))
+def test_a_terminal_shows_bold_and_gets_the_columns_in_pieces_where_they_do_not_fit(table, columns, pieces):
+    shown = terminal_text(table, terminal(columns))
     plain = Text.from_ansi(shown).plain
     assert max(width(line) for line in plain.splitlines()) <= columns
     assert plain.count("Objective[a,b]") == pieces
@@ -197,17 +211,17 @@ def test_a_terminal_shows_bold_and_gets_the_columns_in_pieces_where_they_do_not_
     assert "*" not in plain
 
 
-def test_a_terminal_that_cannot_show_bold_gets_stars(grid):
+def test_a_terminal_that_cannot_show_bold_gets_stars(table):
     dumb = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=80, height=50)
-    shown = terminal_table(grid, dumb)
+    shown = terminal_text(table, dumb)
     assert "2.50 ± 0.05*" in shown
     assert "* stands for bold" in shown
     assert "\x1b" not in shown
     assert max(width(line) for line in shown.splitlines()) <= 80
 
 
-def test_running_text_fills_a_terminal_and_is_indented_by_its_mark(grid):
-    lines = Text.from_ansi(terminal_table(grid, terminal(60))).plain.splitlines()
+def test_running_text_fills_a_terminal_and_is_indented_by_its_mark(table):
+    lines = Text.from_ansi(terminal_text(table, terminal(60))).plain.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("[c] arXiv"))
     assert lines[start + 1].startswith("    ")
     assert lines[start + 1][4] != " "
@@ -227,8 +241,8 @@ def test_csv(grid):
     assert table[-1][f"{IS} mean"] == "9.31"
 
 
-def test_latex(grid):
-    text = render(grid, "latex")
+def test_latex(table):
+    text = latex_table(table)
     assert r"\multicolumn{7}{@{}l}{\emph{Predicts $\tilde{\mu}$}} \\" in text
     assert r"\quad L, fixed isotropic $\Sigma$ & \textbf{2.50 $\pm$ 0.05} & 37.0 $\pm$ 2.5 & " in text
     head = r"\begin{tabular}[b]{@{}c@{}}CIFAR-10 32$\times$32, DDPM (Ho\\2020)$^{\mathrm{c}}$\end{tabular}"
@@ -245,15 +259,16 @@ NASTY = r"50 % of R&D_2 #1 {x} $y$ ~ ^ \ < > | “q” ‖ε − ε̂‖² ≤ �
 
 @pytest.fixture(scope="module")
 def nasty(tmp_path_factory):
-    """Special characters wherever text comes from outside."""
+    """The table of a grid with special characters wherever text comes from outside."""
     axes = [axis | {"label": NASTY, "levels": [lv | {"label": NASTY} for lv in axis["levels"]]} for axis in AXES]
     table = [row | {"reason": row["reason"] and NASTY} for row in rows()]
     changes = {"question": NASTY, "data": NASTY, "footnotes": [NASTY], "code": NASTY, "command": "run a_b='%#'"}
-    return read_folder(build(tmp_path_factory.mktemp("nasty") / "g_1", table, axes=axes, name="g_1 %", **changes))
+    folder = build(tmp_path_factory.mktemp("nasty") / "g_1", table, axes=axes, name="g_1 %", **changes)
+    return table_of(read_folder(folder))
 
 
-def test_latex_braces_are_balanced(grid, nasty):
-    for text in (render(grid, "latex"), render(nasty, "latex")):
+def test_latex_braces_are_balanced(table, nasty):
+    for text in (latex_table(table), latex_table(nasty)):
         bare = text.replace("\\\\", "").replace(r"\{", "").replace(r"\}", "")
         depths = [bare[: i + 1].count("{") - bare[: i + 1].count("}") for i in range(len(bare))]
         assert min(depths) == 0
@@ -263,7 +278,7 @@ def test_latex_braces_are_balanced(grid, nasty):
 
 
 def test_markdown_escapes_what_would_break_a_row(nasty):
-    lines = lines_of(render(nasty, "markdown"))
+    lines = lines_of(markdown(nasty))
     plain = {len(line.replace(r"\|", "").split("|")) for line in lines}
     assert plain == {9}
 
@@ -334,7 +349,8 @@ def test_each_distinct_note_is_a_footnote_of_the_rows_concerned(tmp_path):
         ("x0-vlb_learned", 0): f"another\n{warming.format(12)}",
     }
     grid = read_folder(build(tmp_path / "g", with_notes(notes)))
-    text = render(grid, "markdown")
+    table = table_of(grid)
+    text = markdown(table)
     lines = text.splitlines()
     assert f"<sup>e</sup> {warming.format('12–41')}<br>" in lines
     assert "<sup>g</sup> another<br>" in lines
@@ -343,13 +359,13 @@ def test_each_distinct_note_is_a_footnote_of_the_rows_concerned(tmp_path):
     # It diverged at a seed, too.
     assert cells[12][1] == "2.61 ± 0.13<sup>e,f,g</sup>"
     assert text.count("<sup>e</sup>") == 3 + 1
-    assert f"[e] {warming.format('12–41')}" in " ".join(terminal_table(grid, pipe()).split())
-    tex = render(grid, "latex")
+    assert f"[e] {warming.format('12–41')}" in " ".join(terminal_text(table, pipe()).split())
+    tex = latex_table(table)
     assert r"$^{\mathrm{e}}$ importance sampler still warming up: 12--41 \% of t have their 10 losses" in tex
-    table = {row["parameterization"] + row["loss"]: row for row in csv.DictReader(io.StringIO(render(grid, "csv")))}
-    assert table["muweighted"]["note"] == warming.format("37–41")
+    lines = {row["parameterization"] + row["loss"]: row for row in csv.DictReader(io.StringIO(render(grid, "csv")))}
+    assert lines["muweighted"]["note"] == warming.format("37–41")
     expected = "diverged in 1 of 3 seeds (the loss was not finite at step 120); mean over the other 2; another; "
-    assert table["x0vlb_learned"]["note"] == expected + warming.format(12)
+    assert lines["x0vlb_learned"]["note"] == expected + warming.format(12)
 
 
 def test_a_finished_cell_without_a_metric_is_marked(tmp_path):
