@@ -279,5 +279,5 @@ def test_a_reference_of_other_weights_is_refused(images, reference, extractor):
 
 
 def test_torch_fidelity_is_imported_only_when_a_metric_is_asked_for():
-    code = "import sys, ablations.quality; sys.exit('torch_fidelity' in sys.modules)"
+    code = "import sys, ablations.metrics.sample_quality; sys.exit('torch_fidelity' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

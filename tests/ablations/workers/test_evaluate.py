@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ablations.driver import execute
+from ablations.driver.plan import plan
 from ablations.driver.trained import trained
 from ablations.grids.grid import make
+from ablations.launchers.local import Local
 from ablations.metrics import extractors
 from ablations.settings.arguments import parse_run
 from ablations.stages.artifacts import read_tensors
@@ -127,13 +128,13 @@ def test_an_extractors_weights_are_known_by_their_digest(tmp_path):
     for folder in ("here", "there"):
         shutil.copytree(extractors.HERE, tmp_path / folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     plans = [
-        execute.plan(make(parse_run([*SMALL, *words])), ["cpu"])
+        plan(make(parse_run([*SMALL, *words])), Local(), ["cpu"])
         for words in (
             [],
             *([f"evaluation.weights={tmp_path / f / 'digits-cnn.safetensors'}"] for f in ("here", "there")),
         )
     ]
-    shipped, here, there = ([plan.planned[0].cell_id, *(stage.id for stage in plan.stages())] for plan in plans)
+    shipped, here, there = ([one.planned[0].cell_id, *(stage.id for stage in one.stages())] for one in plans)
     assert here == there
     assert here[0] != shipped[0]
     assert here[1:] == shipped[1:]

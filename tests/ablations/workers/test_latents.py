@@ -14,9 +14,10 @@ from PIL import Image
 from torch.distributions import Normal, kl_divergence
 
 from ablations import run, sample
-from ablations.driver import execute
+from ablations.driver.plan import plan
 from ablations.driver.trained import cell_in
 from ablations.grids.grid import make
+from ablations.launchers.local import Local
 from ablations.metrics import sample_quality
 from ablations.settings.arguments import parse_run
 from ablations.settings.budget import autoencoder_flops, forward_flops, matched_steps
@@ -119,7 +120,7 @@ def test_what_a_regularization_does_not_read_is_no_part_of_its_identity():
     kept = [word for word in LATENTS if "kl_weight" not in word]
     both = parse_run([*SMALL, *kept, "space.regularization=kl,vq", "space.kl_weight=0.5,1"])
     with pytest.raises(InputError, match=r"regularization=vq space.kl_weight=0.5 and .*=1 are the same cell"):
-        execute.plan(make(both), ["cpu"])
+        plan(make(both), Local(), ["cpu"])
 
 
 def test_pixels_are_what_they_were():
