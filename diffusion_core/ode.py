@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -64,10 +65,11 @@ def flow_likelihood(
     ends = torch.tensor([1, diffusion.choices.horizon], device=raw.device)
     start, end = diffusion.gamma(ends).tolist()
     log_alpha_bar = -math.log1p(math.exp(start))
+    time = _times(diffusion)
     parts = []
     for i in range(0, len(x0), batch):
         x_1 = math.exp(0.5 * log_alpha_bar) * x0[i : i + batch].double()
-        x, gain = _flow(diffusion, x_1, directions[:, i : i + batch], start, end, steps)
+        x, gain = _flow(diffusion, x_1, directions[:, i : i + batch], time, start, end, steps)
         prior = -0.5 * (sum_dims(x**2) + dims * math.log(2 * math.pi))
         parts.append(prior + gain + 0.5 * dims * log_alpha_bar)
         progress(min(1.0, (i + batch) / len(x0)))
@@ -92,6 +94,7 @@ def _flow(
     diffusion: Diffusion,
     x: Tensor,
     directions: Tensor,
+    time: Callable[[float], Tensor],
     start: float,
     end: float,
     steps: int,
@@ -99,26 +102,38 @@ def _flow(
     """x at γ = `end` [B, …] and ∫ tr ∂(dx/dγ)/∂x dγ per probe [P, B], from x at γ = `start`; float64."""
     gain = torch.zeros(len(directions), len(x), dtype=torch.float64, device=x.device)
     h = (end - start) / steps
+
+    def slope(x: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+        return _slope(diffusion, x, directions, gamma, time(gamma))
+
     for step in range(steps):
         gamma = start + h * step
-        dx_1, dg_1 = _slope(diffusion, x, directions, gamma)
-        dx_2, dg_2 = _slope(diffusion, x + 0.5 * h * dx_1, directions, gamma + 0.5 * h)
-        dx_3, dg_3 = _slope(diffusion, x + 0.5 * h * dx_2, directions, gamma + 0.5 * h)
-        dx_4, dg_4 = _slope(diffusion, x + h * dx_3, directions, gamma + h)
+        dx_1, dg_1 = slope(x, gamma)
+        dx_2, dg_2 = slope(x + 0.5 * h * dx_1, gamma + 0.5 * h)
+        dx_3, dg_3 = slope(x + 0.5 * h * dx_2, gamma + 0.5 * h)
+        dx_4, dg_4 = slope(x + h * dx_3, gamma + h)
         x = x + h / 6 * (dx_1 + 2 * dx_2 + 2 * dx_3 + dx_4)
         gain = gain + h / 6 * (dg_1 + 2 * dg_2 + 2 * dg_3 + dg_4)
     return x, gain
 
 
-def _slope(diffusion: Diffusion, x: Tensor, directions: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
-    """dx/dγ [B, …] and the probes' estimates of its divergence [P, B]."""
-    level = torch.tensor([gamma], dtype=torch.float64, device=x.device)
-    t = diffusion.gamma.inverse(level).expand(len(x))
-    sigma = torch.sigmoid(level).sqrt()
+def _times(diffusion: Diffusion) -> Callable[[float], Tensor]:
+    """The time t [1] of a noise level γ, found once for all batches: each costs a bisection."""
+
+    @cache
+    def time(gamma: float) -> Tensor:
+        return diffusion.gamma.inverse(torch.tensor([gamma], dtype=torch.float64, device=diffusion.device))
+
+    return time
+
+
+def _slope(diffusion: Diffusion, x: Tensor, directions: Tensor, gamma: float, t: Tensor) -> tuple[Tensor, Tensor]:
+    """dx/dγ [B, …] at γ, whose time is t [1], and the probes' estimates of its divergence [P, B]."""
+    sigma = torch.sigmoid(torch.tensor([gamma], dtype=torch.float64, device=x.device)).sqrt()
     dtype = next(diffusion.network.parameters()).dtype
     with torch.enable_grad(), precision.exact(x.device):
         x_in = x.detach().to(dtype).requires_grad_()
-        _, eps = diffusion.predict(x_in, t, clip=False)
+        _, eps = diffusion.predict(x_in, t.expand(len(x)), clip=False)
         products = [
             torch.autograd.grad(eps, x_in, v.to(eps.dtype), retain_graph=i + 1 < len(directions))[0] * v
             for i, v in enumerate(directions)

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import itertools
 import pkgutil
+from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import diffusion_core
@@ -18,16 +19,18 @@ TELLING: dict[type, dict[str, Any]] = {Saved: {"knots": (-13.3, -7.0, -4.0, 5.0)
 """Fields of a choice whose defaults show nothing of it: between two knots a found schedule is `log_snr_linear`."""
 
 
-def classes(base: type[Choice]) -> list[type[Choice]]:
+@cache
+def classes(base: type[Choice]) -> tuple[type[Choice], ...]:
     """The final classes of an axis, by name."""
     for module in pkgutil.walk_packages(diffusion_core.__path__, "diffusion_core."):
         importlib.import_module(module.name)
-    return sorted((c for c in _descendants(base) if _ours(c)), key=lambda c: c.__name__)
+    return tuple(sorted((c for c in _descendants(base) if _ours(c)), key=lambda c: c.__name__))
 
 
-def members(base: type[Choice]) -> list[Choice]:
+@cache
+def members(base: type[Choice]) -> tuple[Choice, ...]:
     """One choice of every final class at its defaults or telling fields, at every value of its `Literal` fields."""
-    return [member for choice in classes(base) for member in _variants(choice)]
+    return tuple(member for choice in classes(base) for member in _variants(choice))
 
 
 def name(choice: Any) -> str:

@@ -111,8 +111,13 @@ def test_measured_moments_agree_with_their_expectation_within_their_error(schedu
     error = 5 * math.sqrt(2 / (2 * draws))
     assert ((moments.norm - norm).abs() < error * norm + 1e-4).all()
     assert ((moments.error - (1 - norm)).abs() < error * (1 - norm) + 1e-4).all()
-    again = noise_moments(model, raw, draws=draws, seed=0, clip=True)
-    assert torch.equal(again.norm, moments.norm)
+
+
+def test_measured_moments_depend_on_the_seed_alone():
+    model, raw = exact_model(50, Analytic()), torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    one, same, other = (noise_moments(model, raw, draws=100, seed=seed, clip=True).norm for seed in (0, 0, 1))
+    assert torch.equal(one, same)
+    assert not torch.isclose(one, other).any()
 
 
 def test_the_two_choices_of_m_part_where_the_network_is_not_exact():

@@ -245,7 +245,7 @@ def test_after_training_gamma_still_rises_and_has_moved(schedule, objective):
     model = fresh(schedule, objective, Continuous())
     data = MixtureData().sample(2000, 0).float()
     before = model.gamma(torch.arange(1, 31)).detach()
-    reports = list(train(model, data, Training(steps=150, batch=64, learning_rate=1e-2, report_every=50), 0))
+    reports = list(train(model, data, Training(steps=60, batch=64, learning_rate=1e-2, warmup=10, report_every=20), 0))
     assert all(report.finite for report in reports)
     grid = torch.linspace(1, 30, 1001, dtype=torch.float64)
     average = copy.deepcopy(model)
@@ -264,10 +264,10 @@ def test_learning_the_interior_lowers_the_variance_of_the_estimate_and_not_its_m
     schedule = LearnedSchedule(gamma_min=-3.0, gamma_max=12.0)  # Half of it where nothing is left to tell.
     model = fresh(schedule, VlbContinuous(), Continuous(), parameterization=Epsilon())
     data = MixtureData().sample(4000, 0).float()
-    list(train(model, data, Training(steps=200, batch=128, report_every=200), 0))
+    list(train(model, data, Training(steps=80, batch=128, learning_rate=4e-3, warmup=10, report_every=80), 0))
     before = copy.deepcopy(model)
-    shape = torch.optim.Adam(model.gamma.shape_parameters, lr=2e-2)
-    for step in range(150):
+    shape = torch.optim.Adam(model.gamma.shape_parameters, lr=5e-2)
+    for step in range(60):
         shape.zero_grad()
         loss = model.batch_losses(data[:512], 1, step)["schedule_shape"].mean()
         loss.backward(inputs=model.gamma.shape_parameters)

@@ -79,7 +79,7 @@ def test_with_every_step_taken_the_bound_is_the_sum_of_terms_computed_one_by_one
 def test_x_t_is_drawn_from_the_marginal_at_each_step():
     seen: Seen = []
     raw = torch.full((20_000, 2), 0.7)
-    estimate(spied(seen), raw)
+    estimate(spied(seen), raw, batch=len(raw))
     alpha_bar = torch.sigmoid(-model().gamma(torch.arange(HORIZON + 1)))
     for x_t, t in seen:
         a = alpha_bar[t[0]].item()
@@ -100,7 +100,7 @@ def exact_expectation(x0: Tensor) -> Tensor:
 def test_the_stratified_estimate_is_unbiased(exact, strata):
     n = 20_000
     x0 = torch.tensor([0.7, -0.4])
-    result = estimate(model(), x0.expand(n, 2), exact=exact, strata=strata)
+    result = estimate(model(), x0.expand(n, 2), exact=exact, strata=strata, batch=n)
     expected = exact_expectation(x0)
     assert result.L0.mean().item() == pytest.approx(expected[0].item(), abs=5 * result.L0.std().item() / n**0.5)
     assert result.Lt.mean().item() == pytest.approx(expected[1:].sum().item(), abs=5 * result.Lt.std().item() / n**0.5)
@@ -111,7 +111,7 @@ def test_the_stratified_estimate_is_unbiased(exact, strata):
 
 def test_more_strata_give_a_smaller_standard_error():
     raw = torch.tensor([[0.7, -0.4]]).expand(4000, 2)
-    errors = [estimate(model(), raw, exact=1, strata=strata).standard_error for strata in (1, 4, 29)]
+    errors = [estimate(model(), raw, exact=1, strata=strata, batch=4000).standard_error for strata in (1, 4, 29)]
     assert errors[0] > errors[1] > errors[2]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
+from functools import cache, cached_property
 
 import pytest
 import torch
@@ -55,6 +55,8 @@ class Batch:
             4, len(self.t), D, generator=generator, dtype=torch.float64
         )
         self.x_t = self.root * self.x0 + self.rest * self.eps
+        self.said = torch.zeros(0)
+        self.models: dict[tuple[Parameterization, Variance, Objective], Diffusion] = {}
 
     def x0_of(self, eps: Tensor) -> Tensor:
         return (self.x_t - self.rest * eps) / self.root
@@ -76,44 +78,53 @@ class Batch:
         prediction = parameterization.target(self.x0_of(eps), eps, self.x_t, self.pair)
         return torch.cat([prediction, torch.zeros_like(prediction)], dim=1) if variance.learned else prediction
 
-    def model(
-        self, parameterization: Parameterization, variance: Variance, objective: Objective, output: Tensor
-    ) -> Diffusion:
-        return diffusion(
-            lambda x_t, t: output,
-            HORIZON,
-            parameterization=parameterization,
-            variance=variance,
-            schedule=self.schedule,
-            objective=objective,
-            shape=(D,),
-        )
+    def model(self, parameterization: Parameterization, variance: Variance, objective: Objective) -> Diffusion:
+        """A diffusion of these choices whose network says `said`."""
+        case = (parameterization, variance, objective)
+        if case not in self.models:
+            self.models[case] = diffusion(
+                lambda x_t, t: self.said,
+                HORIZON,
+                parameterization=parameterization,
+                variance=variance,
+                schedule=self.schedule,
+                objective=objective,
+                shape=(D,),
+            )
+        return self.models[case]
 
     def loss_at(
         self, parameterization: Parameterization, variance: Variance, objective: Objective, output: Tensor
     ) -> Tensor:
-        model = self.model(parameterization, variance, objective, output)
-        return model.losses(self.x0, self.t, self.eps)["network"]
+        self.said = output
+        return self.model(parameterization, variance, objective).losses(self.x0, self.t, self.eps)["network"]
 
     def loss(
         self, parameterization: Parameterization, variance: Variance, objective: Objective, error: float | Tensor = 1
     ) -> Tensor:
         return self.loss_at(parameterization, variance, objective, self.output(parameterization, variance, error))
 
-    def slope(
-        self, parameterization: Parameterization, variance: Variance, objective: Objective, error: float
+    def slopes(
+        self, parameterization: Parameterization, variance: Variance, objective: Objective, errors: tuple[float, ...]
     ) -> Tensor:
-        """d loss/d error [B]."""
-        errors = torch.full((len(self.t), 1), error, dtype=torch.float64, requires_grad=True)
-        loss = self.loss(parameterization, variance, objective, errors)
-        return torch.autograd.grad(loss.sum(), errors)[0][:, 0]
+        """d loss/d error [E, B] at each of E errors, from one loss of all of them."""
+        n, rows = len(errors), len(self.t)
+        at = torch.tensor(errors, dtype=torch.float64)[:, None, None].repeat(1, rows, 1).requires_grad_()
+        self.said = torch.cat([self.output(parameterization, variance, error) for error in at])
+        model = self.model(parameterization, variance, objective)
+        losses = model.losses(self.x0.repeat(n, 1), self.t.repeat(n), self.eps.repeat(n, 1))
+        return torch.autograd.grad(losses["network"].sum(), at)[0][..., 0]
+
+
+batch_of = cache(Batch)
+"""The batch of a schedule, which its tests share."""
 
 
 @SCHEDULES
 @OBJECTIVES
 def test_an_error_of_eps_costs_the_effective_weight_times_its_square(schedule, objective):
     """d/de of w ‖e δ‖²/D is 2 w e ‖δ‖²/D, whatever is predicted and learned; at t = 1 the bound has its decoder."""
-    batch = Batch(schedule)
+    batch = batch_of(schedule)
     first = 1 if isinstance(objective, Vlb) else 0
     square = (batch.delta**2).mean(1)
     for parameterization in members(Parameterization):
@@ -121,15 +132,15 @@ def test_an_error_of_eps_costs_the_effective_weight_times_its_square(schedule, o
             if not goes_with(objective, variance, parameterization):
                 continue
             case = (parameterization, variance, objective)
-            weight = batch.model(*case, batch.output(parameterization, variance)).curves()["eps_weight"]
-            for error in (0.3, 1.0):
-                torch.testing.assert_close(
-                    batch.slope(*case, error)[first:],
-                    (2 * error * weight * square)[first:],
-                    rtol=1e-7,
-                    atol=1e-11,
-                    msg=lambda text, case=case: f"{', '.join(map(name, case))}: {text}",
-                )
+            weight = batch.model(*case).curves()["eps_weight"]
+            errors = (0.3, 1.0)
+            torch.testing.assert_close(
+                batch.slopes(*case, errors)[:, first:],
+                torch.stack([2 * error * weight * square for error in errors])[:, first:],
+                rtol=1e-7,
+                atol=1e-11,
+                msg=lambda text, case=case: f"{', '.join(map(name, case))}: {text}",
+            )
 
 
 @SCHEDULES
@@ -138,20 +149,20 @@ def test_nothing_but_the_square_of_the_error_enters_the_loss(schedule, objective
     """The rise of the loss over that at ε̂ = ε, but for the hybrid, whose second part knows the error as a number."""
     if isinstance(objective, Hybrid):
         return
-    batch = Batch(schedule)
+    batch = batch_of(schedule)
     variance = BetaTilde()
     for parameterization in members(Parameterization):
         if not goes_with(objective, variance, parameterization):
             continue
         case = (parameterization, variance, objective)
-        weight = batch.model(*case, batch.output(parameterization, variance)).curves()["eps_weight"]
+        weight = batch.model(*case).curves()["eps_weight"]
         cost = batch.loss(*case) - batch.loss(*case, error=0)
         torch.testing.assert_close(cost[1:], (weight * (batch.delta**2).mean(1))[1:], rtol=1e-7, atol=1e-11)
 
 
 @SCHEDULES
 def test_simple_is_the_mean_square_error_of_what_is_predicted(schedule):
-    batch = Batch(schedule)
+    batch = batch_of(schedule)
     for parameterization in members(Parameterization):
         eps = batch.eps + batch.delta
         target = parameterization.target(batch.x0, batch.eps, batch.x_t, batch.pair)
@@ -165,7 +176,7 @@ def test_simple_is_the_mean_square_error_of_what_is_predicted(schedule):
 @pytest.mark.parametrize("space", ["epsilon", "x0", "v"])
 @pytest.mark.parametrize("power", [0.0, 1.0, -0.5])
 def test_weighted_is_the_error_in_its_space_times_a_power_of_the_snr(parameterization, schedule, space, power):
-    batch = Batch(schedule)
+    batch = batch_of(schedule)
     loss = batch.loss(parameterization, Beta(), Weighted(space, power))
     torch.testing.assert_close(loss, batch.snr**power * batch.squares[space], rtol=1e-8, atol=0)
 
@@ -173,7 +184,7 @@ def test_weighted_is_the_error_in_its_space_times_a_power_of_the_snr(parameteriz
 @PARAMETERIZATIONS
 @SCHEDULES
 def test_the_error_of_x0_times_the_snr_is_that_of_eps(parameterization, schedule):
-    batch = Batch(schedule)
+    batch = batch_of(schedule)
     one, other = (batch.loss(parameterization, Beta(), o) for o in (Weighted("x0", 1), Weighted("epsilon")))
     torch.testing.assert_close(one, other, rtol=1e-12, atol=0)
 
@@ -182,7 +193,7 @@ def test_the_error_of_x0_times_the_snr_is_that_of_eps(parameterization, schedule
 @SCHEDULES
 @pytest.mark.parametrize("gamma", [5.0, 0.3])
 def test_min_snr_is_the_error_of_x0_times_the_snr_up_to_its_cap(parameterization, schedule, gamma):
-    batch = Batch(schedule)
+    batch = batch_of(schedule)
     loss = batch.loss(parameterization, Beta(), MinSnr(gamma))
     torch.testing.assert_close(loss, batch.snr.clamp(max=gamma) * batch.squares["x0"], rtol=1e-8, atol=0)
     assert (batch.snr > gamma).any()
@@ -193,7 +204,7 @@ def test_min_snr_is_the_error_of_x0_times_the_snr_up_to_its_cap(parameterization
 @SCHEDULES
 @pytest.mark.parametrize(("k", "gamma"), [(1.0, 1.0), (0.5, 2.0), (1.0, 0.0)])
 def test_p2_is_the_error_of_eps_over_a_power_of_k_plus_the_snr(parameterization, schedule, k, gamma):
-    batch = Batch(schedule)
+    batch = batch_of(schedule)
     expected = batch.squares["epsilon"] / (k + batch.snr) ** gamma
     torch.testing.assert_close(batch.loss(parameterization, Beta(), P2(k, gamma)), expected, rtol=1e-8, atol=0)
 
@@ -206,7 +217,7 @@ def test_vlb_continuous_is_the_error_of_eps_times_half_the_rate_of_gamma_in_bits
     objective = VlbContinuous()
     if not goes_with(objective, Beta(), parameterization):
         return
-    batch = Batch(schedule, real=real)
+    batch = batch_of(schedule, real=real)
     after = batch.t + (1e-4 if real else 0)
     before = (batch.t - (1e-4 if real else 1e-6)).clamp(min=1)
     inside = after > before
@@ -221,7 +232,7 @@ def test_vlb_continuous_is_the_error_of_eps_times_half_the_rate_of_gamma_in_bits
 @SCHEDULES
 def test_vlb_at_beta_tilde_is_simple_times_half_expm1_of_the_rise_of_gamma(schedule):
     """In bits/dim times T, for t ≥ 2."""
-    batch = Batch(schedule)
+    batch = batch_of(schedule)
     simple = batch.loss(Epsilon(), BetaTilde(), Simple())[1:]
     expected = HORIZON * 0.5 * torch.expm1(-batch.snr.log().diff()) * simple / math.log(2)
     torch.testing.assert_close(batch.loss(Epsilon(), BetaTilde(), Vlb())[1:], expected, rtol=1e-8, atol=0)
@@ -230,7 +241,7 @@ def test_vlb_at_beta_tilde_is_simple_times_half_expm1_of_the_rise_of_gamma(sched
 @SCHEDULES
 def test_vlb_at_beta_is_simple_times_the_weight_of_ho_et_al_and_a_constant(schedule):
     """β/(2 α (1 − ᾱ_t)) ‖ε − ε̂‖²/D + ½ (log β/β̃ + β̃/β − 1), in bits and times T, for t ≥ 2."""
-    batch = Batch(schedule)
+    batch = batch_of(schedule)
     alpha = batch.alpha_bar[2:] / batch.alpha_bar[1:-1]
     ratio = (1 - batch.alpha_bar[1:-1]) / (1 - batch.alpha_bar[2:])
     weight = (1 - alpha) / (2 * alpha * (1 - batch.alpha_bar[2:]))
@@ -243,9 +254,9 @@ def test_vlb_at_beta_is_simple_times_the_weight_of_ho_et_al_and_a_constant(sched
 @pytest.mark.parametrize("variance", members(Variance), ids=name)
 def test_vlb_is_the_bounds_own_term_times_the_horizon(parameterization, variance):
     """In bits/dim. A fitted variance has not been fitted yet while it trains: β̃ stands for it."""
-    batch = Batch(members(Schedule)[0])
-    output = batch.output(parameterization, variance)
-    model = batch.model(parameterization, BetaTilde() if variance.fitted else variance, Vlb(), output)
+    batch = batch_of(members(Schedule)[0])
+    batch.said = batch.output(parameterization, variance)
+    model = batch.model(parameterization, BetaTilde() if variance.fitted else variance, Vlb())
     term = model.term(batch.x0, batch.eps, model.chain(), batch.t, clip=False)
     torch.testing.assert_close(
         batch.loss(parameterization, variance, Vlb()), HORIZON * term / (D * math.log(2)), rtol=1e-12, atol=0
@@ -253,7 +264,7 @@ def test_vlb_is_the_bounds_own_term_times_the_horizon(parameterization, variance
 
 
 def test_an_objective_computes_the_bounds_term_only_if_it_reads_the_variance():
-    batch = Batch(members(Schedule)[0])
+    batch = batch_of(members(Schedule)[0])
     for objective in members(Objective):
         variances = (LearnedVariance(), LearnedDiagonal()) if objective.needs_learned else (Beta(), BetaTilde())
         one, other = (batch.loss(Epsilon(), variance, objective)[1:] for variance in variances)
@@ -302,7 +313,7 @@ class Spoken:
 @LEARNED
 def test_over_all_times_hybrid_is_the_simple_loss_and_a_thousandth_of_the_bound(parameterization, schedule, variance):
     """E_t hybrid = L_simple + 1e-3 (L_0 + Σ L_{t−1}), by torch.distributions."""
-    batch = Batch(schedule)
+    batch = batch_of(schedule)
     spoken = Spoken(batch, parameterization, variance)
     simple = batch.loss(parameterization, Beta(), Simple())
     hybrid = batch.loss_at(parameterization, variance, Hybrid(), spoken.output)
@@ -317,7 +328,7 @@ def test_of_hybrid_the_mean_learns_from_simple_alone_and_the_variance_from_the_b
     parameterization, schedule, variance
 ):
     """At a weight at which any trace of the bound in the mean's gradient would drown the rest."""
-    batch = Batch(schedule)
+    batch = batch_of(schedule)
     spoken = Spoken(batch, parameterization, variance)
     hybrid = batch.loss_at(parameterization, variance, Hybrid(1e6), spoken.output)
     plain = batch.loss_at(parameterization, Beta(), Simple(), spoken.output[:, :D])
@@ -330,7 +341,7 @@ def test_of_hybrid_the_mean_learns_from_simple_alone_and_the_variance_from_the_b
 
 @LEARNED
 def test_under_the_bound_alone_the_mean_learns_from_it_too(variance):
-    batch = Batch(members(Schedule)[0])
+    batch = batch_of(members(Schedule)[0])
     spoken = Spoken(batch, Epsilon(), variance)
     loss = batch.loss_at(Epsilon(), variance, Vlb(), spoken.output)
     torch.testing.assert_close(loss, HORIZON * spoken.terms(), rtol=1e-8, atol=0)

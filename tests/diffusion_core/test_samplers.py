@@ -28,7 +28,7 @@ SAMPLERS = pytest.mark.parametrize("sampler", members(Sampler), ids=name)
 @pytest.fixture(params=["mlp", "unet"])
 def model(request) -> Diffusion:
     network = {"mlp": Mlp(width=16, layers=1), "unet": UNet(channels=8, groups=4)}[request.param]
-    choices = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), network, 25)
+    choices = Choices(Epsilon(), Beta(), Linear(rescale=False), Simple(), Uniform(), network, 10)
     encoding, shape = (Continuous(), (2,)) if request.param == "mlp" else (GreyLevels(), (1, 8, 8))
     model = Diffusion(choices, encoding, shape)
     model.initialise(0)
@@ -40,11 +40,11 @@ def model(request) -> Diffusion:
 
 @SAMPLERS
 def test_sample_i_does_not_depend_on_how_many_are_drawn_or_in_which_batches(sampler, model):
-    every = sampler.sample(model, 200, seed=3, clip=True)
+    every = sampler.sample(model, 130, seed=3, clip=True)
     torch.testing.assert_close(sampler.sample(model, 10, seed=3, clip=True), every[:10], rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(sampler.sample(model, 200, seed=3, clip=True, batch=50), every, rtol=1e-5, atol=1e-5)
-    assert every.shape == (200, *model.shape)
-    assert len(every.unique(dim=0)) == 200
+    torch.testing.assert_close(sampler.sample(model, 130, seed=3, clip=True, batch=50), every, rtol=1e-5, atol=1e-5)
+    assert every.shape == (130, *model.shape)
+    assert len(every.unique(dim=0)) == 130
 
 
 @SAMPLERS
@@ -171,7 +171,7 @@ def test_eta_lies_between_the_flow_and_the_ancestral_chain(eta):
 def test_a_sampler_that_says_so_does_not_read_the_variance(sampler, model):
     """`reads_variance` decides which cells share their samples."""
     x, noise = torch.randn(2, 4, *model.shape, generator=torch.Generator().manual_seed(0))
-    k = torch.tensor([3, 7, 12, 20])
+    k = torch.tensor([2, 4, 7, 9])
     model.choices = replace(model.choices, variance=Beta())
     one = sampler.step(model, x, model.chain(), k, noise, clip=False)
     model.choices = replace(model.choices, variance=BetaTilde())
