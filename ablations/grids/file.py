@@ -43,7 +43,7 @@ class AxisSpec(BaseModel):
 
 
 class ClaimSpec(BaseModel):
-    """A paper's finding that the grid puts to the test, in the fields of `analysis.frames.meta.Expectation`."""
+    """A paper's finding that the grid puts to the test, in the fields of `analysis.read.meta.Expectation`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     claim: str

@@ -80,12 +80,12 @@ class ReverseMixture:
 
 def reverse_step(data: Mixture2d, alpha_bar: float, beta: float, x_t: Tensor) -> ReverseMixture:
     """q(x_s | x_t) by Bayes' rule, where ᾱ_s = `alpha_bar` and x_t = √(1 − β) x_s + √β z."""
-    centres = math.sqrt(alpha_bar) * data.means
+    scaled = math.sqrt(alpha_bar) * data.means
     width = alpha_bar * data.std**2 + 1 - alpha_bar
     alpha = 1 - beta
     variance = 1 / (1 / width + alpha / beta)
-    means = variance * (centres / width + math.sqrt(alpha) / beta * x_t[:, None])
-    squared = ((x_t[:, None] - math.sqrt(alpha) * centres) ** 2).sum(-1)
+    means = variance * (scaled / width + math.sqrt(alpha) / beta * x_t[:, None])
+    squared = ((x_t[:, None] - math.sqrt(alpha) * scaled) ** 2).sum(-1)
     return ReverseMixture(torch.softmax(-0.5 * squared / (alpha * width + beta), dim=1), means, variance)
 
 
@@ -93,9 +93,9 @@ def reverse_kl(data: Mixture2d, alpha_bar: float, beta: float) -> float:
     """E KL(q(x_s | x_t) ‖ the Gaussian with its moments) in nats, over `DRAWS` x_t ~ q."""
     generator = torch.Generator().manual_seed(0)
     alpha_bar_t = alpha_bar * (1 - beta)
-    centre = data.means[torch.randint(data.modes, (DRAWS,), generator=generator)]
+    mean = data.means[torch.randint(data.modes, (DRAWS,), generator=generator)]
     noise = torch.randn(DRAWS, 2, generator=generator, dtype=torch.float64)
-    x_t = math.sqrt(alpha_bar_t) * centre + math.sqrt(alpha_bar_t * data.std**2 + 1 - alpha_bar_t) * noise
+    x_t = math.sqrt(alpha_bar_t) * mean + math.sqrt(alpha_bar_t * data.std**2 + 1 - alpha_bar_t) * noise
     return float(kl_from_moments(reverse_step(data, alpha_bar, beta, x_t)).mean())
 
 
@@ -128,7 +128,7 @@ class ExactNoise(nn.Module):
         variance = alpha_bar * self.width + noise
         apart = x_t[:, None].double() - alpha_bar.sqrt() * self.means
         share = torch.softmax(-0.5 * (apart**2 / variance).sum(-1), dim=1)[..., None]
-        # ε given the component is √(1 − ᾱ)/variance times x_t's distance from its centre.
+        # ε given the component is √(1 − ᾱ)/variance times x_t's distance from its mean.
         return (share * (noise.sqrt() / variance) * apart).sum(1).to(x_t.dtype)
 
 

@@ -19,8 +19,8 @@ class Architecture(nn.Module, ABC):
 
     `channels` and `sides` list what an image may have, no sides meaning any; `batch` is how many images are worked on
     at once; `shipped` whether weights come with this package, `source` where others come from; `standardised` whether
-    KID, whose kernel is cubic, takes features in units of the real ones' spread, or as they are, by an extractor whose
-    published figures do.
+    KID, whose kernel is cubic, takes features in units of the real ones' standard deviation, or as they are, by an
+    extractor whose published figures do.
     """
 
     levels: ClassVar[int] = 256
