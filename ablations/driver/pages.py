@@ -62,7 +62,8 @@ def in_words(folder: Path) -> str:
     """What a results folder holds, for a terminal: a search, the table of a grid, or both."""
     from analysis.read.runs import read_folder
     from analysis.read.search import search_alone, search_in
-    from analysis.tables import terminal_search, terminal_table
+    from analysis.tables import terminal_table
+    from analysis.tables.search import terminal_search
 
     grid, search = None if search_alone(folder) else read_folder(folder), search_in(folder)
     parts = [terminal_search(search, grid)] if search is not None else []

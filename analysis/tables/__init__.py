@@ -20,7 +20,6 @@ from analysis.tables.captions import caption
 from analysis.tables.forms import Frame
 from analysis.tables.latex import latex_table
 from analysis.tables.layouts import LAYOUTS, choose
-from analysis.tables.search import terminal_search as terminal_search
 from analysis.tables.table import Footnotes, ResultTable
 from analysis.tables.terminal import terminal_text
 from analysis.tables.tidy import tidy_csv

@@ -7,7 +7,7 @@ from analysis import report
 from analysis.notation import width
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
-from analysis.tables import terminal_search
+from analysis.tables.search import terminal_search
 from tests.analysis.conftest import terminal
 from tests.analysis.report.pages import PICTURE, Page, laid_out
 from tests.analysis.searches import BETAS, confirmation, head, joint, one_objective, trial, two_objectives, write_search
