@@ -91,7 +91,7 @@ class Journal:
         content = read_json(self.folder(stage_id) / "result.json")
         try:
             return None if content is None else Result(**_in_present_words(content))
-        except (TypeError, AttributeError) as error:
+        except (TypeError, AttributeError, KeyError) as error:
             raise InputError(
                 f"{self.folder(stage_id)} holds no stage's result: delete it, and it runs again"
             ) from error
