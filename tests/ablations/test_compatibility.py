@@ -134,8 +134,10 @@ def tiny_space(cell):
     return {"space.steps": 2, "space.width": 8, "space.batch": 32, **steps}
 
 
-@pytest.mark.parametrize("data", ["digits", "mixture2d"])
-def test_every_pair_trains_scores_and_samples(data, rows, configs, tmp_path, store, capsys, monkeypatch):
+@pytest.mark.parametrize(("data", "part"), [("digits", 0), ("digits", 1), ("mixture2d", 0)])
+def test_every_pair_trains_scores_and_samples(
+    data, part, rows, configs, tmp_path, store, capsys, monkeypatch, without_pictures
+):
     # A network of three steps may well score worse than a uniform code; it has diverged if it scores no number.
     judge = evaluate.divergence
     monkeypatch.setattr(evaluate, "divergence", lambda nll, uniform_bits: judge(nll, None))
@@ -147,13 +149,14 @@ def test_every_pair_trains_scores_and_samples(data, rows, configs, tmp_path, sto
     levels = [
         {"name": f"cell{i:02}", "set": {**TINY, **TINY_NETWORK[cell["network"]], **tiny_space(cell), **cell}}
         for i, cell in enumerate(settings)
-        if cell["data"] == data
+        if cell["data"] == data and (data != "digits" or i % 2 == part)
     ]
     grid = {"question": "Does every pair run?", "axes": [{"name": "cell", "levels": levels}], "seeds": 1}
-    (configs / "grid" / f"pairs-{data}.yaml").write_text(json.dumps(grid))
-    assert run.main([f"grid=pairs-{data}", f"results={tmp_path}", "launcher=serial"]) == 0, capsys.readouterr().out
+    name = f"pairs-{data}-{part}"
+    (configs / "grid" / f"{name}.yaml").write_text(json.dumps(grid))
+    assert run.main([f"grid={name}", f"results={tmp_path}", "launcher=serial"]) == 0, capsys.readouterr().out
 
-    with (tmp_path / f"pairs-{data}" / "runs.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / name / "runs.csv").open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
     assert [row["axis.cell"] for row in found] == [level["name"] for level in levels]
     asked = {level["name"]: level["set"] for level in levels}
@@ -175,8 +178,8 @@ def test_every_pair_trains_scores_and_samples(data, rows, configs, tmp_path, sto
         assert ("cost/fit_seconds" in metrics) == (chain and cell["variance"].startswith("analytic"))
         assert ("schedule/gamma_50" in metrics) == (chain and cell["schedule"].startswith("learned"))
         assert not row.get("notes", "").startswith("not finite")
-    folder = read_folder(tmp_path / f"pairs-{data}")
-    stored = read_store(f"sqlite:///{tmp_path}/mlflow.db", f"pairs-{data}")
+    folder = read_folder(tmp_path / name)
+    stored = read_store(f"sqlite:///{tmp_path}/mlflow.db", name)
     pd.testing.assert_frame_equal(folder.runs, stored.runs)
     pd.testing.assert_frame_equal(folder.curves, stored.curves)
     samples = [read_tensors(path)[0]["samples"] for path in (tmp_path / ".stages").glob("*/samples.safetensors")]
