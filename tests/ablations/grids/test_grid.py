@@ -444,3 +444,9 @@ def test_a_fraction_keeps_the_baseline_and_says_so():
     assert any(note.endswith("(fraction=27).") for note in made.file.footnotes)
     assert any("too few to tell all" in note for note in points("grid=factorial", "fraction=20").file.footnotes)
     assert len(points("grid=factorial", "fraction=54").points) == 54
+
+
+def test_what_a_choice_suggests_yields_to_a_field_that_an_earlier_layer_sets():
+    asked = [{"evaluation.continuous": 4}, {"objective": "vlb_continuous"}]
+    assert layers.make_cell(asked, 0).evaluation.continuous == 4
+    assert layers.make_cell(asked[1:], 0).evaluation.continuous == 32
