@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from ablations.settings import grammar
 from ablations.settings.cell import AXES, WORDS, check_key, check_word
@@ -91,8 +91,6 @@ LAUNCHER = "launcher."
 """How the keys begin of what is set of the launcher."""
 SECRET = ("tracking.uri=", "storage=")
 """A database's URL may hold a password, and commands are written down."""
-
-AnyRequest = TypeVar("AnyRequest", bound=Common)
 
 
 def parse_run(arguments: list[str]) -> Request:
