@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ablations.data.base import SPLITS, Data, DataSet
 from diffusion_core.encodings import Continuous
+from diffusion_core.units import bits_per_dim
 
 
 @dataclass(frozen=True)
@@ -45,5 +46,5 @@ class Mixture2d(DataSet):
             mode = torch.randint(self.modes, (count,), generator=generator)
             noise = torch.randn(count, 2, generator=generator, dtype=torch.float64)
             points[split] = (self.means[mode] + self.std * noise).float()
-        entropy = -float(self.log_density(points["test"]).mean()) / (2 * math.log(2))
+        entropy = float(bits_per_dim(-self.log_density(points["test"]).mean(), 2))
         return Data(images=points, labels={}, encoding=Continuous(), codes={"exact density": entropy})

@@ -24,6 +24,7 @@ from diffusion_core.objectives import P2, MinSnr, NoiseLevels, Objective, Simple
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import uniform
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Schedule, Sigmoid
+from diffusion_core.units import bits_per_dim
 
 HORIZON = 1000
 POINTS = 200
@@ -75,7 +76,7 @@ def figures(data: Data) -> dict[str, dict[str, Curve]]:
 def prior_bits(x0: Tensor, gamma: Tensor) -> Tensor:
     """KL(q(x_t | x_0) ‖ N(0, I)) at the noise level γ, bits/dim, its mean over x_0 [N, …]."""
     nats = prior_term(x0.double(), gamma.expand(len(x0)))
-    return nats.mean() / (math.prod(x0.shape[1:]) * math.log(2))
+    return bits_per_dim(nats.mean(), math.prod(x0.shape[1:]))
 
 
 def _weight(objective: Objective) -> Curve:

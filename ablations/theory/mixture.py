@@ -27,6 +27,7 @@ from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.schedules import Cosine, Linear, Schedule
 from diffusion_core.timesteps import Uniform
+from diffusion_core.units import bits_per_dim
 from diffusion_core.variances import Beta, BetaTilde, Variance
 
 BETAS = tuple(np.geomspace(1e-3, 0.99, 25).tolist())
@@ -140,7 +141,7 @@ def gap(data: Mixture2d, schedule: Schedule, variance: Variance, horizon: int) -
     diffusion.network = ExactNoise(data, schedule, horizon)
     points = known.images["test"]
     scored = bound(diffusion, points, exact=TERMS, strata=TERMS, seed=0, clip=False, batch=len(points))
-    exact = -data.log_density(points) / (2 * math.log(2))
+    exact = bits_per_dim(-data.log_density(points), 2)
     return float((scored.total - exact).mean())
 
 
