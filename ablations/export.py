@@ -3,7 +3,8 @@
 
 Of a search the parameters are kept, under the schedule's own name, so that the cell is the one that was tried. Of a
 learned schedule, γ of the averaged learner is kept, which evaluation uses, at evenly spaced u = (t − 1)/(T − 1). Either
-lies in a file of `configs/schedule/saved/`: any command line and grid can then name it, at any horizon.
+lies in a file of the user's own folder, `configs/schedule/saved/NAME.yaml` by default: any command line and grid can
+then name it, at any horizon.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.settings.exits import exit_code
+from ablations.settings.folders import DEFAULT
 from analysis.errors import InputError, unknown
 from analysis.options import Option, run
 
@@ -29,6 +31,7 @@ OPTIONS = {
     "search": Option("a search's folder in results/, search-schedule say"),
     "winner": Option("found, or where two objectives were searched: best_nll, best_fid, between"),
     "results": Option("the results folder", "results"),
+    "configs": Option("your own folder of choices, made where it is missing", DEFAULT),
 }
 
 KNOTS = 101
@@ -45,7 +48,7 @@ def export(given: dict[str, Any]) -> None:
     if bool(given["cell"]) == bool(given["search"]):
         what = "cell= is given, and search= too" if given["cell"] else "cell= is missing, or search="
         raise InputError(f"{what}: give one of them, python -m ablations.export cell=ID name=NAME")
-    path = place(given["name"])
+    path = place(given["name"], given["configs"])
     results = Path(given["results"])
     if given["search"]:
         text = searched_file(results / given["search"], given["winner"])
@@ -53,28 +56,29 @@ def export(given: dict[str, Any]) -> None:
         from ablations.driver.trained import find
 
         text = schedule_file(find(results, given["cell"], given["seed"]), results)
-    from ablations.settings import grammar
     from ablations.stages.files import write_text
 
     try:
         write_text(path, text)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
-    grammar.load.cache_clear()
+    elsewhere = "" if Path(given["configs"]) == Path(DEFAULT) else f" configs={given['configs']}"
     print(
-        f"{path}   (delete it to undo)\npython -m ablations.run schedule=linear,cosine,saved/{given['name']} horizon=T"
+        f"{path}   (delete it to undo)\n"
+        f"python -m ablations.run schedule=linear,cosine,saved/{given['name']} horizon=T{elsewhere}"
     )
 
 
-def place(name: str) -> Path:
+def place(name: str, configs: str) -> Path:
     """The file of a new schedule; InputError where the name is wrong or taken."""
     from ablations.settings import grammar
 
     if re.fullmatch(r"[A-Za-z0-9_-]+", name) is None:
         raise InputError(f"name must be letters, digits, '_' and '-', got {name!r}")
+    grammar.use(configs if Path(configs).is_dir() else None)
     if f"saved/{name}" in grammar.options_of("schedule"):
         raise InputError(f"schedule=saved/{name} is there already and is never overwritten: take another name=")
-    return grammar.CONFIGS / "schedule" / "saved" / f"{name}.yaml"
+    return Path(configs) / "schedule" / "saved" / f"{name}.yaml"
 
 
 def searched_file(folder: Path, level: str) -> str:

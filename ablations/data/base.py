@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from analysis.errors import InputError
 from diffusion_core.encodings import Encoding, GreyLevels
 
 Split = Literal["train", "validation", "test"]
@@ -83,7 +84,15 @@ class DataSet(ABC):
 
 @lru_cache(maxsize=KEPT)
 def _loaded(choice: DataSet) -> Data:
-    return choice.read()
+    try:
+        return choice.read()
+    except InputError:
+        raise
+    except Exception as error:
+        if type(choice).__module__.startswith(f"{__package__}."):
+            raise
+        # What a class from outside raises is told in one line, as every wrong choice is.
+        raise InputError(f"the data set {type(choice).__qualname__} cannot be read ({error!r})") from error
 
 
 def image_data(images: dict[Split, Tensor], labels: dict[Split, Tensor], levels: int) -> Data:

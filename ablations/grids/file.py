@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ablations.settings import grammar
+from ablations.settings.folders import told
 from analysis.errors import InputError, unknown
 from analysis.tables.layouts import LAYOUTS
 
@@ -84,16 +85,16 @@ def read(name: str) -> GridFile:
         file = GridFile.model_validate(grammar.load("grid", name))
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"configs/grid/{name}.yaml: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise InputError(f"{told('grid', name)}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     levels = {axis.name: {level.name for level in axis.levels} for axis in file.axes}
     if file.layout not in LAYOUTS:
-        raise unknown(f"layout of configs/grid/{name}.yaml", file.layout, LAYOUTS)
+        raise unknown(f"layout of {told('grid', name)}", file.layout, LAYOUTS)
     named = [*file.baseline.items(), *(pair for claim in file.expects for pair in claim.levels)]
     for rule in file.leave_out:
         named += [(axis, level) for axis, given in rule.items() for level in listed(given)]
     for axis, level in named:
         if level not in levels.get(axis, ()):
-            raise InputError(f"configs/grid/{name}.yaml: leave_out, baseline or expects name no level {axis}={level}")
+            raise InputError(f"{told('grid', name)}: leave_out, baseline or expects name no level {axis}={level}")
     return file
 
 

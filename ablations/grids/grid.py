@@ -85,14 +85,13 @@ def make(request: Request) -> Grid:
     if "evaluation.continuous" not in varied:
         points = _one_yardstick(points)
     seeds = range(request.first_seed, request.first_seed + (request.seeds or file.seeds))
-    name = request.name or request.grid or ("custom" if request.settings else "baseline")
     told = {
         "axes": axes,
         "expects": [claim for claim in file.expects if _can_be_tested(claim, axes)],
         "question": file.question or _question(axes),
         "footnotes": [*file.footnotes, *terms_footnote(list(terms)), *_fraction_footnote(len(points), crossings)],
     }
-    return Grid(name, file.model_copy(update=told), points, list(seeds))
+    return Grid(request.title, file.model_copy(update=told), points, list(seeds))
 
 
 def _takes(key: str, layers: list[dict[str, Any]], axes: list[AxisSpec]) -> bool:

@@ -19,6 +19,7 @@ from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
 
 from ablations.launchers.protocol import Launcher, WorkerDied, Workers, cores, found_devices
+from ablations.settings import plugins
 from ablations.stages.kinds import Stage
 from ablations.workers.perform import perform
 
@@ -49,7 +50,9 @@ class Processes(Workers):
     def __init__(self, root: Path, count: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.root = root
-        self.pool = ProcessPool(max_workers=count, context=context, initializer=_begin, initargs=(os.getpid(),))
+        self.pool = ProcessPool(
+            max_workers=count, context=context, initializer=_begin, initargs=(os.getpid(), plugins.modules())
+        )
 
     def submit(self, stage: Stage, device: str) -> Future[str]:
         future: Future[str] = self.pool.schedule(perform, args=[stage, str(self.root), device])
@@ -69,8 +72,9 @@ class Processes(Workers):
         self.pool.join()
 
 
-def _begin(parent: int) -> None:
-    """In a new worker: leave Ctrl-C to the driver, and end with it."""
+def _begin(parent: int, modules: list[str]) -> None:
+    """In a new worker: know what the driver has registered, leave Ctrl-C to it, and end with it."""
+    plugins.import_modules(modules)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:

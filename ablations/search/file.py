@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ablations.settings import grammar
 from ablations.settings.cell import check_key
+from ablations.settings.folders import told
 from ablations.settings.grammar import Range
 from analysis.errors import InputError
 
@@ -109,7 +110,7 @@ def read(name: str) -> StudyFile:
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"configs/study/{name}.yaml: {'.'.join(map(str, first['loc']))}: {message}") from error
+        raise InputError(f"{told('study', name)}: {'.'.join(map(str, first['loc']))}: {message}") from error
     for key in file.parameters:
-        check_key(key, f"setting in configs/study/{name}.yaml")
+        check_key(key, f"setting in {told('study', name)}")
     return file

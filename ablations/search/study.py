@@ -50,7 +50,7 @@ def make(request: SearchRequest) -> Study:
         )
     seeds = request.seeds or file.seeds
     study = Study(
-        request.name or f"search-{request.study or 'custom'}",
+        request.title,
         request.study or "",
         file.model_copy(update={"question": file.question or f"Which values of {_named(parameters)} are best?"}),
         parameters,

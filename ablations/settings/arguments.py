@@ -1,5 +1,7 @@
 """What a command line asks for: a grid (`Request`) or a search (`SearchRequest`).
 
+To read it is to look for names in the folder that `configs=` names: the one thing that is kept for later.
+
 Nothing here imports torch, so that errors about names come at once.
 """
 
@@ -7,21 +9,26 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ablations.settings import grammar
 from ablations.settings.cell import AXES, WORDS, check_key, check_word
+from ablations.settings.folders import told
 from ablations.settings.grammar import Range, overrides
+from ablations.settings.outside import REGISTERED
 from analysis.errors import InputError, unknown
 
 SEEDS = 2**31
 
 
 @dataclass(frozen=True)
-class Common:
+class Common(ABC):
     """What every run is told. `settings` maps each key of a cell, or axis of a grid, to its values in order;
-    `launcher_fields` are what is set of the launcher."""
+    `launcher_fields` are what is set of the launcher, `configs` is the user's own folder of files."""
 
     seeds: int | None = None
     first_seed: int = 0
@@ -31,9 +38,20 @@ class Common:
     launcher: str = "local"
     launcher_fields: dict[str, Any] = field(default_factory=dict)
     results: str = "results"
+    configs: str | None = None
     tracking_uri: str | None = None
     settings: dict[str, list[Any]] = field(default_factory=dict)
     command: str = ""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What it is called: the name of its folder of results."""
+
+    @property
+    def folder(self) -> Path:
+        """Where its results are."""
+        return Path(self.results) / self.title
 
 
 @dataclass(frozen=True)
@@ -42,6 +60,10 @@ class Request(Common):
 
     grid: str | None = None
     fraction: int | None = None
+
+    @property
+    def title(self) -> str:
+        return self.name or self.grid or ("custom" if self.settings else "baseline")
 
 
 @dataclass(frozen=True)
@@ -60,6 +82,10 @@ class SearchRequest(Common):
     seed: int | None = None
     ranges: dict[str, Range] = field(default_factory=dict)
 
+    @property
+    def title(self) -> str:
+        return self.name or f"search-{self.study or 'custom'}"
+
 
 COMMON: dict[str, tuple[str, type]] = {
     "seeds": ("seeds", int),
@@ -69,6 +95,7 @@ COMMON: dict[str, tuple[str, type]] = {
     "device": ("device", str),
     "launcher": ("launcher", str),
     "results": ("results", str),
+    "configs": ("configs", str),
     "tracking.uri": ("tracking_uri", str),
 }
 """Keys of the command line that are not of a cell: their field of the request, and type."""
@@ -96,6 +123,7 @@ SECRET = ("tracking.uri=", "storage=")
 def parse_run(arguments: list[str]) -> Request:
     """The request of `ablations.run`; InputError at the first word that is wrong."""
     given, settings, _ = _sorted(arguments, RUN, ranges=False)
+    grammar.use(given.get("configs"))
     request = Request(**given, settings=settings, command=_command("run", arguments))
     _check(request)
     if request.fraction is not None and request.fraction < 2:
@@ -107,6 +135,7 @@ def parse_run(arguments: list[str]) -> Request:
 def parse_search(arguments: list[str]) -> SearchRequest:
     """The request of `ablations.search`; InputError at the first word that is wrong."""
     given, settings, ranges = _sorted(arguments, SEARCH, ranges=True)
+    grammar.use(given.get("configs"))
     request = SearchRequest(**given, settings=settings, ranges=ranges, command=_command("search", arguments))
     _check(request)
     for name, least in (("trials", 1), ("confirm", 2), ("startup", 0), ("seed", 0)):
@@ -156,7 +185,16 @@ def _sorted(
 def _command(program: str, arguments: list[str]) -> str:
     """As a shell takes it, for a shell reads brackets itself."""
     words = [shlex.quote(word) if "(" in word else word for word in arguments if not word.startswith(SECRET)]
-    return " ".join([f"python -m ablations.{program}", *words])
+    command = " ".join([f"python -m ablations.{program}", *words])
+    script = _script()
+    return f"python {script}   (which runs {command})" if script else command
+
+
+def _script() -> str:
+    """The script that registered classes and started this process; "" where none did."""
+    main = sys.modules["__main__"]
+    of_script = getattr(main, "__spec__", None) is None and hasattr(main, "__file__")
+    return Path(main.__file__ or "").name if REGISTERED and of_script else ""
 
 
 def _option(key: str, values: list[Any] | Range, kind: type) -> Any:
@@ -200,7 +238,7 @@ def axis_levels(grid: str | None) -> dict[str, set[str]]:
         return {}
     axes = grammar.load("grid", grid).get("axes")
     if not isinstance(axes, list) or not all(isinstance(axis, dict) and "name" in axis for axis in axes):
-        raise InputError(f"configs/grid/{grid}.yaml: axes must be a list, each with name and levels, got {axes!r}")
+        raise InputError(f"{told('grid', grid)}: axes must be a list, each with name and levels, got {axes!r}")
     return {
         str(axis["name"]): {str(level.get("name")) for level in axis.get("levels", []) if isinstance(level, dict)}
         for axis in axes

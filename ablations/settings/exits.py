@@ -5,13 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from ablations.settings.packages import complaints
 from analysis.errors import InputError
 
 
 def exit_code(main: Callable[[list[str]], int]) -> int:
     """Run a command on the process's arguments."""
+    return outcome(main, sys.argv[1:])
+
+
+def outcome(main: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """The exit code of a command on these arguments, once packages that cannot be used were named."""
+    for line in complaints():
+        print(f"warning: {line}", file=sys.stderr)
     try:
-        return main(sys.argv[1:])
+        return main(arguments)
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

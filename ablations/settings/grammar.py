@@ -1,4 +1,4 @@
-"""Text to settings: the words of a command line and the files of `configs/`, by Hydra's grammar and composition.
+"""Text to settings: the words of a command line, and the files of choices (`folders.py`), by Hydra's grammar.
 
 The only file that knows Hydra. It tells which choices exist, what a choice's file says, and what a word sets; which
 words a command knows is in `arguments.py`, and what they mean is the business of `registry.py`. Nothing here imports
@@ -23,9 +23,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from ablations.settings import folders
+from ablations.settings.folders import files
+from ablations.settings.outside import unnamed
 from analysis.errors import InputError, unknown
-
-CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 @dataclass(frozen=True)
@@ -40,34 +41,60 @@ class Range:
 
 
 def options_of(group: str) -> dict[str, str]:
-    """The choices of a group, and the line that explains each: its file's first comment.
+    """The choices of a group, and the line that explains each: its file's first comment, or its class's docstring."""
+    lines = {option: _first_line(paths[0]) for option, paths in files(group).items()}
+    return lines | {name: line for name, line in unnamed(group).items() if name not in lines}
 
-    A file in a folder of the group is named with it: saved/mine.
+
+def load(group: str, option: str) -> dict[str, Any]:
+    """What the file of a choice says; of a class from outside without a file, its name.
+
+    InputError where there is none such, or it cannot be read.
     """
-    folder = CONFIGS / group
-    files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
-    return {
-        option: files[option].read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-        for option in sorted(files, key=lambda option: ("/" in option, option))
-    }
+    return _loaded(group, option)
 
 
 @lru_cache
-def load(group: str, option: str) -> dict[str, Any]:
-    """What `configs/<group>/<option>.yaml` says; InputError where there is none or it cannot be read."""
-    if option not in options_of(group):
+def _loaded(group: str, option: str) -> dict[str, Any]:
+    paths = files(group).get(option, [])
+    if len(paths) > 1:
+        raise InputError(
+            f"{group}={option} is in two files, {' and '.join(map(str, paths))}: rename one of them, or say with "
+            "configs=DIR which folder is yours"
+        )
+    if not paths:
+        if option in unnamed(group):
+            return {"name": option}
         raise unknown(group, str(option), options_of(group))
+    return _read(paths[0].resolve(), group, option)
+
+
+def use(folder: str | None) -> None:
+    """Take a folder for the user's own, None for the default, and read all files anew."""
+    folders.use(folder)
+    _loaded.cache_clear()
+
+
+def _first_line(path: Path) -> str:
     try:
-        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return (path.read_text(encoding="utf-8").splitlines() or [""])[0].lstrip("# ")
+    except (OSError, UnicodeDecodeError) as error:
+        return f"cannot be read: {error}"
+
+
+def _read(path: Path, group: str, option: str) -> dict[str, Any]:
+    folder = path.parents[option.count("/") + 1]
+    try:
+        with initialize_config_dir(str(folder), version_base="1.3"):
             node = compose(f"{group}/{option}")
         for name in (group, *option.split("/")[:-1]):
             node = node[name]
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise InputError(f"configs/{group}/{option}.yaml cannot be read: {error}") from error
+        raise InputError(f"{path} cannot be read: {error}") from error
     values = OmegaConf.to_container(node)
     if not isinstance(values, dict):
-        raise InputError(f"configs/{group}/{option}.yaml must hold `key: value` lines, got {values!r}")
-    refuse_code(values, f"configs/{group}/{option}.yaml")
+        raise InputError(f"{path} must hold `key: value` lines, got {values!r}")
+    refuse_code(values, str(path))
     return {str(key): value for key, value in values.items()}
 
 

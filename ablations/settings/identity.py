@@ -14,6 +14,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from ablations.settings.cell import AXES, PLAIN, Cell
+from ablations.settings.origins import origin_of
 from ablations.settings.registry import describe
 
 if TYPE_CHECKING:
@@ -45,6 +46,12 @@ def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:
     """Every choice of a cell but its seed, as plain values; with `places`, also where their files lie."""
     choices = {axis: describe(getattr(cell, axis), places=places) for axis in AXES}
     return choices | {item.name: getattr(cell, item.name) for item in fields(cell) if item.name in PLAIN}
+
+
+def from_outside(cell: Cell) -> list[tuple[str, Any, str]]:
+    """(axis, choice, where its class comes from) of each choice of a cell that does not ship."""
+    choices = [(axis, getattr(cell, axis)) for axis in AXES]
+    return [(axis, choice, origin) for axis, choice in choices if (origin := origin_of(type(choice)))]
 
 
 def identity(cell: Cell) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from ablations.settings import grammar
 from ablations.settings.budget import matched_steps
 from ablations.settings.cell import AXES, LEAST, NUMBERS, PLAIN, WORDS, Cell, check_key, check_word
 from ablations.settings.identity import LATER, present_name
-from ablations.settings.registry import build
+from ablations.settings.origins import origin_of
+from ablations.settings.registry import ORIGIN, build
 from ablations.settings.rules import refusal
 from analysis.errors import InputError
 
@@ -71,10 +72,21 @@ def cell_of(parameters: dict[str, str], seed: int) -> Cell:
             key.split(".", 1)[1]: _read(text) for key, text in parameters.items() if key.startswith(f"{axis}.") and text
         }
         name = present_name(axis, parameters.get(axis) or LATER.get(f"{axis}.name", axis))
+        origin = values.pop(ORIGIN, "")
         choices[axis] = build(axis, {"name": name, **values})
+        _check_origin(f"{axis}={name}", origin, origin_of(type(choices[axis])))
     plain = {key: _read(parameters.get(key, "")) for key in NUMBERS}
     plain |= {key: parameters.get(key) or PLAIN[key] for key in WORDS}
     return Cell(**choices, **_plain(plain), seed=seed)
+
+
+def _check_origin(choice: str, then: str, now: str) -> None:
+    """InputError unless the class that a cell was made with is the one that is here."""
+    if then != now:
+        raise InputError(
+            f"{choice} of this cell was {then or 'one that ships'}, and here is {now or 'one that ships'}: "
+            "take the version that the cell was made with, or run its grid again under another name=…"
+        )
 
 
 def _read(text: str) -> Any:

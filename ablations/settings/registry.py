@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import inspect
 import json
-import pkgutil
 import typing
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -19,11 +17,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from ablations.settings import grammar
 from ablations.settings.cell import BASES, NUMBERS
+from ablations.settings.origins import origin_of
+from ablations.settings.outside import unnamed
+from ablations.settings.packages import DOORS
+from ablations.settings.plugins import imported, outside, shipped
 from analysis.errors import InputError, unknown
 from diffusion_core.choices import choice_name
 
-PACKAGES = ("diffusion_core", "ablations")
-"""Where choices are looked for: a class made elsewhere, by a test say, is none that text can name."""
+ORIGIN = "origin"
+"""The key of a described choice that says where a class from outside comes from."""
 
 T = TypeVar("T")
 
@@ -35,17 +37,24 @@ def base_of(axis: str) -> type:
 
 
 def classes(base: type) -> dict[str, type]:
-    """The final classes below a base by name; those that have a file each beside the base's are read."""
-    package = importlib.import_module(base.__module__.rpartition(".")[0])
-    for beside in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        importlib.import_module(beside.name)
-    known = [cls for cls in (base, *_descendants(base)) if cls.__module__.split(".")[0] in PACKAGES]
-    return {choice_name(cls): cls for cls in known if not inspect.isabstract(cls)}
+    """The final classes below a base by name: those that ship, and those from outside that can be imported."""
+    return shipped(base) | outside(_axis(base))
 
 
-def _descendants(base: type) -> list[type]:
-    children: list[type] = base.__subclasses__()
-    return [cls for child in children for cls in (child, *_descendants(child))]
+def class_of(base: type, name: str, axis: str) -> type:
+    """The class of a name below a base; InputError, which calls it an `axis`, where there is none that can be used."""
+    known = shipped(base)
+    if name in known:
+        return known[name]
+    if name in unnamed(_axis(base)):
+        return imported(_axis(base), name)
+    raise unknown(axis, name, classes(base))
+
+
+def _axis(base: type) -> str:
+    """The axis of a base class; "" where it is none that can be extended from outside."""
+    dotted = f"{base.__module__}.{base.__qualname__}"
+    return next((axis for axis, known in DOORS.items() if known == dotted), "")
 
 
 def build(axis: str, values: dict[str, Any], base: type | None = None) -> Any:
@@ -55,17 +64,14 @@ def build(axis: str, values: dict[str, Any], base: type | None = None) -> Any:
     """
     values = dict(values)
     name = values.pop("name", axis)
-    known = classes(base or base_of(axis))
-    if name not in known:
-        raise unknown(axis, str(name), known)
-    return validated(known[name], values, axis, axis if name == axis else f"{axis}={name}")
+    cls = class_of(base or base_of(axis), str(name), axis)
+    return validated(cls, values, axis, axis if name == axis else f"{axis}={name}")
 
 
 def fields_of(axis: str, option: str) -> set[str]:
-    """What can be set of the choice that a file of `configs/<axis>/` names."""
+    """What can be set of the choice that an option of an axis names."""
     name = grammar.load(axis, option).get("name", axis)
-    cls = classes(base_of(axis)).get(str(name))
-    return set(field_names(cls)) if cls else set()
+    return set(field_names(class_of(base_of(axis), str(name), axis)))
 
 
 def all_fields(axis: str) -> set[str]:
@@ -116,8 +122,10 @@ def describe(choice: Any, *, places: bool = False) -> dict[str, Any]:
     """A choice as plain values, its name and defaults included: what identities and records are made of.
 
     Fields that only say where files lie (the class's `where`) are left out unless `places` are asked for: what the
-    files hold has a digest of its own. So are those that another of its fields leaves unread (`unread`).
+    files hold has a digest of its own. So are those that another of its fields leaves unread (`unread`). A class from
+    outside adds where it comes from.
     """
     left_out = getattr(choice, "unread", ()) + (() if places else getattr(choice, "where", ()))
     fields = [field.name for field in dataclasses.fields(choice) if field.name not in left_out]
-    return {"name": choice_name(choice), **{name: getattr(choice, name) for name in fields}}
+    origin = {ORIGIN: from_outside} if (from_outside := origin_of(type(choice))) else {}
+    return {"name": choice_name(choice), **{name: getattr(choice, name) for name in fields}, **origin}

@@ -10,7 +10,9 @@ from dataclasses import replace
 
 from ablations.settings.cell import NUMBERS, Cell
 from ablations.settings.evaluation import LIKELIHOODS
-from diffusion_core.choices import chain_refusal, level_refusal
+from ablations.settings.identity import from_outside
+from analysis.errors import InputError
+from diffusion_core.choices import chain_refusal, choice_name, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
@@ -18,12 +20,20 @@ from diffusion_core.networks.unet import UNet
 
 
 def refusal(cell: Cell) -> str | None:
-    """Why a cell makes no sense; None if it does.
+    """Why a cell makes no sense, or a class from outside that it has cannot be built; None if it does."""
+    try:
+        return _refusal(cell)
+    except Exception as error:
+        strangers = [f"{axis}={choice_name(c)} of {origin}" for axis, c, origin in from_outside(cell)]
+        if not strangers or isinstance(error, InputError):
+            raise
+        return f"{' or '.join(strangers)} cannot be built here ({type(error).__name__}: {error})"
 
-    A chain of no steps reads nothing of the other choices, which must go together all the same.
-    """
+
+def _refusal(cell: Cell) -> str | None:
+    """A chain of no steps reads nothing of the other choices, which must go together all the same."""
     if cell.horizon == 0:
-        return _chainless_refusal(cell) or refusal(replace(cell, horizon=NUMBERS["horizon"]))
+        return _chainless_refusal(cell) or _refusal(replace(cell, horizon=NUMBERS["horizon"]))
     reason = (
         choices_refusal(cell.choices)
         or chain_refusal(cell.choices, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)

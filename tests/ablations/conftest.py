@@ -78,13 +78,14 @@ def again(tiny, tmp_path, without_pictures):
 
 @pytest.fixture
 def configs(tmp_path, monkeypatch):
-    """The configuration files, to be added to."""
+    """A folder of the user's own where commands are run, for files of choices, grids and studies."""
     folder = tmp_path / "configs"
-    shutil.copytree(grammar.CONFIGS, folder)
-    monkeypatch.setattr(grammar, "CONFIGS", folder)
-    grammar.load.cache_clear()
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    grammar.use(None)
     yield folder
-    grammar.load.cache_clear()
+    monkeypatch.undo()
+    grammar.use(None)
 
 
 @pytest.fixture

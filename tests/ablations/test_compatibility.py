@@ -57,16 +57,16 @@ def pairs():
 
 @pytest.fixture(scope="module")
 def configs(tmp_path_factory):
-    """The configuration files, with a found schedule."""
-    folder = tmp_path_factory.mktemp("configs") / "configs"
-    shutil.copytree(grammar.CONFIGS, folder)
-    (folder / "schedule" / "saved").mkdir(exist_ok=True)
+    """A folder of the user's own where commands are run, with a found schedule."""
+    folder = tmp_path_factory.mktemp("here") / "configs"
+    (folder / "schedule" / "saved").mkdir(parents=True)
+    (folder / "grid").mkdir()
     (folder / "schedule" / "saved" / "kept.yaml").write_text(FOUND)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grammar, "CONFIGS", folder)
-        grammar.load.cache_clear()
+        patch.chdir(folder.parent)
+        grammar.use(None)
         yield folder
-    grammar.load.cache_clear()
+    grammar.use(None)
 
 
 @pytest.fixture(scope="module")

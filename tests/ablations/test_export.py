@@ -110,7 +110,7 @@ def test_knots_are_kept_to_six_digits_and_rise(learned):
 )
 def test_what_cannot_be_kept_is_one_line(words, message, learned, configs, capsys, monkeypatch):
     results, (row, other) = learned
-    (configs / "schedule" / "saved").mkdir()
+    (configs / "schedule" / "saved").mkdir(parents=True)
     taken = configs / "schedule" / "saved" / "taken.yaml"
     taken.write_text("# mine\nname: saved\nknots: [-1.0, 1.0]\n")
     call = words.format(learned=row["cell_id"], other=other["cell_id"]).split()

@@ -143,8 +143,6 @@ def grid(tmp_path_factory, store):
     folder = tmp_path_factory.mktemp("latents")
     shutil.copy(store, folder / "mlflow.db")
     words = [word for word in (*SMALL, *LATENTS) if not word.startswith(("horizon", "space=", "sampler"))]
-    from ablations.settings import grammar
-
     levels = [
         {"name": "pixels", "set": {"space": "pixels", "horizon": 25}},
         {"name": "kl", "set": {"space": "latents", "horizon": 25}},
@@ -154,14 +152,9 @@ def grid(tmp_path_factory, store):
     file = {"question": "Where?", "axes": [{"name": "place", "levels": levels}], "seeds": 2, "layout": "ldm"}
     file["columns"] = ["rfid/train/{extractor}", "psnr/test", "cost/total_flops", "cost/sample_flops"]
     configs = folder / "configs"
-    shutil.copytree(grammar.CONFIGS, configs)
+    (configs / "grid").mkdir(parents=True)
     (configs / "grid" / "places.yaml").write_text(json.dumps(file))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grammar, "CONFIGS", configs)
-        grammar.load.cache_clear()
-        code = run.main(["grid=places", f"results={folder}", "launcher=serial", *words])
-    grammar.load.cache_clear()
-    assert code == 0
+    assert run.main(["grid=places", f"configs={configs}", f"results={folder}", "launcher=serial", *words]) == 0
     return folder
 
 

@@ -1,0 +1,59 @@
+"""Where the files of choices, grids and studies lie: those that ship, those of packages, and the user's own.
+
+    configs=DIR    the user's own folder; by default `configs/` where the command is run, if there is one
+
+A folder has the shape of the one that ships, `<axis>/<name>.yaml`, `grid/<name>.yaml`, `study/<name>.yaml`, and what
+is found or learned goes to `schedule/saved/` of the user's own. Nothing is ever written into an installed package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ablations.settings.packages import SHIPPED, config_folders
+from analysis.errors import InputError
+
+DEFAULT = "configs"
+
+
+class _Own:
+    """The user's own folder, as the command that runs in this process was told; None for the default."""
+
+    told: Path | None = None
+
+
+def use(folder: str | None) -> None:
+    """Take a folder for the user's own from now on, None for the default; InputError where it is none."""
+    if folder is not None and not Path(folder).is_dir():
+        raise InputError(f"configs={folder} is no folder: give one with files such as grid/NAME.yaml")
+    _Own.told = None if folder is None else Path(folder)
+
+
+def own() -> Path:
+    """The user's own folder, which may be missing."""
+    return _Own.told or Path(DEFAULT)
+
+
+def files(group: str) -> dict[str, list[Path]]:
+    """The choices of a group with their files: one, or several where a name is given twice.
+
+    A file in a folder of the group is named with it, saved/mine.
+    """
+    found: dict[str, list[Path]] = {}
+    for place in _places():
+        folder = place / group
+        for path in folder.rglob("*.yaml"):
+            found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
+    return {name: found[name] for name in sorted(found, key=lambda name: ("/" in name, name))}
+
+
+def told(group: str, name: str) -> str:
+    """The file of a choice as messages name it: as it lies within the folder that ships, or with its path."""
+    paths = files(group).get(name, [])
+    shipped = not paths or paths[0].is_relative_to(SHIPPED)
+    return f"configs/{group}/{name}.yaml" if shipped else str(paths[0])
+
+
+def _places() -> list[Path]:
+    places = [SHIPPED, *config_folders(), *([own()] if own().is_dir() else [])]
+    return list({place.resolve(): place for place in places}.values())

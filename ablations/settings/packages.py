@@ -1,0 +1,113 @@
+"""What installed packages offer: classes for the axes, and files of choices, grids and studies beside their code.
+
+    [project.entry-points.diffusion_ablations]
+    "schedule.exponential" = "my_package.schedules:Exponential"     axis.name = where the class is
+
+Only what the packages say of themselves is read here, and none of them is imported: so `--help` and errors about names
+come at once. What cannot be used is left out, with a line that says why (`complaints`); all else goes on working.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from ablations.settings.cell import BASES
+
+GROUP = "diffusion_ablations"
+"""The group of entry points."""
+
+DOORS: dict[str, str] = {axis: base for axis, base in BASES.items() if axis not in ("training", "evaluation")} | {
+    "launcher": "ablations.launchers.protocol.Launcher",
+    "extractor": "ablations.metrics.extractors.architectures.Architecture",
+    "metric": "ablations.metrics.metric.Metric",
+}
+"""What a class from outside can be, and the base class of each, by its dotted name."""
+
+SHIPPED = Path(__file__).parents[1] / "configs"
+"""The files of choices, grids and studies that ship."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A class that a package offers under a name of an axis; `trouble` says why it cannot be used, if it cannot."""
+
+    axis: str
+    name: str
+    point: EntryPoint
+    package: str
+    version: str
+    trouble: str = ""
+
+    @property
+    def of_package(self) -> str:
+        """What offers it, in words."""
+        return f"the package {self.package} {self.version}"
+
+
+@lru_cache(maxsize=1)
+def offers() -> tuple[Offer, ...]:
+    """Everything that installed packages offer, by axis and name."""
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    often = Counter(point.name for point in points)
+    return tuple(_offer(point, [other for other in points if other.name == point.name]) for point in points if often)
+
+
+def offered(axis: str, name: str) -> Offer | None:
+    """The offer of a name, usable or not; None where there is none."""
+    return next((offer for offer in offers() if (offer.axis, offer.name) == (axis, name)), None)
+
+
+def complaints() -> list[str]:
+    """A line for each offer that cannot be used, as far as that is seen without importing it."""
+    return list(dict.fromkeys(offer.trouble for offer in offers() if offer.trouble))
+
+
+def config_folders() -> Iterator[Path]:
+    """The folders `configs/` beside the code of packages that offer something."""
+    tops = dict.fromkeys(offer.point.module.partition(".")[0] for offer in offers() if not offer.trouble)
+    for top in tops:
+        spec = find_spec(top)
+        for place in (spec and spec.submodule_search_locations) or ():
+            if (folder := Path(place) / "configs").is_dir():
+                yield folder
+
+
+def _offer(point: EntryPoint, same: list[EntryPoint]) -> Offer:
+    axis, _, name = point.name.partition(".")
+    package, version = _made_by(point)
+    offer = Offer(axis, name, point, package, version)
+    return Offer(axis, name, point, package, version, _trouble(offer, same))
+
+
+def _made_by(point: EntryPoint) -> tuple[str, str]:
+    """The package that an entry point belongs to, and its version."""
+    if point.dist is None:
+        return point.module.partition(".")[0], "(unknown version)"
+    return point.dist.name, point.dist.version
+
+
+def _trouble(offer: Offer, same: list[EntryPoint]) -> str:
+    """Why an offer cannot be used, in one line; "" if that is not seen."""
+    what = f"{offer.of_package} offers {offer.point.name}"
+    if offer.axis not in DOORS:
+        return f"{what}, and there is no such axis: an entry point is called axis.name, of {', '.join(DOORS)}"
+    if (SHIPPED / offer.axis / f"{offer.name}.yaml").is_file():
+        return f"{what}, a name that is taken by a choice that ships: its class needs another name"
+    if len(same) > 1:
+        others = " and ".join(" ".join(_made_by(point)) for point in same)
+        return f"{offer.point.name} is offered more than once, by {others}: uninstall one of them"
+    versions = {found.version: _place(found) for found in distributions(name=offer.package)}
+    if len(versions) > 1:
+        told = " and ".join(f"{version} in {place}" for version, place in sorted(versions.items()))
+        return f"the package {offer.package} is installed in two versions, {told}: uninstall one of them"
+    return ""
+
+
+def _place(package: Distribution) -> str:
+    return str(package.locate_file(""))
