@@ -1,0 +1,1 @@
+"""An example of choices from outside: see README.md."""

@@ -1,0 +1,33 @@
+"""How straight the stripes of samples are: a score of one's own domain, which no feature extractor knows.
+
+    straightness = share of images whose rows, or whose columns, each vary by at most `TOLERANCE` grey levels
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ablations.metrics.metric import Direction, Kind, Metric
+from ablations.metrics.sets import Judged
+
+TOLERANCE = 3
+
+
+@dataclass(frozen=True)
+class Straightness(Metric):
+    """The share of generated images that are straight stripes."""
+
+    label: ClassVar[str] = "Straight"
+    unit: ClassVar[str | None] = "share"
+    direction: ClassVar[Direction] = "max"
+    decides: ClassVar[str | None] = "straight stripes"
+    digits: ClassVar[int | None] = 2
+    of: ClassVar[tuple[Kind, ...]] = ("images",)
+    compares: ClassVar[bool] = False
+
+    def compute(self, judged: Judged) -> float:
+        images = judged.generated.stored.int()
+        along_rows, along_columns = ((images.amax(side) - images.amin(side)).flatten(1).amax(1) for side in (3, 2))
+        straight = (along_rows <= TOLERANCE) | (along_columns <= TOLERANCE)
+        return float(straight.double().mean())
