@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import pytest
 
-from ablations.data.digits import Digits
 from ablations.data.mixture2d import Mixture2d
 from ablations.driver.plan import plan
 from ablations.grids.grid import make
@@ -30,29 +29,29 @@ def points():
     return Mixture2d().load()
 
 
-def names(metrics):
-    return [metric["name"] for metric in metrics]
+def names(columns):
+    return [column.name for column in columns]
 
 
 def test_metrics_of_images():
     expected = ["nll/test", "fid/train/digits-cnn", "is/digits-cnn", "memorisation/train"]
-    assert names(shown_metrics(Digits().load(), "digits-cnn")) == expected
+    assert names(shown_metrics("digits-cnn")) == expected
 
 
 @pytest.mark.parametrize(
-    ("flags", "expected"),
+    ("asked", "expected"),
     [
-        ({}, []),
-        ({"continuous": True}, ["nll_continuous/test"]),
-        ({"ode": True}, ["nll_ode/test"]),
-        ({"continuous": True, "ode": True}, ["nll_continuous/test", "nll_ode/test"]),
+        ([], []),
+        (["continuous"], ["nll_continuous/test"]),
+        (["ode"], ["nll_ode/test"]),
+        (["ode", "continuous"], ["nll_continuous/test", "nll_ode/test"]),
     ],
 )
-def test_further_likelihoods_stand_beside_nll_where_asked_for(flags, expected, points):
-    found = shown_metrics(points, None, **flags)
+def test_further_likelihoods_stand_beside_nll_where_asked_for(asked, expected):
+    found = shown_metrics(None, likelihoods=asked)
     assert names(found) == ["nll/test", *expected, "energy_distance/test"]
     for metric in found[:-1]:
-        assert (metric["unit"], metric["direction"], metric["decimals"]) == ("bits/dim", "min", 2)
+        assert (metric.unit, metric.direction, metric.digits) == ("bits/dim", "min", 2)
 
 
 @pytest.mark.parametrize(
