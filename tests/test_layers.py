@@ -84,7 +84,7 @@ def test_the_core_is_read():
 
 FLOORS = {
     "ablations": [
-        {"run", "search", "sample", "export", "publish", "compatibility"},
+        {"run", "search", "sample", "export", "publish", "compatibility", "testing"},
         {"driver"},
         {"launchers", "theory", "tracking"},
         {"workers", "results"},

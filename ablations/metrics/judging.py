@@ -6,6 +6,7 @@ validation    against the validation images or points: for searches, which read 
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class Yardstick:
             name = metric.column(self.against, extractor).name
             values = [_number(metric, one) for one in of_sets]
             means[name] = statistics.fmean(values)
-            if len(values) > 1 and spread(metric):
+            if len(values) > 1 and spread(metric) and all(map(math.isfinite, values)):
                 deviations[f"{name}_set_sd"] = statistics.stdev(values)
         return means | deviations
 

@@ -180,7 +180,7 @@ def run_samples(cell: Cell, split: HeldOut, model: Model, data: Data, folder: Pa
     write_tensors(folder / SAMPLES, {"samples": samples})
     metrics = yardstick_of(cell, split, data, samples.device).default_scores(torch.split(samples, n))
     costs = {"cost/sample_seconds": seconds, "cost/sample_flops": sample_flops(cell, model)}
-    return Result("finished", "", {**costs, **metrics}, {}, {})
+    return finished_with({**costs, **metrics})
 
 
 def draw_samples(cell: Cell, model: Model, n: int, progress: Progress) -> Tensor | None:
@@ -200,19 +200,16 @@ def run_reconstruction(cell: Cell, encoding: Encoding, data: Data, folder: Path,
     write_tensors(folder / RECONSTRUCTIONS, {"originals": images[:SHOWN], "reconstructions": made[:SHOWN]})
     metrics = {"psnr/test": psnr(made, images, encoding.autoencoder.levels.levels)}
     if "test" in cell.evaluation.quality:
-        (scored,) = yardstick_of(cell, "test", data, device).scores([Fid()], [made]).items()
-        metrics[f"r{scored[0]}"] = scored[1]
-    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    return Result("finished", "", finite, {}, not_finite(metrics))
+        scores = yardstick_of(cell, "test", data, device).scores([Fid()], [made])
+        metrics |= {f"r{name}": value for name, value in scores.items()}
+    return finished_with(metrics)
 
 
 def run_metric(cell: Cell, split: HeldOut, metric: str, data: Data, samples: Path, device: torch.device) -> Result:
     """What the generated sets that a samples stage left in its folder score by one more metric."""
     tensors, _ = read_tensors(samples / SAMPLES)
     sets = torch.split(tensors["samples"].to(device), len(data.images[split]))
-    scores = yardstick_of(cell, split, data, device).scores([metric_of(metric)], sets)
-    finite = {name: value for name, value in scores.items() if math.isfinite(value)}
-    return Result("finished", "", finite, {}, not_finite(scores))
+    return finished_with(yardstick_of(cell, split, data, device).scores([metric_of(metric)], sets))
 
 
 def run_floor(cell: Cell, metric: str | None, data: Data, device: torch.device) -> Result:
@@ -226,8 +223,11 @@ def run_floor(cell: Cell, metric: str | None, data: Data, device: torch.device) 
         yardstick = replace(yardstick, held_out=Examined(torch.cat(sets), extractor))
         accuracy = {} if extractor.accuracy is None else {"accuracy": str(extractor.accuracy)}
         known = {"extractor": extractor.name, "digest": extractor.digest, **accuracy}
-    if metric is None:
-        return Result("finished", "", yardstick.default_scores(sets), {}, known)
-    scores = yardstick.scores([metric_of(metric)], sets)
-    finite = {name: value for name, value in scores.items() if math.isfinite(value)}
-    return Result("finished", "", finite, {}, known | not_finite(scores))
+    scores = yardstick.default_scores(sets) if metric is None else yardstick.scores([metric_of(metric)], sets)
+    return finished_with(scores, **known)
+
+
+def finished_with(metrics: dict[str, float], **metadata: str) -> Result:
+    """A finished stage's result: what is no number is left out of its metrics, and noted."""
+    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return Result("finished", "", finite, {}, metadata | not_finite(metrics))

@@ -26,5 +26,5 @@ def test_inception_score_of_a_soft_pair():
 
 
 def test_logits_that_are_no_numbers_are_refused():
-    with pytest.raises(ValueError, match="IS: .* not finite"):
+    with pytest.raises(ValueError, match=r"IS: .* not finite"):
         inception_score(normal(9, 4).log())

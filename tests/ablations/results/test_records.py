@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import pytest
 
-from ablations.data.mixture2d import Mixture2d
 from ablations.driver.plan import plan
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
@@ -22,11 +21,6 @@ from ablations.tracking.mlflow_store import Tracker
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from tests.analysis.conftest import build, rows
-
-
-@pytest.fixture(scope="module")
-def points():
-    return Mixture2d().load()
 
 
 def names(columns):
