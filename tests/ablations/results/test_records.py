@@ -14,11 +14,12 @@ from ablations.metrics.registry import shown_metrics
 from ablations.results.csv_text import drawn
 from ablations.results.folder import runs_csv
 from ablations.results.grid_json import head_of
-from ablations.results.records import Record, joined, versions
+from ablations.results.records import Record, joined, record, versions
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import NUMERICS
+from ablations.stages.journal import Failure, Journal, Result
 from ablations.tracking.mlflow_store import Tracker
-from analysis.read.runs import read_folder
+from analysis.read.runs import SEVERAL, read_folder
 from analysis.read.store import read_store
 from tests.analysis.conftest import build, rows
 
@@ -121,3 +122,30 @@ def test_a_long_curve_keeps_its_ends_and_its_steep_start():
     steps = {b[0] - a[0] for a, b in pairwise(points[50:])}
     assert steps <= {4.0, 5.0}
     assert drawn(xs[:250], xs[:250]) == list(zip(xs[:250], xs[:250], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("failure", "notes"),
+    [
+        (None, ""),
+        (Failure("stopped", "the command was stopped"), ""),
+        (Failure("died", "its worker died 2 times"), "mmd/train/digits-cnn was not measured: its worker died 2 times"),
+    ],
+)
+def test_a_metric_that_is_not_there_leaves_the_cell_finished(failure, notes, tmp_path):
+    (item,) = plan(make(parse_run(["horizon=25", "evaluation.metrics=[mmd]"])), Local(), ["cpu"]).planned
+    journal = Journal(tmp_path)
+    *own, metric = item.stages
+    for stage in own:
+        assert record(item, journal).status == "interrupted"
+        journal.write_result(stage.id, Result("finished", "", {f"{stage.kind}/x": 1.0}, {}, {"code": "1"}))
+    if failure is not None:
+        journal.write_failure(metric.id, failure)
+    found = record(item, journal)
+    assert (found.status, found.reason, found.metadata.get("notes", "")) == ("finished", "", notes)
+    assert found.unmeasured == ((notes,) if notes else ())
+    assert found.metrics.keys() == {f"{stage.kind}/x" for stage in own} | {"cost/total_flops"}
+    journal.write_result(metric.id, Result("finished", "", {metric.column: 2.0}, {}, {"code": "2"}))
+    found = record(item, journal)
+    assert found.metrics[metric.column] == 2
+    assert (found.unmeasured, found.metadata["code"]) == ((), SEVERAL.join(["1", "2"]))
