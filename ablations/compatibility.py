@@ -1,4 +1,4 @@
-"""Which values of two axes go together: the table of docs/choices.md, and few cells that show every pair which does.
+"""Which values of two axes go together: the tables of docs/choices.md, and few cells that show every pair which does.
 
     python -m ablations.compatibility > docs/choices.md
 
@@ -9,6 +9,7 @@ may be refused together though no two of them are.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import random
 import re
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
+from ablations.metrics.registry import DEFAULT, metric_of, names
 from ablations.settings.cell import AXES, NUMBERS, WORDS
 from ablations.settings.grammar import options_of
 from ablations.settings.layers import make_cell
@@ -207,6 +209,13 @@ What each axis offers, and which values of two axes do not go together. Written 
 rules of refusal by `python -m ablations.compatibility > docs/choices.md`.
 """
 
+METRICS = """## metrics
+
+Of samples; tables show what is asked for by `evaluation.metrics=[NAME,NAME]`.
+
+| | | of | better | |
+|---|---|---|---|---|"""
+
 REFUSED = f"""## Refused pairs
 
 Shown at horizon={HORIZON}, with digits for all images and mixture2d for all points. Every other pair of these values is
@@ -226,6 +235,7 @@ def document() -> str:
             options["saved/NAME"] = "a learned one, kept by `python -m ablations.export cell=ID name=NAME`"
         sections.append(_section(axis, options))
     sections += [_section(axis, words) for axis, words in WORDS.items()]
+    sections.append(_metrics())
     pairs = Pairs(all_values())
     rows = []
     for values, reason in [*pairs.refused.items(), *pairs.refused_triples.items()]:
@@ -236,6 +246,17 @@ def document() -> str:
 
 def _position(axis: str) -> int:
     return [*AXES, *NUMBERS, *WORDS].index(axis)
+
+
+def _metrics() -> str:
+    """The metrics of samples, each by what its class says of it."""
+    rows = []
+    for name in names():
+        metric = metric_of(name)
+        always = "always measured" if metric in DEFAULT else "where asked for"
+        line = (inspect.getdoc(metric) or "").splitlines()[0].rstrip(".")
+        rows.append(f"| `{name}` | {_escaped(line)} | {' and '.join(metric.of)} | {metric.direction} | {always} |")
+    return "\n".join([METRICS, *rows, ""])
 
 
 def _section(axis: str, options: dict[str, str]) -> str:

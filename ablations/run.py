@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 0; 1 if a cell failed; 2 for a wrong call; 130 if interrupted."""
+    """Exit code 0; 1 if a cell, or a metric that was asked for, failed; 2 for a wrong call; 130 if interrupted."""
     if {"--help", "-h"} & set(arguments):
         print(help_text())
         return 0

@@ -84,11 +84,12 @@ def test_the_core_is_read():
 
 FLOORS = {
     "ablations": [
-        {"run", "search", "sample", "export", "publish", "compatibility"},
+        {"run", "search", "sample", "export", "publish", "compatibility", "testing"},
         {"driver"},
         {"launchers", "theory", "tracking"},
         {"workers", "results"},
-        {"metrics", "grids"},
+        {"grids"},
+        {"metrics"},
         {"stages"},
         {"settings"},
         {"data"},

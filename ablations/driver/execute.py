@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ablations.results.folder import finished_in, standing, write_results
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, record
 from ablations.stages.graph import work
-from ablations.stages.journal import Journal
+from ablations.stages.journal import Journal, Result
 from ablations.stages.kinds import Stage
 from ablations.tracking.mlflow_store import Tracker, TrackingError
 from analysis.errors import InputError
@@ -136,11 +137,19 @@ def publish(
     if not ended and sum(item.status == "finished" for item in records) < finished_in(folder):
         # Results that came with a checkout stand until there are as many new ones.
         return records, tracker
-    floor = journal.result(plan.floor.id) if plan.floor else None
+    floor = floor_of(plan, journal)
     device = {"device": next((r.metadata["device"] for r in records if "device" in r.metadata), "")}
     head = head_of(plan.grid, plan.planned, plan.here.data, floor, {**provenance, **device})
     write_results(folder, head, records, journal, plan.here.data)
     return records, deliver(tracker, folder)
+
+
+def floor_of(plan: Plan, journal: Journal) -> Result | None:
+    """What real images score, as far as it is known; None while nothing is."""
+    floor = journal.result(plan.floor.id) if plan.floor else None
+    more = [journal.result(stage.id) for stage in plan.metric_floors]
+    scores = {name: value for result in more if result for name, value in result.metrics.items()}
+    return replace(floor, metrics=floor.metrics | scores) if floor else None
 
 
 def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:

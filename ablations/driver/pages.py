@@ -39,7 +39,10 @@ def finish(folder: Path, records: list[Record], tracker: Tracker | None, interru
     failed = [r for r in records if r.status in ("failed", "interrupted")]
     for item in failed[:5]:
         print(f"{item.status}: {words(item.planned.levels)} seed {item.planned.cell.seed}: {item.reason}")
-    return 1 if failed else 0
+    unmeasured = list(dict.fromkeys(line for item in records for line in item.unmeasured))
+    for line in unmeasured[:5]:
+        print(line)
+    return 1 if failed or unmeasured else 0
 
 
 def write_pages(folder: Path) -> None:

@@ -16,6 +16,7 @@ from ablations.data.base import Data
 from ablations.grids.grid import Grid, words
 from ablations.grids.planned import Planned
 from ablations.launchers.protocol import Launcher
+from ablations.metrics.asked import check, metric_floors, metric_stages
 from ablations.metrics.judging import extractor_identity
 from ablations.settings.cell import Cell
 from ablations.settings.identity import cell_id
@@ -53,7 +54,7 @@ class Conditions:
         """A cell with its identity and, unless there is a reason why it makes no sense, its stages."""
         digest = self.data.digest
         stages = [] if reason else stages_of(cell, digest, self.precision_of(cell), self.extractor)
-        return Planned(levels, cell, self.id_of(cell), digest, stages, reason)
+        return Planned(levels, cell, self.id_of(cell), digest, [*stages, *metric_stages(cell, stages)], reason)
 
     def made_elsewhere(self, same: Callable[[Conditions], bool], cells: Iterable[Cell], journal: Journal) -> bool:
         """Whether what stands in a results folder came with a checkout from another kind of device.
@@ -69,11 +70,13 @@ class Conditions:
 
 
 def conditions(cells: list[Cell], launcher: Launcher, devices: list[str], *, judged: bool) -> Conditions:
-    """The conditions of cells; InputError where they mix data sets or extractors, or an extractor cannot be read."""
+    """The conditions of cells; InputError where they mix data sets or extractors, or ask for what cannot be read."""
     if len({cell.data for cell in cells}) > 1:
         raise InputError("a grid compares cells on one data set: run it once per data=… with a name=… each")
     if len({cell.evaluation.weights for cell in cells}) > 1:
         raise InputError("a grid judges all samples by one extractor: run it once per evaluation.weights=…")
+    for cell in cells:
+        check(cell)
     data = cells[0].data.load()
     try:
         return Conditions(data, extractor_identity(cells[0]) if judged else None, launcher, devices)
@@ -83,12 +86,16 @@ def conditions(cells: list[Cell], launcher: Launcher, devices: list[str], *, jud
 
 @dataclass(frozen=True)
 class Plan:
-    """A grid's cells with their stages, and the conditions that they run under."""
+    """A grid's cells with their stages, what real images score beside them, and the conditions that they run under.
+
+    `floor` is in what every cell is judged by, None where none is; `metric_floors` are in what is asked for besides.
+    """
 
     grid: Grid
     here: Conditions
     planned: list[Planned]
     floor: FloorStage | None
+    metric_floors: list[FloorStage]
 
     def missing(self, journal: Journal) -> list[Stage]:
         """The stages still to run: without a result, and not behind one that diverged."""
@@ -99,7 +106,7 @@ class Plan:
     def stages(self) -> list[Stage]:
         """Every stage once, in order of the cells."""
         floor = [] if self.floor is None else [self.floor]
-        return once([*floor, *(stage for planned in self.planned for stage in planned.stages)])
+        return once([*floor, *self.metric_floors, *(stage for planned in self.planned for stage in planned.stages)])
 
 
 def plan(grid: Grid, launcher: Launcher, devices: list[str]) -> Plan:
@@ -118,7 +125,8 @@ def plan(grid: Grid, launcher: Launcher, devices: list[str]) -> Plan:
         raise InputError(planned[0].refusal if len(planned) == 1 else f"no cell makes sense: {planned[0].refusal}")
     _refuse_equal(planned)
     floor = floor_of(planned[0].cell, here.data.digest, here.extractor) if judged else None
-    return Plan(grid, here, planned, floor)
+    scored = [item.cell for item in planned if item.refusal is None]
+    return Plan(grid, here, planned, floor, metric_floors(scored, here.data.digest, here.extractor))
 
 
 def _refuse_equal(planned: list[Planned]) -> None:

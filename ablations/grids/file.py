@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ablations.metrics.registry import column_names, directed
 from ablations.settings import grammar
 from ablations.settings.folders import told
 from analysis.errors import InputError, unknown
@@ -49,7 +50,7 @@ class ClaimSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     claim: str
     source: str
-    metric: Literal["nll", "fid"]
+    metric: str
     better: dict[str, str]
     than: dict[str, str]
     within: float | None = Field(default=None, gt=0)
@@ -92,6 +93,12 @@ def read(name: str) -> GridFile:
     named = [*file.baseline.items(), *(pair for claim in file.expects for pair in claim.levels)]
     for rule in file.leave_out:
         named += [(axis, level) for axis, given in rule.items() for level in listed(given)]
+    for claim in file.expects:
+        if claim.metric not in directed():
+            raise unknown(f"metric that a claim of configs/grid/{name}.yaml can be of", claim.metric, directed())
+    for column in file.columns:
+        if column not in column_names():
+            raise unknown(f"column of configs/grid/{name}.yaml", column, column_names())
     for axis, level in named:
         if level not in levels.get(axis, ()):
             raise InputError(f"{told('grid', name)}: leave_out, baseline or expects name no level {axis}={level}")

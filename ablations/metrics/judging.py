@@ -1,11 +1,15 @@
 """What the samples of a cell are judged by: the data's extractor, and the real images that it has looked at.
 
-test          against the training images
-validation    against the validation images: for searches, which read no test data
+test          against the training images; points against the test points
+validation    against the validation images or points: for searches, which read no test data
 """
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,25 +17,83 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data, DataSet, Split
-from ablations.metrics import extractors, sample_quality
+from ablations.metrics import extractors
+from ablations.metrics.metric import Metric
+from ablations.metrics.registry import DEFAULT, against_test, kind_of
+from ablations.metrics.sets import Examined, Judged
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
+from diffusion_core.choices import choice_name
+from diffusion_core.encodings import GreyLevels
 
 SHORT = {"validation": "val", "test": "test"}
 """Splits as metric names spell them."""
 
 
-def judged(cell: Cell, split: HeldOut, data: Data, sets: list[Tensor]) -> dict[str, float]:
-    """What generated sets score against training images (test), or against validation images."""
-    device = sets[0].device
+@dataclass(frozen=True, eq=False)
+class Yardstick:
+    """What generated sets of one data set are held against at a split; `against` is what columns call it."""
+
+    against: str
+    real: Examined
+    held_out: Examined | None
+    levels: int | None
+
+    def judged(self, stored: Tensor) -> Judged:
+        """A generated set as metrics see it."""
+        return Judged(Examined(stored, self.real.extractor), self.real, self.held_out, self.levels)
+
+    def scores(
+        self, metrics: Iterable[Metric], sets: Sequence[Tensor], *, spread: Callable[[Metric], bool] = lambda _: True
+    ) -> dict[str, float]:
+        """Means over disjoint generated sets, each of stored images or points, by column.
+
+        From two sets on, and of the metrics that `spread` names, there is also the standard deviation between them:
+        the noise of sampling alone, not that between trainings.
+        """
+        if not sets:
+            raise ValueError("samples are judged by sets, got none")
+        of_sets = [self.judged(stored) for stored in sets]
+        extractor = self.real.extractor.name if self.real.extractor else None
+        means: dict[str, float] = {}
+        deviations: dict[str, float] = {}
+        for metric in metrics:
+            name = metric.column(self.against, extractor).name
+            values = [_number(metric, one) for one in of_sets]
+            means[name] = statistics.fmean(values)
+            if len(values) > 1 and spread(metric) and all(map(math.isfinite, values)):
+                deviations[f"{name}_set_sd"] = statistics.stdev(values)
+        return means | deviations
+
+    def default_scores(self, sets: Sequence[Tensor]) -> dict[str, float]:
+        """What every generated set is scored by, with the deviation of those that give a verdict."""
+        kind = kind_of(self.real.extractor.name if self.real.extractor else None)
+        metrics = [m for m in DEFAULT if kind in m.of and (self.held_out is not None or not m.reads_held_out)]
+        return self.scores(metrics, sets, spread=lambda metric: metric.decides is not None)
+
+
+def _number(metric: Metric, judged: Judged) -> float:
+    value = metric.compute(judged)
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"compute of the metric {choice_name(metric)} must return a number, got {type(value).__name__}")
+    return float(value)
+
+
+def against(data: DataSet, split: HeldOut) -> str:
+    """What the samples that are judged at a split are held against, as columns call it."""
+    return against_test(data.extractor) if split == "test" else SHORT[split]
+
+
+def yardstick_of(cell: Cell, split: HeldOut, data: Data, device: torch.device) -> Yardstick:
+    """What a cell's generated sets are held against at a split."""
+    levels = data.encoding.levels if isinstance(data.encoding, GreyLevels) else None
+    name = against(cell.data, split)
     extractor = extractor_of(cell)
     if extractor is None:
-        return sample_quality.points_quality(sets, data.images[split], SHORT[split])
-    if split == "test":
-        reference = reference_of(cell.data, cell.evaluation.weights, "train", device)
-        return sample_quality.quality(sets, reference, extractor, "train", data.images["test"].to(device))
-    reference = reference_of(cell.data, cell.evaluation.weights, "validation", device)
-    return sample_quality.quality(sets, reference, extractor, SHORT[split], None)
+        return Yardstick(name, Examined(data.images[split]), None, levels)
+    real = reference_of(cell.data, cell.evaluation.weights, "train" if split == "test" else split, device)
+    held_out = Examined(data.images["test"].to(device), extractor) if split == "test" else None
+    return Yardstick(name, real, held_out, levels)
 
 
 def extractor_identity(cell: Cell) -> str | None:
@@ -56,8 +118,6 @@ def _extractor(name: str | None, weights: str | None) -> extractors.Extractor | 
 
 
 @lru_cache(maxsize=2)
-def reference_of(data: DataSet, weights: str | None, split: Split, device: torch.device) -> sample_quality.Reference:
-    """What real images are to a data set's extractor: worked out once in a worker, however many cells it judges."""
-    extractor = _extractor(data.extractor, weights)
-    assert extractor is not None, "points have no extractor"
-    return sample_quality.Reference.of(data.load().images[split].to(device), extractor)
+def reference_of(data: DataSet, weights: str | None, split: Split, device: torch.device) -> Examined:
+    """Real images as a data set's extractor sees them: worked out once in a worker, however many cells it judges."""
+    return Examined(data.load().images[split].to(device), _extractor(data.extractor, weights))

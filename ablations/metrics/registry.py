@@ -1,50 +1,120 @@
-"""The metrics that tables show: their labels, units and directions, and how many decimals are worth printing."""
+"""Every metric by name: those of samples, each a class in a file beside this one, and those that stages measure.
+
+What tables show, what a grid's file may name (`columns`, `expects`), what a search may go by, and what `evaluation.
+metrics` may ask for is all read from here.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 
-from ablations.data.base import Data
+from ablations.metrics.energy_distance import EnergyDistance
+from ablations.metrics.fid import Fid
+from ablations.metrics.inception_score import Is
+from ablations.metrics.kid import Kid
+from ablations.metrics.measured import MEASURED
+from ablations.metrics.memorisation import Memorisation
+from ablations.metrics.metric import Kind, Metric, MetricColumn
+from ablations.metrics.precision_recall import PrecisionMetric, RecallMetric
+from ablations.settings.registry import build, classes
+from analysis.errors import InputError, unknown
+from diffusion_core.choices import choice_name
+
+DEFAULT: tuple[Metric, ...] = (
+    Fid(),
+    Kid(),
+    Is(),
+    PrecisionMetric(),
+    RecallMetric(),
+    Memorisation(),
+    EnergyDistance(),
+)
+"""What every generated set is scored by, of those that are for its data."""
+SHOWN: tuple[Metric, ...] = (Fid(), Is(), Memorisation(), EnergyDistance())
+"""What tables show of it unless more is asked for."""
+
+
+def kind_of(extractor: str | None) -> Kind:
+    """What data are whose extractor is called so."""
+    return "points" if extractor is None else "images"
+
+
+def names() -> list[str]:
+    """The names of all metrics of samples."""
+    return sorted(classes(Metric))
+
+
+def metric_of(name: str) -> Metric:
+    """The metric of samples that is called so; InputError where there is none."""
+    if name not in classes(Metric):
+        raise unknown("metric of samples", name, names())
+    metric: Metric = build("metric", {"name": name}, Metric)
+    return metric
+
+
+def refuse_foreign(metric: Metric, name: str, extractor: str | None) -> None:
+    """InputError where a metric is not for data whose extractor is called so."""
+    if kind_of(extractor) not in metric.of:
+        fit = ", ".join(other for other in names() if kind_of(extractor) in metric_of(other).of)
+        raise InputError(
+            f"{name} is a metric of {' and '.join(metric.of)}, and this data is of {kind_of(extractor)}: take {fit}"
+        )
 
 
 def shown_metrics(
-    data: Data, extractor: str | None, *, continuous: bool = False, ode: bool = False
-) -> list[dict[str, Any]]:
-    """The metrics that tables show, in order, with their direction; NLL also as some cell's evaluation asks for it."""
-    bits = {"unit": "bits/dim", "direction": "min", "decimals": 2}
-    nlls = [{"name": "nll/test", "label": "NLL"} | bits]
-    nlls += [{"name": "nll_continuous/test", "label": "NLL, continuous time"} | bits] if continuous else []
-    nlls += [{"name": "nll_ode/test", "label": "NLL, ODE"} | bits] if ode else []
-    if extractor is None:
-        distance = {"name": "energy_distance/test", "label": "Energy distance", "direction": "min", "decimals": 4}
-        return [*nlls, distance]
-    return [
-        *nlls,
-        {"name": f"fid/train/{extractor}", "label": "FID", "direction": "min", "decimals": 1},
-        {"name": f"is/{extractor}", "label": "IS", "direction": "max", "decimals": 2},
-        {
-            "name": "memorisation/train",
-            "label": "Memorisation rate",
-            "unit": "share",
-            "direction": "none",
-            "decimals": 2,
-        },
-    ]
+    extractor: str | None, *, likelihoods: Collection[str] = (), asked: Iterable[str] = (), judged: bool = True
+) -> list[MetricColumn]:
+    """The metrics that tables show, in order.
+
+    The bound, further `likelihoods` by the fields that ask for them and, where samples are `judged`, what is shown of
+    these by default, and then what is `asked` for by name.
+    """
+    always = (None, *likelihoods)
+    shown = [column for column in MEASURED if column.is_likelihood and column.asked_by in always]
+    if judged:
+        metrics = [metric for metric in SHOWN if kind_of(extractor) in metric.of]
+        metrics += [metric for metric in map(metric_of, dict.fromkeys(asked)) if metric not in metrics]
+        shown += [metric.column(against_test(extractor), extractor) for metric in metrics]
+    return shown
 
 
-COLUMNS: dict[str, dict[str, Any]] = {
-    "nll/test_L0": {"label": "L₀", "unit": "bits/dim", "direction": "none", "decimals": 2},
-    "nll/test_Lt": {"label": "L₁ to L_{T−1}", "unit": "bits/dim", "direction": "none", "decimals": 2},
-    "nll/test_LT": {"label": "L_T", "unit": "bits/dim", "direction": "none"},
-    "noise/beta_max": {"label": "max β", "direction": "none", "decimals": 3},
-    "rfid/train/{extractor}": {"label": "rFID", "direction": "min", "decimals": 1},
-    "psnr/test": {"label": "PSNR", "unit": "dB", "direction": "max", "decimals": 1},
-    "nll/test_reconstruction": {"label": "E −log P(x|z)", "unit": "bits/dim", "direction": "none", "decimals": 2},
-    "cost/total_flops": {"label": "Training FLOPs", "direction": "none"},
-    "cost/autoencoder_flops": {"label": "of it autoencoder", "direction": "none"},
-    "cost/sample_flops": {"label": "FLOPs per sample", "direction": "none"},
-    "cost/train_seconds": {"label": "Training", "unit": "s", "direction": "none", "decimals": 0},
-    "cost/autoencoder_seconds": {"label": "Autoencoder", "unit": "s", "direction": "none", "decimals": 0},
-    "bound_variance/test": {"label": "Variance of the estimate", "unit": "(bits/dim)²", "direction": "min"},
-}
-"""Metrics that a grid may show besides, by `columns` in its file."""
+def is_default(name: str, extractor: str | None) -> bool:
+    """Whether every generated set of such data is scored by the metric of this name."""
+    return any(choice_name(metric) == name and kind_of(extractor) in metric.of for metric in DEFAULT)
+
+
+def against_test(extractor: str | None) -> str:
+    """What samples that are judged on test data are held against, as columns call it."""
+    return "test" if extractor is None else "train"
+
+
+def column_of(name: str, extractor: str | None) -> MetricColumn:
+    """The column of a measured metric that a grid's file names."""
+    known = next(column for column in MEASURED if column.name == name)
+    return replace(known, name=name.format(extractor=extractor))
+
+
+def column_names() -> list[str]:
+    """What a grid's file may name in `columns`."""
+    return [column.name for column in MEASURED]
+
+
+def facts() -> dict[str, MetricColumn]:
+    """Every metric by the name that claims and searches call it: of measured ones the first column of the kind."""
+    found: dict[str, MetricColumn] = {}
+    for column in MEASURED:
+        found.setdefault(column.kind, column)
+    for name, cls in sorted(classes(Metric).items()):
+        found[name] = cls().column("train", "extractor")
+    return found
+
+
+def directed() -> dict[str, MetricColumn]:
+    """Those of which one end is better: what a claim may be of."""
+    return {name: column for name, column in facts().items() if column.direction != "none"}
+
+
+def objectives() -> dict[str, MetricColumn]:
+    """Those that validation data can give and of which less is better: what a search may go by."""
+    return {name: column for name, column in directed().items() if column.on_validation and column.direction == "min"}

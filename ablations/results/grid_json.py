@@ -7,8 +7,10 @@ from typing import Any
 from ablations.data.base import Data
 from ablations.grids.grid import Grid
 from ablations.grids.planned import Planned
-from ablations.metrics.registry import COLUMNS, shown_metrics
-from ablations.metrics.sample_quality import cautions
+from ablations.metrics.fid import cautions
+from ablations.metrics.metric import MetricColumn
+from ablations.metrics.registry import column_of, is_default, shown_metrics
+from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.identity import parameters
 from ablations.stages.journal import Result
 from diffusion_core.encodings import GreyLevels
@@ -36,6 +38,21 @@ def bins_of(data: Data, planned: list[Planned]) -> list[str]:
     ]
 
 
+def metrics_of(grid: Grid, planned: list[Planned]) -> list[MetricColumn]:
+    """The metrics that tables show: what is asked for of the cells, by name or by a claim that reads what all have,
+    and then the columns that the grid's file names."""
+    extractor = planned[0].cell.data.extractor
+    plans = [item.cell.evaluation for item in planned]
+    claimed = [claim.metric for claim in grid.file.expects if is_default(claim.metric, extractor)]
+    shown = shown_metrics(
+        extractor,
+        likelihoods=[name for name in LIKELIHOODS if any(getattr(plan, name) for plan in plans)],
+        asked=[*(name for plan in plans for name in plan.metrics), *claimed],
+        judged=any(plan.quality for plan in plans),
+    )
+    return [*shown, *(column_of(name, extractor) for name in grid.file.columns)]
+
+
 def head_of(
     grid: Grid, planned: list[Planned], data: Data, floor: Result | None, provenance: dict[str, Any]
 ) -> dict[str, Any]:
@@ -44,13 +61,8 @@ def head_of(
     extractor = cell.data.extractor
     n = len(data.images["test"])
     floors = dict(floor.metrics) if floor else {}
-    plans = [item.cell.evaluation for item in planned]
-    asked = shown_metrics(
-        data, extractor, continuous=any(plan.continuous for plan in plans), ode=any(plan.ode for plan in plans)
-    )
-    judged = any(plan.quality for plan in plans)
-    metrics = [metric for metric in asked if judged or metric["name"].startswith("nll")]
-    metrics += [{"name": name.format(extractor=extractor)} | COLUMNS[name] for name in grid.file.columns]
+    metrics = metrics_of(grid, planned)
+    judged = any(item.cell.evaluation.quality for item in planned)
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]
     warned = cautions(extractor, n) if extractor and judged else []
     held_out = f"held-out {'images' if len(data.shape) == 3 else 'points'}, n = {n}"
@@ -68,9 +80,9 @@ def head_of(
             for axis in grid.file.axes
         ],
         "baseline": grid.file.baseline,
-        "metrics": metrics,
+        "metrics": [metric.shown() for metric in metrics],
         "floors": {name: {"label": held_out, "value": value} for name, value in floors.items()},
-        "baselines": {metric["name"]: codes for metric in asked if metric["name"].startswith("nll")},
+        "baselines": {metric.name: codes for metric in metrics if metric.is_likelihood},
         "decoder": decoders(data, planned),
         "extractor": extractor,
         "extractor_accuracy": float(floor.metadata["accuracy"]) if floor and "accuracy" in floor.metadata else None,

@@ -7,13 +7,13 @@ that is older than this.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ablations.grids.planned import Planned
 from ablations.settings.identity import NUMERICS, parameters
 from ablations.stages.journal import Failure, Journal
-from ablations.stages.kinds import AutoencoderStage, Stage
+from ablations.stages.kinds import AutoencoderStage, MetricStage, Stage
 from analysis.read.runs import NOTES, SEVERAL, TRACEBACK, VERSIONS
 
 NOT_RUN = "not run yet"
@@ -22,7 +22,11 @@ NOT_RUN = "not run yet"
 
 @dataclass(frozen=True)
 class Record:
-    """A cell's outcome: status and reason, metrics, curves and metadata of its stages."""
+    """A cell's outcome: status and reason, metrics, curves and metadata of its stages.
+
+    `unmeasured` says which metrics that were asked for besides could not be computed, and why, a line each: the cell
+    and its other numbers stand without them.
+    """
 
     planned: Planned
     status: str
@@ -30,6 +34,7 @@ class Record:
     metrics: dict[str, float]
     curves: dict[str, tuple[list[float], list[float]]]
     metadata: dict[str, str]
+    unmeasured: tuple[str, ...] = ()
 
     def row(self) -> dict[str, Any]:
         """The columns of runs.csv before the metrics; those in `optional` only where there is something to say."""
@@ -62,6 +67,8 @@ def record(planned: Planned, journal: Journal) -> Record:
     metadata: dict[str, str] = {}
     codes: list[str] = []
     for stage in planned.stages:
+        if isinstance(stage, MetricStage):
+            continue
         result = journal.result(stage.id)
         if result is None:
             failure = journal.failure(stage.id) or Failure("stopped", NOT_RUN)
@@ -76,7 +83,25 @@ def record(planned: Planned, journal: Journal) -> Record:
             return Record(planned, result.status, result.reason, {}, curves, metadata)
     metrics |= total_flops(metrics)
     curves = {name.replace("bound_per_t/test", "bound_per_t"): xy for name, xy in curves.items()}
-    return Record(planned, "finished", "", metrics, curves, metadata)
+    return with_metrics(Record(planned, "finished", "", metrics, curves, metadata), codes, journal)
+
+
+def with_metrics(finished: Record, codes: list[str], journal: Journal) -> Record:
+    """A finished cell with the metrics that were asked for besides, as far as they are there; `codes` made the cell."""
+    asked = [stage for stage in finished.planned.stages if isinstance(stage, MetricStage)]
+    if not asked:
+        return finished
+    metrics, metadata, unmeasured = dict(finished.metrics), dict(finished.metadata), []
+    for stage in asked:
+        result, failure = journal.result(stage.id), journal.failure(stage.id)
+        if result is not None:
+            metrics |= result.metrics
+            metadata = joined(metadata, result.metadata)
+            codes = [*codes, result.metadata.get("code", "")]
+        elif failure is not None and failure.kind != "stopped":
+            unmeasured.append(f"{stage.column} was not measured: {failure.message}")
+    metadata = joined(metadata, {"notes": "\n".join(unmeasured)}) | versions(codes, finished.planned.digest)
+    return replace(finished, metrics=metrics, metadata=metadata, unmeasured=tuple(unmeasured))
 
 
 def own_metrics(stage: Stage, metrics: dict[str, float]) -> dict[str, float]:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations.search.file import OBJECTIVES, PRUNERS, SAMPLERS
+from ablations.search.file import PRUNERS, SAMPLERS
 from ablations.settings.arguments import SearchRequest, parse_search
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
@@ -178,7 +178,11 @@ def dry_run(plan: SearchPlan) -> str:
 
 def help_text() -> str:
     """Usage, the studies, samplers and pruners."""
-    groups = {"objective": OBJECTIVES, "sampler": SAMPLERS, "pruner": PRUNERS}
+    from ablations.metrics.registry import objectives
+
+    told = {name: f"{column.label}{f', {column.unit}' if column.unit else ''}" for name, column in objectives().items()}
+    told["fid"] += "; on points the energy distance"
+    groups = {"objective": told, "sampler": SAMPLERS, "pruner": PRUNERS}
     lines = [
         "python -m ablations.search [study=NAME] [key=value | key=A,B | key='interval(LOW,HIGH)' …]",
         "",

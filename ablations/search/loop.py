@@ -17,7 +17,8 @@ from ablations.driver.plan import Conditions, conditions
 from ablations.grids.planned import Planned
 from ablations.launchers.dispatch import Dispatch
 from ablations.launchers.protocol import Launcher
-from ablations.metrics.judging import SHORT
+from ablations.metrics.judging import SHORT, against
+from ablations.metrics.registry import facts, metric_of, names, refuse_foreign
 from ablations.search.optimizer import Optimizer
 from ablations.search.space import Params, Study
 from ablations.search.trial import Course, TrialOutcome, course
@@ -80,16 +81,26 @@ def plan_search(study: Study, launcher: Launcher, devices: list[str]) -> SearchP
     reason = refusal(default)
     if reason is not None:
         raise InputError(f"what all trials share makes no sense: {reason}")
-    judged = "fid" in study.file.objective or bool(default.evaluation.quality)
-    here = conditions([default], launcher, devices, judged=judged)
+    here = conditions([default], launcher, devices, judged=bool(default.evaluation.quality))
     return SearchPlan(study, here, metric_names(study, default))
 
 
 def metric_names(study: Study, cell: Cell) -> list[str]:
-    """The metrics that the objectives are, on validation data."""
-    split = SHORT["validation"]
-    quality = f"energy_distance/{split}" if cell.data.extractor is None else f"fid/{split}/{cell.data.extractor}"
-    return [{"nll": f"nll/{split}", "fid": quality}[name] for name in study.file.objective]
+    """The metrics that the objectives are, on validation data; InputError where one is not for such data."""
+    extractor = cell.data.extractor
+    found = []
+    for name in study.file.objective:
+        # What FID is to images, the energy distance is to points.
+        known = "energy_distance" if name == "fid" and extractor is None else name
+        if known not in names():
+            found.append(facts()[known].name.replace("/test", f"/{SHORT['validation']}"))
+            continue
+        metric = metric_of(known)
+        refuse_foreign(metric, known, extractor)
+        found.append(metric.column(against(cell.data, "validation"), extractor).name)
+    if len(set(found)) < len(found):
+        raise InputError(f"study.objective={','.join(study.file.objective)} is twice the same on this data: {found[0]}")
+    return found
 
 
 @dataclass

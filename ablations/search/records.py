@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ablations.metrics.registry import shown_metrics
+from ablations.metrics.metric import MetricColumn
+from ablations.metrics.registry import facts
 from ablations.results.csv_text import csv_text, number, union
 from ablations.results.folder import rows_with
 from ablations.search.file import ParameterSpec
@@ -27,7 +28,6 @@ from analysis.errors import InputError
 from analysis.read.search import RUNGS, SEARCH, TRIALS
 
 COLUMNS = ("trial", "state", "reason", "cell_id", "steps", "seconds")
-LABELS = {"energy_distance": {"label": "Energy distance", "decimals": 4}, "fid": {"label": "FID", "decimals": 1}}
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,35 @@ def finalists(optimizer: Optimizer) -> list[Finalist]:
         return []
     if len(optimizer.objectives) == 1:
         return [Finalist("found", "found by search", front[0])]
-    names = [name.split("/")[0].replace("energy_distance", "energy") for name in optimizer.objectives]
-    labels = {"nll": "NLL", "fid": "FID", "energy": "energy distance"}
+    objectives = [kind_of(name) for name in optimizer.objectives]
     chosen = [
-        Finalist(f"best_{name}", f"best {labels[name]}", min(front, key=lambda trial, i=i: trial.values[i]))  # type: ignore[misc]
-        for i, name in enumerate(names)
+        Finalist(f"best_{short(known)}", f"best {said_within(known)}", _least(front, i))
+        for i, known in enumerate(objectives)
     ]
     ends = {winner.trial.values for winner in chosen}
     inner = [trial for trial in front if trial.values not in ends]
     chosen += [Finalist("between", "between", trial) for trial in between(inner, front)]
-    return chosen if len(ends) == len(names) else [Finalist("found", "best in both", chosen[0].trial)]
+    return chosen if len(ends) == len(objectives) else [Finalist("found", "best in both", chosen[0].trial)]
+
+
+def _least(front: list[Told], objective: int) -> Told:
+    return min(front, key=lambda trial: trial.values[objective])
+
+
+def kind_of(objective: str) -> MetricColumn:
+    """What is known of the metric that an objective is."""
+    return facts()[objective.split("/")[0]]
+
+
+def short(metric: MetricColumn) -> str:
+    """A metric's name as levels have it."""
+    return metric.kind.removesuffix("_distance")
+
+
+def said_within(metric: MetricColumn) -> str:
+    """A metric's label within a sentence: an abbreviation keeps its capitals."""
+    label = metric.label
+    return label if label[1:2].isupper() else f"{label[:1].lower()}{label[1:]}"
 
 
 def between(inner: list[Told], front: list[Told]) -> list[Told]:
@@ -164,11 +183,14 @@ def head_of(plan: SearchPlan, optimizer: Optimizer, trials: list[Told], provenan
 
 def objective_of(plan: SearchPlan, name: str) -> dict[str, Any]:
     """An objective as tables and figures show it."""
-    known = {metric["name"].split("/")[0]: metric for metric in shown_metrics(plan.here.data, plan.here.extractor)}
-    kind = name.split("/")[0]
-    shown = known.get(kind, LABELS.get(kind, {"label": kind}))
-    said_of: dict[str, Any] = {key: shown[key] for key in ("label", "unit", "decimals") if key in shown}
-    return {"unit": None, "decimals": 2, **said_of, "name": name, "direction": "min"}
+    known = kind_of(name)
+    return {
+        "unit": known.unit,
+        "decimals": 2 if known.digits is None else known.digits,
+        "label": known.label,
+        "name": name,
+        "direction": "min",
+    }
 
 
 def parameter_of(study: Study, name: str, parameter: ParameterSpec) -> dict[str, Any]:

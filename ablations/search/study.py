@@ -10,16 +10,19 @@ from importlib.util import find_spec
 from typing import Any
 
 from ablations.grids.grid import equal_terms, terms_footnote
-from ablations.search.file import OBJECTIVES, PRUNERS, SAMPLERS, ParameterSpec, StudyFile, read
+from ablations.metrics.registry import DEFAULT, directed, facts, names, objectives
+from ablations.search.file import PRUNERS, SAMPLERS, ParameterSpec, StudyFile, read
 from ablations.search.space import FIXED, Study, whole
 from ablations.settings.arguments import SearchRequest
-from ablations.settings.cell import AXES, NUMBERS, WORDS, check_word
+from ablations.settings.cell import AXES, NUMBERS, WORDS, Cell, check_word
 from ablations.settings.grammar import load
 from ablations.settings.layers import choices_first
 from ablations.settings.registry import all_fields, fields_of
 from analysis.errors import InputError, unknown
+from diffusion_core.choices import choice_name
 from diffusion_core.variances import Fitted
 
+MOST_OBJECTIVES = 2
 FEWEST_SEEDS = 5
 """The least p of a signed-rank test of four values is 1/16; it is 1/8 of three, and none below the pruner's 0.1."""
 
@@ -31,16 +34,14 @@ def make(request: SearchRequest) -> Study:
         name: getattr(request, name) for name in ("objective", "sampler", "pruner", "startup", "seed", "confirm")
     }
     file = file.model_copy(update={name: value for name, value in changed.items() if value is not None})
-    for name, words in {"sampler": SAMPLERS, "pruner": PRUNERS, "objective": OBJECTIVES}.items():
-        for value in _listed(getattr(file, name)):
-            if value not in words:
-                raise unknown(f"study.{name}", value, words)
+    for name, words in {"sampler": SAMPLERS, "pruner": PRUNERS}.items():
+        if getattr(file, name) not in words:
+            raise unknown(f"study.{name}", getattr(file, name), words)
     _check_objective(file.objective)
     parameters, fixed = _space(file, request)
     terms = equal_terms(set(parameters), set(fixed))
     fixed = {**{key: value for key, (value, _) in terms.items()}, **fixed}
-    if "fid" in file.objective:
-        fixed = {"evaluation.quality": ["validation", "test"], **fixed}
+    fixed = _judged(file.objective, fixed)
     given = {*request.settings, *request.ranges}
     ordered = [key for part in choices_first(parameters) for key in part]
     parameters = {key: parameters[key] for key in ordered if _possible(key, parameters, fixed, asked=key in given)}
@@ -64,13 +65,38 @@ def make(request: SearchRequest) -> Study:
     return study
 
 
-def _listed(value: Any) -> list[str]:
-    return value if isinstance(value, list) else [] if value is None else [value]
+def _check_objective(objective: list[str]) -> None:
+    for name in objective:
+        if name in directed() and directed()[name].direction == "max":
+            raise InputError(
+                f"study.objective={name}: a search goes down, and of {name} more is better: take one of "
+                f"{', '.join(objectives())}"
+            )
+        if name not in objectives():
+            raise unknown("study.objective", name, objectives())
+        if objective.count(name) > 1:
+            raise InputError(f"study.objective names {name} twice: give nll, fid, or nll,fid")
+    if len(objective) > MOST_OBJECTIVES:
+        raise InputError(
+            f"study.objective takes one metric, or two for a Pareto front, got {len(objective)}: {', '.join(objective)}"
+        )
 
 
-def _check_objective(objective: list[Any]) -> None:
-    if len(set(objective)) < len(objective):
-        raise InputError(f"study.objective names {objective[0]} twice: give nll, fid, or nll,fid")
+def _of_samples(objective: list[str]) -> list[str]:
+    """The objectives that samples are judged by."""
+    return [name for name in objective if name in names()]
+
+
+def _judged(objective: list[str], fixed: dict[str, Any]) -> dict[str, Any]:
+    """What is fixed, and that the objectives are evaluated: samples on validation data, by these metrics."""
+    judging = _of_samples(objective)
+    if not judging:
+        return fixed
+    default = [choice_name(metric) for metric in DEFAULT]
+    given = fixed.get("evaluation.metrics", [])
+    more = [name for name in judging if name not in default and name not in given]
+    asked = {"evaluation.metrics": [*given, *more]} if more and isinstance(given, list) else {}
+    return {"evaluation.quality": ["validation", "test"], **fixed, **asked}
 
 
 def _space(file: StudyFile, request: SearchRequest) -> tuple[dict[str, ParameterSpec], dict[str, Any]]:
@@ -134,6 +160,21 @@ def _named(parameters: dict[str, ParameterSpec]) -> str:
     return " and ".join(parameter.label or key for key, parameter in parameters.items())
 
 
+def _check_evaluated(objective: list[str], cell: Cell) -> None:
+    """InputError where a cell's evaluation has no such value on validation data."""
+    for name in objective:
+        known = facts()[name]
+        if name not in names() and not cell.space.likelihood:
+            raise InputError("a vector-quantised code has no likelihood to search by: take study.objective=fid")
+        if known.asked_by and not getattr(cell.evaluation, known.asked_by):
+            raise InputError(
+                f"study.objective={name} is measured where evaluation.{known.asked_by}= asks for it: give it too"
+            )
+    for name in _of_samples(objective):
+        if "validation" not in cell.evaluation.quality:
+            raise InputError(f"study.objective={name} judges samples on validation data: leave evaluation.quality out")
+
+
 def _check(study: Study) -> None:
     """InputError where the objective or the pruner asks for what the trials have not."""
     cell = study.cell(study.default, study.seeds[0])
@@ -143,10 +184,7 @@ def _check(study: Study) -> None:
         numbers = [*ends, parameter.step or 1]
         if whole(key, parameter) and not all(number == int(number) for number in numbers):
             raise InputError(f"{key} takes whole numbers, got the range {parameter}")
-    if "nll" in file.objective and not cell.space.likelihood:
-        raise InputError("a vector-quantised code has no likelihood to search by: take study.objective=fid")
-    if "fid" in file.objective and "validation" not in cell.evaluation.quality:
-        raise InputError("study.objective=fid judges samples on validation data: leave evaluation.quality out")
+    _check_evaluated(file.objective, cell)
     if file.sampler == "grid":
         study.combinations()
     if file.sampler == "cmaes" and len(file.objective) > 1:
@@ -166,7 +204,8 @@ def _check(study: Study) -> None:
         return
     if file.objective != ["nll"]:
         raise InputError(
-            f"study.pruner={file.pruner} reads the bound during training, which says little of FID: take "
+            f"study.pruner={file.pruner} reads the bound during training, which says little of "
+            f"{facts()[file.objective[0]].label}: take "
             "study.pruner=none, or study.objective=nll"
         )
     searched = [key for key in ("training.steps", "training.report_every", "horizon") if key in study.parameters]

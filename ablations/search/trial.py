@@ -21,7 +21,7 @@ from ablations.grids.planned import Planned
 from ablations.results.records import own_metrics
 from ablations.stages.graph import rung_of
 from ablations.stages.journal import Failure, Journal
-from ablations.stages.kinds import RungStage, Stage, TrainingStage
+from ablations.stages.kinds import MetricStage, RungStage, Stage, TrainingStage
 
 LEFT_OUT = Failure("left_out", "a stage of it was left out, since one that it needs did not finish")
 """What became of a trial that waits for what another one lost."""
@@ -74,7 +74,7 @@ def course(
     if prune is not None and first is not None:
         for rung in [rung_of(first, step) for step in rungs]:
             yield from _missing([*_before(stages[0]), rung], journal)
-            failure = _failure([*_before(stages[0]), rung], journal)
+            failure = _failure([*_before(stages[0]), rung], journal, objectives)
             if failure is not None:
                 return _failed(failure, stages[:1], journal, rung.step, reported)
             value = _metrics(rung, journal).get(objectives[0])
@@ -92,7 +92,7 @@ def course(
         wanted = [stage for seed in group for stage in seed]
         yield from _missing(wanted, journal)
         done += group
-        failure = _failure(wanted, journal)
+        failure = _failure(wanted, journal, objectives)
         if failure is not None:
             return _failed(failure, done, journal, None, reported)
         if prune_seeds is not None:
@@ -121,9 +121,14 @@ def _before(stages: list[Stage]) -> list[Stage]:
     return [stage for stage in stages if training is not None and stage.id in training.needs]
 
 
-def _failure(stages: list[Stage], journal: Journal) -> tuple[str, bool] | None:
-    """Why the first of these that did not finish did not, and whether that was an accident."""
+def _failure(stages: list[Stage], journal: Journal, objectives: list[str]) -> tuple[str, bool] | None:
+    """Why the first of these that did not finish did not, and whether that was an accident.
+
+    A metric that is no objective does not count.
+    """
     for stage in stages:
+        if isinstance(stage, MetricStage) and stage.column not in objectives:
+            continue
         result = journal.result(stage.id)
         if result is None:
             failure = journal.failure(stage.id) or LEFT_OUT

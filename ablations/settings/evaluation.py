@@ -25,7 +25,7 @@ class Evaluation:
     Where asked for (not 0), the bound in continuous time takes `continuous` draws of γ per image, and the likelihood
     of the probability flow `ode` probes per image over `ode_steps` steps, and the variance of the bound's estimate by
     one t an image `estimates` repetitions. `weights` is the file of the extractor's weights where it is not one that
-    ships.
+    ships. `metrics` names further metrics of the samples.
     """
 
     clip: bool = True
@@ -41,8 +41,11 @@ class Evaluation:
     fit: int = 128
     estimates: int = 0
     weights: str | None = None
+    metrics: tuple[str, ...] = ()
 
     where: ClassVar[tuple[str, ...]] = ("weights",)
+    unread: ClassVar[tuple[str, ...]] = ("metrics",)
+    """What is measured besides is no part of what a cell is, nor of any number that it has without."""
 
     def __post_init__(self) -> None:
         for name in ("exact", "strata", "sets", "ode_steps", "fit"):
@@ -53,5 +56,10 @@ class Evaluation:
         for name in ("continuous", "ode"):
             if getattr(self, name) < 0:
                 raise ValueError(f"evaluation.{name} must be at least 1, or 0 for none, got {getattr(self, name)}")
+        if self.metrics and not self.quality:
+            raise ValueError(
+                f"evaluation.metrics={list(self.metrics)} judges samples, and evaluation.quality=[] draws none: leave "
+                "one of them out"
+            )
         if self.horizon is not None and self.horizon < 1:
             raise ValueError(f"evaluation.horizon must be at least 1 or null for all steps, got {self.horizon}")

@@ -6,6 +6,7 @@ training      cells that differ in how they are scored, and in σ² wherever tra
 fit           the fitted variances of one training
 bound         cells that differ in the sampler alone
 samples       cells that differ in how the bound is taken, and in σ² where the sampler does not read it
+metric        the cells of one samples, whatever else they are asked for
 """
 
 from __future__ import annotations
@@ -65,3 +66,13 @@ def samples_content(cell: Cell, parts: Parts, split: HeldOut, extractor: str | N
     if cell.sampler.reads_variance:
         content |= {"variance": known["variance"], "fit": parts.fit}
     return content
+
+
+def metric_content(samples: str, metric: dict[str, Any]) -> dict[str, Any]:
+    """All that one more metric of samples reads, as it is described; what these are judged by is part of their id."""
+    return {"stage": "metric", "samples": samples, "metric": metric}
+
+
+def floor_content(digest: str, extractor: str | None) -> dict[str, Any]:
+    """All that scoring held-out images reads."""
+    return {"stage": "floor", "digest": digest, "extractor": extractor}

@@ -8,18 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from ablations.data.base import Data
 from ablations.settings.budget import bound_passes, sample_passes, training_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT, HeldOut
 from ablations.settings.identity import content_hash
-from ablations.stages.contents import autoencoder_content, bound_content, fit_of, samples_content, training_content
+from ablations.stages.contents import (
+    autoencoder_content,
+    bound_content,
+    fit_of,
+    floor_content,
+    metric_content,
+    samples_content,
+    training_content,
+)
 from ablations.stages.kinds import (
     AutoencoderStage,
     BoundStage,
     FitStage,
     FloorStage,
+    MetricStage,
     Parts,
     ReconstructionStage,
     RungStage,
@@ -59,7 +69,7 @@ def validated(stages: Iterable[Stage]) -> list[Stage]:
         stage
         for stage in stages
         if isinstance(stage, (AutoencoderStage, TrainingStage, FitStage))
-        or (isinstance(stage, (BoundStage, SamplesStage)) and stage.split == "validation")
+        or (isinstance(stage, (BoundStage, SamplesStage, MetricStage)) and stage.split == "validation")
     ]
 
 
@@ -99,7 +109,30 @@ def once(stages: Iterable[Stage]) -> list[Stage]:
 
 def floor_of(cell: Cell, digest: str, extractor: str | None) -> FloorStage:
     """The stage that scores held-out images."""
-    return FloorStage(content_hash({"stage": "floor", "digest": digest, "extractor": extractor}), cell)
+    return FloorStage(content_hash(floor_content(digest, extractor)), cell)
+
+
+def metric_floor_of(
+    cell: Cell, digest: str, extractor: str | None, metric: str, described: dict[str, Any]
+) -> FloorStage:
+    """The stage that scores them by one more metric, which is called so and described so."""
+    return FloorStage(content_hash(floor_content(digest, extractor) | {"metric": described}), cell, metric)
+
+
+def metric_of_samples(samples: SamplesStage, metric: str, described: dict[str, Any], column: str) -> MetricStage:
+    """The stage that judges samples by one more metric.
+
+    It needs all that they need, so that it is left out with them.
+    """
+    return MetricStage(
+        content_hash(metric_content(samples.id, described)),
+        samples.cell,
+        samples.id,
+        metric,
+        column,
+        samples.split,
+        (*samples.needs, samples.id),
+    )
 
 
 def work(stage: Stage, data: Data) -> float:
@@ -114,7 +147,7 @@ def work(stage: Stage, data: Data) -> float:
         return float(training_passes(cell) * stage.step * cell.training.batch)
     if isinstance(stage, FitStage):
         return float(cell.horizon * plan.fit)
-    if isinstance(stage, (FloorStage, ReconstructionStage)):
+    if isinstance(stage, (FloorStage, ReconstructionStage, MetricStage)):
         return 0.0
     held_out = len(data.images[stage.split])
     if isinstance(stage, BoundStage):

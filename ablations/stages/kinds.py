@@ -1,11 +1,13 @@
 """The kinds of stages: units of work, each addressed by the content of what it reads.
 
     [autoencoder] ▸ training ▸ [fit] ▸ bound on validation ▸ [samples] ▸ bound on test ▸ [samples] ▸ [reconstruction]
+    samples ▸ [metric]
 
 The autoencoder is that of latents, and its reconstructions of test images are judged at last; a chain of no steps has
 no training, and a code without a likelihood no bound. The fit is of a fitted variance, and samples are drawn where the
-split is judged. A rung is a training on its way, and a floor is of a data set. Which stages a cell has is in `graph`,
-what each reads in `contents`, which files it leaves in `artifacts`.
+split is judged; a metric that is asked for by name reads them, and nothing waits for it. A rung is a training on its
+way, and a floor is of a data set. Which stages a cell has is in `graph`, what each reads in `contents`, which files it
+leaves in `artifacts`.
 """
 
 from __future__ import annotations
@@ -99,6 +101,20 @@ class SamplesStage:
 
 
 @dataclass(frozen=True)
+class MetricStage:
+    """Generated sets to be judged by one more metric, whose values fill this `column`."""
+
+    id: str
+    cell: Cell
+    samples: str
+    metric: str
+    column: str
+    split: HeldOut
+    needs: tuple[str, ...]
+    kind: Literal["metric"] = "metric"
+
+
+@dataclass(frozen=True)
 class ReconstructionStage:
     """An autoencoder whose reconstructions of test images are judged: what its code loses."""
 
@@ -111,10 +127,12 @@ class ReconstructionStage:
 
 @dataclass(frozen=True)
 class FloorStage:
-    """What held-out images score where generated ones will be judged: once per data set."""
+    """What held-out images score where generated ones will be judged: once per data set, and per `metric` that is asked
+    for besides."""
 
     id: str
     cell: Cell
+    metric: str | None = None
     needs: tuple[str, ...] = ()
     kind: Literal["floor"] = "floor"
 
@@ -126,6 +144,7 @@ Stage = (
     | FitStage
     | BoundStage
     | SamplesStage
+    | MetricStage
     | ReconstructionStage
     | FloorStage
 )

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ablations.data.base import Data
-from ablations.metrics import sample_quality
-from ablations.metrics.judging import SHORT, extractor_of, judged, reference_of
+from ablations.metrics.fid import Fid
+from ablations.metrics.judging import SHORT, extractor_of, yardstick_of
+from ablations.metrics.reconstruction import psnr
+from ablations.metrics.registry import metric_of
+from ablations.metrics.sets import Examined
 from ablations.settings.budget import bound_passes, sample_flops
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
@@ -174,9 +178,9 @@ def run_samples(cell: Cell, split: HeldOut, model: Model, data: Data, folder: Pa
         return Result("diverged", "the samples are not finite", {}, {}, {})
     seconds = time.monotonic() - began
     write_tensors(folder / SAMPLES, {"samples": samples})
-    metrics = judged(cell, split, data, list(torch.split(samples, n)))
+    metrics = yardstick_of(cell, split, data, samples.device).default_scores(torch.split(samples, n))
     costs = {"cost/sample_seconds": seconds, "cost/sample_flops": sample_flops(cell, model)}
-    return Result("finished", "", {**costs, **metrics}, {}, {})
+    return finished_with({**costs, **metrics})
 
 
 def draw_samples(cell: Cell, model: Model, n: int, progress: Progress) -> Tensor | None:
@@ -194,27 +198,36 @@ def run_reconstruction(cell: Cell, encoding: Encoding, data: Data, folder: Path,
     images = data.images["test"].to(device)
     made = encoding.reconstruct(images)
     write_tensors(folder / RECONSTRUCTIONS, {"originals": images[:SHOWN], "reconstructions": made[:SHOWN]})
-    metrics = {"psnr/test": sample_quality.psnr(made, images, encoding.autoencoder.levels.levels)}
+    metrics = {"psnr/test": psnr(made, images, encoding.autoencoder.levels.levels)}
     if "test" in cell.evaluation.quality:
-        extractor = extractor_of(cell)
-        assert extractor is not None, "images have an extractor"
-        reference = reference_of(cell.data, cell.evaluation.weights, "train", device)
-        scores = sample_quality.quality([made], reference, extractor, "train", None)
-        metrics[f"rfid/train/{extractor.name}"] = scores[f"fid/train/{extractor.name}"]
-    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    return Result("finished", "", finite, {}, not_finite(metrics))
+        scores = yardstick_of(cell, "test", data, device).scores([Fid()], [made])
+        metrics |= {f"r{name}": value for name, value in scores.items()}
+    return finished_with(metrics)
 
 
-def run_floor(cell: Cell, data: Data, device: torch.device) -> Result:
-    """What held-out data score against the training set."""
-    held_out = [data.images["validation"], data.images["test"]]
+def run_metric(cell: Cell, split: HeldOut, metric: str, data: Data, samples: Path, device: torch.device) -> Result:
+    """What the generated sets that a samples stage left in its folder score by one more metric."""
+    tensors, _ = read_tensors(samples / SAMPLES)
+    sets = torch.split(tensors["samples"].to(device), len(data.images[split]))
+    return finished_with(yardstick_of(cell, split, data, device).scores([metric_of(metric)], sets))
+
+
+def run_floor(cell: Cell, metric: str | None, data: Data, device: torch.device) -> Result:
+    """What held-out data score where generated ones are judged on test data, by what all are judged by, or one more."""
     extractor = extractor_of(cell)
-    if extractor is None:
-        metrics = sample_quality.points_quality([data.images["validation"]], data.images["test"], "test")
-        return Result("finished", "", metrics, {}, {})
-    reference = reference_of(cell.data, cell.evaluation.weights, "train", device)
-    metrics = sample_quality.floors([images.to(device) for images in held_out], reference, extractor)
-    known = {"extractor": extractor.name, "digest": extractor.digest}
-    if extractor.accuracy is not None:
-        known["accuracy"] = str(extractor.accuracy)
-    return Result("finished", "", metrics, {}, known)
+    yardstick = yardstick_of(cell, "test", data, device)
+    sets = [data.images["validation"]]
+    known: dict[str, str] = {}
+    if extractor is not None:
+        sets = [images.to(device) for images in (data.images["validation"], data.images["test"])]
+        yardstick = replace(yardstick, held_out=Examined(torch.cat(sets), extractor))
+        accuracy = {} if extractor.accuracy is None else {"accuracy": str(extractor.accuracy)}
+        known = {"extractor": extractor.name, "digest": extractor.digest, **accuracy}
+    scores = yardstick.default_scores(sets) if metric is None else yardstick.scores([metric_of(metric)], sets)
+    return finished_with(scores, **known)
+
+
+def finished_with(metrics: dict[str, float], **metadata: str) -> Result:
+    """A finished stage's result: what is no number is left out of its metrics, and noted."""
+    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return Result("finished", "", finite, {}, metadata | not_finite(metrics))

@@ -7,6 +7,7 @@ fit              weights ─▶ what a fitted variance reads of the network, per
 bound            weights, fit ─▶ the bound per image, its split and its terms per t; likelihoods in continuous time
 samples          weights, fit ─▶ generated sets and what they score
 reconstruction   autoencoder ─▶ reconstructed test images and what they score
+metric           generated sets ─▶ what they score by one more metric
 floor            held-out images ─▶ what real images score where generated ones are judged
 
 What trains is in `train` and `train_autoencoder`, what evaluates a trained network in `evaluate`.
@@ -29,6 +30,7 @@ from ablations.stages.kinds import (
     BoundStage,
     FitStage,
     FloorStage,
+    MetricStage,
     ReconstructionStage,
     RungStage,
     Stage,
@@ -77,7 +79,9 @@ def _run(stage: Stage, journal: Journal, device: torch.device) -> Result:
     data = cell.data.load()
     progress = progress_writer(folder)
     if isinstance(stage, FloorStage):
-        return evaluate.run_floor(cell, data, device)
+        return evaluate.run_floor(cell, stage.metric, data, device)
+    if isinstance(stage, MetricStage):
+        return evaluate.run_metric(cell, stage.split, stage.metric, data, journal.folder(stage.samples), device)
     if isinstance(stage, AutoencoderStage):
         return run_autoencoder(cell, stage.id, data, folder, device, progress)
     if isinstance(stage, (TrainingStage, ReconstructionStage)):

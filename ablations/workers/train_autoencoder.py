@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data
-from ablations.metrics import sample_quality
+from ablations.metrics.reconstruction import psnr
 from ablations.settings.budget import autoencoder_flops, autoencoder_train_flops
 from ablations.settings.cell import Cell
 from ablations.stages.artifacts import WEIGHTS, write_tensors
@@ -97,7 +97,7 @@ def collapse(autoencoder: Autoencoder, scale: Standard, code: LatentCode, images
 def held_out_scores(code: LatentCode, images: Tensor) -> dict[str, float]:
     """PSNR on validation images, and the evidence bound that kl is trained by (z ~ N(0, I)), or the codes used."""
     autoencoder = code.autoencoder
-    scores = {"psnr/val": sample_quality.psnr(code.reconstruct(images), images, autoencoder.levels.levels)}
+    scores = {"psnr/val": psnr(code.reconstruct(images), images, autoencoder.levels.levels)}
     stored = code.store(images)
     if isinstance(autoencoder, VqAutoencoder):
         return scores | {"codes_used/val": float(autoencoder.used(stored))}

@@ -7,8 +7,6 @@ from itertools import pairwise
 
 import pytest
 
-from ablations.data.digits import Digits
-from ablations.data.mixture2d import Mixture2d
 from ablations.driver.plan import plan
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
@@ -16,43 +14,39 @@ from ablations.metrics.registry import shown_metrics
 from ablations.results.csv_text import drawn
 from ablations.results.folder import runs_csv
 from ablations.results.grid_json import head_of
-from ablations.results.records import Record, joined, versions
+from ablations.results.records import Record, joined, record, versions
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import NUMERICS
+from ablations.stages.journal import Failure, Journal, Result
 from ablations.tracking.mlflow_store import Tracker
-from analysis.read.runs import read_folder
+from analysis.read.runs import SEVERAL, read_folder
 from analysis.read.store import read_store
 from tests.analysis.conftest import build, rows
 
 
-@pytest.fixture(scope="module")
-def points():
-    return Mixture2d().load()
-
-
-def names(metrics):
-    return [metric["name"] for metric in metrics]
+def names(columns):
+    return [column.name for column in columns]
 
 
 def test_metrics_of_images():
     expected = ["nll/test", "fid/train/digits-cnn", "is/digits-cnn", "memorisation/train"]
-    assert names(shown_metrics(Digits().load(), "digits-cnn")) == expected
+    assert names(shown_metrics("digits-cnn")) == expected
 
 
 @pytest.mark.parametrize(
-    ("flags", "expected"),
+    ("asked", "expected"),
     [
-        ({}, []),
-        ({"continuous": True}, ["nll_continuous/test"]),
-        ({"ode": True}, ["nll_ode/test"]),
-        ({"continuous": True, "ode": True}, ["nll_continuous/test", "nll_ode/test"]),
+        ([], []),
+        (["continuous"], ["nll_continuous/test"]),
+        (["ode"], ["nll_ode/test"]),
+        (["ode", "continuous"], ["nll_continuous/test", "nll_ode/test"]),
     ],
 )
-def test_further_likelihoods_stand_beside_nll_where_asked_for(flags, expected, points):
-    found = shown_metrics(points, None, **flags)
+def test_further_likelihoods_stand_beside_nll_where_asked_for(asked, expected):
+    found = shown_metrics(None, likelihoods=asked)
     assert names(found) == ["nll/test", *expected, "energy_distance/test"]
     for metric in found[:-1]:
-        assert (metric["unit"], metric["direction"], metric["decimals"]) == ("bits/dim", "min", 2)
+        assert (metric.unit, metric.direction, metric.digits) == ("bits/dim", "min", 2)
 
 
 @pytest.mark.parametrize(
@@ -128,3 +122,30 @@ def test_a_long_curve_keeps_its_ends_and_its_steep_start():
     steps = {b[0] - a[0] for a, b in pairwise(points[50:])}
     assert steps <= {4.0, 5.0}
     assert drawn(xs[:250], xs[:250]) == list(zip(xs[:250], xs[:250], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("failure", "notes"),
+    [
+        (None, ""),
+        (Failure("stopped", "the command was stopped"), ""),
+        (Failure("died", "its worker died 2 times"), "mmd/train/digits-cnn was not measured: its worker died 2 times"),
+    ],
+)
+def test_a_metric_that_is_not_there_leaves_the_cell_finished(failure, notes, tmp_path):
+    (item,) = plan(make(parse_run(["horizon=25", "evaluation.metrics=[mmd]"])), Local(), ["cpu"]).planned
+    journal = Journal(tmp_path)
+    *own, metric = item.stages
+    for stage in own:
+        assert record(item, journal).status == "interrupted"
+        journal.write_result(stage.id, Result("finished", "", {f"{stage.kind}/x": 1.0}, {}, {"code": "1"}))
+    if failure is not None:
+        journal.write_failure(metric.id, failure)
+    found = record(item, journal)
+    assert (found.status, found.reason, found.metadata.get("notes", "")) == ("finished", "", notes)
+    assert found.unmeasured == ((notes,) if notes else ())
+    assert found.metrics.keys() == {f"{stage.kind}/x" for stage in own} | {"cost/total_flops"}
+    journal.write_result(metric.id, Result("finished", "", {metric.column: 2.0}, {}, {"code": "2"}))
+    found = record(item, journal)
+    assert found.metrics[metric.column] == 2
+    assert (found.unmeasured, found.metadata["code"]) == ((), SEVERAL.join(["1", "2"]))

@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from ablations.grids.planned import Planned
+from ablations.metrics.asked import metric_stages
 from ablations.search.study import make
 from ablations.search.trial import TrialOutcome, course
 from ablations.settings.arguments import parse_search
 from ablations.stages.graph import rung_of, stages_of, validated
 from ablations.stages.journal import Failure, Result
-from ablations.stages.kinds import TrainingStage
+from ablations.stages.kinds import MetricStage, TrainingStage
 
 NLL = ["nll/val"]
 
@@ -42,6 +43,16 @@ def planned(*seeds):
     cells = [study.cell({"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, seed) for seed in seeds]
     stages = [validated(stages_of(cell, "digest", "float32", None)) for cell in cells]
     return [Planned({}, cell, "cell", "digest", own) for cell, own in zip(cells, stages, strict=True)]
+
+
+def judged(*words):
+    """A trial whose samples are judged by one more metric, and the stage that judges them."""
+    study = make(parse_search(["study=schedule", "study.pruner=none", "training.steps=400", *words]))
+    cell = study.cell({"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, 0)
+    stages = stages_of(cell, "digest", "float32", None)
+    own = validated([*stages, *metric_stages(cell, stages)])
+    (metric,) = [stage for stage in own if isinstance(stage, MetricStage)]
+    return [Planned({}, cell, "cell", "digest", own)], metric
 
 
 def answered(way, papers, answer):
@@ -218,3 +229,34 @@ def test_seed_by_seed_a_missing_objective_fails():
 
     outcome = answered(course(planned(0, 1), papers, NLL, [], None, lambda seen: False), papers, answer)[1]
     assert (outcome.state, outcome.reason) == ("failed", "nll/val is no number")
+
+
+@pytest.mark.parametrize(("objective", "state"), [(["nll/val"], "complete"), (["mmd/val/digits-cnn"], "failed")])
+def test_a_metric_that_breaks_ends_a_trial_only_where_the_search_goes_by_it(objective, state):
+    trial, metric = judged("study.objective=mmd")
+    assert metric.column == "mmd/val/digits-cnn"
+    papers = Papers()
+
+    def answer(stage):
+        if stage == metric:
+            papers.failures[stage.id] = Failure("error", "ValueError: all equal")
+        else:
+            papers.finish(stage, **({"nll__val": 2.0} if stage.kind == "bound" else {}))
+
+    asked, outcome = answered(course(trial, papers, objective, [], None, None), papers, answer)
+    assert [kind for kind, _, _ in asked[0]] == ["training", "bound", "samples", "metric"]
+    assert outcome.state == state
+    assert outcome.reason == ("ValueError: all equal" if state == "failed" else "")
+
+
+def test_what_a_search_does_not_go_by_is_measured_all_the_same():
+    trial, _ = judged("evaluation.metrics=[density]", "evaluation.quality=[validation,test]")
+    papers = Papers()
+    names = {"bound": {"nll__val": 2.0}, "metric": {"density__val__digits-cnn": 0.5}}
+    _, outcome = answered(
+        course(trial, papers, NLL, [], None, None),
+        papers,
+        lambda stage: papers.finish(stage, **names.get(stage.kind, {})),
+    )
+    assert outcome.values == (2.0,)
+    assert outcome.metrics == {"nll/val": 2.0, "density/val/digits-cnn": 0.5}

@@ -18,7 +18,7 @@ from ablations.driver.plan import plan
 from ablations.driver.trained import cell_in
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
-from ablations.metrics import sample_quality
+from ablations.metrics.reconstruction import psnr
 from ablations.settings.arguments import parse_run
 from ablations.settings.budget import autoencoder_flops, forward_flops, matched_steps
 from ablations.settings.identity import cell_id, parameters
@@ -500,5 +500,5 @@ def test_a_field_of_a_varied_choice_is_for_the_cells_that_have_it():
 def test_psnr_is_of_the_mean_square_error_over_all_images():
     a = torch.tensor([[0, 16], [8, 8]], dtype=torch.uint8)
     b = torch.tensor([[4, 16], [8, 6]], dtype=torch.uint8)
-    assert sample_quality.psnr(a, b, 17) == pytest.approx(10 * math.log10(256 / 5))
-    assert sample_quality.psnr(a, a, 17) == math.inf
+    assert psnr(a, b, 17) == pytest.approx(10 * math.log10(256 / 5))
+    assert psnr(a, a, 17) == math.inf

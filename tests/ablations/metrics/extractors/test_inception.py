@@ -11,8 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ablations.metrics import extractors, sample_quality
+from ablations.metrics import extractors, kid
 from ablations.metrics.extractors.inception import InceptionV3Compat
+from ablations.metrics.fid import cautions
+from ablations.metrics.sets import Examined, Judged
 
 NAME = "inception-v3-compat"
 CPU = torch.device("cpu")
@@ -171,20 +173,20 @@ def test_a_missing_file_is_refused(tmp_path):
 
 def test_kid_of_inception_is_taken_as_published_and_of_small_extractors_standardised(monkeypatch):
     asked = []
-    monkeypatch.setattr(sample_quality, "kid", lambda x, y, *, standardised: asked.append(standardised) or 0.0)
+    monkeypatch.setattr(kid, "kid", lambda x, y, *, standardised: asked.append(standardised) or 0.0)
     for name, cls in extractors.ARCHITECTURES.items():
         with torch.device("meta"):
             module = cls()
         extractor = extractors.Extractor(name, "0", None, module)
         feature = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        monkeypatch.setattr(sample_quality, "features", lambda *_, feature=feature: (feature, feature))
-        reference = sample_quality.Reference(feature, feature, sample_quality.fid_statistics(feature), "0")
-        sample_quality.quality([feature], reference, extractor, "train", None)
+        examined = Examined(feature, extractor)
+        vars(examined)["_outputs"] = (feature, feature)
+        kid.Kid().compute(Judged(examined, examined))
     assert asked == [True, True, False]
 
 
 def test_fid_on_no_more_images_than_features_carries_a_caution():
-    assert sample_quality.cautions(NAME, 2049) == []
-    (line,) = sample_quality.cautions(NAME, 2048)
+    assert cautions(NAME, 2049) == []
+    (line,) = cautions(NAME, 2048)
     assert "2048 features on n = 2048 images" in line
-    assert sample_quality.cautions("digits-cnn", 450) == []
+    assert cautions("digits-cnn", 450) == []

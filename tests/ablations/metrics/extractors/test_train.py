@@ -11,7 +11,7 @@ from ablations.data.digits import Digits
 from ablations.data.fashion_mnist import DEBIAN
 from ablations.metrics import extractors
 from ablations.metrics.extractors import train
-from ablations.metrics.sample_quality import nearest_distance
+from ablations.metrics.memorisation import nearest_distance
 from tests.ablations.data.fabricated import fashion
 from tests.ablations.settings.test_grammar import one_line_error
 

@@ -1,0 +1,54 @@
+"""The metrics that a cell's evaluation asks for by name, `evaluation.metrics`, beside those that every cell has.
+
+They are no part of what a cell is, nor of any stage that it has without them: a finished grid that is asked for one
+more metric is the same grid. Each is a stage of its own after the samples that it reads, and so is its floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ablations.metrics.judging import against
+from ablations.metrics.metric import Metric
+from ablations.metrics.registry import DEFAULT, metric_of, refuse_foreign
+from ablations.settings.cell import Cell
+from ablations.settings.registry import describe
+from ablations.stages.graph import metric_floor_of, metric_of_samples
+from ablations.stages.kinds import FloorStage, MetricStage, SamplesStage, Stage
+
+
+def check(cell: Cell) -> None:
+    """InputError where a metric that is asked for is none, or is not for the cell's data."""
+    for name in cell.evaluation.metrics:
+        refuse_foreign(metric_of(name), name, cell.data.extractor)
+
+
+def asked(cell: Cell) -> dict[str, Metric]:
+    """What is asked for by name, without what every cell has."""
+    found = {name: metric_of(name) for name in cell.evaluation.metrics}
+    return {name: metric for name, metric in found.items() if metric not in DEFAULT}
+
+
+def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:
+    """The stages of the metrics asked for, after those of a cell: one for each, and split whose samples are judged."""
+    return [
+        metric_of_samples(samples, name, describe(metric), _column(metric, samples))
+        for samples in stages
+        if isinstance(samples, SamplesStage)
+        for name, metric in asked(cell).items()
+        if samples.split == "test" or not metric.reads_held_out
+    ]
+
+
+def _column(metric: Metric, samples: SamplesStage) -> str:
+    data = samples.cell.data
+    return metric.column(against(data, samples.split), data.extractor).name
+
+
+def metric_floors(cells: Iterable[Cell], digest: str, extractor: str | None) -> list[FloorStage]:
+    """What held-out data score in the metrics that any of these cells, all of one data set, is asked for.
+
+    `extractor` is its features' identity.
+    """
+    wanted = {name: (metric, cell) for cell in cells for name, metric in asked(cell).items() if metric.has_floor}
+    return [metric_floor_of(cell, digest, extractor, name, describe(metric)) for name, (metric, cell) in wanted.items()]

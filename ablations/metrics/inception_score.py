@@ -1,0 +1,36 @@
+"""IS = exp E KL(p(c|x) ‖ E p(c|x)), of an extractor's classes c (Salimans et al. 2016)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from ablations.metrics.metric import Direction, Kind, Metric
+from ablations.metrics.sets import Judged, checked
+
+
+@dataclass(frozen=True)
+class Is(Metric):
+    """Inception score of generated images by themselves: sure of each image's class, and of all classes."""
+
+    label: ClassVar[str] = "IS"
+    direction: ClassVar[Direction] = "max"
+    digits: ClassVar[int | None] = 2
+    of: ClassVar[tuple[Kind, ...]] = ("images",)
+    extracts: ClassVar[bool] = True
+    compares: ClassVar[bool] = False
+
+    def compute(self, judged: Judged) -> float:
+        return inception_score(judged.generated.logits)
+
+
+def inception_score(logits: Tensor) -> float:
+    """IS from logits [N, classes], over one split of all N: between 1 and the number of classes."""
+    from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
+
+    logits = checked(logits, "IS", at_least=2)
+    # A class whose probability is 0 in float64 on every image would give 0 · ∞.
+    floored = logits.log_softmax(1).clamp(min=-700)
+    return float(isc_features_to_metric(floored, splits=1, shuffle=False)[KEY_METRIC_ISC_MEAN])

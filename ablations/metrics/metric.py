@@ -1,0 +1,103 @@
+"""A metric: a number that generated samples score, and what tables, figures, verdicts, claims and searches know of it.
+
+A metric is one class in a file of its own beside this one. Its column in runs.csv is, with the parts that apply,
+
+    name / what it is held against / extractor        fid/train/digits-cnn, is/digits-cnn, energy_distance/test
+
+where the name is the class's in snake case, and a metric that neither compares nor extracts is name/samples.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from ablations.metrics.sets import Judged
+from diffusion_core.choices import choice_name
+
+Direction = Literal["min", "max", "none"]
+Part = Literal["autoencoder", "diffusion"]
+Kind = Literal["images", "points"]
+
+
+@dataclass(frozen=True)
+class MetricColumn:
+    """A column of runs.csv that tables may show, and what is known of it.
+
+    `direction` is where better values lie, none where neither end is better as such; `digits` how many decimals are
+    worth printing. `decides` is what the metric is asked for where it gives a verdict: likelihood, samples, or a word
+    of an author's. `part` is what a cell must have to have it, `asked_by` the field of the evaluation that asks for it
+    where it is not always there, and `on_validation` says whether validation data can give it.
+    """
+
+    name: str
+    label: str
+    direction: Direction
+    unit: str | None = None
+    digits: int | None = None
+    decides: str | None = None
+    part: Part | None = None
+    asked_by: str | None = None
+    on_validation: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The metric's name: nll of nll/test."""
+        return self.name.split("/")[0]
+
+    @property
+    def is_likelihood(self) -> bool:
+        """Whether it is a likelihood of the data, and not a part of one."""
+        return self.kind.startswith("nll") and self.direction != "none"
+
+    def shown(self) -> dict[str, Any]:
+        """The metric's entry in grid.json, without what there is nothing to say of."""
+        entry = {"name": self.name, "label": self.label, "unit": self.unit, "direction": self.direction}
+        entry |= {"decimals": self.digits, "decides": self.decides, "part": self.part}  # type: ignore[dict-item]
+        return {key: value for key, value in entry.items() if value is not None}
+
+
+class Metric(ABC):
+    """A number that one generated set scores: a frozen class whose fields all have defaults.
+
+    What it says of itself is `label`, `direction` and, where there is something to say, `unit`, `digits`, `decides` and
+    `part`, as a `MetricColumn` has them, and
+
+        of               the data that it is for
+        extracts         it reads `features` or `logits`: the extractor's name is part of its column
+        compares         it reads the real set: what that is, is part of its column
+        reads_held_out   it reads `held_out`, and so is there where the test split of images is judged only
+        has_floor        what held-out real images score is worth showing beside it
+    """
+
+    label: ClassVar[str]
+    direction: ClassVar[Direction]
+    unit: ClassVar[str | None] = None
+    digits: ClassVar[int | None] = None
+    decides: ClassVar[str | None] = None
+    part: ClassVar[Part | None] = None
+    of: ClassVar[tuple[Kind, ...]] = ("images", "points")
+    extracts: ClassVar[bool] = False
+    compares: ClassVar[bool] = True
+    reads_held_out: ClassVar[bool] = False
+    has_floor: ClassVar[bool] = True
+
+    @abstractmethod
+    def compute(self, judged: Judged) -> float:
+        """The score of one generated set; ValueError, in one line, where it has none."""
+
+    def column(self, against: str, extractor: str | None) -> MetricColumn:
+        """The column of values against a set called so (train, val, test), by this extractor (None for points)."""
+        parts = [against] if self.compares else []
+        parts += [extractor] if self.extracts and extractor is not None else []
+        return MetricColumn(
+            "/".join([choice_name(self), *(parts or ["samples"])]),
+            self.label,
+            self.direction,
+            self.unit,
+            self.digits,
+            self.decides,
+            self.part,
+            on_validation=not self.reads_held_out,
+        )

@@ -1,0 +1,63 @@
+"""MMD² = E k(x, x') + E k(y, y') − 2 E k(x, y), k(x, y) = exp(−|x − y|²/(2σ²)) (Gretton et al. 2012).
+
+Of features of images, or of points as they are. The bandwidth is the real set's own, σ² = width² tr Σ_Y, so that it is
+one for all cells and no scale of features matters: two real samples have E |y − y'|²/(2σ²) = 1/width². The estimate is
+unbiased: pairs are of two different samples, and a value may be a little below zero.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ablations.metrics.metric import Direction, Metric
+from ablations.metrics.sets import Examined, Judged, checked, chunks
+
+
+@dataclass(frozen=True)
+class Mmd(Metric):
+    """Maximum mean discrepancy of generated and of real samples, squared, by a Gaussian kernel."""
+
+    width: float = 1.0
+
+    label: ClassVar[str] = "MMD²"
+    direction: ClassVar[Direction] = "min"
+    digits: ClassVar[int | None] = 4
+    decides: ClassVar[str | None] = "samples"
+    extracts: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not self.width > 0:
+            raise ValueError(f"mmd.width must be above 0, got {self.width:g}")
+
+    def compute(self, judged: Judged) -> float:
+        sigma = self.width * judged.real.once(_deviation)
+        return mmd(judged.generated.features, judged.real.features, sigma)
+
+
+def _deviation(real: Examined) -> float:
+    """√tr Σ of a set's features."""
+    return math.sqrt(float(checked(real.features, "MMD", at_least=2).var(0).sum()))
+
+
+def mmd(x: Tensor, y: Tensor, sigma: float) -> float:
+    """The unbiased MMD² of samples [N, d], [M, d] by a Gaussian kernel of this bandwidth."""
+    x, y = checked(x, "MMD", at_least=2), checked(y, "MMD", at_least=2)
+    if not sigma > 0:
+        raise ValueError("MMD takes its bandwidth from the real samples, which are all equal")
+    return _within(x, sigma) + _within(y, sigma) - 2 * _sum(x, y, sigma) / (len(x) * len(y))
+
+
+def _within(x: Tensor, sigma: float) -> float:
+    """The kernel's mean over pairs of two different samples; that of a sample with itself is 1."""
+    return (_sum(x, x, sigma) - len(x)) / (len(x) * (len(x) - 1))
+
+
+def _sum(x: Tensor, y: Tensor, sigma: float) -> float:
+    mode = "donot_use_mm_for_euclid_dist"
+    parts = [torch.cdist(part, y, compute_mode=mode) for part in chunks(x)]
+    return math.fsum(float((-(part**2) / (2 * sigma**2)).exp().sum()) for part in parts)

@@ -1,0 +1,94 @@
+"""Sets of stored images or points as metrics see them: X generated, Y real, and what is worked out of each once.
+
+features φ(x), logits   by the extractor of the data, in float64 on the CPU; of points, which have none, φ(x) = x
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from ablations.metrics.extractors import Extractor, features
+
+CHUNK = 1000
+"""Rows of a matrix of distances that are there at once."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """A set as metrics see it; `extractor` is None for points."""
+
+    stored: Tensor
+    extractor: Extractor | None = None
+    _known: dict[Callable[[Examined], Any], Any] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def features(self) -> Tensor:
+        """Features [N, d] of images, worked out where they lie; points as they are."""
+        return self.stored.flatten(1).double().cpu() if self.extractor is None else self._outputs[0]
+
+    @property
+    def logits(self) -> Tensor:
+        """Logits [N, classes] of images."""
+        return self._outputs[1]
+
+    @cached_property
+    def _outputs(self) -> tuple[Tensor, Tensor]:
+        assert self.extractor is not None, "points have no extractor"
+        return features(self.extractor, self.stored, self.stored.device)
+
+    def once(self, make: Callable[[Examined], T]) -> T:
+        """What `make` works out of this set, for all metrics that ask: statistics of real images, say."""
+        if make not in self._known:
+            self._known[make] = make(self)
+        known: T = self._known[make]
+        return known
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """All that a metric may read of one generated set.
+
+    `real` is what it is held against: training images where the test split is judged, else held-out images or points.
+    `held_out` are further real ones, at the test split of images only; `levels` how many grey levels images have, None
+    of points. ValueError where the real set was examined by another extractor.
+    """
+
+    generated: Examined
+    real: Examined
+    held_out: Examined | None = None
+    levels: int | None = None
+    _known: dict[Callable[[Judged], Any], Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        ours, theirs = (one.extractor.digest if one.extractor else None for one in (self.generated, self.real))
+        if ours != theirs:
+            raise ValueError(f"the real set was examined by an extractor with digest {theirs}, not {ours}")
+
+    def once(self, make: Callable[[Judged], T]) -> T:
+        """What `make` works out of both sets, for all metrics that ask."""
+        if make not in self._known:
+            self._known[make] = make(self)
+        known: T = self._known[make]
+        return known
+
+
+def checked(values: Tensor, metric: str, at_least: int) -> Tensor:
+    """Samples, one a row, as float64 on the CPU; ValueError where they are too few or hold what is no number."""
+    if values.dim() != 2 or len(values) < at_least:
+        raise ValueError(f"{metric} needs at least {at_least} samples, one a row, got the shape {list(values.shape)}")
+    if not bool(values.isfinite().all()):
+        bad = int((~values.isfinite()).any(1).sum())
+        raise ValueError(f"{metric}: {bad} of {len(values)} samples hold values that are not finite")
+    return values.double().cpu()
+
+
+def chunks(x: Tensor) -> list[Tensor]:
+    """The rows in runs of `CHUNK`."""
+    return [x[i : i + CHUNK] for i in range(0, len(x), CHUNK)]

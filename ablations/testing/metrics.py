@@ -1,0 +1,143 @@
+"""What every metric of samples must be, as a check that an author runs on a metric of his own.
+
+    from ablations.testing.metrics import check_metric
+
+    def test_mine():
+        check_metric(Mine())
+
+It is tried on a few hundred digits or points: held-out real ones, and noise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from ablations.data.digits import Digits
+from ablations.data.mixture2d import Mixture2d
+from ablations.metrics import extractors
+from ablations.metrics.judging import Yardstick
+from ablations.metrics.measured import MEASURED
+from ablations.metrics.metric import Direction, Kind, Metric, Part
+from ablations.metrics.sets import Examined, Judged
+from diffusion_core.choices import choice_name
+
+N = 200
+"""Samples that a metric is tried on."""
+FARTHER = 3
+"""How much wider noise is spread than points are."""
+CLOSE = 1e-6
+"""How much a score may differ by where the order of samples does: that of rounding."""
+
+
+def check_metric(metric: Metric) -> None:
+    """AssertionError, in one line, at the first thing that is wrong with a metric."""
+    name = choice_name(metric)
+    _check_declared(name, metric)
+    for kind in metric.of:
+        yardstick, real, noise = _tried(kind)
+        value = _value(name, metric, yardstick, real)
+        _require(_value(name, metric, yardstick, real) == value, name, "scores one set differently at a second time")
+        order = torch.randperm(len(real), generator=torch.Generator().manual_seed(0))
+        again = _value(name, metric, yardstick, real[order])
+        same = math.isclose(again, value, rel_tol=CLOSE, abs_tol=CLOSE)
+        _require(same, name, f"scores a set in another order of its samples differently: {value:.6g}, then {again:.6g}")
+        worse = _value(name, metric, yardstick, noise)
+        better = {"min": value < worse, "max": value > worse, "none": True}[metric.direction]
+        _require(
+            better,
+            name,
+            f"has direction {metric.direction}, and scores real {kind} {value:.6g}, no better than noise, {worse:.6g}",
+        )
+
+
+def _check_declared(name: str, metric: Metric) -> None:
+    """What a metric says of itself."""
+    cls = type(metric)
+    _require(dataclasses.is_dataclass(cls) and _is_frozen(cls), name, "is no frozen dataclass")
+    lacking = [field.name for field in dataclasses.fields(cls) if _has_no_default(field)]  # type: ignore[arg-type]
+    _require(not lacking, name, f"has no default for {', '.join(lacking)}: text asks for a metric by its name alone")
+    for attribute in ("label", "direction"):
+        _require(hasattr(cls, attribute), name, f"does not say its {attribute}")
+    _require(_is_word(metric.label), name, f"has the label {metric.label!r}, which is no text")
+    _require_one_of(name, "direction", metric.direction, get_args(Direction))
+    _require_one_of(name, "part", metric.part, (None, *get_args(Part)))
+    for attribute in ("unit", "decides"):
+        given = getattr(metric, attribute)
+        _require(given is None or _is_word(given), name, f"has {attribute} = {given!r}, which is neither None nor text")
+    digits = metric.digits
+    whole = digits is None or (isinstance(digits, int) and not isinstance(digits, bool) and digits >= 0)
+    _require(whole, name, f"has digits = {digits!r}, which is no number of decimals")
+    known = set(get_args(Kind))
+    _require(bool(metric.of) and set(metric.of) <= known, name, f"is of {metric.of!r}: take some of {sorted(known)}")
+    _require(
+        not (metric.decides and metric.direction == "none"), name, f"decides {metric.decides}, and has no direction"
+    )
+    taken = {column.kind for column in MEASURED}
+    _require(name not in taken, name, "has the name of a metric that stages measure: give the class another")
+
+
+def _value(name: str, metric: Metric, yardstick: Yardstick, stored: Tensor) -> float:
+    """A metric's score of a set; AssertionError where it is none, or what the metric read has changed."""
+    judged = yardstick.judged(stored.clone())
+    read = _readable(judged)
+    before = [values.clone() for values in read]
+    try:
+        value = metric.compute(judged)
+    except Exception as error:
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        raise AssertionError(f"metric {name} raises on {len(stored)} samples: {line}") from error
+    _require(isinstance(value, (int, float)), name, f"returns a {type(value).__name__}, which is no number")
+    _require(math.isfinite(value), name, f"scores {len(stored)} samples {value}, which is not finite")
+    unchanged = all(torch.equal(now, then) for now, then in zip(read, before, strict=True))
+    _require(unchanged, name, "changes the samples that it reads")
+    return float(value)
+
+
+def _readable(judged: Judged) -> list[Tensor]:
+    """All tensors that a metric may read."""
+    examined = [judged.generated, judged.real, *([judged.held_out] if judged.held_out else [])]
+    return [
+        values for one in examined for values in (one.stored, one.features, *([one.logits] if one.extractor else []))
+    ]
+
+
+def _tried(kind: Kind) -> tuple[Yardstick, Tensor, Tensor]:
+    """What samples of a kind are held against, held-out real ones, and noise."""
+    generator = torch.Generator().manual_seed(1)
+    if kind == "images":
+        images, extractor = Digits().load().images, extractors.load("digits-cnn")
+        held_out = Examined(images["test"][:N], extractor)
+        yardstick = Yardstick("train", Examined(images["train"][:N], extractor), held_out, 17)
+        noise = torch.randint(17, images["validation"][:N].shape, generator=generator, dtype=torch.uint8)
+        return yardstick, images["validation"][:N], noise
+    points = Mixture2d().load().images
+    reach = FARTHER * float(points["test"].abs().max())
+    noise = reach * (2 * torch.rand(N, *points["test"].shape[1:], generator=generator, dtype=points["test"].dtype) - 1)
+    return Yardstick("test", Examined(points["test"][:N]), None, None), points["validation"][:N], noise
+
+
+def _is_frozen(cls: type) -> bool:
+    return bool(cls.__dataclass_params__.frozen)  # type: ignore[attr-defined]
+
+
+def _has_no_default(field: dataclasses.Field[object]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _is_word(given: object) -> bool:
+    return isinstance(given, str) and bool(given.strip())
+
+
+def _require_one_of(name: str, attribute: str, given: object, allowed: tuple[object, ...]) -> None:
+    words = ", ".join(map(repr, allowed))
+    _require(given in allowed, name, f"has {attribute} = {given!r}, which is none of {words}")
+
+
+def _require(holds: bool, name: str, otherwise: str) -> None:
+    if not holds:
+        raise AssertionError(f"metric {name} {otherwise}")

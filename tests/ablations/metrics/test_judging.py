@@ -1,0 +1,122 @@
+"""Generated sets against what they are held against: means over sets, columns, and what is worked out once."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from ablations.metrics import sets as sets_module
+from ablations.metrics.energy_distance import EnergyDistance, energy_distance
+from ablations.metrics.fid import Fid, fid, fid_statistics
+from ablations.metrics.judging import Yardstick
+from ablations.metrics.kid import Kid
+from ablations.metrics.metric import Metric
+from ablations.metrics.sets import Examined, Judged
+from tests.ablations.metrics.draws import normal
+
+FID = "fid/train/digits-cnn"
+
+
+def test_scores_of_points_are_the_mean_over_sets():
+    drawn, held_out = [normal(50, 2, 1), normal(50, 2, 2) + 1], normal(60, 2, 3)
+    values = [energy_distance(points, held_out) for points in drawn]
+    yardstick = Yardstick("test", Examined(held_out), None, None)
+    result = yardstick.default_scores(drawn)
+    assert result == yardstick.scores([EnergyDistance()], drawn)
+    assert result["energy_distance/test"] == pytest.approx(np.mean(values))
+    assert result["energy_distance/test_set_sd"] == pytest.approx(np.std(values, ddof=1))
+    assert yardstick.default_scores(drawn[:1]) == {"energy_distance/test": pytest.approx(values[0])}
+
+
+def test_scores_of_images_are_the_mean_over_sets_under_names_that_hold_the_extractor(images, yardstick):
+    parts = list(images["validation"].split(225))
+    ones = [yardstick.default_scores([part]) for part in parts]
+    both = yardstick.default_scores(parts)
+    against = {f"{metric}/train/digits-cnn" for metric in ("fid", "kid", "precision", "recall")}
+    assert set(ones[0]) == against | {"is/digits-cnn", "memorisation/train"}
+    for name in ones[0]:
+        assert both[name] == pytest.approx((ones[0][name] + ones[1][name]) / 2, abs=1e-12)
+    assert both.keys() - ones[0].keys() == {f"{FID}_set_sd"}
+    assert both[f"{FID}_set_sd"] == pytest.approx(np.std([one[FID] for one in ones], ddof=1))
+    of_kid = yardstick.scores([Kid()], parts)
+    assert of_kid.keys() == {"kid/train/digits-cnn", "kid/train/digits-cnn_set_sd"}
+    assert of_kid["kid/train/digits-cnn"] == both["kid/train/digits-cnn"]
+
+
+def test_memorisation_is_counted_only_where_images_are_held_out(images, extractor):
+    yardstick = Yardstick("test", Examined(images["test"], extractor), None, 17)
+    result = yardstick.default_scores([images["validation"]])
+    assert not [name for name in result if name.startswith("memorisation")]
+    assert "fid/test/digits-cnn" in result
+
+
+def test_real_images_score_better_than_noise_and_than_one_image(images, yardstick, floor):
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randint(17, images["test"].shape, generator=generator, dtype=torch.uint8)
+    assert floor["memorisation/train"] == pytest.approx(0.05, abs=0.005)
+    for other in (noise, images["test"][:1].expand(450, -1, -1, -1)):
+        scores = yardstick.default_scores([other])
+        assert scores[FID] > 20 * floor[FID]
+        assert scores["kid/train/digits-cnn"] > floor["kid/train/digits-cnn"] + 0.3
+        assert scores["is/digits-cnn"] < floor["is/digits-cnn"] - 2
+        assert scores["recall/train/digits-cnn"] < 0.5 * floor["recall/train/digits-cnn"]
+
+
+@pytest.mark.parametrize("level", [0, 7, 16])
+def test_constant_images_get_finite_scores(level, images, yardstick):
+    blank = torch.full((450, 1, 8, 8), level, dtype=torch.uint8)
+    scores = yardstick.default_scores([blank, images["validation"]])
+    assert all(math.isfinite(value) for value in scores.values())
+
+
+def test_equal_calls_give_equal_numbers(images, yardstick, extractor):
+    again = replace(yardstick, real=Examined(images["train"], extractor))
+    assert yardstick.default_scores([images["test"]]) == again.default_scores([images["test"]])
+
+
+def test_a_set_that_another_extractor_examined_is_refused(images, yardstick, extractor):
+    other = Examined(images["test"], dataclasses.replace(extractor, digest="0" * 12))
+    with pytest.raises(ValueError, match="the real set was examined by an extractor with digest"):
+        Judged(other, yardstick.real)
+    with pytest.raises(ValueError, match="judged by sets, got none"):
+        yardstick.default_scores([])
+
+
+def test_a_set_is_examined_once_for_all_metrics(images, extractor, monkeypatch):
+    looked = []
+    features = sets_module.features
+    monkeypatch.setattr(sets_module, "features", lambda *given: looked.append(len(given[1])) or features(*given))
+    yardstick = Yardstick("train", Examined(images["train"], extractor), None, 17)
+    for _ in range(2):
+        yardstick.default_scores([images["test"][:50]])
+    assert sorted(looked) == [50, 50, 897]
+
+
+def test_a_fid_reads_features_of_both_sets(images, yardstick):
+    judged = yardstick.judged(images["test"])
+    generated, real = (fid_statistics(one.features) for one in (judged.generated, judged.real))
+    assert Fid().compute(judged) == fid(generated, real) > 1
+
+
+@dataclass(frozen=True)
+class Brightness(Metric):
+    """Mean level of generated images by themselves."""
+
+    label: ClassVar[str] = "Brightness"
+    direction: ClassVar = "none"
+    compares: ClassVar[bool] = False
+
+    def compute(self, judged: Judged) -> float:
+        return judged.generated.stored.double().mean()
+
+
+def test_what_is_no_number_is_refused_and_a_metric_of_samples_alone_has_a_column(images, yardstick):
+    assert Brightness().column("train", "digits-cnn").name == "brightness/samples"
+    with pytest.raises(TypeError, match="compute of the metric brightness must return a number, got Tensor"):
+        yardstick.scores([Brightness()], [images["test"]])
