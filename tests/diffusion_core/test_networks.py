@@ -12,7 +12,8 @@ from diffusion_core.networks.mlp import Mlp, ResidualLayer
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.randomness import initialise
-from tests.axes import classes, name
+from diffusion_core.testing.variants import name
+from tests.axes import classes
 
 CASES = [
     (Mlp(width=16, layers=2), (2,)),

@@ -15,9 +15,10 @@ from diffusion_core.forward import Pair
 from diffusion_core.objectives import P2, Hybrid, MinSnr, NoiseLevels, Objective, Simple, Vlb, VlbContinuous, Weighted
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization
 from diffusion_core.schedules import Schedule
+from diffusion_core.testing.problems import bayes, diffusion
+from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance, Variance
-from tests.axes import members, name
-from tests.problems import bayes, diffusion
+from tests.axes import members
 
 HORIZON = 50
 D = 3

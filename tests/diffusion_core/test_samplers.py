@@ -17,10 +17,11 @@ from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import X0, Epsilon
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import Linear
+from diffusion_core.testing.problems import diffusion
+from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Beta, BetaTilde
-from tests.axes import members, name
-from tests.problems import diffusion
+from tests.axes import members
 
 SAMPLERS = pytest.mark.parametrize("sampler", members(Sampler), ids=name)
 
