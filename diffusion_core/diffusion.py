@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from diffusion_core.bound import denoising_term, mean_dims, prior_term
 from diffusion_core.chain import Chain, strided_times
-from diffusion_core.choices import Choices, level_refusal, refusal
+from diffusion_core.choices import Choices, choice_name, level_refusal, refusal
 from diffusion_core.encodings import Encoding
 from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import LearnedGamma
@@ -81,6 +82,20 @@ class Diffusion(Learner):
     def fit(self, m: Tensor) -> None:
         """Give a fitted variance its m_1..m_T [T] (`variances.py`); until then its σ² is not a number."""
         self.m[1:] = m.to(self.m)
+
+    def with_variance(self, variance: Variance) -> Diffusion:
+        """This diffusion with another σ², its network shared; ValueError where a network is taught its variance.
+
+        A fitted one is not a number until it is fitted (`fitting.with_fitted_variance`).
+        """
+        taught = next((choice for choice in (self.choices.variance, variance) if choice.learned), None)
+        if taught is not None and variance != self.choices.variance:
+            raise ValueError(
+                f"variance={choice_name(taught)} is taught to a network, and cannot be swapped: train one with it"
+            )
+        other = Diffusion(replace(self.choices, variance=variance), self.encoding, self.shape)
+        other.network, other.gamma, other.timesteps = self.network, self.gamma, self.timesteps
+        return other.to(self.device).train(self.training)
 
     def chain(self, steps: int | None = None) -> Chain:
         """The full chain, or one of `steps` strided times."""

@@ -30,4 +30,4 @@ def holds_plain_values(choice: object) -> None:
     require(choice, rule, hash(again) == hash(choice), "a copy has another hash")
 
 
-PROPERTIES: tuple[Property, ...] = (is_a_frozen_dataclass, holds_plain_values)
+OF_EVERY_CHOICE: tuple[Property, ...] = (is_a_frozen_dataclass, holds_plain_values)

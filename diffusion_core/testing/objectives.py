@@ -20,7 +20,7 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Objective
 from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V
 from diffusion_core.schedules import Schedule
-from diffusion_core.testing import choices
+from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.testing.saying import Place, Property, fail, require, require_close, title
 from diffusion_core.testing.variants import name
@@ -233,11 +233,11 @@ def teaches_a_variance_only_if_it_says_so(objective: Objective, schedule: Schedu
 
 PROPERTIES: tuple[Property, ...] = (
     gives_a_finite_loss_per_example,
+    reads_the_variance_only_if_it_says_so,
     an_error_of_eps_costs_the_effective_weight_times_its_square,
     nothing_but_the_square_of_the_error_enters_the_loss,
-    reads_the_variance_only_if_it_says_so,
     teaches_a_variance_only_if_it_says_so,
 )
 """Each of an objective and a schedule."""
 
-ALONE: tuple[Property, ...] = choices.PROPERTIES
+ALONE: tuple[Property, ...] = OF_EVERY_CHOICE

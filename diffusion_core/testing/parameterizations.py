@@ -9,7 +9,7 @@ from diffusion_core.chain import Chain, strided_times
 from diffusion_core.forward import Pair
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.schedules import Schedule
-from diffusion_core.testing import choices
+from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.exact import exact_model, expected_bound
 from diffusion_core.testing.problems import GaussianData
 from diffusion_core.testing.saying import Property, at_t, require, require_close, require_equal
@@ -120,4 +120,4 @@ PROPERTIES: tuple[Property, ...] = (
 )
 """Each of a parameterization and a schedule."""
 
-ALONE: tuple[Property, ...] = choices.PROPERTIES
+ALONE: tuple[Property, ...] = OF_EVERY_CHOICE

@@ -13,7 +13,7 @@ from torch import Tensor
 from diffusion_core.chain import Chain, strided_times
 from diffusion_core.gamma import LARGEST, Gamma, GammaTable, LearnedGamma
 from diffusion_core.schedules import Schedule
-from diffusion_core.testing import choices
+from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.exact import exact_model, expected_bound
 from diffusion_core.testing.problems import GaussianData
 from diffusion_core.testing.saying import Property, at_times, fail, require, require_close, require_equal
@@ -233,7 +233,7 @@ def the_bound_is_never_below_the_entropy(schedule: Schedule) -> None:
 
 
 PROPERTIES: tuple[Property, ...] = (
-    *choices.PROPERTIES,
+    *OF_EVERY_CHOICE,
     starts_from_clean_data_and_is_finite_after,
     rises_strictly,
     signal_to_noise_ratio_falls,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from diffusion_core.testing import choices
+from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.saying import Property, at_t, at_times, nowhere, require, require_close, require_equal
 from diffusion_core.timesteps import Timesteps, TimestepSampler
 
@@ -141,7 +141,7 @@ def draws_nothing_of_its_own(timesteps: Timesteps) -> None:
 
 
 PROPERTIES: tuple[Property, ...] = (
-    *choices.PROPERTIES,
+    *OF_EVERY_CHOICE,
     times_cover_1_to_the_horizon_as_the_density_says,
     weighted_losses_have_the_mean_of_uniform_times,
     weights_undo_the_density_at_every_time,

@@ -10,7 +10,7 @@ from torch import Tensor
 from diffusion_core.chain import Chain, strided_times
 from diffusion_core.forward import Pair
 from diffusion_core.schedules import FirstStep, Schedule
-from diffusion_core.testing import choices
+from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.saying import Property, require, require_close
 from diffusion_core.variances import Fitted, Variance
 
@@ -150,4 +150,4 @@ PROPERTIES: tuple[Property, ...] = (
 )
 """Each of a variance and a schedule."""
 
-ALONE: tuple[Property, ...] = choices.PROPERTIES
+ALONE: tuple[Property, ...] = OF_EVERY_CHOICE
