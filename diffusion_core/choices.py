@@ -10,6 +10,8 @@ from abc import ABC
 from dataclasses import dataclass
 from typing import Literal
 
+from torch import nn
+
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Objective
 from diffusion_core.parameterizations import Parameterization
@@ -41,13 +43,18 @@ class Choices:
     first_step: FirstStepRule = "schedule"
 
 
+def axis_of(cls: type) -> type:
+    """The base class of the axis that a choice's class belongs to."""
+    return next(base for base in reversed(cls.__mro__) if base not in (object, ABC, nn.Module))
+
+
 def choice_name(choice: object) -> str:
     """The name of a choice, or of its class, in texts and files: MinSnr() → min_snr, LearnedSchedule() → learned.
 
     It is the class's name in snake case, without the name of the axis's base class where it ends in that.
     """
     cls = choice if isinstance(choice, type) else type(choice)
-    axis = next(base for base in reversed(cls.__mro__) if base not in (object, ABC))
+    axis = axis_of(cls)
     own = cls.__name__ if cls is axis else cls.__name__.removesuffix(axis.__name__)
     return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", own).lower()
 

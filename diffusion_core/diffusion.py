@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from diffusion_core.bound import denoising_term, mean_dims, prior_term
 from diffusion_core.chain import Chain, strided_times
-from diffusion_core.choices import Choices, level_refusal, refusal
+from diffusion_core.choices import Choices, choice_name, level_refusal, refusal
 from diffusion_core.encodings import Encoding
 from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.objectives import Example, NoiseLevels
-from diffusion_core.randomness import initialise, normal, uniform
+from diffusion_core.randomness import built, initialise, normal, uniform
 from diffusion_core.reverse import Reverse, denoise, reverse, split_output
 from diffusion_core.training import Learner
 from diffusion_core.units import bits_per_nat
@@ -59,19 +60,42 @@ class Diffusion(Learner):
         self.register_buffer("m", torch.full((choices.horizon + 1,), math.nan).double(), persistent=False)
         self.gamma = choices.schedule.build(choices.horizon)
         self.timesteps = choices.timesteps.build(choices.horizon)
-        self.network = choices.network.build(shape, shape[0] * (2 if choices.variance.learned else 1))
+        self.network = built(self._network)
 
     @property
     def device(self) -> torch.device:
         return next(self.network.parameters()).device
 
+    def _network(self) -> nn.Module:
+        return self.choices.network.build(self.shape, self.shape[0] * (2 if self.choices.variance.learned else 1))
+
     def initialise(self, seed: int) -> None:
-        """Draw the network's weights (`randomness.initialise`)."""
+        """Draw the network's weights: each layer's by the seed and its name (`randomness.initialise`).
+
+        What no layer draws, a parameter or buffer that a constructor fills with noise, is drawn as in a network built
+        by the seed: it is a function of the seed and of what that constructor drew before. Where networks of other
+        outputs are to agree in it, the module that holds it needs a `reset_parameters`.
+        """
+        self.network.load_state_dict(built(self._network, seed).state_dict())
         initialise(self.network, seed)
 
     def fit(self, m: Tensor) -> None:
         """Give a fitted variance its m_1..m_T [T] (`variances.py`); until then its σ² is not a number."""
         self.m[1:] = m.to(self.m)
+
+    def with_variance(self, variance: Variance) -> Diffusion:
+        """This diffusion with another σ², its network shared; ValueError where a network is taught its variance.
+
+        A fitted one is not a number until it is fitted (`fitting.with_fitted_variance`).
+        """
+        taught = next((choice for choice in (self.choices.variance, variance) if choice.learned), None)
+        if taught is not None and variance != self.choices.variance:
+            raise ValueError(
+                f"variance={choice_name(taught)} is taught to a network, and cannot be swapped: train one with it"
+            )
+        other = Diffusion(replace(self.choices, variance=variance), self.encoding, self.shape)
+        other.network, other.gamma, other.timesteps = self.network, self.gamma, self.timesteps
+        return other.to(self.device).train(self.training)
 
     def chain(self, steps: int | None = None) -> Chain:
         """The full chain, or one of `steps` strided times."""
@@ -179,7 +203,7 @@ class Diffusion(Learner):
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The parameters that each of `losses` teaches."""
-        groups = {"network": list(self.network.parameters())}
+        groups = {"network": [parameter for parameter in self.network.parameters() if parameter.requires_grad]}
         if isinstance(self.gamma, LearnedGamma):
             if self.choices.objective.continuous:
                 groups["schedule_ends"] = self.gamma.end_parameters

@@ -17,6 +17,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import draw, normal, send
 from diffusion_core.reverse import clipped, noise_of
+from diffusion_core.variances import Fitted
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,13 @@ def noise_moments(
         error[t - 1] = mean_dims((eps - held) ** 2).double().mean()
         progress(t / chain.steps)
     return NoiseMoments(norm.cpu(), error.cpu())
+
+
+def with_fitted_variance(
+    diffusion: Diffusion, variance: Fitted, raw: Tensor, *, draws: int, seed: int, clip: bool
+) -> Diffusion:
+    """The diffusion with a variance that is fitted to its network over `draws` images of stored data [N, …]."""
+    moments = noise_moments(diffusion, raw, draws=draws, seed=seed, clip=clip)
+    fitted = diffusion.with_variance(variance)
+    fitted.fit(variance.m(moments.norm, moments.error))
+    return fitted

@@ -6,8 +6,10 @@ has to be stored. Draws are made on the CPU and sent to the device, so that they
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -51,16 +53,34 @@ def normal_blocks(seed: int, step: int, first: int, count: int, shape: tuple[int
     return send(torch.cat(noise)[:count], device)
 
 
+@contextlib.contextmanager
+def seeded(seed: int, purpose: str) -> Iterator[None]:
+    """A context in which torch's global CPU generator is that of one draw; afterwards it goes on as if nothing was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(key(seed, 0, purpose))
+        yield
+
+
+def built(build: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
+    """The module that `build` makes, whatever its constructors draw being a function of the seed."""
+    with seeded(seed, "build"):
+        return build()
+
+
 def initialise(module: nn.Module, seed: int) -> None:
     """Draw every layer's weights from its name, so that networks agree wherever their layers' shapes do.
 
-    Layers whose weight is zero as built (the last of a residual branch) stay zero.
+    A layer is any module with torch's own method for it, `reset_parameters` or `_reset_parameters`; one that holds
+    others comes after them, so that its rule has the last word. Parameters that are zero as built (the last layer of a
+    residual branch) stay zero. What no such method draws (a parameter or buffer of a module without one) stays as
+    built.
     """
-    for name, layer in module.named_modules():
-        if not isinstance(layer, (nn.Linear, nn.Conv2d)):
-            continue
-        if not layer.weight.any():
-            continue
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(key(seed, 0, f"init/{name}"))
-            layer.reset_parameters()
+    zero = [parameter for parameter in module.parameters() if not parameter.any()]
+    for name, layer in reversed(list(module.named_modules())):
+        reset = getattr(layer, "reset_parameters", None) or getattr(layer, "_reset_parameters", None)
+        if reset is not None:
+            with seeded(seed, f"init/{name}"):
+                reset()
+    with torch.no_grad():
+        for parameter in zero:
+            parameter.zero_()

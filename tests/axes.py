@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import inspect
-import itertools
 import pkgutil
 from functools import cache
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
+
+import pytest
 
 import diffusion_core
 from diffusion_core.schedules import Saved
+from diffusion_core.testing.saying import Property
+from diffusion_core.testing.variants import variants
 
 Choice = TypeVar("Choice")
 
@@ -30,17 +32,12 @@ def classes(base: type[Choice]) -> tuple[type[Choice], ...]:
 @cache
 def members(base: type[Choice]) -> tuple[Choice, ...]:
     """One choice of every final class at its defaults or telling fields, at every value of its `Literal` fields."""
-    return tuple(member for choice in classes(base) for member in _variants(choice))
+    return tuple(member for choice in classes(base) for member in variants(choice, **TELLING.get(choice, {})))
 
 
-def name(choice: Any) -> str:
-    """A test id: the class, and the fields that differ from its defaults."""
-    changed = [
-        f"{field.name}={getattr(choice, field.name)}"
-        for field in dataclasses.fields(choice)
-        if getattr(choice, field.name) != field.default
-    ]
-    return f"{type(choice).__name__}({', '.join(changed)})" if changed else type(choice).__name__
+def properties(held: tuple[Property, ...]) -> pytest.MarkDecorator:
+    """A test per property, told by its name."""
+    return pytest.mark.parametrize("holds", held, ids=[holds.__name__ for holds in held])
 
 
 def _descendants(base: type[Choice]) -> set[type[Choice]]:
@@ -50,17 +47,4 @@ def _descendants(base: type[Choice]) -> set[type[Choice]]:
 
 def _ours(choice: type) -> bool:
     final = not choice.__subclasses__() and not inspect.isabstract(choice)
-    return final and choice.__module__.startswith("diffusion_core.")
-
-
-def _variants(choice: type[Choice]) -> list[Choice]:
-    hints = get_type_hints(choice)
-    literal = {
-        field.name: get_args(hints[field.name])
-        for field in dataclasses.fields(choice)  # type: ignore[arg-type]
-        if get_origin(hints[field.name]) is Literal
-    }
-    return [
-        choice(**TELLING.get(choice, {}), **dict(zip(literal, values, strict=True)))
-        for values in itertools.product(*literal.values())
-    ]
+    return final and choice.__module__.startswith("diffusion_core.") and ".testing." not in choice.__module__

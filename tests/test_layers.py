@@ -71,6 +71,16 @@ def test_networks_know_nothing_of_diffusion():
         assert all(name.startswith("diffusion_core.networks") for name in own), module
 
 
+@pytest.mark.parametrize("package", ["diffusion_core", "ablations"])
+def test_the_shared_checks_are_imported_by_nothing_else_and_know_no_test_runner(package):
+    checks = {module for module in modules(package) if module.split(".")[1:2] == ["testing"]}
+    assert checks
+    for module, file in modules(package).items():
+        names = imported(module, file)
+        assert module in checks or not names & checks, module
+        assert "pytest" not in {name.split(".")[0] for name in names}, module
+
+
 def test_imports_are_found_in_every_form(tmp_path):
     file = tmp_path / "d.py"
     file.write_text("import a.b, c\ndef f():\n    from e import g\n    from . import h\n    from ..i import j\n")
@@ -84,7 +94,8 @@ def test_the_core_is_read():
 
 FLOORS = {
     "ablations": [
-        {"run", "search", "sample", "export", "publish", "compatibility", "testing"},
+        {"run", "search", "sample", "export", "publish", "check", "compatibility"},
+        {"testing"},
         {"driver"},
         {"launchers", "theory", "tracking"},
         {"workers", "results"},

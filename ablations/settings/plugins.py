@@ -39,11 +39,16 @@ def name_of(axis: str, cls: type) -> str:
 
 
 def shipped(base: type) -> dict[str, type]:
-    """The final classes below a base that ship, by name; those that have a file each beside the base's are read."""
+    """The final classes below a base that ship, by name; those that have a file each beside the base's are read.
+
+    What stands for a choice in the shared checks (`testing/`) is none.
+    """
     package = importlib.import_module(base.__module__.rpartition(".")[0])
     for beside in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        importlib.import_module(beside.name)
-    known = [cls for cls in (base, *_descendants(base)) if cls.__module__.split(".")[0] in OURS]
+        if not beside.name.endswith(".testing"):
+            importlib.import_module(beside.name)
+    places = {cls: cls.__module__.split(".") for cls in (base, *_descendants(base))}
+    known = [cls for cls, place in places.items() if place[0] in OURS and "testing" not in place]
     return {choice_name(cls): cls for cls in known if not inspect.isabstract(cls)}
 
 

@@ -43,7 +43,13 @@ PER_IMAGE = {
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], **words: str) -> None:
     """Tensors and a few words about them, in a form that cannot run code."""
-    flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    flat: dict[str, Tensor] = {}
+    held: set[int] = set()
+    for name, value in tensors.items():
+        plain = value.detach().cpu().contiguous()
+        # Layers may share a parameter, which the format does not know: it is written under each of its names.
+        flat[name] = plain.clone() if plain.untyped_storage().data_ptr() in held else plain
+        held.add(flat[name].untyped_storage().data_ptr())
     replace_file(path, lambda temporary: save_file(flat, temporary, metadata=words))
 
 

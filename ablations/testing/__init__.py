@@ -1,0 +1,65 @@
+"""Checks that every choice of the experiment passes, for an author to run on a class of his own.
+
+    from ablations.testing import check
+    check(MyDigits(root="/data/mine"))
+
+`check` takes a choice of any axis, those of the core included (`diffusion_core.testing`), or a class of them, of which
+it takes a choice for every value of the fields that are one of a few words. It raises an AssertionError, in one line
+that says which rule is broken and by what, or returns. What is checked is in a module per axis, a function per rule.
+
+    check_data         three splits of one shape, the same however often they are read, and codes that judge a bits/dim
+    check_extractor    features as wide as declared, of each image alone, from weights that a file can hold
+    check_launcher     stages run, fail and are cancelled as the journal says, with the numbers of this process
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ablations.data.base import DataSet
+from ablations.launchers.protocol import Launcher
+from ablations.metrics.extractors.architectures import Architecture
+from ablations.testing import data, extractors, launchers
+from diffusion_core import testing as core
+from diffusion_core.testing.saying import run
+from diffusion_core.testing.variants import variants
+
+
+def check_data(data_set: DataSet) -> None:
+    """AssertionError, in one line, unless this is a data set; it is read twice."""
+    run(data.PROPERTIES, data_set)
+
+
+def check_extractor(architecture: Architecture) -> None:
+    """AssertionError, in one line, unless features can come from this network, with whatever weights it has."""
+    run(extractors.PROPERTIES, architecture)
+
+
+def check_launcher(launcher: Launcher) -> None:
+    """AssertionError, in one line, unless stages can run here; a few small ones do.
+
+    A launcher may start processes that import the script it is called from: there it belongs below
+    `if __name__ == "__main__"`.
+    """
+    run(launchers.PROPERTIES, launcher)
+
+
+CHECKS: dict[type, Callable[[Any], None]] = {
+    **core.CHECKS,
+    DataSet: check_data,
+    Architecture: check_extractor,
+    Launcher: check_launcher,
+}
+"""The check of each axis, by the base class of its choices."""
+
+
+def check(choice: object) -> None:
+    """AssertionError, in one line, unless this is a choice of its axis; of a class, unless each of its variants is."""
+    cls = choice if isinstance(choice, type) else type(choice)
+    found = [base for base in CHECKS if issubclass(cls, base)]
+    if not found:
+        known = ", ".join(sorted(base.__name__ for base in CHECKS))
+        raise TypeError(f"{cls.__name__} is a choice of no axis: its class must derive from one of {known}")
+    for one in variants(cls) if isinstance(choice, type) else [choice]:
+        CHECKS[found[0]](one)

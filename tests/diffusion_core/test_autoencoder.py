@@ -15,8 +15,9 @@ from diffusion_core.autoencoder import HASTE, KlAutoencoder, VqAutoencoder
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.randomness import normal
 from diffusion_core.spaces import Latents, Pixels, Space
+from diffusion_core.testing.variants import name
 from diffusion_core.training import Training, train
-from tests.axes import members, name
+from tests.axes import members
 
 LATENTS = [member for member in members(Space) if isinstance(member, Latents)]
 

@@ -15,9 +15,10 @@ from diffusion_core.forward import Pair, expand
 from diffusion_core.parameterizations import X0
 from diffusion_core.reverse import reverse
 from diffusion_core.schedules import Linear, Schedule
+from diffusion_core.testing.problems import bayes
+from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde, Variance
-from tests.axes import members, name
-from tests.problems import bayes
+from tests.axes import members
 
 HORIZON = 60
 RAW = 0.3

@@ -10,7 +10,8 @@ import torch
 
 from diffusion_core.chain import Chain, strided_times
 from diffusion_core.schedules import Schedule
-from tests.axes import members, name
+from diffusion_core.testing.variants import name
+from tests.axes import members
 
 SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
 

@@ -20,11 +20,12 @@ from diffusion_core.parameterizations import Epsilon, Mu, Parameterization
 from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear, Schedule
 from diffusion_core.spaces import Space
+from diffusion_core.testing.problems import diffusion
+from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Importance, Timesteps, Uniform
 from diffusion_core.training import Training
 from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance, Variance
-from tests.axes import classes, members, name
-from tests.problems import diffusion
+from tests.axes import classes, members
 
 BASE = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), Mlp(width=16, layers=1), 50)
 

@@ -18,10 +18,11 @@ from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Simple, Vlb
 from diffusion_core.parameterizations import X0, Epsilon, Mu
 from diffusion_core.schedules import Cosine, LearnedLinear, Linear, Schedule
+from diffusion_core.testing.problems import diffusion
+from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import TimestepSampler, Uniform
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal
-from tests.axes import members, name
-from tests.problems import diffusion
+from tests.axes import members
 
 BASE = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), Mlp(width=16, layers=1), 50)
 

@@ -12,7 +12,8 @@ from torch.distributions import Normal
 
 from diffusion_core.encodings import Continuous, Encoding, GreyLevels, log_bin_probability, softmax_decoder
 from diffusion_core.latents import LatentCode
-from tests.axes import classes, name
+from diffusion_core.testing.variants import name
+from tests.axes import classes
 
 LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1
 MEANS = [-30.0, -1.0, -0.997, 0.0, 0.0013, 0.5, 0.99, 1.0, 1.004, 40.0]

@@ -15,10 +15,11 @@ from diffusion_core.fitting import noise_moments
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V
 from diffusion_core.schedules import Cosine, Linear, Schedule
+from diffusion_core.testing.problems import Function, GaussianData, denoiser_output, diffusion
+from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Analytic, AnalyticMse, BetaTilde, Fitted
-from tests.axes import members, name
-from tests.problems import Function, GaussianData, denoiser_output, diffusion
+from tests.axes import members
 
 DATA = GaussianData((0.4, 0.4))
 FITTED = pytest.mark.parametrize("variance", members(Fitted), ids=name)

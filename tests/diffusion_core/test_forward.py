@@ -12,8 +12,9 @@ from torch.distributions import Normal
 from diffusion_core.chain import Chain, strided_times
 from diffusion_core.forward import Gaussian, Pair, diffuse, marginal, posterior
 from diffusion_core.schedules import Schedule
-from tests.axes import members, name
-from tests.problems import bayes
+from diffusion_core.testing.problems import bayes
+from diffusion_core.testing.variants import name
+from tests.axes import members
 
 HORIZON = 100
 SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)

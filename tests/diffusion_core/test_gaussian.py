@@ -13,45 +13,19 @@ import torch
 from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.parameterizations import Epsilon, Parameterization
+from diffusion_core.parameterizations import Parameterization
 from diffusion_core.samplers import Ancestral, Ddim, Heun, Sampler
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Schedule
+from diffusion_core.testing.exact import DATA, exact_model, expected_bound, expected_terms, variance_of_samples
+from diffusion_core.testing.problems import GaussianData, bayes
+from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde, Variance
-from tests.axes import members, name
-from tests.problems import GaussianData, bayes, denoiser_output, diffusion
+from tests.axes import members
 
 EULER = 0.5772156649015329
 PARAMETERIZATIONS = pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
 SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
 FIXED = pytest.mark.parametrize("variance", [Beta(), BetaTilde()], ids=name)
-DATA = GaussianData((0.3, 1.7))
-
-
-def exact_model(
-    horizon: int,
-    variance: Variance,
-    data: GaussianData = DATA,
-    parameterization: Parameterization | None = None,
-    schedule: Schedule | None = None,
-) -> Diffusion:
-    parameterization = parameterization or Epsilon()
-    schedule = schedule or Linear()
-    output = denoiser_output(data.denoise, parameterization, schedule, horizon)
-    return diffusion(output, horizon, parameterization=parameterization, variance=variance, schedule=schedule)
-
-
-def expected_terms(model: Diffusion, data: GaussianData, steps: int | None = None) -> Tensor:
-    """E L_0, E L_1, … E L_{K−1} in bits/dim [K]."""
-    chain = model.chain(steps)
-    k = torch.arange(1, chain.steps + 1)
-    nats = data.expected(lambda x0, eps: model.term(x0.expand(len(k), 2), eps.expand(len(k), 2), chain, k, clip=False))
-    return nats / (2 * math.log(2))
-
-
-def expected_bound(model: Diffusion, data: GaussianData) -> float:
-    """The expected bound in bits/dim."""
-    prior = data.expected(lambda x0, eps: model.prior(x0[None])) / (2 * math.log(2))
-    return (expected_terms(model, data).sum() + prior.sum()).item()
 
 
 def gap(horizon: int, variance: Variance, data: GaussianData, schedule: Schedule | None = None) -> float:
@@ -87,30 +61,10 @@ def test_every_term_of_the_bound_has_its_closed_form_expectation(parameterizatio
 
 @PARAMETERIZATIONS
 @SCHEDULES
-@pytest.mark.parametrize("horizon", [25, 400])
-def test_on_standard_normal_data_beta_makes_the_bound_the_entropy_at_any_horizon(parameterization, schedule, horizon):
-    """β is the true reverse variance there (Ho et al. 2020, §3.2)."""
-    data = GaussianData((1.0, 1.0))
-    model = exact_model(horizon, Beta(), data, parameterization, schedule)
-    assert expected_bound(model, data) == pytest.approx(data.entropy, abs=1e-9)
-
-
-@PARAMETERIZATIONS
-@SCHEDULES
 def test_on_data_that_are_one_point_beta_tilde_makes_every_denoising_term_vanish(parameterization, schedule):
     data = GaussianData((0.0, 0.0))
     terms = expected_terms(exact_model(60, BetaTilde(), data, parameterization, schedule), data)
     torch.testing.assert_close(terms[1:], torch.zeros_like(terms[1:]), rtol=0, atol=1e-12)
-
-
-@SCHEDULES
-@FIXED
-@pytest.mark.parametrize("variances", [(0.02, 0.3), (0.3, 1.7), (1.0, 6.0)])
-@pytest.mark.parametrize("horizon", [25, 100, 1000])
-def test_the_bound_is_never_below_the_entropy(schedule, variance, variances, horizon):
-    data = GaussianData(variances)
-    model = exact_model(horizon, variance, data, schedule=schedule)
-    assert expected_bound(model, data) >= data.entropy - 1e-9
 
 
 @pytest.mark.parametrize("variances", [(0.3, 0.3), (0.3, 1.7), (2.5, 0.6)])
@@ -234,16 +188,6 @@ def test_the_order_of_a_flow_sampler(sampler, order, schedule):
     assert measured == pytest.approx(-order, abs=0.15)
 
 
-def variance_of_samples(sampler: Sampler, model: Diffusion) -> Tensor:
-    """Variance of the sampled x_0 [2]: V ← A² V + B² from V = 1, with A and B read off a linear sampler's steps."""
-    chain = model.chain(sampler.steps)
-    k = torch.arange(1, chain.steps + 1)
-    one, zero = torch.ones(len(k), 2, dtype=torch.float64), torch.zeros(len(k), 2, dtype=torch.float64)
-    a, b = (sampler.step(model, x, chain, k, noise, clip=False) ** 2 for x, noise in ((one, zero), (zero, one)))
-    later = torch.cat([torch.ones_like(a[:1]), a.cumprod(0)])  # The product of A² over the steps after k: k − 1..1.
-    return later[-1] + (later[:-1] * b).sum(0)
-
-
 @FIXED
 @pytest.mark.parametrize("sampler", members(Sampler), ids=name)
 @pytest.mark.parametrize("steps", [5, 40])
@@ -258,17 +202,3 @@ def test_samples_have_the_mean_and_covariance_of_the_exact_recursion(variance, s
     assert (x.mean(0).abs() < deviation / expected.sqrt()).all()
     assert ((x.var(0) - expected).abs() < math.sqrt(2) * deviation).all()
     assert abs(torch.corrcoef(x.T)[0, 1].item()) < 4.5 / math.sqrt(n)
-
-
-@FIXED
-@SCHEDULES
-@pytest.mark.parametrize("sampler", members(Sampler), ids=name)
-def test_variance_of_samples_tends_to_the_datas_as_the_horizon_grows(variance, schedule, sampler):
-    errors = [
-        ((variance_of_samples(sampler, exact_model(horizon, variance, schedule=schedule)) / DATA.variance) - 1)
-        .abs()
-        .max()
-        for horizon in (250, 1000, 4000)
-    ]
-    assert errors[0] > errors[1] > errors[2]
-    assert errors[2] < 0.01

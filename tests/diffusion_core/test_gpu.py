@@ -24,11 +24,12 @@ from diffusion_core.randomness import send
 from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import LearnedSchedule, Linear, Schedule
 from diffusion_core.spaces import Latents
+from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
 from diffusion_core.training import Trainer, Training, batch_indices, train
 from diffusion_core.vae import Vae
 from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance, Variance
-from tests.axes import members, name
+from tests.axes import members
 
 pytestmark = pytest.mark.gpu
 

@@ -19,8 +19,8 @@ from diffusion_core.latents import CHUNK, LatentCode, standard
 from diffusion_core.likelihood import bound, continuous_bound, estimate_variance
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.schedules import LogSnrLinear
+from diffusion_core.testing.problems import column, diffusion
 from diffusion_core.vae import Vae
-from tests.problems import column, diffusion
 
 HORIZON = 12
 SHAPE, CODE = (1, 2, 2), (2, 1, 1)

@@ -24,11 +24,11 @@ from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import X0, Epsilon, V
 from diffusion_core.schedules import LearnedLinear, LearnedSchedule, Schedule
+from diffusion_core.testing.problems import MixtureData
+from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import LowDiscrepancy, Uniform
 from diffusion_core.training import Trainer, Training, part, train
 from diffusion_core.variances import Beta, BetaTilde, LearnedVariance
-from tests.axes import name
-from tests.problems import MixtureData
 
 HORIZON = 12
 LEARNED = pytest.mark.parametrize("schedule", [LearnedSchedule(width=8), LearnedLinear()], ids=name)

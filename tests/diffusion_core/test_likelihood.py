@@ -17,9 +17,9 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Simple, Vlb
 from diffusion_core.parameterizations import X0, Epsilon, Mu
 from diffusion_core.schedules import Cosine, Linear
+from diffusion_core.testing.problems import diffusion
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
 from diffusion_core.variances import BetaTilde, LearnedDiagonal
-from tests.problems import diffusion
 
 HORIZON = 30
 Seen = list[tuple[Tensor, Tensor]]

@@ -19,11 +19,11 @@ from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Schedule
+from diffusion_core.testing.problems import MixtureData, denoiser_output, diffusion
+from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Uniform
 from diffusion_core.training import Training, part, train
 from diffusion_core.variances import AnalyticMse, Beta, BetaTilde, Variance
-from tests.axes import name
-from tests.problems import MixtureData, denoiser_output, diffusion
 
 DATA = MixtureData()
 EULER = 0.5772156649015329

@@ -11,8 +11,10 @@ from diffusion_core.networks.layers import Attention, ResidualBlock, sinusoidal
 from diffusion_core.networks.mlp import Mlp, ResidualLayer
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
-from diffusion_core.randomness import initialise
-from tests.axes import classes, name
+from diffusion_core.testing import networks
+from diffusion_core.testing.networks import TIME, built, inputs, stirred
+from diffusion_core.testing.variants import name
+from tests.axes import classes, properties
 
 CASES = [
     (Mlp(width=16, layers=2), (2,)),
@@ -25,102 +27,43 @@ CASES = [
 NETWORKS = pytest.mark.parametrize(
     ("network", "shape"), [pytest.param(n, s, id=f"{name(n)}{list(s)}") for n, s in CASES]
 )
-TIME = torch.tensor([1.0, 500.0, 1000.0])
-
-
-def built(network: Network, shape: tuple[int, ...], channels: int, seed: int = 0) -> nn.Module:
-    module = network.build(shape, channels)
-    initialise(module, seed)
-    return module.eval()
-
-
-def stirred(network: Network, shape: tuple[int, ...], channels: int) -> nn.Module:
-    """A network with every weight moved from its start, as after training."""
-    module = built(network, shape, channels)
-    generator = torch.Generator().manual_seed(0)
-    for parameter in module.parameters():
-        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
-    return module
 
 
 def test_every_network_of_the_core_is_among_the_cases():
     assert {type(network) for network, _ in CASES} == set(classes(Network))
 
 
+@properties(networks.ALONE)
 @NETWORKS
-@pytest.mark.parametrize("factor", [1, 2])
-def test_output_has_the_asked_channels_and_the_shape_of_the_data(network, shape, factor):
-    module = stirred(network, shape, factor * shape[0])
-    assert module(torch.zeros(3, *shape), TIME).shape == (3, factor * shape[0], *shape[1:])
+def test_every_network_is_a_choice(network, shape, holds):
+    holds(network)
 
 
+@properties(networks.PROPERTIES)
 @NETWORKS
-def test_a_network_starts_at_zero(network, shape, generator):
-    out = built(network, shape, shape[0])(torch.randn(3, *shape, generator=generator), TIME)
-    assert not out.any()
+def test_every_network_keeps_what_networks_keep(network, shape, holds):
+    holds(network, shape)
 
 
-@NETWORKS
-def test_every_parameter_is_taught(network, shape, generator):
-    module = stirred(network, shape, shape[0])
-    module(torch.randn(3, *shape, generator=generator), TIME).square().sum().backward()
-    assert all(p.grad is not None and p.grad.any() for p in module.parameters())
+def test_what_a_network_takes_is_found():
+    assert networks.taken(Mlp(width=4, layers=1)) == [(2,)]
+    assert networks.taken(UNet(channels=8, groups=4)) == [(1, 8, 8)]
+    assert networks.taken(UNet(channels=2, multipliers=(1,) * 5, groups=1, attention=())) == [(3, 16, 16)]
 
 
 @NETWORKS
-def test_the_first_step_reaches_the_last_layer(network, shape, generator):
-    """A last layer of zeros learns at once; a network all of whose gradients were zero never would."""
-    module = built(network, shape, shape[0])
-    (module(torch.randn(3, *shape, generator=generator), TIME) - 1).square().sum().backward()
+def test_the_first_step_reaches_the_last_layer_alone(network, shape):
+    module = built(network, shape)
+    (module(inputs(shape), TIME) - 1).square().sum().backward()
     taught = [name for name, p in module.named_parameters() if p.grad is not None and p.grad.any()]
     assert taught
     assert all("out" in name for name in taught)
 
 
 @NETWORKS
-def test_output_stays_float32_under_bf16_autocast_and_is_not_rounded_to_it(network, shape, generator):
-    module = stirred(network, shape, shape[0])
-    x = torch.randn(3, *shape, generator=generator)
-    plain = module(x, TIME)
-    with torch.autocast("cpu", torch.bfloat16):
-        out = module(x, TIME)
-    assert out.dtype == torch.float32
-    assert not torch.equal(out, out.bfloat16().float())
-    torch.testing.assert_close(out, plain, rtol=0.1, atol=0.1 * plain.std().item())
-
-
-@NETWORKS
-def test_time_and_input_matter(network, shape, generator):
-    module = stirred(network, shape, shape[0])
-    x = torch.randn(1, *shape, generator=generator).expand(3, *shape)
-    out = module(x, TIME)
-    assert not torch.isclose(out[0], out[1]).all()
-    assert not torch.isclose(out[1], out[2]).all()
-    assert not torch.isclose(out, module(x + 0.1, TIME)).all()
-
-
-@NETWORKS
-def test_examples_of_a_batch_do_not_see_each_other(network, shape, generator):
-    module = stirred(network, shape, shape[0])
-    x = torch.randn(3, *shape, generator=generator)
-    alone = torch.cat([module(x[i : i + 1], TIME[i : i + 1]) for i in range(3)])
-    torch.testing.assert_close(module(x, TIME), alone, rtol=1e-4, atol=1e-5)
-
-
-@NETWORKS
-def test_weights_agree_between_networks_that_differ_only_in_their_outputs(network, shape):
-    """So that cells with and without a learned variance start as one."""
-    one, other = (built(network, shape, factor * shape[0]).state_dict() for factor in (1, 2))
-    assert one.keys() == other.keys()
-    differing = {key for key in one if one[key].shape != other[key].shape}
-    assert len(differing) == 2
-    assert all(torch.equal(one[key], other[key]) for key in one.keys() - differing)
-
-
-@NETWORKS
-def test_seeds_give_other_weights(network, shape):
-    one, other = (built(network, shape, shape[0], seed).state_dict() for seed in (0, 1))
-    assert any(not torch.equal(one[key], other[key]) for key in one)
+def test_networks_with_other_outputs_differ_in_the_last_layers_weight_and_bias_alone(network, shape):
+    one, other = (built(network, shape, learned=learned).state_dict() for learned in (False, True))
+    assert len([key for key in one if one[key].shape != other[key].shape]) == 2
 
 
 def test_attention_at_listed_sides_lets_every_pixel_see_every_other():
@@ -128,7 +71,7 @@ def test_attention_at_listed_sides_lets_every_pixel_see_every_other():
     shape = (1, 32, 32)
     reach = []
     for attention in ((), (32,)):
-        module = stirred(UNet(channels=4, multipliers=(1,), attention=attention, heads=1, groups=1), shape, 1)
+        module = stirred(UNet(channels=4, multipliers=(1,), attention=attention, heads=1, groups=1), shape)
         for norm in (m for m in module.modules() if isinstance(m, nn.GroupNorm)):
             norm.forward = lambda x: x  # type: ignore[method-assign]
         x = torch.zeros(1, *shape, requires_grad=True)
@@ -236,7 +179,7 @@ def test_attention_is_softmax_of_scaled_products(generator):
 
 
 def test_dropout_is_on_in_training_only(generator):
-    module = stirred(UNet(channels=8, groups=4, dropout=0.5), (1, 8, 8), 1)
+    module = stirred(UNet(channels=8, groups=4, dropout=0.5), (1, 8, 8))
     x = torch.randn(1, 1, 8, 8, generator=generator)
     assert torch.equal(module(x, TIME[:1]), module(x, TIME[:1]))
     module.train()

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-from functools import cache, cached_property
 
 import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from diffusion_core.diffusion import Diffusion
-from diffusion_core.forward import Pair
 from diffusion_core.objectives import P2, Hybrid, MinSnr, NoiseLevels, Objective, Simple, Vlb, VlbContinuous, Weighted
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization
 from diffusion_core.schedules import Schedule
+from diffusion_core.testing import objectives
+from diffusion_core.testing.objectives import HORIZON, Batch, Beside, D, batch_of
+from diffusion_core.testing.problems import bayes
+from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance, Variance
-from tests.axes import members, name
-from tests.problems import bayes, diffusion
+from tests.axes import members, properties
 
-HORIZON = 50
-D = 3
 PARAMETERIZATIONS = pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
 SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
+BESIDE = Beside(members(Parameterization), members(Variance))
 LEARNED = pytest.mark.parametrize("variance", [LearnedVariance(), LearnedDiagonal()], ids=name)
 OBJECTIVES = pytest.mark.parametrize(
     "objective",
@@ -31,133 +30,33 @@ OBJECTIVES = pytest.mark.parametrize(
 )
 
 
-def goes_with(objective: Objective, variance: Variance, parameterization: Parameterization | None = None) -> bool:
+@properties(objectives.ALONE)
+@OBJECTIVES
+def test_every_objective_is_a_choice(objective, holds):
+    holds(objective)
+
+
+@properties(objectives.PROPERTIES)
+@SCHEDULES
+@OBJECTIVES
+def test_every_objective_keeps_what_objectives_keep(schedule, objective, holds):
+    holds(objective, schedule, BESIDE)
+
+
+@SCHEDULES
+@OBJECTIVES
+def test_every_objective_is_asked_with_all_that_it_goes_with(schedule, objective):
     """A learned variance wants the bound or the hybrid, the hybrid a learned variance; continuous time has no μ."""
-    if isinstance(objective, VlbContinuous) and isinstance(parameterization, Mu):
-        return False
-    return isinstance(objective, Vlb) or isinstance(objective, Hybrid) == variance.learned
-
-
-class Batch:
-    """x_0 and ε at every t, or at real times between them, and what a network that errs by δ in ε is worth there."""
-
-    def __init__(self, schedule: Schedule, *, real: bool = False) -> None:
-        generator = torch.Generator().manual_seed(3)
-        self.schedule = schedule
-        self.gamma = schedule.build(HORIZON).requires_grad_(False)
-        self.t = torch.arange(1, HORIZON) + 0.37 if real else torch.arange(1, HORIZON + 1)
-        gamma_t = self.gamma(self.t)
-        self.pair = Pair.level(gamma_t) if real else Pair(gamma_t, self.gamma(self.t - 1), gamma_t)
-        self.snr = torch.exp(-gamma_t)
-        self.alpha_bar = torch.sigmoid(-self.gamma(torch.arange(HORIZON + 1)))
-        self.root, self.rest = torch.sigmoid(-gamma_t)[:, None].sqrt(), torch.sigmoid(gamma_t)[:, None].sqrt()
-        self.x0, self.eps, self.delta, self.raw = torch.randn(
-            4, len(self.t), D, generator=generator, dtype=torch.float64
-        )
-        self.x_t = self.root * self.x0 + self.rest * self.eps
-        self.said = torch.zeros(0)
-        self.models: dict[tuple[Parameterization, Variance, Objective], Diffusion] = {}
-
-    def x0_of(self, eps: Tensor) -> Tensor:
-        return (self.x_t - self.rest * eps) / self.root
-
-    @cached_property
-    def squares(self) -> dict[str, Tensor]:
-        """Mean square errors [B] at ε̂ = ε + δ, in the words of each space."""
-        x0 = self.x0_of(self.eps + self.delta)
-        differences = {
-            "epsilon": self.delta,
-            "x0": x0 - self.x0,
-            "v": self.root * self.delta - self.rest * (x0 - self.x0),
-        }
-        return {space: (difference**2).mean(1) for space, difference in differences.items()}
-
-    def output(self, parameterization: Parameterization, variance: Variance, error: float | Tensor = 1) -> Tensor:
-        """The output of a network that errs by `error` · δ in ε, and says 0 of a learned variance."""
-        eps = self.eps + error * self.delta
-        prediction = parameterization.target(self.x0_of(eps), eps, self.x_t, self.pair)
-        return torch.cat([prediction, torch.zeros_like(prediction)], dim=1) if variance.learned else prediction
-
-    def model(self, parameterization: Parameterization, variance: Variance, objective: Objective) -> Diffusion:
-        """A diffusion of these choices whose network says `said`."""
-        case = (parameterization, variance, objective)
-        if case not in self.models:
-            self.models[case] = diffusion(
-                lambda x_t, t: self.said,
-                HORIZON,
-                parameterization=parameterization,
-                variance=variance,
-                schedule=self.schedule,
-                objective=objective,
-                shape=(D,),
-            )
-        return self.models[case]
-
-    def loss_at(
-        self, parameterization: Parameterization, variance: Variance, objective: Objective, output: Tensor
-    ) -> Tensor:
-        self.said = output
-        return self.model(parameterization, variance, objective).losses(self.x0, self.t, self.eps)["network"]
-
-    def loss(
-        self, parameterization: Parameterization, variance: Variance, objective: Objective, error: float | Tensor = 1
-    ) -> Tensor:
-        return self.loss_at(parameterization, variance, objective, self.output(parameterization, variance, error))
-
-    def slopes(
-        self, parameterization: Parameterization, variance: Variance, objective: Objective, errors: tuple[float, ...]
-    ) -> Tensor:
-        """d loss/d error [E, B] at each of E errors, from one loss of all of them."""
-        n, rows = len(errors), len(self.t)
-        at = torch.tensor(errors, dtype=torch.float64)[:, None, None].repeat(1, rows, 1).requires_grad_()
-        self.said = torch.cat([self.output(parameterization, variance, error) for error in at])
-        model = self.model(parameterization, variance, objective)
-        losses = model.losses(self.x0.repeat(n, 1), self.t.repeat(n), self.eps.repeat(n, 1))
-        return torch.autograd.grad(losses["network"].sum(), at)[0][..., 0]
-
-
-batch_of = cache(Batch)
-"""The batch of a schedule, which its tests share."""
-
-
-@SCHEDULES
-@OBJECTIVES
-def test_an_error_of_eps_costs_the_effective_weight_times_its_square(schedule, objective):
-    """d/de of w ‖e δ‖²/D is 2 w e ‖δ‖²/D, whatever is predicted and learned; at t = 1 the bound has its decoder."""
-    batch = batch_of(schedule)
-    first = 1 if isinstance(objective, Vlb) else 0
-    square = (batch.delta**2).mean(1)
-    for parameterization in members(Parameterization):
-        for variance in members(Variance):
-            if not goes_with(objective, variance, parameterization):
-                continue
-            case = (parameterization, variance, objective)
-            weight = batch.model(*case).curves()["eps_weight"]
-            errors = (0.3, 1.0)
-            torch.testing.assert_close(
-                batch.slopes(*case, errors)[:, first:],
-                torch.stack([2 * error * weight * square for error in errors])[:, first:],
-                rtol=1e-7,
-                atol=1e-11,
-                msg=lambda text, case=case: f"{', '.join(map(name, case))}: {text}",
-            )
-
-
-@SCHEDULES
-@OBJECTIVES
-def test_nothing_but_the_square_of_the_error_enters_the_loss(schedule, objective):
-    """The rise of the loss over that at ε̂ = ε, but for the hybrid, whose second part knows the error as a number."""
-    if isinstance(objective, Hybrid):
-        return
-    batch = batch_of(schedule)
-    variance = BetaTilde()
-    for parameterization in members(Parameterization):
-        if not goes_with(objective, variance, parameterization):
-            continue
-        case = (parameterization, variance, objective)
-        weight = batch.model(*case).curves()["eps_weight"]
-        cost = batch.loss(*case) - batch.loss(*case, error=0)
-        torch.testing.assert_close(cost[1:], (weight * (batch.delta**2).mean(1))[1:], rtol=1e-7, atol=1e-11)
+    expected = [
+        (parameterization, variance, objective)
+        for parameterization in members(Parameterization)
+        for variance in members(Variance)
+        if not (isinstance(objective, VlbContinuous) and isinstance(parameterization, Mu))
+        and (isinstance(objective, Vlb) or isinstance(objective, Hybrid) == variance.learned)
+    ]
+    assert objectives.cases(objective, schedule, BESIDE) == expected
+    assert objective.reads_decoder == isinstance(objective, Vlb)
+    assert objective.needs_learned == isinstance(objective, Hybrid)
 
 
 @SCHEDULES
@@ -215,7 +114,7 @@ def test_p2_is_the_error_of_eps_over_a_power_of_k_plus_the_snr(parameterization,
 def test_vlb_continuous_is_the_error_of_eps_times_half_the_rate_of_gamma_in_bits(parameterization, schedule, real):
     """dγ/du, u = (t − 1)/(T − 1), by differences: central ones between the times of a chain, at them to the left."""
     objective = VlbContinuous()
-    if not goes_with(objective, Beta(), parameterization):
+    if isinstance(parameterization, Mu):
         return
     batch = batch_of(schedule, real=real)
     after = batch.t + (1e-4 if real else 0)
@@ -261,14 +160,6 @@ def test_vlb_is_the_bounds_own_term_times_the_horizon(parameterization, variance
     torch.testing.assert_close(
         batch.loss(parameterization, variance, Vlb()), HORIZON * term / (D * math.log(2)), rtol=1e-12, atol=0
     )
-
-
-def test_an_objective_computes_the_bounds_term_only_if_it_reads_the_variance():
-    batch = batch_of(members(Schedule)[0])
-    for objective in members(Objective):
-        variances = (LearnedVariance(), LearnedDiagonal()) if objective.needs_learned else (Beta(), BetaTilde())
-        one, other = (batch.loss(Epsilon(), variance, objective)[1:] for variance in variances)
-        assert torch.equal(one, other) != objective.reads_variance
 
 
 class Spoken:

@@ -16,8 +16,9 @@ from diffusion_core.encodings import Continuous, Encoding, GreyLevels
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V
 from diffusion_core.schedules import Linear, LogSnrLinear, Schedule
-from tests.axes import members, name
-from tests.problems import GaussianData, MixtureData, denoiser_output, diffusion
+from diffusion_core.testing.problems import GaussianData, MixtureData, denoiser_output, diffusion
+from diffusion_core.testing.variants import name
+from tests.axes import members
 
 DATA = GaussianData((0.3, 1.7))
 HORIZON = 1000

@@ -24,8 +24,8 @@ from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb
 from diffusion_core.parameterizations import X0, Epsilon, Mu
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import Cosine, Linear
+from diffusion_core.testing.problems import diffusion
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance
-from tests.problems import diffusion
 
 FILES = sorted((Path(__file__).parents[1] / "reference").glob("improved_diffusion_*.npz"))
 SCHEDULES = {"linear": Linear(), "cosine": Cosine()}

@@ -12,9 +12,10 @@ from diffusion_core.objectives import Vlb
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.reverse import split_output
 from diffusion_core.schedules import Schedule
+from diffusion_core.testing.problems import bayes, denoiser_output, diffusion
+from diffusion_core.testing.variants import name
 from diffusion_core.variances import Variance
-from tests.axes import members, name
-from tests.problems import bayes, denoiser_output, diffusion
+from tests.axes import members
 
 HORIZON = 60
 PARAMETERIZATIONS = pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from diffusion_core.gamma import Gamma, GammaTable, LearnedGamma
 from diffusion_core.schedules import (
     Cosine,
     LearnedLinear,
@@ -20,24 +18,25 @@ from diffusion_core.schedules import (
     Schedule,
     Sigmoid,
 )
-from tests.axes import members, name
+from diffusion_core.testing import schedules
+from diffusion_core.testing.schedules import HORIZONS, allowed, times_between
+from diffusion_core.testing.variants import name
+from tests.axes import members, properties
 
+PROPERTIES = properties(schedules.PROPERTIES)
 SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
-HORIZONS = pytest.mark.parametrize("horizon", [25, 50, 1000, 4000])
 
 
-def built(schedule: Schedule, horizon: int) -> Gamma:
-    """γ without gradients, and where it is learned away from where it starts, so that its network shows."""
-    gamma = schedule.build(horizon).requires_grad_(False)
-    generator = torch.Generator().manual_seed(2)
-    for parameter in gamma.parameters():
-        parameter += 0.3 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
-    return gamma
+@pytest.mark.parametrize("schedule", [*members(Schedule), Linear(rescale=False)], ids=name)
+@PROPERTIES
+def test_every_schedule_keeps_what_schedules_keep(schedule, holds):
+    holds(schedule)
 
 
-def times_between(horizon: int) -> torch.Tensor:
-    """A time in each interval, away from the integers and from the knots of `found`."""
-    return torch.arange(1, horizon, dtype=torch.float64) + 0.37
+@SCHEDULES
+def test_every_schedule_of_the_core_is_looked_at_at_every_horizon_asked_for(schedule):
+    assert set(allowed(schedule, HORIZONS)) == set(HORIZONS)
+    assert set(allowed(schedule, (2, 50, 400))) == ({50, 400} if schedule == Linear() else {2, 50, 400})
 
 
 def alpha_bar_of(schedule: Schedule, horizon: int) -> np.ndarray:
@@ -47,82 +46,6 @@ def alpha_bar_of(schedule: Schedule, horizon: int) -> np.ndarray:
 def beta_of(schedule: Schedule, horizon: int) -> np.ndarray:
     alpha_bar = alpha_bar_of(schedule, horizon)
     return 1 - alpha_bar[1:] / alpha_bar[:-1]
-
-
-@SCHEDULES
-@HORIZONS
-def test_noise_level_rises_strictly_from_clean_data(schedule, horizon):
-    gamma = schedule.build(horizon)(torch.arange(horizon + 1))
-    assert gamma.dtype == torch.float64
-    assert gamma[0] == -math.inf
-    assert gamma[1:].isfinite().all()
-    assert (gamma.diff() > 0).all()
-
-
-@SCHEDULES
-@HORIZONS
-def test_signal_to_noise_ratio_falls_and_alpha_bar_starts_at_one(schedule, horizon):
-    alpha_bar = alpha_bar_of(schedule, horizon)
-    assert alpha_bar[0] == 1
-    assert ((alpha_bar[1:] > 0) & (alpha_bar[1:] < 1)).all()
-    assert (np.diff(alpha_bar[1:] / (1 - alpha_bar[1:])) < 0).all()
-
-
-@SCHEDULES
-@HORIZONS
-def test_between_the_times_of_a_chain_the_noise_level_rises_too(schedule, horizon):
-    gamma = built(schedule, horizon)
-    t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)]).sort().values
-    assert gamma(t).isfinite().all()
-    assert (gamma(t).diff() > 0).all()
-    assert gamma(torch.tensor(0.0)) == -math.inf
-
-
-@SCHEDULES
-def test_a_real_time_that_is_an_integer_has_its_noise_level_bit_for_bit(schedule):
-    gamma = built(schedule, 60)
-    t = torch.arange(61)
-    assert torch.equal(gamma(t.double()), gamma(t))
-    if isinstance(gamma, GammaTable):
-        assert torch.equal(gamma(t.double()), gamma.gamma)
-
-
-@SCHEDULES
-@pytest.mark.parametrize("horizon", [2, 50, 400])
-def test_rate_is_the_derivative_in_u_by_autograd_and_by_central_differences(schedule, horizon):
-    """u = (t − 1)/(T − 1)."""
-    gamma = built(replace(schedule, rescale=False) if isinstance(schedule, Linear) else schedule, horizon)
-    t = times_between(horizon).requires_grad_()
-    (slope,) = torch.autograd.grad(gamma(t).sum(), t)
-    with torch.no_grad():
-        values, rate = gamma.rate(t)
-        differences = (gamma(t + 1e-4) - gamma(t - 1e-4)) / 2e-4
-    assert torch.equal(values, gamma(t))
-    torch.testing.assert_close(rate, slope * (horizon - 1), rtol=1e-12, atol=0)
-    torch.testing.assert_close(rate, differences * (horizon - 1), rtol=1e-6, atol=0)
-
-
-@SCHEDULES
-@pytest.mark.parametrize("horizon", [50, 1000])
-def test_inverse_finds_the_time_of_a_noise_level(schedule, horizon):
-    gamma = built(schedule, horizon)
-    t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)])
-    torch.testing.assert_close(gamma.inverse(gamma(t)), t, rtol=1e-9, atol=0)
-
-
-@SCHEDULES
-def test_horizon_is_known_and_times_may_have_any_shape(schedule):
-    gamma = schedule.build(60)
-    assert gamma.horizon == 60
-    t = torch.tensor([[1, 60, 7], [2, 0, 5]])
-    assert torch.equal(gamma(t).flatten(), torch.stack([gamma(u) for u in t.flatten()]))
-
-
-@SCHEDULES
-def test_the_noise_levels_travel_in_the_state_dict(schedule):
-    built, other = schedule.build(30), schedule.build(30)
-    assert built.state_dict()
-    assert all(torch.equal(value, other.state_dict()[key]) for key, value in built.state_dict().items())
 
 
 def test_linear_beta_is_ho_et_al_at_1000_steps():
@@ -183,12 +106,6 @@ def test_found_interpolates_its_knots_evenly_spaced_in_u(knots, horizon):
     u = (t.numpy() - 1) / (horizon - 1)
     expected = np.interp(u, np.linspace(0, 1, len(knots)), knots)
     np.testing.assert_allclose(Saved(knots).build(horizon)(t), expected, rtol=1e-13, atol=1e-13)
-
-
-@SCHEDULES
-def test_a_schedule_that_is_learned_has_parameters_and_no_other_has(schedule):
-    gamma = schedule.build(30)
-    assert isinstance(gamma, LearnedGamma) == schedule.learned == bool(list(gamma.parameters()))
 
 
 def test_cosine_beta_ends_at_its_cap():

@@ -7,17 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from diffusion_core.testing import timesteps as shared
+from diffusion_core.testing.timesteps import HORIZON, TIMES, grid
+from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Importance, ImportanceSampler, LowDiscrepancy, Timesteps, TimestepSampler, Uniform
-from tests.axes import members, name
+from tests.axes import members, properties
 
 TIMESTEPS = pytest.mark.parametrize("timesteps", members(Timesteps), ids=name)
-HORIZON = 25
-TIMES = torch.arange(1, HORIZON + 1)
-
-
-def grid(n: int) -> Tensor:
-    """n midpoints of [0, 1)."""
-    return (torch.arange(n, dtype=torch.float64) + 0.5) / n
 
 
 def warm_sampler(loss: Tensor, choice: Importance | None = None) -> ImportanceSampler:
@@ -42,31 +38,10 @@ def estimates(sampler: TimestepSampler, loss: Tensor, batch: int, generator: tor
     return torch.stack(means)
 
 
+@properties(shared.PROPERTIES)
 @TIMESTEPS
-def test_times_cover_1_to_the_horizon_as_the_density_says(timesteps):
-    sampler = timesteps.build(HORIZON)
-    u = grid(HORIZON * 400)
-    t, weight = sampler(u)
-    assert (t.dtype, weight.dtype) == (torch.int64, torch.float64)
-    share = torch.bincount(t, minlength=HORIZON + 1)[1:].double() / len(t)
-    torch.testing.assert_close(share, sampler.density() / HORIZON, rtol=0, atol=1e-3)
-
-
-@TIMESTEPS
-def test_weighted_losses_have_the_mean_of_uniform_times(timesteps):
-    sampler = timesteps.build(HORIZON)
-    u = grid(HORIZON * 400)
-    t, weight = sampler(u)
-    loss = torch.linspace(3, 1, HORIZON, dtype=torch.float64) ** 2
-    assert (weight * loss[t - 1]).mean().item() == pytest.approx(loss.mean().item(), rel=1e-2)
-    assert sampler.density().sum().item() == pytest.approx(HORIZON, rel=1e-9)
-
-
-@TIMESTEPS
-@pytest.mark.parametrize("u", [0.0, 1 - 2.0**-53])
-def test_times_stay_within_the_horizon_at_the_ends_of_u(timesteps, u):
-    t, _ = timesteps.build(HORIZON)(torch.full((3,), u, dtype=torch.float64))
-    assert ((t >= 1) & (t <= HORIZON)).all()
+def test_every_density_keeps_what_densities_keep(timesteps, holds):
+    holds(timesteps)
 
 
 def test_uniform_times_are_one_plus_the_floor_of_u_times_the_horizon():

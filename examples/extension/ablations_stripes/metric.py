@@ -1,6 +1,6 @@
 """How straight the stripes of samples are: a score of one's own domain, which no feature extractor knows.
 
-    straightness = share of images whose rows, or whose columns, each vary by at most `TOLERANCE` grey levels
+straightness = share of images whose rows, or whose columns, each vary by at most `TOLERANCE` grey levels
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ from ablations_stripes.schedule import Laplace
 from ablations.testing import check
 
 
-@pytest.mark.parametrize("choice", [Stripes(), Straightness(), Transformer(), Laplace()], ids=lambda choice: str(choice))
+@pytest.mark.parametrize(
+    "choice", [Stripes(), Straightness(), Transformer(), Laplace()], ids=lambda choice: str(choice)
+)
 def test_it_is_a_choice_like_any_other(choice: object) -> None:
     check(choice)

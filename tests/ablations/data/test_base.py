@@ -20,8 +20,10 @@ from ablations.settings import registry
 from ablations.settings.identity import cell_id, parameters
 from ablations.settings.layers import cell_of, make_cell
 from ablations.stages.graph import floor_of, stages_of
+from ablations.testing import data as shared
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import cifar_pickles, fashion, pictures
+from tests.axes import properties
 
 SMALL = {"train_images": 20, "held_out_images": 5}
 
@@ -35,20 +37,21 @@ def choice(name: str, root: Path) -> DataSet:
     return registry.classes(registry.base_of("data"))[name](root=str(root), **({} if name == "folder" else SMALL))
 
 
-@pytest.mark.parametrize("name", registry.classes(registry.base_of("data")))
-def test_every_set_has_three_splits_of_one_shape_and_a_stable_digest(name, tmp_path):
-    made = choice(name, tmp_path)
-    data, twice = made.load(), made.read()
-    assert set(data.images) == set(SPLITS)
-    assert {tuple(images.shape[1:]) for images in data.images.values()} == {data.shape}
-    assert data.digest == twice.digest
-    assert data.images["train"] is not twice.images["train"]
-    for split, labels in data.labels.items():
-        assert len(labels) == len(data.images[split])
+SETS = pytest.mark.parametrize("name", registry.classes(registry.base_of("data")))
+
+
+@properties(shared.PROPERTIES)
+@SETS
+def test_every_set_keeps_what_data_sets_keep(name, holds, tmp_path):
+    holds(choice(name, tmp_path))
+
+
+@SETS
+def test_every_set_of_images_has_a_uniform_and_two_histogram_codes(name, tmp_path):
+    data = choice(name, tmp_path).load()
     if len(data.shape) == 3:
         assert set(data.codes) == {"uniform code", "one histogram", "histogram per pixel"}
         assert data.codes["uniform code"] == pytest.approx(data.encoding.uniform_bits)
-        assert all(images.dtype == torch.uint8 for images in data.images.values())
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "folder"])

@@ -1,7 +1,7 @@
 """Problems whose answer is known, and a network that is a given function.
 
-Everything is float64 and written from the definitions, without the code under test: a `Diffusion` whose network is the
-exact denoiser must reach the exact entropy, and reproduce the exact recursion of samples.
+Everything is float64 and written from the definitions, without the code that is checked: a `Diffusion` whose network
+is the exact denoiser must reach the exact entropy, and reproduce the exact recursion of samples.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Function(Network):
 
 
 class FunctionModule(nn.Module):
+    """The module of `Function`; its one parameter is never used."""
+
     def __init__(self, output: Output, horizon: int, real: bool) -> None:
         super().__init__()
         self.output = output
@@ -155,33 +157,43 @@ class MixtureData:
     density: MixtureSameFamily = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        angle = torch.arange(self.components, dtype=torch.float64) * (2 * math.pi / self.components)
-        centres = self.radius * torch.stack([angle.cos(), angle.sin()], dim=1)
-        normals = Independent(Normal(centres, torch.full_like(centres, self.width)), 1)
+        normals = Independent(Normal(self.centres, torch.full_like(self.centres, self.width)), 1)
         weights = Categorical(torch.ones(self.components, dtype=torch.float64))
         object.__setattr__(self, "density", MixtureSameFamily(weights, normals))
+
+    @property
+    def centres(self) -> Tensor:
+        """The means of the Gaussians, [components, 2]."""
+        angle = torch.arange(self.components, dtype=torch.float64) * (2 * math.pi / self.components)
+        return self.radius * torch.stack([angle.cos(), angle.sin()], dim=1)
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """log p(x) in nats [N], of x [N, 2]."""
+        value: Tensor = self.density.log_prob(x)  # type: ignore[no-untyped-call]
+        return value
 
     def denoise(self, x_t: Tensor, alpha_bar: Tensor) -> Tensor:
         """E[x_0 | x_t]: that of each component, by its share of the density at x_t."""
         alpha_bar = alpha_bar.reshape(-1, 1, 1)
-        centres = self.density.component_distribution.base_dist.loc
-        offset = x_t[:, None].double() - alpha_bar.sqrt() * centres
+        offset = x_t[:, None].double() - alpha_bar.sqrt() * self.centres
         variance = alpha_bar * self.width**2 + 1 - alpha_bar
         share = torch.softmax(-0.5 * (offset**2 / variance).sum(-1), dim=1)[..., None]
-        mean = centres + alpha_bar.sqrt() * self.width**2 / variance * offset
-        return (share * mean).sum(1).to(x_t.dtype)
+        mean = self.centres + alpha_bar.sqrt() * self.width**2 / variance * offset
+        expected: Tensor = (share * mean).sum(1).to(x_t.dtype)
+        return expected
 
     @property
     def entropy(self) -> float:
         """Differential entropy in bits/dim, by the midpoint rule on a square that holds all but e^{−50} of the mass."""
         half = self.radius + 10 * self.width
         edge = torch.linspace(-half, half, 801, dtype=torch.float64)
-        log_p = self.density.log_prob(torch.cartesian_prod(edge, edge))
+        log_p = self.log_density(torch.cartesian_prod(edge, edge))
         area = (edge[1] - edge[0]) ** 2
         return float(-(log_p.exp() * log_p).sum() * area / (2 * math.log(2)))
 
     def sample(self, n: int, seed: int) -> Tensor:
+        """n points, float64 [n, 2]."""
         generator = torch.Generator().manual_seed(seed)
         component = torch.randint(self.components, (n,), generator=generator)
-        centres = self.density.component_distribution.base_dist.loc[component]
-        return centres + self.width * torch.randn(n, 2, generator=generator, dtype=torch.float64)
+        noise = torch.randn(n, 2, generator=generator, dtype=torch.float64)
+        return self.centres[component] + self.width * noise

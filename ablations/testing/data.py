@@ -1,0 +1,152 @@
+"""What every data set keeps: three splits of one shape that stay what they are, and codes to judge a bits/dim by."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+
+import torch
+from torch import Tensor
+
+from ablations.data.base import FEWEST, SPLITS, Data, DataSet
+from ablations.metrics.extractors import ARCHITECTURES
+from diffusion_core.encodings import GreyLevels
+from diffusion_core.randomness import seeded
+from diffusion_core.testing.choices import OF_EVERY_CHOICE
+from diffusion_core.testing.saying import Property, require, require_close, require_equal
+
+UNIFORM = "uniform code"
+
+
+def has_three_splits_of_one_shape(data_set: DataSet) -> None:
+    """Training images teach, validation images select, test images are read once; FID compares at one n."""
+    data = data_set.load()
+    found = f"it has {', '.join(data.images)}"
+    require(data_set, f"images must have the splits {', '.join(SPLITS)}", set(data.images) == set(SPLITS), found)
+    shapes = {split: list(images.shape[1:]) for split, images in data.images.items()}
+    alike = len({tuple(shape) for shape in shapes.values()}) == 1
+    require(data_set, "examples of all splits must have one shape", alike, f"they are {shapes}")
+    counts = {split: len(images) for split, images in data.images.items()}
+    require(data_set, f"each split needs {FEWEST} examples", min(counts.values()) >= FEWEST, f"it has {counts}")
+    same = counts["validation"] == counts["test"]
+    require(data_set, "validation and test must have equally many examples", same, f"it has {counts}")
+
+
+def holds_images_of_its_levels_or_points(data_set: DataSet) -> None:
+    """uint8 images [C, H, W] of grey levels 0..levels − 1, or finite float32 points [D]."""
+    data = data_set.load()
+    for split, images in data.images.items():
+        _stored(data_set, data, split, images)
+
+
+def _stored(data_set: DataSet, data: Data, split: str, images: Tensor) -> None:
+    what = f"{images.dtype} {list(images.shape)}"
+    if isinstance(data.encoding, GreyLevels):
+        fits = images.dtype == torch.uint8 and images.dim() == 4
+        require(data_set, "images must be uint8 [N, C, H, W]", fits, f"{split} is {what}")
+        most, levels = int(images.max()), data.encoding.levels
+        require(data_set, f"grey levels must lie in 0..{levels - 1}", most < levels, f"{split} has {most}")
+        return
+    fits = images.dtype == torch.float32 and images.dim() == 2
+    require(data_set, "points must be float32 [N, D]", fits, f"{split} is {what}")
+    broken = int((~images.isfinite()).sum())
+    require(data_set, "points must be finite", broken == 0, f"{split} has {broken} numbers that are not")
+
+
+def is_the_same_however_often_it_is_read(data_set: DataSet) -> None:
+    """Its digest enters every identity: it depends on no generator, and moves none."""
+    before = torch.random.get_rng_state()
+    digests = []
+    for around in (1, 2):
+        with seeded(around, "the global generator"):
+            digests.append(data_set.read().digest)
+    found = f"its digest is {digests[0]} and then {digests[1]}: draw by a generator with a seed of one's own"
+    require(data_set, "read must give the same data every time", digests[0] == digests[1], found)
+    data_set.read()
+    still = torch.equal(before, torch.random.get_rng_state())
+    require(data_set, "read must leave torch's global generator alone", still, "it draws from it")
+    once = data_set.load() is data_set.load()
+    require(data_set, "load must read once in a process", once, "it reads again: override read, not load")
+
+
+def no_example_is_in_two_splits(data_set: DataSet) -> None:
+    """A test image that taught is no test; equal images, and points, count as one."""
+    held = {
+        split: {example.numpy().tobytes() for example in images} for split, images in data_set.load().images.items()
+    }
+    for one, other in itertools.combinations(SPLITS, 2):
+        shared = len(held[one] & held[other])
+        require(data_set, "no example may be in two splits", shared == 0, f"{one} and {other} share {shared}")
+
+
+def labels_are_one_per_example(data_set: DataSet) -> None:
+    """Where there are labels: an extractor learns from them."""
+    data = data_set.load()
+    for split, labels in data.labels.items():
+        count = len(data.images[split])
+        require(
+            data_set, "labels must be one per example", len(labels) == count, f"{split} has {len(labels)} of {count}"
+        )
+
+
+def stored_values_come_back_from_x0(data_set: DataSet) -> None:
+    """decode(encode(v, u)) = v, whatever u ~ U[0, 1) dequantises it, and x_0 is of the shape that is said."""
+    data = data_set.load()
+    raw = data.images["test"][:64]
+    for u in (0.0, 0.5, 1 - 2.0**-53):
+        x0 = data.encoding.encode(raw, torch.full(tuple(raw.shape), u, dtype=torch.float64))
+        require(data_set, "x_0 must be float32", x0.dtype == torch.float32, f"it is {x0.dtype}")
+        back = data.encoding.decode(x0).to(raw.dtype)
+        require_equal(data_set, "stored values must come back from x_0", back, raw, lambda i: f"in example {i[0]}")
+
+
+def its_codes_judge_a_number_of_bits(data_set: DataSet) -> None:
+    """Codes are finite bits/dim by name; images have that of a uniform code, which is log2 of the levels."""
+    data = data_set.load()
+    require(data_set, "codes must tell what simple codes score", bool(data.codes), "there are none: see image_data")
+    broken = [name for name, bits in data.codes.items() if not math.isfinite(bits)]
+    require(data_set, "codes must be finite", not broken, lambda: f"{broken[0]} is {data.codes[broken[0]]}")
+    if isinstance(data.encoding, GreyLevels):
+        require(
+            data_set, f"codes of images must hold a {UNIFORM!r}", UNIFORM in data.codes, f"it has {list(data.codes)}"
+        )
+        given, bits = torch.tensor([data.codes[UNIFORM], math.log2(data.encoding.levels)], dtype=torch.float64)
+        rule = "the uniform code must be log2 of the levels"
+        require_close(data_set, rule, given, bits, rtol=1e-6, place=lambda i: "bits/dim")
+
+
+def its_extractor_takes_its_images(data_set: DataSet) -> None:
+    """Images name the extractor that judges them, which takes their shape and levels; points have None."""
+    data, name = data_set.load(), data_set.extractor
+    if not isinstance(data.encoding, GreyLevels):
+        require(data_set, "points have no extractor", name is None, f"extractor={name!r}")
+        return
+    known = ", ".join(ARCHITECTURES)
+    require(data_set, f"images need an extractor, one of {known}", name in ARCHITECTURES, f"extractor={name!r}")
+    assert name is not None, "it is one of them"
+    try:
+        ARCHITECTURES[name].check(name, data.images["test"])
+    except ValueError as error:
+        require(data_set, "its extractor must take its images", False, str(error))
+
+
+def says_where_its_files_lie_by_fields(data_set: DataSet) -> None:
+    """`where` names fields that are no part of an identity."""
+    fields = [field.name for field in dataclasses.fields(data_set)]  # type: ignore[arg-type]
+    unknown = [name for name in data_set.where if name not in fields]
+    require(data_set, "where must name fields", not unknown, lambda: f"{unknown[0]!r} is none of {', '.join(fields)}")
+
+
+PROPERTIES: tuple[Property, ...] = (
+    *OF_EVERY_CHOICE,
+    has_three_splits_of_one_shape,
+    holds_images_of_its_levels_or_points,
+    is_the_same_however_often_it_is_read,
+    no_example_is_in_two_splits,
+    labels_are_one_per_example,
+    stored_values_come_back_from_x0,
+    its_codes_judge_a_number_of_bits,
+    its_extractor_takes_its_images,
+    says_where_its_files_lie_by_fields,
+)

@@ -1,0 +1,226 @@
+"""What every network keeps: it starts at zero and from its seed, stays in float32, and trains on as if never stopped.
+
+A network may take images [C, H, W] or points [D]; it is looked at with what it takes of `SHAPES`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from diffusion_core.choices import Choices
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous
+from diffusion_core.networks.network import Network
+from diffusion_core.objectives import Simple, Vlb
+from diffusion_core.parameterizations import Epsilon
+from diffusion_core.randomness import seeded
+from diffusion_core.schedules import Linear
+from diffusion_core.testing.choices import OF_EVERY_CHOICE
+from diffusion_core.testing.saying import Property, nowhere, require, require_close, require_equal
+from diffusion_core.timesteps import Uniform
+from diffusion_core.training import Training, train
+from diffusion_core.variances import Beta, LearnedVariance
+
+SHAPES = ((1, 8, 8), (3, 16, 16), (1, 32, 32), (3, 64, 64), (2,), (5,))
+TIME = torch.tensor([1.0, 500.0, 1000.0])
+PLAN = Training(steps=4, batch=4, warmup=2, report_every=2)
+
+
+def taken(network: Network) -> list[tuple[int, ...]]:
+    """The first shape of images and the first of points that a network takes; a ValueError refuses a shape."""
+    found: dict[int, tuple[int, ...]] = {}
+    refused: dict[int, str] = {}
+    for shape in SHAPES:
+        if len(shape) not in found:
+            try:
+                network.build(shape, shape[0])
+            except ValueError as error:
+                refused[len(shape)] = str(error)
+                continue
+            found[len(shape)] = shape
+    rule = "it must take images [C, H, W] or points [D]"
+    tried = ", ".join(str(list(shape)) for shape in SHAPES)
+    require(network, rule, bool(found), lambda: f"it takes none of {tried}: {'; '.join(refused.values())}")
+    return list(found.values())
+
+
+def learner(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: bool = False) -> Diffusion:
+    """A diffusion with the network's initial weights of a seed, whose output has 2C channels if `learned`."""
+    variance, objective = (LearnedVariance(), Vlb()) if learned else (Beta(), Simple())
+    made = Diffusion(Choices(Epsilon(), variance, Linear(), objective, Uniform(), network, 50), Continuous(), shape)
+    made.initialise(seed)
+    return made
+
+
+def built(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: bool = False) -> nn.Module:
+    """The module with the initial weights of a seed, for evaluation."""
+    return learner(network, shape, seed, learned=learned).network.eval()
+
+
+def stirred(network: Network, shape: tuple[int, ...], *, learned: bool = False) -> nn.Module:
+    """A module with every weight moved from its start, as after training."""
+    module = built(network, shape, learned=learned)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in module.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    return module
+
+
+def inputs(shape: tuple[int, ...], n: int = 3) -> Tensor:
+    """n examples [n, *shape] of N(0, I)."""
+    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(1))
+
+
+def output_has_the_asked_channels_and_the_shape_of_the_data(network: Network, shape: tuple[int, ...]) -> None:
+    """[B, C, …] → [B, channels_out, …], channels_out = C, or 2C where a variance is learned."""
+    for learned, factor in ((False, 1), (True, 2)):
+        out = tuple(stirred(network, shape, learned=learned)(torch.zeros(3, *shape), TIME).shape)
+        expected = (3, factor * shape[0], *shape[1:])
+        rule = f"at channels_out={factor * shape[0]} the output for {[3, *shape]} must be {list(expected)}"
+        require(network, rule, out == expected, f"it is {list(out)}")
+
+
+def starts_at_zero(network: Network, shape: tuple[int, ...]) -> None:
+    """The last layer is zero as built, so that training starts from one loss whatever the network."""
+    out = built(network, shape)(inputs(shape), TIME)
+    largest = float(out.detach().abs().max())
+    found = f"it goes up to {largest:.3g}: let the last layer be zero as built"
+    require(network, "the output must start at zero", largest == 0, found)
+
+
+def every_parameter_is_taught(network: Network, shape: tuple[int, ...]) -> None:
+    """Once all weights have moved, the loss has a gradient in each that asks for one."""
+    module = stirred(network, shape)
+    module(inputs(shape), TIME).square().sum().backward()
+    idle = [name for name, p in module.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    require(network, "every parameter must be taught", not idle, lambda: f"{', '.join(idle)} has no gradient")
+
+
+def the_first_step_teaches_something(network: Network, shape: tuple[int, ...]) -> None:
+    """A last layer of zeros learns at once; a network all of whose gradients were zero never would."""
+    module = built(network, shape)
+    (module(inputs(shape), TIME) - 1).square().sum().backward()
+    taught = [name for name, p in module.named_parameters() if p.grad is not None and p.grad.any()]
+    require(network, "the first step must teach some parameter", bool(taught), "all gradients are zero at the start")
+
+
+def output_stays_float32_under_bf16_autocast_and_is_not_rounded_to_it(network: Network, shape: tuple[int, ...]) -> None:
+    """Rounding a network's output to bf16 costs a μ-network up to 13 bits/dim: the last layer runs in float32."""
+    module, x = stirred(network, shape), inputs(shape)
+    plain = module(x, TIME)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = module(x, TIME)
+    rule = "under bf16 autocast the last layer must run in float32"
+    require(network, rule, out.dtype == torch.float32, f"the output is {out.dtype}")
+    require(network, rule, not torch.equal(out, out.bfloat16().float()), "the output is rounded to bf16")
+    rule = "under bf16 autocast the output must be near to that without"
+    require_close(network, rule, out, plain, rtol=0.1, atol=0.1 * float(plain.detach().std()), place=nowhere)
+
+
+def time_and_input_matter(network: Network, shape: tuple[int, ...]) -> None:
+    """Another time, or another x_t, is another output, in every example."""
+    module, x = stirred(network, shape), inputs(shape, 1).expand(3, *shape)
+    out = module(x, TIME)
+    told = not torch.isclose(out[0], out[1]).all() and not torch.isclose(out[1], out[2]).all()
+    require(network, "the output must depend on time", told, "it is the same at two of the times 1, 500, 1000")
+    read = not torch.isclose(out, module(x + 0.1, TIME)).all()
+    require(network, "the output must depend on x", read, "it is the same at x and x + 0.1")
+
+
+def examples_of_a_batch_do_not_see_each_other(network: Network, shape: tuple[int, ...]) -> None:
+    """In evaluation an output is its own example's, so that no score depends on the batch."""
+    module, x = stirred(network, shape), inputs(shape)
+    alone = torch.cat([module(x[i : i + 1], TIME[i : i + 1]) for i in range(3)])
+    rule = "in evaluation examples of a batch must not see each other"
+    require_close(network, rule, module(x, TIME), alone, rtol=1e-4, atol=1e-5, place=lambda i: f"in example {i[0]}")
+
+
+def in_evaluation_it_is_a_function(network: Network, shape: tuple[int, ...]) -> None:
+    """Nothing is drawn, dropout included, and nothing is remembered from call to call."""
+    module, x = stirred(network, shape), inputs(shape)
+    first = module(x, TIME)
+    with seeded(5, "another state of the global generator"):
+        again = module(x, TIME)
+    rule = "in evaluation the same input must give the same output"
+    require_equal(
+        network, rule, again, first, lambda i: f"in example {i[0]} of a second call: is dropout off in eval()?"
+    )
+
+
+def weights_agree_between_networks_that_differ_only_in_their_outputs(network: Network, shape: tuple[int, ...]) -> None:
+    """So that cells with and without a learned variance start as one."""
+    one, other = (built(network, shape, learned=learned).state_dict() for learned in (False, True))
+    rule = "with twice the channels_out all but the last layer must start alike"
+    require(network, rule, one.keys() == other.keys(), f"{sorted(one.keys() ^ other.keys())} is in one alone")
+    shared = [key for key in one if one[key].shape == other[key].shape]
+    differing = [key for key in shared if not torch.equal(one[key], other[key])]
+    require(
+        network, rule, not differing, lambda: f"{differing[0]} differs: draw it in a reset_parameters of its module"
+    )
+
+
+def initial_weights_follow_from_the_seed_alone(network: Network, shape: tuple[int, ...]) -> None:
+    """Of two builds at one seed, torch's global generator standing elsewhere, every weight and buffer is the same."""
+    states: list[dict[str, Tensor]] = []
+    for around in (1, 2):
+        with seeded(around, "another state of the global generator"):
+            states.append(built(network, shape).state_dict())
+    differing = [key for key in states[0] if not torch.equal(states[0][key], states[1][key])]
+    rule = "initial weights must follow from the seed alone"
+    require(
+        network,
+        rule,
+        not differing,
+        lambda: f"{', '.join(differing)} depends on what was drawn before: draw by torch's global generator alone",
+    )
+    other = built(network, shape, seed=1).state_dict()
+    moved = any(not torch.equal(states[0][key], other[key]) for key in other)
+    require(network, "another seed must give other initial weights", moved, "seeds 0 and 1 give the same")
+
+
+def its_weights_are_all_that_it_is(network: Network, shape: tuple[int, ...]) -> None:
+    """A network restored from a state_dict gives the same output, whatever was drawn while it was built."""
+    module, x = stirred(network, shape), inputs(shape)
+    with seeded(7, "another state of the global generator"):
+        restored = network.build(shape, shape[0])
+    restored.load_state_dict(module.state_dict())
+    rule = "a network restored from its state_dict must give the same output"
+    place = "in example {}: is a buffer left out of the state_dict?"
+    require_equal(network, rule, restored.eval()(x, TIME), module(x, TIME), lambda i: place.format(i[0]))
+
+
+def a_training_goes_on_bit_by_bit_as_if_never_stopped(network: Network, shape: tuple[int, ...]) -> None:
+    """Weights, buffers and dropout's draws of a training continued from a checkpoint are those of an unbroken one."""
+    data = inputs(shape, 8)
+
+    def run(start: tuple[int, dict[str, Tensor]] | None) -> list[tuple[int, dict[str, Tensor]]]:
+        reports = train(learner(network, shape), data, PLAN, 0, start)
+        return [(report.step, {key: value.clone() for key, value in report.state().items()}) for report in reports]
+
+    whole = run(None)
+    with seeded(9, "another state of the global generator"):
+        continued = run(whole[0])
+    last = whole[-1][1]
+    differing = [key for key, value in continued[-1][1].items() if not torch.equal(value, last[key])]
+    rule = "a training that goes on from a checkpoint must be the unbroken one, bit by bit"
+    require(network, rule, not differing, lambda: f"{differing[0]} differs after {PLAN.steps} steps")
+
+
+PROPERTIES: tuple[Property, ...] = (
+    output_has_the_asked_channels_and_the_shape_of_the_data,
+    in_evaluation_it_is_a_function,
+    initial_weights_follow_from_the_seed_alone,
+    weights_agree_between_networks_that_differ_only_in_their_outputs,
+    its_weights_are_all_that_it_is,
+    starts_at_zero,
+    every_parameter_is_taught,
+    the_first_step_teaches_something,
+    output_stays_float32_under_bf16_autocast_and_is_not_rounded_to_it,
+    time_and_input_matter,
+    examples_of_a_batch_do_not_see_each_other,
+    a_training_goes_on_bit_by_bit_as_if_never_stopped,
+)
+"""Each of a network and the shape of an example; what would show in others comes first."""
+
+ALONE: tuple[Property, ...] = OF_EVERY_CHOICE

@@ -1,0 +1,243 @@
+"""What every objective keeps: its loss weighs an error of ε as its `eps_weight` says, and reads what it says it reads.
+
+Whatever is predicted and learned; combinations that make no sense are left out, of which one must be left.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+
+import torch
+from torch import Tensor
+
+from diffusion_core.choices import Choices, TimeInput, refusal
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.forward import Pair
+from diffusion_core.networks.mlp import Mlp
+from diffusion_core.objectives import Objective
+from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V
+from diffusion_core.schedules import Schedule
+from diffusion_core.testing.choices import OF_EVERY_CHOICE
+from diffusion_core.testing.problems import diffusion
+from diffusion_core.testing.saying import Place, Property, fail, require, require_close, title
+from diffusion_core.testing.variants import name
+from diffusion_core.timesteps import Uniform
+from diffusion_core.variances import Analytic, Beta, BetaTilde, LearnedDiagonal, LearnedVariance, Variance
+
+HORIZON = 50
+D = 3
+Case = tuple[Parameterization, Variance, Objective]
+
+
+class Batch:
+    """x_0 and ε at every t, or at real times between them, and what a network that errs by δ in ε is worth there."""
+
+    def __init__(self, schedule: Schedule, *, real: bool = False) -> None:
+        generator = torch.Generator().manual_seed(3)
+        self.schedule = schedule
+        self.gamma = schedule.build(HORIZON).requires_grad_(False)
+        self.t = torch.arange(1, HORIZON) + 0.37 if real else torch.arange(1, HORIZON + 1)
+        gamma_t = self.gamma(self.t)
+        self.pair = Pair.level(gamma_t) if real else Pair(gamma_t, self.gamma(self.t - 1), gamma_t)
+        self.snr = torch.exp(-gamma_t)
+        self.alpha_bar = torch.sigmoid(-self.gamma(torch.arange(HORIZON + 1)))
+        self.root, self.rest = torch.sigmoid(-gamma_t)[:, None].sqrt(), torch.sigmoid(gamma_t)[:, None].sqrt()
+        draws = torch.randn(4, len(self.t), D, generator=generator, dtype=torch.float64)
+        self.x0, self.eps, self.delta, self.raw = draws
+        self.x_t = self.root * self.x0 + self.rest * self.eps
+        self.said = torch.zeros(0)
+        self.models: dict[Case, Diffusion] = {}
+
+    def x0_of(self, eps: Tensor) -> Tensor:
+        """The x_0 that leads to x_t with another noise."""
+        x0: Tensor = (self.x_t - self.rest * eps) / self.root
+        return x0
+
+    @cached_property
+    def squares(self) -> dict[str, Tensor]:
+        """Mean square errors [B] at ε̂ = ε + δ, in the words of each space."""
+        x0 = self.x0_of(self.eps + self.delta)
+        differences = {
+            "epsilon": self.delta,
+            "x0": x0 - self.x0,
+            "v": self.root * self.delta - self.rest * (x0 - self.x0),
+        }
+        return {space: (difference**2).mean(1) for space, difference in differences.items()}
+
+    def output(self, parameterization: Parameterization, variance: Variance, error: float | Tensor = 1) -> Tensor:
+        """The output of a network that errs by `error` · δ in ε, and says 0 of a learned variance."""
+        eps = self.eps + error * self.delta
+        prediction = parameterization.target(self.x0_of(eps), eps, self.x_t, self.pair)
+        return torch.cat([prediction, torch.zeros_like(prediction)], dim=1) if variance.learned else prediction
+
+    def model(self, parameterization: Parameterization, variance: Variance, objective: Objective) -> Diffusion:
+        """A diffusion of these choices whose network says `said`."""
+        case = (parameterization, variance, objective)
+        if case not in self.models:
+            self.models[case] = diffusion(
+                lambda x_t, t: self.said,
+                HORIZON,
+                parameterization=parameterization,
+                variance=variance,
+                schedule=self.schedule,
+                objective=objective,
+                shape=(D,),
+            )
+        return self.models[case]
+
+    def loss_at(
+        self, parameterization: Parameterization, variance: Variance, objective: Objective, output: Tensor
+    ) -> Tensor:
+        """The loss of each example [B] where the network says `output`."""
+        self.said = output
+        return self.model(parameterization, variance, objective).losses(self.x0, self.t, self.eps)["network"]
+
+    def loss(
+        self, parameterization: Parameterization, variance: Variance, objective: Objective, error: float | Tensor = 1
+    ) -> Tensor:
+        """The loss of each example [B] at an error of `error` · δ."""
+        return self.loss_at(parameterization, variance, objective, self.output(parameterization, variance, error))
+
+    def slopes(
+        self, parameterization: Parameterization, variance: Variance, objective: Objective, errors: tuple[float, ...]
+    ) -> Tensor:
+        """d loss/d error [E, B] at each of E errors, from one loss of all of them."""
+        n, rows = len(errors), len(self.t)
+        at = torch.tensor(errors, dtype=torch.float64)[:, None, None].repeat(1, rows, 1).requires_grad_()
+        self.said = torch.cat([self.output(parameterization, variance, error) for error in at])
+        model = self.model(parameterization, variance, objective)
+        losses = model.losses(self.x0.repeat(n, 1), self.t.repeat(n), self.eps.repeat(n, 1))
+        return torch.autograd.grad(losses["network"].sum(), at)[0][..., 0]
+
+
+batch_of = cache(Batch)
+"""The batch of a schedule, which all that is asked of it shares."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The targets and variances that an objective is asked with."""
+
+    parameterizations: tuple[Parameterization, ...] = (Epsilon(), X0(), Mu(), V())
+    variances: tuple[Variance, ...] = (Beta(), BetaTilde(), LearnedVariance(), LearnedDiagonal(), Analytic())
+
+
+ALL = Beside()
+
+
+def cases(objective: Objective, schedule: Schedule, beside: Beside) -> list[Case]:
+    """The targets and variances that an objective makes sense with, of which there must be one."""
+    time_input: TimeInput = "log_snr" if schedule.learned and objective.continuous else "t"
+    found: list[Case] = []
+    reason: str | None = None
+    for parameterization, variance in itertools.product(beside.parameterizations, beside.variances):
+        reason = refusal(
+            Choices(parameterization, variance, schedule, objective, Uniform(), Mlp(2, 1), HORIZON, time_input)
+        )
+        if reason is None:
+            found.append((parameterization, variance, objective))
+    require(objective, "some target and variance must go with it", bool(found), f"none does: {reason}")
+    return found
+
+
+def _at(case: Case, first: int) -> Place:
+    with_what = f"{title(case[0])} and {title(case[1])}"
+    return lambda index: f"at t={index[-1] + 1 + first} of T={HORIZON} with {with_what}"
+
+
+def gives_a_finite_loss_per_example(objective: Objective, schedule: Schedule, beside: Beside = ALL) -> None:
+    """loss is [B], of the data's type, finite, and has a gradient in the network's output."""
+    batch = batch_of(schedule)
+    for case in cases(objective, schedule, beside):
+        output = batch.output(case[0], case[1]).requires_grad_()
+        loss = batch.loss_at(*case, output)
+        shaped = f"it is {list(loss.shape)} for {len(batch.t)} examples"
+        require(objective, "the loss must be one number per example", loss.shape == batch.t.shape, shaped)
+        broken = [float(value) for value in loss.detach() if not math.isfinite(value)]
+        found = f"it is {broken[0]} with {title(case[0])} and {title(case[1])}" if broken else ""
+        require(objective, "the loss must be finite", not broken, found)
+        require(
+            objective,
+            "the loss must teach the network",
+            loss.requires_grad,
+            f"it has no gradient with {title(case[0])}",
+        )
+
+
+def an_error_of_eps_costs_the_effective_weight_times_its_square(
+    objective: Objective, schedule: Schedule, beside: Beside = ALL
+) -> None:
+    """d/de of w ‖e δ‖²/D is 2 w e ‖δ‖²/D, whatever is predicted and learned; at t = 1 the bound has its decoder."""
+    batch = batch_of(schedule)
+    first = 1 if objective.reads_decoder else 0
+    square = (batch.delta**2).mean(1)
+    errors = (0.3, 1.0)
+    for case in cases(objective, schedule, beside):
+        weight = batch.model(*case).curves()["eps_weight"]
+        expected = torch.stack([2 * error * weight * square for error in errors])[:, first:]
+        slopes = batch.slopes(*case, errors)[:, first:]
+        rule = "the slope of the loss in an error of eps must be that of eps_weight times its square"
+        require_close(objective, rule, slopes, expected, rtol=1e-7, atol=1e-11, place=_at(case, first))
+
+
+def nothing_but_the_square_of_the_error_enters_the_loss(
+    objective: Objective, schedule: Schedule, beside: Beside = ALL
+) -> None:
+    """The rise of the loss over that at ε̂ = ε is w ‖δ‖²/D, for t ≥ 2.
+
+    Not asked of one that is meant for a learned variance: its part that teaches σ² knows the error as a number.
+    """
+    if objective.needs_learned:
+        return
+    batch = batch_of(schedule)
+    for case in cases(objective, schedule, replace(beside, variances=(BetaTilde(),))):
+        weight = batch.model(*case).curves()["eps_weight"]
+        cost = (batch.loss(*case) - batch.loss(*case, error=0))[1:]
+        expected = (weight * (batch.delta**2).mean(1))[1:]
+        rule = "an error of eps must cost eps_weight times its square"
+        require_close(objective, rule, cost, expected, rtol=1e-7, atol=1e-11, place=_at(case, 1))
+
+
+def reads_the_variance_only_if_it_says_so(objective: Objective, schedule: Schedule, beside: Beside = ALL) -> None:
+    """`reads_variance` decides which cells share one training."""
+    batch = batch_of(schedule)
+    variances = (LearnedVariance(), LearnedDiagonal()) if objective.needs_learned else (Beta(), BetaTilde())
+    parameterization = cases(objective, schedule, replace(beside, variances=variances))[0][0]
+    one, other = (batch.loss(parameterization, variance, objective)[1:] for variance in variances)
+    reads = not torch.equal(one, other)
+    found = (
+        f"reads_variance={objective.reads_variance}, and its loss with {name(variances[0])} and {name(variances[1])} "
+        f"{'differs' if reads else 'is the same'}"
+    )
+    require(
+        objective, "reads_variance must say whether sigma^2 enters the loss", reads == objective.reads_variance, found
+    )
+
+
+def teaches_a_variance_only_if_it_says_so(objective: Objective, schedule: Schedule, beside: Beside = ALL) -> None:
+    """`learns_variance`: the loss has a gradient in what the network says of a learned σ², and without it none."""
+    if not objective.learns_variance:
+        if objective.needs_learned:
+            fail(objective, "needs_learned must go with learns_variance", "learns_variance is not set")
+        return
+    batch = batch_of(schedule)
+    for case in cases(objective, schedule, replace(beside, variances=(LearnedVariance(), LearnedDiagonal()))):
+        output = batch.output(case[0], case[1]).requires_grad_()
+        (taught,) = torch.autograd.grad(batch.loss_at(*case, output).sum(), output)
+        found = f"it has no gradient in {title(case[1])}'s channels"
+        require(objective, "learns_variance must say whether it teaches sigma^2", taught[1:, D:].any(), found)
+
+
+PROPERTIES: tuple[Property, ...] = (
+    gives_a_finite_loss_per_example,
+    reads_the_variance_only_if_it_says_so,
+    an_error_of_eps_costs_the_effective_weight_times_its_square,
+    nothing_but_the_square_of_the_error_enters_the_loss,
+    teaches_a_variance_only_if_it_says_so,
+)
+"""Each of an objective and a schedule."""
+
+ALONE: tuple[Property, ...] = OF_EVERY_CHOICE

@@ -1,0 +1,123 @@
+"""What every predicted quantity keeps, at all times of a schedule: its two functions undo each other, and κ is true."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from diffusion_core.chain import Chain, strided_times
+from diffusion_core.forward import Pair
+from diffusion_core.parameterizations import Parameterization
+from diffusion_core.schedules import Schedule
+from diffusion_core.testing.choices import OF_EVERY_CHOICE
+from diffusion_core.testing.exact import exact_model, expected_bound
+from diffusion_core.testing.problems import GaussianData
+from diffusion_core.testing.saying import Property, at_t, require, require_close, require_equal
+from diffusion_core.variances import Beta
+
+HORIZON = 60
+PLACE = at_t(HORIZON)
+
+
+class Draw:
+    """x_0, ε and x_t at every t of a schedule, in a space of 4 dimensions."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        chain = Chain(schedule.build(HORIZON), strided_times(HORIZON, HORIZON), schedule.first_step)
+        self.pair: Pair = chain.pair(torch.arange(1, HORIZON + 1))
+        gamma = chain.gamma(torch.arange(HORIZON + 1))
+        self.alpha_bar = torch.sigmoid(-gamma)[:, None]
+        generator = torch.Generator().manual_seed(0)
+        self.x0, self.eps = torch.randn(2, HORIZON, 4, generator=generator, dtype=torch.float64)
+        self.x_t = self.alpha_bar[1:].sqrt() * self.x0 + (1 - self.alpha_bar[1:]).sqrt() * self.eps
+
+    def x0_of(self, eps: Tensor) -> Tensor:
+        """The x_0 that leads to x_t with another noise."""
+        x0: Tensor = (self.x_t - (1 - self.alpha_bar[1:]).sqrt() * eps) / self.alpha_bar[1:].sqrt()
+        return x0
+
+
+def a_perfect_output_stands_for_the_true_x0(parameterization: Parameterization, schedule: Schedule) -> None:
+    """x0(target(x_0, ε)) = x_0; it comes back through 1/√ᾱ_T at the worst (about 800 for cosine at this horizon)."""
+    draw = Draw(schedule)
+    output = parameterization.target(draw.x0, draw.eps, draw.x_t, draw.pair)
+    x0 = parameterization.x0(output, draw.x_t, draw.pair)
+    require_close(
+        parameterization, "x0 of a perfect output must be x_0", x0, draw.x0, rtol=1e-11, atol=1e-11, place=PLACE
+    )
+
+
+def kappa_is_the_squared_error_of_the_target_per_squared_error_of_eps(
+    parameterization: Parameterization, schedule: Schedule
+) -> None:
+    """At fixed x_t an error δ of ε moves x_0, and with both the target, which is linear in them."""
+    draw = Draw(schedule)
+    delta = torch.ones_like(draw.eps)
+    at = [parameterization.target(draw.x0_of(e), e, draw.x_t, draw.pair) for e in (draw.eps + delta, draw.eps)]
+    ratio = ((at[0] - at[1]) ** 2).sum(1) / (delta**2).sum(1)
+    rule = "kappa must be the squared error of the target per squared error of eps"
+    require_close(parameterization, rule, parameterization.kappa(draw.pair), ratio, rtol=1e-9, place=PLACE)
+
+
+def an_error_of_the_output_becomes_the_error_of_eps_that_kappa_tells(
+    parameterization: Parameterization, schedule: Schedule
+) -> None:
+    """‖target − output‖² = κ ‖ε − ε̂‖², the error of ε being √(ᾱ/(1 − ᾱ)) times that of x_0."""
+    draw = Draw(schedule)
+    output = parameterization.target(draw.x0, draw.eps, draw.x_t, draw.pair)
+    x0 = parameterization.x0(output + 1, draw.x_t, draw.pair)
+    error = ((draw.x0 - x0) * (draw.alpha_bar[1:] / (1 - draw.alpha_bar[1:])).sqrt()) ** 2
+    product, ones = parameterization.kappa(draw.pair) * error.mean(1), torch.ones(HORIZON, dtype=torch.float64)
+    rule = "kappa times the squared error of eps must be that of the output, here 1"
+    require_close(parameterization, rule, product, ones, rtol=1e-9, place=PLACE)
+
+
+def reads_a_pair_only_if_it_says_so(parameterization: Parameterization, schedule: Schedule) -> None:
+    """Without `needs_pair` target, x̂_0 and κ follow from the noise level γ_t alone, as continuous time needs."""
+    if parameterization.needs_pair:
+        return
+    draw = Draw(schedule)
+    level = Pair.level(draw.pair.gamma_t)
+    rule = "unless needs_pair is set, what is predicted must follow from the noise level alone"
+    for function in (
+        lambda pair: parameterization.target(draw.x0, draw.eps, draw.x_t, pair),
+        lambda pair: parameterization.x0(draw.eps, draw.x_t, pair),
+        parameterization.kappa,
+    ):
+        require_equal(parameterization, rule, function(level), function(draw.pair), PLACE)
+
+
+def float32_data_stay_float32(parameterization: Parameterization, schedule: Schedule) -> None:
+    """Coefficients are float64, and what multiplies data takes the data's type."""
+    draw = Draw(schedule)
+    output = parameterization.target(draw.x0.float(), draw.eps.float(), draw.x_t.float(), draw.pair)
+    x0 = parameterization.x0(output, draw.x_t.float(), draw.pair)
+    for what, value in (("target", output), ("x0", x0)):
+        found = f"it is {value.dtype}: see diffusion_core.forward.expand"
+        require(parameterization, f"{what} of float32 data must be float32", value.dtype == torch.float32, found)
+
+
+@torch.no_grad()
+def beta_makes_the_bound_on_standard_normal_data_its_entropy(
+    parameterization: Parameterization, schedule: Schedule
+) -> None:
+    """With the exact denoiser in the words of this parameterization, at any horizon (Ho et al. 2020, §3.2)."""
+    data = GaussianData((1.0, 1.0))
+    for horizon in (25, 400):
+        bound = expected_bound(exact_model(horizon, Beta(), data, parameterization, schedule), data)
+        found = f"it is {bound:.10f} at T={horizon} where the entropy is {data.entropy:.10f}"
+        rule = "with beta the bound of the exact denoiser on N(0, I) must be the entropy"
+        require(parameterization, rule, abs(bound - data.entropy) <= 1e-9, found)
+
+
+PROPERTIES: tuple[Property, ...] = (
+    a_perfect_output_stands_for_the_true_x0,
+    kappa_is_the_squared_error_of_the_target_per_squared_error_of_eps,
+    an_error_of_the_output_becomes_the_error_of_eps_that_kappa_tells,
+    reads_a_pair_only_if_it_says_so,
+    float32_data_stay_float32,
+    beta_makes_the_bound_on_standard_normal_data_its_entropy,
+)
+"""Each of a parameterization and a schedule."""
+
+ALONE: tuple[Property, ...] = OF_EVERY_CHOICE

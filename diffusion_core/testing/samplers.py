@@ -1,0 +1,239 @@
+"""What every sampler keeps: a sample belongs to its seed and number, and visits the times of its chain.
+
+Looked at with networks whose weights are drawn, for points and for images, and with ones that are given functions.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from diffusion_core.choices import Choices
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous, GreyLevels
+from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.unet import UNet
+from diffusion_core.objectives import Simple
+from diffusion_core.parameterizations import X0, Epsilon
+from diffusion_core.randomness import seeded
+from diffusion_core.samplers import Sampler
+from diffusion_core.schedules import Linear, LogSnrLinear, Schedule
+from diffusion_core.testing.choices import OF_EVERY_CHOICE
+from diffusion_core.testing.exact import DATA, exact_model, variance_of_samples
+from diffusion_core.testing.problems import Output, diffusion
+from diffusion_core.testing.saying import Property, fail, nowhere, require, require_close, require_equal
+from diffusion_core.testing.variants import name
+from diffusion_core.timesteps import Uniform
+from diffusion_core.variances import Beta, BetaTilde
+
+Seen = list[tuple[Tensor, Tensor]]
+"""x_t and t of each call of a network."""
+
+
+@cache
+def model(kind: str) -> Diffusion:
+    """A diffusion of "points" or "images" whose weights have moved from their start."""
+    network = {"points": Mlp(width=16, layers=1), "images": UNet(channels=8, groups=4)}[kind]
+    plan = Choices(Epsilon(), Beta(), Linear(rescale=False), Simple(), Uniform(), network, 10)
+    made = Diffusion(plan, Continuous(), (2,)) if kind == "points" else Diffusion(plan, GreyLevels(), (1, 8, 8))
+    made.initialise(0)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in made.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return made.eval()
+
+
+def models() -> tuple[Diffusion, Diffusion]:
+    """One of points, one of images."""
+    return model("points"), model("images")
+
+
+def calls(sampler: Sampler, horizon: int, n: int, output: Output = lambda x_t, t: 0 * x_t) -> Seen:
+    """What a network is asked while n samples are drawn."""
+    seen: Seen = []
+
+    def spy(x_t: Tensor, t: Tensor) -> Tensor:
+        seen.append((x_t.clone(), t))
+        return output(x_t, t)
+
+    sampler.sample(diffusion(spy, horizon), n, seed=0, clip=False, batch=max(n, 64))
+    return seen
+
+
+def at_sample(index: tuple[int, ...]) -> str:
+    """The place of an index that counts samples."""
+    return f"in sample {index[0]}"
+
+
+def a_sample_does_not_depend_on_how_many_are_drawn_or_in_which_batches(sampler: Sampler) -> None:
+    """Sample i of a seed is the same whatever is drawn beside it, up to how a batch is computed."""
+    for made in models():
+        every = sampler.sample(made, 130, seed=3, clip=True)
+        shape = (130, *made.shape)
+        require(sampler, f"130 samples must be {list(shape)}", every.shape == shape, f"they are {list(every.shape)}")
+        for words, part in (
+            ("however many are drawn", sampler.sample(made, 10, seed=3, clip=True)),
+            ("in whichever batches", sampler.sample(made, 130, seed=3, clip=True, batch=50)),
+        ):
+            rule = f"a sample must be the same {words}"
+            require_close(sampler, rule, part, every[: len(part)], rtol=1e-5, atol=1e-5, place=at_sample)
+        different = len(torch.unique(every, dim=0))
+        require(sampler, "samples of a seed must differ", different == 130, f"of 130 only {different} do")
+
+
+def seeds_are_repeatable_and_different(sampler: Sampler) -> None:
+    """All randomness follows from the seed, whatever torch's global generator."""
+    for made in models():
+        drawn = []
+        for seed, around in ((0, 1), (0, 2), (1, 1)):
+            with seeded(around, "the global generator"):
+                drawn.append(sampler.sample(made, 5, seed=seed, clip=False))
+        rule = "samples must follow from the seed alone: use the noise that step is given"
+        require_equal(sampler, rule, drawn[1], drawn[0], at_sample)
+        alike = torch.isclose(drawn[0], drawn[2]).any()
+        require(sampler, "another seed must give other samples", not alike, "seeds 0 and 1 share numbers")
+
+
+def samples_do_not_see_autocast_around_them(sampler: Sampler) -> None:
+    """All that is reported is computed in float32."""
+    for made in models():
+        plain = sampler.sample(made, 5, seed=0, clip=False)
+        with torch.autocast("cpu", torch.bfloat16):
+            inside = sampler.sample(made, 5, seed=0, clip=False)
+        require_equal(sampler, "samples must be the same under autocast", inside, plain, at_sample)
+
+
+def visits_the_chains_times_from_the_last_to_the_first(sampler: Sampler) -> None:
+    """All T, or the strided ones of `steps`, each in one time for all the batch."""
+    for steps, times in ((4, [31, 21, 11, 1]), (None, list(range(31, 0, -1)))):
+        seen = [t for _, t in calls(replace(sampler, steps=steps, skip=0.0), 31, 3)]
+        mixed = any(bool((t != t[0]).any()) for t in seen)
+        require(sampler, "a step must be at one time for all samples", not mixed, "the network is asked at several")
+        found = list(dict.fromkeys(int(t[0]) for t in seen))
+        rule = f"with steps={steps} of T=31 the network must be asked at t={times[0]}, {times[1]}, … {times[-1]}"
+        require(sampler, rule, found == times, f"it is asked at t={', '.join(map(str, found))}")
+
+
+def evaluations_is_how_often_a_step_calls_the_network(sampler: Sampler) -> None:
+    """What a step costs is counted in these."""
+    count = len(calls(replace(sampler, steps=None, skip=0.0), 31, 3))
+    found = f"31 steps call it {count} times, and evaluations={sampler.evaluations}"
+    rule = "evaluations must be how often a step calls the network"
+    require(sampler, rule, count == 31 * sampler.evaluations, found)
+
+
+def clipped_samples_of_bounded_data_stay_within_their_range(sampler: Sampler) -> None:
+    """`clip` acts on x̂_0, in which every sampler ends."""
+    loud = diffusion(lambda x_t, t: 5 * x_t, 25, parameterization=X0(), encoding=GreyLevels(), shape=(1, 2, 2))
+    held, free = (float(sampler.sample(loud, 20, seed=0, clip=clip).abs().max()) for clip in (True, False))
+    require(sampler, "with clip=True samples of images must lie in [-1, 1]", held <= 1, f"they go to {held:.3g}")
+    rule = "with clip=False samples must be left as they are"
+    require(sampler, rule, free > 1, f"a network that says 5 x_t is held to {free:.3g}")
+
+
+def progress_rises_to_one_in_equal_shares(sampler: Sampler) -> None:
+    """A share is told after each step of each batch."""
+    shares: list[float] = []
+    idle = diffusion(lambda x_t, t: 0 * x_t, 25)
+    whole = replace(sampler, steps=None, skip=0.0)
+    whole.sample(idle, 100, seed=0, clip=False, batch=64, progress=shares.append)
+    rule = "progress must be told a rising share after each of 25 steps of both batches"
+    rising = len(shares) == 50 and shares == sorted(shares)
+    require(sampler, rule, rising, f"it is told {len(shares)} shares from {shares[:1]} to {shares[-1:]}")
+    expected = torch.tensor([0.64, 1.0], dtype=torch.float64)
+    given = torch.tensor([shares[24], shares[-1]], dtype=torch.float64)
+    rule = "progress must be the share of samples that is done: 64 of 100 after the first batch"
+    require_close(sampler, rule, given, expected, rtol=1e-6, place=nowhere)
+
+
+def refuses_a_chain_without_steps(sampler: Sampler) -> None:
+    """A ValueError in one line, from the base class's __post_init__."""
+    wrong: tuple[tuple[str, float], ...] = (("steps", 0), ("steps", -3), ("skip", 1.0), ("skip", -0.1))
+    for field, value in wrong:
+        try:
+            replace(sampler, **{field: value})  # type: ignore[arg-type]
+        except ValueError:
+            continue
+        fail(sampler, f"{field}={value} must be refused", "it is not: call super().__post_init__() in one's own")
+
+
+def skipping_starts_from_unit_noise_at_the_first_kept_step(sampler: Sampler) -> None:
+    """The share is of the kept steps: of 31, 6 are left out; of 10 kept times, 2, and the eighth is 1 + 7 · 30/9."""
+    n = 4000
+    for steps, skip, first in ((None, 0.2, 25), (10, 0.2, 24), (10, 0.0, 31), (4, 0.9, 1)):
+        seen = calls(replace(sampler, steps=steps, skip=skip), 31, n)
+        t = int(seen[0][1][0])
+        rule = f"with steps={steps}, skip={skip} of T=31 it must start at t={first}"
+        require(sampler, rule, t == first, f"it starts at t={t}")
+        latest = max(int(t[0]) for _, t in seen)
+        require(sampler, rule, latest <= first, f"it comes back to t={latest}")
+        x = seen[0][0]
+        mean, spread = float(x.mean(0).abs().max()), float((x.var(0) - 1).abs().max())
+        rule = "it must start from N(0, I)"
+        require(sampler, rule, mean < 5 / n**0.5, f"the mean of {n} starts is {mean:.3g}")
+        require(
+            sampler, rule, spread < 5 * (2 / n) ** 0.5, f"the variance of {n} starts differs from 1 by {spread:.3g}"
+        )
+
+
+def what_is_skipped_does_not_change_the_noise_of_what_is_left(sampler: Sampler) -> None:
+    """The same x at the start and the same draws after it: two cells that differ in `skip` stay paired."""
+    whole, part = (calls(replace(sampler, steps=None, skip=skip), 31, 8)[0][0] for skip in (0.0, 0.5))
+    require_equal(sampler, "the start must be the same whatever is skipped", part, whole, at_sample)
+
+
+def reads_the_variance_only_if_it_says_so(sampler: Sampler) -> None:
+    """`reads_variance` decides which cells share their samples, and which may be strided."""
+    for made in models():
+        x, noise = torch.randn(2, 4, *made.shape, generator=torch.Generator().manual_seed(0))
+        k = torch.tensor([2, 4, 7, 9])
+        with torch.no_grad():
+            one, other = (
+                sampler.step(made.with_variance(variance), x, made.chain(), k, noise, clip=False)
+                for variance in (Beta(), BetaTilde())
+            )
+        reads = not torch.equal(one, other)
+        found = (
+            f"reads_variance={sampler.reads_variance}, and a step {'differs' if reads else 'is the same'} at beta_tilde"
+        )
+        require(
+            sampler, "reads_variance must say whether sigma^2 enters a step", reads == sampler.reads_variance, found
+        )
+
+
+@torch.no_grad()
+def variance_of_samples_tends_to_the_datas_as_the_horizon_grows(
+    sampler: Sampler, schedules: tuple[Schedule, ...] = (Linear(), LogSnrLinear())
+) -> None:
+    """On Gaussian data with the exact denoiser, by the recursion of its steps, which are linear there."""
+    whole = replace(sampler, steps=None, skip=0.0)
+    for schedule, variance in itertools.product(schedules, (Beta(), BetaTilde())):
+        errors = []
+        for horizon in (250, 1000, 4000):
+            ratio = variance_of_samples(whole, exact_model(horizon, variance, schedule=schedule)) / DATA.variance
+            errors.append(float((ratio - 1).abs().max()))
+        rule = "the variance of samples of Gaussian data must tend to the data's as T grows"
+        off = ", ".join(f"{100 * error:.3g} %" for error in errors)
+        found = f"at T=250, 1000, 4000 it is off by {off} with {name(schedule)} and {name(variance)}"
+        require(sampler, rule, errors[0] > errors[1] > errors[2] and errors[2] < 0.01, found)
+
+
+PROPERTIES: tuple[Property, ...] = (
+    *OF_EVERY_CHOICE,
+    a_sample_does_not_depend_on_how_many_are_drawn_or_in_which_batches,
+    seeds_are_repeatable_and_different,
+    samples_do_not_see_autocast_around_them,
+    visits_the_chains_times_from_the_last_to_the_first,
+    evaluations_is_how_often_a_step_calls_the_network,
+    clipped_samples_of_bounded_data_stay_within_their_range,
+    progress_rises_to_one_in_equal_shares,
+    refuses_a_chain_without_steps,
+    skipping_starts_from_unit_noise_at_the_first_kept_step,
+    what_is_skipped_does_not_change_the_noise_of_what_is_left,
+    reads_the_variance_only_if_it_says_so,
+    variance_of_samples_tends_to_the_datas_as_the_horizon_grows,
+)

@@ -1,0 +1,86 @@
+"""What a check says where a choice fails it: one line with the choice, the rule and the numbers that break it.
+
+    Schedule Wavy: gamma must rise strictly, but falls at t=3 of T=25 (from 1.2 to 1.1)
+
+A property is a function of a choice, and of what it is looked at with, that raises an AssertionError of this kind. Its
+name says in words what holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+from torch import Tensor
+
+from diffusion_core.choices import axis_of
+from diffusion_core.testing.variants import name
+
+Property = Callable[..., None]
+Place = Callable[[tuple[int, ...]], str]
+
+
+def title(choice: object) -> str:
+    """The axis of a choice and its name."""
+    return f"{axis_of(type(choice)).__name__} {name(choice)}"
+
+
+def fail(choice: object, rule: str, found: str) -> NoReturn:
+    """Say that a choice breaks a rule, and by what was found."""
+    raise AssertionError(" ".join(f"{title(choice)}: {rule}, but {found}".split()))
+
+
+def require(choice: object, rule: str, holds: bool | Tensor, found: str | Callable[[], str]) -> None:
+    """Fail unless the rule holds; what was found may be a function, which is asked where it does not."""
+    if not bool(holds):
+        fail(choice, rule, found if isinstance(found, str) else found())
+
+
+def require_equal(choice: object, rule: str, actual: Tensor, expected: Tensor, place: Place = str) -> None:
+    """Fail unless both are the same numbers, of one type and shape, bit for bit."""
+    require_close(choice, rule, actual, expected, rtol=0, place=place)
+
+
+def require_close(
+    choice: object, rule: str, actual: Tensor, expected: Tensor, *, rtol: float, atol: float = 0.0, place: Place = str
+) -> None:
+    """Fail unless |actual − expected| ≤ atol + rtol |expected| everywhere; `place` says in words where an index is."""
+    if (actual.shape, actual.dtype) != (expected.shape, expected.dtype):
+        found = f"it gives {actual.dtype} {list(actual.shape)} where {expected.dtype} {list(expected.shape)} is right"
+        fail(choice, rule, found)
+    actual, expected = actual.detach(), expected.detach()
+    near = ((actual - expected).abs() <= atol + rtol * expected.abs()) | (actual == expected)
+    if not bool(near.all()):
+        at = tuple((~near).nonzero()[0].tolist())
+        where = place(at)
+        fail(choice, rule, f"it is {float(actual[at]):.7g} instead of {float(expected[at]):.7g} {where}")
+
+
+def at_t(horizon: int) -> Place:
+    """The place of an index that counts t = 1..T."""
+    return lambda index: f"at t={index[0] + 1} of T={horizon}"
+
+
+def at_times(t: Tensor, horizon: int) -> Place:
+    """The place of an index into times t [B]."""
+    return lambda index: f"at t={float(t[index[0]]):g} of T={horizon}"
+
+
+def nowhere(index: tuple[int, ...]) -> str:
+    """The place of a single number: none that needs to be said."""
+    return ""
+
+
+def run(properties: Iterable[Property], choice: object, *beside: object) -> None:
+    """Ask properties of a choice, at what each is looked at with besides; the first that fails ends it.
+
+    What the choice itself raises is told in one line too.
+    """
+    for holds in properties:
+        try:
+            holds(choice, *beside)
+        except AssertionError:
+            raise
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}".splitlines()[0]
+            fail(choice, holds.__name__.replace("_", " "), f"it raises {told}")

@@ -1,0 +1,250 @@
+"""What every noise schedule keeps: γ rises from clean data, at the times of a chain and between them.
+
+At every horizon asked for that it allows, of which there must be one.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from diffusion_core.chain import Chain, strided_times
+from diffusion_core.gamma import LARGEST, Gamma, GammaTable, LearnedGamma
+from diffusion_core.schedules import Schedule
+from diffusion_core.testing.choices import OF_EVERY_CHOICE
+from diffusion_core.testing.exact import exact_model, expected_bound
+from diffusion_core.testing.problems import GaussianData
+from diffusion_core.testing.saying import Property, at_times, fail, require, require_close, require_equal
+from diffusion_core.variances import Beta, BetaTilde
+
+HORIZONS = (25, 50, 1000, 4000)
+TRIED = (100, 1000, 4000, 16_000, 10, 2)
+"""Horizons that are tried where a schedule allows none of those asked for."""
+
+
+def allowed(schedule: Schedule, horizons: tuple[int, ...]) -> dict[int, Gamma]:
+    """γ by horizon, at those of `horizons` that the schedule allows, or at one more; a ValueError refuses a horizon."""
+    found: dict[int, Gamma] = {}
+    refused = ""
+    for horizon in (*horizons, *TRIED):
+        if found and horizon not in horizons:
+            continue
+        try:
+            gamma = schedule.build(horizon)
+        except ValueError as error:
+            refused = str(error)
+            continue
+        if not isinstance(gamma, Gamma):
+            fail(schedule, "build must give a Gamma (diffusion_core.gamma)", f"it gives a {type(gamma).__name__}")
+        found[horizon] = gamma
+    tried = ", ".join(map(str, sorted({*horizons, *TRIED})))
+    require(schedule, "some horizon must be allowed", bool(found), f"it allows none of T={tried}: {refused}")
+    return found
+
+
+def moved(gamma: Gamma) -> Gamma:
+    """γ without gradients, and where it is learned away from where it starts, so that its network shows."""
+    gamma.requires_grad_(False)
+    generator = torch.Generator().manual_seed(2)
+    for parameter in gamma.parameters():
+        parameter.data += 0.3 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+    return gamma
+
+
+def times_between(horizon: int) -> Tensor:
+    """A time in each interval, away from the integers and from knots."""
+    return torch.arange(1, horizon, dtype=torch.float64) + 0.37
+
+
+def _rises(schedule: Schedule, what: str, t: Tensor, values: Tensor, horizon: int) -> None:
+    steps = values.diff() > 0
+
+    def found() -> str:
+        i = int((~steps).nonzero()[0])
+        way = "falls" if values[i + 1] < values[i] else "does not rise"
+        return (
+            f"{way} at t={float(t[i + 1]):g} of T={horizon} (from {float(values[i]):.6g} to {float(values[i + 1]):.6g})"
+        )
+
+    require(schedule, f"{what} must rise strictly", bool(steps.all()), found)
+
+
+@torch.no_grad()
+def starts_from_clean_data_and_is_finite_after(schedule: Schedule) -> None:
+    """γ_0 = −∞, and γ_1..γ_T are finite float64 numbers, up to what float32 can divide by: 1/√ᾱ = e^{γ/2}."""
+    for horizon, built in allowed(schedule, HORIZONS).items():
+        gamma = built(torch.arange(horizon + 1))
+        require(schedule, "gamma must be float64", gamma.dtype == torch.float64, f"it is {gamma.dtype}")
+        require(schedule, "gamma_0 must be -inf", gamma[0] == -math.inf, f"it is {float(gamma[0]):g} at T={horizon}")
+        broken = [t for t in range(1, horizon + 1) if not math.isfinite(gamma[t])]
+        found = f"it is {float(gamma[broken[0]])} at t={broken[0]} of T={horizon}" if broken else ""
+        require(schedule, "gamma must be finite from t=1 on", not broken, found)
+        end = float(gamma[-1])
+        require(schedule, f"gamma_T must be at most {LARGEST:g}", end <= LARGEST, f"it is {end:g} at T={horizon}")
+
+
+@torch.no_grad()
+def rises_strictly(schedule: Schedule) -> None:
+    """γ_0 < γ_1 < … < γ_T."""
+    for horizon, gamma in allowed(schedule, HORIZONS).items():
+        t = torch.arange(horizon + 1)
+        _rises(schedule, "gamma", t, gamma(t), horizon)
+
+
+@torch.no_grad()
+def signal_to_noise_ratio_falls(schedule: Schedule) -> None:
+    """ᾱ_0 = 1, ᾱ_t ∈ (0, 1) for t ≥ 1, and ᾱ_t/(1 − ᾱ_t) falls, in float64."""
+    for horizon, gamma in allowed(schedule, HORIZONS).items():
+        t = torch.arange(horizon + 1)
+        alpha_bar = torch.sigmoid(-gamma(t))
+        require(schedule, "alpha_bar_0 must be 1", alpha_bar[0] == 1, f"it is {float(alpha_bar[0]):g} at T={horizon}")
+        inside = (alpha_bar[1:] > 0) & (alpha_bar[1:] < 1)
+        ends = f"alpha_bar goes from {float(alpha_bar[1]):g} to {float(alpha_bar[-1]):g} at T={horizon}"
+        require(schedule, "alpha_bar must lie between 0 and 1 from t=1 on", inside.all(), ends)
+        _rises(schedule, "(1 - alpha_bar)/alpha_bar", t[1:], -(alpha_bar[1:] / (1 - alpha_bar[1:])), horizon)
+
+
+def rises_between_the_times_of_a_chain(schedule: Schedule) -> None:
+    """γ(t) rises over real t in [1, T] too, which objectives in continuous time draw; γ(0) = −∞."""
+    for horizon, built in allowed(schedule, HORIZONS).items():
+        gamma = moved(built)
+        t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)]).sort().values
+        require(schedule, "gamma must be finite between times", gamma(t).isfinite().all(), f"it is not at T={horizon}")
+        _rises(schedule, "gamma", t, gamma(t), horizon)
+        start = float(gamma(torch.tensor(0.0)))
+        require(schedule, "gamma must be -inf at the real time 0", start == -math.inf, f"it is {start:g}")
+
+
+def integer_times_are_real_times_bit_for_bit(schedule: Schedule) -> None:
+    """γ(t) is one number whether t is int64 or float64."""
+    for built in allowed(schedule, (60,)).values():
+        gamma = moved(built)
+        t = torch.arange(gamma.horizon + 1)
+        rule = "gamma must be the same at an integer time and at the real time equal to it"
+        require_equal(schedule, rule, gamma(t.double()), gamma(t), lambda i: f"at t={i[0]}")
+        if isinstance(gamma, GammaTable):
+            require_equal(
+                schedule, "gamma must be its table's", gamma(t.double()), gamma.gamma, lambda i: f"at t={i[0]}"
+            )
+
+
+def rate_is_the_derivative_in_u(schedule: Schedule) -> None:
+    """`rate` gives γ and dγ/du, u = (t − 1)/(T − 1): by autograd, and by central differences."""
+    for horizon, built in allowed(schedule, (2, 50, 400)).items():
+        gamma = moved(built)
+        t = times_between(horizon).requires_grad_()
+        (slope,) = torch.autograd.grad(gamma(t).sum(), t)
+        with torch.no_grad():
+            values, rate = gamma.rate(t)
+            differences = (gamma(t + 1e-4) - gamma(t - 1e-4)) / 2e-4
+        place = at_times(t.detach(), horizon)
+        require_equal(schedule, "the gamma of rate must be that of forward", values, gamma(t), place)
+        rule = "rate must be dgamma/du with u = (t - 1)/(T - 1)"
+        require_close(schedule, f"{rule}, by autograd", rate, slope * (horizon - 1), rtol=1e-12, place=place)
+        require_close(schedule, f"{rule}, by differences", rate, differences * (horizon - 1), rtol=1e-6, place=place)
+
+
+def inverse_finds_the_time_of_a_noise_level(schedule: Schedule) -> None:
+    """inverse(γ(t)) = t."""
+    for horizon, built in allowed(schedule, (50, 1000)).items():
+        gamma = moved(built)
+        t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)])
+        require_close(schedule, "inverse must find t from gamma(t)", gamma.inverse(gamma(t)), t, rtol=1e-9)
+
+
+def knows_its_horizon_and_takes_times_of_any_shape(schedule: Schedule) -> None:
+    """`horizon` is the T that it was built for, and γ is a function of each t alone."""
+    for horizon, gamma in allowed(schedule, (60,)).items():
+        require(
+            schedule, "horizon must be that of build", gamma.horizon == horizon, f"{gamma.horizon} is not {horizon}"
+        )
+        t = torch.tensor([[1, horizon, 7], [2, 0, 5]]).clamp(max=horizon)
+        alone = torch.stack([gamma(u) for u in t.flatten()])
+        require_equal(schedule, "gamma must be a function of each t alone", gamma(t).flatten(), alone)
+
+
+def noise_levels_travel_in_the_state_dict(schedule: Schedule) -> None:
+    """Weights on file say which noise levels they belong to; two builds are the same."""
+    for horizon, built in allowed(schedule, (30,)).items():
+        state, other = built.state_dict(), schedule.build(horizon).state_dict()
+        require(
+            schedule, "gamma must be in the state_dict", bool(state), "that is empty: register a buffer or parameter"
+        )
+        for key, value in state.items():
+            require_equal(schedule, f"two builds must have the same {key}", value, other[key])
+
+
+def learns_as_it_says(schedule: Schedule) -> None:
+    """`learned` is set where γ has parameters, and then it is a `LearnedGamma`, whose groups training knows."""
+    for gamma in allowed(schedule, (30,)).values():
+        found = f"learned={schedule.learned}, and gamma has {len(list(gamma.parameters()))} parameters"
+        require(
+            schedule,
+            "learned must say whether gamma has parameters",
+            schedule.learned == bool(list(gamma.parameters())),
+            found,
+        )
+        known = isinstance(gamma, LearnedGamma) == schedule.learned
+        require(
+            schedule, "a learned gamma, and no other, must be a LearnedGamma", known, f"it is a {type(gamma).__name__}"
+        )
+
+
+def names_a_rule_for_the_first_step(schedule: Schedule) -> None:
+    """`first_step` is "beta_tilde_2" (σ_1² = β̃_2) or "beta_1", and gives a variance."""
+    first = schedule.first_step
+    require(
+        schedule, "first_step must be beta_tilde_2 or beta_1", first in ("beta_tilde_2", "beta_1"), f"it is {first!r}"
+    )
+    for horizon, gamma in allowed(schedule, (60,)).items():
+        chain = Chain(gamma.requires_grad_(False), strided_times(horizon, horizon), first)
+        log_first = float(chain.pair(torch.tensor([1])).log_first)
+        require(
+            schedule,
+            "the variance of the first step must be a number",
+            math.isfinite(log_first),
+            f"its log is {log_first}",
+        )
+
+
+@torch.no_grad()
+def beta_makes_the_bound_on_standard_normal_data_its_entropy(schedule: Schedule) -> None:
+    """β is the true reverse variance there, at any horizon (Ho et al. 2020, §3.2)."""
+    data = GaussianData((1.0, 1.0))
+    for horizon in allowed(schedule, (25, 400)):
+        bound = expected_bound(exact_model(horizon, Beta(), data, schedule=schedule), data)
+        found = f"it is {bound:.10f} at T={horizon} where the entropy is {data.entropy:.10f}"
+        require(
+            schedule, "with beta the bound on N(0, I) must be its entropy", abs(bound - data.entropy) <= 1e-9, found
+        )
+
+
+@torch.no_grad()
+def the_bound_is_never_below_the_entropy(schedule: Schedule) -> None:
+    """E[bound] ≥ H of Gaussian data, whatever its variances, T, and σ²."""
+    for horizon in allowed(schedule, (25, 100, 1000)):
+        for data in (GaussianData((0.02, 0.3)), GaussianData((0.3, 1.7)), GaussianData((1.0, 6.0))):
+            for variance in (Beta(), BetaTilde()):
+                bound = expected_bound(exact_model(horizon, variance, data, schedule=schedule), data)
+                found = f"it is {bound:.10f} at T={horizon} where the entropy is {data.entropy:.10f}"
+                require(schedule, "no bound may be below the entropy", bound >= data.entropy - 1e-9, found)
+
+
+PROPERTIES: tuple[Property, ...] = (
+    *OF_EVERY_CHOICE,
+    starts_from_clean_data_and_is_finite_after,
+    rises_strictly,
+    signal_to_noise_ratio_falls,
+    rises_between_the_times_of_a_chain,
+    integer_times_are_real_times_bit_for_bit,
+    rate_is_the_derivative_in_u,
+    inverse_finds_the_time_of_a_noise_level,
+    knows_its_horizon_and_takes_times_of_any_shape,
+    noise_levels_travel_in_the_state_dict,
+    learns_as_it_says,
+    names_a_rule_for_the_first_step,
+    beta_makes_the_bound_on_standard_normal_data_its_entropy,
+    the_bound_is_never_below_the_entropy,
+)

@@ -1,0 +1,198 @@
+"""A network made of any torch modules starts, trains and goes on as those of the core do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ablations.stages.artifacts import read_tensors, write_tensors
+from diffusion_core.choices import Choices
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous
+from diffusion_core.networks.network import Network
+from diffusion_core.objectives import Simple, Vlb
+from diffusion_core.parameterizations import Epsilon
+from diffusion_core.randomness import key
+from diffusion_core.schedules import Linear
+from diffusion_core.timesteps import Uniform
+from diffusion_core.training import Training, part, train
+from diffusion_core.variances import Beta, LearnedVariance
+
+SHAPE = (1, 4, 4)
+PLAN = Training(steps=6, batch=16, warmup=2, report_every=2, weight_decay=0.1)
+IMAGES = torch.randn(40, *SHAPE, generator=torch.Generator().manual_seed(0))
+
+
+@dataclass(frozen=True)
+class Patchwork(Network):
+    """Pixels as tokens, with all that a network may be made of: see `Pieces`."""
+
+    width: int = 8
+
+    def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
+        return Pieces(self.width, channels_out)
+
+
+class Own(nn.Module):
+    """A parameter that its own rule draws."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.empty(width))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.shift, 0.3, 0.02)
+
+
+class Pieces(nn.Module):
+    """Raw parameters drawn, fixed and zero, buffers drawn and counted, a tied weight, and modules of many kinds."""
+
+    def __init__(self, width: int, channels_out: int) -> None:
+        super().__init__()
+        self.position = nn.Parameter(0.02 * torch.randn(16, width))
+        self.frozen = nn.Parameter(torch.linspace(0, 1, width), requires_grad=False)
+        self.gate = nn.Parameter(torch.zeros(width))
+        self.register_buffer("frequency", torch.randn(width // 2))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+        self.own = Own(width)
+        self.embed = nn.Conv2d(1, width, 1)
+        self.class_of = nn.Embedding(10, width)
+        self.norm = nn.LayerNorm(width)
+        self.attention = nn.MultiheadAttention(width, 2, batch_first=True, dropout=0.1)
+        self.whitened = nn.BatchNorm1d(width)
+        self.places = nn.ModuleList([nn.Conv1d(width, width, 3, padding=1), nn.Linear(width, width)])
+        self.again = nn.Linear(width, width)
+        self.again.weight = self.places[1].weight
+        self.out = nn.Linear(width, channels_out)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        self.calls += self.training
+        angle = time[:, None] * self.frequency.exp() / 100
+        h = self.embed(x).flatten(2).transpose(1, 2) + self.position + self.own.shift
+        h = h + torch.cat([angle.cos(), angle.sin()], dim=1)[:, None] * self.frozen
+        h = h + self.class_of((time / 101).long())[:, None]
+        h = h + self.gate * self.attention(self.norm(h), self.norm(h), self.norm(h), need_weights=False)[0]
+        h = self.whitened(self.places[0](h.transpose(1, 2))).transpose(1, 2)
+        h = self.again(torch.relu(self.places[1](h)))
+        return self.out(h).transpose(1, 2).reshape(len(x), -1, *x.shape[2:])
+
+
+def learner(seed: int = 0, around: int = 0, *, learned: bool = False) -> Diffusion:
+    """A diffusion with the initial weights of a seed, torch's global generator standing at `around` before."""
+    torch.manual_seed(around)
+    variance, objective = (LearnedVariance(), Vlb()) if learned else (Beta(), Simple())
+    choices = Choices(Epsilon(), variance, Linear(), objective, Uniform(), Patchwork(), 50)
+    made = Diffusion(choices, Continuous(), SHAPE)
+    torch.manual_seed(around + 1)
+    made.initialise(seed)
+    return made
+
+
+def state(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def differing(one: dict[str, Tensor], other: dict[str, Tensor]) -> set[str]:
+    assert one.keys() == other.keys()
+    return {name for name in one if not torch.equal(one[name], other[name])}
+
+
+def test_initial_weights_and_buffers_do_not_depend_on_the_global_generator_nor_move_it():
+    assert differing(state(learner(0, around=5)), state(learner(0, around=6))) == set()
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    made = learner(0)
+    torch.manual_seed(3)
+    Diffusion(made.choices, Continuous(), SHAPE).initialise(0)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_seeds_draw_all_that_is_drawn_anew_and_leave_what_is_fixed():
+    one, other = (state(learner(seed).network) for seed in (0, 1))
+    fixed = {name for name in one if name not in differing(one, other)}
+    assert fixed == {
+        *("frozen", "gate", "calls", "norm.weight", "norm.bias", "attention.in_proj_bias", "attention.out_proj.bias"),
+        *(f"whitened.{name}" for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")),
+        "out.weight",
+    }
+
+
+def test_what_is_zero_as_built_stays_zero_and_only_that():
+    network = learner().network
+    assert not network.gate.any()
+    assert not network.out.weight.any()
+    assert network.out.bias.any()
+    assert not network.attention.in_proj_bias.any()
+    assert not network.attention.out_proj.bias.any(), "attention's own rule has the last word on its layers"
+
+
+def test_each_layer_is_drawn_from_its_name_by_its_own_rule():
+    """As torch draws a layer of its own, its generator standing where (seed, name) says."""
+    network = learner(3).network
+    for name, layer in {
+        "class_of": lambda: nn.Embedding(10, 8),
+        "places.0": lambda: nn.Conv1d(8, 8, 3),
+        "embed": lambda: nn.Conv2d(1, 8, 1),
+        "own": lambda: Own(8),
+    }.items():
+        torch.manual_seed(key(3, 0, f"init/{name}"))
+        for (name_there, there), here in zip(
+            layer().named_parameters(), network.get_submodule(name).parameters(), strict=True
+        ):
+            assert torch.equal(here, there), f"{name}.{name_there}"
+
+
+def test_networks_of_other_outputs_agree_in_all_but_these():
+    plain, learned = (state(learner(learned=learned).network) for learned in (False, True))
+    assert {name for name in plain if not torch.equal(plain[name], learned[name])} == {"out.weight", "out.bias"}
+
+
+def test_what_a_constructor_draws_keeps_the_spread_that_it_was_given():
+    drawn = torch.stack([learner(seed).network.position.detach() for seed in range(30)])
+    assert drawn.mean().abs() < 5 * 0.02 / drawn.numel() ** 0.5
+    assert drawn.std().item() == pytest.approx(0.02, rel=0.06)
+
+
+def test_a_tied_weight_stays_tied_and_is_drawn_from_its_first_name():
+    network = learner(3).network
+    assert network.again.weight is network.places[1].weight
+    torch.manual_seed(key(3, 0, "init/places.1"))
+    assert torch.equal(network.again.weight, nn.Linear(8, 8).weight)
+
+
+def trained(start=None) -> tuple[Diffusion, list[tuple[int, dict[str, Tensor]]]]:
+    made = learner(0, around=9 if start else 0)
+    reports = train(made, IMAGES, PLAN, 0, start)
+    return made, [(report.step, {name: value.clone() for name, value in report.state().items()}) for report in reports]
+
+
+def test_a_training_goes_on_bit_by_bit_from_a_file_and_moves_all_but_what_is_frozen(tmp_path):
+    made, unbroken = trained()
+    step, saved = unbroken[0]
+    write_tensors(tmp_path / "checkpoint.safetensors", saved)
+    read, _ = read_tensors(tmp_path / "checkpoint.safetensors")
+    _, continued = trained((step, read))
+    assert [step for step, _ in continued] == [4, 6]
+    assert differing(continued[-1][1], unbroken[-1][1]) == set()
+    moved = differing(part(unbroken[-1][1], "learner"), state(learner(0)))
+    names = {f"network.{name}" for name, _ in made.network.named_parameters() if name != "frozen"}
+    assert names <= moved
+    assert "network.frozen" not in moved
+
+
+def test_the_average_of_a_tied_weight_is_tied_and_counts_are_taken_as_they_are():
+    _, reports = trained()
+    average = part(reports[-1][1], "average")
+    assert torch.equal(average["network.again.weight"], average["network.places.1.weight"])
+    assert average["network.calls"].item() == PLAN.steps
+    assert average["network.whitened.num_batches_tracked"].item() == PLAN.steps
+    one, other = learner(0), learner(0, around=4)
+    for model in (one, other):
+        model.load_state_dict(average)
+    x, t = IMAGES[:3], torch.tensor([1, 20, 50])
+    assert torch.equal(one.eval().output(x, t), other.eval().output(x, t))
