@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from ablations.metrics.extractors import ARCHITECTURES
+from ablations.metrics.extractors import architecture_of
 from ablations.metrics.metric import Direction, Kind, Metric
 from ablations.metrics.sets import Examined, Judged, checked
 
@@ -57,7 +57,7 @@ def fid(generated: Statistics, real: Statistics) -> float:
 
 def cautions(extractor: str, n: int) -> list[str]:
     """What a reader of FID by this extractor must know beside n, the number of images that it was taken on."""
-    width = ARCHITECTURES[extractor].width
+    width = architecture_of(extractor).width
     if n > width:
         return []
     return [

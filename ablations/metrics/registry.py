@@ -17,8 +17,8 @@ from ablations.metrics.measured import MEASURED
 from ablations.metrics.memorisation import Memorisation
 from ablations.metrics.metric import Kind, Metric, MetricColumn
 from ablations.metrics.precision_recall import PrecisionMetric, RecallMetric
-from ablations.settings.registry import build, classes
-from analysis.errors import InputError, unknown
+from ablations.settings.registry import class_of, classes
+from analysis.errors import InputError
 from diffusion_core.choices import choice_name
 
 DEFAULT: tuple[Metric, ...] = (
@@ -47,9 +47,7 @@ def names() -> list[str]:
 
 def metric_of(name: str) -> Metric:
     """The metric of samples that is called so; InputError where there is none."""
-    if name not in classes(Metric):
-        raise unknown("metric of samples", name, names())
-    metric: Metric = build("metric", {"name": name}, Metric)
+    metric: Metric = class_of(Metric, name, "metric of samples")()
     return metric
 
 

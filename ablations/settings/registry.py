@@ -31,8 +31,8 @@ T = TypeVar("T")
 
 
 def base_of(axis: str) -> type:
-    """The base class of an axis, as the annotation of a cell names it."""
-    module, _, name = BASES[axis].rpartition(".")
+    """The base class of an axis, or of what else a class from outside can be."""
+    module, _, name = {**BASES, **DOORS}[axis].rpartition(".")
     return typing.cast(type, getattr(importlib.import_module(module), name))
 
 

@@ -9,6 +9,7 @@ that says which rule is broken and by what, or returns. What is checked is in a 
 
     check_data         three splits of one shape, the same however often they are read, and codes that judge a bits/dim
     check_extractor    features as wide as declared, of each image alone, from weights that a file can hold
+    check_metric       a number of any order of the samples, better for real ones than for noise
     check_launcher     stages run, fail and are cancelled as the journal says, with the numbers of this process
 """
 
@@ -20,7 +21,9 @@ from typing import Any
 from ablations.data.base import DataSet
 from ablations.launchers.protocol import Launcher
 from ablations.metrics.extractors.architectures import Architecture
+from ablations.metrics.metric import Metric
 from ablations.testing import data, extractors, launchers
+from ablations.testing.metrics import check_metric
 from diffusion_core import testing as core
 from diffusion_core.testing.saying import run
 from diffusion_core.testing.variants import variants
@@ -50,16 +53,23 @@ CHECKS: dict[type, Callable[[Any], None]] = {
     DataSet: check_data,
     Architecture: check_extractor,
     Launcher: check_launcher,
+    Metric: check_metric,
 }
 """The check of each axis, by the base class of its choices."""
 
 
-def check(choice: object) -> None:
-    """AssertionError, in one line, unless this is a choice of its axis; of a class, unless each of its variants is."""
+def check(choice: object, data_set: DataSet | None = None) -> None:
+    """AssertionError, in one line, unless this is a choice of its axis; of a class, unless each of its variants is.
+
+    A metric is tried on `data_set`, by default on digits or points.
+    """
     cls = choice if isinstance(choice, type) else type(choice)
     found = [base for base in CHECKS if issubclass(cls, base)]
     if not found:
         known = ", ".join(sorted(base.__name__ for base in CHECKS))
         raise TypeError(f"{cls.__name__} is a choice of no axis: its class must derive from one of {known}")
     for one in variants(cls) if isinstance(choice, type) else [choice]:
-        CHECKS[found[0]](one)
+        if isinstance(one, Metric):
+            check_metric(one, data_set)
+        else:
+            CHECKS[found[0]](one)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import FEWEST, SPLITS, Data, DataSet
-from ablations.metrics.extractors import ARCHITECTURES
+from ablations.metrics.extractors import architecture_of
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.randomness import seeded
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
@@ -122,11 +122,10 @@ def its_extractor_takes_its_images(data_set: DataSet) -> None:
     if not isinstance(data.encoding, GreyLevels):
         require(data_set, "points have no extractor", name is None, f"extractor={name!r}")
         return
-    known = ", ".join(ARCHITECTURES)
-    require(data_set, f"images need an extractor, one of {known}", name in ARCHITECTURES, f"extractor={name!r}")
-    assert name is not None, "it is one of them"
+    require(data_set, "images need an extractor", name is not None, "extractor=None")
+    assert name is not None, "it has one"
     try:
-        ARCHITECTURES[name].check(name, data.images["test"])
+        architecture_of(name).check(name, data.images["test"])
     except ValueError as error:
         require(data_set, "its extractor must take its images", False, str(error))
 

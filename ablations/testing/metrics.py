@@ -5,7 +5,7 @@
     def test_mine():
         check_metric(Mine())
 
-It is tried on a few hundred digits or points: held-out real ones, and noise.
+It is tried on a few hundred held-out real samples, and on noise: digits or points, or what the metric is for.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from ablations.data.base import DataSet
 from ablations.data.digits import Digits
 from ablations.data.mixture2d import Mixture2d
 from ablations.metrics import extractors
 from ablations.metrics.judging import Yardstick
 from ablations.metrics.measured import MEASURED
 from ablations.metrics.metric import Direction, Kind, Metric, Part
+from ablations.metrics.registry import kind_of
 from ablations.metrics.sets import Examined, Judged
 from diffusion_core.choices import choice_name
+from diffusion_core.encodings import GreyLevels
 
 N = 200
 """Samples that a metric is tried on."""
@@ -34,12 +37,18 @@ CLOSE = 1e-6
 """How much a score may differ by where the order of samples does: that of rounding."""
 
 
-def check_metric(metric: Metric) -> None:
-    """AssertionError, in one line, at the first thing that is wrong with a metric."""
+SETS: dict[Kind, DataSet] = {"images": Digits(), "points": Mixture2d()}
+"""What a metric is tried on, unless it is told otherwise."""
+
+
+def check_metric(metric: Metric, data_set: DataSet | None = None) -> None:
+    """AssertionError, in one line, at the first thing that is wrong with a metric, which is tried on `data_set`."""
     name = choice_name(metric)
     _check_declared(name, metric)
-    for kind in metric.of:
-        yardstick, real, noise = _tried(kind)
+    for tried in [SETS[kind] for kind in metric.of] if data_set is None else [data_set]:
+        kind = kind_of(tried.extractor)
+        _require(kind in metric.of, name, f"is of {' and '.join(metric.of)}, and {choice_name(tried)} is of {kind}")
+        yardstick, real, noise = _tried(tried)
         value = _value(name, metric, yardstick, real)
         _require(_value(name, metric, yardstick, real) == value, name, "scores one set differently at a second time")
         order = torch.randperm(len(real), generator=torch.Generator().manual_seed(0))
@@ -106,16 +115,18 @@ def _readable(judged: Judged) -> list[Tensor]:
     ]
 
 
-def _tried(kind: Kind) -> tuple[Yardstick, Tensor, Tensor]:
-    """What samples of a kind are held against, held-out real ones, and noise."""
+def _tried(data_set: DataSet) -> tuple[Yardstick, Tensor, Tensor]:
+    """What samples are held against, held-out real ones, and noise."""
     generator = torch.Generator().manual_seed(1)
-    if kind == "images":
-        images, extractor = Digits().load().images, extractors.load("digits-cnn")
+    data = data_set.load()
+    if isinstance(data.encoding, GreyLevels):
+        assert data_set.extractor is not None, "images have an extractor"
+        images, extractor, levels = data.images, extractors.load(data_set.extractor), data.encoding.levels
         held_out = Examined(images["test"][:N], extractor)
-        yardstick = Yardstick("train", Examined(images["train"][:N], extractor), held_out, 17)
-        noise = torch.randint(17, images["validation"][:N].shape, generator=generator, dtype=torch.uint8)
+        yardstick = Yardstick("train", Examined(images["train"][:N], extractor), held_out, levels)
+        noise = torch.randint(levels, images["validation"][:N].shape, generator=generator, dtype=torch.uint8)
         return yardstick, images["validation"][:N], noise
-    points = Mixture2d().load().images
+    points = data.images
     reach = FARTHER * float(points["test"].abs().max())
     noise = reach * (2 * torch.rand(N, *points["test"].shape[1:], generator=generator, dtype=points["test"].dtype) - 1)
     return Yardstick("test", Examined(points["test"][:N]), None, None), points["validation"][:N], noise

@@ -3,12 +3,14 @@
 A distance in feature space means nothing without the weights behind it: the extractor's name is part of every metric's
 name, and the digest of its file part of every identity. A shipped extractor is two files, `<name>.safetensors` and
 `<name>.json`, and is read only where the digest is the one that the JSON file records. Others are read from a path.
+One from outside ships its files beside its class.
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
+import inspect
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,9 @@ from torch import Tensor
 from ablations.metrics.extractors.architectures import Architecture, DigitsCnn, FashionCnn
 from ablations.metrics.extractors.inception import InceptionV3Compat
 from ablations.metrics.extractors.weights import check_layout, parse
+from ablations.settings.origins import origin_of
+from ablations.settings.outside import unnamed
+from ablations.settings.plugins import imported
 from diffusion_core.precision import exact
 
 HERE = Path(__file__).parent
@@ -28,6 +33,7 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
     "fashion-cnn": FashionCnn,
     "inception-v3-compat": InceptionV3Compat,
 }
+"""Those that ship."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +64,25 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
+def architecture_of(name: str) -> type[Architecture]:
+    """The network of an extractor, one that ships or one from outside; ValueError where there is none such."""
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
+    if name in unnamed("extractor"):
+        return imported("extractor", name)
+    known = [*ARCHITECTURES, *unnamed("extractor")]
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    raise ValueError(f"unknown extractor {name!r}: allowed are {', '.join(known)} (nearest: {nearest})")
+
+
 def identity(name: str, weights: Path | None = None) -> str:
     """name:digest, what a stage that uses the extractor is known by.
 
     ValueError, in one line, wherever `load` would raise it: what it takes is reading the file, so that a plan can
     refuse before anything is trained.
     """
-    return f"{name}:{_weights(name, weights).digest}"
+    known = f"{name}:{_weights(name, weights).digest}"
+    return " ".join([known, *filter(None, [origin_of(architecture_of(name))])])
 
 
 def load(name: str, weights: Path | None = None) -> Extractor:
@@ -80,16 +98,13 @@ def load(name: str, weights: Path | None = None) -> Extractor:
 
 
 def _weights(name: str, weights: Path | None) -> _Weights:
-    if name not in ARCHITECTURES:
-        nearest = difflib.get_close_matches(name, ARCHITECTURES, n=1, cutoff=0.0)[0]
-        raise ValueError(f"unknown extractor {name!r}: allowed are {', '.join(ARCHITECTURES)} (nearest: {nearest})")
-    architecture = ARCHITECTURES[name]
+    architecture = architecture_of(name)
     if weights is None and not architecture.shipped:
         raise ValueError(
             f"FID needs the weights of {name}, which are not shipped: give evaluation.weights=PATH "
             f"({architecture.source}), or take evaluation.quality=[] for the likelihood alone"
         )
-    path = weights or HERE / f"{name}.safetensors"
+    path = weights or _beside(architecture) / f"{name}.safetensors"
     recorded, accuracy = _record(name, path.with_suffix(".json")) if architecture.shipped else (None, None)
     content = _read(name, path)
     digest = digest_of(content)
@@ -104,6 +119,11 @@ def _weights(name: str, weights: Path | None) -> _Weights:
         source = f" (expected: {architecture.source})" if architecture.source else ""
         raise ValueError(f"extractor {name}: {path} {error}{source}") from error
     return _Weights(digest, accuracy, state, module)
+
+
+def _beside(architecture: type[Architecture]) -> Path:
+    """Where an extractor's files ship: here, or where its class from outside is."""
+    return Path(inspect.getfile(architecture)).parent if origin_of(architecture) else HERE
 
 
 def _read(name: str, path: Path) -> bytes:

@@ -13,24 +13,27 @@ from ablations.data.base import SPLITS, Data, DataSet, image_data
 
 @dataclass(frozen=True)
 class Stripes(DataSet):
-    """8×8 images of 17 grey levels, 2000 / 400 / 400: rows or columns that are each dark or of one brightness."""
+    """8×8 images of 17 grey levels, split 2000/400/400: rows or columns that are each dark or of one brightness."""
 
     seed: int = 0
 
     extractor: ClassVar[str | None] = "digits-cnn"
 
     def read(self) -> Data:
-        generator = torch.Generator().manual_seed(self.seed)
-        sizes = dict(zip(SPLITS, (2000, 400, 400), strict=True))
-        upright = {split: torch.rand(n, generator=generator) < 0.5 for split, n in sizes.items()}
-        images = {split: _drawn(upright[split], generator) for split in sizes}
-        return image_data(images, {split: way.long() for split, way in upright.items()}, levels=17)
+        images, labels = _all_images()
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(self.seed))
+        parts = dict(zip(SPLITS, torch.split(order[:2800], [2000, 400, 400]), strict=True))
+        return image_data(
+            {split: images[index] for split, index in parts.items()},
+            {split: labels[index] for split, index in parts.items()},
+            levels=17,
+        )
 
 
-def _drawn(upright: Tensor, generator: torch.Generator) -> Tensor:
-    """Images uint8 [N, 1, 8, 8]: columns where `upright`, else rows."""
-    n = len(upright)
-    bright = torch.randint(8, 17, (n, 1), generator=generator)
-    lines = bright * (torch.rand(n, 8, generator=generator) < 0.5)
-    rows = lines[:, :, None].expand(n, 8, 8)
-    return torch.where(upright[:, None, None], rows.transpose(1, 2), rows).to(torch.uint8)[:, None].clone()
+def _all_images() -> tuple[Tensor, Tensor]:
+    """Every such image once, uint8 [4572, 1, 8, 8]: 254 patterns × 9 brightnesses × rows or columns, which is the label."""
+    patterns = torch.arange(1, 255)[:, None] >> torch.arange(8) & 1
+    lines = (patterns[:, None] * torch.arange(8, 17)[:, None]).flatten(0, 1)
+    rows = lines[:, :, None].expand(-1, 8, 8)
+    images = torch.stack([rows, rows.transpose(1, 2)]).flatten(0, 1).to(torch.uint8)[:, None]
+    return images, torch.arange(2).repeat_interleave(len(rows))

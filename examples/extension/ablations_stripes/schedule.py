@@ -35,20 +35,23 @@ class Laplace(Schedule):
 
 
 class LaplaceGamma(GammaCurve):
-    """γ(u) of a Laplace schedule."""
+    """γ(u) of a Laplace schedule: μ, b, F(γ_min) and F(γ_max) are a buffer, so that weights on file say them."""
+
+    law: Tensor
 
     def __init__(self, horizon: int, schedule: Laplace) -> None:
         super().__init__(horizon)
-        self.schedule = schedule
+        mu, b = schedule.mu, schedule.b
+        ends = [_share_below((end - mu) / b) for end in (schedule.gamma_min, schedule.gamma_max)]
+        self.register_buffer("law", torch.tensor([mu, b, *ends], dtype=torch.float64))
 
     def curve(self, u: Tensor) -> Tensor:
-        law = self.schedule
-        low, high = (_share_below((end - law.mu) / law.b) for end in (law.gamma_min, law.gamma_max))
+        mu, b, low, high = self.law
         p = low + u * (high - low)
         # Each branch is kept from the logarithm of 0 where the other counts.
         below = torch.log(2 * p.clamp(max=0.5))
         above = -torch.log(2 * (1 - p).clamp(max=0.5))
-        return law.mu + law.b * torch.where(p < 0.5, below, above)
+        return mu + b * torch.where(p < 0.5, below, above)
 
 
 def _share_below(z: float) -> float:

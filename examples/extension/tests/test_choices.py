@@ -15,4 +15,4 @@ from ablations.testing import check
     "choice", [Stripes(), Straightness(), Transformer(), Laplace()], ids=lambda choice: str(choice)
 )
 def test_it_is_a_choice_like_any_other(choice: object) -> None:
-    check(choice)
+    check(choice, Stripes())
