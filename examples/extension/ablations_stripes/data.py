@@ -31,7 +31,7 @@ class Stripes(DataSet):
 
 
 def _all_images() -> tuple[Tensor, Tensor]:
-    """Every such image once, uint8 [4572, 1, 8, 8]: 254 patterns × 9 brightnesses × rows or columns, which is the label."""
+    """Every such image once, uint8 [4572, 1, 8, 8], and whether it is of columns: 254 patterns × 9 brightnesses × 2."""
     patterns = torch.arange(1, 255)[:, None] >> torch.arange(8) & 1
     lines = (patterns[:, None] * torch.arange(8, 17)[:, None]).flatten(0, 1)
     rows = lines[:, :, None].expand(-1, 8, 8)

@@ -1,0 +1,29 @@
+"""A place for packages and modules that are made up, forgotten after each test."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from ablations.settings import grammar
+from ablations.settings.outside import REGISTERED
+from ablations.settings.packages import offers
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder that is imported from, as site-packages is."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    before, known = dict(sys.modules), dict(REGISTERED)
+    offers.cache_clear()
+    yield folder
+    for name in [name for name in sys.modules if name not in before]:
+        del sys.modules[name]
+    REGISTERED.clear()
+    REGISTERED.update(known)
+    monkeypatch.undo()
+    offers.cache_clear()
+    grammar.use(None)

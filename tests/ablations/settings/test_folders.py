@@ -1,0 +1,58 @@
+"""The user's own folder of choices, grids and studies, beside those that ship."""
+
+from __future__ import annotations
+
+import pytest
+
+from ablations import run
+from ablations.settings import grammar
+from ablations.settings.arguments import parse_run
+from ablations.settings.registry import build
+from analysis.errors import InputError
+from tests.ablations.settings.test_grammar import one_line_error
+
+
+def write(folder, group, name, text):
+    (folder / group).mkdir(parents=True, exist_ok=True)
+    (folder / group / f"{name}.yaml").write_text(text)
+
+
+def test_a_folder_where_the_command_runs_is_read(configs):
+    write(configs, "schedule", "gentle", "# Linear, gently\nname: linear\nbeta_T: 0.01\n")
+    write(configs, "grid", "mine", "# Mine\nquestion: Which?\naxes: [{name: schedule, levels: [{name: gentle}]}]\n")
+    assert grammar.options_of("schedule")["gentle"] == "Linear, gently"
+    assert build("schedule", grammar.load("schedule", "gentle")).beta_T == 0.01
+    assert parse_run(["grid=mine", "schedule=gentle,linear"]).grid == "mine"
+
+
+def test_another_folder_is_read_where_it_is_named(tmp_path):
+    write(tmp_path / "elsewhere", "grid", "mine", "# Mine\nquestion: Which?\naxes: []\n")
+    assert parse_run(["grid=mine", f"configs={tmp_path / 'elsewhere'}"]).grid == "mine"
+    with pytest.raises(InputError, match="no grid called 'mine'"):
+        parse_run(["grid=mine"])
+
+
+def test_a_folder_that_is_none_is_refused(capsys, monkeypatch, tmp_path):
+    line = one_line_error(run.main, [f"configs={tmp_path / 'nowhere'}"], capsys, monkeypatch)
+    assert "nowhere is no folder: give one with files such as grid/NAME.yaml" in line
+
+
+def test_a_name_that_ships_is_ambiguous_and_all_others_go_on(configs):
+    write(configs, "schedule", "linear", "name: cosine\n")
+    with pytest.raises(InputError, match=r"schedule=linear is in two files, .*linear.yaml and configs/schedule/linear"):
+        grammar.load("schedule", "linear")
+    assert grammar.load("schedule", "cosine")["name"] == "cosine"
+
+
+def test_a_file_that_cannot_be_read_is_one_line_and_help_goes_on(configs, capsys, monkeypatch):
+    write(configs, "schedule", "broken", "name: [linear\n")
+    line = one_line_error(run.main, ["schedule=broken"], capsys, monkeypatch)
+    assert "configs/schedule/broken.yaml cannot be read" in line
+    assert run.main(["--help"]) == 0
+    assert "broken" in capsys.readouterr().out
+
+
+def test_text_in_a_folder_of_ones_own_names_no_code(configs):
+    write(configs, "schedule", "evil", "_target_: os.system\n")
+    with pytest.raises(InputError, match="names code to run"):
+        grammar.load("schedule", "evil")

@@ -1,0 +1,117 @@
+"""Classes that a script registers: what they are known by, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+import ablations
+from ablations.grids.grid import make
+from ablations.settings import plugins
+from ablations.settings.arguments import parse_run
+from ablations.settings.identity import cell_id, identity, parameters
+from ablations.settings.layers import cell_of
+from ablations.settings.rules import refusal
+from analysis.errors import InputError
+from tests.ablations.settings.outside import STEEP, module
+
+
+def registered(site, text=STEEP, name="mine"):
+    module(site, name, text)
+    return ablations.register(importlib.import_module(name).Steep)
+
+
+def the_cell(*words):
+    return make(parse_run(["schedule=steep", *words])).points[0].cell
+
+
+def test_a_registered_class_is_named_by_text_and_explained_by_its_docstring(site):
+    from ablations.settings import grammar
+
+    cls = registered(site)
+    assert isinstance(the_cell("schedule.power=3.0").schedule, cls)
+    assert grammar.options_of("schedule")["steep"] == "A schedule between two ends."
+    assert plugins.modules() == ["mine"]
+
+
+def test_its_origin_is_in_the_identity_and_in_the_row(site):
+    registered(site)
+    cell = the_cell()
+    origin = identity(cell)["schedule"]["origin"]
+    assert origin.startswith("mine.py ")
+    assert len(origin) == len("mine.py ") + 12
+    assert parameters(cell)["schedule.origin"] == origin
+    assert cell_of(parameters(cell), cell.seed) == cell
+
+
+def test_what_ships_has_no_origin():
+    assert not [key for key in parameters(make(parse_run([])).points[0].cell) if key.endswith("origin")]
+
+
+EDITS = {
+    "its own code": ("return Knots(horizon, ENDS)", "return Knots(horizon, ENDS[:1] + (7.0,))", True),
+    "a constant that it reads": ("(-10.0, 6.0)", "(-10.0, 6.5)", True),
+    "something beside it": ("ENDS = (-10.0, 6.0)", "ENDS = (-10.0, 6.0)\n    OTHER = 3", False),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "matters"), EDITS.values(), ids=EDITS)
+def test_an_edit_makes_other_cells_where_it_changes_what_the_class_does(old, new, matters, site):
+    registered(site)
+    before = the_cell()
+    ids = [cell_id(before, "data", "float32")]
+    registered(site, STEEP.replace(old, new))
+    ids.append(cell_id(the_cell(), "data", "float32"))
+    assert (ids[0] != ids[1]) is matters
+    if matters:
+        row = parameters(before) | {"schedule.origin": "mine.py 000000000000"}
+        with pytest.raises(InputError, match=r"schedule=steep of this cell was mine.py 0{12}, and here is mine.py"):
+            cell_of(row, 0)
+
+
+def test_what_a_class_calls_in_modules_beside_it_is_part_of_its_digest(site):
+    def text(level):
+        return STEEP.replace("ENDS = (-10.0, 6.0)", "from beside import ends").replace(", ENDS", ", ends()"), level
+
+    digests = []
+    for level in ("6.0", "6.5"):
+        module(site, "beside", f"HIGH = {level}\n\ndef ends():\n    return (-10.0, HIGH)\n")
+        cls = registered(site, text(level)[0])
+        digests.append(plugins.origin_of(cls))
+    assert digests[0] != digests[1]
+
+
+def test_a_name_that_ships_or_is_registered_already_is_refused(site):
+    with pytest.raises(InputError, match=r"the class Linear would be schedule=linear, a name that is taken by one"):
+        registered(site, STEEP.replace("class Steep", "class Linear") + "\n    Steep = Linear\n")
+    registered(site, name="first")
+    with pytest.raises(InputError, match=r"schedule=steep is registered twice, by .*first.py: .* and .*second.py:"):
+        registered(site, name="second")
+
+
+@pytest.mark.parametrize("thing", [3, int, "Steep"])
+def test_only_choices_can_be_registered(thing):
+    with pytest.raises(InputError, match=r"only a class can be registered|is no choice of any axis"):
+        ablations.register(thing)
+
+
+def test_a_class_without_a_file_is_refused_since_no_worker_could_import_it(site):
+    names = {"__name__": "__nowhere__"}
+    import sys
+    import textwrap
+    import types
+
+    sys.modules["__nowhere__"] = types.ModuleType("__nowhere__")
+    exec(textwrap.dedent(STEEP), sys.modules["__nowhere__"].__dict__ | names, found := dict(names))
+    ablations.register(found["Steep"])
+    with pytest.raises(InputError, match=r"the class Steep is in no file, so .*: put it into a file and import it"):
+        plugins.modules()
+
+
+def test_a_class_that_fails_when_it_is_built_is_a_refusal_of_its_cells(site):
+    registered(site, STEEP.replace("return Knots(horizon, ENDS)", "return {}['knots']"))
+    reason = refusal(the_cell("horizon=10"))
+    assert reason is not None
+    assert reason.startswith("schedule=steep of mine.py ")
+    assert reason.endswith("cannot be built here (KeyError: 'knots')")

@@ -1,0 +1,76 @@
+"""The experiment from Python: a script with classes of its own, and frames of what a grid and a search found."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import ablations
+from ablations.driver import pages
+from analysis.errors import InputError
+from tests.ablations.conftest import TINY
+from tests.ablations.settings.outside import STEEP
+
+POINTS = [word for word in TINY if not word.startswith(("network.", "training.steps"))]
+SMALL = [
+    "data=mixture2d",
+    "schedule=log_snr_linear",
+    "training.steps=10",
+    "horizon=5",
+    *[word for word in POINTS if "horizon" not in word],
+]
+
+
+@pytest.fixture
+def results(tmp_path, store, monkeypatch):
+    """A results folder without anything but an empty store, and no pictures."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    shutil.copy(store, folder / "mlflow.db")
+    monkeypatch.setattr(pages, "write_pages", lambda folder: None)
+    monkeypatch.setattr(pages, "in_words", lambda folder: "")
+    return folder
+
+
+def test_a_script_registers_a_class_that_its_workers_know(tmp_path, store):
+    (tmp_path / "results").mkdir()
+    shutil.copy(store, tmp_path / "results" / "mlflow.db")
+    text = textwrap.dedent(STEEP).replace("@dataclass", "@ablations.register\n@dataclass", 1)
+    words = ["schedule=steep,log_snr_linear", "name=mine", "launcher.workers=1", *SMALL[:1], *SMALL[2:]]
+    # Without a guard: a worker reads the script for its classes, and must not run the grid again.
+    script = tmp_path / "mine.py"
+    script.write_text(f"import ablations\n{text}\ncode = ablations.main({words!r})\nprint('code', code)\n")
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "code 0" in done.stdout, done.stderr
+    rows = (tmp_path / "results" / "mine" / "runs.csv").read_text().splitlines()
+    assert "schedule.origin" in rows[0]
+    assert sum("mine.py " in row for row in rows) == 1
+    head = (tmp_path / "results" / "mine" / "grid.json").read_text()
+    assert "python mine.py   (which runs python -m ablations.run schedule=steep,log_snr_linear" in head
+
+
+def test_a_grid_gives_its_frames(results):
+    found = ablations.run_grid(
+        "variance=beta,beta_tilde", "name=frames", f"results={results}", "launcher=serial", *SMALL
+    )
+    assert list(found.runs["axis.variance"]) == ["beta", "beta_tilde"]
+    assert found.runs["nll/test"].notna().all()
+    assert set(found.curves.columns) == {"cell_id", "seed", "curve", "x", "y"}
+
+
+def test_wrong_words_are_raised_in_one_line(results):
+    with pytest.raises(InputError, match="no schedule called 'linaer'"):
+        ablations.run_grid("schedule=linaer")
+    with pytest.raises(InputError, match="dry_run=true runs nothing"):
+        ablations.run_grid("dry_run=true", f"results={results}", *SMALL)
+
+
+def test_main_takes_the_name_of_another_command_first(results, capsys):
+    assert ablations.main(["publish", f"results={results}"]) == 2
+    assert "holds no results to publish" in capsys.readouterr().err
+    assert ablations.main(["schedule=linaer"]) == 2
+    assert "no schedule called 'linaer'" in capsys.readouterr().err

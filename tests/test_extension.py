@@ -1,0 +1,119 @@
+"""The example of a package of one's own, installed and run as its author would: checks, a grid, a search."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ablations import check, run
+from ablations.driver import pages
+from ablations.search import __main__ as search
+from ablations.settings import grammar
+from ablations.settings.outside import REGISTERED
+from ablations.settings.packages import complaints, offers
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "extension"
+QUICK = [
+    "seeds=2",
+    "horizon=5",
+    "training.steps=6",
+    "training.warmup=2",
+    "evaluation.exact=1",
+    "evaluation.strata=1",
+    "evaluation.fit=2",
+]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder where pip has put the package, without anything of this repository."""
+    folder = tmp_path_factory.mktemp("installed")
+    shutil.copytree(EXAMPLE, folder / "source", ignore=shutil.ignore_patterns("build", "*.egg-info"))
+    offline = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet"]
+    pip = [sys.executable, "-m", "pip", "install", *offline, "--target", str(folder / "site"), str(folder / "source")]
+    done = subprocess.run(pip, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder / "site")
+        patch.chdir(folder)
+        offers.cache_clear()
+        grammar.use(None)
+        yield folder
+    REGISTERED.clear()
+    offers.cache_clear()
+    grammar.use(None)
+
+
+@pytest.fixture(scope="module")
+def ran(installed, store):
+    """A small run of its grid, by worker processes."""
+    (installed / "results").mkdir()
+    shutil.copy(store, installed / "results" / "mlflow.db")
+    words = ["network.channels=8", "network.width=16", "launcher.workers=2"]
+    assert run.main(["grid=stripes", "name=tiny", *QUICK, *words]) == 0
+    return installed / "results" / "tiny"
+
+
+def test_nothing_is_wrong_with_what_it_offers(installed):
+    assert complaints() == []
+    assert {(offer.axis, offer.name) for offer in offers()} == {
+        ("data", "stripes"),
+        ("metric", "straightness"),
+        ("network", "transformer"),
+        ("schedule", "laplace"),
+    }
+    assert all(offer.of_package == "the package ablations-stripes 0.1.0" for offer in offers())
+
+
+def test_its_choices_pass_the_checks_of_those_that_ship(installed, capsys):
+    words = ["schedule=laplace", "network=transformer", "data=stripes", "metric=straightness"]
+    assert check.main(words) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "schedule=laplace passes",
+        "network=transformer passes",
+        "data=stripes passes",
+        "metric=straightness passes on data=stripes",
+    ]
+
+
+def test_every_row_says_which_package_and_source_made_it(ran):
+    with (ran / "runs.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["finished"] * 8
+    for row in rows:
+        assert row["data.origin"].startswith("ablations-stripes 0.1.0 ")
+        assert (row["network.origin"] != "") is (row["network"] == "transformer")
+        assert (row["schedule.origin"] != "") is (row["schedule"] == "laplace")
+        assert 0 <= float(row["straightness/samples"]) <= 1
+
+
+def test_its_metric_reaches_table_figures_verdict_claim_and_report(ran):
+    shown = {metric["name"]: metric for metric in json.loads((ran / "grid.json").read_text())["metrics"]}
+    assert shown["straightness/samples"]["label"] == "Straight"
+    table = (ran / "table.md").read_text()
+    assert "Straight (share) ↑" in table
+    assert "attention over all patches draws straighter stripes" in table
+    answers = json.loads((ran / "answers.json").read_text())
+    assert "straightness/samples" in json.dumps(answers)
+    page = (ran / "report.html").read_text()
+    assert "For straight stripes" in page
+    assert (ran / "figures" / "metrics.png").stat().st_size > 0
+
+
+def test_a_search_over_the_fields_of_its_schedule_by_its_study(installed, store, monkeypatch):
+    monkeypatch.setattr(pages, "write_pages", lambda folder: None)
+    monkeypatch.setattr(pages, "in_words", lambda folder: "")
+    words = [word for word in QUICK if not word.startswith(("seeds", "evaluation.fit"))]
+    words += ["trials=2", "confirm=2", "study.pruner=none", "network.channels=8", "launcher=serial"]
+    (installed / "searched").mkdir(exist_ok=True)
+    shutil.copy(store, installed / "searched" / "mlflow.db")
+    assert search.main(["study=laplace", "name=where", "results=searched", *words]) == 0
+    head = json.loads((installed / "searched" / "where" / "search.json").read_text())
+    assert {parameter["name"] for parameter in head["parameters"]} == {"schedule.mu", "schedule.b"}
+    assert head["winners"]
