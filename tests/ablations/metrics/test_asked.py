@@ -99,7 +99,14 @@ def test_a_finished_grid_gains_a_column_and_redraws_nothing(again, monkeypatch):
     assert names == [*old_names, MMD, "precision/train/digits-cnn", "density/train/digits-cnn"]
     assert head(again)["metrics"][: len(old_names)] == heads["metrics"]
     shown = {metric["name"]: metric for metric in head(again)["metrics"]}[MMD]
-    assert shown == {"name": MMD, "label": "MMD²", "direction": "min", "decimals": 4, "decides": "samples"}
+    assert shown == {
+        "name": MMD,
+        "label": "MMD²",
+        "direction": "min",
+        "decimals": 4,
+        "decides": "samples",
+        "asked": True,
+    }
     assert head(again)["floors"].items() >= heads["floors"].items()
     assert abs(head(again)["floors"][MMD]["value"]) < 0.01 < float(after[0][MMD])
     assert head(again)["cells"] == heads["cells"]
