@@ -53,13 +53,17 @@ class Yardstick:
         """
         if not sets:
             raise ValueError("samples are judged by sets, got none")
-        of_sets = [self.judged(stored) for stored in sets]
+        found: dict[Metric, list[float]] = {metric: [] for metric in metrics}
+        for stored in sets:
+            # One at a time: of many images, the features alone take much memory.
+            judged = self.judged(stored)
+            for metric, values in found.items():
+                values.append(_number(metric, judged))
         extractor = self.real.extractor.name if self.real.extractor else None
         means: dict[str, float] = {}
         deviations: dict[str, float] = {}
-        for metric in metrics:
+        for metric, values in found.items():
             name = metric.column(self.against, extractor).name
-            values = [_number(metric, one) for one in of_sets]
             means[name] = statistics.fmean(values)
             if len(values) > 1 and spread(metric) and all(map(math.isfinite, values)):
                 deviations[f"{name}_set_sd"] = statistics.stdev(values)

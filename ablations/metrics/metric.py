@@ -28,7 +28,8 @@ class MetricColumn:
     `direction` is where better values lie, none where neither end is better as such; `digits` how many decimals are
     worth printing. `decides` is what the metric is asked for where it gives a verdict: likelihood, samples, or a word
     of an author's. `part` is what a cell must have to have it, `asked_by` the field of the evaluation that asks for it
-    where it is not always there, and `on_validation` says whether validation data can give it.
+    where it is not always there, and `on_validation` says whether validation data can give it. It is `asked` where a
+    run asked for it by name, so that every table has a place for it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class MetricColumn:
     part: Part | None = None
     asked_by: str | None = None
     on_validation: bool = False
+    asked: bool = False
 
     @property
     def kind(self) -> str:
@@ -53,8 +55,8 @@ class MetricColumn:
 
     def shown(self) -> dict[str, Any]:
         """The metric's entry in grid.json, without what there is nothing to say of."""
-        entry = {"name": self.name, "label": self.label, "unit": self.unit, "direction": self.direction}
-        entry |= {"decimals": self.digits, "decides": self.decides, "part": self.part}  # type: ignore[dict-item]
+        entry: dict[str, Any] = {"name": self.name, "label": self.label, "unit": self.unit, "direction": self.direction}
+        entry |= {"decimals": self.digits, "decides": self.decides, "part": self.part, "asked": self.asked or None}
         return {key: value for key, value in entry.items() if value is not None}
 
 
@@ -87,17 +89,18 @@ class Metric(ABC):
     def compute(self, judged: Judged) -> float:
         """The score of one generated set; ValueError, in one line, where it has none."""
 
-    def column(self, against: str, extractor: str | None) -> MetricColumn:
+    @classmethod
+    def column(cls, against: str, extractor: str | None) -> MetricColumn:
         """The column of values against a set called so (train, val, test), by this extractor (None for points)."""
-        parts = [against] if self.compares else []
-        parts += [extractor] if self.extracts and extractor is not None else []
+        parts = [against] if cls.compares else []
+        parts += [extractor] if cls.extracts and extractor is not None else []
         return MetricColumn(
-            "/".join([choice_name(self), *(parts or ["samples"])]),
-            self.label,
-            self.direction,
-            self.unit,
-            self.digits,
-            self.decides,
-            self.part,
-            on_validation=not self.reads_held_out,
+            "/".join([choice_name(cls), *(parts or ["samples"])]),
+            cls.label,
+            cls.direction,
+            cls.unit,
+            cls.digits,
+            cls.decides,
+            cls.part,
+            on_validation=not cls.reads_held_out,
         )

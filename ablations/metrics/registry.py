@@ -61,19 +61,25 @@ def refuse_foreign(metric: Metric, name: str, extractor: str | None) -> None:
 
 
 def shown_metrics(
-    extractor: str | None, *, likelihoods: Collection[str] = (), asked: Iterable[str] = (), judged: bool = True
+    extractor: str | None,
+    *,
+    likelihoods: Collection[str] = (),
+    asked: Iterable[str] = (),
+    claimed: Iterable[str] = (),
+    judged: bool = True,
 ) -> list[MetricColumn]:
     """The metrics that tables show, in order.
 
     The bound, further `likelihoods` by the fields that ask for them and, where samples are `judged`, what is shown of
-    these by default, and then what is `asked` for by name.
+    these by default, what is `asked` for by name, and what claims are of.
     """
     always = (None, *likelihoods)
     shown = [column for column in MEASURED if column.is_likelihood and column.asked_by in always]
     if judged:
-        metrics = [metric for metric in SHOWN if kind_of(extractor) in metric.of]
-        metrics += [metric for metric in map(metric_of, dict.fromkeys(asked)) if metric not in metrics]
-        shown += [metric.column(against_test(extractor), extractor) for metric in metrics]
+        wanted = [metric_of(name) for name in asked]
+        default = [metric for metric in SHOWN if kind_of(extractor) in metric.of]
+        for metric in dict.fromkeys([*default, *wanted, *map(metric_of, claimed)]):
+            shown.append(replace(metric.column(against_test(extractor), extractor), asked=metric in wanted))
     return shown
 
 
@@ -103,9 +109,8 @@ def facts() -> dict[str, MetricColumn]:
     found: dict[str, MetricColumn] = {}
     for column in MEASURED:
         found.setdefault(column.kind, column)
-    for name, cls in sorted(classes(Metric).items()):
-        found[name] = cls().column("train", "extractor")
-    return found
+    known: dict[str, type[Metric]] = classes(Metric)
+    return found | {name: known[name].column("train", "extractor") for name in sorted(known)}
 
 
 def directed() -> dict[str, MetricColumn]:

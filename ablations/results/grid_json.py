@@ -47,7 +47,8 @@ def metrics_of(grid: Grid, planned: list[Planned]) -> list[MetricColumn]:
     shown = shown_metrics(
         extractor,
         likelihoods=[name for name in LIKELIHOODS if any(getattr(plan, name) for plan in plans)],
-        asked=[*(name for plan in plans for name in plan.metrics), *claimed],
+        asked=[name for plan in plans for name in plan.metrics],
+        claimed=claimed,
         judged=any(plan.quality for plan in plans),
     )
     return [*shown, *(column_of(name, extractor) for name in grid.file.columns)]

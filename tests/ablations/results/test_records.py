@@ -33,6 +33,14 @@ def test_metrics_of_images():
     assert names(shown_metrics("digits-cnn")) == expected
 
 
+def test_what_is_asked_for_or_claimed_is_shown_once_and_after_what_always_is():
+    found = shown_metrics("digits-cnn", asked=["recall", "mmd", "fid", "mmd"], claimed=["precision", "recall"])
+    after = ["recall/train/digits-cnn", "mmd/train/digits-cnn", "precision/train/digits-cnn"]
+    assert names(found) == [*names(shown_metrics("digits-cnn")), *after]
+    assert [column.kind for column in found if column.asked] == ["fid", "recall", "mmd"]
+    assert not any("asked" in column.shown() for column in found if not column.asked)
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
