@@ -62,9 +62,7 @@ def test_a_class_is_checked_by_its_variants(monkeypatch):
 
 
 def test_what_is_of_no_axis_is_told_so():
-    with pytest.raises(
-        TypeError, match="int is a choice of no axis: its class must derive from one of Arch"
-    ):
+    with pytest.raises(TypeError, match="int is a choice of no axis: its class must derive from one of Arch"):
         check(3)
 
 
