@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import re
 from abc import ABC
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import nn
 
 from diffusion_core.networks.network import Network
-from diffusion_core.objectives import Objective
-from diffusion_core.parameterizations import Parameterization
-from diffusion_core.schedules import Schedule
-from diffusion_core.timesteps import Timesteps
-from diffusion_core.variances import Variance
+from diffusion_core.networks.unet import UNet
+from diffusion_core.objectives import Objective, Simple
+from diffusion_core.parameterizations import Epsilon, Parameterization
+from diffusion_core.schedules import Linear, Schedule
+from diffusion_core.timesteps import Timesteps, Uniform
+from diffusion_core.variances import Beta, Variance
 
 TimeInput = Literal["t", "log_snr"]
 FirstStepRule = Literal["schedule", "beta_1"]
@@ -25,20 +26,20 @@ FirstStepRule = Literal["schedule", "beta_1"]
 
 @dataclass(frozen=True)
 class Choices:
-    """The choices that a `Diffusion` is built from.
+    """The choices that a `Diffusion` is built from, by default those of Ho et al. 2020 with their T.
 
     `time_input` is what the network is told of the time: 1000 t/T, or the noise level on a scale that is the same for
     all fixed schedules and stays where it is for a learned one. `first_step` is the rule for σ_1²: the schedule's own,
     or β_1.
     """
 
-    parameterization: Parameterization
-    variance: Variance
-    schedule: Schedule
-    objective: Objective
-    timesteps: Timesteps
-    network: Network
-    horizon: int
+    parameterization: Parameterization = field(default_factory=Epsilon)
+    variance: Variance = field(default_factory=Beta)
+    schedule: Schedule = field(default_factory=Linear)
+    objective: Objective = field(default_factory=Simple)
+    timesteps: Timesteps = field(default_factory=Uniform)
+    network: Network = field(default_factory=UNet)
+    horizon: int = 1000
     time_input: TimeInput = "t"
     first_step: FirstStepRule = "schedule"
 

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +72,9 @@ class Learner(nn.Module, ABC):
     def diagnostics(self) -> dict[str, float]:
         """Numbers worth logging besides the losses while it trains, by name."""
         return {}
+
+
+Learned = TypeVar("Learned", bound=Learner)
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,18 @@ def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     if not found:
         raise ValueError(f"the checkpoint holds no {prefix!r}: it is not a training checkpoint of this suite")
     return found
+
+
+def trained(learner: Learned, data: Tensor, plan: Training, seed: int) -> Learned:
+    """The learner after a whole training on stored data [N, …], with its averaged weights and for evaluation.
+
+    It is the one that was given, changed in place; ValueError where a loss was not finite.
+    """
+    *_, last = train(learner, data, plan, seed)
+    if not last.finite:
+        raise ValueError(f"the training's loss was not finite by step {last.step}: {last.losses}")
+    learner.load_state_dict(part(last.state(), "average"))
+    return learner.eval()
 
 
 def train(

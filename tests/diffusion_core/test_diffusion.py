@@ -21,7 +21,7 @@ from diffusion_core.schedules import Cosine, LearnedLinear, Linear, Schedule
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import TimestepSampler, Uniform
-from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal
+from diffusion_core.variances import AnalyticMse, Beta, BetaTilde, LearnedDiagonal
 from tests.axes import members
 
 BASE = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), Mlp(width=16, layers=1), 50)
@@ -158,3 +158,42 @@ def test_curves_are_the_schedule_its_bounds_and_the_objectives_weight(schedule):
     np.testing.assert_allclose(curves["log_snr"], np.log(snr), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(curves["eps_weight"][1:], 50 * (snr[:-1] / snr[1:] - 1) / 2 / math.log(2), rtol=1e-8)
     np.testing.assert_array_equal(curves["density"], np.ones(50))
+
+
+def test_a_diffusion_with_another_variance_is_one_built_with_it_and_shares_its_network():
+    learner = Diffusion(BASE, Continuous(), (2,))
+    learner.initialise(0)
+    with torch.no_grad():
+        learner.network.linear_out.weight += 0.1
+    learner.eval()
+    swapped, built = (
+        learner.with_variance(BetaTilde()),
+        Diffusion(replace(BASE, variance=BetaTilde()), Continuous(), (2,)),
+    )
+    built.load_state_dict(learner.state_dict())
+    assert swapped.network is learner.network
+    assert not swapped.training
+    x0, eps = torch.randn(2, 50, 2, generator=torch.Generator().manual_seed(0))
+    k = torch.arange(1, 51)
+    terms = [model.term(x0, eps, model.chain(), k, clip=False) for model in (learner, swapped, built.eval())]
+    assert torch.equal(terms[1], terms[2])
+    assert not torch.isclose(terms[0], terms[1])[1:40].any(), "near pure noise β̃ is β"
+    assert learner.choices == BASE
+
+
+def test_what_is_fitted_to_one_diffusion_is_not_fitted_to_the_one_it_came_from():
+    learner = Diffusion(BASE, Continuous(), (2,))
+    fitted = learner.with_variance(AnalyticMse())
+    assert fitted.m.isnan().all()
+    fitted.fit(torch.full((50,), 0.5))
+    assert learner.m.isnan().all()
+    assert fitted.m[1:].tolist() == [0.5] * 50
+
+
+@pytest.mark.parametrize(("trained", "asked"), [(LearnedDiagonal(), Beta()), (Beta(), LearnedDiagonal())])
+def test_a_variance_that_a_network_is_taught_cannot_be_swapped(trained, asked):
+    objective = Vlb() if trained.learned else Simple()
+    learner = Diffusion(replace(BASE, variance=trained, objective=objective), Continuous(), (2,))
+    with pytest.raises(ValueError, match="variance=learned_diagonal is taught to a network, and cannot be swapped"):
+        learner.with_variance(asked)
+    assert learner.with_variance(trained).network is learner.network

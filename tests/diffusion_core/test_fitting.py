@@ -11,7 +11,7 @@ from torch import Tensor
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, Encoding, GreyLevels
-from diffusion_core.fitting import noise_moments
+from diffusion_core.fitting import noise_moments, with_fitted_variance
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V
 from diffusion_core.schedules import Cosine, Linear, Schedule
@@ -170,3 +170,14 @@ def test_moments_out_of_their_range_still_make_a_density_of_the_first_step(varia
     k = torch.arange(1, 51)
     p = model.reverse(torch.zeros(50, 2, dtype=torch.float64), model.chain(), k, clip=False)
     assert p.log_variance.isfinite().all()
+
+
+def test_a_fitted_variance_is_that_of_the_networks_moments():
+    data = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+    model = diffusion(lambda x_t, t: 0.5 * x_t, 20, schedule=Linear(rescale=False))
+    moments = noise_moments(model, data, draws=16, seed=3, clip=False)
+    for variance, m in ((AnalyticMse(), moments.error), (Analytic(), (1 - moments.norm).clamp(0, 1))):
+        fitted = with_fitted_variance(model, variance, data, draws=16, seed=3, clip=False)
+        assert fitted.choices.variance == variance
+        assert torch.equal(fitted.m[1:], m)
+        assert fitted.network is model.network

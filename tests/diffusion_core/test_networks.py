@@ -24,13 +24,10 @@ CASES = [
     (UNet(channels=8, multipliers=(1, 2, 2), blocks=2, groups=2, attention=(8, 2), heads=4), (3, 8, 8)),
     (UNet(channels=12, groups=3, heads=3, dropout=0.2), (2, 4, 4)),
 ]
+CASES += [(cls(), shape) for cls in classes(Network) for shape in networks.taken(cls())]
 NETWORKS = pytest.mark.parametrize(
     ("network", "shape"), [pytest.param(n, s, id=f"{name(n)}{list(s)}") for n, s in CASES]
 )
-
-
-def test_every_network_of_the_core_is_among_the_cases():
-    assert {type(network) for network, _ in CASES} == set(classes(Network))
 
 
 @properties(networks.ALONE)

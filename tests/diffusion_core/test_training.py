@@ -22,7 +22,7 @@ from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import key
 from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
-from diffusion_core.training import Learner, Report, Trainer, Training, batch_indices, part, train, warm_up
+from diffusion_core.training import Learner, Report, Trainer, Training, batch_indices, part, train, trained, warm_up
 from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance
 
 CPU = torch.device("cpu")
@@ -371,3 +371,17 @@ def test_the_average_is_what_the_state_calls_so():
 def test_a_plan_out_of_range_is_refused(fields, reason):
     with pytest.raises(ValueError, match=reason.replace(".", r"\.")):
         Training(**fields)
+
+
+def test_what_was_trained_has_the_averaged_weights_and_is_for_evaluation():
+    learner, data = points_learner()
+    made = trained(learner, data, PLAN, 0)
+    average = part(unbroken_run(points_learner)[-1][2], "average")
+    assert made is learner
+    assert not made.training
+    assert_same(made.state_dict(), average)
+
+
+def test_a_training_that_diverges_is_told_in_one_line():
+    with pytest.raises(ValueError, match=r"the training's loss was not finite by step 6: \{'first': .*nan\}"):
+        trained(Diverging(), torch.ones(20), Training(steps=50, batch=4, report_every=3), 0)

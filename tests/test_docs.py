@@ -1,0 +1,75 @@
+"""What the documentation shows of Python runs, block after block as in one notebook, and prints what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+TOLERANCE = 0.05
+"""What a number may differ by on another kind of machine, as a share of it: trainings round differently."""
+
+
+def blocks(page: Path) -> list[str]:
+    """The blocks of Python of a page, in order."""
+    return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def said(block: str) -> list[str]:
+    """The lines that a block says it prints."""
+    return [line.removeprefix("#>").strip() for line in block.splitlines() if line.startswith("#>")]
+
+
+def differing(printed: list[str], expected: list[str]) -> list[tuple[str, str]]:
+    """Lines that are not what was said: other words, or a number that is not near."""
+    pairs = itertools.zip_longest(printed, expected, fillvalue="(nothing)")
+    return [(line, wanted) for line, wanted in pairs if not _alike(line, wanted)]
+
+
+def _alike(line: str, wanted: str) -> bool:
+    if NUMBER.sub("#", line) != NUMBER.sub("#", wanted):
+        return False
+    numbers = zip(NUMBER.findall(line), NUMBER.findall(wanted), strict=True)
+    return all(float(a) == pytest.approx(float(b), rel=TOLERANCE, abs=0) for a, b in numbers)
+
+
+def test_what_docs_python_shows_runs_and_prints_what_it_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = blocks(DOCS / "python.md")
+    assert len(shown) >= 2
+    notebook = ModuleType("notebook")
+    monkeypatch.setitem(sys.modules, "notebook", notebook)
+    for number, block in enumerate(shown, 1):
+        told = io.StringIO()
+        with contextlib.redirect_stdout(told):
+            exec(compile(block, f"block {number} of docs/python.md", "exec"), notebook.__dict__)
+        if said(block):
+            assert differing(told.getvalue().splitlines(), said(block)) == [], f"block {number}"
+
+
+def test_ten_lines_build_train_sample_bound_and_swap_the_variance():
+    block = blocks(DOCS / "python.md")[0]
+    lines = [line for line in block.splitlines() if line and not line.startswith(("from ", "import ", "#>"))]
+    assert len(lines) <= 10
+
+
+@pytest.mark.parametrize(
+    ("printed", "expected", "found"),
+    [
+        (["1.36 bits"], ["1.35 bits"], 0),
+        (["1.36 bits"], ["1.20 bits"], 1),
+        (["1.36 bits"], ["1.36 nats"], 1),
+        (["a", "b"], ["a"], 1),
+        ([], ["a"], 1),
+    ],
+)
+def test_lines_that_differ_are_found(printed, expected, found):
+    assert len(differing(printed, expected)) == found
