@@ -1,7 +1,7 @@
 """Where a class from outside comes from: its package and version, and a digest of its source.
 
     example 0.1.0 3f2a9c0d1e2f      of an installed package
-    mine.py 8b1c22d4e0aa            of a script
+    mine.py 8b1c22d4e0aa            of a script; "a notebook" of what is typed into one
 
 The digest is of the class's own source and of all that it refers to by name in code of the same package, or beside the
 same script: classes, functions, plain constants, and whole modules where it reaches into one. So an edit elsewhere
@@ -26,6 +26,7 @@ from analysis.errors import InputError
 
 OURS = ("diffusion_core", "ablations", "analysis")
 """What ships is known by NUMERICS instead."""
+NOTEBOOK = "a notebook"
 INSTALLED = ("site-packages", "dist-packages")
 DIGITS = 12
 
@@ -42,14 +43,24 @@ def _origin(cls: Any) -> str:
 
 def made_by(cls: type) -> str:
     """The installed package of a class with its version, or the file of its script."""
-    top = cls.__module__.split(".")[0]
-    packages = packages_distributions().get(top, [])
-    return f"{packages[0]} {version(packages[0])}" if packages else _file(sys.modules[cls.__module__], cls).name
+    packages = packages_distributions().get(cls.__module__.split(".")[0], [])
+    file = file_of(cls.__module__)
+    return f"{packages[0]} {version(packages[0])}" if packages else file.name if file else NOTEBOOK
+
+
+def place_of(cls: type) -> str:
+    """Where a class is, in words."""
+    return f"{file_of(cls.__module__) or NOTEBOOK}: {cls.__qualname__}"
+
+
+def file_of(module: str) -> Path | None:
+    """The file of a module; None of what is typed into a notebook."""
+    path = getattr(sys.modules[module], "__file__", None)
+    return Path(path).resolve() if path else None
 
 
 def digest(cls: type) -> str:
-    """12 hex digits of the source that makes a class; InputError where there is no file to read it from."""
-    root = _root(cls)
+    """12 hex digits of the source that makes a class; InputError where there is none to read."""
     found: dict[str, str] = {}
     todo: list[Any] = [cls]
     while todo:
@@ -61,32 +72,45 @@ def digest(cls: type) -> str:
         if not isinstance(thing, ModuleType):
             names = vars(sys.modules[thing.__module__])
             used = {word: names[word] for word in _words(found[name]) if word in names}
-            todo += [value for value in used.values() if _within(value, root)]
+            todo += [value for value in used.values() if _beside(value, cls)]
             found |= {f"{name} {word}": text for word, value in used.items() if (text := _constant(value))}
         if isinstance(thing, type):
-            todo += [base for base in thing.__mro__[1:] if _within(base, root)]
+            todo += [base for base in thing.__mro__[1:] if _beside(base, cls)]
     text = "\n".join(f"{name}\n{found[name]}" for name in sorted(found))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
-def place_of(cls: type) -> str:
-    """File and name of a class, alike in every process: a script is __main__ in one, and __mp_main__ in its workers."""
-    module = sys.modules[cls.__module__]
-    return f"{getattr(module, '__file__', None) or 'a notebook'}: {cls.__qualname__}"
-
-
 def _name(thing: Any) -> str:
-    """A name that is the same in every process and on every machine."""
+    """A name that is the same in every process and on every machine: a script is __main__ in one, and not in others."""
     if isinstance(thing, ModuleType):
         return f"module {thing.__name__}"
-    return f"{_file(sys.modules[thing.__module__], thing).stem}.{thing.__qualname__}"
+    file = file_of(thing.__module__)
+    return f"{file.stem if file else NOTEBOOK}.{thing.__qualname__}"
 
 
 def _source(thing: Any, of: type) -> str:
+    """The source of a class, a function or a module; of a class in a notebook, that of its functions and its fields."""
     try:
-        return textwrap.dedent(inspect.getsource(thing))
+        if isinstance(thing, type) and file_of(thing.__module__) is None:
+            methods = [_text(value) for value in vars(thing).values() if _typed(value)]
+            fields = {name: repr(vars(thing).get(name)) for name in inspect.get_annotations(thing)}
+            return "\n".join([*methods, f"fields = {fields}"])
+        return _text(thing)
     except (OSError, TypeError) as error:
-        raise _no_file(of) from error
+        raise InputError(
+            f"the source of the class {of.__qualname__} cannot be read, so that no digest of it can be in a result's "
+            "identity: put it into a file and import it from there"
+        ) from error
+
+
+def _typed(value: Any) -> bool:
+    """Whether something in a class is a function that was typed: what a dataclass writes itself follows from fields."""
+    file = value.__code__.co_filename if isinstance(value, FunctionType) else "<string>"
+    return file != "<string>" and not Path(file).is_file()
+
+
+def _text(thing: Any) -> str:
+    return textwrap.dedent(inspect.getsource(thing))
 
 
 def _words(source: str) -> set[str]:
@@ -103,36 +127,15 @@ def _constant(value: Any) -> str:
         return ""
 
 
-def _root(cls: type) -> Path:
-    """The folder of a class's package, or of its script."""
-    module = sys.modules[cls.__module__]
-    top = sys.modules.get(cls.__module__.split(".")[0], module)
-    return _file(top, cls).parent
-
-
-def _within(value: Any, root: Path) -> bool:
-    """Whether a class, function or module is code of the same package, or lies beside the same script."""
-    if isinstance(value, ModuleType):
-        module = value
-    elif isinstance(value, (type, FunctionType)) and value.__module__ in sys.modules:
-        module = sys.modules[value.__module__]
-    else:
+def _beside(value: Any, cls: type) -> bool:
+    """Whether a class, function or module is code of the class's package, or lies beside its script."""
+    named = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    if not isinstance(value, (type, FunctionType, ModuleType)) or named not in sys.modules:
         return False
-    path = getattr(module, "__file__", None)
-    if path is None or module.__name__.split(".")[0] in OURS or not Path(path).resolve().is_relative_to(root):
+    top = cls.__module__.split(".")[0]
+    root, file = file_of(top if top in sys.modules else cls.__module__), file_of(named)
+    if root is None or file is None:
+        return bool(named == cls.__module__)
+    if named.split(".")[0] in OURS or not file.is_relative_to(root.parent):
         return False
-    return not set(INSTALLED) & set(Path(path).resolve().relative_to(root).parts)
-
-
-def _file(module: ModuleType, thing: Any) -> Path:
-    path = getattr(module, "__file__", None)
-    if path is None:
-        raise _no_file(thing)
-    return Path(path).resolve()
-
-
-def _no_file(thing: Any) -> InputError:
-    return InputError(
-        f"the class {thing.__qualname__} is in no file, so that no digest of its source can be in a result's identity, "
-        "and no worker can import it: put it into a file and import it from there"
-    )
+    return not set(INSTALLED) & set(file.relative_to(root.parent).parts)

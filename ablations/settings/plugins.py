@@ -15,7 +15,7 @@ import inspect
 import pkgutil
 from typing import TypeVar
 
-from ablations.settings.origins import OURS, origin_of, place_of
+from ablations.settings.origins import OURS, file_of, place_of
 from ablations.settings.outside import REGISTERED, unnamed
 from ablations.settings.packages import DOORS, SHIPPED, Offer, offered
 from analysis.errors import InputError
@@ -86,10 +86,13 @@ def imported(axis: str, name: str) -> type:
 
 def modules() -> list[str]:
     """The modules that hold registered classes: what a worker imports first. InputError where one is no file's."""
-    names = dict.fromkeys(cls.__module__ for cls in REGISTERED.values())
     for cls in REGISTERED.values():
-        origin_of(cls)
-    return [name for name in names if name != "__main__"]
+        if file_of(cls.__module__) is None:
+            raise InputError(
+                f"the class {cls.__qualname__} is in no file, so that no worker process can import it: put it into a "
+                "file and import it from there, or take launcher=serial"
+            )
+    return [name for name in dict.fromkeys(cls.__module__ for cls in REGISTERED.values()) if name != "__main__"]
 
 
 def import_modules(names: list[str]) -> None:

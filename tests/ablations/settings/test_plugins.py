@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import linecache
+import sys
+import textwrap
+import types
 
 import pytest
 
@@ -12,6 +16,7 @@ from ablations.settings import plugins
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import cell_id, identity, parameters
 from ablations.settings.layers import cell_of
+from ablations.settings.origins import origin_of
 from ablations.settings.rules import refusal
 from analysis.errors import InputError
 from tests.ablations.settings.outside import STEEP, module
@@ -78,7 +83,7 @@ def test_what_a_class_calls_in_modules_beside_it_is_part_of_its_digest(site):
     for level in ("6.0", "6.5"):
         module(site, "beside", f"HIGH = {level}\n\ndef ends():\n    return (-10.0, HIGH)\n")
         cls = registered(site, text(level)[0])
-        digests.append(plugins.origin_of(cls))
+        digests.append(origin_of(cls))
     assert digests[0] != digests[1]
 
 
@@ -96,16 +101,24 @@ def test_only_choices_can_be_registered(thing):
         ablations.register(thing)
 
 
-def test_a_class_without_a_file_is_refused_since_no_worker_could_import_it(site):
-    names = {"__name__": "__nowhere__"}
-    import sys
-    import textwrap
-    import types
+def typed_into_a_notebook(text, monkeypatch, place="cell 1"):
+    """A class as a notebook has it: its module has no file, and its lines are kept."""
+    notebook, text = types.ModuleType("notebook"), textwrap.dedent(text)
+    monkeypatch.setitem(sys.modules, "notebook", notebook)
+    linecache.cache[place] = (len(text), None, text.splitlines(keepends=True), place)
+    exec(compile(text, place, "exec"), notebook.__dict__)
+    return ablations.register(notebook.Steep)
 
-    sys.modules["__nowhere__"] = types.ModuleType("__nowhere__")
-    exec(textwrap.dedent(STEEP), sys.modules["__nowhere__"].__dict__ | names, found := dict(names))
-    ablations.register(found["Steep"])
-    with pytest.raises(InputError, match=r"the class Steep is in no file, so .*: put it into a file and import it"):
+
+def test_a_class_of_a_notebook_is_known_by_its_functions_and_fields_and_stays_in_its_process(site, monkeypatch):
+    texts = [STEEP, STEEP.replace("power: float = 1.0", "power: float = 2.0"), STEEP.replace("(-10.0", "(-9.0"), STEEP]
+    origins = [
+        origin_of(typed_into_a_notebook(text, monkeypatch, f"cell {number}")) for number, text in enumerate(texts)
+    ]
+    assert origins[0].startswith("a notebook ")
+    assert len(set(origins)) == 3
+    assert origins[0] == origins[3]
+    with pytest.raises(InputError, match=r"the class Steep is in no file, so .*, or take launcher=serial"):
         plugins.modules()
 
 
