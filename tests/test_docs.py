@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
+SAID = "# →"
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 TOLERANCE = 0.05
 """What a number may differ by on another kind of machine, as a share of it: trainings round differently."""
@@ -25,7 +26,7 @@ def blocks(page: Path) -> list[str]:
 
 def said(block: str) -> list[str]:
     """The lines that a block says it prints."""
-    return [line.removeprefix("#>").strip() for line in block.splitlines() if line.startswith("#>")]
+    return [line.removeprefix(SAID).strip() for line in block.splitlines() if line.startswith(SAID)]
 
 
 def differing(printed: list[str], expected: list[str]) -> list[tuple[str, str]]:
@@ -57,7 +58,7 @@ def test_what_docs_python_shows_runs_and_prints_what_it_says(tmp_path, monkeypat
 
 def test_ten_lines_build_train_sample_bound_and_swap_the_variance():
     block = blocks(DOCS / "python.md")[0]
-    lines = [line for line in block.splitlines() if line and not line.startswith(("from ", "import ", "#>"))]
+    lines = [line for line in block.splitlines() if line and not line.startswith(("from ", "import ", SAID))]
     assert len(lines) <= 10
 
 
