@@ -53,14 +53,14 @@ def learner(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned:
     return made
 
 
-def built(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: bool = False) -> nn.Module:
+def fresh(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: bool = False) -> nn.Module:
     """The module with the initial weights of a seed, for evaluation."""
     return learner(network, shape, seed, learned=learned).network.eval()
 
 
 def stirred(network: Network, shape: tuple[int, ...], *, learned: bool = False) -> nn.Module:
     """A module with every weight moved from its start, as after training."""
-    module = built(network, shape, learned=learned)
+    module = fresh(network, shape, learned=learned)
     generator = torch.Generator().manual_seed(0)
     for parameter in module.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
@@ -83,7 +83,7 @@ def output_has_the_asked_channels_and_the_shape_of_the_data(network: Network, sh
 
 def starts_at_zero(network: Network, shape: tuple[int, ...]) -> None:
     """The last layer is zero as built, so that training starts from one loss whatever the network."""
-    out = built(network, shape)(inputs(shape), TIME)
+    out = fresh(network, shape)(inputs(shape), TIME)
     largest = float(out.detach().abs().max())
     found = f"it goes up to {largest:.3g}: let the last layer be zero as built"
     require(network, "the output must start at zero", largest == 0, found)
@@ -99,7 +99,7 @@ def every_parameter_is_taught(network: Network, shape: tuple[int, ...]) -> None:
 
 def the_first_step_teaches_something(network: Network, shape: tuple[int, ...]) -> None:
     """A last layer of zeros learns at once; a network all of whose gradients were zero never would."""
-    module = built(network, shape)
+    module = fresh(network, shape)
     (module(inputs(shape), TIME) - 1).square().sum().backward()
     taught = [name for name, p in module.named_parameters() if p.grad is not None and p.grad.any()]
     require(network, "the first step must teach some parameter", bool(taught), "all gradients are zero at the start")
@@ -150,7 +150,7 @@ def in_evaluation_it_is_a_function(network: Network, shape: tuple[int, ...]) -> 
 
 def weights_agree_between_networks_that_differ_only_in_their_outputs(network: Network, shape: tuple[int, ...]) -> None:
     """So that cells with and without a learned variance start as one."""
-    one, other = (built(network, shape, learned=learned).state_dict() for learned in (False, True))
+    one, other = (fresh(network, shape, learned=learned).state_dict() for learned in (False, True))
     rule = "with twice the channels_out all but the last layer must start alike"
     require(network, rule, one.keys() == other.keys(), f"{sorted(one.keys() ^ other.keys())} is in one alone")
     shared = [key for key in one if one[key].shape == other[key].shape]
@@ -165,7 +165,7 @@ def initial_weights_follow_from_the_seed_alone(network: Network, shape: tuple[in
     states: list[dict[str, Tensor]] = []
     for around in (1, 2):
         with seeded(around, "another state of the global generator"):
-            states.append(built(network, shape).state_dict())
+            states.append(fresh(network, shape).state_dict())
     differing = [key for key in states[0] if not torch.equal(states[0][key], states[1][key])]
     rule = "initial weights must follow from the seed alone"
     require(
@@ -174,7 +174,7 @@ def initial_weights_follow_from_the_seed_alone(network: Network, shape: tuple[in
         not differing,
         lambda: f"{', '.join(differing)} depends on what was drawn before: draw by torch's global generator alone",
     )
-    other = built(network, shape, seed=1).state_dict()
+    other = fresh(network, shape, seed=1).state_dict()
     moved = any(not torch.equal(states[0][key], other[key]) for key in other)
     require(network, "another seed must give other initial weights", moved, "seeds 0 and 1 give the same")
 

@@ -118,22 +118,22 @@ batch_of = cache(Batch)
 
 
 @dataclass(frozen=True)
-class Beside:
+class Partners:
     """The targets and variances that an objective is asked with."""
 
     parameterizations: tuple[Parameterization, ...] = (Epsilon(), X0(), Mu(), V())
     variances: tuple[Variance, ...] = (Beta(), BetaTilde(), LearnedVariance(), LearnedDiagonal(), Analytic())
 
 
-ALL = Beside()
+ALL = Partners()
 
 
-def cases(objective: Objective, schedule: Schedule, beside: Beside) -> list[Case]:
+def cases(objective: Objective, schedule: Schedule, partners: Partners) -> list[Case]:
     """The targets and variances that an objective makes sense with, of which there must be one."""
     time_input: TimeInput = "log_snr" if schedule.learned and objective.continuous else "t"
     found: list[Case] = []
     reason: str | None = None
-    for parameterization, variance in itertools.product(beside.parameterizations, beside.variances):
+    for parameterization, variance in itertools.product(partners.parameterizations, partners.variances):
         reason = refusal(
             Choices(parameterization, variance, schedule, objective, Uniform(), Mlp(2, 1), HORIZON, time_input)
         )
@@ -148,10 +148,10 @@ def _at(case: Case, first: int) -> Place:
     return lambda index: f"at t={index[-1] + 1 + first} of T={HORIZON} with {with_what}"
 
 
-def gives_a_finite_loss_per_example(objective: Objective, schedule: Schedule, beside: Beside = ALL) -> None:
+def gives_a_finite_loss_per_example(objective: Objective, schedule: Schedule, partners: Partners = ALL) -> None:
     """loss is [B], of the data's type, finite, and has a gradient in the network's output."""
     batch = batch_of(schedule)
-    for case in cases(objective, schedule, beside):
+    for case in cases(objective, schedule, partners):
         output = batch.output(case[0], case[1]).requires_grad_()
         loss = batch.loss_at(*case, output)
         shaped = f"it is {list(loss.shape)} for {len(batch.t)} examples"
@@ -168,14 +168,14 @@ def gives_a_finite_loss_per_example(objective: Objective, schedule: Schedule, be
 
 
 def an_error_of_eps_costs_the_effective_weight_times_its_square(
-    objective: Objective, schedule: Schedule, beside: Beside = ALL
+    objective: Objective, schedule: Schedule, partners: Partners = ALL
 ) -> None:
     """d/de of w ‖e δ‖²/D is 2 w e ‖δ‖²/D, whatever is predicted and learned; at t = 1 the bound has its decoder."""
     batch = batch_of(schedule)
     first = 1 if objective.reads_decoder else 0
     square = (batch.delta**2).mean(1)
     errors = (0.3, 1.0)
-    for case in cases(objective, schedule, beside):
+    for case in cases(objective, schedule, partners):
         weight = batch.model(*case).curves()["eps_weight"]
         expected = torch.stack([2 * error * weight * square for error in errors])[:, first:]
         slopes = batch.slopes(*case, errors)[:, first:]
@@ -184,7 +184,7 @@ def an_error_of_eps_costs_the_effective_weight_times_its_square(
 
 
 def nothing_but_the_square_of_the_error_enters_the_loss(
-    objective: Objective, schedule: Schedule, beside: Beside = ALL
+    objective: Objective, schedule: Schedule, partners: Partners = ALL
 ) -> None:
     """The rise of the loss over that at ε̂ = ε is w ‖δ‖²/D, for t ≥ 2.
 
@@ -193,7 +193,7 @@ def nothing_but_the_square_of_the_error_enters_the_loss(
     if objective.needs_learned:
         return
     batch = batch_of(schedule)
-    for case in cases(objective, schedule, replace(beside, variances=(BetaTilde(),))):
+    for case in cases(objective, schedule, replace(partners, variances=(BetaTilde(),))):
         weight = batch.model(*case).curves()["eps_weight"]
         cost = (batch.loss(*case) - batch.loss(*case, error=0))[1:]
         expected = (weight * (batch.delta**2).mean(1))[1:]
@@ -201,11 +201,11 @@ def nothing_but_the_square_of_the_error_enters_the_loss(
         require_close(objective, rule, cost, expected, rtol=1e-7, atol=1e-11, place=_at(case, 1))
 
 
-def reads_the_variance_only_if_it_says_so(objective: Objective, schedule: Schedule, beside: Beside = ALL) -> None:
+def reads_the_variance_only_if_it_says_so(objective: Objective, schedule: Schedule, partners: Partners = ALL) -> None:
     """`reads_variance` decides which cells share one training."""
     batch = batch_of(schedule)
     variances = (LearnedVariance(), LearnedDiagonal()) if objective.needs_learned else (Beta(), BetaTilde())
-    parameterization = cases(objective, schedule, replace(beside, variances=variances))[0][0]
+    parameterization = cases(objective, schedule, replace(partners, variances=variances))[0][0]
     one, other = (batch.loss(parameterization, variance, objective)[1:] for variance in variances)
     reads = not torch.equal(one, other)
     found = (
@@ -217,14 +217,14 @@ def reads_the_variance_only_if_it_says_so(objective: Objective, schedule: Schedu
     )
 
 
-def teaches_a_variance_only_if_it_says_so(objective: Objective, schedule: Schedule, beside: Beside = ALL) -> None:
+def teaches_a_variance_only_if_it_says_so(objective: Objective, schedule: Schedule, partners: Partners = ALL) -> None:
     """`learns_variance`: the loss has a gradient in what the network says of a learned σ², and without it none."""
     if not objective.learns_variance:
         if objective.needs_learned:
             fail(objective, "needs_learned must go with learns_variance", "learns_variance is not set")
         return
     batch = batch_of(schedule)
-    for case in cases(objective, schedule, replace(beside, variances=(LearnedVariance(), LearnedDiagonal()))):
+    for case in cases(objective, schedule, replace(partners, variances=(LearnedVariance(), LearnedDiagonal()))):
         output = batch.output(case[0], case[1]).requires_grad_()
         (taught,) = torch.autograd.grad(batch.loss_at(*case, output).sum(), output)
         found = f"it has no gradient in {title(case[1])}'s channels"

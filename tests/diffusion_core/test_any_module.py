@@ -17,9 +17,11 @@ from diffusion_core.objectives import Simple, Vlb
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import key
 from diffusion_core.schedules import Linear
+from diffusion_core.testing import networks
 from diffusion_core.timesteps import Uniform
 from diffusion_core.training import Training, part, train
 from diffusion_core.variances import Beta, LearnedVariance
+from tests.axes import properties
 
 SHAPE = (1, 4, 4)
 PLAN = Training(steps=6, batch=16, warmup=2, report_every=2, weight_decay=0.1)
@@ -196,3 +198,18 @@ def test_the_average_of_a_tied_weight_is_tied_and_counts_are_taken_as_they_are()
         model.load_state_dict(average)
     x, t = IMAGES[:3], torch.tensor([1, 20, 50])
     assert torch.equal(one.eval().output(x, t), other.eval().output(x, t))
+
+
+NOT_ITS = (networks.starts_at_zero, networks.output_stays_float32_under_bf16_autocast_and_is_not_rounded_to_it)
+"""Its last layer has a bias, and no word on autocast."""
+
+
+@properties(tuple(holds for holds in networks.PROPERTIES if holds not in NOT_ITS))
+def test_the_shared_checks_find_nothing_else(holds):
+    holds(Patchwork(), SHAPE)
+
+
+@properties(NOT_ITS)
+def test_the_shared_checks_find_what_it_does_not_keep(holds):
+    with pytest.raises(AssertionError, match="Network Patchwork: "):
+        holds(Patchwork(), SHAPE)

@@ -12,7 +12,7 @@ from diffusion_core.networks.mlp import Mlp, ResidualLayer
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.testing import networks
-from diffusion_core.testing.networks import TIME, built, inputs, stirred
+from diffusion_core.testing.networks import TIME, fresh, inputs, stirred
 from diffusion_core.testing.variants import name
 from tests.axes import classes, properties
 
@@ -50,7 +50,7 @@ def test_what_a_network_takes_is_found():
 
 @NETWORKS
 def test_the_first_step_reaches_the_last_layer_alone(network, shape):
-    module = built(network, shape)
+    module = fresh(network, shape)
     (module(inputs(shape), TIME) - 1).square().sum().backward()
     taught = [name for name, p in module.named_parameters() if p.grad is not None and p.grad.any()]
     assert taught
@@ -59,7 +59,7 @@ def test_the_first_step_reaches_the_last_layer_alone(network, shape):
 
 @NETWORKS
 def test_networks_with_other_outputs_differ_in_the_last_layers_weight_and_bias_alone(network, shape):
-    one, other = (built(network, shape, learned=learned).state_dict() for learned in (False, True))
+    one, other = (fresh(network, shape, learned=learned).state_dict() for learned in (False, True))
     assert len([key for key in one if one[key].shape != other[key].shape]) == 2
 
 

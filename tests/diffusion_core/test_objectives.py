@@ -13,7 +13,7 @@ from diffusion_core.objectives import P2, Hybrid, MinSnr, NoiseLevels, Objective
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization
 from diffusion_core.schedules import Schedule
 from diffusion_core.testing import objectives
-from diffusion_core.testing.objectives import HORIZON, Batch, Beside, D, batch_of
+from diffusion_core.testing.objectives import HORIZON, Batch, D, Partners, batch_of
 from diffusion_core.testing.problems import bayes
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance, Variance
@@ -21,7 +21,7 @@ from tests.axes import members, properties
 
 PARAMETERIZATIONS = pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
 SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
-BESIDE = Beside(members(Parameterization), members(Variance))
+PARTNERS = Partners(members(Parameterization), members(Variance))
 LEARNED = pytest.mark.parametrize("variance", [LearnedVariance(), LearnedDiagonal()], ids=name)
 OBJECTIVES = pytest.mark.parametrize(
     "objective",
@@ -40,7 +40,7 @@ def test_every_objective_is_a_choice(objective, holds):
 @SCHEDULES
 @OBJECTIVES
 def test_every_objective_keeps_what_objectives_keep(schedule, objective, holds):
-    holds(objective, schedule, BESIDE)
+    holds(objective, schedule, PARTNERS)
 
 
 @SCHEDULES
@@ -54,7 +54,7 @@ def test_every_objective_is_asked_with_all_that_it_goes_with(schedule, objective
         if not (isinstance(objective, VlbContinuous) and isinstance(parameterization, Mu))
         and (isinstance(objective, Vlb) or isinstance(objective, Hybrid) == variance.learned)
     ]
-    assert objectives.cases(objective, schedule, BESIDE) == expected
+    assert objectives.cases(objective, schedule, PARTNERS) == expected
     assert objective.reads_decoder == isinstance(objective, Vlb)
     assert objective.needs_learned == isinstance(objective, Hybrid)
 

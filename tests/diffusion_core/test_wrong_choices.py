@@ -19,6 +19,7 @@ from diffusion_core.testing import (
 from diffusion_core.testing.variants import name, variants
 from tests.axes import members
 from tests.diffusion_core import wrong
+from tests.diffusion_core import wrong_networks as networks
 
 WRONG = [
     (
@@ -64,23 +65,39 @@ WRONG = [
     (check_timesteps, wrong.Squared(honest=True), r"weighted losses must have the mean of uniform times as built, but"),
     (check_timesteps, wrong.Forgetful(), r"what it remembers must be in its buffers"),
     (check_timesteps, wrong.Held(), r"a choice must hold plain values, but table is a tensor"),
-    (check_network, wrong.Narrow(), r"at channels_out=4 the output for \[3, 2\] must be \[3, 4\], but it is \[3, 2\]"),
-    (check_network, wrong.Loud(), r"the output must start at zero, but it goes up to .*: let the last layer be zero"),
-    (check_network, wrong.Dropping(), r"in evaluation.*, but it is .*"),
-    (check_network, wrong.Moody(), r"initial weights must follow from the seed alone, but noise depends on"),
     (
         check_network,
-        wrong.Untold(),
+        networks.Narrow(),
+        r"at channels_out=4 the output for \[3, 2\] must be \[3, 4\], but it is \[3, 2\]",
+    ),
+    (
+        check_network,
+        networks.Loud(),
+        r"the output must start at zero, but it goes up to .*: let the last layer be zero",
+    ),
+    (check_network, networks.Dropping(), r"in evaluation.*, but it is .*"),
+    (check_network, networks.Moody(), r"initial weights must follow from the seed alone, but noise depends on"),
+    (
+        check_network,
+        networks.Untold(),
         r"restored from its state_dict must give the same output, but .*: is a buffer left out",
     ),
     (
         check_network,
-        wrong.Shapeless(),
+        networks.Shapeless(),
         r"it must take images \[C, H, W\] or points \[D\], but it takes none of \[1, 8, 8\]",
     ),
-    (check_sampler, wrong.OwnNoise(), r"a sample must be the same however many are drawn, but it is .* in sample 0"),
-    (check_sampler, wrong.Crowded(), r"a sample must be the same however many are drawn, but"),
-    (check_sampler, wrong.Miscounted(), r"evaluations must be .*, but 31 steps call it 62 times, and evaluations=1"),
+    (
+        check_sampler,
+        networks.OwnNoise(),
+        r"a sample must be the same however many are drawn, but it is .* in sample 0",
+    ),
+    (check_sampler, networks.Crowded(), r"a sample must be the same however many are drawn, but"),
+    (
+        check_sampler,
+        networks.Miscounted(),
+        r"evaluations must be .*, but 31 steps call it 62 times, and evaluations=1",
+    ),
 ]
 
 
@@ -102,7 +119,7 @@ def test_what_the_core_has_passes_its_check(base):
 
 
 def test_classes_from_outside_that_are_right_pass():
-    check_network(wrong.Fitting())
+    check_network(networks.Fitting())
     check_schedule(wrong.Wavy(depth=0.1))
     check_parameterization(wrong.Scaled(said=4.0))
 
