@@ -94,8 +94,10 @@ FLOORS = {
         {"data"},
     ],
     "analysis": [
+        {"pages"},
         {"report"},
         {"tables", "figures"},
+        {"words"},
         {"findings"},
         {"read", "statistics"},
         {"notation", "options"},

@@ -64,7 +64,7 @@ def tiny(tmp_path_factory, store):
 @pytest.fixture
 def without_pictures(monkeypatch):
     """Drawing takes longer than what these tests run."""
-    monkeypatch.setattr(pages, "write_pages", lambda folder: None)
+    monkeypatch.setattr(pages, "write_pages", lambda folder: "")
 
 
 @pytest.fixture

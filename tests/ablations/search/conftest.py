@@ -43,7 +43,7 @@ def searched(tmp_path_factory, store):
     arguments = [*POINTS, f"results={results}"]
     text = io.StringIO()
     with contextlib.redirect_stdout(text), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "write_pages", lambda folder: None)
+        patch.setattr(pages, "write_pages", lambda folder: "")
         code = search.main(arguments)
     return Done(arguments, results, code, text.getvalue())
 

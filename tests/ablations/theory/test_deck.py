@@ -29,7 +29,7 @@ def results(tmp_path_factory, store):
     words = ["grid=deck", "schedule=linear,learned", "variance=beta_tilde", "view=whole", "training.steps=10"]
     less = ["training.report_every=10", "evaluation.sets=1", "evaluation.estimates=0", "sampler.steps=20"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "write_pages", lambda folder: None)
+        patch.setattr(pages, "write_pages", lambda folder: "")
         assert main([*words, *less, f"results={folder}", "launcher=serial"]) == 0
     return folder
 
