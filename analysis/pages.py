@@ -28,6 +28,11 @@ def write_pages(folder: Path | str) -> str:
     answers = Answers.of(read_folder(results))
     write_tables(answers, results)
     write_report(report(answers, write_figures(answers, figures)), results)
-    searched = answers.grid.search
-    parts = [terminal_search(searched, answers.optimism)] if searched is not None else []
+    return in_words(answers)
+
+
+def in_words(answers: Answers) -> str:
+    """A grid for a terminal: the search that it confirms, if it does, and its table."""
+    search = answers.grid.search
+    parts = [terminal_search(search, answers.optimism)] if search is not None else []
     return "\n\n".join([*parts, terminal_table(answers)])

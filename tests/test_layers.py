@@ -97,6 +97,7 @@ FLOORS = {
         {"pages"},
         {"report"},
         {"tables", "figures"},
+        {"exports"},
         {"words"},
         {"findings"},
         {"read", "statistics"},

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from analysis import options
+from analysis.exports import write_answers
 from analysis.findings.answers import Answers
 from analysis.read.source import SOURCE, read
 from analysis.tables.captions import caption
@@ -46,7 +47,8 @@ def render(answers: Answers, form: str, layout: str = "") -> str:
 
 
 def write_tables(answers: Answers, folder: Path | str) -> None:
-    """table.md, table.tex and table.csv in a results folder."""
+    """table.md, table.tex, table.csv and answers.json in a results folder."""
+    write_answers(answers, folder)
     for form, suffix in SUFFIXES.items():
         (Path(folder) / f"table.{suffix}").write_text(render(answers, form), encoding="utf-8")
 
