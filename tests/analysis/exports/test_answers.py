@@ -112,7 +112,7 @@ def test_sentences_and_bold_are_those_of_the_table(answers, told):
 
 
 def test_comparisons_by_hand(told):
-    """MSE at ε-weight 1 for μ̃ has its seeds reversed: it differs from the baseline by 0.01 + 0.04, 0.01, 0.01 − 0.04."""
+    """MSE at ε-weight 1 for μ̃ has its seeds reversed: less the baseline: 0.01 + 0.04, 0.01, 0.01 − 0.04."""
     places = {tuple(cell["levels"].values()): i for i, cell in enumerate(told["cells"])}
     assert told["baseline"] == places["epsilon", "simple"]
     (pair,) = [one for one in told["comparisons"] if (one["metric"], one["a"]) == (NLL, places[REVERSED])]
