@@ -113,11 +113,16 @@ def facts() -> dict[str, MetricColumn]:
     return found | {name: known[name].column("train", "extractor") for name in sorted(known)}
 
 
+def fact_of(column: str) -> MetricColumn:
+    """What is known of the metric that a column of runs.csv or trials.csv is of: of nll for nll/val."""
+    return facts()[column.split("/")[0]]
+
+
 def directed() -> dict[str, MetricColumn]:
     """Those of which one end is better: what a claim may be of."""
     return {name: column for name, column in facts().items() if column.direction != "none"}
 
 
 def objectives() -> dict[str, MetricColumn]:
-    """Those that validation data can give and of which less is better: what a search may go by."""
-    return {name: column for name, column in directed().items() if column.on_validation and column.direction == "min"}
+    """Those of them that validation data can give: what a search may go by."""
+    return {name: column for name, column in directed().items() if column.on_validation}

@@ -179,7 +179,10 @@ def help_text() -> str:
     """Usage, the studies, samplers and pruners."""
     from ablations.metrics.registry import objectives
 
-    told = {name: f"{column.label}{f', {column.unit}' if column.unit else ''}" for name, column in objectives().items()}
+    told = {
+        name: f"{column.label}{f', {column.unit}' if column.unit else ''}{'; more is better' * (column.sign > 0)}"
+        for name, column in objectives().items()
+    }
     told["fid"] += "; on points the energy distance"
     groups = {"objective": told, "sampler": SAMPLERS, "pruner": PRUNERS}
     lines = [

@@ -18,7 +18,7 @@ from ablations.grids.planned import Planned
 from ablations.launchers.dispatch import Dispatch
 from ablations.launchers.protocol import Launcher
 from ablations.metrics.judging import SHORT, against
-from ablations.metrics.registry import facts, metric_of, names, refuse_foreign
+from ablations.metrics.registry import fact_of, facts, metric_of, names, refuse_foreign
 from ablations.search.optimizer import Optimizer
 from ablations.search.space import Params, Study
 from ablations.search.trial import Course, TrialOutcome, course
@@ -231,7 +231,9 @@ class Searcher:
         if not front:
             return ""
         values = {trial.number: trial.values for trial in self.optimizer.trials()}
-        return f"best {min(values[number][0] for number in front):.4g}"
+        sign = fact_of(self.plan.objectives[0]).sign
+        best = max((values[number][0] for number in front), key=lambda value: sign * value)
+        return f"best {best:.4g}"
 
     def _spend(self) -> None:
         now = time.monotonic()

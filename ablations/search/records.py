@@ -8,12 +8,13 @@ rungs.csv     (trial, seed, step, value): what the pruner was told, where one ju
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ablations.metrics.metric import MetricColumn
-from ablations.metrics.registry import facts
+from ablations.metrics.registry import fact_of
 from ablations.results.csv_text import csv_text, number, union
 from ablations.results.folder import rows_with
 from ablations.search.file import ParameterSpec
@@ -47,24 +48,19 @@ def finalists(optimizer: Optimizer) -> list[Finalist]:
         return []
     if len(optimizer.objectives) == 1:
         return [Finalist("found", "found by search", front[0])]
-    objectives = [kind_of(name) for name in optimizer.objectives]
+    objectives = [fact_of(name) for name in optimizer.objectives]
     chosen = [
-        Finalist(f"best_{short(known)}", f"best {said_within(known)}", _least(front, i))
+        Finalist(f"best_{short(known)}", f"best {said_within(known)}", _best(front, i, known.sign))
         for i, known in enumerate(objectives)
     ]
     ends = {winner.trial.values for winner in chosen}
     inner = [trial for trial in front if trial.values not in ends]
-    chosen += [Finalist("between", "between", trial) for trial in between(inner, front)]
+    chosen += [Finalist("between", "between", trial) for trial in between(inner, front, objectives)]
     return chosen if len(ends) == len(objectives) else [Finalist("found", "best in both", chosen[0].trial)]
 
 
-def _least(front: list[Told], objective: int) -> Told:
-    return min(front, key=lambda trial: trial.values[objective])
-
-
-def kind_of(objective: str) -> MetricColumn:
-    """What is known of the metric that an objective is."""
-    return facts()[objective.split("/")[0]]
+def _best(front: list[Told], objective: int, sign: int) -> Told:
+    return max(front, key=lambda trial: sign * trial.values[objective])
 
 
 def short(metric: MetricColumn) -> str:
@@ -78,13 +74,14 @@ def said_within(metric: MetricColumn) -> str:
     return label if label[1:2].isupper() else f"{label[:1].lower()}{label[1:]}"
 
 
-def between(inner: list[Told], front: list[Told]) -> list[Told]:
+def between(inner: list[Told], front: list[Told], objectives: Sequence[MetricColumn]) -> list[Told]:
     """The trial nearest to the best of both objectives, each on the scale of the front; none where there is none."""
-    lows = [min(values) for values in zip(*(trial.values for trial in front), strict=True)]
-    highs = [max(values) for values in zip(*(trial.values for trial in front), strict=True)]
+    ranges = [(min(values), max(values)) for values in zip(*(trial.values for trial in front), strict=True)]
+    bests = [high if known.sign > 0 else low for known, (low, high) in zip(objectives, ranges, strict=True)]
 
     def distance(trial: Told) -> float:
-        return math.hypot(*((v - low) / (high - low) for v, low, high in zip(trial.values, lows, highs, strict=True)))
+        places = zip(trial.values, bests, ranges, strict=True)
+        return math.hypot(*((value - best) / (high - low) for value, best, (low, high) in places))
 
     return [min(inner, key=distance)] if inner else []
 
@@ -183,13 +180,13 @@ def head_of(plan: SearchPlan, optimizer: Optimizer, trials: list[Told], provenan
 
 def objective_of(plan: SearchPlan, name: str) -> dict[str, Any]:
     """An objective as tables and figures show it."""
-    known = kind_of(name)
+    known = fact_of(name)
     return {
         "unit": known.unit,
         "decimals": 2 if known.digits is None else known.digits,
         "label": known.label,
         "name": name,
-        "direction": "min",
+        "direction": known.direction,
     }
 
 

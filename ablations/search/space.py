@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ablations.metrics.registry import facts
 from ablations.search.file import ParameterSpec, StudyFile
 from ablations.settings.cell import AXES, PLAIN, Cell
 from ablations.settings.grammar import load
@@ -119,6 +120,9 @@ class Study:
         space = {key: parameter.model_dump(exclude={"label"}) for key, parameter in self.parameters.items()}
         fixed = {key: value for key, value in self.fixed.items() if key.split(".")[0] not in FIXED}
         content |= {"space": space, "fixed": fixed, "cell": cell_id, "seeds": self.seeds}
+        # An author may turn the direction of a metric of his own: what was told before would be read the wrong way.
+        upwards = [name for name in self.file.objective if facts()[name].direction == "max"]
+        content |= {"upwards": upwards} if upwards else {}
         names = [(key, str(choice)) for key, parameter in self.parameters.items() for choice in parameter.choices]
         saved = {name: load(key, name) for key, name in names if key in AXES and name.startswith("saved/")}
         return content_hash(content | ({"saved": saved} if saved else {}))

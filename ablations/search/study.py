@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ablations.grids.grid import equal_terms, terms_footnote
-from ablations.metrics.registry import DEFAULT, directed, facts, names, objectives
+from ablations.metrics.registry import SHOWN, facts, names, objectives
 from ablations.search.file import PRUNERS, SAMPLERS, ParameterSpec, StudyFile, read
 from ablations.search.space import FIXED, Study, whole
 from ablations.settings.arguments import SearchRequest
@@ -67,11 +67,6 @@ def make(request: SearchRequest) -> Study:
 
 def _check_objective(objective: list[str]) -> None:
     for name in objective:
-        if name in directed() and directed()[name].direction == "max":
-            raise InputError(
-                f"study.objective={name}: a search goes down, and of {name} more is better: take one of "
-                f"{', '.join(objectives())}"
-            )
         if name not in objectives():
             raise unknown("study.objective", name, objectives())
         if objective.count(name) > 1:
@@ -88,13 +83,13 @@ def _of_samples(objective: list[str]) -> list[str]:
 
 
 def _judged(objective: list[str], fixed: dict[str, Any]) -> dict[str, Any]:
-    """What is fixed, and that the objectives are evaluated: samples on validation data, by these metrics."""
+    """What is fixed, and that the objectives are evaluated and shown: samples on validation data, by these metrics."""
     judging = _of_samples(objective)
     if not judging:
         return fixed
-    default = [choice_name(metric) for metric in DEFAULT]
+    shown = [choice_name(metric) for metric in SHOWN]
     given = fixed.get("evaluation.metrics", [])
-    more = [name for name in judging if name not in default and name not in given]
+    more = [name for name in judging if name not in shown and name not in given]
     asked = {"evaluation.metrics": [*given, *more]} if more and isinstance(given, list) else {}
     return {"evaluation.quality": ["validation", "test"], **fixed, **asked}
 

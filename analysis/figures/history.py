@@ -1,7 +1,7 @@
 """A search over time: each trial's value in the order of trials, a panel per objective.
 
 Complete trials are dots, the best so far is a line, the paper's default dashed. Pruned trials stand grey at the last
-value that was seen of them, failed ones as crosses at the upper edge.
+value that was seen of them, failed ones as crosses at the edge where worse values lie.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from analysis.figures.trials import (
     DARK,
     INK,
     PALE,
-    any_above,
+    beyond,
     key,
     mark,
+    out_of_view,
     ring,
     value_label,
     views,
     winners,
+    worst_edge,
 )
 from analysis.figures.windows import Window, show
 from analysis.findings.trials import default_trial, value_of
@@ -38,6 +40,8 @@ from analysis.words.trials import DEFAULT
 _CHARS = 17
 _WORD = 0.055
 """The share of the width that a number takes."""
+_STOPPED = {"^": "v", "v": "^"}
+"""By the mark of what is out of view, that of pruned trials."""
 
 
 def history_figure(search: Search) -> Figure | None:
@@ -59,10 +63,10 @@ def _history_key(figure: Figure, search: Search) -> None:
     states = set(search.trials["state"])
     blue = distinct_looks(1)[0].color
     marks = [("complete", mark("o", blue, alpha=0.55))]
-    marks += [("pruned, at the last value seen or the edge", mark("v", PALE))] if "pruned" in states else []
+    pruned = mark(_STOPPED[beyond(search.head.objectives[0])], PALE)
+    marks += [("pruned, at the last value seen or the edge", pruned)] if "pruned" in states else []
     marks += [("failed", mark("x", INK, mew=1.0))] if "failed" in states else []
-    marks += [("above the scale", mark("^", blue))] if any_above(search) else []
-    key(figure, marks)
+    key(figure, [*marks, *((words, mark(marker, blue)) for words, marker in out_of_view(search))])
 
 
 def _history(axes: Axes, search: Search, objective: Metric) -> None:
@@ -77,9 +81,10 @@ def _history(axes: Axes, search: Search, objective: Metric) -> None:
     inside = np.array([view.holds(value) for value in values])
     axes.plot(trials[inside], values[inside], "o", ms=3.6, mew=0, color=blue, alpha=0.55, zorder=3)
     for trial, value in zip(trials[~inside], values[~inside], strict=True):
-        axes.plot(trial, view.high, "^", ms=4, mew=0, color=blue, clip_on=False, zorder=4)
-        _number(axes, search, float(trial), set(trials[~inside].tolist()), value_label(objective, value), view)
-    best = np.minimum.accumulate(values)
+        at = float(trial), worst_edge(objective, view)
+        axes.plot(*at, beyond(objective), ms=4, mew=0, color=blue, clip_on=False, zorder=4)
+        _number(axes, search, at, set(trials[~inside].tolist()), value_label(objective, value))
+    best = (np.maximum if objective.sign > 0 else np.minimum).accumulate(values)
     steps = [*zip(trials, best, strict=True), (last, best[-1])]
     axes.step(*np.array([(x, view.clipped(y)) for x, y in steps]).T, where="post", color=blue, lw=1.0, zorder=2)
     _stopped(axes, search, objective, view)
@@ -87,17 +92,18 @@ def _history(axes: Axes, search: Search, objective: Metric) -> None:
     axes.set_ylabel(mathtext(objective.head))
 
 
-def _number(axes: Axes, search: Search, trial: float, above: set[float], text: str, view: Window) -> None:
-    """The value of a mark at the upper edge, at its right or left; nowhere where other marks leave no room."""
+def _number(axes: Axes, search: Search, at: tuple[float, float], out: set[float], text: str) -> None:
+    """The value of a mark at the edge, at its right or left; nowhere where other marks leave no room."""
+    trial, _ = at
     stopped = search.trials["state"].isin(("pruned", "failed"))
-    others = (above | set(search.trials.loc[stopped, "trial"])) - {trial}
+    others = (out | set(search.trials.loc[stopped, "trial"])) - {trial}
     left, right = axes.get_xlim()
     reach = _WORD * (right - left)
     style: dict[str, Any] = {"textcoords": "offset points", "color": distinct_looks(1)[0].color, "fontsize": 6.2}
     if trial + reach < right and not any(trial < other < trial + 1.2 * reach for other in others):
-        axes.annotate(text, (trial, view.high), (4, -3), **style)
+        axes.annotate(text, at, (4, -3), **style)
     elif trial - reach > left and not any(trial - 2.2 * reach < other < trial for other in others):
-        axes.annotate(text, (trial, view.high), (-4, -3), ha="right", **style)
+        axes.annotate(text, at, (-4, -3), ha="right", **style)
 
 
 def _stopped(axes: Axes, search: Search, objective: Metric, view: Window) -> None:
@@ -106,10 +112,10 @@ def _stopped(axes: Axes, search: Search, objective: Metric, view: Window) -> Non
     seen = search.rungs.groupby("trial")["value"].last() if first else pd.Series(dtype="float64")
     for trial, state in zip(search.trials["trial"], search.trials["state"], strict=True):
         if state == "pruned":
-            height = view.clipped(float(seen.get(trial, math.inf)))
-            axes.plot(trial, height, "v", ms=3.6, mew=0, color=PALE, clip_on=False, zorder=2)
+            height = view.clipped(float(seen.get(trial, worst_edge(objective, view))))
+            axes.plot(trial, height, _STOPPED[beyond(objective)], ms=3.6, mew=0, color=PALE, clip_on=False, zorder=2)
         elif state == "failed":
-            axes.plot(trial, view.high, "x", ms=4, mew=1.0, color=INK, clip_on=False, zorder=4)
+            axes.plot(trial, worst_edge(objective, view), "x", ms=4, mew=1.0, color=INK, clip_on=False, zorder=4)
 
 
 def _named(axes: Axes, search: Search, objective: Metric, view: Window, best: float, blue: Color) -> None:

@@ -34,7 +34,9 @@ def rungs_figure(search: Search) -> Figure | None:
     if search.rungs.empty:
         return None
     steps = search.rungs["step"]
-    view = best_window(search.rungs.loc[steps >= _SETTLED * steps.max(), "value"].tolist())
+    view = best_window(
+        search.rungs.loc[steps >= _SETTLED * steps.max(), "value"].tolist(), search.head.objectives[0].sign
+    )
     states = dict(zip(search.trials["trial"], search.trials["state"], strict=True))
     named = _named(search)
     figure = new_figure(0.75 * WIDTH, 2.9)

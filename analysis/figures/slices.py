@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from analysis.figures.drawing import MARKERS, WIDTH, new_figure, power, wrapped
-from analysis.figures.trials import INK, any_above, colors, emphasise, key, mark, standard_key, views
+from analysis.figures.trials import INK, beyond, colors, emphasise, key, mark, standard_key, views
 from analysis.figures.windows import Window, around, show
 from analysis.notation import mathtext
 from analysis.read.meta import Metric
@@ -26,8 +26,6 @@ MOST_COLUMNS = 4
 _TICKS, _FEW_TICKS = 4, 3
 _LETTERS = 30
 """How many letters of names of choices stand side by side below a panel; where they are more, they stand aslant."""
-_KINDS = MARKERS.replace("^", "")
-"""Marks of choices: a triangle that points up is for what is above the scale."""
 _STRIP = 0.6
 """The share of a choice's place that its strip takes."""
 
@@ -66,13 +64,14 @@ def parent(search: Search) -> SearchedParameter | None:
 
 
 def _marks(search: Search) -> dict[str, str]:
-    """The mark of each value of that choice."""
-    chosen = parent(search)
-    return {value: _KINDS[i % len(_KINDS)] for i, value in enumerate(chosen.choices)} if chosen else {}
+    """The mark of each value of that choice; triangles that are for what is out of view are none of them."""
+    chosen, taken = parent(search), set(map(beyond, search.head.objectives))
+    kinds = [marker for marker in MARKERS if marker not in taken]
+    return {value: kinds[i % len(kinds)] for i, value in enumerate(chosen.choices)} if chosen else {}
 
 
 def _key(search: Search, marks: dict[str, str]) -> list[tuple[str, Line2D]]:
-    found = standard_key(search, above=any_above(search))
+    found = standard_key(search)
     return [*found, *((value, mark(marker, INK)) for value, marker in marks.items())]
 
 
@@ -90,7 +89,7 @@ def _panel(
         trials["trial"], trials[objective.name], kinds, colors(search, trials), strict=True
     ):
         places[trial] = (xs[trial], view.clipped(value))
-        marker = marks.get(kind, "o") if view.holds(value) else "^"
+        marker = marks.get(kind, "o") if view.holds(value) else beyond(objective)
         axes.plot(*places[trial], marker, ms=3.6, mew=0, color=color, zorder=3, clip_on=False)
     emphasise(axes, search, places)
     axes.set_xlabel(wrapped(parameter.label, 24))

@@ -1,7 +1,8 @@
 """What the figures of a search share: which values are in view, how trials are marked, and a key to the marks.
 
-A search tries what is bad, too: values far above the rest would squash what matters, the best. They are set at the
-upper edge as triangles. Trials get darker in the order in which they were tried.
+A search tries what is bad, too: values far from the best would squash what matters. They are set at the edge where
+worse values lie, the upper one where less is better, as triangles. Trials get darker in the order in which they were
+tried.
 """
 
 from __future__ import annotations
@@ -34,13 +35,27 @@ PALE = "#b4b4b4"
 def views(search: Search) -> dict[str, Window]:
     """The window of each objective."""
     return {
-        objective.name: best_window(search.complete[objective.name].tolist()) for objective in search.head.objectives
+        objective.name: best_window(search.complete[objective.name].tolist(), objective.sign)
+        for objective in search.head.objectives
     }
 
 
-def any_above(search: Search) -> bool:
-    """Whether any complete trial is out of view."""
-    return any(not view.holds(v) for name, view in views(search).items() for v in search.complete[name])
+def worst_edge(objective: Metric, view: Window) -> float:
+    """The edge of a window at which worse values lie."""
+    return view.low if objective.sign > 0 else view.high
+
+
+def beyond(objective: Metric) -> str:
+    """The mark of a trial that is out of view, which points to where its value is."""
+    return "v" if objective.sign > 0 else "^"
+
+
+def out_of_view(search: Search) -> list[tuple[str, str]]:
+    """Where complete trials are out of view, in words, with their mark: above the scale, below it, or both."""
+    seen, known = views(search), search.complete
+    out = [o for o in search.head.objectives if not known[o.name].map(seen[o.name].holds).all()]
+    words = {"^": "above the scale", "v": "below the scale"}
+    return [(words[marker], marker) for marker in dict.fromkeys(map(beyond, out))]
 
 
 def colors(search: Search, trials: pd.DataFrame) -> list[Color]:
@@ -110,14 +125,13 @@ def mark(marker: str, color: Color | str, **style: Any) -> Line2D:
     return Line2D([], [], marker=marker, color=color, **given)
 
 
-def standard_key(search: Search, *, above: bool) -> list[tuple[str, Line2D]]:
+def standard_key(search: Search) -> list[tuple[str, Line2D]]:
     """Early and late trials, winners, the default, and whether any value is out of view."""
     last = int(search.trials["trial"].max())
     marks = [("trial 0", mark("o", shade(0.0)))]
     marks += [(f"trial {last}", mark("o", shade(1.0)))] if last else []
     marks += names_key(search)
-    marks += [("above the scale", mark("^", shade(0.5)))] if above else []
-    return marks
+    return marks + [(words, mark(marker, shade(0.5))) for words, marker in out_of_view(search)]
 
 
 def names_key(search: Search) -> list[tuple[str, Line2D]]:

@@ -159,17 +159,22 @@ def _widened(view: Window, values: Sequence[float]) -> Window:
     return view if (low, high) == (view.low, view.high) else around(low, high, 0.04, log=view.log)
 
 
-def best_window(values: Sequence[float]) -> Window:
-    """The best, which is the least, and what is near enough to it to be compared; all where none is far off."""
+def best_window(values: Sequence[float], sign: int) -> Window:
+    """The best, which is where `sign` · value is largest, and what is near enough to it to be compared; all where none
+    is far off."""
     known = _places(values, False)
     if not len(known):
         return Window(0.0, 1.0, False)
-    view = _near_the_best(known, log=False)
+    if sign > 0:
+        # Always linear: a logarithm would stretch the worst values and squash the best.
+        mirrored = _near_the_least(-known, log=False)
+        return Window(-mirrored.high, -mirrored.low, False)
+    view = _near_the_least(known, log=False)
     wide = known.min() > 0 and min(view.high, known.max()) > LOG_BEST * known.min()
-    return _near_the_best(known, log=True) if wide else view
+    return _near_the_least(known, log=True) if wide else view
 
 
-def _near_the_best(values: NDArray[np.float64], *, log: bool) -> Window:
+def _near_the_least(values: NDArray[np.float64], *, log: bool) -> Window:
     places = np.sort(np.log10(values) if log else values)
     low, high = float(places[0]), float(places[-1])
     near = max(low + _REACH * (float(np.median(places)) - low), float(np.quantile(places, _SHARE, method="lower")))

@@ -32,8 +32,9 @@ class Optimism:
 
     @property
     def gap(self) -> float:
-        """fresh − searched: above 0 the search was optimistic."""
-        return self.fresh.mean - self.searched
+        """By how much the fresh mean is worse than the search's value: above 0 the search was optimistic."""
+        fresh, searched = self.fresh.mean, self.searched
+        return fresh - searched if self.objective.sign < 0 else searched - fresh
 
     @property
     def half_width(self) -> float:

@@ -1,14 +1,17 @@
 """The trials of a search: which are the best, which is the paper's default, and which lie at the end of a range.
 
-With one objective the best are those of the least value; with two, those that no other dominates.
+With one objective the best are those whose value lies farthest in its direction; with two, those that no other
+dominates.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.read.meta import Metric
 from analysis.read.search import Search, SearchedParameter
 from analysis.statistics.pareto import pareto_front
 
@@ -58,23 +61,29 @@ def value_of(search: Search, trial: int | None, objective: str) -> float:
 
 
 def front_of_trials(search: Search) -> pd.DataFrame:
-    """The complete trials that none dominates, by the first objective; with one objective its best."""
-    names = [objective.name for objective in search.head.objectives]
+    """The complete trials that none dominates, the best in the first objective first; with one objective its best."""
+    first, last = search.head.objectives[0], search.head.objectives[-1]
     known = search.complete
     if known.empty:
         return known
-    kept = pareto_front(known[names[0]].tolist(), known[names[-1]].tolist(), -1)
-    return known[kept].sort_values([*names, "trial"], kind="stable")
+    kept = pareto_front((-first.sign * known[first.name]).tolist(), known[last.name].tolist(), last.sign)
+    return _ordered(known[kept], search.head.objectives)
+
+
+def _ordered(trials: pd.DataFrame, objectives: Sequence[Metric]) -> pd.DataFrame:
+    """The best in the first objective first, then by the next, then by number."""
+    upwards = [objective.sign < 0 for objective in objectives]
+    names = [objective.name for objective in objectives]
+    return trials.sort_values([*names, "trial"], ascending=[*upwards, True], kind="stable")
 
 
 def best_trials(search: Search, most: int) -> pd.DataFrame:
     """So many of the best, the best first; with two objectives winners before others of the front, by the first."""
+    first = search.head.objectives[:1]
     if len(search.head.objectives) == 1:
-        return search.complete.sort_values([search.head.objectives[0].name, "trial"], kind="stable").head(most)
+        return _ordered(search.complete, first).head(most)
     on = front_of_trials(search)
     winners = {winner.trial for winner in search.head.winners}
     others = on[~on["trial"].isin(winners)].head(max(0, most - len(winners)))
     chosen = {*winners, *others["trial"]}
-    return search.complete[search.complete["trial"].isin(chosen)].sort_values(
-        [search.head.objectives[0].name, "trial"], kind="stable"
-    )
+    return _ordered(search.complete[search.complete["trial"].isin(chosen)], first)

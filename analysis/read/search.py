@@ -105,11 +105,12 @@ class SearchMeta:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        """ValueError where there are not one or two objectives, less of each being better, or nothing is searched."""
+        """ValueError where there are not one or two objectives, each with a direction, or nothing is searched."""
         if len(self.objectives) not in (1, 2):
             raise ValueError(f"a search has one or two objectives, not {len(self.objectives)}")
-        if any(objective.direction != "min" for objective in self.objectives):
-            raise ValueError("of an objective less is better: its direction is min")
+        for objective in self.objectives:
+            if objective.sign == 0:
+                raise ValueError(f"{objective.name} has no direction to search in: an objective's is min or max")
         if not self.parameters:
             raise ValueError("a search has parameters")
         for parameter in self.parameters:

@@ -77,7 +77,7 @@ CAPTIONS = {
     ),
     "pareto": (
         "What one objective costs in the other: no trial dominates those on the staircase, and none reached what lies "
-        "below and left of it."
+        "beyond it, where both are better."
     ),
     "rungs": (
         "What the pruner saw: the value on validation data over training steps. Trials that were pruned end early, in "

@@ -24,6 +24,7 @@ from optuna.samplers import RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from ablations.metrics.registry import fact_of
 from ablations.search.optimizer.samplers import pruner_of, sampler_of
 from ablations.search.optimizer.storage import cause, opened, quiet, shown
 from ablations.search.optimizer.told import STATES, Told, drawn, params_of, told_of
@@ -77,8 +78,9 @@ class Optimizer:
 
     @property
     def directions(self) -> list[StudyDirection]:
-        """The direction of each objective: less is better."""
-        return [StudyDirection.MINIMIZE] * len(self.objectives)
+        """Where better values of each objective lie."""
+        signs = [fact_of(name).sign for name in self.objectives]
+        return [StudyDirection.MAXIMIZE if sign > 0 else StudyDirection.MINIMIZE for sign in signs]
 
     def trials(self) -> list[Told]:
         """All that were asked, in order."""
@@ -164,7 +166,7 @@ class Optimizer:
         known = self._trials()
         mine, told = known[number], known[: max(0, number - self.window + 1)]
         with self._guarded(), quiet():
-            view = optuna.create_study(study_name=self.study.name, direction="minimize")
+            view = optuna.create_study(study_name=self.study.name, directions=self.directions)
             view.add_trials(told)
             # Those between are not known yet, but keep their numbers.
             view.add_trials([create_trial(state=TrialState.FAIL) for _ in range(number - len(told))])

@@ -39,7 +39,7 @@ def test_window_of_one_value_is_not_a_hair():
 
 
 def test_an_outlier_among_trials_does_not_squash_the_rest():
-    view = best_window([*np.linspace(2.3, 2.5, 20), 8.3])
+    view = best_window([*np.linspace(2.3, 2.5, 20), 8.3], -1)
     assert view.holds(2.3)
     assert view.holds(2.5)
     assert view.high < 2.6
@@ -47,8 +47,8 @@ def test_an_outlier_among_trials_does_not_squash_the_rest():
 
 
 def test_a_wide_range_of_trials_is_logarithmic_and_one_value_is_not_a_hair():
-    assert best_window(list(np.geomspace(5, 500, 30))).log
-    alone = best_window([2.0])
+    assert best_window(list(np.geomspace(5, 500, 30)), -1).log
+    alone = best_window([2.0], -1)
     assert alone.holds(2.0)
     assert alone.high - alone.low == pytest.approx(0.2)
 

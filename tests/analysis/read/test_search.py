@@ -93,7 +93,7 @@ def test_a_default_outside_of_the_space_is_no_fault(tmp_path):
 HEAD_FAULTS = {
     "objectives: Field required": lambda head: head.pop("objectives"),
     "objectives.0.direction: Input should be": lambda head: head["objectives"][0].update(direction="down"),
-    "of an objective less is better": lambda head: head["objectives"][0].update(direction="max"),
+    "nll/val has no direction to search in": lambda head: head["objectives"][0].update(direction="none"),
     "one or two objectives, not 0": lambda head: head.update(objectives=[]),
     "a search has parameters": lambda head: head.update(parameters=[]),
     "parameters.0.kind": lambda head: head["parameters"][0].update(kind="real"),
