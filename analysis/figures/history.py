@@ -94,16 +94,18 @@ def _history(axes: Axes, search: Search, objective: Metric) -> None:
 
 def _number(axes: Axes, search: Search, at: tuple[float, float], out: set[float], text: str) -> None:
     """The value of a mark at the edge, at its right or left; nowhere where other marks leave no room."""
-    trial, _ = at
+    trial, height = at
+    # On the line of the lower edge, which is drawn, it would be struck through.
+    up = 2 if height == axes.get_ylim()[0] else -3
     stopped = search.trials["state"].isin(("pruned", "failed"))
     others = (out | set(search.trials.loc[stopped, "trial"])) - {trial}
     left, right = axes.get_xlim()
     reach = _WORD * (right - left)
     style: dict[str, Any] = {"textcoords": "offset points", "color": distinct_looks(1)[0].color, "fontsize": 6.2}
     if trial + reach < right and not any(trial < other < trial + 1.2 * reach for other in others):
-        axes.annotate(text, at, (4, -3), **style)
+        axes.annotate(text, at, (4, up), **style)
     elif trial - reach > left and not any(trial - 2.2 * reach < other < trial for other in others):
-        axes.annotate(text, at, (-4, -3), ha="right", **style)
+        axes.annotate(text, at, (-4, up), ha="right", **style)
 
 
 def _stopped(axes: Axes, search: Search, objective: Metric, view: Window) -> None:

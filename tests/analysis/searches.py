@@ -1,4 +1,5 @@
-"""Synthetic searches, as their writer would leave them: of one objective, of a joint space, and of two objectives.
+"""Synthetic searches, as their writer would leave them: of one objective, of a joint space, of two objectives,
+and of objectives of which more is better.
 
 Their values are those of smooth functions with a known best, and noise of a fixed seed.
 """
@@ -13,6 +14,8 @@ from tests.analysis.conftest import build, write_csv
 NLL_VAL, FID_VAL = "nll/val", "fid/val/digits-cnn"
 NLL_OBJECTIVE = {"name": NLL_VAL, "label": "NLL", "direction": "min", "unit": "bits/dim", "decimals": 2}
 FID_OBJECTIVE = {"name": FID_VAL, "label": "FID", "direction": "min", "unit": None, "decimals": 1}
+PRECISION_VAL = "precision/val/digits-cnn"
+PRECISION_OBJECTIVE = {"name": PRECISION_VAL, "label": "Precision", "direction": "max", "unit": None, "decimals": 2}
 FULL = 1000
 RUNGS = (125, 250, 375, 500, 625, 750, 875, 1000)
 
@@ -213,6 +216,28 @@ def two_objectives(folder, n=45):
         importance_trials=n,
     )
     return write_search(folder, description, trials)
+
+
+def climbing(folder, n=30, also=()):
+    """Precision, of which more is better, best near β_1 = 2e-4 and β_T = 0.03 and once far below the rest; and `also`
+    NLL, which is best where β_T is smaller, and once far above the rest."""
+    objectives, noise, trials = (*also, PRECISION_OBJECTIVE), np.random.default_rng(5), []
+    for number in range(n):
+        drawn = 10 ** noise.uniform((-6, -2.3), (-3, -1))
+        beta_1, beta_t = (1e-4, 0.02) if number == 0 else drawn
+        bowl = nll_of(beta_1, beta_t, noise.normal()) - 2.31
+        nll = nll_of(beta_1, 3 * beta_t, 0.0) + (6.0 if number == 11 else 0.0)
+        values = {PRECISION_VAL: 0.05 if number == 7 else 0.8 - bowl, NLL_VAL: nll}
+        trials.append(trial(number, {"schedule.beta_1": beta_1, "schedule.beta_T": beta_t}, values))
+    trials.append(trial(n, PAPERS | {"schedule.beta_T": "0.05"}, state="failed", reason="the loss was not finite"))
+    best = max(trials[:n], key=lambda row: row[PRECISION_VAL])
+    won = [winner("found" if not also else "best_precision", "best precision", best, BETAS, objectives)]
+    return write_search(folder, head(BETAS, objectives, default=PAPERS, winners=won), trials)
+
+
+def two_directions(folder):
+    """Less NLL and more precision pull apart along β_T."""
+    return climbing(folder, also=(NLL_OBJECTIVE,))
 
 
 FRESH = {"default": (2.40, 2.42, 2.41), "found": (2.32, 2.36, 2.31)}

@@ -1,0 +1,168 @@
+"""A search by a metric of which more is better, and one of two directions: what is best, said and drawn follows."""
+
+import numpy as np
+import pytest
+
+from analysis.figures import SEARCH_FIGURES
+from analysis.figures.drawing import styled
+from analysis.findings.search import optimism
+from analysis.findings.trials import best_trials, front_of_trials
+from analysis.read.runs import read_folder
+from analysis.read.search import read_search
+from analysis.report.search import search_report
+from analysis.tables.search import search_table, terminal_search
+from analysis.words.search import optimism_sentence, search_sentences
+from tests.analysis.searches import (
+    BETAS,
+    NLL_OBJECTIVE,
+    NLL_VAL,
+    PAPERS,
+    PRECISION_OBJECTIVE,
+    PRECISION_VAL,
+    climbing,
+    confirmation,
+    head,
+    trial,
+    two_directions,
+    winner,
+    write_search,
+)
+
+PARAMS = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory):
+    return read_search(climbing(tmp_path_factory.mktemp("up")))
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    return read_search(two_directions(tmp_path_factory.mktemp("both")))
+
+
+def drawn(search, name):
+    with styled():
+        figure = SEARCH_FIGURES[name](search)
+        figure.draw_without_rendering()
+    return figure
+
+
+def lines_of(axes, marker):
+    return [line for line in axes.lines if line.get_marker() == marker]
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_the_best_trials_have_the_largest_values(up):
+    values = best_trials(up, 5)[PRECISION_VAL].tolist()
+    assert values == sorted(up.complete[PRECISION_VAL], reverse=True)[:5]
+    assert front_of_trials(up)["trial"].tolist() == [up.head.winners[0].trial]
+
+
+def test_equal_values_stand_by_their_numbers(tmp_path):
+    rows = [trial(i, PARAMS, {PRECISION_VAL: value}) for i, value in enumerate((0.5, 0.7, 0.6, 0.7))]
+    search = read_search(write_search(tmp_path / "s", head(BETAS, (PRECISION_OBJECTIVE,)), rows))
+    assert best_trials(search, 3)["trial"].tolist() == [1, 3, 2]
+    assert front_of_trials(search)["trial"].tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_front_of_less_and_more_begins_with_the_best_in_the_first(tmp_path, turned):
+    points = [(2.0, 0.3), (2.1, 0.5), (2.2, 0.4), (2.3, 0.9), (2.0, 0.2), (2.4, 0.9)]
+    rows = [trial(i, PARAMS, {NLL_VAL: a, PRECISION_VAL: b}) for i, (a, b) in enumerate(points)]
+    objectives = (NLL_OBJECTIVE, PRECISION_OBJECTIVE)[:: -1 if turned else 1]
+    search = read_search(write_search(tmp_path / "s", head(BETAS, objectives), rows))
+    assert front_of_trials(search)["trial"].tolist() == ([3, 1, 0] if turned else [0, 1, 3])
+
+
+def test_the_table_and_the_terminal_have_the_largest_first(up, both):
+    first = best_trials(up, 1).iloc[0]
+    table = search_table(up)
+    assert table.rows[0].stub[0].startswith(f"{first['trial']} (best precision")
+    assert "Precision ↑" in terminal_search(up)
+    winners = {winner.trial for winner in both.head.winners}
+    shown = best_trials(both, 5)
+    assert winners <= set(shown["trial"])
+    assert shown[NLL_VAL].is_monotonic_increasing
+
+
+CASES = [
+    ((0.60, 0.62, 0.61), 0.70, "0.61 ± 0.02 on validation, 0.70 in the search: the search's best value was optimistic"),
+    ((0.70, 0.71, 0.72), 0.70, "not optimistic here (fresh seeds are better by 0.01"),
+    ((0.66, 0.70, 0.71), 0.70, "looks optimistic by 0.01 ± 0.13, which so few seeds cannot tell from 0"),
+]
+
+
+@pytest.mark.parametrize(("fresh", "searched", "said"), CASES)
+def test_a_search_is_optimistic_by_what_fresh_seeds_have_less(tmp_path, fresh, searched, said):
+    folder = confirmation(tmp_path / "s", {"default": (0.4, 0.5, 0.45), "found": fresh}, metric=PRECISION_VAL)
+    rows = [trial(0, PARAMS, {PRECISION_VAL: 0.5})]
+    rows.append(trial(1, {"schedule.beta_1": 2e-4, "schedule.beta_T": 0.03}, {PRECISION_VAL: searched}))
+    both = (PRECISION_OBJECTIVE,)
+    won = [winner("found", "found by search", rows[1], BETAS, both)]
+    write_search(folder, head(BETAS, both, default=PAPERS, winners=won), rows)
+    (found,) = optimism(read_search(folder), read_folder(folder))
+    assert found.gap == pytest.approx(searched - np.mean(fresh))
+    assert said in optimism_sentence(found)
+    assert optimism_sentence(found) in search_sentences(read_search(folder), [found])
+
+
+def test_history_climbs_and_what_is_far_below_stands_at_the_lower_edge(up):
+    figure = drawn(up, "history")
+    (axes,) = figure.axes
+    values = up.complete[PRECISION_VAL].to_numpy()
+    step = next(line for line in axes.lines if line.get_drawstyle() == "steps-post")
+    np.testing.assert_allclose(step.get_ydata()[:-1], np.maximum.accumulate(values))
+    low, high = axes.get_ylim()
+    assert low > values.min()
+    assert high > values.max()
+    out = lines_of(axes, "v")
+    assert sorted(float(line.get_xdata()[0]) for line in out) == sorted(up.complete["trial"][values < low])
+    assert {float(line.get_ydata()[0]) for line in [*out, *lines_of(axes, "x")]} == {low}
+    assert legend(figure) == ["complete", "failed", "below the scale"]
+    assert not lines_of(axes, "^")
+
+
+def test_slices_set_what_is_far_below_at_the_lower_edge(up):
+    figure = drawn(up, "slices")
+    for axes in figure.axes:
+        low = axes.get_ylim()[0]
+        assert len(lines_of(axes, "v")) == (up.complete[PRECISION_VAL] < low).sum() > 0
+        assert not lines_of(axes, "^")
+    assert legend(figure)[-1] == "below the scale"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_staircase_runs_from_the_worst_edge_of_one_objective_to_that_of_the_other(both, tmp_path, turned):
+    search = both
+    if turned:
+        objectives = (PRECISION_OBJECTIVE, NLL_OBJECTIVE)
+        rows = [
+            trial(int(row["trial"]), PARAMS, {name: row[name] for name in (NLL_VAL, PRECISION_VAL)})
+            for _, row in both.complete.iterrows()
+        ]
+        search = read_search(write_search(tmp_path / "s", head(BETAS, objectives), rows))
+    (axes,) = drawn(search, "pareto").axes
+    stairs = next(line for line in axes.lines if line.get_drawstyle() == "steps-post")
+    x, y = (objective.name for objective in search.head.objectives)
+    on = front_of_trials(search)
+    assert len(on) > 2
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    worst = (left, high) if turned else (right, low)
+    places = np.array(stairs.get_xydata())
+    np.testing.assert_allclose(places[1:-1], on[[x, y]].to_numpy())
+    np.testing.assert_allclose(places[0], (on[x].iloc[0], worst[1]))
+    np.testing.assert_allclose(places[-1], (worst[0], on[y].iloc[-1]))
+
+
+def test_of_two_directions_the_keys_say_both_edges(both):
+    assert {"above the scale", "below the scale"} <= set(legend(drawn(both, "history")))
+
+
+def test_the_report_of_such_a_search(up):
+    page = search_report(up, {})
+    assert "Precision ↑" in page
+    assert f"Precision {up.head.winners[0].values[PRECISION_VAL]:.2f} on validation" in page
