@@ -106,8 +106,11 @@ FLOORS = {
         {"data"},
     ],
     "analysis": [
+        {"pages"},
         {"report"},
         {"tables", "figures"},
+        {"exports"},
+        {"words"},
         {"findings"},
         {"read", "statistics"},
         {"notation", "options"},

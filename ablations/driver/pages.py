@@ -22,8 +22,7 @@ def writable(results: Path) -> Path:
 
 def finish(folder: Path, records: list[Record], tracker: Tracker | None, interrupted: bool) -> int:
     """Tables, figures and summary of what there is; the exit code."""
-    write_pages(folder)
-    print(in_words(folder))
+    print(write_pages(folder))
     shown = [name for name in ("report.html", "table.md", "figures", "samples", "runs.csv") if (folder / name).exists()]
     print(f"\nfiles    {folder}/  ({', '.join(shown)}, …)")
     if tracker is not None:
@@ -45,32 +44,12 @@ def finish(folder: Path, records: list[Record], tracker: Tracker | None, interru
     return 1 if failed or unmeasured else 0
 
 
-def write_pages(folder: Path) -> None:
-    """All that is drawn from a results folder: after its runs were delivered, whose links it shows, and before the
-    summary, which carries it."""
-    from analysis.figures import write_figures, write_search_figures
-    from analysis.read.search import search_alone
-    from analysis.report import write_report
-    from analysis.tables import write_tables
+def write_pages(folder: Path) -> str:
+    """Tables, figures and report of a results folder, and what a terminal shows of it: after its runs were delivered,
+    whose links the report shows, and before the summary, which carries it all."""
+    from analysis import pages
 
-    if search_alone(folder):
-        write_search_figures(folder)
-    else:
-        write_tables(folder)
-        write_figures(folder)
-    write_report(folder)
-
-
-def in_words(folder: Path) -> str:
-    """What a results folder holds, for a terminal: a search, the table of a grid, or both."""
-    from analysis.read.runs import read_folder
-    from analysis.read.search import search_alone, search_in
-    from analysis.tables import terminal_table
-    from analysis.tables.search import terminal_search
-
-    grid, search = None if search_alone(folder) else read_folder(folder), search_in(folder)
-    parts = [terminal_search(search, grid)] if search is not None else []
-    return "\n\n".join(parts + ([terminal_table(grid)] if grid is not None else []))
+    return pages.write_pages(folder)
 
 
 def counted(n: int, noun: str) -> str:

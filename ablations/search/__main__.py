@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
 def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: Path, opened: Tracker | None) -> int:
     """Run the trials, then the confirmation; the exit code."""
     from ablations.driver import execute
-    from ablations.driver.pages import in_words, write_pages
+    from ablations.driver.pages import write_pages
     from ablations.search.confirmation import forget_another
     from ablations.search.loop import Searcher
     from ablations.search.optimizer import Optimizer
@@ -91,8 +91,7 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     stopped = interrupted or searcher.accidents > 0
     write(ended=not stopped)
     if stopped:
-        write_pages(folder)
-        print(in_words(folder))
+        print(write_pages(folder))
         return _stopped(optimizer, interrupted=interrupted)
     code = confirm(plan, optimizer, journal, folder, tracker, provenance)
     print(f"Optuna   optuna-dashboard {shown(storage)}")

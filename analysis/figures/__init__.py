@@ -1,7 +1,8 @@
 """The figures of a grid and of a search: `python -m analysis.figures grid=NAME [runs=results/<grid>]`.
 
-Each is PNG and PDF, byte for byte alike when drawn twice in one environment. One whose data are absent is not drawn,
-and a stale file of its name goes; but for samples, strips and reconstructions where their images are not at hand.
+Each is drawn once and saved as PNG and PDF, byte for byte alike when drawn anew in one environment. One whose data are
+absent is not drawn, and a stale file of its name goes; but for samples, strips and reconstructions where their images
+are not at hand.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from analysis.figures.cost import cost_figure
 from analysis.figures.curves import bound_figure, training_figure, weights_figure
 from analysis.figures.deck import DECK, deck_figure
 from analysis.figures.differences import differences_figure
-from analysis.figures.drawing import save, styled
+from analysis.figures.drawing import Drawn, as_png, save, styled
 from analysis.figures.elbo import elbo_figure
 from analysis.figures.history import history_figure
 from analysis.figures.lines import lines_figure
@@ -31,7 +32,7 @@ from analysis.figures.schedules import schedules_figure
 from analysis.figures.slices import slices_figure
 from analysis.figures.split import split_figure
 from analysis.figures.strips import strips_figure
-from analysis.read.runs import GridResults, read_folder
+from analysis.findings.answers import Answers
 from analysis.read.search import Search, read_search, search_alone
 from analysis.read.source import SOURCE, folder_of, read
 
@@ -44,12 +45,12 @@ SEARCH_FIGURES: dict[str, Callable[[Search], Figure | None]] = {
 """The figures of a search, in the order in which they are read. Parallel coordinates are left to Optuna's dashboard."""
 
 
-def _of_search(make: Callable[[Search], Figure | None]) -> Callable[[GridResults], Figure | None]:
+def _of_search(make: Callable[[Search], Figure | None]) -> Callable[[Answers], Figure | None]:
     """The same figure of the search that a grid confirms."""
-    return lambda grid: make(grid.search) if grid.search is not None else None
+    return lambda answers: make(answers.grid.search) if answers.grid.search is not None else None
 
 
-FIGURES: dict[str, Callable[[GridResults], Figure | None]] = {
+FIGURES: dict[str, Callable[[Answers], Figure | None]] = {
     "samples": samples_figure,
     "strips": strips_figure,
     "reconstructions": reconstructions_figure,
@@ -70,46 +71,72 @@ FIGURES: dict[str, Callable[[GridResults], Figure | None]] = {
 }
 
 
-def draw(grid: GridResults, folder: Path) -> list[Path]:
-    """Draw every figure that the grid has data for; the files written."""
-    images = {"samples": grid.samples, "strips": grid.strips, "reconstructions": grid.reconstructions}
+def draw(answers: Answers) -> dict[str, Drawn]:
+    """Every figure that the grid has data for, by name."""
+    return _drawn({name: partial(make, answers) for name, make in FIGURES.items()})
+
+
+def draw_search(search: Search) -> dict[str, Drawn]:
+    """Every figure that a search has data for, by name."""
+    return _drawn({name: partial(make, search) for name, make in SEARCH_FIGURES.items()})
+
+
+def write_figures(answers: Answers, folder: Path) -> dict[str, Drawn]:
+    """The same, and their files in this folder."""
+    images = {
+        "samples": answers.grid.samples,
+        "strips": answers.grid.strips,
+        "reconstructions": answers.grid.reconstructions,
+    }
     kept = {name for name, source in images.items() if source is None}
-    return _written({name: partial(make, grid) for name, make in FIGURES.items()}, folder, kept)
+    return _written({name: partial(make, answers) for name, make in FIGURES.items()}, folder, kept)
 
 
-def _written(makers: Mapping[str, Callable[[], Figure | None]], folder: Path, kept: Collection[str] = ()) -> list[Path]:
-    """Draw each figure that there is. Files of the others go, but for those that are `kept`; the files written."""
+def write_search_figures(search: Search, folder: Path) -> dict[str, Drawn]:
+    """The same of a search, with or without a grid."""
+    return _written({name: partial(make, search) for name, make in SEARCH_FIGURES.items()}, folder)
+
+
+Makers = Mapping[str, Callable[[], Figure | None]]
+"""What draws each figure, by name, or finds that there are no data for it."""
+
+
+def _drawn(makers: Makers) -> dict[str, Drawn]:
+    with styled():
+        return {name: as_png(figure) for name, make in makers.items() if (figure := make()) is not None}
+
+
+def _written(makers: Makers, folder: Path, kept: Collection[str] = ()) -> dict[str, Drawn]:
+    """Each figure that there is, in its files. Files of the others go, but for those that are `kept`."""
     folder.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
+    drawn = {}
     with styled():
         for name, make in makers.items():
             figure = make()
             if figure is not None:
-                written += save(figure, folder / name)
+                drawn[name] = save(figure, folder / name)
             elif name not in kept:
-                for suffix in ("png", "pdf"):
-                    (folder / f"{name}.{suffix}").unlink(missing_ok=True)
-    return written
+                for path in files_of(folder, name):
+                    path.unlink(missing_ok=True)
+    return drawn
 
 
-def write_figures(folder: Path | str) -> list[Path]:
-    """Draw the figures of a results folder into its figures/; the files written."""
-    return draw(read_folder(folder), Path(folder) / "figures")
-
-
-def write_search_figures(folder: Path | str) -> list[Path]:
-    """Draw the figures of a search into figures/ of its results folder, with or without a grid; the files written."""
-    search = read_search(folder)
-    return _written({name: partial(make, search) for name, make in SEARCH_FIGURES.items()}, Path(folder) / "figures")
+def files_of(folder: Path, name: str) -> list[Path]:
+    """The files of a figure."""
+    return [folder / f"{name}.{suffix}" for suffix in ("png", "pdf")]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
 
     def show(values: dict[str, str]) -> None:
-        folder = folder_of(values)
-        alone = "://" not in values["runs"] and search_alone(folder)
-        for path in write_search_figures(folder) if alone else draw(read(values), folder / "figures"):
-            print(path)
+        results = folder_of(values)
+        folder = results / "figures"
+        if "://" not in values["runs"] and search_alone(results):
+            drawn = write_search_figures(read_search(results), folder)
+        else:
+            drawn = write_figures(Answers.of(read(values)), folder)
+        for name in drawn:
+            print(*files_of(folder, name), sep="\n")
 
     return options.run("analysis.figures", "Draw the figures of a grid that was run.", SOURCE, show, arguments)

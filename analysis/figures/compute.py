@@ -1,4 +1,4 @@
-"""NLL and FID against what a training takes in FLOPs, its autoencoder included: a line per space to diffuse in.
+"""The metrics that decide against what a training takes in FLOPs, its autoencoder included: a line per space.
 
 A line joins the cells of one space by their compute. An autoencoder alone, as a VAE, is a hollow marker that no line
 passes. Cells without a comparable value are left out.
@@ -15,17 +15,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import GREY, Look, distinct_looks, label_ends, panels
-from analysis.figures.metrics import SHOWN
+from analysis.figures.metrics import deciding
 from analysis.figures.names import unnamed_later
 from analysis.figures.points import cost_axis, draw_seeds, known_cells, mark_outside
 from analysis.figures.windows import Window, show, whole_window
-from analysis.findings.cells import CellRuns, Estimate, cells_of
-from analysis.findings.costs import Cost, train_flops
-from analysis.findings.spaces import is_vae, space_axes
-from analysis.findings.summary import metrics_present
+from analysis.findings.answers import Answers
+from analysis.findings.cells import CellRuns, Estimate
+from analysis.findings.costs import Cost
+from analysis.findings.spaces import is_vae
 from analysis.notation import Rounding, mathtext
 from analysis.read.meta import Metric
-from analysis.read.runs import GridResults
 
 _CHARS = 16
 MOST = 12
@@ -51,14 +50,13 @@ class ComputePanel:
         return [i for line in self.lines.values() for i in line]
 
 
-def compute_figure(grid: GridResults) -> Figure | None:
+def compute_figure(answers: Answers) -> Figure | None:
     """The figure; None where the grid does not vary the space, or by more lines than can be named, or nothing is known
     of its costs."""
-    if not space_axes(grid):
+    if not answers.space_axes:
         return None
-    metrics = [metric for kind in SHOWN for metric in metrics_present(grid) if metric.kind == kind]
-    shown = [panel for metric in metrics if (panel := _panel_of(grid, metric)).lines]
-    spaces = dict.fromkeys(_space(grid, cell) for cell in cells_of(grid))
+    shown = [panel for metric in deciding(answers.metrics) if (panel := _panel_of(answers, metric)).lines]
+    spaces = dict.fromkeys(_space(answers, cell) for cell in answers.cells)
     names = [name for name in spaces if any(name in panel.lines for panel in shown)]
     if not shown or len(names) > MOST:
         return None
@@ -70,22 +68,22 @@ def compute_figure(grid: GridResults) -> Figure | None:
     return figure
 
 
-def _panel_of(grid: GridResults, metric: Metric) -> ComputePanel:
+def _panel_of(answers: Answers, metric: Metric) -> ComputePanel:
     """The panel of a metric, without lines where no cell has both its value and its cost."""
-    cells = cells_of(grid)
-    cost, estimates = train_flops(cells), [cell.estimate(metric.name) for cell in cells]
+    cells = answers.cells
+    cost, estimates = answers.costs.train_flops, [cell.estimate(metric.name) for cell in cells]
     lines: dict[str, list[int]] = {}
     for i in known_cells(estimates, cost):
-        lines.setdefault(_space(grid, cells[i]), []).append(i)
+        lines.setdefault(_space(answers, cells[i]), []).append(i)
     return ComputePanel(
         metric, cells, cost, estimates, {name: sorted(line, key=cost.mean) for name, line in lines.items()}
     )
 
 
-def _space(grid: GridResults, cell: CellRuns) -> str:
+def _space(answers: Answers, cell: CellRuns) -> str:
     """The levels of a cell on the axes that change the space."""
-    axes = space_axes(grid)
-    return ", ".join(label for axis, label in zip(grid.meta.axes, cell.labels, strict=True) if axis in axes)
+    known = zip(answers.axes, cell.labels, strict=True)
+    return ", ".join(label for axis, label in known if axis in answers.space_axes)
 
 
 def _draw(axes: Axes, panel: ComputePanel, styles: dict[str, Look], labelled: set[str]) -> None:

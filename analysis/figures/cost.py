@@ -17,36 +17,35 @@ from matplotlib.figure import Figure
 from analysis.figures.drawing import GREY, Look, first_level, label_heights, looks, moved_apart, panels, wrapped
 from analysis.figures.points import cost_axis, draw_seeds, known_cells, mark_outside
 from analysis.figures.windows import Window, bulk_window, show
+from analysis.findings.answers import Answers, Purchase
 from analysis.findings.cells import Estimate
-from analysis.findings.costs import Cost, costs_for, front_of_cells
-from analysis.findings.verdicts import Findings, findings
+from analysis.findings.costs import Cost
+from analysis.findings.verdicts import Findings
 from analysis.notation import Rounding, mathtext
-from analysis.read.runs import GridResults
 from analysis.statistics.pareto import pareto_front
 
 _CHARS = 18
 
 
-def cost_figure(grid: GridResults) -> Figure | None:
+def cost_figure(answers: Answers) -> Figure | None:
     """The figure; None where costs are not known, or there are no two cells to choose from."""
-    known = [(found, cost) for found in findings(grid) for cost in costs_for(grid, found)]
-    shown = [(found, cost) for found, cost in known if known_cells(found.estimates, cost)]
+    shown = [one for one in answers.purchases if known_cells(one.found.estimates, one.cost)]
     if not shown:
         return None
     columns = min(2, len(shown))
     figure, subplots = panels(len(shown), 0.3 + 2.7 * -(-len(shown) // columns), columns=columns, wspace=0.04)
-    for axes, (found, cost) in zip(subplots, shown, strict=True):
-        _panel(axes, grid, found, cost)
+    for axes, purchase in zip(subplots, shown, strict=True):
+        _panel(axes, purchase, looks(answers.axes))
     return figure
 
 
-def _panel(axes: Axes, grid: GridResults, found: Findings, cost: Cost) -> None:
-    known, kept = known_cells(found.estimates, cost), front_of_cells(grid, found, cost)
+def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
+    found, cost, kept = purchase.found, purchase.cost, purchase.front
+    known = known_cells(found.estimates, cost)
     view = bulk_window([_without_interval(found.estimates[i]) for i in known])
     cost_axis(axes, cost, known)
     show(axes, "y", view)
     axes.set(xlabel=mathtext(cost.head), ylabel=mathtext(found.metric.head))
-    styles = looks(grid)
     for i in known:
         estimate, look = found.estimates[i], styles[first_level(found.cells[i])]
         if view.holds(estimate.mean):
@@ -58,7 +57,7 @@ def _panel(axes: Axes, grid: GridResults, found: Findings, cost: Cost) -> None:
     _steps(axes, found, cost, dominant, view)
     seen = [i for i in dominant if view.holds(found.estimates[i].mean)]
     named = on_front if sum(label_heights(axes, _wrapped(found, on_front), 3.0)) <= 1 else seen
-    _names(axes, grid, found, cost, named, view)
+    _names(axes, purchase, named, view, styles)
     said = "filled and named: the front" if named == on_front else "filled: the front; named: its best means"
     axes.set_title(said, loc="left", color=GREY, fontsize=6.8, pad=9)
 
@@ -97,9 +96,9 @@ def _wrapped(found: Findings, kept: Sequence[int]) -> list[str]:
     return [wrapped(found.cells[i].name, _CHARS) for i in kept]
 
 
-def _names(axes: Axes, grid: GridResults, found: Findings, cost: Cost, kept: Sequence[int], view: Window) -> None:
+def _names(axes: Axes, purchase: Purchase, kept: Sequence[int], view: Window, styles: dict[str, Look]) -> None:
     """The names at the right, each at the height of its cell as far as there is room, with a line to it."""
-    styles = looks(grid)
+    found, cost = purchase.found, purchase.cost
     places = [min(max(view.share(found.estimates[i].mean), 0.0), 1.0) for i in kept]
     names = _wrapped(found, kept)
     heights = moved_apart(places, label_heights(axes, names, 3.0))

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.drawing import (
     WIDTH,
+    Look,
     distinct_looks,
     first_level,
     label_ends,
@@ -23,32 +24,32 @@ from analysis.figures.drawing import (
 )
 from analysis.figures.names import described
 from analysis.figures.windows import fit_axis
-from analysis.findings.cells import CellRuns, cells_of
-from analysis.findings.curves import BOUND, TRAINING, curve_of, shared
+from analysis.findings.answers import Answers
+from analysis.findings.cells import CellRuns
+from analysis.findings.curves import BOUND, TRAINING, shared
 from analysis.findings.spaces import in_latents
-from analysis.findings.weights import SAME, effective_weights, relative
+from analysis.findings.weights import SAME, relative
 from analysis.notation import mathtext
-from analysis.read.runs import GridResults
 
 _COLUMNS = 4
 
 
-def training_figure(grid: GridResults) -> Figure | None:
+def training_figure(answers: Answers) -> Figure | None:
     """The loss over training steps: a panel per objective, since their scales differ."""
-    return _panels(grid, TRAINING, "training step", "training loss", log_x=False, share_y=False)
+    return _panels(answers, TRAINING, "training step", "training loss", log_x=False, share_y=False)
 
 
-def bound_figure(grid: GridResults) -> Figure | None:
+def bound_figure(answers: Answers) -> Figure | None:
     """What each t adds to the bound on test data, where that is comparable.
 
     The first term of latents is of a density and can be below 0, where a logarithmic axis has no place for it.
     """
-    return _panels(grid, BOUND, "t", "bits/dim per t", log_x=True, share_y=True)
+    return _panels(answers, BOUND, "t", "bits/dim per t", log_x=True, share_y=True)
 
 
-def _panels(grid: GridResults, curve: str, x: str, y: str, *, log_x: bool, share_y: bool) -> Figure | None:
+def _panels(answers: Answers, curve: str, x: str, y: str, *, log_x: bool, share_y: bool) -> Figure | None:
     """Small multiples over all axes but the first, whose levels are the lines."""
-    titled = _by_panel(grid, curve)
+    titled = _by_panel(answers, curve)
     if not titled:
         return None
     columns = min(_COLUMNS, len(titled))
@@ -59,48 +60,47 @@ def _panels(grid: GridResults, curve: str, x: str, y: str, *, log_x: bool, share
         axes.set_title(wrapped(title, 26), loc="left")
         fit_axis(axes, "x", [table.index.to_numpy(dtype="float64") for table in drawn], log=log_x)
         fit_axis(axes, "y", [table.to_numpy() for table in (drawn if share_y else tables.values())], log=True)
-        _lines(axes, grid, tables)
+        _lines(axes, looks(answers.axes), tables)
     figure.supxlabel(x, fontsize=7.5)
     figure.supylabel(y, fontsize=7.5)
     return figure
 
 
-def _by_panel(grid: GridResults, curve: str) -> dict[str, dict[CellRuns, pd.DataFrame]]:
+def _by_panel(answers: Answers, curve: str) -> dict[str, dict[CellRuns, pd.DataFrame]]:
     """Panel title → cell → its curve, [x, seed]; panels in the order of the axes' levels."""
-    curves = grid.curves[grid.curves["curve"] == curve]
-    rest = grid.meta.axes[1:]
-    cells = sorted(
-        cells_of(grid),
-        key=lambda cell: [axis.position(level) for axis, level in zip(rest, cell.levels[1:], strict=True)],
+    rest = answers.axes[1:]
+    known = sorted(
+        zip(answers.cells, answers.curve(curve), strict=True),
+        key=lambda one: [axis.position(level) for axis, level in zip(rest, one[0].levels[1:], strict=True)],
     )
     found: dict[str, dict[CellRuns, pd.DataFrame]] = {}
-    for cell in cells:
-        table = curve_of(curves, cell)
-        if curve == BOUND:
-            table = _positive(table) if in_latents(cell) else table
-            table = table if cell.comparable("nll") else table.iloc[:0]
-        if len(table):
+    for cell, table in known:
+        shown = _comparable(cell, table) if curve == BOUND else table
+        if len(shown):
             title = ", ".join(cell.labels[1:]) if rest else cell.parameter("objective")
-            found.setdefault(title, {})[cell] = table
+            found.setdefault(title, {})[cell] = shown
     return found
 
 
-def _positive(table: pd.DataFrame) -> pd.DataFrame:
-    return table.where(table > 0).dropna(how="all")
+def _comparable(cell: CellRuns, table: pd.DataFrame) -> pd.DataFrame:
+    """What of a bound stands on a logarithmic axis beside others'."""
+    if not cell.comparable("nll"):
+        return table.iloc[:0]
+    return table.where(table > 0).dropna(how="all") if in_latents(cell) else table
 
 
-def _lines(axes: Axes, grid: GridResults, tables: dict[CellRuns, pd.DataFrame]) -> None:
+def _lines(axes: Axes, styles: dict[str, Look], tables: dict[CellRuns, pd.DataFrame]) -> None:
     """The lines of a panel: seeds thin, their mean in full, its name at its end."""
     ends = []
     for cell, table in tables.items():
-        look = looks(grid)[first_level(cell)]
+        look = styles[first_level(cell)]
         ends.append((mean_line(axes, table, look), cell.labels[0] if cell.labels else "", look.color))
     label_ends(axes, ends, 12)
 
 
-def weights_figure(grid: GridResults) -> Figure | None:
+def weights_figure(answers: Answers) -> Figure | None:
     """The weight of each t in training, a line per distinct training choice."""
-    weights = _weights(grid)
+    weights = _weights(answers)
     if not weights:
         return None
     figure = new_figure(WIDTH, 3.0)
@@ -110,17 +110,17 @@ def weights_figure(grid: GridResults) -> Figure | None:
     ends = []
     for (weight, cells), look in zip(weights, distinct_looks(len(weights)), strict=True):
         axes.plot(weight.index, weight, **look.line)
-        ends.append((float(weight.iloc[-1]), described(cells, cells_of(grid)), look.color))
+        ends.append((float(weight.iloc[-1]), described(cells, answers.cells), look.color))
     label_ends(axes, ends, 32)
     axes.set(xlabel="t", ylabel=mathtext("ε-weight × density of t,\nrelative to its mean"))
     return figure
 
 
-def _weights(grid: GridResults) -> list[tuple[pd.Series[float], list[CellRuns]]]:
+def _weights(answers: Answers) -> list[tuple[pd.Series[float], list[CellRuns]]]:
     """Weights over t, each with the cells that train by it."""
-    runs = effective_weights(grid.curves)
+    runs = answers.weights
     known = []
-    for cell in cells_of(grid):
+    for cell in answers.cells:
         keys = zip(cell.runs["cell_id"], cell.runs["seed"], strict=True)
         seeds = [runs[key] for key in keys if key in runs]
         if seeds:

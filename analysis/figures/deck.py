@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from analysis.figures.drawing import Look, distinct_looks, label_ends, panels, wrapped
 from analysis.figures.names import unnamed_later, written
 from analysis.figures.windows import fit_axis
+from analysis.findings.answers import Answers
 from analysis.notation import mathtext
-from analysis.read.runs import GridResults
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ DECK: dict[str, tuple[FormulaPanel, ...]] = {
 _CHARS = 18
 
 
-def deck_figure(name: str) -> Callable[[GridResults], Figure | None]:
+def deck_figure(name: str) -> Callable[[Answers], Figure | None]:
     """The function that draws a figure of the deck, and gives None where the grid has none of its curves."""
 
-    def make(grid: GridResults) -> Figure | None:
-        known = [(panel, _series(grid.formulas, panel)) for panel in DECK[name]]
+    def make(answers: Answers) -> Figure | None:
+        known = [(panel, _series(answers.grid.formulas, panel)) for panel in DECK[name]]
         shown = [(panel, series) for panel, series in known if series]
         return _figure(shown) if shown else None
 

@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 from analysis.figures.drawing import GREY, Look, panels, status_word
 from analysis.figures.forest import dress, label_rows, row, rows, words
 from analysis.figures.windows import Window, bulk_window
+from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import paired
-from analysis.findings.verdicts import CellComparison, Findings, baseline, findings
+from analysis.findings.verdicts import CellComparison, Findings
 from analysis.notation import Rounding
-from analysis.read.meta import Metric
+from analysis.read.meta import Axis, Metric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import Verdict
 
@@ -33,35 +34,35 @@ LOOKS: dict[Verdict, Look] = {
 }
 
 
-def differences_figure(grid: GridResults) -> Figure | None:
+def differences_figure(answers: Answers) -> Figure | None:
     """The figure; None where no two cells have an interval between them."""
-    shown = [found for found in findings(grid) if any(pair.comparison.n > 1 for pair in found.pairs)]
+    shown = [found for found in answers.findings if any(pair.comparison.n > 1 for pair in found.pairs)]
     if not shown:
         return None
-    base = _base(grid, shown)
-    places, ticks = _against(grid, shown[0].cells, base) if base else _every_pair(shown)
+    base = _base(answers, shown)
+    places, ticks = _against(answers.axes, answers.cells, base) if base else _every_pair(shown)
     height = 0.85 + 0.17 * (max(ticks) + 1)
     figure, subplots = panels(len(shown), height, alone=0.7, sharey=True)
     for axes, found in zip(subplots, shown, strict=True):
         axes.set_ylim(max(ticks) + 0.7, -1.3)
-        _panel(axes, grid, found, places, base)
+        _panel(axes, answers.grid, found, places, base)
     label_rows(subplots[0], ticks)
     return figure
 
 
-def _base(grid: GridResults, shown: Sequence[Findings]) -> CellRuns | None:
+def _base(answers: Answers, shown: Sequence[Findings]) -> CellRuns | None:
     """The cell that every other is compared with; None where each is compared with each."""
-    base = baseline(grid, shown[0].cells)
+    base = answers.baseline
     one = base is not None and all(pair.b.levels == base.levels for found in shown for pair in found.pairs)
     return base if one else None
 
 
 def _against(
-    grid: GridResults, cells: Sequence[CellRuns], base: CellRuns
+    axes: Sequence[Axis], cells: Sequence[CellRuns], base: CellRuns
 ) -> tuple[dict[float, tuple[CellRuns, CellRuns]], dict[float, tuple[str, bool]]]:
     """The pair at each height, and what is written there: every cell but the baseline, with or without results."""
     others = [cell for cell in cells if cell.levels != base.levels]
-    heights, ticks = rows(grid, others)
+    heights, ticks = rows(axes, others)
     return {height: (cell, base) for height, cell in zip(heights, others, strict=True)}, ticks
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import textwrap
 from collections.abc import Sequence, Sized
@@ -19,9 +20,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from analysis.findings.cells import CellRuns
-from analysis.findings.spaces import UNCOMPARED
 from analysis.notation import mathtext
-from analysis.read.runs import STATUSES, GridResults
+from analysis.read.meta import Axis
+from analysis.read.runs import STATUSES
+from analysis.words.cells import UNCOMPARED
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 Which = Literal["x", "y"]
@@ -84,12 +86,29 @@ def panels(
     return figure, found[:n]
 
 
-def save(figure: Figure, path: Path) -> list[Path]:
-    """Write <path>.png and <path>.pdf, without dates and versions; the files written."""
-    files = [path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "pdf")]
-    figure.savefig(files[0], metadata={"Software": None})
-    figure.savefig(files[1], metadata={"CreationDate": None, "Producer": None, "Creator": None})
-    return files
+@dataclass(frozen=True)
+class Drawn:
+    """A figure as the bytes of a PNG, and its width and height in inches."""
+
+    png: bytes
+    inches: tuple[float, float]
+
+
+def as_png(figure: Figure) -> Drawn:
+    """A figure as PNG, without dates and versions."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", metadata={"Software": None})
+    width, height = figure.get_size_inches()
+    return Drawn(data.getvalue(), (float(width), float(height)))
+
+
+def save(figure: Figure, path: Path) -> Drawn:
+    """Write <path>.png and <path>.pdf, without dates and versions; the former as it was written."""
+    drawn = as_png(figure)
+    path.with_name(f"{path.name}.png").write_bytes(drawn.png)
+    pdf = {"CreationDate": None, "Producer": None, "Creator": None}
+    figure.savefig(path.with_name(f"{path.name}.pdf"), metadata=pdf)
+    return drawn
 
 
 def distinct_looks(n: int) -> list[Look]:
@@ -98,9 +117,9 @@ def distinct_looks(n: int) -> list[Look]:
     return [Look(color, DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)]) for i, color in enumerate(palette)]
 
 
-def looks(grid: GridResults) -> dict[str, Look]:
-    """A look per level of the first axis; one for all where there is no axis."""
-    names = [level.name for level in grid.meta.axes[0].levels] if grid.meta.axes else [""]
+def looks(axes: Sequence[Axis]) -> dict[str, Look]:
+    """A look per level of the first of a grid's axes; one for all where there is none."""
+    names = [level.name for level in axes[0].levels] if axes else [""]
     return dict(zip(names, distinct_looks(len(names)), strict=True))
 
 

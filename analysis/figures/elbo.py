@@ -12,10 +12,9 @@ from analysis.figures.bars import SMALL, BarPart, bar_axes, draw_bar
 from analysis.figures.drawing import GREY
 from analysis.figures.forest import rows
 from analysis.figures.windows import round_ticks
-from analysis.findings.bits import Bits, bits_of
-from analysis.findings.cells import cells_of
+from analysis.findings.answers import Answers
+from analysis.findings.bits import Bits
 from analysis.notation import Rounding, mathtext
-from analysis.read.runs import GridResults
 
 PARTS = (
     BarPart("reconstruction", "#029E73", "white"),
@@ -27,12 +26,12 @@ _ROOM = 0.08
 """The share of the bars' range that a number needs."""
 
 
-def elbo_figure(grid: GridResults) -> Figure | None:
+def elbo_figure(answers: Answers) -> Figure | None:
     """The figure; None where no cell has a reconstruction among its bits."""
-    known = [(cell, bits) for cell in cells_of(grid) if (bits := bits_of(cell)) is not None]
+    known = [(cell, bits) for cell, bits in zip(answers.cells, answers.bits, strict=True) if bits is not None]
     if not any(bits.rate for _, bits in known):
         return None
-    heights, ticks = rows(grid, [cell for cell, _ in known])
+    heights, ticks = rows(answers.axes, [cell for cell, _ in known])
     low, high = min(bits.ends[0] for _, bits in known), max(bits.ends[1] for _, bits in known)
     figure, axes = bar_axes(ticks, 0.75, 1.5)
     axes.set_xlim(1.02 * low, high + 0.42 * (high - low))

@@ -15,18 +15,18 @@ from analysis.figures.drawing import GREY, Look, wrapped
 from analysis.figures.windows import Window, show
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.notation import mathtext
-from analysis.read.runs import GridResults
+from analysis.read.meta import Axis
 
 
-def rows(grid: GridResults, cells: Sequence[CellRuns]) -> tuple[list[float], dict[float, tuple[str, bool]]]:
-    """The height of each cell, and height → (label, whether it heads a group)."""
+def rows(axes: Sequence[Axis], cells: Sequence[CellRuns]) -> tuple[list[float], dict[float, tuple[str, bool]]]:
+    """The height of each cell of a grid with these axes, and height → (label, whether it heads a group)."""
     heights: list[float] = []
     ticks: dict[float, tuple[str, bool]] = {}
-    grouped, at, previous = len(grid.meta.axes) > 1, 0.0, None
+    grouped, at, previous = len(axes) > 1, 0.0, None
     for cell in cells:
         if grouped and cell.levels[0] != previous:
             at += 0.4 if previous is not None else 0.0
-            ticks[at] = (f"{grid.meta.axes[0].label} {cell.labels[0]}", True)
+            ticks[at] = (f"{axes[0].label} {cell.labels[0]}", True)
             at, previous = at + 1, cell.levels[0]
         heights.append(at)
         ticks[at] = (", ".join(cell.labels[1:] if grouped else cell.labels) or "this cell", False)

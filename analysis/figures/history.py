@@ -29,10 +29,11 @@ from analysis.figures.trials import (
     winners,
 )
 from analysis.figures.windows import Window, show
-from analysis.findings.trials import DEFAULT, default_trial, value_of
+from analysis.findings.trials import default_trial, value_of
 from analysis.notation import mathtext
 from analysis.read.meta import Metric
 from analysis.read.search import Search
+from analysis.words.trials import DEFAULT
 
 _CHARS = 17
 _WORD = 0.055

@@ -21,12 +21,11 @@ from analysis.figures.forest import beyond
 from analysis.figures.metrics import chosen
 from analysis.figures.names import name, unnamed_later
 from analysis.figures.windows import Window, around, show, whole_window
+from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.lines import ETA, EVALUATION, HORIZON, SAMPLING, SKIP, Line, lines_of
-from analysis.findings.summary import metrics_present
+from analysis.findings.lines import ETA, EVALUATION, HORIZON, SAMPLING, SKIP, Line
 from analysis.notation import Rounding, mathtext
 from analysis.read.meta import Metric
-from analysis.read.runs import GridResults
 
 LABELS = {
     SAMPLING: "sampling steps",
@@ -64,9 +63,9 @@ class LinesPanel:
         return {named.name for named in self.lines}
 
 
-def lines_figure(grid: GridResults) -> Figure | None:
+def lines_figure(answers: Answers) -> Figure | None:
     """The figure; None where no three cells differ in a number alone, or no metric moves with it."""
-    panels = _panels(grid)
+    panels = _panels(answers)
     if not panels:
         return None
     keys = [key for key in LABELS if any(panel.key == key for panel in panels)]
@@ -94,12 +93,11 @@ def lines_figure(grid: GridResults) -> Figure | None:
     return figure
 
 
-def _panels(grid: GridResults) -> list[LinesPanel]:
+def _panels(answers: Answers) -> list[LinesPanel]:
     """The panels, row by row, without those in which nothing moves."""
-    found = lines_of(grid)
-    named = {key: _named(grid, lines) for key, lines in found.items()}
+    named = {key: _named(answers, lines) for key, lines in answers.lines.items()}
     panels = []
-    for metric in chosen(metrics_present(grid)):
+    for metric in chosen(answers.metrics):
         for key in (key for key in LABELS if key in named):
             if any(one.line.moves(metric.name) for one in named[key]):
                 known = [one for one in named[key] if any(_finite(one.line, metric))]
@@ -107,20 +105,20 @@ def _panels(grid: GridResults) -> list[LinesPanel]:
     return panels
 
 
-def _named(grid: GridResults, lines: Sequence[Line]) -> list[NamedLine]:
+def _named(answers: Answers, lines: Sequence[Line]) -> list[NamedLine]:
     """Lines of one number by what tells them apart; a lone one by what tells it from the rest of the grid, if any."""
     if len(lines) == 1:
-        return [NamedLine(_fixed(grid, lines[0].cells), lines[0])]
+        return [NamedLine(_fixed(answers, lines[0].cells), lines[0])]
     everyone = list({id(cell): cell for line in lines for cell in line.cells}.values())
     return [NamedLine(name(line.cells, everyone), line) for line in lines]
 
 
-def _fixed(grid: GridResults, cells: Sequence[CellRuns]) -> str:
+def _fixed(answers: Answers, cells: Sequence[CellRuns]) -> str:
     """The levels that all of these cells have and some of the grid's have not, each by its axis's label too."""
     words = []
-    for i, axis in enumerate(grid.meta.axes):
+    for i, axis in enumerate(answers.axes):
         levels = {cell.levels[i] for cell in cells}
-        if len(levels) == 1 and grid.runs[f"axis.{axis.name}"].nunique() > 1:
+        if len(levels) == 1 and answers.grid.runs[f"axis.{axis.name}"].nunique() > 1:
             words.append(f"{axis.label} {cells[0].labels[i]}")
     return ", ".join(words)
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from analysis.figures.drawing import GREY, WIDTH, new_figure
 from analysis.figures.images import DPI, add_image, dots, side_lines, side_width, squares
-from analysis.findings.cells import CellRuns, cells_of
-from analysis.findings.spaces import PSNR, RFID, autoencoder_axes, space_axes
+from analysis.findings.answers import Answers
+from analysis.findings.cells import CellRuns
+from analysis.findings.spaces import PSNR, RFID, autoencoder_axes
 from analysis.notation import Rounding, mathtext
 from analysis.read.meta import Axis
 from analysis.read.runs import AUTOENCODER, GridResults
@@ -43,9 +44,9 @@ class ImageRow:
         return side_lines(self.label, _CHARS)
 
 
-def reconstructions_figure(grid: GridResults) -> Figure | None:
+def reconstructions_figure(answers: Answers) -> Figure | None:
     """The figure; None where there are no originals or nothing made of them."""
-    rows = rows_of(grid)
+    rows = rows_of(answers)
     if len(rows) < 2:
         return None
     left = side_width(row.side for row in rows)
@@ -66,32 +67,32 @@ def reconstructions_figure(grid: GridResults) -> Figure | None:
     return figure
 
 
-def rows_of(grid: GridResults) -> list[ImageRow]:
+def rows_of(answers: Answers) -> list[ImageRow]:
     """The originals, and each autoencoder of the first seed in the order of the cells; those without a file are left
     out."""
-    folder = grid.reconstructions
+    grid, folder = answers.grid, answers.grid.reconstructions
     if folder is None or not (folder / f"{ORIGINALS}.png").is_file():
         return []
     found = [ImageRow(ORIGINALS, squares(folder / f"{ORIGINALS}.png"))]
     first = grid.runs[(grid.runs["seed"] == grid.meta.seeds[0]) & (grid.runs[AUTOENCODER] != "")]
-    axes = autoencoder_axes(grid, first) or space_axes(grid)
+    axes = autoencoder_axes(grid, first) or answers.space_axes
     for name in dict.fromkeys(first[AUTOENCODER]):
         path = folder / f"{name}.png"
         if path.is_file():
             runs = first[first[AUTOENCODER] == name]
-            found.append(ImageRow(_label(grid, axes, runs), squares(path), _scores(grid, runs)))
+            found.append(ImageRow(_label(answers, axes, runs), squares(path), _scores(grid, runs)))
     return found
 
 
-def _label(grid: GridResults, axes: Sequence[Axis], runs: pd.DataFrame) -> str:
+def _label(answers: Answers, axes: Sequence[Axis], runs: pd.DataFrame) -> str:
     """The levels that tell autoencoders apart, of the first cell that has this one."""
-    cell = _cell(grid, str(runs["cell_id"].iloc[0]))
-    labels = [label for axis, label in zip(grid.meta.axes, cell.labels, strict=True) if axis in axes]
+    cell = _cell(answers, str(runs["cell_id"].iloc[0]))
+    labels = [label for axis, label in zip(answers.axes, cell.labels, strict=True) if axis in axes]
     return ", ".join(labels) or cell.name
 
 
-def _cell(grid: GridResults, cell_id: str) -> CellRuns:
-    return next(cell for cell in cells_of(grid) if cell_id in set(cell.runs["cell_id"]))
+def _cell(answers: Answers, cell_id: str) -> CellRuns:
+    return next(cell for cell in answers.cells if cell_id in set(cell.runs["cell_id"]))
 
 
 def _scores(grid: GridResults, runs: pd.DataFrame) -> tuple[str, ...]:

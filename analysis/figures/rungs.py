@@ -15,9 +15,10 @@ from matplotlib.lines import Line2D
 from analysis.figures.drawing import GREY, WIDTH, Color, distinct_looks, label_ends, new_figure, power, stroke
 from analysis.figures.trials import DARK, PALE, key, mark, winners
 from analysis.figures.windows import best_window, round_ticks, show
-from analysis.findings.trials import DEFAULT, default_trial
+from analysis.findings.trials import default_trial
 from analysis.notation import mathtext
 from analysis.read.search import Search
+from analysis.words.trials import DEFAULT
 
 _SETTLED = 0.25
 """The share of a training after which its values are compared; before it they fall from far above."""

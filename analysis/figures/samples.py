@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from analysis.figures.drawing import GREY, WIDTH, Color, first_level, looks, new_figure, status_word, wrapped
 from analysis.figures.images import DPI, dots, read_image, show_image, side_lines, side_width
-from analysis.findings.cells import CellRuns, cells_of
+from analysis.findings.answers import Answers
+from analysis.findings.cells import CellRuns
 from analysis.notation import mathtext
-from analysis.read.runs import GridResults
+from analysis.read.meta import Axis
 
 _TOP, _GAP = 0.24, 0.07
 _MAX_COLUMNS, _MAX_WIDTH = 4, 2.4
@@ -45,10 +46,10 @@ class SamplePanel:
     cell: CellRuns
 
 
-def samples_figure(grid: GridResults) -> Figure | None:
+def samples_figure(answers: Answers) -> Figure | None:
     """The sheet; None where no samples were kept."""
-    places = _places(grid)
-    sheets = [_sheet(grid.samples, place.cell) for place in places]
+    places = _places(answers)
+    sheets = [_sheet(answers.grid.samples, place.cell) for place in places]
     known = [sheet for sheet in sheets if sheet is not None]
     if not known:
         return None
@@ -60,7 +61,7 @@ def samples_figure(grid: GridResults) -> Figure | None:
     size = (left + columns * (width + _GAP), float(bottoms[-1]))
     figure = new_figure(*size)
     figure.set_layout_engine("none")
-    limits, colors = _limits(known), looks(grid)
+    limits, colors = _limits(known), looks(answers.axes)
     for place, sheet in zip(places, sheets, strict=True):
         x, y = left + place.column * (width + _GAP), size[1] - float(bottoms[place.row]) + _GAP
         axes = figure.add_axes((x / size[0], y / size[1], width / size[0], height / size[1]))
@@ -69,13 +70,13 @@ def samples_figure(grid: GridResults) -> Figure | None:
     return figure
 
 
-def _places(grid: GridResults) -> list[SamplePanel]:
+def _places(answers: Answers) -> list[SamplePanel]:
     """A panel per cell: the last axis across, the others down; a single axis wraps, each panel with its own title."""
-    cells = cells_of(grid)
-    if len(grid.meta.axes) < 2:
+    cells = answers.cells
+    if len(answers.axes) < 2:
         n = _MAX_COLUMNS
         return [SamplePanel(i // n, i % n, ", ".join(cell.labels), "", cell) for i, cell in enumerate(cells)]
-    last = grid.meta.axes[-1]
+    last = answers.axes[-1]
     across = sorted({cell.levels[-1] for cell in cells}, key=last.position)
     down = list(dict.fromkeys(cell.levels[:-1] for cell in cells))
     placed = [(down.index(cell.levels[:-1]), across.index(cell.levels[-1]), cell) for cell in cells]
@@ -86,17 +87,17 @@ def _places(grid: GridResults) -> list[SamplePanel]:
             row,
             column,
             cell.labels[-1] if first_row[column] == row else "",
-            _side(grid, cell) if first_column[row] == column else "",
+            _side(answers.axes[0], cell) if first_column[row] == column else "",
             cell,
         )
         for row, column, cell in placed
     ]
 
 
-def _side(grid: GridResults, cell: CellRuns) -> str:
-    """The levels of all axes but the last, in short lines; a single one by its axis's label too."""
+def _side(first: Axis, cell: CellRuns) -> str:
+    """The levels of all axes but the last, in short lines; a single one by the label of its axis, the first, too."""
     words = ", ".join(cell.labels[:-1])
-    words = f"{grid.meta.axes[0].label} {words}" if len(cell.labels) == 2 else words
+    words = f"{first.label} {words}" if len(cell.labels) == 2 else words
     return "\n".join(side_lines(words, 14))
 
 

@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 from analysis.figures.drawing import GREY, Look, distinct_looks, label_ends, mean_line, panels
 from analysis.figures.names import name
 from analysis.figures.windows import fit_axis
-from analysis.findings.cells import CellRuns, cells_of
-from analysis.findings.curves import curve_of, shared
+from analysis.findings.answers import Answers
+from analysis.findings.cells import CellRuns
+from analysis.findings.curves import shared
 from analysis.notation import mathtext
-from analysis.read.runs import GridResults
 
 LOG_SNR = "log_snr"
 _GAMMA = re.compile(r"schedule/gamma_(\d+)")
@@ -43,13 +43,13 @@ class LearnedCurve:
     cell: CellRuns
 
 
-def schedules_figure(grid: GridResults) -> Figure | None:
+def schedules_figure(answers: Answers) -> Figure | None:
     """The figure; None where all cells have one schedule and none learns."""
-    schedules, learned = distinct(grid), learned_of(grid)
+    schedules, learned = distinct(answers), learned_of(answers)
     differ = len(schedules) > 1
     if not differ and not learned:
         return None
-    lines = sum(name(cells, cells_of(grid)).count("\n") + 1 for _, cells in schedules)
+    lines = sum(name(cells, answers.cells).count("\n") + 1 for _, cells in schedules)
     figure, subplots = panels(differ + bool(learned), max(2.6, 0.16 * lines), wspace=0.06)
     if differ:
         _log_snr(subplots[0], schedules)
@@ -58,10 +58,9 @@ def schedules_figure(grid: GridResults) -> Figure | None:
     return figure
 
 
-def distinct(grid: GridResults) -> list[SharedSchedule]:
+def distinct(answers: Answers) -> list[SharedSchedule]:
     """The schedules that can be told apart, in the order of the cells."""
-    curves = grid.curves[grid.curves["curve"] == LOG_SNR]
-    tables = [(cell, curve_of(curves, cell)) for cell in cells_of(grid)]
+    tables = zip(answers.cells, answers.curve(LOG_SNR), strict=True)
     return shared(
         [(cell, table.set_index(table.index / table.index.max())) for cell, table in tables if len(table)], _agree
     )
@@ -75,11 +74,11 @@ def _agree(a: pd.DataFrame, b: pd.DataFrame) -> bool:
     return bool((apart[np.isfinite(apart)] < _SAME).all())
 
 
-def learned_of(grid: GridResults) -> list[LearnedCurve]:
+def learned_of(answers: Answers) -> list[LearnedCurve]:
     """Every cell's quantiles of γ, by u; none where no schedule learns."""
-    by_name = dict(list(grid.curves.groupby("curve")))
-    names = {int(match[1]) / 100: str(name) for name in by_name if (match := _GAMMA.fullmatch(str(name)))}
-    tables = [(u, curve_of(by_name[names[u]], cell), cell) for cell in cells_of(grid) for u in sorted(names)]
+    known = [str(name) for name in answers.grid.curves["curve"].unique()]
+    names = {int(match[1]) / 100: name for name in known if (match := _GAMMA.fullmatch(name))}
+    tables = [(u, answers.curve(names[u])[i], cell) for i, cell in enumerate(answers.cells) for u in sorted(names)]
     return [LearnedCurve(u, table, cell) for u, table, cell in tables if len(table)]
 
 

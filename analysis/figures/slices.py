@@ -17,10 +17,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 from analysis.figures.drawing import MARKERS, WIDTH, new_figure, power, wrapped
 from analysis.figures.trials import INK, any_above, colors, emphasise, key, mark, standard_key, views
 from analysis.figures.windows import Window, around, show
-from analysis.findings.trials import value_text
 from analysis.notation import mathtext
 from analysis.read.meta import Metric
 from analysis.read.search import Search, SearchedParameter
+from analysis.words.trials import value_text
 
 MOST_COLUMNS = 4
 _TICKS, _FEW_TICKS = 4, 3

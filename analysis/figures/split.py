@@ -14,10 +14,8 @@ from matplotlib.ticker import FuncFormatter
 from analysis.figures.bars import SMALL, BarPart, bar_axes, draw_bar
 from analysis.figures.drawing import GREY
 from analysis.figures.forest import rows
-from analysis.findings.bits import shares_of
-from analysis.findings.cells import cells_of
+from analysis.findings.answers import Answers
 from analysis.notation import mathtext
-from analysis.read.runs import GridResults
 
 TERMS = (
     BarPart("L_0", "#0173B2", "white"),
@@ -28,12 +26,12 @@ _ROOM = 0.09
 """The share of a bar that a percentage needs."""
 
 
-def split_figure(grid: GridResults) -> Figure | None:
+def split_figure(answers: Answers) -> Figure | None:
     """The figure; None where no cell has a bound with its terms."""
-    known = [(cell, shares) for cell in cells_of(grid) if (shares := shares_of(grid, cell)) is not None]
+    known = [(cell, shares) for cell, shares in zip(answers.cells, answers.shares, strict=True) if shares is not None]
     if not known:
         return None
-    heights, ticks = rows(grid, [cell for cell, _ in known])
+    heights, ticks = rows(answers.axes, [cell for cell, _ in known])
     figure, axes = bar_axes(ticks, 0.6, 1.6)
     axes.set(xlim=(0, 1.1), xlabel="share of the bound")
     for (_, shares), height in zip(known, heights, strict=True):

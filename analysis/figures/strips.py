@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from analysis.figures.drawing import GREY, WIDTH, new_figure
 from analysis.figures.images import DPI, add_image, dots, side_lines, side_width, squares
 from analysis.figures.names import written
+from analysis.findings.answers import Answers
 from analysis.notation import mathtext
 from analysis.read.runs import GridResults
 
@@ -52,9 +53,9 @@ class Strip:
         return up if self.direction == "forward" else up[::-1]
 
 
-def strips_figure(grid: GridResults) -> Figure | None:
+def strips_figure(answers: Answers) -> Figure | None:
     """The figure; None where there are no strips."""
-    strips = strips_of(grid)
+    strips = strips_of(answers.grid)
     if not strips:
         return None
     left = side_width(strip.side for strip in strips)

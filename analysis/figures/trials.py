@@ -17,10 +17,11 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.drawing import GREY, Color, distinct_looks
 from analysis.figures.windows import Window, best_window
-from analysis.findings.trials import DEFAULT, default_trial
+from analysis.findings.trials import default_trial
 from analysis.notation import Rounding, mathtext
 from analysis.read.meta import Metric
 from analysis.read.search import Search
+from analysis.words.trials import DEFAULT
 
 _LETTERS = 18
 """How many letters of the key go to an inch."""

@@ -14,10 +14,10 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import pandas as pd
+
 from analysis.findings.cells import CellRuns
-from analysis.findings.curves import BOUND, curve_of
 from analysis.findings.spaces import ENTROPY, RECONSTRUCTION, in_latents
-from analysis.read.runs import GridResults
 
 FIRST, MIDDLE, LAST = "nll/test_L0", "nll/test_Lt", "nll/test_LT"
 
@@ -54,15 +54,15 @@ def bits_of(cell: CellRuns) -> Bits | None:
     return Bits({"reconstruction": mean[RECONSTRUCTION], "rate of the latents": sum(rate)}, rate)
 
 
-def shares_of(grid: GridResults, cell: CellRuns) -> tuple[float, float, float] | None:
-    """The shares of L_0, L_1 to L_{T−1} and L_T in their sum, L_0 being that of the values the network sees.
+def shares_of(cell: CellRuns, bound: pd.DataFrame) -> tuple[float, float, float] | None:
+    """The shares of L_0, L_1 to L_{T−1} and L_T in their sum, L_0 being that of the values the network sees, which is
+    the first point of what each t adds to the `bound`, [t, seed].
 
     None where one is unknown or below 0, and in latents, whose terms are of the latents.
     """
     if in_latents(cell):
         return None
-    curve = curve_of(grid.curves[grid.curves["curve"] == BOUND], cell)
-    start = {int(str(seed)): float(value) for seed, value in curve.iloc[0].items()} if len(curve) else {}
+    start = {int(str(seed)): float(value) for seed, value in bound.iloc[0].items()} if len(bound) else {}
     mean = _means({FIRST: start} | {name: cell.estimate(name).values for name in (MIDDLE, LAST)})
     if mean is None:
         return None

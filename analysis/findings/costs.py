@@ -27,6 +27,7 @@ from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import compared
 from analysis.findings.spaces import in_latents
 from analysis.findings.verdicts import Findings
+from analysis.read.meta import LIKELIHOOD, Metric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import LEVEL, Comparison, compare, holm, may_be_best
 from analysis.statistics.pareto import pareto_front
@@ -84,11 +85,64 @@ class Cost:
         adjusted = holm([one.p for one in found.values()])
         return {pair: (one.difference, float(p)) for (pair, one), p in zip(found.items(), adjusted, strict=True)}
 
-    @property
+    @cached_property
     def differs(self) -> bool:
         """Whether any cell is known to cost more than another."""
         known = [i for i, values in enumerate(self.values) if values]
         return any(self.dearer(a, b) for a in known for b in known)
+
+
+@dataclass(frozen=True, eq=False)
+class Costs:
+    """What the cells of a grid cost, by every measure."""
+
+    grid: GridResults
+    cells: Sequence[CellRuns]
+
+    @cached_property
+    def train_flops(self) -> Cost:
+        """The FLOPs of training as the runs state them, else 3 × forward pass × images seen: a backward pass takes two
+        forward passes."""
+        values = tuple(_train_flops(cell) for cell in self.cells)
+        return Cost(f"training{included(self.cells)}", "FLOPs", True, values)
+
+    @cached_property
+    def train_seconds(self) -> Cost:
+        """The seconds of training the diffusion and, where there is one, its autoencoder."""
+        values = tuple(_summed(cell, TRAIN_SECONDS, AUTOENCODER_SECONDS) for cell in self.cells)
+        return Cost(f"training time{included(self.cells)}", "s", False, values, self.grid.meta.device)
+
+    @property
+    def training(self) -> Cost:
+        """The cost of training: FLOPs where cells differ in them, else seconds."""
+        flops, seconds = self.train_flops, self.train_seconds
+        return flops if flops.differs or not any(seconds.values) else seconds
+
+    @cached_property
+    def sampling(self) -> Cost:
+        """The cost of sampling: seconds an image, or those of all samples where their number is not known."""
+        n = (self.grid.meta.quality_n or 0) * (self.grid.meta.quality_sets or 1)
+        values = tuple(
+            {seed: seconds / (n or 1) for seed, seconds in _summed(cell, SAMPLE_SECONDS).items()} for cell in self.cells
+        )
+        return Cost("sampling time per image" if n else "sampling time", "s", False, values, self.grid.meta.device)
+
+    @cached_property
+    def one_training(self) -> bool:
+        """Whether the cells of each seed are all read from one training."""
+        return bool((self.grid.runs.groupby("seed")["training_id"].nunique() == 1).all())
+
+    def of(self, metric: Metric) -> list[Cost]:
+        """The costs at which a metric is bought: of training, unless all cells share it, and of drawing samples.
+
+        A likelihood takes no samples; and time to sample that no two cells are known to differ in decides nothing.
+        """
+        if len(self.cells) < 2:
+            return []
+        costs = [] if self.one_training else [self.training]
+        if metric.decides != LIKELIHOOD and self.sampling.differs:
+            costs.append(self.sampling)
+        return [cost for cost in costs if sum(bool(values) for values in cost.values) > 1]
 
 
 def front_of_cells(grid: GridResults, found: Findings, cost: Cost) -> list[bool]:
@@ -112,38 +166,6 @@ def front_of_cells(grid: GridResults, found: Findings, cost: Cost) -> list[bool]
     return [i in known and kept(i) for i in range(len(means))]
 
 
-def costs_for(grid: GridResults, found: Findings) -> list[Cost]:
-    """The costs at which a metric is bought: of training, unless all cells share it, and of drawing samples.
-
-    A likelihood takes no samples; and time to sample that no two cells are known to differ in decides nothing.
-    """
-    if len(found.cells) < 2:
-        return []
-    costs = [] if _one_training(grid) else [training(grid, found.cells)]
-    if found.metric.kind != "nll" and (drawn := sampling(grid, found.cells)).differs:
-        costs.append(drawn)
-    return [cost for cost in costs if sum(bool(values) for values in cost.values) > 1]
-
-
-def training(grid: GridResults, cells: Sequence[CellRuns]) -> Cost:
-    """The cost of training: FLOPs where cells differ in them, else seconds."""
-    flops = train_flops(cells)
-    seconds = train_seconds(grid, cells)
-    return flops if flops.differs or not any(seconds.values) else seconds
-
-
-def train_seconds(grid: GridResults, cells: Sequence[CellRuns]) -> Cost:
-    """The seconds of training the diffusion and, where there is one, its autoencoder."""
-    values = tuple(_summed(cell, TRAIN_SECONDS, AUTOENCODER_SECONDS) for cell in cells)
-    return Cost(f"training time{included(cells)}", "s", False, values, grid.meta.device)
-
-
-def train_flops(cells: Sequence[CellRuns]) -> Cost:
-    """The FLOPs of training as the runs state them, else 3 × forward pass × images seen: a backward pass takes two
-    forward passes."""
-    return Cost(f"training{included(cells)}", "FLOPs", True, tuple(_train_flops(cell) for cell in cells))
-
-
 def included(cells: Sequence[CellRuns]) -> str:
     """What a cost of training says of itself where some cells have an autoencoder."""
     return ", autoencoder included" if any(in_latents(cell) for cell in cells) else ""
@@ -165,17 +187,3 @@ def _train_flops(cell: CellRuns) -> dict[int, float]:
         return stated
     images = float(steps) * float(batch)
     return {seed: 3 * forward * images for seed, forward in cell.estimate(FORWARD_FLOPS).values.items()}
-
-
-def sampling(grid: GridResults, cells: Sequence[CellRuns]) -> Cost:
-    """The cost of sampling: seconds an image, or those of all samples where their number is not known."""
-    n = (grid.meta.quality_n or 0) * (grid.meta.quality_sets or 1)
-    values = tuple(
-        {seed: seconds / (n or 1) for seed, seconds in _summed(cell, SAMPLE_SECONDS).items()} for cell in cells
-    )
-    return Cost("sampling time per image" if n else "sampling time", "s", False, values, grid.meta.device)
-
-
-def _one_training(grid: GridResults) -> bool:
-    """Whether the cells of each seed are all read from one training."""
-    return bool((grid.runs.groupby("seed")["training_id"].nunique() == 1).all())

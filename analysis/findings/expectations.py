@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from analysis.findings.cells import CellRuns, cells_of
+from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import contrast
-from analysis.findings.verdicts import amount
-from analysis.notation import begun, probability
 from analysis.read.meta import Expectation, Metric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import LEVEL, Comparison, Verdict, compare, equivalent, holm, verdict
@@ -28,29 +26,31 @@ from analysis.statistics.paired import LEVEL, Comparison, Verdict, compare, equi
 Fate = Literal["as published", "contrary to the paper", "cannot tell"]
 
 
+Obstacle = Literal["", "not measured", "not comparable", "too few seeds"]
+"""Why a claim could not be put to the test; "" where it was."""
+
+
 @dataclass(frozen=True)
-class ClaimOutcome:
-    """What became of a claim: its fate, and why."""
+class ClaimTest:
+    """What a claim was tested by: D, the margin of a claim of equality (else nan), and the p of the claim, as it is and
+    by Holm among the grid's claims."""
 
-    claim: Expectation
-    fate: Fate
-    why: str
-
-    @property
-    def sentence(self) -> str:
-        """The claim, what became of it, and its source."""
-        return f"{begun(self.fate)}: {self.claim.claim} ({self.claim.source}; here {self.why})."
-
-
-@dataclass(frozen=True, eq=False)
-class _Tested:
-    """A claim put to the test: its difference, the margin of a claim of equality (else nan), and the claim's p."""
-
-    claim: Expectation
-    metric: Metric
     found: Comparison
     margin: float
     p: float
+    adjusted: float = math.nan
+
+
+@dataclass(frozen=True)
+class ClaimOutcome:
+    """What became of a claim: its fate, the metric that it is about (None where the grid has none such), and the test
+    of it, or why there was none."""
+
+    claim: Expectation
+    metric: Metric | None
+    fate: Fate = "cannot tell"
+    test: ClaimTest | None = None
+    obstacle: Obstacle = ""
 
 
 _FATES: dict[Verdict, Fate] = {
@@ -60,32 +60,30 @@ _FATES: dict[Verdict, Fate] = {
 }
 
 
-def outcomes(grid: GridResults) -> list[ClaimOutcome]:
+def outcomes(grid: GridResults, cells: Sequence[CellRuns]) -> list[ClaimOutcome]:
     """The fate of every claim of the grid, in order."""
-    cells = cells_of(grid)
-    tested = [_tested(grid, cells, claim) for claim in grid.meta.expects]
-    known = [one for one in tested if isinstance(one, _Tested)]
-    adjusted = iter(holm([one.p for one in known]))
-    return [_outcome(one, float(next(adjusted))) if isinstance(one, _Tested) else one for one in tested]
+    tried = [_tried(grid, cells, claim) for claim in grid.meta.expects]
+    adjusted = iter(holm([one.test.p for one in tried if one.test is not None]))
+    return [one if one.test is None else _decided(one, one.test, float(next(adjusted))) for one in tried]
 
 
-def _tested(grid: GridResults, cells: Sequence[CellRuns], claim: Expectation) -> _Tested | ClaimOutcome:
+def _tried(grid: GridResults, cells: Sequence[CellRuns], claim: Expectation) -> ClaimOutcome:
+    """The claim with its test, whose p is not adjusted yet."""
     metric = next((m for m in grid.meta.metrics if m.name.startswith(f"{claim.metric}/")), None)
     if metric is None or metric.name not in grid.runs:
-        return ClaimOutcome(claim, "cannot tell", f"{claim.metric} was not measured")
+        return ClaimOutcome(claim, None, obstacle="not measured")
     matched = _matched(grid, cells, claim, metric.name)
     terms = [(c / len(matched), cell) for parts in matched for c, cell in parts]
     values = contrast(grid, metric.name, terms) if terms else np.empty(0)
     if len(values) < 2:
         named = [cell for cell in cells if any(part.items() <= _levels(grid, cell).items() for part in _named(claim))]
-        if not all(cell.comparable(metric.name) for cell in named):
-            return ClaimOutcome(claim, "cannot tell", f"a cell that it names has no {metric.label} to compare")
-        return ClaimOutcome(claim, "cannot tell", "fewer than two seeds finished the cells that it names")
+        apart = not all(cell.comparable(metric.name) for cell in named)
+        return ClaimOutcome(claim, metric, obstacle="not comparable" if apart else "too few seeds")
     found = compare(values)
     if claim.within is None:
-        return _Tested(claim, metric, found, math.nan, found.p)
+        return ClaimOutcome(claim, metric, test=ClaimTest(found, math.nan, found.p))
     margin = claim.within * abs(float(np.mean([parts[1][1].estimate(metric.name).mean for parts in matched])))
-    return _Tested(claim, metric, found, margin, equivalent(values, margin))
+    return ClaimOutcome(claim, metric, test=ClaimTest(found, margin, equivalent(values, margin)))
 
 
 def _matched(
@@ -119,14 +117,16 @@ def _moved(grid: GridResults, cells: Sequence[CellRuns], cell: CellRuns, levels:
     return next((other for other in cells if _levels(grid, other) == wanted), None)
 
 
-def _outcome(one: _Tested, adjusted: float) -> ClaimOutcome:
-    found, sign = one.found, one.metric.sign
-    numbers = f"{one.metric.label} differs by {amount(one.metric, found.difference, found.half_width)}"
-    why = f"{numbers}, p {probability(adjusted)}"
-    if math.isnan(one.margin):
-        return ClaimOutcome(one.claim, _FATES[verdict(found.difference, adjusted, sign)], why)
-    margin = f"{numbers}, the margin is {amount(one.metric, one.margin, math.nan)}"
+def _decided(one: ClaimOutcome, test: ClaimTest, adjusted: float) -> ClaimOutcome:
+    """The outcome with its fate by this adjusted p."""
+    assert one.metric is not None
+    return replace(one, fate=_fate(one.metric, test, adjusted), test=replace(test, adjusted=adjusted))
+
+
+def _fate(metric: Metric, test: ClaimTest, adjusted: float) -> Fate:
+    if math.isnan(test.margin):
+        return _FATES[verdict(test.found.difference, adjusted, metric.sign)]
     if adjusted <= 1 - LEVEL:
-        return ClaimOutcome(one.claim, "as published", margin)
-    beyond = abs(found.difference) - found.half_width > one.margin
-    return ClaimOutcome(one.claim, "contrary to the paper" if beyond else "cannot tell", margin)
+        return "as published"
+    beyond = abs(test.found.difference) - test.found.half_width > test.margin
+    return "contrary to the paper" if beyond else "cannot tell"

@@ -11,8 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.findings.cells import CellRuns, cells_of, parameters_of
-from analysis.read.runs import GridResults
+from analysis.findings.cells import CellRuns
 
 HORIZON, EVALUATION = "horizon", "evaluation.horizon"
 SAMPLING, SKIP, ETA = "sampler.steps", "sampler.skip", "sampler.eta"
@@ -58,10 +57,10 @@ class Line:
         return any(max(values) - min(values) > _SAME * max(map(abs, values)) for values in by_seed.values())
 
 
-def lines_of(grid: GridResults) -> dict[str, list[Line]]:
+def lines_of(everyone: Sequence[CellRuns], parameters: Sequence[str]) -> dict[str, list[Line]]:
     """Key → its lines, in the order of the cells; without the keys that have none."""
-    cells = [cell for cell in cells_of(grid) if not set(cell.runs["status"]) <= _NEVER_RUN]
-    known = [_settings(grid, cell) for cell in cells]
+    cells = [cell for cell in everyone if not set(cell.runs["status"]) <= _NEVER_RUN]
+    known = [_settings(cell, parameters) for cell in cells]
     found: dict[str, list[Line]] = {}
     for number in _NUMBERS:
         lines = _lines(number, cells, known)
@@ -70,10 +69,9 @@ def lines_of(grid: GridResults) -> dict[str, list[Line]]:
     return found
 
 
-def _settings(grid: GridResults, cell: CellRuns) -> dict[str, str]:
+def _settings(cell: CellRuns, parameters: Sequence[str]) -> dict[str, str]:
     """The parameters of a cell, a number of steps that is not given written as T."""
-    names = HORIZON, SAMPLING, EVALUATION, *parameters_of(grid.runs)
-    settings = {name: cell.parameter(name) for name in names}
+    settings = {name: cell.parameter(name) for name in (HORIZON, SAMPLING, EVALUATION, *parameters)}
     for name in (SAMPLING, EVALUATION):
         settings[name] = settings[HORIZON] if settings[name] in ("", "null") else settings[name]
     return settings

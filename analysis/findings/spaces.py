@@ -9,12 +9,11 @@ A value that a cell cannot have is no shortfall of it, and neither is one that i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import pandas as pd
 
 from analysis.findings.cells import CellRuns
-from analysis.findings.weights import changed_along
 from analysis.read.meta import Axis, Metric
 from analysis.read.runs import AUTOENCODER, GridResults
 
@@ -22,10 +21,6 @@ SPACE, FACTOR = "space", "space.f"
 RECONSTRUCTION, ENTROPY = "nll/test_reconstruction", "nll/test_entropy"
 """E −log p(x | z) and E log q(z | x)."""
 PSNR, RFID = "psnr/test", "rfid/"
-UNCOMPARED = "not comparable"
-"""What stands in the place of a value that there is none of."""
-_OF_AUTOENCODERS = (RFID, "psnr/", RECONSTRUCTION, ENTROPY, "cost/autoencoder_")
-_OF_DIFFUSION = ("cost/train_", "noise/", "bound_variance/", "nll_continuous/", "nll_ode/")
 
 
 def in_latents(cell: CellRuns) -> bool:
@@ -40,31 +35,14 @@ def is_vae(cell: CellRuns) -> bool:
 
 def applies(cell: CellRuns, metric: Metric) -> bool:
     """Whether a run of this cell that finished has this metric."""
-    if metric.name.startswith(_OF_AUTOENCODERS):
+    if metric.part == "autoencoder":
         return in_latents(cell)
-    return not (metric.name.startswith(_OF_DIFFUSION) and is_vae(cell))
+    return not (metric.part == "diffusion" and is_vae(cell))
 
 
-def why_not_comparable(metric: Metric) -> str:
-    """The footnote of a value that cannot be set beside others'."""
-    if metric.kind.startswith("nll"):
-        return (
-            f"{UNCOMPARED}: a VQ code has no likelihood, since its encoder is no density, and a number would not "
-            "be one of bits of the image"
-        )
-    return f"{UNCOMPARED}: what the run measured is not what the other cells' {metric.label} is"
-
-
-def without_value(cell: CellRuns, metric: Metric) -> str:
-    """Why a cell that finished has no value here, in words; "" where it cannot have one."""
-    if not cell.comparable(metric.name):
-        return why_not_comparable(metric)
-    return "finished, but without this metric" if applies(cell, metric) else ""
-
-
-def space_axes(grid: GridResults) -> list[Axis]:
+def space_axes(axes: Sequence[Axis], changes: Mapping[str, Set[str]]) -> list[Axis]:
     """The axes that change the space that is diffused in, or its size; not those of how its autoencoder is taught."""
-    return [axis for axis in grid.meta.axes if {SPACE, FACTOR} & changed_along(grid, axis)]
+    return [axis for axis in axes if {SPACE, FACTOR} & changes[axis.name]]
 
 
 def autoencoder_axes(grid: GridResults, runs: pd.DataFrame) -> list[Axis]:

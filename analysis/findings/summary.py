@@ -5,12 +5,13 @@ Bold are the best mean and all that the data do not rule out as the best (`stati
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from analysis.findings.cells import CellRuns, Estimate, cells_of, noted, shortfalls
+from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import compared
 from analysis.notation import Rounding
-from analysis.read.meta import Metric
+from analysis.read.meta import Meta, Metric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import may_be_best
 
@@ -31,33 +32,34 @@ def metrics_present(grid: GridResults) -> list[Metric]:
     return present or list(grid.meta.metrics)
 
 
-def references(grid: GridResults, metrics: list[Metric]) -> dict[str, dict[str, float]]:
-    """Label → metric → a value known beforehand: a code without a network, held-out data."""
+def known_values(meta: Meta, metric: Metric) -> dict[str, float]:
+    """Label → a value of a metric known beforehand: of a code without a network, then of held-out data."""
+    known = [*meta.baselines.get(metric.name, ()), *([meta.floors[metric.name]] if metric.name in meta.floors else [])]
+    return {one.label: one.value for one in known}
+
+
+def references(meta: Meta, metrics: Sequence[Metric]) -> dict[str, dict[str, float]]:
+    """Label → metric → a value known beforehand."""
     by_label: dict[str, dict[str, float]] = {}
     for metric in metrics:
-        known = list(grid.meta.baselines.get(metric.name, ()))
-        known += [grid.meta.floors[metric.name]] if metric.name in grid.meta.floors else []
-        for reference in known:
-            by_label.setdefault(reference.label, {})[metric.name] = reference.value
+        for label, value in known_values(meta, metric).items():
+            by_label.setdefault(label, {})[metric.name] = value
     return by_label
 
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """A grid's cells, how each fell short and what it notes, and, per metric, their estimates, leaders and rounding."""
+    """A grid's cells and, per metric, their estimates, leaders and rounding."""
 
     cells: list[CellRuns]
     metrics: list[Metric]
     estimates: dict[str, list[Estimate]]
     leading: dict[str, set[int]]
     rounding: dict[str, Rounding]
-    shortfalls: list[str]
-    notes: list[list[str]]
 
     @staticmethod
-    def of(grid: GridResults, metrics: list[Metric]) -> Summary:
+    def of(grid: GridResults, cells: list[CellRuns], metrics: list[Metric]) -> Summary:
         """Everything that the table shows of our runs."""
-        cells = cells_of(grid)
         estimates = {metric.name: [cell.estimate(metric.name) for cell in cells] for metric in metrics}
         leading = {metric.name: leaders(grid, metric, cells, estimates[metric.name]) for metric in metrics}
         halves = {name: [estimate.half_width for estimate in found] for name, found in estimates.items()}
@@ -67,4 +69,8 @@ class Summary:
             else Rounding.of(metric.decimals, halves[metric.name])
             for metric in metrics
         }
-        return Summary(cells, metrics, estimates, leading, rounding, shortfalls(cells), noted(cells))
+        return Summary(cells, metrics, estimates, leading, rounding)
+
+    def showing(self, metrics: list[Metric]) -> Summary:
+        """The same of some of its metrics, in this order."""
+        return replace(self, metrics=metrics)

@@ -1,4 +1,4 @@
-"""The trials of a search: which are the best, which is the paper's default, and their parameters as readers write them.
+"""The trials of a search: which are the best, which is the paper's default, and which lie at the end of a range.
 
 With one objective the best are those of the least value; with two, those that no other dominates.
 """
@@ -6,46 +6,16 @@ With one objective the best are those of the least value; with two, those that n
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import pandas as pd
 
-from analysis.notation import power_of_ten
 from analysis.read.search import Search, SearchedParameter
 from analysis.statistics.pareto import pareto_front
 
-DEFAULT = "paper's default"
-DIGITS = 3
-"""Significant digits of a parameter's value."""
 END = 0.05
 """The share of a range, from either end, in which a winner says that there may be more beyond."""
 _SAME = 1e-6
 """Relative difference below which two values of a parameter are one: a default is text of a few digits."""
-
-
-def value_text(parameter: SearchedParameter, value: float | str) -> str:
-    """A value as readers write it; "–" where the trial has not this parameter."""
-    if parameter.kind == "choice" or value == "":
-        return str(value) or "–"
-    number = float(value)
-    if math.isnan(number):
-        return "–"
-    if parameter.kind == "int":
-        return f"{number:.0f}".replace("-", "−")
-    if abs(number) >= 10.0**DIGITS and abs(number) < 1e6:
-        return f"{number:.0f}".replace("-", "−")
-    text = f"{number:.{DIGITS}g}"
-    if "e" not in text:
-        return text.replace("-", "−")
-    factor, exponent = text.split("e")
-    scale = power_of_ten(int(exponent))
-    return scale if factor == "1" else f"{factor}·{scale}".replace("-", "−")
-
-
-def assignment(search: Search, values: Mapping[str, str]) -> str:
-    """β_1 = 0.000212, β_T = 0.031: the parameters that these values have, in the order of the search."""
-    named = [parameter for parameter in search.head.parameters if values.get(parameter.name, "") != ""]
-    return ", ".join(f"{parameter.label} = {value_text(parameter, values[parameter.name])}" for parameter in named)
 
 
 def default_trial(search: Search) -> int | None:
@@ -108,16 +78,3 @@ def best_trials(search: Search, most: int) -> pd.DataFrame:
     return search.complete[search.complete["trial"].isin(chosen)].sort_values(
         [search.head.objectives[0].name, "trial"], kind="stable"
     )
-
-
-def names_of(search: Search) -> dict[int, list[str]]:
-    """Trial → what it is called: a winner's label, the paper's default."""
-    named: dict[int, list[str]] = {}
-    for winner in search.head.winners:
-        named.setdefault(winner.trial, []).append(winner.label)
-    default = default_trial(search)
-    if default is not None:
-        # No search has to be thanked for a default that nothing has beaten.
-        alone = len(search.head.objectives) == 1
-        named[default] = [*([] if alone else named.get(default, [])), DEFAULT]
-    return named

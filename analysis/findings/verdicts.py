@@ -1,4 +1,4 @@
-"""What a grid found, in words: per metric which cells may be the best, and which of two is better.
+"""What a grid found: per metric that decides which cells may be the best, and which of two is better.
 
     one axis                every level against every other
     more axes, many levels  every cell against the baseline
@@ -19,18 +19,13 @@ import numpy as np
 
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import compared
-from analysis.findings.summary import Summary, metrics_present
-from analysis.notation import Rounding, listed, probability
+from analysis.findings.summary import Summary
 from analysis.read.meta import Metric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import Comparison, Verdict, fresh_seeds, holm, sampling_noise, verdict
 
 EVERY_PAIR_UP_TO = 6
 """Levels of a grid's only axis up to which each is compared with each."""
-FEW = 3
-"""Cells that a sentence names; more are counted."""
-PURPOSES = {"nll": "likelihood", "fid": "samples", "energy_distance": "samples"}
-"""The kinds of metrics that a verdict is given for, and what each is asked for; the others support them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,32 +43,15 @@ class CellComparison:
         """Verdict on cell a relative to b."""
         return verdict(self.comparison.difference, self.adjusted, self.metric.sign)
 
-    @property
+    @cached_property
     def fresh_seeds(self) -> int | None:
         """How many new seeds would confirm the difference as it looks; None where no affordable number would."""
         return fresh_seeds(self.comparison)
 
     @property
-    def confirmation(self) -> str:
-        """How many fresh seeds it would take to confirm the difference, where their number is known."""
-        return f"if it is what it looks like, about {self.fresh_seeds} fresh seeds would confirm it"
-
-    @property
-    def sentence(self) -> str:
-        """The verdict with its numbers."""
-        label, found = self.metric.label, self.comparison
-        if math.isnan(found.p):
-            return f"{label}: cannot tell {self.a.name} from {self.b.name}: fewer than two seeds finished both."
-        if found.difference == found.half_width == 0:
-            return f"{label}: {self.a.name} and {self.b.name} share all that it reads."
-        size = amount(self.metric, abs(found.difference), found.half_width)
-        numbers = f"{size} (p {probability(self.adjusted)})"
-        if self.verdict != "cannot tell":
-            return f"{label}: {self.a.name} is {self.verdict} than {self.b.name} by {numbers}."
-        more = f"; {self.confirmation}" if self.fresh_seeds else ""
-        return (
-            f"{label}: cannot tell {self.a.name} from {self.b.name} at this budget: the difference is {numbers}{more}."
-        )
+    def shared(self) -> bool:
+        """Whether both cells have one value at every seed: that of a stage which they share."""
+        return self.comparison.difference == self.comparison.half_width == 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,36 +77,6 @@ class Findings:
         return self.ranked[0] if self.ranked else None
 
     @property
-    def purpose(self) -> str:
-        """What the metric is asked for."""
-        return PURPOSES[self.metric.kind]
-
-    @property
-    def headline(self) -> str:
-        """Which cell to take, and how sure that is."""
-        if self.best is None:
-            return f"{self.metric.label}: no cell finished."
-        cell, estimate = self.cells[self.best], self.estimates[self.best]
-        value = amount(self.metric, estimate.mean, estimate.half_width)
-        start = "Exploratory, since seeds were added after a first look. " if self.exploratory else ""
-        if len(self.ranked) < 2:
-            return f"{start}{self.metric.label} of {cell.name}: {value}."
-        if self.shared:
-            return f"{start}{self.metric.label}: {value} of all {len(self.ranked)} cells, which share what it reads."
-        if len(estimate.values) < 2:
-            return f"{start}{self.metric.label}: {cell.name} has the best value, {value}, of one seed: no verdict."
-        others = [self.cells[i].name for i in sorted(self.leading - {self.best})]
-        rest = len(self.ranked) - 1
-        many = f"any of the other {rest} cells" if len(others) == rest else f"{len(others)} of the other {rest} cells"
-        rivals = listed(others, "or", "; ") if len(others) <= FEW else many
-        if not others:
-            return f"{start}{self.metric.label}: {cell.name} is the best of {len(self.ranked)}, {value}."
-        return (
-            f"{start}{self.metric.label}: {cell.name} has the best mean, {value}; at this budget it cannot be told "
-            f"from {rivals}."
-        )
-
-    @property
     def shared(self) -> bool:
         """Whether all cells have one value at every seed: that of a stage which nothing that the grid varies enters."""
         values = [self.estimates[i].values for i in self.ranked]
@@ -150,10 +98,8 @@ class Findings:
         return sampling_noise(cell.runs[name].dropna().to_numpy(), int(cell.parameter("evaluation.sets")))
 
 
-def findings(grid: GridResults) -> list[Findings]:
-    """The answer in each metric that decides: likelihood and sample quality."""
-    metrics = [m for m in metrics_present(grid) if m.sign and m.kind in PURPOSES and m.name in grid.runs]
-    summary = Summary.of(grid, metrics)
+def findings(grid: GridResults, summary: Summary) -> list[Findings]:
+    """The answer in each metric that decides, as grid.json says which do."""
     return [
         Findings(
             metric,
@@ -163,7 +109,8 @@ def findings(grid: GridResults) -> list[Findings]:
             pairs(grid, metric, summary.cells),
             grid.meta.continued,
         )
-        for metric in metrics
+        for metric in summary.metrics
+        if metric.deciding and metric.name in grid.runs
     ]
 
 
@@ -187,12 +134,6 @@ def baseline(grid: GridResults, cells: Sequence[CellRuns]) -> CellRuns | None:
     named = tuple(grid.meta.baseline.get(axis.name, "") for axis in grid.meta.axes)
     chosen = next((cell for cell in cells if cell.levels == named), cells[0])
     return chosen if (chosen.runs["status"] == "finished").any() else None
-
-
-def amount(metric: Metric, value: float, half_width: float) -> str:
-    """A value with its interval and unit, as the table rounds it."""
-    text = Rounding.of(metric.decimals, [half_width]).measured(value, half_width)
-    return f"{text} {metric.unit}" if metric.unit else text
 
 
 def _typical(deviations: Sequence[float]) -> float:

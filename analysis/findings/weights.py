@@ -11,8 +11,7 @@ difference between its cells, and the table says so.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -20,7 +19,6 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.cells import axis_columns, parameters_of
-from analysis.notation import power_of_ten, two_digits
 from analysis.read.meta import Axis
 from analysis.read.runs import GridResults
 
@@ -42,37 +40,32 @@ class WeightDifference:
     t: int
 
 
-def footnotes(grid: GridResults) -> dict[str, str]:
-    """Axis → its footnote, for each axis that changes the weight of t without declaring it."""
+@dataclass(frozen=True)
+class WeightCheck:
+    """What came of comparing the weight of t along every axis: the names of the axes that declare that they change it,
+    and the largest difference along each that changes it without that."""
+
+    declared: frozenset[str]
+    differences: Mapping[str, WeightDifference]
+
+
+def check_weights(
+    grid: GridResults, changes: Mapping[str, Set[str]], load: Callable[[], Mapping[Run, pd.Series[float]]]
+) -> WeightCheck:
+    """The check of a grid in which each axis changes these parameters.
+
+    The curves are by far the largest of the files: `load` reads them only where there is something to compare.
+    """
     columns = axis_columns(grid)
-    compared = {
-        axis: list(partners(grid.runs, columns, column))
+    declared = frozenset(name for name, parameters in changes.items() if declares(parameters))
+    pairs = {
+        axis.name: list(partners(grid.runs, columns, column))
         for axis, column in zip(grid.meta.axes, columns, strict=True)
-        if not declares(changed_along(grid, axis))
+        if axis.name not in declared
     }
-    # The curves are by far the largest of the files: they are read only where there is something to compare.
-    weights = effective_weights(grid.curves) if any(compared.values()) else {}
-    found = {axis: largest(weights, pairs) for axis, pairs in compared.items()}
-    return {axis.name: sentence(axis.label, worst) for axis, worst in found.items() if worst is not None}
-
-
-def sentence(label: str, difference: WeightDifference) -> str:
-    """The footnote of the axis of this label."""
-    if math.isinf(difference.factor):
-        how = f"some have none at t = {difference.t}, where others have some"
-    else:
-        how = f"by up to {_amount(difference.factor)}, at t = {difference.t}"
-    return f"Cells that differ in {label} differ in the effective weight of each t too ({how}): see figures/weights."
-
-
-def _amount(factor: float) -> str:
-    """Two digits: 1.3 %, ×37, ×2.6·10⁶."""
-    mantissa, exponent = f"{factor:.1e}".split("e")
-    if int(exponent) >= 5:
-        return f"×{mantissa}·{power_of_ten(int(exponent))}"
-    if factor < 1.995:
-        return f"{two_digits(100 * (factor - 1))} %"
-    return f"×{two_digits(factor)}"
+    weights = load() if any(pairs.values()) else {}
+    found = {name: largest(weights, runs) for name, runs in pairs.items()}
+    return WeightCheck(declared, {name: one for name, one in found.items() if one is not None})
 
 
 def changed_along(grid: GridResults, axis: Axis) -> set[str]:

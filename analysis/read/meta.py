@@ -6,10 +6,11 @@ newer writer stays readable.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from analysis.errors import InputError
 
@@ -48,15 +49,36 @@ def kind_of(name: str) -> str:
     return name.split("/")[0]
 
 
+LIKELIHOOD = "likelihood"
+"""What a metric decides that is of each held-out image, and of no sample."""
+Part = Literal["autoencoder", "diffusion"]
+
+
 @dataclass(frozen=True)
 class Metric:
-    """A column of the table; `name` is the column of runs.csv. No direction where neither end is better as such."""
+    """A column of the table; `name` is the column of runs.csv. No direction where neither end is better as such.
+
+    `decides` is what the metric is asked for, "likelihood" or "samples" say: it is given verdicts, and others support
+    them. `part` is what a cell must have to have the metric at all.
+    """
 
     name: str
     label: str
     direction: Literal["min", "max", "none"]
     unit: str | None = None
     decimals: int | None = None
+    decides: str | None = None
+    part: Part | None = None
+
+    @property
+    def deciding(self) -> bool:
+        """Whether a verdict is given by it."""
+        return self.decides is not None and self.sign != 0
+
+    @property
+    def on_test(self) -> str:
+        """The same on test images, of a metric on validation images."""
+        return f"{self.name.removesuffix('/val')}/test"
 
     @property
     def kind(self) -> str:
@@ -73,6 +95,39 @@ class Metric:
         """The head of its column: label, unit, and an arrow in the better direction."""
         unit = f" ({self.unit})" if self.unit else ""
         return f"{self.label}{unit} {ARROWS[self.direction]}".strip()
+
+
+FORMER: Mapping[str, tuple[str | None, Part | None]] = {
+    "nll/test_": (None, None),
+    "nll/test_reconstruction": (None, "autoencoder"),
+    "nll/test_entropy": (None, "autoencoder"),
+    "nll/": (LIKELIHOOD, None),
+    "nll_continuous/": (None, "diffusion"),
+    "nll_ode/": (None, "diffusion"),
+    "bound_variance/": (None, "diffusion"),
+    "noise/": (None, "diffusion"),
+    "fid/": ("samples", None),
+    "energy_distance/": ("samples", None),
+    "rfid/": (None, "autoencoder"),
+    "psnr/": (None, "autoencoder"),
+    "cost/train_": (None, "diffusion"),
+    "cost/autoencoder_": (None, "autoencoder"),
+}
+"""How a name begins → what the metric decides and its part, in files that are older than these keys; the longest
+beginning counts."""
+
+
+def described(given: Any) -> Any:
+    """A metric's entry of a file, completed where it is older than the keys `decides` and `part`."""
+    if not isinstance(given, dict):
+        return given
+    known = max((start for start in FORMER if str(given.get("name")).startswith(start)), key=len, default="")
+    decides, part = FORMER.get(known, (None, None))
+    return {"decides": decides, "part": part} | given
+
+
+DescribedMetric = Annotated[Metric, BeforeValidator(described)]
+"""A metric as a file describes it."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +168,7 @@ class Meta:
     layout: str
     data: str
     axes: tuple[Axis, ...]
-    metrics: tuple[Metric, ...]
+    metrics: tuple[DescribedMetric, ...]
     seeds: tuple[int, ...]
     horizon: int | None = None
     baseline: dict[str, str] = field(default_factory=dict)

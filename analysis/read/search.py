@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from analysis.errors import InputError
 from analysis.read.csv_files import numbers, parse_csv, whole_numbers
-from analysis.read.meta import Metric
+from analysis.read.meta import DescribedMetric
 
 SEARCH, TRIALS, RUNGS = "search.json", "trials.csv", "rungs.csv"
 STATES = ("complete", "pruned", "failed", "running")
@@ -88,7 +88,7 @@ class SearchMeta:
     study: str
     question: str
     data: str
-    objectives: tuple[Metric, ...]
+    objectives: tuple[DescribedMetric, ...]
     parameters: tuple[SearchedParameter, ...]
     sampler: str
     seeds: tuple[int, ...]

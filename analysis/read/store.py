@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 NEEDED = ("grid.json", "runs.csv", "curves.csv")
 """The files without which a folder is no grid."""
-MADE = ("figures", "report.html", "table.md", "table.tex", "table.csv")
+MADE = ("figures", "report.html", "table.md", "table.tex", "table.csv", "answers.json")
 """What is made of the other files, and need not be downloaded to be made again."""
 
 

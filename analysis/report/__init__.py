@@ -1,6 +1,6 @@
 """The report of a grid, one HTML page: `python -m analysis.report grid=NAME [runs=results/<grid>]`.
 
-    grid ─▶ findings ─▶ sections ─▶ report.html
+    answers and figures ─▶ sections ─▶ report.html
 
 The answer comes first, then what it rests on, then where that comes from. The page loads nothing and runs nothing, and
 the same grid gives the same bytes.
@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from analysis import options
+from analysis.figures import draw, draw_search
 from analysis.figures.deck import DECK
-from analysis.findings.cells import cells_of
-from analysis.findings.verdicts import findings
+from analysis.figures.drawing import Drawn
+from analysis.findings.answers import Answers
 from analysis.notation import counted
-from analysis.read.runs import GridResults, read_folder
 from analysis.read.search import read_search, search_alone
 from analysis.read.source import SOURCE, folder_of, read
 from analysis.report.answers import axes, comparisons, noise, published, verdict
@@ -33,34 +33,33 @@ from analysis.tables.writers import html_table
 FILE = "report.html"
 
 
-def report(grid: GridResults) -> str:
-    """The page."""
-    return render(grid.meta.question, [_setting(grid)], sections(grid))
+def report(answers: Answers, drawn: Mapping[str, Drawn]) -> str:
+    """The page, with these figures in it."""
+    return render(answers.meta.question, [_setting(answers)], sections(answers, drawn))
 
 
 CURVES = ("elbo", "bound", "split", "estimate", "weights", "schedules", "training")
 """The figures that stand behind the numbers, in order."""
 
 
-def sections(grid: GridResults) -> list[Section]:
+def sections(answers: Answers, drawn: Mapping[str, Drawn]) -> list[Section]:
     """What the page holds, in its order; a part without data is left out."""
-    cells, found = cells_of(grid), findings(grid)
-    drawn, table = pictures(grid, found, len(cells)), table_of(grid)
+    shown, table, search = pictures(answers, drawn), table_of(answers), answers.grid.search
     parts = [
-        with_optimism(verdict(grid, found), grid),
-        published(grid),
-        comparisons(found, _chosen(drawn, "differences")),
-        Section("table", "Table", (_html(table), *_chosen(drawn, "metrics", "lines"))),
-        search_section(grid.search, grid, drawn) if grid.search is not None else None,
-        axes(grid, found),
-        _gallery("samples", "Samples", drawn, "samples", "reconstructions", "strips"),
-        _gallery("curves", "Behind the numbers", drawn, *CURVES),
-        _gallery("formulas", "What the formulas say", drawn, *DECK),
-        besides(grid, cells),
-        noise(grid, found),
-        cost(grid, cells, found, _chosen(drawn, "compute", "cost")),
-        missing(grid, cells),
-        provenance(grid, cells),
+        with_optimism(verdict(answers), answers.optimism or []),
+        published(answers),
+        comparisons(answers, _chosen(shown, "differences")),
+        Section("table", "Table", (_html(table), *_chosen(shown, "metrics", "lines"))),
+        search_section(search, answers.optimism, shown) if search is not None else None,
+        axes(answers),
+        _gallery("samples", "Samples", shown, "samples", "reconstructions", "strips"),
+        _gallery("curves", "Behind the numbers", shown, *CURVES),
+        _gallery("formulas", "What the formulas say", shown, *DECK),
+        besides(answers),
+        noise(answers),
+        cost(answers, _chosen(shown, "compute", "cost")),
+        missing(answers),
+        provenance(answers),
     ]
     return [part for part in parts if part is not None]
 
@@ -79,27 +78,21 @@ def _gallery(name: str, title: str, drawn: Mapping[str, Picture], *names: str) -
     return Section(name, title, tuple(chosen)) if chosen else None
 
 
-def _setting(grid: GridResults) -> str:
+def _setting(answers: Answers) -> str:
     """The line that says what was run."""
-    meta = grid.meta
+    meta = answers.meta
     words = [
         f"Grid `{meta.name}`",
         meta.data,
         f"T = {meta.horizon}" if meta.horizon else "",
-        counted(len(cells_of(grid)), "cell"),
+        counted(len(answers.cells), "cell"),
         counted(len(meta.seeds), "paired seed" if len(meta.seeds) > 1 else "seed"),
     ]
     return " · ".join(word for word in words if word)
 
 
-def write_report(folder: Path | str) -> Path:
-    """Write report.html of a results folder, of its search where there is no grid; its path."""
-    if search_alone(folder):
-        return _write(search_report(read_search(folder)), Path(folder))
-    return _write(report(read_folder(folder)), Path(folder))
-
-
-def _write(page: str, folder: Path) -> Path:
+def write_report(page: str, folder: Path) -> Path:
+    """Write a page as report.html of a results folder; its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE
     path.write_text(page, encoding="utf-8")
@@ -111,7 +104,12 @@ def main(arguments: list[str] | None = None) -> int:
 
     def show(values: dict[str, str]) -> None:
         folder = folder_of(values)
-        alone = "://" not in values["runs"] and search_alone(folder)
-        print(write_report(folder) if alone else _write(report(read(values)), folder))
+        if "://" not in values["runs"] and search_alone(folder):
+            search = read_search(folder)
+            page = search_report(search, draw_search(search))
+        else:
+            answers = Answers.of(read(values))
+            page = report(answers, draw(answers))
+        print(write_report(page, folder))
 
     return options.run("analysis.report", "Write the report of a grid that was run.", SOURCE, show, arguments)

@@ -6,47 +6,54 @@ import math
 from collections.abc import Sequence
 from typing import get_args
 
-from analysis.findings.comparisons import share_of_images
-from analysis.findings.expectations import Fate, outcomes
-from analysis.findings.factorial import Factorial, factorial
-from analysis.findings.verdicts import CellComparison, Findings, amount, baseline
+from analysis.findings.answers import Answers
+from analysis.findings.cells import CellRuns
+from analysis.findings.comparisons import ImageShare
+from analysis.findings.expectations import Fate
+from analysis.findings.factorial import Factorial
+from analysis.findings.verdicts import CellComparison, Findings
 from analysis.notation import Rounding, begun, percent, probability, two_digits
-from analysis.read.runs import GridResults
+from analysis.read.meta import LIKELIHOOD, KnownValue
 from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
 from analysis.statistics.paired import Verdict
+from analysis.words.claims import why
+from analysis.words.factorial import factorial_sentences
+from analysis.words.verdicts import amount, comparison_sentence, confirmation, headline
 
 _EXPLORATORY = "Exploratory: seeds were added after a first look"
 _ONE_SEED = "One seed: no verdict"
 _FRESH = "Last in a line: how many fresh seeds, alone, would confirm the difference if it is what it looks like."
 
 
-def verdict(grid: GridResults, found: Sequence[Findings]) -> Section:
+def verdict(answers: Answers) -> Section:
     """What to take, per metric that decides."""
-    if not found:
-        why = ("No cell has a likelihood, a FID or an energy distance, so there is nothing to decide by.",)
-        return Section("verdict", "Verdict", (Answer("No verdict.", "", "", why),))
-    return Section("verdict", "Verdict", tuple(_answer(grid, one) for one in found))
+    if not answers.findings:
+        why_none = ("No cell has a likelihood, a FID or an energy distance, so there is nothing to decide by.",)
+        return Section("verdict", "Verdict", (Answer("No verdict.", "", "", why_none),))
+    floors = answers.meta.floors
+    told = tuple(_answer(found, floors.get(found.metric.name)) for found in answers.findings)
+    return Section("verdict", "Verdict", told)
 
 
-def _answer(grid: GridResults, found: Findings) -> Answer:
+def _answer(found: Findings, floor: KnownValue | None) -> Answer:
     """Which cell to take, with what else it could be; no recommendation where nothing is compared."""
-    use = found.purpose
+    use = found.metric.decides
     mark = _EXPLORATORY if found.exploratory else ""
     if found.best is None or len(found.ranked) < 2 or found.shared:
-        return Answer(f"For {use}: nothing to choose between.", "", "", (found.headline,), mark)
+        return Answer(f"For {use}: nothing to choose between.", "", "", (headline(found),), mark)
     name, others = found.cells[found.best].name, len(found.leading - {found.best})
-    why = (found.headline, *_beyond_floor(grid, found))
+    reasons = (headline(found), *_beyond_floor(found, floor))
     if not found.leading:
-        return Answer(f"For {use} no verdict; best value:", name, ".", why, mark or _ONE_SEED)
+        return Answer(f"For {use} no verdict; best value:", name, ".", reasons, mark or _ONE_SEED)
     if not others:
-        return Answer(f"For {use} take", name, ".", why, mark)
+        return Answer(f"For {use} take", name, ".", reasons, mark)
     rest = f", or {'the one' if others == 1 else f'any of the {others}'} that cannot be told from it."
-    return Answer(f"For {use} take", name, rest, why, mark)
+    return Answer(f"For {use} take", name, rest, reasons, mark)
 
 
-def _beyond_floor(grid: GridResults, found: Findings) -> tuple[str, ...]:
+def _beyond_floor(found: Findings, floor: KnownValue | None) -> tuple[str, ...]:
     """A caution where the best is better than real data: the floor's reference set is what was trained on."""
-    floor, metric = grid.meta.floors.get(found.metric.name), found.metric
+    metric = found.metric
     if floor is None or found.best is None:
         return ()
     if metric.sign * (found.estimates[found.best].mean - floor.value) <= 0:
@@ -64,20 +71,20 @@ _OWN_FAMILY = (
 )
 
 
-def published(grid: GridResults) -> Section | None:
+def published(answers: Answers) -> Section | None:
     """What became of each finding of a paper that was written down before the grid was run."""
-    found = outcomes(grid)
+    found = answers.claims
     lists = [
         Items(f"{begun(word)} ({len(told)} of {len(found)})", tuple(told))
         for word in get_args(Fate)
-        if (told := [f"{one.claim.claim} ({one.claim.source}): {one.why}." for one in found if one.fate == word])
+        if (told := [f"{one.claim.claim} ({one.claim.source}): {why(one)}." for one in found if one.fate == word])
     ]
     return Section("published", "Against the papers", (*lists, Text(_OWN_FAMILY))) if lists else None
 
 
-def comparisons(found: Sequence[Findings], pictures: Sequence[Block]) -> Section | None:
+def comparisons(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     """Every comparison in words, per metric and verdict; None where no two cells share two seeds."""
-    known = [one for one in found if any(pair.comparison.n > 1 for pair in one.pairs)]
+    known = [one for one in answers.findings if any(pair.comparison.n > 1 for pair in one.pairs)]
     blocks = [block for one in known for block in _told(one)]
     if not blocks:
         return None
@@ -106,34 +113,36 @@ def _title(word: Verdict, base: str | None) -> str:
 
 def _line(pair: CellComparison, found: Findings) -> str:
     """The sentence without its metric, which the title names."""
-    text = pair.sentence.removeprefix(f"{pair.metric.label}: ")
+    text = comparison_sentence(pair).removeprefix(f"{pair.metric.label}: ")
     asked = found.exploratory and pair.verdict != "cannot tell" and pair.fresh_seeds
-    return begun(text) + (f" Exploratory; {pair.confirmation}." if asked else "")
+    return begun(text) + (f" Exploratory; {confirmation(pair)}." if asked else "")
 
 
 def _against(pair: CellComparison, found: Findings) -> str:
     """What the title leaves to say: which cell, by how much, and what would confirm it."""
-    if math.isnan(pair.comparison.p) or pair.comparison.difference == pair.comparison.half_width == 0:
+    if math.isnan(pair.comparison.p) or pair.shared:
         return _line(pair, found)
     size = amount(pair.metric, abs(pair.comparison.difference), pair.comparison.half_width)
     toward = "better" if pair.metric.sign * pair.comparison.difference > 0 else "worse"
     n, p = pair.fresh_seeds, probability(pair.adjusted)
     if pair.verdict == "cannot tell":
         return f"{pair.a.name}: looks {toward} by {size} (p {p})" + (f"; {n} fresh seeds." if n else ".")
-    confirm = f"; {pair.confirmation}" if found.exploratory and n else ""
+    confirm = f"; {confirmation(pair)}" if found.exploratory and n else ""
     return f"{pair.a.name}: by {size} (p {p}){confirm}."
 
 
-def axes(grid: GridResults, found: Sequence[Findings]) -> Section | None:
+def axes(answers: Answers) -> Section | None:
     """Which axes matter and which depend on each other, in a grid of several."""
-    known = [one for metric in found if (one := factorial(grid, metric.metric)) is not None]
-    blocks = [block for one in known for block in _effects(one)]
+    blocks = [block for one in answers.effects for block in _effects(one)]
     return Section("axes", "Which axes matter", tuple(blocks)) if blocks else None
 
 
 def _effects(one: Factorial) -> list[Block]:
     start = f"{one.metric.label}: "
-    return [Items(one.metric.label, tuple(text.removeprefix(start) for text in one.sentences)), *_averages(one)]
+    return [
+        Items(one.metric.label, tuple(text.removeprefix(start) for text in factorial_sentences(one))),
+        *_averages(one),
+    ]
 
 
 def _averages(one: Factorial) -> list[FactTable]:
@@ -151,9 +160,13 @@ def _averages(one: Factorial) -> list[FactTable]:
     return [FactTable(caption, ("Level", one.metric.head), tuple(rows))]
 
 
-def noise(grid: GridResults, found: Sequence[Findings]) -> Section | None:
+def noise(answers: Answers) -> Section | None:
     """Where the intervals come from: seeds, drawing samples, the held-out images."""
-    told = [(_between_seeds(one), _images(grid, one), _by_image(grid, one)) for one in found]
+    by_image = not answers.grid.images.empty
+    told = [
+        (_between_seeds(found), _images(found, known=by_image), _by_image(found, share) if share else "")
+        for found, share in zip(answers.findings, answers.image_shares, strict=True)
+    ]
     lines = [line for of_metric in told for line in of_metric if line]
     return Section("noise", "Noise", tuple(Text(line) for line in lines)) if lines else None
 
@@ -173,35 +186,28 @@ def _between_seeds(found: Findings) -> str:
     )
 
 
-def _images(grid: GridResults, found: Findings) -> str:
-    """What of a difference's error is the choice of held-out images."""
-    known = [pair.comparison for pair in found.pairs if pair.comparison.n > 1]
-    if found.metric.kind != "nll" or not known:
+def _images(found: Findings, *, known: bool) -> str:
+    """What of a difference's error is the choice of held-out images, where values per image are known."""
+    compared = [pair.comparison for pair in found.pairs if pair.comparison.n > 1]
+    if found.metric.decides != LIKELIHOOD or not compared:
         return ""
-    if grid.images.empty:
+    if not known:
         return (
             f"{found.metric.label}: values per image are not known, so the intervals hold for these held-out images "
             "and do not say what others would show."
         )
-    of_images = sum(one.image_error**2 for one in known)
-    total = of_images + sum(one.seed_sd**2 / one.n for one in known)
+    of_images = sum(one.image_error**2 for one in compared)
+    total = of_images + sum(one.seed_sd**2 / one.n for one in compared)
     share = of_images / total if total else 0.0
     return (
-        f"{found.metric.label}: {percent(share)} of the variance of a difference (over the {len(known)} compared) is "
-        "the choice of held-out images, which more seeds do not lessen."
+        f"{found.metric.label}: {percent(share)} of the variance of a difference (over the {len(compared)} compared) "
+        "is the choice of held-out images, which more seeds do not lessen."
     )
 
 
-def _by_image(grid: GridResults, found: Findings) -> str:
-    """On how many images the best cell is better than the baseline, or than the second best where it is that."""
-    if len(found.ranked) < 2:
-        return ""
-    best = found.cells[found.ranked[0]]
-    base = baseline(grid, found.cells)
-    other = found.cells[found.ranked[1]] if base is None or base is best else base
-    share = share_of_images(grid, found.metric, best, other)
-    if share is None:
-        return ""
+def _by_image(found: Findings, share_of: tuple[CellRuns, CellRuns, ImageShare]) -> str:
+    """On how many images the best cell is better than another."""
+    best, other, share = share_of
     return (
         f"{found.metric.label}: {best.name} is better than {other.name} on {percent(share.mean)} of the {share.n} "
         f"held-out images (95 % interval {100 * share.low:.0f} to {100 * share.high:.0f} %, bootstrapped over images)."

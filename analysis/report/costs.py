@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.costs import (
     AUTOENCODER_FLOPS,
@@ -13,47 +14,37 @@ from analysis.findings.costs import (
     SAME_SECONDS,
     SAMPLE_FLOPS,
     Cost,
-    costs_for,
-    front_of_cells,
     included,
-    sampling,
-    train_flops,
-    train_seconds,
-    training,
 )
-from analysis.findings.verdicts import Findings
 from analysis.notation import Rounding
-from analysis.read.runs import GridResults
 from analysis.report.page import Block, FactTable, Items, Section, Text
 
 Write = Callable[[float], str]
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
-def cost(
-    grid: GridResults, cells: Sequence[CellRuns], found: Sequence[Findings], pictures: Sequence[Block]
-) -> Section | None:
+def cost(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     """Time, operations, memory; None where nothing is known."""
-    columns = [column for column in _columns(grid, cells) if any(text != "–" for text in column[1])]
+    columns = [column for column in _columns(answers) if any(text != "–" for text in column[1])]
     if not columns:
         return None
-    rows = tuple((cell.name, *(texts[i] for _, texts in columns)) for i, cell in enumerate(cells))
-    on = f" Times were measured on {grid.meta.device}." if grid.meta.device else ""
+    rows = tuple((cell.name, *(texts[i] for _, texts in columns)) for i, cell in enumerate(answers.cells))
+    on = f" Times were measured on {answers.meta.device}." if answers.meta.device else ""
     caption = f"Cost of a cell: mean over its seeds, in brackets their range.{on}"
     sheet = FactTable(caption, ("Cell", *(head for head, _ in columns)), rows)
-    words = _differences(grid, cells)
+    words = _differences(answers)
     said: list[Block] = [Text(words)] if words else []
-    return Section("cost", "Cost", (*said, *_fronts(grid, found), *pictures, sheet))
+    return Section("cost", "Cost", (*said, *_fronts(answers), *pictures, sheet))
 
 
-def _columns(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[str, list[str]]]:
+def _columns(answers: Answers) -> list[tuple[str, list[str]]]:
     """Head and texts of each column."""
-    seconds, also = train_seconds(grid, cells).values, included(cells)
-    drawn = sampling(grid, cells)
+    cells, costs = answers.cells, answers.costs
+    seconds, also, drawn = costs.train_seconds.values, included(cells), costs.sampling
     size, unit = _time_unit([value for cell in seconds for value in cell.values()])
     small, small_unit = _small_time_unit([value for cell in drawn.values for value in cell.values()])
     return [
-        (f"Training operations{also} (FLOPs)", [_span(values, si) for values in train_flops(cells).values]),
+        (f"Training operations{also} (FLOPs)", [_span(values, si) for values in costs.train_flops.values]),
         ("of these the autoencoder's (FLOPs)", [_span(values, si) for values in _known(cells, AUTOENCODER_FLOPS)]),
         (f"Training time{also} ({unit})", [_span(values, _scaled(size)) for values in seconds]),
         ("Operations per sample (FLOPs)", [_span(values, si) for values in _known(cells, SAMPLE_FLOPS)]),
@@ -98,9 +89,9 @@ def _small_time_unit(seconds: Sequence[float]) -> tuple[float, str]:
     return (1e-3, "ms") if max(seconds, default=1.0) < 1 else (1.0, "s")
 
 
-def _differences(grid: GridResults, cells: Sequence[CellRuns]) -> str:
+def _differences(answers: Answers) -> str:
     """By how much cells differ in what a training takes, and whether that is known."""
-    flops, used = train_flops(cells), training(grid, cells)
+    flops, used = answers.costs.train_flops, answers.costs.training
     means = [flops.mean(i) for i, values in enumerate(flops.values) if values]
     if len(means) > 1 and not flops.differs:
         operations = f"All cells' trainings take the same operations to {100 * SAME_FLOPS:.0f} %."
@@ -108,7 +99,7 @@ def _differences(grid: GridResults, cells: Sequence[CellRuns]) -> str:
         operations = f"Trainings differ in their operations by up to a factor of {max(means) / min(means):.3g}."
     else:
         operations = ""
-    times = "" if used.exact or len(cells) < 2 or len(grid.meta.seeds) < 2 else _times(used)
+    times = "" if used.exact or len(answers.cells) < 2 or len(answers.meta.seeds) < 2 else _times(used)
     return f"{operations} {times}".strip()
 
 
@@ -124,19 +115,17 @@ def _times(used: Cost) -> str:
     )
 
 
-def _fronts(grid: GridResults, found: Sequence[Findings]) -> list[Block]:
+def _fronts(answers: Answers) -> list[Block]:
     """Which cells are on each front, and what that means."""
     lines = []
-    for one in found:
-        for paid in costs_for(grid, one):
-            kept = front_of_cells(grid, one, paid)
-            names = [cell.name for cell, on in zip(one.cells, kept, strict=True) if on]
-            if names:
-                only = " alone" if len(names) == 1 else ""
-                lines.append(f"{one.metric.label} against {paid.label}: {'; '.join(names)}{only}.")
+    for one in answers.purchases:
+        names = [cell.name for cell, on in zip(answers.cells, one.front, strict=True) if on]
+        if names:
+            only = " alone" if len(names) == 1 else ""
+            lines.append(f"{one.found.metric.label} against {one.cost.label}: {'; '.join(names)}{only}.")
     if not lines:
         return []
-    if len(grid.meta.seeds) < 2:
+    if len(answers.meta.seeds) < 2:
         rule = "With one seed, a cell is on it where none that costs no more has the better value."
     else:
         rule = "A cell is on it where no cell that costs no more is known to be better."

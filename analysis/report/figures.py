@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar, get_args
+from collections.abc import Mapping, Sequence
+from typing import get_args
 
-from matplotlib.figure import Figure
-
-from analysis.figures import FIGURES, SEARCH_FIGURES
-from analysis.figures.drawing import styled
+from analysis.figures.drawing import Drawn
+from analysis.findings.answers import Answers
 from analysis.findings.verdicts import Findings
 from analysis.notation import counted, listed
-from analysis.read.runs import GridResults
-from analysis.read.search import Search
 from analysis.report.page import Picture, picture
 from analysis.statistics.paired import Verdict
 
-Source = TypeVar("Source")
 CAPTIONS = {
     "samples": "Samples of every cell, those of one seed drawn from the same noise.",
     "metrics": (
@@ -121,22 +116,15 @@ SHOWS = {
 }
 
 
-def pictures(grid: GridResults, found: Sequence[Findings], cells: int) -> dict[str, Picture]:
-    """Every figure that the grid has data for, by name."""
-    return _drawn(FIGURES, grid, lambda name: alternative(name, found, cells))
+def pictures(answers: Answers, drawn: Mapping[str, Drawn]) -> dict[str, Picture]:
+    """The figures that were drawn of a grid, by name."""
+    found, cells = answers.findings, len(answers.cells)
+    return {name: picture(name, one, CAPTIONS[name], alternative(name, found, cells)) for name, one in drawn.items()}
 
 
-def search_pictures(search: Search) -> dict[str, Picture]:
-    """Every figure that a search has data for, by name."""
-    return _drawn(SEARCH_FIGURES, search, lambda name: f"{SHOWS[name]}.")
-
-
-def _drawn(
-    makers: Mapping[str, Callable[[Source], Figure | None]], source: Source, words: Callable[[str], str]
-) -> dict[str, Picture]:
-    with styled():
-        figures = {name: figure for name, make in makers.items() if (figure := make(source)) is not None}
-        return {name: picture(name, figure, CAPTIONS[name], words(name)) for name, figure in figures.items()}
+def search_pictures(drawn: Mapping[str, Drawn]) -> dict[str, Picture]:
+    """The figures that were drawn of a search, by name."""
+    return {name: picture(name, one, CAPTIONS[name], f"{SHOWS[name]}.") for name, one in drawn.items()}
 
 
 def alternative(name: str, found: Sequence[Findings], cells: int) -> str:

@@ -8,7 +8,6 @@ Every text is plain and may come from a user: the template escapes it, and shows
 from __future__ import annotations
 
 import base64
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from typing import ClassVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
-from matplotlib.figure import Figure
+
+from analysis.figures.drawing import Drawn
 
 TEMPLATE = "page.html.jinja"
 _PIXELS_PER_INCH = 110
@@ -129,12 +129,10 @@ class Section:
     blocks: tuple[Block, ...]
 
 
-def picture(name: str, figure: Figure, caption: str, alt: str) -> Picture:
+def picture(name: str, drawn: Drawn, caption: str, alt: str) -> Picture:
     """A figure as it stands in a page."""
-    data = io.BytesIO()
-    figure.savefig(data, format="png", metadata={"Software": None})
-    uri = f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
-    width, height = (round(_PIXELS_PER_INCH * inches) for inches in figure.get_size_inches())
+    uri = f"data:image/png;base64,{base64.b64encode(drawn.png).decode('ascii')}"
+    width, height = (round(_PIXELS_PER_INCH * inches) for inches in drawn.inches)
     return Picture(name, uri, width, height, caption, alt)
 
 

@@ -4,50 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from analysis.findings import weights
-from analysis.findings.cells import CellRuns, noted, reason_in_short
-from analysis.findings.spaces import in_latents, why_not_comparable
-from analysis.findings.summary import metrics_present
+from analysis.findings.answers import Answers
+from analysis.findings.cells import CellRuns
+from analysis.findings.spaces import in_latents
 from analysis.notation import duration
 from analysis.read.links import Tracking
 from analysis.read.runs import AUTOENCODER, TRACEBACK, GridResults
 from analysis.report.page import Block, Details, Fact, FactTable, Items, Link, Section, Text, Verbatim
+from analysis.words.cells import noted, reason_in_short, why_not_comparable
+from analysis.words.weights import weight_lines
 
 
-def besides(grid: GridResults, cells: Sequence[CellRuns]) -> Section | None:
+def besides(answers: Answers) -> Section | None:
     """What cells differ in besides the declared axes; None where there is nothing to compare."""
-    if len(cells) < 2:
+    if len(answers.cells) < 2:
         return None
-    axes = _axes(grid)
-    notes = [*grid.meta.footnotes, *_apart(grid, cells), *_notes(cells)]
+    axes, meta = _axes(answers), answers.meta
+    notes = [*meta.footnotes, *_apart(answers), *_notes(answers.cells)]
     blocks: list[Block] = [Items("What each axis changes", tuple(axes))] if axes else []
-    blocks += [Items("Effective weight of each t", tuple(_weights(grid)))] if axes else []
+    blocks += [Items("Effective weight of each t", tuple(_weights(answers)))] if axes else []
     blocks += [Items("Notes", tuple(notes))] if notes else []
-    if grid.meta.decoder:
-        blocks.append(Text(f"The decoder of all bounds at t = 1: {grid.meta.decoder}."))
+    if meta.decoder:
+        blocks.append(Text(f"The decoder of all bounds at t = 1: {meta.decoder}."))
     return Section("besides", "What else differed", tuple(blocks)) if blocks else None
 
 
-def _axes(grid: GridResults) -> list[str]:
+def _axes(answers: Answers) -> list[str]:
     """The parameters that change along each axis."""
-    found = {axis.label: sorted(weights.changed_along(grid, axis)) for axis in grid.meta.axes}
+    found = {axis.label: sorted(answers.changes[axis.name]) for axis in answers.axes}
     return [f"{label}: {', '.join(f'`{name}`' for name in names)}." for label, names in found.items() if names]
 
 
-def _weights(grid: GridResults) -> list[str]:
+def _weights(answers: Answers) -> list[str]:
     """The check of the weight of each t along every axis, whatever comes of it."""
-    footnotes, known = weights.footnotes(grid), bool(weights.effective_weights(grid.curves))
-    lines = []
-    for axis in grid.meta.axes:
-        if axis.name in footnotes:
-            lines.append(footnotes[axis.name])
-        elif weights.declares(weights.changed_along(grid, axis)):
-            lines.append(f"{axis.label} declares that it changes the weight of each t.")
-        elif known:
-            lines.append(f"Cells that differ in {axis.label} alone agree in it to {100 * weights.SAME:.0f} %.")
-        else:
-            lines.append(f"{axis.label}: not checked, since no weights were recorded.")
-    return lines
+    return weight_lines(answers.weight_check, answers.axes, recorded=bool(answers.weights))
 
 
 def _notes(cells: Sequence[CellRuns]) -> list[str]:
@@ -59,22 +49,23 @@ def _notes(cells: Sequence[CellRuns]) -> list[str]:
     return [f"{line} ({'; '.join(who)})" for line, who in names.items()]
 
 
-def _apart(grid: GridResults, cells: Sequence[CellRuns]) -> list[str]:
+def _apart(answers: Answers) -> list[str]:
     """Which cells have no comparable value of a metric, and why."""
     lines = []
-    for metric in metrics_present(grid):
-        names = [cell.name for cell in cells if not cell.comparable(metric.name)]
+    for metric in answers.metrics:
+        names = [cell.name for cell in answers.cells if not cell.comparable(metric.name)]
         lines += [f"{metric.label} {why_not_comparable(metric)} ({'; '.join(names)})."] if names else []
     return lines
 
 
-def missing(grid: GridResults, cells: Sequence[CellRuns]) -> Section:
+def missing(answers: Answers) -> Section:
     """Every run that did not finish, how it ended and why."""
-    runs = grid.runs[grid.runs["status"] != "finished"]
+    everyone = answers.grid.runs
+    runs = everyone[everyone["status"] != "finished"]
     if runs.empty:
-        return Section("missing", "What did not finish", (Text(f"Nothing: all {len(grid.runs)} runs finished."),))
+        return Section("missing", "What did not finish", (Text(f"Nothing: all {len(everyone)} runs finished."),))
     rows, traces = [], []
-    for cell in cells:
+    for cell in answers.cells:
         lost = cell.runs[cell.runs["status"] != "finished"]
         for seed, status, reason, trace in lost[["seed", "status", "reason", TRACEBACK]].itertuples(index=False):
             message = reason_in_short(reason)
@@ -82,15 +73,15 @@ def missing(grid: GridResults, cells: Sequence[CellRuns]) -> Section:
             # An older writer left the traceback below the reason.
             full = trace.strip() or reason.strip()
             traces += [Verbatim(f"{cell.name}, seed {seed}", full)] if full not in ("", message) else []
-    told = f"{len(runs)} of {len(grid.runs)} runs did not finish. Means and intervals are over the seeds that did."
+    told = f"{len(runs)} of {len(everyone)} runs did not finish. Means and intervals are over the seeds that did."
     sheet = FactTable("Runs that did not finish", ("Cell", "Seed", "Status", "Reason"), tuple(rows), numbers=False)
     folded = [Details("Tracebacks", tuple(traces))] if traces else []
     return Section("missing", "What did not finish", (Text(told), sheet, *folded))
 
 
-def provenance(grid: GridResults, cells: Sequence[CellRuns]) -> Section:
+def provenance(answers: Answers) -> Section:
     """Command, versions, data, device; every run by its ids, with its page in MLflow where it has one."""
-    meta, tracked = grid.meta, grid.tracking
+    grid, meta, tracked = answers.grid, answers.meta, answers.grid.tracking
     facts: dict[str, Fact] = {
         "Grid": meta.name,
         "Command": f"`{meta.command}`" if meta.command else "",
@@ -105,10 +96,10 @@ def provenance(grid: GridResults, cells: Sequence[CellRuns]) -> Section:
         "MLflow": Link(f"experiment {tracked.experiment} in {tracked.uri}", tracked.link) if tracked else "",
     }
     sheet = FactTable("Provenance", (), tuple((name, fact) for name, fact in facts.items() if fact), numbers=False)
-    coded = any(in_latents(cell) for cell in cells)
+    coded = any(in_latents(cell) for cell in answers.cells)
     more = [*(["Autoencoder id"] if coded else []), *(["MLflow run"] if tracked else [])]
     heads = ("Cell", "Seed", "Status", "Cell id", "Training id", *more)
-    ids = FactTable("Every run", heads, tuple(_runs(grid, cells)), numbers=False)
+    ids = FactTable("Every run", heads, tuple(_runs(grid, answers.cells)), numbers=False)
     return Section("provenance", "Where it comes from", (sheet, Details(f"All {len(grid.runs)} runs", (ids,))))
 
 

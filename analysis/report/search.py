@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from analysis.figures import SEARCH_FIGURES
-from analysis.findings.search import optimism, sentences
+from analysis.figures.drawing import Drawn
+from analysis.findings.search import Optimism
 from analysis.notation import duration
-from analysis.read.runs import GridResults
 from analysis.read.search import Search
 from analysis.report.figures import search_pictures
 from analysis.report.page import Block, Html, Items, Picture, Section, Text, render
 from analysis.tables.search import search_table
 from analysis.tables.writers import html_table
+from analysis.words.search import optimism_sentence, search_sentences
 
 _ELSEWHERE = (
     "Parallel coordinates of all trials are on the search's page in MLflow, and in Optuna's dashboard: `pip install "
@@ -22,9 +23,10 @@ _ELSEWHERE = (
 )
 
 
-def search_section(search: Search, grid: GridResults | None, drawn: Mapping[str, Picture]) -> Section:
+def search_section(search: Search, confirmed: Sequence[Optimism] | None, drawn: Mapping[str, Picture]) -> Section:
     """Sentences, the best trials, those of the search's figures that are drawn, and where there are more."""
-    blocks: list[Block] = [Items("What was tried, and what came of it", tuple(sentences(search, grid))), *_best(search)]
+    told = tuple(search_sentences(search, confirmed))
+    blocks: list[Block] = [Items("What was tried, and what came of it", told), *_best(search)]
     figures = [drawn[name] for name in SEARCH_FIGURES if name in drawn]
     return Section("search", "Search", (*blocks, *figures, Text(_ELSEWHERE)))
 
@@ -37,17 +39,16 @@ def _best(search: Search) -> list[Html]:
     return [Html(html_table(named, caption=False), "the best trials", table.caption)]
 
 
-def with_optimism(verdict: Section, grid: GridResults) -> Section:
+def with_optimism(verdict: Section, found: Sequence[Optimism]) -> Section:
     """The verdict, and below it by how much the search's own best value flattered."""
-    told = optimism(grid.search, grid) if grid.search is not None else []
-    return replace(verdict, blocks=(*verdict.blocks, *(Text(one.sentence) for one in told)))
+    return replace(verdict, blocks=(*verdict.blocks, *(Text(optimism_sentence(one)) for one in found)))
 
 
-def search_report(search: Search) -> str:
+def search_report(search: Search, drawn: Mapping[str, Drawn]) -> str:
     """The page of a search that has no confirmation: none yet, or none needed."""
     head = search.head
     setting = [f"Search `{head.name}`", head.data, f"T = {head.horizon}" if head.horizon else ""]
-    parts = [search_section(search, None, search_pictures(search)), *_provenance(search)]
+    parts = [search_section(search, None, search_pictures(drawn)), *_provenance(search)]
     return render(head.question, [" · ".join(word for word in setting if word)], parts)
 
 

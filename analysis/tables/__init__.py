@@ -12,9 +12,8 @@ from pathlib import Path
 from rich.console import Console
 
 from analysis import options
-from analysis.findings.expectations import outcomes
-from analysis.findings.verdicts import findings
-from analysis.read.runs import GridResults, read_folder
+from analysis.exports import write_answers
+from analysis.findings.answers import Answers
 from analysis.read.source import SOURCE, read
 from analysis.tables.captions import caption
 from analysis.tables.forms import Frame
@@ -24,37 +23,39 @@ from analysis.tables.table import Footnotes, ResultTable
 from analysis.tables.terminal import terminal_text
 from analysis.tables.tidy import tidy_csv
 from analysis.tables.writers import markdown
+from analysis.words.claims import claim_sentence
+from analysis.words.verdicts import headline
 
 SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
 
 
-def table_of(grid: GridResults, layout: str = "") -> ResultTable:
+def table_of(answers: Answers, layout: str = "") -> ResultTable:
     """The table in this layout, or in the grid's own; InputError where the one asked for does not fit the grid."""
-    frame, notes = Frame(grid), Footnotes()
+    frame, notes = Frame(answers), Footnotes()
     chosen = choose(frame, layout)
     body = chosen.form.body(frame, chosen.papers, notes, chosen.notes)
-    verdict = [found.headline for found in findings(grid)] + [outcome.sentence for outcome in outcomes(grid)]
-    return ResultTable(grid.meta.name, caption(grid), body.stub, body.columns, body.rows, notes.texts, tuple(verdict))
+    said = (*map(headline, answers.findings), *map(claim_sentence, answers.claims))
+    return ResultTable(answers.meta.name, caption(answers), body.stub, body.columns, body.rows, notes.texts, said)
 
 
-def render(grid: GridResults, form: str, layout: str = "") -> str:
+def render(answers: Answers, form: str, layout: str = "") -> str:
     """The table as Markdown, LaTeX or CSV text."""
     if form == "csv":
-        return tidy_csv(grid, layout)
-    table = table_of(grid, layout)
+        return tidy_csv(answers, layout)
+    table = table_of(answers, layout)
     return markdown(table) if form == "markdown" else latex_table(table)
 
 
-def write_tables(folder: Path | str) -> None:
-    """table.md, table.tex and table.csv beside the grid.json of a results folder."""
-    grid = read_folder(folder)
+def write_tables(answers: Answers, folder: Path | str) -> None:
+    """table.md, table.tex, table.csv and answers.json in a results folder."""
+    write_answers(answers, folder)
     for form, suffix in SUFFIXES.items():
-        (Path(folder) / f"table.{suffix}").write_text(render(grid, form), encoding="utf-8")
+        (Path(folder) / f"table.{suffix}").write_text(render(answers, form), encoding="utf-8")
 
 
-def terminal_table(grid: GridResults, console: Console | None = None) -> str:
+def terminal_table(answers: Answers, console: Console | None = None) -> str:
     """The table as a console shows it, the process's own by default."""
-    return terminal_text(table_of(grid), console)
+    return terminal_text(table_of(answers), console)
 
 
 OPTIONS = {
@@ -68,6 +69,6 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
 
     def show(values: dict[str, str]) -> None:
-        print(render(read(values), values["format"], values["layout"]), end="")
+        print(render(Answers.of(read(values)), values["format"], values["layout"]), end="")
 
     return options.run("analysis.tables", "Print the table of a grid that was run.", OPTIONS, show, arguments)

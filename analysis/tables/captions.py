@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from analysis.findings.cells import cells_of
+from analysis.findings.answers import Answers
 from analysis.findings.costs import TOTAL_FLOPS
 from analysis.findings.spaces import PSNR, RFID, in_latents
-from analysis.findings.summary import metrics_present
 from analysis.notation import Rounding, duration
-from analysis.read.meta import Meta
+from analysis.read.meta import Meta, Metric
 from analysis.read.runs import GridResults
 
-_QUALITY = ("fid/", "kid/", "is/", "precision/", "recall/")
 _CONTINUOUS = "nll_continuous/"
 _AT_THE_END = {
     "Gaussian over grey-level bins": "softmax over grey levels (no network)",
@@ -19,11 +17,11 @@ _AT_THE_END = {
 """The decoder of a bound in T steps → the one that continuous time has on the same data."""
 
 
-def caption(grid: GridResults) -> str:
+def caption(answers: Answers) -> str:
     """The caption: question, data, seeds and interval, decoder, quality, latents, budget, provenance."""
-    meta = grid.meta
-    judged = [_decoder(grid), _quality(meta), _latents(grid)]
-    parts = [meta.question, _setting(meta), _interval(meta), *judged, _budget(grid), _provenance(grid)]
+    meta = answers.meta
+    judged = [_decoder(answers), _quality(meta), _latents(answers)]
+    parts = [meta.question, _setting(meta), _interval(meta), *judged, _budget(answers.grid), _provenance(answers.grid)]
     return " ".join(part for part in parts if part)
 
 
@@ -42,19 +40,19 @@ def _interval(meta: Meta) -> str:
     )
 
 
-def _decoder(grid: GridResults) -> str:
+def _decoder(answers: Answers) -> str:
     """Which decoder L₀ is of, and that of continuous time where the table has it; "" where grid.json does not say."""
-    decoder = grid.meta.decoder
+    decoder = answers.meta.decoder
     if decoder is None:
         return ""
-    others = [metric.label for metric in metrics_present(grid) if metric.name.startswith(_CONTINUOUS)]
+    others = [metric.label for metric in answers.metrics if metric.name.startswith(_CONTINUOUS)]
     known = [f"in {label}: {_AT_THE_END[decoder]}" for label in others if decoder in _AT_THE_END]
     return "; ".join([f"L₀ by the decoder: {decoder}", *known]) + "."
 
 
 def _quality(meta: Meta) -> str:
-    names = [metric.label for metric in meta.metrics if metric.name.startswith(_QUALITY)]
-    if not names or not meta.extractor:
+    names = [metric.label for metric in meta.metrics if _judges_samples(metric, meta.extractor)]
+    if not names:
         return ""
     accuracy = f" (accuracy {100 * meta.extractor_accuracy:.1f} %)" if meta.extractor_accuracy is not None else ""
     sets = f", mean of {meta.quality_sets} disjoint sets" if (meta.quality_sets or 1) > 1 else ""
@@ -63,13 +61,18 @@ def _quality(meta: Meta) -> str:
     return f"{', '.join(names)} by the extractor {meta.extractor}{accuracy}{n}{floor}."
 
 
-def _latents(grid: GridResults) -> str:
+def _judges_samples(metric: Metric, extractor: str | None) -> bool:
+    """Whether a metric is of samples as this extractor sees them: it is named by it then, as rFID is, too."""
+    return extractor is not None and metric.name.endswith(f"/{extractor}") and metric.part != "autoencoder"
+
+
+def _latents(answers: Answers) -> str:
     """What the metrics of cells in latents are of, as far as the table has any."""
-    if not any(in_latents(cell) for cell in cells_of(grid)):
+    if not any(in_latents(cell) for cell in answers.cells):
         return ""
-    shown = [metric for metric in grid.meta.metrics if metric.name == PSNR or metric.name.startswith(RFID)]
+    shown = [metric for metric in answers.meta.metrics if metric.name == PSNR or metric.name.startswith(RFID)]
     names = " and ".join(metric.label for metric in shown)
-    total = next((metric.label for metric in grid.meta.metrics if metric.name == TOTAL_FLOPS), "")
+    total = next((metric.label for metric in answers.meta.metrics if metric.name == TOTAL_FLOPS), "")
     said = [
         "In latents, NLL is the bound of the autoencoder and its diffusion together, in bits of the image.",
         f"{names} {'is' if len(shown) == 1 else 'are'} of its reconstructions of test images." if names else "",

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from analysis.findings import weights
-from analysis.findings.spaces import UNCOMPARED, without_value
-from analysis.findings.summary import Summary, metrics_present, references
+from analysis.findings.answers import Answers
+from analysis.findings.summary import Summary, references
 from analysis.read.meta import Axis, Metric
-from analysis.read.runs import METADATA, GridResults
 from analysis.tables.published import LABELS, PaperTable, numbers
 from analysis.tables.table import Column, Footnotes, TableEntry, TableRow
+from analysis.words.cells import UNCOMPARED, noted, shortfalls, without_value
+from analysis.words.weights import weight_footnotes
 
 
 @dataclass(frozen=True)
@@ -34,30 +34,29 @@ class Body:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A grid, its parameters, and what each axis changes."""
+    """A grid's answers as tables ask for them: by metrics, by what an axis changes, with what is said of each cell."""
 
-    grid: GridResults
+    answers: Answers
 
     @property
     def axes(self) -> tuple[Axis, ...]:
         """The grid's axes, in their order."""
-        return self.grid.meta.axes
+        return self.answers.axes
 
     @cached_property
-    def varied(self) -> frozenset[str]:
-        """The parameters in which cells of the grid differ."""
-        runs = self.grid.runs
-        names = [str(name) for name in runs.columns if "/" not in str(name) and not str(name).startswith("axis.")]
-        return frozenset(name for name in names if name not in METADATA and runs[name].nunique() > 1)
+    def shortfalls(self) -> list[str]:
+        """How each cell fell short."""
+        return shortfalls(self.answers.cells)
+
+    @cached_property
+    def noted(self) -> list[list[str]]:
+        """What the runs of each cell note."""
+        return noted(self.answers.cells)
 
     @cached_property
     def changes(self) -> dict[str, frozenset[str]]:
         """Axis → its own name and the parameters that differ along it."""
-        columns = [f"axis.{axis.name}" for axis in self.axes]
-        return {
-            axis.name: frozenset({axis.name} | weights.changed(self.grid.runs, columns, column))
-            for axis, column in zip(self.axes, columns, strict=True)
-        }
+        return {axis.name: frozenset({axis.name} | self.answers.changes[axis.name]) for axis in self.axes}
 
     def over(self, parameters: tuple[str, ...]) -> list[Axis]:
         """The axes that change one of these parameters, or a field of theirs."""
@@ -69,10 +68,19 @@ class Frame:
         ]
 
     def chosen(self, kinds: tuple[str, ...], *, rest: bool) -> list[Metric]:
-        """The metrics of these kinds in this order, and the others where there are none or `rest` asks for them."""
-        present = metrics_present(self.grid)
+        """The metrics of these kinds in this order, and the others where there are none or `rest` asks for them.
+
+        A metric that decides and that no paper's table has is shown in any case.
+        """
+        present = self.answers.metrics
         first = [metric for kind in kinds for metric in present if metric.kind == kind]
-        return first + [metric for metric in present if metric not in first] if rest or not first else first
+        left = [metric for metric in present if metric not in first]
+        return first + (left if rest or not first else [metric for metric in left if _of_no_paper(metric)])
+
+
+def _of_no_paper(metric: Metric) -> bool:
+    """Whether a metric decides, and is none of those that papers' tables hold."""
+    return metric.deciding and metric.kind not in LABELS
 
 
 class Form(Protocol):
@@ -116,7 +124,7 @@ class FlatForm:
     def body(self, frame: Frame, papers: tuple[PaperTable, ...], notes: Footnotes, own: list[str]) -> Body:
         """A row per cell, and the values known beforehand below them."""
         metrics = frame.chosen(self.metrics, rest=self.rest)
-        summary = Summary.of(frame.grid, metrics)
+        summary = frame.answers.summary.showing(metrics)
         columns = [column for column in self.shown if _known(summary, column)]
         left = [axis for axis in frame.axes if not self._tells(frame, summary, axis)]
         labels = [column.label for column in columns] + [axis.label for axis in left] or ["Cell"]
@@ -126,9 +134,11 @@ class FlatForm:
         for i, cell in enumerate(summary.cells):
             texts = [cell.parameter(column.parameter) for column in columns]
             texts += [label for axis, label in zip(frame.axes, cell.labels, strict=True) if axis in left]
-            rows.append(TableRow("cell", tuple(texts or ["this cell"]), entries(summary, i, notes) + beside.entries[i]))
+            rows.append(
+                TableRow("cell", tuple(texts or ["this cell"]), entries(frame, summary, i, notes) + beside.entries[i])
+            )
         heads = (*_heads(frame, metrics, beside), *beside.columns)
-        return Body(labelled, heads, (*rows, *_known_values(frame.grid, summary, len(labelled), len(heads))))
+        return Body(labelled, heads, (*rows, *_known_values(frame.answers, summary, len(labelled), len(heads))))
 
     def _tells(self, frame: Frame, summary: Summary, axis: Axis) -> bool:
         """Whether the columns shown say which level of the axis a cell has, and all that it changes."""
@@ -158,12 +168,12 @@ class GroupedForm:
     def body(self, frame: Frame, papers: tuple[PaperTable, ...], notes: Footnotes, own: list[str]) -> Body:
         """The rows under their titles, and the values known beforehand below them."""
         metrics = frame.chosen(self.metrics, rest=True)
-        summary = Summary.of(frame.grid, metrics)
+        summary = frame.answers.summary.showing(metrics)
         label = ", ".join(axis.label for axis in frame.axes[1:])
         labelled = stub(frame, [label], {axis.name: 0 for axis in frame.axes}, notes, own)
         beside = Beside.of(summary, papers, frame, notes)
         heads = (*_heads(frame, metrics, beside), *beside.columns)
-        rows = (*_titled(frame, summary, beside, notes), *_known_values(frame.grid, summary, 1, len(heads)))
+        rows = (*_titled(frame, summary, beside, notes), *_known_values(frame.answers, summary, 1, len(heads)))
         return Body(labelled, heads, rows)
 
 
@@ -173,7 +183,7 @@ def _titled(frame: Frame, summary: Summary, beside: Beside, notes: Footnotes) ->
         if cell.levels[0] != previous:
             previous = cell.levels[0]
             yield TableRow("group", (f"{frame.axes[0].label} {cell.labels[0]}",))
-        numbers_of = entries(summary, i, notes) + beside.entries[i]
+        numbers_of = entries(frame, summary, i, notes) + beside.entries[i]
         yield TableRow("cell", (", ".join(cell.labels[1:]),), numbers_of, indented=True)
 
 
@@ -190,7 +200,7 @@ class Beside:
         columns: list[Column] = []
         found: list[tuple[TableEntry, ...]] = [() for _ in summary.cells]
         for paper in papers:
-            texts = [numbers(paper, cell, frame.varied) for cell in summary.cells]
+            texts = [numbers(paper, cell, frame.answers.varied) for cell in summary.cells]
             if any(text for one in texts for text in one.values()):
                 mark = notes.marks([paper.footnote()])
                 columns += [Column(LABELS.get(head, head), paper.head(), mark) for head in texts[0]]
@@ -201,7 +211,7 @@ class Beside:
 
 
 def _heads(frame: Frame, metrics: list[Metric], beside: Beside) -> list[Column]:
-    group = f"ours, {frame.grid.meta.data}" if beside.columns else ""
+    group = f"ours, {frame.answers.meta.data}" if beside.columns else ""
     return [Column(metric.head, group) for metric in metrics]
 
 
@@ -216,33 +226,33 @@ def stub(
 
     `columns` says which column is an axis's; the first bears what has none.
     """
-    found = weights.footnotes(frame.grid)
+    found = weight_footnotes(frame.answers.weight_check, frame.axes)
     texts: list[list[str]] = [[] for _ in labels]
-    texts[0] += [*own, *frame.grid.meta.footnotes]
+    texts[0] += [*own, *frame.answers.meta.footnotes]
     for axis in frame.axes:
         texts[columns.get(axis.name, 0)] += [found[axis.name]] if axis.name in found else []
     return tuple(Column(label, mark=notes.marks(its)) for label, its in zip(labels, texts, strict=True))
 
 
-def entry(summary: Summary, i: int, metric: Metric, notes: Footnotes) -> TableEntry:
+def entry(frame: Frame, summary: Summary, i: int, metric: Metric, notes: Footnotes) -> TableEntry:
     """Our number of cell i, marked by what did not finish, why there is none, and by what the runs note."""
     estimate, cell = summary.estimates[metric.name][i], summary.cells[i]
     comparable = cell.comparable(metric.name)
     text = summary.rounding[metric.name].measured(estimate.mean, estimate.half_width) if comparable else UNCOMPARED
-    finished = "" if estimate.values or (comparable and summary.shortfalls[i]) else without_value(cell, metric)
-    marks = notes.marks([why for why in (summary.shortfalls[i], finished, *summary.notes[i]) if why])
+    finished = "" if estimate.values or (comparable and frame.shortfalls[i]) else without_value(cell, metric)
+    marks = notes.marks([why for why in (frame.shortfalls[i], finished, *frame.noted[i]) if why])
     return TableEntry(text, i in summary.leading[metric.name], marks)
 
 
-def entries(summary: Summary, i: int, notes: Footnotes) -> tuple[TableEntry, ...]:
+def entries(frame: Frame, summary: Summary, i: int, notes: Footnotes) -> tuple[TableEntry, ...]:
     """Our numbers of cell i."""
-    return tuple(entry(summary, i, metric, notes) for metric in summary.metrics)
+    return tuple(entry(frame, summary, i, metric, notes) for metric in summary.metrics)
 
 
-def _known_values(grid: GridResults, summary: Summary, stub: int, columns: int) -> list[TableRow]:
+def _known_values(answers: Answers, summary: Summary, stub: int, columns: int) -> list[TableRow]:
     """A row per label of values known beforehand."""
     rows = []
-    for label, values in references(grid, summary.metrics).items():
+    for label, values in references(answers.meta, summary.metrics).items():
         texts = [summary.rounding[m.name].number(values[m.name]) if m.name in values else "" for m in summary.metrics]
         found = [TableEntry(text) for text in texts] + [TableEntry("")] * (columns - len(texts))
         rows.append(TableRow("reference", (label, *[""] * (stub - 1)), tuple(found)))

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.errors import InputError, unknown
-from analysis.findings.summary import metrics_present
 from analysis.tables.forms import FlatForm, Form, Frame, GroupedForm, Shown
 from analysis.tables.matrix import MatrixForm
 from analysis.tables.papers import papers
@@ -73,7 +72,7 @@ class FittingLayout:
 
 def choose(frame: Frame, asked: str = "") -> FittingLayout:
     """The layout `asked` for, or else the grid's own; InputError where the one asked for is unknown or does not fit."""
-    own = frame.grid.meta.layout
+    own = frame.answers.meta.layout
     name = asked or own
     if name not in LAYOUTS:
         if asked:
@@ -91,7 +90,7 @@ def choose(frame: Frame, asked: str = "") -> FittingLayout:
 
 def _comparable(frame: Frame, names: tuple[str, ...]) -> tuple[PaperTable, ...]:
     """The papers' tables of something that the grid measures too."""
-    kinds = {metric.kind for metric in metrics_present(frame.grid)}
+    kinds = {metric.kind for metric in frame.answers.metrics}
     return tuple(papers()[name] for name in names if kinds & set(papers()[name].metrics))
 
 

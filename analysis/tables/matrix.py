@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from analysis.findings.summary import Summary, references
+from analysis.findings.summary import Summary, known_values
 from analysis.read.meta import Axis, Metric
-from analysis.read.runs import GridResults
 from analysis.tables.forms import Body, Frame, stub
 from analysis.tables.forms import entry as measured
 from analysis.tables.published import PaperTable, entry, number, value
@@ -36,8 +35,12 @@ class MatrixForm:
         down = f"one over {' or '.join(self.rows)}"
         if self._axes(frame) is None:
             return f"{across} and {down}"
-        known = any(metric.kind in self.columns for metric in frame.chosen(tuple(self.columns), rest=False))
+        known = bool(self._metrics(frame))
         return "" if known else f"one of the metrics {', '.join(self.columns)}"
+
+    def _metrics(self, frame: Frame) -> list[Metric]:
+        """The metrics that have a block."""
+        return [metric for kind in self.columns for metric in frame.answers.metrics if metric.kind == kind]
 
     def _axes(self, frame: Frame) -> tuple[Axis, Axis] | None:
         """The row axis and the column axis."""
@@ -49,7 +52,7 @@ class MatrixForm:
         """A block per metric and combination of the further axes."""
         axes = self._axes(frame)
         assert axes is not None, "lacks() was not asked"
-        summary = Summary.of(frame.grid, frame.chosen(tuple(self.columns), rest=False))
+        summary = frame.answers.summary.showing(self._metrics(frame))
         labelled = stub(frame, [axes[0].label], {}, notes, own)
         blocks = [
             block
@@ -58,7 +61,7 @@ class MatrixForm:
         ]
         columns = _columns(frame, summary, axes[1], tuple(self.columns.values()), blocks)
         heads = tuple(Column(column.label, axes[1].label) for column in columns)
-        rows = [row for block in blocks for row in block.rows(frame.grid, summary, columns, notes)]
+        rows = [row for block in blocks for row in block.rows(frame, summary, columns, notes)]
         return Body(labelled, heads, tuple(rows))
 
 
@@ -94,14 +97,14 @@ class MetricBlock:
     flat: str
 
     def rows(
-        self, grid: GridResults, summary: Summary, columns: Sequence[StepsColumn], notes: Footnotes
+        self, frame: Frame, summary: Summary, columns: Sequence[StepsColumn], notes: Footnotes
     ) -> Iterator[TableRow]:
         """Title, our rows, and the paper's under a title of their own."""
-        yield TableRow("group", (self.title,), mark=notes.marks(self._said(grid, summary)))
+        yield TableRow("group", (self.title,), mark=notes.marks(self._said(frame, summary)))
         for level in self.axis.levels:
             at = [self.cells.get((level.name, column.level)) if column.level else None for column in columns]
             if any(i is not None for i in at):
-                found = [TableEntry("") if i is None else measured(summary, i, self.metric, notes) for i in at]
+                found = [TableEntry("") if i is None else measured(frame, summary, i, self.metric, notes) for i in at]
                 yield TableRow("cell", (level.label,), tuple(found), indented=True)
         title = ""
         for series in self.series:
@@ -111,12 +114,11 @@ class MetricBlock:
             texts = tuple(TableEntry(series.texts.get(column.steps or "", "")) for column in columns)
             yield TableRow("reference", (series.label,), texts, indented=True)
 
-    def _said(self, grid: GridResults, summary: Summary) -> list[str]:
+    def _said(self, frame: Frame, summary: Summary) -> list[str]:
         """What is known beforehand of the metric, and whether the columns matter to it."""
         write = summary.rounding[self.metric.name].number
-        known = [
-            f"{write(values[self.metric.name])} ({label})" for label, values in references(grid, [self.metric]).items()
-        ]
+        values = known_values(frame.answers.meta, self.metric)
+        known = [f"{write(value)} ({label})" for label, value in values.items()]
         return [f"{self.metric.label} known beforehand: {', '.join(known)}"] * bool(known) + [self.flat] * bool(
             self.flat
         )
@@ -138,7 +140,7 @@ def _blocks(
         told = [f"{axis.label} {level.label}" for axis, level in zip(further, levels, strict=True)]
         series = _series(frame, summary, inside, metric, papers) if depends else []
         if cells:
-            title = ", ".join([metric.head, f"ours, {frame.grid.meta.data}", *told])
+            title = ", ".join([metric.head, f"ours, {frame.answers.meta.data}", *told])
             yield MetricBlock(title, metric, axes[0], cells, series, flat)
 
 
@@ -151,7 +153,7 @@ def _series(
         if metric.kind not in paper.metrics:
             continue
         for i in cells:
-            for row in paper.matched(summary.cells[i], frame.varied, paper.along):
+            for row in paper.matched(summary.cells[i], frame.answers.varied, paper.along):
                 key = f"{metric.label}, {paper.head(row['dataset'])}", _named(paper, row)
                 found.setdefault(key, (paper, {}))[1][row["steps_eval"]] = entry(row)
     return [Series(paper, title, label, texts) for (title, label), (paper, texts) in found.items()]

@@ -9,14 +9,15 @@ from typing import Literal
 import pandas as pd
 from rich.console import Console
 
-from analysis.findings.search import sentences
-from analysis.findings.trials import DEFAULT, best_trials, default_trial, names_of, value_text
+from analysis.findings.search import Optimism
+from analysis.findings.trials import best_trials, default_trial
 from analysis.notation import Rounding
 from analysis.read.meta import Metric
-from analysis.read.runs import GridResults
 from analysis.read.search import Search
 from analysis.tables.table import Column, ResultTable, TableEntry, TableRow
 from analysis.tables.terminal import paragraphs, terminal_text
+from analysis.words.search import search_sentences
+from analysis.words.trials import DEFAULT, names_of, value_text
 
 MOST = 5
 """Trials of the table, the paper's default aside."""
@@ -72,9 +73,9 @@ def _caption(search: Search, n: int) -> str:
     return f"{which}{default}: validation values of the search's own seeds."
 
 
-def terminal_search(search: Search, grid: GridResults | None = None, console: Console | None = None) -> str:
+def terminal_search(search: Search, confirmed: Sequence[Optimism] | None = None, console: Console | None = None) -> str:
     """The best trials and the sentences as a console shows them, the process's own by default."""
-    told, table = tuple(sentences(search, grid)), search_table(search)
+    told, table = tuple(search_sentences(search, confirmed)), search_table(search)
     if table is None:
         return paragraphs([search.head.question, *told], console)
     return terminal_text(replace(table, verdict=told), console)

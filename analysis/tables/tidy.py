@@ -6,27 +6,27 @@ import csv
 import io
 import math
 
-from analysis.findings.cells import CellRuns, noted, shortfall
-from analysis.findings.spaces import UNCOMPARED, why_not_comparable
-from analysis.findings.summary import Summary, metrics_present, references
-from analysis.read.runs import GridResults
+from analysis.findings.answers import Answers
+from analysis.findings.cells import CellRuns
+from analysis.findings.summary import references
 from analysis.tables.forms import Frame
 from analysis.tables.layouts import choose
 from analysis.tables.published import PaperTable, numbers
+from analysis.words.cells import UNCOMPARED, noted, shortfall, why_not_comparable
 
 _PARTS = ("mean", "half_width", "n", "bold")
 
 
-def tidy_csv(grid: GridResults, layout: str = "") -> str:
+def tidy_csv(answers: Answers, layout: str = "") -> str:
     """A row per cell (levels, seeds, shortfall, what cannot be compared and notes; mean, half-width, n, whether bold;
     published numbers with the data that they are of), and per known value."""
-    frame = Frame(grid)
+    frame = Frame(answers)
     papers = choose(frame, layout).papers
-    summary = Summary.of(grid, metrics_present(grid))
+    summary = answers.summary
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     beside = _heads(papers)
-    head = ["row", *(axis.name for axis in grid.meta.axes), "seeds", "note"]
+    head = ["row", *(axis.name for axis in answers.axes), "seeds", "note"]
     writer.writerow([*head, *(f"{metric.name} {part}" for metric in summary.metrics for part in _PARTS), *beside])
     for i, cell in enumerate(summary.cells):
         apart = [metric for metric in summary.metrics if not cell.comparable(metric.name)]
@@ -39,9 +39,9 @@ def tidy_csv(grid: GridResults, layout: str = "") -> str:
             mean = UNCOMPARED if metric in apart else _digits(found.mean)
             row += [mean, _digits(found.half_width), len(found.values), bold]
         writer.writerow([*row, *_published(papers, cell, frame)])
-    for label, values in references(grid, summary.metrics).items():
+    for label, values in references(answers.meta, answers.metrics).items():
         known = [(_digits(values.get(metric.name, math.nan)), "", "", "") for metric in summary.metrics]
-        row = ["reference", *[""] * len(grid.meta.axes), "", label, *(part for four in known for part in four)]
+        row = ["reference", *[""] * len(answers.axes), "", label, *(part for four in known for part in four)]
         writer.writerow([*row, *[""] * len(beside)])
     return text.getvalue()
 
@@ -53,7 +53,9 @@ def _heads(papers: tuple[PaperTable, ...]) -> list[str]:
 
 
 def _published(papers: tuple[PaperTable, ...], cell: CellRuns, frame: Frame) -> list[str]:
-    found = [(numbers(paper, cell, frame.varied), paper.matched(cell, frame.varied)) for paper in papers]
+    found = [
+        (numbers(paper, cell, frame.answers.varied), paper.matched(cell, frame.answers.varied)) for paper in papers
+    ]
     data = [paper.head(rows[0]["dataset"]) for paper, (_, rows) in zip(papers, found, strict=True) if rows]
     texts = [text for one, _ in found for text in one.values()]
     return [*texts, *(["; ".join(dict.fromkeys(data))] if papers else [])]

@@ -15,6 +15,11 @@ from ablations.stages.artifacts import read_tensors
 from ablations.stages.journal import Journal
 from ablations.workers import train
 from ablations.workers.perform import perform
+from analysis.findings.answers import Answers
+from analysis.pages import in_words
+from analysis.read.runs import read_folder
+from analysis.read.search import read_search, search_alone
+from analysis.tables.search import terminal_search
 
 TINY = [
     "horizon=25",
@@ -61,10 +66,15 @@ def tiny(tmp_path_factory, store):
     return Done(arguments, results, code, text.getvalue())
 
 
+def said(folder):
+    """What a terminal shows of a results folder, whose pages are not written."""
+    return terminal_search(read_search(folder)) if search_alone(folder) else in_words(Answers.of(read_folder(folder)))
+
+
 @pytest.fixture
 def without_pictures(monkeypatch):
     """Drawing takes longer than what these tests run."""
-    monkeypatch.setattr(pages, "write_pages", lambda folder: None)
+    monkeypatch.setattr(pages, "write_pages", said)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from ablations.settings.identity import identity, parameters
 from ablations.settings.layers import cell_of
 from ablations.stages.artifacts import read_tensors
 from diffusion_core.training import part
-from tests.ablations.conftest import TINY
+from tests.ablations.conftest import TINY, said
 from tests.ablations.settings.test_grammar import one_line_error
 
 POINTS = [word for word in TINY if not word.startswith(("network.", "training.steps"))]
@@ -31,7 +31,7 @@ def learned(tmp_path_factory, store):
     shutil.copy(store, results / "mlflow.db")
     words = ["data=mixture2d", "objective=vlb_continuous", "schedule=learned,linear", "training.steps=40", "name=ends"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "write_pages", lambda folder: None)
+        patch.setattr(pages, "write_pages", said)
         assert run.main([*words, "evaluation.continuous=2", *POINTS, f"results={results}", "launcher=serial"]) == 0
     with (results / "ends" / "runs.csv").open(encoding="utf-8", newline="") as file:
         return results, list(csv.DictReader(file))

@@ -17,6 +17,9 @@ import statsmodels.stats.multitest  # noqa: F401
 from PIL import Image
 from rich.console import Console
 
+from analysis.findings.answers import Answers
+from analysis.read.runs import read_folder
+
 SEEDS = (0, 1, 2)
 NLL, FID, IS = "nll/test", "fid/train/digits-cnn", "is/digits-cnn"
 AXES = [
@@ -229,6 +232,11 @@ def terminal(columns):
 def pipe():
     """What `| less` or `> file` is, in a shell that says it has 60 columns."""
     return Console(file=io.StringIO(), force_terminal=False, width=60)
+
+
+def answers_of(folder):
+    """The answers of a results folder."""
+    return Answers.of(read_folder(folder))
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 import pytest
 
 from analysis import figures, tables
-from tests.analysis.conftest import build
+from tests.analysis.conftest import answers_of, build
 
 
 @pytest.mark.parametrize("command", [tables, figures])
@@ -15,7 +15,7 @@ def test_help(command, capsys):
 
 def test_tables_prints_what_it_writes(tmp_path, monkeypatch, capsys):
     folder = build(tmp_path / "results" / "parameterization")
-    tables.write_tables(folder)
+    tables.write_tables(answers_of(folder), folder)
     monkeypatch.chdir(tmp_path)
     for form, suffix in (("markdown", "md"), ("latex", "tex"), ("csv", "csv")):
         assert tables.main(["grid=parameterization", f"format={form}"]) == 0

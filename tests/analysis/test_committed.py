@@ -10,8 +10,8 @@ import pytest
 
 from analysis.figures import FIGURES
 from analysis.figures.drawing import styled
-from analysis.read.runs import read_folder
 from analysis.tables import write_tables
+from tests.analysis.conftest import answers_of
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = re.findall(r"^!results/(.+)/$", (ROOT / ".gitignore").read_text(), re.MULTILINE)
@@ -21,16 +21,18 @@ COMMITTED = re.findall(r"^!results/(.+)/$", (ROOT / ".gitignore").read_text(), r
 def test_tables_are_rebuilt_byte_for_byte(name, tmp_path):
     committed = ROOT / "results" / name
     folder = tmp_path / "results" / name
-    shutil.copytree(committed, folder, ignore=shutil.ignore_patterns("table.*", "figures", "report.html"))
-    write_tables(folder)
-    for table in ("table.md", "table.tex", "table.csv"):
+    shutil.copytree(
+        committed, folder, ignore=shutil.ignore_patterns("table.*", "answers.json", "figures", "report.html")
+    )
+    write_tables(answers_of(folder), folder)
+    for table in ("table.md", "table.tex", "table.csv", "answers.json"):
         assert (folder / table).read_bytes() == (committed / table).read_bytes(), table
 
 
 @pytest.mark.parametrize("name", ["parameterization", "search-schedule"])
 def test_the_committed_figures_are_those_that_there_are_data_for(name):
-    grid = read_folder(ROOT / "results" / name)
+    answers = answers_of(ROOT / "results" / name)
     with styled():
-        drawn = {figure for figure, make in FIGURES.items() if make(grid) is not None}
+        drawn = {figure for figure, make in FIGURES.items() if make(answers) is not None}
     committed = {path.name for path in (ROOT / "results" / name / "figures").iterdir()}
     assert committed == {f"{figure}.{suffix}" for figure in drawn for suffix in ("png", "pdf")}

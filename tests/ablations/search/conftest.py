@@ -10,7 +10,7 @@ import pytest
 
 from ablations.driver import pages
 from ablations.search import __main__ as search
-from tests.ablations.conftest import Done
+from tests.ablations.conftest import Done, said
 
 POINTS = [
     "data=mixture2d",
@@ -43,7 +43,7 @@ def searched(tmp_path_factory, store):
     arguments = [*POINTS, f"results={results}"]
     text = io.StringIO()
     with contextlib.redirect_stdout(text), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "write_pages", lambda folder: None)
+        patch.setattr(pages, "write_pages", said)
         code = search.main(arguments)
     return Done(arguments, results, code, text.getvalue())
 

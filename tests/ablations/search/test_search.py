@@ -324,7 +324,8 @@ def test_its_figures_are_in_mlflow(again):
     from analysis.figures import write_search_figures
 
     folder = again.results / "found"
-    drawn = {path.name for path in write_search_figures(folder)}
+    write_search_figures(read_search(folder), folder / "figures")
+    drawn = {path.name for path in (folder / "figures").iterdir()}
     assert {f"{name}.png" for name in ("history", "slices", "rungs")} <= drawn
     uri = f"sqlite:///{again.results}/mlflow.db"
     tracker = open_tracker(uri, "found", again.results)

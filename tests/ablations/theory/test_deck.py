@@ -18,6 +18,7 @@ from ablations.run import main
 from ablations.theory.formulas import SCHEDULES
 from ablations.theory.strips import FRAMES, forward
 from analysis.read.csv_files import read_csv
+from tests.ablations.conftest import said
 
 SIDE = 8
 
@@ -29,7 +30,7 @@ def results(tmp_path_factory, store):
     words = ["grid=deck", "schedule=linear,learned", "variance=beta_tilde", "view=whole", "training.steps=10"]
     less = ["training.report_every=10", "evaluation.sets=1", "evaluation.estimates=0", "sampler.steps=20"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "write_pages", lambda folder: None)
+        patch.setattr(pages, "write_pages", said)
         assert main([*words, *less, f"results={folder}", "launcher=serial"]) == 0
     return folder
 

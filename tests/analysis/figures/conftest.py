@@ -2,6 +2,20 @@
 
 import pytest
 
+from analysis.figures import files_of, write_figures
+from analysis.figures.drawing import Drawn
+from tests.analysis.conftest import answers_of
+
+
+def files_written(folder):
+    """The files of the figures that are drawn of a results folder."""
+    return files_in(folder, write_figures(answers_of(folder), folder / "figures"))
+
+
+def files_in(folder, drawn):
+    """The files of these figures of a results folder."""
+    return [path for name in drawn for path in files_of(folder / "figures", name)]
+
 
 @pytest.fixture
 def quick(monkeypatch):
@@ -9,9 +23,8 @@ def quick(monkeypatch):
 
     def save(figure, path):
         figure.draw_without_rendering()
-        files = [path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "pdf")]
-        for file in files:
+        for file in files_of(path.parent, path.name):
             file.write_bytes(b"drawn")
-        return files
+        return Drawn(b"drawn", (1.0, 1.0))
 
     monkeypatch.setattr("analysis.figures.save", save)

@@ -9,6 +9,7 @@ from matplotlib.colors import same_color, to_rgb
 from analysis.figures.cost import cost_figure
 from analysis.figures.differences import LOOKS, differences_figure
 from analysis.figures.drawing import GREY, styled
+from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import build, rows
 from tests.analysis.findings.test_costs import costed
@@ -19,7 +20,7 @@ from tests.analysis.findings.test_verdicts import VALUES, grid_of
 def drawn():
     """Draws in the project's style."""
     with styled():
-        yield lambda make, grid: make(grid)
+        yield lambda make, grid: make(Answers.of(grid))
 
 
 def texts(axes):

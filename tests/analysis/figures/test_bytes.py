@@ -5,13 +5,14 @@ import io
 import matplotlib
 import pytest
 
-from analysis.figures import FIGURES, SEARCH_FIGURES
+from analysis.figures import FIGURES, SEARCH_FIGURES, files_of
 from analysis.figures.deck import DECK
 from analysis.figures.drawing import save, styled
 from analysis.figures.metrics import metrics_figure
+from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
-from tests.analysis.conftest import build
+from tests.analysis.conftest import answers_of, build
 from tests.analysis.figures.test_deck import write, write_strips
 from tests.analysis.figures.test_lines import VARIANCE, made, steps
 from tests.analysis.figures.test_schedules import SCHEDULE, fabricated, fixed, learned
@@ -65,7 +66,7 @@ def png(name, folder):
     file = io.BytesIO()
     with styled():
         figure = (
-            SEARCH_FIGURES[name](read_search(folder)) if name in SEARCH_FIGURES else FIGURES[name](read_folder(folder))
+            SEARCH_FIGURES[name](read_search(folder)) if name in SEARCH_FIGURES else FIGURES[name](answers_of(folder))
         )
         figure.savefig(file, dpi=40)
     return file.getvalue()
@@ -87,7 +88,7 @@ def test_both_files_are_alike_when_saved_twice(folders, tmp_path):
     written = []
     for name, settings in (("first", {}), ("second", OWN_SETTINGS)):
         with matplotlib.rc_context(settings), styled():
-            written.append(save(metrics_figure(grid), tmp_path / name))
-    assert [path.name for path in written[0]] == ["first.png", "first.pdf"]
-    first, second = ([path.read_bytes() for path in files] for files in written)
-    assert first == second
+            drawn = save(metrics_figure(Answers.of(grid)), tmp_path / name)
+        written.append([path.read_bytes() for path in files_of(tmp_path, name)])
+        assert written[-1][0] == drawn.png
+    assert written[0] == written[1]

@@ -10,7 +10,7 @@ from analysis.figures.drawing import styled
 from analysis.figures.names import written
 from analysis.figures.strips import strips_of
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import build, write_csv
+from tests.analysis.conftest import answers_of, build, write_csv
 
 # figure → series → its points, each a formula that is known.
 CURVES = {
@@ -56,7 +56,7 @@ def drawn(folder):
 
     def draw(name, curves=CURVES):
         with styled():
-            return FIGURES[name](read_folder(write(folder, curves)))
+            return FIGURES[name](answers_of(write(folder, curves)))
 
     return draw
 
@@ -145,7 +145,7 @@ def test_a_grid_orders_and_names_its_own_schedules(tmp_path):
 def test_every_image_is_drawn_below_its_time(folder):
     write_strips(folder, "forward-linear", "forward-cosine", "backward-cosine")
     with styled():
-        figure = FIGURES["strips"](read_folder(folder))
+        figure = FIGURES["strips"](answers_of(folder))
     shown = [axes.images[0].get_array() for axes in figure.axes]
     expected = [*frames("linear"), *frames("cosine"), *frames("cosine")]
     np.testing.assert_allclose(np.stack(shown), np.stack(expected) / 255, atol=1e-6)
@@ -168,6 +168,6 @@ def test_colour_stays(folder):
 
 def test_no_strips_no_figure(folder):
     with styled():
-        assert FIGURES["strips"](read_folder(folder)) is None
+        assert FIGURES["strips"](answers_of(folder)) is None
         write_strips(folder, "forward-linear", n=1)
-        assert FIGURES["strips"](read_folder(folder)) is None
+        assert FIGURES["strips"](answers_of(folder)) is None

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analysis.figures import write_figures
 from analysis.figures.curves import weights_figure
 from analysis.figures.drawing import moved_apart, styled
 from analysis.figures.metrics import metrics_figure
 from analysis.figures.names import described
 from analysis.figures.samples import samples_figure
+from analysis.findings.answers import Answers
 from analysis.findings.cells import cells_of
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import build, meta, rows, write_csv
+from tests.analysis.conftest import answers_of, build, meta, rows, write_csv
+from tests.analysis.figures.conftest import files_written
 
 NAMES = ("samples", "metrics", "differences", "training", "weights", "bound")
 FILES = [f"{name}.{suffix}" for name in NAMES for suffix in ("png", "pdf")]
@@ -26,7 +27,7 @@ def grid(shared_folder):
 
 
 def test_a_grid_has_the_figures_that_it_has_data_for(folder, quick):
-    assert sorted(path.name for path in write_figures(folder)) == sorted(FILES)
+    assert sorted(path.name for path in files_written(folder)) == sorted(FILES)
     assert sorted(path.name for path in (folder / "figures").iterdir()) == sorted(FILES)
 
 
@@ -46,14 +47,14 @@ def test_what_has_no_data_is_not_drawn(folder, quick):
         path.unlink()
     (folder / "figures").mkdir()
     (folder / "figures" / "weights.png").write_bytes(b"stale")
-    names = [path.name for path in write_figures(folder)]
+    names = [path.name for path in files_written(folder)]
     assert names == ["metrics.png", "metrics.pdf", "differences.png", "differences.pdf"]
     assert not (folder / "figures" / "weights.png").exists()
 
 
 def test_nothing_finished_draws_no_metrics(tmp_path):
     table = [{key: row[key] for key in list(row)[:15]} | {"status": "failed", "reason": "boom"} for row in rows()]
-    assert metrics_figure(read_folder(build(tmp_path / "g", table))) is None
+    assert metrics_figure(answers_of(build(tmp_path / "g", table))) is None
 
 
 def texts(figure):
@@ -63,7 +64,7 @@ def texts(figure):
 
 def test_metrics_show_every_seed_mean_and_interval(grid):
     with styled():
-        axes = metrics_figure(grid).axes[0]
+        axes = metrics_figure(Answers.of(grid)).axes[0]
     assert axes.get_xlabel().startswith("NLL (bits/dim)")
     assert "diverged" in texts(axes.figure)
     half = 2.484138 * 0.02
@@ -75,7 +76,7 @@ def test_metrics_show_every_seed_mean_and_interval(grid):
 
 def test_samples_place_every_cell_and_say_who_diverged(grid):
     with styled():
-        figure = samples_figure(grid)
+        figure = samples_figure(Answers.of(grid))
     assert len(figure.axes) == 11
     assert texts(figure).count("diverged") == 1
     titles = {axes.get_title() for axes in figure.axes} - {""}
@@ -94,7 +95,7 @@ def test_samples_place_every_cell_and_say_who_diverged(grid):
 def test_samples_fall_back_to_a_seed_that_has_them(folder):
     (folder / "samples" / "epsilon-simple-0.png").unlink()
     with styled():
-        assert "seed 1" in texts(samples_figure(read_folder(folder)))
+        assert "seed 1" in texts(samples_figure(answers_of(folder)))
 
 
 def test_samples_of_points(tmp_path):
@@ -105,7 +106,7 @@ def test_samples_of_points(tmp_path):
     points = np.random.default_rng(0).normal(size=(50, 2))
     write_csv(folder / "samples" / "x0-simple-0.csv", ("x0", "x1"), points)
     with styled():
-        figure = samples_figure(read_folder(folder))
+        figure = samples_figure(answers_of(folder))
     panel = next(axes for axes in figure.axes if axes.lines)
     np.testing.assert_allclose(np.stack(panel.lines[0].get_data(), axis=1), points)
     assert texts(figure)[:3] == ["diverged", "none", "none"]
@@ -113,7 +114,7 @@ def test_samples_of_points(tmp_path):
 
 def test_weights_share_a_line_where_they_agree(grid):
     with styled():
-        figure = weights_figure(grid)
+        figure = weights_figure(Answers.of(grid))
     assert len(figure.axes[0].lines) == 4
     for line in figure.axes[0].lines:
         assert np.mean(line.get_ydata()) == pytest.approx(1.0)
@@ -146,5 +147,5 @@ def test_labels_are_moved_apart(places, sizes, expected):
 def test_one_cell_without_axes_has_figures(tmp_path, quick):
     table = [row for row in rows() if row["cell_id"] == "epsilon-simple"]
     folder = build(tmp_path / "g", table, axes=[], layout="general")
-    assert len(write_figures(folder)) == 10
+    assert len(files_written(folder)) == 10
     assert json.loads((folder / "grid.json").read_text())["axes"] == []

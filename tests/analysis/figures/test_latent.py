@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analysis.figures import draw, write_figures
+from analysis.figures import write_figures
 from analysis.figures.compute import compute_figure
 from analysis.figures.curves import bound_figure, training_figure
 from analysis.figures.differences import differences_figure
@@ -15,8 +15,10 @@ from analysis.figures.elbo import elbo_figure
 from analysis.figures.metrics import metrics_figure
 from analysis.figures.reconstructions import reconstructions_figure
 from analysis.figures.split import split_figure
+from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import NLL
+from tests.analysis.conftest import NLL, answers_of
+from tests.analysis.figures.conftest import files_written
 from tests.analysis.latent import BITS, FIDS, autoencoder_id, latent, row
 
 
@@ -32,7 +34,7 @@ def grid(folder):
 
 def drawn(make, grid):
     with styled():
-        return make(grid)
+        return make(Answers.of(grid))
 
 
 def texts(figure):
@@ -76,13 +78,13 @@ def test_an_autoencoder_alone_in_its_grid_is_called_by_its_space(grid):
 
 
 def test_no_reconstructions_without_originals_or_what_was_made_of_them(grid, tmp_path):
-    assert reconstructions_figure(dataclasses.replace(grid, reconstructions=None)) is None
+    assert reconstructions_figure(Answers.of(dataclasses.replace(grid, reconstructions=None))) is None
     Image.new("L", (64, 8)).save(tmp_path / f"{autoencoder_id('f1', 0)}.png")
-    assert reconstructions_figure(dataclasses.replace(grid, reconstructions=tmp_path)) is None
+    assert reconstructions_figure(Answers.of(dataclasses.replace(grid, reconstructions=tmp_path))) is None
     Image.new("L", (64, 8)).save(tmp_path / "originals.png")
     assert len(drawn(reconstructions_figure, dataclasses.replace(grid, reconstructions=tmp_path)).axes) == 16
     (tmp_path / f"{autoencoder_id('f1', 0)}.png").unlink()
-    assert reconstructions_figure(dataclasses.replace(grid, reconstructions=tmp_path)) is None
+    assert reconstructions_figure(Answers.of(dataclasses.replace(grid, reconstructions=tmp_path))) is None
 
 
 def test_of_many_images_the_first_are_shown_as_large_as_they_fit(grid, tmp_path):
@@ -140,9 +142,9 @@ def test_compute_shows_every_seed(grid):
 
 
 def test_no_compute_where_the_space_is_one(grid, shared_folder):
-    assert compute_figure(kept(grid, lambda levels: levels[0] == "f2")) is None
-    assert compute_figure(kept(grid, lambda levels: levels[0] in ("f2", "vq"))) is None
-    assert compute_figure(read_folder(shared_folder)) is None
+    assert compute_figure(Answers.of(kept(grid, lambda levels: levels[0] == "f2"))) is None
+    assert compute_figure(Answers.of(kept(grid, lambda levels: levels[0] in ("f2", "vq")))) is None
+    assert compute_figure(answers_of(shared_folder)) is None
 
 
 def test_vaes_alone_are_all_hollow(grid):
@@ -180,8 +182,8 @@ def test_a_prior_below_zero_is_subtracted(tmp_path):
 
 
 def test_no_bits_without_latents(grid, shared_folder):
-    assert elbo_figure(kept(grid, lambda levels: levels[0] in ("pixels", "vq"))) is None
-    assert elbo_figure(read_folder(shared_folder)) is None
+    assert elbo_figure(Answers.of(kept(grid, lambda levels: levels[0] in ("pixels", "vq")))) is None
+    assert elbo_figure(answers_of(shared_folder)) is None
 
 
 # The other figures.
@@ -210,25 +212,25 @@ def test_what_is_not_comparable_is_said_where_its_value_would_be(grid, make):
 def test_stale_files_go(tmp_path, quick):
     folder = latent(tmp_path / "latent")
     new = {f"{name}.{suffix}" for name in ("reconstructions", "compute", "elbo") for suffix in ("png", "pdf")}
-    assert new <= {path.name for path in write_figures(folder)}
+    assert new <= {path.name for path in files_written(folder)}
     # Nothing of latents is left; a folder without reconstructions keeps their figure, as that of a store does.
     pixels = kept(read_folder(folder), lambda levels: levels[0] == "pixels")
-    draw(dataclasses.replace(pixels, reconstructions=None), folder / "figures")
+    write_figures(Answers.of(dataclasses.replace(pixels, reconstructions=None)), folder / "figures")
     assert {path.name for path in (folder / "figures").iterdir()} & new == {
         "reconstructions.png",
         "reconstructions.pdf",
     }
-    draw(pixels, folder / "figures")
+    write_figures(Answers.of(pixels), folder / "figures")
     assert not {path.name for path in (folder / "figures").iterdir()} & new
 
 
 def test_a_grid_of_vaes_alone_has_figures(tmp_path, quick):
     table = [row(levels, seed) for levels in BITS for seed in (0, 1, 2) if levels[1] == "vae"]
-    names = {path.stem for path in write_figures(latent(tmp_path / "g", table, baseline={}))}
+    names = {path.stem for path in files_written(latent(tmp_path / "g", table, baseline={}))}
     assert {"metrics", "elbo", "compute", "cost", "reconstructions", "samples"} <= names
     assert not {"training", "bound", "split", "weights"} & names
 
 
 def test_no_compute_with_more_lines_than_can_be_named(grid, monkeypatch):
     monkeypatch.setattr("analysis.figures.compute.MOST", 3)
-    assert compute_figure(grid) is None
+    assert compute_figure(Answers.of(grid)) is None

@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.figures.drawing import styled
 from analysis.figures.lines import lines_figure
-from analysis.findings.lines import lines_of
+from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import FID, NLL, build
 from tests.analysis.tables.grids import BASE, METRICS, axis, same, vdm
@@ -66,13 +66,13 @@ def found(grid):
     """Key → of each line its numbers and the names of its cells."""
     return {
         key: [(line.xs, ["-".join(cell.levels) for cell in line.cells]) for line in lines]
-        for key, lines in lines_of(grid).items()
+        for key, lines in Answers.of(grid).lines.items()
     }
 
 
 def drawn(grid):
     with styled():
-        return lines_figure(grid)
+        return lines_figure(Answers.of(grid))
 
 
 def means(axes):

@@ -6,9 +6,10 @@ import pytest
 from analysis.figures.drawing import styled
 from analysis.figures.names import name
 from analysis.figures.schedules import distinct, learned_of, schedules_figure
+from analysis.findings.answers import Answers
 from analysis.findings.cells import cells_of
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import build, write_csv
+from tests.analysis.conftest import answers_of, build, write_csv
 
 STEPS = (100, 200, 300)
 
@@ -73,7 +74,7 @@ def texts(axes):
 
 def test_log_snr_at_the_left_and_what_was_learned_at_the_right(three):
     with styled():
-        left, right = schedules_figure(read_folder(three)).axes
+        left, right = schedules_figure(answers_of(three)).axes
     assert texts(left) == ["LINEAR", "COSINE", "LEARNED"]
     assert texts(right) == ["u = 0", "u = 0.25", "u = 0.5", "u = 0.75", "u = 1"]
     assert (left.get_xlabel(), left.get_ylabel(), right.get_xlabel()) == ("t/T", "log-SNR(t)", "training step")
@@ -93,21 +94,21 @@ def test_log_snr_at_the_left_and_what_was_learned_at_the_right(three):
 def test_schedules_that_never_learn_have_one_panel(tmp_path):
     cells = {("linear",): fixed(7, -9), ("cosine",): fixed(7, -15)}
     with styled():
-        figure = schedules_figure(read_folder(fabricated(tmp_path / "g", [SCHEDULE], cells)))
+        figure = schedules_figure(answers_of(fabricated(tmp_path / "g", [SCHEDULE], cells)))
     assert [texts(axes) for axes in figure.axes] == [["LINEAR", "COSINE"]]
 
 
 def test_one_schedule_that_learns_has_one_panel(tmp_path):
     with styled():
-        figure = schedules_figure(read_folder(fabricated(tmp_path / "g", [], {(): learned()})))
+        figure = schedules_figure(answers_of(fabricated(tmp_path / "g", [], {(): learned()})))
     assert len(figure.axes) == 1
     assert texts(figure.axes[0])[0] == "u = 0"
 
 
 def test_one_schedule_is_not_drawn(tmp_path, shared_folder):
-    assert schedules_figure(read_folder(shared_folder)) is None
+    assert schedules_figure(answers_of(shared_folder)) is None
     cells = {("epsilon",): fixed(7, -9), ("v",): fixed(7.04, -8.96)}
-    assert schedules_figure(read_folder(fabricated(tmp_path / "g", [PREDICTS], cells))) is None
+    assert schedules_figure(answers_of(fabricated(tmp_path / "g", [PREDICTS], cells))) is None
 
 
 def test_cells_are_named_by_what_tells_them_apart(tmp_path):
@@ -120,7 +121,7 @@ def test_cells_are_named_by_what_tells_them_apart(tmp_path):
     }
     grid = read_folder(fabricated(tmp_path / "g", [SCHEDULE, PREDICTS], cells))
     with styled():
-        left, right = schedules_figure(grid).axes
+        left, right = schedules_figure(Answers.of(grid)).axes
     assert texts(left) == ["LINEAR", "COSINE", "LEARNED, EPSILON", "LEARNED, V"]
     assert len(set(map(str, (line.get_color() for line in right.lines)))) == 2
     # A quantile's name stands in the middle between −10 and −9: once, however many schedules learn.
@@ -151,7 +152,7 @@ def test_schedules_agree_over_t_by_t(tmp_path):
     """−16 t/T at T = 4 and at T = 8 is one schedule; the finer one begins at a smaller t/T."""
     axes = [axis("horizon", "4", "8", "9")]
     cells = {("4",): fixed(-4, -16, 4), ("8",): fixed(-2, -16, 8), ("9",): fixed(-1, -16, 9)}
-    found = distinct(read_folder(fabricated(tmp_path / "g", axes, cells)))
+    found = distinct(answers_of(fabricated(tmp_path / "g", axes, cells)))
     assert [[cell.levels[0] for cell in cells] for _, cells in found] == [["4", "8"], ["9"]]
 
 
@@ -162,5 +163,5 @@ def test_quantiles_come_in_order_and_points_that_are_not_finite_are_left_out(tmp
             "schedule/gamma_end": [(1, 1.0)],
         }
 
-    found = learned_of(read_folder(fabricated(tmp_path / "g", [], {(): curves})))
+    found = learned_of(answers_of(fabricated(tmp_path / "g", [], {(): curves})))
     assert [(one.u, one.table.to_numpy().tolist()) for one in found] == [(0.5, [[0.5]]), (1.0, [[5.0]])]

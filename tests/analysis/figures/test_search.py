@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from analysis.figures import SEARCH_FIGURES, main, write_figures, write_search_figures
+from analysis.figures import SEARCH_FIGURES, main, write_search_figures
 from analysis.figures.drawing import styled
 from analysis.figures.history import history_figure
 from analysis.figures.pareto import pareto_figure
 from analysis.figures.rungs import rungs_figure
 from analysis.figures.slices import parent, slices_figure, ticks
 from analysis.read.search import SearchedParameter, read_search
+from tests.analysis.figures.conftest import files_in, files_written
 from tests.analysis.searches import (
     BETAS,
     NLL_VAL,
@@ -71,14 +72,16 @@ def test_stale_figures_of_a_search_go(tmp_path, quick):
     folder = one_objective(tmp_path / "s", 12)
     (folder / "figures").mkdir()
     (folder / "figures" / "pareto.png").write_bytes(b"stale")
-    written = sorted(path.name for path in write_search_figures(folder))
+    written = sorted(
+        path.name for path in files_in(folder, write_search_figures(read_search(folder), folder / "figures"))
+    )
     assert written == sorted(f"{name}.{suffix}" for name in SCENES["one"][1] for suffix in ("png", "pdf"))
     assert sorted(path.name for path in (folder / "figures").iterdir()) == written
 
 
 def test_a_grid_draws_those_of_its_search(tmp_path, quick):
     folder = few(confirmation(tmp_path / "g"), {"values": {NLL_VAL: 2.4}})
-    names = {path.stem for path in write_figures(folder)}
+    names = {path.stem for path in files_written(folder)}
     assert {"metrics", "history", "slices"} <= names
     assert "rungs" not in names
 
@@ -99,7 +102,7 @@ def test_one_complete_trial_only(tmp_path):
 def test_all_failed_draws_nothing(tmp_path):
     folder = few(tmp_path / "s", *[{"state": "failed", "reason": "boom"}] * 3)
     assert drawn(read_search(folder)) == {}
-    assert write_search_figures(folder) == []
+    assert write_search_figures(read_search(folder), folder / "figures") == {}
 
 
 def test_values_without_end_are_at_the_edge(tmp_path):

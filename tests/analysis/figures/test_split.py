@@ -7,8 +7,9 @@ import pytest
 from analysis.figures.drawing import styled
 from analysis.figures.metrics import estimate_figure
 from analysis.figures.split import split_figure
+from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import build
+from tests.analysis.conftest import answers_of, build
 from tests.analysis.findings.test_bits import AXIS, with_terms
 
 
@@ -19,7 +20,7 @@ def grid(tmp_path):
 
 def test_bars_are_as_long_as_the_shares_and_say_so(grid):
     with styled():
-        axes = split_figure(grid).axes[0]
+        axes = split_figure(Answers.of(grid)).axes[0]
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([2 / 8, 5 / 8, 1 / 8, 1 / 4, 3 / 4, 0])
     said = [text.get_text() for text in axes.texts]
     assert said[:6] == ["25 %", "62 %", "12 %", "25 %", "75 %", "0 %"]
@@ -44,13 +45,13 @@ def with_estimate(folder, shown=METRICS):
 
 
 def test_the_variance_of_the_estimate_has_a_figure_of_its_own_beside_nll_and_fid(tmp_path):
-    assert estimate_figure(read_folder(with_estimate(tmp_path / "two", [METRICS[0], METRICS[2]]))) is None
+    assert estimate_figure(answers_of(with_estimate(tmp_path / "two", [METRICS[0], METRICS[2]]))) is None
     with styled():
-        (axes,) = estimate_figure(read_folder(with_estimate(tmp_path / "three"))).axes
+        (axes,) = estimate_figure(answers_of(with_estimate(tmp_path / "three"))).axes
     marks = [line for line in axes.lines if line.get_marker() in "os^D" and line.get_markersize() > 4]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
     assert [float(line.get_xdata()[0]) for line in marks] == [4.0, 2.0]
 
 
 def test_no_figure_without_the_terms(shared_folder):
-    assert split_figure(read_folder(shared_folder)) is None
+    assert split_figure(answers_of(shared_folder)) is None

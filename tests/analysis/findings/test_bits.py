@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from analysis.findings.answers import Answers
 from analysis.findings.bits import bits_of, shares_of
 from analysis.findings.cells import cells_of
+from analysis.findings.curves import BOUND
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import NLL, build, write_csv
 from tests.analysis.latent import latent
@@ -33,17 +35,18 @@ def with_terms(folder):
 
 def test_shares_are_those_of_the_values_the_network_sees(tmp_path):
     grid = read_folder(with_terms(tmp_path / "g"))
-    a, b, c = cells_of(grid)
-    assert shares_of(grid, a) == pytest.approx((2 / 8, 5 / 8, 1 / 8))
-    assert shares_of(grid, b) is None
-    assert shares_of(grid, c) == pytest.approx((1 / 4, 3 / 4, 0))
+    answers = Answers.of(grid)
+    known = list(zip(answers.cells, answers.curve(BOUND), strict=True))
+    assert shares_of(*known[0]) == pytest.approx((2 / 8, 5 / 8, 1 / 8))
+    assert shares_of(*known[1]) is None
+    assert shares_of(*known[2]) == pytest.approx((1 / 4, 3 / 4, 0))
 
 
 def test_shares_are_over_the_seeds_that_know_every_term(tmp_path):
     grid = read_folder(with_terms(tmp_path / "g"))
     grid.runs.loc[(grid.runs["cell_id"] == "a") & (grid.runs["seed"] == 1), "nll/test_LT"] = float("nan")
     # Seed 0 alone: 2 − 0.5, 5 + 0.5 and 1.
-    assert shares_of(grid, cells_of(grid)[0]) == pytest.approx((1.5 / 8, 5.5 / 8, 1 / 8))
+    assert Answers.of(grid).shares[0] == pytest.approx((1.5 / 8, 5.5 / 8, 1 / 8))
 
 
 def test_bits_are_those_of_the_runs(tmp_path):

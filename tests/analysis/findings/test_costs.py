@@ -7,17 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analysis.findings.answers import Answers
 from analysis.findings.cells import cells_of
-from analysis.findings.costs import (
-    Cost,
-    costs_for,
-    front_of_cells,
-    sampling,
-    train_flops,
-    train_seconds,
-    training,
-)
-from analysis.findings.verdicts import findings
+from analysis.findings.costs import Cost, Costs
 from analysis.read.runs import read_folder
 from tests.analysis.findings.test_verdicts import VALUES, grid_of
 from tests.analysis.latent import latent
@@ -71,21 +63,21 @@ def costed(values=VALUES, sampled=None, trained=None, shared=False, **flops):
 
 
 def on_front(grid, i=0):
-    found = findings(grid)[i]
-    (cost,) = costs_for(grid, found)
-    return [cell.levels[0] for cell, on in zip(found.cells, front_of_cells(grid, found, cost), strict=True) if on]
+    answers = Answers.of(grid)
+    (bought,) = [one for one in answers.purchases if one.found is answers.findings[i]]
+    return [cell.levels[0] for cell, on in zip(answers.cells, bought.front, strict=True) if on]
 
 
 def test_operations_of_a_training():
     grid = costed(linear=5, cosine=5, learned=7)
-    assert [cost[0] for cost in train_flops(cells_of(grid)).values] == [300.0, 300.0, 420.0]
+    assert [cost[0] for cost in Answers.of(grid).costs.train_flops.values] == [300.0, 300.0, 420.0]
     grid.runs["cost/train_flops"] = 1000.0
-    assert [cost[0] for cost in train_flops(cells_of(grid)).values] == [1000.0, 1000.0, 1000.0]
+    assert [cost[0] for cost in Answers.of(grid).costs.train_flops.values] == [1000.0, 1000.0, 1000.0]
 
 
 def test_at_equal_costs_the_front_is_what_may_be_best():
     grid = costed(linear=5, cosine=5, learned=5.01)
-    found = findings(grid)[0]
+    found = Answers.of(grid).findings[0]
     assert on_front(grid) == [found.cells[i].levels[0] for i in sorted(found.leading)] == ["cosine", "learned"]
 
 
@@ -103,27 +95,27 @@ def test_with_one_seed_values_alone_decide():
 def test_seconds_stand_in_where_operations_agree():
     trained = {"linear": 100.0, "cosine": 100.0, "learned": 210.0}
     grid = costed(trained=trained, linear=5, cosine=5, learned=5)
-    cost = training(grid, cells_of(grid))
+    cost = Answers.of(grid).costs.training
     assert (cost.label, cost.unit, cost.mean(2)) == ("training time", "s", 210.0)
     assert cost.dearer(2, 0)
     other = costed(trained=trained, linear=5, cosine=6, learned=5)
-    assert training(other, cells_of(other)).unit == "FLOPs"
+    assert Answers.of(other).costs.training.unit == "FLOPs"
 
 
 def test_one_training_costs_its_samples_only():
     drawn = {"linear": 2.0, "cosine": 20.0, "learned": 200.0}
     grid = costed(sampled=drawn, shared=True, linear=5, cosine=5, learned=5)
-    nll, fid = findings(grid)
-    assert costs_for(grid, nll) == []
-    (cost,) = costs_for(grid, fid)
+    nll, fid = Answers.of(grid).findings
+    assert Answers.of(grid).costs.of(nll.metric) == []
+    (cost,) = Answers.of(grid).costs.of(fid.metric)
     assert (cost.label, [cost.mean(i) for i in range(3)]) == ("sampling time per image", [0.1, 1.0, 10.0])
-    assert sampling(costed(), cells_of(costed())).values == ({}, {}, {})
+    assert Answers.of(costed()).costs.sampling.values == ({}, {}, {})
 
 
 def test_samples_that_take_equally_long_decide_nothing():
     drawn = {"linear": 2.0, "cosine": 2.0, "learned": 2.0}
     grid = costed(sampled=drawn, linear=1, cosine=2, learned=3)
-    assert [cost.unit for cost in costs_for(grid, findings(grid)[1])] == ["FLOPs"]
+    assert [cost.unit for cost in Answers.of(grid).costs.of(Answers.of(grid).findings[1].metric)] == ["FLOPs"]
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +128,7 @@ def by_name(grid, cost):
 
 
 def test_operations_count_the_autoencoder_and_a_vae_has_those_of_its_own(latents):
-    cost = train_flops(cells_of(latents))
+    cost = Answers.of(latents).costs.train_flops
     assert cost.head == "training, autoencoder included (FLOPs)"
     found = by_name(latents, cost)
     assert found["pixels-steps"] == 3.45e12
@@ -147,12 +139,12 @@ def test_operations_count_the_autoencoder_and_a_vae_has_those_of_its_own(latents
 
 def test_without_a_total_the_parts_are_added(latents):
     runs = latents.runs.drop(columns="cost/total_flops")
-    found = by_name(latents, train_flops(cells_of(dataclasses.replace(latents, runs=runs))))
+    found = by_name(latents, Answers.of(dataclasses.replace(latents, runs=runs)).costs.train_flops)
     assert (found["pixels-steps"], found["f1-flops"], found["f2-vae"]) == (3.45e12, 2.85e12 + 6e11, 4e11)
 
 
 def test_seconds_of_a_vae_are_those_of_its_autoencoder(latents):
-    cost = train_seconds(latents, cells_of(latents))
+    cost = Answers.of(latents).costs.train_seconds
     found = by_name(latents, cost)
     assert (found["pixels-steps"], found["f2-steps"]) == pytest.approx((90.0, 90.0 + 12.0))
     assert found["f2-vae"] == pytest.approx(12.0)
@@ -168,16 +160,18 @@ def test_a_cost_of_nothing_is_not_known(latents):
     runs = latents.runs.assign(**{name: latents.runs[name].mask(vae, value) for name, value in stated.items()})
     grid = dataclasses.replace(latents, runs=runs)
     cells = cells_of(grid)
-    for cost in (train_flops(cells), train_seconds(grid, cells), sampling(grid, cells)):
+    costs = Costs(grid, cells)
+    for cost in (costs.train_flops, costs.train_seconds, costs.sampling):
         known = {cell.levels[1] for cell, values in zip(cells, cost.values, strict=True) if values}
         assert known == {"steps", "flops"}
         assert cost.differs in (True, False)
-    assert [one.metric.label for one in findings(grid) if costs_for(grid, one)] == ["NLL", "FID"]
+    assert [one.metric.label for one in Answers.of(grid).findings if costs.of(one.metric)] == ["NLL", "FID"]
 
 
 def test_the_front_of_a_grid_in_latents_counts_the_autoencoder(latents):
-    nll = findings(latents)[0]
-    cost, *_ = costs_for(latents, nll)
-    kept = {"-".join(cell.levels) for cell, on in zip(nll.cells, front_of_cells(latents, nll, cost), strict=True) if on}
+    answers = Answers.of(latents)
+    bought = answers.purchases[0]
+    assert bought.found.metric.kind == "nll"
+    kept = {"-".join(cell.levels) for cell, on in zip(answers.cells, bought.front, strict=True) if on}
     # By operations with the autoencoder: 3e11, 4e11, 5.5e11, 1.3e12, 3.45e12, each with a better NLL than all before.
     assert kept == {"f4-vae", "f2-vae", "f4-steps", "f2-steps", "f2-flops"}

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.findings.expectations import outcomes
+from analysis.findings.answers import Answers
 from analysis.read.meta import parse_meta
 from analysis.read.runs import GridResults
+from analysis.words.claims import claim_sentence, why
 from tests.analysis.conftest import FID, NLL, meta
 
 AXES = [
@@ -52,7 +53,7 @@ def grid_of(*claims, fids=FIDS):
 
 
 def fate(*claims, **more):
-    return [outcome.fate for outcome in outcomes(grid_of(*claims, **more))]
+    return [outcome.fate for outcome in Answers.of(grid_of(*claims, **more)).claims]
 
 
 def test_a_claim_is_as_published_contrary_or_open():
@@ -65,7 +66,7 @@ def test_a_claim_is_as_published_contrary_or_open():
 
 
 def test_levels_that_are_not_named_are_averaged_within_each_seed():
-    outcome = outcomes(grid_of(claim({"schedule": "cosine"}, {"schedule": "linear"})))[0]
+    outcome = Answers.of(grid_of(claim({"schedule": "cosine"}, {"schedule": "linear"}))).claims[0]
     per_seed = (
         np.array(FIDS["cosine", "10"])
         + FIDS["cosine", "100"]
@@ -74,21 +75,21 @@ def test_levels_that_are_not_named_are_averaged_within_each_seed():
     ) / 2
     p = stats.ttest_1samp(per_seed, 0).pvalue
     assert outcome.fate == "as published"
-    assert f"{-per_seed.mean():.1f}".lstrip("-") in outcome.why
+    assert f"{-per_seed.mean():.1f}".lstrip("-") in why(outcome)
     assert p < 0.05
 
 
 def test_a_change_since_a_start_is_a_difference_of_differences():
-    found = outcomes(
+    found = Answers.of(
         grid_of(
             claim({"schedule": "cosine", "steps": "10"}, {"schedule": "linear", "steps": "10"}, since={"steps": "100"})
         )
-    )[0]
+    ).claims[0]
     change = (np.array(FIDS["cosine", "10"]) - FIDS["cosine", "100"]) - (
         np.array(FIDS["linear", "10"]) - np.array(FIDS["linear", "100"])
     )
     assert found.fate == "as published"
-    assert f"−{abs(change.mean()):.1f}" in found.why
+    assert f"−{abs(change.mean()):.1f}" in why(found)
 
 
 @pytest.mark.parametrize(("within", "word"), [(0.05, "as published"), (0.006, "cannot tell")])
@@ -122,16 +123,16 @@ def test_several_claims_are_one_family():
 
 def test_what_was_not_measured_or_did_not_finish_cannot_tell():
     nll = claim({"schedule": "cosine", "steps": "10"}, {"schedule": "linear", "steps": "10"}, metric="nll")
-    assert outcomes(grid_of(nll))[0].why == "nll was not measured"
+    assert why(Answers.of(grid_of(nll)).claims[0]) == "nll was not measured"
     assert NLL not in grid_of(nll).runs
     lost = FIDS | {("cosine", "10"): [np.nan] * 4}
     ten = claim({"schedule": "cosine", "steps": "10"}, {"schedule": "linear", "steps": "10"})
-    outcome = outcomes(grid_of(ten, fids=lost))[0]
+    outcome = Answers.of(grid_of(ten, fids=lost)).claims[0]
     assert outcome.fate == "cannot tell"
-    assert "fewer than two seeds" in outcome.why
+    assert "fewer than two seeds" in why(outcome)
 
 
 def test_the_sentence_gives_fate_claim_source_and_numbers():
     ten = claim({"schedule": "cosine", "steps": "10"}, {"schedule": "linear", "steps": "10"})
-    sentence = outcomes(grid_of(ten))[0].sentence
+    sentence = claim_sentence(Answers.of(grid_of(ten)).claims[0])
     assert sentence.startswith("As published: it is better (A paper; here FID differs by −11.0 ± ")

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.findings.cells import cells_of
 from analysis.findings.factorial import factorial
 from analysis.read.meta import parse_meta
 from analysis.read.runs import GridResults, read_folder
+from analysis.words.factorial import factorial_sentences
 from tests.analysis.conftest import NLL, meta
 
 AXES = [
@@ -49,7 +51,7 @@ def grid_of(seeds=4, lost=(), together=0.0):
 
 
 def sentences(grid):
-    return factorial(grid, grid.meta.metrics[0]).sentences
+    return factorial_sentences(factorial(grid, grid.meta.metrics[0], cells_of(grid)))
 
 
 def test_what_was_planted_is_said_first():
@@ -68,7 +70,7 @@ def test_an_interaction_is_said():
 
 def test_averages_are_over_the_other_axis_within_each_seed():
     grid = grid_of()
-    found = {(one.axis.name, one.level): one for one in factorial(grid, grid.meta.metrics[0]).averages}
+    found = {(one.axis.name, one.level): one for one in factorial(grid, grid.meta.metrics[0], cells_of(grid)).averages}
     by_hand = grid.runs[grid.runs["axis.steps"] == "10"].groupby("seed")[NLL].mean()
     assert found["steps", "10 steps"].mean == pytest.approx(by_hand.mean())
     assert found["steps", "10 steps"].half_width == pytest.approx(3.182446 * by_hand.std() / 2, rel=1e-5)
@@ -81,16 +83,16 @@ def test_what_did_not_finish_is_said_by_its_label():
 
 def test_one_axis_or_one_seed_has_no_effects():
     grid = grid_of(seeds=1)
-    assert factorial(grid, grid.meta.metrics[0]) is None
+    assert factorial(grid, grid.meta.metrics[0], cells_of(grid)) is None
     whole = grid_of()
     one = GridResults(whole.meta, whole.runs[whole.runs["axis.schedule"] == "linear"], None, pd.DataFrame)
-    assert factorial(one, whole.meta.metrics[0]) is None
+    assert factorial(one, whole.meta.metrics[0], cells_of(one)) is None
 
 
 def test_axes_that_depend_on_each_other_have_no_averages_by_a_model_that_denies_it():
     """In results/latent pixels have no cell without a diffusion, where latents score worst by far."""
     grid = read_folder(Path(__file__).parents[3] / "results" / "latent")
     fid = next(metric for metric in grid.meta.metrics if metric.kind == "fid")
-    found = factorial(grid, fid)
-    assert any("Diffuses and Diffusion depend on each other" in line for line in found.sentences)
+    found = factorial(grid, fid, cells_of(grid))
+    assert any("Diffuses and Diffusion depend on each other" in line for line in factorial_sentences(found))
     assert not {one.axis.name for one in found.averages} & {"space", "prior"}

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.findings.search import optimism, sentences
-from analysis.findings.trials import best_trials, default_trial, front_of_trials, near_an_end, value_text
+from analysis.findings.search import optimism
+from analysis.findings.trials import best_trials, default_trial, front_of_trials, near_an_end
 from analysis.read.runs import read_folder
 from analysis.read.search import SearchedParameter, read_search
+from analysis.words.search import optimism_sentence, search_sentences
+from analysis.words.trials import value_text
 from tests.analysis.searches import (
     BETAS,
     FID_OBJECTIVE,
@@ -81,19 +83,20 @@ def test_optimism_is_the_fresh_mean_less_the_searchs_value(tmp_path):
 )
 def test_the_sentence_of_an_optimism(tmp_path, fresh, said):
     search, grid = confirmed(tmp_path / "s", fresh)
-    assert said in sentences(search, grid)[-1]
+    assert said in search_sentences(search, optimism(search, grid))[-1]
 
 
 def test_a_seed_that_the_search_has_used_is_not_fresh(tmp_path):
-    search, grid = confirmed(tmp_path / "s", (2.32, 2.36, 2.31))
+    _, grid = confirmed(tmp_path / "s", (2.32, 2.36, 2.31))
     simple(tmp_path / "s", 2.40, 2.31, seeds=[2, 3])
     (found,) = optimism(read_search(tmp_path / "s"), grid)
     assert found.fresh.values == {1: 2.32}
-    assert "of one seed" in found.sentence
+    assert "of one seed" in optimism_sentence(found)
     simple(tmp_path / "s", 2.40, 2.31, seeds=[1, 2, 3])
     assert optimism(read_search(tmp_path / "s"), grid) == []
-    assert sentences(read_search(tmp_path / "s"), grid)[-1].startswith("The confirmation has no validation value")
-    assert optimism(search, None) == []
+    assert search_sentences(read_search(tmp_path / "s"), optimism(read_search(tmp_path / "s"), grid))[-1].startswith(
+        "The confirmation has no validation value"
+    )
 
 
 def test_optimism_of_what_did_not_finish_is_left_out(tmp_path):
@@ -112,11 +115,11 @@ def test_the_confirmation_of_two_objectives(tmp_path):
     assert [(one.winner.level, one.objective.name) for one in found] == [(name, FID_VAL) for name, _ in levels]
     assert all(one.test is None for one in found)
     assert [one.gap for one in found] == pytest.approx([21 - w.values[FID_VAL] for w in search.head.winners])
-    assert "the search's value was optimistic by" in found[1].sentence
+    assert "the search's value was optimistic by" in optimism_sentence(found[1])
 
 
 def test_what_is_said_of_a_search(tmp_path):
-    told = sentences(read_search(one_objective(tmp_path / "s")))
+    told = search_sentences(read_search(one_objective(tmp_path / "s")))
     trials = "40 trials (35 complete, 4 pruned, 1 failed)"
     assert told[0] == f"Searched β_1 and β_T for NLL in {trials} by TPE, on validation data at seed 0."
     assert told[1].startswith("Failed, 1 of 1: ")
@@ -131,16 +134,16 @@ def test_what_is_said_of_a_search(tmp_path):
 
 
 def test_importances_are_of_each_objective_and_say_what_they_leave_out(tmp_path):
-    (two,) = [line for line in sentences(read_search(two_objectives(tmp_path / "two"))) if "fANOVA" in line]
+    (two,) = [line for line in search_sentences(read_search(two_objectives(tmp_path / "two"))) if "fANOVA" in line]
     assert "among 45 complete trials" in two
     assert "in NLL power of SNR 50 %, learning rate 40 %, channels 10 %; in FID power of SNR 60 %," in two
     assert "no ablation" in two
     assert "left out" not in two
-    (some,) = [line for line in sentences(read_search(joint(tmp_path / "joint"))) if "fANOVA" in line]
+    (some,) = [line for line in search_sentences(read_search(joint(tmp_path / "joint"))) if "fANOVA" in line]
     assert "among 60 complete trials" in some
     assert some.endswith("Parameters that not all trials have are left out.")
     few = read_search(simple(tmp_path / "few", 2.40, 2.31))
-    assert not [line for line in sentences(few) if "fANOVA" in line]
+    assert not [line for line in search_sentences(few) if "fANOVA" in line]
 
 
 LOG = SearchedParameter("x", "x", "float", (), 1e-4, 1e-2, True)
@@ -174,11 +177,11 @@ def test_a_winner_at_the_end_of_a_range_is_said(tmp_path):
     path.write_text(json.dumps(description))
     low = f"{description['parameters'][1]['low']:g}"
     said = f"Its β_T lies at the upper end of the range {low} to 0.031: a wider range may hold a better value"
-    assert any(line.startswith(said) for line in sentences(read_search(folder)))
+    assert any(line.startswith(said) for line in search_sentences(read_search(folder)))
 
 
 def test_a_default_that_no_trial_beat_needs_no_confirmation(tmp_path):
-    told = sentences(read_search(simple(tmp_path / "s", 2.30, 2.31, winner_of=0)))
+    told = search_sentences(read_search(simple(tmp_path / "s", 2.30, 2.31, winner_of=0)))
     assert told[1].startswith("The paper's default: β_1 = 0.0001, β_T = 0.02: NLL 2.30 bits/dim on validation")
     assert told[2] == "No trial has beaten the paper's default: there is nothing to confirm."
     assert len(told) == 3
@@ -195,17 +198,17 @@ def test_a_default_that_was_no_trial_or_did_not_complete(tmp_path):
     rows.append(trial(1, {"schedule.beta_1": 2e-4, "schedule.beta_T": 0.03}, {NLL_VAL: 2.3}))
     won = [winner("found", "found by search", rows[1], BETAS)]
     write_search(folder, head(BETAS, default=PAPERS, winners=won), rows)
-    told = sentences(read_search(folder))
+    told = search_sentences(read_search(folder))
     assert "The paper's default, β_1 = 0.0001, β_T = 0.02: trial 0 of this search, pruned." in told
     write_search(folder, head(BETAS, default=far, winners=won), rows)
     search = read_search(folder)
     assert default_trial(search) is None
-    assert "The paper's default, β_1 = 0.0001, β_T = 0.5, was no trial of this search." in sentences(search)
+    assert "The paper's default, β_1 = 0.0001, β_T = 0.5, was no trial of this search." in search_sentences(search)
 
 
 def test_nothing_complete_is_said(tmp_path):
     rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, state="failed", reason="boom")]
-    told = sentences(read_search(write_search(tmp_path / "s", head(BETAS), rows)))
+    told = search_sentences(read_search(write_search(tmp_path / "s", head(BETAS), rows)))
     assert told[1:] == ["Failed, 1 of 1: boom", "No trial is complete, so nothing was found."]
     assert "1 trial (1 failed)" in told[0]
 
@@ -213,7 +216,7 @@ def test_nothing_complete_is_said(tmp_path):
 def test_the_default_of_a_conditional_space(tmp_path):
     search = read_search(joint(tmp_path / "s"))
     assert default_trial(search) == 0
-    assert "schedule = linear, β_1 = 0.0001, β_T = 0.02, batch = 128" in " ".join(sentences(search))
+    assert "schedule = linear, β_1 = 0.0001, β_T = 0.02, batch = 128" in " ".join(search_sentences(search))
 
 
 def test_the_best_trials(tmp_path):
@@ -228,7 +231,7 @@ def test_of_two_objectives_without_a_complete_trial_there_is_no_front(tmp_path):
     search = read_search(folder)
     assert front_of_trials(search).empty
     assert best_trials(search, 5).empty
-    assert sentences(search)[-1] == "No trial is complete, so nothing was found."
+    assert search_sentences(search)[-1] == "No trial is complete, so nothing was found."
 
 
 def test_the_front_of_two_objectives(tmp_path):

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
+from analysis.findings.answers import Answers
 from analysis.findings.cells import cells_of
-from analysis.findings.expectations import outcomes
 from analysis.findings.factorial import factorial
 from analysis.findings.spaces import (
     applies,
@@ -13,12 +13,13 @@ from analysis.findings.spaces import (
     in_latents,
     is_vae,
     share_autoencoders,
-    space_axes,
-    without_value,
 )
-from analysis.findings.verdicts import findings
-from analysis.read.meta import Expectation, Metric
+from analysis.read.meta import Expectation, Metric, described
 from analysis.read.runs import read_folder
+from analysis.words.cells import without_value
+from analysis.words.claims import why
+from analysis.words.factorial import factorial_sentences
+from analysis.words.verdicts import headline
 from tests.analysis.conftest import FID, NLL
 from tests.analysis.latent import BITS, PSNR, RFID, latent, row
 
@@ -34,7 +35,7 @@ def cells(grid):
 
 
 def metric(name):
-    return Metric(name, name, "none")
+    return Metric(**described({"name": name, "label": name, "direction": "none"}))
 
 
 def test_which_cells_are_in_latents_and_which_are_vaes(cells):
@@ -80,11 +81,11 @@ def test_a_run_that_did_not_finish_says_nothing_of_comparisons(tmp_path):
 
 
 def test_axes_that_change_the_space(grid):
-    assert [axis.name for axis in space_axes(grid)] == ["space"]
+    assert [axis.name for axis in Answers.of(grid).space_axes] == ["space"]
     # An axis that teaches the autoencoder otherwise is none of where the diffusion happens.
     weight = grid.runs["axis.run"].map({"steps": "0.3", "flops": "0.3", "vae": "1.0"})
     taught = dataclasses.replace(grid, runs=grid.runs.assign(**{"space.kl_weight": weight}))
-    assert [axis.name for axis in space_axes(taught)] == ["space"]
+    assert [axis.name for axis in Answers.of(taught).space_axes] == ["space"]
     first = grid.runs[(grid.runs["seed"] == 0) & (grid.runs["autoencoder_id"] != "")]
     assert [axis.name for axis in autoencoder_axes(grid, first)] == ["space"]
     assert share_autoencoders(grid)
@@ -92,38 +93,39 @@ def test_axes_that_change_the_space(grid):
 
 def test_an_axis_over_the_regularization_alone_does_not_change_the_space(grid):
     runs = grid.runs[grid.runs["axis.space"].isin(["f2", "vq"])]
-    assert space_axes(dataclasses.replace(grid, runs=runs)) == []
+    assert Answers.of(dataclasses.replace(grid, runs=runs)).space_axes == []
 
 
 def test_a_cell_that_is_not_comparable_takes_part_in_no_comparison_of_that_metric(grid):
-    nll, fid = findings(grid)
+    nll, fid = Answers.of(grid).findings
     at = next(i for i, cell in enumerate(nll.cells) if cell.levels[0] == "vq")
     assert at not in nll.leading
     assert nll.estimates[at].values == {}
     assert not [pair for pair in nll.pairs if "vq" in (pair.a.levels[0], pair.b.levels[0])]
     assert [pair.a.levels for pair in fid.pairs if pair.a.levels[0] == "vq"] == [("vq", "steps")]
-    assert "is the best of 10" in nll.headline
-    assert "is the best of 11" in fid.headline
+    assert "is the best of 10" in headline(nll)
+    assert "is the best of 11" in headline(fid)
 
 
 def claimed(grid, kind, better, than):
     claim = Expectation("it is better", "A paper", kind, {"space": better}, {"space": than})
-    (found,) = outcomes(dataclasses.replace(grid, meta=dataclasses.replace(grid.meta, expects=(claim,))))
+    claiming = dataclasses.replace(grid, meta=dataclasses.replace(grid.meta, expects=(claim,)))
+    (found,) = Answers.of(claiming).claims
     return found
 
 
 @pytest.mark.parametrize(("better", "than"), [("vq", "pixels"), ("pixels", "vq")])
 def test_a_claim_of_what_is_not_comparable_cannot_be_told(grid, better, than):
     found = claimed(grid, "nll", better, than)
-    assert (found.fate, found.why) == ("cannot tell", "a cell that it names has no NLL to compare")
-    assert claimed(grid, "fid", better, than).why.startswith("FID differs by")
+    assert (found.fate, why(found)) == ("cannot tell", "a cell that it names has no NLL to compare")
+    assert why(claimed(grid, "fid", better, than)).startswith("FID differs by")
 
 
 def test_effects_leave_out_what_is_not_comparable_and_say_so(grid):
-    found = factorial(grid, grid.meta.metrics[0])
-    assert "Not compared, though finished: f = 2, VQ · equal steps." in found.sentences
+    found = factorial(grid, grid.meta.metrics[0], cells_of(grid))
+    assert "Not compared, though finished: f = 2, VQ · equal steps." in factorial_sentences(found)
     # Spaces and runs depend on each other, and pixels have no VAE: there is no average to give.
     assert not [average for average in found.averages if average.axis.name == "space"]
-    assert not [line for line in found.sentences if "without this metric" in line]
-    assert [line for line in found.sentences if line.startswith("Cells that share an autoencoder")]
-    assert "Not compared" not in " ".join(factorial(grid, grid.meta.metrics[1]).sentences)
+    assert not [line for line in factorial_sentences(found) if "without this metric" in line]
+    assert [line for line in factorial_sentences(found) if line.startswith("Cells that share an autoencoder")]
+    assert "Not compared" not in " ".join(factorial_sentences(factorial(grid, grid.meta.metrics[1], cells_of(grid))))

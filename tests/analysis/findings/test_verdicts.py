@@ -9,11 +9,14 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from analysis.findings.cells import CellRuns, cells_of, shortfall
+from analysis.findings.answers import Answers
+from analysis.findings.cells import CellRuns, cells_of
 from analysis.findings.comparisons import compared, paired
-from analysis.findings.verdicts import baseline, findings
+from analysis.findings.verdicts import baseline
 from analysis.read.meta import parse_meta
 from analysis.read.runs import GridResults
+from analysis.words.cells import shortfall
+from analysis.words.verdicts import comparison_sentence, headline
 from tests.analysis.conftest import FID, NLL, meta
 
 # Level → NLL and FID per seed.
@@ -59,7 +62,7 @@ def grid_of(values=VALUES, images=None, axes=None, sets=None, **changes):
 
 
 def test_one_axis_compares_every_pair_and_adjusts_them_together():
-    nll = findings(grid_of())[0]
+    nll = Answers.of(grid_of()).findings[0]
     assert [(p.a.levels[0], p.b.levels[0]) for p in nll.pairs] == [
         ("linear", "cosine"),
         ("linear", "learned"),
@@ -74,45 +77,53 @@ def test_one_axis_compares_every_pair_and_adjusts_them_together():
 
 
 def test_sentences_say_who_by_how_much_and_how_sure():
-    nll, fid = findings(grid_of())
-    assert nll.pairs[0].sentence.startswith("NLL: linear is worse than cosine by 0.10 ± 0.01 bits/dim (p < 0.001")
-    assert fid.pairs[0].sentence.startswith("FID: cannot tell linear from cosine at this budget: the difference is 0.2")
+    nll, fid = Answers.of(grid_of()).findings
+    assert comparison_sentence(nll.pairs[0]).startswith(
+        "NLL: linear is worse than cosine by 0.10 ± 0.01 bits/dim (p < 0.001"
+    )
+    assert comparison_sentence(fid.pairs[0]).startswith(
+        "FID: cannot tell linear from cosine at this budget: the difference is 0.2"
+    )
     difference = np.subtract(VALUES["cosine"][0], VALUES["learned"][0])
     planned = TTestPower().solve_power(abs(difference.mean()) / difference.std(ddof=1), alpha=0.05, power=0.8)
-    assert f"about {math.ceil(planned)} fresh seeds would confirm it" in nll.pairs[2].sentence
+    assert f"about {math.ceil(planned)} fresh seeds would confirm it" in comparison_sentence(nll.pairs[2])
 
 
 def test_the_headline_names_all_that_may_be_best():
-    nll, fid = findings(grid_of())
-    assert nll.headline.startswith("NLL: cosine has the best mean, 2.40")
-    assert nll.headline.endswith("at this budget it cannot be told from learned.")
-    assert "linear" in fid.headline
-    assert "learned" not in fid.headline
+    nll, fid = Answers.of(grid_of()).findings
+    assert headline(nll).startswith("NLL: cosine has the best mean, 2.40")
+    assert headline(nll).endswith("at this budget it cannot be told from learned.")
+    assert "linear" in headline(fid)
+    assert "learned" not in headline(fid)
 
 
 def test_a_clear_winner_is_called_the_best():
     values = {"linear": ([3.0, 3.1, 2.9], [1.0, 2.0, 3.0]), "cosine": ([2.0, 2.11, 1.9], [1.0, 2.0, 3.0])}
-    assert findings(grid_of(values))[0].headline.startswith("NLL: cosine is the best of 2, 2.00 ± 0.26 bits/dim.")
+    assert headline(Answers.of(grid_of(values)).findings[0]).startswith(
+        "NLL: cosine is the best of 2, 2.00 ± 0.26 bits/dim."
+    )
 
 
 def test_one_seed_gives_no_verdict():
     values = {"linear": ([3.0], [1.0]), "cosine": ([2.0], [2.0])}
-    nll = findings(grid_of(values))[0]
-    assert nll.headline == "NLL: cosine has the best value, 2.00 bits/dim, of one seed: no verdict."
+    nll = Answers.of(grid_of(values)).findings[0]
+    assert headline(nll) == "NLL: cosine has the best value, 2.00 bits/dim, of one seed: no verdict."
     assert nll.pairs[0].verdict == "cannot tell"
-    assert nll.pairs[0].sentence == "NLL: cannot tell linear from cosine: fewer than two seeds finished both."
+    assert (
+        comparison_sentence(nll.pairs[0]) == "NLL: cannot tell linear from cosine: fewer than two seeds finished both."
+    )
 
 
 def test_cells_that_share_a_likelihood_are_not_chosen_between():
     values = {"heun": ([2.0, 2.1], [9.0, 8.0]), "ddim": ([2.0, 2.1], [5.0, 6.0])}
-    nll, fid = findings(grid_of(values))
-    assert nll.headline == "NLL: 2.05 ± 0.64 bits/dim of all 2 cells, which share what it reads."
-    assert "share" not in fid.headline
+    nll, fid = Answers.of(grid_of(values)).findings
+    assert headline(nll) == "NLL: 2.05 ± 0.64 bits/dim of all 2 cells, which share what it reads."
+    assert "share" not in headline(fid)
 
 
 def test_a_continued_grid_is_exploratory():
-    assert findings(grid_of(continued=True))[0].headline.startswith("Exploratory")
-    assert not findings(grid_of())[0].headline.startswith("Exploratory")
+    assert headline(Answers.of(grid_of(continued=True)).findings[0]).startswith("Exploratory")
+    assert not headline(Answers.of(grid_of()).findings[0]).startswith("Exploratory")
 
 
 def test_diverged_seeds_leave_the_common_ones():
@@ -125,7 +136,7 @@ def test_diverged_seeds_leave_the_common_ones():
 
 def test_many_cells_are_compared_with_the_baseline():
     values = {f"level{i}": ([2.0 + i, 2.1 + i, 1.95 + i], [1.0, 2.0, 3.0]) for i in range(8)}
-    nll = findings(grid_of(values))[0]
+    nll = Answers.of(grid_of(values)).findings[0]
     assert {pair.b.levels[0] for pair in nll.pairs} == {"level0"}
     assert len(nll.pairs) == 7
 
@@ -164,16 +175,19 @@ def test_values_per_image_add_the_error_of_other_images(image_sd):
 
 
 def test_sampling_noise_is_kept_apart_from_seed_noise():
-    seeds, sampling = findings(grid_of(sets=3.0))[1].noise()
+    seeds, sampling = Answers.of(grid_of(sets=3.0)).findings[1].noise()
     by_hand = np.sqrt(np.mean([np.var(fid, ddof=1) for _, fid in VALUES.values()]))
     assert seeds == pytest.approx(by_hand)
     assert sampling == pytest.approx(3.0 / np.sqrt(2))
-    assert np.isnan(findings(grid_of())[0].noise()[1])
+    assert np.isnan(Answers.of(grid_of()).findings[0].noise()[1])
 
 
 def test_cells_that_share_everything_are_said_to_be_one():
     values = {"linear": ([2.0, 2.1], [1.0, 2.0]), "cosine": ([2.0, 2.1], [3.0, 5.0])}
-    assert findings(grid_of(values))[0].pairs[0].sentence == "NLL: linear and cosine share all that it reads."
+    assert (
+        comparison_sentence(Answers.of(grid_of(values)).findings[0].pairs[0])
+        == "NLL: linear and cosine share all that it reads."
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,12 @@ from analysis.findings.weights import (
     declares,
     difference,
     effective_weights,
-    footnotes,
     largest,
     partners,
     relative,
-    sentence,
 )
-from analysis.read.runs import read_folder
-from tests.analysis.conftest import build, cell_id, curves, rows, write_csv
+from analysis.words.weights import weight_footnotes, weight_sentence
+from tests.analysis.conftest import answers_of, build, cell_id, curves, rows, write_csv
 
 AXES = ["axis.a", "axis.b"]
 
@@ -48,6 +46,11 @@ def lines(name, seed, **tables):
         for curve, values in tables.items()
         for t, value in enumerate(values, start=1)
     ]
+
+
+def footnotes_of(folder):
+    answers = answers_of(folder)
+    return weight_footnotes(answers.weight_check, answers.axes)
 
 
 def test_what_an_axis_changes_is_seen_where_all_else_is_equal():
@@ -149,7 +152,7 @@ def test_largest_leaves_out_other_horizons_and_runs_without_curves():
     ],
 )
 def test_sentence(factor, words):
-    assert sentence("Predicts", WeightDifference(factor, 7)) == (
+    assert weight_sentence("Predicts", WeightDifference(factor, 7)) == (
         f"Cells that differ in Predicts differ in the effective weight of each t too ({words}): see figures/weights."
     )
 
@@ -157,25 +160,25 @@ def test_sentence(factor, words):
 def test_footnotes_of_a_grid(shared_folder):
     # ε and x₀ under the unweighted MSE: 1, and (1 − ᾱ)/ᾱ, which is 0.001/0.999 at t = 1 and 2569.0 in the mean over t.
     words = "differ in the effective weight of each t too (by up to ×2.6·10⁶, at t = 1): see figures/weights."
-    assert footnotes(read_folder(shared_folder)) == {"parameterization": f"Cells that differ in Predicts {words}"}
+    assert footnotes_of(shared_folder) == {"parameterization": f"Cells that differ in Predicts {words}"}
 
 
 def test_cells_that_did_not_finish_are_not_compared(tmp_path):
     table = [row | ({"status": "failed"} if row["cell_id"] == "x0-simple" else {}) for row in rows()]
-    assert footnotes(read_folder(build(tmp_path / "g", table))) == {}
+    assert footnotes_of(build(tmp_path / "g", table)) == {}
 
 
 def test_curves_are_not_read_where_nothing_is_compared(tmp_path):
     table = [row for row in rows() if row["parameterization"] == "x0"]
     folder = build(tmp_path / "g", table)
     (folder / "curves.csv").unlink()
-    assert footnotes(read_folder(folder)) == {}
+    assert footnotes_of(folder) == {}
 
 
 def test_a_second_axis_has_a_footnote_of_its_own(tmp_path):
     """Were the loss an axis over variances, it would not declare what it does to the weight."""
     table = [row | {"objective": "vlb", "objective.space": ""} for row in rows()]
-    found = footnotes(read_folder(build(tmp_path / "g", table)))
+    found = footnotes_of(build(tmp_path / "g", table))
     assert list(found) == ["parameterization", "loss"]
     assert found["loss"].startswith("Cells that differ in Objective differ in the effective weight of each t too")
 
@@ -184,4 +187,4 @@ def test_grids_without_curves_have_no_footnote(tmp_path):
     folder = build(tmp_path / "g")
     kept = [line for line in curves() if not (line[0] == cell_id(("x0", "simple")) and line[2] == "density")]
     write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), kept)
-    assert footnotes(read_folder(folder)) == {}
+    assert footnotes_of(folder) == {}

@@ -2,10 +2,9 @@
 
 import pytest
 
-from analysis import report
 from tests.analysis.conftest import build, rows
 from tests.analysis.latent import latent
-from tests.analysis.report.pages import PICTURE, Page, laid_out
+from tests.analysis.report.pages import PICTURE, Page, laid_out, page_of
 
 
 @pytest.fixture
@@ -22,8 +21,7 @@ def with_costs(table):
 @pytest.fixture(scope="session")
 def text(tmp_path_factory):
     folder = build(tmp_path_factory.mktemp("r") / "parameterization", with_costs(rows()))
-    path = report.write_report(folder)
-    assert path == folder / "report.html"
+    path = page_of(folder)
     return path.read_text(encoding="utf-8")
 
 
@@ -37,4 +35,4 @@ def latent_page(tmp_path_factory):
     folder = latent(tmp_path_factory.mktemp("r") / "latent")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PICTURE, laid_out)
-        return Page(report.write_report(folder).read_text(encoding="utf-8"))
+        return Page(page_of(folder).read_text(encoding="utf-8"))

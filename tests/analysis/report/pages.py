@@ -2,9 +2,10 @@
 
 from html.parser import HTMLParser
 
-from analysis.report.page import Picture
+from analysis import report
+from analysis.figures.drawing import Drawn
 
-PICTURE = "analysis.report.figures.picture"
+PICTURE = "analysis.figures.as_png"
 VOID = {"meta", "link", "img", "input", "br"}
 
 
@@ -43,7 +44,13 @@ class Page(HTMLParser):
         return " ".join(element["text"].split())
 
 
-def laid_out(name, figure, caption, alt):
-    """A picture whose figure is laid out, which finds what cannot be drawn, but not saved."""
+def laid_out(figure):
+    """A figure that is laid out, which finds what cannot be drawn, but not saved."""
     figure.draw_without_rendering()
-    return Picture(name, "data:image/png;base64,iVBORw0KGgo=", 100, 100, caption, alt)
+    return Drawn(b"\x89PNG\r\n\x1a\n", (1.0, 1.0))
+
+
+def page_of(folder):
+    """The report of a results folder, written by the command."""
+    assert report.main([f"runs={folder}"]) == 0
+    return folder / report.FILE

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.findings.verdicts import findings
+from analysis.findings.answers import Answers
 from analysis.report.answers import axes, comparisons, noise, verdict
 from analysis.report.page import render
 from tests.analysis.conftest import FID, NLL
@@ -18,22 +18,21 @@ from tests.analysis.report.pages import Page
 def test_one_seed_says_that_it_is_no_verdict():
     values = {name: (nll[:1], fid[:1]) for name, (nll, fid) in VALUES.items()}
     grid = grid_of(values)
-    answer = verdict(grid, findings(grid)).blocks[0]
+    answer = verdict(Answers.of(grid)).blocks[0]
     assert (answer.mark, answer.choice) == ("One seed: no verdict", "cosine")
 
 
 def test_a_continued_grid_is_exploratory_and_says_what_would_confirm_it():
     grid = grid_of(continued=True)
-    found = findings(grid)
-    assert verdict(grid, found).blocks[0].mark.startswith("Exploratory")
-    items = comparisons(found, []).blocks[0].items
+    assert verdict(Answers.of(grid)).blocks[0].mark.startswith("Exploratory")
+    items = comparisons(Answers.of(grid), []).blocks[0].items
     assert re.search(r"linear is worse than cosine .* fresh seeds would confirm it\.$", items[0], re.IGNORECASE)
-    assert "confirm" not in comparisons(findings(grid_of()), []).blocks[0].items[0]
+    assert "confirm" not in comparisons(Answers.of(grid_of()), []).blocks[0].items[0]
 
 
 def test_no_recommendation_among_cells_that_share_a_likelihood():
     grid = grid_of({"heun": ([2.0, 2.1], [9.0, 8.0]), "ddim": ([2.0, 2.1], [5.0, 6.0])})
-    nll, fid = verdict(grid, findings(grid)).blocks
+    nll, fid = verdict(Answers.of(grid)).blocks
     assert (nll.take, nll.choice) == ("For likelihood: nothing to choose between.", "")
     assert fid.choice
 
@@ -41,7 +40,7 @@ def test_no_recommendation_among_cells_that_share_a_likelihood():
 def test_better_than_real_images_is_no_claim():
     floors = {FID: {"label": "held-out images, n = 450", "value": 25.05}}
     said = [
-        verdict(grid_of(floors=floors | given), findings(grid_of(floors=floors))).blocks[1].why
+        verdict(Answers.of(grid_of(floors=floors | given))).blocks[1].why
         for given in ({}, {FID: {"label": "x", "value": 1.0}})
     ]
     assert said[0][1].startswith("That is beyond the 25.1 of held-out images, n = 450, which does not mean")
@@ -52,7 +51,7 @@ def test_noise_of_sampling_apart_from_seeds():
     # FID's seeds vary with sds 4.082, 2.872 and 4.573; sets with 3 each, so a mean of two with 3/√2 = 2.12.
     between = np.sqrt(np.mean([np.var(fid, ddof=1) for _, fid in VALUES.values()]))
     grid = grid_of(sets=3.0)
-    (line,) = [block.text for block in noise(grid, findings(grid)).blocks if block.text.startswith("FID")]
+    (line,) = [block.text for block in noise(Answers.of(grid)).blocks if block.text.startswith("FID")]
     assert f"standard deviation of {between:.1f}" in line
     assert f"alone gives 2.1, {100 * 4.5 / between**2:.0f} % of that variance" in line
 
@@ -66,7 +65,7 @@ def test_noise_of_images_apart_from_seeds():
     table.index = pd.MultiIndex.from_tuples(table.index)
     grid = grid_of(values, images=table)
     of_images, of_seeds = images.var(ddof=1) / 4, seeds.var(ddof=1) / 3
-    (line,) = [block.text for block in noise(grid, findings(grid)).blocks if "held-out" in block.text]
+    (line,) = [block.text for block in noise(Answers.of(grid)).blocks if "held-out" in block.text]
     assert line.startswith(f"NLL: {100 * of_images / (of_images + of_seeds):.0f} % of the variance of a difference")
 
 
@@ -79,7 +78,7 @@ def test_on_how_many_images_the_best_is_better():
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index = pd.MultiIndex.from_tuples(table.index)
     grid = grid_of(values, images=table)
-    (line,) = [block.text for block in noise(grid, findings(grid)).blocks if "bootstrapped" in block.text]
+    (line,) = [block.text for block in noise(Answers.of(grid)).blocks if "bootstrapped" in block.text]
     said = re.fullmatch(
         r"NLL: b is better than a on 75 % of the 40 held-out images .* interval (\d+) to (\d+) %.*", line
     )
@@ -96,7 +95,7 @@ def test_axes_that_depend_on_each_other_and_do_not_cross_in_full_have_no_average
 
 def test_axes_that_matter_and_averages_over_the_others():
     grid = planted()
-    told = Page(render("q", [], [axes(grid, findings(grid))])).section("axes")
+    told = Page(render("q", [], [axes(Answers.of(grid))])).section("axes")
     assert "Steps matters" in told
     assert "NLL averaged over the other axes: mean ± 95 % interval over seeds." in told
     assert "Steps: 10 steps" in told

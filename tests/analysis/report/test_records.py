@@ -4,8 +4,7 @@ import dataclasses
 
 import pytest
 
-from analysis.findings.cells import cells_of
-from analysis.findings.verdicts import findings
+from analysis.findings.answers import Answers
 from analysis.read.links import tracking_of
 from analysis.read.runs import read_folder
 from analysis.report.costs import cost, si
@@ -26,7 +25,8 @@ def test_tracebacks_are_folded_below_the_reasons(tmp_path):
     }
     lost = [{**row, "status": "failed", **ends[row["seed"]]} for row in rows() if row["cell_id"] == "mu-simple"]
     grid = read_folder(build(tmp_path / "g", [row for row in rows() if row["cell_id"] != "mu-simple"] + lost))
-    _, sheet, folded = missing(grid, [cell for cell in cells_of(grid) if cell.cell_id == "mu-simple"]).blocks
+    alone = grid.runs["cell_id"] == "mu-simple"
+    _, sheet, folded = missing(Answers.of(dataclasses.replace(grid, runs=grid.runs[alone]))).blocks
     assert [row[3] for row in sheet.rows] == ["no space left"] * 3
     assert [(block.title[-6:], block.text) for block in folded.blocks] == [
         ("seed 0", trace),
@@ -38,7 +38,7 @@ def test_every_run_has_its_page_in_mlflow(shared_folder):
     runs = {("mu-vlb_learned", 0): "r1", ("mu-vlb_learned", 1): "r2"}
     tracked = tracking_of("http://me:secret@host:5000", "7", runs)
     grid = dataclasses.replace(read_folder(shared_folder), tracking=tracked)
-    page = Page(render("q", [], [provenance(grid, cells_of(grid))]))
+    page = Page(render("q", [], [provenance(Answers.of(grid))]))
     links = [(link["href"], link["text"]) for link in page.all("a") if link["href"].startswith("http")]
     assert links[0] == (tracked.link, "experiment 7 in http://host:5000")
     assert links[1:] == [(f"http://host:5000/#/experiments/7/runs/{run}", run) for run in ("r1", "r2")]
@@ -48,7 +48,7 @@ def test_what_made_the_runs_is_told(shared_folder):
     grid = read_folder(shared_folder)
     codes = ["a1"] * 30 + ["b2"] * 3
     runs = grid.runs.assign(code=codes, numerics="4", data_digest="d1")
-    page = Page(render("q", [], [provenance(dataclasses.replace(grid, runs=runs), cells_of(grid))]))
+    page = Page(render("q", [], [provenance(Answers.of(dataclasses.replace(grid, runs=runs)))]))
     told = page.section("provenance")
     assert "a1 (30 runs), b2 (3 runs)" in told
     assert "Data digestd1" in told
@@ -56,7 +56,7 @@ def test_what_made_the_runs_is_told(shared_folder):
 
 def test_effective_weights_and_parameters_of_each_axis(shared_folder):
     grid = read_folder(shared_folder)
-    changes, checked, *_ = besides(grid, cells_of(grid)).blocks
+    changes, checked, *_ = besides(Answers.of(grid)).blocks
     assert changes.items == ("Predicts: `parameterization`.", "Objective: `objective`, `objective.space`, `variance`.")
     assert checked.items[0].startswith("Cells that differ in Predicts differ in the effective weight of each t too")
     assert checked.items[1] == "Objective declares that it changes the weight of each t."
@@ -64,7 +64,7 @@ def test_effective_weights_and_parameters_of_each_axis(shared_folder):
 
 def test_seconds_told_apart_are_counted():
     grid = costed(trained={"linear": 100.0, "cosine": 100.0, "learned": 210.0}, linear=5, cosine=5, learned=5)
-    section = cost(grid, cells_of(grid), findings(grid), [])
+    section = cost(Answers.of(grid), [])
     assert "Training times can be told apart in 2 of 3 pairs of cells" in section.blocks[0].text
 
 

@@ -11,7 +11,7 @@ from analysis.read import source
 from analysis.read.runs import read_folder
 from analysis.report.figures import CAPTIONS, SHOWS
 from tests.analysis.conftest import AXES, build, rows
-from tests.analysis.report.pages import Page
+from tests.analysis.report.pages import Page, page_of
 
 
 def test_sections_come_in_their_order_and_each_has_its_link(page):
@@ -125,8 +125,8 @@ def test_provenance_names_every_run(page):
 
 
 def test_the_same_grid_gives_the_same_bytes(folder, quick):
-    first = report.write_report(folder).read_bytes()
-    assert report.write_report(folder).read_bytes() == first
+    first = page_of(folder).read_bytes()
+    assert page_of(folder).read_bytes() == first
 
 
 def test_what_users_write_is_shown_and_not_run(tmp_path, quick):
@@ -146,7 +146,7 @@ def test_what_users_write_is_shown_and_not_run(tmp_path, quick):
         decoder=evil,
         device=evil,
     )
-    page = Page(report.write_report(folder).read_text(encoding="utf-8"))
+    page = Page(page_of(folder).read_text(encoding="utf-8"))
     assert not page.all("script")
     assert {image.get("src", "")[:10] for image in page.all("img")} == {"data:image"}
     assert page.texts("h1") == [f"Is {evil} <img src=x onerror=alert(1)> better?"]

@@ -2,9 +2,8 @@
 
 import pytest
 
-from analysis import report
 from tests.analysis.conftest import AXES, FID, NLL, build, rows, write_csv
-from tests.analysis.report.pages import Page
+from tests.analysis.report.pages import Page, page_of
 
 
 def one_axis(table, **changes):
@@ -70,7 +69,7 @@ def test_a_grid_that_lacks_something(tmp_path, quick, name, first, sections):
         (folder / "samples").rmdir()
     if name == "no curves":
         write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), [])
-    page = Page(report.write_report(folder).read_text(encoding="utf-8"))
+    page = Page(page_of(folder).read_text(encoding="utf-8"))
     assert page.texts("p", **{"class": "take"})[0].startswith(first)
     found = [section["id"] for section in page.all("section")]
     assert found[: len(sections.split())] == sections.split()

@@ -5,11 +5,10 @@ from rich.text import Text
 
 from analysis import report
 from analysis.notation import width
-from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from analysis.tables.search import terminal_search
-from tests.analysis.conftest import terminal
-from tests.analysis.report.pages import PICTURE, Page, laid_out
+from tests.analysis.conftest import answers_of, terminal
+from tests.analysis.report.pages import PICTURE, Page, laid_out, page_of
 from tests.analysis.searches import BETAS, confirmation, head, joint, one_objective, trial, two_objectives, write_search
 
 OPTIMISTIC = "Found by search: NLL at 3 fresh seeds 2.33 ± 0.07 bits/dim on validation, 2.30 in the search"
@@ -24,7 +23,7 @@ def folder(tmp_path_factory):
 def page(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PICTURE, laid_out)
-        return Page(report.write_report(folder).read_text(encoding="utf-8"))
+        return Page(page_of(folder).read_text(encoding="utf-8"))
 
 
 def test_the_search_stands_after_verdict_and_table(page):
@@ -53,7 +52,7 @@ def test_the_section_holds_sentences_best_trials_and_figures(page):
 
 def test_a_search_without_a_confirmation_has_a_page(tmp_path, quick):
     folder = two_objectives(tmp_path / "s", 8)
-    text = report.write_report(folder).read_text(encoding="utf-8")
+    text = page_of(folder).read_text(encoding="utf-8")
     page = Page(text)
     assert page.texts("h1") == ["Which weight and learning rate for likelihood, and which for samples?"]
     assert [section["id"] for section in page.all("section")] == ["search", "provenance"]
@@ -66,13 +65,13 @@ def test_what_users_write_is_escaped(tmp_path, quick):
     evil = "<b>β</b>"
     parameters = [BETAS[0] | {"label": evil}]
     folder = write_search(tmp_path / "s", head(parameters, question=evil), [trial(0, {}, {"nll/val": 2.0})])
-    page = Page(report.write_report(folder).read_text(encoding="utf-8"))
+    page = Page(page_of(folder).read_text(encoding="utf-8"))
     assert not page.all("b")
     assert page.texts("h1") == [evil]
 
 
 def test_the_terminal_shows_table_and_sentences(folder):
-    told = terminal_search(read_search(folder), read_folder(folder))
+    told = terminal_search(read_search(folder), answers_of(folder).optimism)
     lines = told.splitlines()
     assert lines[0].startswith("The best 5 trials and the paper's default")
     assert any(line.startswith("38 (found by search)") for line in lines)

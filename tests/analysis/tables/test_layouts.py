@@ -14,12 +14,11 @@ from rich.text import Text
 from analysis import tables
 from analysis.errors import InputError
 from analysis.notation import width
-from analysis.read.runs import read_folder
 from analysis.tables import render, table_of
 from analysis.tables.latex import latex_table
 from analysis.tables.terminal import terminal_text
 from analysis.tables.writers import html_table, markdown
-from tests.analysis.conftest import build, pipe, rows, terminal
+from tests.analysis.conftest import answers_of, build, pipe, rows, terminal
 from tests.analysis.tables.grids import ALL, LOSS, SCHEDULE, VARIANCE, analytic, grid_of, improved, steps_axis, vdm
 
 # A grid of grids.py has means 2.5, 2.6, 2.7 … of NLL and 20.0, 20.1, 20.2 … of FID, in the order of its cells; their
@@ -28,7 +27,7 @@ from tests.analysis.tables.grids import ALL, LOSS, SCHEDULE, VARIANCE, analytic,
 
 @pytest.fixture(scope="module")
 def grids(tmp_path_factory):
-    return {name: read_folder(make(tmp_path_factory.mktemp(name) / "g")) for name, make in ALL.items()}
+    return {name: answers_of(make(tmp_path_factory.mktemp(name) / "g")) for name, make in ALL.items()}
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +75,13 @@ def test_improved_ddpm(layout, head, hybrid, table):
 
 def test_an_axis_that_the_columns_do_not_tell_has_its_own(tmp_path):
     power = ("power", "Width", {"a": ("narrow", {"network.channels": "16"}), "b": ("wide", {"network.channels": "32"})})
-    table = table_of(read_folder(grid_of(tmp_path / "g", "improved_ddpm_2", [LOSS, power])))
+    table = table_of(answers_of(grid_of(tmp_path / "g", "improved_ddpm_2", [LOSS, power])))
     assert heads(table)[0] == ["Iters", "T", "Schedule", "Objective", "Width"]
     assert layout_of(table)[1][0] == "4000|100|linear|simple|wide"
 
 
 def test_a_variance_that_the_objective_does_not_tell_has_its_own(tmp_path):
-    table = table_of(read_folder(grid_of(tmp_path / "g", "improved_ddpm_2", [SCHEDULE, VARIANCE])))
+    table = table_of(answers_of(grid_of(tmp_path / "g", "improved_ddpm_2", [SCHEDULE, VARIANCE])))
     assert heads(table)[0] == ["Iters", "T", "Schedule", "Objective", "σ²"]
 
 
@@ -144,7 +143,7 @@ def test_analytic_dpm(table):
 
 
 def test_a_metric_that_the_columns_do_not_change_is_set_beside_nothing(tmp_path):
-    table = table_of(read_folder(analytic(tmp_path / "g", both=False)))
+    table = table_of(answers_of(analytic(tmp_path / "g", both=False)))
     titles = [label for label, texts in layout_of(table) if not texts]
     assert [title[:3] for title in titles] == ["NLL", "NLL", "FID", "FID", "FID", "FID"]
     text = "NLL does not depend on Number of steps K, which does not change evaluation.horizon"
@@ -160,7 +159,7 @@ def test_all_steps_stand_where_their_number_is(tmp_path):
             "10": ("10", {"sampler.steps": "10", "evaluation.horizon": "10"}),
         },
     )
-    table = table_of(read_folder(grid_of(tmp_path / "g", "analytic_dpm", [VARIANCE, k])))
+    table = table_of(answers_of(grid_of(tmp_path / "g", "analytic_dpm", [VARIANCE, k])))
     assert [label for _, label in heads(table)[1]] == ["10", "25", "50", "all", "200", "400", "1000"]
     assert layout_of(table)[1] == ("β̃", ["2.60 ± 0.05", "", "", "2.50 ± 0.05*", "", "", ""])
 
@@ -173,7 +172,7 @@ def test_a_diverged_cell_of_a_matrix_is_a_dash_with_its_reason(tmp_path):
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    table = table_of(read_folder(folder))
+    table = table_of(answers_of(folder))
     entry = table.rows[2].entries[0]
     assert entry.text == "–"
     assert table.footnotes["abc".index(entry.mark)] == "diverged in 3 of 3 seeds (the loss was not finite)"
@@ -201,7 +200,7 @@ def test_a_layout_that_does_not_fit_says_what_it_needs(layout, message, grids, t
 
 
 def test_two_axes_are_needed_for_groups(tmp_path):
-    grid = read_folder(grid_of(tmp_path / "g", "general", [SCHEDULE]))
+    grid = answers_of(grid_of(tmp_path / "g", "general", [SCHEDULE]))
     with pytest.raises(InputError, match="ddpm_table_2 needs two axes or more; this grid varies schedule:"):
         table_of(grid, "ddpm_table_2")
 
@@ -233,8 +232,8 @@ def test_layout_overrides_the_grids_own(tmp_path, capsys):
 )
 def test_a_grids_own_layout_that_does_not_fit_falls_back_with_a_footnote(layout, note, tmp_path):
     folder = improved(tmp_path / "g", layout=layout)
-    tables.write_tables(folder)
-    table = table_of(read_folder(folder))
+    tables.write_tables(answers_of(folder), folder)
+    table = table_of(answers_of(folder))
     assert table.footnotes == (note,)
     assert table.stub[0].mark == "a"
     assert [column.label for column in table.stub] == ["Schedule", "Loss"]
@@ -243,7 +242,7 @@ def test_a_grids_own_layout_that_does_not_fit_falls_back_with_a_footnote(layout,
 
 def test_no_published_columns_where_nothing_matches(tmp_path):
     table = [row | {"parameterization": "v"} for row in rows()]
-    found = table_of(read_folder(build(tmp_path / "g", table)))
+    found = table_of(answers_of(build(tmp_path / "g", table)))
     assert {column.group for column in found.columns} == {""}
     assert not any("arXiv" in note for note in found.footnotes)
 
@@ -282,9 +281,9 @@ def test_no_published_columns_where_nothing_matches(tmp_path):
     ],
 )
 def test_csv_has_the_published_numbers(name, levels, expected, grids):
-    grid = grids[name]
-    found = list(csv.DictReader(io.StringIO(render(grid, "csv"))))
-    axes = [axis.name for axis in grid.meta.axes]
+    answers = grids[name]
+    found = list(csv.DictReader(io.StringIO(render(answers, "csv"))))
+    axes = [axis.name for axis in answers.axes]
     row = next(row for row in found if tuple(row[axis] for axis in axes) == levels)
     assert {key: row[f"published {key}"] for key in expected} == expected
     assert all(len(row) == len(found[0]) for row in found)
@@ -442,7 +441,7 @@ def nasty(tmp_path_factory):
         text = re.sub(r'"label": "[^"]*"', lambda _: f'"label": "{quoted}"', text)
         text = re.sub(r'"(question|data|code)": "[^"]*"', lambda match: f'"{match[1]}": "{quoted}"', text)
         path.write_text(text, encoding="utf-8")
-        return table_of(read_folder(folder))
+        return table_of(answers_of(folder))
 
     return functools.cache(made)
 
@@ -488,6 +487,6 @@ def test_latex_of_every_layout_compiles(packages, table, nasty, tmp_path):
 
 def test_a_matrix_without_its_metrics_does_not_fit(tmp_path):
     axes = [VARIANCE, steps_axis("5", "10")]
-    grid = read_folder(grid_of(tmp_path / "g", "general", axes, {"psnr/test": 24.0}))
+    grid = answers_of(grid_of(tmp_path / "g", "general", axes, {"psnr/test": 24.0}))
     with pytest.raises(InputError, match="analytic_dpm needs one of the metrics nll, fid"):
         table_of(grid, "analytic_dpm")

@@ -6,13 +6,14 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from analysis.findings.answers import Answers
 from analysis.notation import width
 from analysis.read.runs import read_folder
 from analysis.tables import render, table_of, terminal_table, write_tables
 from analysis.tables.latex import latex_table
 from analysis.tables.terminal import terminal_text
 from analysis.tables.writers import markdown
-from tests.analysis.conftest import AXES, DIVERGED, FID, IS, NLL, build, pipe, rows, terminal
+from tests.analysis.conftest import AXES, DIVERGED, FID, IS, NLL, answers_of, build, pipe, rows, terminal
 
 # By hand from the means and steps of conftest.py: half-widths 2.484 × 0.02, 1, 0.1 are 0.05, 2.5, 0.25. The partly
 # diverged cell has seeds 0 and 1: its mean is lower by step/2, half-width 12.7062 · step/2 = 0.13, 6.4, 0.64. The
@@ -76,13 +77,13 @@ def grid(shared_folder):
 
 @pytest.fixture(scope="module")
 def table(grid):
-    return table_of(grid)
+    return table_of(Answers.of(grid))
 
 
 def test_render_is_the_table_as_written(grid, table):
-    assert render(grid, "markdown") == markdown(table)
-    assert render(grid, "latex") == latex_table(table)
-    assert terminal_table(grid, pipe()) == terminal_text(table, pipe())
+    assert render(Answers.of(grid), "markdown") == markdown(table)
+    assert render(Answers.of(grid), "latex") == latex_table(table)
+    assert terminal_table(Answers.of(grid), pipe()) == terminal_text(table, pipe())
 
 
 def test_markdown(table):
@@ -116,12 +117,12 @@ def test_caption_names_every_code_that_made_the_runs(tmp_path):
     table = rows()
     for i, row in enumerate(table):
         row["code"] = "0.1.0+aaa" if i < 10 else "0.1.0+bbb"
-    caption = table_of(read_folder(build(tmp_path / "results" / "mixed", table))).caption
+    caption = table_of(answers_of(build(tmp_path / "results" / "mixed", table))).caption
     assert "; code 0.1.0+aaa (10 runs), 0.1.0+bbb (23 runs)." in caption
 
 
 def test_caption_of_a_continued_grid_says_so(tmp_path):
-    caption = render(read_folder(build(tmp_path / "g", continued=True, device="an H100")), "markdown").splitlines()[0]
+    caption = render(answers_of(build(tmp_path / "g", continued=True, device="an H100")), "markdown").splitlines()[0]
     assert "(8.0 min), an H100; code" in caption
     assert caption.endswith("Seeds were added after a first look at the results, so its verdicts are exploratory.")
 
@@ -145,7 +146,7 @@ def with_continuous(level):
 @pytest.mark.parametrize("layout", ["general", "ddpm_table_2"])
 def test_a_likelihood_that_some_cells_have_is_a_column(layout, tmp_path):
     folder = build(tmp_path / "g", with_continuous("epsilon-simple"), metrics=LIKELIHOODS, layout=layout)
-    text = render(read_folder(folder), "markdown")
+    text = render(answers_of(folder), "markdown")
     assert "NLL, continuous time (bits/dim) ↓" in text
     assert "ODE" not in text
     # 2.484138 × 0.01 = 0.025, to two decimals: 0.02.
@@ -176,7 +177,7 @@ def test_a_likelihood_that_some_cells_have_is_a_column(layout, tmp_path):
 def test_caption_says_which_decoder(decoder, level, sentence, tmp_path):
     changes = {} if decoder is None else {"decoder": decoder}
     folder = build(tmp_path / "g", with_continuous(level), metrics=LIKELIHOODS, **changes)
-    caption = render(read_folder(folder), "markdown").splitlines()[0]
+    caption = render(answers_of(folder), "markdown").splitlines()[0]
     if sentence is None:
         assert "decoder" not in caption
     else:
@@ -229,7 +230,7 @@ def test_running_text_fills_a_terminal_and_is_indented_by_its_mark(table):
 
 
 def test_csv(grid):
-    table = list(csv.DictReader(io.StringIO(render(grid, "csv"))))
+    table = list(csv.DictReader(io.StringIO(render(Answers.of(grid), "csv"))))
     best = next(row for row in table if row["parameterization"] == "epsilon" and row["loss"] == "vlb_fixed")
     assert best[f"{NLL} mean"] == "2.5"
     assert float(best[f"{NLL} half_width"]) == pytest.approx(4.302653 * 0.02 / 3**0.5, rel=1e-5)
@@ -264,7 +265,7 @@ def nasty(tmp_path_factory):
     table = [row | {"reason": row["reason"] and NASTY} for row in rows()]
     changes = {"question": NASTY, "data": NASTY, "footnotes": [NASTY], "code": NASTY, "command": "run a_b='%#'"}
     folder = build(tmp_path_factory.mktemp("nasty") / "g_1", table, axes=axes, name="g_1 %", **changes)
-    return table_of(read_folder(folder))
+    return table_of(answers_of(folder))
 
 
 def test_latex_braces_are_balanced(table, nasty):
@@ -284,7 +285,7 @@ def test_markdown_escapes_what_would_break_a_row(nasty):
 
 
 def test_general_layout(tmp_path):
-    lines = lines_of(render(read_folder(build(tmp_path / "g", layout="general")), "markdown"))
+    lines = lines_of(render(answers_of(build(tmp_path / "g", layout="general")), "markdown"))
     assert cells_in(lines[0])[:3] == ["Predicts<sup>a,b</sup>", "Objective", "NLL (bits/dim) ↓"]
     assert cells_in(lines[2]) == ["μ̃", "L, learned diagonal Σ", "2.61 ± 0.05", "48.0 ± 2.5", "7.20 ± 0.25"]
     assert cells_in(lines[8]) == ["ε", "unweighted MSE", "2.54 ± 0.05", "**20.0 ± 2.5**", "**8.40 ± 0.25**"]
@@ -293,14 +294,14 @@ def test_general_layout(tmp_path):
 
 def test_each_axis_bears_its_own_footnote(tmp_path):
     axes = [AXES[1], AXES[0]]
-    text = render(read_folder(build(tmp_path / "g", axes=axes, layout="general", footnotes=["first"])), "markdown")
+    text = render(answers_of(build(tmp_path / "g", axes=axes, layout="general", footnotes=["first"])), "markdown")
     assert cells_in(lines_of(text)[0])[:2] == ["Objective<sup>a</sup>", "Predicts<sup>b</sup>"]
     assert f"<sup>b</sup> {WEIGHT_DIFFERS}<br>" in text
 
 
 def test_one_seed_has_no_interval_and_no_bold(tmp_path):
     table = [row for row in rows() if row["seed"] == 1]
-    text = render(read_folder(build(tmp_path / "g", table, seeds=[1])), "markdown")
+    text = render(answers_of(build(tmp_path / "g", table, seeds=[1])), "markdown")
     assert "**" not in text
     assert "One seed, so no interval is known and none is set in bold." in text
     assert cells_in(lines_of(text)[3])[1:4] == ["2.61", "48.0", "7.20"]
@@ -317,7 +318,7 @@ def test_every_way_to_end_has_its_footnote(tmp_path):
         }
         table = [row | (ends[row["seed"]] if row["cell_id"] == "epsilon-simple" else {}) for row in rows()]
         table = [row | ({} if older else {"traceback": trace if row["status"] == "failed" else ""}) for row in table]
-        text = render(read_folder(build(tmp_path / f"older {older}", table)), "markdown")
+        text = render(answers_of(build(tmp_path / f"older {older}", table)), "markdown")
         ended = "interrupted in 1 of 3 seeds; failed in 1 of 3 seeds (no space left); mean over the other 1<br>"
         assert ended in text
         assert "ValueError" not in text
@@ -332,8 +333,8 @@ def test_reasons_that_differ_in_numbers_share_a_footnote(tmp_path):
     assert [i for i, row in enumerate(table) if row["status"] == "diverged"] == [6, 7, 8, 23, 27, 28, 29]
     grid = read_folder(build(tmp_path / "g", table))
     text = "diverged in 3 of 3 seeds (the bound, {} bits/dim, is above twice 4.09)"
-    assert f"<sup>c</sup> {text.format('106.5–129.5')}<br>" in render(grid, "markdown")
-    assert text.format("127.5–129.5") in render(grid, "csv")
+    assert f"<sup>c</sup> {text.format('106.5–129.5')}<br>" in render(Answers.of(grid), "markdown")
+    assert text.format("127.5–129.5") in render(Answers.of(grid), "csv")
 
 
 def with_notes(notes):
@@ -349,7 +350,7 @@ def test_each_distinct_note_is_a_footnote_of_the_rows_concerned(tmp_path):
         ("x0-vlb_learned", 0): f"another\n{warming.format(12)}",
     }
     grid = read_folder(build(tmp_path / "g", with_notes(notes)))
-    table = table_of(grid)
+    table = table_of(Answers.of(grid))
     text = markdown(table)
     lines = text.splitlines()
     assert f"<sup>e</sup> {warming.format('12–41')}<br>" in lines
@@ -362,7 +363,10 @@ def test_each_distinct_note_is_a_footnote_of_the_rows_concerned(tmp_path):
     assert f"[e] {warming.format('12–41')}" in " ".join(terminal_text(table, pipe()).split())
     tex = latex_table(table)
     assert r"$^{\mathrm{e}}$ importance sampler still warming up: 12--41 \% of t have their 10 losses" in tex
-    lines = {row["parameterization"] + row["loss"]: row for row in csv.DictReader(io.StringIO(render(grid, "csv")))}
+    lines = {
+        row["parameterization"] + row["loss"]: row
+        for row in csv.DictReader(io.StringIO(render(Answers.of(grid), "csv")))
+    }
     assert lines["muweighted"]["note"] == warming.format("37–41")
     expected = "diverged in 1 of 3 seeds (the loss was not finite at step 120); mean over the other 2; another; "
     assert lines["x0vlb_learned"]["note"] == expected + warming.format(12)
@@ -370,14 +374,14 @@ def test_each_distinct_note_is_a_footnote_of_the_rows_concerned(tmp_path):
 
 def test_a_finished_cell_without_a_metric_is_marked(tmp_path):
     table = [row | ({FID: ""} if row["cell_id"] == "epsilon-simple" else {}) for row in rows()]
-    text = render(read_folder(build(tmp_path / "g", table)), "markdown")
+    text = render(answers_of(build(tmp_path / "g", table)), "markdown")
     assert "finished, but without this metric<br>" in text
     assert "**25.0 ± 2.5**" in text
 
 
 def test_written_twice_the_files_are_equal(folder):
     names = ("table.md", "table.tex", "table.csv")
-    write_tables(folder)
+    write_tables(answers_of(folder), folder)
     first = [(folder / name).read_bytes() for name in names]
-    write_tables(folder)
+    write_tables(answers_of(folder), folder)
     assert [(folder / name).read_bytes() for name in names] == first

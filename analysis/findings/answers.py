@@ -1,0 +1,192 @@
+"""All that is inferred from a grid, as data: each part is worked out when it is first asked for, and once.
+
+    GridResults ─▶ Answers ─▶ tables, figures, report, terminal, answers.json
+
+It has no English but labels and names: sentences about it are in `words`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import pandas as pd
+
+from analysis.findings.bits import Bits, bits_of, shares_of
+from analysis.findings.cells import CellRuns, cells_of, parameters_of
+from analysis.findings.comparisons import ImageShare, share_of_images
+from analysis.findings.costs import Cost, Costs, front_of_cells
+from analysis.findings.curves import BOUND, curve_of
+from analysis.findings.expectations import ClaimOutcome, outcomes
+from analysis.findings.factorial import Factorial, factorial
+from analysis.findings.lines import Line, lines_of
+from analysis.findings.search import Optimism, optimism
+from analysis.findings.spaces import space_axes
+from analysis.findings.summary import Summary, metrics_present
+from analysis.findings.verdicts import Findings, baseline, findings
+from analysis.findings.weights import Run, WeightCheck, changed_along, check_weights, effective_weights
+from analysis.read.meta import Axis, Meta, Metric
+from analysis.read.runs import GridResults
+
+
+@dataclass(frozen=True, eq=False)
+class Purchase:
+    """What a metric takes in one kind of cost, and which cells are on the Pareto front of the two."""
+
+    found: Findings
+    cost: Cost
+    front: tuple[bool, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What is inferred from a grid; lists of cells' values are in the order of `cells`."""
+
+    grid: GridResults
+
+    @staticmethod
+    def of(grid: GridResults) -> Answers:
+        """The answers of a grid."""
+        return Answers(grid)
+
+    @property
+    def meta(self) -> Meta:
+        """What the grid says of itself."""
+        return self.grid.meta
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """What the grid varies."""
+        return self.grid.meta.axes
+
+    @cached_property
+    def cells(self) -> list[CellRuns]:
+        """The cells in the order of the axes' levels."""
+        return cells_of(self.grid)
+
+    @cached_property
+    def baseline(self) -> CellRuns | None:
+        """The cell that others are compared with; None where it has no finished run."""
+        return baseline(self.grid, self.cells)
+
+    @cached_property
+    def metrics(self) -> list[Metric]:
+        """The grid's metrics of which any value is known, or all of them where none is."""
+        return metrics_present(self.grid)
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Estimates, which cells may be the best, and rounding, of every metric."""
+        return Summary.of(self.grid, self.cells, self.metrics)
+
+    @cached_property
+    def findings(self) -> list[Findings]:
+        """The answer in each metric that decides."""
+        return findings(self.grid, self.summary)
+
+    @cached_property
+    def image_shares(self) -> list[tuple[CellRuns, CellRuns, ImageShare] | None]:
+        """Per metric that decides, the best cell, the baseline or the second best, and on how many images the former is
+        better; None where values per image are not known."""
+        return [self._image_share(found) for found in self.findings]
+
+    def _image_share(self, found: Findings) -> tuple[CellRuns, CellRuns, ImageShare] | None:
+        if len(found.ranked) < 2:
+            return None
+        best, second = (self.cells[i] for i in found.ranked[:2])
+        other = second if self.baseline is None or self.baseline is best else self.baseline
+        share = share_of_images(self.grid, found.metric, best, other)
+        return None if share is None else (best, other, share)
+
+    @cached_property
+    def claims(self) -> list[ClaimOutcome]:
+        """What became of each claim that was written down before the grid was run."""
+        return outcomes(self.grid, self.cells)
+
+    @cached_property
+    def effects(self) -> list[Factorial]:
+        """What the axes do to each metric that decides, where there are axes and runs enough to say."""
+        found = [factorial(self.grid, one.metric, self.cells) for one in self.findings]
+        return [one for one in found if one is not None]
+
+    @cached_property
+    def costs(self) -> Costs:
+        """What the cells cost."""
+        return Costs(self.grid, self.cells)
+
+    @cached_property
+    def purchases(self) -> list[Purchase]:
+        """Each metric that decides against each cost at which it is bought."""
+        return [
+            Purchase(found, cost, tuple(front_of_cells(self.grid, found, cost)))
+            for found in self.findings
+            for cost in self.costs.of(found.metric)
+        ]
+
+    @cached_property
+    def parameters(self) -> list[str]:
+        """The columns of the runs that are choices."""
+        return parameters_of(self.grid.runs)
+
+    @cached_property
+    def varied(self) -> frozenset[str]:
+        """The parameters in which cells of the grid differ."""
+        return frozenset(name for name in self.parameters if self.grid.runs[name].nunique() > 1)
+
+    @cached_property
+    def changes(self) -> dict[str, set[str]]:
+        """Axis → the parameters that differ along it."""
+        return {axis.name: changed_along(self.grid, axis) for axis in self.axes}
+
+    @cached_property
+    def space_axes(self) -> list[Axis]:
+        """The axes that change the space that is diffused in."""
+        return space_axes(self.axes, self.changes)
+
+    @cached_property
+    def weights(self) -> dict[Run, pd.Series[float]]:
+        """The weight of each t in every run that has one."""
+        return effective_weights(self.grid.curves)
+
+    @cached_property
+    def weight_check(self) -> WeightCheck:
+        """Whether an axis changes the weight of t without declaring it."""
+        return check_weights(self.grid, self.changes, lambda: self.weights)
+
+    @cached_property
+    def lines(self) -> dict[str, list[Line]]:
+        """Cells that differ in one number alone, by the name of the number."""
+        return lines_of(self.cells, self.parameters)
+
+    def curve(self, name: str) -> list[pd.DataFrame]:
+        """The curve of this name as [x, seed] of each cell, without rows where it has none."""
+        if name not in self._curves:
+            curves = self.grid.curves[self.grid.curves["curve"] == name]
+            self._curves[name] = [curve_of(curves, cell) for cell in self.cells]
+        return self._curves[name]
+
+    @cached_property
+    def _curves(self) -> dict[str, list[pd.DataFrame]]:
+        """Those that were asked for: several figures show the same."""
+        return {}
+
+    @cached_property
+    def bits(self) -> list[Bits | None]:
+        """Where the bits of each cell go; None where a part is not known."""
+        return [bits_of(cell) for cell in self.cells]
+
+    @cached_property
+    def shares(self) -> list[tuple[float, float, float] | None]:
+        """The shares of L_0, L_1 to L_{T−1} and L_T in each cell's bound; None where one is not known."""
+        return [shares_of(cell, curve) for cell, curve in zip(self.cells, self.curve(BOUND), strict=True)]
+
+    @cached_property
+    def optimism(self) -> list[Optimism] | None:
+        """By how much the values of the search that the grid confirms flattered it; None where it confirms none."""
+        return optimism(self.grid.search, self.grid) if self.grid.search is not None else None
+
+    def once_a_training(self, metric: str) -> Answers:
+        """The answers of the runs that have this metric, one of those that share a training and its value: cells that
+        are sampled otherwise repeat it."""
+        runs = self.grid.runs[self.grid.runs[metric].notna()]
+        return Answers.of(replace(self.grid, runs=runs.drop_duplicates(["training_id", "seed", metric])))

@@ -1,0 +1,38 @@
+"""All that is shown of a results folder, worked out and drawn once.
+
+folder ─▶ Answers ─▶ table.*, answers.json, figures/ ─▶ report.html;  and what a terminal shows
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analysis.figures import write_figures, write_search_figures
+from analysis.findings.answers import Answers
+from analysis.read.runs import read_folder
+from analysis.read.search import read_search, search_alone
+from analysis.report import report, write_report
+from analysis.report.search import search_report
+from analysis.tables import terminal_table, write_tables
+from analysis.tables.search import terminal_search
+
+
+def write_pages(folder: Path | str) -> str:
+    """Write every page of a results folder, those of its search where there is no grid; its table for a terminal."""
+    results = Path(folder)
+    figures = results / "figures"
+    if search_alone(results):
+        search = read_search(results)
+        write_report(search_report(search, write_search_figures(search, figures)), results)
+        return terminal_search(search)
+    answers = Answers.of(read_folder(results))
+    write_tables(answers, results)
+    write_report(report(answers, write_figures(answers, figures)), results)
+    return in_words(answers)
+
+
+def in_words(answers: Answers) -> str:
+    """A grid for a terminal: the search that it confirms, if it does, and its table."""
+    search = answers.grid.search
+    parts = [terminal_search(search, answers.optimism)] if search is not None else []
+    return "\n\n".join([*parts, terminal_table(answers)])

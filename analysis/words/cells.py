@@ -1,0 +1,100 @@
+"""What is said of cells: how they fell short and why, what their runs note, and why they have no value of a metric.
+
+Reasons and notes that differ in their numbers only are told once, with the range of each number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import chain
+
+from analysis.findings.cells import CellRuns
+from analysis.findings.spaces import applies
+from analysis.read.meta import Metric
+from analysis.read.runs import NOTES, STATUSES
+
+UNCOMPARED = "not comparable"
+"""What stands in the place of a value that there is none of."""
+_LONGEST = 200
+"""Characters of a reason in a footnote."""
+_NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?!\w)")
+
+
+def reason_in_short(reason: str) -> str:
+    """The first line of a reason, which is its message; results of an older writer have the traceback below it."""
+    return reason.strip().partition("\n")[0].strip()
+
+
+def shortfall(cells: Sequence[CellRuns]) -> str:
+    """Which seeds are not finished, how they ended and why; "" where all are. Counts are per cell, reasons of all."""
+    total = len(cells[0].runs)
+    parts = []
+    for status in STATUSES[1:]:
+        ended = [reason for cell in cells for reason in cell.runs["reason"][cell.runs["status"] == status]]
+        if ended:
+            parts.append(f"{status} in {len(ended) // len(cells)} of {total} seeds{_reasons(ended)}")
+    finished = int((cells[0].runs["status"] == "finished").sum())
+    rest = f"; mean over the other {finished}" if parts and finished else ""
+    return "; ".join(parts) + rest
+
+
+def shortfalls(cells: Sequence[CellRuns]) -> list[str]:
+    """The shortfall of each cell, in the same words for cells that differ in the numbers of their reasons only."""
+    alike: dict[tuple[tuple[str, str], ...], list[CellRuns]] = {}
+    for cell in cells:
+        reasons = [_NUMBER.sub("#", reason_in_short(reason)) for reason in cell.runs["reason"]]
+        alike.setdefault(tuple(sorted(zip(cell.runs["status"], reasons, strict=True))), []).append(cell)
+    told = [(shortfall(group), group) for group in alike.values()]
+    words = {id(cell): text for text, group in told for cell in group}
+    return [words[id(cell)] for cell in cells]
+
+
+def noted(cells: Sequence[CellRuns]) -> list[list[str]]:
+    """What the runs of each cell note, in the same words for notes that differ in their numbers only."""
+    own = [[line for text in cell.runs[NOTES] for line in text.splitlines() if line] for cell in cells]
+    alike: dict[str, list[str]] = {}
+    for line in chain.from_iterable(own):
+        alike.setdefault(_NUMBER.sub("#", line), []).append(line)
+    words = {key: _merged(group) for key, group in alike.items()}
+    return [[words[key] for key in dict.fromkeys(_NUMBER.sub("#", line) for line in lines)] for lines in own]
+
+
+def _reasons(reasons: Sequence[str]) -> str:
+    """Two reasons in short at most."""
+    alike: dict[str, list[str]] = {}
+    for line in (reason_in_short(reason)[:_LONGEST] for reason in reasons):
+        if line:
+            alike.setdefault(_NUMBER.sub("#", line), []).append(line)
+    merged = [_merged(group) for group in alike.values()]
+    more = " and others" if len(merged) > 2 else ""
+    return f" ({'; '.join(merged[:2])}{more})" if merged else ""
+
+
+def _merged(texts: list[str]) -> str:
+    """Texts that differ in their numbers only as one, with the range of each number that differs."""
+    columns = list(zip(*(_NUMBER.findall(text) for text in texts), strict=True))
+    ranges = iter(_range(column) for column in columns)
+    return _NUMBER.sub(lambda _: next(ranges), texts[0])
+
+
+def _range(numbers: Sequence[str]) -> str:
+    ordered = sorted(numbers, key=lambda number: float(number.replace("−", "-")))
+    return ordered[0] if ordered[0] == ordered[-1] else f"{ordered[0]}–{ordered[-1]}"
+
+
+def why_not_comparable(metric: Metric) -> str:
+    """The footnote of a value that cannot be set beside others'."""
+    if metric.kind.startswith("nll"):
+        return (
+            f"{UNCOMPARED}: a VQ code has no likelihood, since its encoder is no density, and a number would not "
+            "be one of bits of the image"
+        )
+    return f"{UNCOMPARED}: what the run measured is not what the other cells' {metric.label} is"
+
+
+def without_value(cell: CellRuns, metric: Metric) -> str:
+    """Why a cell that finished has no value here, in words; "" where it cannot have one."""
+    if not cell.comparable(metric.name):
+        return why_not_comparable(metric)
+    return "finished, but without this metric" if applies(cell, metric) else ""

@@ -1,0 +1,30 @@
+"""What is said of a claim that was written down before a grid was run: what became of it, and why."""
+
+from __future__ import annotations
+
+import math
+
+from analysis.findings.expectations import ClaimOutcome
+from analysis.notation import begun, probability
+from analysis.words.verdicts import amount
+
+
+def claim_sentence(outcome: ClaimOutcome) -> str:
+    """The claim, what became of it, and its source."""
+    claim = outcome.claim
+    return f"{begun(outcome.fate)}: {claim.claim} ({claim.source}; here {why(outcome)})."
+
+
+def why(outcome: ClaimOutcome) -> str:
+    """The numbers that decided, or what was in the way of a test."""
+    test, metric = outcome.test, outcome.metric
+    if metric is None:
+        return f"{outcome.claim.metric} was not measured"
+    if test is None and outcome.obstacle == "not comparable":
+        return f"a cell that it names has no {metric.label} to compare"
+    if test is None:
+        return "fewer than two seeds finished the cells that it names"
+    numbers = f"{metric.label} differs by {amount(metric, test.found.difference, test.found.half_width)}"
+    if math.isnan(test.margin):
+        return f"{numbers}, p {probability(test.adjusted)}"
+    return f"{numbers}, the margin is {amount(metric, test.margin, math.nan)}"

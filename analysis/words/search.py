@@ -1,0 +1,169 @@
+"""What is said of a search: what it tried, what won, and by how much its own best value flatters it.
+
+Whether a winner is better than the paper's default is not said here, but by the findings of the confirmation's grid.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from analysis.findings.search import Optimism
+from analysis.findings.trials import default_trial, near_an_end, value_of
+from analysis.notation import Rounding, begun, counted, listed, percent
+from analysis.read.search import NO_PRUNER, STATES, Search, SearchWinner
+from analysis.words.trials import DEFAULT, assignment, value_text
+from analysis.words.verdicts import amount
+
+_SAMPLERS = {
+    "tpe": "TPE",
+    "gp": "a Gaussian process",
+    "cmaes": "CMA-ES",
+    "qmc": "Sobol points",
+    "random": "random search",
+    "grid": "a grid",
+}
+
+
+def optimism_sentence(one: Optimism) -> str:
+    """Both values, their difference, and how sure that is."""
+    objective, fresh = one.objective, one.fresh
+    known = Rounding.of(objective.decimals, [fresh.half_width])
+    start = f"{begun(one.winner.label)}: {objective.label} at {counted(len(fresh.values), 'fresh seed')}"
+    size = amount(objective, fresh.mean, fresh.half_width)
+    said = f"{start} {size} on validation, {known.number(one.searched)} in the search: {_gap(one, known)}"
+    if one.test is not None and math.isfinite(one.test.mean):
+        said += f"; on test data {amount(objective, one.test.mean, one.test.half_width)}"
+    return f"{said}."
+
+
+def _gap(one: Optimism, known: Rounding) -> str:
+    half, own = one.half_width, "the search's best value" if one.alone else "the search's value"
+    size = known.measured(abs(one.gap), half)
+    if one.gap <= 0:
+        return f"not optimistic here (fresh seeds are better by {size})" if one.gap else "not optimistic here"
+    if math.isnan(half):
+        return f"{own} looks optimistic by {size} (of one seed, so how sure that is is not known)"
+    if one.gap <= half:
+        return f"{own} looks optimistic by {size}, which so few seeds cannot tell from 0"
+    return f"{own} was optimistic by {size}"
+
+
+def search_sentences(search: Search, confirmed: Sequence[Optimism] | None = None) -> list[str]:
+    """What was searched, what pruning saved, which parameters mattered, what won beside the paper's default, and how
+    optimistic that was, by its confirmation if it was run."""
+    told = [_searched(search), *_failures(search), *_saved(search), *_importances(search)]
+    if not search.head.winners:
+        return [*told, "No trial is complete, so nothing was found."]
+    default = default_trial(search)
+    for winner in search.head.winners:
+        told += [_won(search, winner, default), *_cut_off(search, winner)]
+    if all(winner.trial == default for winner in search.head.winners):
+        return [*told, "No trial has beaten the paper's default: there is nothing to confirm."]
+    if default not in {winner.trial for winner in search.head.winners}:
+        told.append(_default(search, default))
+    if confirmed is None:
+        return [*told, _UNCONFIRMED]
+    return told + ([optimism_sentence(one) for one in confirmed] or [_UNKNOWN])
+
+
+_UNCONFIRMED = (
+    "Not confirmed at fresh seeds yet: the best of many noisy values is the best partly by luck, so such a value is "
+    "optimistic."
+)
+
+_UNKNOWN = (
+    "The confirmation has no validation value of a winner at a fresh seed, so how optimistic this was is not known."
+)
+
+
+def _searched(search: Search) -> str:
+    """Parameters, trials by how they ended, sampler, and the data that they were evaluated on."""
+    head = search.head
+    labels = listed(list(dict.fromkeys(parameter.label for parameter in head.parameters)))
+    states = [(state, int((search.trials["state"] == state).sum())) for state in STATES]
+    ended = ", ".join(f"{n} {state}" for state, n in states if n)
+    seeds = f"{'seed' if len(head.seeds) == 1 else 'seeds'} {listed([str(seed) for seed in head.seeds])}"
+    sampler = _SAMPLERS.get(head.sampler, head.sampler)
+    goals = listed([objective.label for objective in head.objectives])
+    trials = counted(len(search.trials), "trial") + (f" ({ended})" if ended else "")
+    return f"Searched {labels} for {goals} in {trials} by {sampler}, on validation data at {seeds}."
+
+
+def _failures(search: Search) -> list[str]:
+    """Why most of those that failed did."""
+    reasons = search.trials.loc[search.trials["state"] == "failed", "reason"]
+    if reasons.empty:
+        return []
+    most = reasons.value_counts(sort=True).index[0]
+    return [f"Failed, {int((reasons == most).sum())} of {len(reasons)}: {most}"]
+
+
+def _saved(search: Search) -> list[str]:
+    head = search.head
+    if head.pruner == NO_PRUNER or not head.full_steps or head.trained_steps is None:
+        return []
+    share = max(0.0, 1 - head.trained_steps / head.full_steps)
+    return [f"Pruning ({head.pruner}) saved {100 * share:.0f} % of the training steps."]
+
+
+def _importances(search: Search) -> list[str]:
+    """How much of the variation among trials goes with each parameter, and that this is no ablation."""
+    shares = {o.label: found for o in search.head.objectives if (found := search.head.importances.get(o.name))}
+    if not shares:
+        return []
+    n = search.head.importance_trials or len(search.complete)
+    told = "; ".join(f"in {label} {_ranked(search, found)}" for label, found in shares.items())
+    left_out = any(parameter.when for parameter in search.head.parameters)
+    return [
+        f"Share of the variation among {n} complete trials that goes with each parameter (fANOVA): {told}. It is no "
+        "ablation: trials were drawn where the search looked, in the ranges that it was given."
+        + (" Parameters that not all trials have are left out." if left_out else "")
+    ]
+
+
+def _ranked(search: Search, shares: Mapping[str, float]) -> str:
+    """β_T 61 %, β_1 39 %: parameters with their shares, the largest first."""
+    ordered = sorted(shares.items(), key=lambda item: -item[1])
+    labels = [parameter.label if (parameter := search.parameter(name)) else name for name, _ in ordered]
+    return ", ".join(f"{label} {percent(share)}" for label, (_, share) in zip(labels, ordered, strict=True))
+
+
+def _won(search: Search, winner: SearchWinner, default: int | None) -> str:
+    """What won, with what the search saw of it; where it is the paper's default, that it is."""
+    known = [o for o in search.head.objectives if o.name in winner.values]
+    values = listed([f"{o.label} {amount(o, winner.values[o.name], math.nan)}" for o in known])
+    alone = len(search.head.objectives) == 1
+    own = "the search's own best value" if alone else "the search's own values"
+    name = begun(winner.label)
+    if winner.trial == default:
+        name = f"The {DEFAULT}" if alone else f"{name}, which is the {DEFAULT}"
+    return f"{name}: {assignment(search, winner.params)}: {values} on validation, {own}."
+
+
+def _cut_off(search: Search, winner: SearchWinner) -> list[str]:
+    """A warning where the winner lies at the end of a range, so that better values may lie beyond it."""
+    told = []
+    for parameter in search.head.parameters:
+        end = near_an_end(parameter, winner.params.get(parameter.name, ""))
+        if end:
+            ends = [value_text(parameter, str(value)) for value in (parameter.low, parameter.high)]
+            where = "lower" if end == "low" else "upper"
+            told.append(
+                f"Its {parameter.label} lies at the {where} end of the range {ends[0]} to {ends[1]}: a wider range may "
+                f"hold a better value ({parameter.name}=…)."
+            )
+    return told
+
+
+def _default(search: Search, trial: int | None) -> str:
+    """The paper's default as a trial of the same search, or why it has no value."""
+    start = f"The {DEFAULT}" + (f", {assignment(search, search.head.default)}" if search.head.default else "")
+    if trial is None:
+        return f"{start}, was no trial of this search."
+    known = [(o, value_of(search, trial, o.name)) for o in search.head.objectives]
+    if any(math.isnan(value) for _, value in known):
+        state = search.trials.loc[search.trials["trial"] == trial, "state"].iloc[0]
+        return f"{start}: trial {trial} of this search, {state}."
+    values = listed([f"{o.label} {amount(o, value, math.nan)}" for o, value in known])
+    return f"{start}: {values} as trial {trial} of the same search."

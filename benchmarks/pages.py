@@ -1,0 +1,74 @@
+"""`python -m benchmarks.pages`: how long the pages of a finished grid take, as Markdown.
+
+Tables, answers.json, figures, report and the terminal's table, written from copies of results folders. What is imported
+once is not counted. Grids take turns, round after round, so that a busy machine slows all of them alike.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import statistics
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ablations.settings.exits import exit_code
+from analysis import options
+from analysis.errors import InputError
+from analysis.options import Option
+
+OPTIONS = {
+    "grids": Option("results folders, with commas between them", "results/parameterization-long,results/latent"),
+    "rounds": Option("how often the pages of each are written; medians are told", 5, int),
+    "out": Option("a file to write the table to as well"),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """The command; its exit code."""
+    return options.run("benchmarks.pages", "Time the pages of finished grids.", OPTIONS, time_pages, arguments)
+
+
+def time_pages(given: dict[str, Any]) -> None:
+    """Time, print, and write where asked."""
+    folders = [Path(name) for name in given["grids"].split(",")]
+    if given["rounds"] < 1:
+        raise InputError("rounds must be at least 1")
+    for folder in folders:
+        if not (folder / "grid.json").is_file():
+            raise InputError(f"{folder} holds no finished grid: give folders that have a grid.json")
+    seconds = timed(folders, given["rounds"])
+    lines = [
+        f"`python -m benchmarks.pages rounds={given['rounds']}`, cpu ({platform.machine()})",
+        "",
+        "| grid | seconds | fastest |",
+        "|---|---|---|",
+        *(f"| {folder.name} | {statistics.median(s):.2f} | {min(s):.2f} |" for folder, s in seconds.items()),
+    ]
+    print("\n".join(lines))
+    if given["out"]:
+        Path(given["out"]).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def timed(folders: list[Path], rounds: int) -> dict[Path, list[float]]:
+    """Seconds of each round by folder, after one round that is not counted."""
+    from analysis.pages import write_pages
+
+    seconds: dict[Path, list[float]] = {folder: [] for folder in folders}
+    with TemporaryDirectory() as temporary:
+        copies = {folder: Path(temporary) / str(i) for i, folder in enumerate(folders)}
+        for folder, copy in copies.items():
+            shutil.copytree(folder, copy)
+            write_pages(copy)
+        for _ in range(rounds):
+            for folder, copy in copies.items():
+                began = time.perf_counter()
+                write_pages(copy)
+                seconds[folder].append(time.perf_counter() - began)
+    return seconds
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_code(main))

@@ -1,0 +1,150 @@
+"""answers.json against its schema, its documentation, and what the table says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+import typing
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from analysis.errors import InputError
+from analysis.exports import FILE, answers_json, read_answers, write_answers
+from analysis.exports import schema as written
+from analysis.exports.schema import AnswersFile
+from analysis.tables import table_of, write_tables
+from tests.analysis.conftest import DIVERGED, FID, MEANS, NLL, PARTLY, REVERSED, SEEDS, answers_of
+
+ROOT = Path(__file__).parents[3]
+DOCS = (ROOT / "docs" / "answers.md").read_text(encoding="utf-8")
+COMMITTED = sorted(ROOT.glob("results/*/answers.json"))
+
+
+def lists():
+    """Key of the file → the class of what is in its list."""
+    hints = typing.get_type_hints(AnswersFile, vars(written))
+    inside = {key: typing.get_args(hint)[0] for key, hint in hints.items() if typing.get_args(hint)}
+    return {key: kind for key, kind in inside.items() if dataclasses.is_dataclass(kind)}
+
+
+def documented():
+    """Heading → the keys of the table below it."""
+    parts = re.split(r"^## (.+)$", DOCS, flags=re.MULTILINE)[1:]
+    return {
+        title: re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+        for title, text in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+def names_of(kind):
+    return [field.name for field in dataclasses.fields(kind)]
+
+
+def test_every_key_is_documented_and_no_other():
+    assert documented() == {"The file": names_of(AnswersFile)} | {key: names_of(kind) for key, kind in lists().items()}
+
+
+@pytest.mark.parametrize(
+    ("folder", "example"), re.findall(r"From `results/([\w-]+)`:\n\n```json\n(.*?)```", DOCS, re.DOTALL)
+)
+def test_the_examples_are_those_of_committed_grids(folder, example):
+    whole = json.loads((ROOT / "results" / folder / FILE).read_text(encoding="utf-8"))
+    assert any(json.loads(example) in part for part in whole.values() if isinstance(part, list))
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=[path.parent.name for path in COMMITTED])
+def test_what_is_committed_is_of_the_schema(path):
+    found = read_answers(path)
+    assert json.loads(path.read_text(encoding="utf-8")) == json.loads(json.dumps(dataclasses.asdict(found)))
+    assert found.grid == path.parent.name
+    n = len(found.cells)
+    pairs = [i for pair in found.comparisons for i in (pair.a, pair.b)]
+    assert all(0 <= i < n for i in [*pairs, *(one.cell for one in found.estimates), *found.fronts[0].cells])
+    assert len(found.estimates) == n * len(found.metrics)
+    assert all(len(cost.means) == n for cost in found.costs)
+
+
+@pytest.fixture(scope="module")
+def answers(shared_folder):
+    return answers_of(shared_folder)
+
+
+@pytest.fixture(scope="module")
+def told(answers):
+    return json.loads(answers_json(answers))
+
+
+def test_estimates_are_those_that_were_planted(told):
+    for levels, (nll, fid, _) in MEANS.items():
+        if levels in (DIVERGED, PARTLY):
+            continue
+        (i,) = [i for i, cell in enumerate(told["cells"]) if tuple(cell["levels"].values()) == levels]
+        (of_nll,) = [one for one in told["estimates"] if (one["metric"], one["cell"]) == (NLL, i)]
+        assert (of_nll["mean"], of_nll["n"]) == (pytest.approx(nll), len(SEEDS))
+        assert of_nll["half_width"] == pytest.approx(4.302653 * 0.02 / math.sqrt(3), rel=1e-6)
+        assert sorted(of_nll["seeds"].values()) == pytest.approx([nll - 0.02, nll, nll + 0.02])
+        (of_fid,) = [one for one in told["estimates"] if (one["metric"], one["cell"]) == (FID, i)]
+        assert of_fid["mean"] == pytest.approx(fid)
+
+
+def test_how_runs_ended_is_counted(told):
+    ended = {tuple(cell["levels"].values()): cell["runs"] for cell in told["cells"]}
+    assert ended[DIVERGED] == {"diverged": 3}
+    assert ended[PARTLY] == {"diverged": 1, "finished": 2}
+    (lost,) = [cell["shortfall"] for cell in told["cells"] if tuple(cell["levels"].values()) == DIVERGED]
+    assert lost == "diverged in 3 of 3 seeds (the loss was not finite at step 120)"
+    (none,) = [one for one in told["estimates"] if one["metric"] == NLL and one["n"] == 0]
+    assert (none["mean"], none["half_width"], none["seeds"]) == (None, None, {})
+
+
+def test_sentences_and_bold_are_those_of_the_table(answers, told):
+    assert [one["sentence"] for one in (*told["headlines"], *told["claims"])] == list(table_of(answers).verdict)
+    bold = sum(entry.bold for row in table_of(answers).rows for entry in row.entries)
+    assert bold == sum(one["may_be_best"] for one in told["estimates"]) > 0
+    for one in told["headlines"]:
+        assert one["best"] in one["leaders"]
+        leading = [e["cell"] for e in told["estimates"] if e["metric"] == one["metric"] and e["may_be_best"]]
+        assert leading == one["leaders"]
+
+
+def test_comparisons_by_hand(told):
+    """MSE at ε-weight 1 for μ̃ has its seeds reversed: less the baseline: 0.01 + 0.04, 0.01, 0.01 − 0.04."""
+    places = {tuple(cell["levels"].values()): i for i, cell in enumerate(told["cells"])}
+    assert told["baseline"] == places["epsilon", "simple"]
+    (pair,) = [one for one in told["comparisons"] if (one["metric"], one["a"]) == (NLL, places[REVERSED])]
+    assert pair["b"] == told["baseline"]
+    assert pair["difference"] == pytest.approx(0.01)
+    assert pair["half_width"] == pytest.approx(4.302653 * 0.04 / math.sqrt(3), rel=1e-6)
+    assert pair["p"] == pytest.approx(stats.ttest_1samp([0.05, 0.01, -0.03], 0).pvalue, rel=1e-6)
+    assert (pair["verdict"], pair["n"]) == ("cannot tell", 3)
+    assert pair["p"] <= pair["adjusted_p"] <= 1
+
+
+def test_the_same_grid_gives_the_same_bytes_and_no_nan(answers, shared_folder, tmp_path):
+    write_tables(answers, tmp_path)
+    text = (tmp_path / FILE).read_text(encoding="utf-8")
+    assert text == answers_json(answers_of(shared_folder))
+    assert "NaN" not in text
+    assert "Infinity" not in text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"version": 2}, "version is 2, and this code reads 1"),
+        ({"cells": [{}]}, "cells.0"),
+    ],
+)
+def test_a_file_of_another_schema_is_refused_in_one_line(tmp_path, answers, change, said):
+    write_answers(answers, tmp_path)
+    path = tmp_path / FILE
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change), encoding="utf-8")
+    with pytest.raises(InputError, match=said) as refused:
+        read_answers(path)
+    assert "\n" not in str(refused.value)
+    with pytest.raises(InputError, match="is missing"):
+        read_answers(tmp_path / "nowhere.json")
