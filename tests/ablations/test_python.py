@@ -31,8 +31,7 @@ def results(tmp_path, store, monkeypatch):
     folder = tmp_path / "results"
     folder.mkdir()
     shutil.copy(store, folder / "mlflow.db")
-    monkeypatch.setattr(pages, "write_pages", lambda folder: None)
-    monkeypatch.setattr(pages, "in_words", lambda folder: "")
+    monkeypatch.setattr(pages, "write_pages", lambda folder: "")
     return folder
 
 

@@ -16,7 +16,7 @@ from ablations.driver.plan import plan
 from ablations.grids.grid import make
 from ablations.launchers.dispatch import Dispatch
 from ablations.launchers.local import Local
-from ablations.metrics.density_coverage import Coverage, Density
+from ablations.metrics.density_coverage import CoverageMetric, DensityMetric
 from ablations.metrics.mmd import Mmd
 from ablations.metrics.sets import Examined, Judged
 from ablations.search import __main__ as search
@@ -160,7 +160,7 @@ def test_a_metric_that_breaks_costs_no_other_number_and_is_tried_again(again, mo
 
 
 def test_a_value_that_is_no_number_is_noted(again, monkeypatch):
-    monkeypatch.setattr(Density, "compute", lambda self, judged: math.nan)
+    monkeypatch.setattr(DensityMetric, "compute", lambda self, judged: math.nan)
     assert run.main([*again.arguments, "evaluation.metrics=[density,coverage]"]) == 0
     for row in rows(again):
         assert row["status"] == "finished"
@@ -180,7 +180,7 @@ def test_points_are_their_own_features(tmp_path):
     points = found.here.data.images["test"]
     drawn = read_tensors(journal.folder(stages["mmd/test"].samples) / "samples.safetensors")[0]["samples"]
     of_sets = [Judged(Examined(part), Examined(points)) for part in torch.split(drawn, len(points))]
-    for column, metric in (("mmd/test", Mmd()), ("coverage/test", Coverage())):
+    for column, metric in (("mmd/test", Mmd()), ("coverage/test", CoverageMetric())):
         values = [metric.compute(judged) for judged in of_sets]
         expected = sum(values) / len(values)
         assert journal.result(stages[column].id).metrics[column] == pytest.approx(expected, rel=1e-12)
