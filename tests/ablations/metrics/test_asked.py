@@ -188,7 +188,7 @@ def test_points_are_their_own_features(tmp_path):
 
 WRONG = {
     "evaluation.metrics=[mdm]": "no metric of samples called 'mdm': there are coverage, .*did you mean 'mmd'",
-    "evaluation.metrics=[nll]": "no metric of samples called 'nll': there are coverage",
+    "evaluation.metrics=[nll]": "no metric of samples can be called 'nll', which stages measure by themselves: there are coverage",
     "evaluation.metrics=mmd": "evaluation.metrics: input should be a valid array, got 'mmd'",
     "evaluation.metrics=[mmd] evaluation.quality=[]": r"evaluation.quality=\[\] draws none: leave one of them out",
     "evaluation.metrics=[mmd],[density]": "are the same cell: leave one of them out",
