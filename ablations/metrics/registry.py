@@ -52,9 +52,8 @@ def names() -> list[str]:
 def metric_of(name: str) -> Metric:
     """The metric of samples that is called so; InputError where there is none."""
     if name in MEASURED_KINDS:
-        raise InputError(
-            f"{name} is what stages measure by themselves, and no metric of samples: take {', '.join(names())}"
-        )
+        known = ", ".join(names())
+        raise InputError(f"no metric of samples can be called {name!r}, which stages measure: there are {known}")
     metric: Metric = class_of(Metric, name, "metric of samples")()
     return metric
 

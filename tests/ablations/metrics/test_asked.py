@@ -27,7 +27,7 @@ from ablations.stages.journal import Journal
 from ablations.stages.kinds import FloorStage, MetricStage
 from ablations.tracking.mlflow_store import Tracker
 from ablations.workers.perform import perform
-from analysis.findings.expectations import outcomes
+from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from tests.ablations.search.conftest import POINTS
@@ -188,7 +188,7 @@ def test_points_are_their_own_features(tmp_path):
 
 WRONG = {
     "evaluation.metrics=[mdm]": "no metric of samples called 'mdm': there are coverage, .*did you mean 'mmd'",
-    "evaluation.metrics=[nll]": "no metric of samples can be called 'nll', which stages measure by themselves: there are coverage",
+    "evaluation.metrics=[nll]": "no metric of samples can be called 'nll', which stages measure: there are coverage",
     "evaluation.metrics=mmd": "evaluation.metrics: input should be a valid array, got 'mmd'",
     "evaluation.metrics=[mmd] evaluation.quality=[]": r"evaluation.quality=\[\] draws none: leave one of them out",
     "evaluation.metrics=[mmd],[density]": "are the same cell: leave one of them out",
@@ -227,7 +227,7 @@ def test_a_claim_may_be_of_any_metric_that_has_a_direction(again, configs, capsy
     for metric in ("mmd", "recall"):
         (configs / "grid" / "mine.yaml").write_text(GRID.format(metric=metric))
         assert run.main([*words, "grid=mine", "parameterization=v", "seeds=2", f"name=mine-{metric}"]) == 0
-        (found,) = outcomes(read_folder(again.results / f"mine-{metric}"))
+        (found,) = Answers.of(read_folder(again.results / f"mine-{metric}")).claims
         assert found.claim.metric == metric
         assert {"mmd": "MMD² differs by", "recall": "Recall differs by"}[metric] in found.why
         grammar.load.cache_clear()
