@@ -14,7 +14,12 @@ from types import ModuleType
 
 import pytest
 
+import ablations
+from ablations.grids.grid import make
+from ablations.settings.arguments import parse_run
 from ablations.settings.outside import REGISTERED
+from ablations.settings.rules import refusal
+from ablations.testing import check
 
 DOCS = Path(__file__).parents[1] / "docs"
 SAID = "# →"
@@ -73,6 +78,19 @@ def test_what_docs_python_shows_runs_and_prints_what_it_says(tmp_path, monkeypat
             # A grid shows its table before anything else.
             printed = told.getvalue().splitlines()[-len(said(block)) :]
             assert differing(printed, said(block)) == [], f"block {number}"
+
+
+def test_the_script_of_readme_registers_a_class_and_names_a_grid_that_makes_sense(unregistered, monkeypatch):
+    (block,) = blocks(DOCS.parent / "README.md")
+    given = []
+    monkeypatch.setattr(ablations, "main", given.append)
+    script = ModuleType("script")
+    monkeypatch.setitem(sys.modules, "script", script)
+    exec(compile(block, "README.md", "exec"), script.__dict__)
+    grid = make(parse_run(given[0]))
+    assert len(grid.points) == 3
+    assert all(refusal(point.cell) is None for point in grid.points)
+    check(script.Cubic)
 
 
 def test_ten_lines_build_train_sample_bound_and_swap_the_variance():

@@ -22,7 +22,7 @@ NEIGHBOURS = 5
 
 
 @dataclass(frozen=True)
-class Density(Metric):
+class DensityMetric(Metric):
     """Density of real samples where generated ones lie."""
 
     label: ClassVar[str] = "Density"
@@ -35,7 +35,7 @@ class Density(Metric):
 
 
 @dataclass(frozen=True)
-class Coverage(Metric):
+class CoverageMetric(Metric):
     """Share of real samples that generated ones come near to."""
 
     label: ClassVar[str] = "Coverage"

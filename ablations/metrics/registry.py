@@ -35,6 +35,10 @@ SHOWN: tuple[Metric, ...] = (Fid(), Is(), Memorisation(), EnergyDistance())
 """What tables show of it unless more is asked for."""
 
 
+MEASURED_KINDS = frozenset(column.kind for column in MEASURED)
+"""Names that no metric of samples can have."""
+
+
 def kind_of(extractor: str | None) -> Kind:
     """What data are whose extractor is called so."""
     return "points" if extractor is None else "images"
@@ -42,11 +46,14 @@ def kind_of(extractor: str | None) -> Kind:
 
 def names() -> list[str]:
     """The names of all metrics of samples."""
-    return sorted(classes(Metric))
+    return sorted(classes(Metric).keys() - MEASURED_KINDS)
 
 
 def metric_of(name: str) -> Metric:
     """The metric of samples that is called so; InputError where there is none."""
+    if name in MEASURED_KINDS:
+        known = ", ".join(names())
+        raise InputError(f"no metric of samples can be called {name!r}, which stages measure: there are {known}")
     metric: Metric = class_of(Metric, name, "metric of samples")()
     return metric
 
@@ -110,7 +117,7 @@ def facts() -> dict[str, MetricColumn]:
     for column in MEASURED:
         found.setdefault(column.kind, column)
     known: dict[str, type[Metric]] = classes(Metric)
-    return found | {name: known[name].column("train", "extractor") for name in sorted(known)}
+    return found | {name: known[name].column("train", "extractor") for name in names()}
 
 
 def fact_of(column: str) -> MetricColumn:

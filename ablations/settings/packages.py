@@ -9,9 +9,8 @@ come at once. What cannot be used is left out, with a line that says why (`compl
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from importlib.util import find_spec
@@ -54,8 +53,7 @@ class Offer:
 def offers() -> tuple[Offer, ...]:
     """Everything that installed packages offer, by axis and name."""
     points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
-    often = Counter(point.name for point in points)
-    return tuple(_offer(point, [other for other in points if other.name == point.name]) for point in points if often)
+    return tuple(_offer(point, [other for other in points if other.name == point.name]) for point in points)
 
 
 def offered(axis: str, name: str) -> Offer | None:
@@ -80,9 +78,8 @@ def config_folders() -> Iterator[Path]:
 
 def _offer(point: EntryPoint, same: list[EntryPoint]) -> Offer:
     axis, _, name = point.name.partition(".")
-    package, version = _made_by(point)
-    offer = Offer(axis, name, point, package, version)
-    return Offer(axis, name, point, package, version, _trouble(offer, same))
+    offer = Offer(axis, name, point, *_made_by(point))
+    return replace(offer, trouble=_trouble(offer, same))
 
 
 def _made_by(point: EntryPoint) -> tuple[str, str]:

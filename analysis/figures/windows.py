@@ -102,7 +102,8 @@ def bulk_window(estimates: Sequence[Estimate], lines: Sequence[float] = (), *, l
         log = float(bulk.min()) > 0 and bool(bulk.max() / bulk.min() > LOG_BULK)
     bulk = _bulk(estimates, log)
     bottom, top = float(bulk.min()), float(bulk.max())
-    span = max(top - bottom, 0.05 * abs(top), 1e-6)
+    # Zeros alone have no scale of their own: a known value beside them has.
+    span = max(top - bottom, 0.05 * abs(top), 1e-6) if top or bottom else max([1e-6, *np.abs(lines)])
     most = max(len(estimate.values) for estimate in estimates)
     whole = [estimate for estimate in estimates if len(estimate.values) == most]
     ends = [estimate.mean + sign * estimate.half_width for estimate in whole for sign in (-1, 1)]

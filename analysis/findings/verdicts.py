@@ -28,6 +28,12 @@ EVERY_PAIR_UP_TO = 6
 """Levels of a grid's only axis up to which each is compared with each."""
 
 
+def one_training(cells: Sequence[CellRuns]) -> bool:
+    """Whether cells share a training at every seed."""
+    trainings = [dict(zip(cell.runs["seed"], cell.runs["training_id"], strict=True)) for cell in cells]
+    return all(one == trainings[0] for one in trainings)
+
+
 @dataclass(frozen=True, eq=False)
 class CellComparison:
     """Cell a against cell b in one metric; `adjusted` is Holm's p within the metric's family."""
@@ -49,9 +55,14 @@ class CellComparison:
         return fresh_seeds(self.comparison)
 
     @property
-    def shared(self) -> bool:
-        """Whether both cells have one value at every seed: that of a stage which they share."""
+    def equal(self) -> bool:
+        """Whether both cells have one value at every seed."""
         return self.comparison.difference == self.comparison.half_width == 0
+
+    @property
+    def shared(self) -> bool:
+        """Whether that value is of a stage which they share."""
+        return self.equal and one_training([self.a, self.b])
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +88,15 @@ class Findings:
         return self.ranked[0] if self.ranked else None
 
     @property
-    def shared(self) -> bool:
-        """Whether all cells have one value at every seed: that of a stage which nothing that the grid varies enters."""
+    def equal(self) -> bool:
+        """Whether all cells have one value at every seed."""
         values = [self.estimates[i].values for i in self.ranked]
         return len(values) > 1 and all(one == values[0] for one in values)
+
+    @property
+    def shared(self) -> bool:
+        """Whether that value is of a stage which nothing that the grid varies enters."""
+        return self.equal and one_training([self.cells[i] for i in self.ranked])
 
     def noise(self) -> tuple[float, float]:
         """Typical standard deviations of a cell's value: between seeds, and what drawing samples alone adds to that.

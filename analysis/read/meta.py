@@ -59,7 +59,7 @@ class Metric:
     """A column of the table; `name` is the column of runs.csv. No direction where neither end is better as such.
 
     `decides` is what the metric is asked for, "likelihood" or "samples" say: it is given verdicts, and others support
-    them. `part` is what a cell must have to have the metric at all.
+    them. `part` is what a cell must have to have the metric at all; `asked` says that it was asked for by name.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Metric:
     decimals: int | None = None
     decides: str | None = None
     part: Part | None = None
+    asked: bool = False
 
     @property
     def deciding(self) -> bool:

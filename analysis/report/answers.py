@@ -39,7 +39,7 @@ def _answer(found: Findings, floor: KnownValue | None) -> Answer:
     """Which cell to take, with what else it could be; no recommendation where nothing is compared."""
     use = found.metric.decides
     mark = _EXPLORATORY if found.exploratory else ""
-    if found.best is None or len(found.ranked) < 2 or found.shared:
+    if found.best is None or len(found.ranked) < 2 or found.equal:
         return Answer(f"For {use}: nothing to choose between.", "", "", (headline(found),), mark)
     name, others = found.cells[found.best].name, len(found.leading - {found.best})
     reasons = (headline(found), *_beyond_floor(found, floor))
@@ -120,7 +120,7 @@ def _line(pair: CellComparison, found: Findings) -> str:
 
 def _against(pair: CellComparison, found: Findings) -> str:
     """What the title leaves to say: which cell, by how much, and what would confirm it."""
-    if math.isnan(pair.comparison.p) or pair.shared:
+    if math.isnan(pair.comparison.p) or pair.equal:
         return _line(pair, found)
     size = amount(pair.metric, abs(pair.comparison.difference), pair.comparison.half_width)
     toward = "better" if pair.metric.sign * pair.comparison.difference > 0 else "worse"

@@ -70,12 +70,12 @@ class Frame:
     def chosen(self, kinds: tuple[str, ...], *, rest: bool) -> list[Metric]:
         """The metrics of these kinds in this order, and the others where there are none or `rest` asks for them.
 
-        A metric that decides and that no paper's table has is shown in any case.
+        A metric that was asked for, or that decides and that no paper's table has, is shown in any case.
         """
         present = self.answers.metrics
         first = [metric for kind in kinds for metric in present if metric.kind == kind]
         left = [metric for metric in present if metric not in first]
-        return first + (left if rest or not first else [metric for metric in left if _of_no_paper(metric)])
+        return first + (left if rest or not first else [one for one in left if one.asked or _of_no_paper(one)])
 
 
 def _of_no_paper(metric: Metric) -> bool:

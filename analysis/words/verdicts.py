@@ -30,6 +30,8 @@ def comparison_sentence(pair: CellComparison) -> str:
         return f"{label}: cannot tell {pair.a.name} from {pair.b.name}: fewer than two seeds finished both."
     if pair.shared:
         return f"{label}: {pair.a.name} and {pair.b.name} share all that it reads."
+    if pair.equal:
+        return f"{label}: {pair.a.name} and {pair.b.name} have the same value at every seed."
     size = amount(pair.metric, abs(found.difference), found.half_width)
     numbers = f"{size} (p {probability(pair.adjusted)})"
     if pair.verdict != "cannot tell":
@@ -50,6 +52,8 @@ def headline(found: Findings) -> str:
         return f"{start}{label} of {cell.name}: {value}."
     if found.shared:
         return f"{start}{label}: {value} of all {len(found.ranked)} cells, which share what it reads."
+    if found.equal:
+        return f"{start}{label}: {value} of all {len(found.ranked)} cells, the same at every seed."
     if len(estimate.values) < 2:
         return f"{start}{label}: {cell.name} has the best value, {value}, of one seed: no verdict."
     others = [found.cells[i].name for i in sorted(found.leading - {found.best})]

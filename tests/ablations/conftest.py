@@ -90,7 +90,7 @@ def again(tiny, tmp_path, without_pictures):
 def configs(tmp_path, monkeypatch):
     """A folder of the user's own where commands are run, for files of choices, grids and studies."""
     folder = tmp_path / "configs"
-    folder.mkdir()
+    (folder / "grid").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     grammar.use(None)
     yield folder

@@ -31,8 +31,7 @@ def results(tmp_path, store, monkeypatch):
     folder = tmp_path / "results"
     folder.mkdir()
     shutil.copy(store, folder / "mlflow.db")
-    monkeypatch.setattr(pages, "write_pages", lambda folder: None)
-    monkeypatch.setattr(pages, "in_words", lambda folder: "")
+    monkeypatch.setattr(pages, "write_pages", lambda folder: "")
     return folder
 
 
@@ -74,3 +73,11 @@ def test_main_takes_the_name_of_another_command_first(results, capsys):
     assert "holds no results to publish" in capsys.readouterr().err
     assert ablations.main(["schedule=linaer"]) == 2
     assert "no schedule called 'linaer'" in capsys.readouterr().err
+
+
+def test_a_search_gives_its_frames(results):
+    words = ["schedule.gamma_max=4.0,6.0", "trials=2", "confirm=2", "study.pruner=none", "name=searched"]
+    found = ablations.run_search(*words, f"results={results}", "launcher=serial", *SMALL)
+    assert len(found.trials) == 2
+    assert set(found.trials["state"]) == {"complete"}
+    assert set(map(float, found.trials["param.schedule.gamma_max"])) <= {4.0, 6.0}

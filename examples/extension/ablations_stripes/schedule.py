@@ -51,7 +51,8 @@ class LaplaceGamma(GammaCurve):
         # Each branch is kept from the logarithm of 0 where the other counts.
         below = torch.log(2 * p.clamp(max=0.5))
         above = -torch.log(2 * (1 - p).clamp(max=0.5))
-        return mu + b * torch.where(p < 0.5, below, above)
+        gamma: Tensor = mu + b * torch.where(p < 0.5, below, above)
+        return gamma
 
 
 def _share_below(z: float) -> float:

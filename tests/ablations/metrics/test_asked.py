@@ -16,7 +16,7 @@ from ablations.driver.plan import plan
 from ablations.grids.grid import make
 from ablations.launchers.dispatch import Dispatch
 from ablations.launchers.local import Local
-from ablations.metrics.density_coverage import Coverage, Density
+from ablations.metrics.density_coverage import CoverageMetric, DensityMetric
 from ablations.metrics.mmd import Mmd
 from ablations.metrics.sets import Examined, Judged
 from ablations.search import __main__ as search
@@ -27,7 +27,7 @@ from ablations.stages.journal import Journal
 from ablations.stages.kinds import FloorStage, MetricStage
 from ablations.tracking.mlflow_store import Tracker
 from ablations.workers.perform import perform
-from analysis.findings.expectations import outcomes
+from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from tests.ablations.search.conftest import POINTS
@@ -160,7 +160,7 @@ def test_a_metric_that_breaks_costs_no_other_number_and_is_tried_again(again, mo
 
 
 def test_a_value_that_is_no_number_is_noted(again, monkeypatch):
-    monkeypatch.setattr(Density, "compute", lambda self, judged: math.nan)
+    monkeypatch.setattr(DensityMetric, "compute", lambda self, judged: math.nan)
     assert run.main([*again.arguments, "evaluation.metrics=[density,coverage]"]) == 0
     for row in rows(again):
         assert row["status"] == "finished"
@@ -180,7 +180,7 @@ def test_points_are_their_own_features(tmp_path):
     points = found.here.data.images["test"]
     drawn = read_tensors(journal.folder(stages["mmd/test"].samples) / "samples.safetensors")[0]["samples"]
     of_sets = [Judged(Examined(part), Examined(points)) for part in torch.split(drawn, len(points))]
-    for column, metric in (("mmd/test", Mmd()), ("coverage/test", Coverage())):
+    for column, metric in (("mmd/test", Mmd()), ("coverage/test", CoverageMetric())):
         values = [metric.compute(judged) for judged in of_sets]
         expected = sum(values) / len(values)
         assert journal.result(stages[column].id).metrics[column] == pytest.approx(expected, rel=1e-12)
@@ -188,7 +188,7 @@ def test_points_are_their_own_features(tmp_path):
 
 WRONG = {
     "evaluation.metrics=[mdm]": "no metric of samples called 'mdm': there are coverage, .*did you mean 'mmd'",
-    "evaluation.metrics=[nll]": "no metric of samples called 'nll': there are coverage",
+    "evaluation.metrics=[nll]": "no metric of samples can be called 'nll', which stages measure: there are coverage",
     "evaluation.metrics=mmd": "evaluation.metrics: input should be a valid array, got 'mmd'",
     "evaluation.metrics=[mmd] evaluation.quality=[]": r"evaluation.quality=\[\] draws none: leave one of them out",
     "evaluation.metrics=[mmd],[density]": "are the same cell: leave one of them out",
@@ -227,7 +227,7 @@ def test_a_claim_may_be_of_any_metric_that_has_a_direction(again, configs, capsy
     for metric in ("mmd", "recall"):
         (configs / "grid" / "mine.yaml").write_text(GRID.format(metric=metric))
         assert run.main([*words, "grid=mine", "parameterization=v", "seeds=2", f"name=mine-{metric}"]) == 0
-        (found,) = outcomes(read_folder(again.results / f"mine-{metric}"))
+        (found,) = Answers.of(read_folder(again.results / f"mine-{metric}")).claims
         assert found.claim.metric == metric
         assert {"mmd": "MMD² differs by", "recall": "Recall differs by"}[metric] in found.why
         grammar.load.cache_clear()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ablations.metrics.density_coverage import NEIGHBOURS, Coverage, Density, met, radii
+from ablations.metrics.density_coverage import NEIGHBOURS, CoverageMetric, DensityMetric, met, radii
 from ablations.metrics.precision_recall import precision_recall
 from ablations.metrics.sets import Examined, Judged
 from tests.ablations.metrics.draws import normal
@@ -16,7 +16,7 @@ from tests.ablations.metrics.draws import normal
 
 def scores(x, y):
     judged = Judged(Examined(x), Examined(y))
-    return Density().compute(judged), Coverage().compute(judged)
+    return DensityMetric().compute(judged), CoverageMetric().compute(judged)
 
 
 def test_density_and_coverage_equal_their_definition():

@@ -27,8 +27,8 @@ VALUES = {
 }
 
 
-def grid_of(values=VALUES, images=None, axes=None, sets=None, **changes):
-    """A grid of one axis, `schedule`, unless its axes are given; a row per level and seed."""
+def grid_of(values=VALUES, images=None, axes=None, sets=None, training=None, **changes):
+    """A grid of one axis, `schedule`, unless its axes are given; a row per level and seed, of one training or each."""
     levels = [{"name": name, "label": name} for name in values]
     seeds = list(range(len(next(iter(values.values()))[0])))
     described = meta(
@@ -41,7 +41,7 @@ def grid_of(values=VALUES, images=None, axes=None, sets=None, **changes):
     rows = [
         {
             "cell_id": name,
-            "training_id": name,
+            "training_id": training or name,
             "seed": seed,
             "status": "finished" if nll == nll else "diverged",
             "reason": "",
@@ -116,9 +116,16 @@ def test_one_seed_gives_no_verdict():
 
 def test_cells_that_share_a_likelihood_are_not_chosen_between():
     values = {"heun": ([2.0, 2.1], [9.0, 8.0]), "ddim": ([2.0, 2.1], [5.0, 6.0])}
-    nll, fid = Answers.of(grid_of(values)).findings
+    nll, fid = Answers.of(grid_of(values, training="one")).findings
     assert headline(nll) == "NLL: 2.05 ± 0.64 bits/dim of all 2 cells, which share what it reads."
     assert "share" not in headline(fid)
+
+
+def test_equal_values_of_other_trainings_are_not_said_to_be_shared():
+    values = {"linear": ([2.0, 2.1], [0.0, 0.0]), "cosine": ([2.3, 2.2], [0.0, 0.0])}
+    fid = Answers.of(grid_of(values)).findings[1]
+    assert headline(fid) == "FID: 0.00 ± <0.01 of all 2 cells, the same at every seed."
+    assert comparison_sentence(fid.pairs[0]) == "FID: linear and cosine have the same value at every seed."
 
 
 def test_a_continued_grid_is_exploratory():
@@ -185,7 +192,7 @@ def test_sampling_noise_is_kept_apart_from_seed_noise():
 def test_cells_that_share_everything_are_said_to_be_one():
     values = {"linear": ([2.0, 2.1], [1.0, 2.0]), "cosine": ([2.0, 2.1], [3.0, 5.0])}
     assert (
-        comparison_sentence(Answers.of(grid_of(values)).findings[0].pairs[0])
+        comparison_sentence(Answers.of(grid_of(values, training="one")).findings[0].pairs[0])
         == "NLL: linear and cosine share all that it reads."
     )
 
