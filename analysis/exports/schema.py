@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analysis.findings.expectations import Fate, Obstacle
-from analysis.read.meta import Axis, Metric
+from analysis.read.meta import Axis, ShownMetric
 from analysis.statistics.effects import Stratum
 from analysis.statistics.paired import Verdict
 
@@ -185,7 +185,7 @@ class AnswersFile:
     seeds: tuple[int, ...]
     exploratory: bool
     axes: tuple[Axis, ...]
-    metrics: tuple[Metric, ...]
+    metrics: tuple[ShownMetric, ...]
     cells: tuple[AnsweredCell, ...]
     baseline: int | None
     headlines: tuple[AnsweredHeadline, ...]

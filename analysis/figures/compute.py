@@ -24,7 +24,7 @@ from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.costs import Cost
 from analysis.findings.spaces import is_vae
 from analysis.notation import Rounding, mathtext
-from analysis.read.meta import Metric
+from analysis.read.meta import ShownMetric
 
 _CHARS = 16
 MOST = 12
@@ -38,7 +38,7 @@ class ComputePanel:
     """One metric of the cells and what their trainings take; `lines` are, by space, the numbers of its cells, the
     cheapest first."""
 
-    metric: Metric
+    metric: ShownMetric
     cells: Sequence[CellRuns]
     cost: Cost
     estimates: Sequence[Estimate]
@@ -68,7 +68,7 @@ def compute_figure(answers: Answers) -> Figure | None:
     return figure
 
 
-def _panel_of(answers: Answers, metric: Metric) -> ComputePanel:
+def _panel_of(answers: Answers, metric: ShownMetric) -> ComputePanel:
     """The panel of a metric, without lines where no cell has both its value and its cost."""
     cells = answers.cells
     cost, estimates = answers.costs.train_flops, [cell.estimate(metric.name) for cell in cells]

@@ -20,7 +20,7 @@ from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import paired
 from analysis.findings.verdicts import CellComparison, Findings
 from analysis.notation import Rounding
-from analysis.read.meta import Axis, Metric
+from analysis.read.meta import Axis, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import Verdict
 
@@ -121,12 +121,12 @@ def _view(estimates: Sequence[Estimate]) -> Window:
     return Window(low, high, False)
 
 
-def _label(metric: Metric, base: CellRuns | None) -> str:
+def _label(metric: ShownMetric, base: CellRuns | None) -> str:
     unit = f" ({metric.unit})" if metric.unit else ""
     return f"{metric.label} minus that of {base.name}{unit}" if base else f"difference in {metric.label}{unit}"
 
 
-def _directions(axes: Axes, view: Window, metric: Metric, base: CellRuns | None) -> None:
+def _directions(axes: Axes, view: Window, metric: ShownMetric, base: CellRuns | None) -> None:
     """The words above the rows: on which side of 0 which cell is the better one."""
     lower, higher = ("better", "worse") if metric.sign < 0 else ("worse", "better")
     if base is None:

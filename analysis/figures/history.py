@@ -33,7 +33,7 @@ from analysis.figures.trials import (
 from analysis.figures.windows import Window, show
 from analysis.findings.trials import default_trial, value_of
 from analysis.notation import mathtext
-from analysis.read.meta import Metric
+from analysis.read.meta import ShownMetric
 from analysis.read.search import Search
 from analysis.words.trials import DEFAULT
 
@@ -69,7 +69,7 @@ def _history_key(figure: Figure, search: Search) -> None:
     key(figure, [*marks, *((words, mark(marker, blue)) for words, marker in out_of_view(search))])
 
 
-def _history(axes: Axes, search: Search, objective: Metric) -> None:
+def _history(axes: Axes, search: Search, objective: ShownMetric) -> None:
     known = search.complete
     values = known[objective.name].to_numpy(dtype=np.float64)
     trials = known["trial"].to_numpy(dtype=np.float64)
@@ -108,7 +108,7 @@ def _number(axes: Axes, search: Search, at: tuple[float, float], out: set[float]
         axes.annotate(text, at, (-4, up), ha="right", **style)
 
 
-def _stopped(axes: Axes, search: Search, objective: Metric, view: Window) -> None:
+def _stopped(axes: Axes, search: Search, objective: ShownMetric, view: Window) -> None:
     """Pruned trials at what was last seen of them, which only the first objective has; failed ones at the edge."""
     first = objective == search.head.objectives[0]
     seen = search.rungs.groupby("trial")["value"].last() if first else pd.Series(dtype="float64")
@@ -120,7 +120,7 @@ def _stopped(axes: Axes, search: Search, objective: Metric, view: Window) -> Non
             axes.plot(trial, worst_edge(objective, view), "x", ms=4, mew=1.0, color=INK, clip_on=False, zorder=4)
 
 
-def _named(axes: Axes, search: Search, objective: Metric, view: Window, best: float, blue: Color) -> None:
+def _named(axes: Axes, search: Search, objective: ShownMetric, view: Window, best: float, blue: Color) -> None:
     """At the right: the winners, the best so far where it is none of them, and the default with its line."""
     ends: list[tuple[float, str, Color]] = []
     for trial, (label, color) in winners(search).items():

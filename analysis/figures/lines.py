@@ -25,7 +25,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.lines import ETA, EVALUATION, HORIZON, SAMPLING, SKIP, Line
 from analysis.notation import Rounding, mathtext
-from analysis.read.meta import Metric
+from analysis.read.meta import ShownMetric
 
 LABELS = {
     SAMPLING: "sampling steps",
@@ -54,7 +54,7 @@ class LinesPanel:
     """A metric against a number, by the lines that have any value of it."""
 
     key: str
-    metric: Metric
+    metric: ShownMetric
     lines: list[NamedLine]
 
     @property
@@ -123,7 +123,7 @@ def _fixed(answers: Answers, cells: Sequence[CellRuns]) -> str:
     return ", ".join(words)
 
 
-def _finite(line: Line, metric: Metric) -> list[bool]:
+def _finite(line: Line, metric: ShownMetric) -> list[bool]:
     return [cell.estimate(metric.name).known for cell in line.cells]
 
 

@@ -15,7 +15,7 @@ from analysis.figures.forest import dress, label_rows, out_of_view, row, rows, w
 from analysis.figures.windows import Window, bulk_window
 from analysis.findings.answers import Answers
 from analysis.findings.summary import known_values
-from analysis.read.meta import LIKELIHOOD, Metric
+from analysis.read.meta import LIKELIHOOD, ShownMetric
 
 MOST = 3
 """Metrics side by side."""
@@ -36,7 +36,7 @@ def estimate_figure(answers: Answers) -> Figure | None:
     return _figure(answers.once_a_training(asked[0].name), asked) if asked else None
 
 
-def _figure(answers: Answers, asked: Sequence[Metric]) -> Figure | None:
+def _figure(answers: Answers, asked: Sequence[ShownMetric]) -> Figure | None:
     estimates = answers.summary.estimates
     metrics = [m for m in asked if any(estimate.values for estimate in estimates[m.name])]
     if not metrics:
@@ -52,18 +52,20 @@ def _figure(answers: Answers, asked: Sequence[Metric]) -> Figure | None:
     return figure
 
 
-def deciding(metrics: Sequence[Metric]) -> list[Metric]:
+def deciding(metrics: Sequence[ShownMetric]) -> list[ShownMetric]:
     """The metrics that decide, likelihoods first."""
     return sorted((metric for metric in metrics if metric.deciding), key=lambda one: one.decides != LIKELIHOOD)
 
 
-def chosen(metrics: Sequence[Metric]) -> list[Metric]:
+def chosen(metrics: Sequence[ShownMetric]) -> list[ShownMetric]:
     """The metrics that decide, three at most, or the first two of all where there are not two of these."""
     found = deciding(metrics)[:MOST]
     return found if len(found) > 1 else list(metrics[:2])
 
 
-def _panel(axes: Axes, answers: Answers, metric: Metric, heights: list[float], known: list[tuple[str, float]]) -> None:
+def _panel(
+    axes: Axes, answers: Answers, metric: ShownMetric, heights: list[float], known: list[tuple[str, float]]
+) -> None:
     estimates, rounding = answers.summary.estimates[metric.name], answers.summary.rounding[metric.name]
     view = bulk_window(estimates, [value for _, value in known])
     dress(axes, view, metric.head)

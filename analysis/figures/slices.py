@@ -18,7 +18,7 @@ from analysis.figures.drawing import MARKERS, WIDTH, new_figure, power, wrapped
 from analysis.figures.trials import INK, beyond, colors, emphasise, key, mark, standard_key, views
 from analysis.figures.windows import Window, around, show
 from analysis.notation import mathtext
-from analysis.read.meta import Metric
+from analysis.read.meta import ShownMetric
 from analysis.read.search import Search, SearchedParameter
 from analysis.words.trials import value_text
 
@@ -76,7 +76,12 @@ def _key(search: Search, marks: dict[str, str]) -> list[tuple[str, Line2D]]:
 
 
 def _panel(
-    axes: Axes, search: Search, parameter: SearchedParameter, objective: Metric, view: Window, marks: dict[str, str]
+    axes: Axes,
+    search: Search,
+    parameter: SearchedParameter,
+    objective: ShownMetric,
+    view: Window,
+    marks: dict[str, str],
 ) -> None:
     trials = _having(search, parameter)
     show(axes, "y", view, 5)

@@ -20,7 +20,7 @@ from analysis.figures.drawing import GREY, Color, distinct_looks
 from analysis.figures.windows import Window, best_window
 from analysis.findings.trials import default_trial
 from analysis.notation import Rounding, mathtext
-from analysis.read.meta import Metric
+from analysis.read.meta import ShownMetric
 from analysis.read.search import Search
 from analysis.words.trials import DEFAULT
 
@@ -40,12 +40,12 @@ def views(search: Search) -> dict[str, Window]:
     }
 
 
-def worst_edge(objective: Metric, view: Window) -> float:
+def worst_edge(objective: ShownMetric, view: Window) -> float:
     """The edge of a window at which worse values lie."""
     return view.low if objective.sign > 0 else view.high
 
 
-def beyond(objective: Metric) -> str:
+def beyond(objective: ShownMetric) -> str:
     """The mark of a trial that is out of view, which points to where its value is."""
     return "v" if objective.sign > 0 else "^"
 
@@ -84,7 +84,7 @@ def winners(search: Search) -> dict[int, tuple[str, Color]]:
     return found
 
 
-def value_label(objective: Metric, value: float) -> str:
+def value_label(objective: ShownMetric, value: float) -> str:
     """A value as the table rounds it."""
     return Rounding.of(objective.decimals, []).number(value)
 

@@ -25,7 +25,7 @@ from analysis.findings.spaces import space_axes
 from analysis.findings.summary import Summary, metrics_present
 from analysis.findings.verdicts import Findings, baseline, findings
 from analysis.findings.weights import Run, WeightCheck, changed_along, check_weights, effective_weights
-from analysis.read.meta import Axis, Meta, Metric
+from analysis.read.meta import Axis, Meta, ShownMetric
 from analysis.read.runs import GridResults
 
 
@@ -70,7 +70,7 @@ class Answers:
         return baseline(self.grid, self.cells)
 
     @cached_property
-    def metrics(self) -> list[Metric]:
+    def metrics(self) -> list[ShownMetric]:
         """The grid's metrics of which any value is known, or all of them where none is."""
         return metrics_present(self.grid)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.findings.cells import CellRuns
-from analysis.read.meta import Metric
+from analysis.read.meta import ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import BOOTSTRAP_FROM, Comparison, bootstrap_interval, compare
 
@@ -42,7 +42,7 @@ class ImageShare:
     n: int
 
 
-def share_of_images(grid: GridResults, metric: Metric, a: CellRuns, b: CellRuns) -> ImageShare | None:
+def share_of_images(grid: GridResults, metric: ShownMetric, a: CellRuns, b: CellRuns) -> ImageShare | None:
     """The images on which a is better than b in the mean over their common seeds, for these trainings.
 
     None where values per image are not known, or too few for a bootstrap.

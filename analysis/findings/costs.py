@@ -27,7 +27,7 @@ from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import compared
 from analysis.findings.spaces import in_latents
 from analysis.findings.verdicts import Findings
-from analysis.read.meta import LIKELIHOOD, Metric
+from analysis.read.meta import LIKELIHOOD, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import LEVEL, Comparison, compare, holm, may_be_best
 from analysis.statistics.pareto import pareto_front
@@ -132,7 +132,7 @@ class Costs:
         """Whether the cells of each seed are all read from one training."""
         return bool((self.grid.runs.groupby("seed")["training_id"].nunique() == 1).all())
 
-    def of(self, metric: Metric) -> list[Cost]:
+    def of(self, metric: ShownMetric) -> list[Cost]:
         """The costs at which a metric is bought: of training, unless all cells share it, and of drawing samples.
 
         A likelihood takes no samples; and time to sample that no two cells are known to differ in decides nothing.

@@ -19,7 +19,7 @@ import numpy as np
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import contrast
-from analysis.read.meta import Expectation, Metric
+from analysis.read.meta import Expectation, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import LEVEL, Comparison, Verdict, compare, equivalent, holm, verdict
 
@@ -47,7 +47,7 @@ class ClaimOutcome:
     of it, or why there was none."""
 
     claim: Expectation
-    metric: Metric | None
+    metric: ShownMetric | None
     fate: Fate = "cannot tell"
     test: ClaimTest | None = None
     obstacle: Obstacle = ""
@@ -123,7 +123,7 @@ def _decided(one: ClaimOutcome, test: ClaimTest, adjusted: float) -> ClaimOutcom
     return replace(one, fate=_fate(one.metric, test, adjusted), test=replace(test, adjusted=adjusted))
 
 
-def _fate(metric: Metric, test: ClaimTest, adjusted: float) -> Fate:
+def _fate(metric: ShownMetric, test: ClaimTest, adjusted: float) -> Fate:
     if math.isnan(test.margin):
         return _FATES[verdict(test.found.difference, adjusted, metric.sign)]
     if adjusted <= 1 - LEVEL:

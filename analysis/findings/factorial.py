@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.errors import InputError
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import share_autoencoders
-from analysis.read.meta import Axis, Metric
+from analysis.read.meta import Axis, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.effects import Effect, Effects, effects
 from analysis.statistics.marginals import Marginal, marginals
@@ -34,7 +34,7 @@ class Factorial:
     """What the axes of a grid do to one metric; its tests know neither the cells that are `apart`, which finished and
     cannot be compared, nor, in latents, that cells share the luck of an autoencoder."""
 
-    metric: Metric
+    metric: ShownMetric
     axes: Sequence[Axis]
     found: Effects
     averages: Sequence[LevelAverage]
@@ -52,7 +52,7 @@ def matters(effect: Effect) -> bool:
     return effect.adjusted <= 1 - LEVEL
 
 
-def factorial(grid: GridResults, metric: Metric, cells: Sequence[CellRuns]) -> Factorial | None:
+def factorial(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> Factorial | None:
     """Effects and averages of a grid of two axes or more; None where it has fewer, or too few runs to say."""
     axes = [axis for axis in grid.meta.axes if grid.runs[f"axis.{axis.name}"].nunique() > 1]
     if len(axes) < 2 or metric.name not in grid.runs:
@@ -76,7 +76,7 @@ def _together(found: Effects) -> set[str]:
     return {label for pair in pairs for label in pair}
 
 
-def _frame(grid: GridResults, metric: Metric, axes: Sequence[Axis]) -> pd.DataFrame:
+def _frame(grid: GridResults, metric: ShownMetric, axes: Sequence[Axis]) -> pd.DataFrame:
     """The factors and their levels as a reader calls them, seed, training_id, and y of every run that finished."""
     finished = grid.runs[(grid.runs["status"] == "finished") & np.isfinite(grid.runs[metric.name])]
     factors = {axis.label: finished[f"axis.{axis.name}"].map(axis.label_of) for axis in axes}

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.read.meta import LIKELIHOOD, Metric
+from analysis.read.meta import LIKELIHOOD, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.read.search import Search, SearchWinner
 
@@ -24,7 +24,7 @@ class Optimism:
     """A winner's value in the search, the mean of the same cell at fresh seeds, and of a likelihood the test's."""
 
     winner: SearchWinner
-    objective: Metric
+    objective: ShownMetric
     searched: float
     fresh: Estimate
     test: Estimate | None

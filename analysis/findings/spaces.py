@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence, Set
 import pandas as pd
 
 from analysis.findings.cells import CellRuns
-from analysis.read.meta import Axis, Metric
+from analysis.read.meta import Axis, ShownMetric
 from analysis.read.runs import AUTOENCODER, GridResults
 
 SPACE, FACTOR = "space", "space.f"
@@ -33,7 +33,7 @@ def is_vae(cell: CellRuns) -> bool:
     return in_latents(cell) and cell.parameter("horizon") == "0"
 
 
-def applies(cell: CellRuns, metric: Metric) -> bool:
+def applies(cell: CellRuns, metric: ShownMetric) -> bool:
     """Whether a run of this cell that finished has this metric."""
     if metric.part == "autoencoder":
         return in_latents(cell)

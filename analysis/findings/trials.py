@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.read.meta import Metric
+from analysis.read.meta import ShownMetric
 from analysis.read.search import Search, SearchedParameter
 from analysis.statistics.pareto import pareto_front
 
@@ -70,7 +70,7 @@ def front_of_trials(search: Search) -> pd.DataFrame:
     return _ordered(known[kept], search.head.objectives)
 
 
-def _ordered(trials: pd.DataFrame, objectives: Sequence[Metric]) -> pd.DataFrame:
+def _ordered(trials: pd.DataFrame, objectives: Sequence[ShownMetric]) -> pd.DataFrame:
     """The best in the first objective first, then by the next, then by number."""
     upwards = [objective.sign < 0 for objective in objectives]
     names = [objective.name for objective in objectives]

@@ -20,7 +20,7 @@ import numpy as np
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import compared
 from analysis.findings.summary import Summary
-from analysis.read.meta import Metric
+from analysis.read.meta import ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import Comparison, Verdict, fresh_seeds, holm, sampling_noise, verdict
 
@@ -38,7 +38,7 @@ def one_training(cells: Sequence[CellRuns]) -> bool:
 class CellComparison:
     """Cell a against cell b in one metric; `adjusted` is Holm's p within the metric's family."""
 
-    metric: Metric
+    metric: ShownMetric
     a: CellRuns
     b: CellRuns
     comparison: Comparison
@@ -69,7 +69,7 @@ class CellComparison:
 class Findings:
     """One metric's answer: its cells' estimates, the indices of those that may be best, and the pairs compared."""
 
-    metric: Metric
+    metric: ShownMetric
     cells: Sequence[CellRuns]
     estimates: Sequence[Estimate]
     leading: frozenset[int]
@@ -130,7 +130,7 @@ def findings(grid: GridResults, summary: Summary) -> list[Findings]:
     ]
 
 
-def pairs(grid: GridResults, metric: Metric, cells: Sequence[CellRuns]) -> list[CellComparison]:
+def pairs(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[CellComparison]:
     """The comparisons of one metric that the grid asks for, adjusted together."""
     asked = [(a, b) for a, b in _asked(grid, cells) if a.estimate(metric.name).known and b.estimate(metric.name).known]
     found = [compared(grid, metric.name, a, b) for a, b in asked]

@@ -55,7 +55,7 @@ Part = Literal["autoencoder", "diffusion"]
 
 
 @dataclass(frozen=True)
-class Metric:
+class ShownMetric:
     """A column of the table; `name` is the column of runs.csv. No direction where neither end is better as such.
 
     `decides` is what the metric is asked for, "likelihood" or "samples" say: it is given verdicts, and others support
@@ -127,7 +127,7 @@ def described(given: Any) -> Any:
     return {"decides": decides, "part": part} | given
 
 
-DescribedMetric = Annotated[Metric, BeforeValidator(described)]
+DescribedMetric = Annotated[ShownMetric, BeforeValidator(described)]
 """A metric as a file describes it."""
 
 

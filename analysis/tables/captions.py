@@ -6,7 +6,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.costs import TOTAL_FLOPS
 from analysis.findings.spaces import PSNR, RFID, in_latents
 from analysis.notation import Rounding, duration
-from analysis.read.meta import Meta, Metric
+from analysis.read.meta import Meta, ShownMetric
 from analysis.read.runs import GridResults
 
 _CONTINUOUS = "nll_continuous/"
@@ -61,7 +61,7 @@ def _quality(meta: Meta) -> str:
     return f"{', '.join(names)} by the extractor {meta.extractor}{accuracy}{n}{floor}."
 
 
-def _judges_samples(metric: Metric, extractor: str | None) -> bool:
+def _judges_samples(metric: ShownMetric, extractor: str | None) -> bool:
     """Whether a metric is of samples as this extractor sees them: it is named by it then, as rFID is, too."""
     return extractor is not None and metric.name.endswith(f"/{extractor}") and metric.part != "autoencoder"
 

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from analysis.findings.answers import Answers
 from analysis.findings.summary import Summary, references
-from analysis.read.meta import Axis, Metric
+from analysis.read.meta import Axis, ShownMetric
 from analysis.tables.published import LABELS, PaperTable, numbers
 from analysis.tables.table import Column, Footnotes, TableEntry, TableRow
 from analysis.words.cells import UNCOMPARED, noted, shortfalls, without_value
@@ -67,7 +67,7 @@ class Frame:
             if any(name in parameters or name.startswith(inside) for name in self.changes[axis.name])
         ]
 
-    def chosen(self, kinds: tuple[str, ...], *, rest: bool) -> list[Metric]:
+    def chosen(self, kinds: tuple[str, ...], *, rest: bool) -> list[ShownMetric]:
         """The metrics of these kinds in this order, and the others where there are none or `rest` asks for them.
 
         A metric that was asked for, or that decides and that no paper's table has, is shown in any case.
@@ -78,7 +78,7 @@ class Frame:
         return first + (left if rest or not first else [one for one in left if one.asked or _of_no_paper(one)])
 
 
-def _of_no_paper(metric: Metric) -> bool:
+def _of_no_paper(metric: ShownMetric) -> bool:
     """Whether a metric decides, and is none of those that papers' tables hold."""
     return metric.deciding and metric.kind not in LABELS
 
@@ -210,7 +210,7 @@ class Beside:
         return Beside(tuple(columns), found)
 
 
-def _heads(frame: Frame, metrics: list[Metric], beside: Beside) -> list[Column]:
+def _heads(frame: Frame, metrics: list[ShownMetric], beside: Beside) -> list[Column]:
     group = f"ours, {frame.answers.meta.data}" if beside.columns else ""
     return [Column(metric.head, group) for metric in metrics]
 
@@ -234,7 +234,7 @@ def stub(
     return tuple(Column(label, mark=notes.marks(its)) for label, its in zip(labels, texts, strict=True))
 
 
-def entry(frame: Frame, summary: Summary, i: int, metric: Metric, notes: Footnotes) -> TableEntry:
+def entry(frame: Frame, summary: Summary, i: int, metric: ShownMetric, notes: Footnotes) -> TableEntry:
     """Our number of cell i, marked by what did not finish, why there is none, and by what the runs note."""
     estimate, cell = summary.estimates[metric.name][i], summary.cells[i]
     comparable = cell.comparable(metric.name)

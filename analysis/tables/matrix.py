@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from analysis.findings.summary import Summary, known_values
-from analysis.read.meta import Axis, Metric
+from analysis.read.meta import Axis, ShownMetric
 from analysis.tables.forms import Body, Frame, stub
 from analysis.tables.forms import entry as measured
 from analysis.tables.published import PaperTable, entry, number, value
@@ -38,7 +38,7 @@ class MatrixForm:
         known = bool(self._metrics(frame))
         return "" if known else f"one of the metrics {', '.join(self.columns)}"
 
-    def _metrics(self, frame: Frame) -> list[Metric]:
+    def _metrics(self, frame: Frame) -> list[ShownMetric]:
         """The metrics that have a block."""
         return [metric for kind in self.columns for metric in frame.answers.metrics if metric.kind == kind]
 
@@ -90,7 +90,7 @@ class MetricBlock:
     not depend on the column axis."""
 
     title: str
-    metric: Metric
+    metric: ShownMetric
     axis: Axis
     cells: Mapping[tuple[str, str], int]
     series: Sequence[Series]
@@ -125,7 +125,12 @@ class MetricBlock:
 
 
 def _blocks(
-    frame: Frame, summary: Summary, metric: Metric, axes: tuple[Axis, Axis], steps: str, papers: Sequence[PaperTable]
+    frame: Frame,
+    summary: Summary,
+    metric: ShownMetric,
+    axes: tuple[Axis, Axis],
+    steps: str,
+    papers: Sequence[PaperTable],
 ) -> Iterator[MetricBlock]:
     down, across = (frame.axes.index(axis) for axis in axes)
     further = [axis for axis in frame.axes if axis not in axes]
@@ -145,7 +150,7 @@ def _blocks(
 
 
 def _series(
-    frame: Frame, summary: Summary, cells: Sequence[int], metric: Metric, papers: Sequence[PaperTable]
+    frame: Frame, summary: Summary, cells: Sequence[int], metric: ShownMetric, papers: Sequence[PaperTable]
 ) -> list[Series]:
     """The papers' rows that have a cell's choices but for the steps, in the order of our cells."""
     found: dict[tuple[str, str], tuple[PaperTable, dict[str, str]]] = {}

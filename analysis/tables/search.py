@@ -12,7 +12,7 @@ from rich.console import Console
 from analysis.findings.search import Optimism
 from analysis.findings.trials import best_trials, default_trial
 from analysis.notation import Rounding
-from analysis.read.meta import Metric
+from analysis.read.meta import ShownMetric
 from analysis.read.search import Search
 from analysis.tables.table import Column, ResultTable, TableEntry, TableRow
 from analysis.tables.terminal import paragraphs, terminal_text
@@ -39,7 +39,7 @@ def search_table(search: Search) -> ResultTable | None:
     return ResultTable(search.head.name, _caption(search, len(best)), (Column("Trial"),), columns, tuple(rows), ())
 
 
-def _rounding(objective: Metric, values: list[float]) -> Rounding:
+def _rounding(objective: ShownMetric, values: list[float]) -> Rounding:
     """How an objective is rounded: by one decimal more where trials would else read alike.
 
     A value of the search has no interval to round by.

@@ -11,7 +11,7 @@ from itertools import chain
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import applies
-from analysis.read.meta import Metric
+from analysis.read.meta import ShownMetric
 from analysis.read.runs import NOTES, STATUSES
 
 UNCOMPARED = "not comparable"
@@ -83,7 +83,7 @@ def _range(numbers: Sequence[str]) -> str:
     return ordered[0] if ordered[0] == ordered[-1] else f"{ordered[0]}–{ordered[-1]}"
 
 
-def why_not_comparable(metric: Metric) -> str:
+def why_not_comparable(metric: ShownMetric) -> str:
     """The footnote of a value that cannot be set beside others'."""
     if metric.kind.startswith("nll"):
         return (
@@ -93,7 +93,7 @@ def why_not_comparable(metric: Metric) -> str:
     return f"{UNCOMPARED}: what the run measured is not what the other cells' {metric.label} is"
 
 
-def without_value(cell: CellRuns, metric: Metric) -> str:
+def without_value(cell: CellRuns, metric: ShownMetric) -> str:
     """Why a cell that finished has no value here, in words; "" where it cannot have one."""
     if not cell.comparable(metric.name):
         return why_not_comparable(metric)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.findings.factorial import Factorial, matters
 from analysis.notation import Rounding, probability
-from analysis.read.meta import Metric
+from analysis.read.meta import ShownMetric
 from analysis.statistics.effects import Effect
 
 
@@ -14,7 +14,7 @@ def factorial_sentences(found: Factorial) -> list[str]:
     return [*told, *found.found.notes, *_cautions(found)]
 
 
-def _effect_sentence(metric: Metric, effect: Effect) -> str:
+def _effect_sentence(metric: ShownMetric, effect: Effect) -> str:
     """One effect with its test."""
     labels = effect.factors
     test = f"F({effect.df}, {effect.df_error:g}) = {Rounding().number(effect.F)}, p {probability(effect.adjusted)}"

@@ -6,13 +6,13 @@ import math
 
 from analysis.findings.verdicts import CellComparison, Findings
 from analysis.notation import Rounding, listed, probability
-from analysis.read.meta import Metric
+from analysis.read.meta import ShownMetric
 
 FEW = 3
 """Cells that a sentence names; more are counted."""
 
 
-def amount(metric: Metric, value: float, half_width: float) -> str:
+def amount(metric: ShownMetric, value: float, half_width: float) -> str:
     """A value with its interval and unit, as the table rounds it."""
     text = Rounding.of(metric.decimals, [half_width]).measured(value, half_width)
     return f"{text} {metric.unit}" if metric.unit else text

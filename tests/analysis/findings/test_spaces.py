@@ -14,7 +14,7 @@ from analysis.findings.spaces import (
     is_vae,
     share_autoencoders,
 )
-from analysis.read.meta import Expectation, Metric, described
+from analysis.read.meta import Expectation, ShownMetric, described
 from analysis.read.runs import read_folder
 from analysis.words.cells import without_value
 from analysis.words.claims import why
@@ -35,7 +35,7 @@ def cells(grid):
 
 
 def metric(name):
-    return Metric(**described({"name": name, "label": name, "direction": "none"}))
+    return ShownMetric(**described({"name": name, "label": name, "direction": "none"}))
 
 
 def test_which_cells_are_in_latents_and_which_are_vaes(cells):
