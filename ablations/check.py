@@ -8,6 +8,7 @@ It is meant for classes of one's own. Fields are set as anywhere: schedule=mine 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from ablations.settings import grammar
@@ -25,59 +26,80 @@ def main(arguments: list[str]) -> int:
         print(help_text())
         return 0
     asked = parse(arguments)
-    from ablations.metrics.metric import Metric
-    from ablations.testing import check
-
-    choices = {key: _built(key, name, fields) for (key, name), fields in asked.items()}
-    on = choices.get("data")
-    failed = 0
-    for (axis, name), choice in zip(asked, choices.values(), strict=True):
-        where = f" on data={_name(asked, 'data')}" if on is not None and isinstance(choice, Metric) else ""
-        try:
-            check(choice, on)
-        except AssertionError as error:
-            failed += 1
-            print(f"{axis}={name} does not pass{where}: {error}")
-        else:
-            print(f"{axis}={name} passes{where}")
-    return 1 if failed else 0
+    data = next((choice for choice in asked if choice.axis == "data"), None)
+    passed = [_passes(choice, data) for choice in asked]
+    return 0 if all(passed) else 1
 
 
-def parse(arguments: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
-    """(axis, name) → the fields that are set; InputError for a wrong word."""
-    given = {key: values[0] for key, values in grammar.overrides(arguments) if isinstance(values, list)}
-    grammar.use(given.pop("configs", None))
-    named = {key: str(value) for key, value in given.items() if "." not in key}
+@dataclass(frozen=True)
+class Checked:
+    """A choice that is to be checked."""
+
+    axis: str
+    name: str
+    fields: dict[str, Any]
+
+    def build(self) -> Any:
+        """The choice; an extractor is its network, with its weights where it has some."""
+        if self.axis == "extractor":
+            from ablations.metrics.extractors import architecture_of, load
+
+            needs_file = not architecture_of(self.name).shipped
+            return architecture_of(self.name)() if needs_file else load(self.name).module
+        if self.axis == "metric":
+            from ablations.metrics.registry import metric_of
+
+            return metric_of(self.name)
+        from ablations.settings.registry import base_of, build
+
+        return build(self.axis, grammar.load(self.axis, self.name) | self.fields, base_of(self.axis))
+
+
+def parse(arguments: list[str]) -> list[Checked]:
+    """What is to be checked; InputError for a wrong word."""
+    given: dict[str, list[Any]] = {}
+    for key, values in grammar.overrides(arguments):
+        if key in given:
+            raise InputError(f"{key} is given twice: give it once, with commas for several values")
+        given[key] = values if isinstance(values, list) else []
+    grammar.use(str(given.pop("configs")[0]) if "configs" in given else None)
+    named = {key: values for key, values in given.items() if "." not in key}
+    for key, values in given.items():
+        axis = key.split(".")[0]
+        if axis not in AXES:
+            raise unknown("axis", axis, AXES)
+        if "." in key and (len(named.get(axis, [])) != 1 or len(values) != 1):
+            raise InputError(f"{key} is a field of one choice, with one value: give {axis}=NAME once beside it")
     if not named:
         raise InputError("nothing is named to be checked: give AXIS=NAME, schedule=mine say")
-    for key in given:
-        if key.split(".")[0] not in AXES:
-            raise unknown("axis", key.split(".")[0], AXES)
-        if key.split(".")[0] not in named:
-            raise InputError(f"{key} is a field of no choice that is named: give {key.split('.')[0]}=NAME too")
-    return {
-        (axis, name): {key.partition(".")[2]: value for key, value in given.items() if key.startswith(f"{axis}.")}
-        for axis, name in named.items()
-    }
+    return [
+        Checked(
+            axis,
+            str(name),
+            {key.partition(".")[2]: values[0] for key, values in given.items() if key.startswith(f"{axis}.")},
+        )
+        for axis, names in named.items()
+        for name in names
+    ]
 
 
-def _built(axis: str, name: str, fields: dict[str, Any]) -> Any:
-    """The choice of a name with these fields; an extractor is its network."""
-    if axis == "extractor":
-        from ablations.metrics.extractors import architecture_of
+def _passes(asked: Checked, data: Checked | None) -> bool:
+    """Whether a choice passes, which is said in a line."""
+    from ablations.testing import check
 
-        return architecture_of(name)()
-    if axis == "metric":
-        from ablations.metrics.registry import metric_of
-
-        return metric_of(name)
-    from ablations.settings.registry import base_of, build
-
-    return build(axis, grammar.load(axis, name) | fields, base_of(axis))
-
-
-def _name(asked: dict[tuple[str, str], dict[str, Any]], axis: str) -> str:
-    return next(name for key, name in asked if key == axis)
+    what = f"{asked.axis}={asked.name}"
+    on = None
+    try:
+        choice = asked.build()
+        if asked.axis == "metric" and data is not None:
+            on = data.build()
+            what += f" on data={data.name}"
+        check(choice, on)
+    except (AssertionError, ValueError) as error:
+        print(f"{what} does not pass: {' '.join(str(error).split())}")
+        return False
+    print(f"{what} passes")
+    return True
 
 
 def help_text() -> str:

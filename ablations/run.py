@@ -35,11 +35,12 @@ def main(arguments: list[str]) -> int:
     planned = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))
     results = writable(Path(request.results))
     journal, folder = Journal(results / ".stages"), results / grid.name
+    if request.dry_run:
+        print(dry_run(planned, journal))
     check_same_request(folder, planned, journal)
     if (folder / "search.json").exists():
         raise InputError(f"{folder} holds the results of a search: give this grid a name of its own with name=…")
     if request.dry_run:
-        print(dry_run(planned, journal))
         return 0
     from ablations.tracking.mlflow_store import default_uri, open_tracker
 

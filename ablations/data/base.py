@@ -85,7 +85,10 @@ class DataSet(ABC):
 @lru_cache(maxsize=KEPT)
 def _loaded(choice: DataSet) -> Data:
     try:
-        return choice.read()
+        data = choice.read()
+        if not isinstance(data, Data):
+            raise TypeError(f"read must give Data, got {type(data).__name__}")
+        return data
     except InputError:
         raise
     except Exception as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +20,16 @@ from ablations.launchers.dispatch import Dispatch, Event
 from ablations.results.folder import finished_in, standing, write_results
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, record
+from ablations.settings.cell import Cell
+from ablations.settings.identity import from_outside
+from ablations.settings.registry import ORIGIN
 from ablations.stages.graph import work
 from ablations.stages.journal import Journal, Result
 from ablations.stages.kinds import Stage
+from ablations.tracking.mlflow_runs import rows_of
 from ablations.tracking.mlflow_store import Tracker, TrackingError
 from analysis.errors import InputError
+from diffusion_core.choices import choice_name
 
 WRITE_SECONDS = 15.0
 
@@ -46,9 +51,23 @@ def check_same_request(folder: Path, plan: Plan, journal: Journal) -> dict[str, 
     ):
         return None
     raise InputError(
-        f"{folder} holds the results of other choices ({head.get('command', 'unknown')}), which are never "
-        f"overwritten: give this grid a name of its own with name=…, or move {folder} away"
+        f"{folder} holds the results of {_changed(folder, sensible) or 'other choices'} "
+        f"({head.get('command', 'unknown')}), which are never overwritten: give this grid a name of its own with "
+        f"name=…, or move {folder} away"
     )
+
+
+def _changed(folder: Path, cells: Iterable[Cell]) -> str:
+    """A class from outside that was another one when the results of a folder were made, in words; "" if none is."""
+    runs = folder / "runs.csv"
+    rows = rows_of(runs, ()) if runs.exists() else []
+    for cell in cells:
+        for axis, choice, here in from_outside(cell):
+            name = choice_name(choice)
+            then = {row.get(f"{axis}.{ORIGIN}", "") for row in rows if row.get(axis) == name} - {"", here}
+            if then:
+                return f"another {axis}={name}, of {min(then)}, where here it is of {here}"
+    return ""
 
 
 def execute(

@@ -17,6 +17,7 @@ from ablations.metrics.measured import MEASURED
 from ablations.metrics.memorisation import Memorisation
 from ablations.metrics.metric import Kind, Metric, MetricColumn
 from ablations.metrics.precision_recall import PrecisionMetric, RecallMetric
+from ablations.settings.origins import origin_of
 from ablations.settings.registry import class_of, classes
 from analysis.errors import InputError
 from diffusion_core.choices import choice_name
@@ -54,7 +55,11 @@ def metric_of(name: str) -> Metric:
     if name in MEASURED_KINDS:
         known = ", ".join(names())
         raise InputError(f"no metric of samples can be called {name!r}, which stages measure: there are {known}")
-    metric: Metric = class_of(Metric, name, "metric of samples")()
+    cls = class_of(Metric, name, "metric of samples")
+    for attribute in ("label", "direction"):
+        if not hasattr(cls, attribute):
+            raise InputError(f"the metric {name} of {origin_of(cls)} does not say its {attribute}, which tables need")
+    metric: Metric = cls()
     return metric
 
 

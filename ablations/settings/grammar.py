@@ -77,7 +77,10 @@ def use(folder: str | None) -> None:
 
 def _first_line(path: Path) -> str:
     try:
-        return (path.read_text(encoding="utf-8").splitlines() or [""])[0].lstrip("# ")
+        first = (path.read_text(encoding="utf-8").splitlines() or [""])[0]
+        return (
+            first.lstrip("# ") if first.startswith("#") else f"{path}, whose first line is no comment that explains it"
+        )
     except (OSError, UnicodeDecodeError) as error:
         return f"cannot be read: {error}"
 
@@ -89,7 +92,7 @@ def _read(path: Path, group: str, option: str) -> dict[str, Any]:
             node = compose(f"{group}/{option}")
         for name in (group, *option.split("/")[:-1]):
             node = node[name]
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     values = OmegaConf.to_container(node)
     if not isinstance(values, dict):

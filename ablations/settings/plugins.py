@@ -104,7 +104,7 @@ def import_modules(names: list[str]) -> None:
 def _import(offer: Offer) -> type:
     try:
         cls = offer.point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"{offer.axis}={offer.name} of {offer.of_package} cannot be imported ({type(error).__name__}: {error}): "
             "mend the package, or uninstall it"

@@ -111,6 +111,10 @@ def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T
             raise InputError(f"{what}: {first['msg'].removeprefix('Value error, ')}") from error
         where = ".".join([prefix, *map(str, first["loc"])])
         raise InputError(f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r}") from error
+    except Exception as error:
+        if not origin_of(cls):
+            raise
+        raise InputError(f"{what} of {origin_of(cls)} cannot be made ({type(error).__name__}: {error})") from error
 
 
 @lru_cache

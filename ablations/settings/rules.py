@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
+
 from ablations.settings.cell import NUMBERS, Cell
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.identity import from_outside
+from ablations.settings.origins import origin_of
 from analysis.errors import InputError
 from diffusion_core.choices import chain_refusal, choice_name, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
@@ -51,11 +54,25 @@ def _shape_refusal(cell: Cell) -> str | None:
     except ValueError as error:
         return str(error)
     try:
-        Diffusion(cell.choices, Continuous() if cell.space.encoded else data.encoding, shape)
+        model = Diffusion(cell.choices, Continuous() if cell.space.encoded else data.encoding, shape)
+        if origin_of(type(cell.network)):
+            return _misshapen(cell, model)
     except (ValueError, RuntimeError) as error:
         smaller = ", or a smaller space.f" if cell.space.encoded and isinstance(cell.network, UNet) else ""
         return str(error).splitlines()[0] + smaller
     return None
+
+
+def _misshapen(cell: Cell, model: Diffusion) -> str | None:
+    """Why a network from outside cannot be used: what it gives is not of the shape that it was asked for."""
+    x = torch.zeros(1, *model.shape)
+    channels = model.shape[0] * (2 if cell.variance.learned else 1)
+    with torch.no_grad():
+        given = model.network(x, torch.ones(1))
+    wanted = [1, channels, *model.shape[1:]]
+    if list(given.shape) == wanted:
+        return None
+    return f"network={choice_name(cell.network)} gives {list(given.shape)} for {list(x.shape)}, where {wanted} is asked"
 
 
 def _chainless_refusal(cell: Cell) -> str | None:

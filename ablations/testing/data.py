@@ -104,7 +104,9 @@ def stored_values_come_back_from_x0(data_set: DataSet) -> None:
 def its_codes_judge_a_number_of_bits(data_set: DataSet) -> None:
     """Codes are finite bits/dim by name; images have that of a uniform code, which is log2 of the levels."""
     data = data_set.load()
-    require(data_set, "codes must tell what simple codes score", bool(data.codes), "there are none: see image_data")
+    images = isinstance(data.encoding, GreyLevels)
+    hint = "image_data works them out" if images else "give Data codes={name: bits/dim}, the entropy of the points say"
+    require(data_set, "codes must tell what simple codes score", bool(data.codes), f"there are none: {hint}")
     broken = [name for name, bits in data.codes.items() if not math.isfinite(bits)]
     require(data_set, "codes must be finite", not broken, lambda: f"{broken[0]} is {data.codes[broken[0]]}")
     if isinstance(data.encoding, GreyLevels):

@@ -62,14 +62,18 @@ def kappa_is_the_squared_error_of_the_target_per_squared_error_of_eps(
 def an_error_of_the_output_becomes_the_error_of_eps_that_kappa_tells(
     parameterization: Parameterization, schedule: Schedule
 ) -> None:
-    """‖target − output‖² = κ ‖ε − ε̂‖², the error of ε being √(ᾱ/(1 − ᾱ)) times that of x_0."""
+    """‖target − output‖² = κ ‖ε − ε̂‖², the error of ε being √(ᾱ/(1 − ᾱ)) times that of x_0.
+
+    So an output that is off by √κ is off by 1 in ε, however large the target is.
+    """
     draw = Draw(schedule)
     output = parameterization.target(draw.x0, draw.eps, draw.x_t, draw.pair)
-    x0 = parameterization.x0(output + 1, draw.x_t, draw.pair)
+    x0 = parameterization.x0(output + parameterization.kappa(draw.pair).sqrt()[:, None], draw.x_t, draw.pair)
     error = ((draw.x0 - x0) * (draw.alpha_bar[1:] / (1 - draw.alpha_bar[1:])).sqrt()) ** 2
-    product, ones = parameterization.kappa(draw.pair) * error.mean(1), torch.ones(HORIZON, dtype=torch.float64)
-    rule = "kappa times the squared error of eps must be that of the output, here 1"
-    require_close(parameterization, rule, product, ones, rtol=1e-9, place=PLACE)
+    rule = "an error of sqrt(kappa) in the output must be one of 1 in eps"
+    require_close(
+        parameterization, rule, error.mean(1), torch.ones(HORIZON, dtype=torch.float64), rtol=1e-9, place=PLACE
+    )
 
 
 def reads_a_pair_only_if_it_says_so(parameterization: Parameterization, schedule: Schedule) -> None:

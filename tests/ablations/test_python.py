@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,10 @@ import pytest
 
 import ablations
 from ablations.driver import pages
+from ablations.settings.outside import REGISTERED
 from analysis.errors import InputError
 from tests.ablations.conftest import TINY
-from tests.ablations.settings.outside import STEEP
+from tests.ablations.settings.outside import STEEP, module
 
 POINTS = [word for word in TINY if not word.startswith(("network.", "training.steps"))]
 SMALL = [
@@ -81,3 +83,21 @@ def test_a_search_gives_its_frames(results):
     assert len(found.trials) == 2
     assert set(found.trials["state"]) == {"complete"}
     assert set(map(float, found.trials["param.schedule.gamma_max"])) <= {4.0, 6.0}
+
+
+def test_an_edited_class_is_named_where_its_results_stand_in_the_way(results, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    known = dict(REGISTERED)
+    words = ["schedule=steep", "name=edited", f"results={results}", "launcher=serial", *SMALL[:1], *SMALL[2:]]
+    for ends in ("(-10.0, 6.0)", "(-10.0, 5.0)"):
+        module(tmp_path, "edited", STEEP.replace("(-10.0, 6.0)", ends))
+        ablations.register(importlib.import_module("edited").Steep)
+        if ends.endswith("6.0)"):
+            ablations.run_grid(*words)
+        else:
+            with pytest.raises(
+                InputError, match=r"another schedule=steep, of edited.py \w{12}, where here it is of edi"
+            ):
+                ablations.run_grid(*words)
+    REGISTERED.clear()
+    REGISTERED.update(known)

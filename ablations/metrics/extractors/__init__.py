@@ -3,7 +3,7 @@
 A distance in feature space means nothing without the weights behind it: the extractor's name is part of every metric's
 name, and the digest of its file part of every identity. A shipped extractor is two files, `<name>.safetensors` and
 `<name>.json`, and is read only where the digest is the one that the JSON file records. Others are read from a path.
-One from outside ships its files beside its class.
+One from outside ships its files beside its class; one without weights has no files.
 """
 
 from __future__ import annotations
@@ -104,6 +104,8 @@ def _weights(name: str, weights: Path | None) -> _Weights:
             f"FID needs the weights of {name}, which are not shipped: give evaluation.weights=PATH "
             f"({architecture.source}), or take evaluation.quality=[] for the likelihood alone"
         )
+    if weights is None and not architecture().holder.state_dict():
+        return _Weights(digest_of(b""), None, {}, architecture())
     path = weights or _beside(architecture) / f"{name}.safetensors"
     recorded, accuracy = _record(name, path.with_suffix(".json")) if architecture.shipped else (None, None)
     content = _read(name, path)
@@ -154,4 +156,10 @@ def features(extractor: Extractor, images: Tensor, device: torch.device) -> tupl
     with torch.inference_mode(), exact(device):
         parts = [module(part.to(device)) for part in torch.split(images, module.batch)]
     feature, logits = (torch.cat(half).double().cpu() for half in zip(*parts, strict=True))
+    for what, given, declared in (("features", feature, module.width), ("logits", logits, module.classes)):
+        if tuple(given.shape) != (len(images), declared):
+            raise ValueError(
+                f"extractor {extractor.name} gives {what} {list(given.shape)} of {len(images)} images, and declares "
+                f"{declared} each"
+            )
     return feature, logits

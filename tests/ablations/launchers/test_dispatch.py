@@ -61,7 +61,7 @@ class Scripted(Launcher):
 
 
 def stage(name, *needs):
-    return FloorStage(name, None, needs)
+    return FloorStage(name, None, needs=needs)
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ def asked(*words):
 
 def test_every_file_builds_the_launcher_of_its_name():
     built = {name: type(asked(f"launcher={name}")) for name in options_of("launcher")}
-    assert built == classes(Launcher) == {"local": Local, "serial": Serial}
+    assert built == classes(Launcher)
+    assert built.items() >= {"local": Local, "serial": Serial}.items()
     assert isinstance(asked(), Local)
 
 

@@ -20,7 +20,6 @@ from ablations.metrics.density_coverage import CoverageMetric, DensityMetric
 from ablations.metrics.mmd import Mmd
 from ablations.metrics.sets import Examined, Judged
 from ablations.search import __main__ as search
-from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
 from ablations.stages.artifacts import read_tensors
 from ablations.stages.journal import Journal
@@ -30,6 +29,7 @@ from ablations.workers.perform import perform
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
+from analysis.words.claims import why
 from tests.ablations.search.conftest import POINTS
 from tests.ablations.settings.test_grammar import one_line_error
 
@@ -229,12 +229,10 @@ def test_a_claim_may_be_of_any_metric_that_has_a_direction(again, configs, capsy
         assert run.main([*words, "grid=mine", "parameterization=v", "seeds=2", f"name=mine-{metric}"]) == 0
         (found,) = Answers.of(read_folder(again.results / f"mine-{metric}")).claims
         assert found.claim.metric == metric
-        assert {"mmd": "MMD² differs by", "recall": "Recall differs by"}[metric] in found.why
-        grammar.load.cache_clear()
+        assert {"mmd": "MMD² differs by", "recall": "Recall differs by"}[metric] in why(found)
     capsys.readouterr()
     for metric in ("memorisation", "cost", "mdm"):
         (configs / "grid" / "mine.yaml").write_text(GRID.format(metric=metric))
-        grammar.load.cache_clear()
         line = one_line_error(run.main, [*words, "grid=mine"], capsys, monkeypatch)
         assert f"no metric that a claim of configs/grid/mine.yaml can be of called '{metric}': there are" in line
 

@@ -45,3 +45,4 @@ def package(folder: Path, name: str, version: str, points: dict[str, str]) -> No
     (info / "entry_points.txt").write_text(f"[diffusion_ablations]\n{lines}\n", encoding="utf-8")
     tops = {place.partition(":")[0].partition(".")[0] for place in points.values()}
     (info / "top_level.txt").write_text("\n".join(sorted(tops)) + "\n", encoding="utf-8")
+    importlib.invalidate_caches()

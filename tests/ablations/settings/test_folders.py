@@ -56,3 +56,16 @@ def test_text_in_a_folder_of_ones_own_names_no_code(configs):
     write(configs, "schedule", "evil", "_target_: os.system\n")
     with pytest.raises(InputError, match="names code to run"):
         grammar.load("schedule", "evil")
+
+
+def test_a_file_that_is_no_text_is_one_line(configs):
+    (configs / "schedule").mkdir()
+    (configs / "schedule" / "picture.yaml").write_bytes(b"\x89PNG\xff\xfe")
+    with pytest.raises(InputError, match=r"picture.yaml cannot be read"):
+        grammar.load("schedule", "picture")
+    assert "cannot be read" in grammar.options_of("schedule")["picture"]
+
+
+def test_a_file_without_a_comment_says_so_in_help(configs):
+    write(configs, "schedule", "bare", "name: linear\n")
+    assert grammar.options_of("schedule")["bare"].endswith("bare.yaml, whose first line is no comment that explains it")

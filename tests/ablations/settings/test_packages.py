@@ -113,6 +113,11 @@ def test_two_versions_of_a_package_are_a_line(site, tmp_path, monkeypatch):
 
 
 BROKEN = {
+    "ends the process": ("import sys; sys.exit(3)", r"cannot be imported \(SystemExit: 3\)"),
+    "cannot be made": (
+        STEEP + "\n        def __post_init__(self):\n            raise RuntimeError('says no')\n",
+        r"schedule=steep of steep_package.py \w{12} cannot be made \(RuntimeError: says no\)",
+    ),
     "fails on import": ("raise RuntimeError('no licence')", r"cannot be imported \(RuntimeError: no licence\)"),
     "is not there": ("", r"cannot be imported \(AttributeError: .*Steep"),
     "is no class": ("Steep = 3", r"schedule.steep is steep_package:Steep, which is no class"),

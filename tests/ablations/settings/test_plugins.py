@@ -128,3 +128,42 @@ def test_a_class_that_fails_when_it_is_built_is_a_refusal_of_its_cells(site):
     assert reason is not None
     assert reason.startswith("schedule=steep of mine.py ")
     assert reason.endswith("cannot be built here (KeyError: 'knots')")
+
+
+BLURRED = """
+    from dataclasses import dataclass
+
+    from diffusion_core.networks.mlp import Mlp
+    from diffusion_core.networks.network import Network
+
+
+    @dataclass(frozen=True)
+    class Steep(Network):
+        def build(self, shape, channels_out):
+            return Mlp().build(shape, channels_out + 1)
+    """
+NOTHING = """
+    from dataclasses import dataclass
+
+    from ablations.data.base import DataSet
+
+
+    @dataclass(frozen=True)
+    class Steep(DataSet):
+        extractor = None
+
+        def read(self):
+            return None
+    """
+
+
+def test_a_network_whose_output_has_another_shape_is_a_refusal_that_says_so(site):
+    registered(site, BLURRED)
+    cell = make(parse_run(["network=steep", "data=mixture2d"])).points[0].cell
+    assert refusal(cell) == "network=steep gives [1, 3] for [1, 2], where [1, 2] is asked"
+
+
+def test_a_data_set_that_reads_nothing_is_one_line(site):
+    registered(site, NOTHING)
+    with pytest.raises(InputError, match=r"the data set Steep cannot be read \(.*read must give Data, got NoneType"):
+        make(parse_run(["data=steep"])).points[0].cell.data.load()
