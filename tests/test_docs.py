@@ -15,6 +15,7 @@ from types import ModuleType
 import pytest
 
 import ablations
+from ablations.driver import pages
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.settings.outside import REGISTERED
@@ -62,6 +63,7 @@ def unregistered(monkeypatch):
 
 def test_what_docs_python_shows_runs_and_prints_what_it_says(tmp_path, monkeypatch, unregistered, store):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pages, "write_pages", lambda folder: "")
     (tmp_path / "results").mkdir()
     shutil.copy(store, tmp_path / "results" / "mlflow.db")
     shown = blocks(DOCS / "python.md")

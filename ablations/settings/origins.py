@@ -16,7 +16,6 @@ import inspect
 import json
 import sys
 import textwrap
-from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -44,15 +43,9 @@ def _origin(cls: Any) -> str:
 
 def made_by(cls: type) -> str:
     """The installed package of a class with its version, or the file of its script."""
-    packages = _packages().get(cls.__module__.split(".")[0], [])
+    packages = packages_distributions().get(cls.__module__.split(".")[0], [])
     file = file_of(cls.__module__)
     return f"{packages[0]} {version(packages[0])}" if packages else file.name if file else NOTEBOOK
-
-
-@lru_cache(maxsize=1)
-def _packages() -> Mapping[str, list[str]]:
-    """Top module → the packages that it belongs to: read from all that is installed, which takes a while."""
-    return packages_distributions()
 
 
 def place_of(cls: type) -> str:

@@ -97,7 +97,7 @@ def _trouble(offer: Offer, same: list[EntryPoint]) -> str:
     if (SHIPPED / offer.axis / f"{offer.name}.yaml").is_file():
         return f"{what}, a name that is taken by a choice that ships: its class needs another name"
     if len(same) > 1:
-        others = " and ".join(" ".join(_made_by(point)) for point in same)
+        others = " and ".join(sorted(" ".join(_made_by(point)) for point in same))
         return f"{offer.point.name} is offered more than once, by {others}: uninstall one of them"
     versions = {found.version: _place(found) for found in distributions(name=offer.package)}
     if len(versions) > 1:

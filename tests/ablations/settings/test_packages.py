@@ -116,7 +116,7 @@ BROKEN = {
     "ends the process": ("import sys; sys.exit(3)", r"cannot be imported \(SystemExit: 3\)"),
     "cannot be made": (
         STEEP + "\n        def __post_init__(self):\n            raise RuntimeError('says no')\n",
-        r"schedule=steep of steep_package.py \w{12} cannot be made \(RuntimeError: says no\)",
+        r"schedule=steep of steepness 1.2 \w{12} cannot be made \(RuntimeError: says no\)",
     ),
     "fails on import": ("raise RuntimeError('no licence')", r"cannot be imported \(RuntimeError: no licence\)"),
     "is not there": ("", r"cannot be imported \(AttributeError: .*Steep"),
