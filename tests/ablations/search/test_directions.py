@@ -1,4 +1,4 @@
-"""Searches by metrics of which more is better: the optimizer, the winners, and a search on digits from the command."""
+"""Searches by metrics of which more is better: the optimizer, the winners, and a search on points from the command."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from analysis.read.search import read_search
 from tests.ablations.conftest import TINY, said
 from tests.ablations.search.test_optimizer import bowl, installed, opened
 
-PRECISION = "precision/val/digits-cnn"
+PRECISION, COVERAGE = "precision/val/digits-cnn", "coverage/val"
 WORDS = [
-    *(word for word in TINY if not word.startswith(("training.learning_rate", "evaluation.sets"))),
-    "data=digits",
+    *(word for word in TINY if not word.startswith(("training.learning_rate", "evaluation.sets", "network."))),
+    "data=mixture2d",
     "evaluation.sets=1",
-    "training.learning_rate=interval(0.0001,0.01)",
+    "training.learning_rate=interval(0.003,0.03)",
     "study.sampler=random",
     "trials=3",
     "confirm=2",
@@ -103,12 +103,12 @@ def test_a_metric_that_is_turned_makes_another_search(monkeypatch):
 
 @pytest.fixture(scope="module")
 def climbed(tmp_path_factory, store):
-    """The learning rate by precision, on digits; and in the same folder by NLL and coverage."""
+    """The learning rate by coverage, on points; and in the same folder by NLL and density."""
     results = tmp_path_factory.mktemp("climbed")
     shutil.copy(store, results / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "write_pages", said)
-        for name, objective in {"up": "precision", "both": "nll,coverage"}.items():
+        for name, objective in {"up": "coverage", "both": "nll,density"}.items():
             words = [*WORDS, f"study.objective={objective}", f"name={name}", f"results={results}"]
             assert search.main(words) == 0
     return results
@@ -117,18 +117,18 @@ def climbed(tmp_path_factory, store):
 def test_the_largest_value_wins(climbed):
     here = read_search(climbed / "up")
     (objective,) = here.head.objectives
-    assert (objective.name, objective.direction, objective.head) == (PRECISION, "max", "Precision ↑")
-    assert here.complete[PRECISION].nunique() > 1, "or nothing is shown"
+    assert (objective.name, objective.direction, objective.head) == (COVERAGE, "max", "Coverage ↑")
+    assert here.complete[COVERAGE].nunique() > 1, "or nothing is shown"
     (won,) = here.head.winners
-    assert won.values[PRECISION] == pytest.approx(here.complete[PRECISION].max())
+    assert won.values[COVERAGE] == pytest.approx(here.complete[COVERAGE].max())
     assert best_trials(here, 1)["trial"].tolist() == [won.trial]
 
 
 def test_its_confirmation_shows_what_was_searched_by(climbed):
-    """At fresh seeds, on test data, though tables show precision only where it is asked for."""
+    """At fresh seeds, on test data, though tables show coverage only where it is asked for."""
     grid = read_folder(climbed / "up")
     shown = {metric.name: metric.direction for metric in grid.meta.metrics}
-    assert shown["precision/train/digits-cnn"] == "max"
+    assert shown["coverage/test"] == "max"
     (found,) = optimism(grid.search, grid)
     assert found.gap == pytest.approx(found.searched - found.fresh.mean)
     assert set(found.fresh.values) == {1, 2}
@@ -138,10 +138,8 @@ def test_two_objectives_of_two_directions_end_in_a_front(climbed):
     here = read_search(climbed / "both")
     assert [objective.direction for objective in here.head.objectives] == ["min", "max"]
     points = {
-        trial: (nll, coverage)
-        for trial, nll, coverage in here.complete[["trial", "nll/val", "coverage/val/digits-cnn"]].itertuples(
-            index=False
-        )
+        trial: (nll, density)
+        for trial, nll, density in here.complete[["trial", "nll/val", "density/val"]].itertuples(index=False)
     }
     all_of = points.values()
     free = {n for n, (a, b) in points.items() if not any(c <= a and d >= b and (c, d) != (a, b) for c, d in all_of)}
