@@ -508,6 +508,7 @@ def test_numbers_do_not_change_without_raising_numerics(tmp_path):
     assert loss == pytest.approx(LOSS_AFTER_TEN_STEPS[NUMERICS], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_trained_cell_beats_both_histograms_on_digits(tmp_path):
     stages = cell_stages("horizon=100", "schedule=cosine", "training.steps=500")
     for stage in stages[:2]:

@@ -273,6 +273,7 @@ raise SystemExit(search.main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_killed_at_random_points_it_ends_as_the_unbroken_search(searched, store, tmp_path):
     """SIGKILL to the driver twice: the same trials, values and winner."""
     results = tmp_path / "results"
@@ -402,6 +403,7 @@ def test_divergence_is_a_failed_trial_and_the_search_goes_on(store, tmp_path, ca
     assert not (tmp_path / "found" / "grid.json").exists()
 
 
+@pytest.mark.slow
 def test_two_objectives_end_in_a_front_that_is_confirmed(store, tmp_path, without_pictures):
     shutil.copy(store, tmp_path / "mlflow.db")
     words = [w for w in POINTS if not re.match(r"study\.pruner|trials", w)]
