@@ -45,7 +45,7 @@ def differences_figure(answers: Answers) -> Figure | None:
     figure, subplots = panels(len(shown), height, alone=0.7, sharey=True)
     for axes, found in zip(subplots, shown, strict=True):
         axes.set_ylim(max(ticks) + 0.7, -1.3)
-        _panel(axes, answers.grid, found, places, base)
+        _panel(axes, answers.grid, found, places, base, len(shown))
     label_rows(subplots[0], ticks)
     return figure
 
@@ -85,11 +85,12 @@ def _panel(
     found: Findings,
     places: Mapping[float, tuple[CellRuns, CellRuns]],
     base: CellRuns | None,
+    across: int,
 ) -> None:
     pairs = {_place(pair.a, pair.b): pair for pair in found.pairs}
     estimates = {place: _estimate(grid, pair) for place, pair in pairs.items()}
     view = _view([estimate for estimate in estimates.values() if estimate.values])
-    dress(axes, view, _label(found.metric, base))
+    dress(axes, view, _label(found.metric, base), across)
     axes.axvline(0.0, color="black", linewidth=0.8, zorder=1)
     _directions(axes, view, found.metric, base)
     rounding = Rounding.of(found.metric.decimals, [estimate.half_width for estimate in estimates.values()])

@@ -48,11 +48,11 @@ def plain_rows(axes: Axes) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def dress(axes: Axes, view: Window, label: str) -> None:
-    """The range of the axis below the rows, its ticks and label."""
+def dress(axes: Axes, view: Window, label: str, panels: int = 2) -> None:
+    """The range of the axis below the rows, its ticks and label, as far as so many panels in a row leave room."""
     # Numbers of three and more decimals are long.
-    show(axes, "x", view, 6 if view.high - view.low > 0.05 else 4)
-    axes.set_xlabel(wrapped(label, 48))
+    show(axes, "x", view, 6 if view.high - view.low > 0.05 and panels < 3 else 4)
+    axes.set_xlabel(wrapped(label, 48 if panels < 3 else 72 // panels))
     plain_rows(axes)
 
 
