@@ -21,7 +21,7 @@ AXES = tuple(axis for axis in DOORS if axis not in UNCHECKED)
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 0; 1 if a choice does not pass; 2 for a wrong call."""
+    """Exit code 0; 1 if a choice does not pass, or there is none of its name; 2 for a wrong call."""
     if {"--help", "-h"} & set(arguments):
         print(help_text())
         return 0
@@ -57,11 +57,7 @@ class Checked:
 
 def parse(arguments: list[str]) -> list[Checked]:
     """What is to be checked; InputError for a wrong word."""
-    given: dict[str, list[Any]] = {}
-    for key, values in grammar.overrides(arguments):
-        if key in given:
-            raise InputError(f"{key} is given twice: give it once, with commas for several values")
-        given[key] = values if isinstance(values, list) else []
+    given = {key: values for key, values in grammar.overrides(arguments) if isinstance(values, list)}
     grammar.use(str(given.pop("configs")[0]) if "configs" in given else None)
     named = {key: values for key, values in given.items() if "." not in key}
     for key, values in given.items():

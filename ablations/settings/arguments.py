@@ -165,11 +165,7 @@ def _sorted(
     given: dict[str, Any] = {}
     settings: dict[str, list[Any]] = {}
     found: dict[str, Range] = {}
-    seen = set()
     for key, values in overrides(arguments, ranges=ranges):
-        if key in seen:
-            raise InputError(f"{key} is given twice: give it once, with commas for several values")
-        seen.add(key)
         if key in options:
             name, kind = options[key]
             given[name] = _option(key, values, kind)

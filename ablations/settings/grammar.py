@@ -121,8 +121,9 @@ def refuse_code(values: Any, where: str) -> None:
 def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[str, list[Any] | Range]]:
     """Each key with its values, or its range where a search may have them.
 
-    InputError for what is not key=value, or would name code.
+    InputError for what is not key=value, is given twice, or would name code.
     """
+    seen = set()
     for argument in arguments:
         if "=" not in argument and not argument.startswith("~"):
             raise InputError(f"{argument!r} is not key=value: try --help, or for example grid=parameterization")
@@ -140,6 +141,9 @@ def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[s
             raise InputError(f"{argument!r}: a key has no @package: write {key}=value")
         if isinstance(values, Range) and not ranges:
             raise InputError(f"{argument!r}: an interval is for a search: python -m ablations.search {key}=…")
+        if key in seen:
+            raise InputError(f"{key} is given twice: give it once, with commas for several values")
+        seen.add(key)
         for value in [values.low, values.high] if isinstance(values, Range) else values:
             _check_value(key, value)
         yield key, values

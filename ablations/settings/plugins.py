@@ -142,7 +142,7 @@ def _check(cls: type, axis: str, name: str) -> None:
     if inspect.isabstract(cls):
         lacking = ", ".join(sorted(cls.__abstractmethods__))  # type: ignore[attr-defined]
         raise InputError(f"the class {cls.__qualname__} is abstract: {axis}={name} lacks {lacking}")
-    if axis != "extractor" and not _frozen(cls):
+    if axis != "extractor" and not is_frozen(cls):
         raise InputError(
             f"the class {cls.__qualname__} is no frozen dataclass, as every choice is: write @dataclass(frozen=True)"
         )
@@ -167,5 +167,6 @@ def _names_that_ship(axis: str) -> set[str]:
     return {path.stem for path in (SHIPPED / axis).glob("*.yaml")} | {name_of(axis, cls) for cls in classes}
 
 
-def _frozen(cls: type) -> bool:
+def is_frozen(cls: type) -> bool:
+    """Whether a class is a frozen dataclass, as every choice is."""
     return dataclasses.is_dataclass(cls) and bool(cls.__dataclass_params__.frozen)  # type: ignore[attr-defined]

@@ -26,6 +26,7 @@ from ablations.metrics.measured import MEASURED
 from ablations.metrics.metric import Direction, Kind, Metric, Part
 from ablations.metrics.registry import kind_of
 from ablations.metrics.sets import Examined, Judged
+from ablations.settings.plugins import is_frozen
 from diffusion_core.choices import choice_name
 from diffusion_core.encodings import GreyLevels
 
@@ -67,7 +68,7 @@ def check_metric(metric: Metric, data_set: DataSet | None = None) -> None:
 def _check_declared(name: str, metric: Metric) -> None:
     """What a metric says of itself."""
     cls = type(metric)
-    _require(dataclasses.is_dataclass(cls) and _is_frozen(cls), name, "is no frozen dataclass")
+    _require(is_frozen(cls), name, "is no frozen dataclass")
     lacking = [field.name for field in dataclasses.fields(cls) if _has_no_default(field)]  # type: ignore[arg-type]
     _require(not lacking, name, f"has no default for {', '.join(lacking)}: text asks for a metric by its name alone")
     for attribute in ("label", "direction"):
@@ -130,10 +131,6 @@ def _tried(data_set: DataSet) -> tuple[Yardstick, Tensor, Tensor]:
     reach = FARTHER * float(points["test"].abs().max())
     noise = reach * (2 * torch.rand(N, *points["test"].shape[1:], generator=generator, dtype=points["test"].dtype) - 1)
     return Yardstick("test", Examined(points["test"][:N]), None, None), points["validation"][:N], noise
-
-
-def _is_frozen(cls: type) -> bool:
-    return bool(cls.__dataclass_params__.frozen)  # type: ignore[attr-defined]
 
 
 def _has_no_default(field: dataclasses.Field[object]) -> bool:

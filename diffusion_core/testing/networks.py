@@ -161,7 +161,7 @@ def weights_agree_between_networks_that_differ_only_in_their_outputs(network: Ne
 
 
 def initial_weights_follow_from_the_seed_alone(network: Network, shape: tuple[int, ...]) -> None:
-    """Of two builds at one seed, torch's global generator standing elsewhere, every weight and buffer is the same."""
+    """Every weight and buffer is the same in two builds at one seed, wherever torch's global generator stands."""
     states: list[dict[str, Tensor]] = []
     for around in (1, 2):
         with seeded(around, "another state of the global generator"):
