@@ -18,13 +18,15 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
 from diffusion_core.fitting import noise_moments
 from diffusion_core.latents import LatentCode
+from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, MinSnr, Simple, Vlb, VlbContinuous
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Epsilon
-from diffusion_core.samplers import Ancestral, Ddim, Heun, Sampler
+from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import LearnedSchedule, Linear
+from diffusion_core.solvers import Heun
 from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
 from diffusion_core.training import Learner, Trainer, Training
@@ -97,7 +99,7 @@ def training_cases(workload: Workload) -> dict[str, Callable[[], object]]:
 
     def step_of(choices: dict[str, Any], precision: str) -> Callable[[], object]:
         plan = Training(batch=workload.batch, precision=precision)  # type: ignore[arg-type]
-        trainer = Trainer(workload.diffusion(**choices), plan, workload.device)
+        trainer = Trainer(DiffusionLearner(workload.diffusion(**choices)), plan, workload.device)
         return lambda: trainer.step(images, 0, 0)
 
     cases = {name: step_of(choices, "auto") for name, choices in TRAININGS.items()}
@@ -117,7 +119,7 @@ def latent_cases(workload: Workload) -> dict[str, Callable[[], object]]:
     for space in (Latents(f=2), Latents(f=4)):
         code = workload.code(space)
         cases[f"autoencoder, f={space.f}"] = step(workload.autoencoder(space), images)
-        cases[f"simple, latents f={space.f}"] = step(workload.diffusion_of(code), code.store(images))
+        cases[f"simple, latents f={space.f}"] = step(DiffusionLearner(workload.diffusion_of(code)), code.store(images))
     return cases
 
 

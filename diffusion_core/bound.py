@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from diffusion_core.forward import Pair, expand
+from diffusion_core.forward import expand
 from diffusion_core.reverse import Reverse
 
 
@@ -41,13 +41,13 @@ def normal_nats(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * ((x - mean) ** 2 * torch.exp(-log_variance) + log_variance + math.log(2 * math.pi))
 
 
-def denoising_term(x0: Tensor, pair: Pair, p: Reverse) -> Tensor:
+def denoising_term(x0: Tensor, p: Reverse) -> Tensor:
     """KL(q(x_s | x_t, x_0) ‖ p_θ(x_s | x_t)) [B], for steps that do not end in clean data.
 
     The means differ by c_0 (x_0 − x̂_0): taken so, nothing cancels.
     """
-    squared_difference = (expand(pair.coefficient_x0, x0) * (x0 - p.x0)) ** 2
-    return sum_dims(kl_normal(squared_difference, expand(pair.log_beta_tilde, x0), p.log_variance))
+    squared_difference = (expand(p.pair.coefficient_x0, x0) * (x0 - p.x0)) ** 2
+    return sum_dims(kl_normal(squared_difference, expand(p.pair.log_beta_tilde, x0), p.log_variance))
 
 
 def prior_term(x0: Tensor, gamma_end: Tensor) -> Tensor:

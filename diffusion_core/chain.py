@@ -1,8 +1,8 @@
 """The chain of times that the reverse process visits: 0 = τ_0 < τ_1 < … < τ_K ≤ T.
 
-The full chain is τ_k = k. A strided one keeps K of the T times; between the kept ones, q(x_s | x_t, x_0) and its β, β̃
-are those of the pair (τ_k, τ_{k−1}) (Nichol & Dhariwal 2021, §4). The first step's rule belongs here, since it is the
-chain that knows which step follows it:
+The full chain is τ_k = k. A strided one keeps K of the T times (`spacings.py`); between the kept ones,
+q(x_s | x_t, x_0) and its β, β̃ are those of the pair (τ_k, τ_{k−1}) (Nichol & Dhariwal 2021, §4). The first step's rule
+belongs here, since it is the chain that knows which step follows it:
 
     beta_tilde_2: σ_1² = β̃ of the pair (τ_2, τ_1);   beta_1: σ_1² = 1 − ᾱ at τ_1.
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from diffusion_core.forward import Pair
 from diffusion_core.gamma import Gamma
@@ -45,18 +46,29 @@ class Chain:
         """K, the number of steps."""
         return len(self.times) - 1
 
+    @property
+    def full(self) -> bool:
+        """Whether all T times are visited."""
+        return self.steps == self.gamma.horizon
+
     def pair(self, k: Tensor) -> Pair:
         """The step from τ_k to τ_{k−1}, for k int64 [B] in 1..K."""
-        return Pair(self.gamma(self.times[k]), self.gamma(self.times[k - 1]), self._log_first().expand(len(k)))
+        return self._pair(self.times[k], self.times[k - 1])
 
     def trained_pair(self, k: Tensor) -> Pair:
         """The step from τ_k to τ_k − 1: the pair that a μ-network was trained on, whatever the stride."""
         t = self.times[k]
-        return Pair(self.gamma(t), self.gamma(t - 1), self._log_first().expand(len(k)))
+        return self._pair(t, t - 1)
 
-    def _log_first(self) -> Tensor:
-        gamma_1 = self.gamma(self.times[1:2])
+    def _pair(self, t: Tensor, s: Tensor) -> Pair:
+        # A γ that is learned costs a network's pass: all noise levels are asked for at once.
+        count = len(t)
+        gamma = self.gamma(torch.cat([t, s, self.times[1:3]]))
+        gamma_t, gamma_s, first = gamma[:count], gamma[count : 2 * count], gamma[2 * count :]
+        return Pair(gamma_t, gamma_s, self._log_first(first[:1], first[-1:]).expand(count))
+
+    def _log_first(self, gamma_1: Tensor, gamma_2: Tensor) -> Tensor:
+        """log σ_1² [1] from the noise levels of τ_1 and τ_2 [1]."""
         if self.first_step == "beta_1" or self.steps == 1:
-            return torch.nn.functional.logsigmoid(gamma_1)
-        gamma_2 = self.gamma(self.times[2:3])
+            return logsigmoid(gamma_1)
         return torch.log(Pair(gamma_2, gamma_1, gamma_1).beta_tilde)

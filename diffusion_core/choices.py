@@ -12,16 +12,18 @@ from typing import Literal
 
 from torch import nn
 
+from diffusion_core.denoiser import TimeInput
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Objective, Simple
 from diffusion_core.parameterizations import Epsilon, Parameterization
 from diffusion_core.schedules import Linear, Schedule
+from diffusion_core.spacings import Spacing, UniformSpacing
 from diffusion_core.timesteps import Timesteps, Uniform
 from diffusion_core.variances import Beta, Variance
 
-TimeInput = Literal["t", "log_snr"]
 FirstStepRule = Literal["schedule", "beta_1"]
+Time = Literal["auto", "continuous"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Choices:
 
     `time_input` is what the network is told of the time: 1000 t/T, or the noise level on a scale that is the same for
     all fixed schedules and stays where it is for a learned one. `first_step` is the rule for σ_1²: the schedule's own,
-    or β_1.
+    or β_1. `time` says which times training draws: 1..T wherever the objective has a meaning there, or real ones.
+    `spacing` is of the times that a chain of fewer than T steps visits, and no part of training.
     """
 
     parameterization: Parameterization = field(default_factory=Epsilon)
@@ -42,6 +45,13 @@ class Choices:
     horizon: int = 1000
     time_input: TimeInput = "t"
     first_step: FirstStepRule = "schedule"
+    time: Time = "auto"
+    spacing: Spacing = field(default_factory=UniformSpacing)
+
+    @property
+    def in_continuous_time(self) -> bool:
+        """Whether training draws real times."""
+        return self.time == "continuous" or not self.objective.discrete
 
 
 def axis_of(cls: type) -> type:
@@ -62,7 +72,17 @@ def choice_name(choice: object) -> str:
 
 def refusal(choices: Choices) -> str | None:
     """Why these choices cannot be trained; None if they can."""
-    for rule in (_horizon, _learned_variance, _hybrid, _continuous, _importance, _learned_schedule, _schedule):
+    for rule in (
+        _horizon,
+        _learned_variance,
+        _hybrid,
+        _continuous,
+        _importance,
+        _density,
+        _learned_schedule,
+        _schedule,
+        _pure_noise,
+    ):
         reason = rule(choices)
         if reason is not None:
             return reason
@@ -84,13 +104,23 @@ def chain_refusal(choices: Choices, steps: int | None, *, reads_variance: bool =
 
 
 def level_refusal(choices: Choices) -> str | None:
-    """Why the network says nothing between two times (continuous bound, flow likelihood); None if it does."""
+    """Why the network says nothing at a noise level alone; None if it does."""
     if choices.parameterization.needs_pair:
         return (
             f"parameterization={choice_name(choices.parameterization)} predicts a mean between two times and has no "
             "meaning in continuous time: take parameterization=epsilon, x0 or v"
         )
     return None
+
+
+def flow_refusal(choices: Choices) -> str | None:
+    """Why there is no integral over all noise levels (continuous bound, flow likelihood); None if there is one."""
+    if choices.schedule.build(choices.horizon).ends_in_noise:
+        return (
+            f"schedule={choice_name(choices.schedule)} ends in noise alone, at an infinite noise level that no "
+            "integral over noise levels reaches: take a schedule that ends before it, or score it by its steps"
+        )
+    return level_refusal(choices)
 
 
 def _horizon(choices: Choices) -> str | None:
@@ -118,17 +148,25 @@ def _hybrid(choices: Choices) -> str | None:
 
 
 def _continuous(choices: Choices) -> str | None:
-    return level_refusal(choices) if choices.objective.continuous else None
+    if not choices.in_continuous_time:
+        return None
+    if not choices.objective.continuous:
+        instead = "objective=vlb_continuous" if choices.objective.is_bound else "time=auto"
+        return (
+            f"objective={choice_name(choices.objective)} sums terms of a chain of steps, which time={choices.time} has "
+            f"not: take {instead}"
+        )
+    return level_refusal(choices)
 
 
 def _importance(choices: Choices) -> str | None:
     if not choices.timesteps.adapts:
         return None
     name = f"timesteps={choice_name(choices.timesteps)}"
-    if choices.objective.continuous:
+    if choices.in_continuous_time:
+        asked = f"time={choices.time}" if choices.objective.discrete else f"objective={choice_name(choices.objective)}"
         return (
-            f"{name} keeps a history per t in 1..T, and objective={choice_name(choices.objective)} draws real t: take "
-            "timesteps=low_discrepancy or uniform"
+            f"{name} keeps a history per t in 1..T, and {asked} draws real t: take timesteps=low_discrepancy or uniform"
         )
     if choices.schedule.learned:
         return (
@@ -138,11 +176,24 @@ def _importance(choices: Choices) -> str | None:
     return None
 
 
+def _density(choices: Choices) -> str | None:
+    """A density that counts as a weight is no way to draw the terms of a bound."""
+    bound = choices.objective.is_bound or choices.objective.learns_variance
+    if choices.timesteps.reweighted or not (bound or choices.schedule.learned):
+        return None
+    learns = "objective" if bound else "schedule"
+    return (
+        f"{learns}={choice_name(getattr(choices, learns))} learns from the bound, a mean over uniform t, and "
+        f"timesteps={choice_name(choices.timesteps)} weights each t by its density: take timesteps=uniform, "
+        "low_discrepancy or importance"
+    )
+
+
 def _learned_schedule(choices: Choices) -> str | None:
-    if not (choices.schedule.learned and choices.objective.continuous) or choices.time_input == "log_snr":
+    if not (choices.schedule.learned and choices.in_continuous_time) or choices.time_input == "log_snr":
         return None
     return (
-        f"objective={choice_name(choices.objective)} does not depend on schedule={choice_name(choices.schedule)} "
+        f"the bound in continuous time does not depend on schedule={choice_name(choices.schedule)} "
         f"between its ends only if the network is told the noise level, and time_input={choices.time_input} does not "
         "tell it: take time_input=log_snr"
     )
@@ -154,3 +205,19 @@ def _schedule(choices: Choices) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def _pure_noise(choices: Choices) -> str | None:
+    """What has no meaning at ᾱ_T = 0."""
+    known = choices.parameterization.reads_noise and choices.time_input == "t"
+    if known or not choices.schedule.build(choices.horizon).ends_in_noise:
+        return None
+    schedule = f"schedule={choice_name(choices.schedule)} ends in noise alone (x_T holds nothing of x_0)"
+    other = "or let the schedule end before it (schedule.zero_terminal=false, or schedule.end=0.999 of rectified)"
+    if choices.parameterization.reads_noise:
+        told = "time_input=log_snr would tell the network an infinite noise level"
+        return f"{schedule}, and {told}: take time_input=t, {other}"
+    return (
+        f"{schedule}, where parameterization={choice_name(choices.parameterization)} says nothing of x_0: take "
+        f"parameterization=v, velocity, edm, x0 or mu, {other}"
+    )

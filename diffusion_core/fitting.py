@@ -1,31 +1,32 @@
-"""What a fitted variance needs of a trained network: E‖ε̂‖²/D and E‖ε − ε̂‖²/D at every t, over training data.
+"""What is fitted to a trained network over training data: Var(x_0 | x_t) for σ², and the terms of all possible steps.
 
-For the exact denoiser ε̂ = E[ε | x_t] the two add up to E‖ε‖²/D = 1 (Bao et al. 2022, Lemma 7).
+Var(x_0 | x_t) follows from the network's errors at every t (`variances.Moments`). For the exact denoiser
+ε̂ = E[ε | x_t], E‖ε‖² − E‖ε̂‖² = E‖ε − ε̂‖², what it cannot tell of the noise (Bao et al. 2022, Lemma 7). Both are taken
+over the same draws of ε, so that what these have of their own cancels.
+
+The bound of a chain is a sum over its steps, each a function of the x̂_0 at its t. So one pass of the network at every
+t gives the term of every pair s < t, from which `spacing=optimal` chooses (Watson et al. 2021).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from diffusion_core import precision
-from diffusion_core.bound import mean_dims
+from diffusion_core.bound import kl_normal, mean_dims
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.forward import diffuse
+from diffusion_core.forward import Pair, diffuse, expand
 from diffusion_core.randomness import draw, normal, send
-from diffusion_core.reverse import clipped, noise_of
-from diffusion_core.variances import Fitted
+from diffusion_core.reverse import Reverse
+from diffusion_core.spacings import OptimalSpacing
+from diffusion_core.variances import Fitted, Moments, Variance
 
-
-@dataclass(frozen=True)
-class NoiseMoments:
-    """Second moments at t = 1..T, float64 [T]: `norm` = E‖ε̂‖²/D unclipped, `error` = E‖ε − ε̂‖²/D clipped if asked."""
-
-    norm: Tensor
-    error: Tensor
+MOST_DATA = 4096
+"""Examples that Var x_0 is measured on, of so many or more."""
 
 
 @torch.no_grad()
@@ -37,26 +38,132 @@ def noise_moments(
     seed: int,
     clip: bool,
     progress: Callable[[float], None] = lambda share: None,
-) -> NoiseMoments:
-    """The moments over `draws` images of stored data [N, …], the same at every t, and as many noises per t."""
-    index = torch.randint(len(raw), (draws,), generator=draw(seed, 0, "fit/image"))
-    images = raw[send(index, raw.device)]
+) -> Moments:
+    """The moments over `draws` images of stored data [N, …], the same at every t, and as many noises per t.
+
+    x̂_0 is clipped in `error` if that is asked for and data are bounded, and never in `noise`, whose ε̂ must be the
+    network's own.
+    """
+    images = _some(raw, draws, seed, "fit/image")
     x0 = diffusion.encoding.draw(diffusion.encoding.store(images), seed, 0, "fit/dequantise")
     chain = diffusion.chain()
-    norm = torch.zeros(chain.steps, dtype=torch.float64, device=raw.device)
-    error = torch.zeros_like(norm)
+    noise = torch.zeros(chain.steps, dtype=torch.float64, device=raw.device)
+    error = torch.zeros_like(noise)
     for t in range(1, chain.steps + 1):
         eps = normal(seed, t, "fit/eps", tuple(x0.shape), raw.device)
         k = torch.full((draws,), t, device=raw.device)
-        pair = chain.pair(k)
-        x_t = diffuse(x0, eps, pair.gamma_t)
         with precision.exact(raw.device):
-            p = diffusion.reverse(x_t, chain, k, clip=False)
-        held = noise_of(clipped(p.x0), x_t, pair) if clip and diffusion.encoding.bounded else p.eps
-        norm[t - 1] = mean_dims(p.eps**2).double().mean()
-        error[t - 1] = mean_dims((eps - held) ** 2).double().mean()
+            p = diffusion.reverse(diffuse(x0, eps, chain.pair(k).gamma_t), chain, k, clip=False)
+        held = diffusion.clipped(p.x0) if clip else p.x0
+        noise[t - 1] = mean_dims(eps.double() ** 2 - p.eps.double() ** 2).mean()
+        error[t - 1] = mean_dims((x0 - held) ** 2).double().mean()
         progress(t / chain.steps)
-    return NoiseMoments(norm.cpu(), error.cpu())
+    alpha_bar = chain.pair(torch.arange(1, chain.steps + 1, device=raw.device)).alpha_bar_t
+    return Moments(noise.cpu(), error.cpu(), alpha_bar.cpu(), _variance(diffusion, raw, seed).cpu())
+
+
+def _some(raw: Tensor, count: int, seed: int, purpose: str) -> Tensor:
+    """So many of the stored data [N, …], drawn with replacement."""
+    return raw[send(torch.randint(len(raw), (count,), generator=draw(seed, 0, purpose)), raw.device)]
+
+
+def _variance(diffusion: Diffusion, raw: Tensor, seed: int) -> Tensor:
+    """Var x_0 per dimension, the mean over dimensions, float64."""
+    images = raw if len(raw) <= MOST_DATA else _some(raw, MOST_DATA, seed, "fit/data")
+    x0 = diffusion.encoding.draw(diffusion.encoding.store(images), seed, 1, "fit/dequantise").double()
+    return x0.var(0, correction=0).mean()
+
+
+LEARNED_DRAWS = 16
+"""Images that the terms of a learned σ² are taken over: it has one per dimension, for every pair of times."""
+
+
+@torch.no_grad()
+def bound_terms(
+    diffusion: Diffusion,
+    raw: Tensor,
+    *,
+    draws: int,
+    seed: int,
+    clip: bool,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Tensor:
+    """E of the bound's term of the step from t to s < t, in nats [T + 1, T + 1] float64; ∞ where s ≥ t.
+
+    Over `draws` images of stored data [N, …]. Where s = 0 it is L_0 at σ² = 1 − ᾱ_t, whatever the chain's own rule:
+    that depends on the step before, and differs little from it.
+    """
+    x0 = diffusion.encoding.draw(
+        diffusion.encoding.store(_some(raw, draws, seed, "fit/image")), seed, 0, "fit/dequantise"
+    )
+    chain = diffusion.chain()
+    levels = diffusion.gamma(chain.times)
+    terms = torch.full((chain.steps + 1, chain.steps + 1), torch.inf, dtype=torch.float64, device=raw.device)
+    for t in range(1, chain.steps + 1):
+        eps = normal(seed, t, "fit/eps", tuple(x0.shape), raw.device)
+        times = torch.full((draws,), t, device=raw.device)
+        with precision.exact(raw.device):
+            terms[t, :t] = _terms_of(diffusion, x0, eps, chain.trained_pair(times), times, levels[: t + 1], clip)
+        progress(t / chain.steps)
+    return terms
+
+
+def _terms_of(
+    diffusion: Diffusion, x0: Tensor, eps: Tensor, trained: Pair, times: Tensor, levels: Tensor, clip: bool
+) -> Tensor:
+    """The mean terms [t] of the steps from t to s = 0..t − 1, whose noise levels γ_0..γ_t are `levels`."""
+    x_t = diffuse(x0, eps, trained.gamma_t)
+    output, raw = diffusion.denoiser(x_t, times, trained)
+    x0_hat, eps_hat = diffusion.denoiser.estimate(output, x_t, trained, clip=clip and diffusion.encoding.bounded)
+    variance = diffusion.choices.variance
+    fitted = diffusion.x0_variance[times]
+
+    def step(level: Tensor, count: int) -> Pair:
+        gamma_t = levels[-1:].expand(count)
+        return Pair(gamma_t, level, logsigmoid(gamma_t))
+
+    clean = step(levels[:1].expand(len(x0)), len(x0))
+    log_variance = variance.log_variance(clean, raw, x_t, fitted)
+    first = diffusion.term_of(x0, Reverse(clean, x_t, x0_hat, eps_hat, log_variance)).double().mean()
+    later = [
+        _mean_terms(variance, step(part, len(part)), x0 - x0_hat, raw, fitted)
+        for part in torch.split(levels[1:-1], _rows(variance, raw))
+    ]
+    return torch.cat([first[None], *later])
+
+
+ELEMENTS = 2**22
+"""Numbers that the terms of a learned σ² take at once."""
+
+
+def _rows(variance: Variance, raw: Tensor) -> int:
+    """How many s are taken at once."""
+    return max(1, ELEMENTS // raw[:LEARNED_DRAWS].numel()) if variance.learned else ELEMENTS
+
+
+def _mean_terms(variance: Variance, pair: Pair, error: Tensor, raw: Tensor, fitted: Tensor) -> Tensor:
+    """The mean over images of the terms [S] of the steps `pair` [S] at errors x_0 − x̂_0 [B, …].
+
+    A term is linear in the squared error, so that a σ² which is one for all dimensions needs its mean alone.
+    """
+    dims = error[0].numel()
+    if variance.learned:
+        error, raw = error[:LEARNED_DRAWS].reshape(1, -1), raw[:LEARNED_DRAWS].reshape(1, -1)
+        raw = raw.expand(len(pair.gamma_t), -1)
+    else:
+        error, raw = error.double().square().mean().sqrt().reshape(1, 1), error.new_zeros(len(pair.gamma_t), 0)
+    like = error.expand(len(pair.gamma_t), -1)
+    log_variance = variance.log_variance(pair, raw, like, fitted[:1].expand(len(pair.gamma_t)))
+    difference = expand(pair.coefficient_x0, like) * like
+    kl = kl_normal(difference**2, expand(pair.log_beta_tilde, like), log_variance)
+    return dims * mean_dims(kl.expand_as(like)).double()
+
+
+def with_optimal_spacing(diffusion: Diffusion, raw: Tensor, *, draws: int, seed: int, clip: bool) -> Diffusion:
+    """The diffusion with the spacing that minimises its bound over `draws` images of stored data [N, …]."""
+    spaced = diffusion.with_spacing(OptimalSpacing())
+    spaced.fit_terms(bound_terms(diffusion, raw, draws=draws, seed=seed, clip=clip))
+    return spaced
 
 
 def with_fitted_variance(
@@ -65,5 +172,5 @@ def with_fitted_variance(
     """The diffusion with a variance that is fitted to its network over `draws` images of stored data [N, …]."""
     moments = noise_moments(diffusion, raw, draws=draws, seed=seed, clip=clip)
     fitted = diffusion.with_variance(variance)
-    fitted.fit(variance.m(moments.norm, moments.error))
+    fitted.fit(variance.x0_variance(moments))
     return fitted

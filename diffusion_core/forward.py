@@ -68,6 +68,11 @@ class Pair:
         return torch.sigmoid(self.gamma_t)
 
     @cached_property
+    def snr_t(self) -> Tensor:
+        """ᾱ_t/(1 − ᾱ_t)."""
+        return torch.exp(-self.gamma_t)
+
+    @cached_property
     def log_alpha(self) -> Tensor:
         return logsigmoid(-self.gamma_t) - logsigmoid(-self.gamma_s)
 

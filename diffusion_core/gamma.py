@@ -2,6 +2,7 @@
 
 A table interpolates what is given at t = 1..T; a curve is a function of u = (t − 1)/(T − 1) ∈ [0, 1], so that x_1 is
 the z_0 of Kingma et al. 2021. Both are functions of real t, which continuous time needs. γ_0 = −∞: ᾱ_0 = 1, clean data.
+γ_T = ∞ is allowed: ᾱ_T = 0, and x_T is noise alone (Lin et al. 2024).
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 BISECTIONS = 60
 
 LARGEST = 160.0
-"""The largest γ that is allowed: 1/√ᾱ = e^{γ/2} must stay within float32."""
+"""The largest finite γ that is allowed: 1/√ᾱ = e^{γ/2} must stay within float32."""
 
 
 class Gamma(nn.Module, ABC):
@@ -41,6 +43,13 @@ class Gamma(nn.Module, ABC):
         t = t.double()
         return torch.where(t < 1, -math.inf, self.at(t.clamp(min=1)))
 
+    @property
+    @torch.no_grad()
+    def ends_in_noise(self) -> bool:
+        """Whether γ_T = ∞, where x_T holds nothing of x_0."""
+        device = next(iter(self.state_dict().values())).device
+        return bool(self(torch.tensor([self.horizon], device=device)).isposinf())
+
     def rate(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """γ and dγ/du at real t in [1, T], u = (t − 1)/(T − 1); both may be differentiated again."""
         t = t.double()
@@ -59,35 +68,38 @@ class Gamma(nn.Module, ABC):
 
 
 class GammaTable(Gamma):
-    """A fixed γ by its values at t = 1..T, linear between them."""
+    """A fixed γ by its values at t = 1..T, linear between them; where γ_T = ∞, ᾱ is linear before it."""
 
     gamma: Tensor
 
     def __init__(self, log_alpha_bar: Tensor) -> None:
-        """The table for log ᾱ_1..log ᾱ_T, float64 [T]; ValueError unless γ rises, to `LARGEST` at most."""
+        """The table for log ᾱ_1..log ᾱ_T, float64 [T]; ValueError unless γ rises, to `LARGEST` at most or to ∞ at T."""
         super().__init__(len(log_alpha_bar))
         gamma = torch.log(-torch.expm1(log_alpha_bar)) - log_alpha_bar
-        if not bool(gamma.isfinite().all() and (gamma.diff() > 0).all()):
+        last = gamma[-1]
+        if not bool(gamma[:-1].isfinite().all() and last > -math.inf and (gamma.diff() > 0).all()):
             raise ValueError(
                 f"at T={self.horizon} this schedule's noise does not rise from step to step: take a smaller horizon, "
                 "or schedule fields that add more noise at the start"
             )
-        if gamma[-1] > LARGEST:
+        if last.isfinite() and last > LARGEST:
             raise ValueError(
-                f"at T={self.horizon} this schedule leaves a share of 1e-{int(gamma[-1] / math.log(100))} of x_0, too "
+                f"at T={self.horizon} this schedule leaves a share of 1e-{int(last / math.log(100))} of x_0, too "
                 "small to divide by in float32: take a smaller horizon, or schedule fields that add less noise"
             )
+        self.to_noise = bool(last.isposinf())
         self.register_buffer("gamma", torch.cat([gamma.new_full((1,), -math.inf), gamma]))
-
-    @classmethod
-    def of_beta(cls, beta: Tensor) -> GammaTable:
-        """The table for β_1..β_T, float64 [T]."""
-        return cls(torch.log1p(-beta).cumsum(0))
 
     def at(self, t: Tensor) -> Tensor:
         low = (t.detach().ceil().long() - 1).clamp(1, max(1, self.horizon - 1))
         high = (low + 1).clamp(max=self.horizon)
-        return torch.lerp(self.gamma[low], self.gamma[high], t - low)
+        start, end = self.gamma[low], self.gamma[high]
+        if not self.to_noise:
+            return torch.lerp(start, end, t - low)
+        last = end.isposinf()
+        log_alpha_bar = torch.log(torch.where(last, high - t, 1)) + logsigmoid(-start)
+        inside = torch.lerp(start, torch.where(last, start, end), t - low)
+        return torch.where(last, torch.log(-torch.expm1(log_alpha_bar)) - log_alpha_bar, inside)
 
 
 class GammaCurve(Gamma):
@@ -99,6 +111,22 @@ class GammaCurve(Gamma):
 
     def at(self, t: Tensor) -> Tensor:
         return self.curve((t - 1) / (self.horizon - 1))
+
+
+class StraightGamma(Gamma):
+    """γ(t) = 2 logit(u) + 2 log s at u = u_T t/T: √ᾱ : √(1 − ᾱ) = (1 − u) : s u, a straight path (Liu et al. 2023)."""
+
+    end: Tensor
+    shift: Tensor
+
+    def __init__(self, horizon: int, end: float, shift: float) -> None:
+        super().__init__(horizon)
+        self.register_buffer("end", torch.tensor(end, dtype=torch.float64))
+        self.register_buffer("shift", torch.tensor(shift, dtype=torch.float64))
+
+    def at(self, t: Tensor) -> Tensor:
+        u = self.end * t / self.horizon
+        return 2 * (torch.log(self.shift * u) - torch.log1p(-u))
 
 
 class Knots(GammaCurve):

@@ -36,10 +36,12 @@ from torch import Tensor
 from diffusion_core import precision
 from diffusion_core.bound import sum_dims
 from diffusion_core.chain import Chain
+from diffusion_core.choices import flow_refusal
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Code, Encoding
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import normal, uniform
+from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.units import bits_per_dim, bits_per_nat
 
 
@@ -174,6 +176,9 @@ def continuous_bound(
     """The bound in continuous time on stored data [N, …]; ValueError where the network says nothing between times."""
     if draws < 1:
         raise ValueError(f"the bound in continuous time needs at least 1 draw, got {draws}")
+    reason = flow_refusal(diffusion.choices)
+    if reason is not None:
+        raise ValueError(reason)
     code = diffusion.encoding.code(raw, seed, "bound/dequantise")
     x0 = code.x0
     ends = torch.tensor([1, diffusion.choices.horizon], device=raw.device)
@@ -197,12 +202,15 @@ def continuous_bound(
 
 
 @torch.no_grad()
-def estimate_variance(diffusion: Diffusion, raw: Tensor, *, draws: int, batch: int, seed: int) -> float:
+def estimate_variance(
+    diffusion: Diffusion, timesteps: TimestepSampler, raw: Tensor, *, draws: int, batch: int, seed: int
+) -> float:
     """Variance of the bound's estimate by one t per image, in (bits/dim)² per image.
 
-    It is B · Var of the mean over a batch of B = `batch` images whose t are drawn together from the diffusion's own
-    density, by `draws` ≥ 2 repetitions on the same images: L_T and differences between images have no part in it. For
-    independent t it is the mean over images of Var[T L_{t−1}]. Images [N, …] beyond the last whole batch are left out.
+    It is B · Var of the mean over a batch of B = `batch` images whose t are drawn together from the density of
+    `timesteps`, by `draws` ≥ 2 repetitions on the same images: L_T and differences between images have no part in it.
+    For independent t it is the mean over images of Var[T L_{t−1}]. Images [N, …] beyond the last whole batch are left
+    out.
     """
     if draws < 2:
         raise ValueError(f"a variance needs at least 2 draws, got {draws}")
@@ -212,7 +220,7 @@ def estimate_variance(diffusion: Diffusion, raw: Tensor, *, draws: int, batch: i
         x0 = diffusion.encoding.draw(diffusion.encoding.store(raw[i : i + n]), seed, i, "bound/dequantise")
         means = []
         for j in range(draws):
-            t, weight = diffusion.timesteps(uniform(seed, j, f"variance/t/{i}", (n,), raw.device))
+            t, weight = timesteps(uniform(seed, j, f"variance/t/{i}", (n,), raw.device))
             eps = normal(seed, j, f"variance/eps/{i}", tuple(x0.shape), raw.device)
             with precision.exact(raw.device):
                 term = diffusion.term(x0, eps, chain, t, clip=False) * per_nat

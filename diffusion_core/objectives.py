@@ -1,17 +1,22 @@
 """Axis: the training objective, per example.
 
-Up to a term that does not depend on the network's mean, every objective here is w(t) ‖ε − ε̂‖²/D. The weight w is what
-really differs between them, whatever is predicted, so each objective states it:
+Up to a term that does not depend on the network's mean, every objective here is a weight times ‖x_0 − x̂_0‖²/D, which is
+SNR times that of ‖ε − ε̂‖²/D. The weight is what really differs between them, whatever is predicted, so each states it:
 
-    simple, hybrid   κ_t, the parameterization's own scale (1 for ε)
-    weighted         SNR^power, in ε-, x_0- or v-space
-    min_snr          min(1, γ/SNR)
-    p2               1/(k + SNR)^γ
-    vlb              T β²/(2 σ² α (1 − ᾱ_t)), in bits: with E over uniform t, the bound itself in bits/dim less L_T
-                     (at t = 1 for a density decoder: a sum over bins flattens where σ_1 is below their width)
-    vlb_continuous   ½ dγ/du, in bits
+                     of ‖x_0 − x̂_0‖²/D           of ‖ε − ε̂‖²/D
+    simple, hybrid   κ, the parameterization's   κ/SNR (1 for ε)
+    weighted         SNR^power κ of a space      SNR^power in ε-space
+    min_snr          min(SNR, γ)                 min(1, γ/SNR)
+    p2               SNR/(k + SNR)^γ             1/(k + SNR)^γ
+    edm              (σ² + σ_d²)/(σ σ_d)²        1 + σ²/σ_d²,   σ² = 1/SNR
+    vlb              T c_0²/(2 σ_t²), in bits    T β²/(2 σ_t² α (1 − ᾱ)), in bits
+    vlb_continuous   ½ SNR dγ/du, in bits        ½ dγ/du, in bits
 
-(Ho et al. 2020, eq. 12 and 14; Nichol & Dhariwal 2021, §3; Hang et al. 2023; Choi et al. 2022; Kingma et al. 2021.)
+With E over uniform t, `vlb` is the bound itself in bits/dim less L_T (at t = 1 for a density decoder: a sum over bins
+flattens where σ_1 is below their width).
+
+(Ho et al. 2020, eq. 12 and 14; Nichol & Dhariwal 2021, §3; Hang et al. 2023; Choi et al. 2022; Karras et al. 2022,
+§5; Kingma et al. 2021.)
 """
 
 from __future__ import annotations
@@ -21,11 +26,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from diffusion_core.forward import Pair
-from diffusion_core.parameterizations import X0, Epsilon, Mu, V
+from diffusion_core.parameterizations import X0, EdmParameterization, Epsilon, Mu, V, check_sigma_data
 from diffusion_core.units import bits_per_nat
 
 
@@ -47,7 +51,8 @@ class Example:
     """All that an objective may read of a batch.
 
     `error` [B] is ‖target − output‖²/D in the predicted quantity; `term()` is L_{t−1}, or L_0 where t = 1, in
-    bits/dim; `variance_term()` is the same with the mean held fixed, so that σ² alone learns from it.
+    bits/dim; `variance_term()` is the same with the mean held fixed, so that σ² alone learns from it. Neither is there
+    in continuous time.
     """
 
     levels: NoiseLevels
@@ -60,22 +65,29 @@ class Objective(ABC):
     """A loss per example.
 
     `reads_variance` tells whether σ² enters it, `learns_variance` whether it can teach one, `needs_learned` whether it
-    is meant for nothing else, `reads_decoder` whether L_0 teaches the mean, `continuous` whether its times are real.
+    is meant for nothing else, `reads_decoder` whether L_0 teaches the mean, `is_bound` whether its expectation over
+    uniform t is one. `discrete` and `continuous` tell at which times it has a meaning (`domains.py`).
     """
 
     reads_variance: ClassVar[bool] = False
     learns_variance: ClassVar[bool] = False
     needs_learned: ClassVar[bool] = False
     reads_decoder: ClassVar[bool] = False
-    continuous: ClassVar[bool] = False
+    is_bound: ClassVar[bool] = False
+    discrete: ClassVar[bool] = True
+    continuous: ClassVar[bool] = True
 
     @abstractmethod
     def loss(self, example: Example) -> Tensor:
         """The loss of each example [B]."""
 
     @abstractmethod
+    def x0_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
+        """The weight [B] of ‖x_0 − x̂_0‖²/D at σ² = exp(log_variance) [B]."""
+
     def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
-        """w(t) [B], the weight of ‖ε − ε̂‖²/D at σ² = exp(log_variance) [B]."""
+        """The weight [B] of ‖ε − ε̂‖²/D; not finite where ᾱ = 0, and ε is known."""
+        return self.x0_weight(levels, log_variance) / levels.pair.snr_t
 
 
 @dataclass(frozen=True)
@@ -85,7 +97,7 @@ class Simple(Objective):
     def loss(self, example: Example) -> Tensor:
         return example.error
 
-    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
+    def x0_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return levels.kappa
 
 
@@ -98,6 +110,7 @@ class Hybrid(Objective):
     reads_variance: ClassVar[bool] = True
     learns_variance: ClassVar[bool] = True
     needs_learned: ClassVar[bool] = True
+    continuous: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.weight > 0:
@@ -106,39 +119,39 @@ class Hybrid(Objective):
     def loss(self, example: Example) -> Tensor:
         return example.error + self.weight * example.levels.horizon * example.variance_term()
 
-    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
+    def x0_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return levels.kappa
 
 
-class EpsWeighted(Objective):
-    """‖ε − ε̂‖²/D at a stated weight, whatever is predicted."""
+class Reweighted(Objective):
+    """‖x_0 − x̂_0‖²/D at a stated weight, whatever is predicted."""
 
     @abstractmethod
-    def weight(self, pair: Pair) -> Tensor:
-        """w(t) [B], the weight of ‖ε − ε̂‖²/D."""
+    def level_weight(self, levels: NoiseLevels) -> Tensor:
+        """The weight [B] of ‖x_0 − x̂_0‖²/D, which no σ² enters."""
 
     def loss(self, example: Example) -> Tensor:
-        weight = self.weight(example.levels.pair) / example.levels.kappa
+        weight = self.level_weight(example.levels) / example.levels.kappa
         return weight.to(example.error.dtype) * example.error
 
-    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
-        return self.weight(levels.pair)
+    def x0_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
+        return self.level_weight(levels)
 
 
 @dataclass(frozen=True)
-class Weighted(EpsWeighted):
+class Weighted(Reweighted):
     """SNR^power ‖·‖² in ε-, x_0- or v-space: with power 0 that space's unweighted error, whatever is predicted."""
 
     space: Literal["epsilon", "x0", "v"] = "epsilon"
     power: float = 0.0
 
-    def weight(self, pair: Pair) -> Tensor:
-        kappa = {"epsilon": Epsilon(), "x0": X0(), "v": V()}[self.space].kappa(pair)
-        return torch.exp(-self.power * pair.gamma_t) * kappa
+    def level_weight(self, levels: NoiseLevels) -> Tensor:
+        kappa = {"epsilon": Epsilon(), "x0": X0(), "v": V()}[self.space].kappa(levels.pair)
+        return levels.pair.snr_t**self.power * kappa
 
 
 @dataclass(frozen=True)
-class MinSnr(EpsWeighted):
+class MinSnr(Reweighted):
     """min(SNR, γ) ‖x_0 − x̂_0‖² (Hang et al. 2023)."""
 
     gamma: float = 5.0
@@ -147,12 +160,12 @@ class MinSnr(EpsWeighted):
         if not self.gamma > 0:
             raise ValueError(f"min_snr needs gamma > 0, got {self.gamma}")
 
-    def weight(self, pair: Pair) -> Tensor:
-        return (self.gamma * torch.exp(pair.gamma_t)).clamp(max=1)
+    def level_weight(self, levels: NoiseLevels) -> Tensor:
+        return levels.pair.snr_t.clamp(max=self.gamma)
 
 
 @dataclass(frozen=True)
-class P2(EpsWeighted):
+class P2(Reweighted):
     """‖ε − ε̂‖²/(k + SNR)^γ (Choi et al. 2022, eq. 8)."""
 
     k: float = 1.0
@@ -162,8 +175,24 @@ class P2(EpsWeighted):
         if not (self.k > 0 and self.gamma >= 0):
             raise ValueError(f"p2 needs k > 0 and gamma >= 0, got k={self.k} and gamma={self.gamma}")
 
-    def weight(self, pair: Pair) -> Tensor:
-        return (self.k + torch.exp(-pair.gamma_t)) ** -self.gamma
+    def level_weight(self, levels: NoiseLevels) -> Tensor:
+        return levels.pair.snr_t * (self.k + levels.pair.snr_t) ** -self.gamma
+
+
+@dataclass(frozen=True)
+class EdmObjective(Reweighted):
+    """λ(σ) ‖x_0 − x̂_0‖²/D, λ = (σ² + σ_d²)/(σ σ_d)² = 1/c_out² (Karras et al. 2022, §5).
+
+    It is the unweighted error of `parameterization=edm` with the same σ_d (`sigma_data`).
+    """
+
+    sigma_data: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_sigma_data(self.sigma_data)
+
+    def level_weight(self, levels: NoiseLevels) -> Tensor:
+        return EdmParameterization(self.sigma_data).kappa(levels.pair)
 
 
 @dataclass(frozen=True)
@@ -173,29 +202,25 @@ class Vlb(Objective):
     reads_variance: ClassVar[bool] = True
     learns_variance: ClassVar[bool] = True
     reads_decoder: ClassVar[bool] = True
+    is_bound: ClassVar[bool] = True
+    continuous: ClassVar[bool] = False
 
     def loss(self, example: Example) -> Tensor:
         return example.levels.horizon * example.term()
 
-    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
+    def x0_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return levels.horizon * Mu().kappa(levels.pair) * bits_per_nat() / (2 * log_variance.exp())
 
 
 @dataclass(frozen=True)
-class VlbContinuous(Objective):
+class VlbContinuous(Reweighted):
     """½ (dγ/du) ‖ε − ε̂‖²/D in bits/dim, u uniform: its mean is the bound in continuous time less L_0 and L_T.
 
     (Kingma et al. 2021, eq. 17.) It reads no pair of times and no σ².
     """
 
-    continuous: ClassVar[bool] = True
+    is_bound: ClassVar[bool] = True
+    discrete: ClassVar[bool] = False
 
-    def loss(self, example: Example) -> Tensor:
-        weight = self._weight(example.levels) / example.levels.kappa
-        return weight.to(example.error.dtype) * example.error
-
-    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
-        return self._weight(levels)
-
-    def _weight(self, levels: NoiseLevels) -> Tensor:
-        return 0.5 * bits_per_nat() * levels.rate()
+    def level_weight(self, levels: NoiseLevels) -> Tensor:
+        return 0.5 * bits_per_nat() * levels.rate() * levels.pair.snr_t

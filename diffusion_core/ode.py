@@ -20,6 +20,7 @@ from torch import Tensor
 
 from diffusion_core import precision
 from diffusion_core.bound import sum_dims
+from diffusion_core.choices import flow_refusal
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import code_bits
 from diffusion_core.randomness import uniform
@@ -54,8 +55,11 @@ def flow_likelihood(
 ) -> FlowLikelihood:
     """The flow's likelihood of stored data [N, …], by `steps` classical Runge-Kutta steps, evenly spaced in γ.
 
-    ValueError where the network says nothing between two times.
+    ValueError where the network says nothing between two times, or the schedule ends in noise alone.
     """
+    reason = flow_refusal(diffusion.choices)
+    if reason is not None:
+        raise ValueError(reason)
     if steps < 1 or probes < 1:
         raise ValueError(f"the flow's likelihood needs at least 1 step and 1 probe, got {steps} and {probes}")
     encoding, dims = diffusion.encoding, math.prod(diffusion.shape)

@@ -3,9 +3,17 @@
 Each choice is two functions through (x_0, ε): the target of the network, and the x̂_0 that an output stands for, where
 x_t = √ᾱ x_0 + √(1 − ᾱ) ε. A third names the scale between errors,
 
-    ‖target − output‖² = κ ‖ε − ε̂‖²,
+    ‖target − output‖² = κ ‖x_0 − x̂_0‖² = κ/SNR ‖ε − ε̂‖²,
 
-so that every objective can state its weight in one currency, the effective ε-weight.
+so that every objective can state its weight in one currency. All are finite where ᾱ = 0 and x_t is noise alone, but
+for ε, which says nothing of x_0 there.
+
+    epsilon    ε                           κ = SNR
+    x0         x_0                         1
+    mu         μ̃                           c_0²
+    v          √ᾱ ε − √(1 − ᾱ) x_0         1/(1 − ᾱ)
+    velocity   ε − x_0                     (√ᾱ + √(1 − ᾱ))²/(1 − ᾱ)
+    edm        (x_0 − c_skip x_t)/c_out    1/c_out²
 """
 
 from __future__ import annotations
@@ -14,6 +22,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from diffusion_core.forward import Pair, expand, posterior_mean
@@ -22,10 +31,16 @@ from diffusion_core.forward import Pair, expand, posterior_mean
 class Parameterization(ABC):
     """The quantity that the network predicts, at the pair (t, t − 1) that it is trained on.
 
-    `needs_pair` tells whether a noise level alone does not say what the output means.
+    `needs_pair` tells whether a noise level alone does not say what the output means, `reads_noise` whether the output
+    still says what x̂_0 is where ᾱ = 0.
     """
 
     needs_pair: ClassVar[bool] = False
+    reads_noise: ClassVar[bool] = True
+
+    def network_input(self, x_t: Tensor, pair: Pair) -> Tensor:
+        """What the network is shown of x_t [B, …]."""
+        return x_t
 
     @abstractmethod
     def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
@@ -37,12 +52,14 @@ class Parameterization(ABC):
 
     @abstractmethod
     def kappa(self, pair: Pair) -> Tensor:
-        """κ [B], the squared error of the target per squared error of ε."""
+        """κ [B], the squared error of the target per squared error of x_0."""
 
 
 @dataclass(frozen=True)
 class Epsilon(Parameterization):
     """ε, the noise: x̂_0 = (x_t − √(1 − ᾱ) ε̂)/√ᾱ (Ho et al. 2020, eq. 9 and 15)."""
+
+    reads_noise: ClassVar[bool] = False
 
     def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
         return eps
@@ -52,7 +69,7 @@ class Epsilon(Parameterization):
         return (x_t - noise) / expand(pair.alpha_bar_t.sqrt(), x_t)
 
     def kappa(self, pair: Pair) -> Tensor:
-        return pair.alpha_bar_t.new_ones(pair.alpha_bar_t.shape)
+        return pair.snr_t
 
 
 @dataclass(frozen=True)
@@ -66,7 +83,7 @@ class X0(Parameterization):
         return output
 
     def kappa(self, pair: Pair) -> Tensor:
-        return pair.one_minus_alpha_bar_t / pair.alpha_bar_t
+        return torch.ones_like(pair.gamma_t)
 
 
 @dataclass(frozen=True)
@@ -82,7 +99,7 @@ class Mu(Parameterization):
         return (output - expand(pair.coefficient_xt, x_t) * x_t) / expand(pair.coefficient_x0, x_t)
 
     def kappa(self, pair: Pair) -> Tensor:
-        return pair.coefficient_x0**2 * pair.one_minus_alpha_bar_t / pair.alpha_bar_t
+        return pair.coefficient_x0**2
 
 
 @dataclass(frozen=True)
@@ -97,4 +114,71 @@ class V(Parameterization):
         return expand(pair.alpha_bar_t.sqrt(), x_t) * x_t - noise
 
     def kappa(self, pair: Pair) -> Tensor:
-        return 1 / pair.alpha_bar_t
+        return 1 / pair.one_minus_alpha_bar_t
+
+
+@dataclass(frozen=True)
+class Velocity(Parameterization):
+    """ε − x_0, the velocity dx_u/du of the straight path x_u = (1 − u) x_0 + u ε (Liu et al. 2023; Lipman et al. 2023).
+
+    With x_t = x_u/√(u² + (1 − u)²), its own scale: x̂_0 = (x_t − √(1 − ᾱ) output)/(√ᾱ + √(1 − ᾱ)).
+    """
+
+    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
+        return eps - x0
+
+    def x0(self, output: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
+        noise = expand(pair.one_minus_alpha_bar_t.sqrt(), x_t) * output
+        return (x_t - noise) / expand(self._length(pair), x_t)
+
+    def kappa(self, pair: Pair) -> Tensor:
+        return self._length(pair) ** 2 / pair.one_minus_alpha_bar_t
+
+    @staticmethod
+    def _length(pair: Pair) -> Tensor:
+        """√ᾱ + √(1 − ᾱ), which is 1 over the scale of x_u."""
+        return pair.alpha_bar_t.sqrt() + pair.one_minus_alpha_bar_t.sqrt()
+
+
+@dataclass(frozen=True)
+class EdmParameterization(Parameterization):
+    """F with x̂_0 = c_skip x + c_out F(c_in x), x = x_t/√ᾱ = x_0 + σ ε (Karras et al. 2022, Table 1).
+
+    c_skip = σ_d²/(σ² + σ_d²), c_out = σ σ_d/√(σ² + σ_d²), c_in = 1/√(σ² + σ_d²), σ_d (`sigma_data`) the data's
+    standard deviation; here in x_t, with r² = 1 − ᾱ + ᾱ σ_d²: c_in x = x_t/r, and all stays finite as σ → ∞. At σ_d = 1
+    it is v-prediction with the other sign. Their c_noise = ¼ ln σ is `time_input=log_snr`, but for the scale that suits
+    a network's embedding.
+    """
+
+    sigma_data: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_sigma_data(self.sigma_data)
+
+    def network_input(self, x_t: Tensor, pair: Pair) -> Tensor:
+        return x_t / expand(self._r(pair), x_t)
+
+    def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
+        return (x0 - expand(self._skip(pair), x_t) * x_t) / expand(self._out(pair), x0)
+
+    def x0(self, output: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
+        return expand(self._skip(pair), x_t) * x_t + expand(self._out(pair), x_t) * output
+
+    def kappa(self, pair: Pair) -> Tensor:
+        return 1 / self._out(pair) ** 2
+
+    def _r(self, pair: Pair) -> Tensor:
+        return (pair.one_minus_alpha_bar_t + self.sigma_data**2 * pair.alpha_bar_t).sqrt()
+
+    def _skip(self, pair: Pair) -> Tensor:
+        """c_skip/√ᾱ, the factor of x_t."""
+        return self.sigma_data**2 * pair.alpha_bar_t.sqrt() / self._r(pair) ** 2
+
+    def _out(self, pair: Pair) -> Tensor:
+        return self.sigma_data * pair.one_minus_alpha_bar_t.sqrt() / self._r(pair)
+
+
+def check_sigma_data(sigma_data: float) -> None:
+    """Refuse a standard deviation of the data that is none by a ValueError."""
+    if not sigma_data > 0:
+        raise ValueError(f"edm needs sigma_data > 0, got {sigma_data}")

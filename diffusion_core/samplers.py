@@ -1,7 +1,8 @@
 """Axis: how samples are drawn from the chain. The base owns the loop, a sampler writes one step.
 
-x_K ~ N(0, I), then x_{k−1} from x_k for k = K..1. Noise belongs to a sample, not to a batch: sample i of a seed is the
-same whatever is drawn beside it.
+x_K ~ N(0, I), then x_{k−1} from x_k for k = K..1. Noise belongs to a sample and a time, not to a batch or a chain:
+sample i of a seed starts from the same x_K, whatever is drawn beside it, in however many steps and by which sampler.
+Solvers of the probability flow are in `solvers.py`.
 """
 
 from __future__ import annotations
@@ -22,20 +23,22 @@ from diffusion_core.forward import Pair, expand
 from diffusion_core.randomness import BLOCK, normal_blocks
 from diffusion_core.reverse import Reverse
 
+START = 0
+"""The time under which the noise is drawn that a path starts from: no step is at it."""
+
 
 @dataclass(frozen=True)
 class Sampler(ABC):
     """A sampler of `steps` steps (None: all T), of which the first share `skip` is left out.
 
     It starts from N(0, I) all the same, at the first time that is not left out (Nichol & Dhariwal 2021, §3.2).
-    `reads_variance` tells whether σ² enters a step, `evaluations` how often a step calls the network.
+    `reads_variance` tells whether σ² enters a step.
     """
 
     steps: int | None = None
     skip: float = 0.0
 
     reads_variance: ClassVar[bool]
-    evaluations: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.steps is not None and self.steps < 1:
@@ -43,13 +46,34 @@ class Sampler(ABC):
         if not 0 <= self.skip < 1:
             raise ValueError(f"sampler.skip must be a share of the steps in [0, 1), got {self.skip}")
 
+    @property
+    def between_times(self) -> bool:
+        """Whether the network is asked at times between those of the chain."""
+        return False
+
     @abstractmethod
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: Tensor, noise: Tensor, *, clip: bool) -> Tensor:
-        """x at time τ_{k−1} from x at τ_k, [B, …]; k int64 [B]; noise ~ N(0, I) shaped like x_t."""
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
+        """x [B, …] at time τ_{k−1} from x_t at τ_k; noise ~ N(0, I) is shaped like x_t."""
+
+    def calls(self, steps: int) -> int:
+        """How often the network is called on the way down `steps` steps."""
+        return steps
 
     def start(self, steps: int) -> int:
         """The first k of a chain of `steps` steps."""
         return max(1, steps - round(self.skip * steps))
+
+    def walk(
+        self, diffusion: Diffusion, x: Tensor, chain: Chain, start: int, noise: Callable[[int], Tensor], *, clip: bool
+    ) -> Iterator[Tensor]:
+        """x after each step from x at τ_start, with `noise(k)` for step k.
+
+        A sampler that remembers earlier steps has a walk of its own.
+        """
+        for k in range(start, 0, -1):
+            with precision.exact(x.device):
+                x = self.step(diffusion, x, chain, k, noise(k), clip=clip)
+            yield x
 
     @torch.no_grad()
     def sample(
@@ -83,17 +107,19 @@ class Sampler(ABC):
         `first` is a multiple of the noise's BLOCK.
         """
 
-        def noise(k: int) -> Tensor:
-            return normal_blocks(seed, k, first, count, diffusion.shape, diffusion.device)
+        def noise(t: int) -> Tensor:
+            return normal_blocks(seed, t, first, count, diffusion.shape, diffusion.device)
 
         chain = diffusion.chain(self.steps)
-        x = noise(chain.steps + 1)
+        times = chain.times.tolist()
+        x = noise(START)
         yield x
-        for k in range(self.start(chain.steps), 0, -1):
-            steps = torch.full((count,), k, device=x.device)
-            with precision.exact(x.device):
-                x = self.step(diffusion, x, chain, steps, noise(k), clip=clip)
-            yield x
+        yield from self.walk(diffusion, x, chain, self.start(chain.steps), lambda k: noise(times[k]), clip=clip)
+
+
+def reverse_at(diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, *, clip: bool) -> Reverse:
+    """p_θ of step k for all of x_t [B, …]."""
+    return diffusion.reverse(x_t, chain, torch.full((len(x_t),), k, device=x_t.device), clip=clip)
 
 
 @dataclass(frozen=True)
@@ -102,23 +128,27 @@ class Ancestral(Sampler):
 
     reads_variance: ClassVar[bool] = True
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: Tensor, noise: Tensor, *, clip: bool) -> Tensor:
-        p = diffusion.reverse(x_t, chain, k, clip=clip)
-        return p.gaussian.sample(expand((k > 1).to(noise.dtype), noise) * noise)
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
+        p = reverse_at(diffusion, x_t, chain, k, clip=clip)
+        return p.gaussian.sample(noise) if k > 1 else p.mean
 
 
-def ddim(p: Reverse, pair: Pair, eta: float, noise: Tensor) -> Tensor:
+def ddim(x0: Tensor, eps: Tensor, pair: Pair, eta: float, noise: Tensor) -> Tensor:
     """x_s = √ᾱ_s x̂_0 + √(1 − ᾱ_s − σ²) ε̂ + σ z with σ² = η² β̃ (Song et al. 2021, eq. 12)."""
     alpha_bar_s = torch.sigmoid(-pair.gamma_s)
     variance = eta**2 * pair.beta_tilde
     direction = (torch.sigmoid(pair.gamma_s) - variance).clamp(min=0).sqrt()
-    x_s = expand(alpha_bar_s.sqrt(), noise) * p.x0 + expand(direction, noise) * p.eps
-    return x_s + expand(variance.sqrt(), noise) * noise
+    x_s = expand(alpha_bar_s.sqrt(), x0) * x0 + expand(direction, x0) * eps
+    return x_s + expand(variance.sqrt(), x0) * noise if eta else x_s
 
 
 @dataclass(frozen=True)
 class Ddim(Sampler):
-    """DDIM: η = 0 is deterministic, η = 1 has the ancestral step's law at σ² = β̃ (Song et al. 2021)."""
+    """DDIM: η = 0 is deterministic, η = 1 has the ancestral step's law at σ² = β̃ (Song et al. 2021).
+
+    η = 0 holds x̂_0 and ε̂ during a step, as Euler's method does along the straight path of rectified flow, whose
+    velocity is ε̂ − x̂_0: the two are one.
+    """
 
     eta: float = 0.0
 
@@ -129,26 +159,6 @@ class Ddim(Sampler):
         if not 0 <= self.eta <= 1:
             raise ValueError(f"sampler.eta must lie in [0, 1], got {self.eta}")
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: Tensor, noise: Tensor, *, clip: bool) -> Tensor:
-        return ddim(diffusion.reverse(x_t, chain, k, clip=clip), chain.pair(k), self.eta, noise)
-
-
-@dataclass(frozen=True)
-class Heun(Sampler):
-    """The probability flow d(x/√ᾱ)/dr = ε̂, r = √((1 − ᾱ)/ᾱ), by Heun's method of second order.
-
-    (Song et al. 2021, eq. 14; Karras et al. 2022, Algorithm 1.) An Euler step, which is DDIM's with η = 0, then half
-    the difference between the slopes at its two ends; Euler alone where s is clean data.
-    """
-
-    reads_variance: ClassVar[bool] = False
-    evaluations: ClassVar[int] = 2
-
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: Tensor, noise: Tensor, *, clip: bool) -> Tensor:
-        pair = chain.pair(k)
-        p = diffusion.reverse(x_t, chain, k, clip=clip)
-        x_s = ddim(p, pair, 0.0, torch.zeros_like(noise))
-        slope = diffusion.reverse(x_s, chain, (k - 1).clamp(min=1), clip=clip).eps
-        alpha_bar_s = torch.sigmoid(-pair.gamma_s)
-        length = torch.sigmoid(pair.gamma_s).sqrt() - alpha_bar_s.sqrt() * torch.exp(0.5 * pair.gamma_t)
-        return x_s + expand(torch.where(k > 1, 0.5 * length, 0), x_s) * (slope - p.eps)
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
+        p = reverse_at(diffusion, x_t, chain, k, clip=clip)
+        return ddim(p.x0, p.eps, p.pair, self.eta, noise)

@@ -1,9 +1,16 @@
 """Axis: the noise schedule, a map from t ∈ {1..T} to the noise level γ_t = −log(ᾱ_t/(1 − ᾱ_t)), which rises with t.
 
     linear, cosine, sigmoid                             through β_t or ᾱ_t at t = 1..T
+    rectified                                           through the straight path of u = t/T
     log_snr_linear, learned_linear, learned, found      through γ(u), u = (t − 1)/(T − 1)
 
 A schedule is a choice without tensors; `build` turns it into a module (`gamma.py`).
+
+Those through a table may end in noise alone: with `zero_terminal`,
+
+    √ᾱ_t ← (√ᾱ_t − √ᾱ_T) √ᾱ_1/(√ᾱ_1 − √ᾱ_T),
+
+which leaves ᾱ_1 and makes ᾱ_T = 0 (Lin et al. 2024, Algorithm 1).
 """
 
 from __future__ import annotations
@@ -16,7 +23,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from diffusion_core.gamma import Gamma, GammaTable, Knots, LearnedGamma, MonotoneNet
+from diffusion_core.gamma import Gamma, GammaTable, Knots, LearnedGamma, MonotoneNet, StraightGamma
 
 FirstStep = Literal["beta_tilde_2", "beta_1"]
 
@@ -32,6 +39,16 @@ class Schedule(ABC):
         """γ for T = `horizon` steps; ValueError where the schedule has no meaning at that T."""
 
 
+def table_of(beta: Tensor, *, zero_terminal: bool) -> GammaTable:
+    """The table of γ from β_1..β_T, float64 [T], moved so that ᾱ_T = 0 where that is asked for."""
+    log_alpha_bar = torch.log1p(-beta).cumsum(0)
+    if not zero_terminal:
+        return GammaTable(log_alpha_bar)
+    # In logarithms, with log(√ᾱ_t − √ᾱ_T) = log √ᾱ_t + log(1 − √(ᾱ_T/ᾱ_t)): a difference of near numbers at the end.
+    moved = log_alpha_bar + 2 * torch.log(-torch.expm1(0.5 * (log_alpha_bar[-1] - log_alpha_bar)))
+    return GammaTable(moved - moved[0] + log_alpha_bar[0])
+
+
 @dataclass(frozen=True)
 class Linear(Schedule):
     """β_t linear from β_1 to β_T (Ho et al. 2020), both multiplied by 1000/T where `rescale` is set."""
@@ -39,6 +56,7 @@ class Linear(Schedule):
     beta_1: float = 1e-4
     beta_T: float = 0.02
     rescale: bool = True
+    zero_terminal: bool = False
 
     first_step: ClassVar[FirstStep] = "beta_tilde_2"
 
@@ -55,14 +73,13 @@ class Linear(Schedule):
                 f"linear rescaled to T={horizon} has beta_T={scale * self.beta_T:g}, which must stay below 1: "
                 f"take horizon > {math.floor(1000 * self.beta_T)} or schedule.rescale=false"
             )
-        return GammaTable.of_beta(
-            torch.linspace(scale * self.beta_1, scale * self.beta_T, horizon, dtype=torch.float64)
-        )
+        beta = torch.linspace(scale * self.beta_1, scale * self.beta_T, horizon, dtype=torch.float64)
+        return table_of(beta, zero_terminal=self.zero_terminal)
 
 
-def capped(alpha_bar: Tensor, beta_max: float) -> GammaTable:
-    """The table of γ from ᾱ at t = 0..T [T + 1], with β_t = 1 − ᾱ_t/ᾱ_{t−1} held at `beta_max` at most."""
-    return GammaTable.of_beta((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=beta_max))
+def capped(alpha_bar: Tensor, beta_max: float) -> Tensor:
+    """β_t = 1 − ᾱ_t/ᾱ_{t−1} [T] from ᾱ at t = 0..T [T + 1], held at `beta_max` at most."""
+    return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=beta_max)
 
 
 def check_beta_max(name: str, beta_max: float) -> None:
@@ -77,6 +94,7 @@ class Cosine(Schedule):
 
     s: float = 0.008
     beta_max: float = 0.999
+    zero_terminal: bool = False
 
     first_step: ClassVar[FirstStep] = "beta_tilde_2"
 
@@ -87,7 +105,8 @@ class Cosine(Schedule):
 
     def build(self, horizon: int) -> GammaTable:
         u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
-        return capped(torch.cos((u + self.s) / (1 + self.s) * math.pi / 2) ** 2, self.beta_max)
+        beta = capped(torch.cos((u + self.s) / (1 + self.s) * math.pi / 2) ** 2, self.beta_max)
+        return table_of(beta, zero_terminal=self.zero_terminal)
 
 
 @dataclass(frozen=True)
@@ -98,6 +117,7 @@ class Sigmoid(Schedule):
     end: float = 3.0
     tau: float = 1.0
     beta_max: float = 0.999
+    zero_terminal: bool = False
 
     first_step: ClassVar[FirstStep] = "beta_tilde_2"
 
@@ -111,7 +131,27 @@ class Sigmoid(Schedule):
     def build(self, horizon: int) -> GammaTable:
         u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
         s = torch.sigmoid((self.start + (self.end - self.start) * u) / self.tau)
-        return capped((s[-1] - s) / (s[-1] - s[0]), self.beta_max)
+        beta = capped((s[-1] - s) / (s[-1] - s[0]), self.beta_max)
+        return table_of(beta, zero_terminal=self.zero_terminal)
+
+
+@dataclass(frozen=True)
+class Rectified(Schedule):
+    """x_t ∝ (1 − u) x_0 + u ε at u = u_T t/T (`end` = u_T): the straight path of rectified flow (Liu et al. 2023).
+
+    Its γ = 2 logit u ends in noise alone at u_T = 1. A `shift` s > 1 moves it to more noise, u ← s u/(1 + (s − 1) u)
+    (Esser et al. 2024, eq. 23).
+    """
+
+    end: float = 1.0
+    shift: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.end <= 1 and self.shift > 0):
+            raise ValueError(f"rectified needs 0 < end <= 1 and shift > 0, got end={self.end} and shift={self.shift}")
+
+    def build(self, horizon: int) -> StraightGamma:
+        return StraightGamma(horizon, self.end, self.shift)
 
 
 def check_ends(name: str, gamma_min: float, gamma_max: float) -> None:

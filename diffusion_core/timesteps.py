@@ -1,17 +1,21 @@
 """Axis: the density of the training times t.
 
-Every density reads the same u ~ U[0, 1), so cells of one seed stay paired. A loss is multiplied by weight =
-(1/T)/p(t), which keeps its expectation that of uniform t.
+Every density reads the same u ~ U[0, 1), so cells of one seed stay paired. One that only makes an expectation less
+noisy multiplies a loss by weight = (1/T)/p(t), which keeps its expectation that of uniform t; one that is part of the
+objective (`logit_normal`, `log_normal`) does not, and w(t) p(t) is what counts.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from diffusion_core.gamma import Gamma
 
 
 class TimestepSampler(nn.Module, ABC):
@@ -23,15 +27,15 @@ class TimestepSampler(nn.Module, ABC):
 
     def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """(t int64, weight float64), both [B], from u float64 [B]."""
-        t = 1 + (self.stratified(u) * self.horizon).long().clamp(max=self.horizon - 1)
+        t = 1 + (self.share(u) * self.horizon).long().clamp(max=self.horizon - 1)
         return t, torch.ones_like(u)
 
     def real(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """(t float64 in [1, T], weight float64), both [B], for objectives in continuous time."""
-        return 1 + self.stratified(u) * (self.horizon - 1), torch.ones_like(u)
+        return 1 + self.share(u) * (self.horizon - 1), torch.ones_like(u)
 
-    def stratified(self, u: Tensor) -> Tensor:
-        """The u that are used in place of a batch's u [B]; each is still uniform."""
+    def share(self, u: Tensor) -> Tensor:
+        """The shares of the time axis, in [0, 1), that a batch's u [B] come to: u itself where each is uniform."""
         return u
 
     def record(self, t: Tensor, loss: Tensor) -> None:
@@ -48,13 +52,18 @@ class TimestepSampler(nn.Module, ABC):
 
 
 class Timesteps(ABC):
-    """A density of training times. `adapts` tells whether it follows the losses."""
+    """A density of training times.
+
+    `adapts` tells whether it follows the losses, `reweighted` whether a loss is divided by it, so that no expectation
+    depends on it.
+    """
 
     adapts: ClassVar[bool] = False
+    reweighted: ClassVar[bool] = True
 
     @abstractmethod
-    def build(self, horizon: int) -> TimestepSampler:
-        """The sampler of times for T = `horizon`."""
+    def build(self, gamma: Gamma) -> TimestepSampler:
+        """The sampler of times for the T noise levels of `gamma`."""
 
 
 class UniformSampler(TimestepSampler):
@@ -65,14 +74,14 @@ class UniformSampler(TimestepSampler):
 class Uniform(Timesteps):
     """t uniform in {1..T} (Ho et al. 2020, Algorithm 1)."""
 
-    def build(self, horizon: int) -> UniformSampler:
-        return UniformSampler(horizon)
+    def build(self, gamma: Gamma) -> UniformSampler:
+        return UniformSampler(gamma.horizon)
 
 
 class LowDiscrepancySampler(TimestepSampler):
     """u_i = (u_0 + i/B) mod 1: one u for the batch, its times spread evenly."""
 
-    def stratified(self, u: Tensor) -> Tensor:
+    def share(self, u: Tensor) -> Tensor:
         return (u[:1] + torch.arange(len(u), device=u.device, dtype=u.dtype) / len(u)) % 1
 
 
@@ -80,8 +89,8 @@ class LowDiscrepancySampler(TimestepSampler):
 class LowDiscrepancy(Timesteps):
     """Times of a batch evenly spaced from one random start (Kingma et al. 2021, appendix I.1): uniform, less noisy."""
 
-    def build(self, horizon: int) -> LowDiscrepancySampler:
-        return LowDiscrepancySampler(horizon)
+    def build(self, gamma: Gamma) -> LowDiscrepancySampler:
+        return LowDiscrepancySampler(gamma.horizon)
 
 
 class ImportanceSampler(TimestepSampler):
@@ -149,5 +158,98 @@ class Importance(Timesteps):
         if self.history < 1 or not 0 < self.floor <= 1:
             raise ValueError(f"importance needs history >= 1 and 0 < floor <= 1, got {self.history} and {self.floor}")
 
-    def build(self, horizon: int) -> ImportanceSampler:
-        return ImportanceSampler(horizon, self)
+    def build(self, gamma: Gamma) -> ImportanceSampler:
+        return ImportanceSampler(gamma.horizon, self)
+
+
+class LogitNormalSampler(TimestepSampler):
+    """s = sigmoid(m + d Φ⁻¹(u)), the share of the time axis: t = 1 + ⌊s T⌋, or 1 + s (T − 1) where it is real."""
+
+    def __init__(self, horizon: int, mean: float, deviation: float) -> None:
+        super().__init__(horizon)
+        self.mean = mean
+        self.deviation = deviation
+
+    def share(self, u: Tensor) -> Tensor:
+        share: Tensor = torch.sigmoid(self.mean + self.deviation * torch.special.ndtri(u))
+        return share
+
+    def density(self) -> Tensor:
+        s = torch.arange(self.horizon + 1, dtype=torch.float64) / self.horizon
+        density: Tensor = self.horizon * torch.special.ndtr((torch.logit(s) - self.mean) / self.deviation).diff()
+        return density
+
+
+def check_normal(name: str, std: float) -> None:
+    """Refuse a standard deviation that is none by a ValueError."""
+    if not std > 0:
+        raise ValueError(f"{name} needs std > 0, got {std}")
+
+
+@dataclass(frozen=True)
+class LogitNormal(Timesteps):
+    """u = t/T with logit u ~ N(mean, std²), and no weight (Esser et al. 2024, §3.1): most at the middle of the path."""
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    reweighted: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_normal("logit_normal", self.std)
+
+    def build(self, gamma: Gamma) -> LogitNormalSampler:
+        return LogitNormalSampler(gamma.horizon, self.mean, self.std)
+
+
+class LevelSampler(TimestepSampler):
+    """Times whose noise levels have a given distribution function F: t is drawn with the mass that F has between the
+    levels half-way to its neighbours, and uniformly there where it is real.
+    """
+
+    mass: Tensor
+    edges: Tensor
+
+    def __init__(self, gamma: Gamma, cumulative: Callable[[Tensor], Tensor]) -> None:
+        """The sampler for F = `cumulative` of γ; what lies beyond γ_1 and γ_T is cut off."""
+        super().__init__(gamma.horizon)
+        edges = torch.arange(gamma.horizon + 1, dtype=torch.float64) + 0.5
+        edges = edges.clamp(1, gamma.horizon)
+        with torch.no_grad():
+            mass = cumulative(gamma(edges))
+        self.register_buffer("mass", (mass - mass[0]) / (mass[-1] - mass[0]), persistent=False)
+        self.register_buffer("edges", edges, persistent=False)
+
+    def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        return 1 + self._cell(u), torch.ones_like(u)
+
+    def real(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        cell = self._cell(u)
+        low, high = self.mass[cell], self.mass[cell + 1]
+        return torch.lerp(self.edges[cell], self.edges[cell + 1], (u - low) / (high - low)), torch.ones_like(u)
+
+    def density(self) -> Tensor:
+        return self.horizon * self.mass.diff()
+
+    def _cell(self, u: Tensor) -> Tensor:
+        cell: Tensor = torch.searchsorted(self.mass, u, right=True) - 1
+        return cell.clamp(0, self.horizon - 1)
+
+
+@dataclass(frozen=True)
+class LogNormal(Timesteps):
+    """ln σ = γ/2 ~ N(mean, std²), cut off at the schedule's ends, and no weight (Karras et al. 2022, §5).
+
+    On the path of `schedule=rectified` this and `logit_normal` are one family: there ln σ = logit u.
+    """
+
+    mean: float = -1.2
+    std: float = 1.2
+
+    reweighted: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_normal("log_normal", self.std)
+
+    def build(self, gamma: Gamma) -> LevelSampler:
+        return LevelSampler(gamma, lambda level: torch.special.ndtr((level / 2 - self.mean) / self.std))

@@ -2,8 +2,7 @@
 
     bits/dim = nats/(D ln 2),   D the dimensions of an example;   one of n equally likely values is log2 n bits
 
-No other file of the core knows ln 2. A product with the reciprocal and a quotient differ in the last digit: the terms
-of a diffusion are multiplied, those of an autoencoder divided, and so numbers at equal seed stay what they are.
+No other file of the core knows ln 2.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ def bits_per_nat(dims: int = 1) -> float:
 
 def bits_per_dim(nats: Tensor, dims: int = 1) -> Tensor:
     """Nats per example of D = `dims` dimensions, in bits/dim."""
-    return nats / (dims * math.log(2))
+    return nats * bits_per_nat(dims)
 
 
 def bits_of(ratio: float) -> float:

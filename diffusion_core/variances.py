@@ -4,13 +4,14 @@ Its natural bounds are β, optimal for x_0 ~ N(0, I), and β̃, optimal where x_
 Both read the pair that they are asked for, so a strided chain has its own. The variance that is optimal for a given
 mean lies between them: by the law of total variance,
 
-    σ² = β̃ + c_0² Var(x_0 | x_t),   Var(x_0 | x_t) = (1 − ᾱ_t)/ᾱ_t · m_t   per dimension,
+    σ² = β̃ + c_0² Var(x_0 | x_t)   per dimension (Bao et al. 2022),
 
-where m_t is what noise the network cannot tell (Bao et al. 2022).
+and Var(x_0 | x_t) is what is fitted to a trained network (`fitting.py`).
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,19 +21,29 @@ from torch import Tensor
 
 from diffusion_core.forward import Pair, expand
 
-LEAST_M = 1e-6
-"""The least m_1: if the network told all noise, σ_1² would be 0, which no density can use."""
+LEAST_SHARE = 1e-6
+"""The least σ_1²/(1 − ᾱ_1): if the network told all noise, σ_1² would be 0, which no density can use."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What a fitted variance reads of a trained network, float64, per dimension.
+
+    `noise` = E(‖ε‖² − ‖ε̂‖²)/D and `error` = E‖x_0 − x̂_0‖²/D at t = 1..T [T], `alpha_bar` ᾱ_1..ᾱ_T [T], and `data`
+    = Var x_0, a number.
+    """
+
+    noise: Tensor
+    error: Tensor
+    alpha_bar: Tensor
+    data: Tensor
 
 
 class Variance(ABC):
-    """The choice of σ². A learned one reads a second half of the network's channels, a fitted one what was measured.
-
-    `exact` tells whether what was fitted is the exact denoiser's Var(x_0 | x_t), which on [−1, 1] is at most 1.
-    """
+    """The choice of σ². A learned one reads a second half of the network's channels, a fitted one what was measured."""
 
     learned: ClassVar[bool] = False
     fitted: ClassVar[bool] = False
-    exact: ClassVar[bool] = False
     strided: ClassVar[bool] = True
 
     @abstractmethod
@@ -100,12 +111,12 @@ class Fitted(Variance):
     fitted: ClassVar[bool] = True
 
     @abstractmethod
-    def m(self, norm: Tensor, error: Tensor) -> Tensor:
-        """m_t [T] from E‖ε̂‖²/D and E‖ε − ε̂‖²/D at t = 1..T."""
+    def x0_variance(self, moments: Moments) -> Tensor:
+        """Var(x_0 | x_t) at t = 1..T, float64 [T]."""
 
     def log_variance(self, pair: Pair, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
         variance = pair.beta_tilde + pair.coefficient_x0**2 * x0_variance
-        least = torch.where(pair.ends_clean, LEAST_M * pair.one_minus_alpha_bar_t, 0)
+        least = torch.where(pair.ends_clean, LEAST_SHARE * pair.one_minus_alpha_bar_t, 0)
         return expand(torch.log(torch.maximum(variance, least)), x_t)
 
     @property
@@ -115,17 +126,20 @@ class Fitted(Variance):
 
 @dataclass(frozen=True)
 class Analytic(Fitted):
-    """m = 1 − E‖ε̂‖²/D (Bao et al. 2022, Theorem 1): optimal if the network is the exact denoiser."""
+    """Var(x_0 | x_t) = E(‖ε‖² − ‖ε̂‖²)/D · (1 − ᾱ)/ᾱ, at most Var x_0: optimal if the network is the exact denoiser.
 
-    exact: ClassVar[bool] = True
+    (Bao et al. 2022, Theorem 1.) They write 1 for E‖ε‖²/D. That of the draws themselves is subtracted from here, for
+    the noise of 1 − mean ‖ε̂‖²/D would be √(2/(nD)) at every t, which (1 − ᾱ)/ᾱ multiplies without limit.
+    """
 
-    def m(self, norm: Tensor, error: Tensor) -> Tensor:
-        return (1 - norm).clamp(0, 1)
+    def x0_variance(self, moments: Moments) -> Tensor:
+        told = moments.noise.clamp(min=0) * (1 - moments.alpha_bar) / moments.alpha_bar
+        return torch.where(moments.alpha_bar > 0, told, math.inf).minimum(moments.data)
 
 
 @dataclass(frozen=True)
 class AnalyticMse(Fitted):
-    """m = E‖ε − ε̂‖²/D: optimal for the network as it is."""
+    """Var(x_0 | x_t) = E‖x_0 − x̂_0‖²/D: optimal for the network as it is."""
 
-    def m(self, norm: Tensor, error: Tensor) -> Tensor:
-        return error
+    def x0_variance(self, moments: Moments) -> Tensor:
+        return moments.error

@@ -13,8 +13,8 @@ from ablations.settings.cell import Cell
 from ablations.stages.graph import work
 from ablations.stages.kinds import AutoencoderStage, Stage
 from ablations.workers.restore import autoencoder_of
-from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
+from diffusion_core.learner import DiffusionLearner
 from diffusion_core.spaces import Latents
 from diffusion_core.training import Trainer
 
@@ -45,12 +45,12 @@ def diffusion_pass(cell: Cell, data: Data, device: torch.device) -> float:
     batch = cell.training.batch
     if cell.space.encoded:
         shape = cell.space.shape_of(data.shape)
-        learner = Diffusion(cell.choices, Continuous(), shape)
+        learner = DiffusionLearner.of(cell.choices, Continuous(), shape)
         raw = torch.randn(batch, *shape)
     else:
-        learner = Diffusion(cell.choices, data.encoding, data.shape)
+        learner = DiffusionLearner.of(cell.choices, data.encoding, data.shape)
         raw = data.images["train"][:batch]
-    learner.initialise(cell.seed)
+    learner.diffusion.initialise(cell.seed)
     trainer = Trainer(learner.to(device), cell.training, device)
     return _seconds(trainer, raw.to(device), cell.threads) / (training_passes(cell) * len(raw))
 

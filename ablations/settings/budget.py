@@ -21,7 +21,7 @@ from diffusion_core.vae import Vae
 
 def training_passes(cell: Cell) -> int:
     """Passes of one example that a training step takes: a learned schedule has further backward passes of its own."""
-    groups = 1 if not cell.schedule.learned else 3 if cell.objective.continuous else 2
+    groups = 1 if not cell.schedule.learned else 3 if cell.choices.in_continuous_time else 2
     return 1 + 2 * groups
 
 
@@ -29,7 +29,7 @@ def sample_passes(cell: Cell) -> int:
     """Passes that a sample takes."""
     if cell.horizon == 0:
         return 0
-    return cell.sampler.start(cell.sampler.steps or cell.horizon) * cell.sampler.evaluations
+    return cell.sampler.calls(cell.sampler.start(cell.sampler.steps or cell.horizon))
 
 
 def bound_passes(cell: Cell) -> tuple[int, int, int]:
@@ -54,7 +54,7 @@ def flops_of(action: Callable[[], object]) -> int:
 def forward_flops(diffusion: Diffusion) -> int:
     """Floating-point operations of one forward pass of one example."""
     x = torch.zeros(1, *diffusion.shape, device=diffusion.device)
-    return flops_of(lambda: diffusion.output(x, torch.ones(1, dtype=torch.int64, device=diffusion.device)))
+    return flops_of(lambda: diffusion.network(x, torch.ones(1, device=diffusion.device)))
 
 
 def autoencoder_flops(autoencoder: Autoencoder, shape: tuple[int, ...], code: tuple[int, ...]) -> tuple[int, int]:

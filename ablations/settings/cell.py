@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import diffusion_core.samplers
     import diffusion_core.schedules
     import diffusion_core.spaces
+    import diffusion_core.spacings
     import diffusion_core.timesteps
     import diffusion_core.training
     import diffusion_core.variances
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 TIME_INPUT = {
     "t": "the network is told 1000 t/T (default)",
     "log_snr": "it is told the noise level, so that equal input is equal noise under every schedule",
+}
+TIME = {
+    "auto": "training draws t from 1..T, or real t where the objective needs it (default)",
+    "continuous": "training draws real t between 1 and T, whatever the objective",
 }
 FIRST_STEP = {
     "schedule": "sigma_1² by the schedule's own rule: beta_tilde_2, or beta_1 of a log-SNR schedule (default)",
@@ -58,11 +63,13 @@ class Cell:
     timesteps: diffusion_core.timesteps.Timesteps = field(metadata={"axis": "uniform"})
     network: diffusion_core.networks.network.Network = field(metadata={"axis": "unet"})
     sampler: diffusion_core.samplers.Sampler = field(metadata={"axis": "ancestral"})
+    spacing: diffusion_core.spacings.Spacing = field(metadata={"axis": "uniform"})
     training: diffusion_core.training.Training = field(metadata={"axis": "default"})
     evaluation: ablations.settings.evaluation.Evaluation = field(metadata={"axis": "default"})
     horizon: int = field(metadata={"number": 1000, "least": (0, "2, or 0 for the autoencoder of space=latents alone")})
-    time_input: diffusion_core.choices.TimeInput = field(metadata={"words": TIME_INPUT})
+    time_input: diffusion_core.denoiser.TimeInput = field(metadata={"words": TIME_INPUT})
     first_step: diffusion_core.choices.FirstStepRule = field(metadata={"words": FIRST_STEP})
+    time: diffusion_core.choices.Time = field(metadata={"words": TIME})
     budget: ablations.settings.evaluation.Budget = field(metadata={"words": BUDGET})
     threads: int = field(metadata={"number": 1, "least": (1, "1")})
     seed: int
@@ -82,6 +89,8 @@ class Cell:
             self.horizon,
             self.time_input,
             self.first_step,
+            self.time,
+            self.spacing,
         )
 
 

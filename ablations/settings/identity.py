@@ -1,9 +1,7 @@
 """What a cell is known by: a hash of its built choices, defaults included, of its data's digest and of its precision.
 
 Equal cells are one cell whatever text they came from. `cell_id` leaves the seed out: seeds are repetitions of one cell.
-A field that is younger than results which are kept enters only where it differs from what was done before it (`LATER`),
-a choice that has got another name is known by its former one (`FORMER`), and a file enters by what it holds, never by
-where it lies.
+A file enters by what it holds, never by where it lies.
 """
 
 from __future__ import annotations
@@ -20,26 +18,8 @@ from ablations.settings.registry import describe
 if TYPE_CHECKING:
     from diffusion_core.precision import Precision
 
-NUMERICS = 1
+NUMERICS = 2
 """Raised whenever a change alters numbers at equal seed, so that old results are never taken for new ones."""
-
-LATER: dict[str, Any] = {
-    "time_input": "t",
-    "first_step": "schedule",
-    "budget": "steps",
-    "space.name": "pixels",
-    "objective.power": 0.0,
-    "sampler.skip": 0.0,
-    "evaluation.continuous": 0,
-    "evaluation.ode": 0,
-    "evaluation.ode_steps": 32,
-    "evaluation.fit": 128,
-    "evaluation.estimates": 0,
-}
-"""Fields that came after results which are kept, and the value that stands for what was done before them."""
-
-FORMER = {"schedule": {"saved": "found"}}
-"""Axis → the present names of choices, and those under which identities and older files know them."""
 
 
 def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:
@@ -54,39 +34,12 @@ def from_outside(cell: Cell) -> list[tuple[str, Any, str]]:
     return [(axis, choice, origin) for axis, choice in choices if (origin := origin_of(type(choice)))]
 
 
-def identity(cell: Cell) -> dict[str, Any]:
-    """`described` as identities read it: names as they were, and no field of `LATER` at its value of before."""
-    kept: dict[str, Any] = {}
-    for axis, value in described(cell).items():
-        if isinstance(value, dict):
-            former = former_names(axis, value)
-            younger = {key: entry for key, entry in former.items() if not _as_before(f"{axis}.{key}", entry)}
-            kept |= {axis: younger} if younger else {}
-        elif not _as_before(axis, value):
-            kept[axis] = value
-    return kept
-
-
-def former_names(axis: str, values: dict[str, Any]) -> dict[str, Any]:
-    """A described choice under the name by which identities know it."""
-    return values | {"name": FORMER.get(axis, {}).get(values["name"], values["name"])}
-
-
-def present_name(axis: str, name: str) -> str:
-    """The present name of a choice that an older file may call otherwise."""
-    return {former: present for present, former in FORMER.get(axis, {}).items()}.get(name, name)
-
-
-def _as_before(field: str, value: Any) -> bool:
-    return field in LATER and bool(LATER[field] == value)
-
-
 def cell_id(cell: Cell, digest: str, precision: Precision, extractor: str | None = None) -> str:
     """12 hex digits that name a cell on data of this digest, whatever its seed.
 
     `extractor` is its features' identity, which counts where the cell brings their weights.
     """
-    content: dict[str, Any] = {"cell": identity(cell), "digest": digest, "precision": precision}
+    content: dict[str, Any] = {"cell": described(cell), "digest": digest, "precision": precision}
     return content_hash(content | ({"extractor": extractor} if cell.evaluation.weights else {}))
 
 

@@ -13,11 +13,16 @@ from typing import Any
 from ablations.settings import grammar
 from ablations.settings.budget import matched_steps
 from ablations.settings.cell import AXES, LEAST, NUMBERS, PLAIN, WORDS, Cell, check_key, check_word
-from ablations.settings.identity import LATER, present_name
 from ablations.settings.origins import origin_of
 from ablations.settings.registry import ORIGIN, build
 from ablations.settings.rules import refusal
 from analysis.errors import InputError
+
+YOUNGER = {"space": "pixels", "spacing": "uniform"}
+"""Axes that files of results may not have, and the choice that stands for what was done before there were any."""
+
+FORMER = {"schedule": {"found": "saved"}}
+"""Axis → names under which files of results may know a choice, and its present one."""
 
 
 def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
@@ -71,7 +76,8 @@ def cell_of(parameters: dict[str, str], seed: int) -> Cell:
         values = {
             key.split(".", 1)[1]: _read(text) for key, text in parameters.items() if key.startswith(f"{axis}.") and text
         }
-        name = present_name(axis, parameters.get(axis) or LATER.get(f"{axis}.name", axis))
+        name = parameters.get(axis) or YOUNGER.get(axis, axis)
+        name = FORMER.get(axis, {}).get(name, name)
         origin = values.pop(ORIGIN, "")
         choices[axis] = build(axis, {"name": name, **values})
         _check_origin(f"{axis}={name}", origin, origin_of(type(choices[axis])))

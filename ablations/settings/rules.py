@@ -15,7 +15,7 @@ from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.identity import from_outside
 from ablations.settings.origins import origin_of
 from analysis.errors import InputError
-from diffusion_core.choices import chain_refusal, choice_name, level_refusal
+from diffusion_core.choices import chain_refusal, choice_name, flow_refusal, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
@@ -41,6 +41,7 @@ def _refusal(cell: Cell) -> str | None:
         choices_refusal(cell.choices)
         or chain_refusal(cell.choices, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
         or chain_refusal(cell.choices, cell.evaluation.horizon)
+        or between_refusal(cell)
         or continuous_refusal(cell)
     )
     return reason if reason is not None else _shape_refusal(cell)
@@ -87,6 +88,13 @@ def _chainless_refusal(cell: Cell) -> str | None:
     return continuous_refusal(cell)
 
 
+def between_refusal(cell: Cell) -> str | None:
+    """Why a sampler that asks the network between two times cannot."""
+    reason = level_refusal(cell.choices) if cell.sampler.between_times else None
+    asked = f"sampler={choice_name(cell.sampler)} with these fields"
+    return f"{asked} asks the network between two times, and {reason}" if reason else None
+
+
 def continuous_refusal(cell: Cell) -> str | None:
     """Why a likelihood that goes beyond the bound cannot be asked of a cell."""
     given = {name: getattr(cell.evaluation, name) for name in LIKELIHOODS}
@@ -100,6 +108,6 @@ def continuous_refusal(cell: Cell) -> str | None:
             f"{asked[0]} asks for a likelihood, which a vector-quantised code has not: take "
             "space.regularization=kl, or leave it out"
         )
-    reason = level_refusal(cell.choices)
+    reason = flow_refusal(cell.choices)
     in_time = [score for score in asked if not score.startswith("evaluation.estimates")]
     return f"{in_time[0]} scores the cell in continuous time, and {reason}" if in_time and reason else None

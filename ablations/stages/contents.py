@@ -3,7 +3,7 @@
 autoencoder   cells with one space
 training      cells that differ in how they are scored, and in σ² wherever training does not read it; a fitted σ²
               is trained as β̃
-fit           the fitted variances of one training
+fit           the fitted variances of one training; those of one σ² where the spacing of steps is fitted too
 bound         cells that differ in the sampler alone
 samples       cells that differ in how the bound is taken, and in σ² where the sampler does not read it
 metric        the cells of one samples, whatever else they are asked for
@@ -15,7 +15,7 @@ from typing import Any
 
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
-from ablations.settings.identity import content_hash, identity
+from ablations.settings.identity import content_hash, described
 from ablations.settings.registry import describe
 from ablations.stages.kinds import Parts
 from diffusion_core.precision import Precision
@@ -29,43 +29,58 @@ def autoencoder_content(cell: Cell, digest: str, precision: Precision) -> dict[s
 
 def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str, Any]:
     """All that a training reads; its autoencoder's content is part of it."""
-    unread = ("sampler", "evaluation", "variance", "budget")
-    read = {axis: value for axis, value in identity(cell).items() if axis not in unread}
-    learns_from_bound = cell.schedule.learned and not cell.objective.continuous
+    unread = ("sampler", "spacing", "evaluation", "variance", "budget")
+    read = {axis: value for axis, value in described(cell).items() if axis not in unread}
+    learns_from_bound = cell.schedule.learned and not cell.choices.in_continuous_time
     if cell.objective.reads_variance or cell.variance.learned or learns_from_bound:
         read["variance"] = describe(cell.variance.trained_as)
     return {"stage": "training", **read, "digest": digest, "precision": precision, "seed": cell.seed}
 
 
 def fit_of(cell: Cell, training: str) -> str | None:
-    """The id of the stage that fits the cell's variance; None where it is not a fitted one."""
+    """The id of the stage that fits the cell's variance, or the spacing of its steps; None where neither is fitted."""
+    spaced = cell.spacing.fitted and (is_strided(cell, cell.sampler.steps) or is_strided(cell, cell.evaluation.horizon))
+    if not (cell.variance.fitted or spaced):
+        return None
     plan = cell.evaluation
-    content = {"stage": "fit", "training": training, "draws": plan.fit, "clip": plan.clip, "seed": plan.seed}
-    return content_hash(content) if cell.variance.fitted else None
+    content: dict[str, Any] = {"stage": "fit", "training": training, "draws": plan.fit, "clip": plan.clip}
+    return content_hash(content | ({"terms": describe(cell.variance)} if spaced else {}))
+
+
+def is_strided(cell: Cell, steps: int | None) -> bool:
+    """Whether a chain of `steps` steps (None: all) leaves times out, which its spacing then chooses."""
+    return steps is not None and steps != cell.horizon
+
+
+def chain_content(cell: Cell, parts: Parts, steps: int | None, *, reads_variance: bool) -> dict[str, Any]:
+    """What a chain of `steps` steps reads beside the training."""
+    known = described(cell)
+    read = {"variance": known["variance"]} if reads_variance else {}
+    read |= {"spacing": known["spacing"]} if is_strided(cell, steps) else {}
+    fitted = (reads_variance and cell.variance.fitted) or (is_strided(cell, steps) and cell.spacing.fitted)
+    return read | ({"fit": parts.fit} if fitted else {})
 
 
 def bound_content(cell: Cell, parts: Parts, split: HeldOut) -> dict[str, Any]:
     """All that a bound reads."""
-    known = identity(cell)
+    known = described(cell)
     unread = ("quality", "sets", "fit", *([] if cell.evaluation.ode else ["ode_steps"]))
     read = {key: value for key, value in known["evaluation"].items() if key not in unread}
     content: dict[str, Any] = {"stage": "bound", "training": parts.training, "split": split, "evaluation": read}
     if cell.horizon == 0:
         return content | {"evaluation": {"seed": read["seed"]}}
-    return content | {"variance": known["variance"], "fit": parts.fit}
+    return content | chain_content(cell, parts, cell.evaluation.horizon, reads_variance=True)
 
 
 def samples_content(cell: Cell, parts: Parts, split: HeldOut, extractor: str | None) -> dict[str, Any]:
     """All that sampling and judging read."""
-    known, plan = identity(cell), cell.evaluation
+    known, plan = described(cell), cell.evaluation
     content: dict[str, Any] = {"stage": "samples", "training": parts.training, "split": split}
     content |= {"sets": plan.sets, "extractor": extractor}
     if cell.horizon == 0:
         return content | {"seed": cell.seed}
     content |= {"clip": plan.clip, "sampler": known["sampler"]}
-    if cell.sampler.reads_variance:
-        content |= {"variance": known["variance"], "fit": parts.fit}
-    return content
+    return content | chain_content(cell, parts, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
 
 
 def metric_content(samples: str, metric: dict[str, Any]) -> dict[str, Any]:

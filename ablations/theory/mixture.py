@@ -138,7 +138,7 @@ def gap(data: Mixture2d, schedule: Schedule, variance: Variance, horizon: int) -
     choices = Choices(Epsilon(), variance, schedule, Simple(), Uniform(), Mlp(), horizon)
     known = data.load()
     diffusion = Diffusion(choices, known.encoding, known.shape)
-    diffusion.network = ExactNoise(data, schedule, horizon)
+    diffusion.denoiser.network = ExactNoise(data, schedule, horizon)
     points = known.images["test"]
     scored = bound(diffusion, points, exact=TERMS, strata=TERMS, seed=0, clip=False, batch=len(points))
     exact = bits_per_dim(-data.log_density(points), 2)

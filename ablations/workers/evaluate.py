@@ -22,33 +22,63 @@ from ablations.metrics.sets import Examined
 from ablations.settings.budget import bound_passes, sample_flops
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
-from ablations.stages.artifacts import FIT, PER_IMAGE, RECONSTRUCTIONS, SAMPLES, read_tensors, write_tensors
+from ablations.stages.artifacts import (
+    FIT,
+    MOMENTS,
+    PER_IMAGE,
+    RECONSTRUCTIONS,
+    SAMPLES,
+    TERMS,
+    read_tensors,
+    write_tensors,
+)
 from ablations.stages.journal import Curves, Result, not_finite
 from ablations.workers.progress import Progress
 from ablations.workers.restore import Model
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
-from diffusion_core.fitting import noise_moments
+from diffusion_core.fitting import bound_terms, noise_moments
 from diffusion_core.latents import LatentCode
 from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.spaces import Latents
+from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.vae import Vae
+from diffusion_core.variances import Fitted
 
 SHOWN = 12
 """Test images whose reconstructions are kept."""
 
 
 def run_fit(cell: Cell, diffusion: Diffusion, data: Data, folder: Path, progress: Progress) -> Result:
-    """E‖ε̂‖²/D and E‖ε − ε̂‖²/D at t = 1..T over training images."""
-    plan = cell.evaluation
-    began = time.monotonic()
+    """What is fitted to a trained network over training images, by the training's own seed: its noise is in ± too."""
+    plan, began = cell.evaluation, time.monotonic()
     images = data.images["train"].to(diffusion.device)
-    moments = noise_moments(diffusion, images, draws=plan.fit, seed=plan.seed, clip=plan.clip, progress=progress)
-    write_tensors(folder / FIT, {"norm": moments.norm, "error": moments.error})
-    finite = bool(moments.norm.isfinite().all() and moments.error.isfinite().all())
+    shares = 1 + cell.spacing.fitted
+    moments = noise_moments(
+        diffusion,
+        images,
+        draws=plan.fit,
+        seed=cell.seed,
+        clip=plan.clip,
+        progress=lambda share: progress(share / shares),
+    )
+    fitted = {name: getattr(moments, name) for name in MOMENTS}
+    if cell.spacing.fitted:
+        if isinstance(cell.variance, Fitted):
+            diffusion.fit(cell.variance.x0_variance(moments))
+        fitted[TERMS] = bound_terms(
+            diffusion,
+            images,
+            draws=plan.fit,
+            seed=cell.seed,
+            clip=plan.clip,
+            progress=lambda share: progress((1 + share) / 2),
+        ).cpu()
+    finite = not any(bool(values.isnan().any()) for values in fitted.values())
     t = [float(t) for t in range(1, cell.horizon + 1)]
-    curves: Curves = {"noise_norm": (t, moments.norm.tolist()), "noise_error": (t, moments.error.tolist())}
+    curves: Curves = {"noise_told": (t, moments.noise.tolist()), "x0_error": (t, moments.error.tolist())}
+    write_tensors(folder / FIT, fitted)
     return Result(
         status="finished" if finite else "diverged",
         reason="" if finite else "the predicted noise is not finite",
@@ -58,8 +88,19 @@ def run_fit(cell: Cell, diffusion: Diffusion, data: Data, folder: Path, progress
     )
 
 
-def run_bound(cell: Cell, split: HeldOut, model: Model, data: Data, folder: Path, progress: Progress) -> Result:
-    """The bound on a held-out split and, where asked for, the likelihoods in continuous time; values per image kept."""
+def run_bound(
+    cell: Cell,
+    split: HeldOut,
+    model: Model,
+    timesteps: TimestepSampler | None,
+    data: Data,
+    folder: Path,
+    progress: Progress,
+) -> Result:
+    """The bound on a held-out split and, where asked for, the likelihoods in continuous time; values per image kept.
+
+    `timesteps` is the density that the variance of the bound's estimate is measured with; None where there is none.
+    """
     plan, name = cell.evaluation, SHORT[split]
     images = data.images[split].to(model.device)
     discrete, continuous, flow = bound_passes(cell)
@@ -68,9 +109,9 @@ def run_bound(cell: Cell, split: HeldOut, model: Model, data: Data, folder: Path
     scored = bound_of(cell, model, images)
     keep(folder / PER_IMAGE["nll/test"], scored)
     metrics = means_of(f"nll/{name}", scored) | {"cost/bound_seconds": time.monotonic() - began}
-    if plan.estimates and isinstance(model, Diffusion):
+    if plan.estimates and isinstance(model, Diffusion) and timesteps is not None:
         metrics[f"bound_variance/{name}"] = estimate_variance(
-            model, images, draws=plan.estimates, batch=cell.training.batch, seed=plan.seed
+            model, timesteps, images, draws=plan.estimates, batch=cell.training.batch, seed=plan.seed
         )
     reason = divergence(metrics[f"nll/{name}"], data.encoding.uniform_bits if bound_was_meant(cell) else None)
     if continuous and not reason and isinstance(model, Diffusion):

@@ -3,7 +3,7 @@
 autoencoder      stored images ─▶ weights, the scale of its codes
 training         stored images, or their codes ─▶ weights (learner and average), curves
 rung             the same, up to a step ─▶ a checkpoint of it, and a bound on validation
-fit              weights ─▶ what a fitted variance reads of the network, per t
+fit              weights ─▶ what a fitted variance reads of the network, per t; what a fitted spacing does
 bound            weights, fit ─▶ the bound per image, its split and its terms per t; likelihoods in continuous time
 samples          weights, fit ─▶ generated sets and what they score
 reconstruction   autoencoder ─▶ reconstructed test images and what they score
@@ -39,9 +39,8 @@ from ablations.stages.kinds import (
 from ablations.stages.version import code_version
 from ablations.workers import evaluate, train
 from ablations.workers.progress import progress_writer
-from ablations.workers.restore import load, load_encoding
+from ablations.workers.restore import load, load_encoding, load_learner
 from ablations.workers.train_autoencoder import run_autoencoder
-from diffusion_core.diffusion import Diffusion
 
 
 def perform(stage: Stage, root: str, device: str) -> str:
@@ -94,13 +93,18 @@ def _run(stage: Stage, journal: Journal, device: torch.device) -> Result:
         encoding = load_encoding(cell, data, journal, stage.training.autoencoder, device)
         with locked(training / "lock", wait=True):
             return train.run_rung(cell, stage, encoding, data, training, device, progress)
-    model = load(cell, data, journal, stage.parts, device)
     if isinstance(stage, FitStage):
-        assert isinstance(model, Diffusion), "a chain of no steps has no variance to fit"
-        return evaluate.run_fit(cell, model, data, folder, progress)
+        return evaluate.run_fit(
+            cell, load_learner(cell, data, journal, stage.parts, device).diffusion, data, folder, progress
+        )
     if isinstance(stage, BoundStage):
-        return evaluate.run_bound(cell, stage.split, model, data, folder, progress)
-    return evaluate.run_samples(cell, stage.split, model, data, folder, progress)
+        learner = load_learner(cell, data, journal, stage.parts, device) if cell.horizon else None
+        model = learner.diffusion if learner else load(cell, data, journal, stage.parts, device)
+        timesteps = learner.timesteps if learner else None
+        return evaluate.run_bound(cell, stage.split, model, timesteps, data, folder, progress)
+    return evaluate.run_samples(
+        cell, stage.split, load(cell, data, journal, stage.parts, device), data, folder, progress
+    )
 
 
 def device_name(device: torch.device) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ablations.data.base import Data
 from ablations.settings.cell import Cell
-from ablations.stages.artifacts import FIT, WEIGHTS, read_tensors
+from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_tensors
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import Parts
 from analysis.errors import InputError
@@ -18,10 +18,11 @@ from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
 from diffusion_core.latents import LatentCode
+from diffusion_core.learner import DiffusionLearner
 from diffusion_core.spaces import Latents
 from diffusion_core.training import part
 from diffusion_core.vae import Vae
-from diffusion_core.variances import Fitted
+from diffusion_core.variances import Fitted, Moments
 
 Model = Diffusion | Vae
 
@@ -43,18 +44,18 @@ def restore_autoencoder(cell: Cell, data: Data, average: dict[str, Tensor]) -> A
     return autoencoder.eval().requires_grad_(False)
 
 
-def build(cell: Cell, encoding: Encoding, data: Data, device: torch.device) -> Diffusion:
-    """The cell's diffusion with its seed's initial weights."""
-    diffusion = Diffusion(cell.choices, encoding, encoding.shape_of(data.shape))
-    diffusion.initialise(cell.seed)
-    return diffusion.to(device)
+def build(cell: Cell, encoding: Encoding, data: Data, device: torch.device) -> DiffusionLearner:
+    """The cell's diffusion, to be taught, with its seed's initial weights."""
+    learner = DiffusionLearner.of(cell.choices, encoding, encoding.shape_of(data.shape))
+    learner.diffusion.initialise(cell.seed)
+    return learner.to(device)
 
 
-def restore(cell: Cell, encoding: Encoding, data: Data, average: dict[str, Tensor]) -> Diffusion:
-    """The cell's diffusion with the averaged weights; ValueError where they are not this cell's."""
-    diffusion = Diffusion(cell.choices, encoding, encoding.shape_of(data.shape))
-    _load(diffusion, average)
-    return diffusion.eval()
+def restore(cell: Cell, encoding: Encoding, data: Data, average: dict[str, Tensor]) -> DiffusionLearner:
+    """The cell's diffusion with the averaged weights, and what taught it; ValueError where they are not this cell's."""
+    learner = DiffusionLearner.of(cell.choices, encoding, encoding.shape_of(data.shape))
+    _load(learner, average)
+    return learner.eval()
 
 
 def _load(module: torch.nn.Module, average: dict[str, Tensor]) -> None:
@@ -81,18 +82,27 @@ def load_encoding(cell: Cell, data: Data, journal: Journal, autoencoder: str | N
 
 def load(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> Model:
     """The cell as its finished stages left it; InputError where a file is missing or foreign."""
-    encoding = load_encoding(cell, data, journal, parts.autoencoder, device)
     if cell.horizon == 0:
+        encoding = load_encoding(cell, data, journal, parts.autoencoder, device)
         assert isinstance(encoding, LatentCode), "a chain of no steps is an autoencoder's"
         return Vae(encoding)
+    return load_learner(cell, data, journal, parts, device).diffusion
+
+
+def load_learner(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> DiffusionLearner:
+    """The cell's diffusion, and what taught it, as its finished stages left them; InputError as `load`."""
+    encoding = load_encoding(cell, data, journal, parts.autoencoder, device)
     path = journal.folder(parts.training) / WEIGHTS
     tensors, _ = read_tensors(path)
     try:
-        diffusion = restore(cell, encoding, data, part(tensors, "average"))
+        learner = restore(cell, encoding, data, part(tensors, "average"))
     except ValueError as error:
         raise InputError(f"{path} does not hold the weights of this cell: {error}") from error
     if parts.fit is not None:
-        assert isinstance(cell.variance, Fitted), "a fit is of a fitted variance"
-        moments, _ = read_tensors(journal.folder(parts.fit) / FIT)
-        diffusion.fit(cell.variance.m(moments["norm"], moments["error"]))
-    return diffusion.to(device)
+        fitted, _ = read_tensors(journal.folder(parts.fit) / FIT)
+        if isinstance(cell.variance, Fitted):
+            moments = {name: fitted[name] for name in MOMENTS}
+            learner.diffusion.fit(cell.variance.x0_variance(Moments(**moments)))
+        if TERMS in fitted:
+            learner.diffusion.fit_terms(fitted[TERMS])
+    return learner.to(device)

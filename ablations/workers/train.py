@@ -30,8 +30,8 @@ from ablations.workers import evaluate
 from ablations.workers.memory import peak_memory, reset_peak_memory
 from ablations.workers.progress import Progress
 from ablations.workers.restore import build, restore
-from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
+from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import resolve_precision
 from diffusion_core.timesteps import Importance
 from diffusion_core.training import Learner, Report, Training, part, train
@@ -157,7 +157,7 @@ def run_rung(
             return Result("diverged", learned.reason, {}, {}, {})
         average, seconds = learned.average, learned.last["seconds"]
     averaged = restore(cell, encoding, data, average).to(device)
-    scored = evaluate.bound_of(cell, averaged, data.images["validation"].to(device))
+    scored = evaluate.bound_of(cell, averaged.diffusion, data.images["validation"].to(device))
     nll = float(scored.total.mean())
     reason = "" if math.isfinite(nll) else f"the bound at step {stage.step} is not finite"
     metrics = {"cost/train_seconds": seconds} | ({} if reason else {"nll/val": nll})
@@ -175,10 +175,10 @@ def line_of(report: Report, seconds: float) -> dict[str, float]:
     }
 
 
-def training_result(cell: Cell, averaged: Diffusion, learned: Trained, device: torch.device) -> Result:
+def training_result(cell: Cell, averaged: DiffusionLearner, learned: Trained, device: torch.device) -> Result:
     """What a training's history amounts to, and what the choices do, by the averaged learner that is evaluated."""
     last = learned.last
-    images, flops = last["step"] * cell.training.batch, float(forward_flops(averaged))
+    images, flops = last["step"] * cell.training.batch, float(forward_flops(averaged.diffusion))
     shape = averaged.curves()
     metrics = {
         **learned.finals(),
@@ -186,7 +186,7 @@ def training_result(cell: Cell, averaged: Diffusion, learned: Trained, device: t
         "cost/images_per_second": images / max(last["seconds"], 1e-9),
         "cost/flops_per_image": flops,
         "cost/train_flops": train_flops(cell, flops, images),
-        "cost/parameters": float(sum(p.numel() for p in averaged.network.parameters())),
+        "cost/parameters": float(sum(p.numel() for p in averaged.diffusion.network.parameters())),
         "noise/beta_max": float(shape["beta"].max()),
         **learned.memory,
     }

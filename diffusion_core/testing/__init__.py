@@ -26,7 +26,7 @@ from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Objective
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.samplers import Sampler
-from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Schedule
+from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Rectified, Schedule
 from diffusion_core.testing import networks, objectives, parameterizations, samplers, schedules, timesteps, variances
 from diffusion_core.testing.saying import run
 from diffusion_core.timesteps import Timesteps
@@ -44,7 +44,7 @@ def check_schedule(schedule: Schedule) -> None:
 def check_parameterization(parameterization: Parameterization) -> None:
     """AssertionError, in one line, unless this is something that a network can predict."""
     run(parameterizations.ALONE, parameterization)
-    for schedule in SCHEDULES:
+    for schedule in (*SCHEDULES, *((Rectified(),) if parameterization.reads_noise else ())):
         run(parameterizations.PROPERTIES, parameterization, schedule)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.parameterizations import Epsilon, Parameterization
+from diffusion_core.parameterizations import Epsilon, Parameterization, V
 from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Linear, Schedule
 from diffusion_core.testing.problems import GaussianData, denoiser_output, diffusion
@@ -27,9 +27,9 @@ def exact_model(
     parameterization: Parameterization | None = None,
     schedule: Schedule | None = None,
 ) -> Diffusion:
-    """A diffusion whose network knows E[x_0 | x_t]."""
-    parameterization = parameterization or Epsilon()
+    """A diffusion whose network knows E[x_0 | x_t], in the words of ε, or of v where ε says nothing of x_T."""
     schedule = schedule or Linear()
+    parameterization = parameterization or (V() if schedule.build(horizon).ends_in_noise else Epsilon())
     output = denoiser_output(data.denoise, parameterization, schedule, horizon)
     return diffusion(output, horizon, parameterization=parameterization, variance=variance, schedule=schedule)
 
@@ -49,10 +49,12 @@ def expected_bound(model: Diffusion, data: GaussianData) -> float:
 
 
 def variance_of_samples(sampler: Sampler, model: Diffusion) -> Tensor:
-    """Variance of the sampled x_0 [2]: V ← A² V + B² from V = 1, with A and B read off a linear sampler's steps."""
+    """Variance of the sampled x_0 [2]: a linear sampler's x_0 = A x_K + Σ B_k z_k has A² + Σ B_k².
+
+    Its factors are the derivatives of one walk; each dimension has its own.
+    """
     chain = model.chain(sampler.steps)
-    k = torch.arange(1, chain.steps + 1)
-    one, zero = torch.ones(len(k), 2, dtype=torch.float64), torch.zeros(len(k), 2, dtype=torch.float64)
-    a, b = (sampler.step(model, x, chain, k, noise, clip=False) ** 2 for x, noise in ((one, zero), (zero, one)))
-    later = torch.cat([torch.ones_like(a[:1]), a.cumprod(0)])  # The product of A² over the steps after k: k − 1..1.
-    return later[-1] + (later[:-1] * b).sum(0)
+    drawn = [torch.zeros(1, 2, dtype=torch.float64, requires_grad=True) for _ in range(chain.steps + 1)]
+    *_, x0 = sampler.walk(model, drawn[0], chain, chain.steps, lambda k: drawn[k], clip=False)
+    factors = torch.autograd.grad(x0.sum(), drawn, allow_unused=True)
+    return torch.cat([factor**2 for factor in factors if factor is not None]).sum(0)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
+from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Simple, Vlb
 from diffusion_core.parameterizations import Epsilon
@@ -45,7 +46,7 @@ def taken(network: Network) -> list[tuple[int, ...]]:
     return list(found.values())
 
 
-def learner(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: bool = False) -> Diffusion:
+def built(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: bool = False) -> Diffusion:
     """A diffusion with the network's initial weights of a seed, whose output has 2C channels if `learned`."""
     variance, objective = (LearnedVariance(), Vlb()) if learned else (Beta(), Simple())
     made = Diffusion(Choices(Epsilon(), variance, Linear(), objective, Uniform(), network, 50), Continuous(), shape)
@@ -55,7 +56,7 @@ def learner(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned:
 
 def fresh(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: bool = False) -> nn.Module:
     """The module with the initial weights of a seed, for evaluation."""
-    return learner(network, shape, seed, learned=learned).network.eval()
+    return built(network, shape, seed, learned=learned).network.eval()
 
 
 def stirred(network: Network, shape: tuple[int, ...], *, learned: bool = False) -> nn.Module:
@@ -195,7 +196,7 @@ def a_training_goes_on_bit_by_bit_as_if_never_stopped(network: Network, shape: t
     data = inputs(shape, 8)
 
     def run(start: tuple[int, dict[str, Tensor]] | None) -> list[tuple[int, dict[str, Tensor]]]:
-        reports = train(learner(network, shape), data, PLAN, 0, start)
+        reports = train(DiffusionLearner(built(network, shape)), data, PLAN, 0, start)
         return [(report.step, {key: value.clone() for key, value in report.state().items()}) for report in reports]
 
     whole = run(None)

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import torch
 from torch import Tensor
 
-from diffusion_core.choices import Choices, TimeInput, refusal
-from diffusion_core.diffusion import Diffusion
+from diffusion_core.choices import Choices, Time, refusal
 from diffusion_core.forward import Pair
+from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Objective
-from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V
+from diffusion_core.parameterizations import X0, EdmParameterization, Epsilon, Mu, Parameterization, V, Velocity
 from diffusion_core.schedules import Schedule
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.problems import diffusion
@@ -33,15 +34,16 @@ Case = tuple[Parameterization, Variance, Objective]
 
 
 class Batch:
-    """x_0 and ε at every t, or at real times between them, and what a network that errs by δ in ε is worth there."""
+    """x_0 and ε at every t, and what a network that errs by δ in ε is worth there, in T steps or in continuous time."""
 
-    def __init__(self, schedule: Schedule, *, real: bool = False) -> None:
+    def __init__(self, schedule: Schedule, time: Time = "auto") -> None:
         generator = torch.Generator().manual_seed(3)
         self.schedule = schedule
         self.gamma = schedule.build(HORIZON).requires_grad_(False)
-        self.t = torch.arange(1, HORIZON) + 0.37 if real else torch.arange(1, HORIZON + 1)
+        self.time = time
+        self.t = torch.arange(1, HORIZON + 1)
         gamma_t = self.gamma(self.t)
-        self.pair = Pair.level(gamma_t) if real else Pair(gamma_t, self.gamma(self.t - 1), gamma_t)
+        self.pair = Pair(gamma_t, self.gamma(self.t - 1), gamma_t)
         self.snr = torch.exp(-gamma_t)
         self.alpha_bar = torch.sigmoid(-self.gamma(torch.arange(HORIZON + 1)))
         self.root, self.rest = torch.sigmoid(-gamma_t)[:, None].sqrt(), torch.sigmoid(gamma_t)[:, None].sqrt()
@@ -49,7 +51,7 @@ class Batch:
         self.x0, self.eps, self.delta, self.raw = draws
         self.x_t = self.root * self.x0 + self.rest * self.eps
         self.said = torch.zeros(0)
-        self.models: dict[Case, Diffusion] = {}
+        self.models: dict[Case, DiffusionLearner] = {}
 
     def x0_of(self, eps: Tensor) -> Tensor:
         """The x_0 that leads to x_t with another noise."""
@@ -73,11 +75,11 @@ class Batch:
         prediction = parameterization.target(self.x0_of(eps), eps, self.x_t, self.pair)
         return torch.cat([prediction, torch.zeros_like(prediction)], dim=1) if variance.learned else prediction
 
-    def model(self, parameterization: Parameterization, variance: Variance, objective: Objective) -> Diffusion:
-        """A diffusion of these choices whose network says `said`."""
+    def model(self, parameterization: Parameterization, variance: Variance, objective: Objective) -> DiffusionLearner:
+        """A diffusion of these choices, to be taught, whose network says `said`."""
         case = (parameterization, variance, objective)
         if case not in self.models:
-            self.models[case] = diffusion(
+            made = diffusion(
                 lambda x_t, t: self.said,
                 HORIZON,
                 parameterization=parameterization,
@@ -85,7 +87,9 @@ class Batch:
                 schedule=self.schedule,
                 objective=objective,
                 shape=(D,),
+                time=self.time,
             )
+            self.models[case] = DiffusionLearner(made)
         return self.models[case]
 
     def loss_at(
@@ -117,30 +121,52 @@ batch_of = cache(Batch)
 """The batch of a schedule, which all that is asked of it shares."""
 
 
+def batches(objective: Objective, schedule: Schedule) -> list[Batch]:
+    """The batches of a schedule at which an objective has a meaning: where it says so, in continuous time too."""
+    both = objective.discrete and objective.continuous
+    return [batch_of(schedule), batch_of(schedule, "continuous")] if both else [batch_of(schedule)]
+
+
 @dataclass(frozen=True)
 class Partners:
     """The targets and variances that an objective is asked with."""
 
-    parameterizations: tuple[Parameterization, ...] = (Epsilon(), X0(), Mu(), V())
+    parameterizations: tuple[Parameterization, ...] = (
+        Epsilon(),
+        X0(),
+        Mu(),
+        V(),
+        Velocity(),
+        EdmParameterization(),
+    )
     variances: tuple[Variance, ...] = (Beta(), BetaTilde(), LearnedVariance(), LearnedDiagonal(), Analytic())
 
 
 ALL = Partners()
 
 
-def cases(objective: Objective, schedule: Schedule, partners: Partners) -> list[Case]:
+def cases(objective: Objective, batch: Batch, partners: Partners) -> list[Case]:
     """The targets and variances that an objective makes sense with, of which there must be one."""
-    time_input: TimeInput = "log_snr" if schedule.learned and objective.continuous else "t"
     found: list[Case] = []
     reason: str | None = None
     for parameterization, variance in itertools.product(partners.parameterizations, partners.variances):
-        reason = refusal(
-            Choices(parameterization, variance, schedule, objective, Uniform(), Mlp(2, 1), HORIZON, time_input)
+        choices = Choices(
+            parameterization, variance, batch.schedule, objective, Uniform(), Mlp(2, 1), HORIZON, time=batch.time
         )
+        if batch.schedule.learned and choices.in_continuous_time:
+            choices = replace(choices, time_input="log_snr")
+        reason = refusal(choices)
         if reason is None:
             found.append((parameterization, variance, objective))
     require(objective, "some target and variance must go with it", bool(found), f"none does: {reason}")
     return found
+
+
+def _all(objective: Objective, schedule: Schedule, partners: Partners) -> Iterator[tuple[Batch, Case]]:
+    """Every batch with every case of it."""
+    for batch in batches(objective, schedule):
+        for case in cases(objective, batch, partners):
+            yield batch, case
 
 
 def _at(case: Case, first: int) -> Place:
@@ -150,8 +176,7 @@ def _at(case: Case, first: int) -> Place:
 
 def gives_a_finite_loss_per_example(objective: Objective, schedule: Schedule, partners: Partners = ALL) -> None:
     """loss is [B], of the data's type, finite, and has a gradient in the network's output."""
-    batch = batch_of(schedule)
-    for case in cases(objective, schedule, partners):
+    for batch, case in _all(objective, schedule, partners):
         output = batch.output(case[0], case[1]).requires_grad_()
         loss = batch.loss_at(*case, output)
         shaped = f"it is {list(loss.shape)} for {len(batch.t)} examples"
@@ -171,11 +196,10 @@ def an_error_of_eps_costs_the_effective_weight_times_its_square(
     objective: Objective, schedule: Schedule, partners: Partners = ALL
 ) -> None:
     """d/de of w ‖e δ‖²/D is 2 w e ‖δ‖²/D, whatever is predicted and learned; at t = 1 the bound has its decoder."""
-    batch = batch_of(schedule)
     first = 1 if objective.reads_decoder else 0
-    square = (batch.delta**2).mean(1)
     errors = (0.3, 1.0)
-    for case in cases(objective, schedule, partners):
+    for batch, case in _all(objective, schedule, partners):
+        square = (batch.delta**2).mean(1)
         weight = batch.model(*case).curves()["eps_weight"]
         expected = torch.stack([2 * error * weight * square for error in errors])[:, first:]
         slopes = batch.slopes(*case, errors)[:, first:]
@@ -192,8 +216,7 @@ def nothing_but_the_square_of_the_error_enters_the_loss(
     """
     if objective.needs_learned:
         return
-    batch = batch_of(schedule)
-    for case in cases(objective, schedule, replace(partners, variances=(BetaTilde(),))):
+    for batch, case in _all(objective, schedule, replace(partners, variances=(BetaTilde(),))):
         weight = batch.model(*case).curves()["eps_weight"]
         cost = (batch.loss(*case) - batch.loss(*case, error=0))[1:]
         expected = (weight * (batch.delta**2).mean(1))[1:]
@@ -205,7 +228,7 @@ def reads_the_variance_only_if_it_says_so(objective: Objective, schedule: Schedu
     """`reads_variance` decides which cells share one training."""
     batch = batch_of(schedule)
     variances = (LearnedVariance(), LearnedDiagonal()) if objective.needs_learned else (Beta(), BetaTilde())
-    parameterization = cases(objective, schedule, replace(partners, variances=variances))[0][0]
+    parameterization = cases(objective, batch, replace(partners, variances=variances))[0][0]
     one, other = (batch.loss(parameterization, variance, objective)[1:] for variance in variances)
     reads = not torch.equal(one, other)
     found = (
@@ -224,7 +247,7 @@ def teaches_a_variance_only_if_it_says_so(objective: Objective, schedule: Schedu
             fail(objective, "needs_learned must go with learns_variance", "learns_variance is not set")
         return
     batch = batch_of(schedule)
-    for case in cases(objective, schedule, replace(partners, variances=(LearnedVariance(), LearnedDiagonal()))):
+    for case in cases(objective, batch, replace(partners, variances=(LearnedVariance(), LearnedDiagonal()))):
         output = batch.output(case[0], case[1]).requires_grad_()
         (taught,) = torch.autograd.grad(batch.loss_at(*case, output).sum(), output)
         found = f"it has no gradient in {title(case[1])}'s channels"

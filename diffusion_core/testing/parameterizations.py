@@ -31,10 +31,10 @@ class Draw:
         self.x0, self.eps = torch.randn(2, HORIZON, 4, generator=generator, dtype=torch.float64)
         self.x_t = self.alpha_bar[1:].sqrt() * self.x0 + (1 - self.alpha_bar[1:]).sqrt() * self.eps
 
-    def x0_of(self, eps: Tensor) -> Tensor:
-        """The x_0 that leads to x_t with another noise."""
-        x0: Tensor = (self.x_t - (1 - self.alpha_bar[1:]).sqrt() * eps) / self.alpha_bar[1:].sqrt()
-        return x0
+    def eps_of(self, x0: Tensor) -> Tensor:
+        """The ε that leads to x_t from another x_0."""
+        eps: Tensor = (self.x_t - self.alpha_bar[1:].sqrt() * x0) / (1 - self.alpha_bar[1:]).sqrt()
+        return eps
 
 
 def a_perfect_output_stands_for_the_true_x0(parameterization: Parameterization, schedule: Schedule) -> None:
@@ -47,33 +47,52 @@ def a_perfect_output_stands_for_the_true_x0(parameterization: Parameterization, 
     )
 
 
-def kappa_is_the_squared_error_of_the_target_per_squared_error_of_eps(
+def kappa_is_the_squared_error_of_the_target_per_squared_error_of_x0(
     parameterization: Parameterization, schedule: Schedule
 ) -> None:
-    """At fixed x_t an error δ of ε moves x_0, and with both the target, which is linear in them."""
+    """At fixed x_t an error δ of x_0 moves ε, and with both the target, which is linear in them."""
     draw = Draw(schedule)
-    delta = torch.ones_like(draw.eps)
-    at = [parameterization.target(draw.x0_of(e), e, draw.x_t, draw.pair) for e in (draw.eps + delta, draw.eps)]
+    delta = torch.ones_like(draw.x0)
+    at = [parameterization.target(x, draw.eps_of(x), draw.x_t, draw.pair) for x in (draw.x0 + delta, draw.x0)]
     ratio = ((at[0] - at[1]) ** 2).sum(1) / (delta**2).sum(1)
-    rule = "kappa must be the squared error of the target per squared error of eps"
+    rule = "kappa must be the squared error of the target per squared error of x_0"
     require_close(parameterization, rule, parameterization.kappa(draw.pair), ratio, rtol=1e-9, place=PLACE)
 
 
-def an_error_of_the_output_becomes_the_error_of_eps_that_kappa_tells(
+def an_error_of_the_output_becomes_the_error_of_x0_that_kappa_tells(
     parameterization: Parameterization, schedule: Schedule
 ) -> None:
-    """‖target − output‖² = κ ‖ε − ε̂‖², the error of ε being √(ᾱ/(1 − ᾱ)) times that of x_0.
-
-    So an output that is off by √κ is off by 1 in ε, however large the target is.
-    """
+    """‖target − output‖² = κ ‖x_0 − x̂_0‖²: an output that is off by √κ is off by 1, however large the target is."""
     draw = Draw(schedule)
     output = parameterization.target(draw.x0, draw.eps, draw.x_t, draw.pair)
     x0 = parameterization.x0(output + parameterization.kappa(draw.pair).sqrt()[:, None], draw.x_t, draw.pair)
-    error = ((draw.x0 - x0) * (draw.alpha_bar[1:] / (1 - draw.alpha_bar[1:])).sqrt()) ** 2
-    rule = "an error of sqrt(kappa) in the output must be one of 1 in eps"
-    require_close(
-        parameterization, rule, error.mean(1), torch.ones(HORIZON, dtype=torch.float64), rtol=1e-9, place=PLACE
-    )
+    error = ((draw.x0 - x0) ** 2).mean(1)
+    rule = "an error of sqrt(kappa) in the output must be one of 1 in x_0"
+    require_close(parameterization, rule, error, torch.ones(HORIZON, dtype=torch.float64), rtol=1e-7, place=PLACE)
+
+
+def says_what_x0_is_in_noise_alone_if_it_says_so(parameterization: Parameterization) -> None:
+    """Where ᾱ = 0, x_t = ε: with `reads_noise` a perfect output still stands for x_0, and κ is finite and above 0."""
+    x0, eps = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    infinite = torch.full((5,), torch.inf, dtype=torch.float64)
+    pair = Pair(infinite, torch.linspace(-2, 2, 5, dtype=torch.float64), infinite)
+    found = parameterization.x0(parameterization.target(x0, eps, eps, pair), eps, pair)
+    kappa = parameterization.kappa(pair)
+    reads = bool(torch.isclose(found, x0).all() and (kappa > 0).all() and kappa.isfinite().all())
+    told = f"reads_noise={parameterization.reads_noise}, and x_0 {'comes' if reads else 'does not come'} back"
+    rule = "reads_noise must say whether an output tells x_0 where x_t is noise alone"
+    require(parameterization, rule, reads == parameterization.reads_noise, told)
+
+
+def shows_the_network_what_follows_from_the_level(parameterization: Parameterization, schedule: Schedule) -> None:
+    """c_in x_t is x_t times a positive number per noise level, in the type of x_t."""
+    draw = Draw(schedule)
+    shown = parameterization.network_input(draw.x_t.float(), Pair.level(draw.pair.gamma_t))
+    require(parameterization, "float32 data must be shown as float32", shown.dtype == torch.float32, f"{shown.dtype}")
+    ratio = parameterization.network_input(draw.x_t, draw.pair) / draw.x_t
+    alike = torch.isclose(ratio, ratio[:, :1]).all() and bool((ratio > 0).all())
+    rule = "the network must be shown x_t times one positive number per noise level"
+    require(parameterization, rule, alike, "it is not")
 
 
 def reads_a_pair_only_if_it_says_so(parameterization: Parameterization, schedule: Schedule) -> None:
@@ -116,12 +135,13 @@ def beta_makes_the_bound_on_standard_normal_data_its_entropy(
 
 PROPERTIES: tuple[Property, ...] = (
     a_perfect_output_stands_for_the_true_x0,
-    kappa_is_the_squared_error_of_the_target_per_squared_error_of_eps,
-    an_error_of_the_output_becomes_the_error_of_eps_that_kappa_tells,
+    kappa_is_the_squared_error_of_the_target_per_squared_error_of_x0,
+    an_error_of_the_output_becomes_the_error_of_x0_that_kappa_tells,
+    shows_the_network_what_follows_from_the_level,
     reads_a_pair_only_if_it_says_so,
     float32_data_stay_float32,
     beta_makes_the_bound_on_standard_normal_data_its_entropy,
 )
 """Each of a parameterization and a schedule."""
 
-ALONE: tuple[Property, ...] = OF_EVERY_CHOICE
+ALONE: tuple[Property, ...] = (*OF_EVERY_CHOICE, says_what_x0_is_in_noise_alone_if_it_says_so)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from diffusion_core.choices import Choices
+from diffusion_core.choices import Choices, Time
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, Encoding
 from diffusion_core.forward import Pair
@@ -65,25 +65,28 @@ def diffusion(
     objective: Objective | None = None,
     encoding: Encoding | None = None,
     shape: tuple[int, ...] = (2,),
+    time: Time = "auto",
     real: bool = False,
 ) -> Diffusion:
     """A `Diffusion` whose network is `output`, which is given t as an integer unless `real` is set.
 
-    What a fitted variance reads is ½ at every t, until a test fits it.
+    A fitted variance is half-way between β̃ and β at every t, until a test fits it.
     """
-    schedule, objective = schedule or Linear(), objective or Simple()
     choices = Choices(
         parameterization or Epsilon(),
         variance or Beta(),
-        schedule,
-        objective,
+        schedule or Linear(),
+        objective or Simple(),
         Uniform(),
         Function(output, horizon, real),
         horizon,
-        "log_snr" if schedule.learned and objective.continuous else "t",
+        time=time,
     )
+    if choices.schedule.learned and choices.in_continuous_time:
+        choices = replace(choices, time_input="log_snr")
     model = Diffusion(choices, encoding or Continuous(), shape)
-    model.fit(torch.full((horizon,), 0.5))
+    with torch.no_grad():
+        model.fit(0.5 * torch.sigmoid(model.gamma(model.all_times[1:])))
     return model
 
 
@@ -98,12 +101,14 @@ def denoiser_output(
     """The network that predicts, in the words of `parameterization`, x̂_0 = denoise(x_t, ᾱ_t)."""
     gamma = schedule.build(horizon)
 
-    def output(x_t: Tensor, t: Tensor) -> Tensor:
+    def output(shown: Tensor, t: Tensor) -> Tensor:
         gamma_t, gamma_s = gamma(t).detach(), gamma(t - 1).detach()
+        pair = Pair(gamma_t, gamma_s, gamma_t)
+        x_t = shown / parameterization.network_input(torch.ones_like(shown), pair)
         alpha_bar = column(torch.sigmoid(-gamma_t), x_t)
         x0 = denoise(x_t, alpha_bar)
         eps = (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
-        return parameterization.target(x0, eps, x_t, Pair(gamma_t, gamma_s, gamma_t))
+        return parameterization.target(x0, eps, x_t, pair)
 
     return output
 

@@ -73,16 +73,24 @@ def _rises(schedule: Schedule, what: str, t: Tensor, values: Tensor, horizon: in
 
 @torch.no_grad()
 def starts_from_clean_data_and_is_finite_after(schedule: Schedule) -> None:
-    """γ_0 = −∞, and γ_1..γ_T are finite float64 numbers, up to what float32 can divide by: 1/√ᾱ = e^{γ/2}."""
+    """γ_0 = −∞, and γ_1..γ_T are finite float64 numbers, up to what float32 can divide by: 1/√ᾱ = e^{γ/2}.
+
+    γ_T alone may be ∞: noise alone.
+    """
     for horizon, built in allowed(schedule, HORIZONS).items():
         gamma = built(torch.arange(horizon + 1))
         require(schedule, "gamma must be float64", gamma.dtype == torch.float64, f"it is {gamma.dtype}")
         require(schedule, "gamma_0 must be -inf", gamma[0] == -math.inf, f"it is {float(gamma[0]):g} at T={horizon}")
-        broken = [t for t in range(1, horizon + 1) if not math.isfinite(gamma[t])]
+        end = float(gamma[-1])
+        broken = [t for t in range(1, horizon + (end != math.inf)) if not math.isfinite(gamma[t])]
         found = f"it is {float(gamma[broken[0]])} at t={broken[0]} of T={horizon}" if broken else ""
         require(schedule, "gamma must be finite from t=1 on", not broken, found)
-        end = float(gamma[-1])
-        require(schedule, f"gamma_T must be at most {LARGEST:g}", end <= LARGEST, f"it is {end:g} at T={horizon}")
+        allowed_end = end <= LARGEST or end == math.inf
+        rule = f"gamma_T must be at most {LARGEST:g}, or infinite"
+        require(schedule, rule, allowed_end, f"it is {end:g} at T={horizon}")
+        says = f"ends_in_noise={built.ends_in_noise}, and gamma_T is {end:g} at T={horizon}"
+        rule = "ends_in_noise must say whether gamma_T is infinite"
+        require(schedule, rule, built.ends_in_noise == (end == math.inf), says)
 
 
 @torch.no_grad()
@@ -95,12 +103,13 @@ def rises_strictly(schedule: Schedule) -> None:
 
 @torch.no_grad()
 def signal_to_noise_ratio_falls(schedule: Schedule) -> None:
-    """ᾱ_0 = 1, ᾱ_t ∈ (0, 1) for t ≥ 1, and ᾱ_t/(1 − ᾱ_t) falls, in float64."""
+    """ᾱ_0 = 1, ᾱ_t ∈ (0, 1) for t ≥ 1, and ᾱ_t/(1 − ᾱ_t) falls, in float64; ᾱ_T alone may be 0."""
     for horizon, gamma in allowed(schedule, HORIZONS).items():
         t = torch.arange(horizon + 1)
         alpha_bar = torch.sigmoid(-gamma(t))
         require(schedule, "alpha_bar_0 must be 1", alpha_bar[0] == 1, f"it is {float(alpha_bar[0]):g} at T={horizon}")
-        inside = (alpha_bar[1:] > 0) & (alpha_bar[1:] < 1)
+        alone = torch.isposinf(gamma(t[1:]))
+        inside = ((alpha_bar[1:] > 0) | alone) & (alpha_bar[1:] < 1)
         ends = f"alpha_bar goes from {float(alpha_bar[1]):g} to {float(alpha_bar[-1]):g} at T={horizon}"
         require(schedule, "alpha_bar must lie between 0 and 1 from t=1 on", inside.all(), ends)
         _rises(schedule, "(1 - alpha_bar)/alpha_bar", t[1:], -(alpha_bar[1:] / (1 - alpha_bar[1:])), horizon)
@@ -111,7 +120,8 @@ def rises_between_the_times_of_a_chain(schedule: Schedule) -> None:
     for horizon, built in allowed(schedule, HORIZONS).items():
         gamma = moved(built)
         t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)]).sort().values
-        require(schedule, "gamma must be finite between times", gamma(t).isfinite().all(), f"it is not at T={horizon}")
+        finite = gamma(t[:-1]).isfinite().all()
+        require(schedule, "gamma must be finite between times", finite, f"it is not at T={horizon}")
         _rises(schedule, "gamma", t, gamma(t), horizon)
         start = float(gamma(torch.tensor(0.0)))
         require(schedule, "gamma must be -inf at the real time 0", start == -math.inf, f"it is {start:g}")

@@ -1,4 +1,5 @@
-"""What every density of the training times keeps: it draws times as it says, and no expectation moves by it.
+"""What every density of the training times keeps: it draws times as it says, and no expectation moves by it unless it
+says so.
 
 Before it has seen a loss, and after: one that adapts is to be right at every moment.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from diffusion_core.schedules import Cosine
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.saying import Property, at_t, at_times, nowhere, require, require_close, require_equal
 from diffusion_core.timesteps import Timesteps, TimestepSampler
@@ -15,6 +17,7 @@ from diffusion_core.timesteps import Timesteps, TimestepSampler
 HORIZON = 25
 DRAWS = HORIZON * 400
 TIMES = torch.arange(1, HORIZON + 1)
+GAMMA = Cosine().build(HORIZON)
 
 
 def grid(n: int) -> Tensor:
@@ -24,7 +27,7 @@ def grid(n: int) -> Tensor:
 
 def told(timesteps: Timesteps, rounds: int = 20) -> TimestepSampler:
     """A sampler that has seen so many losses at each t, of size t^−1.5."""
-    sampler = timesteps.build(HORIZON)
+    sampler = timesteps.build(GAMMA)
     for _ in range(rounds):
         sampler.record(TIMES, TIMES.double() ** -1.5)
     return sampler
@@ -37,7 +40,7 @@ def at_draw(index: tuple[int, ...]) -> str:
 
 def moments(timesteps: Timesteps) -> dict[str, TimestepSampler]:
     """The sampler before and after it has seen losses, by words for it."""
-    return {"as built": timesteps.build(HORIZON), "after 20 losses at each t": told(timesteps)}
+    return {"as built": timesteps.build(GAMMA), "after 20 losses at each t": told(timesteps)}
 
 
 def times_cover_1_to_the_horizon_as_the_density_says(timesteps: Timesteps) -> None:
@@ -58,13 +61,16 @@ def _inside(timesteps: Timesteps, t: Tensor, when: str) -> None:
     require(timesteps, f"times must lie within 1..T={HORIZON}", bool(((t >= 1) & (t <= HORIZON)).all()), found)
 
 
-def weighted_losses_have_the_mean_of_uniform_times(timesteps: Timesteps) -> None:
-    """E weight(t) L(t) = (1/T) Σ_t L(t); the density is T p(t), which sums to T."""
+def losses_have_the_mean_that_is_said(timesteps: Timesteps) -> None:
+    """E weight(t) L(t) = (1/T) Σ_t L(t), where it is reweighted; the density is T p(t), which sums to T."""
     for when, sampler in moments(timesteps).items():
         t, weight = sampler(grid(DRAWS))
         loss = torch.linspace(3, 1, HORIZON, dtype=torch.float64) ** 2
-        mean, expected = (weight * loss[t - 1]).mean(), loss.mean()
-        rule = f"weighted losses must have the mean of uniform times {when}"
+        mean = (weight * loss[t - 1]).mean()
+        expected = loss.mean() if timesteps.reweighted else (sampler.density() * loss).mean()
+        rule = (
+            f"losses must have the mean {'of uniform times' if timesteps.reweighted else 'that density() says'} {when}"
+        )
         require_close(timesteps, rule, mean, expected, rtol=1e-2, place=nowhere)
         total = sampler.density().sum()
         require_close(
@@ -78,15 +84,15 @@ def weighted_losses_have_the_mean_of_uniform_times(timesteps: Timesteps) -> None
 
 
 def weights_undo_the_density_at_every_time(timesteps: Timesteps) -> None:
-    """weight(t) = 1/(T p(t)): a density that a cell reports is the one that it drew from."""
+    """weight(t) = 1/(T p(t)): a density that a cell reports is the one that it drew from; 1 if not `reweighted`."""
     for when, sampler in moments(timesteps).items():
         t, weight = sampler(grid(DRAWS))
-        rule = f"the weight must be 1/density() at each t that is drawn {when}"
+        rule = f"the weight must be {'1/density()' if timesteps.reweighted else '1'} at each t that is drawn {when}"
         require_close(
             timesteps,
             rule,
             weight,
-            1 / sampler.density()[t - 1],
+            1 / sampler.density()[t - 1] if timesteps.reweighted else torch.ones_like(weight),
             rtol=1e-9,
             place=at_times(t, HORIZON),
         )
@@ -101,13 +107,22 @@ def times_stay_within_the_horizon_at_the_ends_of_u(timesteps: Timesteps) -> None
 
 
 def real_times_lie_between_the_ends_and_keep_the_mean_of_uniform_ones(timesteps: Timesteps) -> None:
-    """For continuous time: t real in [1, T], E weight L(t) = ∫ L over t uniform between the ends."""
-    t, weight = timesteps.build(HORIZON).real(grid(DRAWS))
+    """For continuous time: t real in [1, T], E weight L(t) = ∫ L over t uniform between the ends, if `reweighted`.
+
+    Else the share of times before each place is that of whole times, as far as rounding to them allows.
+    """
+    t, weight = timesteps.build(GAMMA).real(grid(DRAWS))
     types = (t.dtype, weight.dtype)
     rule = "real times and weights must be float64"
     require(timesteps, rule, types == (torch.float64, torch.float64), f"they are {types[0]} and {types[1]}")
     _inside(timesteps, t, "as real times")
     share = (t - 1) / (HORIZON - 1)
+    if not timesteps.reweighted:
+        whole, _ = timesteps.build(GAMMA)(grid(DRAWS))
+        far = float((t - whole).abs().max())
+        rule = "real times must be within 1 of the whole ones of the same u"
+        require(timesteps, rule, far <= 1, f"they differ by up to {far:.3g}")
+        return
     for power in (0, 1, 2):
         mean = (weight * share**power).mean()
         rule = f"the weighted mean of u^{power}, u = (t - 1)/(T - 1), must be {1 / (power + 1):g}"
@@ -124,7 +139,7 @@ def follows_the_losses_only_if_it_says_so(timesteps: Timesteps) -> None:
 
 def what_it_remembers_is_carried_by_its_state(timesteps: Timesteps) -> None:
     """A training that goes on from a checkpoint draws the times that an unbroken one draws."""
-    unbroken, continued = told(timesteps), timesteps.build(HORIZON)
+    unbroken, continued = told(timesteps), timesteps.build(GAMMA)
     continued.load_state_dict({key: value.clone() for key, value in told(timesteps, 9).state_dict().items()})
     for _ in range(11):
         continued.record(TIMES, TIMES.double() ** -1.5)
@@ -135,7 +150,7 @@ def what_it_remembers_is_carried_by_its_state(timesteps: Timesteps) -> None:
 
 def draws_nothing_of_its_own(timesteps: Timesteps) -> None:
     """Times follow from u alone, which the seed draws: cells of one seed stay paired."""
-    one, same = (timesteps.build(HORIZON)(grid(77)) for _ in range(2))
+    one, same = (timesteps.build(GAMMA)(grid(77)) for _ in range(2))
     for a, b in zip(one, same, strict=True):
         require_equal(timesteps, "times must follow from u and what was recorded alone", a, b, at_draw)
 
@@ -143,7 +158,7 @@ def draws_nothing_of_its_own(timesteps: Timesteps) -> None:
 PROPERTIES: tuple[Property, ...] = (
     *OF_EVERY_CHOICE,
     times_cover_1_to_the_horizon_as_the_density_says,
-    weighted_losses_have_the_mean_of_uniform_times,
+    losses_have_the_mean_that_is_said,
     weights_undo_the_density_at_every_time,
     times_stay_within_the_horizon_at_the_ends_of_u,
     real_times_lie_between_the_ends_and_keep_the_mean_of_uniform_ones,

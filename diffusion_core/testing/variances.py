@@ -12,7 +12,7 @@ from diffusion_core.forward import Pair
 from diffusion_core.schedules import FirstStep, Schedule
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.saying import Property, require, require_close
-from diffusion_core.variances import Fitted, Variance
+from diffusion_core.variances import Fitted, Moments, Variance
 
 HORIZON = 40
 STEPS = (HORIZON, 9)
@@ -128,17 +128,23 @@ def fitted_is_beta_tilde_where_x0_is_known_and_beta_where_it_is_standard_normal(
 
 
 def trains_as_a_variance_that_needs_no_fit(variance: Variance, schedule: Schedule) -> None:
-    """A fitted variance has a stand-in while it trains, every other one is itself; a fit gives an m ≥ 0 at every t."""
+    """A fitted variance has a stand-in while it trains, every other one is itself.
+
+    A fit gives a Var(x_0 | x_t) ≥ 0 at every t, whatever the draws, and where x_t is noise alone.
+    """
     stand_in = variance.trained_as
     require(variance, "trained_as must need no fit", not stand_in.fitted, f"it is {type(stand_in).__name__}")
     if not isinstance(variance, Fitted):
         require(variance, "only a fitted variance may train as another", stand_in == variance, f"it is {stand_in}")
         return
-    norm, error = torch.tensor([[0.25, 1.0, 1.3, 0.0], [0.75, 0.0, 1.3, 1.0]], dtype=torch.float64)
-    m = variance.m(norm, error)
-    shaped = m.shape == norm.shape and m.dtype == torch.float64
-    require(variance, "m must be float64 and one number per t", shaped, f"it is {m.dtype} {list(m.shape)} of 4")
-    require(variance, "m must not be negative", bool((m >= 0).all()), f"it is {float(m.min()):g}")
+    noise, error = torch.tensor([[0.75, -0.1, 1.3, 0.0], [0.75, 0.0, 1.3, 1.0]], dtype=torch.float64)
+    alpha_bar = torch.tensor([0.9, 0.5, 1e-9, 0.0], dtype=torch.float64)
+    value = variance.x0_variance(Moments(noise, error, alpha_bar, torch.tensor(0.8, dtype=torch.float64)))
+    shaped = value.shape == noise.shape and value.dtype == torch.float64
+    rule = "x0_variance must be float64 and one number per t"
+    require(variance, rule, shaped, f"it is {value.dtype} {list(value.shape)} of 4")
+    usable = bool((value >= 0).all() and value.isfinite().all())
+    require(variance, "x0_variance must be finite and not negative", usable, f"it is {value.tolist()}")
 
 
 PROPERTIES: tuple[Property, ...] = (

@@ -1,0 +1,75 @@
+"""The denoiser: a network, what its output means, and what it is told, as x̂_0 and ε̂ at a noise level.
+
+    x_t ─▶ network(c_in x_t, time) ─▶ output ─▶ x̂_0 ─▶ clipped, or not ─▶ ε̂ = (x_t − √ᾱ x̂_0)/√(1 − ᾱ)
+
+Clipping acts on x̂_0, so it means the same for every parameterization: ε̂ is rebuilt from the clipped x̂_0.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from diffusion_core.forward import Pair, expand
+from diffusion_core.gamma import Gamma
+from diffusion_core.parameterizations import Parameterization
+
+TimeInput = Literal["t", "log_snr"]
+
+TIME_SCALE = 1000.0
+"""The largest time that a network is told, 1000 t/T or γ on a scale as long: one embedding serves every horizon."""
+
+
+class Denoiser(nn.Module):
+    """A network with the parameterization that gives its output a meaning, for the noise levels of `gamma`.
+
+    `halves` tells that its channels are two halves, of which the second is a learned variance's.
+    """
+
+    def __init__(
+        self, network: nn.Module, gamma: Gamma, parameterization: Parameterization, time_input: TimeInput, halves: bool
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.gamma = gamma
+        self.parameterization = parameterization
+        self.time_input = time_input
+        self.halves = halves
+
+    def forward(self, x_t: Tensor, t: Tensor, pair: Pair) -> tuple[Tensor, Tensor]:
+        """(output, raw) at times t [B], whole or real in [1, T], whose noise levels are γ_t of `pair`.
+
+        The output is what the parameterization reads, `raw` what a learned variance does: [B, 0, …] where none is.
+        """
+        shown = self.parameterization.network_input(x_t, pair)
+        out: Tensor = self.network(shown, self.time(t, pair.gamma_t).to(x_t.dtype)).to(x_t.dtype)
+        if not self.halves:
+            return out, out[:, :0]
+        output, raw = out.chunk(2, dim=1)
+        return output, raw
+
+    def time(self, t: Tensor, gamma_t: Tensor) -> Tensor:
+        """What the network is told of the time t [B] with the noise level γ_t [B], float64."""
+        if self.time_input == "t":
+            return t.double() * (TIME_SCALE / self.gamma.horizon)
+        start, end = self.gamma.input_ends
+        return (gamma_t - start) * (TIME_SCALE / (end - start))
+
+    def estimate(self, output: Tensor, x_t: Tensor, pair: Pair, *, clip: bool) -> tuple[Tensor, Tensor]:
+        """(x̂_0, ε̂) that an output at x_t stands for; `pair` is the step that the network was trained on."""
+        x0 = self.parameterization.x0(output, x_t, pair)
+        if clip:
+            x0 = clipped(x0)
+        return x0, noise_of(x0, x_t, pair)
+
+
+def clipped(x0: Tensor) -> Tensor:
+    """x̂_0 held within [−1, 1], where bounded data lie."""
+    return x0.clamp(-1, 1)
+
+
+def noise_of(x0: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
+    """ε̂ = (x_t − √ᾱ x̂_0)/√(1 − ᾱ), at the noise level γ_t of `pair`."""
+    signal = expand(pair.alpha_bar_t.sqrt(), x_t) * x0
+    return (x_t - signal) / expand(pair.one_minus_alpha_bar_t.sqrt(), x_t)

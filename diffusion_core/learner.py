@@ -1,0 +1,109 @@
+"""How a diffusion learns: the losses of a batch, and which parameters each of them teaches.
+
+From one forward pass each recipient takes its own loss: the network the objective's, a learned schedule the bound's
+(`domains.py`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from diffusion_core.choices import Choices
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.domains import Continuous, Discrete, TimeDomain, levels_of
+from diffusion_core.encodings import Encoding
+from diffusion_core.gamma import LearnedGamma
+from diffusion_core.randomness import normal, uniform
+from diffusion_core.training import Learner
+
+QUANTILES = (0, 25, 50, 75, 100)
+"""Places on the time axis, in percent, at which a learned γ is logged while it trains."""
+
+
+class DiffusionLearner(Learner):
+    """A diffusion with its objective and the sampler of its training times, which may remember."""
+
+    def __init__(self, diffusion: Diffusion) -> None:
+        super().__init__()
+        self.diffusion = diffusion
+        self.choices = diffusion.choices
+        self.timesteps = self.choices.timesteps.build(diffusion.gamma)
+        self.domain: TimeDomain = Continuous() if self.choices.in_continuous_time else Discrete()
+
+    @classmethod
+    def of(cls, choices: Choices, encoding: Encoding, shape: tuple[int, ...]) -> DiffusionLearner:
+        """The learner of a new diffusion; ValueError where the choices do not go together."""
+        return cls(Diffusion(choices, encoding, shape))
+
+    def losses(self, x0: Tensor, t: Tensor, eps: Tensor) -> dict[str, Tensor]:
+        """The loss per example [B] of each group of parameters, from one forward pass, at t [B].
+
+        t is int64 in 1..T, or real in continuous time. A loss that is a bound is in bits/dim.
+        """
+        example = self.domain.example(self.diffusion, x0, t, eps)
+        losses = {"network": self.choices.objective.loss(example)}
+        if self.choices.schedule.learned:
+            losses |= self.domain.schedule_losses(self.diffusion, example, x0, eps)
+        return {group: losses[group] for group in self.parameter_groups()}
+
+    def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
+        """`losses` of a batch as the encoding stores it [B, …], at the x_0, t and ε that (seed, step) draws."""
+        x0 = self.diffusion.encoding.draw(raw, seed, step, "dequantise")
+        t, weight = self.domain.draw(self.timesteps, uniform(seed, step, "t", (len(raw),), raw.device))
+        losses = self.losses(x0, t, normal(seed, step, "eps", tuple(x0.shape), raw.device))
+        self.timesteps.record(t, losses["network"].detach())
+        return {group: weight.to(loss.dtype) * loss for group, loss in losses.items()}
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters that each of `losses` teaches."""
+        network, gamma = self.diffusion.network, self.diffusion.gamma
+        groups = {"network": [parameter for parameter in network.parameters() if parameter.requires_grad]}
+        if isinstance(gamma, LearnedGamma):
+            groups |= self.domain.schedule_groups(gamma)
+        return {group: parameters for group, parameters in groups.items() if parameters}
+
+    def decays(self, group: str) -> bool:
+        """Weight decay acts on the network alone: it would pull a schedule to another one."""
+        return group == "network"
+
+    @torch.no_grad()
+    def diagnostics(self) -> dict[str, float]:
+        """The learned γ at a few quantiles of the time axis, and the state of the density of t."""
+        values = self.timesteps.diagnostics()
+        if self.choices.schedule.learned:
+            share = torch.tensor(QUANTILES, dtype=torch.float64, device=self.diffusion.device) / 100
+            gamma = self.diffusion.gamma(1 + share * (self.choices.horizon - 1))
+            values |= {f"schedule/gamma_{q}": value for q, value in zip(QUANTILES, gamma.tolist(), strict=True)}
+        return values
+
+    @torch.no_grad()
+    def curves(self) -> dict[str, Tensor]:
+        """Curves that follow from the choices, for t = 1..T, float64 [T].
+
+        They are the schedule, the bounds of σ², the weight of ‖ε − ε̂‖²/D in a loss, the density T p(t) of training
+        times, and the weight of ‖ε − ε̂‖²/D in the expected loss, in which p counts unless a loss is divided by it. A
+        learned variance is taken at an output of 0. Where L_0 is a sum over bins it is no multiple of ‖ε − ε̂‖², and
+        the weights at t = 1 are not a number.
+        """
+        diffusion, objective = self.diffusion, self.choices.objective
+        t = torch.arange(1, self.choices.horizon + 1, device=diffusion.device)
+        pair = diffusion.chain().pair(t)
+        nothing = torch.zeros(len(t), 1, dtype=torch.float64, device=diffusion.device)
+        variance = self.choices.variance.trained_as
+        log_variance = variance.log_variance(pair, nothing, nothing, nothing[:, 0]).expand(-1, 1).flatten()
+        weight = objective.eps_weight(levels_of(diffusion, pair, lambda: diffusion.gamma.rate(t)[1]), log_variance)
+        if objective.reads_decoder and diffusion.encoding.grey_levels:
+            weight = torch.where(t == 1, math.nan, weight)
+        density = self.timesteps.density()
+        return {
+            "alpha_bar": pair.alpha_bar_t,
+            "beta": pair.beta,
+            "beta_tilde": pair.beta_tilde,
+            "log_snr": -pair.gamma_t,
+            "eps_weight": weight,
+            "density": density,
+            "expected_weight": weight if self.choices.timesteps.reweighted else weight * density.to(weight),
+        }

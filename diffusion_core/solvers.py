@@ -1,0 +1,138 @@
+"""Samplers that solve the probability flow, or its stochastic kin, to second order (axis: the sampler).
+
+    d(x/√ᾱ)/dr = ε̂,   r = σ = √((1 − ᾱ)/ᾱ)                                       (Song et al. 2021, eq. 14)
+
+A first-order step holds ε̂ and x̂_0 and is DDIM's with η = 0. `heun` averages the slopes of both ends of a step;
+`dpm_solver` extrapolates x̂_0 from the step before, at one call of the network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from diffusion_core import precision
+from diffusion_core.chain import Chain
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.forward import Pair, expand
+from diffusion_core.samplers import Sampler, ddim, reverse_at
+
+MOST_CHURN = math.sqrt(2) - 1
+"""The most by which σ is raised before a step, as a share of it (Karras et al. 2022, Algorithm 2)."""
+
+
+@dataclass(frozen=True)
+class Heun(Sampler):
+    """Heun's method in σ (Karras et al. 2022, Algorithm 1): Euler, then half the difference of the slopes at both ends.
+
+    Euler alone where s is clean data, and where t is noise alone. With `churn` > 0 it is their Algorithm 2: before a
+    step σ is raised to σ̂ = σ (1 + min(churn/K, √2 − 1)) by fresh noise, times `churn_noise`, where `churn_min` ≤ σ ≤
+    `churn_max`, and no further than the schedule goes.
+    """
+
+    churn: float = 0.0
+    churn_min: float = 0.0
+    churn_max: float = 1e9
+    churn_noise: float = 1.0
+
+    reads_variance: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.churn >= 0 and 0 <= self.churn_min <= self.churn_max and self.churn_noise > 0):
+            raise ValueError(
+                "sampler.churn must be at least 0, 0 <= sampler.churn_min <= sampler.churn_max and "
+                f"sampler.churn_noise > 0, got {self.churn}, {self.churn_min}, {self.churn_max} and {self.churn_noise}"
+            )
+
+    @property
+    def between_times(self) -> bool:
+        return self.churn > 0
+
+    def calls(self, steps: int) -> int:
+        return 2 * steps - 1
+
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
+        t, s = chain.times[k : k + 1], chain.times[k - 1 : k]
+        gamma_t, gamma_s = diffusion.gamma(t), diffusion.gamma(s)
+        raised = self._raised(gamma_t, diffusion, chain.steps)
+        if bool(raised > gamma_t):
+            x_t, gamma_t = churned(x_t, gamma_t, raised, self.churn_noise * noise), raised
+            x0, eps = diffusion.predict(x_t, diffusion.gamma.inverse(raised).expand(len(x_t)), clip=clip)
+        else:
+            p = reverse_at(diffusion, x_t, chain, k, clip=clip)
+            x0, eps = p.x0, p.eps
+        x_s = ddim(x0, eps, Pair(gamma_t, gamma_s, gamma_t), 0.0, noise)
+        if k == 1 or bool(gamma_t.isposinf()):
+            return x_s
+        slope = reverse_at(diffusion, x_s, chain, k - 1, clip=clip).eps
+        alpha_s = torch.sigmoid(-gamma_s).sqrt()
+        length = torch.sigmoid(gamma_s).sqrt() - alpha_s * torch.exp(0.5 * gamma_t)
+        return x_s + expand(0.5 * length, x_s) * (slope - eps)
+
+    def _raised(self, gamma_t: Tensor, diffusion: Diffusion, steps: int) -> Tensor:
+        """γ̂ [1], the noise level that a step starts from."""
+        sigma = torch.exp(0.5 * gamma_t)
+        stirred = self.churn > 0 and bool((self.churn_min <= sigma) & (sigma <= self.churn_max) & sigma.isfinite())
+        if not stirred:
+            return gamma_t
+        last = diffusion.gamma(diffusion.all_times[-1:])
+        return (gamma_t + 2 * math.log1p(min(self.churn / steps, MOST_CHURN))).minimum(last)
+
+
+def churned(x_t: Tensor, gamma_t: Tensor, raised: Tensor, noise: Tensor) -> Tensor:
+    """x at the noise level `raised` from x_t: x/√ᾱ gets fresh noise of variance σ̂² − σ²."""
+    alpha_t, alpha = torch.sigmoid(-gamma_t).sqrt(), torch.sigmoid(-raised).sqrt()
+    added = (torch.exp(raised) - torch.exp(gamma_t)).sqrt()
+    return expand(alpha / alpha_t, x_t) * x_t + expand(alpha * added, x_t) * noise
+
+
+@dataclass(frozen=True)
+class DpmSolver(Sampler):
+    """DPM-Solver++ of `order` 1 or 2M, of the flow (`ode`) or of the reverse diffusion (`sde`) (Lu et al. 2022).
+
+        x_s = (σ_s/σ_t) q x_t + α_s (1 − q²) D + σ_s √(1 − q²) z,   q = (σ_s α_t)/(σ_t α_s) = e^{−h}   sde
+        x_s = (σ_s/σ_t) x_t + α_s (1 − q) D                                                        ode
+
+    with α² = ᾱ, σ² = 1 − ᾱ, h = (γ_t − γ_s)/2, and D = x̂_0, or x̂_0 + (h/2h') (x̂_0 − x̂_0') by the x̂_0' of the step
+    before, of length h'. Order 1 is DDIM with η = 0, or η = 1. The last step, into clean data, is x̂_0.
+    """
+
+    order: Literal[1, 2] = 2
+    equation: Literal["ode", "sde"] = "ode"
+
+    reads_variance: ClassVar[bool] = False
+
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
+        p = reverse_at(diffusion, x_t, chain, k, clip=clip)
+        return self._stepped(x_t, p.x0, p.pair, noise)
+
+    def walk(
+        self, diffusion: Diffusion, x: Tensor, chain: Chain, start: int, noise: Callable[[int], Tensor], *, clip: bool
+    ) -> Iterator[Tensor]:
+        before: tuple[Tensor, Tensor] | None = None
+        for k in range(start, 0, -1):
+            with precision.exact(x.device):
+                p = reverse_at(diffusion, x, chain, k, clip=clip)
+                length = p.pair.gamma_t - p.pair.gamma_s
+                known = p.x0
+                if self.order == 2 and before is not None and k > 1:
+                    x0, earlier = before
+                    known = p.x0 + expand(0.5 * length / earlier, x) * (p.x0 - x0)
+                x = self._stepped(x, known, p.pair, noise(k))
+            before = p.x0, length
+            yield x
+
+    def _stepped(self, x_t: Tensor, x0: Tensor, pair: Pair, noise: Tensor) -> Tensor:
+        alpha_s, sigma_s = torch.sigmoid(-pair.gamma_s).sqrt(), torch.sigmoid(pair.gamma_s).sqrt()
+        ratio = sigma_s / pair.one_minus_alpha_bar_t.sqrt()
+        q = ratio * pair.alpha_bar_t.sqrt() / alpha_s
+        if self.equation == "ode":
+            return expand(ratio, x_t) * x_t + expand(alpha_s * (1 - q), x_t) * x0
+        kept = expand(ratio * q, x_t) * x_t + expand(alpha_s * (1 - q**2), x_t) * x0
+        return kept + expand(sigma_s * (1 - q**2).sqrt(), x_t) * noise
