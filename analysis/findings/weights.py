@@ -1,10 +1,11 @@
 """Do cells that declare one difference differ in the weight of each t as well?
 
-    c(t) = w(t) p(t),  relative to its mean over t
+    c(t) = w(t),  or w(t) p(t),  relative to its mean over t
 
-w is the weight of ‖ε − ε̂‖²/D in a cell's objective (curve `eps_weight`), p the density of its training times (curve
-`density`). Their product is what differs between objectives, whatever the network predicts. It is taken relative to
-its mean, since Adam divides a constant factor out of every step. An axis over objectives, training times, schedules, T
+w is the weight of ‖ε − ε̂‖²/D in a cell's objective, p the density of its training times, which counts unless a loss is
+divided by it (curve `expected_weight`; results from before there was one have `eps_weight`, and no density that
+counted). It is what differs between objectives, whatever the network predicts. It is taken relative to its mean, since
+Adam divides a constant factor out of every step. An axis over objectives, training times, schedules, T
 or training declares that it changes c; under any other axis a change of more than 1 % at some t is a second
 difference between its cells, and the table says so.
 """
@@ -22,7 +23,7 @@ from analysis.findings.cells import axis_columns, parameters_of
 from analysis.read.meta import Axis
 from analysis.read.runs import GridResults
 
-WEIGHT, DENSITY = "eps_weight", "density"
+EXPECTED, WEIGHT = "expected_weight", "eps_weight"
 DECLARED = ("objective", "timesteps", "schedule", "horizon", "training")
 """The choices that say of themselves that they change the weight of t."""
 SAME = 0.01
@@ -97,14 +98,14 @@ def _alike(runs: pd.DataFrame, columns: list[str]) -> list[pd.DataFrame]:
 
 
 def effective_weights(curves: pd.DataFrame) -> dict[Run, pd.Series[float]]:
-    """The weight w(t) p(t) of each run over t, nan where it is not known; runs without curves are left out."""
+    """The weight c(t) of each run over t, nan where it is not known; runs without curves are left out."""
     keys = ["cell_id", "seed", "x", "curve"]
-    known = curves[curves["curve"].isin((WEIGHT, DENSITY))].drop_duplicates(keys, keep="last")
-    table = known.set_index(keys)["y"].unstack("curve").reindex(columns=[WEIGHT, DENSITY])
-    product = table[WEIGHT] * table[DENSITY]
-    product = product.where((product >= 0) & np.isfinite(product))
+    known = curves[curves["curve"].isin((EXPECTED, WEIGHT))].drop_duplicates(keys, keep="last")
+    table = known.set_index(keys)["y"].unstack("curve").reindex(columns=[EXPECTED, WEIGHT])
+    counted = table[EXPECTED].where(table[EXPECTED].notna(), table[WEIGHT])
+    counted = counted.where((counted >= 0) & np.isfinite(counted))
     runs = known[["cell_id", "seed"]].drop_duplicates().to_numpy()
-    weights = {(str(name), int(seed)): product.loc[name, seed] for name, seed in runs}
+    weights = {(str(name), int(seed)): counted.loc[name, seed] for name, seed in runs}
     return {run: weight for run, weight in weights.items() if (weight > 0).any()}
 
 

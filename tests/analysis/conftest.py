@@ -162,7 +162,7 @@ def curves():
         for seed in SEEDS:
             noise = np.random.default_rng([k, seed])
             loss = scale * (0.2 + np.exp(-steps / 120)) * np.exp(0.05 * noise.normal(size=len(steps)))
-            table = {"alpha_bar": alpha_bar, "beta": beta, "eps_weight": weight, "density": np.full(100, 0.01)}
+            table = {"alpha_bar": alpha_bar, "beta": beta, "expected_weight": weight}
             if levels != DIVERGED:
                 table["bound_per_t"] = nll * (1.3 + 0.1 * k) / t**1.5 * np.exp(0.05 * noise.normal(size=100))
             for name, y in table.items():

@@ -145,7 +145,7 @@ def curves():
             bits = level * (1 + 0.05 * seed) / t**1.2
             bits[0] = -0.5 if levels[0] == "f1" else bits[0]
             loss = (0.1 + 0.9 * np.exp(-t / 200)) * (1 + 0.02 * seed)
-            table = {"bound_per_t": bits, "train/network": loss, "eps_weight": t**0.0, "density": 1e-3 * t**0}
+            table = {"bound_per_t": bits, "train/network": loss, "expected_weight": t**0.0}
             for name, y in table.items():
                 yield from (("-".join(levels), seed, name, int(x), f"{v:.7g}") for x, v in zip(t, y, strict=True))
 

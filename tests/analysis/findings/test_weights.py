@@ -84,14 +84,19 @@ def test_partners_are_finished_and_share_their_seed_and_all_other_levels():
     assert list(partners(RUNS, AXES, "axis.b")) == [(("ax", 0), ("ay", 0))]
 
 
-def test_effective_weights_are_weight_times_density():
-    table = lines("ax", 0, eps_weight=[2.0, 3.0, math.nan, math.inf, -1.0], density=[0.5, 2.0, 1.0, 1.0, 1.0])
-    table += lines("bx", 0, eps_weight=[1.0]) + lines("cy", 0, density=[1.0], log_snr=[3.0])
-    table += lines("ay", 1, eps_weight=[0.0], density=[1.0])
+def test_effective_weights_are_those_of_the_expected_loss():
+    table = lines("ax", 0, expected_weight=[1.0, 6.0, math.nan, math.inf, -1.0], density=[0.5, 2.0, 1.0, 1.0, 1.0])
+    table += lines("cy", 0, density=[1.0], log_snr=[3.0]) + lines("ay", 1, expected_weight=[0.0], density=[1.0])
     found = effective_weights(pd.DataFrame(table, columns=["cell_id", "seed", "curve", "x", "y"]))
     assert list(found) == [("ax", 0)]
     np.testing.assert_array_equal(found["ax", 0], [1.0, 6.0, math.nan, math.nan, math.nan])
     assert list(found["ax", 0].index) == [1, 2, 3, 4, 5]
+
+
+def test_results_from_before_the_expected_weight_have_that_of_the_objective_whatever_the_density():
+    table = lines("ax", 0, eps_weight=[2.0, 3.0], density=[0.5, 2.0]) + lines("bx", 0, expected_weight=[4.0, 5.0])
+    found = effective_weights(pd.DataFrame(table, columns=["cell_id", "seed", "curve", "x", "y"]))
+    assert {run: list(weight) for run, weight in found.items()} == {("ax", 0): [2.0, 3.0], ("bx", 0): [4.0, 5.0]}
 
 
 def test_relative_has_mean_one():
@@ -185,6 +190,6 @@ def test_a_second_axis_has_a_footnote_of_its_own(tmp_path):
 
 def test_grids_without_curves_have_no_footnote(tmp_path):
     folder = build(tmp_path / "g")
-    kept = [line for line in curves() if not (line[0] == cell_id(("x0", "simple")) and line[2] == "density")]
+    kept = [line for line in curves() if not (line[0] == cell_id(("x0", "simple")) and line[2] == "expected_weight")]
     write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), kept)
     assert footnotes_of(folder) == {}
