@@ -90,6 +90,16 @@ class GammaTable(Gamma):
         self.to_noise = bool(last.isposinf())
         self.register_buffer("gamma", torch.cat([gamma.new_full((1,), -math.inf), gamma]))
 
+    @classmethod
+    def of_beta(cls, beta: Tensor, *, zero_terminal: bool = False) -> GammaTable:
+        """The table for β_1..β_T, float64 [T]; moved so that ᾱ_T = 0 where that is asked for (`schedules.py`)."""
+        log_alpha_bar = torch.log1p(-beta).cumsum(0)
+        if not zero_terminal:
+            return cls(log_alpha_bar)
+        # log(√ᾱ_t − √ᾱ_T) = log √ᾱ_t + log(1 − √(ᾱ_T/ᾱ_t)): at the end a difference of near numbers, if taken plainly.
+        moved = log_alpha_bar + 2 * torch.log(-torch.expm1(0.5 * (log_alpha_bar[-1] - log_alpha_bar)))
+        return cls(moved - moved[0] + log_alpha_bar[0])
+
     def at(self, t: Tensor) -> Tensor:
         low = (t.detach().ceil().long() - 1).clamp(1, max(1, self.horizon - 1))
         high = (low + 1).clamp(max=self.horizon)

@@ -39,16 +39,6 @@ class Schedule(ABC):
         """γ for T = `horizon` steps; ValueError where the schedule has no meaning at that T."""
 
 
-def table_of(beta: Tensor, *, zero_terminal: bool) -> GammaTable:
-    """The table of γ from β_1..β_T, float64 [T], moved so that ᾱ_T = 0 where that is asked for."""
-    log_alpha_bar = torch.log1p(-beta).cumsum(0)
-    if not zero_terminal:
-        return GammaTable(log_alpha_bar)
-    # In logarithms, with log(√ᾱ_t − √ᾱ_T) = log √ᾱ_t + log(1 − √(ᾱ_T/ᾱ_t)): a difference of near numbers at the end.
-    moved = log_alpha_bar + 2 * torch.log(-torch.expm1(0.5 * (log_alpha_bar[-1] - log_alpha_bar)))
-    return GammaTable(moved - moved[0] + log_alpha_bar[0])
-
-
 @dataclass(frozen=True)
 class Linear(Schedule):
     """β_t linear from β_1 to β_T (Ho et al. 2020), both multiplied by 1000/T where `rescale` is set."""
@@ -74,7 +64,7 @@ class Linear(Schedule):
                 f"take horizon > {math.floor(1000 * self.beta_T)} or schedule.rescale=false"
             )
         beta = torch.linspace(scale * self.beta_1, scale * self.beta_T, horizon, dtype=torch.float64)
-        return table_of(beta, zero_terminal=self.zero_terminal)
+        return GammaTable.of_beta(beta, zero_terminal=self.zero_terminal)
 
 
 def capped(alpha_bar: Tensor, beta_max: float) -> Tensor:
@@ -106,7 +96,7 @@ class Cosine(Schedule):
     def build(self, horizon: int) -> GammaTable:
         u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
         beta = capped(torch.cos((u + self.s) / (1 + self.s) * math.pi / 2) ** 2, self.beta_max)
-        return table_of(beta, zero_terminal=self.zero_terminal)
+        return GammaTable.of_beta(beta, zero_terminal=self.zero_terminal)
 
 
 @dataclass(frozen=True)
@@ -132,7 +122,7 @@ class Sigmoid(Schedule):
         u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
         s = torch.sigmoid((self.start + (self.end - self.start) * u) / self.tau)
         beta = capped((s[-1] - s) / (s[-1] - s[0]), self.beta_max)
-        return table_of(beta, zero_terminal=self.zero_terminal)
+        return GammaTable.of_beta(beta, zero_terminal=self.zero_terminal)
 
 
 @dataclass(frozen=True)
