@@ -20,10 +20,20 @@ from torch import Tensor
 from ablations.data.base import Data
 from diffusion_core.bound import prior_term
 from diffusion_core.chain import Chain, strided_times
-from diffusion_core.objectives import P2, MinSnr, NoiseLevels, Objective, Simple, Vlb, VlbContinuous, Weighted
+from diffusion_core.objectives import (
+    P2,
+    EdmObjective,
+    MinSnr,
+    NoiseLevels,
+    Objective,
+    Simple,
+    Vlb,
+    VlbContinuous,
+    Weighted,
+)
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import uniform
-from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Schedule, Sigmoid
+from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified, Schedule, Sigmoid
 from diffusion_core.units import bits_per_dim
 
 HORIZON = 1000
@@ -39,6 +49,7 @@ SCHEDULES: dict[str, Schedule] = {
     "cosine": Cosine(),
     "sigmoid": Sigmoid(),
     "log-SNR linear": LogSnrLinear(),
+    "straight path": Rectified(end=0.999),
 }
 OBJECTIVES: dict[str, Objective] = {
     "simple, hybrid": Simple(),
@@ -46,6 +57,7 @@ OBJECTIVES: dict[str, Objective] = {
     "v-space MSE": Weighted("v"),
     "min-SNR": MinSnr(),
     "P2": P2(),
+    "EDM's λ(σ)": EdmObjective(),
     "bound at σ² = β": Vlb(),
     "bound, continuous time": VlbContinuous(),
 }

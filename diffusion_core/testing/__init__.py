@@ -15,6 +15,7 @@ that take one of a few words.
     check_timesteps           times are drawn as the density says, no expectation moves, …
     check_network             starts at zero and from its seed, in float32, trains on as if never stopped, …
     check_sampler             a sample belongs to its seed and number, …
+    check_spacing             as many times as asked for, T among them, …
 """
 
 from __future__ import annotations
@@ -27,7 +28,17 @@ from diffusion_core.objectives import Objective
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Rectified, Schedule
-from diffusion_core.testing import networks, objectives, parameterizations, samplers, schedules, timesteps, variances
+from diffusion_core.spacings import Spacing
+from diffusion_core.testing import (
+    networks,
+    objectives,
+    parameterizations,
+    samplers,
+    schedules,
+    spacings,
+    timesteps,
+    variances,
+)
 from diffusion_core.testing.saying import run
 from diffusion_core.timesteps import Timesteps
 from diffusion_core.variances import Variance
@@ -79,6 +90,11 @@ def check_sampler(sampler: Sampler) -> None:
     run(samplers.PROPERTIES, sampler)
 
 
+def check_spacing(spacing: Spacing) -> None:
+    """AssertionError, in one line, unless this is a spacing of steps."""
+    run(spacings.PROPERTIES, spacing)
+
+
 CHECKS: dict[type, Callable[[Any], None]] = {
     Schedule: check_schedule,
     Parameterization: check_parameterization,
@@ -87,5 +103,6 @@ CHECKS: dict[type, Callable[[Any], None]] = {
     Timesteps: check_timesteps,
     Network: check_network,
     Sampler: check_sampler,
+    Spacing: check_spacing,
 }
 """The check of each axis, by the base class of its choices."""

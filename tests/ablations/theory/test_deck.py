@@ -47,7 +47,7 @@ def test_formulas_and_strips_are_left_beside_the_results(results):
     assert set(lines["figure"]) == figures
     assert np.isfinite(lines[["x", "y"]].astype(float).to_numpy()).all()
     strips = {path.name for path in (results / "deck" / "strips").iterdir()}
-    known = {f"forward-{name}.png" for name in ("linear", "cosine", "sigmoid", "log_snr_linear")}
+    known = {f"forward-{name}.png" for name in ("linear", "cosine", "sigmoid", "log_snr_linear", "rectified")}
     assert strips == known | {"forward-learned.png", "backward-linear.png", "backward-learned.png"}
 
 

@@ -45,7 +45,8 @@ def test_curves_frame(shared_folder):
     assert [str(dtype) for dtype in curves.dtypes[["seed", "x", "y"]]] == ["int64", "float64", "float64"]
     mine = curves[(curves["cell_id"] == "mu-simple") & (curves["seed"] == 1) & (curves["curve"] == "alpha_bar")]
     assert list(mine["x"]) == list(range(1, 101))
-    assert float(mine["y"].iloc[0]) == 1 - 1e-3 and (mine["y"].diff().dropna() < 0).all()
+    assert float(mine["y"].iloc[0]) == 1 - 1e-3
+    assert (mine["y"].diff().dropna() < 0).all()
 
 
 def test_meta(shared_folder):
