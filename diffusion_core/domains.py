@@ -14,20 +14,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from diffusion_core.bound import mean_dims
+from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.objectives import Example, NoiseLevels, VlbContinuous
 from diffusion_core.reverse import Reverse
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.units import bits_per_dim
-
-if TYPE_CHECKING:
-    from diffusion_core.diffusion import Diffusion
 
 
 class TimeDomain(ABC):

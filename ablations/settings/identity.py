@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from diffusion_core.precision import Precision
 
 NUMERICS = 2
-"""Raised whenever a change alters numbers at equal seed, so that old results are never taken for new ones."""
+"""Raised whenever a change alters numbers at equal seed, so that old results are never taken for new ones.
+
+2: the analytic variance's own noise and bound, and its fit by the training's seed; one start of all paths of a sample;
+the bound's draws; weights stated of x_0.
+"""
 
 
 def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:
