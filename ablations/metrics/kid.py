@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,20 +42,24 @@ def kid(generated: Tensor, real: Tensor, *, standardised: bool = True) -> float:
 
     The mean over fixed draws of subsets of equal size: all of the smaller set, where it has no more than 1000.
     """
-    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
-
     generated, real = checked(generated, "KID", at_least=2), checked(real, "KID", at_least=2)
     if standardised:
         mean, std = real.mean(0), real.std(0)
         std = torch.where(std > 0, std, torch.ones_like(std))
         generated, real = (generated - mean) / std, (real - mean) / std
     size = min(len(generated), len(real), SUBSET_SIZE)
-    value = kid_features_to_metric(
-        generated,
-        real,
-        kid_subsets=SUBSETS,
-        kid_subset_size=size,
-        rng_seed=SEED,
-        verbose=False,
-    )
-    return float(value[KEY_METRIC_KID_MEAN])
+    drawn = np.random.RandomState(SEED)
+    pairs = [(_subset(generated, size, drawn), _subset(real, size, drawn)) for _ in range(SUBSETS)]
+    return float(np.mean([_distance(x, y) for x, y in pairs]))
+
+
+def _subset(features: Tensor, size: int, drawn: np.random.RandomState) -> Tensor:
+    """So many of the features, no one twice."""
+    return features[drawn.choice(len(features), size, replace=False)]
+
+
+def _distance(x: Tensor, y: Tensor) -> float:
+    """The unbiased estimate. The kernel is torch's: torch-fidelity's takes ten times as long to cube a number."""
+    from torch_fidelity.metric_kid import mmd2
+
+    return float(mmd2(*(((a @ b.T) / a.shape[1] + 1).pow_(3).cpu().numpy() for a, b in ((x, x), (x, y), (y, y)))))

@@ -13,6 +13,7 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
+from functools import cache
 from typing import TypeVar
 
 from ablations.settings.origins import OURS, file_of, place_of
@@ -43,13 +44,19 @@ def shipped(base: type) -> dict[str, type]:
 
     What stands for a choice in the shared checks (`testing/`) is none.
     """
-    package = importlib.import_module(base.__module__.rpartition(".")[0])
-    for beside in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        if not beside.name.endswith(".testing"):
-            importlib.import_module(beside.name)
+    _read_beside(base.__module__)
     places = {cls: cls.__module__.split(".") for cls in (base, *_descendants(base))}
     known = [cls for cls, place in places.items() if place[0] in OURS and "testing" not in place]
     return {choice_name(cls): cls for cls in known if not inspect.isabstract(cls)}
+
+
+@cache
+def _read_beside(module: str) -> None:
+    """Import what lies beside a module. Once: a choice is named many times for each cell, and folders read slowly."""
+    package = importlib.import_module(module.rpartition(".")[0])
+    for beside in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        if not beside.name.endswith(".testing"):
+            importlib.import_module(beside.name)
 
 
 def _descendants(base: type) -> list[type]:

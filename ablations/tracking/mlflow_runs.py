@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.results import autoencoders
+from ablations.results.csv_text import csv_text
 from ablations.stages.files import read_json
 from analysis.errors import InputError
 from analysis.read.csv_files import read_csv
@@ -127,11 +128,10 @@ def images_by_run(path: Path) -> dict[tuple[str, str], str]:
     """(cell_id, seed) → the run's own images.csv: metric, 0, 1, …; nothing where results are older than the file."""
     if not path.is_file():
         return {}
-    texts = read_csv(path, KEYS)
-    return {
-        (str(cell_id), str(seed)): rows.drop(columns=["cell_id", "seed"]).to_csv(index=False)
-        for (cell_id, seed), rows in texts.groupby(["cell_id", "seed"], sort=False)
-    }
+    found: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    for row in rows_of(path, KEYS):
+        found[row.pop("cell_id"), row.pop("seed")].append(row)
+    return {key: csv_text(list(rows[0]), rows) for key, rows in found.items()}
 
 
 def metrics_of(row: Mapping[str, str], source: Path) -> dict[str, float]:

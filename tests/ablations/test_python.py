@@ -44,7 +44,8 @@ def test_a_script_registers_a_class_that_its_workers_know(tmp_path, store):
     words = ["schedule=steep,log_snr_linear", "name=mine", "launcher.workers=1", *SMALL[:1], *SMALL[2:]]
     # Without a guard: a worker reads the script for its classes, and must not run the grid again.
     script = tmp_path / "mine.py"
-    script.write_text(f"import ablations\n{text}\ncode = ablations.main({words!r})\nprint('code', code)\n")
+    plain = "from ablations.driver import pages\npages.write_pages = lambda folder: ''\n"
+    script.write_text(f"import ablations\n{plain}{text}\ncode = ablations.main({words!r})\nprint('code', code)\n")
     done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "code 0" in done.stdout, done.stderr
     rows = (tmp_path / "results" / "mine" / "runs.csv").read_text().splitlines()

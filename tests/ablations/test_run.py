@@ -91,16 +91,6 @@ def test_a_second_run_starts_nothing_and_prints_the_table(again, capsys, monkeyp
     assert {p: p.read_bytes() for p in again.folder.glob("*.csv")} == before
 
 
-def test_more_seeds_continue_and_leave_what_there_is(again):
-    assert run.main([*again.arguments, "seeds=2"]) == 0
-    found = rows(again)
-    assert [row["seed"] for row in found] == ["0"] * 4 + ["1"] * 4
-    with (again.folder / "runs.csv").open() as file:
-        assert len(file.readlines()) == 9
-    assert head(again)["continued"] is True
-    assert found[0]["nll/test"] != found[4]["nll/test"]
-
-
 def test_a_folder_with_other_results_is_never_overwritten(again):
     before = (again.folder / "grid.json").read_bytes()
     with pytest.raises(InputError, match=r"results of other choices .*name="):
@@ -289,7 +279,11 @@ def test_publishing_again_adds_nothing_and_stale_runs_are_replaced(again):
     assert 1.25 in {run.data.metrics["nll/test"] for run in found}
 
 
-def test_a_store_that_goes_away_costs_no_result_and_is_delivered_later(again, capsys, monkeypatch, store):
+def test_more_seeds_continue_and_a_store_that_goes_away_costs_no_result_and_is_delivered_later(
+    again, capsys, monkeypatch
+):
+    before = rows(again)
+
     def gone(self, folder):
         raise TrackingError("the tracking store does not answer")
 
@@ -297,7 +291,13 @@ def test_a_store_that_goes_away_costs_no_result_and_is_delivered_later(again, ca
         patch.setattr(Tracker, "publish", gone)
         assert run.main([*again.arguments, "seeds=2"]) == 0
     assert "python -m ablations.publish" in capsys.readouterr().out
-    assert len(rows(again)) == 8
+    found = rows(again)
+    assert found[:4] == before
+    assert [row["seed"] for row in found] == ["0"] * 4 + ["1"] * 4
+    with (again.folder / "runs.csv").open() as file:
+        assert len(file.readlines()) == 9
+    assert head(again)["continued"] is True
+    assert found[0]["nll/test"] != found[4]["nll/test"]
     assert publish.main([f"results={again.results}"]) == 0
     assert "tiny: 4 runs published" in capsys.readouterr().out
 

@@ -50,8 +50,8 @@ def searched(tmp_path_factory, store):
 
 @pytest.fixture
 def again(searched, tmp_path, without_pictures):
-    """A copy of the search that a test may change."""
+    """A copy of the search that a test may change; what it runs, it runs in this process."""
     results = tmp_path / "results"
     shutil.copytree(searched.results, results)
-    arguments = [*POINTS, f"results={results}"]
+    arguments = [*POINTS, f"results={results}", "launcher=serial"]
     return Done(arguments, results, searched.code, searched.printed)

@@ -29,6 +29,7 @@ def results(tmp_path_factory, store):
     shutil.copy(store, folder / "mlflow.db")
     words = ["grid=deck", "schedule=linear,learned", "variance=beta_tilde", "view=whole", "training.steps=10"]
     less = ["training.report_every=10", "evaluation.sets=1", "evaluation.estimates=0", "sampler.steps=20"]
+    less += ["network.channels=8", "evaluation.exact=2", "evaluation.strata=2"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "write_pages", said)
         assert main([*words, *less, f"results={folder}", "launcher=serial"]) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from torch.distributions import Normal, kl_divergence
 
 from ablations import run, sample
+from ablations.driver import pages
 from ablations.driver.plan import plan
 from ablations.driver.trained import cell_in
 from ablations.grids.grid import make
@@ -39,6 +41,7 @@ from diffusion_core.encodings import Continuous
 from diffusion_core.latents import LatentCode, Standard
 from diffusion_core.randomness import normal_blocks
 from diffusion_core.vae import Vae
+from tests.ablations.conftest import said
 
 CPU = torch.device("cpu")
 SMALL = [
@@ -137,9 +140,7 @@ def test_pixels_are_what_they_were():
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory, store):
-    """Pixels, kl at f = 2, its VAE, and vq, run by the command."""
-    import shutil
-
+    """Pixels, kl at f = 2, its VAE, and vq, run by the command; its pictures are for other tests."""
     folder = tmp_path_factory.mktemp("latents")
     shutil.copy(store, folder / "mlflow.db")
     words = [word for word in (*SMALL, *LATENTS) if not word.startswith(("horizon", "space=", "sampler"))]
@@ -154,7 +155,9 @@ def grid(tmp_path_factory, store):
     configs = folder / "configs"
     (configs / "grid").mkdir(parents=True)
     (configs / "grid" / "places.yaml").write_text(json.dumps(file))
-    assert run.main(["grid=places", f"configs={configs}", f"results={folder}", "launcher=serial", *words]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "write_pages", said)
+        assert run.main(["grid=places", f"configs={configs}", f"results={folder}", "launcher=serial", *words]) == 0
     return folder
 
 
@@ -316,14 +319,16 @@ def test_a_sample_costs_its_passes_and_one_decoding(grid):
         assert metrics(row)["cost/sample_flops"] == pytest.approx(passes + decode, rel=1e-6)
 
 
-def test_an_autoencoder_without_sense_ends_as_diverged_and_its_cells_with_it(tmp_path):
+def test_an_autoencoder_without_sense_ends_as_diverged_and_its_cells_with_it(tmp_path, store, without_pictures):
     broken = "space.learning_rate=1e30"
     found = stages(broken)
     assert perform(found[0], str(tmp_path), "cpu") == "diverged"
     result = Journal(tmp_path).result(found[0].id)
     assert result.reason.startswith("autoencoder: the autoencoder loss was not finite")
     words = [*SMALL, *(word for word in LATENTS if "learning_rate" not in word), broken]
-    assert run.main([*words, f"results={tmp_path}/r", "tracking.uri=sqlite:///" + str(tmp_path / "x.db")]) == 0
+    (tmp_path / "r").mkdir()
+    shutil.copy(store, tmp_path / "r" / "mlflow.db")
+    assert run.main([*words, f"results={tmp_path}/r", "launcher=serial"]) == 0
     with (tmp_path / "r" / "custom" / "runs.csv").open(newline="") as file:
         row = next(csv.DictReader(file))
     assert (row["status"], row["reason"]) == ("diverged", result.reason)
