@@ -46,6 +46,12 @@ def uniform(seed: int, step: int, purpose: str, shape: tuple[int, ...], device: 
     return send(torch.rand(shape, generator=draw(seed, step, purpose), dtype=torch.float64), device)
 
 
+def excess(noise: Tensor) -> Tensor:
+    """(‖ε‖² − D)/√(2D) of noise ε ~ N(0, I) [B, …], float64 [B]: of mean 0 and variance 1."""
+    squares = noise.double().flatten(1) ** 2
+    return (squares - 1).sum(1) / math.sqrt(2 * squares.shape[1])
+
+
 def normal_blocks(seed: int, step: int, first: int, count: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
     """Noise of samples `first`..`first + count` (`first` a multiple of BLOCK), each independent of the others drawn."""
     blocks = range(first // BLOCK, math.ceil((first + count) / BLOCK))
