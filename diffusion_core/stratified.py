@@ -6,9 +6,11 @@ by the run's length. The runs are of equal length in log t, since terms fall abo
 more than once (`FRONT`). Strata, times and noise depend on K and the seed alone, so that every cell is scored on the
 same draws.
 
-Both halves draw their own t and ε, at their own x_0. From each term L is taken what is known to be 0 on average and
-goes along with it: the excess of the noise, q = (‖ε‖² − D)/√(2D) (where ε̂ can say little, L is about a multiple of
-‖ε‖²), and the place of t in its run, h = (t − mean t)/√Var t, both of mean 0 and variance 1:
+Both halves draw their own t and ε, at their own x_0. The noise of an image's terms is spread evenly
+(`randomness.spread_normals`), for what terms of neighbouring t make of one ε_d is much the same. And from each term L
+is taken what is known to be 0 on average and goes along with it: the excess of the noise, q = (‖ε‖² − D)/√(2D) (where ε̂
+can say little, L is about a multiple of ‖ε‖²), and the place of t in its run, h = (t − mean t)/√Var t, both of mean 0
+and variance 1:
 
     L − b q − c h,   b = Cov(L, q), c = Cov(L, h) over the images of the *other* half.
 
@@ -28,7 +30,7 @@ from torch import Tensor
 from diffusion_core import precision
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.randomness import excess, normal, uniform
+from diffusion_core.randomness import excess, spread_normals, uniform
 from diffusion_core.units import bits_per_nat
 
 HALVES = 2
@@ -82,19 +84,20 @@ def draws(
     """(stratum, k [2, N], term in bits/dim of x_0 [2, N]) of every draw, at each half's x_0 [N, …]."""
     n, device, dims = len(x0[0]), x0[0].device, math.prod(diffusion.shape)
     planned = [stratum for stratum in strata for _ in range(stratum.draws)]
+    noise = [spread_normals(seed, f"bound/eps/{half}", tuple(data.shape), device) for half, data in enumerate(x0)]
     for j, stratum in enumerate(planned):
         k = torch.stack([_times(stratum, uniform(seed, j, f"bound/t/{half}", (n,), device)) for half in range(HALVES)])
-        terms, noise = [], []
+        terms, excesses = [], []
         for half, data in enumerate(x0):
-            eps = normal(seed, j, f"bound/eps/{half}", tuple(data.shape), device)
+            eps = next(noise[half])
             with precision.exact(device):
                 parts = [
                     diffusion.term(data[i : i + batch], eps[i : i + batch], chain, k[half, i : i + batch], clip=clip)
                     for i in range(0, n, batch)
                 ]
             terms.append((torch.cat(parts) * bits_per_nat(dims)).double())
-            noise.append(excess(eps))
-        controls = [torch.stack(noise), *([] if stratum.length == 1 else [_place(stratum, k)])]
+            excesses.append(excess(eps))
+        controls = [torch.stack(excesses), *([] if stratum.length == 1 else [_place(stratum, k)])]
         yield stratum, k, unexplained(torch.stack(terms), controls)
 
 
