@@ -112,13 +112,13 @@ def bound(
     total = torch.zeros_like(count)
     L0 = torch.zeros(HALVES, len(raw), dtype=torch.float64, device=raw.device)
     Lt = torch.zeros_like(L0)
-    for stratum, k, term in draws(
+    for stratum, k, at_k, term in draws(
         diffusion, [code.x0 for code in codes], chain, strata_of(chain.steps, exact, strata), seed, clip, batch
     ):
         of = L0 if stratum.first == 1 else Lt
         of += term * (stratum.length / stratum.draws)
-        total.index_add_(0, k.flatten(), term.flatten())
-        count.index_add_(0, k.flatten(), torch.ones_like(term).flatten())
+        total.index_add_(0, k.flatten(), at_k.flatten())
+        count.index_add_(0, k.flatten(), torch.ones_like(at_k).flatten())
     per_nat = bits_per_nat(math.prod(diffusion.shape))
     terms = [
         stored_terms(L0[half], Lt[half], diffusion.prior(code.x0) * per_nat, code, diffusion.encoding, raw)

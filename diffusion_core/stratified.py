@@ -37,6 +37,8 @@ HALVES = 2
 """Halves of the draws, which share the images alone."""
 FRONT = (3, 2)
 """How often each half takes t = 1, 2, …: where x_0 is dequantised these terms are by far the noisiest."""
+FEWEST = 30
+"""Images that slopes are taken over at least: slopes of a few are so noisy that they add error, and tie the halves."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,11 @@ def draws_of(steps: int, exact: int, strata: int) -> int:
 
 def draws(
     diffusion: Diffusion, x0: list[Tensor], chain: Chain, strata: list[Stratum], seed: int, clip: bool, batch: int
-) -> Iterator[tuple[Stratum, Tensor, Tensor]]:
-    """(stratum, k [2, N], term in bits/dim of x_0 [2, N]) of every draw, at each half's x_0 [N, …]."""
+) -> Iterator[tuple[Stratum, Tensor, Tensor, Tensor]]:
+    """(stratum, k [2, N], L_{k−1} [2, N], term [2, N]) of every draw, at each half's x_0 [N, …], in bits/dim of x_0.
+
+    The term stands for the mean over its stratum, L_{k−1} for its own k alone: slopes over a run are not those at k.
+    """
     n, device, dims = len(x0[0]), x0[0].device, math.prod(diffusion.shape)
     planned = [stratum for stratum in strata for _ in range(stratum.draws)]
     noise = [spread_normals(seed, f"bound/eps/{half}", tuple(data.shape), device) for half, data in enumerate(x0)]
@@ -97,8 +102,12 @@ def draws(
                 ]
             terms.append((torch.cat(parts) * bits_per_nat(dims)).double())
             excesses.append(excess(eps))
-        controls = [torch.stack(excesses), *([] if stratum.length == 1 else [_place(stratum, k)])]
-        yield stratum, k, unexplained(torch.stack(terms), controls)
+        plain = torch.stack(terms)
+        term = unexplained(plain, torch.stack(excesses))
+        if stratum.length == 1:
+            yield stratum, k, term, term
+        else:
+            yield stratum, k, plain, unexplained(term, _place(stratum, k))
 
 
 def _times(stratum: Stratum, u: Tensor) -> Tensor:
@@ -111,13 +120,11 @@ def _place(stratum: Stratum, k: Tensor) -> Tensor:
     return (k - (stratum.first + stratum.last) / 2) / math.sqrt((stratum.length**2 - 1) / 12)
 
 
-def unexplained(values: Tensor, controls: list[Tensor]) -> Tensor:
-    """Each half's values [2, N] less what goes along with controls [2, N] of mean 0 and variance 1: by the slopes that
-    the other half has over its images, none where there is but one image."""
+def unexplained(values: Tensor, control: Tensor) -> Tensor:
+    """Each half's values [2, N] less what goes along with a control [2, N] of mean 0 and variance 1: by the slope that
+    the other half has over its images, none where they are fewer than `FEWEST`."""
     n = values.shape[1]
-    if n < 2:
+    if n < FEWEST:
         return values
-    apart = (values - values.mean(1, keepdim=True)) / (n - 1)
-    for control in controls:
-        values = values - (apart * control).sum(1, keepdim=True).flip(0) * control
-    return values
+    slope = ((values - values.mean(1, keepdim=True)) * control).sum(1, keepdim=True) / (n - 1)
+    return values - slope.flip(0) * control
