@@ -2,10 +2,15 @@
 
     −log2 p(x_0)/D ≤ L_0 + Σ_{k=2..K} L_{k−1} + L_T
 
-Estimated without bias from a few times per image: t = 1..`exact` always, where most bits lie and terms differ most,
-and one t from each of `strata` runs of equal length that cover the rest, drawn per image and weighted by the run's
-length. With `exact` ≥ K every term is taken. Times and noise depend on the seed alone, so every cell is scored on the
-same draws.
+Estimated without bias from a few terms per image, by two halves of draws that share nothing but the images
+(`stratified.py`): dequantisation (or z), t and ε are drawn anew. An image's value is the mean of its halves A and B,
+and the estimate's own error, that of the draws with the images given, is
+
+    own error² = Σ_i (A_i − B_i)²/(4 N²)   for the mean over images i = 1..N,
+
+without bias whatever is drawn, and however an image's terms go along with each other. (Neighbouring strata taken
+together would count what differs between them as error, and would not see the dequantisation that all terms share; a
+few images drawn twice would tell less.)
 
 In continuous time the sum becomes an integral over the noise level between the two ends, and L_0 a decoder without a
 network (Kingma et al. 2021, eq. 17 with γ as the variable):
@@ -25,9 +30,7 @@ the prior is N(0, I), and this is the evidence bound of a variational autoencode
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -35,12 +38,12 @@ from torch import Tensor
 
 from diffusion_core import precision
 from diffusion_core.bound import sum_dims
-from diffusion_core.chain import Chain
 from diffusion_core.choices import flow_refusal
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Code, Encoding
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import normal, uniform
+from diffusion_core.stratified import HALVES, draws, strata_of
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.units import bits_per_dim, bits_per_nat
 
@@ -77,24 +80,19 @@ class Terms:
 
 @dataclass(frozen=True)
 class Bound(Terms):
-    """The bound of a chain; `per_step` [K] is each L_{k−1}, averaged over as many images as `per_step_count` [K] says.
+    """The bound of a chain; `per_step` [K] is each L_{k−1}, averaged over as many draws as `per_step_count` [K] says.
 
-    L_0 in `per_step` is that of x_0, without the offset.
+    L_0 in `per_step` is that of x_0, without the offset. `halves` [2, N] is the total by each half of the draws.
     """
 
     per_step: Tensor
     per_step_count: Tensor
+    halves: Tensor
 
-
-def strata_of(steps: int, exact: int, strata: int) -> list[tuple[int, int]]:
-    """Runs [first, last] of 1..K = `steps` from each of which one time is drawn."""
-    exact = min(exact, steps)
-    if exact < 1 or (strata < 1 and exact < steps):
-        raise ValueError(f"the bound needs exact >= 1 and strata >= 1 unless exact covers all, got {exact=}, {strata=}")
-    rest = steps - exact
-    strata = min(strata, rest)
-    edges = [exact + round(rest * j / strata) for j in range(strata + 1)] if strata else []
-    return [(t, t) for t in range(1, exact + 1)] + [(a + 1, b) for a, b in pairwise(edges)]
+    @property
+    def draw_error(self) -> float:
+        """The own error of the mean of `total`: that of its draws, the images being given."""
+        return float((self.halves[0] - self.halves[1]).norm() / (2 * self.halves.shape[1]))
 
 
 @torch.no_grad()
@@ -111,26 +109,37 @@ def bound(
 ) -> Bound:
     """The bound on stored data [N, …] over the full chain or one of `steps` steps."""
     chain = diffusion.chain(steps)
-    code = diffusion.encoding.code(raw, seed, "bound/dequantise")
-    x0 = code.x0
+    codes = codes_of(diffusion.encoding, raw, seed)
     count = torch.zeros(chain.steps + 1, dtype=torch.float64, device=raw.device)
     total = torch.zeros_like(count)
-    L0 = torch.zeros(len(raw), dtype=torch.float64, device=raw.device)
+    L0 = torch.zeros(HALVES, len(raw), dtype=torch.float64, device=raw.device)
     Lt = torch.zeros_like(L0)
-    plan = strata_of(chain.steps, exact, strata)
-    for first, last, k, term in _draws(diffusion, x0, chain, plan, seed, clip, batch):
-        if first == 1:
-            L0 += term
-        else:
-            Lt += (last - first + 1) * term
-        total.index_add_(0, k, term)
-        count.index_add_(0, k, torch.ones_like(term))
-    prior = diffusion.prior(x0) * bits_per_nat(math.prod(diffusion.shape))
-    return Bound(
-        **stored_terms(L0, Lt, prior, code, diffusion.encoding, raw),
-        per_step=(total / count * diffusion.encoding.share)[1:].cpu(),
-        per_step_count=count[1:].cpu(),
-    )
+    for stratum, k, at_k, term in draws(
+        diffusion, [code.x0 for code in codes], chain, strata_of(chain.steps, exact, strata), seed, clip, batch
+    ):
+        of = L0 if stratum.first == 1 else Lt
+        of += term * (stratum.length / stratum.draws)
+        total.index_add_(0, k.flatten(), at_k.flatten())
+        count.index_add_(0, k.flatten(), torch.ones_like(at_k).flatten())
+    per_nat = bits_per_nat(math.prod(diffusion.shape))
+    terms = [
+        stored_terms(L0[half], Lt[half], diffusion.prior(code.x0) * per_nat, code, diffusion.encoding, raw)
+        for half, code in enumerate(codes)
+    ]
+    return bound_of_halves(terms, (total / count * diffusion.encoding.share)[1:].cpu(), count[1:].cpu())
+
+
+def codes_of(encoding: Encoding, raw: Tensor, seed: int) -> list[Code]:
+    """The codes of stored data [N, …] by which a bound takes it in each half."""
+    return [encoding.code(raw, seed, f"bound/dequantise/{half}") for half in range(HALVES)]
+
+
+def bound_of_halves(terms: list[dict[str, Tensor]], per_step: Tensor, per_step_count: Tensor) -> Bound:
+    """The bound by the `stored_terms` of each half."""
+    halves = {name: torch.stack([half[name] for half in terms]) for name in terms[0]}
+    means = {name: part.mean(0) for name, part in halves.items()}
+    totals = torch.stack(list(halves.values())).sum(0)
+    return Bound(**means, per_step=per_step, per_step_count=per_step_count, halves=totals)
 
 
 def stored_terms(L0: Tensor, Lt: Tensor, LT: Tensor, code: Code, encoding: Encoding, raw: Tensor) -> dict[str, Any]:
@@ -144,29 +153,6 @@ def code_bits(code: Code, raw: Tensor) -> dict[str, Tensor]:
     nats = {"reconstruction": code.reconstruction, "entropy": code.entropy}
     dims = math.prod(raw.shape[1:])
     return {name: bits_per_dim(term, dims) for name, term in nats.items() if term is not None}
-
-
-def _draws(
-    diffusion: Diffusion,
-    x0: Tensor,
-    chain: Chain,
-    strata: list[tuple[int, int]],
-    seed: int,
-    clip: bool,
-    batch: int,
-) -> Iterator[tuple[int, int, Tensor, Tensor]]:
-    """(first, last, k [N], term in bits/dim of x_0 [N]) for every stratum."""
-    per_nat = bits_per_nat(math.prod(diffusion.shape))
-    for j, (first, last) in enumerate(strata):
-        u = uniform(seed, j, "bound/t", (len(x0),), x0.device)
-        k = first + (u * (last - first + 1)).long().clamp(max=last - first)
-        eps = normal(seed, j, "bound/eps", tuple(x0.shape), x0.device)
-        with precision.exact(x0.device):
-            parts = [
-                diffusion.term(x0[i : i + batch], eps[i : i + batch], chain, k[i : i + batch], clip=clip)
-                for i in range(0, len(x0), batch)
-            ]
-        yield first, last, k, (torch.cat(parts) * per_nat).double()
 
 
 @torch.no_grad()

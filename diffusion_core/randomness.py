@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import math
 from collections.abc import Callable, Iterator
 
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 
 BLOCK = 64
 """Samples per block: noise is drawn for whole blocks, so that a sample does not depend on its batch."""
+GOLDEN = (math.sqrt(5) - 1) / 2
+"""The golden ratio less 1."""
 
 
 def key(seed: int, step: int, purpose: str) -> int:
@@ -44,6 +47,25 @@ def normal(seed: int, step: int, purpose: str, shape: tuple[int, ...], device: t
 def uniform(seed: int, step: int, purpose: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
     """A draw from U[0, 1), float64."""
     return send(torch.rand(shape, generator=draw(seed, step, purpose), dtype=torch.float64), device)
+
+
+def spread_normals(seed: int, purpose: str, shape: tuple[int, ...], device: torch.device) -> Iterator[Tensor]:
+    """Noise ε_1, ε_2, … without end, float32, each from N(0, I), which together fill the normal distribution evenly.
+
+    ε_j = Φ⁻¹(u + j φ mod 1) elementwise, with one u ~ U[0, 1) for all j and φ the golden ratio, whose multiples lie
+    evenly however many are taken: a sum over j of functions of one element that are much alike has less variance than
+    with independent noise, and the same mean.
+    """
+    start = uniform(seed, 0, purpose, shape, device)
+    tiny = torch.finfo(torch.float64).eps / 2
+    for j in itertools.count(1):
+        yield torch.special.ndtri(((start + j * GOLDEN) % 1).clamp(tiny, 1 - tiny)).float()
+
+
+def excess(noise: Tensor) -> Tensor:
+    """(‖ε‖² − D)/√(2D) of noise ε ~ N(0, I) [B, …], float64 [B]: of mean 0 and variance 1."""
+    squares = noise.double().flatten(1) ** 2
+    return (squares - 1).sum(1) / math.sqrt(2 * squares.shape[1])
 
 
 def normal_blocks(seed: int, step: int, first: int, count: int, shape: tuple[int, ...], device: torch.device) -> Tensor:

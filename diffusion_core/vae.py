@@ -16,7 +16,7 @@ from torch import Tensor
 
 from diffusion_core.bound import mean_dims
 from diffusion_core.latents import LatentCode
-from diffusion_core.likelihood import Bound, stored_terms
+from diffusion_core.likelihood import Bound, bound_of_halves, codes_of, stored_terms
 from diffusion_core.randomness import normal_blocks
 from diffusion_core.units import bits_per_dim
 
@@ -33,13 +33,14 @@ class Vae:
 
     @torch.no_grad()
     def bound(self, raw: Tensor, *, seed: int) -> Bound:
-        """The bound on stored data [N, …], at the codes that `likelihood.bound` draws."""
-        code = self.encoding.code(raw, seed, "bound/dequantise")
+        """The bound on stored data [N, …], at the codes that `likelihood.bound` draws in its halves."""
         nothing = torch.zeros(len(raw), dtype=torch.float64, device=raw.device)
-        prior = bits_per_dim(mean_dims(0.5 * (code.x0.double() ** 2 + math.log(2 * math.pi))))
+        terms = []
+        for code in codes_of(self.encoding, raw, seed):
+            prior = bits_per_dim(mean_dims(0.5 * (code.x0.double() ** 2 + math.log(2 * math.pi))))
+            terms.append(stored_terms(nothing, nothing, prior, code, self.encoding, raw))
         none = torch.zeros(0, dtype=torch.float64)
-        terms = stored_terms(nothing, nothing, prior, code, self.encoding, raw)
-        return Bound(**terms, per_step=none, per_step_count=none)
+        return bound_of_halves(terms, none, none)
 
     def sample(self, n: int, *, seed: int) -> Tensor:
         """n samples x_0 [n, …]."""

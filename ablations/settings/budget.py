@@ -16,6 +16,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.latents import LatentCode
 from diffusion_core.spaces import Latents
+from diffusion_core.stratified import draws_of
 from diffusion_core.vae import Vae
 
 
@@ -37,7 +38,7 @@ def bound_passes(cell: Cell) -> tuple[int, int, int]:
     plan = cell.evaluation
     if cell.horizon == 0:
         return 0, 0, 0
-    terms = min(plan.horizon or cell.horizon, plan.exact + plan.strata)
+    terms = draws_of(plan.horizon or cell.horizon, plan.exact, plan.strata)
     flow = 4 * plan.ode_steps * (1 + 2 * plan.ode) if plan.ode else 0
     return terms + plan.estimates, plan.continuous, flow
 

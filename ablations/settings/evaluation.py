@@ -18,9 +18,10 @@ LIKELIHOODS = ("continuous", "ode", "estimates")
 class Evaluation:
     """How a cell is scored, alike for every cell.
 
-    The bound takes t = 1..`exact` and one t from each of `strata` runs of the rest, over the full chain or one of
-    `horizon` steps; `sets` disjoint sets of generated images are judged at the splits in `quality`. `clip` holds x̂_0
-    in [−1, 1] in both. A fitted variance rests on `fit` training images at every t.
+    Each half of the bound's draws takes the first and the last `exact` times and one from each of `strata` runs between
+    them, over the full chain or one of `horizon` steps; `sets` disjoint sets of generated images are judged at the
+    splits in `quality`. `clip` holds x̂_0 in [−1, 1] in both. A fitted variance rests on `fit` training images at
+    every t.
 
     Where asked for (not 0), the bound in continuous time takes `continuous` draws of γ per image, and the likelihood
     of the probability flow `ode` probes per image over `ode_steps` steps, and the variance of the bound's estimate by
@@ -30,8 +31,8 @@ class Evaluation:
 
     clip: bool = True
     horizon: int | None = None
-    exact: int = 10
-    strata: int = 20
+    exact: int = 3
+    strata: int = 13
     sets: int = 2
     quality: tuple[HeldOut, ...] = ("test",)
     seed: int = 0

@@ -184,10 +184,11 @@ def per_image(path: Path) -> list[float]:
 
 
 def means_of(metric: str, terms: Terms) -> dict[str, float]:
-    """The bound, its parts and its standard error, by metric name."""
+    """The bound, its parts and its standard errors, by metric name: from images and draws, and from its draws alone."""
     means = {"": terms.total, **{f"_{part}": values for part, values in terms.parts.items()}}
+    errors = {"_se": terms.standard_error} | ({"_draw_se": terms.draw_error} if isinstance(terms, Bound) else {})
     return {f"{metric}{part}": float(values.mean()) for part, values in means.items()} | {
-        f"{metric}_se": terms.standard_error
+        f"{metric}{error}": value for error, value in errors.items()
     }
 
 

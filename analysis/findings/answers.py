@@ -17,6 +17,7 @@ from analysis.findings.cells import CellRuns, cells_of, parameters_of
 from analysis.findings.comparisons import ImageShare, share_of_images
 from analysis.findings.costs import Cost, Costs, front_of_cells
 from analysis.findings.curves import BOUND, curve_of
+from analysis.findings.draws import DrawError, draw_errors
 from analysis.findings.expectations import ClaimOutcome, outcomes
 from analysis.findings.factorial import Factorial, factorial
 from analysis.findings.lines import Line, lines_of
@@ -179,6 +180,11 @@ class Answers:
     def shares(self) -> list[tuple[float, float, float] | None]:
         """The shares of L_0, L_1 to L_{T−1} and L_T in each cell's bound; None where one is not known."""
         return [shares_of(cell, curve) for cell, curve in zip(self.cells, self.curve(BOUND), strict=True)]
+
+    @cached_property
+    def draw_errors(self) -> list[DrawError]:
+        """The own error of each metric that is estimated by draws, where the runs know it."""
+        return draw_errors(self.cells, self.metrics)
 
     @cached_property
     def optimism(self) -> list[Optimism] | None:

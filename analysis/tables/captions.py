@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from analysis.findings.answers import Answers
 from analysis.findings.costs import TOTAL_FLOPS
+from analysis.findings.draws import DrawError
 from analysis.findings.spaces import PSNR, RFID, in_latents
-from analysis.notation import Rounding, duration
+from analysis.notation import Rounding, duration, two_digits
 from analysis.read.meta import Meta, ShownMetric
 from analysis.read.runs import GridResults
 
@@ -15,12 +18,14 @@ _AT_THE_END = {
     "Gaussian density": "density at γ₁",
 }
 """The decoder of a bound in T steps → the one that continuous time has on the same data."""
+_FAR = 2
+"""How many times the median cell's own error the largest may be and still speak for all cells."""
 
 
 def caption(answers: Answers) -> str:
-    """The caption: question, data, seeds and interval, decoder, quality, latents, budget, provenance."""
+    """The caption: question, data, seeds and interval, decoder, own errors, quality, latents, budget, provenance."""
     meta = answers.meta
-    judged = [_decoder(answers), _quality(meta), _latents(answers)]
+    judged = [_decoder(answers), *map(own_error, answers.draw_errors), _quality(meta), _latents(answers)]
     parts = [meta.question, _setting(meta), _interval(meta), *judged, _budget(answers.grid), _provenance(answers.grid)]
     return " ".join(part for part in parts if part)
 
@@ -48,6 +53,22 @@ def _decoder(answers: Answers) -> str:
     others = [metric.label for metric in answers.metrics if metric.name.startswith(_CONTINUOUS)]
     known = [f"in {label}: {_AT_THE_END[decoder]}" for label in others if decoder in _AT_THE_END]
     return "; ".join([f"L₀ by the decoder: {decoder}", *known]) + "."
+
+
+def own_error(error: DrawError) -> str:
+    """How large the own error of a metric is at most, and in which cell where that is far above the others."""
+    unit = f" {error.metric.unit}" if error.metric.unit else ""
+    apart = error.largest > _FAR * error.median
+    where = f" ({error.cell.name}), and {_upwards(error.median)}{unit} in the median cell" if apart else ""
+    return f"{error.metric.label}'s own error, from its draws, is at most {_upwards(error.largest)}{unit}{where}."
+
+
+def _upwards(value: float) -> str:
+    """A value by two significant digits, rounded up."""
+    if value == 0:
+        return "0"
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return two_digits(math.ceil(value / step - 1e-9) * step)
 
 
 def _quality(meta: Meta) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from diffusion_core import likelihood
+from diffusion_core import stratified
 from diffusion_core.autoencoder import HASTE, KlAutoencoder, VqAutoencoder
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.latents import CHUNK, LatentCode, standard
@@ -132,10 +133,10 @@ def both_signs(monkeypatch) -> Iterator[list[float]]:
     """ε = 1 and ε = −1 in place of draws: two nodes that are exact for the mean of a square of ε."""
     signs: list[float] = []
 
-    def fixed(seed, step, purpose, shape, device):
-        return torch.full(shape, signs[-1], dtype=torch.float64)
+    def fixed(seed, purpose, shape, device):
+        return repeat(torch.full(shape, signs[-1], dtype=torch.float64))
 
-    monkeypatch.setattr(likelihood, "normal", fixed)
+    monkeypatch.setattr(stratified, "spread_normals", fixed)
     return signs
 
 

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.distributions import Normal
 
-from diffusion_core.randomness import BLOCK, draw, initialise, key, normal, normal_blocks, send, uniform
+from diffusion_core.randomness import (
+    BLOCK,
+    draw,
+    excess,
+    initialise,
+    key,
+    normal,
+    normal_blocks,
+    send,
+    spread_normals,
+    uniform,
+)
 
 CPU = torch.device("cpu")
 
@@ -101,3 +114,34 @@ def test_initial_weights_have_the_spread_of_torchs_own_rule():
     initialise(layer, 0)
     assert layer.weight.abs().max().item() == pytest.approx(1 / 20, rel=1e-3)
     assert layer.weight.std().item() == pytest.approx(1 / 20 / math.sqrt(3), rel=0.02)
+
+
+def spread(count: int, shape: tuple[int, ...], purpose: str = "eps") -> Tensor:
+    return torch.stack(list(islice(spread_normals(0, purpose, shape, CPU), count)))
+
+
+def test_each_spread_draw_is_a_normal_one_and_its_elements_are_independent():
+    draws = spread(3, (200_000, 2)).double()
+    for noise in draws:
+        at = torch.linspace(-3, 3, 25, dtype=torch.float64)
+        share = (noise.flatten()[:, None] <= at).double().mean(0)
+        assert (share - Normal(0, 1).cdf(at)).abs().max() < 5 * 0.5 / noise.numel() ** 0.5
+        assert abs(torch.corrcoef(noise.T)[0, 1]) < 5 / len(noise) ** 0.5
+        assert abs(torch.corrcoef((noise**2).T)[0, 1]) < 5 / len(noise) ** 0.5
+    assert not torch.equal(draws[0].float(), spread(1, (200_000, 2), "other")[0])
+
+
+@pytest.mark.parametrize("count", [5, 8, 22])
+def test_spread_draws_fill_the_normal_evenly_however_many_there_are(count):
+    """The mean of ε_j² over j has the variance 2/n where they are independent."""
+    squares = (spread(count, (20_000,)).double() ** 2).mean(0)
+    assert squares.mean().item() == pytest.approx(1, abs=0.02)
+    assert squares.var().item() < 0.35 * 2 / count
+
+
+def test_the_excess_of_noise_has_mean_0_and_variance_1():
+    values = excess(normal(0, 0, "excess", (50_000, 3, 2), CPU))
+    assert values.mean().item() == pytest.approx(0, abs=5 / 50_000**0.5)
+    # Kurtosis of a χ² of 6 degrees: 5.
+    assert values.var().item() == pytest.approx(1, abs=5 * (4 / 50_000) ** 0.5)
+    assert excess(torch.full((1, 2), 2.0)).tolist() == [3.0]

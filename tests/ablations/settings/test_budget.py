@@ -87,4 +87,5 @@ def test_the_flow_takes_four_slopes_a_step_each_with_its_probes():
     """A slope is a pass and, for each probe, a backward pass, which counts two."""
     asked = ["horizon=25", "evaluation.exact=4", "evaluation.strata=3", "evaluation.ode=2", "evaluation.ode_steps=5"]
     cell = make(parse_run([*asked, "evaluation.continuous=6"])).points[0].cell
-    assert bound_passes(cell) == (7, 6, 5 * 4 * (1 + 2 * 2))
+    # Two halves: 4 times at both ends, the first three times and the second twice, and 3 runs between them.
+    assert bound_passes(cell) == (2 * (4 + 2 + 1 + 3 + 4), 6, 5 * 4 * (1 + 2 * 2))

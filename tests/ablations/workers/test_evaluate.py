@@ -107,9 +107,10 @@ def test_a_bound_reads_the_fit(analytic):
     scores = []
     for m in ((1 - moments["norm"]).clamp(1e-6, 1), moments["error"]):
         diffusion.fit(m)
-        scores.append(float(evaluate.bound(diffusion, images, **settings).total.mean()))
-    assert result.metrics["nll/val"] == scores[0]
-    assert abs(scores[0] - scores[1]) > 0.01
+        scored = evaluate.bound(diffusion, images, **settings)
+        scores.append((float(scored.total.mean()), scored.draw_error))
+    assert (result.metrics["nll/val"], result.metrics["nll/val_draw_se"]) == scores[0]
+    assert abs(scores[0][0] - scores[1][0]) > 0.01
 
 
 def test_sampling_a_finished_cell_reads_its_fit(analytic):
@@ -152,6 +153,7 @@ def test_likelihoods_in_continuous_time_are_kept_per_image_and_add_up(tmp_path):
         assert metrics[f"nll_continuous/{name}"] == pytest.approx(float(total.mean()), rel=1e-12)
         parts = [metrics[f"nll_continuous/{name}_{part}"] for part in ("L0", "Lt", "LT")]
         assert sum(parts) == pytest.approx(metrics[f"nll_continuous/{name}"], rel=1e-12)
+        assert f"nll_continuous/{name}_draw_se" not in metrics
         assert metrics[f"nll_continuous/{name}_se"] == pytest.approx(float(total.std()) / math.sqrt(450), rel=1e-12)
         ode = read_tensors(folder / "ode.safetensors")[0]["total"]
         assert ode.shape == (450,)

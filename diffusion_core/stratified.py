@@ -1,0 +1,130 @@
+"""Which terms of the bound are taken, and at which draws: a few strata of t, in two halves.
+
+The first and the last `exact` of t = 1..K are taken always: terms are largest and differ most at the start and, where
+nothing holds x̂_0 in bounds, at the end. From each of `strata` runs between them one t is drawn per image, and weighted
+by the run's length. The runs are of equal length in log t, since terms fall about as 1/t. The first few t are drawn
+more than once (`FRONT`). Strata, times and noise depend on K and the seed alone, so that every cell is scored on the
+same draws.
+
+Both halves draw their own t and ε, at their own x_0. The noise of an image's terms is spread evenly
+(`randomness.spread_normals`), for what terms of neighbouring t make of one ε_d is much the same. And from each term L
+is taken what is known to be 0 on average and goes along with it: the excess of the noise, q = (‖ε‖² − D)/√(2D) (where ε̂
+can say little, L is about a multiple of ‖ε‖²), and the place of t in its run, h = (t − mean t)/√Var t, both of mean 0
+and variance 1:
+
+    L − b q − c h,   b = Cov(L, q), c = Cov(L, h) over the images of the *other* half.
+
+The other half's b knows nothing of this half's noise, so the expectation stays what it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from diffusion_core import precision
+from diffusion_core.chain import Chain
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.randomness import excess, spread_normals, uniform
+from diffusion_core.units import bits_per_nat
+
+HALVES = 2
+"""Halves of the draws, which share the images alone."""
+FRONT = (3, 2)
+"""How often each half takes t = 1, 2, …: where x_0 is dequantised these terms are by far the noisiest."""
+FEWEST = 30
+"""Images that slopes are taken over at least: slopes of a few are so noisy that they add error, and tie the halves."""
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """The times first..last, of which each half draws one per image, so many times."""
+
+    first: int
+    last: int
+    draws: int = 1
+
+    @property
+    def length(self) -> int:
+        """How many times it holds."""
+        return self.last - self.first + 1
+
+
+def strata_of(steps: int, exact: int, strata: int) -> list[Stratum]:
+    """The strata of 1..K = `steps`: `exact` single times at both ends, between them `strata` runs of equal length in
+    log t, or of one time where that would be less."""
+    if exact < 1 or (strata < 1 and 2 * exact < steps):
+        raise ValueError(
+            f"the bound needs exact >= 1, and strata >= 1 unless exact covers all {steps} times from both ends, "
+            f"got {exact=}, {strata=}"
+        )
+    first = min(exact, steps)
+    last = max(first, steps - exact)
+    runs = min(strata, last - first)
+    edges = [first]
+    for j in range(1, runs + 1):
+        even = round(first * (last / first) ** (j / runs))
+        edges.append(min(max(even, edges[-1] + 1), last - (runs - j)))
+    front = [Stratum(t, t, FRONT[t - 1] if t <= len(FRONT) else 1) for t in range(1, first + 1)]
+    between = [Stratum(a + 1, b) for a, b in pairwise(edges)]
+    return [*front, *between, *(Stratum(t, t) for t in range(last + 1, steps + 1))]
+
+
+def draws_of(steps: int, exact: int, strata: int) -> int:
+    """How many terms of a chain of K = `steps` are taken per image."""
+    return HALVES * sum(stratum.draws for stratum in strata_of(steps, exact, strata))
+
+
+def draws(
+    diffusion: Diffusion, x0: list[Tensor], chain: Chain, strata: list[Stratum], seed: int, clip: bool, batch: int
+) -> Iterator[tuple[Stratum, Tensor, Tensor, Tensor]]:
+    """(stratum, k [2, N], L_{k−1} [2, N], term [2, N]) of every draw, at each half's x_0 [N, …], in bits/dim of x_0.
+
+    The term stands for the mean over its stratum, L_{k−1} for its own k alone: slopes over a run are not those at k.
+    """
+    n, device, dims = len(x0[0]), x0[0].device, math.prod(diffusion.shape)
+    planned = [stratum for stratum in strata for _ in range(stratum.draws)]
+    noise = [spread_normals(seed, f"bound/eps/{half}", tuple(data.shape), device) for half, data in enumerate(x0)]
+    for j, stratum in enumerate(planned):
+        k = torch.stack([_times(stratum, uniform(seed, j, f"bound/t/{half}", (n,), device)) for half in range(HALVES)])
+        terms, excesses = [], []
+        for half, data in enumerate(x0):
+            eps = next(noise[half])
+            with precision.exact(device):
+                parts = [
+                    diffusion.term(data[i : i + batch], eps[i : i + batch], chain, k[half, i : i + batch], clip=clip)
+                    for i in range(0, n, batch)
+                ]
+            terms.append((torch.cat(parts) * bits_per_nat(dims)).double())
+            excesses.append(excess(eps))
+        plain = torch.stack(terms)
+        term = unexplained(plain, torch.stack(excesses))
+        if stratum.length == 1:
+            yield stratum, k, term, term
+        else:
+            yield stratum, k, plain, unexplained(term, _place(stratum, k))
+
+
+def _times(stratum: Stratum, u: Tensor) -> Tensor:
+    """t of a stratum [N] by u ~ U[0, 1) [N]."""
+    return stratum.first + (u * stratum.length).long().clamp(max=stratum.length - 1)
+
+
+def _place(stratum: Stratum, k: Tensor) -> Tensor:
+    """Where times stand in a stratum that holds several, with mean 0 and variance 1."""
+    return (k - (stratum.first + stratum.last) / 2) / math.sqrt((stratum.length**2 - 1) / 12)
+
+
+def unexplained(values: Tensor, control: Tensor) -> Tensor:
+    """Each half's values [2, N] less what goes along with a control [2, N] of mean 0 and variance 1: by the slope that
+    the other half has over its images, none where they are fewer than `FEWEST`."""
+    n = values.shape[1]
+    if n < FEWEST:
+        return values
+    slope = ((values - values.mean(1, keepdim=True)) * control).sum(1, keepdim=True) / (n - 1)
+    return values - slope.flip(0) * control

@@ -1,0 +1,131 @@
+"""The draws of the bound, and what they say of their own error: held to spreads over many seeds and to closed forms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Encoding, GreyLevels
+from diffusion_core.likelihood import Bound, bound
+from diffusion_core.stratified import Stratum, draws_of, strata_of, unexplained
+from diffusion_core.testing.exact import DATA, exact_model
+from diffusion_core.testing.problems import diffusion
+from diffusion_core.variances import Beta, BetaTilde
+
+HORIZON = 40
+Term = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def scored(model: Diffusion, raw: Tensor, seed: int = 0, exact: int = 2, strata: int = 4) -> Bound:
+    return bound(model, raw, exact=exact, strata=strata, seed=seed, clip=False, batch=len(raw))
+
+
+def points(n: int) -> Tensor:
+    return DATA.variance.sqrt() * torch.randn(n, 2, generator=torch.Generator().manual_seed(1)).double()
+
+
+def of_terms(monkeypatch: pytest.MonkeyPatch, term: Term, encoding: Encoding | None = None) -> Diffusion:
+    """A model whose L_{k−1} is term(x_0, ε, k) bits/dim."""
+    shape, more = ((2,), {}) if encoding is None else ((1, 1, 2), {"encoding": encoding})
+    made = diffusion(lambda x_t, t: x_t, HORIZON, variance=BetaTilde(), shape=shape, **more)
+    monkeypatch.setattr(made, "term", lambda x0, eps, chain, k, *, clip: term(x0, eps, k) * 2 * math.log(2))
+    return made
+
+
+def test_strata_partition_the_steps_with_single_times_at_both_ends():
+    for steps, exact, strata in product(range(1, 25), range(1, 27), range(1, 27)):
+        found = strata_of(steps, exact, strata)
+        assert [t for one in found for t in range(one.first, one.last + 1)] == list(range(1, steps + 1))
+        alone = {one.first for one in found if one.length == 1}
+        assert alone >= {*range(1, min(exact, steps) + 1), *range(max(1, steps - exact + 1), steps + 1)}
+        assert len(found) == min(steps, 2 * exact + strata)
+
+
+def test_runs_are_of_equal_length_in_log_t():
+    runs = [one for one in strata_of(10_000, 4, 12) if one.length > 1]
+    ratios = [run.last / (run.first - 1) for run in runs if run.first > 40]
+    assert len(ratios) >= 6
+    assert ratios == pytest.approx([(9996 / 4) ** (1 / 12)] * len(ratios), rel=0.02)
+
+
+def test_the_first_times_are_drawn_several_times():
+    found = strata_of(100, 3, 13)
+    assert found[:3] == [Stratum(1, 1, 3), Stratum(2, 2, 2), Stratum(3, 3)]
+    assert {one.draws for one in found[2:]} == {1}
+    assert draws_of(100, 3, 13) == 2 * (3 + 2 + 1 + 13 + 3)
+    assert draws_of(2, 3, 13) == 2 * (3 + 2)
+
+
+@pytest.mark.parametrize(("exact", "strata"), [(0, 5), (-1, 5), (3, 0)])
+def test_strata_that_leave_steps_out_are_refused(exact, strata):
+    with pytest.raises(
+        ValueError, match="the bound needs exact >= 1, and strata >= 1 unless exact covers all 10 times"
+    ):
+        strata_of(10, exact, strata)
+
+
+def given_images(model: Diffusion, x0: Tensor) -> Tensor:
+    """E of the bound over noise at each image [N] in bits/dim: exact, since its terms are quadratic in ε.
+
+    By three nodes a dimension, which integrate polynomials up to the fifth degree.
+    """
+    nodes = list(zip((-math.sqrt(3), 0.0, math.sqrt(3)), (1 / 6, 2 / 3, 1 / 6), strict=True))
+    chain = model.chain()
+    total = model.prior(x0)
+    for k in range(1, HORIZON + 1):
+        for (a, p), (b, q) in product(nodes, nodes):
+            eps = torch.tensor([a, b]).to(x0).expand_as(x0)
+            total = total + p * q * model.term(x0, eps, chain, torch.full((len(x0),), k), clip=False)
+    return total.double() / (2 * math.log(2))
+
+
+@pytest.mark.parametrize(("variance", "n"), [(Beta(), 60), (BetaTilde(), 4)])
+def test_the_own_error_is_the_spread_over_seeds_about_the_expectation(variance, n):
+    model, x0, seeds = exact_model(HORIZON, variance), points(n), 120
+    results = [scored(model, x0, seed) for seed in range(seeds)]
+    off = torch.stack([result.total.mean() for result in results]) - given_images(model, x0).mean()
+    stated = sum(result.draw_error**2 for result in results) / seeds
+    assert abs(float(off.mean())) < 4 * (stated / seeds) ** 0.5
+    # Relative error of a variance of 120 values: √(2/120) = 13 %, of the stated one less.
+    assert float((off**2).mean()) == pytest.approx(stated, rel=0.45)
+
+
+def test_what_images_differ_in_is_no_own_error(monkeypatch):
+    result = scored(of_terms(monkeypatch, lambda x0, eps, k: x0[:, 0].double()), points(50))
+    assert result.standard_error > 1
+    # A slope of what has no noise is not 0 by accident alone, and neither is what it takes.
+    assert result.draw_error < 0.6 * result.standard_error
+
+
+def test_dequantisation_is_part_of_the_own_error(monkeypatch):
+    """L_0 = x_0 at one pixel, spread over 15 values; two halves."""
+    n = 2000
+    model = of_terms(monkeypatch, lambda x0, eps, k: x0.flatten(1)[:, 0].double() * (k == 1), GreyLevels(17))
+    raw = torch.randint(17, (n, 1, 1, 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    known = math.sqrt((15**2 - 1) / 12 / 127.5**2 / 2 / n)
+    assert scored(model, raw).draw_error == pytest.approx(known, rel=0.1)
+
+
+def test_noise_and_time_that_terms_go_along_with_are_taken_out(monkeypatch):
+    """Var ‖ε‖² = 4 in 2 dimensions, and of t in the run 3..38 it is (36² − 1)/12."""
+    n = 4000
+    square = scored(of_terms(monkeypatch, lambda x0, eps, k: (eps**2).sum(1).double() * (k == 40)), points(n))
+    assert square.total.mean().item() == pytest.approx(2, abs=0.01)
+    assert square.draw_error < 0.1 * math.sqrt(4 / 2 / n)
+    line = scored(of_terms(monkeypatch, lambda x0, eps, k: k.double() * (k > 2) * (k < 39)), points(n), strata=1)
+    assert (line.total - line.LT).mean().item() == pytest.approx(sum(range(3, 39)), rel=1e-3)
+    assert line.draw_error < 0.1 * math.sqrt(36**2 * (36**2 - 1) / 12 / 2 / n)
+
+
+def test_slopes_are_of_the_other_half_and_none_of_few_images():
+    values, control = torch.randn(2, 2, 40, generator=torch.Generator().manual_seed(0)).double()
+    slopes = [torch.cov(torch.stack([v, c]))[0, 1] for v, c in zip(values, control, strict=True)]
+    expected = torch.stack([values[0] - slopes[1] * control[0], values[1] - slopes[0] * control[1]])
+    torch.testing.assert_close(unexplained(values, control), expected)
+    assert torch.equal(unexplained(values[:, :29], control[:, :29]), values[:, :29])
