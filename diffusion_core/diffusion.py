@@ -85,7 +85,8 @@ class Diffusion(nn.Module):
 
     def fit(self, x0_variance: Tensor) -> None:
         """Give a fitted σ² its Var(x_0 | x_t) at t = 1..T [T] (`fitting.py`); until then it is not a number."""
-        self.x0_variance[1:] = x0_variance.to(self.x0_variance)
+        # A buffer of its own: diffusions that share a denoiser share what was fitted to it until they are fitted anew.
+        self.x0_variance = torch.cat([self.x0_variance[:1], x0_variance.to(self.x0_variance)])
 
     def fit_terms(self, terms: Tensor) -> None:
         """Give a fitted spacing the terms of the bound [T + 1, T + 1] (`fitting.bound_terms`)."""
@@ -108,12 +109,13 @@ class Diffusion(nn.Module):
 
         A fitted one asks to be fitted first (`fitting.with_optimal_spacing`).
         """
-        return self._with(replace(self.choices, spacing=spacing))
+        other = self._with(replace(self.choices, spacing=spacing))
+        other.x0_variance = self.x0_variance
+        return other
 
     def _with(self, choices: Choices) -> Diffusion:
         other = Diffusion(choices, self.encoding, self.shape)
         other.denoiser = self.denoiser
-        other.x0_variance = self.x0_variance
         return other.to(self.device).train(self.training)
 
     def chain(self, steps: int | None = None) -> Chain:

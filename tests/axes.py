@@ -11,14 +11,25 @@ from typing import Any, TypeVar
 import pytest
 
 import diffusion_core
-from diffusion_core.schedules import Saved
+from diffusion_core.parameterizations import Parameterization
+from diffusion_core.schedules import Cosine, Linear, Rectified, Saved, Schedule, Sigmoid
+from diffusion_core.solvers import Heun
 from diffusion_core.testing.saying import Property
-from diffusion_core.testing.variants import variants
+from diffusion_core.testing.variants import name, variants
 
 Choice = TypeVar("Choice")
 
 TELLING: dict[type, dict[str, Any]] = {Saved: {"knots": (-13.3, -7.0, -4.0, 5.0)}}
 """Fields of a choice whose defaults show nothing of it: between two knots a found schedule is `log_snr_linear`."""
+
+BESIDE: tuple[Any, ...] = (
+    Linear(zero_terminal=True),
+    Cosine(zero_terminal=True),
+    Sigmoid(zero_terminal=True),
+    Rectified(end=0.999),
+    Heun(churn=10.0),
+)
+"""Choices that behave as their class at its defaults does not."""
 
 
 @cache
@@ -31,8 +42,34 @@ def classes(base: type[Choice]) -> tuple[type[Choice], ...]:
 
 @cache
 def members(base: type[Choice]) -> tuple[Choice, ...]:
-    """One choice of every final class at its defaults or telling fields, at every value of its `Literal` fields."""
-    return tuple(member for choice in classes(base) for member in variants(choice, **TELLING.get(choice, {})))
+    """One choice of every final class at its defaults or telling fields, at every value of its `Literal` fields.
+
+    Those `BESIDE` follow.
+    """
+    plain = [member for choice in classes(base) for member in variants(choice, **TELLING.get(choice, {}))]
+    return (*plain, *(choice for choice in BESIDE if isinstance(choice, base)))
+
+
+@cache
+def ends_in_noise(schedule: Schedule) -> bool:
+    """Whether a schedule's x_T holds nothing of x_0."""
+    return schedule.build(50).ends_in_noise
+
+
+def before_noise() -> tuple[Schedule, ...]:
+    """The schedules that end before noise alone, where every parameterization has a meaning."""
+    return tuple(schedule for schedule in members(Schedule) if not ends_in_noise(schedule))
+
+
+def spoken() -> pytest.MarkDecorator:
+    """A test per parameterization and schedule that go together."""
+    pairs = [
+        pytest.param(parameterization, schedule, id=f"{name(parameterization)}-{name(schedule)}")
+        for parameterization in members(Parameterization)
+        for schedule in members(Schedule)
+        if parameterization.reads_noise or not ends_in_noise(schedule)
+    ]
+    return pytest.mark.parametrize(("parameterization", "schedule"), pairs)
 
 
 def properties(held: tuple[Property, ...]) -> pytest.MarkDecorator:

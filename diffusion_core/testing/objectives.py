@@ -36,12 +36,13 @@ Case = tuple[Parameterization, Variance, Objective]
 class Batch:
     """x_0 and ε at every t, and what a network that errs by δ in ε is worth there, in T steps or in continuous time."""
 
-    def __init__(self, schedule: Schedule, time: Time = "auto") -> None:
+    def __init__(self, schedule: Schedule, time: Time = "auto", after: float = 0.0) -> None:
+        """The batch at t = 1..T, or at the real times that lie `after` each but the last."""
         generator = torch.Generator().manual_seed(3)
         self.schedule = schedule
         self.gamma = schedule.build(HORIZON).requires_grad_(False)
         self.time = time
-        self.t = torch.arange(1, HORIZON + 1)
+        self.t = torch.arange(1, HORIZON) + after if after else torch.arange(1, HORIZON + 1)
         gamma_t = self.gamma(self.t)
         self.pair = Pair(gamma_t, self.gamma(self.t - 1), gamma_t)
         self.snr = torch.exp(-gamma_t)

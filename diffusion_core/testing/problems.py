@@ -118,7 +118,7 @@ def bayes(x0: Tensor, x_t: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor) -> 
     alpha = alpha_bar_t / alpha_bar_s
     likelihood, prior = alpha / (1 - alpha), 1 / (1 - alpha_bar_s)
     variance = 1 / (likelihood + prior)
-    mean = variance * (likelihood * x_t / alpha.sqrt() + prior * alpha_bar_s.sqrt() * x0)
+    mean = variance * (alpha.sqrt() * x_t / (1 - alpha) + prior * alpha_bar_s.sqrt() * x0)
     return mean, variance
 
 

@@ -12,6 +12,7 @@ from ablations.stages.artifacts import read_tensors, write_tensors
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
+from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Simple, Vlb
 from diffusion_core.parameterizations import Epsilon
@@ -167,8 +168,12 @@ def test_a_tied_weight_stays_tied_and_is_drawn_from_its_first_name():
     assert torch.equal(network.again.weight, nn.Linear(8, 8).weight)
 
 
-def trained(start=None) -> tuple[Diffusion, list[tuple[int, dict[str, Tensor]]]]:
-    made = learner(0, around=9 if start else 0)
+NETWORK = "diffusion.denoiser.network"
+"""Where a learner's state holds the network's."""
+
+
+def trained(start=None) -> tuple[DiffusionLearner, list[tuple[int, dict[str, Tensor]]]]:
+    made = DiffusionLearner(learner(0, around=9 if start else 0))
     reports = train(made, IMAGES, PLAN, 0, start)
     return made, [(report.step, {name: value.clone() for name, value in report.state().items()}) for report in reports]
 
@@ -181,23 +186,25 @@ def test_a_training_goes_on_bit_by_bit_from_a_file_and_moves_all_but_what_is_fro
     _, continued = trained((step, read))
     assert [step for step, _ in continued] == [4, 6]
     assert differing(continued[-1][1], unbroken[-1][1]) == set()
-    moved = differing(part(unbroken[-1][1], "learner"), state(learner(0)))
-    names = {f"network.{name}" for name, _ in made.network.named_parameters() if name != "frozen"}
+    moved = differing(part(unbroken[-1][1], "learner"), state(DiffusionLearner(learner(0))))
+    names = {f"{NETWORK}.{name}" for name, _ in made.diffusion.network.named_parameters() if name != "frozen"}
     assert names <= moved
-    assert "network.frozen" not in moved
+    assert f"{NETWORK}.frozen" not in moved
 
 
 def test_the_average_of_a_tied_weight_is_tied_and_counts_are_taken_as_they_are():
     _, reports = trained()
     average = part(reports[-1][1], "average")
-    assert torch.equal(average["network.again.weight"], average["network.places.1.weight"])
-    assert average["network.calls"].item() == PLAN.steps
-    assert average["network.whitened.num_batches_tracked"].item() == PLAN.steps
-    one, other = learner(0), learner(0, around=4)
-    for model in (one, other):
-        model.load_state_dict(average)
+    assert torch.equal(average[f"{NETWORK}.again.weight"], average[f"{NETWORK}.places.1.weight"])
+    assert average[f"{NETWORK}.calls"].item() == PLAN.steps
+    assert average[f"{NETWORK}.whitened.num_batches_tracked"].item() == PLAN.steps
     x, t = IMAGES[:3], torch.tensor([1, 20, 50])
-    assert torch.equal(one.eval().output(x, t), other.eval().output(x, t))
+    outputs = []
+    for around in (0, 4):
+        made = DiffusionLearner(learner(0, around=around))
+        made.load_state_dict(average)
+        outputs.append(made.eval().diffusion.network(x, 1000 * t / 50))
+    assert torch.equal(*outputs)
 
 
 NOT_ITS = (networks.starts_at_zero, networks.output_stays_float32_under_bf16_autocast_and_is_not_rounded_to_it)

@@ -12,17 +12,17 @@ from torch.distributions import Normal, kl_divergence
 from diffusion_core.bound import denoising_term, kl_normal, mean_dims, prior_term, sum_dims
 from diffusion_core.chain import Chain, strided_times
 from diffusion_core.forward import Pair, expand
-from diffusion_core.parameterizations import X0
-from diffusion_core.reverse import reverse
+from diffusion_core.reverse import Reverse
 from diffusion_core.schedules import Linear, Schedule
 from diffusion_core.testing.problems import bayes
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde, Variance
-from tests.axes import members
+from tests.axes import before_noise, members
 
 HORIZON = 60
 RAW = 0.3
 SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
+BEFORE_NOISE = pytest.mark.parametrize("schedule", before_noise(), ids=name)
 STEPS = pytest.mark.parametrize("steps", [HORIZON, 13])
 
 
@@ -36,10 +36,13 @@ class Case:
         self.x0, self.x0_hat, self.x_t = torch.randn(3, steps - 1, 4, generator=generator, dtype=torch.float64)
 
     def term(self, variance: Variance) -> Tensor:
-        raw = [torch.full_like(self.x0_hat, RAW)] if variance.learned else []
-        output = torch.cat([self.x0_hat, *raw], dim=1)
-        p = reverse(output, self.x_t, self.pair, self.pair, X0(), variance, self.x0_variance, clip=False)
-        return denoising_term(self.x0, self.pair, p)
+        raw = torch.full_like(self.x0_hat, RAW)
+        log_variance = variance.log_variance(self.pair, raw, self.x_t, self.x0_variance)
+        return denoising_term(self.x0, self.of(self.x0_hat, log_variance))
+
+    def of(self, x0_hat: Tensor, log_variance: Tensor) -> Reverse:
+        """The steps whose mean is that of x̂_0; ε̂ enters no term."""
+        return Reverse(self.pair, self.x_t, x0_hat, torch.full_like(x0_hat, math.nan), log_variance)
 
     @property
     def x0_variance(self) -> Tensor:
@@ -97,7 +100,7 @@ def test_at_beta_tilde_the_x0_weight_is_half_the_fall_of_the_signal_to_noise_rat
     torch.testing.assert_close(case.term(BetaTilde()), weight * case.x0_error, rtol=1e-9, atol=0)
 
 
-@SCHEDULES
+@BEFORE_NOISE
 @STEPS
 def test_at_beta_tilde_the_eps_weight_is_half_expm1_of_the_rise_of_gamma(schedule, steps, case_of):
     case = case_of(schedule, steps)
@@ -106,7 +109,7 @@ def test_at_beta_tilde_the_eps_weight_is_half_expm1_of_the_rise_of_gamma(schedul
     torch.testing.assert_close(case.term(BetaTilde()), weight * eps_error, rtol=1e-9, atol=0)
 
 
-@SCHEDULES
+@BEFORE_NOISE
 @STEPS
 def test_at_beta_the_term_has_the_eps_weight_of_ho_et_al_and_a_constant(schedule, steps, case_of):
     """β²/(2 σ² α (1 − ᾱ_t)) ‖ε − ε̂‖² + D/2 (log σ²/β̃ + β̃/σ² − 1)."""
@@ -137,8 +140,10 @@ def test_float32_terms_of_a_long_chain_sum_to_their_float64_value(generator):
     x0_hat = x0 + 0.1 * eps * (pair.one_minus_alpha_bar_t / pair.alpha_bar_t).sqrt()[:, None]
     totals = []
     for dtype in (torch.float64, torch.float32):
-        p = reverse(x0_hat.to(dtype), x_t.to(dtype), pair, pair, X0(), Beta(), 0 * pair.gamma_t, clip=False)
-        totals.append(denoising_term(x0.to(dtype), pair, p).double().sum().item() / 64 / math.log(2))
+        at = x_t.to(dtype)
+        log_variance = Beta().log_variance(pair, at[:, :0], at, 0 * pair.gamma_t)
+        p = Reverse(pair, at, x0_hat.to(dtype), at, log_variance)
+        totals.append(denoising_term(x0.to(dtype), p).double().sum().item() / 64 / math.log(2))
     assert totals[1] == pytest.approx(totals[0], abs=2e-6)
 
 

@@ -13,18 +13,24 @@ from torch import Tensor
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
+from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
-from diffusion_core.objectives import Simple, Vlb
+from diffusion_core.objectives import P2, MinSnr, Objective, Simple, Vlb
 from diffusion_core.parameterizations import X0, Epsilon, Mu
 from diffusion_core.schedules import Cosine, LearnedLinear, Linear, Schedule
-from diffusion_core.testing.problems import diffusion
+from diffusion_core.testing.problems import Function, diffusion
 from diffusion_core.testing.variants import name
-from diffusion_core.timesteps import TimestepSampler, Uniform
+from diffusion_core.timesteps import Timesteps, TimestepSampler, Uniform
 from diffusion_core.variances import AnalyticMse, Beta, BetaTilde, LearnedDiagonal
 from tests.axes import members
 
 BASE = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), Mlp(width=16, layers=1), 50)
+
+
+def ask(model: Diffusion, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """What a diffusion's denoiser puts out at the times t of the full chain."""
+    return model.denoiser(x_t, t, model.chain().pair(t))
 
 
 def test_a_network_that_does_not_fit_the_data_is_refused():
@@ -39,7 +45,7 @@ def test_the_network_sees_1000_t_over_the_horizon(horizon):
     seen: list[Tensor] = []
     model = diffusion(lambda x_t, t: torch.zeros_like(x_t), horizon)
     model.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[1]))
-    model.output(torch.zeros(3, 2), torch.tensor([1, horizon // 2, horizon]))
+    ask(model, torch.zeros(3, 2), torch.tensor([1, horizon // 2, horizon]))
     torch.testing.assert_close(seen[0], torch.tensor([1000 / horizon, 500.0, 1000.0]))
 
 
@@ -48,32 +54,41 @@ def test_told_the_noise_level_the_network_sees_1000_times_its_place_between_two_
     """Those of Kingma et al. under every fixed schedule; under a learned one its first ones, also when it has moved."""
     seen: list[Tensor] = []
     model = diffusion(lambda x_t, t: torch.zeros_like(x_t), 50, schedule=schedule).requires_grad_(False)
-    model.choices = replace(model.choices, time_input="log_snr")
+    model.denoiser.time_input = "log_snr"
     model.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[1]))
     for parameter in model.gamma.parameters():
         parameter += 0.1
     t = torch.tensor([1, 25, 50])
-    model.output(torch.zeros(3, 2), t)
+    ask(model, torch.zeros(3, 2), t)
     expected = 1000 * (model.gamma(t) - ends[0]) / (ends[1] - ends[0])
     torch.testing.assert_close(seen[0], expected.float())
 
 
 def test_the_output_has_the_dtype_of_the_data_whatever_the_networks():
     model = diffusion(lambda x_t, t: x_t.bfloat16(), 50)
-    assert model.output(torch.ones(2, 2), torch.tensor([1, 2])).dtype == torch.float32
+    assert ask(model, torch.ones(2, 2), torch.tensor([1, 2]))[0].dtype == torch.float32
 
 
 @pytest.mark.parametrize(("variance", "channels"), [(Beta(), 1), (LearnedDiagonal(), 2)])
 def test_a_learned_variance_doubles_the_networks_channels(variance, channels):
     network = UNet(channels=8, groups=4)
     model = Diffusion(replace(BASE, network=network, variance=variance, objective=Vlb()), GreyLevels(17), (1, 8, 8))
-    assert model.output(torch.zeros(2, 1, 8, 8), torch.tensor([1, 2])).shape == (2, channels, 8, 8)
+    model.initialise(0)
+    with torch.no_grad():
+        for parameter in model.network.parameters():
+            parameter += 0.01
+    x_t, t = torch.ones(2, 1, 8, 8), torch.tensor([1, 2])
+    whole = model.network(x_t, model.denoiser.time(t, model.gamma(t)).float())
+    output, raw = ask(model, x_t, t)
+    assert whole.shape == (2, channels, 8, 8)
+    assert torch.equal(torch.cat([output, raw], dim=1), whole)
+    assert (output.shape, raw.shape) == ((2, 1, 8, 8), (2, channels - 1, 8, 8))
 
 
 @pytest.mark.parametrize("schedule", members(Schedule), ids=name)
 def test_the_first_steps_rule_is_the_schedules_for_grey_levels_and_beta_1_for_densities(schedule):
     for encoding, rule in ((GreyLevels(), schedule.first_step), (Continuous(), "beta_1")):
-        model = diffusion(lambda x_t, t: x_t, 50, schedule=schedule, encoding=encoding)
+        model = diffusion(lambda x_t, t: x_t, 50, parameterization=X0(), schedule=schedule, encoding=encoding)
         assert model.chain().first_step == rule
         assert model.chain(7).first_step == rule
         model.choices = replace(model.choices, first_step="beta_1")
@@ -90,7 +105,7 @@ def test_the_full_chain_has_every_time_and_a_strided_one_its_own():
 
 def test_state_dict_holds_weights_and_noise_levels():
     names = set(diffusion(lambda x_t, t: x_t, 50).state_dict())
-    assert names == {"gamma.gamma", "network.unused"}
+    assert names == {"denoiser.gamma.gamma", "denoiser.network.unused"}
 
 
 def test_batch_losses_are_the_losses_of_the_seeds_own_times_and_noise():
@@ -102,7 +117,9 @@ def test_batch_losses_are_the_losses_of_the_seeds_own_times_and_noise():
         return 0 * x_t
 
     raw = torch.arange(128).reshape(64, 2) % 17
-    one, other = (diffusion(spy, 50, parameterization=p, encoding=GreyLevels(17)) for p in (Epsilon(), Mu()))
+    one, other = (
+        DiffusionLearner(diffusion(spy, 50, parameterization=p, encoding=GreyLevels(17))) for p in (Epsilon(), Mu())
+    )
     for model, step in ((one, 0), (other, 0), (one, 1)):
         model.batch_losses(raw.to(torch.uint8), 5, step)
     assert torch.equal(seen[0][0], seen[1][0])
@@ -129,7 +146,8 @@ class Late(TimestepSampler):
 
 
 def test_batch_losses_are_divided_by_the_density_of_their_times_which_learns_of_them_before():
-    model = diffusion(lambda x_t, t: (t >= 26)[:, None] * torch.ones_like(x_t), 50, parameterization=X0())
+    made = diffusion(lambda x_t, t: (t >= 26)[:, None] * torch.ones_like(x_t), 50, parameterization=X0())
+    model = DiffusionLearner(made)
     raw = torch.zeros(100, 2)
     model.timesteps = Late()
     assert model.batch_losses(raw, 0, 0)["network"].tolist() == [0.5] * 100
@@ -140,24 +158,70 @@ def test_batch_losses_are_divided_by_the_density_of_their_times_which_learns_of_
 
 
 def test_mean_of_simple_at_zero_output_is_the_noises_unit_variance():
-    model = diffusion(lambda x_t, t: 0 * x_t, 50)
+    model = DiffusionLearner(diffusion(lambda x_t, t: 0 * x_t, 50))
     losses = model.batch_losses(torch.zeros(20_000, 2), 0, 0)["network"]
     assert losses.mean().item() == pytest.approx(1, abs=5 * math.sqrt(2 / 40_000))
 
 
 @pytest.mark.parametrize("schedule", members(Schedule), ids=name)
 def test_curves_are_the_schedule_its_bounds_and_the_objectives_weight(schedule):
-    model = diffusion(lambda x_t, t: x_t, 50, schedule=schedule, objective=Vlb(), variance=BetaTilde())
+    made = diffusion(
+        lambda x_t, t: x_t, 50, parameterization=X0(), schedule=schedule, objective=Vlb(), variance=BetaTilde()
+    )
+    model = DiffusionLearner(made)
     curves = {key: value.numpy() for key, value in model.curves().items()}
     alpha_bar = torch.sigmoid(-schedule.build(50).requires_grad_(False)(torch.arange(51))).numpy()
     beta = 1 - alpha_bar[1:] / alpha_bar[:-1]
     snr = alpha_bar[1:] / (1 - alpha_bar[1:])
+    known = snr[1:] > 0  # Where ᾱ = 0 the noise is known, and an error of it has no weight.
+    weight = 50 * (snr[:-1][known] / snr[1:][known] - 1) / 2 / math.log(2)
     np.testing.assert_allclose(curves["alpha_bar"], alpha_bar[1:], rtol=1e-12)
     np.testing.assert_allclose(curves["beta"], beta, rtol=1e-9)
     np.testing.assert_allclose(curves["beta_tilde"], beta * (1 - alpha_bar[:-1]) / (1 - alpha_bar[1:]), rtol=1e-9)
-    np.testing.assert_allclose(curves["log_snr"], np.log(snr), rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(curves["eps_weight"][1:], 50 * (snr[:-1] / snr[1:] - 1) / 2 / math.log(2), rtol=1e-8)
+    with np.errstate(divide="ignore"):
+        np.testing.assert_allclose(curves["log_snr"], np.log(snr), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(curves["eps_weight"][1:][known], weight, rtol=1e-8)
+    assert not np.isfinite(curves["eps_weight"][1:][~known]).any()
     np.testing.assert_array_equal(curves["density"], np.ones(50))
+    np.testing.assert_array_equal(curves["expected_weight"], curves["eps_weight"])
+
+
+def learner_at(timesteps: Timesteps, objective: Objective) -> DiffusionLearner:
+    """A learner with ε̂ = x_t that draws its times so, under cosine with T = 50."""
+    network = Function(lambda x_t, t: x_t, 50)
+    return DiffusionLearner.of(
+        Choices(Epsilon(), Beta(), Cosine(), objective, timesteps, network, 50), Continuous(), (2,)
+    )
+
+
+def test_a_density_counts_in_the_expected_weight_only_where_no_loss_is_divided_by_it():
+    """Importance sampling moves no expectation; a logit-normal density is a weight, w(t) T p(t)."""
+    for timesteps in members(Timesteps):
+        learner = learner_at(timesteps, P2())
+        for _ in range(12):
+            learner.timesteps.record(torch.arange(1, 51), torch.arange(1, 51).double() ** -1.5)
+        curves = learner.curves()
+        moved = not torch.equal(curves["density"], torch.ones(50, dtype=torch.float64))
+        assert moved == (timesteps.adapts or not timesteps.reweighted)
+        snr = torch.exp(curves["log_snr"])
+        torch.testing.assert_close(curves["eps_weight"], 1 / (1 + snr), rtol=1e-12, atol=0)
+        counted = 1 if timesteps.reweighted else curves["density"]
+        torch.testing.assert_close(curves["expected_weight"], counted / (1 + snr), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("timesteps", members(Timesteps), ids=name)
+def test_the_mean_of_a_batchs_losses_is_what_the_expected_weight_says(timesteps):
+    """(1/T) Σ w(t) ‖ε − ε̂‖²/D, the density in w or not; with x_0 = 0 and ε̂ = x_t that is (1 − √(1 − ᾱ))² at ε = 1."""
+    learner = learner_at(timesteps, MinSnr(0.5))
+    for _ in range(12):
+        learner.timesteps.record(torch.arange(1, 51), torch.arange(1, 51).double() ** -0.5)
+    t, weight = learner.domain.draw(learner.timesteps, (torch.arange(40_960).double() + 0.5) / 40_960)
+    eps = torch.ones(40_960, 2, dtype=torch.float64)
+    losses = weight * learner.losses(0 * eps, t, eps)["network"]
+    curves = learner.curves()
+    error = (1 - (1 - curves["alpha_bar"]).sqrt()) ** 2
+    expected = (curves["expected_weight"] * error).mean()
+    torch.testing.assert_close(losses.mean(), expected, rtol=2e-3, atol=0)
 
 
 def test_a_diffusion_with_another_variance_is_one_built_with_it_and_shares_its_network():
@@ -184,10 +248,10 @@ def test_a_diffusion_with_another_variance_is_one_built_with_it_and_shares_its_n
 def test_what_is_fitted_to_one_diffusion_is_not_fitted_to_the_one_it_came_from():
     learner = Diffusion(BASE, Continuous(), (2,))
     fitted = learner.with_variance(AnalyticMse())
-    assert fitted.m.isnan().all()
+    assert fitted.x0_variance.isnan().all()
     fitted.fit(torch.full((50,), 0.5))
-    assert learner.m.isnan().all()
-    assert fitted.m[1:].tolist() == [0.5] * 50
+    assert learner.x0_variance.isnan().all()
+    assert fitted.x0_variance[1:].tolist() == [0.5] * 50
 
 
 @pytest.mark.parametrize(("trained", "asked"), [(LearnedDiagonal(), Beta()), (Beta(), LearnedDiagonal())])

@@ -5,7 +5,9 @@ Expectations over x_0 and ε are exact (`GaussianData.expected`), not drawn.
 
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,18 +15,16 @@ import torch
 from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.parameterizations import Parameterization
-from diffusion_core.samplers import Ancestral, Ddim, Heun, Sampler
+from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Schedule
+from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.testing.exact import DATA, exact_model, expected_bound, expected_terms, variance_of_samples
 from diffusion_core.testing.problems import GaussianData, bayes
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde, Variance
-from tests.axes import members
+from tests.axes import members, spoken
 
 EULER = 0.5772156649015329
-PARAMETERIZATIONS = pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
-SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
 FIXED = pytest.mark.parametrize("variance", [Beta(), BetaTilde()], ids=name)
 
 
@@ -48,8 +48,7 @@ def closed_form_terms(model: Diffusion, data: GaussianData, variance: Variance, 
     return np.concatenate([first, rest]).mean(1) / math.log(2)
 
 
-@PARAMETERIZATIONS
-@SCHEDULES
+@spoken()
 @FIXED
 @pytest.mark.parametrize("steps", [80, 13])
 @torch.no_grad()
@@ -59,8 +58,7 @@ def test_every_term_of_the_bound_has_its_closed_form_expectation(parameterizatio
     np.testing.assert_allclose(expected_terms(model, DATA, steps), expected, rtol=1e-8, atol=1e-12)
 
 
-@PARAMETERIZATIONS
-@SCHEDULES
+@spoken()
 def test_on_data_that_are_one_point_beta_tilde_makes_every_denoising_term_vanish(parameterization, schedule):
     data = GaussianData((0.0, 0.0))
     terms = expected_terms(exact_model(60, BetaTilde(), data, parameterization, schedule), data)
@@ -89,17 +87,21 @@ def test_with_beta_tilde_the_bound_keeps_a_gap_of_half_the_euler_constant_in_nat
     assert errors[1] < 0.35 * errors[0]
 
 
-@PARAMETERIZATIONS
-@SCHEDULES
+def steps_of(sampler: Sampler, model: Diffusion, steps: int | None, x: Tensor, noise: Tensor) -> Tensor:
+    """One step of a sampler from each x [K, D] at the chain's times k = 1..K, with its noise."""
+    chain = model.chain(steps)
+    taken = [sampler.step(model, x[k - 1 : k], chain, k, noise[k - 1 : k], clip=False) for k in range(1, len(x) + 1)]
+    return torch.cat(taken)
+
+
+@spoken()
 @FIXED
 @pytest.mark.parametrize("steps", [80, 13, 1])
 def test_an_ancestral_step_is_affine_with_the_coefficients_of_bayes_rule(parameterization, schedule, variance, steps):
     model = exact_model(80, variance, DATA, parameterization, schedule)
-    chain = model.chain(steps)
-    k = torch.arange(1, steps + 1)
-    alpha_bar = torch.sigmoid(-model.gamma(chain.times))[:, None]
+    alpha_bar = torch.sigmoid(-model.gamma(model.chain(steps).times))[:, None]
     x_t = torch.ones(steps, 2, dtype=torch.float64)
-    still, moved = (Ancestral().step(model, x_t, chain, k, noise * x_t, clip=False) for noise in (0, 1))
+    still, moved = (steps_of(Ancestral(), model, steps, x_t, noise * x_t) for noise in (0, 1))
     x0 = DATA.denoise(x_t, alpha_bar[1:])
     mean, _ = bayes(x0[1:], x_t[1:], alpha_bar[2:], alpha_bar[1:-1])
     beta = 1 - alpha_bar[2:] / alpha_bar[1:-1]
@@ -121,19 +123,18 @@ def slope(y: Tensor, r: Tensor) -> Tensor:
     return r * y / (DATA.variance + r**2)
 
 
-@PARAMETERIZATIONS
-@SCHEDULES
+@spoken()
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("steps", [80, 13, 1])
 def test_a_ddim_step_is_affine_with_the_papers_coefficients(parameterization, schedule, eta, steps):
     model = exact_model(80, BetaTilde(), DATA, parameterization, schedule)
-    k = torch.arange(1, steps + 1)
     x_t = torch.ones(steps, 2, dtype=torch.float64)
-    still, moved = (Ddim(eta=eta).step(model, x_t, model.chain(steps), k, n * x_t, clip=False) for n in (0, 1))
-    root, r = flow_times(model, steps)
-    alpha_bar = root**2
-    eps = slope(x_t / root[1:], r[1:])
-    x0 = x_t / root[1:] - r[1:] * eps
+    still, moved = (steps_of(Ddim(eta=eta), model, steps, x_t, n * x_t) for n in (0, 1))
+    alpha_bar = torch.sigmoid(-model.gamma(model.chain(steps).times))[:, None]
+    root = alpha_bar.sqrt()
+    # The optimal estimates from x_t, whose variance is V = ᾱ s + 1 − ᾱ, by regression.
+    v = alpha_bar * DATA.variance + 1 - alpha_bar
+    x0, eps = (root * DATA.variance / v)[1:] * x_t, ((1 - alpha_bar).sqrt() / v)[1:] * x_t
     # σ as Song et al. write it, eq. 16.
     sigma = eta * ((1 - alpha_bar[:-1]) / (1 - alpha_bar[1:]) * (1 - alpha_bar[1:] / alpha_bar[:-1])).sqrt()
     expected = root[:-1] * x0 + (1 - alpha_bar[:-1] - sigma**2).clamp(min=0).sqrt() * eps
@@ -141,35 +142,39 @@ def test_a_ddim_step_is_affine_with_the_papers_coefficients(parameterization, sc
     torch.testing.assert_close(moved - still, sigma.expand(-1, 2), rtol=1e-8, atol=1e-9)
 
 
-@PARAMETERIZATIONS
-@SCHEDULES
+@spoken()
 @pytest.mark.parametrize("steps", [80, 13, 1])
 def test_a_heun_step_is_the_trapezoid_rule_of_the_flow(parameterization, schedule, steps):
     model = exact_model(80, BetaTilde(), DATA, parameterization, schedule)
+    ended = model.gamma.ends_in_noise
     k = torch.arange(1, steps + 1)
     x_t = torch.ones(steps, 2, dtype=torch.float64)
-    ours = Heun().step(model, x_t, model.chain(steps), k, x_t, clip=False)
+    ours = steps_of(Heun(), model, steps, x_t, x_t)
+    if ended:
+        # From noise alone a step is Euler's, with x̂_0 = 0 and ε̂ = x_t: the rest is as it would be without it.
+        noise_s = (torch.sigmoid(model.gamma(model.chain(steps).times[-2:-1]))).sqrt()
+        torch.testing.assert_close(ours[-1:], noise_s * x_t[-1:], rtol=1e-12, atol=1e-12)
     root, r = flow_times(model, steps)
     y = x_t / root[1:]
     first = slope(y, r[1:])
     euler = y + (r[:-1] - r[1:]) * first
     trapezoid = y + (r[:-1] - r[1:]) * 0.5 * (first + slope(euler, r[:-1]))
     expected = root[:-1] * torch.where(k[:, None] > 1, trapezoid, euler)
-    torch.testing.assert_close(ours, expected, rtol=1e-7, atol=1e-7)
+    inside = slice(None, -1) if ended else slice(None)
+    torch.testing.assert_close(ours[inside], expected[inside], rtol=1e-7, atol=1e-7)
 
 
 def test_ddim_with_eta_1_is_the_ancestral_step_at_beta_tilde_and_no_other():
-    x_t, noise = torch.randn(2, 39, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    k = torch.arange(2, 41)
+    x_t, noise = torch.randn(2, 40, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for variance, equal in ((BetaTilde(), True), (Beta(), False)):
         model = exact_model(40, variance)
-        ours, ancestral = (
-            s.step(model, x_t, model.chain(), k, noise, clip=False) for s in (Ddim(eta=1.0), Ancestral())
-        )
+        ours, ancestral = (steps_of(s, model, None, x_t, noise)[1:] for s in (Ddim(eta=1.0), Ancestral()))
         assert torch.allclose(ours, ancestral, rtol=1e-10, atol=1e-12) == equal
 
 
-@pytest.mark.parametrize(("sampler", "order"), [(Ddim(), 1), (Heun(), 2)], ids=["ddim", "heun"])
+@pytest.mark.parametrize(
+    ("sampler", "order"), [(Ddim(), 1), (Heun(), 2), (DpmSolver(order=1), 1), (DpmSolver(order=2), 2)], ids=name
+)
 @pytest.mark.parametrize("schedule", [LogSnrLinear(gamma_min=-8.0, gamma_max=4.0), Linear(), Cosine()], ids=name)
 def test_the_order_of_a_flow_sampler(sampler, order, schedule):
     """The exact flow from t to s multiplies x by √(V_s/V_t), V = ᾱ s + 1 − ᾱ; taken short of cosine's capped end."""
@@ -179,11 +184,10 @@ def test_the_order_of_a_flow_sampler(sampler, order, schedule):
         chain, last = model.chain(), round(0.9 * horizon)
         alpha_bar = torch.sigmoid(-model.gamma(torch.tensor([round(0.1 * horizon), last])))[:, None]
         v = alpha_bar * DATA.variance + 1 - alpha_bar
-        # Steps are linear in x: one of all times at once gives their factors.
-        k = torch.arange(round(0.1 * horizon) + 1, last + 1)
-        x = torch.ones(len(k), 2, dtype=torch.float64)
-        factors = sampler.step(model, x, chain, k, torch.zeros_like(x), clip=False)
-        errors.append((factors.prod(0) - (v[0] / v[1]).sqrt()).abs().max().item())
+        one, none = torch.ones(1, 2, dtype=torch.float64), torch.zeros(1, 2, dtype=torch.float64)
+        walk = sampler.walk(model, one, chain, last, lambda k: none, clip=False)
+        x = list(itertools.islice(walk, last - round(0.1 * horizon)))[-1]
+        errors.append((x - (v[0] / v[1]).sqrt()).abs().max().item())
     measured = np.polyfit(np.log(counts), np.log(errors), 1)[0]
     assert measured == pytest.approx(-order, abs=0.15)
 
@@ -193,7 +197,7 @@ def test_the_order_of_a_flow_sampler(sampler, order, schedule):
 @pytest.mark.parametrize("steps", [5, 40])
 def test_samples_have_the_mean_and_covariance_of_the_exact_recursion(variance, sampler, steps):
     n = 40_000
-    sampler = type(sampler)(steps)
+    sampler = replace(sampler, steps=steps)
     model = exact_model(40, variance)
     x = sampler.sample(model, n, seed=0, clip=False, batch=n).double()
     expected = variance_of_samples(sampler, model)

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.choices import Choices, refusal
-from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.gamma import LearnedGamma
+from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.network import Network
-from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
+from diffusion_core.objectives import Hybrid, MinSnr, Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import X0, Epsilon, V
 from diffusion_core.schedules import LearnedLinear, LearnedSchedule, Schedule
 from diffusion_core.testing.problems import MixtureData
@@ -53,9 +53,9 @@ class SmoothModule(nn.Module):
         return torch.tanh(x.double() @ self.inner + time[:, None].double() * self.time) @ self.outer
 
 
-def build(schedule: Schedule, objective: Objective, **choices: object) -> Diffusion:
+def build(schedule: Schedule, objective: Objective, **choices: object) -> DiffusionLearner:
     base = Choices(Epsilon(), BetaTilde(), schedule, objective, Uniform(), SmoothNetwork(), HORIZON, "log_snr")
-    return Diffusion(replace(base, **choices), Continuous(), (2,))
+    return DiffusionLearner.of(replace(base, **choices), Continuous(), (2,))
 
 
 def batch(n: int = 64) -> tuple[Tensor, Tensor, Tensor]:
@@ -65,11 +65,15 @@ def batch(n: int = 64) -> tuple[Tensor, Tensor, Tensor]:
     return x0, torch.rand(n, generator=generator, dtype=torch.float64), eps
 
 
-def mean_square(model: Diffusion, x0: Tensor, gamma: Tensor, eps: Tensor) -> Tensor:
+def mean_square(model: DiffusionLearner, x0: Tensor, gamma: Tensor, eps: Tensor) -> Tensor:
     """‖ε − ε̂‖² [B] at noise levels γ [B]."""
     x_t = torch.sigmoid(-gamma).sqrt()[:, None] * x0 + torch.sigmoid(gamma).sqrt()[:, None] * eps
-    start, end = model.gamma.input_ends
-    return ((eps - model.network(x_t, 1000 * (gamma - start) / (end - start))) ** 2).sum(1)
+    start, end = model.diffusion.gamma.input_ends
+    output = model.diffusion.network(x_t, 1000 * (gamma - start) / (end - start))
+    if isinstance(model.choices.parameterization, V):
+        # ε̂ = √(1 − ᾱ) x_t + √ᾱ v (Salimans & Ho 2022).
+        output = torch.sigmoid(gamma).sqrt()[:, None] * x_t + torch.sigmoid(-gamma).sqrt()[:, None] * output
+    return ((eps - output) ** 2).sum(1)
 
 
 def in_bits(nats: Tensor) -> Tensor:
@@ -88,35 +92,35 @@ def reconstruction(x0: Tensor, eps: Tensor, gamma: Tensor) -> Tensor:
     return -torch.distributions.Normal(x0 + scale * eps, scale).log_prob(x0).sum(1)
 
 
-def estimate(model: Diffusion, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
+def estimate(model: DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
     """½ γ'(u) ‖ε − ε̂‖² in bits/dim, γ' by central differences of γ(u), of order four."""
     h = 1e-4
-    near, far = (model.gamma.curve(u + i * h) - model.gamma.curve(u - i * h) for i in (1, 2))
+    near, far = (model.diffusion.gamma.curve(u + i * h) - model.diffusion.gamma.curve(u - i * h) for i in (1, 2))
     rate = (8 * near - far) / (12 * h)
-    return in_bits(0.5 * rate * mean_square(model, x0, model.gamma.curve(u), eps))
+    return in_bits(0.5 * rate * mean_square(model, x0, model.diffusion.gamma.curve(u), eps))
 
 
-def continuous_bound(model: Diffusion, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
-    first, last = model.gamma.curve(torch.tensor([0.0, 1.0], dtype=torch.float64))
+def continuous_bound(model: DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
+    first, last = model.diffusion.gamma.curve(torch.tensor([0.0, 1.0], dtype=torch.float64))
     return in_bits(reconstruction(x0, eps, first) + prior(x0, last)) + estimate(model, x0, u, eps)
 
 
-def second_moment(model: Diffusion, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
+def second_moment(model: DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
     return estimate(model, x0, u, eps) ** 2
 
 
-def discrete_bound(model: Diffusion, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
+def discrete_bound(model: DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) -> Tensor:
     """T L_{t−1} + L_T at σ² = β̃, and at t = 1 the density of N(μ_1, β_1), β_1 = 1 − ᾱ_1; ε̂ as the network says."""
     t = (1 + (u * HORIZON).long()).double()
-    gamma = model.gamma.curve((t - 1) / (HORIZON - 1))
-    before = model.gamma.curve((t - 2).clamp(min=0) / (HORIZON - 1))
+    gamma = model.diffusion.gamma.curve((t - 1) / (HORIZON - 1))
+    before = model.diffusion.gamma.curve((t - 2).clamp(min=0) / (HORIZON - 1))
     square = mean_square(model, x0, gamma, eps)
     later = 0.5 * torch.expm1(gamma - before) * square
     # x̂_0 = x_0 + e^{γ/2} (ε − ε̂), and σ_1² = sigmoid(γ_1).
     variance = torch.sigmoid(gamma)
     first = 0.5 * (torch.exp(gamma) * square / variance + 2 * torch.log(2 * math.pi * variance))
     term = torch.where(t == 1, first, later)
-    last = model.gamma.curve(torch.tensor([1.0], dtype=torch.float64))
+    last = model.diffusion.gamma.curve(torch.tensor([1.0], dtype=torch.float64))
     return in_bits(HORIZON * term + prior(x0, last))
 
 
@@ -142,23 +146,37 @@ def differences(function: Callable[[], Tensor], parameters: list[nn.Parameter], 
     return result
 
 
+CONTINUOUS = pytest.mark.parametrize(
+    ("objective", "choices"),
+    [
+        (VlbContinuous(), {}),
+        (Simple(), {"time": "continuous"}),
+        (MinSnr(), {"time": "continuous", "parameterization": V()}),
+    ],
+    ids=["vlb_continuous", "simple", "min_snr"],
+)
+"""Objectives in continuous time: whatever the network learns from, the schedule learns from the bound."""
+
+
 @LEARNED
-def test_ends_follow_the_bound_in_continuous_time(schedule):
-    model = build(schedule, VlbContinuous())
+@CONTINUOUS
+def test_ends_follow_the_bound_in_continuous_time(schedule, objective, choices):
+    model = build(schedule, objective, **choices)
     x0, u, eps = batch()
     losses = model.losses(x0, 1 + u * (HORIZON - 1), eps)
     torch.testing.assert_close(losses["schedule_ends"], continuous_bound(model, x0, u, eps), rtol=1e-7, atol=1e-7)
-    parameters = model.gamma.end_parameters
+    parameters = model.diffusion.gamma.end_parameters
     ours = gradients(losses["schedule_ends"].mean(), parameters)
     theirs = differences(lambda: continuous_bound(model, x0, u, eps).mean(), parameters)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
-def test_the_interior_follows_the_second_moment_of_the_estimate_in_continuous_time():
-    model = build(LearnedSchedule(width=8), VlbContinuous())
+@CONTINUOUS
+def test_the_interior_follows_the_second_moment_of_the_estimate_in_continuous_time(objective, choices):
+    model = build(LearnedSchedule(width=8), objective, **choices)
     x0, u, eps = batch()
     losses = model.losses(x0, 1 + u * (HORIZON - 1), eps)
-    parameters = model.gamma.shape_parameters
+    parameters = model.diffusion.gamma.shape_parameters
     ours = gradients(losses["schedule_shape"].mean(), parameters)
     theirs = differences(lambda: second_moment(model, x0, u, eps).mean(), parameters)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
@@ -186,8 +204,9 @@ def test_in_discrete_time_all_of_gamma_follows_the_bound_whatever_the_network_fo
         (Vlb(), {"variance": LearnedVariance()}),
         (Hybrid(), {"variance": LearnedVariance()}),
         (VlbContinuous(), {}),
+        (Simple(), {"time": "continuous"}),
     ],
-    ids=["simple", "vlb", "hybrid", "vlb_continuous"],
+    ids=["simple", "vlb", "hybrid", "vlb_continuous", "simple_continuous"],
 )
 def test_each_loss_reaches_its_own_parameters_only(objective, choices):
     """After one step of the trainer, every group's gradient is that of its own loss and of no other."""
@@ -232,10 +251,12 @@ def test_a_schedule_starts_nearly_linear_between_its_ends():
         torch.testing.assert_close(schedule.build(50).curve(u).detach(), line, rtol=0, atol=tolerance)
 
 
-def fresh(schedule: Schedule, objective: Objective, encoding: Continuous | GreyLevels, **choices: object) -> Diffusion:
+def fresh(
+    schedule: Schedule, objective: Objective, encoding: Continuous | GreyLevels, **choices: object
+) -> DiffusionLearner:
     base = Choices(V(), Beta(), schedule, objective, LowDiscrepancy(), Mlp(width=16, layers=1), 30, "log_snr")
-    model = Diffusion(replace(base, **choices), encoding, (2,))
-    model.initialise(0)
+    model = DiffusionLearner.of(replace(base, **choices), encoding, (2,))
+    model.diffusion.initialise(0)
     return model
 
 
@@ -244,18 +265,18 @@ def fresh(schedule: Schedule, objective: Objective, encoding: Continuous | GreyL
 def test_after_training_gamma_still_rises_and_has_moved(schedule, objective):
     model = fresh(schedule, objective, Continuous())
     data = MixtureData().sample(2000, 0).float()
-    before = model.gamma(torch.arange(1, 31)).detach()
+    before = model.diffusion.gamma(torch.arange(1, 31)).detach()
     reports = list(train(model, data, Training(steps=60, batch=64, learning_rate=1e-2, warmup=10, report_every=20), 0))
     assert all(report.finite for report in reports)
     grid = torch.linspace(1, 30, 1001, dtype=torch.float64)
     average = copy.deepcopy(model)
     average.load_state_dict(part(reports[-1].state(), "average"))
     for trained in (model, average):
-        assert (trained.gamma(grid).diff() > 0).all()
-        assert (trained.gamma(torch.arange(1, 31)) - before).abs().max() > 0.2
+        assert (trained.diffusion.gamma(grid).diff() > 0).all()
+        assert (trained.diffusion.gamma(torch.arange(1, 31)) - before).abs().max() > 0.2
     logged = [f"schedule/gamma_{q}" for q in (0, 25, 50, 75, 100)]
     assert set(logged) <= set(reports[-1].diagnostics)
-    now = model.gamma(torch.tensor([1.0, 30.0])).tolist()
+    now = model.diffusion.gamma(torch.tensor([1.0, 30.0])).tolist()
     assert [reports[-1].diagnostics[logged[0]], reports[-1].diagnostics[logged[-1]]] == pytest.approx(now)
 
 
@@ -266,14 +287,14 @@ def test_learning_the_interior_lowers_the_variance_of_the_estimate_and_not_its_m
     data = MixtureData().sample(4000, 0).float()
     list(train(model, data, Training(steps=80, batch=128, learning_rate=4e-3, warmup=10, report_every=80), 0))
     before = copy.deepcopy(model)
-    shape = torch.optim.Adam(model.gamma.shape_parameters, lr=5e-2)
+    shape = torch.optim.Adam(model.diffusion.gamma.shape_parameters, lr=5e-2)
     for step in range(60):
         shape.zero_grad()
         loss = model.batch_losses(data[:512], 1, step)["schedule_shape"].mean()
-        loss.backward(inputs=model.gamma.shape_parameters)
+        loss.backward(inputs=model.diffusion.gamma.shape_parameters)
         shape.step()
 
-    def moments(of: Diffusion) -> tuple[float, float, float]:
+    def moments(of: DiffusionLearner) -> tuple[float, float, float]:
         with torch.no_grad():
             losses = torch.stack([of.batch_losses(data, 2, step)["network"] for step in range(20)]).double()
         return losses.mean().item(), losses.var().item(), losses.mean(1).std().item() / 20**0.5
@@ -292,9 +313,9 @@ def test_told_the_noise_level_the_continuous_bound_is_the_same_whatever_the_inte
     for bend in (0.0, 2.0):
         model = build(LearnedSchedule(width=8), VlbContinuous())
         with torch.no_grad():
-            model.gamma.shape.height[:3] += bend
+            model.diffusion.gamma.shape.height[:3] += bend
         # The same noise at the same levels: γ'(u) du is dγ.
-        level, rate = model.gamma.rate(1 + grid * (HORIZON - 1))
+        level, rate = model.diffusion.gamma.rate(1 + grid * (HORIZON - 1))
         total = in_bits(0.5 * rate * mean_square(model, x0[:1].expand(2000, 2), level, eps[:1].expand(2000, 2)))
         bounds.append(total.mean().item())
     assert bounds[0] == pytest.approx(bounds[1], rel=1e-4)
@@ -318,9 +339,10 @@ def test_the_network_is_told_the_noise_level_on_a_scale_that_does_not_move():
     """Equal γ is equal input: fixed schedules share one scale, a learned one has its initial ends."""
     seen: list[Tensor] = []
     model = build(LearnedLinear(gamma_min=-10.0, gamma_max=6.0), Simple())
-    model.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[1]))
+    model.diffusion.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[1]))
     with torch.no_grad():
-        model.gamma.shift += 0.5
-    model.output(torch.zeros(2, 2, dtype=torch.float64), torch.tensor([1, HORIZON]))
+        model.diffusion.gamma.shift += 0.5
+    t = torch.tensor([1, HORIZON])
+    model.diffusion.denoiser(torch.zeros(2, 2, dtype=torch.float64), t, model.diffusion.chain().pair(t))
     torch.testing.assert_close(seen[0], torch.tensor([500.0, 1500.0], dtype=torch.float64))
-    assert isinstance(model.gamma, LearnedGamma)
+    assert isinstance(model.diffusion.gamma, LearnedGamma)

@@ -18,7 +18,7 @@ from diffusion_core.objectives import Simple, Vlb
 from diffusion_core.parameterizations import X0, Epsilon, Mu
 from diffusion_core.schedules import Cosine, Linear
 from diffusion_core.testing.problems import diffusion
-from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
+from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, TimestepSampler, Uniform
 from diffusion_core.variances import BetaTilde, LearnedDiagonal
 
 HORIZON = 30
@@ -254,46 +254,49 @@ def test_the_bound_of_a_learned_variance_is_finite_and_float64(schedule):
     assert result.total.isfinite().all()
 
 
-def with_terms(monkeypatch: pytest.MonkeyPatch, timesteps: Timesteps, value: Callable[[Tensor], Tensor]) -> Diffusion:
-    """A model whose L_{t−1} is `value(t)` bits/dim, whatever the data and the noise."""
+def with_terms(
+    monkeypatch: pytest.MonkeyPatch, timesteps: Timesteps, value: Callable[[Tensor], Tensor]
+) -> tuple[Diffusion, TimestepSampler]:
+    """A model whose L_{t−1} is `value(t)` bits/dim, whatever the data and the noise, and its sampler of times."""
     made = model()
-    made.timesteps = timesteps.build(HORIZON)
     monkeypatch.setattr(made, "term", lambda x0, eps, chain, t, *, clip: value(t.double()) * (2 * math.log(2)))
-    return made
+    return made, timesteps.build(made.gamma)
 
 
 def test_the_variance_of_an_estimate_is_that_of_one_time_an_image(monkeypatch):
     made = with_terms(monkeypatch, Uniform(), lambda t: t**2 / 100)
     t = torch.arange(1, HORIZON + 1, dtype=torch.float64)
     known = float((HORIZON * t**2 / 100).var(correction=0))
-    found = estimate_variance(made, points(320), draws=400, batch=32, seed=0)
+    found = estimate_variance(*made, points(320), draws=400, batch=32, seed=0)
     # Ten variances of 400 draws each: relative error √(2/399/10) = 2.2 %.
     assert found == pytest.approx(known, rel=0.08)
 
 
 def test_times_drawn_together_lessen_the_variance_of_a_batch(monkeypatch):
     uniform = estimate_variance(
-        with_terms(monkeypatch, Uniform(), lambda t: t / 10), points(64), draws=200, batch=64, seed=0
+        *with_terms(monkeypatch, Uniform(), lambda t: t / 10), points(64), draws=200, batch=64, seed=0
     )
     even = estimate_variance(
-        with_terms(monkeypatch, LowDiscrepancy(), lambda t: t / 10), points(64), draws=200, batch=64, seed=0
+        *with_terms(monkeypatch, LowDiscrepancy(), lambda t: t / 10), points(64), draws=200, batch=64, seed=0
     )
     assert even < 0.05 * uniform
 
 
 def test_the_perfect_density_leaves_no_variance(monkeypatch):
-    made = with_terms(monkeypatch, Importance(history=1, floor=1e-9), lambda t: t / 10)
+    made, timesteps = with_terms(monkeypatch, Importance(history=1, floor=1e-9), lambda t: t / 10)
     t = torch.arange(1, HORIZON + 1)
-    made.timesteps.record(t, t.double() / 10)
-    assert estimate_variance(made, points(64), draws=50, batch=64, seed=0) == pytest.approx(0, abs=1e-9)
+    timesteps.record(t, t.double() / 10)
+    assert estimate_variance(made, timesteps, points(64), draws=50, batch=64, seed=0) == pytest.approx(0, abs=1e-9)
 
 
 def test_what_images_differ_in_is_no_variance_of_the_estimate(monkeypatch):
     made = model()
     monkeypatch.setattr(made, "term", lambda x0, eps, chain, t, *, clip: x0[:, 0].double())
-    assert estimate_variance(made, points(64), draws=10, batch=32, seed=0) == pytest.approx(0, abs=1e-12)
+    assert estimate_variance(
+        made, Uniform().build(made.gamma), points(64), draws=10, batch=32, seed=0
+    ) == pytest.approx(0, abs=1e-12)
 
 
 def test_one_draw_has_no_variance():
     with pytest.raises(ValueError, match="at least 2 draws, got 1"):
-        estimate_variance(model(), points(4), draws=1, batch=4, seed=0)
+        estimate_variance(model(), Uniform().build(model().gamma), points(4), draws=1, batch=4, seed=0)

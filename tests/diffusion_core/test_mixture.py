@@ -13,6 +13,7 @@ from diffusion_core.choices import Choices, choice_name
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.fitting import noise_moments
+from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Simple
@@ -39,12 +40,12 @@ def test_entropy_of_the_mixture_agrees_with_its_samples():
 def trained() -> Diffusion:
     """The average of an ε-network with β after its training on the mixture."""
     choices = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), Mlp(width=32, layers=2), 200)
-    learner = Diffusion(choices, Continuous(), (2,))
-    learner.initialise(0)
+    learner = DiffusionLearner.of(choices, Continuous(), (2,))
+    learner.diffusion.initialise(0)
     plan = Training(steps=1200, batch=768, learning_rate=1.2e-2, ema=0.995, report_every=1200)
     (report,) = train(learner, DATA.sample(20_000, 1).float(), plan, 0)
     learner.load_state_dict(part(report.state(), "average"))
-    return learner.eval()
+    return learner.eval().diffusion
 
 
 def test_bound_of_a_trained_network_is_within_a_twentieth_of_a_bit_of_the_entropy(trained):
@@ -131,7 +132,7 @@ def test_with_the_exact_score_a_fitted_variance_leaves_no_gap_even_in_few_steps(
         model = exact_model(50, variance, schedule)
         if variance.fitted:
             moments = noise_moments(model, DATA.sample(4000, 7), draws=4000, seed=0, clip=False)
-            model.fit(variance.m(moments.norm, moments.error))
+            model.fit(variance.x0_variance(moments))
         gaps[choice_name(variance)], error = gap_of(
             bound(model, points, exact=50, strata=0, seed=0, clip=False, batch=1500).total, points
         )

@@ -9,23 +9,45 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from diffusion_core.objectives import P2, Hybrid, MinSnr, NoiseLevels, Objective, Simple, Vlb, VlbContinuous, Weighted
-from diffusion_core.parameterizations import Epsilon, Mu, Parameterization
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.objectives import (
+    P2,
+    EdmObjective,
+    Hybrid,
+    MinSnr,
+    NoiseLevels,
+    Objective,
+    Simple,
+    Vlb,
+    VlbContinuous,
+    Weighted,
+)
+from diffusion_core.parameterizations import EdmParameterization, Epsilon, Mu, Parameterization
 from diffusion_core.schedules import Schedule
 from diffusion_core.testing import objectives
-from diffusion_core.testing.objectives import HORIZON, Batch, D, Partners, batch_of
-from diffusion_core.testing.problems import bayes
+from diffusion_core.testing.objectives import HORIZON, Batch, D, Partners, batch_of, batches
+from diffusion_core.testing.problems import bayes, diffusion
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance, Variance
-from tests.axes import members, properties
+from tests.axes import before_noise, ends_in_noise, members, properties
 
 PARAMETERIZATIONS = pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
-SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
+SCHEDULES = pytest.mark.parametrize("schedule", before_noise(), ids=name)
+PURE_NOISE = pytest.mark.parametrize("schedule", [s for s in members(Schedule) if ends_in_noise(s)], ids=name)
+SPACES = ("epsilon", "x0", "v")
 PARTNERS = Partners(members(Parameterization), members(Variance))
 LEARNED = pytest.mark.parametrize("variance", [LearnedVariance(), LearnedDiagonal()], ids=name)
 OBJECTIVES = pytest.mark.parametrize(
     "objective",
-    [*members(Objective), Weighted("x0", 1), Weighted("v", 0.5), MinSnr(0.3), P2(0.5, 2), Hybrid(10)],
+    [
+        *members(Objective),
+        Weighted("x0", 1),
+        Weighted("v", 0.5),
+        MinSnr(0.3),
+        P2(0.5, 2),
+        Hybrid(10),
+        EdmObjective(1.2),
+    ],
     ids=name,
 )
 
@@ -46,15 +68,27 @@ def test_every_objective_keeps_what_objectives_keep(schedule, objective, holds):
 @SCHEDULES
 @OBJECTIVES
 def test_every_objective_is_asked_with_all_that_it_goes_with(schedule, objective):
-    """A learned variance wants the bound or the hybrid, the hybrid a learned variance; continuous time has no μ."""
-    expected = [
-        (parameterization, variance, objective)
-        for parameterization in members(Parameterization)
-        for variance in members(Variance)
-        if not (isinstance(objective, VlbContinuous) and isinstance(parameterization, Mu))
-        and (isinstance(objective, Vlb) or isinstance(objective, Hybrid) == variance.learned)
-    ]
-    assert objectives.cases(objective, schedule, PARTNERS) == expected
+    """A learned variance wants the bound or the hybrid, the hybrid a learned variance; continuous time has no μ.
+
+    All but the bound of a chain's steps, and the hybrid, which holds it, are asked in continuous time.
+    """
+    asked = batches(objective, schedule)
+    times = {
+        Hybrid: ["auto"],
+        Vlb: ["auto"],
+        VlbContinuous: ["auto"],
+    }.get(type(objective), ["auto", "continuous"])
+    assert [batch.time for batch in asked] == times
+    for batch in asked:
+        continuous = batch.time == "continuous" or isinstance(objective, VlbContinuous)
+        expected = [
+            (parameterization, variance, objective)
+            for parameterization in members(Parameterization)
+            for variance in members(Variance)
+            if not (continuous and isinstance(parameterization, Mu))
+            and (isinstance(objective, Vlb) or isinstance(objective, Hybrid) == variance.learned)
+        ]
+        assert objectives.cases(objective, batch, PARTNERS) == expected
     assert objective.reads_decoder == isinstance(objective, Vlb)
     assert objective.needs_learned == isinstance(objective, Hybrid)
 
@@ -72,7 +106,7 @@ def test_simple_is_the_mean_square_error_of_what_is_predicted(schedule):
 
 @PARAMETERIZATIONS
 @SCHEDULES
-@pytest.mark.parametrize("space", ["epsilon", "x0", "v"])
+@pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("power", [0.0, 1.0, -0.5])
 def test_weighted_is_the_error_in_its_space_times_a_power_of_the_snr(parameterization, schedule, space, power):
     batch = batch_of(schedule)
@@ -110,17 +144,17 @@ def test_p2_is_the_error_of_eps_over_a_power_of_k_plus_the_snr(parameterization,
 
 @PARAMETERIZATIONS
 @SCHEDULES
-@pytest.mark.parametrize("real", [True, False])
-def test_vlb_continuous_is_the_error_of_eps_times_half_the_rate_of_gamma_in_bits(parameterization, schedule, real):
+@pytest.mark.parametrize("after", [0.37, 0.0])
+def test_vlb_continuous_is_the_error_of_eps_times_half_the_rate_of_gamma_in_bits(parameterization, schedule, after):
     """dγ/du, u = (t − 1)/(T − 1), by differences: central ones between the times of a chain, at them to the left."""
     objective = VlbContinuous()
     if isinstance(parameterization, Mu):
         return
-    batch = batch_of(schedule, real=real)
-    after = batch.t + (1e-4 if real else 0)
-    before = (batch.t - (1e-4 if real else 1e-6)).clamp(min=1)
-    inside = after > before
-    rate = ((batch.gamma(after) - batch.gamma(before)) / (after - before))[inside] * (HORIZON - 1)
+    batch = batch_of(schedule, after=after)
+    high = batch.t + (1e-4 if after else 0)
+    low = (batch.t - (1e-4 if after else 1e-6)).clamp(min=1)
+    inside = high > low
+    rate = ((batch.gamma(high) - batch.gamma(low)) / (high - low))[inside] * (HORIZON - 1)
     loss = batch.loss(parameterization, Beta(), objective)[inside]
     weight = 0.5 * rate / math.log(2)
     torch.testing.assert_close(loss, weight * batch.squares["epsilon"][inside], rtol=2e-6, atol=0)
@@ -155,7 +189,7 @@ def test_vlb_is_the_bounds_own_term_times_the_horizon(parameterization, variance
     """In bits/dim. A fitted variance has not been fitted yet while it trains: β̃ stands for it."""
     batch = batch_of(members(Schedule)[0])
     batch.said = batch.output(parameterization, variance)
-    model = batch.model(parameterization, BetaTilde() if variance.fitted else variance, Vlb())
+    model = batch.model(parameterization, BetaTilde() if variance.fitted else variance, Vlb()).diffusion
     term = model.term(batch.x0, batch.eps, model.chain(), batch.t, clip=False)
     torch.testing.assert_close(
         batch.loss(parameterization, variance, Vlb()), HORIZON * term / (D * math.log(2)), rtol=1e-12, atol=0
@@ -241,10 +275,81 @@ def test_under_the_bound_alone_the_mean_learns_from_it_too(variance):
     assert (taught[:, :D] != 0).all()
 
 
+@SCHEDULES
+@pytest.mark.parametrize("sigma_data", [0.5, 1.0, 2.0])
+def test_edm_is_the_error_of_x0_times_karras_et_als_lambda(schedule, sigma_data):
+    """(σ² + σ_d²)/(σ σ_d)², σ² = (1 − ᾱ)/ᾱ (Table 1); it makes the error of F, which is x_0's over c_out², count 1."""
+    batch = batch_of(schedule)
+    sigma = batch.snr.rsqrt()
+    expected = (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2 * batch.squares["x0"]
+    for parameterization in members(Parameterization):
+        loss = batch.loss(parameterization, Beta(), EdmObjective(sigma_data))
+        torch.testing.assert_close(loss, expected, rtol=1e-8, atol=0)
+    f = batch.loss(EdmParameterization(sigma_data), Beta(), Simple())
+    torch.testing.assert_close(f, expected, rtol=1e-8, atol=0)
+
+
+NEITHER = [
+    Simple(),
+    EdmObjective(),
+    MinSnr(),
+    P2(),
+    *(Weighted(space, power) for space in SPACES for power in (0, 0.5)),
+]
+
+
+@PURE_NOISE
+@pytest.mark.parametrize("parameterization", [p for p in members(Parameterization) if p.reads_noise], ids=name)
+@pytest.mark.parametrize(
+    "objective", [*STATED, *(Weighted(space, power) for space in SPACES for power in (0.0, 0.5))], ids=name
+)
+def test_every_objective_weighs_an_error_of_x0_where_xt_is_noise_alone(schedule, parameterization, objective):
+    """d loss/d x̂_0 is 2 w (x̂_0 − x_0)/D with w of x_0 finite at SNR = 0, and at ᾱ_T = 0 too x̂_0 may differ from x_0."""
+    x0, error, eps = torch.randn(3, 4, D, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    t = torch.full((4,), HORIZON)
+    said = {}
+    learner = DiffusionLearner(
+        diffusion(
+            lambda x_t, t: said["output"],
+            HORIZON,
+            parameterization=parameterization,
+            schedule=schedule,
+            objective=objective,
+            shape=(D,),
+        )
+    )
+    pair = learner.diffusion.chain().pair(t)
+    assert pair.alpha_bar_t.tolist() == [0] * 4
+
+    def loss(share: float) -> Tensor:
+        # x_t = ε at ᾱ_T = 0, whatever x_0 is.
+        said["output"] = parameterization.target(x0 + share * error, eps, eps, pair)
+        return learner.losses(x0, t, eps)["network"]
+
+    alpha_bar_s = torch.sigmoid(-learner.diffusion.gamma(t - 1))
+    kappa = {"V": 1, "Velocity": 1, "EdmParameterization": 4, "X0": 1}.get(type(parameterization).__name__)
+    # The posterior of a step from noise alone: β = 1, c_0 = √ᾱ_s.
+    kappa = alpha_bar_s if kappa is None else kappa
+    weight = {
+        "Simple": kappa,
+        "EdmObjective": 4,
+        "MinSnr": 0,
+        "P2": 0,
+        "Weighted": 1 if getattr(objective, "space", "") == "x0" and objective.power == 0 else 0,
+        "Vlb": HORIZON * alpha_bar_s / (2 * math.log(2)),
+    }[type(objective).__name__]
+    if objective == Weighted("v", 0):
+        weight = 1
+    square = (error**2).mean(1)
+    torch.testing.assert_close(loss(1.0) - loss(0.0), weight * square + 0 * square, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(loss(2.0) - loss(0.0), 4 * weight * square + 0 * square, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("build", "reason"),
     [
         (lambda: Hybrid(0.0), "hybrid needs weight > 0, got 0.0"),
+        (lambda: EdmObjective(0.0), "edm needs sigma_data > 0, got 0.0"),
         (lambda: MinSnr(-1.0), "min_snr needs gamma > 0, got -1.0"),
         (lambda: P2(k=0.0), "p2 needs k > 0 and gamma >= 0, got k=0.0 and gamma=1.0"),
         (lambda: P2(gamma=math.nan), "p2 needs k > 0 and gamma >= 0, got k=1.0 and gamma=nan"),

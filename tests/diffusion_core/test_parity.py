@@ -20,9 +20,10 @@ from diffusion_core.chain import strided_times
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import diffuse, posterior
+from diffusion_core.learner import DiffusionLearner
 from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb
 from diffusion_core.parameterizations import X0, Epsilon, Mu
-from diffusion_core.samplers import Ancestral, Ddim
+from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import Cosine, Linear
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance
@@ -146,7 +147,7 @@ class Reference:
         model = self.diffusion(target, variance, Vlb())
         chain, x_t = model.chain(), self.figures["x_t"]
         if figure == "sample":
-            return Ancestral().step(model, x_t, chain, self.t, self.figures["step_noise"], clip=clip)
+            return self._step(Ancestral(), model, clip=clip)
         if figure == "vb_bpd":
             nats = model.term(self.figures["x0"], self.figures["noise"], chain, self.t, clip=clip)
             return nats / (math.prod(x_t.shape[1:]) * math.log(2))
@@ -154,10 +155,13 @@ class Reference:
         return {"mean": p.mean, "log_variance": p.log_variance.expand_as(x_t), "pred_xstart": p.x0}[figure]
 
     def _ddim(self, eta: float) -> Tensor:
-        model = self.diffusion("epsilon", "fixed_large")
-        return Ddim(eta=eta).step(
-            model, self.figures["x_t"], model.chain(), self.t, self.figures["step_noise"], clip=True
-        )
+        return self._step(Ddim(eta=eta), self.diffusion("epsilon", "fixed_large"), clip=True)
+
+    def _step(self, sampler: Sampler, model: Diffusion, *, clip: bool) -> Tensor:
+        """A step from each example's own t, where a sampler takes one for all: the row of each is its own."""
+        x_t, noise = self.figures["x_t"], self.figures["step_noise"]
+        rows = [sampler.step(model, x_t, model.chain(), t, noise, clip=clip)[i] for i, t in enumerate(self.t.tolist())]
+        return torch.stack(rows)
 
     def _loss(self, target: str, variance: str, loss: str, part: str) -> Tensor:
         """Its `mse` losses with a learned variance are mse + vb, which is a hybrid: vb = λ T L_{t−1}."""
@@ -169,7 +173,7 @@ class Reference:
         return self._losses(target, variance, Hybrid(weight))
 
     def _losses(self, target: str, variance: str, objective: Objective) -> Tensor:
-        model = self.diffusion(target, variance, objective)
+        model = DiffusionLearner(self.diffusion(target, variance, objective))
         return model.losses(self.figures["x0"], self.t, self.figures["noise"])["network"]
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.choices import Choices
-from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
+from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, Simple, Vlb, VlbContinuous
@@ -32,23 +32,23 @@ PLAN = Training(steps=9, batch=16, warmup=4, report_every=3)
 POINTS = Choices(Epsilon(), LearnedDiagonal(), Linear(), Vlb(), Uniform(), Mlp(width=16, layers=1), 50)
 
 
-def learner_of_points(choices: Choices) -> tuple[Diffusion, Tensor]:
-    learner = Diffusion(choices, Continuous(), (2,))
-    learner.initialise(0)
+def learner_of_points(choices: Choices) -> tuple[DiffusionLearner, Tensor]:
+    learner = DiffusionLearner.of(choices, Continuous(), (2,))
+    learner.diffusion.initialise(0)
     return learner, torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
 
 
-def points_learner() -> tuple[Diffusion, Tensor]:
+def points_learner() -> tuple[DiffusionLearner, Tensor]:
     return learner_of_points(POINTS)
 
 
-def adapting_learner() -> tuple[Diffusion, Tensor]:
+def adapting_learner() -> tuple[DiffusionLearner, Tensor]:
     """Its times follow its losses, from the second report on at the latest."""
     choices = replace(POINTS, variance=LearnedVariance(), schedule=Cosine(), objective=Hybrid(), horizon=4)
     return learner_of_points(replace(choices, timesteps=Importance(history=2)))
 
 
-def schedule_learner() -> tuple[Diffusion, Tensor]:
+def schedule_learner() -> tuple[DiffusionLearner, Tensor]:
     """A loss for the network, one for the schedule's ends and one for what lies between them."""
     return learner_of_points(
         replace(
@@ -62,12 +62,12 @@ def schedule_learner() -> tuple[Diffusion, Tensor]:
     )
 
 
-def image_learner() -> tuple[Diffusion, Tensor]:
+def image_learner() -> tuple[DiffusionLearner, Tensor]:
     network = UNet(channels=8, groups=4, dropout=0.3)
-    learner = Diffusion(
+    learner = DiffusionLearner.of(
         Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), network, 50), GreyLevels(17), (1, 8, 8)
     )
-    learner.initialise(0)
+    learner.diffusion.initialise(0)
     return learner, torch.randint(17, (40, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
@@ -108,7 +108,9 @@ def test_equal_seeds_train_bit_by_bit_equal_whatever_the_global_generator(learne
 @LEARNERS
 def test_seeds_differ(learner_of):
     one, other = unbroken_run(learner_of)[-1][2], run(learner_of, seed=1)[-1][2]
-    assert any(not torch.equal(one[name], other[name]) for name in one if name.startswith("learner/network"))
+    assert any(
+        not torch.equal(one[name], other[name]) for name in one if name.startswith("learner/diffusion.denoiser.network")
+    )
 
 
 @LEARNERS
@@ -165,7 +167,7 @@ def test_reports_hold_what_the_learner_watches():
     learner, data = schedule_learner()
     for report in train(learner, data, PLAN, 0):
         with torch.no_grad():
-            gamma = learner.gamma(torch.tensor([1, 13.25, 25.5, 37.75, 50]).double()).tolist()
+            gamma = learner.diffusion.gamma(torch.tensor([1, 13.25, 25.5, 37.75, 50]).double()).tolist()
         names = [f"schedule/gamma_{q}" for q in (0, 25, 50, 75, 100)]
         assert report.diagnostics == pytest.approx(dict(zip(names, gamma, strict=True)), rel=1e-12)
     assert gamma[0] != -13.3
@@ -257,7 +259,7 @@ def test_weight_decay_acts_on_the_network_and_never_on_a_schedule(objective, sch
     """AdamW's first step is θ − η λ θ − η g/(|g| + 1e-8), λ = 0 for a schedule, each group by its own loss."""
     choices = replace(POINTS, variance=Beta(), schedule=schedule, objective=objective, time_input="log_snr")
     learner, data = learner_of_points(choices)
-    for parameter in learner.gamma.parameters():
+    for parameter in learner.diffusion.gamma.parameters():
         parameter.data += 0.1
     plan = Training(learning_rate=0.01, warmup=0, weight_decay=0.5)
     expected = {}
@@ -375,11 +377,10 @@ def test_a_plan_out_of_range_is_refused(fields, reason):
 
 def test_what_was_trained_has_the_averaged_weights_and_is_for_evaluation():
     learner, data = points_learner()
-    made = trained(learner, data, PLAN, 0)
+    trained(learner, data, PLAN, 0)
     average = part(unbroken_run(points_learner)[-1][2], "average")
-    assert made is learner
-    assert not made.training
-    assert_same(made.state_dict(), average)
+    assert not learner.training
+    assert_same(learner.state_dict(), average)
 
 
 def test_a_training_that_diverges_is_told_in_one_line():

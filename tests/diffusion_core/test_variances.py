@@ -17,6 +17,7 @@ from diffusion_core.variances import (
     Fitted,
     LearnedDiagonal,
     LearnedVariance,
+    Moments,
     Variance,
 )
 from tests.axes import members, properties
@@ -86,9 +87,11 @@ def test_fitted_is_trained_as_beta_tilde_and_every_other_variance_as_itself(vari
     assert all(v.trained_as == v for v in members(Variance) if not isinstance(v, Fitted))
 
 
-def test_analytic_reads_the_norm_of_the_predicted_noise_and_analytic_mse_its_error():
-    """1 − E‖ε̂‖²/D, held to a share of the noise, and E‖ε − ε̂‖²/D, which may pass 1."""
-    norm = torch.tensor([0.25, 1.0, 1.3, -0.2], dtype=torch.float64)
-    error = torch.tensor([0.5, 0.0, 1.3, 0.1], dtype=torch.float64)
-    assert Analytic().m(norm, error).tolist() == [0.75, 0.0, 0.0, 1.0]
-    assert AnalyticMse().m(norm, error).tolist() == [0.5, 0.0, 1.3, 0.1]
+def test_analytic_reads_what_is_told_of_the_noise_and_analytic_mse_the_error_of_x0():
+    """E(‖ε‖² − ‖ε̂‖²)/D (1 − ᾱ)/ᾱ in [0, Var x_0], which is all that is unknown at ᾱ = 0; and E‖x_0 − x̂_0‖²/D."""
+    noise = torch.tensor([0.25, 0.75, -0.3, 1.2, 0.0], dtype=torch.float64)
+    error = torch.tensor([0.5, 0.0, 1.3, 7.0, 0.1], dtype=torch.float64)
+    alpha_bar = torch.tensor([0.5, 0.75, 0.5, 0.25, 0.0], dtype=torch.float64)
+    moments = Moments(noise, error, alpha_bar, torch.tensor(1.5, dtype=torch.float64))
+    assert Analytic().x0_variance(moments).tolist() == [0.25, 0.25, 0.0, 1.5, 1.5]
+    assert AnalyticMse().x0_variance(moments).tolist() == error.tolist()

@@ -62,7 +62,7 @@ WRONG = [
         wrong.Squared(),
         r"the share of each t must be density\(\)/T as built, but it is 0.2 instead of 0.04",
     ),
-    (check_timesteps, wrong.Squared(honest=True), r"weighted losses must have the mean of uniform times as built, but"),
+    (check_timesteps, wrong.Squared(honest=True), r"losses must have the mean of uniform times as built, but"),
     (check_timesteps, wrong.Forgetful(), r"what it remembers must be in its buffers"),
     (check_timesteps, wrong.Held(), r"a choice must hold plain values, but table is a tensor"),
     (
@@ -96,7 +96,7 @@ WRONG = [
     (
         check_sampler,
         networks.Miscounted(),
-        r"evaluations must be .*, but 31 steps call it 62 times, and evaluations=1",
+        r"calls must be .*, but 31 steps call it 62 times, and calls\(31\) is 31",
     ),
 ]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from diffusion_core.forward import Pair, expand
 from diffusion_core.gamma import Gamma, GammaTable, Knots
-from diffusion_core.objectives import EpsWeighted, Example, NoiseLevels, Objective
+from diffusion_core.objectives import Example, NoiseLevels, Objective, Reweighted
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.schedules import FirstStep, Schedule
 from diffusion_core.timesteps import Timesteps, TimestepSampler
@@ -155,13 +155,13 @@ class Wide(Variance):
 
 
 @dataclass(frozen=True)
-class Misweighed(EpsWeighted):
+class Misweighed(Reweighted):
     """The weight of its loss is SNR, and it states that of √SNR."""
 
-    def weight(self, pair: Pair) -> Tensor:
-        return torch.exp(-pair.gamma_t)
+    def level_weight(self, levels: NoiseLevels) -> Tensor:
+        return torch.exp(-levels.pair.gamma_t)
 
-    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
+    def x0_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return torch.exp(-0.5 * levels.pair.gamma_t)
 
 
@@ -172,7 +172,7 @@ class Secretive(Objective):
     def loss(self, example: Example) -> Tensor:
         return example.error + 0.0 * example.error + 1e-3 * example.term().detach()
 
-    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
+    def x0_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return levels.kappa
 
 
@@ -183,7 +183,7 @@ class Averaged(Objective):
     def loss(self, example: Example) -> Tensor:
         return example.error.mean()
 
-    def eps_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
+    def x0_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return levels.kappa
 
 
@@ -208,8 +208,8 @@ class Squared(Timesteps):
 
     honest: bool = False
 
-    def build(self, horizon: int) -> TimestepSampler:
-        return SquareSampler(horizon, self.honest)
+    def build(self, gamma: Gamma) -> TimestepSampler:
+        return SquareSampler(gamma.horizon, self.honest)
 
 
 class ForgetfulSampler(TimestepSampler):
@@ -237,8 +237,8 @@ class Forgetful(Timesteps):
 
     adapts: ClassVar[bool] = True
 
-    def build(self, horizon: int) -> TimestepSampler:
-        return ForgetfulSampler(horizon)
+    def build(self, gamma: Gamma) -> TimestepSampler:
+        return ForgetfulSampler(gamma.horizon)
 
 
 @dataclass(frozen=True)
@@ -247,5 +247,5 @@ class Held(Timesteps):
 
     table: Tensor = field(default_factory=lambda: torch.ones(3))
 
-    def build(self, horizon: int) -> TimestepSampler:
-        return SquareSampler(horizon, honest=True)
+    def build(self, gamma: Gamma) -> TimestepSampler:
+        return SquareSampler(gamma.horizon, honest=True)

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.forward import expand
 from diffusion_core.networks.network import Network
-from diffusion_core.samplers import Sampler
+from diffusion_core.samplers import Sampler, reverse_at
 
 
 class Head(nn.Module):
@@ -120,9 +119,9 @@ class OwnNoise(Sampler):
 
     reads_variance: ClassVar[bool] = True
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: Tensor, noise: Tensor, *, clip: bool) -> Tensor:
-        gaussian = diffusion.reverse(x_t, chain, k, clip=clip).gaussian
-        return gaussian.sample(torch.randn_like(noise) * expand((k > 1).to(noise.dtype), noise))
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
+        p = reverse_at(diffusion, x_t, chain, k, clip=clip)
+        return p.gaussian.sample(torch.randn_like(noise)) if k > 1 else p.mean
 
 
 @dataclass(frozen=True)
@@ -131,8 +130,8 @@ class Crowded(Sampler):
 
     reads_variance: ClassVar[bool] = False
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: Tensor, noise: Tensor, *, clip: bool) -> Tensor:
-        x0 = diffusion.reverse(x_t, chain, k, clip=clip).x0
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
+        x0 = reverse_at(diffusion, x_t, chain, k, clip=clip).x0
         return x0 - x0.mean(0, keepdim=True)
 
 
@@ -142,6 +141,6 @@ class Miscounted(Sampler):
 
     reads_variance: ClassVar[bool] = False
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: Tensor, noise: Tensor, *, clip: bool) -> Tensor:
-        first = diffusion.reverse(x_t, chain, k, clip=clip).x0
-        return 0.5 * (first + diffusion.reverse(x_t, chain, k, clip=clip).x0)
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
+        first = reverse_at(diffusion, x_t, chain, k, clip=clip).x0
+        return 0.5 * (first + reverse_at(diffusion, x_t, chain, k, clip=clip).x0)
