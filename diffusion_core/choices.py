@@ -201,7 +201,7 @@ def _learned_schedule(choices: Choices) -> str | None:
 
 def _schedule(choices: Choices) -> str | None:
     try:
-        choices.schedule.build(choices.horizon)
+        choices.timesteps.build(choices.schedule.build(choices.horizon))
     except ValueError as error:
         return str(error)
     return None

@@ -7,6 +7,7 @@ space, the evaluation, and a chain of no steps.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import torch
 
@@ -17,9 +18,9 @@ from ablations.settings.origins import origin_of
 from analysis.errors import InputError
 from diffusion_core.choices import chain_refusal, choice_name, flow_refusal, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
-from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Continuous
+from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
+from diffusion_core.randomness import built
 
 
 def refusal(cell: Cell) -> str | None:
@@ -54,26 +55,27 @@ def _shape_refusal(cell: Cell) -> str | None:
         shape = cell.space.shape_of(data.shape)
     except ValueError as error:
         return str(error)
+    reason = _misshapen(cell.network, shape, shape[0] * (2 if cell.variance.learned else 1))
+    smaller = ", or a smaller space.f" if reason and cell.space.encoded and isinstance(cell.network, UNet) else ""
+    return reason and reason + smaller
+
+
+@lru_cache(maxsize=64)
+def _misshapen(network: Network, shape: tuple[int, ...], channels: int) -> str | None:
+    """Why a network cannot take data of this shape; one from outside, too, if it gives what it was not asked for."""
     try:
-        model = Diffusion(cell.choices, Continuous() if cell.space.encoded else data.encoding, shape)
-        if origin_of(type(cell.network)):
-            return _misshapen(cell, model)
+        module = built(lambda: network.build(shape, channels))
+        if not origin_of(type(network)):
+            return None
+        x = torch.zeros(1, *shape)
+        with torch.no_grad():
+            given = list(module(x, torch.ones(1)).shape)
     except (ValueError, RuntimeError) as error:
-        smaller = ", or a smaller space.f" if cell.space.encoded and isinstance(cell.network, UNet) else ""
-        return str(error).splitlines()[0] + smaller
-    return None
-
-
-def _misshapen(cell: Cell, model: Diffusion) -> str | None:
-    """Why a network from outside cannot be used: what it gives is not of the shape that it was asked for."""
-    x = torch.zeros(1, *model.shape)
-    channels = model.shape[0] * (2 if cell.variance.learned else 1)
-    with torch.no_grad():
-        given = model.network(x, torch.ones(1))
-    wanted = [1, channels, *model.shape[1:]]
-    if list(given.shape) == wanted:
+        return str(error).splitlines()[0]
+    wanted = [1, channels, *shape[1:]]
+    if given == wanted:
         return None
-    return f"network={choice_name(cell.network)} gives {list(given.shape)} for {list(x.shape)}, where {wanted} is asked"
+    return f"network={choice_name(network)} gives {given} for {list(x.shape)}, where {wanted} is asked"
 
 
 def _chainless_refusal(cell: Cell) -> str | None:
