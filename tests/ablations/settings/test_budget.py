@@ -70,7 +70,7 @@ def test_a_training_says_what_memory_it_took_where_that_can_be_told(can, tmp_pat
 
 def test_operations_of_a_forward_pass_are_those_of_its_matrices():
     cell = cell_of()
-    diffusion = build(cell, cell.data.load().encoding, cell.data.load(), CPU)
+    diffusion = build(cell, cell.data.load().encoding, cell.data.load(), CPU).diffusion
     matrices = [p for name, p in diffusion.network.named_parameters() if p.ndim == 2 and "weight" in name]
     assert forward_flops(diffusion) == sum(2 * p.numel() for p in matrices)
 

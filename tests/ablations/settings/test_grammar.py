@@ -17,13 +17,14 @@ from ablations.settings.arguments import parse_run
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.evaluation import Budget
 from analysis.errors import InputError
-from diffusion_core.choices import FirstStepRule, TimeInput
+from diffusion_core.choices import FirstStepRule, Time
+from diffusion_core.denoiser import TimeInput
 
 WRONG = {
     "grid=parametrization": "no grid called 'parametrization'.*did you mean 'parameterization'",
     "schedul=cosine": "no setting called 'schedul'.*did you mean 'schedule'",
     "schedule=cosin": "no schedule called 'cosin': there are cosine, .*linear, .*; did you mean 'cosine'",
-    "parameterization=noise": "no parameterization called 'noise': there are epsilon, mu, v, x0",
+    "parameterization=noise": "no parameterization called 'noise': there are edm, epsilon, mu, v, velocity, x0",
     "launcher=slurm": "no launcher called 'slurm'",
     "horizon=-1": "horizon must be a whole number of at least 2, or 0 for the autoencoder .*, got -1",
     "horizon=many": "horizon must be a whole number of at least 2, or 0 for the autoencoder .*, got 'many'",
@@ -180,6 +181,7 @@ def test_help_lists_every_choice_with_its_line(capsys):
 def test_the_words_of_a_cell_are_those_of_the_core_and_help_explains_them(capsys):
     assert {key: set(words) for key, words in WORDS.items()} == {
         "time_input": set(get_args(TimeInput)),
+        "time": set(get_args(Time)),
         "first_step": set(get_args(FirstStepRule)),
         "budget": set(get_args(Budget)),
     }

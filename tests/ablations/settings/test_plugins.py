@@ -14,7 +14,7 @@ import ablations
 from ablations.grids.grid import make
 from ablations.settings import plugins
 from ablations.settings.arguments import parse_run
-from ablations.settings.identity import cell_id, identity, parameters
+from ablations.settings.identity import cell_id, described, parameters
 from ablations.settings.layers import cell_of
 from ablations.settings.origins import origin_of
 from ablations.settings.rules import refusal
@@ -43,7 +43,7 @@ def test_a_registered_class_is_named_by_text_and_explained_by_its_docstring(site
 def test_its_origin_is_in_the_identity_and_in_the_row(site):
     registered(site)
     cell = the_cell()
-    origin = identity(cell)["schedule"]["origin"]
+    origin = described(cell)["schedule"]["origin"]
     assert origin.startswith("mine.py ")
     assert len(origin) == len("mine.py ") + 12
     assert parameters(cell)["schedule.origin"] == origin

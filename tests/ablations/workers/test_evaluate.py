@@ -73,28 +73,41 @@ def analytic(tmp_path_factory):
     return root, performed(root, "variance=analytic", "evaluation.fit=16", "evaluation.seed=3")
 
 
-def test_a_fit_is_the_noise_that_the_network_sees_at_each_t(analytic):
+def test_a_fit_is_what_the_network_tells_of_noise_and_misses_of_x0_at_each_t(analytic):
+    """By draws of the training's seed, 0, whatever the evaluation's."""
     root, found = analytic
     stage, result = found["fit", None]
     tensors, _ = read_tensors(Journal(root).folder(stage.id) / "fit.safetensors")
     diffusion, data = network_of(root, stage), stage.cell.data.load()
-    index = torch.randint(897, (16,), generator=draw(3, 0, "fit/image"))
+    index = torch.randint(897, (16,), generator=draw(0, 0, "fit/image"))
     raw = data.images["train"][index]
-    level = 15 * raw + (uniform(3, 0, "fit/dequantise", (16, 1, 8, 8), raw.device) * 15).floor()
+    level = 15 * raw + (uniform(0, 0, "fit/dequantise", (16, 1, 8, 8), raw.device) * 15).floor()
     x0 = (level / 127.5 - 1).float()
     for t in (1, 7, 25):
-        eps = normal(3, t, "fit/eps", (16, 1, 8, 8), raw.device)
+        eps = normal(0, t, "fit/eps", (16, 1, 8, 8), raw.device)
         times = torch.full((16,), t)
         gamma = diffusion.gamma(times)
         x_t = diffuse(x0, eps, gamma)
         with torch.no_grad():
-            predicted = diffusion.output(x_t, times)
+            predicted = diffusion.network(x_t, times * (1000 / 25))
         sigma, signal = torch.sigmoid(gamma).sqrt()[0].float(), torch.sigmoid(-gamma).sqrt()[0].float()
-        clipped = (x_t - signal * ((x_t - sigma * predicted) / signal).clamp(-1, 1)) / sigma
-        assert float(tensors["norm"][t - 1]) == pytest.approx(float(mean_dims(predicted**2).mean()), rel=1e-5)
-        assert float(tensors["error"][t - 1]) == pytest.approx(float(mean_dims((eps - clipped) ** 2).mean()), rel=1e-4)
-    for name in ("norm", "error"):
-        assert result.curves[f"noise_{name}"] == [list(range(1, 26)), tensors[name].tolist()]
+        missed = x0 - ((x_t - sigma * predicted) / signal).clamp(-1, 1)
+        told = float(mean_dims(eps**2 - predicted**2).mean())
+        assert float(tensors["noise"][t - 1]) == pytest.approx(told, rel=1e-4, abs=1e-5)
+        assert float(tensors["error"][t - 1]) == pytest.approx(float(mean_dims(missed**2).mean()), rel=1e-4)
+        assert float(tensors["alpha_bar"][t - 1]) == pytest.approx(float(torch.sigmoid(-gamma[0])))
+    level = 15 * data.images["train"] + (uniform(0, 1, "fit/dequantise", (897, 1, 8, 8), raw.device) * 15).floor()
+    spread = float((level / 127.5 - 1).var(0, correction=0).mean())
+    assert float(tensors["data"]) == pytest.approx(spread, rel=1e-4)
+    curves = {"noise_told": tensors["noise"], "x0_error": tensors["error"]}
+    for name, values in curves.items():
+        assert result.curves[name] == [list(range(1, 26)), values.tolist()]
+
+
+def analytic_x0_variance(moments):
+    """Theorem 1 of Bao et al. 2022 with the draws' own noise, no more than Var x_0 (T = 25 ends before noise alone)."""
+    told = moments["noise"].clamp(min=0) * (1 - moments["alpha_bar"]) / moments["alpha_bar"]
+    return told.minimum(moments["data"])
 
 
 def test_a_bound_reads_the_fit(analytic):
@@ -105,8 +118,8 @@ def test_a_bound_reads_the_fit(analytic):
     images = data.images["validation"]
     settings = {"exact": 2, "strata": 2, "seed": 3, "clip": True}
     scores = []
-    for m in ((1 - moments["norm"]).clamp(1e-6, 1), moments["error"]):
-        diffusion.fit(m)
+    for x0_variance in (analytic_x0_variance(moments), moments["error"]):
+        diffusion.fit(x0_variance)
         scored = evaluate.bound(diffusion, images, **settings)
         scores.append((float(scored.total.mean()), scored.draw_error))
     assert (result.metrics["nll/val"], result.metrics["nll/val_draw_se"]) == scores[0]
@@ -116,10 +129,10 @@ def test_a_bound_reads_the_fit(analytic):
 def test_sampling_a_finished_cell_reads_its_fit(analytic):
     root, found = analytic
     stage, _ = found["samples", "test"]
-    norm = read_tensors(Journal(root).folder(stage.parts.fit) / "fit.safetensors")[0]["norm"]
+    moments = read_tensors(Journal(root).folder(stage.parts.fit) / "fit.safetensors")[0]
     row = {"cell_id": "x", "training_id": stage.parts.training}
     diffusion = trained(stage.cell, row, root.parent, torch.device("cpu"))
-    assert torch.equal(diffusion.m[1:], (1 - norm).clamp(1e-6, 1))
+    assert torch.equal(diffusion.x0_variance[1:], analytic_x0_variance(moments))
     again = evaluate.draw_samples(stage.cell, diffusion, 64, lambda share: None)
     kept = read_tensors(Journal(root).folder(stage.id) / "samples.safetensors")[0]["samples"]
     assert torch.equal(again, kept[:64])
@@ -190,8 +203,8 @@ def test_a_learned_schedule_is_logged_as_it_trains_and_drawn_as_it_is_evaluated(
     ends = {}
     for name in ("average", "learner"):
         weights = part(tensors, name)
-        start = -13.3 + 18.3 * float(weights["gamma.shift"])
-        ends[name] = start, start + 18.3 * math.exp(float(weights["gamma.log_stretch"]))
+        start = -13.3 + 18.3 * float(weights["diffusion.denoiser.gamma.shift"])
+        ends[name] = start, start + 18.3 * math.exp(float(weights["diffusion.denoiser.gamma.log_stretch"]))
     t, log_snr = result.curves["log_snr"]
     assert t == list(range(1, 26))
     assert (-log_snr[0], -log_snr[-1]) == pytest.approx(ends["average"], rel=1e-9)
@@ -239,11 +252,12 @@ def test_work_counts_forward_passes():
         ("training", "schedule=learned"): 5 * 40 * 32,
         ("training", "schedule=learned objective=vlb_continuous"): 7 * 40 * 32,
         ("fit", "variance=analytic evaluation.fit=16"): 25 * 16,
-        ("bound", ""): 450 * 4,
-        ("bound", "evaluation.horizon=3"): 450 * 3,
-        ("bound", "evaluation.continuous=8 evaluation.ode=2 evaluation.ode_steps=5"): 450 * (4 + 8 + 4 * 5 * 5),
+        # Two halves: t = 1 three times and 2 twice, two runs, the last two times; with 3 steps t = 3 after them.
+        ("bound", ""): 450 * 2 * (3 + 2 + 2 + 2),
+        ("bound", "evaluation.horizon=3"): 450 * 2 * (3 + 2 + 1),
+        ("bound", "evaluation.continuous=8 evaluation.ode=2 evaluation.ode_steps=5"): 450 * (18 + 8 + 4 * 5 * 5),
         ("samples", ""): 450 * 4,
-        ("samples", "sampler=heun sampler.steps=10 evaluation.sets=2"): 2 * 450 * 20,
+        ("samples", "sampler=heun sampler.steps=10 evaluation.sets=2"): 2 * 450 * 19,
         ("samples", "sampler=ddim sampler.steps=10 sampler.skip=0.2"): 450 * 8,
     }
     for (kind, words), expected in counted.items():
