@@ -74,7 +74,7 @@ class Terms:
 
     @property
     def standard_error(self) -> float:
-        """Standard error of the mean of `total`, from images and draws of t and noise together."""
+        """Standard error of the mean of `total`, from images and draws together."""
         return float(self.total.std() / len(self.total) ** 0.5)
 
 

@@ -14,7 +14,8 @@ and variance 1:
 
     L − b q − c h,   b = Cov(L, q), c = Cov(L, h) over the images of the *other* half.
 
-The other half's b knows nothing of this half's noise, so the expectation stays what it is.
+The other half's b knows nothing of this half's noise, so the expectation stays what it is; what slopes have in common
+ties halves and images by a share of 1/N only.
 """
 
 from __future__ import annotations
