@@ -131,4 +131,4 @@ def levels_of(diffusion: Diffusion, pair: Pair, rate: Callable[[], Tensor]) -> N
 
 
 def _no_step() -> Tensor:
-    raise AssertionError("an objective in continuous time reads no term of a chain")
+    raise RuntimeError("an objective that reads a term of a chain must say continuous = False")

@@ -10,22 +10,25 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core.choices import Choices, TimeInput, chain_refusal, choice_name, level_refusal, refusal
+from diffusion_core.choices import Choices, Time, chain_refusal, choice_name, level_refusal, refusal
+from diffusion_core.denoiser import TimeInput
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
+from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
-from diffusion_core.parameterizations import Epsilon, Mu, Parameterization
+from diffusion_core.parameterizations import Epsilon, Mu, Parameterization, V
 from diffusion_core.samplers import Sampler
-from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear, Schedule
+from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear, Rectified, Schedule
 from diffusion_core.spaces import Space
+from diffusion_core.spacings import Spacing
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.testing.variants import name
-from diffusion_core.timesteps import Importance, Timesteps, Uniform
+from diffusion_core.timesteps import Importance, LogitNormal, LogNormal, Timesteps, Uniform
 from diffusion_core.training import Training
 from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance, Variance
-from tests.axes import classes, members
+from tests.axes import classes, ends_in_noise, members
 
 BASE = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), Mlp(width=16, layers=1), 50)
 
@@ -58,13 +61,48 @@ REFUSED = [
     ),
     (
         replace(BASE, schedule=LearnedLinear(), objective=VlbContinuous()),
-        "objective=vlb_continuous does not depend on schedule=learned_linear between its ends only if the network is "
-        "told the noise level, and time_input=t does not tell it: take time_input=log_snr",
+        "the bound in continuous time does not depend on schedule=learned_linear between its ends only if the network "
+        "is told the noise level, and time_input=t does not tell it: take time_input=log_snr",
     ),
     (
         replace(BASE, timesteps=Importance(), schedule=LearnedLinear()),
         "timesteps=importance would follow losses whose noise levels schedule=learned_linear moves: take "
         "timesteps=low_discrepancy or uniform",
+    ),
+    (
+        replace(BASE, objective=Vlb(), time="continuous"),
+        "objective=vlb sums terms of a chain of steps, which time=continuous has not: take objective=vlb_continuous",
+    ),
+    (
+        replace(BASE, variance=LearnedVariance(), objective=Hybrid(), time="continuous"),
+        "objective=hybrid sums terms of a chain of steps, which time=continuous has not: take time=auto",
+    ),
+    (
+        replace(BASE, timesteps=Importance(), time="continuous"),
+        "timesteps=importance keeps a history per t in 1..T, and time=continuous draws real t: take "
+        "timesteps=low_discrepancy or uniform",
+    ),
+    (
+        replace(BASE, timesteps=LogitNormal(), objective=Vlb()),
+        "objective=vlb learns from the bound, a mean over uniform t, and timesteps=logit_normal weights each t by its "
+        "density: take timesteps=uniform, low_discrepancy or importance",
+    ),
+    (
+        replace(BASE, timesteps=LogNormal(), schedule=LearnedLinear()),
+        "schedule=learned_linear learns from the bound, a mean over uniform t, and timesteps=log_normal weights each t "
+        "by its density: take timesteps=uniform, low_discrepancy or importance",
+    ),
+    (
+        replace(BASE, schedule=Rectified()),
+        "schedule=rectified ends in noise alone (x_T holds nothing of x_0), where parameterization=epsilon says "
+        "nothing of x_0: take parameterization=v, velocity, edm, x0 or mu, or let the schedule end before it "
+        "(schedule.zero_terminal=false, or schedule.end=0.999 of rectified)",
+    ),
+    (
+        replace(BASE, schedule=Cosine(zero_terminal=True), parameterization=V(), time_input="log_snr"),
+        "schedule=cosine ends in noise alone (x_T holds nothing of x_0), and time_input=log_snr would tell the network "
+        "an infinite noise level: take time_input=t, or let the schedule end before it (schedule.zero_terminal=false, "
+        "or schedule.end=0.999 of rectified)",
     ),
     (
         replace(BASE, horizon=20),
@@ -102,20 +140,32 @@ def test_a_diffusion_cannot_be_built_from_refused_choices(choices, reason):
     assert str(error.value) == reason
 
 
+def continuous(choices: Choices) -> bool:
+    """Whether training draws real times: where it is asked to, or the objective is a bound in real time."""
+    return choices.time == "continuous" or isinstance(choices.objective, VlbContinuous)
+
+
 def makes_sense(choices: Choices) -> bool:
-    """The pairs that have no meaning: a learned variance that nothing teaches, a hybrid with nothing to teach, a μ in
-    continuous time, a γ whose interior the bound is not free of, and importance by losses that have no t of their own
-    or that move with the schedule.
+    """The pairs that have no meaning: a learned variance that nothing teaches, a hybrid with nothing to teach, a μ or
+    terms of a chain in continuous time, a γ whose interior the bound is not free of, importance by losses that have no
+    t of their own or that move with the schedule, a bound by times that count as a weight, and what cannot be said of
+    noise alone.
     """
     learned_variance = isinstance(choices.variance, LearnedVariance | LearnedDiagonal)
     learned_schedule = isinstance(choices.schedule, LearnedSchedule | LearnedLinear)
-    continuous = isinstance(choices.objective, VlbContinuous)
+    weighted_times = isinstance(choices.timesteps, LogitNormal | LogNormal)
     return not (
         (learned_variance and not isinstance(choices.objective, Vlb | Hybrid))
         or (isinstance(choices.objective, Hybrid) and not learned_variance)
-        or (continuous and isinstance(choices.parameterization, Mu))
-        or (continuous and learned_schedule and choices.time_input == "t")
-        or (isinstance(choices.timesteps, Importance) and (continuous or learned_schedule))
+        or (choices.time == "continuous" and isinstance(choices.objective, Vlb | Hybrid))
+        or (continuous(choices) and isinstance(choices.parameterization, Mu))
+        or (continuous(choices) and learned_schedule and choices.time_input == "t")
+        or (isinstance(choices.timesteps, Importance) and (continuous(choices) or learned_schedule))
+        or (weighted_times and (learned_schedule or isinstance(choices.objective, Vlb | VlbContinuous | Hybrid)))
+        or (
+            ends_in_noise(choices.schedule)
+            and (isinstance(choices.parameterization, Epsilon) or choices.time_input == "log_snr")
+        )
     )
 
 
@@ -123,7 +173,7 @@ def taught_groups(choices: Choices) -> set[str]:
     """What has a loss of its own: the network, and a learned schedule whole or, in continuous time, in two parts."""
     if not isinstance(choices.schedule, LearnedSchedule | LearnedLinear):
         return {"network"}
-    if not isinstance(choices.objective, VlbContinuous):
+    if not continuous(choices):
         return {"network", "schedule"}
     interior = {"schedule_shape"} if isinstance(choices.schedule, LearnedSchedule) else set()
     return {"network", "schedule_ends"} | interior
@@ -132,7 +182,7 @@ def taught_groups(choices: Choices) -> set[str]:
 def check_combination(choices: Choices, model: Diffusion | None, raw: Tensor) -> Diffusion | None:
     """Refused if it makes no sense; else each loss is finite per example, and has a finite gradient somewhere.
 
-    A `model` of the same choices but for the times is given these; the model to go on with is returned.
+    A diffusion of the same choices but for how it learns is given these; the one to go on with is returned.
     """
     assert (refusal(choices) is None) == makes_sense(choices)
     if not makes_sense(choices):
@@ -140,8 +190,9 @@ def check_combination(choices: Choices, model: Diffusion | None, raw: Tensor) ->
     if model is None:
         model = Diffusion(choices, Continuous(), (2,))
         model.initialise(0)
-    model.choices, model.timesteps = choices, choices.timesteps.build(choices.horizon)
-    losses, groups = model.batch_losses(raw, 0, 0), model.parameter_groups()
+    model.choices = choices
+    learner = DiffusionLearner(model)
+    losses, groups = learner.batch_losses(raw, 0, 0), learner.parameter_groups()
     assert losses.keys() == groups.keys() == taught_groups(choices)
     for group, loss in losses.items():
         assert loss.shape == (len(raw),)
@@ -156,17 +207,16 @@ def check_combination(choices: Choices, model: Diffusion | None, raw: Tensor) ->
 @pytest.mark.parametrize("objective", members(Objective), ids=name)
 @pytest.mark.parametrize("variance", members(Variance), ids=name)
 def test_every_combination_of_choices_is_refused_or_gives_finite_losses_with_gradients(objective, variance):
-    raw = torch.linspace(-1, 1, 60).reshape(30, 2)
-    network = Mlp(width=4, layers=1)
+    raw, network = torch.linspace(-1, 1, 60).reshape(30, 2), Mlp(width=4, layers=1)
     for parameterization, schedule in itertools.product(members(Parameterization), members(Schedule)):
-        for time_input in get_args(TimeInput) if schedule.learned else ["t"]:
+        for time_input in get_args(TimeInput) if schedule.learned or ends_in_noise(schedule) else ["t"]:
             model = None
-            for timesteps in members(Timesteps):
-                choices = Choices(parameterization, variance, schedule, objective, timesteps, network, 30, time_input)
+            for timesteps, time in itertools.product(members(Timesteps), get_args(Time)):
+                asked = parameterization, variance, schedule, objective, timesteps, network, 30, time_input
                 try:
-                    model = check_combination(choices, model, raw)
+                    model = check_combination(Choices(*asked, time=time), model, raw)
                 except Exception as error:
-                    error.add_note(f"at {', '.join(map(name, (parameterization, schedule, timesteps)))}, {time_input}")
+                    error.add_note(f"at {', '.join(map(name, asked[:5]))}, {time_input} and {time}")
                     raise
 
 
@@ -201,7 +251,14 @@ def test_between_two_times_a_mean_is_no_prediction():
 
 
 NAMES = {
-    Parameterization: {"Epsilon": "epsilon", "X0": "x0", "Mu": "mu", "V": "v"},
+    Parameterization: {
+        "Epsilon": "epsilon",
+        "X0": "x0",
+        "Mu": "mu",
+        "V": "v",
+        "Velocity": "velocity",
+        "EdmParameterization": "edm",
+    },
     Variance: {
         "Beta": "beta",
         "BetaTilde": "beta_tilde",
@@ -218,6 +275,7 @@ NAMES = {
         "LearnedLinear": "learned_linear",
         "LearnedSchedule": "learned",
         "Saved": "saved",
+        "Rectified": "rectified",
     },
     Objective: {
         "Simple": "simple",
@@ -227,10 +285,24 @@ NAMES = {
         "P2": "p2",
         "Vlb": "vlb",
         "VlbContinuous": "vlb_continuous",
+        "EdmObjective": "edm",
     },
-    Timesteps: {"Uniform": "uniform", "LowDiscrepancy": "low_discrepancy", "Importance": "importance"},
+    Timesteps: {
+        "Uniform": "uniform",
+        "LowDiscrepancy": "low_discrepancy",
+        "Importance": "importance",
+        "LogitNormal": "logit_normal",
+        "LogNormal": "log_normal",
+    },
     Network: {"Mlp": "mlp", "UNet": "unet"},
-    Sampler: {"Ancestral": "ancestral", "Ddim": "ddim", "Heun": "heun"},
+    Sampler: {"Ancestral": "ancestral", "Ddim": "ddim", "Heun": "heun", "DpmSolver": "dpm_solver"},
+    Spacing: {
+        "UniformSpacing": "uniform",
+        "QuadraticSpacing": "quadratic",
+        "LogSnrSpacing": "log_snr",
+        "KarrasSpacing": "karras",
+        "OptimalSpacing": "optimal",
+    },
     Space: {"Pixels": "pixels", "Latents": "latents"},
 }
 """What committed results call the choices, by their classes; a new choice need not stand here."""

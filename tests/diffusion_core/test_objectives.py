@@ -289,12 +289,9 @@ def test_edm_is_the_error_of_x0_times_karras_et_als_lambda(schedule, sigma_data)
     torch.testing.assert_close(f, expected, rtol=1e-8, atol=0)
 
 
-NEITHER = [
-    Simple(),
-    EdmObjective(),
-    MinSnr(),
-    P2(),
-    *(Weighted(space, power) for space in SPACES for power in (0, 0.5)),
+STATED = [
+    *(Simple(), EdmObjective(), MinSnr(), P2(), Vlb()),
+    *(Weighted(space, power) for space in SPACES for power in (0.0, 0.5)),
 ]
 
 

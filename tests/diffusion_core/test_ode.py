@@ -13,12 +13,13 @@ from torch.distributions import Normal
 from ablations.data.mixture2d import Mixture2d
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, Encoding, GreyLevels
+from diffusion_core.likelihood import continuous_bound
 from diffusion_core.ode import flow_likelihood
-from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V
+from diffusion_core.parameterizations import Epsilon, Mu, Parameterization, V
 from diffusion_core.schedules import Linear, LogSnrLinear, Schedule
 from diffusion_core.testing.problems import GaussianData, MixtureData, denoiser_output, diffusion
 from diffusion_core.testing.variants import name
-from tests.axes import members
+from tests.axes import before_noise, ends_in_noise, members
 
 DATA = GaussianData((0.3, 1.7))
 HORIZON = 1000
@@ -53,8 +54,8 @@ def gaussian_flow(x0: Tensor, model: Diffusion) -> Tensor:
     return -log_density.mean(1) / math.log(2)
 
 
-@pytest.mark.parametrize("parameterization", [Epsilon(), X0(), V()], ids=name)
-@pytest.mark.parametrize("schedule", [s for s in members(Schedule) if not s.learned], ids=name)
+@pytest.mark.parametrize("parameterization", [p for p in members(Parameterization) if not p.needs_pair], ids=name)
+@pytest.mark.parametrize("schedule", [s for s in before_noise() if not s.learned], ids=name)
 def test_on_gaussian_data_the_flow_has_its_closed_form(parameterization, schedule):
     x0 = torch.tensor([[0.5, -1.0], [0.0, 0.0], [2.0, 3.0]])
     model = exact_model(DATA, schedule, parameterization)
@@ -139,6 +140,16 @@ def test_a_mean_between_two_times_has_no_flow():
     model = exact_model(DATA, Linear(), Mu())
     with pytest.raises(ValueError, match="parameterization=mu predicts a mean between two times"):
         flow_likelihood(model, torch.zeros(2, 2), steps=2, probes=1, seed=0)
+
+
+@pytest.mark.parametrize("schedule", [s for s in members(Schedule) if ends_in_noise(s)], ids=name)
+def test_from_noise_alone_there_is_no_flow(schedule):
+    model = exact_model(DATA, schedule, V())
+    reason = "ends in noise alone, at an infinite noise level that no integral over noise levels reaches"
+    with pytest.raises(ValueError, match=reason):
+        flow_likelihood(model, torch.zeros(2, 2), steps=2, probes=1, seed=0)
+    with pytest.raises(ValueError, match=reason):
+        continuous_bound(model, torch.zeros(2, 2), draws=2, seed=0, clip=False)
 
 
 def test_one_probe_states_no_error_and_none_is_refused():

@@ -28,7 +28,7 @@ WRONG = [
         r"Schedule Wavy: gamma must rise strictly, but falls at t=[3-9] of T=25 \(from -\d.+ to -\d.+\)",
     ),
     (check_schedule, wrong.Unscaled(), r"rate must be dgamma/du with u = \(t - 1\)/\(T - 1\), by autograd, but it is"),
-    (check_schedule, wrong.Steep(), r"gamma_T must be at most 160, but it is 200 at T=25"),
+    (check_schedule, wrong.Steep(), r"gamma_T must be at most 160, or infinite, but it is 200 at T=25"),
     (check_schedule, wrong.Choosy(), r"some horizon must be allowed, but it allows none of T=2, .*: choosy does not"),
     (check_schedule, wrong.Broken(), r"starts from clean data.*, but it raises AttributeError: 'Broken' object has no"),
     (check_schedule, wrong.OddFirst(), r"first_step must be beta_tilde_2 or beta_1, but it is 'beta_2'"),
@@ -55,6 +55,11 @@ WRONG = [
         check_objective,
         wrong.Secretive(),
         r"reads_variance must say .*, but reads_variance=False, and its loss with Beta",
+    ),
+    (
+        check_objective,
+        wrong.Stepwise(),
+        r"it raises RuntimeError: an objective that reads a term of a chain must say continuous = False",
     ),
     (check_objective, wrong.Averaged(), r"the loss must be one number per example, but it is \[\] for 50 examples"),
     (

@@ -74,7 +74,7 @@ class Broken(Schedule):
     """Fails where it is built."""
 
     def build(self, horizon: int) -> Gamma:
-        return GammaTable.of_beta(self.beta)
+        return GammaTable(self.beta)
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ class Scaled(Parameterization):
     """2 ε, whose κ is 4 and is said to be `said`."""
 
     said: float = 1.0
+
+    reads_noise: ClassVar[bool] = False
 
     def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
         return 2 * eps
@@ -169,8 +171,23 @@ class Misweighed(Reweighted):
 class Secretive(Objective):
     """Reads σ² beside the error, and does not say so."""
 
+    continuous: ClassVar[bool] = False
+
     def loss(self, example: Example) -> Tensor:
         return example.error + 0.0 * example.error + 1e-3 * example.term().detach()
+
+    def x0_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
+        return levels.kappa
+
+
+@dataclass(frozen=True)
+class Stepwise(Objective):
+    """Reads a term of a chain, and does not say that continuous time has none."""
+
+    reads_variance: ClassVar[bool] = True
+
+    def loss(self, example: Example) -> Tensor:
+        return example.term()
 
     def x0_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
         return levels.kappa
