@@ -1,0 +1,68 @@
+"""Samplers converge at the order that their papers claim; the whole table is `docs/convergence.md`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from diffusion_core.samplers import Ancestral, Ddim
+from diffusion_core.schedules import Linear, LogSnrLinear, Rectified
+from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.spacings import LogSnrSpacing, UniformSpacing
+from diffusion_core.testing.orders import angles, exact_flow, flow_errors, known_model, order, variance_errors
+from diffusion_core.testing.problems import GaussianData, MixtureData
+from diffusion_core.testing.variants import name
+from diffusion_core.variances import Beta, BetaTilde
+
+GAUSSIAN, MIXTURE = GaussianData((0.3, 1.7)), MixtureData(components=8, width=0.2)
+COUNTS = (32, 64, 128)
+PROBLEM = pytest.mark.parametrize("data", [GAUSSIAN, MIXTURE], ids=["gaussian", "mixture"])
+STEPS = pytest.mark.parametrize(
+    ("schedule", "spacing"),
+    [
+        (LogSnrLinear(-8.0, 4.0), UniformSpacing()),
+        (Linear(), LogSnrSpacing()),
+        (Rectified(), UniformSpacing()),
+    ],
+    ids=name,
+)
+
+
+@PROBLEM
+@STEPS
+@pytest.mark.parametrize(
+    ("sampler", "expected"),
+    [(Ddim(), 1), (DpmSolver(order=1), 1), (DpmSolver(order=2), 2), (Heun(), 2)],
+    ids=["ddim", "dpm_solver 1", "dpm_solver 2M", "heun"],
+)
+def test_the_order_of_a_sampler_of_the_flow(sampler, expected, data, schedule, spacing):
+    """From noise alone a first step is infinite in log-SNR, which leaves a factor log K: a tenth of an order here."""
+    errors = flow_errors(sampler, data, schedule, spacing, COUNTS)
+    assert order(COUNTS, errors) == pytest.approx(expected, abs=0.2)
+
+
+@STEPS
+@pytest.mark.parametrize(
+    ("sampler", "variance", "expected"),
+    [
+        (Ancestral(), Beta(), 1),
+        (Ancestral(), BetaTilde(), 1),
+        (Ddim(eta=0.5), BetaTilde(), 1),
+        (DpmSolver(order=1, equation="sde"), BetaTilde(), 1),
+        (DpmSolver(order=2, equation="sde"), BetaTilde(), 2),
+        (Heun(churn=1.0), BetaTilde(), 2),
+    ],
+    ids=["ancestral beta", "ancestral beta_tilde", "ddim 0.5", "sde 1", "sde 2M", "heun churn"],
+)
+def test_the_weak_order_of_a_sampler_that_draws_noise(sampler, variance, expected, schedule, spacing):
+    """By the variance of Gaussian data. β̃ is too small by so much in 32 steps that a sixth of its order is missing."""
+    errors = variance_errors(sampler, GAUSSIAN, schedule, spacing, COUNTS, variance)
+    assert order(COUNTS, errors) == pytest.approx(expected, abs=0.25)
+
+
+def test_the_fine_solution_is_the_flow_of_gaussian_data():
+    """A mixture of one component, at the origin, is Gaussian."""
+    one, same = MixtureData(components=1, radius=0.0, width=0.5), GaussianData((0.25, 0.25))
+    ends = angles(known_model(same, Rectified(), UniformSpacing()))
+    x = torch.randn(5, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(exact_flow(one, x, *ends), exact_flow(same, x, *ends), rtol=1e-8, atol=0)
