@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -58,7 +58,7 @@ class Stratum:
 
 def strata_of(steps: int, exact: int, strata: int) -> list[Stratum]:
     """The strata of 1..K = `steps`: `exact` single times at both ends, between them `strata` runs of equal length in
-    log t, or of one time where that would be less."""
+    log t, or of one time where that would be less; what a short chain leaves over are further draws of its times."""
     if exact < 1 or (strata < 1 and 2 * exact < steps):
         raise ValueError(
             f"the bound needs exact >= 1, and strata >= 1 unless exact covers all {steps} times from both ends, "
@@ -71,9 +71,13 @@ def strata_of(steps: int, exact: int, strata: int) -> list[Stratum]:
     for j in range(1, runs + 1):
         even = round(first * (last / first) ** (j / runs))
         edges.append(min(max(even, edges[-1] + 1), last - (runs - j)))
-    front = [Stratum(t, t, FRONT[t - 1] if t <= len(FRONT) else 1) for t in range(1, first + 1)]
-    between = [Stratum(a + 1, b) for a, b in pairwise(edges)]
-    return [*front, *between, *(Stratum(t, t) for t in range(last + 1, steps + 1))]
+    found = [*(Stratum(t, t) for t in range(1, first + 1)), *(Stratum(a + 1, b) for a, b in pairwise(edges))]
+    found += [Stratum(t, t) for t in range(last + 1, steps + 1)]
+    more = [times - 1 for times in FRONT[:first]]
+    # Strata that a short chain has no use for: its times once more, from the first.
+    spare = strata - runs
+    more = [(more[i] if i < len(more) else 0) + len(range(i, spare, len(found))) for i in range(len(found))]
+    return [replace(one, draws=1 + extra) for one, extra in zip(found, more, strict=True)]
 
 
 def draws_of(steps: int, exact: int, strata: int) -> int:

@@ -59,7 +59,11 @@ def test_the_first_times_are_drawn_several_times():
     assert found[:3] == [Stratum(1, 1, 3), Stratum(2, 2, 2), Stratum(3, 3)]
     assert {one.draws for one in found[2:]} == {1}
     assert draws_of(100, 3, 13) == 2 * (3 + 2 + 1 + 13 + 3)
-    assert draws_of(2, 3, 13) == 2 * (3 + 2)
+    assert strata_of(10, 3, 13)[:3] == [Stratum(1, 1, 4), Stratum(2, 2, 3), Stratum(3, 3, 2)]
+    assert [one.draws for one in strata_of(10, 3, 13)[3:]] == [2, 2, 2, 2, 2, 2, 1]
+    assert draws_of(10, 3, 13) == draws_of(19, 3, 13) == draws_of(1000, 3, 13)
+    assert [one.draws for one in strata_of(100, 1, 2)] == [3, 1, 1, 1]
+    assert strata_of(2, 3, 3) == [Stratum(1, 1, 5), Stratum(2, 2, 3)]
 
 
 @pytest.mark.parametrize(("exact", "strata"), [(0, 5), (-1, 5), (3, 0)])
