@@ -2,7 +2,8 @@
 
 The first and the last `exact` of t = 1..K are taken always: terms are largest and differ most at the start and, where
 nothing holds x̂_0 in bounds, at the end. From each of `strata` runs between them one t is drawn per image, and weighted
-by the run's length. The runs are of equal length in log t, since terms fall about as 1/t. The first few t are drawn
+by the run's length. The runs are of equal length in log t + λ t/K: terms fall about as 1/t where β rises from little,
+and hardly at all where the log-SNR falls evenly. The first few t are drawn
 more than once (`FRONT`). Strata, times and noise depend on K and the seed alone, so that every cell is scored on the
 same draws.
 
@@ -21,8 +22,9 @@ ties halves and images by a share of 1/N only.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -38,6 +40,8 @@ HALVES = 2
 """Halves of the draws, which share the images alone."""
 FRONT = (3, 2)
 """How often each half takes t = 1, 2, …: where x_0 is dequantised these terms are by far the noisiest."""
+EVEN = 3.0
+"""λ: how much a run's share of all times counts beside its length in log t."""
 FEWEST = 30
 """Images that slopes are taken over at least: slopes of a few are so noisy that they add error, and tie the halves."""
 
@@ -58,7 +62,8 @@ class Stratum:
 
 def strata_of(steps: int, exact: int, strata: int) -> list[Stratum]:
     """The strata of 1..K = `steps`: `exact` single times at both ends, between them `strata` runs of equal length in
-    log t, or of one time where that would be less."""
+    log t + λ t/K, or of one time where that would be less; what a short chain leaves over are further draws of its
+    times."""
     if exact < 1 or (strata < 1 and 2 * exact < steps):
         raise ValueError(
             f"the bound needs exact >= 1, and strata >= 1 unless exact covers all {steps} times from both ends, "
@@ -68,12 +73,17 @@ def strata_of(steps: int, exact: int, strata: int) -> list[Stratum]:
     last = max(first, steps - exact)
     runs = min(strata, last - first)
     edges = [first]
+    place = [math.log(t / first) + EVEN * (t - first) / steps for t in range(first, last + 1)]
     for j in range(1, runs + 1):
-        even = round(first * (last / first) ** (j / runs))
+        even = first + bisect_left(place, place[-1] * j / runs)
         edges.append(min(max(even, edges[-1] + 1), last - (runs - j)))
-    front = [Stratum(t, t, FRONT[t - 1] if t <= len(FRONT) else 1) for t in range(1, first + 1)]
-    between = [Stratum(a + 1, b) for a, b in pairwise(edges)]
-    return [*front, *between, *(Stratum(t, t) for t in range(last + 1, steps + 1))]
+    found = [*(Stratum(t, t) for t in range(1, first + 1)), *(Stratum(a + 1, b) for a, b in pairwise(edges))]
+    found += [Stratum(t, t) for t in range(last + 1, steps + 1)]
+    more = [times - 1 for times in FRONT[:first]]
+    # Strata that a short chain has no use for: its times once more, from the first.
+    spare = strata - runs
+    more = [(more[i] if i < len(more) else 0) + len(range(i, spare, len(found))) for i in range(len(found))]
+    return [replace(one, draws=1 + extra) for one, extra in zip(found, more, strict=True)]
 
 
 def draws_of(steps: int, exact: int, strata: int) -> int:

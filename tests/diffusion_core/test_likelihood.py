@@ -42,7 +42,7 @@ def spied(seen: Seen) -> Diffusion:
     return model(output)
 
 
-def estimate(diffusion: Diffusion, raw: Tensor, seed: int = 0, exact: int = HORIZON, strata: int = 1, **more) -> Bound:
+def estimate(diffusion: Diffusion, raw: Tensor, seed: int = 0, exact: int = HORIZON, strata: int = 0, **more) -> Bound:
     return bound(diffusion, raw, exact=exact, strata=strata, seed=seed, clip=False, **more)
 
 

@@ -47,11 +47,11 @@ def test_strata_partition_the_steps_with_single_times_at_both_ends():
         assert len(found) == min(steps, 2 * exact + strata)
 
 
-def test_runs_are_of_equal_length_in_log_t():
-    runs = [one for one in strata_of(10_000, 4, 12) if one.length > 1]
-    ratios = [run.last / (run.first - 1) for run in runs if run.first > 40]
-    assert len(ratios) >= 6
-    assert ratios == pytest.approx([(9996 / 4) ** (1 / 12)] * len(ratios), rel=0.02)
+def test_runs_are_of_equal_length_in_log_t_and_three_times_their_share_of_all():
+    runs = [one for one in strata_of(10_000, 4, 12) if one.first > 100 and one.length > 1]
+    lengths = [math.log(run.last / (run.first - 1)) + 3 * run.length / 10_000 for run in runs]
+    assert len(lengths) >= 5
+    assert lengths == pytest.approx([(math.log(9996 / 4) + 3 * 9992 / 10_000) / 12] * len(lengths), rel=0.03)
 
 
 def test_the_first_times_are_drawn_several_times():
@@ -59,7 +59,11 @@ def test_the_first_times_are_drawn_several_times():
     assert found[:3] == [Stratum(1, 1, 3), Stratum(2, 2, 2), Stratum(3, 3)]
     assert {one.draws for one in found[2:]} == {1}
     assert draws_of(100, 3, 13) == 2 * (3 + 2 + 1 + 13 + 3)
-    assert draws_of(2, 3, 13) == 2 * (3 + 2)
+    assert strata_of(10, 3, 13)[:3] == [Stratum(1, 1, 4), Stratum(2, 2, 3), Stratum(3, 3, 2)]
+    assert [one.draws for one in strata_of(10, 3, 13)[3:]] == [2, 2, 2, 2, 2, 2, 1]
+    assert draws_of(10, 3, 13) == draws_of(19, 3, 13) == draws_of(1000, 3, 13)
+    assert [one.draws for one in strata_of(100, 1, 2)] == [3, 1, 1, 1]
+    assert strata_of(2, 3, 3) == [Stratum(1, 1, 5), Stratum(2, 2, 3)]
 
 
 @pytest.mark.parametrize(("exact", "strata"), [(0, 5), (-1, 5), (3, 0)])
