@@ -25,6 +25,9 @@ from diffusion_core.samplers import Sampler, ddim, reverse_at
 MOST_CHURN = math.sqrt(2) - 1
 """The most by which σ is raised before a step, as a share of it (Karras et al. 2022, Algorithm 2)."""
 
+FARTHEST = 2.0
+"""The most by which a step may be longer than the one before for x̂_0 to be extrapolated over it."""
+
 
 @dataclass(frozen=True)
 class Heun(Sampler):
@@ -100,7 +103,9 @@ class DpmSolver(Sampler):
         x_s = (σ_s/σ_t) x_t + α_s (1 − q) D                                                        ode
 
     with α² = ᾱ, σ² = 1 − ᾱ, h = (γ_t − γ_s)/2, and D = x̂_0, or x̂_0 + (h/2h') (x̂_0 − x̂_0') by the x̂_0' of the step
-    before, of length h'. Order 1 is DDIM with η = 0, or η = 1. The last step, into clean data, is x̂_0.
+    before, of length h'. Order 1 is DDIM with η = 0, or η = 1. The last step, into clean data, is x̂_0, and one more
+    than twice as long as the one before is of order 1. So is the step to t = 1 where times are evenly spaced: there an
+    extrapolation is worse than none, and Lu et al. lower the order of their last step as well.
     """
 
     order: Literal[1, 2] = 2
@@ -123,7 +128,7 @@ class DpmSolver(Sampler):
                 known = p.x0
                 if self.order == 2 and before is not None and k > 1:
                     x0, earlier = before
-                    known = p.x0 + expand(0.5 * length / earlier, x) * (p.x0 - x0)
+                    known = p.x0 + expand(_reach(length, earlier), x) * (p.x0 - x0)
                 x = self._stepped(x, known, p.pair, noise(k))
             before = p.x0, length
             yield x
@@ -136,3 +141,8 @@ class DpmSolver(Sampler):
             return expand(ratio, x_t) * x_t + expand(alpha_s * (1 - q), x_t) * x0
         kept = expand(ratio * q, x_t) * x_t + expand(alpha_s * (1 - q**2), x_t) * x0
         return kept + expand(sigma_s * (1 - q**2).sqrt(), x_t) * noise
+
+
+def _reach(length: Tensor, earlier: Tensor) -> Tensor:
+    """h/2h' [B], by which x̂_0 is extrapolated; 0 where h is too long."""
+    return torch.where(length > FARTHEST * earlier, 0, 0.5 * length / earlier)

@@ -173,6 +173,7 @@ def test_dpm_solver_is_dpm_solver_multistep_scheduler(data, prediction, schedule
     scheduler.sigmas = made.sigmas(steps)
     x = made.start
     for k, t in zip(range(len(times), 0, -1), times, strict=True):
+        lower_where_too_long(scheduler, made.sigmas(steps), len(times) - k)
         x = scheduler.step(made.asked(x, t), t - 1, x, variance_noise=made.noise[k]).prev_sample
     torch.testing.assert_close(made.ours(DpmSolver(steps=steps, order=order, equation=equation)), x, **ROUNDED)
 
@@ -215,6 +216,16 @@ def test_edms_preconditioning_and_sigmas_are_those_of_the_edm_schedulers(data, s
     torch.testing.assert_close(made.ours(sampler), y, **ROUNDED)
 
 
+def lower_where_too_long(scheduler, sigmas: Tensor, i: int) -> None:
+    """Make step i one of first order, as ours, where it is more than twice as long in ln σ as the one before.
+
+    Its counter of steps since the start is what says so.
+    """
+    length = sigmas[:-1].log() - sigmas[1:].log()
+    if i > 0 and length[i] > 2 * length[i - 1]:
+        scheduler.lower_order_nums = 0
+
+
 def straight(made: Case, steps: int | None) -> Tensor:
     """u = σ/(1 + σ) at τ_K..τ_1, and 0: x_u = (1 − u) x_0 + u ε is x_t times √((1 − u)² + u²)."""
     return torch.sigmoid(0.5 * made.model.gamma(made.model.chain(steps).times.flip(0)))
@@ -222,9 +233,11 @@ def straight(made: Case, steps: int | None) -> Tensor:
 
 def along_the_path(scheduler, made: Case, steps: int | None) -> Tensor:
     """x_0 by a scheduler that walks in x_u and asks for ε − x_0."""
-    x = made.start * scheduler.sigmas[0].new_tensor(1.0)
-    for u, theirs, t in zip(straight(made, steps), scheduler.timesteps, made.times(steps), strict=False):
+    x = made.start
+    places = zip(straight(made, steps)[:-1], scheduler.timesteps, made.times(steps), strict=True)
+    for i, (u, theirs, t) in enumerate(places):
         shown = x / ((1 - u) ** 2 + u**2).sqrt()
+        lower_where_too_long(scheduler, made.sigmas(steps), i)
         x = scheduler.step(made.asked(shown, t), theirs, x).prev_sample
     return x
 

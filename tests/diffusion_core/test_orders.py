@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from diffusion_core.samplers import Ancestral, Ddim
-from diffusion_core.schedules import Linear, LogSnrLinear, Rectified
+from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.spacings import LogSnrSpacing, UniformSpacing
 from diffusion_core.testing.orders import angles, exact_flow, flow_errors, known_model, order, variance_errors
@@ -22,7 +24,7 @@ STEPS = pytest.mark.parametrize(
     [
         (LogSnrLinear(-8.0, 4.0), UniformSpacing()),
         (Linear(), LogSnrSpacing()),
-        (Rectified(), UniformSpacing()),
+        (Rectified(end=0.98), LogSnrSpacing()),
     ],
     ids=name,
 )
@@ -36,9 +38,33 @@ STEPS = pytest.mark.parametrize(
     ids=["ddim", "dpm_solver 1", "dpm_solver 2M", "heun"],
 )
 def test_the_order_of_a_sampler_of_the_flow(sampler, expected, data, schedule, spacing):
-    """From noise alone a first step is infinite in log-SNR, which leaves a factor log K: a tenth of an order here."""
     errors = flow_errors(sampler, data, schedule, spacing, COUNTS)
     assert order(COUNTS, errors) == pytest.approx(expected, abs=0.2)
+
+
+@PROBLEM
+@pytest.mark.parametrize(("sampler", "expected"), [(Ddim(), 1), (Heun(), 2)], ids=["ddim", "heun"])
+def test_the_order_along_the_straight_path_from_noise_alone(sampler, expected, data):
+    errors = flow_errors(sampler, data, Rectified(), UniformSpacing(), COUNTS)
+    assert order(COUNTS, errors) == pytest.approx(expected, abs=0.2)
+
+
+def test_in_steps_of_equal_time_a_method_with_memory_has_order_2_but_for_a_factor_log_k():
+    """The j-th step from clean data has the length 1/j in log-SNR for any K, where x̂_0 is curved by j²/K²: it errs by
+    1/(j K²), and so does the j-th from noise alone.
+    """
+    errors = flow_errors(DpmSolver(order=2), GAUSSIAN, Rectified(), UniformSpacing(), COUNTS)
+    less = [error / math.log(count) for error, count in zip(errors, COUNTS, strict=True)]
+    assert order(COUNTS, less) == pytest.approx(2, abs=0.15)
+
+
+@pytest.mark.parametrize("schedule", [Linear(), Cosine(), Rectified()], ids=name)
+def test_in_few_steps_of_equal_time_order_2_is_nearer_to_the_flow_than_order_1(schedule):
+    """The step to t = 1 is by far the longest there, and to extrapolate over it would be worse than DDIM."""
+    first, second = (
+        flow_errors(DpmSolver(order=order), MIXTURE, schedule, UniformSpacing(), (5, 10, 20)) for order in (1, 2)
+    )
+    assert all(b < a for a, b in zip(first, second, strict=True))
 
 
 @STEPS
