@@ -185,7 +185,8 @@ def check_combination(choices: Choices, model: Diffusion | None, raw: Tensor) ->
     A diffusion of the same choices but for how it learns is given these; the one to go on with is returned.
     """
     assert (refusal(choices) is None) == makes_sense(choices)
-    if not makes_sense(choices):
+    # In continuous time no loss reads σ²: one stands for all.
+    if not makes_sense(choices) or (choices.time == "continuous" and choices.variance != Beta()):
         return model
     if model is None:
         model = Diffusion(choices, Continuous(), (2,))

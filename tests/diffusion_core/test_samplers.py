@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,6 +11,7 @@ from torch import Tensor
 from diffusion_core.parameterizations import X0
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import Schedule
+from diffusion_core.solvers import Heun
 from diffusion_core.testing import samplers
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.testing.variants import name
@@ -33,6 +36,47 @@ def test_samples_of_gaussian_data_have_their_variance_in_the_limit_under_every_s
 def test_a_sampler_without_a_step_is_refused_in_words(steps):
     with pytest.raises(ValueError, match=rf"sampler\.steps must be at least 1 or null for all, got {steps}"):
         Ancestral(steps=steps)
+
+
+def start_of(sampler: Sampler) -> Tensor:
+    """The first x that a sampler shows the network, of 70 samples."""
+    seen: list[Tensor] = []
+
+    def output(x_t: Tensor, t: Tensor) -> Tensor:
+        seen.append(x_t.clone())
+        return 0 * x_t
+
+    sampler.sample(diffusion(output, 60, parameterization=X0()), 70, seed=3, clip=False, batch=128)
+    return seen[0]
+
+
+def test_chains_of_any_steps_skips_and_samplers_start_from_one_noise():
+    """So that cells which differ in these are paired; noise is that of the seed and the sample's number."""
+    first = start_of(Ancestral(steps=20))
+    for sampler in members(Sampler):
+        # Churn adds noise of its own before the first step, unless σ is outside its reach.
+        still = {"churn_max": 1e-3} if getattr(sampler, "churn", 0) else {}
+        for fields in ({"steps": 20}, {"steps": 50}, {"steps": None}, {"steps": 20, "skip": 0.5}):
+            assert torch.equal(start_of(replace(sampler, **fields, **still)), first), sampler
+    other = diffusion(lambda x_t, t: 0 * x_t, 60, parameterization=X0())
+    assert not torch.equal(next(Ancestral().path(other, 0, 70, seed=4, clip=False)), first)
+
+
+def test_a_heun_step_calls_the_network_twice_but_for_the_last():
+    for steps in (1, 2, 7, 20):
+        calls: list[int] = []
+        model = diffusion(lambda x_t, t, calls=calls: calls.append(int(t[0])) or 0 * x_t, 20, parameterization=X0())
+        Heun(steps=steps).sample(model, 3, seed=0, clip=False)
+        assert len(calls) == Heun(steps=steps).calls(steps) == 2 * steps - 1
+        assert calls[-1] == model.chain(steps).times[1]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"churn": -1.0}, {"churn_min": 2.0, "churn_max": 1.0}, {"churn_noise": 0.0}, {"churn": float("nan")}]
+)
+def test_churn_that_has_no_meaning_is_refused(fields):
+    with pytest.raises(ValueError, match="sampler.churn must be at least 0"):
+        Heun(**fields)
 
 
 def test_steps_draw_independent_noise():

@@ -110,14 +110,18 @@ def test_committed_results_are_still_those_of_their_command(folder):
     head = json.loads((folder / "grid.json").read_text(encoding="utf-8"))
     made = cells_of(folder, head["command"])
     digest = made[0][1].data.load().digest
-    planned = {(cell_id(cell, digest, "float32"), training_of(cell, digest), str(cell.seed)) for _, cell in made}
-    # Ids are of the numbers' kind: those of another NUMERICS are read back, and are never taken for today's.
+    planned = [(cell_id(cell, digest, "float32"), training_of(cell, digest), str(cell.seed)) for _, cell in made]
     with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    known = {(row["cell_id"], row["training_id"], row["seed"]) for row in rows}
-    today = {row.get("numerics") for row in rows} == {str(identity.NUMERICS)}
-    assert len(known) == len(planned)
-    assert known == planned if today else not known & planned
+    known = [(row["cell_id"], row["training_id"], row["seed"]) for row in rows]
+    # Results from before the rows said so are of the first.
+    (numerics,) = {int(row.get("numerics") or 1) for row in rows}
+    today = numerics == identity.NUMERICS
+    assert set(known) == set(planned) if today else not set(known) & set(planned)
+    # Of whatever numerics: a seed for a seed, and one id for what one id is planned for.
+    for ours, theirs in ((0, 0), (2, 2)):
+        pairs = {(old[ours], new[theirs]) for old, new in zip(known, planned, strict=True)}
+        assert len({old for old, _ in pairs}) == len({new for _, new in pairs}) == len(pairs)
     for row, (_, cell) in zip(rows, made, strict=True):
         # Rows from before a field existed are read as what was done then; how a bound is drawn is part of its numbers.
         found = layers.cell_of(row, int(row["seed"]))
@@ -159,6 +163,7 @@ def test_axes_that_older_files_have_not_are_read_as_what_was_done_then():
     renamed = known | {"schedule": "found", "schedule.knots": "[-13.3, 5.0]"}
     renamed = {name: text for name, text in renamed.items() if not re.match("schedule[.](beta|resc|zero)", name)}
     assert choice_name(layers.cell_of(renamed, 0).schedule) == "saved"
+    assert all(AXES[axis] == before for axis, before in layers.YOUNGER.items())
 
 
 @pytest.mark.parametrize(

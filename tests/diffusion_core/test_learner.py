@@ -1,0 +1,126 @@
+"""A step of training: what it costs, and what every objective tends to in continuous time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion_core.choices import Choices, Time
+from diffusion_core.encodings import Continuous
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.networks.mlp import Mlp
+from diffusion_core.objectives import Objective, Simple, Vlb, VlbContinuous
+from diffusion_core.parameterizations import Epsilon, Mu, Parameterization, V
+from diffusion_core.schedules import Cosine, LearnedSchedule, LogSnrLinear, Schedule
+from diffusion_core.testing.exact import exact_model
+from diffusion_core.testing.problems import Function, GaussianData
+from diffusion_core.testing.variants import name
+from diffusion_core.variances import Beta, BetaTilde
+from tests.axes import members
+
+DATA = GaussianData((0.3, 1.7))
+BOTH = [objective for objective in members(Objective) if objective.discrete and objective.continuous]
+
+
+@torch.no_grad()
+def expected_loss(objective: Objective, schedule: Schedule, horizon: int, time: Time = "auto") -> float:
+    """E loss of a network that says ½ x_t of ε, over uniform times, x_0 and ε of Gaussian data exactly."""
+    learner = DiffusionLearner.of(
+        Choices(
+            objective=objective,
+            variance=BetaTilde(),
+            schedule=schedule,
+            network=Function(lambda x_t, t: 0.5 * x_t, horizon, real=time == "continuous"),
+            horizon=horizon,
+            time=time,
+        ),
+        Continuous(),
+        (2,),
+    )
+    u = (torch.arange(horizon, dtype=torch.float64) + 0.5) / horizon
+    t, weight = learner.domain.draw(learner.timesteps, u)
+    loss = DATA.expected(lambda x0, eps: learner.losses(x0.expand(horizon, 2), t, eps.expand(horizon, 2))["network"])
+    skipped = 1 if objective.reads_decoder else 0  # L_0, which continuous time has apart.
+    return float((weight * loss)[skipped:].sum() / horizon)
+
+
+@pytest.mark.parametrize("schedule", [LogSnrLinear(-6.0, 4.0), Cosine()], ids=name)
+@pytest.mark.parametrize("objective", BOTH, ids=name)
+def test_in_continuous_time_an_objective_is_its_limit_of_many_steps(objective, schedule):
+    """At T = 8000 for the limit: a sum of T values against the integral, which T = 8000 midpoints are."""
+    limit = expected_loss(objective, schedule, 8000, "continuous")
+    errors = [abs(expected_loss(objective, schedule, horizon) / limit - 1) for horizon in (100, 400, 1600)]
+    assert errors[2] < 0.02
+    assert errors[2] < 0.5 * errors[0]
+
+
+def test_the_bound_of_many_steps_tends_to_that_of_continuous_time():
+    schedule = LogSnrLinear(-6.0, 4.0)
+    limit = expected_loss(VlbContinuous(), schedule, 8000)
+    errors = [abs(expected_loss(Vlb(), schedule, horizon) / limit - 1) for horizon in (100, 400, 1600)]
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 0.02
+
+
+@pytest.mark.parametrize("horizon", [10, 1000])
+@pytest.mark.parametrize("objective", BOTH, ids=name)
+def test_in_continuous_time_no_loss_depends_on_the_number_of_steps(objective, horizon):
+    """A schedule that is a function of u has no T: the same u and noise levels give the same loss."""
+    schedule, losses = LogSnrLinear(-6.0, 4.0), []
+    u = torch.linspace(0, 1, 50, dtype=torch.float64)
+    x0, eps = torch.randn(2, 50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for T in (horizon, 77):
+        network = Function(lambda x_t, t: 0.5 * x_t, T, real=True)
+        choices = Choices(objective=objective, schedule=schedule, network=network, horizon=T, time="continuous")
+        losses.append(DiffusionLearner.of(choices, Continuous(), (2,)).losses(x0, 1 + u * (T - 1), eps)["network"])
+    torch.testing.assert_close(*losses, rtol=1e-10, atol=1e-12)
+
+
+def counted(learner: DiffusionLearner) -> list[int]:
+    """How often γ and the network are evaluated while a training step's losses are taken."""
+    calls = [0, 0]
+    gamma, network = learner.diffusion.gamma, learner.diffusion.network
+    at = gamma.at
+
+    def count(t: Tensor) -> Tensor:
+        calls[0] += 1
+        return at(t)
+
+    gamma.at = count
+    network.register_forward_pre_hook(lambda module, inputs: calls.__setitem__(1, calls[1] + 1))
+    losses = learner.batch_losses(torch.zeros(8, 2), 0, 0)
+    sum(loss.sum() for loss in losses.values()).backward()
+    return calls
+
+
+@pytest.mark.parametrize("parameterization", [Epsilon(), Mu(), V()], ids=name)
+@pytest.mark.parametrize("objective", [Simple(), Vlb(), VlbContinuous()], ids=name)
+def test_a_step_of_training_evaluates_gamma_at_most_four_times_and_the_network_once(parameterization, objective):
+    if isinstance(parameterization, Mu) and isinstance(objective, VlbContinuous):
+        return
+    choices = Choices(
+        parameterization,
+        Beta(),
+        LearnedSchedule(width=8),
+        objective,
+        network=Mlp(width=8, layers=1),
+        horizon=30,
+        time_input="log_snr",
+    )
+    gamma, network = counted(DiffusionLearner.of(choices, Continuous(), (2,)))
+    assert 1 <= gamma <= 4
+    assert network == 1
+
+
+@pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
+def test_a_step_of_a_chain_asks_gamma_once_and_of_a_strided_mu_once_more(parameterization):
+    """For the pair; a mean between two times is read by the pair that it was trained on."""
+    model = exact_model(30, Beta(), DATA, parameterization, Cosine())
+    for steps, expected in ((None, 1), (7, 2 if parameterization.needs_pair else 1)):
+        chain, calls = model.chain(steps), []
+        at = type(model.gamma).at
+        model.gamma.at = lambda t, calls=calls: calls.append(1) or at(model.gamma, t)
+        model.reverse(torch.zeros(2, 2, dtype=torch.float64), chain, torch.tensor([3, 3]), clip=False)
+        del model.gamma.at
+        assert len(calls) == expected
