@@ -26,6 +26,7 @@ from diffusion_core.bound import mean_dims
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import draw, normal, uniform
 from diffusion_core.training import part
+from diffusion_core.variances import Analytic, Moments
 
 SMALL = [
     "horizon=25",
@@ -78,35 +79,45 @@ def test_a_fit_is_the_noise_that_the_network_sees_at_each_t(analytic):
     stage, result = found["fit", None]
     tensors, _ = read_tensors(Journal(root).folder(stage.id) / "fit.safetensors")
     diffusion, data = network_of(root, stage), stage.cell.data.load()
-    index = torch.randint(897, (16,), generator=draw(3, 0, "fit/image"))
+    # By the training's seed, 0, not by that of the evaluation.
+    index = torch.randint(897, (16,), generator=draw(0, 0, "fit/image"))
     raw = data.images["train"][index]
-    level = 15 * raw + (uniform(3, 0, "fit/dequantise", (16, 1, 8, 8), raw.device) * 15).floor()
+    level = 15 * raw + (uniform(0, 0, "fit/dequantise", (16, 1, 8, 8), raw.device) * 15).floor()
     x0 = (level / 127.5 - 1).float()
     for t in (1, 7, 25):
-        eps = normal(3, t, "fit/eps", (16, 1, 8, 8), raw.device)
+        eps = normal(0, t, "fit/eps", (16, 1, 8, 8), raw.device)
         times = torch.full((16,), t)
         gamma = diffusion.gamma(times)
         x_t = diffuse(x0, eps, gamma)
         with torch.no_grad():
-            predicted = diffusion.output(x_t, times)
+            predicted = diffusion.network(x_t, (1000 * times / 25).float())
         sigma, signal = torch.sigmoid(gamma).sqrt()[0].float(), torch.sigmoid(-gamma).sqrt()[0].float()
-        clipped = (x_t - signal * ((x_t - sigma * predicted) / signal).clamp(-1, 1)) / sigma
-        assert float(tensors["norm"][t - 1]) == pytest.approx(float(mean_dims(predicted**2).mean()), rel=1e-5)
-        assert float(tensors["error"][t - 1]) == pytest.approx(float(mean_dims((eps - clipped) ** 2).mean()), rel=1e-4)
-    for name in ("norm", "error"):
-        assert result.curves[f"noise_{name}"] == [list(range(1, 26)), tensors[name].tolist()]
+        clipped = ((x_t - sigma * predicted) / signal).clamp(-1, 1)
+        told = float(mean_dims(eps.double() ** 2 - predicted.double() ** 2).mean())
+        assert float(tensors["noise"][t - 1]) == pytest.approx(told, rel=1e-4, abs=1e-6)
+        assert float(tensors["error"][t - 1]) == pytest.approx(float(mean_dims((x0 - clipped) ** 2).mean()), rel=1e-4)
+        assert float(tensors["alpha_bar"][t - 1]) == pytest.approx(float(signal) ** 2, rel=1e-5)
+    assert 0 < float(tensors["data"]) < 1
+    for curve, name in (("noise_told", "noise"), ("x0_error", "error")):
+        assert result.curves[curve] == [list(range(1, 26)), tensors[name].tolist()]
+
+
+def moments_of(root, stage):
+    tensors, _ = read_tensors(Journal(root).folder(stage.parts.fit) / "fit.safetensors")
+    return Moments(**tensors)
 
 
 def test_a_bound_reads_the_fit(analytic):
     root, found = analytic
     stage, result = found["bound", "validation"]
-    moments, _ = read_tensors(Journal(root).folder(stage.parts.fit) / "fit.safetensors")
+    moments = moments_of(root, stage)
     diffusion, data = network_of(root, stage), stage.cell.data.load()
     images = data.images["validation"]
     settings = {"exact": 2, "strata": 2, "seed": 3, "clip": True}
     scores = []
-    for m in ((1 - moments["norm"]).clamp(1e-6, 1), moments["error"]):
-        diffusion.fit(m)
+    told = (moments.noise.clamp(min=0) * (1 - moments.alpha_bar) / moments.alpha_bar).clamp(max=moments.data.item())
+    for x0_variance in (told, moments.error):
+        diffusion.fit(x0_variance)
         scores.append(float(evaluate.bound(diffusion, images, **settings).total.mean()))
     assert result.metrics["nll/val"] == scores[0]
     assert abs(scores[0] - scores[1]) > 0.01
@@ -115,10 +126,9 @@ def test_a_bound_reads_the_fit(analytic):
 def test_sampling_a_finished_cell_reads_its_fit(analytic):
     root, found = analytic
     stage, _ = found["samples", "test"]
-    norm = read_tensors(Journal(root).folder(stage.parts.fit) / "fit.safetensors")[0]["norm"]
     row = {"cell_id": "x", "training_id": stage.parts.training}
     diffusion = trained(stage.cell, row, root.parent, torch.device("cpu"))
-    assert torch.equal(diffusion.m[1:], (1 - norm).clamp(1e-6, 1))
+    assert torch.equal(diffusion.x0_variance[1:], Analytic().x0_variance(moments_of(root, stage)))
     again = evaluate.draw_samples(stage.cell, diffusion, 64, lambda share: None)
     kept = read_tensors(Journal(root).folder(stage.id) / "samples.safetensors")[0]["samples"]
     assert torch.equal(again, kept[:64])
