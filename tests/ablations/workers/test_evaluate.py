@@ -198,8 +198,8 @@ def test_a_learned_schedule_is_logged_as_it_trains_and_drawn_as_it_is_evaluated(
     ends = {}
     for name in ("average", "learner"):
         weights = part(tensors, name)
-        start = -13.3 + 18.3 * float(weights["gamma.shift"])
-        ends[name] = start, start + 18.3 * math.exp(float(weights["gamma.log_stretch"]))
+        start = -13.3 + 18.3 * float(weights["diffusion.denoiser.gamma.shift"])
+        ends[name] = start, start + 18.3 * math.exp(float(weights["diffusion.denoiser.gamma.log_stretch"]))
     t, log_snr = result.curves["log_snr"]
     assert t == list(range(1, 26))
     assert (-log_snr[0], -log_snr[-1]) == pytest.approx(ends["average"], rel=1e-9)
@@ -251,7 +251,7 @@ def test_work_counts_forward_passes():
         ("bound", "evaluation.horizon=3"): 450 * 3,
         ("bound", "evaluation.continuous=8 evaluation.ode=2 evaluation.ode_steps=5"): 450 * (4 + 8 + 4 * 5 * 5),
         ("samples", ""): 450 * 4,
-        ("samples", "sampler=heun sampler.steps=10 evaluation.sets=2"): 2 * 450 * 20,
+        ("samples", "sampler=heun sampler.steps=10 evaluation.sets=2"): 2 * 450 * 19,
         ("samples", "sampler=ddim sampler.steps=10 sampler.skip=0.2"): 450 * 8,
     }
     for (kind, words), expected in counted.items():
