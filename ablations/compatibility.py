@@ -32,6 +32,10 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"sampler": "ancestral", "sampler.steps": STEPS},
         {"sampler": "ancestral", "sampler.skip": 0.2},
         {"sampler": "ddim", "sampler.steps": STEPS, "sampler.eta": 1},
+        {"sampler": "heun", "sampler.churn": 10},
+    ],
+    "schedule": [
+        {"schedule": "cosine", "schedule.zero_terminal": True},
     ],
     "space": [
         {"space": "latents", "space.f": 4},
@@ -48,11 +52,18 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 KINDS = {"data": ("digits", "mixture2d")}
 """Axes of which some values stand for all: digits for images, the mixture for points."""
 
-TRIPLES = [("schedule", "objective", "time_input")]
+TRIPLES = [("schedule", "objective", "time_input"), ("schedule", "time", "time_input")]
 """Axes whose values a rule reads three at a time."""
 
 SUITABLE: list[dict[str, Any]] = [
-    {"data": data, "network": network, "variance": variance, "objective": objective, "schedule": "log_snr_linear"}
+    {
+        "data": data,
+        "network": network,
+        "parameterization": "v",
+        "variance": variance,
+        "objective": objective,
+        "schedule": "log_snr_linear",
+    }
     for data, network in (("digits", "unet"), ("mixture2d", "mlp"))
     for variance, objective in (("beta", "simple"), ("learned", "hybrid"))
 ]

