@@ -30,9 +30,8 @@ TRIES = 30
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "sampler": [
         {"sampler": "ancestral", "sampler.steps": STEPS},
-        {"sampler": "ancestral", "sampler.skip": 0.2},
         {"sampler": "ddim", "sampler.steps": STEPS, "sampler.eta": 1},
-        {"sampler": "heun", "sampler.churn": 10},
+        {"sampler": "heun", "sampler.churn": 10, "sampler.skip": 0.2},
     ],
     "schedule": [
         {"schedule": "cosine", "schedule.zero_terminal": True},

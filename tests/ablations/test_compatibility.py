@@ -44,7 +44,7 @@ TINY_NETWORK = {
     "unet": {"network.channels": 8, "network.multipliers": [1], "network.attention": []},
     "mlp": {"network.width": 16, "network.layers": 2},
 }
-MOST = 62
+MOST = 83
 """Cells that hold every pair: what it takes to run them."""
 FOUND = "# learned in a test\nname: saved\nknots: [-12.5, -7.25, -1.5, 4.5]\n"
 
@@ -89,13 +89,34 @@ def test_every_pair_is_in_a_cell_or_refused(pairs, rows):
 VQ = "space=latents space.regularization=vq"
 LATENTS = ("space=latents", "space=latents space.f=4", VQ)
 LEARNED, FIXED = ("learned", "learned_diagonal"), ("beta", "beta_tilde", "analytic", "analytic_mse")
+NOISE = ("schedule=rectified", "schedule=cosine schedule.zero_terminal=True")
+WEIGHTS = ("timesteps=logit_normal", "timesteps=log_normal")
 # From the rules as they were decided, not from the code.
 REFUSED = {
-    *((f"variance={v}", f"objective={o}") for v in LEARNED for o in ("simple", "weighted", "min_snr", "p2")),
+    *((f"variance={v}", f"objective={o}") for v in LEARNED for o in ("simple", "weighted", "min_snr", "p2", "edm")),
     *((f"variance={v}", "objective=vlb_continuous") for v in LEARNED),
     *((f"variance={v}", "objective=hybrid") for v in FIXED),
     ("variance=learned_diagonal", f"sampler=ancestral sampler.steps={STEPS}"),
     ("variance=learned_diagonal", f"evaluation.horizon={STEPS}"),
+    *((f"variance={v}", "time=continuous") for v in LEARNED),
+    *((f"variance={v}", times) for v in LEARNED for times in WEIGHTS),
+    *((f"objective={o}", times) for o in ("vlb", "hybrid", "vlb_continuous") for times in WEIGHTS),
+    *((f"schedule={s}", times) for s in ("learned", "learned_linear") for times in WEIGHTS),
+    *((f"objective={o}", "time=continuous") for o in ("vlb", "hybrid")),
+    *(
+        (schedule, other)
+        for schedule in NOISE
+        for other in (
+            "parameterization=epsilon",
+            "time_input=log_snr",
+            "objective=vlb_continuous",
+            "evaluation.continuous=2",
+            "evaluation.ode=1",
+        )
+    ),
+    ("parameterization=mu", "sampler=heun sampler.churn=10 sampler.skip=0.2"),
+    ("parameterization=mu", "time=continuous"),
+    ("timesteps=importance", "time=continuous"),
     ("parameterization=mu", "objective=vlb_continuous"),
     ("parameterization=mu", "evaluation.continuous=2"),
     ("parameterization=mu", "evaluation.ode=1"),
@@ -122,7 +143,8 @@ def test_what_is_refused_is_what_has_no_meaning_and_the_reason_names_it(pairs, c
 
 def test_the_triples_that_are_refused_are_a_learned_interior_that_the_bound_is_not_free_of(pairs, configs):
     learned = ("schedule=learned", "schedule=learned_linear")
-    expected = {frozenset((schedule, "objective=vlb_continuous", "time_input=t")) for schedule in learned}
+    real = ("objective=vlb_continuous", "time=continuous")
+    expected = {frozenset((schedule, times, "time_input=t")) for schedule in learned for times in real}
     assert {frozenset(one.label for one in triple) for triple in pairs.refused_triples} == expected
     assert all("take time_input=log_snr" in reason for reason in pairs.refused_triples.values())
 

@@ -15,6 +15,7 @@ from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.latents import LatentCode, standard
+from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
@@ -29,7 +30,7 @@ from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Unif
 from diffusion_core.training import Trainer, Training, batch_indices, train
 from diffusion_core.vae import Vae
 from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance, Variance
-from tests.axes import members
+from tests.axes import members, spoken
 
 pytestmark = pytest.mark.gpu
 
@@ -88,8 +89,7 @@ def synchronisation_is_an_error() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
-@pytest.mark.parametrize("schedule", members(Schedule), ids=name)
+@spoken()
 @pytest.mark.parametrize("clip", [False, True])
 def test_the_bound_is_that_of_the_cpu(parameterization, schedule, clip):
     on_cpu, on_gpu = (
@@ -129,7 +129,7 @@ def assert_losses_and_gradients_agree(recipe: dict[str, Any]) -> None:
     """Losses, and each group's gradient by its own loss, are equal on CPU and GPU."""
     results: list[dict[str, tuple[Tensor, list[Tensor]]]] = []
     for device in (CPU, CUDA):
-        learner = model(device, **recipe)
+        learner = DiffusionLearner(model(device, **recipe)).to(device)
         with precision.exact(device):
             losses = learner.batch_losses(DIGITS.to(device), 0, 0)
             gradients = {
@@ -156,7 +156,7 @@ def test_losses_and_gradients_are_those_of_the_cpu(recipe):
 
 
 def test_importance_remembers_on_the_gpu_what_it_does_on_the_cpu():
-    samplers = [Importance(history=3).build(10).to(device) for device in (CPU, CUDA)]
+    samplers = [Importance(history=3).build(Cosine().build(10)).to(device) for device in (CPU, CUDA)]
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
         t, loss = torch.randint(1, 11, (64,), generator=generator), torch.rand(64, generator=generator)
@@ -169,7 +169,9 @@ def test_importance_remembers_on_the_gpu_what_it_does_on_the_cpu():
 def test_a_few_training_steps_are_close_to_the_cpus():
     """TF32 rounds products to 10 bits, which the loss shows little of."""
     plan = Training(steps=10, batch=32, warmup=5, report_every=5, precision="float32")
-    histories = [[r.losses["network"] for r in train(model(d), DIGITS.to(d), plan, 0)] for d in (CPU, CUDA)]
+    histories = [
+        [r.losses["network"] for r in train(DiffusionLearner(model(d)), DIGITS.to(d), plan, 0)] for d in (CPU, CUDA)
+    ]
     assert histories[1] == pytest.approx(histories[0], rel=0.02)
 
 
@@ -178,16 +180,17 @@ def test_training_on_the_gpu_continues_from_a_report():
     plan = Training(steps=8, batch=32, warmup=5, report_every=4)
     raw = DIGITS.to(CUDA)
     unbroken = [
-        (r.losses["network"], {n: v.clone() for n, v in r.state().items()}) for r in train(model(CUDA), raw, plan, 0)
+        (r.losses["network"], {n: v.clone() for n, v in r.state().items()})
+        for r in train(DiffusionLearner(model(CUDA)), raw, plan, 0)
     ]
-    (continued,) = train(model(CUDA), raw, plan, 0, (4, unbroken[0][1]))
+    (continued,) = train(DiffusionLearner(model(CUDA)), raw, plan, 0, (4, unbroken[0][1]))
     assert continued.losses["network"] == pytest.approx(unbroken[1][0], rel=1e-3)
 
 
 @RECIPES
 @pytest.mark.parametrize("rounding", ["float32", "bf16"])
 def test_a_training_step_never_waits_for_the_device(recipe, rounding):
-    trainer = Trainer(model(CUDA, **recipe), Training(precision=rounding), CUDA)
+    trainer = Trainer(DiffusionLearner(model(CUDA, **recipe)).to(CUDA), Training(precision=rounding), CUDA)
     data = DIGITS.to(CUDA)
 
     def steps(first: int, last: int) -> None:
@@ -216,8 +219,8 @@ def test_the_output_is_not_rounded_to_bf16_under_autocast():
 
 def test_points_train_on_the_gpu_too():
     choices = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), Mlp(width=16, layers=1), 100)
-    learner = Diffusion(choices, Continuous(), (2,))
-    learner.initialise(0)
+    learner = DiffusionLearner.of(choices, Continuous(), (2,))
+    learner.diffusion.initialise(0)
     raw = torch.randn(200, 2, generator=torch.Generator().manual_seed(0)).to(CUDA)
     *_, report = train(learner.to(CUDA), raw, Training(steps=20, batch=32, report_every=10), 0)
     assert report.finite
