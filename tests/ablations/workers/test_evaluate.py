@@ -252,9 +252,10 @@ def test_work_counts_forward_passes():
         ("training", "schedule=learned"): 5 * 40 * 32,
         ("training", "schedule=learned objective=vlb_continuous"): 7 * 40 * 32,
         ("fit", "variance=analytic evaluation.fit=16"): 25 * 16,
-        # Two halves: t = 1 three times and 2 twice, two runs, the last two times; with 3 steps t = 3 after them.
+        # Two halves: t = 1 three times and 2 twice, two runs, the last two times. With 3 steps there is nothing to run
+        # over, and t = 1 and 2 are taken once more instead.
         ("bound", ""): 450 * 2 * (3 + 2 + 2 + 2),
-        ("bound", "evaluation.horizon=3"): 450 * 2 * (3 + 2 + 1),
+        ("bound", "evaluation.horizon=3"): 450 * 2 * (4 + 3 + 1),
         ("bound", "evaluation.continuous=8 evaluation.ode=2 evaluation.ode_steps=5"): 450 * (18 + 8 + 4 * 5 * 5),
         ("samples", ""): 450 * 4,
         ("samples", "sampler=heun sampler.steps=10 evaluation.sets=2"): 2 * 450 * 19,
