@@ -180,8 +180,8 @@ def test_training_on_the_gpu_continues_from_a_report():
     plan = Training(steps=8, batch=32, warmup=5, report_every=4)
     raw = DIGITS.to(CUDA)
     unbroken = [
-        (r.losses["network"], {n: v.clone() for n, v in r.state().items()})
-        for r in train(DiffusionLearner(model(CUDA)), raw, plan, 0)
+        (report.losses["network"], {name: value.clone() for name, value in report.state().items()})
+        for report in train(DiffusionLearner(model(CUDA)), raw, plan, 0)
     ]
     (continued,) = train(DiffusionLearner(model(CUDA)), raw, plan, 0, (4, unbroken[0][1]))
     assert continued.losses["network"] == pytest.approx(unbroken[1][0], rel=1e-3)
