@@ -23,7 +23,7 @@ from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinu
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization
 from diffusion_core.randomness import send
 from diffusion_core.samplers import Sampler
-from diffusion_core.schedules import LearnedSchedule, Linear, Schedule
+from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, Schedule
 from diffusion_core.spaces import Latents
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
