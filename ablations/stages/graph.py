@@ -19,6 +19,7 @@ from ablations.stages.contents import (
     autoencoder_content,
     bound_content,
     fit_of,
+    is_strided,
     floor_content,
     metric_content,
     samples_content,
@@ -88,7 +89,8 @@ def _scores(cell: Cell, parts: Parts, split: HeldOut, needs: tuple[str, ...], ex
         bound = content_hash(bound_content(cell, parts, split))
         stages.append(BoundStage(bound, cell, parts, split, needs))
     if split in cell.evaluation.quality:
-        read = parts if cell.sampler.reads_variance else replace(parts, fit=None)
+        spaced = cell.spacing.fitted and is_strided(cell, cell.sampler.steps)
+        read = parts if cell.sampler.reads_variance or spaced else replace(parts, fit=None)
         samples = content_hash(samples_content(cell, read, split, extractor))
         stages.append(SamplesStage(samples, cell, read, split, (*needs, *_ids(stages))))
     return stages
