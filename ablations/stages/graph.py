@@ -20,6 +20,7 @@ from ablations.stages.contents import (
     bound_content,
     fit_of,
     floor_content,
+    is_strided,
     metric_content,
     samples_content,
     training_content,
@@ -88,7 +89,8 @@ def _scores(cell: Cell, parts: Parts, split: HeldOut, needs: tuple[str, ...], ex
         bound = content_hash(bound_content(cell, parts, split))
         stages.append(BoundStage(bound, cell, parts, split, needs))
     if split in cell.evaluation.quality:
-        read = parts if cell.sampler.reads_variance else replace(parts, fit=None)
+        spaced = cell.spacing.fitted and is_strided(cell, cell.sampler.steps)
+        read = parts if cell.sampler.reads_variance or spaced else replace(parts, fit=None)
         samples = content_hash(samples_content(cell, read, split, extractor))
         stages.append(SamplesStage(samples, cell, read, split, (*needs, *_ids(stages))))
     return stages

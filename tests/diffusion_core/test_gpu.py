@@ -23,7 +23,7 @@ from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinu
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization
 from diffusion_core.randomness import send
 from diffusion_core.samplers import Sampler
-from diffusion_core.schedules import LearnedSchedule, Linear, Schedule
+from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, Schedule
 from diffusion_core.spaces import Latents
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
@@ -180,8 +180,8 @@ def test_training_on_the_gpu_continues_from_a_report():
     plan = Training(steps=8, batch=32, warmup=5, report_every=4)
     raw = DIGITS.to(CUDA)
     unbroken = [
-        (r.losses["network"], {n: v.clone() for n, v in r.state().items()})
-        for r in train(DiffusionLearner(model(CUDA)), raw, plan, 0)
+        (report.losses["network"], {name: value.clone() for name, value in report.state().items()})
+        for report in train(DiffusionLearner(model(CUDA)), raw, plan, 0)
     ]
     (continued,) = train(DiffusionLearner(model(CUDA)), raw, plan, 0, (4, unbroken[0][1]))
     assert continued.losses["network"] == pytest.approx(unbroken[1][0], rel=1e-3)
