@@ -21,6 +21,7 @@ from diffusion_core.likelihood import bound, continuous_bound, estimate_variance
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.testing.problems import column, diffusion
+from diffusion_core.timesteps import UniformSampler
 from diffusion_core.vae import Vae
 
 HORIZON = 12
@@ -210,11 +211,12 @@ def test_terms_per_step_are_in_bits_of_the_image(raw):
 def test_the_variance_of_the_estimate_is_in_bits_of_the_image(raw):
     """At two dimensions of z for four of the image, a quarter of that of z in its own bits."""
     model = of_standard_normal()
-    found = estimate_variance(model, raw, draws=20, batch=50, seed=0)
+    uniform = UniformSampler(HORIZON)
+    found = estimate_variance(model, uniform, raw, draws=20, batch=50, seed=0)
     x0 = model.encoding.draw(model.encoding.store(raw), 0, 0, "bound/dequantise")
     alone = diffusion(model.network.output, HORIZON, schedule=model.choices.schedule, shape=CODE, real=True)
     alone.encoding = Given(x0)
-    assert found == pytest.approx(estimate_variance(alone, raw, draws=20, batch=50, seed=0) / 4)
+    assert found == pytest.approx(estimate_variance(alone, uniform, raw, draws=20, batch=50, seed=0) / 4)
 
 
 class Given(Continuous):
