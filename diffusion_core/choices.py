@@ -5,17 +5,21 @@ Every rule says what was asked for, why it has no meaning, and the nearest thing
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import nn
 
 from diffusion_core.denoiser import TimeInput
+from diffusion_core.forward import Pair
+from diffusion_core.gamma import Gamma
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
-from diffusion_core.objectives import Objective, Simple
+from diffusion_core.objectives import NoiseLevels, Objective, Simple
 from diffusion_core.parameterizations import Epsilon, Parameterization
 from diffusion_core.schedules import Linear, Schedule
 from diffusion_core.spacings import Spacing, UniformSpacing
@@ -115,7 +119,7 @@ def level_refusal(choices: Choices) -> str | None:
 
 def flow_refusal(choices: Choices) -> str | None:
     """Why there is no integral over all noise levels (continuous bound, flow likelihood); None if there is one."""
-    if choices.schedule.build(choices.horizon).ends_in_noise:
+    if _schedule(choices) is None and choices.schedule.build(choices.horizon).ends_in_noise:
         return (
             f"schedule={choice_name(choices.schedule)} ends in noise alone, at an infinite noise level that no "
             "integral over noise levels reaches: take a schedule that ends before it, or score it by its steps"
@@ -209,15 +213,28 @@ def _schedule(choices: Choices) -> str | None:
 
 def _pure_noise(choices: Choices) -> str | None:
     """What has no meaning at ᾱ_T = 0."""
-    known = choices.parameterization.reads_noise and choices.time_input == "t"
-    if known or not choices.schedule.build(choices.horizon).ends_in_noise:
+    gamma = choices.schedule.build(choices.horizon)
+    if not gamma.ends_in_noise:
         return None
     schedule = f"schedule={choice_name(choices.schedule)} ends in noise alone (x_T holds nothing of x_0)"
     other = "or let the schedule end before it (schedule.zero_terminal=false, or schedule.end=0.999 of rectified)"
-    if choices.parameterization.reads_noise:
+    if not choices.parameterization.reads_noise:
+        return (
+            f"{schedule}, where parameterization={choice_name(choices.parameterization)} says nothing of x_0: take "
+            f"parameterization=v, velocity, edm, x0 or mu, {other}"
+        )
+    if choices.time_input == "log_snr":
         told = "time_input=log_snr would tell the network an infinite noise level"
         return f"{schedule}, and {told}: take time_input=t, {other}"
-    return (
-        f"{schedule}, where parameterization={choice_name(choices.parameterization)} says nothing of x_0: take "
-        f"parameterization=v, velocity, edm, x0 or mu, {other}"
-    )
+    if choices.in_continuous_time or math.isfinite(_last_weight(choices, gamma)):
+        return None
+    name = f"objective={choice_name(choices.objective)}"
+    return f"{schedule}, where {name} has no finite weight: take an objective.power of 0 or more, {other}"
+
+
+def _last_weight(choices: Choices, gamma: Gamma) -> float:
+    """The objective's weight of ‖x_0 − x̂_0‖² at t = T, where σ² = 1."""
+    gamma_t, gamma_s = gamma(torch.tensor([choices.horizon, choices.horizon - 1]))[:, None]
+    pair = Pair(gamma_t, gamma_s, gamma_t)
+    levels = NoiseLevels(pair, choices.parameterization.kappa(pair), choices.horizon, lambda: torch.zeros(1))
+    return float(choices.objective.x0_weight(levels, torch.zeros(1)))

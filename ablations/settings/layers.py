@@ -17,6 +17,7 @@ from ablations.settings.origins import origin_of
 from ablations.settings.registry import ORIGIN, build
 from ablations.settings.rules import refusal
 from analysis.errors import InputError
+from diffusion_core.choices import flow_refusal
 
 YOUNGER = {"space": "pixels", "spacing": "uniform"}
 """Axes that files of results may not have, and the choice that stands for what was done before there were any."""
@@ -57,7 +58,7 @@ def choices_first(*layers: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _without_suggestion(cell: Cell) -> Cell:
     """The cell without a score in continuous time, which an objective suggests, where it has no such likelihood."""
-    if cell.space.likelihood and cell.horizon:
+    if cell.space.likelihood and cell.horizon and flow_refusal(cell.choices) is None:
         return cell
     return replace(cell, evaluation=replace(cell.evaluation, continuous=0))
 

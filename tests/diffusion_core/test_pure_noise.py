@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from diffusion_core.likelihood import bound
+from diffusion_core.objectives import Weighted
 from diffusion_core.parameterizations import X0, EdmParameterization, Epsilon, V, Velocity
 from diffusion_core.schedules import Cosine, Linear, Rectified, Schedule, Sigmoid
 from diffusion_core.testing.exact import DATA, exact_model, expected_bound
@@ -102,6 +103,16 @@ def test_what_says_nothing_of_noise_alone_is_refused(schedule):
     """ε of x_T = ε is known without the network, and γ_T = ∞ cannot be told to it."""
     with pytest.raises(ValueError, match=r"ends in noise alone .*, where parameterization=epsilon says nothing of x_0"):
         diffusion(lambda x_t, t: x_t, 30, parameterization=Epsilon(), schedule=schedule)
+
+
+@ENDED
+@pytest.mark.parametrize(("space", "power"), [("x0", -0.5), ("v", -1.0), ("epsilon", -1.0), ("epsilon", -2.0)])
+def test_a_weight_that_grows_without_end_towards_noise_is_refused(schedule, space, power):
+    """SNR^power of x_0 at SNR = 0; with T real times, none of which is T, it is finite wherever it is read."""
+    asked = {"parameterization": V(), "schedule": schedule, "objective": Weighted(space, power)}
+    with pytest.raises(ValueError, match=r"objective=weighted has no finite weight: take an objective.power of 0"):
+        diffusion(lambda x_t, t: x_t, 30, **asked)
+    assert diffusion(lambda x_t, t: x_t, 30, **asked, time="continuous").choices.in_continuous_time
 
 
 @pytest.mark.parametrize("horizon", [25, 1000])

@@ -245,6 +245,8 @@ def test_equal_terms_yield_to_what_is_asked_for():
         ("objective=vlb_continuous evaluation.continuous=4", [4]),
         ("objective=simple,vlb_continuous evaluation.continuous=0", [0, 0]),
         ("objective=simple", [0]),
+        # No integral reaches noise alone, so the suggestion is none.
+        ("objective=vlb_continuous schedule=rectified parameterization=velocity", [0]),
     ],
 )
 def test_an_objective_suggests_the_bound_it_trains_and_yields_to_what_is_set(call, expected):
