@@ -29,7 +29,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from diffusion_core.forward import Pair
-from diffusion_core.parameterizations import X0, EdmParameterization, Epsilon, Mu, V, check_sigma_data
+from diffusion_core.parameterizations import X0, EdmParameterization, Mu, V, check_sigma_data
 from diffusion_core.units import bits_per_nat
 
 
@@ -146,8 +146,10 @@ class Weighted(Reweighted):
     power: float = 0.0
 
     def level_weight(self, levels: NoiseLevels) -> Tensor:
-        kappa = {"epsilon": Epsilon(), "x0": X0(), "v": V()}[self.space].kappa(levels.pair)
-        return levels.pair.snr_t**self.power * kappa
+        snr = levels.pair.snr_t
+        if self.space == "epsilon":
+            return snr ** (self.power + 1)  # One power: at SNR = 0 a product would be ∞ · 0.
+        return snr**self.power * {"x0": X0(), "v": V()}[self.space].kappa(levels.pair)
 
 
 @dataclass(frozen=True)
