@@ -228,7 +228,7 @@ def variance_of_samples_tends_to_the_datas_as_the_horizon_grows(
         off = ", ".join(f"{100 * error:.3g} %" for error in errors)
         at = ", ".join(map(str, horizons))
         found = f"at T={at} it is off by {off} with {name(schedule)} and {name(variance)}"
-        require(sampler, rule, errors[0] > errors[1] > errors[2] and errors[2] < 0.04, found)
+        require(sampler, rule, errors[0] > errors[1] > errors[2] < 16 / horizons[2], found)
 
 
 PROPERTIES: tuple[Property, ...] = (

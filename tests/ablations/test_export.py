@@ -39,14 +39,16 @@ def learned(tmp_path_factory, store):
 
 def gamma_by_hand(weights, u):
     """VDM's γ(u) in the terms of its paper, from the stored parameters."""
-    slope, v, b, w = (weights[f"gamma.shape.{name}"] for name in ("slope", "sharpness", "bias", "height"))
+    slope, v, b, w = (
+        weights[f"diffusion.denoiser.gamma.shape.{name}"] for name in ("slope", "sharpness", "bias", "height")
+    )
 
     def g(u):
         return slope.abs() * u + (w.abs() * (2 * torch.sigmoid(v.abs() * (2 * u - 1) + b) - 1)).mean()
 
-    start = -13.3 + 18.3 * weights["gamma.shift"]
+    start = -13.3 + 18.3 * weights["diffusion.denoiser.gamma.shift"]
     share = (g(u) - g(0.0)) / (g(1.0) - g(0.0))
-    return float(start + 18.3 * weights["gamma.log_stretch"].exp() * share)
+    return float(start + 18.3 * weights["diffusion.denoiser.gamma.log_stretch"].exp() * share)
 
 
 def test_a_learned_schedule_is_kept_and_named_like_any_other(learned, configs, capsys):
