@@ -52,9 +52,13 @@ class Gamma(nn.Module, ABC):
 
     def rate(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """γ and dγ/du at real t in [1, T], u = (t − 1)/(T − 1); both may be differentiated again."""
-        t = t.double()
-        values: tuple[Tensor, Tensor] = torch.func.jvp(self.at, (t,), (torch.full_like(t, self.horizon - 1),))  # type: ignore[assignment]
-        return values
+        further = torch.is_grad_enabled()
+        with torch.enable_grad():
+            t = t.detach().double().requires_grad_()
+            gamma = self.at(t)
+            # γ is a function of each t alone, so the derivatives of its sum are its own.
+            (slope,) = torch.autograd.grad(gamma.sum(), t, create_graph=further)
+        return (gamma if further else gamma.detach()), slope * (self.horizon - 1)
 
     @torch.no_grad()
     def inverse(self, gamma: Tensor) -> Tensor:

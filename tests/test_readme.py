@@ -1,0 +1,35 @@
+"""The numbers that README.md says of committed results are those of their tables."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+NLL, FID = "nll/test mean", "fid/train/digits-cnn mean"
+
+
+def paragraph(folder: str) -> str:
+    """The paragraph of README.md that links a folder's table, on one line."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (found,) = (part for part in re.split(r"\n\n", text) if f"](results/{folder}/table.md)" in part)
+    return " ".join(found.split())
+
+
+def means(folder: str, metric: str) -> dict[tuple[str, ...], float]:
+    """The means of a metric by the levels of a table of two axes."""
+    with (ROOT / "results" / folder / "table.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    axes = list(rows[0])[1:3]
+    return {tuple(row[axis] for axis in axes): float(row[metric]) for row in rows if row["row"] == "cell"}
+
+
+def test_which_steps():
+    told, nll, fid = paragraph("spacing"), means("spacing", NLL), means("spacing", FID)
+    even, quadratic, least = (nll[spacing, "10"] for spacing in ("uniform", "quadratic", "optimal"))
+    assert f"{even:.1f} bits/dim at even ones, {quadratic:.2f} at quadratic ones and {least:.2f} at" in told
+    assert f"{even - least:.1f} bits/dim saved" in told
+    assert f"With 5 it is {nll['uniform', '5']:.0f} against {nll['optimal', '5']:.2f}" in told
+    fids = [f"{fid[spacing, '10']:.0f}" for spacing in ("uniform", "quadratic", "optimal")]
+    assert f"FID follows less ({fids[0]}, {fids[1]} and {fids[2]} with 10 steps" in told
