@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import pytest
 
 import diffusion_core
-from diffusion_core.parameterizations import Parameterization
-from diffusion_core.schedules import Cosine, Linear, Rectified, Saved, Schedule, Sigmoid
+from diffusion_core.parameterizations import Parameterization, V
+from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, Rectified, Saved, Schedule, Sigmoid
 from diffusion_core.solvers import Heun
 from diffusion_core.testing.saying import Property
 from diffusion_core.testing.variants import name, variants
@@ -62,12 +62,14 @@ def before_noise() -> tuple[Schedule, ...]:
 
 
 def spoken() -> pytest.MarkDecorator:
-    """A test per parameterization and schedule that go together."""
+    """A test per parameterization and schedule that go together: each schedule in v, each parameterization at three."""
+    few = (Linear, LearnedSchedule, Rectified)
     pairs = [
         pytest.param(parameterization, schedule, id=f"{name(parameterization)}-{name(schedule)}")
         for parameterization in members(Parameterization)
         for schedule in members(Schedule)
-        if parameterization.reads_noise or not ends_in_noise(schedule)
+        if (parameterization.reads_noise or not ends_in_noise(schedule))
+        and (isinstance(parameterization, V) or isinstance(schedule, few))
     ]
     return pytest.mark.parametrize(("parameterization", "schedule"), pairs)
 
