@@ -58,6 +58,8 @@ def choices_first(*layers: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _without_suggestion(cell: Cell) -> Cell:
     """The cell without a score in continuous time, which an objective suggests, where it has no such likelihood."""
+    if not cell.evaluation.continuous:
+        return cell
     if cell.space.likelihood and cell.horizon and flow_refusal(cell.choices) is None:
         return cell
     return replace(cell, evaluation=replace(cell.evaluation, continuous=0))
