@@ -134,10 +134,24 @@ class Diffusion(nn.Module):
         """p_θ of the chain's steps k int64 [B], at x_t [B, …]; `clip` acts on bounded data only."""
         pair = chain.pair(k)
         trained = chain.trained_pair(k) if self.choices.parameterization.needs_pair and not chain.full else pair
-        output, raw = self.denoiser(x_t, chain.times[k], trained)
+        t = chain.times[k]
+        return self.reverse_of(self.denoiser(x_t, t, trained), x_t, t, pair, trained, self.choices.variance, clip=clip)
+
+    def reverse_of(
+        self,
+        said: tuple[Tensor, Tensor],
+        x_t: Tensor,
+        t: Tensor,
+        pair: Pair,
+        trained: Pair,
+        variance: Variance,
+        *,
+        clip: bool,
+    ) -> Reverse:
+        """p_θ of the steps `pair` [B] from times t, by what the denoiser said of x_t: its (output, raw)."""
+        output, raw = said
         x0, eps = self.denoiser.estimate(output, x_t, trained, clip=clip and self.encoding.bounded)
-        log_variance = self.choices.variance.log_variance(pair, raw, x_t, self.x0_variance[chain.times[k]])
-        return Reverse(pair, x_t, x0, eps, log_variance)
+        return Reverse(pair, x_t, x0, eps, variance.log_variance(pair, raw, x_t, self.x0_variance[t]))
 
     def predict(self, x_t: Tensor, t: Tensor, *, clip: bool) -> tuple[Tensor, Tensor]:
         """(x̂_0, ε̂) at real times t [B] in [1, T]; ValueError where an output means nothing without a step."""

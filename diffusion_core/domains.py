@@ -22,7 +22,6 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.objectives import Example, NoiseLevels, VlbContinuous
-from diffusion_core.reverse import Reverse
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.units import bits_per_dim
 
@@ -61,9 +60,8 @@ class Discrete(TimeDomain):
         variance = diffusion.choices.variance.trained_as
 
         def term(output: Tensor) -> Tensor:
-            x0_hat, eps_hat = diffusion.denoiser.estimate(output, x_t, pair, clip=False)
-            log_variance = variance.log_variance(pair, raw, x_t, diffusion.x0_variance[t])
-            return bits_per_dim(diffusion.term_of(x0, Reverse(pair, x_t, x0_hat, eps_hat, log_variance)), x0[0].numel())
+            p = diffusion.reverse_of((output, raw), x_t, t, pair, pair, variance, clip=False)
+            return bits_per_dim(diffusion.term_of(x0, p), x0[0].numel())
 
         return _example(
             diffusion,

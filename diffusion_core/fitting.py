@@ -21,12 +21,15 @@ from diffusion_core.bound import kl_normal, mean_dims
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair, diffuse, expand
 from diffusion_core.randomness import draw, normal, send
-from diffusion_core.reverse import Reverse
 from diffusion_core.spacings import OptimalSpacing
 from diffusion_core.variances import Fitted, Moments, Variance
 
 MOST_DATA = 4096
 """Examples that Var x_0 is measured on, of so many or more."""
+LEARNED_DRAWS = 16
+"""Images that the terms of a learned σ² are taken over: it has one per dimension, for every pair of times."""
+ELEMENTS = 2**22
+"""Numbers that the terms of a learned σ² take at once."""
 
 
 @torch.no_grad()
@@ -44,8 +47,7 @@ def noise_moments(
     x̂_0 is clipped in `error` if that is asked for and data are bounded, and never in `noise`, whose ε̂ must be the
     network's own.
     """
-    images = _some(raw, draws, seed, "fit/image")
-    x0 = diffusion.encoding.draw(diffusion.encoding.store(images), seed, 0, "fit/dequantise")
+    x0 = _data(diffusion, raw, draws, seed)
     chain = diffusion.chain()
     noise = torch.zeros(chain.steps, dtype=torch.float64, device=raw.device)
     error = torch.zeros_like(noise)
@@ -67,15 +69,17 @@ def _some(raw: Tensor, count: int, seed: int, purpose: str) -> Tensor:
     return raw[send(torch.randint(len(raw), (count,), generator=draw(seed, 0, purpose)), raw.device)]
 
 
+def _data(diffusion: Diffusion, raw: Tensor, draws: int, seed: int) -> Tensor:
+    """The x_0 [B, …] that a fit is taken over."""
+    stored = diffusion.encoding.store(_some(raw, draws, seed, "fit/image"))
+    return diffusion.encoding.draw(stored, seed, 0, "fit/dequantise")
+
+
 def _variance(diffusion: Diffusion, raw: Tensor, seed: int) -> Tensor:
     """Var x_0 per dimension, the mean over dimensions, float64."""
     images = raw if len(raw) <= MOST_DATA else _some(raw, MOST_DATA, seed, "fit/data")
     x0 = diffusion.encoding.draw(diffusion.encoding.store(images), seed, 1, "fit/dequantise").double()
     return x0.var(0, correction=0).mean()
-
-
-LEARNED_DRAWS = 16
-"""Images that the terms of a learned σ² are taken over: it has one per dimension, for every pair of times."""
 
 
 @torch.no_grad()
@@ -93,9 +97,7 @@ def bound_terms(
     Over `draws` images of stored data [N, …]. Where s = 0 it is L_0 at σ² = 1 − ᾱ_t, whatever the chain's own rule:
     that depends on the step before, and differs little from it.
     """
-    x0 = diffusion.encoding.draw(
-        diffusion.encoding.store(_some(raw, draws, seed, "fit/image")), seed, 0, "fit/dequantise"
-    )
+    x0 = _data(diffusion, raw, draws, seed)
     chain = diffusion.chain()
     levels = diffusion.gamma(chain.times)
     terms = torch.full((chain.steps + 1, chain.steps + 1), torch.inf, dtype=torch.float64, device=raw.device)
@@ -113,27 +115,21 @@ def _terms_of(
 ) -> Tensor:
     """The mean terms [t] of the steps from t to s = 0..t − 1, whose noise levels γ_0..γ_t are `levels`."""
     x_t = diffuse(x0, eps, trained.gamma_t)
-    output, raw = diffusion.denoiser(x_t, times, trained)
-    x0_hat, eps_hat = diffusion.denoiser.estimate(output, x_t, trained, clip=clip and diffusion.encoding.bounded)
+    said = diffusion.denoiser(x_t, times, trained)
     variance = diffusion.choices.variance
-    fitted = diffusion.x0_variance[times]
 
     def step(level: Tensor, count: int) -> Pair:
         gamma_t = levels[-1:].expand(count)
         return Pair(gamma_t, level, logsigmoid(gamma_t))
 
     clean = step(levels[:1].expand(len(x0)), len(x0))
-    log_variance = variance.log_variance(clean, raw, x_t, fitted)
-    first = diffusion.term_of(x0, Reverse(clean, x_t, x0_hat, eps_hat, log_variance)).double().mean()
+    p = diffusion.reverse_of(said, x_t, times, clean, trained, variance, clip=clip)
+    first = diffusion.term_of(x0, p).double().mean()
     later = [
-        _mean_terms(variance, step(part, len(part)), x0 - x0_hat, raw, fitted)
-        for part in torch.split(levels[1:-1], _rows(variance, raw))
+        _mean_terms(variance, step(part, len(part)), x0 - p.x0, said[1], diffusion.x0_variance[times])
+        for part in torch.split(levels[1:-1], _rows(variance, said[1]))
     ]
     return torch.cat([first[None], *later])
-
-
-ELEMENTS = 2**22
-"""Numbers that the terms of a learned σ² take at once."""
 
 
 def _rows(variance: Variance, raw: Tensor) -> int:

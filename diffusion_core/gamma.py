@@ -1,7 +1,8 @@
 """γ(t) = −log(ᾱ_t/(1 − ᾱ_t)) as modules, so that what a schedule learns travels with the network's weights.
 
 A table interpolates what is given at t = 1..T; a curve is a function of u = (t − 1)/(T − 1) ∈ [0, 1], so that x_1 is
-the z_0 of Kingma et al. 2021. Both are functions of real t, which continuous time needs. γ_0 = −∞: ᾱ_0 = 1, clean data.
+the z_0 of Kingma et al. 2021; the straight path of rectified flow is a function of t/T, so that it ends in noise alone.
+All are functions of real t, which continuous time needs. γ_0 = −∞: ᾱ_0 = 1, clean data.
 γ_T = ∞ is allowed: ᾱ_T = 0, and x_T is noise alone (Lin et al. 2024).
 """
 

@@ -3,9 +3,8 @@
 The first and the last `exact` of t = 1..K are taken always: terms are largest and differ most at the start and, where
 nothing holds x̂_0 in bounds, at the end. From each of `strata` runs between them one t is drawn per image, and weighted
 by the run's length. The runs are of equal length in log t + λ t/K: terms fall about as 1/t where β rises from little,
-and hardly at all where the log-SNR falls evenly. The first few t are drawn
-more than once (`FRONT`). Strata, times and noise depend on K and the seed alone, so that every cell is scored on the
-same draws.
+and hardly at all where the log-SNR falls evenly. The first few t are drawn more than once (`FRONT`). Strata, times and
+noise depend on K and the seed alone, so that every cell is scored on the same draws.
 
 Both halves draw their own t and ε, at their own x_0. The noise of an image's terms is spread evenly
 (`randomness.spread_normals`), for what terms of neighbouring t make of one ε_d is much the same. And from each term L

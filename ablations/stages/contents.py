@@ -11,6 +11,7 @@ metric        the cells of one samples, whatever else they are asked for
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ablations.settings.cell import Cell
@@ -39,7 +40,7 @@ def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str,
 
 def fit_of(cell: Cell, training: str) -> str | None:
     """The id of the stage that fits the cell's variance, or the spacing of its steps; None where neither is fitted."""
-    spaced = cell.spacing.fitted and (is_strided(cell, cell.sampler.steps) or is_strided(cell, cell.evaluation.horizon))
+    spaced = any(_spaced_by_fit(cell, steps) for steps in (cell.sampler.steps, cell.evaluation.horizon))
     if not (cell.variance.fitted or spaced):
         return None
     plan = cell.evaluation
@@ -47,40 +48,54 @@ def fit_of(cell: Cell, training: str) -> str | None:
     return content_hash(content | ({"terms": describe(cell.variance)} if spaced else {}))
 
 
-def is_strided(cell: Cell, steps: int | None) -> bool:
+def parts_of_bound(cell: Cell, parts: Parts) -> Parts:
+    """The parts that the bound reads: its fit may be of another chain's spacing."""
+    return parts if cell.variance.fitted or _spaced_by_fit(cell, cell.evaluation.horizon) else replace(parts, fit=None)
+
+
+def parts_of_samples(cell: Cell, parts: Parts) -> Parts:
+    """The parts that sampling reads, which may leave σ² unread."""
+    fitted = cell.variance.fitted and cell.sampler.reads_variance
+    return parts if fitted or _spaced_by_fit(cell, cell.sampler.steps) else replace(parts, fit=None)
+
+
+def _is_strided(cell: Cell, steps: int | None) -> bool:
     """Whether a chain of `steps` steps (None: all) leaves times out, which its spacing then chooses."""
     return steps is not None and steps != cell.horizon
 
 
-def chain_content(cell: Cell, parts: Parts, steps: int | None, *, reads_variance: bool) -> dict[str, Any]:
-    """What a chain of `steps` steps reads beside the training."""
+def _spaced_by_fit(cell: Cell, steps: int | None) -> bool:
+    return cell.spacing.fitted and _is_strided(cell, steps)
+
+
+def _chain_content(cell: Cell, parts: Parts, steps: int | None, *, reads_variance: bool) -> dict[str, Any]:
+    """What a chain of `steps` steps reads beside the training; `parts` are those that it reads."""
     known = described(cell)
     read = {"variance": known["variance"]} if reads_variance else {}
-    read |= {"spacing": known["spacing"]} if is_strided(cell, steps) else {}
-    fitted = (reads_variance and cell.variance.fitted) or (is_strided(cell, steps) and cell.spacing.fitted)
-    return read | ({"fit": parts.fit} if fitted else {})
+    read |= {"spacing": known["spacing"]} if _is_strided(cell, steps) else {}
+    return read | ({"fit": parts.fit} if parts.fit is not None else {})
 
 
 def bound_content(cell: Cell, parts: Parts, split: HeldOut) -> dict[str, Any]:
-    """All that a bound reads."""
+    """All that a bound reads; `parts` are those of `parts_of_bound`."""
     known = described(cell)
     unread = ("quality", "sets", "fit", *([] if cell.evaluation.ode else ["ode_steps"]))
     read = {key: value for key, value in known["evaluation"].items() if key not in unread}
     content: dict[str, Any] = {"stage": "bound", "training": parts.training, "split": split, "evaluation": read}
     if cell.horizon == 0:
         return content | {"evaluation": {"seed": read["seed"]}}
-    return content | chain_content(cell, parts, cell.evaluation.horizon, reads_variance=True)
+    return content | _chain_content(cell, parts, cell.evaluation.horizon, reads_variance=True)
 
 
 def samples_content(cell: Cell, parts: Parts, split: HeldOut, extractor: str | None) -> dict[str, Any]:
-    """All that sampling and judging read."""
+    """All that sampling and judging read; `parts` are those of `parts_of_samples`."""
     known, plan = described(cell), cell.evaluation
     content: dict[str, Any] = {"stage": "samples", "training": parts.training, "split": split}
     content |= {"sets": plan.sets, "extractor": extractor}
     if cell.horizon == 0:
         return content | {"seed": cell.seed}
     content |= {"clip": plan.clip, "sampler": known["sampler"]}
-    return content | chain_content(cell, parts, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
+    return content | _chain_content(cell, parts, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
 
 
 def metric_content(samples: str, metric: dict[str, Any]) -> dict[str, Any]:

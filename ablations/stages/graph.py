@@ -20,8 +20,9 @@ from ablations.stages.contents import (
     bound_content,
     fit_of,
     floor_content,
-    is_strided,
     metric_content,
+    parts_of_bound,
+    parts_of_samples,
     samples_content,
     training_content,
 )
@@ -86,11 +87,11 @@ def _scores(cell: Cell, parts: Parts, split: HeldOut, needs: tuple[str, ...], ex
     """The bound on a split where there is one, and the samples where it is judged."""
     stages: list[Stage] = []
     if cell.space.likelihood:
-        bound = content_hash(bound_content(cell, parts, split))
-        stages.append(BoundStage(bound, cell, parts, split, needs))
+        read = parts_of_bound(cell, parts)
+        bound = content_hash(bound_content(cell, read, split))
+        stages.append(BoundStage(bound, cell, read, split, needs))
     if split in cell.evaluation.quality:
-        spaced = cell.spacing.fitted and is_strided(cell, cell.sampler.steps)
-        read = parts if cell.sampler.reads_variance or spaced else replace(parts, fit=None)
+        read = parts_of_samples(cell, parts)
         samples = content_hash(samples_content(cell, read, split, extractor))
         stages.append(SamplesStage(samples, cell, read, split, (*needs, *_ids(stages))))
     return stages

@@ -320,6 +320,14 @@ SHARED = {
     "evaluation.ode_steps=8,16 evaluation.ode=1": "training samples",
     "evaluation.fit=16,32": "training bound samples",
     "evaluation.fit=16,32 variance=analytic": "training",
+    "spacing=uniform,karras": "training bound samples",
+    "spacing=uniform,karras sampler.steps=10": "training bound",
+    "spacing=uniform,karras evaluation.horizon=10": "training samples",
+    "spacing=uniform,optimal": "training bound samples",
+    "spacing=optimal,uniform sampler.steps=10": "training bound",
+    "spacing=optimal,uniform evaluation.horizon=10": "training samples",
+    "spacing=optimal variance=beta,beta_tilde sampler.steps=10 sampler=ddim": "training",
+    "time=auto,continuous": "",
     "time_input=t,log_snr": "",
     "first_step=schedule,beta_1": "",
     "schedule=linear,cosine": "",
@@ -337,6 +345,17 @@ def test_cells_share_the_stages_that_read_nothing_they_differ_in(call):
     for kind in ("training", "fit", "bound", "samples"):
         shared = [stage.id in ids for stage in one if stage.kind == kind]
         assert all(shared) if kind in SHARED[call].split() else not any(shared), kind
+
+
+@pytest.mark.parametrize("call", ["spacing=optimal,uniform sampler.steps=10", "spacing=optimal evaluation.horizon=10"])
+def test_a_stage_has_no_part_that_it_does_not_read(call):
+    """A bound that cells share would look for the fit of one of them, which it need not wait for."""
+    strided = "sampler.steps" if "sampler" in call else "evaluation.horizon"
+    for point in points(*call.split()).points:
+        for stage in stages_of(point.cell, DIGEST, "float32", "x"):
+            if stage.kind in ("bound", "samples"):
+                reads = (stage.kind == "samples") == (strided == "sampler.steps")
+                assert (stage.parts.fit is not None) == (reads and point.cell.spacing.fitted)
 
 
 def test_a_shared_stage_waits_for_what_all_its_cells_need_alike():
