@@ -217,8 +217,7 @@ def variance_of_samples_tends_to_the_datas_as_the_horizon_grows(
     """On Gaussian data with the exact denoiser, where every step is linear."""
     whole = replace(sampler, steps=None, skip=0.0)
     variances = (Beta(), BetaTilde()) if sampler.reads_variance else (Beta(),)
-    # A time between those of a chain is found by a bisection, at every step.
-    horizons = (25, 100, 400) if sampler.between_times else (50, 200, 800)
+    horizons = (25, 100, 400)
     for schedule, variance in itertools.product(schedules, variances):
         errors = []
         for horizon in horizons:

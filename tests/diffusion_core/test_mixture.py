@@ -140,7 +140,15 @@ def test_with_the_exact_score_a_fitted_variance_leaves_no_gap_even_in_few_steps(
     assert gaps["analytic_mse"] < min(gaps["beta"], gaps["beta_tilde"])
 
 
-@pytest.mark.parametrize("schedule", [Linear(), LogSnrLinear(), Cosine(), LearnedSchedule(width=2)], ids=name)
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Linear(),
+        *(pytest.param(s, marks=pytest.mark.slow) for s in (LogSnrLinear(), Cosine())),
+        LearnedSchedule(width=2),
+    ],
+    ids=name,
+)
 def test_with_the_exact_score_the_continuous_bound_has_no_gap(schedule):
     """½ ∫ E‖ε − ε̂‖² dγ is the information that the noise takes away (Guo et al. 2005): with the density at γ_1 and L_T
     it makes up the entropy of data with noise of variance e^{γ_1}, under every schedule.

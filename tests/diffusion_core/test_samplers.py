@@ -26,6 +26,7 @@ def test_every_sampler_keeps_what_samplers_keep(sampler, holds):
     holds(sampler)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", [Ancestral(), Ddim()], ids=name)
 @pytest.mark.parametrize("schedule", members(Schedule), ids=name)
 def test_samples_of_gaussian_data_have_their_variance_in_the_limit_under_every_schedule(sampler, schedule):

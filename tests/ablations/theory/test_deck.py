@@ -15,6 +15,7 @@ from ablations.data.digits import Digits
 from ablations.driver import pages
 from ablations.results.sample_sheets import strip
 from ablations.run import main
+from ablations.theory import mixture
 from ablations.theory.formulas import SCHEDULES
 from ablations.theory.strips import FRAMES, forward
 from analysis.read.csv_files import read_csv
@@ -32,6 +33,8 @@ def results(tmp_path_factory, store):
     less += ["network.channels=8", "evaluation.exact=2", "evaluation.strata=2"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "write_pages", said)
+        patch.setattr(mixture, "HORIZONS", (25, 50))
+        patch.setattr(mixture, "BETAS", (0.01, 0.9))
         assert main([*words, *less, f"results={folder}", "launcher=serial"]) == 0
     return folder
 
