@@ -18,7 +18,7 @@ OPTIONS = {
     "device": Option("auto, cpu, cuda or cuda:N", "auto"),
     "threads": Option("CPU threads", 1, int),
     "size": Option(
-        "the baseline's network on 8x8 grey images, batch 128, or 1.6M parameters on 32x32 colour, batch 64",
+        "the baseline's network on 8x8 grey images, batch 128, or 1.4M parameters on 32x32 colour, batch 64",
         "small",
         choices=("small", "large"),
     ),

@@ -35,7 +35,7 @@ from diffusion_core.variances import Beta, LearnedVariance
 HORIZON = 100
 
 SMALL, LARGE = UNet(), UNet(channels=32, multipliers=(1, 2, 2), blocks=2, attention=(8,))
-"""The baseline cell's network, and one of 1.6 million parameters for 32×32."""
+"""The baseline cell's network, and one of 1.4 million parameters for 32×32."""
 
 TRAININGS: dict[str, dict[str, Any]] = {
     "simple": {},

@@ -41,3 +41,14 @@ def test_which_steps():
     assert f"With 5 it is {nll['uniform', '5']:.0f} against {nll['optimal', '5']:.2f}" in told
     fids = [f"{fid[spacing, '10']:.0f}" for spacing in ("uniform", "quadratic", "optimal")]
     assert f"FID follows less ({fids[0]}, {fids[1]} and {fids[2]} with 10 steps" in told
+
+
+def test_how_few_steps():
+    told, nll, fid = paragraph("steps"), means("steps", NLL), means("steps", FID)
+    beta, small = ("beta", "10"), ("beta_tilde", "10")
+    assert f"far better samples than β (FID {fid[small]:.0f} against {fid[beta]:.0f})" in told
+    assert f"a far worse bound ({nll[small]:.0f} bits/dim against {nll[beta]:.1f})" in told
+    assert "its fitted variance has a better bound than either at every number of steps" in told
+    for steps in ("5", "10", "25", "50", "100", "200", "1000"):
+        assert nll["analytic", steps] < min(nll["beta", steps], nll["beta_tilde", steps])
+    assert f"the bound does, by {nll['beta_tilde', '1000'] - nll['beta', '1000']:.2f} bits/dim" in told
