@@ -52,3 +52,13 @@ def test_how_few_steps():
     for steps in ("5", "10", "25", "50", "100", "200", "1000"):
         assert nll["analytic", steps] < min(nll["beta", steps], nll["beta_tilde", steps])
     assert f"the bound does, by {nll['beta_tilde', '1000'] - nll['beta', '1000']:.2f} bits/dim" in told
+
+
+def test_which_sampler():
+    told, fid = paragraph("samplers"), means("samplers", FID)
+    ten = [f"{fid[sampler, '10']:.0f}" for sampler in ("dpm_solver", "ddim", "ancestral")]
+    assert (
+        f"With 10 steps DPM-Solver++ has an FID of {ten[0]}, DDIM of {ten[1]} and the ancestral chain of {ten[2]}"
+        in told
+    )
+    assert f"has {fid['heun', '5']:.0f} after 5 steps, where DDIM has {fid['ddim', '5']:.0f}" in told
