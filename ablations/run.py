@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     journal, folder = Journal(results / ".stages"), results / grid.name
     if request.dry_run:
         print(dry_run(planned, journal))
-    check_same_request(folder, planned, journal)
+    check_same_request(folder, planned, journal, request.command)
     if (folder / "search.json").exists():
         raise InputError(f"{folder} holds the results of a search: give this grid a name of its own with name=…")
     if request.dry_run:

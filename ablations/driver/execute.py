@@ -17,7 +17,7 @@ from typing import Any
 from ablations.driver.bar import Bar, bar
 from ablations.driver.plan import Plan
 from ablations.launchers.dispatch import Dispatch, Event
-from ablations.results.folder import finished_in, standing, write_results
+from ablations.results.folder import finished_in, of_an_earlier_version, standing, write_results
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, record
 from ablations.settings.cell import Cell
@@ -34,10 +34,11 @@ from diffusion_core.choices import choice_name
 WRITE_SECONDS = 15.0
 
 
-def check_same_request(folder: Path, plan: Plan, journal: Journal) -> dict[str, Any] | None:
+def check_same_request(folder: Path, plan: Plan, journal: Journal, command: str) -> dict[str, Any] | None:
     """The grid.json that stands in `folder`; InputError where it holds other cells than these.
 
-    None also where it holds the same cells as another kind of device makes them, and came with a checkout.
+    None also where it holds the same cells as another kind of device makes them, or what an earlier version made by the
+    same command, and came with a checkout.
     """
     head = standing(folder)
     if head is None:
@@ -49,6 +50,8 @@ def check_same_request(folder: Path, plan: Plan, journal: Journal) -> dict[str, 
     if plan.here.made_elsewhere(
         lambda there: {there.id_of(item.cell) for item in plan.planned} == theirs, sensible, journal
     ):
+        return None
+    if of_an_earlier_version(folder, head.get("command", ""), command, journal):
         return None
     raise InputError(
         f"{folder} holds the results of {_changed(folder, sensible) or 'other choices'} "
@@ -74,7 +77,7 @@ def execute(
     plan: Plan, journal: Journal, folder: Path, tracker: Tracker | None, provenance: dict[str, Any]
 ) -> tuple[list[Record], Tracker | None, bool]:
     """Run what is missing; the records, the tracker (None once it has failed), and whether it was interrupted."""
-    before = check_same_request(folder, plan, journal)
+    before = check_same_request(folder, plan, journal, provenance["command"])
     if all(journal.result(item.stages[0].id) is None for item in plan.planned if item.stages):
         # Results that came with a checkout: nothing here is continued.
         before = None

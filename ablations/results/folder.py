@@ -28,6 +28,7 @@ from ablations.results import autoencoders
 from ablations.results.csv_text import csv_text, curve_rows, number, union
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_sheet
+from ablations.settings.identity import NUMERICS
 from ablations.stages.artifacts import PER_IMAGE, SAMPLES, read_tensors
 from ablations.stages.files import read_json, write_json, write_text
 from ablations.stages.journal import Journal
@@ -123,6 +124,23 @@ def standing(folder: Path) -> dict[str, Any] | None:
     if not isinstance(head, dict) or not isinstance(head.get("cells"), dict):
         raise InputError(f"{folder / 'grid.json'} is not the description of a grid: move {folder} away and run again")
     return head
+
+
+def of_an_earlier_version(folder: Path, made_by: str, command: str, journal: Journal) -> bool:
+    """Whether a folder's results, which `made_by` made, are what an earlier version's same `command` left elsewhere.
+
+    Such results came with a checkout: other NUMERICS stand in their rows, and none of their trainings was run here.
+    """
+    if _asked(made_by) != _asked(command) or not (folder / "runs.csv").exists():
+        return False
+    rows = read_csv(folder / "runs.csv", ["training_id"])
+    trainings = set(rows["training_id"]) - {""}
+    earlier = "numerics" not in rows or str(NUMERICS) not in set(rows["numerics"])
+    return earlier and all(journal.result(training) is None for training in trainings)
+
+
+def _asked(command: str) -> set[str]:
+    return {word for word in command.split() if not word.startswith("dry_run=")}
 
 
 def finished_in(folder: Path) -> int:

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     plan = plan_search(study, launcher, launcher.devices(request.device, threads))
     results = writable(Path(request.results))
     journal, folder = Journal(results / ".stages"), results / study.name
-    check_same_search(folder, plan, journal)
+    check_same_search(folder, plan, journal, request.command)
     if request.dry_run:
         print(dry_run(plan))
         return 0

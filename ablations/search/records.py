@@ -16,7 +16,7 @@ from typing import Any
 from ablations.metrics.metric import MetricColumn
 from ablations.metrics.registry import fact_of
 from ablations.results.csv_text import csv_text, number, union
-from ablations.results.folder import rows_with
+from ablations.results.folder import of_an_earlier_version, rows_with
 from ablations.search.file import ParameterSpec
 from ablations.search.loop import SearchPlan
 from ablations.search.optimizer import Optimizer
@@ -223,10 +223,10 @@ def steps_of(plan: SearchPlan, params: Params) -> int:
     return len(plan.study.seeds) * cell.training.steps if cell.horizon else 0
 
 
-def check_same_search(folder: Path, plan: SearchPlan, journal: Journal) -> None:
+def check_same_search(folder: Path, plan: SearchPlan, journal: Journal, command: str) -> None:
     """InputError where a results folder holds another search, or a grid's results.
 
-    The same search as another kind of device makes it, which came with a checkout, is no other.
+    The same search as another kind of device or an earlier version makes it, which came with a checkout, is no other.
     """
     head = read_json(folder / SEARCH)
     if head is None and not (folder / "grid.json").exists():
@@ -235,8 +235,8 @@ def check_same_search(folder: Path, plan: SearchPlan, journal: Journal) -> None:
     elsewhere = theirs and plan.here.made_elsewhere(
         lambda there: replace(plan, here=there).identity == theirs, [plan.default], journal
     )
-    if theirs != plan.identity and not elsewhere:
-        what = head.get("command", "unknown") if isinstance(head, dict) else "a grid"
+    what = str(head.get("command", "unknown")) if isinstance(head, dict) else "a grid"
+    if theirs != plan.identity and not elsewhere and not of_an_earlier_version(folder, what, command, journal):
         raise InputError(
             f"{folder} holds the results of other choices ({what}), which are never overwritten: give this search a "
             "name of its own with name=…"

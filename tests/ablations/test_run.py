@@ -22,6 +22,8 @@ from ablations.driver import execute
 from ablations.grids.grid import make
 from ablations.launchers.dispatch import Dispatch
 from ablations.launchers.local import Local
+from ablations.results import folder
+from ablations.settings import identity
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import NUMERICS
 from ablations.stages.artifacts import read_tensors, write_tensors
@@ -103,6 +105,21 @@ def test_results_of_another_kind_of_device_that_came_with_a_checkout_are_no_othe
     from ablations.driver import plan
 
     monkeypatch.setattr(plan, "resolve_precision", lambda precision, device: "bf16")
+    with pytest.raises(InputError, match="results of other choices"):
+        run.main([*again.arguments, "dry_run=true"])
+    shutil.rmtree(again.results / ".stages")
+    assert run.main([*again.arguments, "dry_run=true"]) == 0
+    with pytest.raises(InputError, match="results of other choices"):
+        run.main([*again.arguments, "training.ema=0.9", "dry_run=true"])
+
+
+def test_results_of_an_earlier_version_that_came_with_a_checkout_give_way_to_the_same_command(again, monkeypatch):
+    """A stranger's first command in a fresh clone is one whose results are committed, by code that may be older."""
+    monkeypatch.setattr(identity, "NUMERICS", NUMERICS + 1)
+    monkeypatch.setattr(folder, "NUMERICS", NUMERICS + 1)
+    head = json.loads((again.folder / "grid.json").read_text())
+    made = {**head, "command": " ".join(["python -m ablations.run", *again.arguments])}
+    (again.folder / "grid.json").write_text(json.dumps(made))
     with pytest.raises(InputError, match="results of other choices"):
         run.main([*again.arguments, "dry_run=true"])
     shutil.rmtree(again.results / ".stages")
