@@ -28,7 +28,7 @@ def interleaved(cases: Mapping[str, Callable[[], object]], rounds: int, device: 
         case()
     for _ in range(rounds):
         for name, case in cases.items():
-            seconds[name].append(_timed(case, device))
+            seconds[name].append(timed(case, device))
     reference = next(iter(seconds.values()))
     return {
         name: Timing(
@@ -38,7 +38,8 @@ def interleaved(cases: Mapping[str, Callable[[], object]], rounds: int, device: 
     }
 
 
-def _timed(case: Callable[[], object], device: torch.device) -> float:
+def timed(case: Callable[[], object], device: torch.device) -> float:
+    """Seconds of one call, until the device has done what was asked of it."""
     _wait(device)
     began = time.perf_counter()
     case()

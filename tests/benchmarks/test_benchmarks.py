@@ -30,7 +30,7 @@ def test_ratios_are_medians_of_the_rounds_own_ratios(monkeypatch):
         case()
         return next(slow) * {"a": 1.0, "b": 3.0}[calls[-1]]
 
-    monkeypatch.setattr(timing, "_timed", seconds)
+    monkeypatch.setattr(timing, "timed", seconds)
     found = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3, CPU)
     assert calls == ["a", "b"] * 4
     assert (found["a"].ratio, found["b"].ratio) == (1.0, 3.0)
