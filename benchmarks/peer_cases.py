@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,10 @@ from torch.nn.functional import mse_loss
 from benchmarks.cases import LARGE, SMALL, Workload
 from benchmarks.peak import Mode, mode_name, running
 from benchmarks.peer_networks import alike, diffusers_defaults, diffusers_of_our_structure, lucidrains
+from diffusion_core.diffusion import Diffusion
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.unet import UNet
+from diffusion_core.precision import resolve_precision
 from diffusion_core.samplers import Ddim
 from diffusion_core.training import Trainer, Training
 
@@ -37,11 +39,13 @@ SIZES: dict[str, tuple[UNet, tuple[int, int, int], int]] = {
 }
 """Network, shape and batch by the size's name."""
 
+Setting = Literal["auto", "float32", "bf16"]
+
 HORIZON = 1000
 STEPS = 10
 """Network calls of a chain of samples."""
 
-OURS = (("as cells are trained: ", "auto"), ("", "float32"), ("", "bf16"))
+OURS: tuple[tuple[str, Setting], ...] = (("as cells are: ", "auto"), ("", "float32"), ("", "bf16"))
 """What each row is called before its precision, and the setting."""
 PEER_MODES: tuple[Mode, ...] = ("torch", "bf16")
 
@@ -84,15 +88,24 @@ def training_cases(size: Workload) -> list[Case]:
 def sampling_cases(size: Workload) -> list[Case]:
     """A batch of samples by DDIM of ours, as cells draw them, and of each peer."""
     model = size.diffusion(horizon=HORIZON).eval()
-    draw = partial(Ddim(steps=STEPS).sample, model, size.batch, seed=0, clip=True, batch=size.batch)
-    ours = Case("ours, float32", model.network, "float32", draw)
+    ours = [_sampling(size, model, name, precision) for name, precision in OURS]
     found = peers(size, training=False).items()
-    return [ours] + [_case(size, name, peer, mode, peer.sample) for name, peer in found for mode in PEER_MODES]
+    return ours + [_case(size, name, peer, mode, peer.sample) for name, peer in found for mode in PEER_MODES]
 
 
-def _training(size: Workload, name: str, precision: str) -> Case:
+def _sampling(size: Workload, model: Diffusion, name: str, setting: Setting) -> Case:
+    precision = resolve_precision(setting, size.device)
+
+    def draw() -> Tensor:
+        with model.network_in(precision):
+            return Ddim(steps=STEPS).sample(model, size.batch, seed=0, clip=True, batch=size.batch)
+
+    return Case(f"ours, {name}{precision}", model.network, precision, draw)
+
+
+def _training(size: Workload, name: str, precision: Setting) -> Case:
     learner = DiffusionLearner(size.diffusion(horizon=HORIZON)).train()
-    trainer = Trainer(learner, Training(batch=size.batch, precision=precision), size.device)  # type: ignore[arg-type]
+    trainer = Trainer(learner, Training(batch=size.batch, precision=precision), size.device)
     step = partial(trainer.step, size.images, 0, 0)
     return Case(f"ours, {name}{trainer.precision}", learner.diffusion.network, trainer.precision, step)
 

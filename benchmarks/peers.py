@@ -55,8 +55,8 @@ TRAINING = (
     "large networks. The peer of our structure does the same work in the same layers: there the code alone differs."
 )
 SAMPLING = (
-    "One network call of each one's own DDIM, a tenth of a chain of ten: × ours is to be read as above, against "
-    "float32, the only precision in which the suite samples."
+    "One network call of each one's own DDIM, a tenth of a chain of ten: × ours is to be read as above, against the "
+    "precision in which cells are sampled from here."
 )
 BOUND = (
     "Compare the last two columns, which are of the time that each takes to the same error over its draws; an error "

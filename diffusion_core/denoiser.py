@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from diffusion_core.forward import Pair, expand
 from diffusion_core.gamma import Gamma
 from diffusion_core.parameterizations import Parameterization
+from diffusion_core.precision import Precision, network_call
 
 TimeInput = Literal["t", "log_snr"]
 
@@ -24,7 +25,8 @@ TIME_SCALE = 1000.0
 class Denoiser(nn.Module):
     """A network with the parameterization that gives its output a meaning, for the noise levels of `gamma`.
 
-    `halves` tells that its channels are two halves, of which the second is a learned variance's.
+    `halves` tells that its channels are two halves, of which the second is a learned variance's; `precision` is that of
+    the network alone, see `Diffusion.network_in`.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Denoiser(nn.Module):
         self.parameterization = parameterization
         self.time_input = time_input
         self.halves = halves
+        self.precision: Precision = "float32"
 
     def forward(self, x_t: Tensor, t: Tensor, pair: Pair) -> tuple[Tensor, Tensor]:
         """(output, raw) at times t [B], whole or real in [1, T], whose noise levels are γ_t of `pair`.
@@ -43,7 +46,8 @@ class Denoiser(nn.Module):
         The output is what the parameterization reads, `raw` what a learned variance does: [B, 0, …] where none is.
         """
         shown = self.parameterization.network_input(x_t, pair)
-        out: Tensor = self.network(shown, self.time(t, pair.gamma_t).to(x_t.dtype)).to(x_t.dtype)
+        with network_call(self.precision, x_t.device):
+            out: Tensor = self.network(shown, self.time(t, pair.gamma_t).to(x_t.dtype)).to(x_t.dtype)
         if not self.halves:
             return out, out[:, :0]
         output, raw = out.chunk(2, dim=1)

@@ -7,6 +7,8 @@ term of the bound, x̂_0 and ε̂ at any time. How it learns is in `learner.py`.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -19,6 +21,7 @@ from diffusion_core.denoiser import Denoiser, clipped
 from diffusion_core.encodings import Encoding
 from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import Gamma
+from diffusion_core.precision import Precision
 from diffusion_core.randomness import built, initialise
 from diffusion_core.reverse import Reverse
 from diffusion_core.spacings import Spacing
@@ -82,6 +85,15 @@ class Diffusion(nn.Module):
         """
         self.network.load_state_dict(built(self._network, seed).state_dict())
         initialise(self.network, seed)
+
+    @contextmanager
+    def network_in(self, precision: Precision) -> Iterator[None]:
+        """A context in which the network computes in a precision, and nothing around it: samples are drawn so."""
+        before, self.denoiser.precision = self.denoiser.precision, precision
+        try:
+            yield
+        finally:
+            self.denoiser.precision = before
 
     def fit(self, x0_variance: Tensor) -> None:
         """Give a fitted σ² its Var(x_0 | x_t) at t = 1..T [T] (`fitting.py`); until then it is not a number."""

@@ -1,13 +1,14 @@
-"""Precision: bf16 autocast and TF32 for training where a GPU has them, plain float32 for everything that is reported.
+"""Precision: networks train and sample in bf16 autocast where the device has it; all that scores is plain float32.
 
 Rounding a network's output to bf16 costs a μ-network up to 13 bits/dim, so the output layers of `networks/` stay in
-float32 even under autocast, and the bound never sees either. cuDNN's convolutions use TF32 unless told otherwise.
+float32 even under autocast, and neither bounds nor features see it. cuDNN's convolutions use TF32 unless told not to.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
@@ -18,15 +19,27 @@ AMPERE = (8, 0)
 
 
 def resolve_precision(precision: Literal["auto", "float32", "bf16"], device: torch.device) -> Precision:
-    """What `auto` means on a device: bf16 on a GPU that has it, else float32."""
+    """What `auto` means on a device: bf16 where its hardware multiplies in it, else float32."""
     if precision != "auto":
         return precision
-    return "bf16" if device.type == "cuda" and torch.cuda.get_device_capability(device) >= AMPERE else "float32"
+    return "bf16" if has_bf16(device) else "float32"
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether a GPU or a CPU has instructions for products in bf16; others emulate them, more slowly than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= AMPERE
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def network_call(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """The context of a network's call: bf16 autocast, or for float32 whatever is around it."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
 def exact(device: torch.device) -> Iterator[None]:
-    """A context of plain float32, without autocast and TF32: bounds, samples and features are computed in it."""
+    """A context of plain float32, without autocast and TF32: bounds and features are computed in it."""
     with tf32(False), torch.autocast(device.type, enabled=False):
         yield
 

@@ -26,7 +26,7 @@ from diffusion_core.randomness import draw, key, send
 
 @dataclass(frozen=True)
 class Training:
-    """The budget and the optimiser. `precision=auto` is bf16 autocast on a GPU that has it, else float32."""
+    """The budget and the optimiser. `precision=auto` is bf16 autocast where the hardware has it, else float32."""
 
     steps: int = 1000
     batch: int = 128

@@ -26,6 +26,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import diffuse
 from diffusion_core.gamma import Gamma
+from diffusion_core.precision import resolve_precision
 from diffusion_core.randomness import normal, uniform
 
 FRAMES = 11
@@ -73,7 +74,8 @@ def forward(gamma: Gamma, data: Data) -> Tensor:
 
 def backward(cell: Cell, diffusion: Diffusion) -> Tensor:
     """x_t [FRAMES, …] of the cell's first sample at t/T = 1 .. 0."""
-    path = list(cell.sampler.path(diffusion, 0, 1, seed=cell.seed, clip=cell.evaluation.clip))
+    with diffusion.network_in(resolve_precision(cell.training.precision, diffusion.device)):
+        path = list(cell.sampler.path(diffusion, 0, 1, seed=cell.seed, clip=cell.evaluation.clip))
     kept = (torch.linspace(0, 1, FRAMES) * (len(path) - 1)).round().int()
     return torch.cat([path[i] for i in kept.tolist()])
 

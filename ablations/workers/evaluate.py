@@ -41,6 +41,7 @@ from diffusion_core.fitting import bound_terms, noise_moments
 from diffusion_core.latents import LatentCode
 from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance
 from diffusion_core.ode import flow_likelihood
+from diffusion_core.precision import resolve_precision
 from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.vae import Vae
@@ -226,11 +227,12 @@ def run_samples(cell: Cell, split: HeldOut, model: Model, data: Data, folder: Pa
 
 
 def draw_samples(cell: Cell, model: Model, n: int, progress: Progress) -> Tensor | None:
-    """n samples as stored values, by the cell's sampler and seed; None where they are not finite."""
+    """n samples as stored values, by the cell's sampler, seed and precision; None where they are not finite."""
     if isinstance(model, Vae):
         x = model.sample(n, seed=cell.seed)
     else:
-        x = cell.sampler.sample(model, n, seed=cell.seed, clip=cell.evaluation.clip, progress=progress)
+        with model.network_in(resolve_precision(cell.training.precision, model.device)):
+            x = cell.sampler.sample(model, n, seed=cell.seed, clip=cell.evaluation.clip, progress=progress)
     return model.encoding.decode(x) if bool(x.isfinite().all()) else None
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, silu
+from torch.nn.functional import avg_pool2d, interpolate
 
+from diffusion_core.networks.fused import NormSilu, channels_last
 from diffusion_core.networks.layers import ResidualBlock
 
 WIDEST = 4
@@ -33,11 +34,11 @@ class OutputBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, groups: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(groups, channels_in)
+        self.norm = NormSilu(groups, channels_in)
         self.conv = nn.Conv2d(channels_in, channels_out, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = silu(self.norm(x))
+        h = self.norm(x)
         with torch.autocast(x.device.type, enabled=False):
             out: Tensor = self.conv(h.to(self.conv.weight.dtype))
         return out
@@ -58,7 +59,7 @@ class Encoder(nn.Module):
         self.head = OutputBlock(sizes[-1], channels_out, groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv_in(x)
+        h = channels_last(self.conv_in(x))
         for i, level in enumerate(self.levels):
             h = level(avg_pool2d(h, 2) if i else h)
         out: Tensor = self.head(h)
@@ -80,7 +81,7 @@ class Decoder(nn.Module):
         self.head = OutputBlock(sizes[-1], channels_out, groups)
 
     def forward(self, z: Tensor) -> Tensor:
-        h = self.conv_in(z)
+        h = channels_last(self.conv_in(z))
         for i, level in enumerate(self.levels):
             h = level(interpolate(h, scale_factor=2.0) if i else h)
         out: Tensor = self.head(h)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
 
+from diffusion_core.networks.fused import NormSilu
+
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
@@ -52,21 +54,21 @@ class ResidualBlock(nn.Module):
         self, channels_in: int, channels_out: int, channels_time: int | None, groups: int, dropout: float
     ) -> None:
         super().__init__()
-        self.norm_in = nn.GroupNorm(groups, channels_in)
+        self.norm_in = NormSilu(groups, channels_in)
         self.conv_in = nn.Conv2d(channels_in, channels_out, 3, padding=1)
         self.time = None if channels_time is None else nn.Linear(channels_time, 2 * channels_out)
-        self.norm_out = nn.GroupNorm(groups, channels_out)
+        self.norm_out = NormSilu(groups, channels_out)
         self.dropout = nn.Dropout(dropout)
         self.conv_out = zeroed(nn.Conv2d(channels_out, channels_out, 3, padding=1))
         self.skip = nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1)
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> Tensor:
-        h = self.norm_out(self.conv_in(silu(self.norm_in(x))))
+        modulation = None
         if self.time is not None:
             assert time is not None, "this block was built to be told the time"
-            scale, shift = self.time(silu(time))[:, :, None, None].chunk(2, dim=1)
-            h = h * (1 + scale) + shift
-        out: Tensor = self.skip(x) + self.conv_out(self.dropout(silu(h)))
+            modulation = self.time(silu(time))
+        h = self.norm_out(self.conv_in(self.norm_in(x)), modulation)
+        out: Tensor = self.skip(x) + self.conv_out(self.dropout(h))
         return out
 
 
@@ -76,14 +78,26 @@ class Attention(nn.Module):
     def __init__(self, channels: int, groups: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.norm = nn.GroupNorm(groups, channels)
+        self.norm = NormSilu(groups, channels, act=False)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = zeroed(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
-        qkv = self.qkv(self.norm(x)).view(batch, 3, self.heads, channels // self.heads, height * width)
-        q, k, v = qkv.transpose(-1, -2).unbind(1)
-        h = scaled_dot_product_attention(q, k, v)
-        out: Tensor = x + self.out(h.transpose(-1, -2).reshape(batch, channels, height, width))
+        qkv = self.qkv(self.norm(x)).permute(0, 2, 3, 1)
+        q, k, v = qkv.reshape(batch, height * width, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        h = attend(q, k, v).transpose(1, 2).reshape(batch, height, width, channels)
+        out: Tensor = x + self.out(h.permute(0, 3, 1, 2))
         return out
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q kᵀ/√d) v [B, heads, N, d]: by products on a CPU, where the fused kernel is slow for few places N."""
+    if q.device.type != "cpu":
+        return scaled_dot_product_attention(q, k, v)
+    if q.shape[-2] == 1:
+        # One place attends to itself.
+        return v
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    weights = torch.softmax(scores.to(torch.promote_types(scores.dtype, torch.float32)), dim=-1)
+    return weights.to(v.dtype) @ v

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, silu
+from torch.nn.functional import avg_pool2d, interpolate
 
+from diffusion_core.networks.fused import NormSilu, channels_last
 from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, zeroed
 from diffusion_core.networks.network import Network
 
@@ -95,12 +96,12 @@ class UNetModule(nn.Module):
                 resolution.append(UNetBlock(config, channels + kept.pop(), config.channels * multiplier, attention))
                 channels = config.channels * multiplier
             self.up.append(resolution)
-        self.norm_out = nn.GroupNorm(config.groups, channels)
+        self.norm_out = NormSilu(config.groups, channels)
         self.conv_out = zeroed(nn.Conv2d(channels, channels_out, 3, padding=1))
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         embedding = self.time(time)
-        h = self.conv_in(x)
+        h = channels_last(self.conv_in(x))
         kept = [h]
         for i, resolution in enumerate(self.down):
             h = avg_pool2d(h, 2) if i else h
@@ -112,7 +113,7 @@ class UNetModule(nn.Module):
             h = interpolate(h, scale_factor=2.0) if i else h
             for block in resolution:  # type: ignore[attr-defined]
                 h = block(torch.cat([h, kept.pop()], dim=1), embedding)
-        h = silu(self.norm_out(h))
+        h = self.norm_out(h)
         with torch.autocast(x.device.type, enabled=False):
             out: Tensor = self.conv_out(h.to(self.conv_out.weight.dtype))
         return out

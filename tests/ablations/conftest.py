@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 from ablations import run
 from ablations.driver import pages
@@ -20,6 +21,7 @@ from analysis.pages import in_words
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search, search_alone
 from analysis.tables.search import terminal_search
+from diffusion_core.precision import resolve_precision
 
 TINY = [
     "horizon=25",
@@ -35,6 +37,10 @@ TINY = [
     "evaluation.strata=2",
     "evaluation.sets=2",
 ]
+
+
+HERE = resolve_precision("auto", torch.device("cpu"))
+"""The precision of cells on this machine's processor."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from ablations.workers import train
 from analysis.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
+from tests.ablations.conftest import HERE
 from tests.ablations.search.conftest import POINTS
 from tests.ablations.settings.test_grammar import one_line_error
 
@@ -165,7 +166,9 @@ def test_another_search_does_not_overwrite_it(again):
 def test_a_search_of_another_kind_of_device_that_came_with_a_checkout_is_no_other(again, monkeypatch, capsys):
     from ablations.driver import plan
 
-    monkeypatch.setattr(plan, "resolve_precision", lambda precision, device: "bf16")
+    monkeypatch.setattr(
+        plan, "resolve_precision", lambda precision, device: {"bf16": "float32", "float32": "bf16"}[HERE]
+    )
     with pytest.raises(InputError, match="results of other choices"):
         search.main([*again.arguments, "dry_run=true"])
     shutil.rmtree(again.results / ".stages")
@@ -195,7 +198,7 @@ def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
     params = {name: float(row[f"param.{name}"]) for name in study.parameters}
     cell = study.cell(params, 0)
     data = cell.data.load()
-    training = stages_of(cell, data.digest, "float32", None)[0]
+    training = stages_of(cell, data.digest, HERE, None)[0]
     assert isinstance(training, TrainingStage)
     by_rungs = Journal(searched.results / ".stages")
     assert by_rungs.result(training.id) is not None
@@ -215,7 +218,7 @@ def test_a_rung_that_was_cut_off_before_its_bound_is_scored_from_its_checkpoint(
 
     study = make_study(parse_search(POINTS))
     cell = study.cell({"schedule.gamma_min": -6.0, "schedule.gamma_max": 3.0}, 0)
-    training = stages_of(cell, cell.data.load().digest, "float32", None)[0]
+    training = stages_of(cell, cell.data.load().digest, HERE, None)[0]
     assert isinstance(training, TrainingStage)
     rung = rung_of(training, 20)
     with monkeypatch.context() as patch:
@@ -361,7 +364,7 @@ def test_what_was_found_is_a_schedule_of_any_grid_and_the_same_cell(searched, co
     assert parameters(cells[0])["schedule.gamma_min"] == row["schedule.gamma_min"]
     runs = read_folder(folder_of(searched)).runs
     data = cells[0].data.load()
-    assert cell_id(cells[0], data.digest, "float32") == runs[runs["axis.choice"] == "found"]["cell_id"].iloc[0]
+    assert cell_id(cells[0], data.digest, HERE) == runs[runs["axis.choice"] == "found"]["cell_id"].iloc[0]
 
 
 WRONG_EXPORT = {

@@ -41,7 +41,7 @@ from diffusion_core.encodings import Continuous
 from diffusion_core.latents import LatentCode, Standard
 from diffusion_core.randomness import normal_blocks
 from diffusion_core.vae import Vae
-from tests.ablations.conftest import said
+from tests.ablations.conftest import HERE, said
 
 CPU = torch.device("cpu")
 SMALL = [
@@ -260,7 +260,7 @@ def test_psnr_and_samples_of_the_vae_are_what_its_files_say(grid):
 def test_sampling_by_hand_goes_through_the_decoder(grid):
     row, cell, model = loaded(grid, "kl")
     assert isinstance(model, Diffusion)
-    kept = next(stage for stage in stages_of(cell, row["data_digest"], "float32", "x") if stage.kind == "samples")
+    kept = next(stage for stage in stages_of(cell, row["data_digest"], HERE, "x") if stage.kind == "samples")
     assert kept.parts.training == row["training_id"]
     x0 = cell.sampler.sample(model, 64, seed=0, clip=True)
     assert x0.shape == (64, 4, 4, 4)

@@ -1,0 +1,185 @@
+"""Group norm, a scale and a shift, and SiLU in one: y = SiLU((1 + s) h + t), h = GroupNorm(x).
+
+On a CPU a kernel does it in two passes over x each way, and with channels last, where convolutions are fastest and
+torch's own group norm is slowest. It is `fused.cpp`, which this machine's compiler builds once; where there is none, or
+what it builds is wrong, torch's operations take its place, and numbers differ in their last digits.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shlex
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import group_norm, silu
+
+SOURCE = Path(__file__).with_name("fused.cpp")
+WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
+FLAGS = ("-O3", "-march=native", *WIDE, "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
+NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+LIMIT = 1e-4
+"""What the kernel may differ by from torch's operations in float32, where it is tried before it is used."""
+
+
+class NormSilu(nn.GroupNorm):
+    """Group norm, scaled and shifted where that is told, and SiLU unless `act` is false."""
+
+    def __init__(self, groups: int, channels: int, *, act: bool = True) -> None:
+        super().__init__(groups, channels)
+        self.act = act
+
+    def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
+        """y [B, C, H, W]; `modulation` [B, 2 C] holds s, then t."""
+        here = x.device.type == "cpu" and x.dtype in NAMES and self.weight.dtype == torch.float32
+        compute = kernel_norm_silu if here and works() else group_norm_silu
+        return compute(x, self.weight, self.bias, modulation, self.num_groups, self.eps, self.act)
+
+
+def kernel_norm_silu(
+    x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, groups: int, eps: float, act: bool
+) -> Tensor:
+    """The same by the kernel."""
+    y: Tensor = Kernel.apply(x, weight, bias, modulation, groups, eps, act)  # type: ignore[no-untyped-call]
+    return y
+
+
+def group_norm_silu(
+    x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, groups: int, eps: float, act: bool
+) -> Tensor:
+    """The same by torch's operations."""
+    h = group_norm(x, groups, weight, bias, eps)
+    if modulation is not None:
+        scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
+        h = h * (1 + scale) + shift
+    return silu(h) if act else h
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """x [B, C, H, W] in the layout that the layers after it keep: channels last where the kernel is used."""
+    return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" and works() else x
+
+
+class Kernel(torch.autograd.Function):
+    """The kernel with its gradient, of float32 or bf16; all else is float32."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        modulation: Tensor | None,
+        groups: int,
+        eps: float,
+        act: bool,
+    ) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        ctx.told = None if modulation is None else modulation.dtype
+        modulation = None if modulation is None else modulation.float().contiguous()
+        y, moments = torch.empty_like(x), x.new_empty((len(x), groups, 2), dtype=torch.float32)
+        ctx.save_for_backward(x, weight, bias, modulation, moments)
+        ctx.layer = layer(x, weight, bias, modulation, groups, act)
+        kernel("forward", x)(*ctx.layer, eps, *map(address, (x, y, moments)))
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, _, _, modulation, moments = ctx.saved_tensors
+        dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
+        dx, told = torch.empty_like(x), None if modulation is None else torch.empty_like(modulation)
+        # Per image: what threads work on is not added up by them.
+        dweight, dbias = torch.empty(2, len(x), x.shape[1])
+        kernel("backward", x)(*ctx.layer, *map(address, (moments, dy, x, dx, dweight, dbias, told)))
+        dmodulation = None if told is None else told.to(ctx.told)
+        return dx, dweight.sum(0), dbias.sum(0), dmodulation, None, None, None
+
+
+def layer(
+    x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, groups: int, act: bool
+) -> tuple[Any, ...]:
+    """The arguments that both directions share."""
+    batch, channels, height, width = x.shape
+    pointers = (address(weight), address(bias), address(modulation))
+    return batch, height * width, channels, groups, *pointers, int(act), torch.get_num_threads()
+
+
+def address(tensor: Tensor | None) -> int | None:
+    """Where a tensor's numbers lie."""
+    return None if tensor is None else tensor.data_ptr()
+
+
+def kernel(direction: str, x: Tensor) -> Any:
+    """The function of a direction for the numbers of x."""
+    return getattr(library(), f"{direction}_{NAMES[x.dtype]}")
+
+
+@cache
+def works() -> bool:
+    """Whether this machine builds the kernels, and they agree with torch's operations."""
+    try:
+        library()
+    except (OSError, subprocess.SubprocessError):
+        return False
+    # The first call may be a sampler's, which wants no gradients, or be under autocast.
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+        return _agrees()
+
+
+def _agrees() -> bool:
+    generator = torch.Generator().manual_seed(0)
+    x, dy = torch.randn(2, 3, 12, 6, 5, generator=generator).unbind()
+    norm, modulation = nn.GroupNorm(4, 12), torch.randn(3, 24, generator=generator)
+    pairs = []
+    for compute in (kernel_norm_silu, group_norm_silu):
+        a, b, c, d = (value.detach().requires_grad_() for value in (x, norm.weight, norm.bias, modulation))
+        y = compute(a, b, c, d, norm.num_groups, norm.eps, True)
+        pairs.append((y, *torch.autograd.grad(y, (a, b, c, d), dy)))
+    return all(torch.allclose(a, b, rtol=LIMIT, atol=LIMIT) for a, b in zip(*pairs, strict=True))
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The kernels; OSError or SubprocessError where they cannot be built."""
+    found = ctypes.CDLL(str(built()))
+    pointer, whole = ctypes.c_void_p, ctypes.c_long
+    shared = [whole] * 4 + [pointer] * 3 + [ctypes.c_int] * 2
+    for name in NAMES.values():
+        for direction, own in (("forward", [ctypes.c_float, *[pointer] * 3]), ("backward", [pointer] * 7)):
+            function = getattr(found, f"{direction}_{name}")
+            function.argtypes, function.restype = shared + own, None
+    return found
+
+
+def built() -> Path:
+    """The compiled kernels, from where they are kept or compiled now; OSError or SubprocessError where that fails."""
+    known = hashlib.sha256(b"\0".join((SOURCE.read_bytes(), " ".join(FLAGS).encode(), processor()))).hexdigest()[:16]
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "diffusion_core"
+    kept = folder / f"fused-{known}.so"
+    if kept.exists():
+        return kept
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        new = Path(place) / "fused.so"
+        compiler = shlex.split(os.environ.get("CXX", "c++"))
+        subprocess.run([*compiler, *FLAGS, "-o", str(new), str(SOURCE)], check=True, capture_output=True, timeout=120)
+        os.replace(new, kept)
+    return kept
+
+
+def processor() -> bytes:
+    """What tells processors apart for which code is compiled: a home may be shared by several."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_bytes().splitlines() if file.exists() else [" ".join(platform.uname()).encode()]
+    told = {line for line in lines if line.startswith((b"model name", b"flags", b"Features", b"CPU part"))}
+    return b"\n".join(sorted(told or lines))

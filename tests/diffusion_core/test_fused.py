@@ -1,0 +1,143 @@
+"""The kernel of group norm and SiLU against the same in float64, by torch's operations and autograd."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import group_norm, silu
+
+from diffusion_core.networks import fused
+from diffusion_core.networks.fused import NormSilu
+
+needs_kernel = pytest.mark.skipif(not fused.works(), reason="no compiler here builds the kernel")
+SHAPES = [(3, 16, 8, 8), (2, 12, 5, 3), (2, 64, 2, 2), (1, 4, 1, 1), (2, 96, 7, 4), (5, 6, 4, 4)]
+CASES = [(True, True), (True, False), (False, True), (False, False)]
+
+
+def problem(shape, told, act, dtype=torch.float32, mean=0.0):
+    """A layer with weights that are drawn, its input, its modulation and a gradient of its output."""
+    generator = torch.Generator().manual_seed(0)
+    layer = NormSilu(2, shape[1], act=act)
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter, generator=generator)
+    x, dy = (mean + torch.randn(2, *shape, generator=generator)).to(dtype).unbind()
+    modulation = torch.randn(shape[0], 2 * shape[1], generator=generator) if told else None
+    return layer, x.requires_grad_(), None if modulation is None else modulation.requires_grad_(), dy
+
+
+def truth(layer, x, modulation):
+    """Written out in float64."""
+    h = group_norm(x.double(), layer.num_groups, layer.weight.double(), layer.bias.double(), layer.eps)
+    if modulation is not None:
+        scale, shift = modulation.double()[:, :, None, None].chunk(2, dim=1)
+        h = h * (1 + scale) + shift
+    return silu(h) if layer.act else h
+
+
+def gradients(y, layer, x, modulation, dy):
+    inputs = [x, layer.weight, layer.bias, *([] if modulation is None else [modulation])]
+    return torch.autograd.grad(y, inputs, dy.to(y.dtype))
+
+
+@needs_kernel
+@pytest.mark.parametrize(("told", "act"), CASES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("last", [True, False], ids=["channels_last", "channels_first"])
+def test_it_is_the_norm_written_out_and_so_is_its_gradient(shape, told, act, last):
+    layer, x, modulation, dy = problem(shape, told, act)
+    if last:
+        x = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    y, expected = layer(x, modulation), truth(layer, x, modulation)
+    torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=2e-6)
+    for ours, theirs in zip(
+        gradients(y, layer, x, modulation, dy), gradients(expected, layer, x, modulation, dy), strict=True
+    ):
+        torch.testing.assert_close(ours.double(), theirs.double(), rtol=1e-4, atol=1e-4)
+
+
+@needs_kernel
+@pytest.mark.parametrize(("told", "act"), CASES)
+def test_in_bf16_it_is_rounded_once(told, act):
+    """By 2⁻⁸ of a number at most, bf16's unit roundoff; gradients of parameters are sums of what was not rounded."""
+    layer, x, modulation, dy = problem((3, 16, 8, 8), told, act, torch.bfloat16)
+    y, expected = layer(x, modulation), truth(layer, x, modulation)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y.double(), expected, rtol=2**-8 + 1e-5, atol=1e-5)
+    ours, theirs = (gradients(value, layer, x, modulation, dy) for value in (y, expected))
+    torch.testing.assert_close(ours[0].double(), theirs[0].double(), rtol=2**-8, atol=1e-4)
+    for a, b in zip(ours[1:], theirs[1:], strict=True):
+        torch.testing.assert_close(a.double(), b.double(), rtol=1e-4, atol=1e-4)
+
+
+@needs_kernel
+def test_a_large_mean_costs_no_more_digits_than_its_square_has():
+    layer, x, modulation, _ = problem((2, 16, 16, 16), True, True, mean=30.0)
+    torch.testing.assert_close(layer(x, modulation).double(), truth(layer, x, modulation), rtol=2e-3, atol=2e-3)
+
+
+@needs_kernel
+def test_large_and_infinite_numbers_and_nan_end_as_torchs_do():
+    layer = NormSilu(1, 1)
+    nn.init.constant_(layer.weight, 1e4)
+    x = torch.tensor([-3.0, -1.0, 0.0, 4.0]).reshape(1, 1, 2, 2)
+    torch.testing.assert_close(layer(x).double(), truth(layer, x, None), rtol=1e-5, atol=1e-6)
+    for bad in (float("nan"), float("inf")):
+        for dtype in (torch.float32, torch.bfloat16):
+            assert layer(x.clone().index_fill_(3, torch.tensor(0), bad).to(dtype)).isnan().all()
+
+
+@needs_kernel
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_bits_depend_on_no_thread_and_no_neighbour(dtype):
+    found = []
+    before = torch.get_num_threads()
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        layer, x, modulation, dy = problem((7, 16, 8, 8), True, True, dtype)
+        y = layer(x, modulation)
+        found.append((y, *gradients(y, layer, x, modulation, dy)))
+    torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+    layer, x, modulation, _ = problem((7, 16, 8, 8), True, True, dtype)
+    assert torch.equal(layer(x[2:4], modulation[2:4]), layer(x, modulation)[2:4])
+
+
+@pytest.mark.parametrize("compiler", ["/no/such/compiler", "false"])
+def test_without_a_compiler_torchs_operations_take_its_place(compiler, tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", compiler)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for known in (fused.library, fused.works):
+        known.cache_clear()
+    layer, x, modulation, _ = problem((3, 16, 8, 8), True, True)
+    y = layer(x, modulation)
+    assert not fused.works()
+    assert "Kernel" not in type(y.grad_fn).__name__
+    torch.testing.assert_close(y.double(), truth(layer, x, modulation), rtol=1e-5, atol=2e-6)
+    for known in (fused.library, fused.works):
+        known.cache_clear()
+    assert list(tmp_path.rglob("*.so")) == []
+
+
+@needs_kernel
+@pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)])
+def test_it_is_tried_whatever_is_around_its_first_call(around):
+    fused.works.cache_clear()
+    with around():
+        assert fused.works()
+
+
+@needs_kernel
+def test_it_is_built_once_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = fused.built()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [first]
+    monkeypatch.setenv("CXX", "/no/such/compiler")
+    assert fused.built() == first
+
+
+def test_float64_is_left_to_torch():
+    layer, x, modulation, _ = problem((3, 16, 8, 8), True, True, torch.float64)
+    layer = layer.double()
+    torch.testing.assert_close(layer(x, modulation.double()), truth(layer, x, modulation), rtol=1e-12, atol=1e-12)

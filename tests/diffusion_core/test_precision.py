@@ -1,0 +1,81 @@
+"""What a precision is on a device, and what it acts on: the network of a training or of a sampler, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from diffusion_core import precision
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.likelihood import bound
+from diffusion_core.precision import resolve_precision
+from diffusion_core.samplers import Ddim
+from diffusion_core.testing.samplers import model
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("hardware", "expected"), [(True, "bf16"), (False, "float32")])
+def test_auto_is_bf16_where_the_processor_has_it(hardware, expected, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: hardware)
+    assert resolve_precision("auto", CPU) == expected
+    assert resolve_precision("float32", CPU) == "float32"
+    assert resolve_precision("bf16", CPU) == "bf16"
+
+
+def test_a_device_of_another_kind_is_float32():
+    assert resolve_precision("auto", torch.device("mps")) == "float32"
+
+
+def dtypes_of(diffusion: Diffusion, act):
+    """The numbers that an inner layer gives while something is done."""
+    seen = set()
+    layer = diffusion.network.middle_in.block.conv_in
+    hook = layer.register_forward_hook(lambda module, inputs, out: seen.add(out.dtype))
+    act()
+    hook.remove()
+    return seen
+
+
+def test_samples_are_drawn_in_bf16_inside_the_context_alone():
+    diffusion = model("images")
+    drawn = []
+
+    def draw():
+        drawn.append(Ddim(steps=4).sample(diffusion, 5, seed=0, clip=False))
+
+    plain = dtypes_of(diffusion, draw)
+    with diffusion.network_in("bf16"):
+        inside = dtypes_of(diffusion, draw)
+    after = dtypes_of(diffusion, draw)
+    assert plain == after == {torch.float32}
+    assert inside == {torch.bfloat16}
+    assert all(x.dtype == torch.float32 for x in drawn)
+    assert torch.equal(drawn[0], drawn[2])
+    assert not torch.equal(drawn[0], drawn[1])
+    torch.testing.assert_close(drawn[1], drawn[0], rtol=0.05, atol=0.05)
+
+
+def test_what_is_said_of_a_network_holds_for_an_error_too():
+    diffusion = model("images")
+    with pytest.raises(RuntimeError, match="stop"), diffusion.network_in("bf16"):
+        raise RuntimeError("stop")
+    assert diffusion.denoiser.precision == "float32"
+
+
+def test_the_bound_is_float32_whatever_is_around_it():
+    diffusion = model("images")
+    raw = torch.randint(0, 256, (4, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+
+    def score():
+        return bound(diffusion, raw, exact=2, strata=2, seed=0, clip=True)
+
+    plain = score().total
+    with torch.autocast("cpu", torch.bfloat16):
+        assert dtypes_of(diffusion, score) == {torch.float32}
+        assert torch.equal(score().total, plain)
+
+
+def test_float32_leaves_what_is_around_a_networks_call():
+    with torch.autocast("cpu", torch.bfloat16), precision.network_call("float32", CPU):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
