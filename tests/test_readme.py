@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -62,3 +63,22 @@ def test_which_sampler():
         in told
     )
     assert f"has {fid['heun', '5']:.0f} after 5 steps, where DDIM has {fid['ddim', '5']:.0f}" in told
+
+
+def times_ours(size: str, row: str) -> str:
+    """What the first table of a committed comparison says in the column × ours."""
+    lines = (ROOT / "benchmarks" / f"peers-{size}.md").read_text(encoding="utf-8").splitlines()
+    found = next(line for line in lines if line.startswith(f"| {row} |"))
+    return f"{float(found.split('|')[6]):.1f}"
+
+
+def test_speed_and_precision():
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    plain, same = "diffusers, its defaults, float32", "diffusers, our structure, bf16"
+    assert f"UNet2DModel at its defaults {times_ours('medium', plain)} × as long" in text
+    assert f"in our structure and bf16 {times_ours('medium', same)} ×" in text
+    assert f"at 8×8 {times_ours('tiny', plain)} × and {times_ours('tiny', same)} ×" in text
+    answers = json.loads((ROOT / "results" / "precision" / "answers.json").read_text(encoding="utf-8"))
+    nll, fid = (c for c in answers["comparisons"] if c["metric"] in ("nll/test", "fid/train/digits-cnn"))
+    assert f"NLL by {abs(nll['difference']):.3f} ± {nll['half_width']:.3f} bits/dim" in text
+    assert f"FID by {abs(fid['difference']):.1f} ± {fid['half_width']:.1f}" in text

@@ -110,7 +110,10 @@ def test_committed_results_are_still_those_of_their_command(folder):
     head = json.loads((folder / "grid.json").read_text(encoding="utf-8"))
     made = cells_of(folder, head["command"])
     digest = made[0][1].data.load().digest
-    planned = [(cell_id(cell, digest, "float32"), training_of(cell, digest), str(cell.seed)) for _, cell in made]
+    planned = [
+        (cell_id(cell, digest, committed_precision(cell)), training_of(cell, digest), str(cell.seed))
+        for _, cell in made
+    ]
     with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     known = [(row["cell_id"], row["training_id"], row["seed"]) for row in rows]
@@ -156,9 +159,14 @@ def read(text):
         return text
 
 
+def committed_precision(cell):
+    """That of committed results: where no cell asked for one, they are of machines without bf16."""
+    return "float32" if cell.training.precision == "auto" else cell.training.precision
+
+
 def training_of(cell, digest):
     """The stage that trained its network, or the autoencoder that stands alone."""
-    kinds = {stage.kind: stage.id for stage in stages_of(cell, digest, "float32", None)}
+    kinds = {stage.kind: stage.id for stage in stages_of(cell, digest, committed_precision(cell), None)}
     return kinds.get("training", kinds.get("autoencoder"))
 
 
