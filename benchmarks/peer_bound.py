@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ablations.data.digits import Digits
+from ablations.settings.evaluation import Evaluation
 from benchmarks.cases import BASE
 from benchmarks.timing import interleaved
 from diffusion_core import precision
@@ -31,7 +32,7 @@ from diffusion_core.stratified import draws_of
 from diffusion_core.training import Training, trained
 from diffusion_core.units import bits_per_nat
 
-EXACT, STRATA = 3, 13
+EXACT, STRATA = Evaluation.exact, Evaluation.strata
 """The suite's own terms of a bound."""
 IMAGES = 128
 BRIGHTER = 15

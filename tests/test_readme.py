@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+THREE = ("dpm_solver", "ddim", "ancestral")
 NLL, FID = "nll/test mean", "fid/train/digits-cnn mean"
 
 
@@ -57,12 +58,16 @@ def test_how_few_steps():
 
 def test_which_sampler():
     told, fid = paragraph("samplers"), means("samplers", FID)
-    ten = [f"{fid[sampler, '10']:.0f}" for sampler in ("dpm_solver", "ddim", "ancestral")]
+    ten = [f"{fid[sampler, '10']:.0f}" for sampler in THREE]
     assert (
         f"With 10 steps DPM-Solver++ has an FID of {ten[0]}, DDIM of {ten[1]} and the ancestral chain of {ten[2]}"
         in told
     )
     assert f"has {fid['heun', '5']:.0f} after 5 steps, where DDIM has {fid['ddim', '5']:.0f}" in told
+    bold = means("samplers", f"{FID.removesuffix(' mean')} bold")
+    assert all(bold[sampler, steps] for sampler in (*THREE, "heun") for steps in ("25", "50", "100"))
+    assert min(fid, key=lambda cell: fid[cell]) == ("dpm_sde", "50")
+    assert f"the grid's best cell ({fid['dpm_sde', '50']:.1f}, by" in told
 
 
 def times_ours(size: str, row: str) -> str:

@@ -465,7 +465,7 @@ def test_every_grid_states_its_cells_and_minutes_in_the_help_line(name):
     assert n == len(points(f"grid={name}").points)
     minutes = re.search(r"about (\d+) minutes", line)
     assert minutes
-    assert int(minutes[1]) <= 35
+    assert int(minutes[1]) <= 33
 
 
 @pytest.mark.parametrize("name", GRIDS)
