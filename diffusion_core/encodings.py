@@ -17,8 +17,10 @@ A second decoder needs no network: p(x_0 | x_1) ∝ q(x_1 | x_0), for grey level
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +28,7 @@ from torch import Tensor
 
 from diffusion_core.bound import normal_nats, sum_dims
 from diffusion_core.forward import expand
-from diffusion_core.randomness import uniform
+from diffusion_core.randomness import SILVER, spread_uniforms, uniform
 from diffusion_core.units import bits_of
 
 
@@ -69,6 +71,11 @@ class Encoding(ABC):
     def code(self, raw: Tensor, seed: int, purpose: str) -> Code:
         """Stored data as the bound takes it."""
         return Code(self.draw(self.store(raw), seed, 0, purpose))
+
+    def spread(self, raw: Tensor, code: Code, seed: int, purpose: str) -> Iterator[Tensor]:
+        """x_0 of stored data [N, …] at each term of the bound in turn, without end: the code's, unless noise that no
+        other term has a share in may be drawn anew."""
+        return itertools.repeat(code.x0)
 
     def density_code(self, raw: Tensor, seed: int, purpose: str) -> Code:
         """Stored data as a likelihood of real vectors takes it."""
@@ -188,6 +195,13 @@ class GreyLevels(Encoding):
     @property
     def uniform_bits(self) -> float:
         return bits_of(self.levels)
+
+    def spread(self, raw: Tensor, code: Code, seed: int, purpose: str) -> Iterator[Tensor]:
+        """Dequantised anew for each term, evenly, where a level is several values: the first terms vary with u most."""
+        if self.width == 1:
+            return itertools.repeat(code.x0)
+        draws = spread_uniforms(seed, purpose, tuple(raw.shape), raw.device, SILVER)
+        return (self.encode(raw, u) for u in draws)
 
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
         value = raw * self.width + (u * self.width).floor()

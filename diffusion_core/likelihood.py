@@ -115,7 +115,7 @@ def bound(
     L0 = torch.zeros(HALVES, len(raw), dtype=torch.float64, device=raw.device)
     Lt = torch.zeros_like(L0)
     for stratum, k, at_k, term in draws(
-        diffusion, [code.x0 for code in codes], chain, strata_of(chain.steps, exact, strata), seed, clip, batch
+        diffusion, raw, codes, chain, strata_of(chain.steps, exact, strata), seed, clip, batch
     ):
         of = L0 if stratum.first == 1 else Lt
         of += term * (stratum.length / stratum.draws)

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 BLOCK = 64
 """Samples per block: noise is drawn for whole blocks, so that a sample does not depend on its batch."""
-GOLDEN = (math.sqrt(5) - 1) / 2
-"""The golden ratio less 1."""
+GOLDEN, SILVER = (math.sqrt(5) - 1) / 2, math.sqrt(2) - 1
+"""The golden ratio less 1 and the silver ratio less 2: the multiples of either, modulo 1, lie evenly however many are
+taken, and those of both together fill the square."""
 
 
 def key(seed: int, step: int, purpose: str) -> int:
@@ -49,17 +50,25 @@ def uniform(seed: int, step: int, purpose: str, shape: tuple[int, ...], device: 
     return send(torch.rand(shape, generator=draw(seed, step, purpose), dtype=torch.float64), device)
 
 
-def spread_normals(seed: int, purpose: str, shape: tuple[int, ...], device: torch.device) -> Iterator[Tensor]:
-    """Noise ε_1, ε_2, … without end, float32, each from N(0, I), which together fill the normal distribution evenly.
+def spread_uniforms(
+    seed: int, purpose: str, shape: tuple[int, ...], device: torch.device, ratio: float
+) -> Iterator[Tensor]:
+    """u_1, u_2, … without end, float64, each from U[0, 1), which together fill the interval evenly.
 
-    ε_j = Φ⁻¹(u + j φ mod 1) elementwise, with one u ~ U[0, 1) for all j and φ the golden ratio, whose multiples lie
-    evenly however many are taken: a sum over j of functions of one element that are much alike has less variance than
-    with independent noise, and the same mean.
+    u_j = u + j · ratio mod 1 elementwise, with one u ~ U[0, 1) for all j and a ratio whose multiples lie evenly: a sum
+    over j of functions of one element that are much alike has less variance than with independent draws, and the same
+    mean.
     """
     start = uniform(seed, 0, purpose, shape, device)
-    tiny = torch.finfo(torch.float64).eps / 2
     for j in itertools.count(1):
-        yield torch.special.ndtri(((start + j * GOLDEN) % 1).clamp(tiny, 1 - tiny)).float()
+        yield (start + j * ratio) % 1
+
+
+def spread_normals(seed: int, purpose: str, shape: tuple[int, ...], device: torch.device) -> Iterator[Tensor]:
+    """Noise Φ⁻¹(u_1), Φ⁻¹(u_2), … without end, float32, each from N(0, I), of u that `GOLDEN` spreads evenly."""
+    tiny = torch.finfo(torch.float64).eps / 2
+    for u in spread_uniforms(seed, purpose, shape, device, GOLDEN):
+        yield torch.special.ndtri(u.clamp(tiny, 1 - tiny)).float()
 
 
 def excess(noise: Tensor) -> Tensor:

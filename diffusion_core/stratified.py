@@ -7,10 +7,10 @@ and hardly at all where the log-SNR falls evenly. The first few t are drawn more
 noise depend on K and the seed alone, so that every cell is scored on the same draws.
 
 Both halves draw their own t and ε, at their own x_0. The noise of an image's terms is spread evenly
-(`randomness.spread_normals`), for what terms of neighbouring t make of one ε_d is much the same. And from each term L
-is taken what is known to be 0 on average and goes along with it: the excess of the noise, q = (‖ε‖² − D)/√(2D) (where ε̂
-can say little, L is about a multiple of ‖ε‖²), and the place of t in its run, h = (t − mean t)/√Var t, both of mean 0
-and variance 1:
+(`randomness.spread_normals`), for what terms of neighbouring t make of one ε_d is much the same; so is what dequantises
+x_0 (`Encoding.spread`), which each term of a sum may draw anew. And from each term L is taken what is known to be 0 on
+average and goes along with it: the excess of the noise, q = (‖ε‖² − D)/√(2D) (where ε̂ can say little, L is about a
+multiple of ‖ε‖²), and the place of t in its run, h = (t − mean t)/√Var t, both of mean 0 and variance 1:
 
     L − b q − c h,   b = Cov(L, q), c = Cov(L, h) over the images of the *other* half.
 
@@ -32,6 +32,7 @@ from torch import Tensor
 from diffusion_core import precision
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Code
 from diffusion_core.randomness import excess, spread_normals, uniform
 from diffusion_core.units import bits_per_nat
 
@@ -91,23 +92,32 @@ def draws_of(steps: int, exact: int, strata: int) -> int:
 
 
 def draws(
-    diffusion: Diffusion, x0: list[Tensor], chain: Chain, strata: list[Stratum], seed: int, clip: bool, batch: int
+    diffusion: Diffusion,
+    raw: Tensor,
+    codes: list[Code],
+    chain: Chain,
+    strata: list[Stratum],
+    seed: int,
+    clip: bool,
+    batch: int,
 ) -> Iterator[tuple[Stratum, Tensor, Tensor, Tensor]]:
-    """(stratum, k [2, N], L_{k−1} [2, N], term [2, N]) of every draw, at each half's x_0 [N, …], in bits/dim of x_0.
+    """(stratum, k [2, N], L_{k−1} [2, N], term [2, N]) of every draw of stored data [N, …], in bits/dim of x_0.
 
-    The term stands for the mean over its stratum, L_{k−1} for its own k alone: slopes over a run are not those at k.
+    Each half has a code, and its draws are at what `spread` makes of it. The term stands for the mean over its stratum,
+    L_{k−1} for its own k alone: slopes over a run are not those at k.
     """
-    n, device, dims = len(x0[0]), x0[0].device, math.prod(diffusion.shape)
+    n, device, dims = len(raw), raw.device, math.prod(diffusion.shape)
     planned = [stratum for stratum in strata for _ in range(stratum.draws)]
-    noise = [spread_normals(seed, f"bound/eps/{half}", tuple(data.shape), device) for half, data in enumerate(x0)]
+    noise = [spread_normals(seed, f"bound/eps/{half}", (n, *diffusion.shape), device) for half in range(HALVES)]
+    spread = [diffusion.encoding.spread(raw, code, seed, f"bound/u/{half}") for half, code in enumerate(codes)]
     for j, stratum in enumerate(planned):
         k = torch.stack([_times(stratum, uniform(seed, j, f"bound/t/{half}", (n,), device)) for half in range(HALVES)])
         terms, excesses = [], []
-        for half, data in enumerate(x0):
-            eps = next(noise[half])
+        for half in range(HALVES):
+            x0, eps = next(spread[half]), next(noise[half])
             with precision.exact(device):
                 parts = [
-                    diffusion.term(data[i : i + batch], eps[i : i + batch], chain, k[half, i : i + batch], clip=clip)
+                    diffusion.term(x0[i : i + batch], eps[i : i + batch], chain, k[half, i : i + batch], clip=clip)
                     for i in range(0, n, batch)
                 ]
             terms.append((torch.cat(parts) * bits_per_nat(dims)).double())

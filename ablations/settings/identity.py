@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 NUMERICS = 3
 """Raised whenever a change alters numbers at equal seed, so that old results are never taken for new ones.
 
-3: on a CPU group norm and SiLU in one kernel, and attention by products; samples of a training in bf16 drawn in it too.
+3: on a CPU group norm and SiLU in one kernel, and attention by products; samples of a training in bf16 drawn in it too;
+the bound dequantised anew for each term.
 2: the analytic variance's own noise and bound, and its fit by the training's seed; one start of all paths of a sample;
 the bound's draws; weights stated of x_0.
 """

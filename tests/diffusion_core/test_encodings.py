@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
 
 import mpmath
 import pytest
@@ -124,6 +125,25 @@ def test_dequantisation_spreads_a_level_evenly_over_its_8_bit_values(levels):
     raw = torch.full(u.shape, levels - 1, dtype=torch.uint8)
     values = ((encoding.encode(raw, u).double() + 1) * 127.5).round().long()
     assert torch.bincount(values - (levels - 1) * width).tolist() == [8] * width
+
+
+def test_terms_take_a_level_at_its_8_bit_values_evenly_in_turn():
+    encoding, raw = GreyLevels(17), torch.arange(17, dtype=torch.uint8).repeat(40)
+    spread = list(islice(encoding.spread(raw, encoding.code(raw, 0, "code"), 0, "u"), 60))
+    assert all(torch.equal(encoding.decode(x0), raw) for x0 in spread)
+    values = ((torch.stack(spread).double() + 1) * 127.5).round().long() - 15 * raw.long()
+    times = torch.stack([(values == value).sum(0) for value in range(15)])
+    # 4 of each in 60; independent draws would take some value none or 10 times at most pixels.
+    assert (int(times.min()), int(times.max())) >= (2, 4)
+    assert int(times.max()) <= 6
+    # The first of them alone are uniform: 680 pixels.
+    assert torch.bincount(values[0], minlength=15).double().sub(680 / 15).abs().max() < 5 * (680 / 15) ** 0.5
+
+
+@pytest.mark.parametrize("encoding", [Continuous(), GreyLevels(256)], ids=name)
+def test_data_without_noise_is_the_same_at_all_terms(encoding):
+    code = encoding.code(torch.arange(6, dtype=torch.uint8), 0, "code")
+    assert all(x0 is code.x0 for x0 in islice(encoding.spread(code.x0, code, 0, "u"), 3))
 
 
 def test_decoding_takes_the_nearest_value_and_stays_within_the_levels():
