@@ -53,7 +53,7 @@ def deliver(folder: Path, uri: str, results: Path) -> str:
 
     tracker = open_tracker(uri, folder.name, results)
     try:
-        return f"{folder.name}: {tracker.publish(folder)} runs published  {tracker.summarise(folder)}"
+        return f"{folder.name}: {tracker.publish(folder)} runs published  {tracker.summarise(folder).link}"
     except TrackingError as error:
         raise InputError(str(error)) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ablations.launchers.warm import LOCAL, warm_up
 from ablations.settings.arguments import parse_run
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.exits import exit_code
@@ -22,6 +23,9 @@ def main(arguments: list[str]) -> int:
         print(help_text())
         return 0
     request = parse_run(arguments)
+    if request.launcher == LOCAL and not request.dry_run:
+        # Beside the imports of this process, which take as long.
+        warm_up()
     from ablations.driver.execute import check_same_request, execute
     from ablations.driver.pages import finish, writable
     from ablations.driver.plan import plan

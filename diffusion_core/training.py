@@ -20,6 +20,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from diffusion_core.optimiser import AdamW, Flat
 from diffusion_core.precision import resolve_precision, tf32
 from diffusion_core.randomness import draw, key, send
 
@@ -121,50 +122,43 @@ class Trainer:
     def __init__(self, learner: Learner, plan: Training, device: torch.device) -> None:
         self.learner = learner
         self.average = copy.deepcopy(learner).requires_grad_(False)
-        self.groups = learner.parameter_groups()
         self.plan = plan
         self.device = device
         self.precision = resolve_precision(plan.precision, device)
-        self.optimiser = torch.optim.AdamW(
-            [
-                {"params": parameters, "weight_decay": plan.weight_decay if learner.decays(group) else 0.0}
-                for group, parameters in self.groups.items()
-            ],
-            lr=plan.learning_rate,
-            betas=(plan.beta_1, plan.beta_2),
-            fused=True,
-        )
+        groups = learner.parameter_groups()
+        decays = {group: plan.weight_decay if learner.decays(group) else 0.0 for group in groups}
+        self.optimiser = AdamW(groups, decays, (plan.beta_1, plan.beta_2))
+        names, mine = {id(p): name for name, p in learner.named_parameters()}, dict(self.average.named_parameters())
+        flats = [moments.flat for moments in self.optimiser.moments.values()]
+        self.averages = [(Flat([mine[names[id(p)]] for p in flat.tensors]), flat) for flat in flats]
 
     def step(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
         """One step; the mean losses stay on the device."""
         torch.manual_seed(key(seed, step, "dropout"))
-        for settings in self.optimiser.param_groups:
-            settings["lr"] = warm_up(step, self.plan)
-        self.optimiser.zero_grad(set_to_none=True)
         with tf32(self.precision == "bf16"):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                 losses = self.learner.batch_losses(raw, seed, step)
             means = {group: loss.mean() for group, loss in losses.items()}
             for i, (group, mean) in enumerate(means.items()):
-                mean.backward(inputs=self.groups[group], retain_graph=i + 1 < len(means))  # type: ignore[no-untyped-call]
-        self.optimiser.step()
+                self.optimiser.receive(group, mean, last=i + 1 == len(means))
+        self.optimiser.step(warm_up(step, self.plan))
         self._average(step)
         return {group: mean.detach() for group, mean in means.items()}
 
     @torch.no_grad()
     def _average(self, step: int) -> None:
         decay = min(self.plan.ema, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.learner.parameters()), 1 - decay)
+        for average, flat in self.averages:
+            average.values.lerp_(flat.values, 1 - decay)
         for mine, theirs in zip(self.average.buffers(), self.learner.buffers(), strict=True):
             mine.copy_(theirs)
 
     def state(self) -> dict[str, Tensor]:
         """Weights, average and optimiser as one flat dictionary of tensors."""
-        moments = self.optimiser.state_dict()["state"]
         return {
             **{f"learner/{name}": value for name, value in self.learner.state_dict().items()},
             **{f"average/{name}": value for name, value in self.average.state_dict().items()},
-            **{f"optimiser/{i}/{name}": value for i, moment in moments.items() for name, value in moment.items()},
+            **{f"optimiser/{name}": value for name, value in self.optimiser.state().items()},
         }
 
     def load(self, state: dict[str, Tensor]) -> None:
@@ -174,11 +168,7 @@ class Trainer:
             self.average.load_state_dict(part(state, "average"))
         except RuntimeError as error:
             raise ValueError(f"the checkpoint belongs to another learner: {error}") from error
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in part(state, "optimiser").items():
-            index, moment = name.split("/")
-            moments.setdefault(int(index), {})[moment] = value.clone()
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
+        self.optimiser.load(part(state, "optimiser"))
 
 
 def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from ablations.data.base import SPLITS, Data, DataSet, image_data
-from ablations.data.sources import scikit_learn
+from ablations.data.sources import digits
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Digits(DataSet):
     extractor: ClassVar[str | None] = "digits-cnn"
 
     def read(self) -> Data:
-        bunch = scikit_learn().load_digits()
-        images = torch.tensor(bunch.images, dtype=torch.uint8)[:, None]
-        labels = torch.tensor(bunch.target, dtype=torch.int64)
+        levels, classes = digits()
+        images = torch.tensor(levels, dtype=torch.uint8)[:, None]
+        labels = torch.tensor(classes, dtype=torch.int64)
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
         parts = dict(zip(SPLITS, torch.split(order, [897, 450, 450]), strict=True))
         return image_data(

@@ -16,6 +16,7 @@ from typing import Any
 
 from ablations.driver.bar import Bar, bar
 from ablations.driver.plan import Plan
+from ablations.driver.shown import before, still_there
 from ablations.launchers.dispatch import Dispatch, Event
 from ablations.results.folder import finished_in, of_an_earlier_version, standing, write_results
 from ablations.results.grid_json import head_of
@@ -87,8 +88,10 @@ def execute(
     total = sum(work(stage, plan.here.data) for stage in missing)
     with stopping(), bar(f"{len(missing)} stages", total) as shown:
         try:
-            for ended in _launch(plan, journal, missing, shown):
-                if ended and time.monotonic() - written > WRITE_SECONDS:
+            for event in _launch(plan, journal, missing, shown):
+                if tracker is not None:
+                    _open_beside(tracker, event)
+                if event.kind == "ended" and time.monotonic() - written > WRITE_SECONDS:
                     since = _since(before, provenance, started, ran=True)
                     _, tracker = publish(plan, journal, folder, tracker, since, ended=False)
                     written = time.monotonic()
@@ -99,8 +102,15 @@ def execute(
     return records, tracker, interrupted
 
 
-def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar) -> Iterator[bool]:
-    """Run stages and move the bar; yields whether a stage ended."""
+def _open_beside(tracker: Tracker, event: Event) -> None:
+    """Open the store once a stage is under way; InputError where it turns out not to be usable."""
+    if event.share > 0:
+        tracker.begin()
+    tracker.check()
+
+
+def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar) -> Iterator[Event]:
+    """Run stages and move the bar; yields what happens to them."""
     if not missing:
         return
     total = {stage.id: work(stage, plan.here.data) for stage in missing}
@@ -113,7 +123,7 @@ def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar) -> I
         elif event.kind != "started":
             done[event.stage.id] = event.share * total[event.stage.id]
             shown.move_to(sum(done.values()))
-        yield event.kind == "ended"
+        yield event
 
 
 def tried_again(event: Event) -> str:
@@ -175,9 +185,9 @@ def floor_of(plan: Plan, journal: Journal) -> Result | None:
 
 
 def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
-    """Publish to the tracker; None, with a warning, where it fails."""
-    if tracker is None:
-        return None
+    """Publish to the tracker, unless it has it all; None, with a warning, where it fails."""
+    if tracker is None or still_there(before(folder), tracker.uri) is not None:
+        return tracker
     try:
         tracker.publish(folder)
     except TrackingError as error:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ablations.driver.shown import Shown, before, remember, still_there
 from ablations.grids.grid import words
 from ablations.results.records import Record
-from ablations.tracking.mlflow_store import Tracker, TrackingError
+from ablations.tracking.mlflow_store import Summary, Tracker, TrackingError
 from analysis.errors import InputError
 
 
@@ -21,17 +22,18 @@ def writable(results: Path) -> Path:
 
 
 def finish(folder: Path, records: list[Record], tracker: Tracker | None, interrupted: bool) -> int:
-    """Tables, figures and summary of what there is; the exit code."""
-    print(write_pages(folder))
-    shown = [name for name in ("report.html", "table.md", "figures", "samples", "runs.csv") if (folder / name).exists()]
-    print(f"\nfiles    {folder}/  ({', '.join(shown)}, …)")
-    if tracker is not None:
-        try:
-            print(f"MLflow   {tracker.summarise(folder)}")
-            if not tracker.uri.startswith("http"):
-                print(f"         after: mlflow ui --backend-store-uri {tracker.uri}")
-        except TrackingError as error:
-            print(f"warning: {error}. Deliver later: python -m ablations.publish")
+    """Tables, figures and summary of what there is, where they are not as they were left; the exit code."""
+    last = before(folder)
+    said = last.said if last is not None else write_pages(folder)
+    print(said)
+    names = [name for name in ("report.html", "table.md", "figures", "samples", "runs.csv") if (folder / name).exists()]
+    print(f"\nfiles    {folder}/  ({', '.join(names)}, …)")
+    summary = None if tracker is None else summarised(folder, tracker, last)
+    if tracker is not None and summary is not None:
+        print(f"MLflow   {summary.link}")
+        if not tracker.uri.startswith("http"):
+            print(f"         after: mlflow ui --backend-store-uri {tracker.uri}")
+    remember(folder, said, summary)
     if interrupted:
         print("interrupted: finished stages are kept, the same command continues")
         return 130
@@ -42,6 +44,18 @@ def finish(folder: Path, records: list[Record], tracker: Tracker | None, interru
     for line in unmeasured[:5]:
         print(line)
     return 1 if failed or unmeasured else 0
+
+
+def summarised(folder: Path, tracker: Tracker, last: Shown | None) -> Summary | None:
+    """Where the store has the pages, which it is given unless it has them; None, with a warning, where that fails."""
+    there = still_there(last, tracker.uri)
+    if there is not None:
+        return there
+    try:
+        return tracker.summarise(folder)
+    except TrackingError as error:
+        print(f"warning: {error}. Deliver later: python -m ablations.publish")
+        return None
 
 
 def write_pages(folder: Path) -> str:

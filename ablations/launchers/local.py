@@ -1,7 +1,7 @@
 """Worker processes on this machine, one stage at a time each (Pebble).
 
-A worker that is killed costs its stage alone. With GPUs there is one worker per GPU; otherwise as many as the cores
-hold at the cells' threads.
+Each is forked from a process that has imported what it needs (`warm`). A worker that is killed costs its stage alone.
+With GPUs there is one worker per GPU; otherwise as many as the cores hold at the cells' threads.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
 
 from ablations.launchers.protocol import Launcher, WorkerDied, Workers, cores, found_devices
+from ablations.launchers.warm import METHOD, warm_up
 from ablations.settings import plugins
 from ablations.stages.kinds import Stage
 from ablations.workers.perform import perform
@@ -48,11 +48,10 @@ class Processes(Workers):
     """A pool of so many worker processes."""
 
     def __init__(self, root: Path, count: int) -> None:
-        context = multiprocessing.get_context("spawn")
+        warm_up()
+        context = multiprocessing.get_context(METHOD)
         self.root = root
-        self.pool = ProcessPool(
-            max_workers=count, context=context, initializer=_begin, initargs=(os.getpid(), plugins.modules())
-        )
+        self.pool = ProcessPool(max_workers=count, context=context, initializer=_begin, initargs=(plugins.modules(),))
 
     def submit(self, stage: Stage, device: str) -> Future[str]:
         future: Future[str] = self.pool.schedule(perform, args=[stage, str(self.root), device])
@@ -72,14 +71,15 @@ class Processes(Workers):
         self.pool.join()
 
 
-def _begin(parent: int, modules: list[str]) -> None:
+def _begin(modules: list[str]) -> None:
     """In a new worker: know what the driver has registered, leave Ctrl-C to it, and end with it."""
     plugins.import_modules(modules)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
+        driver = multiprocessing.parent_process()
+        assert driver is not None, "a worker has a driver"
+        driver.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

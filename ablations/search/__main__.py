@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.launchers.warm import LOCAL, warm_up
 from ablations.search.file import PRUNERS, SAMPLERS
 from ablations.settings.arguments import SearchRequest, parse_search
 from ablations.settings.exits import exit_code
@@ -24,6 +25,8 @@ def main(arguments: list[str]) -> int:
         print(help_text())
         return 0
     request = parse_search(arguments)
+    if request.launcher == LOCAL and not request.dry_run:
+        warm_up()
     from ablations.driver.pages import writable
     from ablations.launchers.protocol import launcher_of
     from ablations.search.loop import plan_search
@@ -69,6 +72,8 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     tracker, written = opened, time.monotonic()
 
     def write_in_time() -> None:
+        if tracker is not None:
+            tracker.check()
         if time.monotonic() - written > execute.WRITE_SECONDS:
             write(ended=False)
 
@@ -83,6 +88,8 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
 
     searcher = Searcher(plan, optimizer, journal, write_in_time, plan.study.limit)
     interrupted = False
+    if opened is not None:
+        opened.begin()
     with execute.stopping():
         try:
             searcher.run()

@@ -14,7 +14,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sqlite3
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
@@ -41,22 +46,84 @@ if TYPE_CHECKING:
 
 VIEW = "mlflow.sharedViewState.grid"
 BATCH = 1000
+SQLITE = "sqlite:///"
 
 
 class TrackingError(Exception):
     """The tracking store cannot be reached or does not answer; results are safe in their files."""
 
 
+@dataclass(frozen=True)
+class Summary:
+    """The run in the store at `uri` that carries a folder's pages, and the link that opens the grid's page."""
+
+    uri: str
+    run: str
+    link: str
+
+    @property
+    def file(self) -> Path | None:
+        """The store's file; None where it is none."""
+        return Path(self.uri.removeprefix(SQLITE)) if self.uri.startswith(SQLITE) else None
+
+    @property
+    def stands(self) -> bool:
+        """Whether a store that is a file has the run, as far as that is told without MLflow, which takes seconds."""
+        query = "select 1 from runs where run_uuid = ? and lifecycle_stage = 'active'"
+        try:
+            return self.file is not None and bool(_asked(self.file, query, self.run))
+        except sqlite3.Error:
+            return False
+
+
+def _asked(file: Path, query: str, *values: str) -> list[Any]:
+    """What a database in a file answers; sqlite3.Error where it cannot, or there is no such file."""
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        return list(database.execute(query, values))
+
+
 class Tracker:
-    """The experiment of one grid in one tracking store."""
+    """The experiment of one grid in one tracking store, which is opened when it is needed or when `begin` says so."""
 
     def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
         self.uri = uri
         self.experiment = experiment
-        self.client, self.experiment_id = _open(uri, experiment, artifacts)
-        self.known = self._published()
+        self.artifacts = artifacts
+        self._opening: Future[tuple[MlflowClient, str]] | None = None
 
-    def _published(self) -> dict[tuple[str, str], tuple[str, str]]:
+    def begin(self) -> None:
+        """Open the store in a thread: to import MLflow and to make a store take seconds, in which others can work."""
+        if self._opening is None:
+            pool = ThreadPoolExecutor(1)
+            self._opening = pool.submit(_open, self.uri, self.experiment, self.artifacts)
+            pool.shutdown(wait=False)
+
+    def check(self) -> None:
+        """InputError where the store has turned out not to be usable; nothing while it is being opened."""
+        if self._opening is not None and self._opening.done():
+            try:
+                self._opening.result()
+            except TrackingError as error:
+                raise InputError(f"{error} (tracking.uri={self.uri})") from error
+
+    @cached_property
+    def _opened(self) -> tuple[MlflowClient, str]:
+        self.begin()
+        assert self._opening is not None
+        return self._opening.result()
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's client; TrackingError where the store cannot be used."""
+        return self._opened[0]
+
+    @property
+    def experiment_id(self) -> str:
+        """MLflow's id of the experiment."""
+        return self._opened[1]
+
+    @cached_property
+    def known(self) -> dict[tuple[str, str], tuple[str, str]]:
         """(cell_id, seed) → (run_id, content) of the runs that are here."""
         query = "tags.kind != 'summary'"
         runs = _guard(self.uri, lambda: self.client.search_runs([self.experiment_id], query, max_results=50_000))
@@ -116,12 +183,12 @@ class Tracker:
         if run.sheet is not None:
             self.client.log_artifact(run_id, str(run.sheet))
 
-    def summarise(self, folder: Path) -> str:
-        """Publish table, figures and grid.json as the summary run; the link that opens the grid's page."""
-        link: str = _guard(self.uri, lambda: self._summarise(folder))
-        return link
+    def summarise(self, folder: Path) -> Summary:
+        """Publish table, figures and grid.json as the summary run."""
+        summary: Summary = _guard(self.uri, lambda: self._summarise(folder))
+        return summary
 
-    def _summarise(self, folder: Path) -> str:
+    def _summarise(self, folder: Path) -> Summary:
         for run in self.client.search_runs([self.experiment_id], "tags.kind = 'summary'"):
             self.client.delete_run(run.info.run_id)
         head = head_in(folder)
@@ -138,7 +205,7 @@ class Tracker:
         shown = view_of_search(search) if search else view(head)
         self.client.set_experiment_tag(self.experiment_id, "mlflow.experimentKind", "custom_model_development")
         self.client.set_experiment_tag(self.experiment_id, VIEW, json.dumps(shown))
-        return page(self.uri, self.experiment_id)
+        return Summary(self.uri, run_id, page(self.uri, self.experiment_id))
 
 
 def name_of(run: Tracked) -> str:
@@ -209,11 +276,28 @@ def default_uri(results: Path) -> str:
 
 
 def open_tracker(uri: str, experiment: str, results: Path) -> Tracker:
-    """The tracker; InputError where the store cannot be used, before anything is trained."""
+    """The tracker of a store that is yet to be opened; InputError where it is seen at once that it cannot be used."""
+    reason = _refusal(uri)
+    if reason:
+        raise InputError(f"{reason} (tracking.uri={uri})")
+    return Tracker(uri, experiment, results / ".artifacts")
+
+
+def _refusal(uri: str) -> str:
+    """Why a store cannot be used, as far as it can be told without opening it; "" if it may be."""
+    if urlparse(uri).scheme not in ("sqlite", "http", "https", "postgresql", "mysql", "mssql"):
+        return f"{uri!r} is no tracking store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
+    if not uri.startswith(SQLITE):
+        return ""
+    path = Path(uri.removeprefix(SQLITE))
+    if not path.parent.is_dir():
+        return f"the tracking store {uri} does not answer: {path.parent} is no folder"
     try:
-        return Tracker(uri, experiment, results / ".artifacts")
-    except TrackingError as error:
-        raise InputError(f"{error} (tracking.uri={uri})") from error
+        if path.exists():
+            _asked(path, "pragma schema_version")
+    except sqlite3.Error as error:
+        return f"the tracking store {uri} does not answer: {error}"
+    return ""
 
 
 def _open(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, str]:
@@ -227,8 +311,6 @@ def _open(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, str
 
     for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    if urlparse(uri).scheme not in ("sqlite", "http", "https", "postgresql", "mysql", "mssql"):
-        raise TrackingError(f"{uri!r} is no tracking store: give sqlite:///PATH, http://HOST:PORT, or a database's URL")
 
     def open_() -> tuple[MlflowClient, str]:
         client = MlflowClient(uri)

@@ -245,8 +245,8 @@ def test_a_worker_that_is_killed_costs_its_stage_one_try(tmp_path):
     dispatch.add([stage])
     for event in dispatch.run():
         if event.kind == "progress" and event.share > 0 and "died" not in kinds:
-            workers = [p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
-            for worker in workers:
+            (server,) = [p for p in psutil.Process().children() if "forkserver" in " ".join(p.cmdline())]
+            for worker in server.children():
                 worker.kill()
         kinds.append(event.kind)
         if event.kind == "ended":

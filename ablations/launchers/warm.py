@@ -1,0 +1,17 @@
+"""The process that workers on this machine are forked from: it imports what they need once, while the driver plans."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing import forkserver
+
+LOCAL = "local"
+"""The launcher whose workers these are."""
+METHOD = "forkserver"
+WORK = "ablations.workers.perform"
+
+
+def warm_up() -> None:
+    """Start it, unless it runs; it ends when the last process does that knows of it."""
+    multiprocessing.get_context(METHOD).set_forkserver_preload([WORK])
+    forkserver.ensure_running()

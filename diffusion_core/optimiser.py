@@ -1,0 +1,133 @@
+"""AdamW over flat vectors: the parameters of a group lie one after another, and each parameter is a view of them.
+
+    m ← β_1 m + (1 − β_1) g,   v ← β_2 v + (1 − β_2) g²
+    θ ← θ − η λ θ − η m/(1 − β_1ⁿ) / (√(v/(1 − β_2ⁿ)) + ϵ)
+
+(Kingma & Ba 2015; Loshchilov & Hutter 2019). A step is one call for a whole vector: a small network has a hundred
+parameters, each of which costs more to call for than to work out. The formula is torch's own; its `Optimizer` would
+import torch's compiler, which takes a second of every process that trains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+from torch import Tensor, nn
+from torch.optim.adamw import adamw
+
+ALIGNMENT = 16
+"""Numbers between which parameters begin: 64 bytes of float32, a vector register's load."""
+EPSILON = 1e-8
+"""ϵ."""
+
+
+class Flat:
+    """Tensors of one dtype and device, which become views of one vector; between them it is padded with zeros."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self.tensors = list(tensors)
+        self.shapes = [tensor.shape for tensor in tensors]
+        lengths = [-(-shape.numel() // ALIGNMENT) * ALIGNMENT for shape in self.shapes]
+        self.starts = [0, *accumulate(lengths)]
+        self.values = torch.zeros(self.starts[-1], dtype=tensors[0].dtype, device=tensors[0].device)
+        for tensor, view in zip(tensors, self.views(self.values), strict=True):
+            view.copy_(tensor.detach())
+            tensor.data = view
+
+    def views(self, values: Tensor) -> list[Tensor]:
+        """What lies in another such vector in the places of the tensors."""
+        pairs = zip(self.starts, self.shapes, strict=False)
+        return [values[start : start + shape.numel()].view(shape) for start, shape in pairs]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """A vector of parameters with its gradient g, its moments m and v, the steps n that it has taken, and its λ."""
+
+    flat: Flat
+    gradient: Tensor
+    gradients: list[Tensor]
+    m: Tensor
+    v: Tensor
+    n: Tensor
+    decay: float
+
+    @classmethod
+    def of(cls, parameters: Sequence[Tensor], decay: float) -> Moments:
+        """Of parameters that become views, before the first step."""
+        flat = Flat(parameters)
+        gradient, m, v = (torch.zeros_like(flat.values) for _ in range(3))
+        n = torch.zeros((), device=flat.values.device)
+        return cls(flat, gradient, flat.views(gradient), m, v, n, decay)
+
+
+class AdamW:
+    """The optimiser of groups of parameters, which it makes views of vectors of its own."""
+
+    def __init__(
+        self, groups: Mapping[str, list[nn.Parameter]], decays: Mapping[str, float], betas: tuple[float, float]
+    ) -> None:
+        self.groups = groups
+        self.betas = betas
+        self.moments: dict[str, Moments] = {}
+        self.places: dict[str, list[Tensor]] = {}
+        for group, parameters in groups.items():
+            places: dict[int, Tensor] = {}
+            for dtype in dict.fromkeys(parameter.dtype for parameter in parameters):
+                alike = [parameter for parameter in parameters if parameter.dtype == dtype]
+                made = Moments.of(alike, decays[group])
+                self.moments[f"{group}/{str(dtype).removeprefix('torch.')}"] = made
+                places |= {id(parameter): place for parameter, place in zip(alike, made.gradients, strict=True)}
+            self.places[group] = [places[id(parameter)] for parameter in parameters]
+
+    def receive(self, group: str, loss: Tensor, *, last: bool) -> None:
+        """Take the gradient of a loss in the parameters of a group: 0 where it does not reach. Unless it is the last
+        loss of its graph, the graph is kept."""
+        found = torch.autograd.grad(loss, self.groups[group], retain_graph=not last, allow_unused=True)
+        pairs = list(zip(self.places[group], found, strict=True))
+        torch._foreach_copy_(
+            [place for place, gradient in pairs if gradient is not None],
+            [gradient for _, gradient in pairs if gradient is not None],
+        )
+        for place in (place for place, gradient in pairs if gradient is None):
+            place.zero_()
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """A step with the gradients that were received."""
+        for moments in self.moments.values():
+            adamw(
+                [moments.flat.values],
+                [moments.gradient],
+                [moments.m],
+                [moments.v],
+                [],
+                [moments.n],
+                fused=True,
+                amsgrad=False,
+                beta1=self.betas[0],
+                beta2=self.betas[1],
+                lr=learning_rate,
+                weight_decay=moments.decay,
+                eps=EPSILON,
+                maximize=False,
+            )
+
+    def state(self) -> dict[str, Tensor]:
+        """All that it remembers."""
+        return {
+            f"{name}/{key}": value
+            for name, moments in self.moments.items()
+            for key, value in (("m", moments.m), ("v", moments.v), ("n", moments.n))
+        }
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Remember what another did; ValueError where it had other parameters."""
+        own = self.state()
+        if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in state.items()}:
+            raise ValueError("the checkpoint belongs to another learner: its optimiser had other parameters")
+        for name, value in own.items():
+            value.copy_(state[name])
