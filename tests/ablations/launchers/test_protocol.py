@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import subprocess
+import sys
 
+import psutil
 import pytest
 
+from ablations.launchers import warm
 from ablations.launchers.local import Local
 from ablations.launchers.protocol import Launcher, launcher_of
 from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
 from ablations.settings.grammar import options_of
 from ablations.settings.registry import classes
+from ablations.workers.perform import perform
 from analysis.errors import InputError
 
 
@@ -69,3 +75,37 @@ def test_devices_with_gpus(monkeypatch):
 def test_a_device_that_is_none_is_refused(device):
     with pytest.raises(InputError, match="device must be auto, cpu, cuda or cuda:N"):
         Local().devices(device, threads=1)
+
+
+DRIVER = """
+import sys, time
+from pathlib import Path
+from ablations.launchers.local import Local
+
+if __name__ == "__main__":
+    workers = Local().start(Path(sys.argv[1]), ["cpu", "cpu"])
+    futures = [workers.pool.schedule(time.sleep, args=[600]) for _ in range(2)]
+    while not all(future.running() for future in futures):
+        time.sleep(0.01)
+    print("running", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_workers_end_with_a_driver_that_is_killed(tmp_path):
+    (tmp_path / "driver.py").write_text(DRIVER)
+    command = [sys.executable, tmp_path / "driver.py", tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout.readline() == "running\n"
+        (server,) = [p for p in psutil.Process(driver.pid).children() if "forkserver" in " ".join(p.cmdline())]
+        processes = [server, *server.children()]
+        assert len(processes) == 3
+        driver.kill()
+    _, alive = psutil.wait_procs(processes, timeout=30)
+    assert alive == []
+
+
+def test_workers_are_forked_from_a_process_that_knows_their_work():
+    """What a worker imports first is what takes long; the name is one that can be imported."""
+    assert importlib.import_module(warm.WORK).perform is perform
+    assert warm.LOCAL in options_of("launcher")

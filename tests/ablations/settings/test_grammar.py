@@ -9,6 +9,7 @@ import time
 from typing import get_args
 
 import pytest
+from omegaconf import OmegaConf
 
 from ablations import publish, run, sample
 from ablations.metrics import extractors
@@ -16,6 +17,7 @@ from ablations.settings import exits, grammar
 from ablations.settings.arguments import parse_run
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.evaluation import Budget
+from ablations.settings.folders import files
 from analysis.errors import InputError
 from diffusion_core.choices import FirstStepRule, Time
 from diffusion_core.denoiser import TimeInput
@@ -202,3 +204,9 @@ def test_help_is_quick():
     began = time.perf_counter()
     subprocess.run([sys.executable, "-m", "ablations.run", "--help"], check=True, capture_output=True)
     assert time.perf_counter() - began < 10
+
+
+def test_every_file_that_ships_is_read_as_hydra_composes_it():
+    for group in (*AXES, "grid", "study", "launcher"):
+        for option, (path, *_) in files(group).items():
+            assert grammar.load(group, option) == OmegaConf.to_container(grammar._composed(path, group, option))

@@ -14,8 +14,10 @@ from rich.text import Text
 from analysis import tables
 from analysis.errors import InputError
 from analysis.notation import width
+from analysis.read.layouts import LAYOUT_NAMES
 from analysis.tables import render, table_of
 from analysis.tables.latex import latex_table
+from analysis.tables.layouts import LAYOUTS
 from analysis.tables.terminal import terminal_text
 from analysis.tables.writers import html_table, markdown
 from tests.analysis.conftest import answers_of, build, pipe, rows, terminal
@@ -490,3 +492,7 @@ def test_a_matrix_without_its_metrics_does_not_fit(tmp_path):
     grid = answers_of(grid_of(tmp_path / "g", "general", axes, {"psnr/test": 24.0}))
     with pytest.raises(InputError, match="analytic_dpm needs one of the metrics nll, fid"):
         table_of(grid, "analytic_dpm")
+
+
+def test_the_names_of_layouts_that_grids_may_ask_for_are_those_that_there_are():
+    assert tuple(LAYOUTS) == LAYOUT_NAMES
