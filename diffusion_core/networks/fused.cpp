@@ -105,9 +105,10 @@ void affine(const Layer &layer, long i, const float *moments, Scratch &scratch, 
 }
 
 template <class T>
-void forward_image(const Layer &layer, long i, float eps, const T *x, T *y, float *moments, Scratch &scratch) {
+void forward_image(const Layer &layer, long i, float eps, const T *__restrict x, T *__restrict y, float *moments,
+                   Scratch &scratch) {
     const long row = scratch.row, size = layer.pixels * layer.channels, count = layer.pixels * layer.per_group();
-    float *first = scratch[0], *second = scratch[1];
+    float *__restrict first = scratch[0], *__restrict second = scratch[1];
     scratch.clear(0);
     scratch.clear(1);
     for (long p = 0; p < size; p += row)
@@ -126,7 +127,7 @@ void forward_image(const Layer &layer, long i, float eps, const T *x, T *y, floa
         moments[2 * g + 1] = 1 / std::sqrt(std::max(square / count - mean * mean, 0.0) + eps);
     }
     affine(layer, i, moments, scratch, 2, 3);
-    const float *slope = scratch[2], *offset = scratch[3];
+    const float *__restrict slope = scratch[2], *__restrict offset = scratch[3];
     if (layer.silu)
         for (long p = 0; p < size; p += row)
             for (long j = 0; j < row; j++) {
@@ -139,13 +140,13 @@ void forward_image(const Layer &layer, long i, float eps, const T *x, T *y, floa
 }
 
 template <class T>
-void backward_image(const Layer &layer, long i, const float *moments, const T *dy, const T *x, T *dx, float *dweight,
-                    float *dbias, float *dmodulation, Scratch &scratch) {
+void backward_image(const Layer &layer, long i, const float *moments, const T *__restrict dy, const T *__restrict x,
+                    T *__restrict dx, float *dweight, float *dbias, float *dmodulation, Scratch &scratch) {
     const long row = scratch.row, channels = layer.channels, size = layer.pixels * channels;
     const long count = layer.pixels * layer.per_group();
     affine(layer, i, moments, scratch, 2, 3);
-    const float *slope = scratch[2], *offset = scratch[3];
-    float *first = scratch[0], *second = scratch[1], *kept = scratch[6];
+    const float *__restrict slope = scratch[2], *__restrict offset = scratch[3];
+    float *__restrict first = scratch[0], *__restrict second = scratch[1], *__restrict kept = scratch[6];
     scratch.clear(0);
     scratch.clear(1);
     if (layer.silu)
@@ -167,7 +168,7 @@ void backward_image(const Layer &layer, long i, const float *moments, const T *d
             }
     scratch.fold(0);
     scratch.fold(1);
-    float *of_x = scratch[4], *rest = scratch[5];
+    float *__restrict of_x = scratch[4], *__restrict rest = scratch[5];
     for (long g = 0; g < layer.groups; g++) {
         const float mean = moments[2 * g], rate = moments[2 * g + 1];
         double of_k = 0, of_kx = 0;

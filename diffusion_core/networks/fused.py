@@ -49,8 +49,22 @@ def kernel_norm_silu(
     x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, groups: int, eps: float, act: bool
 ) -> Tensor:
     """The same by the kernel."""
+    if not torch.is_grad_enabled():
+        return forward(x, weight, bias, modulation, groups, eps, act)[-1]
     y: Tensor = Kernel.apply(x, weight, bias, modulation, groups, eps, act)  # type: ignore[no-untyped-call]
     return y
+
+
+def forward(
+    x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, groups: int, eps: float, act: bool
+) -> tuple[tuple[Any, ...], Tensor, Tensor | None, Tensor, Tensor]:
+    """The kernel's arguments for both directions, x and the modulation as it reads them, the moments, and y."""
+    x = x.contiguous(memory_format=torch.channels_last)
+    modulation = None if modulation is None else modulation.float().contiguous()
+    y, moments = torch.empty_like(x), x.new_empty((len(x), groups, 2), dtype=torch.float32)
+    shared = layer(x, weight, bias, modulation, groups, act)
+    kernels()["forward", x.dtype](*shared, eps, x.data_ptr(), y.data_ptr(), moments.data_ptr())
+    return shared, x, modulation, moments, y
 
 
 def group_norm_silu(
@@ -83,13 +97,9 @@ class Kernel(torch.autograd.Function):
         eps: float,
         act: bool,
     ) -> Tensor:
-        x = x.contiguous(memory_format=torch.channels_last)
         ctx.told = None if modulation is None else modulation.dtype
-        modulation = None if modulation is None else modulation.float().contiguous()
-        y, moments = torch.empty_like(x), x.new_empty((len(x), groups, 2), dtype=torch.float32)
+        ctx.shared, x, modulation, moments, y = forward(x, weight, bias, modulation, groups, eps, act)
         ctx.save_for_backward(x, weight, bias, modulation, moments)
-        ctx.layer = layer(x, weight, bias, modulation, groups, act)
-        kernel("forward", x)(*ctx.layer, eps, *map(address, (x, y, moments)))
         return y
 
     @staticmethod
@@ -100,7 +110,7 @@ class Kernel(torch.autograd.Function):
         dx, told = torch.empty_like(x), None if modulation is None else torch.empty_like(modulation)
         # Per image: what threads work on is not added up by them.
         dweight, dbias = torch.empty(2, len(x), x.shape[1])
-        kernel("backward", x)(*ctx.layer, *map(address, (moments, dy, x, dx, dweight, dbias, told)))
+        kernels()["backward", x.dtype](*ctx.shared, *map(address, (moments, dy, x, dx, dweight, dbias, told)))
         dmodulation = None if told is None else told.to(ctx.told)
         return dx, dweight.sum(0), dbias.sum(0), dmodulation, None, None, None
 
@@ -119,9 +129,11 @@ def address(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
-def kernel(direction: str, x: Tensor) -> Any:
-    """The function of a direction for the numbers of x."""
-    return getattr(library(), f"{direction}_{NAMES[x.dtype]}")
+@cache
+def kernels() -> dict[tuple[str, torch.dtype], Any]:
+    """The functions, by direction and kind of numbers."""
+    directions = ("forward", "backward")
+    return {(way, dtype): getattr(library(), f"{way}_{name}") for way in directions for dtype, name in NAMES.items()}
 
 
 @cache

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention, silu
+from torch.nn.functional import linear, scaled_dot_product_attention, silu
 
 from diffusion_core.networks.fused import NormSilu
 
@@ -62,14 +63,19 @@ class ResidualBlock(nn.Module):
         self.conv_out = zeroed(nn.Conv2d(channels_out, channels_out, 3, padding=1))
         self.skip = nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1)
 
-    def forward(self, x: Tensor, time: Tensor | None = None) -> Tensor:
-        modulation = None
-        if self.time is not None:
-            assert time is not None, "this block was built to be told the time"
-            modulation = self.time(silu(time))
+    def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
+        """f's scale and shift, `modulation` [B, 2 C], are one of `modulations`, or none."""
         h = self.norm_out(self.conv_in(self.norm_in(x)), modulation)
         out: Tensor = self.skip(x) + self.conv_out(self.dropout(h))
         return out
+
+
+def modulations(blocks: Sequence[ResidualBlock], time: Tensor) -> tuple[Tensor, ...]:
+    """The scale and shift [B, 2 C] of each block by the embedding of time [B, channels]: one product for all of them,
+    since small ones cost more to call for than to work out."""
+    layers = [block.time for block in blocks if block.time is not None]
+    weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+    return torch.split(linear(silu(time), weight, bias), [layer.out_features for layer in layers], dim=1)
 
 
 class Attention(nn.Module):
@@ -84,8 +90,9 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
-        qkv = self.qkv(self.norm(x)).permute(0, 2, 3, 1)
-        q, k, v = qkv.reshape(batch, height * width, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(self.norm(x)).permute(0, 2, 3, 1).reshape(batch, height * width, 3, self.heads, -1)
+        # Copied once, where each product would copy what it takes.
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).contiguous()
         h = attend(q, k, v).transpose(1, 2).reshape(batch, height, width, channels)
         out: Tensor = x + self.out(h.permute(0, 3, 1, 2))
         return out

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from diffusion_core.networks.fused import NormSilu, channels_last
-from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, zeroed
+from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, modulations, zeroed
 from diffusion_core.networks.network import Network
 
 
@@ -64,8 +64,8 @@ class UNetBlock(nn.Module):
         self.block = ResidualBlock(channels_in, channels_out, 4 * config.channels, config.groups, config.dropout)
         self.attention = Attention(channels_out, config.groups, config.heads) if attention else nn.Identity()
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        out: Tensor = self.attention(self.block(x, time))
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        out: Tensor = self.attention(self.block(x, modulation))
         return out
 
 
@@ -100,19 +100,22 @@ class UNetModule(nn.Module):
         self.conv_out = zeroed(nn.Conv2d(channels, channels_out, 3, padding=1))
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        embedding = self.time(time)
+        sides = [[block for resolution in side for block in resolution] for side in (self.down, self.up)]  # type: ignore[attr-defined]
+        blocks = [*sides[0], self.middle_in, self.middle_out, *sides[1]]
+        told = iter(modulations([block.block for block in blocks], self.time(time)))
         h = channels_last(self.conv_in(x))
         kept = [h]
         for i, resolution in enumerate(self.down):
             h = avg_pool2d(h, 2) if i else h
             for block in resolution:  # type: ignore[attr-defined]
-                h = block(h, embedding)
+                h = block(h, next(told))
                 kept.append(h)
-        h = self.middle_out(self.middle_in(h, embedding), embedding)
+        h = self.middle_in(h, next(told))
+        h = self.middle_out(h, next(told))
         for i, resolution in enumerate(self.up):
             h = interpolate(h, scale_factor=2.0) if i else h
             for block in resolution:  # type: ignore[attr-defined]
-                h = block(torch.cat([h, kept.pop()], dim=1), embedding)
+                h = block(torch.cat([h, kept.pop()], dim=1), next(told))
         h = self.norm_out(h)
         with torch.autocast(x.device.type, enabled=False):
             out: Tensor = self.conv_out(h.to(self.conv_out.weight.dtype))
