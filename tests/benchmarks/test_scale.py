@@ -1,0 +1,37 @@
+"""What a driver costs per cell is measured on the real driver, whose workers do nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import scale
+
+
+def test_one_size_is_measured_in_all_its_parts(capsys):
+    assert scale.main(["one=2"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found.keys() == {*scale.PARTS, "memory"}
+    assert all(value > 0 for value in found.values())
+
+
+def test_sizes_are_a_table_of_their_costs(monkeypatch, tmp_path, capsys):
+    def fake(cells: int, seeds: int) -> dict[str, float]:
+        return {**dict.fromkeys(scale.PARTS, 0.1 * cells * seeds), "memory": 100.0 + cells}
+
+    monkeypatch.setattr(scale, "elsewhere", fake)
+    assert scale.main(["cells=1,11", "seeds=2", f"out={tmp_path / 'scale.md'}"]) == 0
+    lines = (tmp_path / "scale.md").read_text().splitlines()
+    assert lines == capsys.readouterr().out.splitlines()
+    assert lines[2].count("|") == lines[3].count("|") == lines[4].count("|")
+    assert lines[5] == "| 11 | 22 | 2.20 | 2.20 | 2.20 | 2.20 | 2.20 | 0.500 | 111 | 0.45 |"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["cells=ten"], "whole numbers"), (["cells=0"], "at least 1"), (["cells=1", "seeds=0"], "at least 1")],
+)
+def test_sizes_that_are_none_are_refused(words, message, capsys):
+    assert scale.main(words) == 2
+    assert message in capsys.readouterr().err
