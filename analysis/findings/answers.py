@@ -16,7 +16,7 @@ from analysis.findings.bits import Bits, bits_of, shares_of
 from analysis.findings.cells import CellRuns, cells_of, parameters_of
 from analysis.findings.comparisons import ImageShare, share_of_images
 from analysis.findings.costs import Cost, Costs, front_of_cells
-from analysis.findings.curves import BOUND, curve_of
+from analysis.findings.curves import BOUND, curves_of
 from analysis.findings.draws import DrawError, draw_errors
 from analysis.findings.expectations import ClaimOutcome, outcomes
 from analysis.findings.factorial import Factorial, factorial
@@ -163,7 +163,7 @@ class Answers:
         """The curve of this name as [x, seed] of each cell, without rows where it has none."""
         if name not in self._curves:
             curves = self.grid.curves[self.grid.curves["curve"] == name]
-            self._curves[name] = [curve_of(curves, cell) for cell in self.cells]
+            self._curves[name] = curves_of(curves, self.cells)
         return self._curves[name]
 
     @cached_property

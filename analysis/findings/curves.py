@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -15,11 +15,19 @@ TRAINING, BOUND = "train/network", "bound_per_t"
 T = TypeVar("T")
 
 
-def curve_of(curves: pd.DataFrame, cell: CellRuns) -> pd.DataFrame:
-    """The curve [x, seed] of a cell among curves of one name, without points that are not finite."""
-    rows = curves[curves["cell_id"].isin(set(cell.runs["cell_id"])) & curves["seed"].isin(set(cell.runs["seed"]))]
-    finite = rows[np.isfinite(rows["y"])]
-    return pd.DataFrame(finite.pivot_table(index="x", columns="seed", values="y", aggfunc="last"))
+def curves_of(curves: pd.DataFrame, cells: Sequence[CellRuns]) -> list[pd.DataFrame]:
+    """The curve [x, seed] of each cell among curves of one name, without points that are not finite."""
+    finite = curves[np.isfinite(curves["y"])]
+    by_id = {str(cell_id): rows for cell_id, rows in finite.groupby("cell_id", sort=False)}
+    ids = [set(cell.runs["cell_id"]) for cell in cells]
+    return [_curve_of([by_id.get(i, finite[:0]) for i in own], cell) for own, cell in zip(ids, cells, strict=True)]
+
+
+def _curve_of(parts: list[pd.DataFrame], cell: CellRuns) -> pd.DataFrame:
+    """The curve of a cell among the rows of its ids."""
+    rows = parts[0] if len(parts) == 1 else pd.concat(parts).sort_index()
+    own = rows[rows["seed"].isin(set(cell.runs["seed"]))]
+    return pd.DataFrame(own.pivot_table(index="x", columns="seed", values="y", aggfunc="last"))
 
 
 def shared(known: Iterable[tuple[CellRuns, T]], agree: Callable[[T, T], bool]) -> list[tuple[T, list[CellRuns]]]:
