@@ -11,7 +11,7 @@ a "/"; what is a curve over training steps is left to the curves, of which it is
 
 Rows of different versions are never mixed without a word. `numerics` is raised whenever numbers at equal seed change,
 and `data_digest` is of the images themselves: more than one of either is refused. `code` may differ, and
-`GridResults.codes` tells how. All three are empty where a result is older than they are.
+`GridResults.codes` tells how. All are empty where a result is older than they are, and so is `precision`.
 
 `not_comparable` names kinds of metrics of which a run that finished has no value that could be set beside others'.
 Whatever the source holds of them is left out here, so that nobody has to remember.
@@ -44,8 +44,10 @@ AUTOENCODER, NOT_COMPARABLE = "autoencoder_id", "not_comparable"
 LATENT = (AUTOENCODER, NOT_COMPARABLE)
 """Which autoencoder a run's images went through ("" in pixels), and the kinds of metrics that it cannot be compared in.
 Sources without latents have no such columns."""
-VERSIONS = ("code", "numerics", "data_digest")
-"""What made a row: the code that trained and scored it, its NUMERICS, and the digest of its data; "" where unknown."""
+PRECISION = "precision"
+VERSIONS = ("code", "numerics", "data_digest", PRECISION)
+"""What made a row: the code that trained and scored it, its NUMERICS, the digest of its data, and the precision of its
+network, which `training.precision=auto` leaves to the machine; "" where unknown."""
 METADATA = (*FIXED, TRACEBACK, NOTES, *LATENT, *VERSIONS)
 """The columns that are neither choices nor metrics."""
 SEVERAL = ", "

@@ -10,7 +10,7 @@ from analysis.findings.draws import DrawError
 from analysis.findings.spaces import PSNR, RFID, in_latents
 from analysis.notation import Rounding, duration, two_digits
 from analysis.read.meta import Meta, ShownMetric
-from analysis.read.runs import GridResults
+from analysis.read.runs import PRECISION, GridResults
 
 _CONTINUOUS = "nll_continuous/"
 _AT_THE_END = {
@@ -135,7 +135,8 @@ def _count(value: float) -> str:
 def _provenance(grid: GridResults) -> str:
     meta = grid.meta
     took = f" ({duration(meta.seconds)})" if meta.seconds is not None else ""
-    device = f", {meta.device}" if meta.device else ""
+    precisions = "/".join(sorted(set(grid.runs[PRECISION]) - {""}))
+    device = ", ".join(["", *(word for word in (meta.device, precisions) if word)])
     several = [f"{code} ({n} runs)" for code, n in grid.codes] if len(grid.codes) > 1 else []
     made_by = ", ".join(several) or meta.code
     code = f"; code {made_by}" if made_by else ""

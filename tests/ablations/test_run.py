@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import platform
 import re
 import shutil
 import subprocess
@@ -36,7 +37,7 @@ from ablations.workers.perform import perform
 from analysis.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
-from tests.ablations.conftest import ELSEWHERE, give_way_without_a_journal
+from tests.ablations.conftest import ELSEWHERE, HERE, give_way_without_a_journal
 from tests.ablations.settings.test_grammar import one_line_error
 
 
@@ -405,6 +406,8 @@ def test_a_row_knows_what_made_it_and_what_it_cost(tiny):
     digest = make(parse_run(["horizon=25"])).points[0].cell.data.load().digest
     for row in rows(tiny):
         assert (row["code"], row["numerics"], row["data_digest"]) == (code_version(), str(NUMERICS), digest)
+        assert row["precision"] == HERE
+        assert f"cpu ({platform.machine()}), {HERE}; code" in " ".join(tiny.printed.split())
         assert float(row["cost/train_flops"]) == pytest.approx(3 * float(row["cost/flops_per_image"]) * 60 * 64)
     assert read_folder(tiny.folder).codes == [(code_version(), 4)]
 

@@ -110,12 +110,14 @@ def test_committed_results_are_still_those_of_their_command(folder):
     head = json.loads((folder / "grid.json").read_text(encoding="utf-8"))
     made = cells_of(folder, head["command"])
     digest = made[0][1].data.load().digest
-    planned = [
-        (cell_id(cell, digest, committed_precision(cell)), training_of(cell, digest), str(cell.seed))
-        for _, cell in made
-    ]
     with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
+    made_in = {row.get("precision", "") for row in rows} - {""}
+    planned = [
+        (cell_id(cell, digest, precision), training_of(cell, digest, precision), str(cell.seed))
+        for _, cell in made
+        for precision in [committed_precision(cell, made_in)]
+    ]
     known = [(row["cell_id"], row["training_id"], row["seed"]) for row in rows]
     # Results from before the rows said so are of the first.
     (numerics,) = {int(row.get("numerics") or 1) for row in rows}
@@ -159,14 +161,17 @@ def read(text):
         return text
 
 
-def committed_precision(cell):
-    """That of committed results: where no cell asked for one, they are of machines without bf16."""
-    return "float32" if cell.training.precision == "auto" else cell.training.precision
+def committed_precision(cell, made_in):
+    """That of committed results by what their rows say; before they said so, `auto` was float32 on all machines."""
+    if cell.training.precision != "auto":
+        return cell.training.precision
+    (found,) = made_in or {"float32"}
+    return found
 
 
-def training_of(cell, digest):
+def training_of(cell, digest, precision):
     """The stage that trained its network, or the autoencoder that stands alone."""
-    kinds = {stage.kind: stage.id for stage in stages_of(cell, digest, committed_precision(cell), None)}
+    kinds = {stage.kind: stage.id for stage in stages_of(cell, digest, precision, None)}
     return kinds.get("training", kinds.get("autoencoder"))
 
 

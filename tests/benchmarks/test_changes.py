@@ -1,0 +1,45 @@
+"""A measure for speed is undone as its words say, and a step works out the same without it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from benchmarks import changes
+from benchmarks.cases import SMALL, Workload
+from benchmarks.changes import MEASURES, NOTHING, training_step
+from benchmarks.timing import Timing
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.training import Training
+
+WORKLOAD = Workload(SMALL, (1, 8, 8), 16, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("undone", MEASURES, ids=lambda measure: measure.words)
+def test_a_step_with_a_measure_undone_has_the_losses_of_one_as_it_is(undone):
+    def losses(measure):
+        plan = Training(batch=16, precision="float32")
+        trainer = measure.trainer(DiffusionLearner(WORKLOAD.diffusion(objective=undone.objective)), plan, changes.CPU)
+        with measure.around():
+            return torch.stack([trainer.step(WORKLOAD.images, 0, step)["network"] for step in range(3)])
+
+    torch.testing.assert_close(losses(undone), losses(NOTHING), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("undone", MEASURES, ids=lambda measure: measure.words)
+def test_what_is_undone_is_done_again_after_a_step(undone):
+    known = [changes.fused.works, changes.layers.attend, changes.unet.modulations, changes.Diffusion.term_of]
+    training_step(WORKLOAD, undone, undone.objective)()
+    assert known == [changes.fused.works, changes.layers.attend, changes.unet.modulations, changes.Diffusion.term_of]
+
+
+def test_the_page_has_a_row_for_each_measure_at_each_size(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(
+        changes, "interleaved", lambda cases, rounds, device: {name: Timing(1.0, 1.5) for name in cases}
+    )
+    assert changes.main(["rounds=1", f"out={tmp_path / 'changes.md'}"]) == 0
+    text = (tmp_path / "changes.md").read_text()
+    assert text == capsys.readouterr().out
+    assert all(text.count(f"| {measure.words} | 1.50 |") == len(changes.SIZES) for measure in MEASURES)
+    assert text.count("| 1.50 |  |") == 2 * len(changes.SIZES)
+    assert changes.main(["threads=0"]) == 2
