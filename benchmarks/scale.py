@@ -1,4 +1,4 @@
-"""`python -m benchmarks.scale`: what a driver costs per cell as grids grow, as Markdown.
+"""`python -m benchmarks.scale`: what a driver costs per cell as grids grow, and a data set per image, as Markdown.
 
     plan      the grid and the identities of its cells
     run       each stage through dispatch and journal, and the files of results/<grid>/ now and then
@@ -6,8 +6,10 @@
     pages     tables, figures and report
     again     the whole command once more, when nothing is left to do
 
-Nothing is trained: a worker that does nothing leaves the results of one cell, really run before, for every other. Each
-size is a process of its own, whose seconds are of its processor and whose memory is its peak.
+Nothing is trained: a worker that does nothing leaves the results of one cell, really run before, for every other.
+Images lie in files that are mapped into memory; they are read for their digest and their histograms, and a batch is
+drawn from them as a training draws it. Each size is a process of its own, whose seconds are of its processor and whose
+memory is its peak.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ from analysis.options import Option
 OPTIONS = {
     "cells": Option("how many cells, with commas between sizes", "10,100,1000"),
     "seeds": Option("seeds of each cell", 1, int),
-    "one": Option("measure one size here and print it as JSON; what the command calls itself with", 0, int),
+    "images": Option("how many images and their side, with commas between sizes", "60000x8,1000000x8,60000x64"),
+    "one": Option("measure one size here and print it as JSON; what the command calls itself with", ""),
     "out": Option("a file to write the table to as well"),
 }
 
@@ -64,26 +67,41 @@ def main(arguments: list[str]) -> int:
 def measure(given: dict[str, Any]) -> None:
     """Measure each size in a process of its own, print, and write where asked."""
     if given["one"]:
-        print(json.dumps(measured(given["one"], given["seeds"])))
+        one = given["one"]
+        print(json.dumps(mapped(*sides(one)) if "x" in one else measured(int(one), given["seeds"])))
         return
     try:
-        sizes = [int(word) for word in given["cells"].split(",")]
+        cells, images = ([word for word in given[key].split(",") if word] for key in ("cells", "images"))
+        numbers = [int(word) for word in cells] + [number for word in images for number in sides(word)]
     except ValueError as error:
-        raise InputError(f"cells must be whole numbers with commas between them, got {given['cells']!r}") from error
-    if min(*sizes, given["seeds"]) < 1:
-        raise InputError("cells and seeds must be at least 1")
-    rows = {size: elsewhere(size, given["seeds"]) for size in sizes}
-    text = table(rows, given["seeds"])
+        raise InputError(
+            "cells are whole numbers and images pairs such as 60000x8, with commas between them, got "
+            f"{given['cells']!r} and {given['images']!r}"
+        ) from error
+    if min(*numbers, given["seeds"]) < 1:
+        raise InputError("cells, seeds and images must be at least 1")
+    found = {word: elsewhere(word, given["seeds"]) for word in (*cells, *images)}
+    command = f"python -m benchmarks.scale cells={given['cells']} seeds={given['seeds']} images={given['images']}"
+    lines = [f"`{command}`, cpu ({platform.machine()})"]
+    lines += [*table({int(word): found[word] for word in cells}, given["seeds"])] if cells else []
+    lines += [*image_table({word: found[word] for word in images})] if images else []
+    text = "\n".join(lines)
     print(text)
     if given["out"]:
         Path(given["out"]).write_text(text + "\n", encoding="utf-8")
 
 
-def table(rows: dict[int, dict[str, float]], seeds: int) -> str:
-    """The sizes as Markdown."""
+def sides(word: str) -> tuple[int, int]:
+    """How many images of which side "60000x8" are; ValueError where it is no such word."""
+    count, side = word.split("x")
+    return int(count), int(side)
+
+
+def table(rows: dict[int, dict[str, float]], seeds: int) -> list[str]:
+    """Numbers of cells as Markdown."""
     lines = [
-        f"`python -m benchmarks.scale cells={','.join(map(str, rows))} seeds={seeds}`, cpu ({platform.machine()}): "
-        "seconds of the driver's processor",
+        "",
+        "Seconds of the driver's processor:",
         "",
         f"| cells | runs | {' | '.join(PARTS)} | all, per run | peak memory, MB | per run, MB |",
         f"|{'---|' * (len(PARTS) + 5)}",
@@ -95,12 +113,25 @@ def table(rows: dict[int, dict[str, float]], seeds: int) -> str:
         each = sum(row[part] for part in PARTS) / runs
         grown = (row["memory"] - least) / runs
         lines.append(f"| {cells} | {runs} | {shown} | {each:.3f} | {row['memory']:.0f} | {grown:.2f} |")
-    return "\n".join(lines)
+    return lines
 
 
-def elsewhere(cells: int, seeds: int) -> dict[str, float]:
-    """The same in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.scale", f"one={cells}", f"seeds={seeds}"]
+def image_table(rows: dict[str, dict[str, float]]) -> list[str]:
+    """Numbers of images as Markdown."""
+    head = "| images | MB | digest, s | histograms, s | digest, ns a value | histograms, ns a value | a batch, ms |"
+    lines = ["", "Images in a mapped file, and a batch of 128:", "", f"{head} peak memory, MB |", f"|{'---|' * 8}"]
+    for word, row in rows.items():
+        each = " | ".join(f"{1e9 * row[part] / row['values']:.1f}" for part in ("digest", "histograms"))
+        lines.append(
+            f"| {word} | {row['values'] / 1e6:.0f} | {row['digest']:.2f} | {row['histograms']:.2f} | {each} | "
+            f"{1000 * row['batch']:.2f} | {row['memory']:.0f} |"
+        )
+    return lines
+
+
+def elsewhere(word: str, seeds: int) -> dict[str, float]:
+    """One size in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.scale", f"one={word}", f"seeds={seeds}"]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -121,6 +152,39 @@ def measured(cells: int, seeds: int) -> dict[str, float]:
         seconds = parts_of(words)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {**seconds, "memory": memory}
+
+
+def mapped(count: int, side: int) -> dict[str, float]:
+    """Processor seconds of what is done with images in a mapped file, and the peak memory in MB."""
+    import numpy as np
+    import torch
+
+    from ablations.data.base import Data, histogram_codes
+    from diffusion_core.encodings import GreyLevels
+    from diffusion_core.training import batch_indices
+
+    with TemporaryDirectory() as temporary:
+        file = Path(temporary) / "images.npy"
+        written = np.lib.format.open_memmap(file, "w+", np.uint8, (count, 1, side, side))
+        pattern = np.random.default_rng(0).integers(0, 256, (1000, 1, side, side), np.uint8)
+        for first in range(0, count, 1000):
+            written[first : first + 1000] = pattern[: len(written[first : first + 1000])]
+        del written
+        images = torch.from_numpy(np.load(file, mmap_mode="c"))
+        held_out = images[:1000]
+        data = Data({"train": images, "validation": held_out, "test": held_out}, {}, GreyLevels(256))
+        _, digest = timed(lambda: data.digest)
+        _, histograms = timed(lambda: histogram_codes(images, held_out, 256))
+        steps = iter(range(200))
+        batches = [timed(lambda: images[batch_indices(0, next(steps), count, 128)])[1] for _ in range(200)]
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "values": float(count * side**2),
+        "digest": digest,
+        "histograms": histograms,
+        "batch": sorted(batches)[100],
+        "memory": memory,
+    }
 
 
 def parts_of(words: list[str]) -> dict[str, float]:
