@@ -87,7 +87,7 @@ def searched_file(folder: Path, level: str) -> str:
     from ablations.settings.registry import describe
     from ablations.stages.files import read_json
     from ablations.tracking.mlflow_runs import rows_of
-    from analysis.read.search import SEARCH, TRIALS
+    from analysis.read.names import SEARCH, TRIALS
 
     head = read_json(folder / SEARCH)
     if not isinstance(head, dict):

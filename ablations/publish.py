@@ -41,7 +41,7 @@ def publish(given: dict[str, Any]) -> None:
 
 def folders_in(results: Path) -> list[Path]:
     """The folders with a grid's or a search's results."""
-    from analysis.read.search import SEARCH
+    from analysis.read.names import SEARCH
 
     heads = [path for name in ("grid.json", SEARCH) for path in results.glob(f"*/{name}")]
     return sorted({head.parent for head in heads})

@@ -15,9 +15,7 @@ from pathlib import Path
 import analysis
 from ablations.stages.files import write_json
 from ablations.tracking.mlflow_store import Summary
-
-PAGES = ("answers.json", "figures", "report.html", "table.csv", "table.md", "table.tex")
-"""What `analysis.pages` writes into a results folder."""
+from analysis.read.names import PAGES
 
 
 @dataclass(frozen=True)

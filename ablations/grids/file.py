@@ -10,7 +10,7 @@ from ablations.metrics.registry import column_names, directed
 from ablations.settings import grammar
 from ablations.settings.folders import told
 from analysis.errors import InputError, unknown
-from analysis.read.layouts import LAYOUT_NAMES
+from analysis.read.names import LAYOUTS
 
 
 class LevelSpec(BaseModel):
@@ -88,8 +88,8 @@ def read(name: str) -> GridFile:
         first = error.errors()[0]
         raise InputError(f"{told('grid', name)}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     levels = {axis.name: {level.name for level in axis.levels} for axis in file.axes}
-    if file.layout not in LAYOUT_NAMES:
-        raise unknown(f"layout of {told('grid', name)}", file.layout, LAYOUT_NAMES)
+    if file.layout not in LAYOUTS:
+        raise unknown(f"layout of {told('grid', name)}", file.layout, LAYOUTS)
     named = [*file.baseline.items(), *(pair for claim in file.expects for pair in claim.levels)]
     for rule in file.leave_out:
         named += [(axis, level) for axis, given in rule.items() for level in listed(given)]

@@ -34,9 +34,7 @@ from ablations.stages.files import read_json, write_json, write_text
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import BoundStage
 from analysis.errors import InputError
-from analysis.read.csv_files import read_csv
-from analysis.read.images import KEYS
-from analysis.read.runs import CURVES
+from analysis.read.names import CURVES, KEYS
 
 
 def write_results(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal, data: Data) -> None:
@@ -131,6 +129,8 @@ def of_an_earlier_version(folder: Path, made_by: str, command: str, journal: Jou
 
     Such results came with a checkout: other NUMERICS stand in their rows, and none of their trainings was run here.
     """
+    from analysis.read.csv_files import read_csv
+
     if _asked(made_by) != _asked(command) or not (folder / "runs.csv").exists():
         return False
     rows = read_csv(folder / "runs.csv", ["training_id"])
@@ -150,6 +150,8 @@ def finished_in(folder: Path) -> int:
 
 def rows_with(path: Path, column: str, value: str) -> int:
     """How many rows of a CSV file have this value; none where it cannot be read."""
+    from analysis.read.csv_files import read_csv
+
     try:
         return int((read_csv(path, [column])[column] == value).sum())
     except InputError:

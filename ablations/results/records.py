@@ -14,7 +14,7 @@ from ablations.grids.planned import Planned
 from ablations.settings.identity import NUMERICS, parameters
 from ablations.stages.journal import Failure, Journal
 from ablations.stages.kinds import AutoencoderStage, MetricStage, Stage
-from analysis.read.runs import NOTES, SEVERAL, TRACEBACK, VERSIONS
+from analysis.read.names import NOTES, SEVERAL, TRACEBACK, VERSIONS
 
 NOT_RUN = "not run yet"
 """The reason of a cell whose turn has not come."""

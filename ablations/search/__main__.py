@@ -62,7 +62,7 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     from ablations.search.records import finalists, write_search
     from ablations.stages.files import read_json
     from ablations.stages.version import code_version
-    from analysis.read.search import SEARCH
+    from analysis.read.names import SEARCH
 
     storage = request.storage or f"sqlite:///{folder.parent / 'optuna.db'}"
     shared = folder.parent if request.storage else None

@@ -26,7 +26,7 @@ from ablations.settings.identity import parameters
 from ablations.stages.files import read_json, write_json, write_text
 from ablations.stages.journal import Journal
 from analysis.errors import InputError
-from analysis.read.search import RUNGS, SEARCH, TRIALS
+from analysis.read.names import RUNGS, SEARCH, TRIALS
 
 COLUMNS = ("trial", "state", "reason", "cell_id", "steps", "seconds")
 

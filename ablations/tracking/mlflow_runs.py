@@ -15,10 +15,7 @@ from ablations.results import autoencoders
 from ablations.results.csv_text import csv_text
 from ablations.stages.files import read_json
 from analysis.errors import InputError
-from analysis.read.csv_files import read_csv
-from analysis.read.images import KEYS
-from analysis.read.runs import FIXED, LATENT, TRACEBACK, VERSIONS
-from analysis.read.search import RUNGS, SEARCH, TRIALS
+from analysis.read.names import FIXED, KEYS, LATENT, RUNGS, SEARCH, TRACEBACK, TRIALS, VERSIONS
 
 CELL = "cell"
 """The kind of a run that is a cell at a seed."""
@@ -113,6 +110,8 @@ def tracked_trials(folder: Path) -> list[Tracked]:
 
 def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV file that has these columns."""
+    from analysis.read.csv_files import read_csv
+
     return [{str(key): value for key, value in row.items()} for row in read_csv(path, columns).to_dict("records")]
 
 

@@ -38,8 +38,7 @@ from ablations.tracking.mlflow_runs import (
 )
 from analysis.errors import InputError
 from analysis.read.links import page, to_json, tracking_of
-from analysis.read.runs import OVER_STEPS
-from analysis.read.search import SEARCH
+from analysis.read.names import OVER_STEPS, SEARCH
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

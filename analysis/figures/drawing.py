@@ -22,7 +22,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from analysis.findings.cells import CellRuns
 from analysis.notation import mathtext
 from analysis.read.meta import Axis
-from analysis.read.runs import STATUSES
+from analysis.read.names import STATUSES
 from analysis.words.cells import UNCOMPARED
 
 STYLE = Path(__file__).with_name("style.mplstyle")

@@ -21,7 +21,8 @@ from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import PSNR, RFID, autoencoder_axes
 from analysis.notation import Rounding, mathtext
 from analysis.read.meta import Axis
-from analysis.read.runs import AUTOENCODER, GridResults
+from analysis.read.names import AUTOENCODER
+from analysis.read.runs import GridResults
 
 ORIGINALS = "originals"
 _CHARS = 18

@@ -9,7 +9,8 @@ from functools import cached_property
 import pandas as pd
 
 from analysis.read.meta import kind_of
-from analysis.read.runs import METADATA, NOT_COMPARABLE, SEVERAL, GridResults
+from analysis.read.names import METADATA, NOT_COMPARABLE, SEVERAL
+from analysis.read.runs import GridResults
 from analysis.statistics.paired import mean_interval
 
 

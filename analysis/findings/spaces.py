@@ -15,7 +15,8 @@ import pandas as pd
 
 from analysis.findings.cells import CellRuns
 from analysis.read.meta import Axis, ShownMetric
-from analysis.read.runs import AUTOENCODER, GridResults
+from analysis.read.names import AUTOENCODER
+from analysis.read.runs import GridResults
 
 SPACE, FACTOR = "space", "space.f"
 RECONSTRUCTION, ENTROPY = "nll/test_reconstruction", "nll/test_entropy"

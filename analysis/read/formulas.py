@@ -11,7 +11,6 @@ import pandas as pd
 
 from analysis.read.csv_files import numbers, parse_csv
 
-FORMULAS = "formulas.csv"
 COLUMNS = ("figure", "series", "x", "y")
 
 

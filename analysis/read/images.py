@@ -20,8 +20,7 @@ import pandas as pd
 
 from analysis.errors import InputError
 from analysis.read.csv_files import check_whole, floats
-
-KEYS = ("cell_id", "seed", "metric")
+from analysis.read.names import KEYS
 
 ImageValues = np.ndarray[tuple[int], np.dtype[np.float64]]
 Scored = tuple[str, int, str, ImageValues]

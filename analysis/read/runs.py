@@ -30,32 +30,26 @@ import pandas as pd
 
 from analysis.errors import InputError, unknown
 from analysis.read.csv_files import numbers, read_csv, whole_numbers
-from analysis.read.formulas import FORMULAS, no_formulas, parse_formulas
+from analysis.read.formulas import no_formulas, parse_formulas
 from analysis.read.images import no_images, ordered_images, parse_images
 from analysis.read.links import Tracking, read_tracking
 from analysis.read.meta import Axis, Meta, kind_of, parse_meta
-from analysis.read.search import SEARCH, Search, search_in
-
-FIXED = ("cell_id", "training_id", "seed", "status", "reason")
-# Where a failed run failed, whose reason is its message alone; and what a reader must know of a finished run, a line
-# each. Most sources have neither, and no such columns.
-TRACEBACK, NOTES = "traceback", "notes"
-AUTOENCODER, NOT_COMPARABLE = "autoencoder_id", "not_comparable"
-LATENT = (AUTOENCODER, NOT_COMPARABLE)
-"""Which autoencoder a run's images went through ("" in pixels), and the kinds of metrics that it cannot be compared in.
-Sources without latents have no such columns."""
-PRECISION = "precision"
-VERSIONS = ("code", "numerics", "data_digest", PRECISION)
-"""What made a row: the code that trained and scored it, its NUMERICS, the digest of its data, and the precision of its
-network, which `training.precision=auto` leaves to the machine; "" where unknown."""
-METADATA = (*FIXED, TRACEBACK, NOTES, *LATENT, *VERSIONS)
-"""The columns that are neither choices nor metrics."""
-SEVERAL = ", "
-"""Between the codes of a run that was trained by one version and scored by another, and between kinds of metrics."""
-OVER_STEPS = ("train/", "schedule/", "timesteps/")
-"""How the names of curves over training steps begin."""
-CURVES = ("cell_id", "seed", "curve", "x", "y")
-STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "failed")
+from analysis.read.names import (
+    CURVES,
+    FIXED,
+    FORMULAS,
+    LATENT,
+    METADATA,
+    NOT_COMPARABLE,
+    NOTES,
+    OVER_STEPS,
+    SEARCH,
+    SEVERAL,
+    STATUSES,
+    TRACEBACK,
+    VERSIONS,
+)
+from analysis.read.search import Search, search_in
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,8 +19,8 @@ from pydantic import TypeAdapter, ValidationError
 from analysis.errors import InputError
 from analysis.read.csv_files import numbers, parse_csv, whole_numbers
 from analysis.read.meta import DescribedMetric
+from analysis.read.names import RUNGS, SEARCH, TRIALS
 
-SEARCH, TRIALS, RUNGS = "search.json", "trials.csv", "rungs.csv"
 STATES = ("complete", "pruned", "failed", "running")
 NO_PRUNER = "none"
 _FIXED = ("trial", "state", "reason", "cell_id", "steps", "seconds")

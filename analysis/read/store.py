@@ -22,16 +22,14 @@ from typing import TYPE_CHECKING
 
 from analysis.errors import InputError, unknown
 from analysis.read.links import tracking_of
+from analysis.read.names import PAGES, SEARCH
 from analysis.read.runs import GridResults, read_folder
-from analysis.read.search import SEARCH
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 NEEDED = ("grid.json", "runs.csv", "curves.csv")
 """The files without which a folder is no grid."""
-MADE = ("figures", "report.html", "table.md", "table.tex", "table.csv", "answers.json")
-"""What is made of the other files, and need not be downloaded to be made again."""
 
 
 class TemporaryFolder:
@@ -99,7 +97,7 @@ def _downloaded(client: MlflowClient, uri: str, run: str) -> TemporaryFolder:
             raise InputError(f"run {run} lacks its artifact {lacking[0]}: run `python -m ablations.publish`")
         folder = TemporaryFolder()
         for path in paths:
-            if path not in MADE:
+            if path not in PAGES:
                 client.download_artifacts(run, path, str(folder.path))
     return folder
 

@@ -9,7 +9,8 @@ from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import in_latents
 from analysis.notation import duration
 from analysis.read.links import Tracking
-from analysis.read.runs import AUTOENCODER, TRACEBACK, GridResults
+from analysis.read.names import AUTOENCODER, TRACEBACK
+from analysis.read.runs import GridResults
 from analysis.report.page import Block, Details, Fact, FactTable, Items, Link, Section, Text, Verbatim
 from analysis.words.cells import noted, reason_in_short, why_not_comparable
 from analysis.words.weights import weight_lines

@@ -10,7 +10,8 @@ from analysis.findings.draws import DrawError
 from analysis.findings.spaces import PSNR, RFID, in_latents
 from analysis.notation import Rounding, duration, two_digits
 from analysis.read.meta import Meta, ShownMetric
-from analysis.read.runs import PRECISION, GridResults
+from analysis.read.names import PRECISION
+from analysis.read.runs import GridResults
 
 _CONTINUOUS = "nll_continuous/"
 _AT_THE_END = {

@@ -12,7 +12,7 @@ from itertools import chain
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import applies
 from analysis.read.meta import ShownMetric
-from analysis.read.runs import NOTES, STATUSES
+from analysis.read.names import NOTES, STATUSES
 
 UNCOMPARED = "not comparable"
 """What stands in the place of a value that there is none of."""

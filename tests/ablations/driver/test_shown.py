@@ -10,10 +10,11 @@ import pytest
 
 from ablations import run
 from ablations.driver import pages, shown
-from ablations.driver.shown import PAGES, Shown, before, content_of, remember, still_there
+from ablations.driver.shown import Shown, before, content_of, remember, still_there
 from ablations.stages.files import write_json
 from ablations.tracking.mlflow_store import Summary, Tracker
 from analysis.pages import write_pages
+from analysis.read.names import PAGES
 from tests.ablations.conftest import said
 
 

@@ -19,7 +19,8 @@ from ablations.settings.arguments import parse_run
 from ablations.settings.identity import NUMERICS
 from ablations.stages.journal import Failure, Journal, Result
 from ablations.tracking.mlflow_store import Tracker
-from analysis.read.runs import SEVERAL, read_folder
+from analysis.read.names import SEVERAL
+from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from tests.analysis.conftest import build, rows
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from analysis.errors import InputError
-from analysis.read.runs import METADATA, read_folder
+from analysis.read.names import METADATA
+from analysis.read.runs import read_folder
 from tests.analysis.conftest import DIVERGED, FID, IS, MEANS, NLL, SEEDS, build, cell_id, meta, rows, write_rows
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from analysis.errors import InputError
 from analysis.findings.weights import changed
-from analysis.read.runs import METADATA, read_folder
+from analysis.read.names import METADATA
+from analysis.read.runs import read_folder
 from tests.analysis.conftest import build, rows
 
 

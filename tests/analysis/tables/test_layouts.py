@@ -14,7 +14,7 @@ from rich.text import Text
 from analysis import tables
 from analysis.errors import InputError
 from analysis.notation import width
-from analysis.read.layouts import LAYOUT_NAMES
+from analysis.read import names
 from analysis.tables import render, table_of
 from analysis.tables.latex import latex_table
 from analysis.tables.layouts import LAYOUTS
@@ -495,4 +495,4 @@ def test_a_matrix_without_its_metrics_does_not_fit(tmp_path):
 
 
 def test_the_names_of_layouts_that_grids_may_ask_for_are_those_that_there_are():
-    assert tuple(LAYOUTS) == LAYOUT_NAMES
+    assert tuple(LAYOUTS) == names.LAYOUTS

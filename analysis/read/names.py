@@ -1,0 +1,46 @@
+"""The names of a results folder's files, columns and layouts: to know them takes no pandas, which takes a while."""
+
+from __future__ import annotations
+
+FIXED = ("cell_id", "training_id", "seed", "status", "reason")
+"""The columns that every runs.csv has."""
+TRACEBACK, NOTES = "traceback", "notes"
+"""Where a failed run failed, whose reason is its message alone; and what a reader must know of a finished run, a line
+each. Most sources have neither, and no such columns."""
+AUTOENCODER, NOT_COMPARABLE = "autoencoder_id", "not_comparable"
+LATENT = (AUTOENCODER, NOT_COMPARABLE)
+"""Which autoencoder a run's images went through ("" in pixels), and the kinds of metrics that it cannot be compared in.
+Sources without latents have no such columns."""
+PRECISION = "precision"
+VERSIONS = ("code", "numerics", "data_digest", PRECISION)
+"""What made a row: the code that trained and scored it, its NUMERICS, the digest of its data, and the precision of its
+network, which `training.precision=auto` leaves to the machine; "" where unknown."""
+METADATA = (*FIXED, TRACEBACK, NOTES, *LATENT, *VERSIONS)
+"""The columns that are neither choices nor metrics."""
+SEVERAL = ", "
+"""Between the codes of a run that was trained by one version and scored by another, and between kinds of metrics."""
+OVER_STEPS = ("train/", "schedule/", "timesteps/")
+"""How the names of curves over training steps begin."""
+STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "failed")
+
+CURVES = ("cell_id", "seed", "curve", "x", "y")
+"""The columns of curves.csv."""
+KEYS = ("cell_id", "seed", "metric")
+"""The columns of images.csv that are no images."""
+FORMULAS = "formulas.csv"
+SEARCH, TRIALS, RUNGS = "search.json", "trials.csv", "rungs.csv"
+"""The files of a search."""
+PAGES = ("answers.json", "figures", "report.html", "table.csv", "table.md", "table.tex")
+"""What `analysis.pages` makes of the other files, and can make again."""
+
+LAYOUTS = (
+    "general",
+    "ddpm_table_1",
+    "ddpm_table_2",
+    "improved_ddpm_1",
+    "improved_ddpm_2",
+    "vdm",
+    "ldm",
+    "analytic_dpm",
+)
+"""The layouts of tables (`tables.layouts`), as a grid's file gives them."""
