@@ -16,7 +16,7 @@ from typing import Any
 
 from ablations.driver.bar import Bar, bar
 from ablations.driver.plan import Plan
-from ablations.driver.shown import before, still_there
+from ablations.driver.shown import last_shown, still_there
 from ablations.launchers.dispatch import Dispatch, Event
 from ablations.results.folder import finished_in, of_an_earlier_version, standing, write_results
 from ablations.results.grid_json import head_of
@@ -186,7 +186,7 @@ def floor_of(plan: Plan, journal: Journal) -> Result | None:
 
 def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
     """Publish to the tracker, unless it has it all; None, with a warning, where it fails."""
-    if tracker is None or still_there(before(folder), tracker.uri) is not None:
+    if tracker is None or still_there(last_shown(folder), tracker.uri) is not None:
         return tracker
     try:
         tracker.publish(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ablations.driver.shown import Shown, before, remember, still_there
+from ablations.driver.shown import Shown, last_shown, remember, still_there
 from ablations.grids.grid import words
 from ablations.results.records import Record
 from ablations.tracking.mlflow_store import Summary, Tracker, TrackingError
@@ -23,7 +23,7 @@ def writable(results: Path) -> Path:
 
 def finish(folder: Path, records: list[Record], tracker: Tracker | None, interrupted: bool) -> int:
     """Tables, figures and summary of what there is, where they are not as they were left; the exit code."""
-    last = before(folder)
+    last = last_shown(folder)
     said = last.said if last is not None else write_pages(folder)
     print(said)
     names = [name for name in ("report.html", "table.md", "figures", "samples", "runs.csv") if (folder / name).exists()]

@@ -29,7 +29,7 @@ class Shown:
     summary: Summary | None
 
 
-def before(folder: Path) -> Shown | None:
+def last_shown(folder: Path) -> Shown | None:
     """What was shown of a results folder, if nothing has changed since."""
     try:
         written = json.loads(_place(folder).read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ import pytest
 
 from ablations import run
 from ablations.driver import pages, shown
-from ablations.driver.shown import Shown, before, content_of, remember, still_there
+from ablations.driver.shown import Shown, content_of, last_shown, remember, still_there
 from ablations.stages.files import write_json
 from ablations.tracking.mlflow_store import Summary, Tracker
 from analysis.pages import write_pages
@@ -52,7 +52,7 @@ def test_a_second_command_draws_and_delivers_nothing_and_says_the_same(again, dr
 
 @pytest.mark.parametrize("change", ["a page is gone", "a page was edited", "a file is new", "the code draws anew"])
 def test_what_changed_is_drawn_again(change, again, drawn, monkeypatch):
-    assert before(again.folder) is not None
+    assert last_shown(again.folder) is not None
     if change == "a page is gone":
         (again.folder / "table.md").unlink()
     if change == "a page was edited":
@@ -61,10 +61,10 @@ def test_what_changed_is_drawn_again(change, again, drawn, monkeypatch):
         (again.folder / "formulas.csv").write_text("")
     if change == "the code draws anew":
         monkeypatch.setattr(shown, "_drawing", lambda: b"other code")
-    assert before(again.folder) is None
+    assert last_shown(again.folder) is None
     assert run.main(again.arguments) == 0
     assert len(drawn) == 1
-    assert before(again.folder) is not None
+    assert last_shown(again.folder) is not None
 
 
 def test_what_a_store_has_lost_is_delivered_again(again, drawn, capsys):
@@ -103,9 +103,9 @@ def test_a_record_that_is_none_is_no_record(content, tmp_path):
     folder = tmp_path / "grid"
     folder.mkdir()
     remember(folder, "said", None)
-    assert before(folder) == Shown(content_of(folder), before(folder).pages, "said", None)
+    assert last_shown(folder) == Shown(content_of(folder), last_shown(folder).pages, "said", None)
     (tmp_path / ".shown" / "grid.json").write_text(content)
-    assert before(folder) is None
+    assert last_shown(folder) is None
 
 
 def test_a_store_that_is_no_file_is_asked_again(tmp_path):
@@ -114,6 +114,6 @@ def test_a_store_that_is_no_file_is_asked_again(tmp_path):
     write_json(folder / "grid.json", {})
     there = Summary("http://127.0.0.1:1", "a", "link")
     remember(folder, "said", there)
-    assert before(folder).summary is None
-    assert still_there(replace(before(folder), summary=there), there.uri) is None
+    assert last_shown(folder).summary is None
+    assert still_there(replace(last_shown(folder), summary=there), there.uri) is None
     assert still_there(None, there.uri) is None
