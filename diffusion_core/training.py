@@ -111,9 +111,10 @@ def batch_indices(seed: int, step: int, count: int, batch: int) -> Tensor:
     """Indices int64 [batch] of a step: epochs one after the other, each a permutation of its own."""
     start = step * batch
     epochs = range(start // count, (start + batch - 1) // count + 1)
-    order = torch.cat([permutation(seed, epoch, count) for epoch in epochs])
     offset = start - epochs[0] * count
-    return order[offset : offset + batch]
+    # Most batches lie within one epoch, whose order may be long: it is not copied.
+    orders = [permutation(seed, epoch, count) for epoch in epochs]
+    return (torch.cat(orders) if len(orders) > 1 else orders[0])[offset : offset + batch]
 
 
 class Trainer:
