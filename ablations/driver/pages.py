@@ -7,7 +7,8 @@ from pathlib import Path
 from ablations.driver.shown import Shown, last_shown, remember, still_there
 from ablations.grids.grid import words
 from ablations.results.records import Record
-from ablations.tracking.mlflow_store import Summary, Tracker, TrackingError
+from ablations.tracking.addresses import Summary
+from ablations.tracking.mlflow_store import Tracker, TrackingError
 from analysis.errors import InputError
 
 

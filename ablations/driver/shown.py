@@ -14,7 +14,7 @@ from pathlib import Path
 
 import analysis
 from ablations.stages.files import write_json
-from ablations.tracking.mlflow_store import Summary
+from ablations.tracking.addresses import Summary
 from analysis.read.names import PAGES
 
 

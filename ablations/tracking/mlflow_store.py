@@ -14,18 +14,15 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sqlite3
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlparse
 
 from ablations.results.records import NOT_RUN
 from ablations.stages.files import read_json, write_json
+from ablations.tracking.addresses import Summary, refusal
 from ablations.tracking.mlflow_runs import (
     REQUEST,
     Tracked,
@@ -45,40 +42,10 @@ if TYPE_CHECKING:
 
 VIEW = "mlflow.sharedViewState.grid"
 BATCH = 1000
-SQLITE = "sqlite:///"
 
 
 class TrackingError(Exception):
     """The tracking store cannot be reached or does not answer; results are safe in their files."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The run in the store at `uri` that carries a folder's pages, and the link that opens the grid's page."""
-
-    uri: str
-    run: str
-    link: str
-
-    @property
-    def file(self) -> Path | None:
-        """The store's file; None where it is none."""
-        return Path(self.uri.removeprefix(SQLITE)) if self.uri.startswith(SQLITE) else None
-
-    @property
-    def stands(self) -> bool:
-        """Whether a store that is a file has the run, as far as that is told without MLflow, which takes seconds."""
-        query = "select 1 from runs where run_uuid = ? and lifecycle_stage = 'active'"
-        try:
-            return self.file is not None and bool(_asked(self.file, query, self.run))
-        except sqlite3.Error:
-            return False
-
-
-def _asked(file: Path, query: str, *values: str) -> list[Any]:
-    """What a database in a file answers; sqlite3.Error where it cannot, or there is no such file."""
-    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
-        return list(database.execute(query, values))
 
 
 class Tracker:
@@ -276,27 +243,10 @@ def default_uri(results: Path) -> str:
 
 def open_tracker(uri: str, experiment: str, results: Path) -> Tracker:
     """The tracker of a store that is yet to be opened; InputError where it is seen at once that it cannot be used."""
-    reason = _refusal(uri)
+    reason = refusal(uri)
     if reason:
         raise InputError(f"{reason} (tracking.uri={uri})")
     return Tracker(uri, experiment, results / ".artifacts")
-
-
-def _refusal(uri: str) -> str:
-    """Why a store cannot be used, as far as it can be told without opening it; "" if it may be."""
-    if urlparse(uri).scheme not in ("sqlite", "http", "https", "postgresql", "mysql", "mssql"):
-        return f"{uri!r} is no tracking store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
-    if not uri.startswith(SQLITE):
-        return ""
-    path = Path(uri.removeprefix(SQLITE))
-    if not path.parent.is_dir():
-        return f"the tracking store {uri} does not answer: {path.parent} is no folder"
-    try:
-        if path.exists():
-            _asked(path, "pragma schema_version")
-    except sqlite3.Error as error:
-        return f"the tracking store {uri} does not answer: {error}"
-    return ""
 
 
 def _open(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, str]:

@@ -1,0 +1,60 @@
+"""What an address of a store tells without MLflow, which takes seconds to import: whether it can be used, and whether a
+store in a file still has what was delivered."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+SQLITE = "sqlite:///"
+SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The run in the store at `uri` that carries a folder's pages, and the link that opens the grid's page."""
+
+    uri: str
+    run: str
+    link: str
+
+    @property
+    def file(self) -> Path | None:
+        """The store's file; None where it is none."""
+        return Path(self.uri.removeprefix(SQLITE)) if self.uri.startswith(SQLITE) else None
+
+    @property
+    def stands(self) -> bool:
+        """Whether a store that is a file has the run, as far as that is told without MLflow, which takes seconds."""
+        query = "select 1 from runs where run_uuid = ? and lifecycle_stage = 'active'"
+        try:
+            return self.file is not None and bool(_asked(self.file, query, self.run))
+        except sqlite3.Error:
+            return False
+
+
+def _asked(file: Path, query: str, *values: str) -> list[Any]:
+    """What a database in a file answers; sqlite3.Error where it cannot, or there is no such file."""
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        return list(database.execute(query, values))
+
+
+def refusal(uri: str) -> str:
+    """Why a store cannot be used, as far as it can be told without opening it; "" if it may be."""
+    if urlparse(uri).scheme not in SCHEMES:
+        return f"{uri!r} is no tracking store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
+    if not uri.startswith(SQLITE):
+        return ""
+    path = Path(uri.removeprefix(SQLITE))
+    if not path.parent.is_dir():
+        return f"the tracking store {uri} does not answer: {path.parent} is no folder"
+    try:
+        if path.exists():
+            _asked(path, "pragma schema_version")
+    except sqlite3.Error as error:
+        return f"the tracking store {uri} does not answer: {error}"
+    return ""
