@@ -27,13 +27,11 @@ from analysis.options import Option
 from benchmarks.cases import BASE, LARGE, SMALL, Workload
 from benchmarks.peers import machine
 from benchmarks.timing import interleaved
-from diffusion_core.bound import denoising_term
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks import fused, layers, unet
 from diffusion_core.objectives import Objective, Vlb
 from diffusion_core.precision import resolve_precision
-from diffusion_core.reverse import Reverse
 from diffusion_core.samplers import Ddim
 from diffusion_core.training import Learner, Trainer, Training
 
@@ -90,13 +88,6 @@ def each_of_its_own(blocks: Sequence[layers.ResidualBlock], time: Tensor) -> lis
     return [block.time(silu(time)) for block in blocks if block.time is not None]
 
 
-def decoder_everywhere(self: Diffusion, x0: Tensor, p: Reverse) -> Tensor:
-    """L_{k−1}, or L_0, with the decoder worked out in all rows."""
-    first = p.pair.ends_clean.reshape(-1, *[1] * (x0.ndim - 1))
-    decoder = self.encoding.decoder_term(x0, torch.where(first, p.mean, x0), torch.where(first, p.log_variance, 0))
-    return torch.where(p.pair.ends_clean, decoder, denoising_term(x0, p))
-
-
 @dataclass(frozen=True)
 class Measure:
     """What was done for speed, in `words`, and how it is undone: `around` a step, or in another precision or trainer.
@@ -132,7 +123,7 @@ MEASURES = (
     ),
     Measure(
         "with the bound as loss, L_0 in the rows that have it, where it was worked out in all",
-        around=lambda: patch.object(Diffusion, "term_of", decoder_everywhere),
+        around=lambda: patch.object(Diffusion, "term_of", Diffusion.term_in_all_rows),
         objective=Vlb(),
         samples=False,
     ),

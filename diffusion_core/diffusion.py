@@ -180,13 +180,16 @@ class Diffusion(nn.Module):
 
     def term_of(self, x0: Tensor, p: Reverse) -> Tensor:
         """L_{k−1} (L_0 where the step ends in clean data) in nats [B], of the steps p at data x_0 [B, …]."""
-        if x0.device.type == "cpu":
-            # The decoder takes as long as a small network, and counts in few rows: to learn which, one waits for a GPU.
-            rows = p.pair.ends_clean.nonzero().flatten()
-            told = (value.expand(len(x0), *value.shape[1:])[rows] for value in (x0, p.mean, p.log_variance))
-            terms = denoising_term(x0, p)
-            return terms.index_copy(0, rows, self.encoding.decoder_term(*told).to(terms.dtype)) if len(rows) else terms
-        # The decoder is worked out for every row: where it does not count it is given what cannot overflow.
+        if x0.device.type != "cpu":
+            # To learn which rows end in clean data, the CPU would have to wait for the device.
+            return self.term_in_all_rows(x0, p)
+        rows = p.pair.ends_clean.nonzero().flatten()
+        told = (value.expand(len(x0), *value.shape[1:])[rows] for value in (x0, p.mean, p.log_variance))
+        terms = denoising_term(x0, p)
+        return terms.index_copy(0, rows, self.encoding.decoder_term(*told).to(terms.dtype)) if len(rows) else terms
+
+    def term_in_all_rows(self, x0: Tensor, p: Reverse) -> Tensor:
+        """The same, with the decoder worked out in every row; where it does not count, of values that cannot overflow."""
         first = p.pair.ends_clean.reshape(-1, *[1] * (x0.ndim - 1))
         decoder = self.encoding.decoder_term(x0, torch.where(first, p.mean, x0), torch.where(first, p.log_variance, 0))
         return torch.where(p.pair.ends_clean, decoder, denoising_term(x0, p))

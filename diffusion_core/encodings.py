@@ -73,8 +73,10 @@ class Encoding(ABC):
         return Code(self.draw(self.store(raw), seed, 0, purpose))
 
     def spread(self, raw: Tensor, code: Code, seed: int, purpose: str) -> Iterator[Tensor]:
-        """x_0 of stored data [N, …] at each term of the bound in turn, without end: the code's, unless noise that no
-        other term has a share in may be drawn anew."""
+        """The x_0 at which each term of the bound of stored data [N, …] is taken, one after another without end.
+
+        It is that of `code`, at which reconstruction and entropy are taken too, unless terms may differ in theirs.
+        """
         return itertools.repeat(code.x0)
 
     def density_code(self, raw: Tensor, seed: int, purpose: str) -> Code:

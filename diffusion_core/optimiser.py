@@ -57,7 +57,7 @@ class Moments:
 
     @classmethod
     def of(cls, parameters: Sequence[Tensor], decay: float) -> Moments:
-        """Of parameters that become views, before the first step."""
+        """The moments of parameters, which become views, before the first step."""
         flat = Flat(parameters)
         gradient, m, v = (torch.zeros_like(flat.values) for _ in range(3))
         n = torch.zeros((), device=flat.values.device)

@@ -261,3 +261,22 @@ def test_a_variance_that_a_network_is_taught_cannot_be_swapped(trained, asked):
     with pytest.raises(ValueError, match="variance=learned_diagonal is taught to a network, and cannot be swapped"):
         learner.with_variance(asked)
     assert learner.with_variance(trained).network is learner.network
+
+
+@pytest.mark.parametrize("encoding", [GreyLevels(17), Continuous()], ids=name)
+@pytest.mark.parametrize("variance", [Beta(), BetaTilde(), LearnedDiagonal()], ids=name)
+@pytest.mark.parametrize("k", [[1, 7, 1, 30], [2, 7, 11, 50], [1, 1, 1, 1]])
+def test_a_term_is_the_same_with_the_decoder_in_its_own_rows_and_in_all(encoding, variance, k):
+    """The one is a CPU's way, the other a GPU's; their gradients too."""
+    objective = Vlb() if variance.learned else Simple()
+    choices = Choices(Epsilon(), variance, Linear(), objective, Uniform(), UNet(channels=8, groups=4), 50)
+    model = Diffusion(choices, encoding, (1, 8, 8))
+    model.initialise(0)
+    raw = torch.randint(17, (4, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    x0 = encoding.code(raw, 0, "code").x0
+    found = []
+    for term in (model.term_of, model.term_in_all_rows):
+        terms = term(x0, model.reverse(0.9 * x0, model.chain(), torch.tensor(k), clip=False))
+        found.append([terms, *torch.autograd.grad(terms.sum(), [*model.network.parameters()][-2:])])
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+    assert found[0][0].isfinite().all()

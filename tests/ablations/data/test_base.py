@@ -13,6 +13,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from ablations.data import sources
 from ablations.data.base import CODE_BATCH, SPLITS, DataSet, histogram_codes
 from ablations.data.digits import Digits
 from ablations.data.fashion_mnist import FashionMnist
@@ -81,6 +82,15 @@ def test_a_set_is_read_once_however_often_and_from_wherever_it_is_loaded(monkeyp
         thread.join()
     assert sorted(reads) == [1, 2]
     assert Slow(1).load() is Slow(1).load()
+
+
+@pytest.mark.parametrize("file_is_there", [True, False])
+def test_digits_are_those_of_scikit_learn_whether_its_file_lies_where_it_does_or_not(file_is_there, monkeypatch):
+    if not file_is_there:
+        monkeypatch.setattr(sources, "find_spec", lambda name: None)
+    levels, classes = sources.digits()
+    assert np.array_equal(levels, load_digits().images)
+    assert np.array_equal(classes, load_digits().target)
 
 
 def test_digits_are_scikit_learns_split_once_and_for_all():
