@@ -189,7 +189,7 @@ class Diffusion(nn.Module):
         return terms.index_copy(0, rows, self.encoding.decoder_term(*told).to(terms.dtype)) if len(rows) else terms
 
     def term_in_all_rows(self, x0: Tensor, p: Reverse) -> Tensor:
-        """The same, with the decoder worked out in every row; where it does not count, of values that cannot overflow."""
+        """The same, the decoder worked out in every row: where it does not count, of values that cannot overflow."""
         first = p.pair.ends_clean.reshape(-1, *[1] * (x0.ndim - 1))
         decoder = self.encoding.decoder_term(x0, torch.where(first, p.mean, x0), torch.where(first, p.log_variance, 0))
         return torch.where(p.pair.ends_clean, decoder, denoising_term(x0, p))
