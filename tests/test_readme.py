@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from pathlib import Path
 
@@ -86,4 +87,6 @@ def test_speed_and_precision():
     answers = json.loads((ROOT / "results" / "precision" / "answers.json").read_text(encoding="utf-8"))
     nll, fid = (c for c in answers["comparisons"] if c["metric"] in ("nll/test", "fid/train/digits-cnn"))
     assert f"NLL by {abs(nll['difference']):.3f} ± {nll['half_width']:.3f} bits/dim" in text
-    assert f"FID by {abs(fid['difference']):.1f} ± {fid['half_width']:.1f}" in text
+    ratio, ends = math.exp(fid["difference"]), [math.exp(fid["difference"] + s * fid["half_width"]) for s in (-1, 1)]
+    assert f"FID by a factor of {ratio:.2f} ({ends[0]:.2f} to {ends[1]:.2f})" in text
+    assert nll["verdict"] == fid["verdict"] == "equal"

@@ -24,10 +24,10 @@ from analysis.exports.schema import (
 from analysis.findings.answers import Answers
 from analysis.findings.costs import Cost
 from analysis.findings.expectations import ClaimOutcome
-from analysis.findings.factorial import matters
+from analysis.findings.pairs import CellComparison
 from analysis.findings.search import Optimism
 from analysis.findings.summary import known_values
-from analysis.findings.verdicts import CellComparison, Findings
+from analysis.findings.verdicts import Findings
 from analysis.words.cells import noted, shortfalls
 from analysis.words.claims import claim_sentence
 from analysis.words.search import optimism_sentence
@@ -59,7 +59,15 @@ def answers_file(answers: Answers) -> AnswersFile:
         claims=tuple(map(_claim, answers.claims)),
         effects=tuple(_effects(answers)),
         averages=tuple(
-            AnsweredAverage(found.metric.name, one.axis.name, one.level, one.mean, one.half_width, one.note)
+            AnsweredAverage(
+                found.metric.name,
+                one.axis.name,
+                one.level,
+                one.estimate.mean,
+                one.estimate.low,
+                one.estimate.high,
+                one.note,
+            )
             for found in answers.effects
             for one in found.averages
         ),
@@ -80,13 +88,14 @@ def _cells(answers: Answers) -> Iterator[AnsweredCell]:
 
 def _headline(found: Findings) -> AnsweredHeadline:
     decides = found.metric.decides or ""
-    return AnsweredHeadline(found.metric.name, decides, found.best, tuple(sorted(found.leading)), headline(found))
+    leaders, as_good = tuple(sorted(found.leading)), tuple(sorted(found.as_good))
+    return AnsweredHeadline(found.metric.name, decides, found.best, leaders, as_good, headline(found))
 
 
 def _estimates(answers: Answers) -> Iterator[AnsweredEstimate]:
     summary = answers.summary
     for metric in answers.metrics:
-        leading = summary.leading[metric.name]
+        leading = summary.standing[metric.name].leading
         for i, (cell, one) in enumerate(zip(answers.cells, summary.estimates[metric.name], strict=True)):
             seeds, comparable = {str(seed): value for seed, value in one.values.items()}, cell.comparable(metric.name)
             yield AnsweredEstimate(
@@ -100,11 +109,14 @@ def _comparison(answers: Answers, pair: CellComparison) -> AnsweredComparison:
         pair.metric.name,
         answers.cells.index(pair.a),
         answers.cells.index(pair.b),
+        pair.primary,
+        pair.metric.scale,
         found.difference,
         found.half_width,
         found.n,
         found.p,
-        pair.adjusted,
+        pair.decision.different,
+        pair.decision.equal,
         pair.verdict,
         pair.fresh_seeds,
         comparison_sentence(pair),
@@ -122,8 +134,8 @@ def _claim(outcome: ClaimOutcome) -> AnsweredClaim:
         None if test is None else test.found.difference,
         None if test is None else test.found.half_width,
         None if test is None else test.margin,
-        None if test is None else test.p,
-        None if test is None else test.adjusted,
+        None if test is None else test.different,
+        None if test is None else test.equal,
         claim_sentence(outcome),
     )
 
@@ -133,8 +145,8 @@ def _effects(answers: Answers) -> Iterator[AnsweredEffect]:
     for found in answers.effects:
         for one in found.ranked:
             axes = tuple(names[label] for label in one.factors)
-            tested = one.df, one.df_error, one.F, one.p, one.adjusted, one.share, one.stratum
-            yield AnsweredEffect(found.metric.name, axes, *tested, matters=matters(one))
+            tested = one.df, one.df_error, one.F, one.p, one.adjusted, one.share
+            yield AnsweredEffect(found.metric.name, axes, *tested, matters=found.matters(one))
 
 
 def _costs(answers: Answers) -> Iterator[AnsweredCost]:

@@ -10,10 +10,9 @@ from typing import Literal
 
 from analysis.findings.expectations import Fate, Obstacle
 from analysis.read.meta import Axis, ShownMetric
-from analysis.statistics.effects import Stratum
-from analysis.statistics.paired import Verdict
+from analysis.statistics.families import Verdict
 
-VERSION = 1
+VERSION = 2
 """Raised when a key is renamed, goes, or means something else; a key that is added leaves it."""
 
 Number = float | None
@@ -57,27 +56,33 @@ class AnsweredReference:
 
 @dataclass(frozen=True)
 class AnsweredHeadline:
-    """A metric that decides, in one sentence."""
+    """A metric that decides, in one sentence: the cell to take, those that may be the best, and those of them that are
+    equal to it for practical purposes."""
 
     metric: str
     decides: str
     best: int | None
     leaders: tuple[int, ...]
+    as_good: tuple[int, ...]
     sentence: str
 
 
 @dataclass(frozen=True)
 class AnsweredComparison:
-    """Cell a against cell b."""
+    """Cell a against cell b. On a log scale difference and half-width are of logarithms. The adjusted p are of a
+    difference, and of equality for practical purposes."""
 
     metric: str
     a: int
     b: int
+    primary: bool
+    scale: Literal["linear", "log"]
     difference: Number
     half_width: Number
     n: int
     p: Number
     adjusted_p: Number
+    equal_p: Number
     verdict: Verdict
     fresh_seeds: int | None
     sentence: str
@@ -85,7 +90,8 @@ class AnsweredComparison:
 
 @dataclass(frozen=True)
 class AnsweredClaim:
-    """What a paper leads one to expect, and what became of it."""
+    """What a paper leads one to expect, and what became of it. On a log scale its numbers are of logarithms. The
+    adjusted p are of a difference, for a claim of equality of one beyond the margin, and of equality."""
 
     claim: str
     source: str
@@ -95,8 +101,8 @@ class AnsweredClaim:
     difference: Number
     half_width: Number
     margin: Number
-    p: Number
     adjusted_p: Number
+    equal_p: Number
     sentence: str
 
 
@@ -112,19 +118,20 @@ class AnsweredEffect:
     p: Number
     adjusted_p: Number
     share: Number
-    stratum: Stratum
     matters: bool
 
 
 @dataclass(frozen=True)
 class AnsweredAverage:
-    """A level of an axis, averaged over the other axes."""
+    """A level of an axis, averaged over the other axes: the mean, on a log scale the geometric one, and the ends of its
+    95 % interval."""
 
     metric: str
     axis: str
     level: str
     mean: Number
-    half_width: Number
+    low: Number
+    high: Number
     note: str
 
 

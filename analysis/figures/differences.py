@@ -1,13 +1,17 @@
-"""Every comparison that a verdict rests on: a row per pair, the difference of each seed, their mean and 95 % interval.
+"""Every comparison that a verdict rests on: a row per pair, the difference of each seed (on a log scale the ratio),
+their mean and 95 % interval.
 
-The verdict stands at the right in words, and is in shape and filling as well as in colour. It is of the Holm-adjusted
-test, so that a verdict can be "cannot tell" though its own interval leaves 0 out.
+The verdict stands at the right in words, and is in shape and filling as well as in colour. It is of the adjusted
+test, so that a verdict can be "cannot tell" though its own interval leaves 0, or a ratio of 1, out. Differences that do
+not matter lie in the grey band.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -17,12 +21,13 @@ from analysis.figures.forest import dress, label_rows, row, rows, words
 from analysis.figures.windows import Window, bulk_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.comparisons import paired
-from analysis.findings.verdicts import CellComparison, Findings
+from analysis.findings.comparisons import margin_of, paired
+from analysis.findings.pairs import CellComparison
+from analysis.findings.verdicts import Findings
 from analysis.notation import Rounding
 from analysis.read.meta import Axis, ShownMetric
 from analysis.read.runs import GridResults
-from analysis.statistics.paired import Verdict
+from analysis.statistics.families import Verdict
 
 PairLevels = tuple[tuple[str, ...], tuple[str, ...]]
 """The levels of the two cells of a pair."""
@@ -30,6 +35,7 @@ PairLevels = tuple[tuple[str, ...], tuple[str, ...]]
 LOOKS: dict[Verdict, Look] = {
     "better": Look(to_rgb("#0173B2"), (), "o"),
     "worse": Look(to_rgb("#C04A00"), (), "s"),
+    "equal": Look(to_rgb("#3B7D5B"), (), "D"),
     "cannot tell": Look(to_rgb(GREY), (), "o"),
 }
 
@@ -72,7 +78,7 @@ def _every_pair(
     """The pair at each height, and what is written there, where each is compared with each."""
     pairs: dict[PairLevels, CellComparison] = {_place(pair.a, pair.b): pair for found in shown for pair in found.pairs}
     places = {float(i): (pair.a, pair.b) for i, pair in enumerate(pairs.values())}
-    return places, {height: (f"{a.name} − {b.name}", False) for height, (a, b) in places.items()}
+    return places, {height: (f"{a.name} | {b.name}", False) for height, (a, b) in places.items()}
 
 
 def _place(a: CellRuns, b: CellRuns) -> PairLevels:
@@ -89,9 +95,10 @@ def _panel(
 ) -> None:
     pairs = {_place(pair.a, pair.b): pair for pair in found.pairs}
     estimates = {place: _estimate(grid, pair) for place, pair in pairs.items()}
-    view = _view([estimate for estimate in estimates.values() if estimate.values])
+    view = _view([estimate for estimate in estimates.values() if estimate.values], log=found.metric.scale == "log")
     dress(axes, view, _label(found.metric, base), across)
-    axes.axvline(0.0, color="black", linewidth=0.8, zorder=1)
+    axes.axvline(_none(found.metric), color="black", linewidth=0.8, zorder=1)
+    _band(axes, found.metric)
     _directions(axes, view, found.metric, base)
     rounding = Rounding.of(found.metric.decimals, [estimate.half_width for estimate in estimates.values()])
     for height, (a, b) in places.items():
@@ -108,13 +115,33 @@ def _panel(
 
 def _estimate(grid: GridResults, pair: CellComparison) -> Estimate:
     """The difference with its interval, and that of each seed."""
-    values = paired(grid, pair.metric.name, pair.a, pair.b)
+    values = paired(grid, pair.metric, pair.a, pair.b)
     by_seed = values if values.ndim == 1 else values.mean(1)
-    return Estimate(pair.comparison.difference, pair.comparison.half_width, dict(enumerate(by_seed.tolist())))
+    mean, half = pair.comparison.difference, pair.comparison.half_width
+    if pair.metric.scale == "linear":
+        return Estimate(mean, half, dict(enumerate(by_seed.tolist())))
+    return Estimate(math.exp(mean), half, dict(enumerate(np.exp(by_seed).tolist())), factor=True)
 
 
-def _view(estimates: Sequence[Estimate]) -> Window:
-    """The window of the bulk, and of 0 in any case: a difference is read against it."""
+def _none(metric: ShownMetric) -> float:
+    """Where no difference lies."""
+    return 1.0 if metric.scale == "log" else 0.0
+
+
+def _band(axes: Axes, metric: ShownMetric) -> None:
+    """The differences that do not matter."""
+    reach = margin_of(metric)
+    if not math.isnan(reach):
+        ends = (math.exp(-reach), math.exp(reach)) if metric.scale == "log" else (-reach, reach)
+        axes.axvspan(*ends, color="black", alpha=0.07, linewidth=0, zorder=0)
+
+
+def _view(estimates: Sequence[Estimate], *, log: bool) -> Window:
+    """The window of the bulk, and of no difference in any case: a difference is read against it."""
+    if log:
+        view = bulk_window(estimates, [1.0], log=True)
+        factor = (max(view.high, 1.0) / min(view.low, 1.0)) ** 0.06
+        return Window(min(view.low, 1 / factor), max(view.high, factor), True)
     view = bulk_window(estimates, [0.0], log=False)
     margin = 0.06 * (max(view.high, 0.0) - min(view.low, 0.0))
     low = view.low if view.low < 0 else -margin
@@ -123,15 +150,17 @@ def _view(estimates: Sequence[Estimate]) -> Window:
 
 
 def _label(metric: ShownMetric, base: CellRuns | None) -> str:
+    if metric.scale == "log":
+        return f"{metric.label} as a multiple of that of {base.name}" if base else f"ratio of {metric.label}"
     unit = f" ({metric.unit})" if metric.unit else ""
     return f"{metric.label} minus that of {base.name}{unit}" if base else f"difference in {metric.label}{unit}"
 
 
 def _directions(axes: Axes, view: Window, metric: ShownMetric, base: CellRuns | None) -> None:
-    """The words above the rows: on which side of 0 which cell is the better one."""
+    """The words above the rows: on which side of no difference which cell is the better one."""
     lower, higher = ("better", "worse") if metric.sign < 0 else ("worse", "better")
     if base is None:
         lower, higher = ("first is better", "second is better")[:: -metric.sign]
-    zero, low = view.share(0.0), -0.75
+    zero, low = view.share(_none(metric)), -0.75
     words(axes, f"◂ {lower}", zero - 0.015, low, "right", fontsize=6.5)
     words(axes, f"{higher} ▸", zero + 0.015, low, "left", fontsize=6.5)

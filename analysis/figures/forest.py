@@ -100,7 +100,7 @@ def row(
 def _interval(axes: Axes, estimate: Estimate, height: float, look: Look, view: Window) -> None:
     """A line from end to end; where an end is out of view, an arrow at the edge."""
     for sign in (-1, 1):
-        end = estimate.mean + sign * estimate.half_width
+        end = estimate.high if sign > 0 else estimate.low
         shown = view.clipped(end)
         axes.plot([estimate.mean, shown], [height, height], color=look.color, linewidth=1.4, solid_capstyle="butt")
         if shown != end:

@@ -156,7 +156,7 @@ def _line(axes: Axes, points: Sequence[tuple[float, Estimate]], look: Look, view
         values = list(one.values.values())
         axes.plot([x] * len(values), values, ".", ms=3.4, mew=0, color=look.color, alpha=0.6, zorder=2)
         if math.isfinite(one.half_width):
-            ends = np.clip([one.mean - one.half_width, one.mean + one.half_width], view.low, view.high)
+            ends = np.clip([one.low, one.high], view.low, view.high)
             axes.plot([x, x], ends, color=look.color, lw=0.8, alpha=0.6, solid_capstyle="butt", zorder=2)
     xs, means = [x for x, _ in points], [one.mean for _, one in points]
     axes.plot(xs, means, look.marker, ls="-", ms=3.6, mew=0, label=text or "mean", zorder=3, **look.line)

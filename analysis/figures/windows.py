@@ -106,7 +106,7 @@ def bulk_window(estimates: Sequence[Estimate], lines: Sequence[float] = (), *, l
     span = max(top - bottom, 0.05 * abs(top), 1e-6) if top or bottom else max([1e-6, *np.abs(lines)])
     most = max(len(estimate.values) for estimate in estimates)
     whole = [estimate for estimate in estimates if len(estimate.values) == most]
-    ends = [estimate.mean + sign * estimate.half_width for estimate in whole for sign in (-1, 1)]
+    ends = [end for estimate in whole for end in (estimate.low, estimate.high)]
     for more, near in ((_places(lines, log), 0.6 * span), (_places(ends, log), span)):
         close = more[(more >= bulk.min() - near) & (more <= bulk.max() + near)]
         bottom, top = min([bottom, *close]), max([top, *close])

@@ -20,11 +20,13 @@ from analysis.findings.curves import BOUND, curves_of
 from analysis.findings.draws import DrawError, draw_errors
 from analysis.findings.expectations import ClaimOutcome, outcomes
 from analysis.findings.factorial import Factorial, factorial
+from analysis.findings.held_out import HeldOutError, held_out_errors
 from analysis.findings.lines import Line, lines_of
+from analysis.findings.pairs import baseline
 from analysis.findings.search import Optimism, optimism
 from analysis.findings.spaces import space_axes
 from analysis.findings.summary import Summary, metrics_present
-from analysis.findings.verdicts import Findings, baseline, findings
+from analysis.findings.verdicts import Findings, findings
 from analysis.findings.weights import Run, WeightCheck, changed_along, check_weights, effective_weights
 from analysis.read.meta import Axis, Meta, ShownMetric
 from analysis.read.runs import GridResults
@@ -92,9 +94,10 @@ class Answers:
         return [self._image_share(found) for found in self.findings]
 
     def _image_share(self, found: Findings) -> tuple[CellRuns, CellRuns, ImageShare] | None:
-        if len(found.ranked) < 2:
+        if found.best is None or len(found.ranked) < 2:
             return None
-        best, second = (self.cells[i] for i in found.ranked[:2])
+        best = self.cells[found.best]
+        second = next(self.cells[i] for i in found.ranked if i != found.best)
         other = second if self.baseline is None or self.baseline is best else self.baseline
         share = share_of_images(self.grid, found.metric, best, other)
         return None if share is None else (best, other, share)
@@ -102,12 +105,12 @@ class Answers:
     @cached_property
     def claims(self) -> list[ClaimOutcome]:
         """What became of each claim that was written down before the grid was run."""
-        return outcomes(self.grid, self.cells)
+        return outcomes(self.grid, self.cells, self.metrics)
 
     @cached_property
     def effects(self) -> list[Factorial]:
         """What the axes do to each metric that decides, where there are axes and runs enough to say."""
-        found = [factorial(self.grid, one.metric, self.cells) for one in self.findings]
+        found = [factorial(self.grid, one.metric, self.cells, one.pairs) for one in self.findings]
         return [one for one in found if one is not None]
 
     @cached_property
@@ -119,7 +122,7 @@ class Answers:
     def purchases(self) -> list[Purchase]:
         """Each metric that decides against each cost at which it is bought."""
         return [
-            Purchase(found, cost, tuple(front_of_cells(self.grid, found, cost)))
+            Purchase(found, cost, tuple(front_of_cells(found, cost)))
             for found in self.findings
             for cost in self.costs.of(found.metric)
         ]
@@ -185,6 +188,11 @@ class Answers:
     def draw_errors(self) -> list[DrawError]:
         """The own error of each metric that is estimated by draws, where the runs know it."""
         return draw_errors(self.cells, self.metrics)
+
+    @cached_property
+    def held_out_errors(self) -> list[HeldOutError]:
+        """What other held-out images would change in each metric that is known of each image."""
+        return held_out_errors(self.grid, self.cells, self.metrics)
 
     @cached_property
     def optimism(self) -> list[Optimism] | None:

@@ -16,11 +16,25 @@ from analysis.statistics.paired import mean_interval
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric over a cell's finished seeds; `values` is seed → value."""
+    """A metric over a cell's finished seeds; `values` is seed → value.
+
+    Where it is a `factor`, the half-width is of the log, and the mean the geometric one.
+    """
 
     mean: float
     half_width: float
     values: dict[int, float]
+    factor: bool = False
+
+    @property
+    def low(self) -> float:
+        """The lower end of the 95 % interval."""
+        return self.mean / math.exp(self.half_width) if self.factor else self.mean - self.half_width
+
+    @property
+    def high(self) -> float:
+        """The upper end of the 95 % interval."""
+        return self.mean * math.exp(self.half_width) if self.factor else self.mean + self.half_width
 
     @property
     def known(self) -> bool:

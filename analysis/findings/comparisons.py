@@ -1,7 +1,8 @@
-"""Two cells of a grid, compared: by the seeds that both finished, and by held-out image where each image has a value.
+"""Cells of a grid, set against each other: by the seeds that all finished, and by held-out image where all have values.
 
-Only likelihoods have a value per image. Their difference then carries the error that other images would show besides
-the seeds' own; a FID has no such part, and its noise of sampling is among its seeds'.
+A metric is compared on its scale: on a log scale a difference is the log of a ratio. Only likelihoods have a value per
+image. Their difference then carries the error that other images would show besides the seeds' own; a FID has no such
+part, and its noise of sampling is among its seeds'.
 """
 
 from __future__ import annotations
@@ -16,18 +17,41 @@ from numpy.typing import NDArray
 from analysis.findings.cells import CellRuns
 from analysis.read.meta import ShownMetric
 from analysis.read.runs import GridResults
-from analysis.statistics.paired import BOOTSTRAP_FROM, Comparison, bootstrap_interval, compare
+from analysis.statistics.paired import BOOTSTRAP_FROM, bootstrap_interval
 
 Array = NDArray[np.float64]
 
 
-def compared(grid: GridResults, metric: str, a: CellRuns, b: CellRuns) -> Comparison:
-    """a − b over the seeds that both finished; all of it nan where there are none."""
-    differences = paired(grid, metric, a, b)
-    return compare(differences) if differences.size else Comparison(math.nan, math.nan, math.nan, 0, math.nan)
+def margin_of(metric: ShownMetric) -> float:
+    """The smallest difference that matters, on the metric's scale; nan where none is named."""
+    if metric.relevant is None:
+        return math.nan
+    return math.log1p(metric.relevant) if metric.scale == "log" else metric.relevant
 
 
-def paired(grid: GridResults, metric: str, a: CellRuns, b: CellRuns) -> Array:
+def on_scale(metric: ShownMetric, values: Array) -> Array:
+    """Values as they are compared."""
+    return np.log(values) if metric.scale == "log" else values
+
+
+def values_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> Array:
+    """The values of cells as they are compared, [k, n] per seed or [k, n, m] per seed and held-out image where each
+    has one; nan where there is none."""
+    found = [cell.estimate(metric.name).values for cell in cells]
+    known = [{seed: value for seed, value in of.items() if math.isfinite(value)} for of in found]
+    seeds = sorted(set().union(*known))
+    table = np.array([[of.get(seed, math.nan) for seed in seeds] for of in known], dtype=np.float64)
+    table = table.reshape(len(cells), len(seeds))
+    images = [_images(grid, metric.name, cell, sorted(of)) for cell, of in zip(cells, known, strict=True) if of]
+    width = {one.shape[1] for one in images if one is not None}
+    if len(width) != 1 or any(one is None for one in images):
+        return on_scale(metric, table)
+    out = np.full((*table.shape, width.pop()), math.nan)
+    out[np.isfinite(table)] = np.concatenate([one for one in images if one is not None])
+    return out
+
+
+def paired(grid: GridResults, metric: ShownMetric, a: CellRuns, b: CellRuns) -> Array:
     """a − b as [n] per common seed, or as [n, m] per common seed and held-out image."""
     return contrast(grid, metric, [(1.0, a), (-1.0, b)])
 
@@ -47,7 +71,7 @@ def share_of_images(grid: GridResults, metric: ShownMetric, a: CellRuns, b: Cell
 
     None where values per image are not known, or too few for a bootstrap.
     """
-    differences = paired(grid, metric.name, a, b)
+    differences = paired(grid, metric, a, b)
     if differences.ndim != 2 or len(differences) == 0 or differences.shape[1] < BOOTSTRAP_FROM:
         return None
     better = (metric.sign * differences.mean(axis=0) > 0).astype(np.float64)
@@ -55,14 +79,13 @@ def share_of_images(grid: GridResults, metric: ShownMetric, a: CellRuns, b: Cell
     return ImageShare(float(better.mean()), low, high, len(better))
 
 
-def contrast(grid: GridResults, metric: str, terms: Sequence[tuple[float, CellRuns]]) -> Array:
+def contrast(grid: GridResults, metric: ShownMetric, terms: Sequence[tuple[float, CellRuns]]) -> Array:
     """Σ c · cell over terms (c, cell): [n] per seed that all of them finished, or [n, m] per such seed and image."""
-    values = [cell.estimate(metric).values for _, cell in terms]
-    common = set.intersection(*({seed for seed, value in of.items() if math.isfinite(value)} for of in values))
-    seeds = sorted(common)
-    by_image = [_images(grid, metric, cell, seeds) for _, cell in terms]
+    values = [cell.estimate(metric.name).values for _, cell in terms]
+    seeds = sorted(set.intersection(*({seed for seed, v in of.items() if math.isfinite(v)} for of in values)))
+    by_image = [_images(grid, metric.name, cell, seeds) for _, cell in terms]
     known = [images for images in by_image if images is not None]
-    by_seed = [np.array([of[seed] for seed in seeds], dtype=np.float64) for of in values]
+    by_seed = [on_scale(metric, np.array([of[seed] for seed in seeds], dtype=np.float64)) for of in values]
     parts = known if len(known) == len(terms) else by_seed
     total: Array = np.sum([c * part for (c, _), part in zip(terms, parts, strict=True)], axis=0)
     return total

@@ -6,11 +6,11 @@
 
 FLOPs are exact and alike on every machine, but know nothing of what is done beside the network; seconds know it, but
 also what else the machine did. So a difference of cost counts only where it is known: more than 1 % of FLOPs, or more
-than 5 % of seconds that paired t-tests on their logarithms tell apart (Holm over all pairs of cells, at 5 %).
+than 5 % of seconds that paired t-tests on their logarithms tell apart (Bonferroni over all pairs of cells, at 5 %).
 
     front = {i : no cell that is not known to cost more than i is known to be better than i}
 
-"Known to be better" is what the table's bold type says, of those cells alone. At equal costs the front is the bold set.
+"Known to be better" is what the table's bold type says (`standings`). At equal costs the front is the bold set.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ from itertools import combinations
 import numpy as np
 
 from analysis.findings.cells import CellRuns
-from analysis.findings.comparisons import compared
 from analysis.findings.spaces import in_latents
 from analysis.findings.verdicts import Findings
 from analysis.read.meta import LIKELIHOOD, ShownMetric
 from analysis.read.runs import GridResults
-from analysis.statistics.paired import LEVEL, Comparison, compare, holm, may_be_best
+from analysis.statistics.paired import LEVEL, Comparison, compare
 from analysis.statistics.pareto import pareto_front
 
 SAME_FLOPS = 0.01
@@ -82,8 +81,7 @@ class Cost:
             seeds = sorted(self.values[a].keys() & self.values[b].keys())
             if seeds:
                 found[a, b] = compare([math.log(self.values[a][seed] / self.values[b][seed]) for seed in seeds])
-        adjusted = holm([one.p for one in found.values()])
-        return {pair: (one.difference, float(p)) for (pair, one), p in zip(found.items(), adjusted, strict=True)}
+        return {pair: (one.difference, min(len(found) * one.p, 1.0)) for pair, one in found.items()}
 
     @cached_property
     def differs(self) -> bool:
@@ -145,25 +143,18 @@ class Costs:
         return [cost for cost in costs if sum(bool(values) for values in cost.values) > 1]
 
 
-def front_of_cells(grid: GridResults, found: Findings, cost: Cost) -> list[bool]:
+def front_of_cells(found: Findings, cost: Cost) -> list[bool]:
     """Which cells are on the front of a metric; by their values alone where one seed gives no interval."""
     means = [estimate.mean for estimate in found.estimates]
-    if len(grid.meta.seeds) < 2:
+    beaten = found.standing.beaten
+    if all(one is None for one in beaten):
         return pareto_front([cost.mean(i) for i in range(len(means))], means, found.metric.sign)
-    known = [i for i in found.ranked if cost.values[i]]
-    seen: dict[tuple[int, int], Comparison] = {}
-
-    def against(i: int, best: int) -> Comparison | None:
-        if i != best and (i, best) not in seen:
-            seen[i, best] = compared(grid, found.metric.name, found.cells[i], found.cells[best])
-        return None if i == best else seen[i, best]
 
     def kept(i: int) -> bool:
-        rivals = [j for j in known if not cost.dearer(j, i)]
-        best = max(rivals, key=lambda j: found.metric.sign * means[j])
-        return may_be_best([against(j, best) for j in rivals], found.metric.sign)[rivals.index(i)]
+        rivals = beaten[i]
+        return rivals is not None and all(not cost.values[j] or cost.dearer(j, i) for j in rivals)
 
-    return [i in known and kept(i) for i in range(len(means))]
+    return [bool(cost.values[i]) and kept(i) for i in range(len(means))]
 
 
 def included(cells: Sequence[CellRuns]) -> str:

@@ -1,11 +1,14 @@
 """What a grid was expected to show, written down before it was run, against what it shows.
 
     direction    D = metric(better) − metric(than) has the better sign     as published · contrary to the paper
-    equality     |D| ≤ within · |mean of than|                             by two one-sided tests (Schuirmann 1987)
+    equality     |D| ≤ within · |mean of than|                             by two one-sided tests (Schuirmann 1987);
+                 contrary where |D| is shown to be larger
     change       D = (better − its start) − (than − its start)             where `since` names the start
 
-Cells at the named levels are matched by their levels on all other axes and averaged over them within each seed, so
-every claim is one paired comparison over seeds. A grid's claims are one family, adjusted by Holm.
+Metrics are on their scale: on a log scale the margin is log(1 + within). Cells at the named levels are matched by
+their levels on all other axes and averaged over them within each seed, so every claim is one paired comparison over
+seeds. A grid's claims are one family, which share the error rate evenly: Holm's procedure, in which a claim of equality
+is held by the smaller p of both its fates, of which one at most is false.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import contrast
 from analysis.read.meta import Expectation, ShownMetric
 from analysis.read.runs import GridResults
-from analysis.statistics.paired import LEVEL, Comparison, Verdict, compare, equivalent, holm, verdict
+from analysis.statistics.families import ALPHA, settle
+from analysis.statistics.paired import Comparison, compare, equivalent
 
 Fate = Literal["as published", "contrary to the paper", "cannot tell"]
 
@@ -32,13 +36,20 @@ Obstacle = Literal["", "not measured", "not comparable", "too few seeds"]
 
 @dataclass(frozen=True)
 class ClaimTest:
-    """What a claim was tested by: D, the margin of a claim of equality (else nan), and the p of the claim, as it is and
-    by Holm among the grid's claims."""
+    """What a claim was tested by: D, the margin of a claim of equality (else nan), and p among the grid's claims.
+
+    `different` is that of D ≠ 0, or of a claim of equality that |D| > margin, whose `equal` is that |D| < margin.
+    """
 
     found: Comparison
     margin: float
-    p: float
-    adjusted: float = math.nan
+    different: float
+    equal: float = math.nan
+
+    @property
+    def p(self) -> float:
+        """The p of what is said of the claim: the smaller one."""
+        return float(np.fmin(self.different, self.equal))
 
 
 @dataclass(frozen=True)
@@ -53,28 +64,27 @@ class ClaimOutcome:
     obstacle: Obstacle = ""
 
 
-_FATES: dict[Verdict, Fate] = {
-    "better": "as published",
-    "worse": "contrary to the paper",
-    "cannot tell": "cannot tell",
-}
-
-
-def outcomes(grid: GridResults, cells: Sequence[CellRuns]) -> list[ClaimOutcome]:
+def outcomes(grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[ShownMetric]) -> list[ClaimOutcome]:
     """The fate of every claim of the grid, in order."""
-    tried = [_tried(grid, cells, claim) for claim in grid.meta.expects]
-    adjusted = iter(holm([one.test.p for one in tried if one.test is not None]))
-    return [one if one.test is None else _decided(one, one.test, float(next(adjusted))) for one in tried]
+    tried = [_tried(grid, cells, metrics, claim) for claim in grid.meta.expects]
+    tests = [one.test for one in tried if one.test is not None]
+    # Without a spread all claims have one weight.
+    evenly = np.zeros(len(tests))
+    adjusted = settle(np.array([one.different for one in tests]), evenly, np.array([one.equal for one in tests]))
+    told = iter(adjusted.T.tolist())
+    return [one if one.test is None else _decided(one, one.test, *next(told)) for one in tried]
 
 
-def _tried(grid: GridResults, cells: Sequence[CellRuns], claim: Expectation) -> ClaimOutcome:
-    """The claim with its test, whose p is not adjusted yet."""
-    metric = next((m for m in grid.meta.metrics if m.name.startswith(f"{claim.metric}/")), None)
+def _tried(
+    grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[ShownMetric], claim: Expectation
+) -> ClaimOutcome:
+    """The claim with its test, whose p are not adjusted yet."""
+    metric = next((m for m in metrics if m.name.startswith(f"{claim.metric}/")), None)
     if metric is None or metric.name not in grid.runs:
         return ClaimOutcome(claim, None, obstacle="not measured")
-    matched = _matched(grid, cells, claim, metric.name)
+    matched = _matched(grid, cells, claim, metric)
     terms = [(c / len(matched), cell) for parts in matched for c, cell in parts]
-    values = contrast(grid, metric.name, terms) if terms else np.empty(0)
+    values = contrast(grid, metric, terms) if terms else np.empty(0)
     if len(values) < 2:
         named = [cell for cell in cells if any(part.items() <= _levels(grid, cell).items() for part in _named(claim))]
         apart = not all(cell.comparable(metric.name) for cell in named)
@@ -82,12 +92,15 @@ def _tried(grid: GridResults, cells: Sequence[CellRuns], claim: Expectation) -> 
     found = compare(values)
     if claim.within is None:
         return ClaimOutcome(claim, metric, test=ClaimTest(found, math.nan, found.p))
-    margin = claim.within * abs(float(np.mean([parts[1][1].estimate(metric.name).mean for parts in matched])))
-    return ClaimOutcome(claim, metric, test=ClaimTest(found, margin, equivalent(values, margin)))
+    than = abs(float(np.mean([parts[1][1].estimate(metric.name).mean for parts in matched])))
+    margin = math.log1p(claim.within) if metric.scale == "log" else claim.within * than
+    nearer = values - math.copysign(margin, found.difference)
+    beyond = compare(nearer).one_sided(1 if found.difference > 0 else -1)
+    return ClaimOutcome(claim, metric, test=ClaimTest(found, margin, min(2 * beyond, 1.0), equivalent(values, margin)))
 
 
 def _matched(
-    grid: GridResults, cells: Sequence[CellRuns], claim: Expectation, metric: str
+    grid: GridResults, cells: Sequence[CellRuns], claim: Expectation, metric: ShownMetric
 ) -> list[list[tuple[float, CellRuns]]]:
     """D as signed cells, better and than first, at each crossing of the other axes where two seeds finished them."""
     found = []
@@ -117,16 +130,17 @@ def _moved(grid: GridResults, cells: Sequence[CellRuns], cell: CellRuns, levels:
     return next((other for other in cells if _levels(grid, other) == wanted), None)
 
 
-def _decided(one: ClaimOutcome, test: ClaimTest, adjusted: float) -> ClaimOutcome:
-    """The outcome with its fate by this adjusted p."""
+def _decided(one: ClaimOutcome, test: ClaimTest, different: float, equal: float) -> ClaimOutcome:
+    """The outcome with its fate by these adjusted p."""
     assert one.metric is not None
-    return replace(one, fate=_fate(one.metric, test, adjusted), test=replace(test, adjusted=adjusted))
+    told = replace(test, different=different, equal=equal)
+    return replace(one, fate=_fate(one.metric, told), test=told)
 
 
-def _fate(metric: ShownMetric, test: ClaimTest, adjusted: float) -> Fate:
-    if math.isnan(test.margin):
-        return _FATES[verdict(test.found.difference, adjusted, metric.sign)]
-    if adjusted <= 1 - LEVEL:
+def _fate(metric: ShownMetric, test: ClaimTest) -> Fate:
+    if test.equal <= ALPHA:
         return "as published"
-    beyond = abs(test.found.difference) - test.found.half_width > test.margin
-    return "contrary to the paper" if beyond else "cannot tell"
+    if not test.different <= ALPHA:
+        return "cannot tell"
+    better = math.isnan(test.margin) and metric.sign * test.found.difference > 0
+    return "as published" if better else "contrary to the paper"

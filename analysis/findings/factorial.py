@@ -2,92 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from analysis.errors import InputError
-from analysis.findings.cells import CellRuns
-from analysis.findings.spaces import share_autoencoders
+from analysis.findings.cells import CellRuns, Estimate
+from analysis.findings.comparisons import Array, values_of
+from analysis.findings.pairs import CellComparison
 from analysis.read.meta import Axis, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.effects import Effect, Effects, effects
+from analysis.statistics.families import ALPHA
 from analysis.statistics.marginals import Marginal, marginals
-from analysis.statistics.paired import LEVEL, mean_interval
+from analysis.statistics.paired import mean_interval
 
 
 @dataclass(frozen=True, eq=False)
 class LevelAverage:
-    """A level, by its label, averaged over the other axes: mean and half-width over seeds."""
+    """A level, by its label, averaged over the other axes on the metric's scale."""
 
     axis: Axis
     level: str
-    mean: float
-    half_width: float
+    estimate: Estimate
     note: str
 
 
 @dataclass(frozen=True, eq=False)
 class Factorial:
-    """What the axes of a grid do to one metric; its tests know neither the cells that are `apart`, which finished and
-    cannot be compared, nor, in latents, that cells share the luck of an autoencoder."""
+    """What the axes of a grid do to one metric, on the metric's scale; its tests do not know the cells that are
+    `apart`, which finished and cannot be compared.
+
+    `told` are comparisons of the grid that tell apart two cells which differ in one axis alone, by the axis's label.
+    """
 
     metric: ShownMetric
     axes: Sequence[Axis]
     found: Effects
     averages: Sequence[LevelAverage]
+    told: Mapping[str, CellComparison]
     apart: Sequence[CellRuns] = ()
-    shared_autoencoders: bool = False
 
     @property
     def ranked(self) -> list[Effect]:
         """The effects, those that matter first."""
-        return sorted(self.found.effects, key=lambda effect: (not matters(effect), -effect.share))
+        return sorted(self.found.effects, key=lambda effect: (not self.matters(effect), -effect.share))
+
+    def matters(self, effect: Effect) -> bool:
+        """Whether an effect is told from none: on average, or an axis between two cells that differ in it alone."""
+        return shown(effect) or (effect.factors[0] in self.told and len(effect.factors) == 1)
 
 
-def matters(effect: Effect) -> bool:
-    """Whether an effect is told from none at all."""
-    return effect.adjusted <= 1 - LEVEL
+def shown(effect: Effect) -> bool:
+    """Whether an effect's own test tells it from none."""
+    return effect.adjusted <= ALPHA
 
 
-def factorial(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> Factorial | None:
+def factorial(
+    grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], pairs: Sequence[CellComparison] = ()
+) -> Factorial | None:
     """Effects and averages of a grid of two axes or more; None where it has fewer, or too few runs to say."""
     axes = [axis for axis in grid.meta.axes if grid.runs[f"axis.{axis.name}"].nunique() > 1]
     if len(axes) < 2 or metric.name not in grid.runs:
         return None
-    frame = _frame(grid, metric, axes)
+    frame, images = _frame(grid, metric, axes, cells)
     try:
-        found = effects(frame)
+        found = effects(frame, images)
     except InputError:
         # One seed, or an axis of which a single level finished: there is nothing to test.
         return None
-    together = _together(found)
+    together = {
+        label for effect in found.effects if len(effect.factors) > 1 and shown(effect) for label in effect.factors
+    }
     known = [one for one in marginals(frame) if not (one.additive and one.factor in together)]
-    averages = [average for marginal in known for average in _averages(marginal, axes)]
+    averages = [average for marginal in known for average in _averages(metric, marginal, axes)]
     apart = [cell for cell in cells if not cell.comparable(metric.name)]
-    return Factorial(metric, axes, found, averages, apart, share_autoencoders(grid)) if found.effects else None
+    return Factorial(metric, axes, found, averages, _told(grid, pairs), apart) if found.effects else None
 
 
-def _together(found: Effects) -> set[str]:
-    """The axes that depend on another: what a model without interactions expects of their levels means nothing."""
-    pairs = [effect.factors for effect in found.effects if len(effect.factors) > 1 and matters(effect)]
-    return {label for pair in pairs for label in pair}
+def _told(grid: GridResults, pairs: Sequence[CellComparison]) -> dict[str, CellComparison]:
+    """The surest comparison that tells apart two cells which differ in one axis alone, by the axis's label."""
+    found: dict[str, CellComparison] = {}
+    for pair in sorted(pairs, key=lambda pair: pair.adjusted):
+        differing = [
+            axis.label for axis, a, b in zip(grid.meta.axes, pair.a.levels, pair.b.levels, strict=True) if a != b
+        ]
+        if pair.verdict in ("better", "worse") and len(differing) == 1:
+            found.setdefault(differing[0], pair)
+    return found
 
 
-def _frame(grid: GridResults, metric: ShownMetric, axes: Sequence[Axis]) -> pd.DataFrame:
-    """The factors and their levels as a reader calls them, seed, training_id, and y of every run that finished."""
-    finished = grid.runs[(grid.runs["status"] == "finished") & np.isfinite(grid.runs[metric.name])]
-    factors = {axis.label: finished[f"axis.{axis.name}"].map(axis.label_of) for axis in axes}
-    return pd.DataFrame(
-        {**factors, "seed": finished["seed"], "training_id": finished["training_id"], "y": finished[metric.name]}
-    )
+def _frame(
+    grid: GridResults, metric: ShownMetric, axes: Sequence[Axis], cells: Sequence[CellRuns]
+) -> tuple[pd.DataFrame, Array | None]:
+    """The factors and their levels as a reader calls them, seed, and y on the metric's scale of every run that
+    finished; and its values per held-out image, [rows, m], where they are known."""
+    values = values_of(grid, metric, cells)
+    seeds = sorted(set().union(*(cell.estimate(metric.name).values for cell in cells)))
+    by_seed = values if values.ndim == 2 else values.mean(-1)
+    rows = np.argwhere(np.isfinite(by_seed))
+    numbers = [grid.meta.axes.index(axis) for axis in axes]
+    columns = {
+        axis.label: [cells[i].labels[number] for i, _ in rows] for axis, number in zip(axes, numbers, strict=True)
+    }
+    y = by_seed[tuple(rows.T)]
+    frame = pd.DataFrame({**columns, "seed": [seeds[s] for _, s in rows], "y": y})
+    return frame, values[tuple(rows.T)] if values.ndim == 3 else None
 
 
-def _averages(marginal: Marginal, axes: Sequence[Axis]) -> list[LevelAverage]:
+def _averages(metric: ShownMetric, marginal: Marginal, axes: Sequence[Axis]) -> list[LevelAverage]:
     axis = next(axis for axis in axes if axis.label == marginal.factor)
     return [
-        LevelAverage(axis, level, *mean_interval(values), marginal.note)
+        LevelAverage(axis, level, _estimate(metric, values), marginal.note)
         for level, values in zip(marginal.levels, marginal.values, strict=True)
     ]
+
+
+def _estimate(metric: ShownMetric, values: Array) -> Estimate:
+    """The mean of values [seeds] on the metric's scale, with its interval, as values of the metric."""
+    mean, half = mean_interval(values)
+    if metric.scale == "linear":
+        return Estimate(mean, half, dict(enumerate(values.tolist())))
+    return Estimate(math.exp(mean), half, dict(enumerate(np.exp(values).tolist())), factor=True)

@@ -55,9 +55,3 @@ def _tells(runs: pd.DataFrame, axis: Axis, axes: Sequence[Axis]) -> bool:
     others = [f"axis.{other.name}" for other in axes if other is not axis]
     groups = [rows for _, rows in runs.groupby(others, sort=False)] if others else [runs]
     return any(rows[AUTOENCODER].nunique() > 1 for rows in groups)
-
-
-def share_autoencoders(grid: GridResults) -> bool:
-    """Whether trainings of one seed share an autoencoder."""
-    known = grid.runs[grid.runs[AUTOENCODER] != ""]
-    return bool((known.groupby([AUTOENCODER, "seed"])["cell_id"].nunique() > 1).any())

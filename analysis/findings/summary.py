@@ -1,6 +1,6 @@
-"""What a table shows of a grid: per metric its cells' estimates, which of them may be the best, and how to round.
+"""What a table shows of a grid: per metric its cells' estimates, where they stand, and how to round.
 
-Bold are the best mean and all that the data do not rule out as the best (`statistics.may_be_best`).
+Bold are the cells that may be the best (`standings`).
 """
 
 from __future__ import annotations
@@ -9,27 +9,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.comparisons import compared
+from analysis.findings.standings import Standing, standing
 from analysis.notation import Rounding
 from analysis.read.meta import Meta, ShownMetric
 from analysis.read.runs import GridResults
-from analysis.statistics.paired import may_be_best
-
-
-def leaders(grid: GridResults, metric: ShownMetric, cells: list[CellRuns], estimates: list[Estimate]) -> set[int]:
-    """Which cells may be the best; none where nothing is better as such, or there is nothing to compare."""
-    ranked = [i for i, estimate in enumerate(estimates) if estimate.known]
-    if metric.sign == 0 or len(ranked) < 2 or len(grid.meta.seeds) < 2:
-        return set()
-    best = max(ranked, key=lambda i: metric.sign * estimates[i].mean)
-    against = [None if i == best else compared(grid, metric.name, cells[i], cells[best]) for i in ranked]
-    return {i for i, kept in zip(ranked, may_be_best(against, metric.sign), strict=True) if kept}
 
 
 def metrics_present(grid: GridResults) -> list[ShownMetric]:
-    """The grid's metrics of which any value is known, or all of them where none is."""
+    """The grid's metrics of which any value is known, or all of them where none is, as the grid reads them: a log scale
+    is for values that all are above 0, and the grid may name the smallest difference that matters."""
     present = [metric for metric in grid.meta.metrics if metric.name in grid.runs]
-    return present or list(grid.meta.metrics)
+    return [_read_by(grid, metric) for metric in present or grid.meta.metrics]
+
+
+def _read_by(grid: GridResults, metric: ShownMetric) -> ShownMetric:
+    relevant = grid.meta.relevant.get(metric.kind, metric.relevant)
+    if metric.scale == "log" and metric.name in grid.runs and (grid.runs[metric.name] <= 0).any():
+        # A share of a value that can be 0 or less says nothing.
+        return replace(metric, scale="linear", relevant=None)
+    return replace(metric, relevant=relevant)
 
 
 def known_values(meta: Meta, metric: ShownMetric) -> dict[str, float]:
@@ -49,19 +47,19 @@ def references(meta: Meta, metrics: Sequence[ShownMetric]) -> dict[str, dict[str
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """A grid's cells and, per metric, their estimates, leaders and rounding."""
+    """A grid's cells and, per metric, their estimates, standing and rounding."""
 
     cells: list[CellRuns]
     metrics: list[ShownMetric]
     estimates: dict[str, list[Estimate]]
-    leading: dict[str, set[int]]
+    standing: dict[str, Standing]
     rounding: dict[str, Rounding]
 
     @staticmethod
     def of(grid: GridResults, cells: list[CellRuns], metrics: list[ShownMetric]) -> Summary:
         """Everything that the table shows of our runs."""
         estimates = {metric.name: [cell.estimate(metric.name) for cell in cells] for metric in metrics}
-        leading = {metric.name: leaders(grid, metric, cells, estimates[metric.name]) for metric in metrics}
+        stands = {metric.name: standing(grid, metric, cells) for metric in metrics}
         halves = {name: [estimate.half_width for estimate in found] for name, found in estimates.items()}
         rounding = {
             metric.name: Rounding(metric.decimals, counted=True)
@@ -69,7 +67,7 @@ class Summary:
             else Rounding.of(metric.decimals, halves[metric.name])
             for metric in metrics
         }
-        return Summary(cells, metrics, estimates, leading, rounding)
+        return Summary(cells, metrics, estimates, stands, rounding)
 
     def showing(self, metrics: list[ShownMetric]) -> Summary:
         """The same of some of its metrics, in this order."""

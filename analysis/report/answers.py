@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from typing import get_args
 
 from analysis.findings.answers import Answers
-from analysis.findings.cells import CellRuns
+from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import ImageShare
 from analysis.findings.expectations import Fate
 from analysis.findings.factorial import Factorial
-from analysis.findings.verdicts import CellComparison, Findings
-from analysis.notation import Rounding, begun, percent, probability, two_digits
+from analysis.findings.pairs import CellComparison
+from analysis.findings.verdicts import Findings
+from analysis.notation import Rounding, begun, counted, percent, probability, two_digits
 from analysis.read.meta import LIKELIHOOD, KnownValue
 from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
-from analysis.statistics.paired import Verdict
+from analysis.statistics.families import Verdict
 from analysis.words.claims import why
 from analysis.words.factorial import factorial_sentences
-from analysis.words.verdicts import amount, comparison_sentence, confirmation, headline
+from analysis.words.verdicts import amount, apart, comparison_sentence, confirmation, headline, margin
 
 _EXPLORATORY = "Exploratory: seeds were added after a first look"
 _ONE_SEED = "One seed: no verdict"
@@ -39,16 +40,30 @@ def _answer(found: Findings, floor: KnownValue | None) -> Answer:
     """Which cell to take, with what else it could be; no recommendation where nothing is compared."""
     use = found.metric.decides
     mark = _EXPLORATORY if found.exploratory else ""
-    if found.best is None or len(found.ranked) < 2 or found.equal:
+    if found.best is None or len(found.ranked) < 2 or found.same:
         return Answer(f"For {use}: nothing to choose between.", "", "", (headline(found),), mark)
-    name, others = found.cells[found.best].name, len(found.leading - {found.best})
+    name = found.cells[found.best].name
     reasons = (headline(found), *_beyond_floor(found, floor))
     if not found.leading:
         return Answer(f"For {use} no verdict; best value:", name, ".", reasons, mark or _ONE_SEED)
-    if not others:
-        return Answer(f"For {use} take", name, ".", reasons, mark)
-    rest = f", or {'the one' if others == 1 else f'any of the {others}'} that cannot be told from it."
-    return Answer(f"For {use} take", name, rest, reasons, mark)
+    return Answer(f"For {use} take", name, f"{_as_good(found)}{_open(found)}.", reasons, mark)
+
+
+def _as_good(found: Findings) -> str:
+    """The cells that may be taken in its place."""
+    names = [found.cells[i].name for i in found.as_good]
+    if not names:
+        return ""
+    which = names[0] if len(names) == 1 else f"any of {counted(len(names), 'other')}"
+    return f", or {which} that is worse by no more than {margin(found.metric)}"
+
+
+def _open(found: Findings) -> str:
+    """How many others may be the best as well, and are not known to be as good."""
+    n = len(found.open)
+    if not n:
+        return ""
+    return f"; {n} more may be the best, but {'is' if n == 1 else 'are'} not known to be as good"
 
 
 def _beyond_floor(found: Findings, floor: KnownValue | None) -> tuple[str, ...]:
@@ -108,6 +123,8 @@ def _told(found: Findings) -> list[Items]:
 def _title(word: Verdict, base: str | None) -> str:
     if word == "cannot tell":
         return "cannot tell at this budget" if base is None else f"cannot be told from {base} at this budget"
+    if word == "equal":
+        return "equal for practical purposes" if base is None else f"equal to {base} for practical purposes"
     return "told apart" if base is None else f"{word} than {base}"
 
 
@@ -120,13 +137,15 @@ def _line(pair: CellComparison, found: Findings) -> str:
 
 def _against(pair: CellComparison, found: Findings) -> str:
     """What the title leaves to say: which cell, by how much, and what would confirm it."""
-    if math.isnan(pair.comparison.p) or pair.equal:
+    if math.isnan(pair.comparison.p) or pair.same:
         return _line(pair, found)
-    size = amount(pair.metric, abs(pair.comparison.difference), pair.comparison.half_width)
+    size = apart(pair.metric, pair.comparison)
     toward = "better" if pair.metric.sign * pair.comparison.difference > 0 else "worse"
     n, p = pair.fresh_seeds, probability(pair.adjusted)
     if pair.verdict == "cannot tell":
         return f"{pair.a.name}: looks {toward} by {size} (p {p})" + (f"; {n} fresh seeds." if n else ".")
+    if pair.verdict == "equal":
+        return f"{pair.a.name}: differs by {size} (p {p}); less than {margin(pair.metric)} does not matter."
     confirm = f"; {confirmation(pair)}" if found.exploratory and n else ""
     return f"{pair.a.name}: by {size} (p {p}){confirm}."
 
@@ -150,14 +169,22 @@ def _averages(one: Factorial) -> list[FactTable]:
     if not one.averages:
         return []
     notes = dict.fromkeys(f"{average.axis.label} {average.note}" for average in one.averages if average.note)
-    start = f"{one.metric.label} averaged over the other axes: mean ± 95 % interval over seeds."
+    what = "geometric mean (95 % interval)" if one.metric.scale == "log" else "mean ± 95 % interval"
+    start = f"{one.metric.label} averaged over the other axes: {what} over seeds."
     caption = f"{start} {'; '.join(notes)}." if notes else start
-    rounding = Rounding.of(one.metric.decimals, [average.half_width for average in one.averages])
+    rounding = Rounding.of(one.metric.decimals, [average.estimate.half_width for average in one.averages])
     rows: list[tuple[Fact, ...]] = [
-        (f"{average.axis.label}: {average.level}", rounding.measured(average.mean, average.half_width))
-        for average in one.averages
+        (f"{average.axis.label}: {average.level}", _measured(rounding, average.estimate)) for average in one.averages
     ]
     return [FactTable(caption, ("Level", one.metric.head), tuple(rows))]
+
+
+def _measured(rounding: Rounding, estimate: Estimate) -> str:
+    """A mean with its interval, by its ends where it is a factor."""
+    if not estimate.factor:
+        return rounding.measured(estimate.mean, estimate.half_width)
+    low, mean, high = (rounding.number(value) for value in (estimate.low, estimate.mean, estimate.high))
+    return f"{mean} ({low} to {high})"
 
 
 def noise(answers: Answers) -> Section | None:

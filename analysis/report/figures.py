@@ -10,7 +10,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.verdicts import Findings
 from analysis.notation import counted, listed
 from analysis.report.page import Picture, picture
-from analysis.statistics.paired import Verdict
+from analysis.statistics.families import Verdict
 
 CAPTIONS = {
     "samples": "Samples of every cell, those of one seed drawn from the same noise.",
@@ -20,7 +20,8 @@ CAPTIONS = {
     ),
     "differences": (
         "The differences behind the verdicts, by seed (dots) with their mean and 95 % interval; since verdicts are "
-        "adjusted for their number, one can be “cannot tell” though its own interval leaves 0 out."
+        "adjusted for their number, one can be “cannot tell” though its own interval leaves no difference out. What "
+        "lies in the grey band does not matter."
     ),
     "cost": (
         "Each cell's seeds (dots) and mean against what it costs; filled are the cells of the Pareto front, at whose "

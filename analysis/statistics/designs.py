@@ -1,11 +1,6 @@
-"""A tidy frame → its design: the factors, cells and seeds, and which cells share a training.
+"""A tidy frame → its design: the factors, cells and seeds.
 
-    one column per factor (levels as text), seed, training_id, y;  a row per finished run
-
-Cells of one seed that name the same training are one *unit*: the same weights, evaluated in several ways, so what that
-training got wrong is in all of them. A factor that varies within a unit was read at evaluation only. Sharing is
-*nested* where the other factors' levels and the seed say which training a run belongs to; it is *partial* where they
-do not (β and β̃ share a training, a learned variance has its own).
+one column per factor (levels as text), seed, y;  a row per finished run
 """
 
 from __future__ import annotations
@@ -22,7 +17,7 @@ from numpy.typing import NDArray
 from analysis.errors import InputError
 from analysis.statistics.projections import IntArray
 
-RESERVED = ("seed", "training_id", "y")
+RESERVED = ("seed", "y")
 # Longer lists of cells are counted and not named.
 MOST_NAMED = 6
 
@@ -39,9 +34,9 @@ class Factor:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """What was run, n rows. `codes` [n, factors] are levels, `seed`, `cell` and `unit` [n] count from 0.
+    """What was run, n rows. `codes` [n, factors] are levels, `seed` and `cell` [n] count from 0.
 
-    A unit is a training at a seed. Rows of one cell have equal `codes`; `seeds` names the seeds.
+    Rows of one cell have equal `codes`; `seeds` names the seeds.
     """
 
     factors: tuple[Factor, ...]
@@ -49,23 +44,6 @@ class Design:
     codes: IntArray
     seed: IntArray
     cell: IntArray
-    unit: IntArray
-
-    @property
-    def evaluation(self) -> tuple[int, ...]:
-        """The factors that were read at evaluation only: they vary within some training."""
-        units = groups(self.unit).max() + 1
-        return tuple(i for i in range(len(self.factors)) if groups(self.unit, self.codes[:, i]).max() + 1 > units)
-
-    @property
-    def training(self) -> tuple[int, ...]:
-        """The factors that are not read at evaluation only."""
-        return tuple(i for i in range(len(self.factors)) if i not in self.evaluation)
-
-    @property
-    def nested(self) -> bool:
-        """Whether all runs of a seed that differ in evaluation factors alone share their training."""
-        return bool(groups(self.seed, *self.codes[:, self.training].T).max() == self.unit.max())
 
     def present(self) -> BoolArray:
         """Which cell finished at which seed, [seeds, cells]."""
@@ -73,11 +51,8 @@ class Design:
 
     def cell_name(self, cell: int) -> str:
         """The levels of a cell, in words."""
-        return self.name_of(int(np.flatnonzero(self.cell == cell)[0]), range(len(self.factors)))
-
-    def name_of(self, row: int, factors: Sequence[int]) -> str:
-        """The levels of some factors in a row."""
-        return " · ".join(self.factors[i].levels[self.codes[row, i]] for i in factors)
+        row = int(np.flatnonzero(self.cell == cell)[0])
+        return " · ".join(factor.levels[code] for factor, code in zip(self.factors, self.codes[row], strict=True))
 
 
 def read_design(frame: pd.DataFrame) -> tuple[Design, NDArray[np.float64], tuple[str, ...]]:
@@ -104,8 +79,7 @@ def design_of(frame: pd.DataFrame) -> Design:
     )
     codes = np.array([factorized[factor.name][0] for factor in factors], dtype=np.int64).reshape(-1, len(frame)).T
     seeds, numbers = np.unique(frame["seed"].to_numpy(), return_inverse=True)
-    unit = groups(numbers, pd.factorize(frame["training_id"])[0])
-    return Design(factors, tuple(map(str, seeds)), codes, numbers, groups(*codes.T, like=numbers), unit)
+    return Design(factors, tuple(map(str, seeds)), codes, numbers, groups(*codes.T, like=numbers))
 
 
 def groups(*columns: NDArray[Any], like: IntArray | None = None) -> IntArray:
@@ -123,29 +97,24 @@ def table_of_rows(first: IntArray, second: IntArray) -> IntArray:
     return table
 
 
-def complete_block(present: BoolArray, group: IntArray, least: int = 1) -> tuple[IntArray, IntArray]:
+def complete_block(present: BoolArray, least: int = 1) -> tuple[IntArray, IntArray]:
     """Rows and columns of an incidence table that are all there: of at least `least` rows, and as many as possible.
 
-    The blocks considered are the k fullest rows with the columns that all of them have. First the number of groups of
-    rows that are kept counts, then the number of entries, then that of rows. Empty where there is none.
+    The blocks considered are the k fullest rows with the columns that all of them have. First the number of entries
+    counts, then that of rows. Empty where there is none.
     """
     order = np.argsort(-present.sum(axis=1), kind="stable")
     common = np.logical_and.accumulate(present[order])
-    best = max(
-        ((len(set(group[order[:k]])), k * int(common[k - 1].sum()), k) for k in _sizes(common, least)), default=None
-    )
-    if best is None:
+    sizes = [k for k in range(least, len(common) + 1) if common[k - 1].any()]
+    if not sizes:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    return np.sort(order[: best[2]]), np.flatnonzero(common[best[2] - 1])
+    best = max(sizes, key=lambda k: (k * int(common[k - 1].sum()), k))
+    return np.sort(order[:best]), np.flatnonzero(common[best - 1])
 
 
 def listed(names: Sequence[str]) -> str:
     """Names with commas, or how many there are if they are many."""
     return ", ".join(names) if len(names) <= MOST_NAMED else f"{', '.join(names[:2])} and {len(names) - 2} others"
-
-
-def _sizes(common: BoolArray, least: int) -> list[int]:
-    return [k for k in range(least, len(common) + 1) if common[k - 1].any()]
 
 
 def _factors(frame: pd.DataFrame) -> list[str]:

@@ -1,65 +1,53 @@
-"""Main effects and two-way interactions of a grid, with seeds as blocks; type II sums of squares.
+"""Main effects and two-way interactions of a grid, each tested over the seeds.
 
-    y = seed + Σ_f a_f + Σ_{f<g} b_fg + error,        F = (SS_term/df) / (SS_error/df_error)
+    y = seed + Σ_f a_f + Σ_{f<g} b_fg + error
 
-SS_term is what a term adds to all terms that do not contain it; interactions of three and more factors belong to the
-error. How the errors of cells hang together decides what a term is compared with (its *stratum*), and that follows from
-which cells share a training (`designs`):
+What a term adds to all terms that do not contain it (type II) has an orthonormal basis Q over the cells
+(`projections`). At each seed z_s = Qᵀ y_s estimates it, and over the n seeds
 
-- "training": every cell has its own training, or y is first averaged over what was evaluated of it (the whole plots of
-  a split-plot design). The error is what is left between trainings.
-- "evaluation": terms with a factor that was read at evaluation only, tested within trainings (the sub-plots).
-- "seeds": sharing is partial, so the errors have no known form. A term is estimated at each seed by itself, and its
-  estimates z_s are compared over the n seeds: F = n |z̄|² / (Σ_s |z_s − z̄|²/(n − 1)), taken as F(1, n − 1). This is the
-  paired t-test where df is 1, and exact whatever the covariance; where df is larger it is Geisser and Greenhouse's
-  (1958) lower bound, which finds too little rather than too much.
+    F = n |z̄|² / (Σ_s |z_s − z̄|²/(n − 1)),        p of F(1, n − 1)
 
-Every test is a pair of orthonormal bases in the space of runs, one of the effect and one of its error
-(`projections`). They depend on the design alone, and on no result. Textbook: Montgomery, Design and
-Analysis of Experiments, on randomised blocks, factorials and split plots.
+This is the paired t-test where the term has one degree of freedom. Where it has more, F(1, n − 1) is Geisser and
+Greenhouse's (1958) lower bound, which finds too little rather than too much. Nothing is supposed of the errors of one
+seed: cells may be noisier than others, and share a training or an autoencoder. Of values per held-out image the
+variance has the images' part as well (`variances`). All terms are one family (`families`).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import linalg, stats
 
 from analysis.statistics.designs import Design, complete_block, groups, listed, read_design, table_of_rows
-from analysis.statistics.paired import holm
-from analysis.statistics.projections import Array, IntArray, Term, complement, one_hot, span, type_two, within
-
-Stratum = Literal["training", "evaluation", "seeds"]
+from analysis.statistics.families import settle
+from analysis.statistics.projections import Array, IntArray, Term, one_hot, type_two, within
+from analysis.statistics.variances import Moments, over_both, over_seeds
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A main effect or an interaction.
+    """A main effect or an interaction, of `df` degrees of freedom, with n − 1 = `df_error`.
 
-    F has `df` and `df_error` degrees of freedom; in the stratum "seeds" p takes 1 instead of `df`. `adjusted` is Holm's
-    p over all effects of the call. `share` is the term's part of the sum of squares that seeds do not explain, among
-    the runs that its test uses (η²); in unbalanced designs shares do not add up.
+    `adjusted` is its p among all effects of the call. `share` is the term's part of the sum of squares that seeds do
+    not explain (η²); in unbalanced designs shares do not add up.
     """
 
     factors: tuple[str, ...]
     df: int
-    df_error: float
+    df_error: int
     F: float
     p: float
     adjusted: float
-    stratum: Stratum
     share: float
 
 
 @dataclass(frozen=True)
 class Effects:
-    """All effects that can be estimated, mains first; `notes` say what was left out and how they were tested."""
+    """All effects that can be estimated, mains first; `notes` say what was left out."""
 
     effects: tuple[Effect, ...]
     notes: tuple[str, ...]
@@ -67,158 +55,65 @@ class Effects:
     cells: int
 
 
-@dataclass(frozen=True, eq=False)
-class FTest:
-    """An F test as orthonormal bases in the space of runs: of an effect [runs, df] and of its error [runs, k].
-
-    `used` are the numbers of the runs that take part, `seed` [used] their seeds from 0. `df_p` are those of F for p.
-    """
-
-    factors: tuple[str, ...]
-    stratum: Stratum
-    effect: Array
-    error: Array
-    used: IntArray
-    seed: IntArray
-    df_p: tuple[int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class FTests:
-    """The tests that a design allows; in sentences, how they are made and what it does not allow."""
-
-    tests: tuple[FTest, ...]
-    notes: tuple[str, ...]
-
-
-def effects(frame: pd.DataFrame) -> Effects:
-    """Every main effect and two-way interaction of a frame (`designs`: factors, seed, training_id, y).
+def effects(frame: pd.DataFrame, images: Array | None = None) -> Effects:
+    """Every main effect and two-way interaction of a frame (`designs`: factors, seed, y), in whose rows' order the
+    values per held-out image [rows, m] are, where they are known.
 
     InputError where the frame is malformed, or has fewer than two seeds, or no factor with two levels.
     """
     design, y, missing = read_design(frame)
-    found = plan(design)
-    measured = [measure(test, y) for test in found.tests]
-    p = [float(stats.f.sf(f, *test.df_p)) for test, (f, _) in zip(found.tests, measured, strict=True)]
-    return Effects(
-        tuple(
-            Effect(
-                test.factors, test.effect.shape[1], test.df_p[1], float(f), one, float(h), test.stratum, float(share)
-            )
-            for test, (f, share), one, h in zip(found.tests, measured, p, holm(p), strict=True)
-        ),
-        (*missing, *found.notes),
-        len(design.seeds),
-        int(design.cell.max()) + 1,
-    )
+    values = y if images is None else images[np.isfinite(frame["y"].to_numpy(dtype=np.float64))]
+    found, notes = _tested(design, values)
+    return Effects(found, (*missing, *notes), len(design.seeds), int(design.cell.max()) + 1)
 
 
-def measure(test: FTest, y: Array) -> tuple[Array, Array]:
-    """F and the share of the sum of squares: scalars for y [runs], [k] for y [runs, k]."""
-    columns = y.reshape(len(y), -1)
-    deviations = columns - columns.mean(axis=0)
-    total = np.square(within(deviations[test.used], test.seed)).sum(axis=0)
-    rounding = len(y) * np.square(1e-13 * np.abs(columns).max(axis=0))
-    effect, error = (np.square(basis.T @ deviations).sum(axis=0) for basis in (test.effect, test.error))
-    effect[effect <= rounding] = 0
-    error[error <= rounding] = 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        f = (effect / test.effect.shape[1]) / (error / test.error.shape[1])
-        found = [np.where(effect == 0, 0.0, value).reshape(y.shape[1:]) for value in (f, effect / total)]
-    return found[0], found[1]
-
-
-def plan(design: Design) -> FTests:
-    """What can be tested in a design of at least two seeds, and how."""
-    if not design.nested:
-        return _over_seeds(design, "Some cells share a training and others do not, so their errors have no known form")
-    plots = _whole_plots(design)
-    if plots is None:
-        return _over_seeds(design, f"The trainings have no common levels of {_evaluated(design)}")
-    return _split_plot(design, plots)
-
-
-def _split_plot(design: Design, plots: IntArray) -> FTests:
-    """The tests of a split-plot design: of trainings by their averages over the runs `plots` [units, m], of all else
-    within trainings.
-
-    Without sharing each run is a plot, and this is the analysis of randomised blocks.
-    """
-    within_plots = [term for term in _terms(design) if set(term) & set(design.evaluation)]
-    between = [term for term in _terms(design) if term not in within_plots]
-    upper = _stratum(design, between, "training", plots, design.seed[plots[:, 0]])
-    lower = _stratum(design, within_plots, "evaluation", np.arange(len(design.cell))[:, None], design.unit)
-    tests = sorted((*upper.tests, *lower.tests), key=lambda test: len(test.factors))
-    return FTests(tuple(tests), (*_split_notes(design, plots), *upper.notes, *lower.notes))
-
-
-def _stratum(design: Design, terms: Sequence[Term], stratum: Stratum, plots: IntArray, block: IntArray) -> FTests:
-    """Tests of terms on the averages over `plots` [units, m] in blocks [units], by what is left over by all terms."""
-    if not terms:
-        return FTests((), ())
-    columns = {term: within(_indicators(design, term, plots[:, 0]), block) for term in terms}
-    error = complement(np.hstack([span(one_hot(block)), span(np.hstack(list(columns.values())))]))
-    if not error.shape[1]:
-        return FTests((), (f"No runs are left over to judge {_listed(design, terms)} by: more seeds are needed.",))
-    bases = type_two(columns)
-    left = _over_runs(design, plots, error)
-    used = plots.ravel()
-    tests = tuple(
-        FTest(
-            _names(design, term),
-            stratum,
-            _over_runs(design, plots, basis),
-            left,
-            used,
-            groups(design.seed[used]),
-            (basis.shape[1], error.shape[1]),
-        )
-        for term, basis in bases.items()
-        if basis.shape[1]
-    )
-    return FTests(tests, _aliased(design, bases, plots[:, 0]))
-
-
-def _over_seeds(design: Design, why: str) -> FTests:
-    """The tests over seeds: every term is estimated at each, and tested by how its estimates vary over them."""
+def _tested(design: Design, values: Array) -> tuple[tuple[Effect, ...], tuple[str, ...]]:
+    """The effects on values [runs] or [runs, m], over the largest block of seeds and cells that has no gaps."""
     table = table_of_rows(design.seed, design.cell)
-    seeds, cells = complete_block(table >= 0, np.zeros(len(table), np.int64), least=2)
+    seeds, cells = complete_block(table >= 0, least=2)
     if len(cells) < 2:
-        return FTests((), (f"{why}: at least two cells must have finished at the same two seeds for a test.",))
+        return (), ("At least two cells must have finished at the same two seeds for a test.",)
     runs = table[np.ix_(seeds, cells)]
-    one = np.zeros(len(cells), np.int64)
-    bases = type_two({term: within(_indicators(design, term, runs[0]), one) for term in _terms(design)})
-    across = linalg.helmert(len(seeds), full=True).T
-    each = runs.reshape(-1, 1)
-    tests = tuple(
-        FTest(
-            _names(design, term),
-            "seeds",
-            _over_runs(design, each, np.kron(across[:, :1], basis)),
-            _over_runs(design, each, np.kron(across[:, 1:], basis)),
-            runs.ravel(),
-            groups(design.seed[runs.ravel()]),
-            (1, len(seeds) - 1),
+    columns = {term: _indicators(design, term, runs[0]) for term in _terms(design)}
+    bases = type_two(columns)
+    known = {term: basis for term, basis in bases.items() if basis.shape[1]}
+    tests = [_moments(basis, values[runs]) for basis in known.values()]
+    p = [float(test.two_sided()) for test in tests]
+    spread = np.array([float(test.spread) / basis.shape[1] for test, basis in zip(tests, known.values(), strict=True)])
+    adjusted = settle(np.array(p), spread, np.full(len(p), np.nan))[0]
+    by_seed = values[runs].reshape(*runs.shape, -1).mean(-1)
+    total = float(np.square(by_seed - by_seed.mean(1, keepdims=True)).sum())
+    found = tuple(
+        Effect(
+            tuple(design.factors[i].name for i in term),
+            basis.shape[1],
+            len(seeds) - 1,
+            _ratio(test),
+            one,
+            float(holding),
+            float(len(seeds) * test.mean**2 / total) if total else 0.0,
         )
-        for term, basis in bases.items()
-        if basis.shape[1]
+        for (term, basis), test, one, holding in zip(known.items(), tests, p, adjusted, strict=True)
     )
-    method = f"{why}: each effect is estimated at each of {len(seeds)} seeds and tested by how it varies over them."
-    return FTests(tests, (method, *_left_out(design, seeds, cells), *_aliased(design, bases, runs[0])))
+    return found, (*_left_out(design, seeds, cells), *_aliased(design, bases, runs[0]))
 
 
-def _whole_plots(design: Design) -> IntArray | None:
-    """Runs [units, m]: trainings at the levels of evaluation that all of them have; None if a training would be lost.
+def _moments(basis: Array, values: Array) -> Moments:
+    """|z̄| and the parts of its variance, of values [n, cells] or [n, cells, m]; |z_s| below rounding is 0."""
+    z = np.einsum("kd,nk...->dn...", basis, values)
+    z[np.abs(z) < 1e-13 * np.abs(values).max() * len(basis)] = 0
+    each = over_seeds(z) if z.ndim == 2 else over_both(z)
+    length = np.asarray(np.sqrt(np.square(each.mean).sum()))
+    by_seeds, by_images = np.asarray(each.by_seeds.sum()), np.asarray(each.by_images.sum())
+    return Moments(length, by_seeds, by_images, each.seeds, each.images, np.asarray(each.spread.sum()))
 
-    Averages over unequal levels would differ by the levels' own effects, so a unit that lacks one is left out, or the
-    level is, whichever keeps more.
-    """
-    levels = groups(*design.codes[:, design.evaluation].T, like=design.seed)
-    training = groups(*design.codes[:, design.training].T, like=design.seed)
-    table = table_of_rows(design.unit, levels)
-    of_unit = training[table.max(axis=1)]
-    units, common = complete_block(table >= 0, of_unit)
-    return table[np.ix_(units, common)] if set(of_unit[units]) == set(of_unit) else None
+
+def _ratio(test: Moments) -> float:
+    """F, which is infinite for an effect without any error, and 0 for none."""
+    error = float(test.by_seeds + test.by_images)
+    if test.mean == 0:
+        return 0.0
+    return float(test.mean**2 / error) if error else float("inf")
 
 
 def _terms(design: Design) -> list[Term]:
@@ -227,26 +122,13 @@ def _terms(design: Design) -> list[Term]:
 
 
 def _indicators(design: Design, term: Term, runs: IntArray) -> Array:
-    return one_hot(groups(*design.codes[np.ix_(runs, np.array(term))].T))
-
-
-def _over_runs(design: Design, plots: IntArray, basis: NDArray[np.floating[Any]]) -> Array:
-    """A basis over `plots` [units, m] as one over runs: a plot counts as √m times its average."""
-    out = np.zeros((len(design.cell), basis.shape[1]))
-    out[plots.ravel()] = np.repeat(basis, plots.shape[1], axis=0) / np.sqrt(plots.shape[1])
-    return out
-
-
-def _names(design: Design, term: Term) -> tuple[str, ...]:
-    return tuple(design.factors[i].name for i in term)
+    """The term's indicators over cells, without their means."""
+    columns = one_hot(groups(*design.codes[np.ix_(runs, np.array(term))].T))
+    return within(columns, np.zeros(len(runs), np.int64))
 
 
 def _listed(design: Design, terms: Iterable[Term]) -> str:
-    return listed([" × ".join(_names(design, term)) for term in terms])
-
-
-def _evaluated(design: Design) -> str:
-    return _listed(design, [(i,) for i in design.evaluation])
+    return listed([" × ".join(design.factors[i].name for i in term) for term in terms])
 
 
 def _aliased(design: Design, bases: dict[Term, Array], runs: IntArray) -> tuple[str, ...]:
@@ -262,23 +144,6 @@ def _aliased(design: Design, bases: dict[Term, Array], runs: IntArray) -> tuple[
             for term in partly
         ),
     )
-
-
-def _split_notes(design: Design, plots: IntArray) -> tuple[str, ...]:
-    if not design.evaluation:
-        return ()
-    names = _evaluated(design)
-    notes = [f"Cells that differ in {names} alone share a training: trainings are compared by their averages over it."]
-    levels = {design.name_of(row, design.evaluation) for row in plots[0]}
-    every = {design.name_of(row, design.evaluation) for row in range(len(design.cell))}
-    if levels != every:
-        notes.append(f"These averages take {listed(sorted(levels))} alone, which the trainings compared all have.")
-    units = sorted(set(design.unit.tolist()) - set(design.unit[plots].ravel().tolist()))
-    rows = [int(np.flatnonzero(design.unit == unit)[0]) for unit in units]
-    gone = [f"{design.name_of(r, design.training)} (seed {design.seeds[design.seed[r]]})" for r in rows]
-    if gone:
-        notes.append(f"Left out of them, for lack of some level of {names}: {listed(gone)}.")
-    return tuple(notes)
 
 
 def _left_out(design: Design, seeds: IntArray, cells: IntArray) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ def marginals(frame: pd.DataFrame) -> tuple[Marginal, ...]:
     """
     design, y, _ = read_design(frame)
     table = table_of_rows(design.seed, design.cell)
-    seeds, cells = complete_block(table >= 0, np.zeros(len(table), np.int64), least=2)
+    seeds, cells = complete_block(table >= 0, least=2)
     runs = table[np.ix_(seeds, cells)]
     if len(cells) < 2:
         return ()

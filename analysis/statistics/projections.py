@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -38,11 +37,6 @@ def span(matrix: Array) -> Array:
     left, singular, _ = np.linalg.svd(matrix, full_matrices=False)
     basis: Array = left[:, singular > ROUNDING]
     return basis
-
-
-def complement(basis: Array) -> Array:
-    """An orthonormal basis [n, n − k] of all that is orthogonal to k orthonormal columns [n, k]."""
-    return np.asarray(linalg.qr(basis)[0], dtype=np.float64)[:, basis.shape[1] :]
 
 
 def type_two(columns: Mapping[Term, Array]) -> dict[Term, Array]:

@@ -7,8 +7,9 @@ import math
 from analysis.findings.answers import Answers
 from analysis.findings.costs import TOTAL_FLOPS
 from analysis.findings.draws import DrawError
+from analysis.findings.held_out import HeldOutError
 from analysis.findings.spaces import PSNR, RFID, in_latents
-from analysis.notation import Rounding, duration, two_digits
+from analysis.notation import Rounding, duration, listed, two_digits
 from analysis.read.meta import Meta, ShownMetric
 from analysis.read.names import PRECISION
 from analysis.read.runs import GridResults
@@ -27,7 +28,14 @@ def caption(answers: Answers) -> str:
     """The caption: question, data, seeds and interval, decoder, own errors, quality, latents, budget, provenance."""
     meta = answers.meta
     judged = [_decoder(answers), *map(own_error, answers.draw_errors), _quality(meta), _latents(answers)]
-    parts = [meta.question, _setting(meta), _interval(meta), *judged, _budget(answers.grid), _provenance(answers.grid)]
+    parts = [
+        meta.question,
+        _setting(meta),
+        _interval(answers),
+        *judged,
+        _budget(answers.grid),
+        _provenance(answers.grid),
+    ]
     return " ".join(part for part in parts if part)
 
 
@@ -36,13 +44,31 @@ def _setting(meta: Meta) -> str:
     return f"Data: {meta.data}{horizon}."
 
 
-def _interval(meta: Meta) -> str:
-    n = len(meta.seeds)
+def _interval(answers: Answers) -> str:
+    """What a ± holds, and what bold says."""
+    n = len(answers.meta.seeds)
     if n < 2:
         return "One seed, so no interval is known and none is set in bold."
+    given = [_given(error) for error in answers.held_out_errors]
+    factors = [found.metric.label for found in answers.findings if found.metric.scale == "log"]
+    logs = f"{listed(factors)} is compared by its logarithm, so its differences are factors." if factors else ""
+    return " ".join(
+        [
+            f"Mean ± half-width of the 95 % t-interval over {n} paired seeds.",
+            *given,
+            *([logs] if logs else []),
+            "Bold: the cells that may be the best, which means that no other is shown to be better (paired t-tests "
+            "over all pairs; the error rate of 5 % goes mostly to the pairs that lie far apart).",
+        ]
+    )
+
+
+def _given(error: HeldOutError) -> str:
+    """What a ± does not hold, of a metric of held-out images."""
+    half = f"{two_digits(error.half_width)} {error.metric.unit}" if error.metric.unit else two_digits(error.half_width)
     return (
-        f"Mean ± half-width of the 95 % t-interval over {n} paired seeds. Bold: the best mean, and all that it cannot "
-        "be told from (paired one-sided t-tests at 5 %, shared among the cells)."
+        f"{error.metric.label}'s ± is given these {error.n} held-out images; others would move all cells alike, by "
+        f"about ± {half}."
     )
 
 

@@ -35,7 +35,7 @@ def tidy_csv(answers: Answers, layout: str = "") -> str:
         row: list[object] = ["cell", *cell.levels, len(cell.runs), note]
         for metric in summary.metrics:
             found = summary.estimates[metric.name][i]
-            bold = int(i in summary.leading[metric.name])
+            bold = int(i in summary.standing[metric.name].leading)
             mean = UNCOMPARED if metric in apart else _digits(found.mean)
             row += [mean, _digits(found.half_width), len(found.values), bold]
         writer.writerow([*row, *_published(papers, cell, frame)])

@@ -6,7 +6,7 @@ import math
 
 from analysis.findings.expectations import ClaimOutcome
 from analysis.notation import begun, probability
-from analysis.words.verdicts import amount
+from analysis.words.verdicts import amount, factor
 
 
 def claim_sentence(outcome: ClaimOutcome) -> str:
@@ -24,7 +24,10 @@ def why(outcome: ClaimOutcome) -> str:
         return f"a cell that it names has no {metric.label} to compare"
     if test is None:
         return "fewer than two seeds finished the cells that it names"
-    numbers = f"{metric.label} differs by {amount(metric, test.found.difference, test.found.half_width)}"
+    logs = metric.scale == "log"
+    size = test.found.difference, test.found.half_width
+    numbers = f"{metric.label} differs by {factor(*size) if logs else amount(metric, *size)}"
     if math.isnan(test.margin):
-        return f"{numbers}, p {probability(test.adjusted)}"
-    return f"{numbers}, the margin is {amount(metric, test.margin, math.nan)}"
+        return f"{numbers}, p {probability(test.p)}"
+    allowed = factor(test.margin, math.nan) if logs else amount(metric, test.margin, math.nan)
+    return f"{numbers}, the margin is {allowed}, p {probability(test.p)}"

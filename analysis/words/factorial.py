@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from analysis.findings.factorial import Factorial, matters
+from analysis.findings.factorial import Factorial, shown
 from analysis.notation import Rounding, probability
-from analysis.read.meta import ShownMetric
 from analysis.statistics.effects import Effect
 
 
 def factorial_sentences(found: Factorial) -> list[str]:
     """The effects, how they were tested, and what the tests do not know."""
-    told = [_effect_sentence(found.metric, effect) for effect in found.ranked]
+    told = [_effect_sentence(found, effect) for effect in found.ranked]
     return [*told, *found.found.notes, *_cautions(found)]
 
 
-def _effect_sentence(metric: ShownMetric, effect: Effect) -> str:
-    """One effect with its test."""
-    labels = effect.factors
+def _effect_sentence(found: Factorial, effect: Effect) -> str:
+    """One effect with its test; an axis that matters between two cells is said to, though it may not on average."""
+    labels, label = effect.factors, found.metric.label
     test = f"F({effect.df}, {effect.df_error:g}) = {Rounding().number(effect.F)}, p {probability(effect.adjusted)}"
-    share = f"{100 * effect.share:.0f} % of what seeds do not explain"
-    if len(labels) == 1:
-        said = "matters" if matters(effect) else "cannot be told to matter"
-        return f"{metric.label}: {labels[0]} {said} ({test}; {share})."
-    said = "depend on each other" if matters(effect) else "cannot be told to depend on each other"
-    return f"{metric.label}: {' and '.join(labels)} {said} ({test}; {share})."
+    numbers = f"({test}; {100 * effect.share:.0f} % of what seeds do not explain)"
+    if len(labels) > 1:
+        said = "depend on each other" if found.matters(effect) else "cannot be told to depend on each other"
+        return f"{label}: {labels[0]} and {labels[1]} {said} {numbers}."
+    if found.matters(effect) and not shown(effect):
+        pair = found.told[labels[0]]
+        return (
+            f"{label}: {labels[0]} matters between {pair.a.name} and {pair.b.name}; on average over the other axes it "
+            f"cannot be told to {numbers}."
+        )
+    said = "matters" if found.matters(effect) else "cannot be told to matter"
+    return f"{label}: {labels[0]} {said} {numbers}."
 
 
 def _cautions(found: Factorial) -> list[str]:
-    """What the tests do not know of a grid in latents."""
+    """The cells that the tests leave out."""
     names = "; ".join(cell.name for cell in found.apart)
-    said = [f"Not compared, though finished: {names}."] if names else []
-    if found.shared_autoencoders:
-        said.append(
-            "Cells that share an autoencoder share its luck at each seed, which these tests do not know: of the axes "
-            "that change it they find too much."
-        )
-    return said
+    return [f"Not compared, though finished: {names}."] if names else []

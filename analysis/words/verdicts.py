@@ -1,15 +1,22 @@
-"""What is said of a metric that decides: which cell to take and how sure that is, and which of two is better."""
+"""What is said of a metric that decides: which cell to take and how sure that is, and which of two is better.
+
+On a log scale a difference is a factor: the ratio of the larger value to the smaller one.
+"""
 
 from __future__ import annotations
 
 import math
 
-from analysis.findings.verdicts import CellComparison, Findings
-from analysis.notation import Rounding, listed, probability
+from analysis.findings.comparisons import margin_of
+from analysis.findings.pairs import CellComparison
+from analysis.findings.verdicts import Findings
+from analysis.notation import Rounding, listed, percent, probability
 from analysis.read.meta import ShownMetric
+from analysis.statistics.paired import Comparison
 
 FEW = 3
 """Cells that a sentence names; more are counted."""
+_FACTOR = Rounding(decimals=2)
 
 
 def amount(metric: ShownMetric, value: float, half_width: float) -> str:
@@ -18,9 +25,32 @@ def amount(metric: ShownMetric, value: float, half_width: float) -> str:
     return f"{text} {metric.unit}" if metric.unit else text
 
 
+def apart(metric: ShownMetric, found: Comparison) -> str:
+    """The size of a difference with its interval: in the metric's unit, or as a factor."""
+    size = abs(found.difference)
+    return factor(size, found.half_width) if metric.scale == "log" else amount(metric, size, found.half_width)
+
+
+def factor(log: float, half_width: float) -> str:
+    """A factor with its interval, of the log of it."""
+    ends = "" if math.isnan(half_width) else f" ({_ratio(log - half_width)} to {_ratio(log + half_width)})"
+    return f"a factor of {_ratio(log)}{ends}"
+
+
+def _ratio(log: float) -> str:
+    return _FACTOR.number(math.exp(min(log, 700.0)))
+
+
+def margin(metric: ShownMetric) -> str:
+    """The smallest difference that matters."""
+    if metric.scale == "log":
+        return percent(math.expm1(margin_of(metric)))
+    return f"{margin_of(metric):g} {metric.unit}" if metric.unit else f"{margin_of(metric):g}"
+
+
 def confirmation(pair: CellComparison) -> str:
-    """How many fresh seeds it would take to confirm a difference, where their number is known."""
-    return f"if it is what it looks like, about {pair.fresh_seeds} fresh seeds would confirm it"
+    """How many fresh seeds it would take to tell a difference, where their number is known."""
+    return f"if it is what it looks like, about {pair.fresh_seeds} fresh seeds would tell it"
 
 
 def comparison_sentence(pair: CellComparison) -> str:
@@ -30,10 +60,14 @@ def comparison_sentence(pair: CellComparison) -> str:
         return f"{label}: cannot tell {pair.a.name} from {pair.b.name}: fewer than two seeds finished both."
     if pair.shared:
         return f"{label}: {pair.a.name} and {pair.b.name} share all that it reads."
-    if pair.equal:
+    if pair.same:
         return f"{label}: {pair.a.name} and {pair.b.name} have the same value at every seed."
-    size = amount(pair.metric, abs(found.difference), found.half_width)
-    numbers = f"{size} (p {probability(pair.adjusted)})"
+    numbers = f"{apart(pair.metric, found)} (p {probability(pair.adjusted)})"
+    if pair.verdict == "equal":
+        return (
+            f"{label}: {pair.a.name} and {pair.b.name} are equal for practical purposes: they differ by {numbers}, "
+            f"and less than {margin(pair.metric)} does not matter."
+        )
     if pair.verdict != "cannot tell":
         return f"{label}: {pair.a.name} is {pair.verdict} than {pair.b.name} by {numbers}."
     more = f"; {confirmation(pair)}" if pair.fresh_seeds else ""
@@ -52,21 +86,37 @@ def headline(found: Findings) -> str:
         return f"{start}{label} of {cell.name}: {value}."
     if found.shared:
         return f"{start}{label}: {value} of all {len(found.ranked)} cells, which share what it reads."
-    if found.equal:
+    if found.same:
         return f"{start}{label}: {value} of all {len(found.ranked)} cells, the same at every seed."
-    if len(estimate.values) < 2:
+    if not found.leading:
         return f"{start}{label}: {cell.name} has the best value, {value}, of one seed: no verdict."
-    others = [found.cells[i].name for i in sorted(found.leading - {found.best})]
-    if not others:
-        return f"{start}{label}: {cell.name} is the best of {len(found.ranked)}, {value}."
-    return (
-        f"{start}{label}: {cell.name} has the best mean, {value}; at this budget it cannot be told from "
-        f"{_rivals(others, len(found.ranked) - 1)}."
-    )
+    return f"{start}{label}: {cell.name} {_standing(found, value)}{_untested(found)}."
 
 
-def _rivals(names: list[str], rest: int) -> str:
-    """The cells that cannot be told from the best, of so many others: by name where they are few."""
+def _standing(found: Findings, value: str) -> str:
+    """Whether the cell to take is the best of those that were tested, and which others may be."""
+    tested = len(found.ranked) - len(found.untested)
+    if len(found.leading) == 1:
+        return f"is the best of {tested}, {value}"
+    parts = []
+    if found.as_good:
+        names = _named(found, found.as_good, tested - 1)
+        parts.append(f"equal to it for practical purposes (worse by no more than {margin(found.metric)}): {names}")
+    if found.open:
+        parts.append(f"at this budget it cannot be told from {_named(found, found.open, tested - 1)}")
+    return f"has the best mean, {value}; {'; '.join(parts)}"
+
+
+def _untested(found: Findings) -> str:
+    """The cells that no verdict is about."""
+    if not found.untested:
+        return ""
+    return f"; of fewer than two seeds, and so not compared: {_named(found, found.untested, len(found.ranked))}"
+
+
+def _named(found: Findings, which: list[int], rest: int) -> str:
+    """Cells among so many others: by name where they are few."""
+    names = [found.cells[i].name for i in sorted(which)]
     if len(names) <= FEW:
         return listed(names, "or", "; ")
     return f"any of the other {rest} cells" if len(names) == rest else f"{len(names)} of the other {rest} cells"

@@ -135,7 +135,7 @@ def test_the_same_grid_gives_the_same_bytes_and_no_nan(answers, shared_folder, t
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"version": 2}, "version is 2, and this code reads 1"),
+        ({"version": 1}, "version is 1, and this code reads 2"),
         ({"cells": [{}]}, "cells.0"),
     ],
 )

@@ -36,7 +36,7 @@ def at(axes, height):
 def test_every_pair_has_its_seeds_its_interval_and_its_verdict(drawn):
     axes = drawn(differences_figure, grid_of()).axes[0]
     assert [text for text in texts(axes) if text in LOOKS] == ["worse", "worse", "cannot tell"]
-    assert axes.get_yticklabels()[0].get_text() == "linear $-$ cosine"
+    assert axes.get_yticklabels()[0].get_text() == "linear | cosine"
     difference = np.subtract(VALUES["linear"][0], VALUES["cosine"][0])
     # t_{0.975, 3} = 3.182446
     half = 3.182446 * difference.std(ddof=1) / 2

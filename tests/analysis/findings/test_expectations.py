@@ -67,15 +67,11 @@ def test_a_claim_is_as_published_contrary_or_open():
 
 def test_levels_that_are_not_named_are_averaged_within_each_seed():
     outcome = Answers.of(grid_of(claim({"schedule": "cosine"}, {"schedule": "linear"}))).claims[0]
-    per_seed = (
-        np.array(FIDS["cosine", "10"])
-        + FIDS["cosine", "100"]
-        - np.array(FIDS["linear", "10"])
-        - np.array(FIDS["linear", "100"])
-    ) / 2
+    logs = {key: np.log(values) for key, values in FIDS.items()}
+    per_seed = (logs["cosine", "10"] + logs["cosine", "100"] - logs["linear", "10"] - logs["linear", "100"]) / 2
     p = stats.ttest_1samp(per_seed, 0).pvalue
     assert outcome.fate == "as published"
-    assert f"{-per_seed.mean():.1f}".lstrip("-") in why(outcome)
+    assert f"FID differs by a factor of {np.exp(per_seed.mean()):.2f}" in why(outcome)
     assert p < 0.05
 
 
@@ -85,18 +81,17 @@ def test_a_change_since_a_start_is_a_difference_of_differences():
             claim({"schedule": "cosine", "steps": "10"}, {"schedule": "linear", "steps": "10"}, since={"steps": "100"})
         )
     ).claims[0]
-    change = (np.array(FIDS["cosine", "10"]) - FIDS["cosine", "100"]) - (
-        np.array(FIDS["linear", "10"]) - np.array(FIDS["linear", "100"])
-    )
+    logs = {key: np.log(values) for key, values in FIDS.items()}
+    change = (logs["cosine", "10"] - logs["cosine", "100"]) - (logs["linear", "10"] - logs["linear", "100"])
     assert found.fate == "as published"
-    assert f"−{abs(change.mean()):.1f}" in why(found)
+    assert f"a factor of {np.exp(change.mean()):.2f}" in why(found)
 
 
 @pytest.mark.parametrize(("within", "word"), [(0.05, "as published"), (0.006, "cannot tell")])
 def test_a_claim_of_equality_is_two_one_sided_tests(within, word):
     equal = claim({"schedule": "cosine", "steps": "100"}, {"schedule": "linear", "steps": "100"}, within=within)
-    difference = np.array(FIDS["cosine", "100"]) - np.array(FIDS["linear", "100"])
-    margin = within * np.mean(FIDS["linear", "100"])
+    difference = np.log(FIDS["cosine", "100"]) - np.log(FIDS["linear", "100"])
+    margin = np.log(1 + within)
     low = stats.ttest_1samp(difference, -margin, alternative="greater").pvalue
     high = stats.ttest_1samp(difference, margin, alternative="less").pvalue
     assert (max(low, high) <= 0.05) == (word == "as published")
@@ -135,4 +130,4 @@ def test_what_was_not_measured_or_did_not_finish_cannot_tell():
 def test_the_sentence_gives_fate_claim_source_and_numbers():
     ten = claim({"schedule": "cosine", "steps": "10"}, {"schedule": "linear", "steps": "10"})
     sentence = claim_sentence(Answers.of(grid_of(ten)).claims[0])
-    assert sentence.startswith("As published: it is better (A paper; here FID differs by −11.0 ± ")
+    assert sentence.startswith("As published: it is better (A paper; here FID differs by a factor of 0.73 (0.67 to 0.81), p = ")

@@ -11,8 +11,8 @@ from statsmodels.stats.power import TTestPower
 
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, cells_of
-from analysis.findings.comparisons import compared, paired
-from analysis.findings.verdicts import baseline
+from analysis.findings.comparisons import paired
+from analysis.findings.pairs import baseline, pairs
 from analysis.read.meta import parse_meta
 from analysis.read.runs import GridResults
 from analysis.words.cells import shortfall
@@ -27,13 +27,13 @@ VALUES = {
 }
 
 
-def grid_of(values=VALUES, images=None, axes=None, sets=None, training=None, **changes):
+def grid_of(values=VALUES, images=None, axes=None, sets=None, training=None, baseline=None, **changes):
     """A grid of one axis, `schedule`, unless its axes are given; a row per level and seed, of one training or each."""
     levels = [{"name": name, "label": name} for name in values]
     seeds = list(range(len(next(iter(values.values()))[0])))
     described = meta(
         axes=[{"name": "schedule", "label": "Schedule", "levels": levels}] if axes is None else axes,
-        baseline={},
+        baseline=baseline or {},
         layout="general",
         seeds=seeds,
         **changes,
@@ -68,11 +68,17 @@ def test_one_axis_compares_every_pair_and_adjusts_them_together():
         ("linear", "learned"),
         ("cosine", "learned"),
     ]
-    known = [stats.ttest_rel(VALUES[p.a.levels[0]][0], VALUES[p.b.levels[0]][0]).pvalue for p in nll.pairs]
-    order = np.argsort(known)
-    by_hand = np.empty(3)
-    by_hand[order] = np.maximum.accumulate(np.sort(known) * [3, 2, 1])
-    np.testing.assert_allclose([p.adjusted for p in nll.pairs], np.minimum(by_hand, 1), rtol=1e-9)
+    differences = [np.subtract(VALUES[p.a.levels[0]][0], VALUES[p.b.levels[0]][0]) for p in nll.pairs]
+    p = np.array([stats.ttest_1samp(one, 0).pvalue for one in differences])
+    # Step by step: a quarter of the error rate evenly, the rest by the squared sums of squares, 10 medians at most.
+    left, spread, level, by_hand = [0, 1, 2], np.array([float(one @ one) for one in differences]), 0.0, np.empty(3)
+    while left:
+        v = np.minimum(spread[left], 10 * np.median(spread[left])) ** 2
+        ratio = p[left] / (0.25 / len(left) + 0.75 * v / v.sum())
+        level = max(level, ratio.min())
+        by_hand[left.pop(int(ratio.argmin()))] = min(level, 1)
+    np.testing.assert_allclose([pair.decision.different for pair in nll.pairs], by_hand, rtol=1e-9)
+    # cosine and learned: 2 one-sided tests that the difference of −0.0025 is below 0.01.
     assert [p.verdict for p in nll.pairs] == ["worse", "worse", "cannot tell"]
 
 
@@ -81,12 +87,17 @@ def test_sentences_say_who_by_how_much_and_how_sure():
     assert comparison_sentence(nll.pairs[0]).startswith(
         "NLL: linear is worse than cosine by 0.10 ± 0.01 bits/dim (p < 0.001"
     )
+    ratio = np.log(VALUES["linear"][1]) - np.log(VALUES["cosine"][1])
+    low, high = stats.ttest_1samp(ratio, 0).confidence_interval(0.95)
+    sizes = [np.exp(sign * one) for sign in [np.sign(ratio.mean())] for one in (ratio.mean(), low, high)]
     assert comparison_sentence(fid.pairs[0]).startswith(
-        "FID: cannot tell linear from cosine at this budget: the difference is 0.2"
+        "FID: cannot tell linear from cosine at this budget: the difference is a factor of "
+        f"{sizes[0]:.2f} ({min(sizes):.2f} to {max(sizes):.2f}) (p = "
     )
     difference = np.subtract(VALUES["cosine"][0], VALUES["learned"][0])
-    planned = TTestPower().solve_power(abs(difference.mean()) / difference.std(ddof=1), alpha=0.05, power=0.8)
-    assert f"about {math.ceil(planned)} fresh seeds would confirm it" in comparison_sentence(nll.pairs[2])
+    # A third of 5 %, as there are three comparisons.
+    planned = TTestPower().solve_power(abs(difference.mean()) / difference.std(ddof=1), alpha=0.05 / 3, power=0.8)
+    assert f"about {math.ceil(planned)} fresh seeds would tell it" in comparison_sentence(nll.pairs[2])
 
 
 def test_the_headline_names_all_that_may_be_best():
@@ -137,8 +148,8 @@ def test_diverged_seeds_leave_the_common_ones():
     values = VALUES | {"linear": ([2.50, np.nan, 2.46, 2.50], [20.0, np.nan, 25.0, 25.0])}
     grid = grid_of(values)
     cells = {cell.levels[0]: cell for cell in cells_of(grid)}
-    np.testing.assert_allclose(paired(grid, NLL, cells["linear"], cells["cosine"]), [0.10, 0.11, 0.10])
-    assert compared(grid, NLL, cells["linear"], cells["cosine"]).n == 3
+    np.testing.assert_allclose(paired(grid, grid.meta.metrics[0], cells["linear"], cells["cosine"]), [0.10, 0.11, 0.10])
+    assert pairs(grid, grid.meta.metrics[0], [cells["linear"], cells["cosine"]])[0].comparison.n == 3
 
 
 def test_many_cells_are_compared_with_the_baseline():
@@ -174,7 +185,7 @@ def test_values_per_image_add_the_error_of_other_images(image_sd):
     images.index = pd.MultiIndex.from_tuples(images.index)
     grid = grid_of(images=images)
     cells = {cell.levels[0]: cell for cell in cells_of(grid)}
-    found = compared(grid, NLL, cells["linear"], cells["cosine"])
+    found = pairs(grid, grid.meta.metrics[0], [cells["linear"], cells["cosine"]])[0].comparison
     # What makes an image hard for both drops out; what makes it harder for one stays.
     expected = np.std(effect, ddof=1) / np.sqrt(n_images)
     assert found.image_error == pytest.approx(expected, rel=1e-6, abs=1e-9)
@@ -204,3 +215,101 @@ def test_cells_that_share_everything_are_said_to_be_one():
 def test_a_reason_is_told_by_its_first_line(reason):
     runs = pd.DataFrame({"status": ["failed"], "reason": [reason]})
     assert shortfall([CellRuns((), (), runs)]) == "failed in 1 of 1 seeds (no space left)"
+
+
+def test_a_seed_alone_silences_nobody():
+    """One seed with the best value has no verdict, and the others keep theirs."""
+    values = {
+        "linear": ([3.0, 3.1, 2.9], [1.0, 2.0, 3.0]),
+        "cosine": ([2.0, 2.11, 1.9], [1.0, 2.0, 3.0]),
+        "alone": ([1.0, np.nan, np.nan], [1.0, np.nan, np.nan]),
+    }
+    nll = Answers.of(grid_of(values)).findings[0]
+    assert (nll.best, nll.leading, nll.untested) == (1, {1}, [2])
+    assert headline(nll) == (
+        "NLL: cosine is the best of 2, 2.00 ± 0.26 bits/dim; of fewer than two seeds, and so not compared: alone."
+    )
+
+
+def test_what_is_equal_for_practical_purposes_is_said_to_be():
+    """A difference of 0.001 bits/dim, known to 0.002, where 0.01 matters."""
+    values = {
+        "linear": ([2.000, 2.101, 2.202, 2.298], [20.0, 30.0, 25.0, 25.0]),
+        "cosine": ([2.001, 2.100, 2.201, 2.300], [21.0, 27.0, 26.0, 27.0]),
+    }
+    nll = Answers.of(grid_of(values)).findings[0]
+    (pair,) = nll.pairs
+    difference = np.subtract(*(numbers[0] for numbers in values.values()))
+    low = stats.ttest_1samp(difference, -0.01, alternative="greater").pvalue
+    high = stats.ttest_1samp(difference, 0.01, alternative="less").pvalue
+    assert pair.decision.equal == pytest.approx(max(low, high), rel=1e-9)
+    assert (pair.verdict, nll.best, nll.as_good, nll.open) == ("equal", 0, [1], [])
+    assert "are equal for practical purposes: they differ by 0.000 ± " in comparison_sentence(pair)
+    assert headline(nll).endswith("equal to it for practical purposes (worse by no more than 0.01 bits/dim): cosine.")
+
+
+def test_a_grid_says_what_matters_to_it():
+    values = {"linear": ([2.0, 2.1, 2.2], [20.0, 30.0, 25.0]), "cosine": ([2.03, 2.131, 2.229], [20.1, 30.0, 25.1])}
+    assert [found.pairs[0].verdict for found in Answers.of(grid_of(values)).findings] == ["better", "equal"]
+    other = Answers.of(grid_of(values, relevant={"nll": 0.2, "fid": 0.002})).findings
+    assert [found.pairs[0].verdict for found in other] == ["equal", "cannot tell"]
+    assert "less than 0.2 bits/dim does not matter" in comparison_sentence(other[0].pairs[0])
+
+
+def test_values_of_zero_have_no_logarithm():
+    values = {"linear": ([2.0, 2.1], [0.0, 1.0]), "cosine": ([2.0, 2.2], [1.0, 3.0])}
+    fid = Answers.of(grid_of(values)).findings[1]
+    assert (fid.metric.scale, fid.metric.relevant) == ("linear", None)
+    assert fid.pairs[0].comparison.difference == -1.5
+
+
+def test_declared_comparisons_get_most_of_the_error_rate():
+    """Two primaries share 80 %, the five others 20 %: 2 × p / 0.8 where spreads are alike."""
+    rng = np.random.default_rng(0)
+    values = {f"level{i}": (list(2 + rng.normal(0, 0.1, 4)), [1.0, 2.0, 3.0, 4.0]) for i in range(8)}
+    declared = [{"compare": {"schedule": f"level{i}"}} for i in (3, 5)]
+    found = Answers.of(grid_of(values, primary=declared, baseline={"schedule": "level0"})).findings[0].pairs
+    assert [(pair.a.levels[0], pair.primary) for pair in found[:3]] == [
+        ("level3", True),
+        ("level5", True),
+        ("level1", False),
+    ]
+    assert len(found) == 7
+    least = min(found[:2], key=lambda pair: pair.decision.different)
+    spread = np.array([pair.comparison.spread for pair in found[:2]])
+    weight = 0.125 + 0.75 * least.comparison.spread**2 / (spread**2).sum()
+    assert least.decision.different == pytest.approx(min(least.comparison.p / weight / 0.8, 1), rel=1e-9)
+
+
+def random_grid(rng):
+    """Cells whose means, noise, and missing seeds are drawn."""
+    k, n = int(rng.integers(2, 10)), int(rng.integers(2, 7))
+    means, sds = rng.choice([0.0, 0.05, 1.0]) * rng.normal(size=k), 10 ** rng.uniform(-3, 0, k)
+    nll = 3 + means[:, None] + rng.normal(0, 0.1, n) + sds[:, None] * rng.normal(size=(k, n))
+    fid = 10 * np.exp(means[:, None] + sds[:, None] * rng.normal(size=(k, n)))
+    lost = rng.random((k, n)) < rng.choice([0.0, 0.2])
+    nll[lost], fid[lost] = np.nan, np.nan
+    return grid_of({f"level{i}": (list(nll[i]), list(fid[i])) for i in range(k)})
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_nothing_on_a_page_contradicts_another_part_of_it(seed):
+    """Bold, list, verdict box: one rule."""
+    for found in Answers.of(random_grid(np.random.default_rng(seed))).findings:
+        names = [cell.levels for cell in found.cells]
+        for pair in found.pairs:
+            a, b = names.index(pair.a.levels), names.index(pair.b.levels)
+            if pair.verdict == "better":
+                assert b not in found.leading
+            if pair.verdict == "worse":
+                assert a not in found.leading
+            assert pair.verdict in ("better", "worse", "equal", "cannot tell")
+        if found.leading:
+            assert found.best in found.leading
+            assert sorted([found.best, *found.as_good, *found.open]) == sorted(found.leading)
+            assert all(name in headline(found) for name in [found.cells[found.best].name])
+            if len(found.leading) == 1:
+                assert "is the best of" in headline(found)
+            else:
+                assert "is the best of" not in headline(found)
+        assert not set(found.untested) & found.leading

@@ -29,8 +29,8 @@ def test_marginals_average_like_with_like():
 
 
 def test_marginals_of_a_fraction_are_least_squares_means():
-    factors, training, without = fraction()
-    frame = grid(factors, seeds=2, training=training, without=without)
+    factors, without = fraction()
+    frame = grid(factors, seeds=2, without=without)
     fits = [smf.ols("y ~ C(a) + C(b) + C(c) + C(d)", one).fit() for _, one in frame.groupby("seed")]
     every = pd.DataFrame(list(itertools.product(*factors.values())), columns=list(factors))
     for marginal in marginals(frame):
@@ -47,10 +47,9 @@ def test_marginals_take_complete_seeds():
 
 def test_complete_block_keeps_more():
     present = np.array([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 1, 1], [0, 0, 1, 0]], dtype=bool)
-    rows, columns = complete_block(present, np.zeros(4, int))
+    rows, columns = complete_block(present)
     assert (rows.tolist(), columns.tolist()) == ([0, 1, 2], [0, 1, 2])
-    # Row 3 is a group of its own, to be kept whatever it costs.
-    rows, columns = complete_block(present, np.array([0, 0, 0, 1]))
+    rows, columns = complete_block(present, least=4)
     assert (rows.tolist(), columns.tolist()) == ([0, 1, 2, 3], [2])
-    rows, columns = complete_block(present[[0, 3]] & ~present[[3, 0]], np.zeros(2, int), least=2)
+    rows, columns = complete_block(present[[0, 3]] & ~present[[3, 0]], least=2)
     assert (rows.tolist(), columns.tolist()) == ([], [])

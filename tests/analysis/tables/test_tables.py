@@ -47,8 +47,9 @@ MSE at ε-weight 1|2.56 ± 0.05|27.0 ± 2.5|8.10 ± 0.25|||
 CAPTION = (
     "Which target is better, and does it depend on the loss? Data: digits, T = 100. "
     "Mean ± half-width of the 95 % t-interval over 3 paired seeds. "
-    "Bold: the best mean, and all that it cannot be told from "
-    "(paired one-sided t-tests at 5 %, shared among the cells). "
+    "FID is compared by its logarithm, so its differences are factors. "
+    "Bold: the cells that may be the best, which means that no other is shown to be better (paired t-tests over all "
+    "pairs; the error rate of 5 % goes mostly to the pairs that lie far apart). "
     "FID, IS by the extractor digits-cnn (accuracy 97.1 %) on n = 450 generated images, mean of 2 disjoint sets; "
     "the floor is what held-out images score at that n. "
     "Per cell: 500 training steps, batch 128, 212\u00a0k network parameters. "
@@ -181,7 +182,7 @@ def test_caption_says_which_decoder(decoder, level, sentence, tmp_path):
     if sentence is None:
         assert "decoder" not in caption
     else:
-        assert f"shared among the cells). {sentence} Per cell: " in caption
+        assert f"lie far apart). {sentence} Per cell: " in caption
 
 
 def test_a_pipe_gets_every_column_and_a_star_for_bold(table):

@@ -1,0 +1,55 @@
+"""Where the cells of a grid stand in one metric: the comparisons asked for, and which cells are shown to be better.
+
+One rule, for whatever a page says: a cell is beaten where the list of comparisons says so, or where another is shown to
+be better among all pairs (`statistics.families`). What is not beaten may be the best, and is bold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis.findings.cells import CellRuns
+from analysis.findings.comparisons import margin_of, values_of
+from analysis.findings.pairs import CellComparison, pairs
+from analysis.read.meta import ShownMetric
+from analysis.read.runs import GridResults
+from analysis.statistics.families import beaten_by, near_best
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """The comparisons of a metric, and the cells that are shown to be better than each: None where nothing was tested,
+    for want of two seeds, of a value, or of a better end. `near` are the cells than which the best is shown to be
+    better by no more than the difference that matters."""
+
+    pairs: Sequence[CellComparison]
+    beaten: Sequence[frozenset[int] | None]
+    near: frozenset[int] = frozenset()
+
+    @property
+    def leading(self) -> frozenset[int]:
+        """The cells that may be the best."""
+        return frozenset(i for i, found in enumerate(self.beaten) if found is not None and not found)
+
+
+def standing(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> Standing:
+    """Where cells stand in a metric."""
+    known = [i for i, cell in enumerate(cells) if cell.estimate(metric.name).known]
+    beaten: list[frozenset[int] | None] = [None] * len(cells)
+    if metric.sign == 0 or len(known) < 2:
+        return Standing((), beaten)
+    asked = pairs(grid, metric, cells) if metric.deciding else []
+    values = values_of(grid, metric, [cells[i] for i in known])
+    found = beaten_by(values, metric.sign, metric.resolution)
+    for i, rivals in zip(known, found, strict=True):
+        beaten[i] = None if rivals is None else frozenset(known[j] for j in rivals)
+    number = {id(cell): i for i, cell in enumerate(cells)}
+    for pair in asked:
+        if pair.verdict in ("better", "worse"):
+            better, worse = (pair.a, pair.b) if pair.verdict == "better" else (pair.b, pair.a)
+            beaten[number[id(worse)]] = (beaten[number[id(worse)]] or frozenset()) | {number[id(better)]}
+    margin = margin_of(metric) if metric.deciding else math.nan
+    near = [] if math.isnan(margin) else near_best(values, metric.sign, margin, metric.resolution)
+    return Standing(asked, beaten, frozenset(i for i, kept in zip(known, near, strict=False) if kept))
