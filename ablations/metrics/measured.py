@@ -49,6 +49,7 @@ MEASURED: tuple[MetricColumn, ...] = (
         part="diffusion",
         asked_by="estimates",
         on_validation=True,
+        scale="log",
     ),
 )
 """The columns that they fill, where {extractor} stands for its name. The likelihoods among them stand beside each other

@@ -110,7 +110,7 @@ FORMER: Mapping[str, Mapping[str, Any]] = {
     "nll/test_entropy": {"part": "autoencoder"},
     "nll_continuous/": {"part": "diffusion"},
     "nll_ode/": {"part": "diffusion"},
-    "bound_variance/": {"part": "diffusion"},
+    "bound_variance/": {"part": "diffusion", "scale": "log"},
     "noise/": {"part": "diffusion"},
     "fid/": {"decides": "samples", "scale": "log", "relevant": 0.05},
     "energy_distance/": {"decides": "samples"},

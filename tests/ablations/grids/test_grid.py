@@ -457,7 +457,7 @@ def test_every_grid_file_asks_a_question_and_makes_cells(name):
     asked = file.read(name)
     made = points(f"grid={name}")
     assert asked.question.endswith("?")
-    assert asked.seeds >= 3 or name == "deck"
+    assert asked.seeds >= 5 or name == "deck"
     assert not all(refusal(point.cell) for point in made.points)
     assert all(refusal(point.cell) is None for point in made.points)
 
@@ -470,7 +470,7 @@ def test_every_grid_states_its_cells_and_minutes_in_the_help_line(name):
     assert n == len(points(f"grid={name}").points)
     minutes = re.search(r"about (\d+) minutes", line)
     assert minutes
-    assert int(minutes[1]) <= 33
+    assert int(minutes[1]) <= 55
 
 
 @pytest.mark.parametrize("name", GRIDS)
