@@ -123,7 +123,9 @@ def read(name: str) -> GridFile:
             raise unknown(f"column of configs/grid/{name}.yaml", column, column_names())
     for axis, level in named:
         if level not in levels.get(axis, ()):
-            raise InputError(f"{told('grid', name)}: leave_out, baseline, primary or expects name no level {axis}={level}")
+            raise InputError(
+                f"{told('grid', name)}: leave_out, baseline, primary or expects name no level {axis}={level}"
+            )
     return file
 
 

@@ -7,9 +7,7 @@ from dataclasses import replace
 
 from ablations.metrics.metric import MetricColumn
 
-_NLL = MetricColumn(
-    "nll/test", "NLL", "min", "bits/dim", 2, decides="likelihood", on_validation=True, relevant=0.01
-)
+_NLL = MetricColumn("nll/test", "NLL", "min", "bits/dim", 2, decides="likelihood", on_validation=True, relevant=0.01)
 _PART = MetricColumn("nll/test_", "", "none", "bits/dim", 2)
 _COST = MetricColumn("cost/", "", "none")
 

@@ -7,8 +7,8 @@
 
 Metrics are on their scale: on a log scale the margin is log(1 + within). Cells at the named levels are matched by
 their levels on all other axes and averaged over them within each seed, so every claim is one paired comparison over
-seeds. A grid's claims are one family, which share the error rate evenly: Holm's procedure, in which a claim of equality
-is held by the smaller p of both its fates, of which one at most is false.
+seeds. A grid's claims are one family, which share the error rate evenly: those of direction by Holm's procedure, and
+each of equality by itself, since one of its two fates is false whatever is true of the others.
 """
 
 from __future__ import annotations
@@ -68,10 +68,15 @@ def outcomes(grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[Sho
     """The fate of every claim of the grid, in order."""
     tried = [_tried(grid, cells, metrics, claim) for claim in grid.meta.expects]
     tests = [one.test for one in tried if one.test is not None]
-    # Without a spread all claims have one weight.
-    evenly = np.zeros(len(tests))
-    adjusted = settle(np.array([one.different for one in tests]), evenly, np.array([one.equal for one in tests]))
-    told = iter(adjusted.T.tolist())
+    directed = np.array([math.isnan(one.margin) for one in tests], dtype=bool)
+    different, equal = (np.array(p) for p in ([one.different for one in tests], [one.equal for one in tests]))
+    k = len(tests)
+    adjusted = np.minimum(k * different, 1)
+    # Claims of direction share theirs among themselves, those of one spread evenly.
+    adjusted[directed] = np.minimum(
+        settle(different[directed], np.ones(directed.sum())) * k / max(directed.sum(), 1), 1
+    )
+    told = zip(adjusted.tolist(), np.minimum(k * equal, 1).tolist(), strict=True)
     return [one if one.test is None else _decided(one, one.test, *next(told)) for one in tried]
 
 

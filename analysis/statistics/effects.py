@@ -80,7 +80,7 @@ def _tested(design: Design, values: Array) -> tuple[tuple[Effect, ...], tuple[st
     tests = [_moments(basis, values[runs]) for basis in known.values()]
     p = [float(test.two_sided()) for test in tests]
     spread = np.array([float(test.spread) / basis.shape[1] for test, basis in zip(tests, known.values(), strict=True)])
-    adjusted = settle(np.array(p), spread, np.full(len(p), np.nan))[0]
+    adjusted = settle(np.array(p), spread)
     by_seed = values[runs].reshape(*runs.shape, -1).mean(-1)
     total = float(np.square(by_seed - by_seed.mean(1, keepdims=True)).sum())
     found = tuple(

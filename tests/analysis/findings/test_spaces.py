@@ -102,7 +102,8 @@ def test_a_cell_that_is_not_comparable_takes_part_in_no_comparison_of_that_metri
     assert not [pair for pair in nll.pairs if "vq" in (pair.a.levels[0], pair.b.levels[0])]
     assert [pair.a.levels for pair in fid.pairs if pair.a.levels[0] == "vq"] == [("vq", "steps")]
     assert "is the best of 10" in headline(nll)
-    assert [cell.levels[0] for i, cell in enumerate(fid.cells) if i in fid.leading] == ["f2", "f2", "vq"]
+    assert (nll.standing.beaten[at], len(fid.ranked)) == (None, 11)
+    assert fid.standing.beaten[at] is not None
 
 
 def claimed(grid, kind, better, than):

@@ -77,8 +77,10 @@ def test_one_axis_compares_every_pair_and_adjusts_them_together():
         ratio = p[left] / (0.25 / len(left) + 0.75 * v / v.sum())
         level = max(level, ratio.min())
         by_hand[left.pop(int(ratio.argmin()))] = min(level, 1)
-    np.testing.assert_allclose([pair.decision.different for pair in nll.pairs], by_hand, rtol=1e-9)
-    # cosine and learned: 2 one-sided tests that the difference of −0.0025 is below 0.01.
+    # A quarter of the error rate is for claims of equality.
+    np.testing.assert_allclose(
+        [pair.decision.different for pair in nll.pairs], np.minimum(by_hand / 0.75, 1), rtol=1e-9
+    )
     assert [p.verdict for p in nll.pairs] == ["worse", "worse", "cannot tell"]
 
 
@@ -242,7 +244,7 @@ def test_what_is_equal_for_practical_purposes_is_said_to_be():
     difference = np.subtract(*(numbers[0] for numbers in values.values()))
     low = stats.ttest_1samp(difference, -0.01, alternative="greater").pvalue
     high = stats.ttest_1samp(difference, 0.01, alternative="less").pvalue
-    assert pair.decision.equal == pytest.approx(max(low, high), rel=1e-9)
+    assert pair.decision.equal == pytest.approx(max(low, high) / 0.25, rel=1e-9)
     assert (pair.verdict, nll.best, nll.as_good, nll.open) == ("equal", 0, [1], [])
     assert "are equal for practical purposes: they differ by 0.000 ± " in comparison_sentence(pair)
     assert headline(nll).endswith("equal to it for practical purposes (worse by no more than 0.01 bits/dim): cosine.")
@@ -264,7 +266,7 @@ def test_values_of_zero_have_no_logarithm():
 
 
 def test_declared_comparisons_get_most_of_the_error_rate():
-    """Two primaries share 80 %, the five others 20 %: 2 × p / 0.8 where spreads are alike."""
+    """Two primaries share 80 %, the five others 20 %; of either a quarter is for equality."""
     rng = np.random.default_rng(0)
     values = {f"level{i}": (list(2 + rng.normal(0, 0.1, 4)), [1.0, 2.0, 3.0, 4.0]) for i in range(8)}
     declared = [{"compare": {"schedule": f"level{i}"}} for i in (3, 5)]
@@ -278,7 +280,7 @@ def test_declared_comparisons_get_most_of_the_error_rate():
     least = min(found[:2], key=lambda pair: pair.decision.different)
     spread = np.array([pair.comparison.spread for pair in found[:2]])
     weight = 0.125 + 0.75 * least.comparison.spread**2 / (spread**2).sum()
-    assert least.decision.different == pytest.approx(min(least.comparison.p / weight / 0.8, 1), rel=1e-9)
+    assert least.decision.different == pytest.approx(min(least.comparison.p / weight / 0.8 / 0.75, 1), rel=1e-9)
 
 
 def random_grid(rng):

@@ -51,7 +51,7 @@ def test_an_interaction_and_the_shares_by_sums_of_squares():
     each = y - y.mean(2)[:, :, None] - y.mean(1)[:, None] + seed[:, None, None]
     error = ((each - each.mean(0)) ** 2).sum()
     found = by_name(effects(frame))["a b"]
-    assert found.F == pytest.approx((ss_ab / 6) / (error / (6 * 4)), rel=1e-9)
+    assert pytest.approx((ss_ab / 6) / (error / (6 * 4)), rel=1e-9) == found.F
     assert found.share == pytest.approx(ss_ab / total)
     assert by_name(effects(frame))["a"].share == pytest.approx(20 * ((a - mean) ** 2).sum() / total)
 

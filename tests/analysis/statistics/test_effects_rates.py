@@ -1,4 +1,4 @@
-"""How often effects are found, there or not, by simulation: where cells share a training, and where some are noisier."""
+"""How often effects are found, there or not, by simulation: where cells share a training, where some are noisier."""
 
 import numpy as np
 import pytest

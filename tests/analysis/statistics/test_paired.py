@@ -8,12 +8,10 @@ from analysis.statistics.paired import (
     Comparison,
     bootstrap_interval,
     compare,
+    equivalent,
     fresh_seeds,
-    holm,
-    may_be_best,
     mean_interval,
     sampling_noise,
-    verdict,
 )
 
 
@@ -54,13 +52,25 @@ def test_compare_is_scipys_paired_t():
 
 
 def test_crossed_by_hand():
-    # Seeds' means 1, 3; images' means 1, 2, 3; no residual: MS_seed = 3 · 2 = 6, MS_image = 2 · 1 = 2.
+    # Seeds' means 1, 3; images' means 1, 2, 3; no residual: MS_seed = 3 · 2 = 6, MS_image = 2 · 1 = 2, MS_rest = 0.
     # Of the mean's variance (6 + 2)/6 the seeds make 1, known with 1 degree of freedom; the images 1/3, with 2.
     found = compare([[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]])
     assert found.difference == 2.0
     assert found.half_width == pytest.approx(math.sqrt(12.7062047**2 + 4.30265273**2 / 3), rel=1e-7)
     assert found.image_error == pytest.approx(math.sqrt(2 / 6))
     assert found.seed_sd == pytest.approx(math.sqrt(2))
+    # Seeds' means squared are 1 + 9, and the images could make 3.5² · 2 · 1/3 of them.
+    assert found.spread == pytest.approx(10)
+
+
+def test_crossed_with_a_rest_by_hand():
+    # Seeds' means 1, 3; images' means 2, 0, 4; rests ±1, ±1, ±2 of the second seed less the first:
+    # MS_seed = 6, MS_image = 2 · 4 = 8, MS_rest = 2 · (1 + 1 + 4)/2 = 6. All of MS_seed stays the seeds'.
+    found = compare([[0.0, -2.0, 5.0], [4.0, 2.0, 3.0]])
+    assert found.image_error == pytest.approx(math.sqrt((8 - 6) / 6))
+    assert found.half_width == pytest.approx(math.sqrt(12.7062047**2 * 6 / 6 + 4.30265273**2 * 2 / 6), rel=1e-7)
+    # Images that vary less than the rest does add nothing.
+    assert compare([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]).image_error == 0
 
 
 @pytest.mark.parametrize("scale", [0.1, 0.3, 1.0, 1e6])
@@ -93,27 +103,30 @@ def test_one_seed_has_no_interval():
     assert math.isnan(found.p)
 
 
-def test_holm_by_hand():
-    np.testing.assert_allclose(holm([0.01, 0.04, math.nan, 0.03]), [0.03, 0.06, math.nan, 0.06])
+def test_values_in_steps_have_no_less_doubt_than_their_rounding():
+    # q²/(6n) for q = 0.3: t = 0.5/√(0.09/18) = 7.07 with 2 degrees of freedom.
+    found, finer = compare([0.5, 0.5, 0.5], resolution=0.3), compare([0.5, 0.5, 0.5])
+    assert found.p == pytest.approx(2 * stats.t.sf(0.5 / math.sqrt(0.005), 2))
+    assert found.half_width == pytest.approx(4.30265273 * math.sqrt(0.005), rel=1e-7)
+    assert (finer.p, finer.half_width) == (0, 0)
+    assert compare([0.1, 0.5, 0.9], resolution=0.3) == compare([0.1, 0.5, 0.9])
 
 
-def test_verdict():
-    assert verdict(-0.5, 0.01, -1) == "better"
-    assert verdict(-0.5, 0.01, 1) == "worse"
-    assert verdict(-0.5, 0.06, -1) == "cannot tell"
-    assert verdict(-0.5, math.nan, -1) == "cannot tell"
+def test_equivalence_is_two_one_sided_tests():
+    values = np.array([0.3, 0.1, 0.5, -0.2])
+    above = stats.ttest_1samp(values, -1, alternative="greater").pvalue
+    below = stats.ttest_1samp(values, 1, alternative="less").pvalue
+    assert equivalent(values, 1.0) == pytest.approx(max(above, below))
+    assert equivalent(-values, 1.0) == pytest.approx(max(above, below))
+    assert equivalent(values + 5, 1.0) > 0.5
+    flat = np.repeat(values[:, None], 50, axis=1)
+    assert equivalent(flat, 1.0) == pytest.approx(max(above, below))
 
 
-def test_may_be_best_by_hand():
-    # Less is better, against the best mean: each p halves to one side and is held against 0.05 / 3.
-    against = [
-        None,
-        Comparison(1.0, 0.5, 0.03, 3, 0.2),
-        Comparison(1.0, 2.0, 0.04, 3, 0.8),
-        Comparison(9.0, 1, 1e-4, 3, 1),
-    ]
-    assert may_be_best(against, -1) == [True, False, True, False]
-    assert may_be_best([None, Comparison(1.0, math.nan, math.nan, 1, math.nan)], -1) == [True, False]
+def test_one_side_is_half_of_both_or_what_is_left():
+    found = compare([1.0, 2.0, 3.0])
+    assert found.one_sided(1) == pytest.approx(stats.ttest_1samp([1, 2, 3], 0, alternative="greater").pvalue)
+    assert found.one_sided(-1) == pytest.approx(stats.ttest_1samp([1, 2, 3], 0, alternative="less").pvalue)
 
 
 def test_sampling_noise_is_that_of_a_mean_over_sets():
