@@ -104,15 +104,12 @@ def _differences(answers: Answers) -> str:
 
 
 def _times(used: Cost) -> str:
-    known = [i for i, values in enumerate(used.values) if values]
-    pairs = [(a, b) for a in known for b in known if a < b]
-    told = sum(used.dearer(a, b) or used.dearer(b, a) for a, b in pairs)
+    known = sum(map(bool, used.values))
+    pairs, told = known * (known - 1) // 2, int(used.known_dearer.sum())
     how = f"paired t-tests on log seconds, Holm at 5 %, and by more than {100 * SAME_SECONDS:.0f} %"
     if not told:
         return f"No two cells' training times can be told apart ({how}), so they count as equal."
-    return (
-        f"Training times can be told apart in {told} of {len(pairs)} pairs of cells ({how}); the rest count as equal."
-    )
+    return f"Training times can be told apart in {told} of {pairs} pairs of cells ({how}); the rest count as equal."
 
 
 def _fronts(answers: Answers) -> list[Block]:

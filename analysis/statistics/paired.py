@@ -95,6 +95,21 @@ def compare(differences: Values, level: float = LEVEL) -> Comparison:
     return Comparison(mean, _half_width(1 - level, parts), _two_sided(mean, parts), n, seed_sd, image_error)
 
 
+def compare_each(differences: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The mean and the two-sided p of each of k comparisons, as `compare` gives them, from [k, n] values by seed.
+
+    A value is nan where a seed has none; so is a mean of no values, and the p of fewer than two.
+    """
+    known = ~np.isnan(differences)
+    n, filled = known.sum(1), np.where(known, differences, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = filled.sum(1) / n
+        spread = np.where(known, differences - mean[:, None], 0.0)
+        error = np.sqrt((spread**2).sum(1) / (n - 1) / n)
+        p = np.asarray(2 * special.stdtr(n - 1, -np.abs(mean) / error))
+    return mean, np.where(n < 2, np.nan, np.where(mean == 0, 1.0, p))
+
+
 def _crossed(values: NDArray[np.float64]) -> tuple[list[VariancePart], float]:
     """The parts of the mean's variance, and its standard error due to images, of two crossed random effects."""
     n, m = values.shape
