@@ -208,6 +208,12 @@ def listed(names: Sequence[str], word: str = "and", between: str = ", ") -> str:
     return f"{between.join(names[:-1])} {word} {names[-1]}" if len(names) > 1 else "".join(names)
 
 
+def some(names: Sequence[str], most: int = 40) -> str:
+    """a; b; c, and how many more where they are many"""
+    more = f"; and {len(names) - most} more" if len(names) > most else ""
+    return "; ".join(names[:most]) + more
+
+
 def counted(n: int, what: str) -> str:
     """1 seed, 3 seeds"""
     return f"{n} {what}" + ("" if n == 1 else "s")

@@ -88,9 +88,19 @@ def each_of_its_own(blocks: Sequence[layers.ResidualBlock], time: Tensor) -> lis
     return [block.time(silu(time)) for block in blocks if block.time is not None]
 
 
+def compiled(network: nn.Module) -> None:
+    """A network whose calls are torch.compile's; the first takes a minute, and is not timed."""
+    network.forward = torch.compile(network.forward, dynamic=False)
+
+
+def as_it_is(network: nn.Module) -> None:
+    """A network that is left as it is."""
+
+
 @dataclass(frozen=True)
 class Measure:
-    """What was done for speed, in `words`, and how it is undone: `around` a step, or in another precision or trainer.
+    """What was done for speed, in `words`, and how it is undone: `around` a step, in another precision or trainer, or
+    by what is made of the `network`.
 
     It has a part in sampling where `samples`; `objective` is what is trained by.
     """
@@ -99,6 +109,7 @@ class Measure:
     around: Callable[[], AbstractContextManager[Any]] = nullcontext
     precision: Precision = "auto"
     trainer: type[Trainer] = Trainer
+    network: Callable[[nn.Module], None] = as_it_is
     objective: Objective = BASE.objective
     samples: bool = True
 
@@ -109,6 +120,11 @@ MEASURES = (
     Measure(
         "group norm, scale, shift and SiLU in one kernel, where they were torch's operations",
         around=lambda: patch.object(fused, "works", lambda: False),
+    ),
+    Measure(
+        "our own kernels, where torch.compile's took their place (its compilation, a minute and more, not counted)",
+        around=lambda: patch.object(fused, "works", lambda: False),
+        network=compiled,
     ),
     Measure(
         "attention by products, where it was torch's fused one",
@@ -175,7 +191,9 @@ def row(measure: Measure, workload: Workload, rounds: int) -> str:
 def training_step(workload: Workload, undone: Measure, objective: Objective) -> Callable[[], object]:
     """A step of training with a measure undone."""
     plan = Training(batch=workload.batch, precision=undone.precision)
-    trainer = undone.trainer(DiffusionLearner(workload.diffusion(objective=objective)), plan, workload.device)
+    diffusion = workload.diffusion(objective=objective)
+    trainer = undone.trainer(DiffusionLearner(diffusion), plan, workload.device)
+    undone.network(diffusion.network)
     images = workload.images
 
     def step() -> None:
@@ -188,6 +206,7 @@ def training_step(workload: Workload, undone: Measure, objective: Objective) -> 
 def sampling_call(workload: Workload, undone: Measure, objective: Objective) -> Callable[[], object]:
     """A network call of DDIM with a measure undone."""
     diffusion = workload.diffusion(objective=objective).eval()
+    undone.network(diffusion.network)
     precision = resolve_precision(undone.precision, workload.device)
 
     def call() -> None:

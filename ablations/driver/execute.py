@@ -115,14 +115,17 @@ def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar) -> I
         return
     total = {stage.id: work(stage, plan.here.data) for stage in missing}
     done: dict[str, float] = {}
+    at = 0.0
     dispatch = Dispatch(plan.here.launcher, journal.root, plan.here.devices)
     dispatch.add(missing)
     for event in dispatch.run():
         if event.kind == "died":
             shown.write(tried_again(event))
         elif event.kind != "started":
-            done[event.stage.id] = event.share * total[event.stage.id]
-            shown.move_to(sum(done.values()))
+            before, now = done.get(event.stage.id, 0.0), event.share * total[event.stage.id]
+            done[event.stage.id] = now
+            at += now - before
+            shown.move_to(at)
         yield event
 
 

@@ -11,6 +11,7 @@ Where schedules are compared, all cells are put on the same footing unless told 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,6 +68,7 @@ def make(request: Request) -> Grid:
             )
     terms = equal_terms(varied, {*file.set, *common})
     fixed = {key: value for key, (value, _) in terms.items()} | file.set
+    levelled = _values(axes)
     points = []
     for levels in itertools.product(*(axis.levels for axis in axes)):
         names = {axis.name: level.name for axis, level in zip(axes, levels, strict=True)}
@@ -75,8 +77,8 @@ def make(request: Request) -> Grid:
         varied_here: dict[str, Any] = {}
         for axis, level in zip(axes, levels, strict=True):
             varied_here |= level.set or {axis.name: _value(level, axis, request)}
-        here = {key: value for key, value in common.items() if _takes(key, [fixed, common, varied_here], axes)}
-        _refuse_foreign(varied_here, [fixed, common, varied_here], axes)
+        here = {key: value for key, value in common.items() if _takes(key, [fixed, common, varied_here], levelled)}
+        _refuse_foreign(varied_here, [fixed, common, varied_here], levelled)
         points.append(Point(names, make_cell([fixed, *choices_first(here, varied_here)], request.first_seed)))
     crossings = [point.levels for point in points]
     points = _fraction(points, request.fraction or file.fraction, file.baseline)
@@ -94,36 +96,39 @@ def make(request: Request) -> Grid:
     return Grid(request.title, file.model_copy(update=told), points, list(seeds))
 
 
-def _takes(key: str, layers: list[dict[str, Any]], axes: list[AxisSpec]) -> bool:
-    """Whether a setting for all cells is one for a cell of these layers.
+def _takes(key: str, layers: list[dict[str, Any]], levelled: Mapping[str, set[str]]) -> bool:
+    """Whether a setting for all cells is one for a cell of these layers, where levels set these values of choices.
 
     It is not where the setting is a field of a choice that the grid varies, and only other levels have it.
     """
     group, _, field = key.partition(".")
-    values = _varied(group, axes)
-    if not field or not values:
+    if not field or group not in levelled:
         return True
-    values |= {_chosen(group, layers[:-1])}
+    values = levelled[group] | {_chosen(group, layers[:-1])}
     having = {value for value in values if field in fields_of(group, value)}
     here = _chosen(group, layers)
     return not having or here in having or here not in values
 
 
-def _refuse_foreign(varied: dict[str, Any], layers: list[dict[str, Any]], axes: list[AxisSpec]) -> None:
+def _refuse_foreign(varied: dict[str, Any], layers: list[dict[str, Any]], levelled: Mapping[str, set[str]]) -> None:
     """InputError where a field that varies belongs to other levels of a choice that varies too."""
     for key in varied:
         group, _, field = key.partition(".")
-        if field and group in varied and not _takes(key, layers, axes):
-            having = {value for value in _varied(group, axes) if field in fields_of(group, value)}
+        if field and group in varied and not _takes(key, layers, levelled):
+            having = {value for value in levelled[group] if field in fields_of(group, value)}
             raise InputError(
                 f"{key} varies, and {group}={varied[group]} has no such field: give {key} one value, which holds for "
                 f"{group}={' and '.join(sorted(having))} only, or compare them in a grid whose levels set both"
             )
 
 
-def _varied(group: str, axes: list[AxisSpec]) -> set[str]:
-    """The values of a choice that levels set."""
-    return {str(layer[group]) for axis in axes for layer in _settings(axis) if group in layer}
+def _values(axes: list[AxisSpec]) -> dict[str, set[str]]:
+    """The values that levels set, by what they set."""
+    found: dict[str, set[str]] = {}
+    for layer in (layer for axis in axes for layer in _settings(axis)):
+        for key, value in layer.items():
+            found.setdefault(key, set()).add(str(value))
+    return found
 
 
 def _chosen(group: str, layers: list[dict[str, Any]]) -> str:

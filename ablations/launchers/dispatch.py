@@ -6,9 +6,11 @@ while others run.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Literal
 
@@ -42,17 +44,43 @@ class Running:
     tries: int
 
 
+@dataclass(frozen=True, order=True)
+class Waiting:
+    """A stage that waits for a try; those nearest to the end of their cell start first, and of these in `order`."""
+
+    priority: int
+    order: int
+    stage: Stage = field(compare=False)
+    tries: int = field(compare=False)
+
+    @staticmethod
+    def of(stage: Stage, tries: int, order: int) -> Waiting:
+        """The same with the priority of a stage."""
+        return Waiting(-len(stage.needs), order, stage, tries)
+
+
 class Dispatch:
-    """Stages, from being added to having ended, on the devices of a launcher; their journal is in `root`."""
+    """Stages, from being added to having ended, on the devices of a launcher; their journal is in `root`.
+
+    What may start is looked for among the stages of which something changed only, `unseen`: there may be thousands.
+    `startable` is a heap of those whose needs were all met when they were last looked at, and `behind` says who needs
+    a stage.
+    """
 
     def __init__(self, launcher: Launcher, root: Path, devices: list[str]) -> None:
         self.launcher = launcher
         self.journal = Journal(root)
         self.devices = devices
         self.free = list(devices)
-        self.waiting: list[tuple[Stage, int]] = []
+        self.waiting: dict[str, Waiting] = {}
         self.running: list[Running] = []
         self.ended: dict[str, bool] = {}
+        self.startable: list[Waiting] = []
+        self.lost: list[Waiting] = []
+        self.unseen: set[str] = set()
+        self.behind: dict[str, set[str]] = {}
+        self.orders = itertools.count()
+        self.again = itertools.count(-1, -1)
 
     def add(self, stages: list[Stage]) -> None:
         """More stages to run, after those they need: each is here too, or has its result. One that is here stays.
@@ -64,12 +92,12 @@ class Dispatch:
         for need in {need for stage in stages for need in stage.needs}:
             result = self.journal.result(need)
             if result is not None:
-                self.ended[need] = result.status == "finished"
-        here = {stage.id for stage, _ in self.waiting} | {work.stage.id for work in self.running}
+                self._note(need, finished=result.status == "finished")
+        here = self.waiting.keys() | {work.stage.id for work in self.running}
         new = [stage for stage in stages if stage.id not in here]
         for stage in new:
             self.journal.forget_failure(stage.id)
-        self.waiting += [(stage, 1) for stage in new]
+            self._wait(Waiting.of(stage, 1, next(self.orders)))
         known = self.ended.keys() | here | {stage.id for stage in stages}
         assert all(need in known for stage in stages for need in stage.needs), "a stage needs one that is not here"
 
@@ -78,16 +106,16 @@ class Dispatch:
         workers = self.launcher.start(self.journal.root, self.devices)
         try:
             while self.waiting or self.running:
-                for stage, tries in self._ready(len(self.free)):
-                    yield Event("started", stage)
-                    self._start(workers, stage, tries)
+                for one in self._ready(len(self.free)):
+                    yield Event("started", one.stage)
+                    self._start(workers, one)
                 for work in [work for work in self.running if work.future.done()]:
                     self._let_go(work)
                     yield self._end(work, workers)
-                for stage, tries in [entry for entry in self.waiting if not self._possible(entry[0])]:
-                    self.waiting.remove((stage, tries))
-                    self.ended[stage.id] = False
-                    yield Event("left_out", stage, 1.0)
+                for one in self._impossible():
+                    del self.waiting[one.stage.id]
+                    self._note(one.stage.id, finished=False)
+                    yield Event("left_out", one.stage, 1.0)
                 yield from (Event("progress", w.stage, self.journal.progress(w.stage.id)) for w in self.running)
                 if not (self.free and self._ready(1)):
                     wait([work.future for work in self.running], POLL_SECONDS, FIRST_COMPLETED)
@@ -96,8 +124,9 @@ class Dispatch:
                 self.cancel(workers, work)
             workers.close()
 
-    def _start(self, workers: Workers, stage: Stage, tries: int) -> None:
-        self.waiting.remove((stage, tries))
+    def _start(self, workers: Workers, one: Waiting) -> None:
+        stage = one.stage
+        del self.waiting[stage.id]
         device = self.free.pop(0)
         try:
             future = workers.submit(stage, device)
@@ -105,7 +134,7 @@ class Dispatch:
             # In this process, a stage is run while it is submitted.
             self.journal.write_failure(stage.id, STOPPED)
             raise
-        self.running.append(Running(stage, future, device, tries))
+        self.running.append(Running(stage, future, device, one.tries))
 
     def cancel(self, workers: Workers, work: Running) -> None:
         """Stop a stage that is under way: it is marked interrupted unless it has its result, and its device is free."""
@@ -123,24 +152,63 @@ class Dispatch:
             status = workers.status(work.future)
         except WorkerDied as error:
             if work.tries < TRIES:
-                self.waiting.insert(0, (work.stage, work.tries + 1))
+                self._wait(Waiting.of(work.stage, work.tries + 1, next(self.again)))
                 return Event("died", work.stage)
             status = self._failed(work.stage, Failure("died", f"its worker died {TRIES} times: {error}"))
         except OSError as error:
             # The worker could not even write down its failure: the disk is full, say. The driver's turn to try.
             status = self._failed(work.stage, Failure("machine", f"its journal could not be written: {error}"))
-        self.ended[work.stage.id] = status == "finished"
+        self._note(work.stage.id, finished=status == "finished")
         return Event("ended", work.stage, 1.0, status)
 
     def _failed(self, stage: Stage, failure: Failure) -> str:
         self.journal.write_failure(stage.id, failure)
         return failure.status
 
-    def _ready(self, free: int) -> list[tuple[Stage, int]]:
+    def _wait(self, one: Waiting) -> None:
+        self.waiting[one.stage.id] = one
+        self.unseen.add(one.stage.id)
+        for need in one.stage.needs:
+            self.behind.setdefault(need, set()).add(one.stage.id)
+
+    def _note(self, stage_id: str, *, finished: bool) -> None:
+        """How a stage ended: those behind it are to be looked at."""
+        self.ended[stage_id] = finished
+        self.unseen |= self.behind.get(stage_id, set())
+
+    def _look(self) -> None:
+        """Sort what is unseen into what can start and what never can."""
+        for one in sorted(self.waiting[stage_id] for stage_id in self.unseen if stage_id in self.waiting):
+            if self._met(one.stage):
+                heappush(self.startable, one)
+            elif not self._possible(one.stage):
+                self.lost.append(one)
+        self.unseen.clear()
+
+    def _ready(self, free: int) -> list[Waiting]:
         """The first stages that can start now, those nearest to the end of their cell first."""
-        ready = [(stage, tries) for stage, tries in self.waiting if all(self.ended.get(need) for need in stage.needs)]
-        ready.sort(key=lambda entry: -len(entry[0].needs))
-        return ready[:free]
+        self._look()
+        ready: list[Waiting] = []
+        while self.startable and len(ready) < free:
+            one = heappop(self.startable)
+            if self._waits(one) and self._met(one.stage) and one not in ready:
+                ready.append(one)
+        for one in ready:
+            heappush(self.startable, one)
+        return ready
+
+    def _impossible(self) -> list[Waiting]:
+        """The stages that wait for what did not finish."""
+        self._look()
+        lost, self.lost = sorted(self.lost, key=lambda one: one.order), []
+        return [one for one in lost if self._waits(one) and not self._possible(one.stage)]
+
+    def _waits(self, one: Waiting) -> bool:
+        return self.waiting.get(one.stage.id) is one
+
+    def _met(self, stage: Stage) -> bool:
+        """Whether all that a stage needs finished."""
+        return all(self.ended.get(need) for need in stage.needs)
 
     def _possible(self, stage: Stage) -> bool:
         """Whether all that a stage needs finished, or may still do so."""

@@ -55,7 +55,7 @@ def answers_file(answers: Answers) -> AnswersFile:
             for metric in answers.metrics
             for label, value in known_values(meta, metric).items()
         ),
-        comparisons=tuple(_comparison(answers, pair) for found in answers.findings for pair in found.pairs),
+        comparisons=tuple(_comparisons(answers)),
         claims=tuple(map(_claim, answers.claims)),
         effects=tuple(_effects(answers)),
         averages=tuple(
@@ -103,12 +103,18 @@ def _estimates(answers: Answers) -> Iterator[AnsweredEstimate]:
             )
 
 
-def _comparison(answers: Answers, pair: CellComparison) -> AnsweredComparison:
+def _comparisons(answers: Answers) -> Iterator[AnsweredComparison]:
+    numbers = {id(cell): i for i, cell in enumerate(answers.cells)}
+    for pair in (pair for found in answers.findings for pair in found.pairs):
+        yield _comparison(pair, numbers[id(pair.a)], numbers[id(pair.b)])
+
+
+def _comparison(pair: CellComparison, a: int, b: int) -> AnsweredComparison:
     found = pair.comparison
     return AnsweredComparison(
         pair.metric.name,
-        answers.cells.index(pair.a),
-        answers.cells.index(pair.b),
+        a,
+        b,
         pair.primary,
         pair.metric.scale,
         found.difference,

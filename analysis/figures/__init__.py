@@ -19,7 +19,7 @@ from analysis.figures.cost import cost_figure
 from analysis.figures.curves import bound_figure, training_figure, weights_figure
 from analysis.figures.deck import DECK, deck_figure
 from analysis.figures.differences import differences_figure
-from analysis.figures.drawing import Drawn, as_png, save, styled
+from analysis.figures.drawing import Drawn, add_above, as_png, save, styled
 from analysis.figures.elbo import elbo_figure
 from analysis.figures.history import history_figure
 from analysis.figures.lines import lines_figure
@@ -33,8 +33,10 @@ from analysis.figures.slices import slices_figure
 from analysis.figures.split import split_figure
 from analysis.figures.strips import strips_figure
 from analysis.findings.answers import Answers
+from analysis.findings.best import best
 from analysis.read.search import Search, read_search, search_alone
 from analysis.read.source import SOURCE, folder_of, read
+from analysis.words.best import left_out
 
 SEARCH_FIGURES: dict[str, Callable[[Search], Figure | None]] = {
     "history": history_figure,
@@ -71,9 +73,20 @@ FIGURES: dict[str, Callable[[Answers], Figure | None]] = {
 }
 
 
+MOST_CELLS = 40
+"""Cells that the figures of a grid show, of which many have a row, a panel or a line for each."""
+OF_NO_CELLS = frozenset({"strips", *DECK, *SEARCH_FIGURES})
+"""The figures in which cells have no place of their own."""
+
+
+def shown(answers: Answers) -> Answers:
+    """The answers of the cells that figures show."""
+    return best(answers, MOST_CELLS)
+
+
 def draw(answers: Answers) -> dict[str, Drawn]:
     """Every figure that the grid has data for, by name."""
-    return _drawn({name: partial(make, answers) for name, make in FIGURES.items()})
+    return _drawn(_makers(answers))
 
 
 def draw_search(search: Search) -> dict[str, Drawn]:
@@ -89,7 +102,7 @@ def write_figures(answers: Answers, folder: Path) -> dict[str, Drawn]:
         "reconstructions": answers.grid.reconstructions,
     }
     kept = {name for name, source in images.items() if source is None}
-    return _written({name: partial(make, answers) for name, make in FIGURES.items()}, folder, kept)
+    return _written(_makers(answers), folder, kept)
 
 
 def write_search_figures(search: Search, folder: Path) -> dict[str, Drawn]:
@@ -99,6 +112,23 @@ def write_search_figures(search: Search, folder: Path) -> dict[str, Drawn]:
 
 Makers = Mapping[str, Callable[[], Figure | None]]
 """What draws each figure, by name, or finds that there are no data for it."""
+
+
+def _makers(answers: Answers) -> Makers:
+    """What draws the figures of a grid."""
+    cut = shown(answers)
+    said = left_out(cut)
+    return {
+        name: partial(_said_above, make, cut, "" if name in OF_NO_CELLS else said) for name, make in FIGURES.items()
+    }
+
+
+def _said_above(make: Callable[[Answers], Figure | None], answers: Answers, text: str) -> Figure | None:
+    """A figure with this text above it."""
+    figure = make(answers)
+    if figure is not None and text:
+        add_above(figure, text)
+    return figure
 
 
 def _drawn(makers: Makers) -> dict[str, Drawn]:

@@ -56,10 +56,17 @@ def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
     dominant = _dominant(found, cost, on_front)
     _steps(axes, found, cost, dominant, view)
     seen = [i for i in dominant if view.holds(found.estimates[i].mean)]
-    named = on_front if sum(label_heights(axes, _wrapped(found, on_front), 3.0)) <= 1 else seen
+    room = _with_room(axes, found, on_front)
+    named = on_front if room == len(on_front) else seen[: _with_room(axes, found, seen)]
     _names(axes, purchase, named, view, styles)
-    said = "filled and named: the front" if named == on_front else "filled: the front; named: its best means"
+    part = "its best means" if named == seen else "some of its best means"
+    said = "filled and named: the front" if named == on_front else f"filled: the front; named: {part}"
     axes.set_title(said, loc="left", color=GREY, fontsize=6.8, pad=9)
+
+
+def _with_room(axes: Axes, found: Findings, cells: Sequence[int]) -> int:
+    """How many of these cells, from the first on, can be named beside the axes."""
+    return int((np.cumsum(label_heights(axes, _wrapped(found, cells), 3.0)) <= 1).sum())
 
 
 def _without_interval(estimate: Estimate) -> Estimate:

@@ -32,6 +32,8 @@ from analysis.findings.weights import SAME, relative
 from analysis.notation import mathtext
 
 _COLUMNS = 4
+LINE = 0.16
+"""Inches that the name of a line takes."""
 
 
 def training_figure(answers: Answers) -> Figure | None:
@@ -53,7 +55,8 @@ def _panels(answers: Answers, curve: str, x: str, y: str, *, log_x: bool, share_
     if not titled:
         return None
     columns = min(_COLUMNS, len(titled))
-    height = 0.4 + 1.6 * -(-len(titled) // columns)
+    tall = max(1.6, LINE * max(map(len, titled.values())))
+    height = 0.4 + tall * -(-len(titled) // columns)
     figure, subplots = panels(len(titled), height, columns=columns, alone=0.5, sharex=True, sharey=share_y)
     drawn = [table for tables in titled.values() for table in tables.values()]
     for axes, (title, tables) in zip(subplots, titled.items(), strict=True):
@@ -103,14 +106,15 @@ def weights_figure(answers: Answers) -> Figure | None:
     weights = _weights(answers)
     if not weights:
         return None
-    figure = new_figure(WIDTH, 3.0)
+    names = [described(cells, answers.cells) for _, cells in weights]
+    figure = new_figure(WIDTH, max(3.0, LINE * sum(wrapped(name, 32).count("\n") + 1 for name in names)))
     axes = figure.subplots()
     fit_axis(axes, "x", [weight.index.to_numpy(dtype="float64") for weight, _ in weights], log=False)
     fit_axis(axes, "y", [weight.to_numpy() for weight, _ in weights], log=True)
     ends = []
-    for (weight, cells), look in zip(weights, distinct_looks(len(weights)), strict=True):
+    for (weight, _), name, look in zip(weights, names, distinct_looks(len(weights)), strict=True):
         axes.plot(weight.index, weight, **look.line)
-        ends.append((float(weight.iloc[-1]), described(cells, answers.cells), look.color))
+        ends.append((float(weight.iloc[-1]), name, look.color))
     label_ends(axes, ends, 32)
     axes.set(xlabel="t", ylabel=mathtext("ε-weight × density of t,\nrelative to its mean"))
     return figure

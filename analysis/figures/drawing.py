@@ -17,6 +17,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from analysis.findings.cells import CellRuns
@@ -41,6 +42,8 @@ _STEPS = (
 )
 """Where within a decade a logarithmic axis has ticks, from few to many."""
 MARKERS = "osD^vP*X<>"
+_LETTERS = 18
+"""Letters to an inch of what stands above a figure."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,29 @@ def panels(
     for left_over in found[n:]:
         left_over.remove()
     return figure, found[:n]
+
+
+def add_above(figure: Figure, text: str) -> None:
+    """Text in lines of its own above all that is in a figure, which grows by them."""
+    width, height = (float(inches) for inches in figure.get_size_inches())
+    lines = wrapped(text, int(_LETTERS * width))
+    whole = height + 0.08 + 0.12 * (lines.count("\n") + 1)
+    share = height / whole
+    figure.set_size_inches(width, whole)
+    if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
+        engine.set(rect=(0, 0, 1, share))
+    else:
+        _lower(figure, share)
+    figure.text(0.06 / width, 1 - 0.06 / whole, lines, color=GREY, fontsize=6.8, va="top")
+
+
+def _lower(figure: Figure, share: float) -> None:
+    """Axes and texts in the lowest share of the height."""
+    for axes in figure.axes:
+        x, y, wide, high = axes.get_position().bounds
+        axes.set_position((x, share * y, wide, share * high))
+    for text in figure.texts:
+        text.set_y(share * text.get_position()[1])
 
 
 @dataclass(frozen=True)

@@ -19,16 +19,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import in_latents
 from analysis.findings.verdicts import Findings
 from analysis.read.meta import LIKELIHOOD, ShownMetric
 from analysis.read.runs import GridResults
-from analysis.statistics.paired import LEVEL, Comparison, compare
+from analysis.statistics.paired import LEVEL, compare_each
 from analysis.statistics.pareto import pareto_front
 
 SAME_FLOPS = 0.01
@@ -64,30 +64,39 @@ class Cost:
 
     def dearer(self, a: int, b: int) -> bool:
         """Whether cell a is known to cost more than cell b. One seed's seconds are taken as they are."""
-        if self.exact:
-            return self.mean(a) > (1 + SAME_FLOPS) * self.mean(b)
-        low, high = min(a, b), max(a, b)
-        if (low, high) not in self._ratios:
-            return False
-        log_ratio, adjusted = self._ratios[low, high]
-        known = math.isnan(adjusted) or adjusted <= 1 - LEVEL
-        return known and (log_ratio if a < b else -log_ratio) > math.log(1 + SAME_SECONDS)
+        return bool(self.known_dearer[a, b])
 
     @cached_property
-    def _ratios(self) -> dict[tuple[int, int], tuple[float, float]]:
-        """(mean log of the ratio, adjusted p) of each two cells with a common seed, the lower number first."""
-        found: dict[tuple[int, int], Comparison] = {}
-        for a, b in combinations(range(len(self.values)), 2):
-            seeds = sorted(self.values[a].keys() & self.values[b].keys())
-            if seeds:
-                found[a, b] = compare([math.log(self.values[a][seed] / self.values[b][seed]) for seed in seeds])
-        return {pair: (one.difference, min(len(found) * one.p, 1.0)) for pair, one in found.items()}
+    def known_dearer(self) -> NDArray[np.bool_]:
+        """[a, b]: whether cell a is known to cost more than cell b."""
+        if self.exact:
+            means = np.array([self.mean(i) for i in range(len(self.values))])
+            return np.asarray(means[:, None] > (1 + SAME_FLOPS) * means)
+        seeds = sorted({seed for values in self.values for seed in values})
+        logs = np.log([[values.get(seed, math.nan) for seed in seeds] for values in self.values])
+        return _surely_longer(logs.reshape(len(self.values), len(seeds)))
 
     @cached_property
     def differs(self) -> bool:
         """Whether any cell is known to cost more than another."""
-        known = [i for i, values in enumerate(self.values) if values]
-        return any(self.dearer(a, b) for a in known for b in known)
+        return bool(self.known_dearer.any())
+
+
+def _surely_longer(logs: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """[a, b]: whether a took longer than b, from the logarithms of their seconds [cell, seed], nan where not known."""
+
+    def below(a: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return compare_each(logs[a] - logs[a + 1 :])
+
+    # A row at a time: the pairs of thousands of cells are many.
+    tests = sum(int((~np.isnan(below(a)[1])).sum()) for a in range(len(logs)))
+    limit = (1 - LEVEL) / max(tests, 1)
+    longer = np.zeros((len(logs), len(logs)), dtype=np.bool_)
+    for a in range(len(logs)):
+        ratio, p = below(a)
+        sure = (np.isnan(p) | (p <= limit)) & (np.abs(ratio) > math.log(1 + SAME_SECONDS))
+        longer[a, a + 1 :], longer[a + 1 :, a] = sure & (ratio > 0), sure & (ratio < 0)
+    return longer
 
 
 @dataclass(frozen=True, eq=False)

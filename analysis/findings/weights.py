@@ -59,13 +59,13 @@ def check_weights(
     """
     columns = axis_columns(grid)
     declared = frozenset(name for name, parameters in changes.items() if declares(parameters))
-    pairs = {
-        axis.name: list(partners(grid.runs, columns, column))
+    asked = {
+        axis.name: column
         for axis, column in zip(grid.meta.axes, columns, strict=True)
-        if axis.name not in declared
+        if axis.name not in declared and next(partners(grid.runs, columns, column), None) is not None
     }
-    weights = load() if any(pairs.values()) else {}
-    found = {name: largest(weights, runs) for name, runs in pairs.items()}
+    weights = load() if asked else {}
+    found = {name: largest(weights, partners(grid.runs, columns, column)) for name, column in asked.items()}
     return WeightCheck(declared, {name: one for name, one in found.items() if one is not None})
 
 
@@ -115,11 +115,20 @@ def relative(weight: pd.Series[float]) -> pd.Series[float]:
 
 
 def largest(weights: Mapping[Run, pd.Series[float]], pairs: Iterable[tuple[Run, Run]]) -> WeightDifference | None:
-    """The largest difference within a pair; None where all agree. Pairs of different T are not compared."""
+    """The largest difference within a pair; None where all agree. Pairs of different T are not compared.
+
+    Most runs of a grid have one weight, so each is looked at as the first that has the same.
+    """
+    firsts: dict[tuple[bytes, bytes], Run] = {}
+    alike = {
+        run: firsts.setdefault((weight.index.to_numpy().tobytes(), weight.to_numpy().tobytes()), run)
+        for run, weight in weights.items()
+    }
+    known = ((alike[a], alike[b]) for a, b in pairs if a in alike and b in alike)
     found = [
         difference(weights[a], weights[b])
-        for a, b in pairs
-        if a in weights and b in weights and weights[a].index.equals(weights[b].index)
+        for a, b in dict.fromkeys(known)
+        if a != b and weights[a].index.equals(weights[b].index)
     ]
     return max((one for one in found if one is not None), key=lambda one: one.factor, default=None)
 

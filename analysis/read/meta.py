@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
@@ -33,12 +34,19 @@ class Axis:
 
     def label_of(self, name: str) -> str:
         """The label of a level; a level that grid.json does not list is called by its name."""
-        return next((level.label for level in self.levels if level.name == name), name)
+        return self._labels.get(name, name)
 
     def position(self, name: str) -> int:
         """Where a level stands in the order; unlisted ones come last."""
-        names = [level.name for level in self.levels]
-        return names.index(name) if name in names else len(names)
+        return self._positions.get(name, len(self.levels))
+
+    @cached_property
+    def _labels(self) -> dict[str, str]:
+        return {level.name: level.label for level in reversed(self.levels)}
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {level.name: i for i, level in reversed(list(enumerate(self.levels)))}
 
 
 ARROWS = {"min": "↓", "max": "↑", "none": ""}

@@ -26,7 +26,7 @@ from analysis.report.figures import pictures
 from analysis.report.page import Html, Picture, Section, render
 from analysis.report.records import besides, missing, provenance
 from analysis.report.search import search_report, search_section, with_optimism
-from analysis.tables import table_of
+from analysis.tables import read_through
 from analysis.tables.table import ResultTable
 from analysis.tables.writers import html_table
 
@@ -44,7 +44,7 @@ CURVES = ("elbo", "bound", "split", "estimate", "weights", "schedules", "trainin
 
 def sections(answers: Answers, drawn: Mapping[str, Drawn]) -> list[Section]:
     """What the page holds, in its order; a part without data is left out."""
-    shown, table, search = pictures(answers, drawn), table_of(answers), answers.grid.search
+    shown, table, search = pictures(answers, drawn), read_through(answers), answers.grid.search
     parts = [
         with_optimism(verdict(answers), answers.optimism or []),
         published(answers),

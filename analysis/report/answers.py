@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from analysis.findings.answers import Answers
+from analysis.findings.best import best
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import ImageShare
 from analysis.findings.expectations import Fate
@@ -17,6 +18,8 @@ from analysis.notation import Rounding, begun, counted, percent, probability, tw
 from analysis.read.meta import LIKELIHOOD, KnownValue
 from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
 from analysis.statistics.families import Verdict
+from analysis.tables import MOST_ROWS
+from analysis.words.best import left_out
 from analysis.words.claims import why
 from analysis.words.factorial import factorial_sentences
 from analysis.words.verdicts import amount, apart, comparison_sentence, confirmation, headline, margin
@@ -100,23 +103,30 @@ def published(answers: Answers) -> Section | None:
 def comparisons(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     """Every comparison in words, per metric and verdict; None where no two cells share two seeds."""
     known = [one for one in answers.findings if any(pair.comparison.n > 1 for pair in one.pairs)]
-    blocks = [block for one in known for block in _told(one)]
+    cut = best(answers, MOST_ROWS)
+    shown = {one.metric.name: one for one in cut.findings}
+    blocks = [block for one in known for block in _told(one, shown[one.metric.name], left_out(cut, "answers.json"))]
     if not blocks:
         return None
     return Section("comparisons", "What was told apart", (*pictures, *blocks))
 
 
-def _told(found: Findings) -> list[Items]:
-    """A list per verdict. Where all are compared with one cell, the title says with which, and it is said once."""
+def _told(found: Findings, shown: Findings, cut: str) -> list[Items]:
+    """A list per verdict, of the pairs that are `shown`; `cut` says which these are where they are not all.
+
+    Where all are compared with one cell, the title says with which, and it is said once.
+    """
     bases = {pair.b.name for pair in found.pairs}
     base = bases.pop() if len(bases) == 1 and len(found.pairs) > 1 else None
     lists = []
     for word in get_args(Verdict):
         pairs = [pair for pair in found.pairs if pair.verdict == word]
-        lines = tuple(_line(pair, found) if base is None else _against(pair, found) for pair in pairs)
+        here = [pair for pair in shown.pairs if pair.verdict == word]
+        lines = tuple(_line(pair, found) if base is None else _against(pair, found) for pair in here)
         count = f"({len(pairs)} of {len(found.pairs)})"
         note = _FRESH if base is not None and any(pair.fresh_seeds for pair in pairs) and word == "cannot tell" else ""
-        lists += [Items(f"{found.metric.label}: {_title(word, base)} {count}", lines, note)] if lines else []
+        notes = " ".join(text for text in (note, cut) if text)
+        lists += [Items(f"{found.metric.label}: {_title(word, base)} {count}", lines, notes)] if pairs else []
     return lists
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from analysis.findings.answers import Answers
+from analysis.findings.best import best
 from analysis.findings.cells import CellRuns
 from analysis.findings.costs import (
     AUTOENCODER_FLOPS,
@@ -16,8 +17,10 @@ from analysis.findings.costs import (
     Cost,
     included,
 )
-from analysis.notation import Rounding
+from analysis.notation import Rounding, some
 from analysis.report.page import Block, FactTable, Items, Section, Text
+from analysis.tables import MOST_ROWS
+from analysis.words.best import left_out
 
 Write = Callable[[float], str]
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -25,12 +28,14 @@ _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3
 
 def cost(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     """Time, operations, memory; None where nothing is known."""
-    columns = [column for column in _columns(answers) if any(text != "–" for text in column[1])]
+    cut = best(answers, MOST_ROWS)
+    columns = [column for column in _columns(cut) if any(text != "–" for text in column[1])]
     if not columns:
         return None
-    rows = tuple((cell.name, *(texts[i] for _, texts in columns)) for i, cell in enumerate(answers.cells))
-    on = f" Times were measured on {answers.meta.device}." if answers.meta.device else ""
-    caption = f"Cost of a cell: mean over its seeds, in brackets their range.{on}"
+    rows = tuple((cell.name, *(texts[i] for _, texts in columns)) for i, cell in enumerate(cut.cells))
+    on = f"Times were measured on {answers.meta.device}." if answers.meta.device else ""
+    parts = ("Cost of a cell: mean over its seeds, in brackets their range.", on, left_out(cut, "runs.csv"))
+    caption = " ".join(text for text in parts if text)
     sheet = FactTable(caption, ("Cell", *(head for head, _ in columns)), rows)
     words = _differences(answers)
     said: list[Block] = [Text(words)] if words else []
@@ -104,15 +109,12 @@ def _differences(answers: Answers) -> str:
 
 
 def _times(used: Cost) -> str:
-    known = [i for i, values in enumerate(used.values) if values]
-    pairs = [(a, b) for a in known for b in known if a < b]
-    told = sum(used.dearer(a, b) or used.dearer(b, a) for a, b in pairs)
+    known = sum(map(bool, used.values))
+    pairs, told = known * (known - 1) // 2, int(used.known_dearer.sum())
     how = f"paired t-tests on log seconds, Holm at 5 %, and by more than {100 * SAME_SECONDS:.0f} %"
     if not told:
         return f"No two cells' training times can be told apart ({how}), so they count as equal."
-    return (
-        f"Training times can be told apart in {told} of {len(pairs)} pairs of cells ({how}); the rest count as equal."
-    )
+    return f"Training times can be told apart in {told} of {pairs} pairs of cells ({how}); the rest count as equal."
 
 
 def _fronts(answers: Answers) -> list[Block]:
@@ -122,7 +124,7 @@ def _fronts(answers: Answers) -> list[Block]:
         names = [cell.name for cell, on in zip(answers.cells, one.front, strict=True) if on]
         if names:
             only = " alone" if len(names) == 1 else ""
-            lines.append(f"{one.found.metric.label} against {one.cost.label}: {'; '.join(names)}{only}.")
+            lines.append(f"{one.found.metric.label} against {one.cost.label}: {some(names)}{only}.")
     if not lines:
         return []
     if len(answers.meta.seeds) < 2:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import get_args
 
+from analysis.figures import shown
 from analysis.figures.drawing import Drawn
 from analysis.findings.answers import Answers
 from analysis.findings.verdicts import Findings
-from analysis.notation import counted, listed
+from analysis.notation import listed
 from analysis.report.page import Picture, picture
 from analysis.statistics.families import Verdict
+from analysis.words.best import cells_shown
 
 CAPTIONS = {
     "samples": "Samples of every cell, those of one seed drawn from the same noise.",
@@ -119,8 +121,8 @@ SHOWS = {
 
 def pictures(answers: Answers, drawn: Mapping[str, Drawn]) -> dict[str, Picture]:
     """The figures that were drawn of a grid, by name."""
-    found, cells = answers.findings, len(answers.cells)
-    return {name: picture(name, one, CAPTIONS[name], alternative(name, found, cells)) for name, one in drawn.items()}
+    cut = shown(answers)
+    return {name: picture(name, one, CAPTIONS[name], alternative(name, cut)) for name, one in drawn.items()}
 
 
 def search_pictures(drawn: Mapping[str, Drawn]) -> dict[str, Picture]:
@@ -128,12 +130,11 @@ def search_pictures(drawn: Mapping[str, Drawn]) -> dict[str, Picture]:
     return {name: picture(name, one, CAPTIONS[name], f"{SHOWS[name]}.") for name, one in drawn.items()}
 
 
-def alternative(name: str, found: Sequence[Findings], cells: int) -> str:
+def alternative(name: str, answers: Answers) -> str:
     """The figure in words."""
-    said = "one cell" if cells == 1 else counted(cells, "cell")
-    metrics = listed([one.metric.label for one in found]) or "the metrics"
-    verdicts = "; ".join(f"{one.metric.label} {_verdicts(one)}" for one in found)
-    return f"{SHOWS[name].format(cells=said, metrics=metrics, verdicts=verdicts)}."
+    metrics = listed([one.metric.label for one in answers.findings]) or "the metrics"
+    verdicts = "; ".join(f"{one.metric.label} {_verdicts(one)}" for one in answers.findings)
+    return f"{SHOWS[name].format(cells=cells_shown(answers), metrics=metrics, verdicts=verdicts)}."
 
 
 def _verdicts(found: Findings) -> str:

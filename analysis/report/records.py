@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import in_latents
-from analysis.notation import duration
+from analysis.notation import duration, some
 from analysis.read.links import Tracking
 from analysis.read.names import AUTOENCODER, TRACEBACK
 from analysis.read.runs import GridResults
 from analysis.report.page import Block, Details, Fact, FactTable, Items, Link, Section, Text, Verbatim
+from analysis.tables import MOST_ROWS
 from analysis.words.cells import noted, reason_in_short, why_not_comparable
 from analysis.words.weights import weight_lines
 
@@ -47,7 +49,7 @@ def _notes(cells: Sequence[CellRuns]) -> list[str]:
     for cell, lines in zip(cells, noted(cells), strict=True):
         for line in lines:
             names.setdefault(line, []).append(cell.name)
-    return [f"{line} ({'; '.join(who)})" for line, who in names.items()]
+    return [f"{line} ({some(who)})" for line, who in names.items()]
 
 
 def _apart(answers: Answers) -> list[str]:
@@ -55,7 +57,7 @@ def _apart(answers: Answers) -> list[str]:
     lines = []
     for metric in answers.metrics:
         names = [cell.name for cell in answers.cells if not cell.comparable(metric.name)]
-        lines += [f"{metric.label} {why_not_comparable(metric)} ({'; '.join(names)})."] if names else []
+        lines += [f"{metric.label} {why_not_comparable(metric)} ({some(names)})."] if names else []
     return lines
 
 
@@ -75,8 +77,13 @@ def missing(answers: Answers) -> Section:
             full = trace.strip() or reason.strip()
             traces += [Verbatim(f"{cell.name}, seed {seed}", full)] if full not in ("", message) else []
     told = f"{len(runs)} of {len(everyone)} runs did not finish. Means and intervals are over the seeds that did."
-    sheet = FactTable("Runs that did not finish", ("Cell", "Seed", "Status", "Reason"), tuple(rows), numbers=False)
-    folded = [Details("Tracebacks", tuple(traces))] if traces else []
+    sheet = FactTable(
+        f"Runs that did not finish{_first(len(rows))}",
+        ("Cell", "Seed", "Status", "Reason"),
+        tuple(rows[:MOST_ROWS]),
+        numbers=False,
+    )
+    folded = [Details(f"Tracebacks{_first(len(traces))}", tuple(traces[:MOST_ROWS]))] if traces else []
     return Section("missing", "What did not finish", (Text(told), sheet, *folded))
 
 
@@ -100,8 +107,14 @@ def provenance(answers: Answers) -> Section:
     coded = any(in_latents(cell) for cell in answers.cells)
     more = [*(["Autoencoder id"] if coded else []), *(["MLflow run"] if tracked else [])]
     heads = ("Cell", "Seed", "Status", "Cell id", "Training id", *more)
-    ids = FactTable("Every run", heads, tuple(_runs(grid, answers.cells)), numbers=False)
+    rows = tuple(islice(_runs(grid, answers.cells), MOST_ROWS))
+    ids = FactTable(f"Every run{_first(len(grid.runs))}", heads, rows, numbers=False)
     return Section("provenance", "Where it comes from", (sheet, Details(f"All {len(grid.runs)} runs", (ids,))))
+
+
+def _first(n: int) -> str:
+    """What is said where not all of so many are listed."""
+    return f": the first {MOST_ROWS} of {n}, runs.csv has all" if n > MOST_ROWS else ""
 
 
 def _values(grid: GridResults, column: str) -> str:

@@ -12,8 +12,11 @@ def pareto_front(costs: Sequence[float], values: Sequence[float], sign: int) -> 
     `sign` · value is better where it is larger. Equal points stand or fall together; nan is never on the front.
     """
     points = [(cost, -sign * value) for cost, value in zip(costs, values, strict=True)]
-    known = [point for point in points if not any(math.isnan(part) for part in point)]
-    return [
-        point in known and not any(other[0] <= point[0] and other[1] <= point[1] and other != point for other in known)
-        for point in points
-    ]
+    front: set[tuple[float, float]] = set()
+    lowest = math.inf
+    # From the cheapest on, and of equal costs from the best: a point is dominated by those before it only.
+    for point in sorted({point for point in points if not any(math.isnan(part) for part in point)}):
+        if not front or point[1] < lowest:
+            front.add(point)
+            lowest = point[1]
+    return [point in front for point in points]

@@ -7,6 +7,7 @@ The layouts are in `layouts.py`; grid.json says which one a grid has.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.console import Console
 from analysis import options
 from analysis.exports import write_answers
 from analysis.findings.answers import Answers
+from analysis.findings.best import best
 from analysis.read.source import SOURCE, read
 from analysis.tables.captions import caption
 from analysis.tables.forms import Frame
@@ -23,9 +25,12 @@ from analysis.tables.table import Footnotes, ResultTable
 from analysis.tables.terminal import terminal_text
 from analysis.tables.tidy import tidy_csv
 from analysis.tables.writers import markdown
+from analysis.words.best import left_out
 from analysis.words.claims import claim_sentence
 from analysis.words.verdicts import headline
 
+MOST_ROWS = 200
+"""Cells and runs in a table or list that is read on a screen; the files beside it have all."""
 SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
 
 
@@ -34,8 +39,20 @@ def table_of(answers: Answers, layout: str = "") -> ResultTable:
     frame, notes = Frame(answers), Footnotes()
     chosen = choose(frame, layout)
     body = chosen.form.body(frame, chosen.papers, notes, chosen.notes)
-    said = (*map(headline, answers.findings), *map(claim_sentence, answers.claims))
-    return ResultTable(answers.meta.name, caption(answers), body.stub, body.columns, body.rows, notes.texts, said)
+    said = caption(answers), body.stub, body.columns, body.rows, notes.texts, _verdict(answers)
+    return ResultTable(answers.meta.name, *said)
+
+
+def read_through(answers: Answers) -> ResultTable:
+    """The table with as many cells as a reader looks through; what is said of them is of all."""
+    cut = best(answers, MOST_ROWS)
+    if cut is answers:
+        return table_of(answers)
+    return replace(table_of(cut), caption=f"{caption(answers)} {left_out(cut)}", verdict=_verdict(answers))
+
+
+def _verdict(answers: Answers) -> tuple[str, ...]:
+    return (*map(headline, answers.findings), *map(claim_sentence, answers.claims))
 
 
 def render(answers: Answers, form: str, layout: str = "") -> str:
@@ -55,7 +72,7 @@ def write_tables(answers: Answers, folder: Path | str) -> None:
 
 def terminal_table(answers: Answers, console: Console | None = None) -> str:
     """The table as a console shows it, the process's own by default."""
-    return terminal_text(table_of(answers), console)
+    return terminal_text(read_through(answers), console)
 
 
 OPTIONS = {

@@ -29,6 +29,8 @@ def reason_in_short(reason: str) -> str:
 def shortfall(cells: Sequence[CellRuns]) -> str:
     """Which seeds are not finished, how they ended and why; "" where all are. Counts are per cell, reasons of all."""
     total = len(cells[0].runs)
+    if all(status == STATUSES[0] for cell in cells for status in cell.runs["status"]):
+        return ""
     parts = []
     for status in STATUSES[1:]:
         ended = [reason for cell in cells for reason in cell.runs["reason"][cell.runs["status"] == status]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -15,11 +17,19 @@ from diffusion_core.training import Training
 WORKLOAD = Workload(SMALL, (1, 8, 8), 16, torch.device("cpu"))
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """A compilation that takes what it traced as it is."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+
+
 @pytest.mark.parametrize("undone", MEASURES, ids=lambda measure: measure.words)
 def test_a_step_with_a_measure_undone_has_the_losses_of_one_as_it_is(undone):
     def losses(measure):
         plan = Training(batch=16, precision="float32")
-        trainer = measure.trainer(DiffusionLearner(WORKLOAD.diffusion(objective=undone.objective)), plan, changes.CPU)
+        diffusion = WORKLOAD.diffusion(objective=undone.objective)
+        trainer = measure.trainer(DiffusionLearner(diffusion), plan, changes.CPU)
+        measure.network(diffusion.network)
         with measure.around():
             return torch.stack([trainer.step(WORKLOAD.images, 0, step)["network"] for step in range(3)])
 

@@ -106,6 +106,14 @@ def test_where_more_are_on_the_front_than_can_be_named_those_on_its_line_are(dra
     assert {text for text in texts(axes) if text in cells} == {name for i, name in enumerate(cells) if i % 2 == 0}
 
 
+def test_where_those_on_its_line_are_more_than_can_be_named_some_are(drawn):
+    cells = [f"cell {i:02}" for i in range(40)]
+    values = {name: ([3 - 0.01 * i], [9.0]) for i, name in enumerate(cells)}
+    axes = drawn(cost_figure, costed(values, **{name: 2 + i for i, name in enumerate(cells)})).axes[0]
+    assert axes.get_title(loc="left") == "filled: the front; named: some of its best means"
+    assert [text for text in texts(axes) if text in cells] == cells[:13]
+
+
 def test_costs_far_apart_are_on_a_logarithmic_axis(drawn):
     assert drawn(cost_figure, costed(linear=1, cosine=2, learned=100)).axes[0].get_xscale() == "log"
     assert drawn(cost_figure, costed(linear=2, cosine=2, learned=3)).axes[0].get_xscale() == "linear"

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from analysis.statistics.pareto import pareto_front
@@ -25,3 +26,9 @@ NAN = math.nan
 )
 def test_pareto_front(costs, values, sign, expected):
     assert pareto_front(costs, values, sign) == expected
+
+
+def test_the_front_is_what_no_other_point_dominates():
+    points = np.random.default_rng(0).integers(0, 12, (200, 2)).tolist()
+    dominated = [any(a <= x and b <= y and (a, b) != (x, y) for a, b in points) for x, y in points]
+    assert pareto_front(*zip(*points, strict=True), -1) == [not one for one in dominated]

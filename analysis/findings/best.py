@@ -1,0 +1,167 @@
+"""The cells of a large grid that there is room for: the best by the first metric that decides, and the baseline.
+
+What is said of them is what the whole grid says: verdicts, bold type and fronts do not depend on what is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
+
+import pandas as pd
+
+from analysis.findings.answers import Answers, Purchase
+from analysis.findings.cells import CellRuns
+from analysis.findings.draws import DrawError
+from analysis.findings.expectations import ClaimOutcome
+from analysis.findings.factorial import Factorial
+from analysis.findings.held_out import HeldOutError
+from analysis.findings.standings import Standing
+from analysis.findings.summary import Summary
+from analysis.findings.verdicts import Findings
+from analysis.findings.weights import WeightCheck
+from analysis.read.meta import Axis, ShownMetric
+from analysis.read.runs import GridResults
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Best(Answers):
+    """The answers of a grid, cut to some of its cells, by their numbers in the `whole`.
+
+    So many are there `besides` the best: the baseline, where it is none of these.
+    """
+
+    whole: Answers
+    kept: tuple[int, ...]
+    besides: int
+
+    @cached_property
+    def cells(self) -> list[CellRuns]:
+        """The cells that are kept, in the order of the axes' levels."""
+        return self._of(self.whole.cells)
+
+    @cached_property
+    def baseline(self) -> CellRuns | None:
+        """That of the whole grid."""
+        return self.whole.baseline
+
+    @cached_property
+    def metrics(self) -> list[ShownMetric]:
+        """Those of the whole grid."""
+        return self.whole.metrics
+
+    @cached_property
+    def summary(self) -> Summary:
+        """What the whole grid's summary says of these cells."""
+        summary = self.whole.summary
+        estimates = {name: self._of(of_cells) for name, of_cells in summary.estimates.items()}
+        stands = {name: self._standing(one) for name, one in summary.standing.items()}
+        return replace(summary, cells=self.cells, estimates=estimates, standing=stands)
+
+    @cached_property
+    def findings(self) -> list[Findings]:
+        """What the whole grid finds of these cells, and of the pairs of them."""
+        return [self._cut(found) for found in self.whole.findings]
+
+    @cached_property
+    def claims(self) -> list[ClaimOutcome]:
+        """Those of the whole grid."""
+        return self.whole.claims
+
+    @cached_property
+    def effects(self) -> list[Factorial]:
+        """Those of the whole grid."""
+        return self.whole.effects
+
+    @cached_property
+    def purchases(self) -> list[Purchase]:
+        """What the whole grid says of what these cells cost, and which of them are on its front."""
+        by_metric = {found.metric.name: found for found in self.findings}
+        return [
+            Purchase(
+                by_metric[one.found.metric.name],
+                replace(one.cost, values=tuple(self._of(one.cost.values))),
+                tuple(self._of(one.front)),
+            )
+            for one in self.whole.purchases
+        ]
+
+    @cached_property
+    def parameters(self) -> list[str]:
+        """Those of the whole grid."""
+        return self.whole.parameters
+
+    @cached_property
+    def varied(self) -> frozenset[str]:
+        """What the whole grid varies."""
+        return self.whole.varied
+
+    @cached_property
+    def changes(self) -> dict[str, set[str]]:
+        """What each axis changes in the whole grid."""
+        return self.whole.changes
+
+    @cached_property
+    def weight_check(self) -> WeightCheck:
+        """That of the whole grid."""
+        return self.whole.weight_check
+
+    @cached_property
+    def draw_errors(self) -> list[DrawError]:
+        """Those of the whole grid."""
+        return self.whole.draw_errors
+
+    @cached_property
+    def held_out_errors(self) -> list[HeldOutError]:
+        """Those of the whole grid."""
+        return self.whole.held_out_errors
+
+    def _of(self, of_cells: Sequence[T]) -> list[T]:
+        """What there is of each cell, of these."""
+        return [of_cells[i] for i in self.kept]
+
+    def _standing(self, whole: Standing) -> Standing:
+        """Where these cells stand in the whole grid; who beats them and is not here has the number −1."""
+        here = {id(cell) for cell in self.cells}
+        places = {i: place for place, i in enumerate(self.kept)}
+        return Standing(
+            [pair for pair in whole.pairs if id(pair.a) in here and id(pair.b) in here],
+            [one and frozenset(places.get(i, -1) for i in one) for one in self._of(whole.beaten)],
+            frozenset(places[i] for i in whole.near & places.keys()),
+        )
+
+    def _cut(self, found: Findings) -> Findings:
+        standing = self._standing(found.standing)
+        return replace(found, cells=self.cells, estimates=self._of(found.estimates), standing=standing)
+
+
+def best(answers: Answers, most: int) -> Answers:
+    """The answers as they are up to so many cells; else those of so many, and of the baseline besides."""
+    by = ranking(answers)
+    order = [*(by.ranked if by is not None else ()), *range(len(answers.cells))]
+    kept = set(list(dict.fromkeys(order))[:most])
+    besides = {i for i, cell in enumerate(answers.cells) if cell is answers.baseline} - kept
+    numbers = tuple(sorted(kept | besides))
+    if len(numbers) == len(answers.cells):
+        return answers
+    return Best(_cut_grid(answers.grid, [answers.cells[i] for i in numbers]), answers, numbers, len(besides))
+
+
+def ranking(answers: Answers) -> Findings | None:
+    """The first answer that decides, where any cell has a value there: what says which cells are the best."""
+    return next((found for found in answers.findings[:1] if found.ranked), None)
+
+
+def _cut_grid(grid: GridResults, cells: Sequence[CellRuns]) -> GridResults:
+    """The runs of these cells, and the levels that they have."""
+    axes = tuple(_cut_axis(axis, {cell.levels[i] for cell in cells}) for i, axis in enumerate(grid.meta.axes))
+    runs = pd.concat([cell.runs for cell in cells])
+    return replace(grid, meta=replace(grid.meta, axes=axes), runs=runs.sort_index())
+
+
+def _cut_axis(axis: Axis, names: Collection[str]) -> Axis:
+    return replace(axis, levels=tuple(level for level in axis.levels if level.name in names))
