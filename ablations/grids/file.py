@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -62,6 +62,22 @@ class ClaimSpec(BaseModel):
         return [named for part in (self.better, self.than, self.since) for named in part.items()]
 
 
+class PrimarySpec(BaseModel):
+    """A comparison that the grid is run for: the cell at some levels with the cell at others.
+
+    Of an axis that one of them does not name, it has the baseline's level.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    compare: dict[str, str]
+    to: dict[str, str] = {}
+
+    @property
+    def levels(self) -> list[tuple[str, str]]:
+        """Every (axis, level) that it names."""
+        return [*self.compare.items(), *self.to.items()]
+
+
 class GridFile(BaseModel):
     """What a file of `configs/grid/` may hold."""
 
@@ -72,6 +88,8 @@ class GridFile(BaseModel):
     leave_out: list[dict[str, str | list[str]]] = []
     fraction: int | None = Field(default=None, ge=2)
     baseline: dict[str, str] = {}
+    primary: list[PrimarySpec] = []
+    relevant: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
     seeds: int = Field(default=3, ge=1)
     layout: str = "general"
     footnotes: list[str] = []
@@ -90,19 +108,39 @@ def read(name: str) -> GridFile:
     levels = {axis.name: {level.name for level in axis.levels} for axis in file.axes}
     if file.layout not in LAYOUTS:
         raise unknown(f"layout of {told('grid', name)}", file.layout, LAYOUTS)
-    named = [*file.baseline.items(), *(pair for claim in file.expects for pair in claim.levels)]
+    named = [*file.baseline.items(), *(pair for part in (*file.expects, *file.primary) for pair in part.levels)]
     for rule in file.leave_out:
         named += [(axis, level) for axis, given in rule.items() for level in listed(given)]
     for claim in file.expects:
         if claim.metric not in directed():
             raise unknown(f"metric that a claim of configs/grid/{name}.yaml can be of", claim.metric, directed())
+    for metric in file.relevant:
+        if metric not in directed():
+            raise unknown(f"metric with a relevant difference in configs/grid/{name}.yaml", metric, directed())
+    _check_primary(name, file)
     for column in file.columns:
         if column not in column_names():
             raise unknown(f"column of configs/grid/{name}.yaml", column, column_names())
     for axis, level in named:
         if level not in levels.get(axis, ()):
-            raise InputError(f"{told('grid', name)}: leave_out, baseline or expects name no level {axis}={level}")
+            raise InputError(f"{told('grid', name)}: leave_out, baseline, primary or expects name no level {axis}={level}")
     return file
+
+
+def _check_primary(name: str, file: GridFile) -> None:
+    """InputError where a comparison is no pair of two cells, or is declared twice."""
+    seen: set[frozenset[tuple[tuple[str, str], ...]]] = set()
+    for one in file.primary:
+        cells = [tuple(sorted((file.baseline | levels).items())) for levels in (one.compare, one.to)]
+        lacking = [axis.name for axis in file.axes if any(axis.name not in dict(cell) for cell in cells)]
+        where = f"{told('grid', name)}: the primary comparison of {one.compare} to {one.to or 'the baseline'}"
+        if lacking:
+            raise InputError(f"{where} names no level of {', '.join(lacking)}, and neither does the baseline")
+        if cells[0] == cells[1]:
+            raise InputError(f"{where} compares a cell with itself")
+        if frozenset(cells) in seen:
+            raise InputError(f"{where} is declared twice")
+        seen.add(frozenset(cells))
 
 
 def listed(given: str | list[str]) -> list[str]:

@@ -41,6 +41,7 @@ class CoverageMetric(Metric):
     label: ClassVar[str] = "Coverage"
     direction: ClassVar[Direction] = "max"
     digits: ClassVar[int | None] = 2
+    counted: ClassVar[bool] = True
     extracts: ClassVar[bool] = True
 
     def compute(self, judged: Judged) -> float:

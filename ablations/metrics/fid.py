@@ -14,7 +14,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from ablations.metrics.extractors import architecture_of
-from ablations.metrics.metric import Direction, Kind, Metric
+from ablations.metrics.metric import Direction, Kind, Metric, Scale
 from ablations.metrics.sets import Examined, Judged, checked
 
 Statistics = dict[str, npt.NDArray[np.float64]]
@@ -28,6 +28,8 @@ class Fid(Metric):
     direction: ClassVar[Direction] = "min"
     digits: ClassVar[int | None] = 1
     decides: ClassVar[str | None] = "samples"
+    scale: ClassVar[Scale] = "log"
+    relevant: ClassVar[float | None] = 0.05
     of: ClassVar[tuple[Kind, ...]] = ("images",)
     extracts: ClassVar[bool] = True
 

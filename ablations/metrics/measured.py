@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from ablations.metrics.metric import MetricColumn
 
-_NLL = MetricColumn("nll/test", "NLL", "min", "bits/dim", 2, decides="likelihood", on_validation=True)
+_NLL = MetricColumn(
+    "nll/test", "NLL", "min", "bits/dim", 2, decides="likelihood", on_validation=True, relevant=0.01
+)
 _PART = MetricColumn("nll/test_", "", "none", "bits/dim", 2)
 _COST = MetricColumn("cost/", "", "none")
 
@@ -32,7 +34,7 @@ MEASURED: tuple[MetricColumn, ...] = (
     replace(_PART, name="nll/test_reconstruction", label="E −log P(x|z)", part="autoencoder"),
     replace(_PART, name="nll/test_entropy", label="E log q(z|x)", part="autoencoder"),
     MetricColumn("noise/beta_max", "max β", "none", digits=3, part="diffusion"),
-    MetricColumn("rfid/train/{extractor}", "rFID", "min", digits=1, part="autoencoder"),
+    MetricColumn("rfid/train/{extractor}", "rFID", "min", digits=1, part="autoencoder", scale="log"),
     MetricColumn("psnr/test", "PSNR", "max", "dB", 1, part="autoencoder"),
     replace(_COST, name="cost/total_flops", label="Training FLOPs"),
     replace(_COST, name="cost/autoencoder_flops", label="of it autoencoder", part="autoencoder"),

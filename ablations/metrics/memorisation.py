@@ -22,6 +22,7 @@ class Memorisation(Metric):
     unit: ClassVar[str | None] = "share"
     direction: ClassVar[Direction] = "none"
     digits: ClassVar[int | None] = 2
+    counted: ClassVar[bool] = True
     of: ClassVar[tuple[Kind, ...]] = ("images",)
     reads_held_out: ClassVar[bool] = True
 

@@ -18,6 +18,7 @@ from diffusion_core.choices import choice_name
 
 Direction = Literal["min", "max", "none"]
 Part = Literal["autoencoder", "diffusion"]
+Scale = Literal["linear", "log"]
 Kind = Literal["images", "points"]
 
 
@@ -30,6 +31,10 @@ class MetricColumn:
     of an author's. `part` is what a cell must have to have it, `asked_by` the field of the evaluation that asks for it
     where it is not always there, and `on_validation` says whether validation data can give it. It is `asked` where a
     run asked for it by name, so that every table has a place for it.
+
+    Values are compared on their `scale`: log where errors are shares of a value. One generated set's value is `counted`
+    where it is a share of so many samples. `relevant` is the smallest difference that matters, in the metric's unit, or
+    a share of the value on a log scale; a grid's file may name another.
     """
 
     name: str
@@ -42,6 +47,9 @@ class MetricColumn:
     asked_by: str | None = None
     on_validation: bool = False
     asked: bool = False
+    scale: Scale = "linear"
+    counted: bool = False
+    relevant: float | None = None
 
     @property
     def kind(self) -> str:
@@ -58,18 +66,20 @@ class MetricColumn:
         """Whether it is a likelihood of the data, and not a part of one."""
         return self.kind.startswith("nll") and self.direction != "none"
 
-    def shown(self) -> dict[str, Any]:
-        """The metric's entry in grid.json, without what there is nothing to say of."""
+    def shown(self, counts: int) -> dict[str, Any]:
+        """The metric's entry in grid.json, without what there is nothing to say of; a value counts so many samples."""
         entry: dict[str, Any] = {"name": self.name, "label": self.label, "unit": self.unit, "direction": self.direction}
         entry |= {"decimals": self.digits, "decides": self.decides, "part": self.part, "asked": self.asked or None}
+        entry |= {"scale": None if self.scale == "linear" else self.scale, "relevant": self.relevant}
+        entry |= {"resolution": 1 / counts if self.counted else None}
         return {key: value for key, value in entry.items() if value is not None}
 
 
 class Metric(ABC):
     """A number that one generated set scores: a frozen class whose fields all have defaults.
 
-    What it says of itself is `label`, `direction` and, where there is something to say, `unit`, `digits`, `decides` and
-    `part`, as a `MetricColumn` has them, and
+    What it says of itself is `label`, `direction` and, where there is something to say, `unit`, `digits`, `decides`,
+    `part`, `scale`, `counted` and `relevant`, as a `MetricColumn` has them, and
 
         of               the data that it is for
         extracts         it reads `features` or `logits`: the extractor's name is part of its column
@@ -84,6 +94,9 @@ class Metric(ABC):
     digits: ClassVar[int | None] = None
     decides: ClassVar[str | None] = None
     part: ClassVar[Part | None] = None
+    scale: ClassVar[Scale] = "linear"
+    counted: ClassVar[bool] = False
+    relevant: ClassVar[float | None] = None
     of: ClassVar[tuple[Kind, ...]] = ("images", "points")
     extracts: ClassVar[bool] = False
     compares: ClassVar[bool] = True
@@ -108,4 +121,7 @@ class Metric(ABC):
             cls.decides,
             cls.part,
             on_validation=not cls.reads_held_out,
+            scale=cls.scale,
+            counted=cls.counted,
+            relevant=cls.relevant,
         )

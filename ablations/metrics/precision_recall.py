@@ -24,6 +24,7 @@ class PrecisionMetric(Metric):
     label: ClassVar[str] = "Precision"
     direction: ClassVar[Direction] = "max"
     digits: ClassVar[int | None] = 2
+    counted: ClassVar[bool] = True
     of: ClassVar[tuple[Kind, ...]] = ("images",)
     extracts: ClassVar[bool] = True
 
@@ -38,6 +39,7 @@ class RecallMetric(Metric):
     label: ClassVar[str] = "Recall"
     direction: ClassVar[Direction] = "max"
     digits: ClassVar[int | None] = 2
+    counted: ClassVar[bool] = True
     of: ClassVar[tuple[Kind, ...]] = ("images",)
     extracts: ClassVar[bool] = True
 

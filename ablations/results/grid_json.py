@@ -81,7 +81,9 @@ def head_of(
             for axis in grid.file.axes
         ],
         "baseline": grid.file.baseline,
-        "metrics": [metric.shown() for metric in metrics],
+        "primary": [one.model_dump() for one in grid.file.primary],
+        "relevant": grid.file.relevant,
+        "metrics": [metric.shown(counts=n * cell.evaluation.sets) for metric in metrics],
         "floors": {name: {"label": held_out, "value": value} for name, value in floors.items()},
         "baselines": {metric.name: codes for metric in metrics if metric.is_likelihood},
         "decoder": decoders(data, planned),

@@ -60,6 +60,8 @@ class ShownMetric:
 
     `decides` is what the metric is asked for, "likelihood" or "samples" say: it is given verdicts, and others support
     them. `part` is what a cell must have to have the metric at all; `asked` says that it was asked for by name.
+    Values are compared on their `scale`; those that are counted come in steps of `resolution`. `relevant` is the
+    smallest difference that matters, on a log scale as a share of the value.
     """
 
     name: str
@@ -70,6 +72,9 @@ class ShownMetric:
     decides: str | None = None
     part: Part | None = None
     asked: bool = False
+    scale: Literal["linear", "log"] = "linear"
+    resolution: float = 0.0
+    relevant: float | None = None
 
     @property
     def deciding(self) -> bool:
@@ -98,33 +103,32 @@ class ShownMetric:
         return f"{self.label}{unit} {ARROWS[self.direction]}".strip()
 
 
-FORMER: Mapping[str, tuple[str | None, Part | None]] = {
-    "nll/test_": (None, None),
-    "nll/test_reconstruction": (None, "autoencoder"),
-    "nll/test_entropy": (None, "autoencoder"),
-    "nll/": (LIKELIHOOD, None),
-    "nll_continuous/": (None, "diffusion"),
-    "nll_ode/": (None, "diffusion"),
-    "bound_variance/": (None, "diffusion"),
-    "noise/": (None, "diffusion"),
-    "fid/": ("samples", None),
-    "energy_distance/": ("samples", None),
-    "rfid/": (None, "autoencoder"),
-    "psnr/": (None, "autoencoder"),
-    "cost/train_": (None, "diffusion"),
-    "cost/autoencoder_": (None, "autoencoder"),
+FORMER: Mapping[str, Mapping[str, Any]] = {
+    "nll/": {"decides": LIKELIHOOD, "relevant": 0.01},
+    "nll/test_": {},
+    "nll/test_reconstruction": {"part": "autoencoder"},
+    "nll/test_entropy": {"part": "autoencoder"},
+    "nll_continuous/": {"part": "diffusion"},
+    "nll_ode/": {"part": "diffusion"},
+    "bound_variance/": {"part": "diffusion"},
+    "noise/": {"part": "diffusion"},
+    "fid/": {"decides": "samples", "scale": "log", "relevant": 0.05},
+    "energy_distance/": {"decides": "samples"},
+    "rfid/": {"part": "autoencoder", "scale": "log"},
+    "psnr/": {"part": "autoencoder"},
+    "cost/train_": {"part": "diffusion"},
+    "cost/autoencoder_": {"part": "autoencoder"},
 }
-"""How a name begins → what the metric decides and its part, in files that are older than these keys; the longest
-beginning counts."""
+"""How a name begins → what is known of the metric where its file is older than these keys; the longest beginning
+counts."""
 
 
 def described(given: Any) -> Any:
-    """A metric's entry of a file, completed where it is older than the keys `decides` and `part`."""
+    """A metric's entry of a file, completed where it is older than its keys."""
     if not isinstance(given, dict):
         return given
     known = max((start for start in FORMER if str(given.get("name")).startswith(start)), key=len, default="")
-    decides, part = FORMER.get(known, (None, None))
-    return {"decides": decides, "part": part} | given
+    return {**FORMER.get(known, {}), **given}
 
 
 DescribedMetric = Annotated[ShownMetric, BeforeValidator(described)]
@@ -158,10 +162,22 @@ class Expectation:
 
 
 @dataclass(frozen=True)
+class Primary:
+    """A comparison that the grid is run for, declared beforehand: the cell at some levels with the cell at others.
+
+    Of an axis that one of them does not name, it has the baseline's level.
+    """
+
+    compare: dict[str, str]
+    to: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Meta:
     """What grid.json says of a grid: its question, axes in order, metrics, what to read them against, and provenance.
 
-    `decoder` is p(x₀|x₁) of the bound's L₀, in words.
+    `decoder` is p(x₀|x₁) of the bound's L₀, in words. `primary` are the comparisons that it is run for, `relevant` the
+    smallest differences that matter to it, by the kind of the metric, where they are not the metric's own.
     """
 
     name: str
@@ -182,6 +198,8 @@ class Meta:
     quality_sets: int | None = None
     footnotes: tuple[str, ...] = ()
     expects: tuple[Expectation, ...] = ()
+    primary: tuple[Primary, ...] = ()
+    relevant: dict[str, float] = field(default_factory=dict)
     cells: dict[str, dict[str, str]] = field(default_factory=dict)
     command: str | None = None
     seconds: float | None = None
