@@ -4,24 +4,28 @@ It is looked at n_1 < … < n_L = n_max seeds. Of the error rate α, look l has 
 
     w_l = (n_l² − n_{l−1}²)/n_max²,   Σ_l w_l = 1:   little early, where seeds are few, and most at the end
 
-Each of m comparisons, declared beforehand, has two p at look l: that there is a difference (paired t, `paired.compare`)
-and that |δ| is below the margin (two one-sided tests, `paired.equivalent`). While f comparisons are free, claimed is
+Each of m comparisons, declared beforehand, has two p at look l: that there is a difference (paired t,
+`paired.compare`), and that |δ| is below the margin (two one-sided tests, `paired.equivalent`). After r claims of
+differences, by Holm's steps within a look and from look to look, one more is made where
 
-    whatever has p ≤ α w_l/(m − f);   free is a comparison with both claims, or with "different" where it has no margin
+    p ≤ α w_l/(m − r)                           if there are no margins, else
+    p ≤ α w_l min(1/m, 0.8/(m − 1))             for r = 0
+    p ≤ α w_l 0.8/(m − r)                       for r > 0;    equalities have steps of their own, with 0.2 for 0.8
 
-and once more, for a claim may set a comparison free. Comparisons with p > ½ of a difference have no prospect and get no
-more seeds; where seeds come for another reason, they are tested all the same.
+Comparisons with p > ½ of a difference have no prospect and get no more seeds; where seeds come for another reason, they
+are tested all the same.
 
 Why no more than α of all grids make a false claim, whatever depends on what, and whatever stops when:
 
-    Let T be the comparisons of which something false can be claimed: "different" where δ = 0, "equal" where
-    |δ| ≥ margin, for each in T one of the two. A comparison that is free with true claims is not in T, and so
-    m − f ≥ |T| as long as no claim was false. The first false claim is then made at some look l, with a p of a true
-    null hypothesis of some j in T that is ≤ α w_l/|T|, which has probability α w_l/|T|. Over T and all looks these sum
-    to α.
+    A set K of null hypotheses that are all true has of each comparison one at most, δ = 0 or |δ| ≥ margin: for both are
+    never true. It is rejected at look l where a hypothesis in it has p ≤ α w_l · share: 1/|K| each where all of K are
+    of one kind, else 0.8/h for each of its h differences and 0.2/e for each of its e equalities. A true K is rejected
+    with a probability of no more than Σ_l α w_l = α: a union bound over its hypotheses and over looks. By the closed
+    test, what is claimed is a hypothesis all of whose K are rejected. Those K that hold a hypothesis which was claimed
+    before are; in the others a difference has a share of at least 0.8/(m − r) once one was claimed, and before that of
+    1/m where K has all differences, or 0.8/(m − 1) where it has fewer. Equalities likewise.
 
-    This is Bonferroni's closed test over comparisons within a look, and a union bound over looks. A comparison with one
-    claim is not free: its other claim may still be the false one, and was possible before. If it were free, ten
+    Claims of one kind must not shorten the steps of the other: if a comparison with either claim counted for both, ten
     comparisons with δ = 0 and a margin of 4 standard errors would make false claims in nearly 3 α of all grids.
 
 Likewise, all intervals  mean ± t(1 − α w_l/2m) SE  of all comparisons at all looks hold together with probability
@@ -46,6 +50,8 @@ MOST = 12
 """Seeds up to which is gone unless told otherwise."""
 SEEDS = (3, 5, 8, 12, 20, 32, 50, 80)
 """Where is looked, as far as the most allows: each about 1.6 times the one before."""
+SHARES = (0.8, 0.2)
+"""The parts of α that differences and equalities have, where both can be claimed."""
 FUTILE = 0.5
 """The p of a difference above which more seeds have no prospect."""
 
@@ -180,10 +186,19 @@ def claims(p: Array, claimed: NDArray[np.bool_], margin: NDArray[np.bool_], spen
     `p` [..., 2, k] is nan where there is no test, `claimed` what was so before, and `margin` [k] says which comparisons
     could be called equal.
     """
-    k = p.shape[-1]
     while True:
-        free = (claimed[..., 0, :] & (claimed[..., 1, :] | ~margin)).sum(-1)
-        after = claimed | (p <= (spent / np.maximum(k - free, 1))[..., None, None])
+        level = np.stack([_level(claimed[..., i, :], margin, share) for i, share in enumerate(SHARES)], axis=-1)
+        after = claimed | (p <= spent * level[..., None])
         if (after == claimed).all():
             return np.asarray(after)
         claimed = after
+
+
+def _level(claimed: NDArray[np.bool_], margin: NDArray[np.bool_], share: float) -> Array:
+    """The part of a look's error that the next claim of a kind may take, [...], of claims [..., k]."""
+    k, before = claimed.shape[-1], claimed.sum(-1)
+    left = np.maximum(k - before, 1)
+    if not margin.any():
+        return np.asarray(1 / left)
+    first = min(1 / k, share / (k - 1)) if k > 1 else 1.0
+    return np.asarray(np.where(before > 0, share / left, first))

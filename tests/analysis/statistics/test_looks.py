@@ -56,20 +56,33 @@ def test_claims_within_a_look_take_their_turns():
     assert claims(p, none, np.zeros(4, bool), 0.04)[0].all()
 
 
-def test_one_claim_of_two_that_could_be_made_frees_nothing():
-    """The other claim of the same comparison could still have been the false one."""
-    none, margin = np.zeros((2, 2), bool), np.ones(2, bool)
-    p = np.array([[0.001, 0.03], [0.9, 0.9]])
-    assert claims(p, none, margin, 0.04)[0].tolist() == [True, False]
-    p[1, 0] = 0.001
-    assert claims(p, none, margin, 0.04)[0].tolist() == [True, True]
+def test_differences_and_equalities_take_steps_of_their_own():
+    """Of α w = 0.04 over three comparisons: 0.04/3 for the first difference, then 0.8 of it over two and over one; for
+    the first equality 0.2 of it over two, and so on."""
+    none, margin = np.zeros((2, 3), bool), np.ones(3, bool)
+    p = np.array([[0.0134, 0.0159, 0.031], [0.0041, 0.9, 0.9]])
+    assert not claims(p, none, margin, 0.04).any()
+    p[0, 0] = 0.0133
+    assert claims(p, none, margin, 0.04).tolist() == [[True, True, True], [False] * 3]
+    p[1, 0] = 0.0039
+    assert claims(p, none, margin, 0.04)[1].tolist() == [True, False, False]
+    p[1] = [0.0039, 0.0041, 0.0079]
+    assert claims(p, none, margin, 0.04)[1].tolist() == [True, False, False]
+    p[1] = [0.0039, 0.0039, 0.0079]
+    assert claims(p, none, margin, 0.04)[1].all()
 
 
-def test_what_was_claimed_before_stays_and_frees():
+def test_of_one_comparison_both_claims_have_all_of_the_error_since_one_at_most_is_false():
+    for p in ([[0.039], [0.9]], [[0.9], [0.039]]):
+        assert claims(np.array(p), np.zeros((2, 1), bool), np.ones(1, bool), 0.04).sum() == 1
+
+
+def test_what_was_claimed_before_stays_and_shortens_the_steps():
     before = np.array([[True, False], [False, False]])
     p = np.array([[np.nan, 0.03], [np.nan, np.nan]])
     assert claims(p, before, np.zeros(2, bool), 0.04)[0].tolist() == [True, True]
-    assert claims(p, before, np.array([True, False]), 0.04)[0].tolist() == [True, False]
+    assert claims(p, before, np.ones(2, bool), 0.04)[0].tolist() == [True, True]
+    assert claims(p, before, np.ones(2, bool), 0.037)[0].tolist() == [True, False]
 
 
 def test_equal_for_practical_purposes_settles_and_comes_before_a_difference():
@@ -163,10 +176,11 @@ def test_false_claims_and_misses_are_as_rare_as_they_should_be():
     assert max(wrong, outside) <= repeats * (0.05 + 3 * math.sqrt(0.05 * 0.95 / repeats))
 
 
-def test_equality_is_tested_at_the_same_level():
+def test_equality_is_claimed_at_its_level():
+    """The first of two comparisons, of which each could be called equal: 0.2 of what the look may spend."""
     values = spread(0.3, 1.0, 12)
-    level = 0.05 * (80 / 144) / 2
+    level = 0.05 * (80 / 144) * 0.2
     margin = next(m for m in np.arange(0.5, 3, 0.01) if equivalent(values, m) <= level)
     for given, claimed in ((margin, 12), (margin - 0.01, None)):
-        found = look(PLAN, 12, begin(2), [values, spread(0.0, 1.0, 12)], margins=[float(given), math.nan])
+        found = look(PLAN, 12, begin(2), [values, spread(0.0, 1.0, 12)], margins=[float(given), 0.001])
         assert found[0].equal == claimed
