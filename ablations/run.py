@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from ablations.settings.grammar import listed
 from analysis.errors import InputError
 
 if TYPE_CHECKING:
+    from ablations.driver.looking import Declared
     from ablations.driver.plan import Plan
     from ablations.stages.journal import Journal
 
@@ -26,7 +28,9 @@ def main(arguments: list[str]) -> int:
     if request.launcher == LOCAL and not request.dry_run:
         # Beside the imports of this process, which take as long.
         warm_up()
+    from ablations.driver.auto import execute_auto
     from ablations.driver.execute import check_same_request, execute
+    from ablations.driver.looking import Declared
     from ablations.driver.pages import finish, writable
     from ablations.driver.plan import plan
     from ablations.grids.grid import make
@@ -37,10 +41,11 @@ def main(arguments: list[str]) -> int:
 
     grid, launcher = make(request), launcher_of(request)
     planned = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))
+    declared = Declared.of(planned) if grid.looks is not None else None
     results = writable(Path(request.results))
     journal, folder = Journal(results / ".stages"), results / grid.name
     if request.dry_run:
-        print(dry_run(planned, journal))
+        print(dry_run(planned, declared, journal))
     check_same_request(folder, planned, journal, request.command)
     if (folder / "search.json").exists():
         raise InputError(f"{folder} holds the results of a search: give this grid a name of its own with name=…")
@@ -51,7 +56,11 @@ def main(arguments: list[str]) -> int:
     with locked(results / ".lock", wait=False):
         opened = open_tracker(request.tracking_uri or default_uri(results), grid.name, results)
         provenance = {"command": request.command, "code": code_version(), "seeds": grid.seeds}
-        records, tracker, interrupted = execute(planned, journal, folder, opened, provenance)
+        if declared is None:
+            records, tracker, interrupted = execute(planned, journal, folder, opened, provenance)
+        else:
+            ended = execute_auto(declared, journal, folder, opened, provenance, request.hours)
+            records, tracker, interrupted = ended
         if grid.file.deck:
             from ablations.theory.deck import write_deck
 
@@ -59,17 +68,30 @@ def main(arguments: list[str]) -> int:
         return finish(folder, records, tracker, interrupted)
 
 
-def dry_run(plan: Plan, journal: Journal) -> str:
-    """The grid's cells, how many stages are new, and an estimate of the time."""
-    from ablations.driver.estimates import seconds_of
-    from ablations.driver.pages import counted, minutes
+def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:
+    """The grid's cells, how many stages are new, and an estimate of the time; the least and the most of it where seeds
+    are added by looks."""
     from ablations.grids.grid import words
 
     lines = [f"{plan.grid.name}: {plan.grid.file.question}"]
-    shown = [item for item in plan.planned if item.cell.seed == plan.grid.seeds[0]]
-    for item in shown:
-        levels = words(item.levels) or "baseline"
-        lines.append(f"  {item.cell_id}  {levels}" + (f"  incompatible: {item.refusal}" if item.refusal else ""))
+    for item in plan.planned:
+        if item.cell.seed == plan.grid.seeds[0]:
+            levels = words(item.levels) or "baseline"
+            lines.append(f"  {item.cell_id}  {levels}" + (f"  incompatible: {item.refusal}" if item.refusal else ""))
+    if declared is None:
+        return "\n".join([*lines, *sizes(plan, journal)])
+    most = plan.first(declared.all_open())
+    lines += [f"{len(declared.pairs)} comparisons, looked at with {_listed(declared.looks.seeds)} seeds"]
+    lines += ["at least:", *(f"  {line}" for line in sizes(plan.first(declared.begin().seeds), journal))]
+    lines += ["at most:", *(f"  {line}" for line in sizes(most, journal))]
+    return "\n".join(lines)
+
+
+def sizes(plan: Plan, journal: Journal) -> list[str]:
+    """How many stages a plan has, how many of them are new, and how long these take, about."""
+    from ablations.driver.estimates import seconds_of
+    from ablations.driver.pages import counted, minutes
+
     stages = plan.stages()
     missing = plan.missing(journal)
     learns = ("training", "autoencoder")
@@ -77,12 +99,20 @@ def dry_run(plan: Plan, journal: Journal) -> str:
     trainings = sum(stage.kind in learns for stage in stages)
     encoders = sum(stage.kind == "autoencoder" for stage in stages)
     of_encoders = f" ({encoders} of autoencoders)" if encoders else ""
-    sizes = f"{counted(len(shown), 'cell')} × {counted(len(plan.grid.seeds), 'seed')}"
-    lines.append(f"{sizes}: {counted(trainings, 'training')}{of_encoders}, {new} of them new")
+    cells = len({item.cell_id for item in plan.planned})
+    size = f"{counted(cells, 'cell')} × {counted(len(plan.grid.seeds), 'seed')}"
     devices = plan.here.devices
     seconds = seconds_of(missing, plan.here.data, devices[0]) / len(devices)
-    lines.append(f"about {minutes(seconds)} on {len(devices)} worker(s) ({devices[0]}), measured just now")
-    return "\n".join(lines)
+    return [
+        f"{size}: {counted(trainings, 'training')}{of_encoders}, {new} of them new",
+        f"about {minutes(seconds)} on {len(devices)} worker(s) ({devices[0]}), measured just now",
+    ]
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """3, 5 or 8."""
+    *before, last = map(str, numbers)
+    return f"{', '.join(before)} or {last}" if before else last
 
 
 def help_text() -> str:
@@ -99,6 +129,8 @@ def help_text() -> str:
         "  python -m ablations.check schedule=NAME                   whether a class of your own passes the checks",
         "",
         "  seeds=N first_seed=N    the seeds; more of them continue a grid",
+        "  seeds=auto              seeds are added where they decide: it is looked at 3, 5, 8, 12 of them, and cells",
+        "                          whose comparisons are settled stop; how far: seeds.max=N (12), hours=H",
         "  fraction=N              run N of the grid's cells, chosen so that effects are told best (D-optimal)",
         "  name=NAME               the folder in results/ and the MLflow experiment",
         "  device=auto             auto, cpu, cuda or cuda:N",

@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,28 +78,66 @@ def execute(
     plan: Plan, journal: Journal, folder: Path, tracker: Tracker | None, provenance: dict[str, Any]
 ) -> tuple[list[Record], Tracker | None, bool]:
     """Run what is missing; the records, the tracker (None once it has failed), and whether it was interrupted."""
-    before = check_same_request(folder, plan, journal, provenance["command"])
-    if all(journal.result(item.stages[0].id) is None for item in plan.planned if item.stages):
-        # Results that came with a checkout: nothing here is continued.
-        before = None
-    missing = plan.missing(journal)
-    started = written = time.monotonic()
-    interrupted = False
-    total = sum(work(stage, plan.here.data) for stage in missing)
-    with stopping(), bar(f"{len(missing)} stages", total) as shown:
-        try:
-            for event in _launch(plan, journal, missing, shown):
-                if tracker is not None:
-                    _open_beside(tracker, event)
-                if event.kind == "ended" and time.monotonic() - written > WRITE_SECONDS:
-                    since = _since(before, provenance, started, ran=True)
-                    _, tracker = publish(plan, journal, folder, tracker, since, ended=False)
-                    written = time.monotonic()
-        except KeyboardInterrupt:
-            interrupted = True
-    since = _since(before, provenance, started, ran=bool(missing))
-    records, tracker = publish(plan, journal, folder, tracker, since, ended=not interrupted)
-    return records, tracker, interrupted
+    execution = Execution.of(plan, journal, folder, tracker, provenance)
+    interrupted = execution.launch(plan, plan, provenance)
+    records = execution.publish(plan, provenance, ended=not interrupted)
+    return records, execution.tracker, interrupted
+
+
+@dataclass
+class Execution:
+    """A command at work on the grid of a results folder: what stood there before, and when it began.
+
+    `tried` are the stages that it has started, each once; the tracker is None once it has failed.
+    """
+
+    journal: Journal
+    folder: Path
+    tracker: Tracker | None
+    before: dict[str, Any] | None
+    started: float
+    written: float
+    tried: set[str] = field(default_factory=set)
+
+    @staticmethod
+    def of(
+        plan: Plan, journal: Journal, folder: Path, tracker: Tracker | None, provenance: dict[str, Any]
+    ) -> Execution:
+        """The beginning; InputError where the folder holds other cells than the plan's."""
+        before = check_same_request(folder, plan, journal, provenance["command"])
+        if all(journal.result(item.stages[0].id) is None for item in plan.planned if item.stages):
+            # Results that came with a checkout: nothing here is continued.
+            before = None
+        now = time.monotonic()
+        return Execution(journal, folder, tracker, before, now, now)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all commands on the grid so far."""
+        return (0.0 if self.before is None else float(self.before["seconds"])) + time.monotonic() - self.started
+
+    def launch(self, plan: Plan, meanwhile: Plan, provenance: dict[str, Any]) -> bool:
+        """Run what a plan lacks, and write now and then the results of `meanwhile`; whether it was interrupted."""
+        missing = [stage for stage in plan.missing(self.journal) if stage.id not in self.tried]
+        self.tried |= {stage.id for stage in missing}
+        total = sum(work(stage, plan.here.data) for stage in missing)
+        with stopping(), bar(f"{len(missing)} stages", total) as shown:
+            try:
+                for event in _launch(plan, self.journal, missing, shown):
+                    if self.tracker is not None:
+                        _open_beside(self.tracker, event)
+                    if event.kind == "ended" and time.monotonic() - self.written > WRITE_SECONDS:
+                        self.publish(meanwhile, provenance, ended=False)
+                        self.written = time.monotonic()
+            except KeyboardInterrupt:
+                return True
+        return False
+
+    def publish(self, plan: Plan, provenance: dict[str, Any], *, ended: bool) -> list[Record]:
+        """Write the results of a plan, and deliver them."""
+        since = _since(self.before, provenance, self.started, ran=bool(self.tried))
+        records, self.tracker = publish(plan, self.journal, self.folder, self.tracker, since, ended=ended)
+        return records
 
 
 def _open_beside(tracker: Tracker, event: Event) -> None:
@@ -152,7 +190,6 @@ def _since(before: dict[str, Any] | None, provenance: dict[str, Any], started: f
     """Provenance with the seconds of all runs so far, and whether the grid was continued with more seeds."""
     if before is None:
         return {**provenance, "seconds": round(time.monotonic() - started, 1), "continued": False}
-    more = not set(provenance["seeds"]) <= set(before["seeds"])
     seconds = before["seconds"] + (time.monotonic() - started if ran else 0.0)
     made_by = provenance if ran else before
     return {
@@ -160,8 +197,16 @@ def _since(before: dict[str, Any] | None, provenance: dict[str, Any], started: f
         "command": made_by["command"],
         "code": made_by["code"],
         "seconds": round(seconds, 1),
-        "continued": bool(before.get("continued")) or more,
+        "continued": bool(before.get("continued")) or _replanned(before, provenance),
     }
+
+
+def _replanned(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether there are other seeds than were planned when results were seen: more of them, or other looks at them."""
+    looks = [(head.get("auto") or {}).get("looks") for head in (before, now)]
+    if looks == [None, None]:
+        return not set(now["seeds"]) <= set(before["seeds"])
+    return looks[0] != looks[1] or before["seeds"][:1] != now["seeds"][:1]
 
 
 def publish(

@@ -6,7 +6,7 @@ samples are judged by, and the devices.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -102,6 +102,12 @@ class Plan:
         results = {stage.id: journal.result(stage.id) for stage in self.stages()}
         over = {stage_id for stage_id, result in results.items() if result is not None and result.status != "finished"}
         return [stage for stage in self.stages() if results[stage.id] is None and not over & set(stage.needs)]
+
+    def first(self, seeds: Mapping[str, int]) -> Plan:
+        """The same cells at their first so many seeds, by the id of the cell."""
+        known = self.grid.seeds[: max(seeds.values())]
+        kept = [item for item in self.planned if item.cell.seed in known[: seeds[item.cell_id]]]
+        return replace(self, grid=replace(self.grid, seeds=known), planned=kept)
 
     def stages(self) -> list[Stage]:
         """Every stage once, in order of the cells."""

@@ -108,7 +108,8 @@ def read(name: str) -> GridFile:
     levels = {axis.name: {level.name for level in axis.levels} for axis in file.axes}
     if file.layout not in LAYOUTS:
         raise unknown(f"layout of {told('grid', name)}", file.layout, LAYOUTS)
-    named = [*file.baseline.items(), *(pair for part in (*file.expects, *file.primary) for pair in part.levels)]
+    named = [*file.baseline.items(), *(pair for claim in file.expects for pair in claim.levels)]
+    named += [pair for one in file.primary for pair in one.levels]
     for rule in file.leave_out:
         named += [(axis, level) for axis, given in rule.items() for level in listed(given)]
     for claim in file.expects:

@@ -23,6 +23,7 @@ from ablations.settings.layers import choices_first, make_cell
 from ablations.settings.registry import fields_of
 from ablations.settings.rules import continuous_refusal
 from analysis.errors import InputError, unknown
+from analysis.statistics.looks import MOST, Looks, plan_of
 
 EQUAL_TERMS = {
     "time_input": ("log_snr", "the network is told the log-SNR instead of t"),
@@ -41,12 +42,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Grid:
-    """A question with all its cells."""
+    """A question with all its cells, and the seeds that they may have: all of them, unless it is looked in between."""
 
     name: str
     file: GridFile
     points: list[Point]
     seeds: list[int]
+    looks: Looks | None = None
 
     def cells(self) -> list[tuple[dict[str, str], Cell]]:
         """Each cell with its levels, seed by seed, so that a grid which is cut short has whole seeds."""
@@ -86,14 +88,24 @@ def make(request: Request) -> Grid:
         raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
     if "evaluation.continuous" not in varied:
         points = _one_yardstick(points)
-    seeds = range(request.first_seed, request.first_seed + (request.seeds or file.seeds))
+    looks = looks_of(MOST if request.most is None else request.most) if request.auto else None
+    count = looks.most if looks else request.seeds or file.seeds
+    seeds = range(request.first_seed, request.first_seed + count)
     told = {
         "axes": axes,
         "expects": [claim for claim in file.expects if _can_be_tested(claim, axes)],
         "question": file.question or _question(axes),
         "footnotes": [*file.footnotes, *terms_footnote(list(terms)), *_fraction_footnote(len(points), crossings)],
     }
-    return Grid(request.title, file.model_copy(update=told), points, list(seeds))
+    return Grid(request.title, file.model_copy(update=told), points, list(seeds), looks)
+
+
+def looks_of(most: int) -> Looks:
+    """The looks of `seeds=auto`; InputError where it may not even take the first."""
+    try:
+        return plan_of(most)
+    except ValueError as error:
+        raise InputError(f"seeds.max={most}: {error}") from error
 
 
 def _takes(key: str, layers: list[dict[str, Any]], levelled: Mapping[str, set[str]]) -> bool:

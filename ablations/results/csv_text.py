@@ -24,6 +24,11 @@ def number(value: float) -> str:
     return f"{value:.7g}" if math.isfinite(value) else "nan"
 
 
+def of_image(value: float) -> str:
+    """Six digits of what one image costs."""
+    return f"{value:.6g}"
+
+
 def csv_text(columns: Sequence[str], lines: Iterable[dict[str, Any]]) -> str:
     """Lines as CSV, what a line lacks empty."""
     text = io.StringIO()

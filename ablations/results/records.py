@@ -36,14 +36,19 @@ class Record:
     metadata: dict[str, str]
     unmeasured: tuple[str, ...] = ()
 
+    @property
+    def not_comparable(self) -> str:
+        """The kind of metrics in which the cell cannot be compared; "" where there is none."""
+        return "" if self.planned.cell.space.likelihood else "nll"
+
     def row(self) -> dict[str, Any]:
         """The columns of runs.csv before the metrics; those in `optional` only where there is something to say."""
-        planned, parts, space = self.planned, self.planned.parts, self.planned.cell.space
+        planned, parts = self.planned, self.planned.parts
         optional = {
             NOTES: self.metadata.get("notes", ""),
             TRACEBACK: self.metadata.get(TRACEBACK, ""),
             "autoencoder_id": (parts.autoencoder if parts else None) or "",
-            "not_comparable": "" if space.likelihood else "nll",
+            "not_comparable": self.not_comparable,
         }
         return {
             "cell_id": planned.cell_id,

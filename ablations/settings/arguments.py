@@ -7,6 +7,7 @@ Nothing here imports torch, so that errors about names come at once.
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import sys
@@ -56,10 +57,16 @@ class Common(ABC):
 
 @dataclass(frozen=True)
 class Request(Common):
-    """What `ablations.run` is asked for."""
+    """What `ablations.run` is asked for.
+
+    With `auto`, seeds are added where they decide: `most` of them at most, and none that begin after so many `hours`.
+    """
 
     grid: str | None = None
     fraction: int | None = None
+    auto: bool = False
+    most: int | None = None
+    hours: float | None = None
 
     @property
     def title(self) -> str:
@@ -100,7 +107,22 @@ COMMON: dict[str, tuple[str, type]] = {
 }
 """Keys of the command line that are not of a cell: their field of the request, and type."""
 
-RUN = {"grid": ("grid", str), **COMMON, "fraction": ("fraction", int)}
+AUTO = "auto"
+"""The value of `seeds` with which they are added where they decide."""
+
+
+class Seeds:
+    """The kind of `seeds` of a grid: a whole number, or "auto"."""
+
+
+RUN = {
+    "grid": ("grid", str),
+    **COMMON,
+    "seeds": ("seeds", Seeds),
+    "seeds.max": ("most", int),
+    "hours": ("hours", float),
+    "fraction": ("fraction", int),
+}
 SEARCH = {
     "study": ("study", str),
     "trials": ("trials", int),
@@ -124,8 +146,11 @@ def parse_run(arguments: list[str]) -> Request:
     """The request of `ablations.run`; InputError at the first word that is wrong."""
     given, settings, _ = _sorted(arguments, RUN, ranges=False)
     grammar.use(given.get("configs"))
+    if given.get("seeds") == AUTO:
+        given |= {"seeds": None, "auto": True}
     request = Request(**given, settings=settings, command=_command("run", arguments))
     _check(request)
+    _check_auto(request)
     if request.fraction is not None and request.fraction < 2:
         raise InputError(f"fraction must be at least 2, the number of cells to run, got {request.fraction}")
     _check_settings(request.settings, RUN, axis_levels(request.grid))
@@ -142,8 +167,7 @@ def parse_search(arguments: list[str]) -> SearchRequest:
         value = getattr(request, name)
         if value is not None and value < least:
             raise InputError(f"{name} must be at least {least}, got {value}")
-    if request.hours is not None and not request.hours > 0:
-        raise InputError(f"hours must be above 0, got {request.hours:g}")
+    _check_hours(request.hours)
     if request.study is not None:
         grammar.load("study", request.study)
     for key in (*request.settings, *request.ranges):
@@ -197,11 +221,13 @@ def _option(key: str, values: list[Any] | Range, kind: type) -> Any:
     if kind is list and not isinstance(values, Range):
         return [str(value) for value in values]
     value = _one(key, values)
+    if kind is Seeds and value == AUTO:
+        return AUTO
     if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    if not isinstance(value, int if kind is Seeds else kind) or (kind in (int, Seeds) and isinstance(value, bool)):
         raise InputError(f"{key} must be {_KINDS[kind]}, got {value!r}")
     return value
 
@@ -214,7 +240,13 @@ def _one(key: str, values: list[Any] | Range) -> Any:
     return values[0]
 
 
-_KINDS = {int: "a whole number", float: "a number", str: "a name", bool: "true or false"}
+_KINDS = {
+    int: "a whole number",
+    Seeds: "a whole number or auto",
+    float: "a number",
+    str: "a name",
+    bool: "true or false",
+}
 
 
 def _check(request: Common) -> None:
@@ -226,6 +258,18 @@ def _check(request: Common) -> None:
         raise InputError(f"name must be letters, digits, '_', '-' and '.', the first no '.', got {request.name!r}")
     if request.launcher not in grammar.options_of("launcher"):
         raise unknown("launcher", request.launcher, grammar.options_of("launcher"))
+
+
+def _check_auto(request: Request) -> None:
+    for key, value in (("seeds.max", request.most), ("hours", request.hours)):
+        if value is not None and not request.auto:
+            raise InputError(f"{key} says how far seeds=auto goes: give both, or seeds=N alone")
+    _check_hours(request.hours)
+
+
+def _check_hours(hours: float | None) -> None:
+    if hours is not None and not 0 < hours < math.inf:
+        raise InputError(f"hours must be above 0, got {hours:g}")
 
 
 def axis_levels(grid: str | None) -> dict[str, set[str]]:

@@ -6,6 +6,7 @@ newer writer stays readable.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -181,11 +182,23 @@ class Primary:
 
 
 @dataclass(frozen=True)
+class Auto:
+    """Seeds that were added while one looked: at how many it is looked, and at how many each cell stopped, by its id.
+
+    A cell that makes no sense, and so was never run, is not among the latter.
+    """
+
+    looks: tuple[int, ...]
+    stopped: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Meta:
     """What grid.json says of a grid: its question, axes in order, metrics, what to read them against, and provenance.
 
     `decoder` is p(x₀|x₁) of the bound's L₀, in words. `primary` are the comparisons that it is run for, `relevant` the
-    smallest differences that matter to it, by the kind of the metric, where they are not the metric's own.
+    smallest differences that matter to it, by the kind of the metric, where they are not the metric's own. `seeds` are
+    all that any cell has; where they were added as `auto` says, cells have the first so many of them.
     """
 
     name: str
@@ -212,8 +225,44 @@ class Meta:
     command: str | None = None
     seconds: float | None = None
     continued: bool = False
+    auto: Auto | None = None
     code: str | None = None
     device: str | None = None
+
+    def seeds_of(self, cell: str) -> tuple[int, ...]:
+        """The seeds that a cell was run at, by its id."""
+        return self.seeds if self.auto is None else self.seeds[: self.auto.stopped.get(cell, self.auto.looks[0])]
+
+    def margin(self, metric: ShownMetric) -> float:
+        """The smallest difference that matters, on the metric's scale; nan where none is known."""
+        given = self.relevant.get(metric.kind, metric.relevant)
+        if given is None:
+            return math.nan
+        return math.log1p(given) if metric.scale == "log" else given
+
+    @property
+    def declared(self) -> list[tuple[str, str]]:
+        """The comparisons that are declared beforehand, as pairs of ids: the primary ones, or all with the baseline.
+
+        A primary one holds at each level of an axis that neither it nor the baseline names.
+        """
+        pairs = [pair for one in self.primary for pair in self._pairs(one)]
+        if pairs:
+            return pairs
+        base = next((cell for cell, levels in self.cells.items() if levels == self.baseline), next(iter(self.cells)))
+        return [(cell, base) for cell in self.cells if cell != base]
+
+    def _pairs(self, one: Primary) -> list[tuple[str, str]]:
+        """The pairs of cells that a primary comparison means, of those that the grid has."""
+        first, second = self.baseline | one.compare, self.baseline | one.to
+        return [
+            (a, b)
+            for a, of_a in self.cells.items()
+            for b, of_b in self.cells.items()
+            if first.items() <= of_a.items()
+            and second.items() <= of_b.items()
+            and {k: v for k, v in of_a.items() if k not in first} == {k: v for k, v in of_b.items() if k not in second}
+        ]
 
 
 def parse_meta(text: str | bytes, source: str) -> Meta:

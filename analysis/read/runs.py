@@ -179,9 +179,9 @@ def _check(runs: pd.DataFrame, axes: list[str], source: str) -> None:
 
 
 def _check_whole(texts: pd.DataFrame, meta: Meta, source: str) -> None:
-    """InputError where a cell lacks a row at some seed: it has one whatever became of it."""
+    """InputError where a cell lacks a row at a seed that it was run at: it has one whatever became of it."""
     known = set(zip(texts["cell_id"], texts["seed"], strict=True))
-    missing = [(cell, seed) for cell in meta.cells for seed in meta.seeds if (cell, str(seed)) not in known]
+    missing = [(cell, seed) for cell in meta.cells for seed in meta.seeds_of(cell) if (cell, str(seed)) not in known]
     if missing:
         cell, seed = missing[0]
         raise InputError(

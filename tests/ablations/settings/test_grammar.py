@@ -87,7 +87,7 @@ WRONG = {
     "name=../up": "name must be letters",
     "seed=3": "first_seed=N seeds=M",
     "seeds=0": "seeds must be at least 1",
-    "seeds=some": "seeds must be a whole number, got 'some'",
+    "seeds=some": "seeds must be a whole number or auto, got 'some'",
     "first_seed=-1": "first_seed must not be negative",
     "fraction=1": "fraction must be at least 2",
     "launcher.workers=0": "launcher.workers must be at least 1",

@@ -1,0 +1,204 @@
+"""Looks at comparisons while seeds are added: planned beforehand, and their error spent over them.
+
+It is looked at n_1 < … < n_L = n_max seeds. Of the error rate α, look l has the part
+
+    w_l = (n_l² − n_{l−1}²)/n_max²,   Σ_l w_l = 1:   little early, where seeds are few, and most at the end
+
+Each of m comparisons, declared beforehand, has two p at look l: that there is a difference (paired t,
+`paired.compare`), and that |δ| is below the margin (two one-sided tests, `paired.equivalent`). After r claims of
+differences, by Holm's steps within a look and from look to look, one more is made where
+
+    p ≤ α w_l/(m − r)                           if there are no margins, else
+    p ≤ α w_l min(1/m, 0.8/(m − 1))             for r = 0
+    p ≤ α w_l 0.8/(m − r)                       for r > 0;    equalities have steps of their own, with 0.2 for 0.8
+
+Comparisons with p > ½ of a difference have no prospect and get no more seeds; where seeds come for another reason, they
+are tested all the same.
+
+Why no more than α of all grids make a false claim, whatever depends on what, and whatever stops when:
+
+    A set K of null hypotheses that are all true has of each comparison one at most, δ = 0 or |δ| ≥ margin: for both are
+    never true. It is rejected at look l where a hypothesis in it has p ≤ α w_l · share: 1/|K| each where all of K are
+    of one kind, else 0.8/h for each of its h differences and 0.2/e for each of its e equalities. A true K is rejected
+    with a probability of no more than Σ_l α w_l = α: a union bound over its hypotheses and over looks. By the closed
+    test, what is claimed is a hypothesis all of whose K are rejected. Those K that hold a hypothesis which was claimed
+    before are; in the others a difference has a share of at least 0.8/(m − r) once one was claimed, and before that of
+    1/m where K has all differences, or 0.8/(m − 1) where it has fewer. Equalities likewise.
+
+    Claims of one kind must not shorten the steps of the other: if a comparison with either claim counted for both, ten
+    comparisons with δ = 0 and a margin of 4 standard errors would make false claims in nearly 3 α of all grids.
+
+Likewise, all intervals  mean ± t(1 − α w_l/2m) SE  of all comparisons at all looks hold together with probability
+1 − α, and so do those that are shown when it is stopped. `benchmarks.looks` has the rates by simulation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.statistics.families import ALPHA, Verdict
+from analysis.statistics.paired import Comparison, compare, equivalent, moments
+from analysis.statistics.variances import Array
+
+MOST = 12
+"""Seeds up to which is gone unless told otherwise."""
+SEEDS = (3, 5, 8, 12, 20, 32, 50, 80)
+"""Where is looked, as far as the most allows: each about 1.6 times the one before."""
+SHARES = (0.8, 0.2)
+"""The parts of α that differences and equalities have, where both can be claimed."""
+FUTILE = 0.5
+"""The p of a difference above which more seeds have no prospect."""
+
+Differences = Sequence[Array | None]
+"""Of each comparison [n] per seed, or [n, m] per seed and held-out image; None where it has no part in a look."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """At how many seeds it is looked, ascending."""
+
+    seeds: tuple[int, ...]
+
+    @property
+    def most(self) -> int:
+        """The seeds of the last look."""
+        return self.seeds[-1]
+
+    @property
+    def weights(self) -> dict[int, float]:
+        """The part of α that each look may spend, by its seeds."""
+        return {n: (n**2 - before**2) / self.most**2 for before, n in pairwise((0, *self.seeds))}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the looks so far say of a comparison: at how many seeds each was first said, None where it was not.
+
+    `found` is the comparison at the last look at it, `half_width` that of its interval there, which holds together with
+    those of all looks and comparisons; nan before there are two seeds. `direction` is the sign of the difference when
+    it was claimed.
+    """
+
+    found: Comparison
+    half_width: float = math.nan
+    different: int | None = None
+    equal: int | None = None
+    dropped: int | None = None
+    direction: int = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether anything is claimed of it."""
+        return self.different is not None or self.equal is not None
+
+    @property
+    def open(self) -> bool:
+        """Whether more seeds are wanted for it."""
+        return not self.settled and self.dropped is None
+
+    def verdict(self, sign: int) -> Verdict:
+        """What is said of a relative to b, where sign · (a − b) > 0 means better; equality before a difference."""
+        if self.equal is not None:
+            return "equal"
+        if self.different is None:
+            return "cannot tell"
+        return "better" if sign * self.direction > 0 else "worse"
+
+
+def plan_of(most: int = MOST) -> Looks:
+    """The looks up to so many seeds; ValueError where they are fewer than the first look takes."""
+    if most < SEEDS[0]:
+        raise ValueError(f"the first look takes {SEEDS[0]} seeds, got {most} at most")
+    return Looks((*(n for n in SEEDS if n < most), most))
+
+
+def begin(count: int) -> list[Standing]:
+    """So many comparisons before the first look."""
+    return [Standing(Comparison(math.nan, math.nan, math.nan, 0, math.nan))] * count
+
+
+def follow(
+    plan: Looks,
+    count: int,
+    first: Callable[[int], Differences],
+    *,
+    margins: Sequence[float] | float = math.nan,
+    resolution: float = 0.0,
+) -> list[Standing]:
+    """So many comparisons after all looks that were taken; first(n) are their differences over the first n seeds."""
+    standings = begin(count)
+    for n in plan.seeds:
+        standings = look(plan, n, standings, first(n), margins=margins, resolution=resolution)
+    return standings
+
+
+def look(
+    plan: Looks,
+    n: int,
+    before: Sequence[Standing],
+    differences: Differences,
+    *,
+    margins: Sequence[float] | float = math.nan,
+    resolution: float = 0.0,
+) -> list[Standing]:
+    """The comparisons after the look at n seeds, from what they were `before`; margins of nan: no equality is claimed.
+
+    What is decided depends on these seeds and on what was decided at fewer, and on nothing else.
+    """
+    each = [margins] * len(before) if isinstance(margins, float) else list(margins)
+    spent = ALPHA * plan.weights[n]
+    p = np.full((2, len(before)), np.nan)
+    now = list(before)
+    for j, (values, margin) in enumerate(zip(differences, each, strict=True)):
+        if values is not None and len(values) > 1:
+            now[j] = _looked_at(before[j], values, spent / len(before), resolution)
+            p[0, j] = now[j].found.p
+            p[1, j] = math.nan if math.isnan(margin) else equivalent(values, margin, resolution=resolution)
+    claimed = np.array([[one.different is not None for one in before], [one.equal is not None for one in before]])
+    after = claims(p, claimed, ~np.isnan(np.asarray(each, dtype=np.float64)), spent)
+    new = after & ~claimed
+    return [_with(one, n, p[0, j] > FUTILE, different=new[0, j], equal=new[1, j]) for j, one in enumerate(now)]
+
+
+def _looked_at(before: Standing, values: Array, alpha: float, resolution: float) -> Standing:
+    width = float(moments(values, resolution).half_width(alpha))
+    return replace(before, found=compare(values, resolution=resolution), half_width=width)
+
+
+def _with(one: Standing, n: int, futile: np.bool_, *, different: np.bool_, equal: np.bool_) -> Standing:
+    """A comparison with what is new of it at n seeds."""
+    if different:
+        one = replace(one, different=n, direction=int(np.sign(one.found.difference)))
+    if equal:
+        one = replace(one, equal=n)
+    return replace(one, dropped=n) if futile and one.open else one
+
+
+def claims(p: Array, claimed: NDArray[np.bool_], margin: NDArray[np.bool_], spent: float) -> NDArray[np.bool_]:
+    """What is claimed of k comparisons after a look that may spend so much: [..., 2, k], differences and equalities.
+
+    `p` [..., 2, k] is nan where there is no test, `claimed` what was so before, and `margin` [k] says which comparisons
+    could be called equal.
+    """
+    while True:
+        level = np.stack([_level(claimed[..., i, :], margin, share) for i, share in enumerate(SHARES)], axis=-1)
+        after = claimed | (p <= spent * level[..., None])
+        if (after == claimed).all():
+            return np.asarray(after)
+        claimed = after
+
+
+def _level(claimed: NDArray[np.bool_], margin: NDArray[np.bool_], share: float) -> Array:
+    """The part of a look's error that the next claim of a kind may take, [...], of claims [..., k]."""
+    k, before = claimed.shape[-1], claimed.sum(-1)
+    left = np.maximum(k - before, 1)
+    if not margin.any():
+        return np.asarray(1 / left)
+    first = min(1 / k, share / (k - 1)) if k > 1 else 1.0
+    return np.asarray(np.where(before > 0, share / left, first))

@@ -1,0 +1,307 @@
+"""`seeds=auto`: seeds go where something is left to decide, and whatever happens on the way, the same is decided.
+
+No cell is trained here but in the last test: each scores what `NLL` says of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from ablations import run
+from ablations.driver import looking, pages
+from ablations.driver.looking import Declared, Known, differences
+from ablations.driver.plan import plan
+from ablations.grids.grid import make
+from ablations.launchers.dispatch import Dispatch, Event
+from ablations.launchers.serial import Serial
+from ablations.settings.arguments import parse_run
+from ablations.stages.journal import Failure, Journal, Result
+from ablations.stages.kinds import BoundStage
+from ablations.tracking import mlflow_store
+from analysis.errors import InputError
+from analysis.read.csv_files import read_csv
+from analysis.read.meta import ShownMetric
+from analysis.read.runs import read_folder
+from analysis.statistics.looks import follow, plan_of
+from tests.ablations.settings.test_grammar import one_line_error
+
+NOISE = np.random.default_rng(7).normal(size=(4, 20))
+NLL = {
+    "epsilon": lambda seed: 3 + 0.1 * NOISE[0, seed],
+    # Far off; a little better, against a noise that hides it for a while; as good, with the noise of seeds.
+    "mu": lambda seed: 3.9 + 0.001 * NOISE[1, seed] + 0.1 * NOISE[0, seed],
+    "v": lambda seed: 2.8 + 0.08 * NOISE[2, seed] + 0.1 * NOISE[0, seed],
+    "x0": lambda seed: 3 + 0.1 * NOISE[0, seed] + 0.1 * (1, -1, 0.3)[seed % 3],
+}
+ENDED = {"epsilon": 8, "mu": 3, "v": 8, "x0": 3}
+WORDS = ["parameterization=epsilon,mu,v,x0", "horizon=25", "evaluation.quality=[]", "name=auto", "launcher=serial"]
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """Nothing is drawn or delivered."""
+    monkeypatch.setattr(mlflow_store, "open_tracker", lambda *place: None)
+    monkeypatch.setattr(pages, "write_pages", lambda folder: "")
+
+
+@pytest.fixture
+def scored(monkeypatch, alone):
+    """The stages that were run, while each cell scores what NLL says; `stop` ends the command before so many more."""
+
+    class Scored(list):
+        stop: int | None = None
+
+    done = Scored()
+
+    def scores(self):
+        for stage in [one.stage for one in self.waiting.values()]:
+            if done.stop is not None:
+                if done.stop == 0:
+                    raise KeyboardInterrupt
+                done.stop -= 1
+            if any(self.journal.result(need) is None for need in stage.needs):
+                continue
+            done.append(stage)
+            yield Event("ended", stage, 1.0, judged(self.journal, stage))
+
+    monkeypatch.setattr(Dispatch, "run", scores)
+    return done
+
+
+def judged(journal, stage):
+    """What becomes of a stage, by the NLL of its cell: a text is how it ended."""
+    cell = stage.cell
+    metrics = {}
+    if isinstance(stage, BoundStage):
+        value = NLL[type(cell.parameterization).__name__.lower()](cell.seed)
+        if value == "diverged":
+            journal.write_result(stage.id, Result("diverged", "it was said so", {}, {}, {}))
+            return "diverged"
+        if value == "failed":
+            journal.write_failure(stage.id, Failure("error", "it was said so"))
+            return "failed"
+        metrics = {"nll/val" if stage.split == "validation" else "nll/test": value}
+    journal.write_result(stage.id, Result("finished", "", metrics, {}, {}))
+    return "finished"
+
+
+def ran(results, *words, code=0):
+    """Run the grid; how many seeds each target has in runs.csv."""
+    assert run.main([*WORDS, f"results={results}", *(words or ["seeds=auto"])]) == code
+    return counts(results)
+
+
+def counts(results):
+    found = read_csv(results / "auto" / "runs.csv", ["axis.parameterization"])
+    return found["axis.parameterization"].value_counts().to_dict()
+
+
+def head(results):
+    return json.loads((results / "auto" / "grid.json").read_text())
+
+
+def looks_in(capsys):
+    """What the terminal said of the looks."""
+    return [line for line in capsys.readouterr().out.splitlines() if " seeds: " in line or "stop here" in line]
+
+
+def test_cells_stop_where_their_comparisons_are_over(scored, tmp_path, capsys):
+    assert ran(tmp_path) == ENDED
+    assert looks_in(capsys) == [
+        "3 seeds: 1 of 3 comparisons settled, 1 without a prospect, 1 open",
+        "  stop here: parameterization=mu, parameterization=x0",
+        "  go on to 5 seeds: parameterization=v, parameterization=epsilon",
+        "5 seeds: 1 of 3 comparisons settled, 1 without a prospect, 1 open",
+        "  go on to 8 seeds: parameterization=v, parameterization=epsilon",
+        "8 seeds: 2 of 3 comparisons settled, 1 without a prospect, 0 open",
+    ]
+    told = head(tmp_path)
+    ids = {levels["parameterization"]: cell for cell, levels in told["cells"].items()}
+    assert told["auto"] == {"looks": [3, 5, 8, 12], "most": 12, "stopped": {ids[name]: n for name, n in ENDED.items()}}
+    assert (told["seeds"], told["continued"]) == (list(range(8)), False)
+    assert set(read_csv(tmp_path / "auto" / "runs.csv", ["status"])["status"]) == {"finished"}
+    assert len(scored) == 3 * sum(ENDED.values())
+
+
+def test_the_same_command_runs_nothing_again_and_decides_the_same(scored, tmp_path, capsys):
+    ran(tmp_path)
+    before, said = (tmp_path / "auto" / "runs.csv").read_bytes(), looks_in(capsys)
+    scored.clear()
+    ran(tmp_path)
+    assert not scored
+    assert looks_in(capsys) == said
+    assert (tmp_path / "auto" / "runs.csv").read_bytes() == before
+    assert head(tmp_path)["continued"] is False
+
+
+@pytest.mark.parametrize("stop", [0, 20, 36, 40, 50])
+def test_a_command_that_is_killed_decides_the_same_in_the_end(stop, scored, tmp_path, capsys):
+    """It has 36 stages before its first look, and 48 before its second."""
+    ran(tmp_path / "whole")
+    whole, said = (tmp_path / "whole" / "auto" / "runs.csv").read_bytes(), looks_in(capsys)
+    cut = tmp_path / "cut"
+    scored.stop = stop
+    assert set(ran(cut, code=130).values()) == ({3, 5} if stop == 50 else {3})
+    scored.stop = None
+    assert ran(cut) == ENDED
+    assert (cut / "auto" / "runs.csv").read_bytes() == whole
+    assert looks_in(capsys)[-len(said) :] == said
+    assert head(cut)["continued"] is False
+
+
+def test_what_was_run_of_a_look_that_was_cut_short_is_no_row(scored, tmp_path):
+    scored.stop = 40
+    ran(tmp_path, code=130)
+    assert len(scored) == 40
+    found = read_folder(tmp_path / "auto")
+    assert sorted(set(found.runs["seed"])) == [0, 1, 2]
+    assert set(found.meta.auto.stopped.values()) == {3}
+
+
+def test_seeds_max_ends_what_stays_open(scored, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(NLL, "v", lambda seed: 2.8 + 0.2 * NOISE[2, seed] + 0.1 * NOISE[0, seed])
+    assert ran(tmp_path, "seeds=auto", "seeds.max=5") == {**ENDED, "epsilon": 5, "v": 5}
+    assert "  open at seeds.max=5: parameterization=v, parameterization=epsilon" in capsys.readouterr().out
+
+
+def test_no_look_is_begun_after_the_hours_and_the_same_command_with_more_goes_on(scored, tmp_path, capsys):
+    few = dict.fromkeys(ENDED, 3)
+    for _ in range(2):
+        assert ran(tmp_path, "seeds=auto", "hours=1e-9") == few
+        assert "hours=1e-09 are over before 5 seeds" in capsys.readouterr().out
+    assert ran(tmp_path) == ENDED
+    assert head(tmp_path)["continued"] is False
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("seeds=3", "seeds=auto"), ("seeds=auto seeds.max=5", "seeds=auto"), ("seeds=auto", "seeds=12")],
+)
+def test_another_plan_after_results_were_seen_is_exploratory(first, second, scored, tmp_path):
+    ran(tmp_path, *first.split())
+    assert head(tmp_path)["continued"] is False
+    ran(tmp_path, *second.split())
+    assert head(tmp_path)["continued"] is True
+
+
+@pytest.mark.parametrize("how", ["diverged", "failed"])
+def test_a_cell_without_a_value_at_any_seed_stops(how, scored, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(NLL, "v", lambda seed: how)
+    assert ran(tmp_path, code=0 if how == "diverged" else 1) == dict.fromkeys(ENDED, 3)
+    assert "3 seeds: 1 of 3 comparisons settled, 2 without a prospect, 0 open" in capsys.readouterr().out
+
+
+def test_a_stage_that_failed_is_tried_once_by_a_command_and_leaves_the_other_seeds(scored, tmp_path, monkeypatch):
+    whole = NLL["v"]
+    monkeypatch.setitem(NLL, "v", lambda seed: "failed" if seed == 1 else whole(seed))
+    found = ran(tmp_path, code=1)
+    tried = [stage for stage in scored if isinstance(stage, BoundStage) and stage.split == "validation"]
+    assert len({stage.id for stage in tried}) == len(tried) == sum(found.values())
+    assert found["v"] > 3
+
+
+def test_two_common_seeds_are_the_fewest_that_say_anything(scored, tmp_path, monkeypatch):
+    """With one it goes on, whatever the value is."""
+    monkeypatch.setitem(NLL, "mu", lambda seed: "diverged" if seed < 2 else 3.9 + 0.1 * NOISE[0, seed])
+    assert ran(tmp_path)["mu"] == 5
+
+
+GRID = """# Three targets, of which one comparison counts
+question: Which?
+axes:
+  - name: parameterization
+    levels: [{name: epsilon}, {name: mu}, {name: v}, {name: x0}]
+baseline: {parameterization: epsilon}
+primary:
+  - {compare: {parameterization: v}}
+relevant: {nll: 0.1}
+"""
+
+
+def test_cells_outside_of_what_is_declared_have_the_first_look_only(scored, tmp_path, configs):
+    (configs / "grid" / "mine.yaml").write_text(GRID)
+    words = ["grid=mine", *WORDS[1:], f"results={tmp_path}", "seeds=auto"]
+    assert run.main(words) == 0
+    # One comparison alone is settled sooner than one of three.
+    assert counts(tmp_path) == {"epsilon": 5, "v": 5, "mu": 3, "x0": 3}
+
+
+def test_a_dry_run_says_the_least_and_the_most(scored, tmp_path, capsys):
+    ran(tmp_path)
+    before = len(scored)
+    assert run.main([*WORDS, f"results={tmp_path}", "seeds=auto", "seeds.max=12", "dry_run=true"]) == 0
+    said = capsys.readouterr().out
+    assert "3 comparisons, looked at with 3, 5, 8 or 12 seeds" in said
+    least, most = said.split("at least:")[1].split("at most:")
+    assert "4 cells × 3 seeds: 12 trainings, 0 of them new" in least
+    assert "4 cells × 12 seeds: 48 trainings, 26 of them new" in most
+    assert len(scored) == before
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("horizon=25 seeds=auto", "seeds=auto adds seeds until .* needs two cells that can be compared: give seeds=N"),
+        ("seeds=auto seeds.max=2", "seeds.max=2: the first look takes 3 seeds, got 2 at most"),
+        ("seeds=auto seeds.max=0", "seeds.max=0: the first look takes 3 seeds"),
+        ("seeds=auto seeds.max=many", "seeds.max must be a whole number, got 'many'"),
+        ("seeds=auto hours=0", "hours must be above 0, got 0"),
+        ("seeds=auto hours=long", "hours must be a number, got 'long'"),
+        ("seeds=automatic", "seeds must be a whole number or auto, got 'automatic'"),
+        ("seeds.max=20", "seeds.max says how far seeds=auto goes: give both, or seeds=N alone"),
+        ("seeds=5 hours=2", "hours says how far seeds=auto goes: give both, or seeds=N alone"),
+    ],
+)
+def test_a_wrong_word_is_one_line(call, message, capsys, monkeypatch, tmp_path):
+    line = one_line_error(run.main, [*call.split(), f"results={tmp_path}"], capsys, monkeypatch)
+    assert re.search(message, line), line
+
+
+def test_a_cell_that_makes_no_sense_is_in_no_comparison():
+    words = ["variance=beta,learned_diagonal,beta_tilde", "horizon=25", "seeds=auto", *WORDS[2:3]]
+    declared = Declared.of(plan(make(parse_run(words)), Serial(), ["cpu"]))
+    assert len(declared.pairs) == 1
+    assert len(declared.plan.first(declared.all_open()).planned) == 12 + 12 + 3
+    with pytest.raises(InputError, match="needs two cells"):
+        Declared.of(plan(make(parse_run(["variance=beta,learned_diagonal", *words[1:]])), Serial(), ["cpu"]))
+
+
+def test_differences_are_of_common_seeds_and_of_images_where_all_have_them():
+    a = Known({0: 1.0, 1: 2.0, 2: 3.0}, {0: np.array([0.0, 2.0]), 1: np.array([1.0, 3.0])})
+    b = Known({0: 0.5, 1: 0.5}, {0: np.array([0.0, 1.0]), 1: np.array([0.0, 1.0])})
+    assert differences(a, b).tolist() == [[0.0, 1.0], [1.0, 2.0]]
+    assert differences(a, Known(b.values, {})).tolist() == [0.5, 1.5]
+    assert differences(a, Known({}, {})).tolist() == []
+
+
+def test_a_value_without_a_logarithm_is_none():
+    log = ShownMetric("fid/x", "FID", "min", scale="log")
+    assert looking.scaled(np.e, log) == pytest.approx(1)
+    assert np.isnan(looking.scaled(0.0, log))
+    assert looking.scaled(-1.0, ShownMetric("is/x", "IS", "max")) == -1
+
+
+def test_whoever_reads_the_files_of_cells_that_were_trained_decides_the_same(tmp_path, alone):
+    words = ["parameterization=epsilon,v", "data=mixture2d", "network=mlp", "training.steps=20", *WORDS[1:]]
+    assert run.main([*words, "seeds=auto", "seeds.max=5", f"results={tmp_path}"]) == 0
+    found = read_folder(tmp_path / "auto")
+    declared = Declared.of(plan(make(parse_run([*words, "seeds=auto", "seeds.max=5"])), Serial(), ["cpu"]))
+    state = declared.begin()
+    for n in declared.looks.seeds:
+        state = declared.after(state, n, Journal(tmp_path / ".stages")) if state.open else state
+    ((a, b),) = found.meta.declared
+
+    def first(n):
+        if max(found.meta.auto.stopped.values()) < n:
+            return [None]
+        images = [[found.images.loc[cell, seed, "nll/test"] for seed in found.meta.seeds[:n]] for cell in (a, b)]
+        return [np.array(images[0]) - np.array(images[1])]
+
+    (metric,) = [metric for metric in found.meta.metrics if metric.deciding]
+    read = follow(plan_of(5), 1, first, margins=found.meta.margin(metric))
+    assert read == state.standings["nll/test"]
+    assert read[0].found.image_error > 0

@@ -1,0 +1,67 @@
+"""What a grid declares beforehand: its comparisons, the differences that matter, the seeds of each cell."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from analysis.errors import InputError
+from analysis.read.meta import Auto, Meta, Primary, ShownMetric
+from analysis.read.runs import read_folder
+from tests.analysis.conftest import build, rows
+
+NLL = ShownMetric("nll/test", "NLL", "min", relevant=0.01)
+FID = ShownMetric("fid/train/x", "FID", "min", scale="log", relevant=0.05)
+
+
+def grid(**changes) -> Meta:
+    """Two axes of two levels each: aa, ab, ba, bb."""
+    cells = {f"{x}{y}": {"x": x, "y": y} for x in "ab" for y in "ab"}
+    of = {"axes": (), "metrics": (NLL, FID), "seeds": (4, 5, 6, 7, 8), "cells": cells, "baseline": {"x": "a", "y": "b"}}
+    return Meta("tiny", "?", "general", "digits", **{**of, **changes})
+
+
+def test_without_primaries_every_cell_is_compared_with_the_baseline():
+    assert grid().declared == [("aa", "ab"), ("ba", "ab"), ("bb", "ab")]
+    assert grid(baseline={}).declared == [("ab", "aa"), ("ba", "aa"), ("bb", "aa")]
+
+
+def test_a_primary_comparison_has_the_baselines_level_where_it_names_none():
+    assert grid(primary=(Primary({"x": "b"}),)).declared == [("bb", "ab")]
+    assert grid(primary=(Primary({"x": "b"}, {"y": "a"}),)).declared == [("bb", "aa")]
+
+
+def test_a_primary_comparison_holds_at_every_level_of_an_axis_that_nobody_names():
+    found = grid(baseline={"x": "a"}, primary=(Primary({"x": "b"}),))
+    assert found.declared == [("ba", "aa"), ("bb", "ab")]
+
+
+def test_primaries_of_cells_that_the_grid_lacks_leave_those_with_the_baseline():
+    assert grid(primary=(Primary({"x": "c"}),)).declared == grid().declared
+
+
+def test_the_margin_is_on_the_scale_of_the_metric():
+    assert grid().margin(NLL) == 0.01
+    assert grid(relevant={"nll": 0.5}).margin(NLL) == 0.5
+    assert grid().margin(FID) == pytest.approx(math.log(1.05))
+    assert math.isnan(grid().margin(ShownMetric("is/x", "IS", "max")))
+
+
+def test_cells_have_the_first_so_many_seeds_where_these_were_added():
+    assert grid().seeds_of("aa") == (4, 5, 6, 7, 8)
+    found = grid(auto=Auto((3, 5), {"aa": 5, "ab": 3}))
+    assert [found.seeds_of(cell) for cell in ("aa", "ab", "ba")] == [(4, 5, 6, 7, 8), (4, 5, 6), (4, 5, 6)]
+
+
+def test_rows_of_seeds_that_a_cell_never_had_are_not_missed(tmp_path):
+    table = [row for row in rows() if row["seed"] != 2 or row["axis.loss"] != "simple"]
+    ids = {row["cell_id"] for row in rows()}
+    few = {row["cell_id"] for row in rows() if row["axis.loss"] == "simple"}
+    stopped = {cell: 2 if cell in few else 3 for cell in ids}
+    auto = {"looks": [2, 3], "most": 3, "stopped": stopped}
+    cells = {row["cell_id"]: {} for row in rows()}
+    found = read_folder(build(tmp_path / "auto", table, auto=auto, cells=cells))
+    assert found.meta.auto == Auto((2, 3), stopped)
+    with pytest.raises(InputError, match=r"lacks .* of the rows"):
+        read_folder(build(tmp_path / "fixed", table, cells=cells))
