@@ -71,7 +71,7 @@ class Declared:
         meta = parse_meta(json.dumps(head), f"grid {plan.grid.name}")
         refused = {item.cell_id for item in plan.planned if item.refusal is not None}
         pairs = [pair for pair in meta.declared if not refused & set(pair)]
-        metrics = [metric for metric in meta.metrics if metric.deciding]
+        metrics = [meta.read_by(metric) for metric in meta.metrics if metric.deciding]
         if not pairs or not metrics:
             lacking = "two cells that can be compared" if not pairs else "a metric that decides"
             raise InputError(f"seeds=auto adds seeds until comparisons are settled, and needs {lacking}: give seeds=N")
@@ -100,7 +100,7 @@ class Declared:
                 n,
                 before.standings[metric.name],
                 [differences(*pair) if there else None for pair, there in zip(both, here, strict=True)],
-                margins=self.meta.margin(metric),
+                margins=metric.margin,
                 resolution=metric.resolution,
             )
             standings[metric.name] = found

@@ -121,12 +121,19 @@ def _comparison(pair: CellComparison, a: int, b: int) -> AnsweredComparison:
         found.half_width,
         found.n,
         found.p,
-        pair.decision.different,
-        pair.decision.equal,
+        *_sure(pair),
         pair.verdict,
         pair.fresh_seeds,
         comparison_sentence(pair),
     )
+
+
+def _sure(pair: CellComparison) -> tuple[float | None, float | None, int | None]:
+    """The adjusted p of a difference and of equality, or the number of seeds at which looks settled it."""
+    if pair.sequential is not None:
+        looked = pair.sequential
+        return None, None, looked.equal if pair.verdict == "equal" else looked.different
+    return pair.decision.different, pair.decision.equal, None
 
 
 def _claim(outcome: ClaimOutcome) -> AnsweredClaim:

@@ -70,7 +70,8 @@ class AnsweredHeadline:
 @dataclass(frozen=True)
 class AnsweredComparison:
     """Cell a against cell b. On a log scale difference and half-width are of logarithms. The adjusted p are of a
-    difference, and of equality for practical purposes."""
+    difference, and of equality for practical purposes; where looks decided there are none, but the number of seeds at
+    which it was settled."""
 
     metric: str
     a: int
@@ -83,6 +84,7 @@ class AnsweredComparison:
     p: Number
     adjusted_p: Number
     equal_p: Number
+    settled_at: int | None
     verdict: Verdict
     fresh_seeds: int | None
     sentence: str

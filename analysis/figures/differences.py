@@ -21,7 +21,7 @@ from analysis.figures.forest import dress, label_rows, row, rows, words
 from analysis.figures.windows import Window, bulk_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.comparisons import margin_of, paired
+from analysis.findings.comparisons import paired
 from analysis.findings.pairs import CellComparison
 from analysis.findings.verdicts import Findings
 from analysis.notation import Rounding
@@ -130,7 +130,7 @@ def _none(metric: ShownMetric) -> float:
 
 def _band(axes: Axes, metric: ShownMetric) -> None:
     """The differences that do not matter."""
-    reach = margin_of(metric)
+    reach = metric.margin
     if not math.isnan(reach):
         ends = (math.exp(-reach), math.exp(reach)) if metric.scale == "log" else (-reach, reach)
         axes.axvspan(*ends, color="black", alpha=0.07, linewidth=0, zorder=0)

@@ -8,7 +8,7 @@ part, and its noise of sampling is among its seeds'.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,24 +22,17 @@ from analysis.statistics.paired import BOOTSTRAP_FROM, bootstrap_interval
 Array = NDArray[np.float64]
 
 
-def margin_of(metric: ShownMetric) -> float:
-    """The smallest difference that matters, on the metric's scale; nan where none is named."""
-    if metric.relevant is None:
-        return math.nan
-    return math.log1p(metric.relevant) if metric.scale == "log" else metric.relevant
-
-
 def on_scale(metric: ShownMetric, values: Array) -> Array:
     """Values as they are compared."""
     return np.log(values) if metric.scale == "log" else values
 
 
 def values_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> Array:
-    """The values of cells as they are compared, [k, n] per seed or [k, n, m] per seed and held-out image where each
-    has one; nan where there is none."""
+    """The values of cells as they are compared, [k, n] by the grid's seeds, or [k, n, m] by seed and held-out image
+    where each has one; nan where there is none."""
     found = [cell.estimate(metric.name).values for cell in cells]
     known = [{seed: value for seed, value in of.items() if math.isfinite(value)} for of in found]
-    seeds = sorted(set().union(*known))
+    seeds = sorted(set(grid.meta.seeds).union(*known))
     table = np.array([[of.get(seed, math.nan) for seed in seeds] for of in known], dtype=np.float64)
     table = table.reshape(len(cells), len(seeds))
     images = [_images(grid, metric.name, cell, sorted(of)) for cell, of in zip(cells, known, strict=True) if of]
@@ -51,9 +44,11 @@ def values_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns])
     return out
 
 
-def paired(grid: GridResults, metric: ShownMetric, a: CellRuns, b: CellRuns) -> Array:
-    """a − b as [n] per common seed, or as [n, m] per common seed and held-out image."""
-    return contrast(grid, metric, [(1.0, a), (-1.0, b)])
+def paired(
+    grid: GridResults, metric: ShownMetric, a: CellRuns, b: CellRuns, among: Collection[int] | None = None
+) -> Array:
+    """a − b as [n] per common seed, or as [n, m] per common seed and held-out image; of the seeds `among` these."""
+    return contrast(grid, metric, [(1.0, a), (-1.0, b)], among)
 
 
 @dataclass(frozen=True)
@@ -79,10 +74,17 @@ def share_of_images(grid: GridResults, metric: ShownMetric, a: CellRuns, b: Cell
     return ImageShare(float(better.mean()), low, high, len(better))
 
 
-def contrast(grid: GridResults, metric: ShownMetric, terms: Sequence[tuple[float, CellRuns]]) -> Array:
-    """Σ c · cell over terms (c, cell): [n] per seed that all of them finished, or [n, m] per such seed and image."""
+def contrast(
+    grid: GridResults,
+    metric: ShownMetric,
+    terms: Sequence[tuple[float, CellRuns]],
+    among: Collection[int] | None = None,
+) -> Array:
+    """Σ c · cell over terms (c, cell): [n] per seed that all of them finished, or [n, m] per such seed and image; of
+    the seeds `among` these, where they are given."""
     values = [cell.estimate(metric.name).values for _, cell in terms]
-    seeds = sorted(set.intersection(*({seed for seed, v in of.items() if math.isfinite(v)} for of in values)))
+    common = set.intersection(*({seed for seed, v in of.items() if math.isfinite(v)} for of in values))
+    seeds = sorted(common if among is None else common & set(among))
     by_image = [_images(grid, metric.name, cell, seeds) for _, cell in terms]
     known = [images for images in by_image if images is not None]
     by_seed = [on_scale(metric, np.array([of[seed] for seed in seeds], dtype=np.float64)) for of in values]

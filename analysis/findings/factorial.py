@@ -99,9 +99,14 @@ def _frame(
     grid: GridResults, metric: ShownMetric, axes: Sequence[Axis], cells: Sequence[CellRuns]
 ) -> tuple[pd.DataFrame, Array | None]:
     """The factors and their levels as a reader calls them, seed, and y on the metric's scale of every run that
-    finished; and its values per held-out image, [rows, m], where they are known."""
+    finished; and its values per held-out image, [rows, m], where they are known.
+
+    Where seeds were added while one looked, only those of the first look, which all cells have.
+    """
     values = values_of(grid, metric, cells)
-    seeds = sorted(set().union(*(cell.estimate(metric.name).values for cell in cells)))
+    seeds = sorted(set(grid.meta.seeds).union(*(cell.estimate(metric.name).values for cell in cells)))
+    if grid.meta.auto is not None:
+        values = values[:, : grid.meta.auto.looks[0]]
     by_seed = values if values.ndim == 2 else values.mean(-1)
     rows = np.argwhere(np.isfinite(by_seed))
     numbers = [grid.meta.axes.index(axis) for axis in axes]

@@ -7,16 +7,18 @@ else                         every cell against the baseline
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 
 from analysis.findings.cells import CellRuns
-from analysis.findings.comparisons import margin_of, paired
-from analysis.read.meta import Meta, ShownMetric
+from analysis.findings.comparisons import Array, paired
+from analysis.read.meta import Auto, Meta, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.families import ALPHA, Decision, Verdict, judge
+from analysis.statistics.looks import Looks, Standing, follow
 from analysis.statistics.paired import Comparison, fresh_seeds
 
 EVERY_PAIR_UP_TO = 6
@@ -35,19 +37,28 @@ class CellComparison:
     metric: ShownMetric
     a: CellRuns
     b: CellRuns
-    decision: Decision
+    decision: Decision | Standing
     family: int
     primary: bool
 
     @property
+    def sequential(self) -> Standing | None:
+        """What the looks say of it; None where the number of seeds was fixed."""
+        return self.decision if isinstance(self.decision, Standing) else None
+
+    @property
     def comparison(self) -> Comparison:
-        """The difference by itself."""
+        """The difference by itself; where seeds were added while one looked, its interval holds at all looks."""
+        if self.sequential is not None:
+            return replace(self.sequential.found, half_width=self.sequential.half_width)
         return self.decision.found
 
     @property
     def adjusted(self) -> float:
         """The adjusted p of what the verdict says: that both are equal for practical purposes, or else that they
-        differ."""
+        differ; nan where it was decided by looks."""
+        if isinstance(self.decision, Standing):
+            return math.nan
         return self.decision.equal if self.verdict == "equal" else self.decision.different
 
     @property
@@ -58,7 +69,9 @@ class CellComparison:
     @cached_property
     def fresh_seeds(self) -> int | None:
         """How many new seeds, alone, would tell the difference as it looks, at an even share of the error rate; None
-        where no affordable number would."""
+        where no affordable number would, and where the looks say how many were worth it."""
+        if self.sequential is not None:
+            return None
         return fresh_seeds(self.comparison, level=1 - ALPHA / self.family)
 
     @property
@@ -74,12 +87,14 @@ class CellComparison:
 
 def pairs(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[CellComparison]:
     """The comparisons of one metric that the grid asks for, those that it declares first."""
+    if grid.meta.auto is not None:
+        return _by_looks(grid, grid.meta.auto, metric, cells)
     asked = [one for one in _asked(grid, cells) if all(cell.estimate(metric.name).known for cell in one[:2])]
     known = [(paired(grid, metric, a, b), a, b, primary) for a, b, primary in asked]
     known = [one for one in known if one[0].size]
     decisions = judge(
         [differences for differences, *_ in known],
-        margins=margin_of(metric),
+        margins=metric.margin,
         resolution=metric.resolution,
         primary=[primary for *_, primary in known],
     )
@@ -90,9 +105,29 @@ def pairs(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> 
     ]
 
 
+def _by_looks(grid: GridResults, auto: Auto, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[CellComparison]:
+    """The declared comparisons after the looks that were taken, each over the seeds that both cells have."""
+    declared = [pair for pair in _declared(grid.meta, cells) if all(cell.cell_id in auto.stopped for cell in pair)]
+
+    def first(n: int) -> list[Array | None]:
+        taken = [min(auto.stopped[cell.cell_id] for cell in pair) >= n for pair in declared]
+        seeds = grid.meta.seeds[:n]
+        return [
+            paired(grid, metric, a, b, seeds) if there else None for (a, b), there in zip(declared, taken, strict=True)
+        ]
+
+    plan = Looks(auto.looks)
+    found = follow(plan, len(declared), first, margins=metric.margin, resolution=metric.resolution)
+    return [
+        CellComparison(metric, a, b, one, len(declared), True)
+        for (a, b), one in zip(declared, found, strict=True)
+        if one.found.n
+    ]
+
+
 def _asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns, CellRuns, bool]]:
     """The pairs, and whether the grid declares each; all are declared where none is."""
-    declared = _declared(grid.meta, cells)
+    declared = _declared(grid.meta, cells) if grid.meta.primary else []
     if len(grid.meta.axes) == 1 and len(cells) <= EVERY_PAIR_UP_TO:
         others = list(combinations(cells, 2))
     else:
@@ -105,12 +140,8 @@ def _asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns,
 
 def _declared(meta: Meta, cells: Sequence[CellRuns]) -> list[Pair]:
     """The comparisons that the grid declares, of cells that were run."""
-    found = []
-    for one in meta.primary:
-        a, b = (at_levels(meta, cells, meta.baseline | levels) for levels in (one.compare, one.to))
-        if a is not None and b is not None:
-            found.append((a, b))
-    return found
+    by_id = {cell.cell_id: cell for cell in cells}
+    return [(by_id[a], by_id[b]) for a, b in meta.declared if a in by_id and b in by_id]
 
 
 def at_levels(meta: Meta, cells: Sequence[CellRuns], levels: Mapping[str, str]) -> CellRuns | None:

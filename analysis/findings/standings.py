@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.findings.cells import CellRuns
-from analysis.findings.comparisons import margin_of, values_of
+from analysis.findings.comparisons import values_of
 from analysis.findings.pairs import CellComparison, pairs
 from analysis.read.meta import ShownMetric
 from analysis.read.runs import GridResults
-from analysis.statistics.families import beaten_by, near_best
+from analysis.statistics import families, looks
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +41,27 @@ def standing(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) 
     if metric.sign == 0 or len(known) < 2:
         return Standing((), beaten)
     asked = pairs(grid, metric, cells) if metric.deciding else []
-    values = values_of(grid, metric, [cells[i] for i in known])
-    found = beaten_by(values, metric.sign, metric.resolution)
-    for i, rivals in zip(known, found, strict=True):
+    compared, near = _order(grid, metric, [cells[i] for i in known])
+    for i, rivals in zip(known, compared, strict=True):
         beaten[i] = None if rivals is None else frozenset(known[j] for j in rivals)
     number = {id(cell): i for i, cell in enumerate(cells)}
     for pair in asked:
         if pair.verdict in ("better", "worse"):
             better, worse = (pair.a, pair.b) if pair.verdict == "better" else (pair.b, pair.a)
             beaten[number[id(worse)]] = (beaten[number[id(worse)]] or frozenset()) | {number[id(better)]}
-    margin = margin_of(metric) if metric.deciding else math.nan
-    near = [] if math.isnan(margin) else near_best(values, metric.sign, margin, metric.resolution)
-    return Standing(asked, beaten, frozenset(i for i, kept in zip(known, near, strict=False) if kept))
+    return Standing(asked, beaten, frozenset(i for i, kept in zip(known, near, strict=True) if kept))
+
+
+def _order(
+    grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]
+) -> tuple[list[frozenset[int] | None], list[bool]]:
+    """Which cells are shown to be better than each, and than which the best is hardly better, by all pairs alone."""
+    values, auto = values_of(grid, metric, cells), grid.meta.auto
+    sign, resolution = metric.sign, metric.resolution
+    margin = metric.margin if metric.deciding else math.nan
+    if auto is None:
+        near = families.near_best(values, sign, margin, resolution)
+        return families.beaten_by(values, sign, resolution), near
+    plan, taken = looks.Looks(auto.looks), [auto.stopped.get(cell.cell_id, auto.looks[0]) for cell in cells]
+    near = looks.near_best(plan, values, taken, sign, margin, resolution)
+    return looks.beaten_by(plan, values, taken, sign, resolution), near

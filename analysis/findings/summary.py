@@ -23,11 +23,10 @@ def metrics_present(grid: GridResults) -> list[ShownMetric]:
 
 
 def _read_by(grid: GridResults, metric: ShownMetric) -> ShownMetric:
-    relevant = grid.meta.relevant.get(metric.kind, metric.relevant)
     if metric.scale == "log" and metric.name in grid.runs and (grid.runs[metric.name] <= 0).any():
         # A share of a value that can be 0 or less says nothing.
         return replace(metric, scale="linear", relevant=None)
-    return replace(metric, relevant=relevant)
+    return grid.meta.read_by(metric)
 
 
 def known_values(meta: Meta, metric: ShownMetric) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -84,6 +84,13 @@ class ShownMetric:
     scale: Literal["linear", "log"] = "linear"
     resolution: float = 0.0
     relevant: float | None = None
+
+    @property
+    def margin(self) -> float:
+        """The smallest difference that matters, on the metric's scale; nan where none is named."""
+        if self.relevant is None:
+            return math.nan
+        return math.log1p(self.relevant) if self.scale == "log" else self.relevant
 
     @property
     def deciding(self) -> bool:
@@ -233,12 +240,9 @@ class Meta:
         """The seeds that a cell was run at, by its id."""
         return self.seeds if self.auto is None else self.seeds[: self.auto.stopped.get(cell, self.auto.looks[0])]
 
-    def margin(self, metric: ShownMetric) -> float:
-        """The smallest difference that matters, on the metric's scale; nan where none is known."""
-        given = self.relevant.get(metric.kind, metric.relevant)
-        if given is None:
-            return math.nan
-        return math.log1p(given) if metric.scale == "log" else given
+    def read_by(self, metric: ShownMetric) -> ShownMetric:
+        """The metric with the smallest difference that matters to this grid."""
+        return replace(metric, relevant=self.relevant.get(metric.kind, metric.relevant))
 
     @property
     def declared(self) -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ from analysis.report.search import search_report, search_section, with_optimism
 from analysis.tables import read_through
 from analysis.tables.table import ResultTable
 from analysis.tables.writers import html_table
+from analysis.words.seeds import seeds_taken
 
 FILE = "report.html"
 
@@ -86,7 +87,7 @@ def _setting(answers: Answers) -> str:
         meta.data,
         f"T = {meta.horizon}" if meta.horizon else "",
         counted(len(answers.cells), "cell"),
-        counted(len(meta.seeds), "paired seed" if len(meta.seeds) > 1 else "seed"),
+        seeds_taken(meta),
     ]
     return " · ".join(word for word in words if word)
 

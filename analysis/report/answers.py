@@ -14,7 +14,7 @@ from analysis.findings.expectations import Fate
 from analysis.findings.factorial import Factorial
 from analysis.findings.pairs import CellComparison
 from analysis.findings.verdicts import Findings
-from analysis.notation import Rounding, begun, counted, percent, probability, two_digits
+from analysis.notation import Rounding, begun, counted, percent, two_digits
 from analysis.read.meta import LIKELIHOOD, KnownValue
 from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
 from analysis.statistics.families import Verdict
@@ -22,7 +22,7 @@ from analysis.tables import MOST_ROWS
 from analysis.words.best import left_out
 from analysis.words.claims import why
 from analysis.words.factorial import factorial_sentences
-from analysis.words.verdicts import amount, apart, comparison_sentence, confirmation, headline, margin
+from analysis.words.verdicts import amount, apart, comparison_sentence, confirmation, evidence, headline, margin
 
 _EXPLORATORY = "Exploratory: seeds were added after a first look"
 _ONE_SEED = "One seed: no verdict"
@@ -151,13 +151,13 @@ def _against(pair: CellComparison, found: Findings) -> str:
         return _line(pair, found)
     size = apart(pair.metric, pair.comparison)
     toward = "better" if pair.metric.sign * pair.comparison.difference > 0 else "worse"
-    n, p = pair.fresh_seeds, probability(pair.adjusted)
+    n, sure = pair.fresh_seeds, evidence(pair)
     if pair.verdict == "cannot tell":
-        return f"{pair.a.name}: looks {toward} by {size} (p {p})" + (f"; {n} fresh seeds." if n else ".")
+        return f"{pair.a.name}: looks {toward} by {size} ({sure})" + (f"; {n} fresh seeds." if n else ".")
     if pair.verdict == "equal":
-        return f"{pair.a.name}: differs by {size} (p {p}); less than {margin(pair.metric)} does not matter."
+        return f"{pair.a.name}: differs by {size} ({sure}); less than {margin(pair.metric)} does not matter."
     confirm = f"; {confirmation(pair)}" if found.exploratory and n else ""
-    return f"{pair.a.name}: by {size} (p {p}){confirm}."
+    return f"{pair.a.name}: by {size} ({sure}){confirm}."
 
 
 def axes(answers: Answers) -> Section | None:

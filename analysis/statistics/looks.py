@@ -35,9 +35,9 @@ Likewise, all intervals  mean ± t(1 − α w_l/2m) SE  of all comparisons at al
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,6 +178,50 @@ def _with(one: Standing, n: int, futile: np.bool_, *, different: np.bool_, equal
     if equal:
         one = replace(one, equal=n)
     return replace(one, dropped=n) if futile and one.open else one
+
+
+def beaten_by(
+    plan: Looks, values: Array, taken: Sequence[int], sign: int, resolution: float = 0.0
+) -> list[frozenset[int] | None]:
+    """Which of k cells are shown to be better than each, of which so many seeds were `taken`; values [k, N] or
+    [k, N, m], nan where missing. None is a cell that shares fewer than two seeds with any other.
+
+    At each look that both took, one-sided at ½ α w_l/(k − 1): the true best is beaten at any look by any other with a
+    probability of no more than ½ α, as in `families`.
+    """
+    found: list[set[int] | None] = [None] * len(values)
+    for n, weight in plan.weights.items():
+        here = [i for i, most in enumerate(taken) if most >= n]
+        for i, j, ends in _ahead(values[:, :n], here, ALPHA * weight / max(len(values) - 1, 1), sign, resolution):
+            found[i] = (found[i] or set()) | ({j} if ends[0] > 0 else set())
+    return [None if one is None else frozenset(one) for one in found]
+
+
+def near_best(
+    plan: Looks, values: Array, taken: Sequence[int], sign: int, margin: float, resolution: float = 0.0
+) -> list[bool]:
+    """Which of k cells the best is shown to be better than by no more than a margin, as `families.near_best` has it;
+    values as above, each two cells at the last look that both took, one-sided at α w_l/k."""
+    near: list[bool | None] = [None] * len(values)
+    for n, weight in plan.weights.items():
+        here = [i for i, most in enumerate(taken) if most >= n]
+        for i, j, ends in _ahead(values[:, :n], here, 2 * ALPHA * weight / len(values), sign, resolution):
+            if min(taken[i], taken[j]) == n:
+                near[i] = near[i] is not False and bool(ends[1] <= margin)
+    return [bool(one) for one in near]
+
+
+def _ahead(
+    values: Array, cells: Sequence[int], alpha: float, sign: int, resolution: float
+) -> Iterator[tuple[int, int, tuple[float, float]]]:
+    """Cells i and j, and the ends of the interval of by how much j is better, over two common seeds or more."""
+    known = np.asarray(np.isfinite(values).reshape(*values.shape[:2], -1).all(-1))
+    for i, j in permutations(cells, 2):
+        common = known[i] & known[j]
+        if common.sum() > 1:
+            found = moments(sign * (values[j, common] - values[i, common]), resolution)
+            half = float(found.half_width(alpha))
+            yield i, j, (float(found.mean) - half, float(found.mean) + half)
 
 
 def claims(p: Array, claimed: NDArray[np.bool_], margin: NDArray[np.bool_], spent: float) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from analysis.notation import Rounding, duration, listed, two_digits
 from analysis.read.meta import Meta, ShownMetric
 from analysis.read.names import PRECISION
 from analysis.read.runs import GridResults
+from analysis.words.seeds import looked, seeds_taken
 
 _CONTINUOUS = "nll_continuous/"
 _AT_THE_END = {
@@ -54,7 +55,7 @@ def _interval(answers: Answers) -> str:
     logs = f"{listed(factors)} is compared by its logarithm, so its differences are factors." if factors else ""
     return " ".join(
         [
-            f"Mean ± half-width of the 95 % t-interval over {n} paired seeds.",
+            f"Mean ± half-width of the 95 % t-interval over {seeds_taken(answers.meta)}{looked(answers.meta)}.",
             *given,
             *([logs] if logs else []),
             "Bold: the cells that may be the best, which means that no other is shown to be better (paired t-tests "

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 
-from analysis.findings.comparisons import margin_of
 from analysis.findings.pairs import CellComparison
 from analysis.findings.verdicts import Findings
 from analysis.notation import Rounding, listed, percent, probability
@@ -44,8 +43,8 @@ def _ratio(log: float) -> str:
 def margin(metric: ShownMetric) -> str:
     """The smallest difference that matters."""
     if metric.scale == "log":
-        return percent(math.expm1(margin_of(metric)))
-    return f"{margin_of(metric):g} {metric.unit}" if metric.unit else f"{margin_of(metric):g}"
+        return percent(math.expm1(metric.margin))
+    return f"{metric.margin:g} {metric.unit}" if metric.unit else f"{metric.margin:g}"
 
 
 def confirmation(pair: CellComparison) -> str:
@@ -62,7 +61,7 @@ def comparison_sentence(pair: CellComparison) -> str:
         return f"{label}: {pair.a.name} and {pair.b.name} share all that it reads."
     if pair.same:
         return f"{label}: {pair.a.name} and {pair.b.name} have the same value at every seed."
-    numbers = f"{apart(pair.metric, found)} (p {probability(pair.adjusted)})"
+    numbers = f"{apart(pair.metric, found)} ({evidence(pair)})"
     if pair.verdict == "equal":
         return (
             f"{label}: {pair.a.name} and {pair.b.name} are equal for practical purposes: they differ by {numbers}, "
@@ -72,6 +71,16 @@ def comparison_sentence(pair: CellComparison) -> str:
         return f"{label}: {pair.a.name} is {pair.verdict} than {pair.b.name} by {numbers}."
     more = f"; {confirmation(pair)}" if pair.fresh_seeds else ""
     return f"{label}: cannot tell {pair.a.name} from {pair.b.name} at this budget: the difference is {numbers}{more}."
+
+
+def evidence(pair: CellComparison) -> str:
+    """How sure the verdict on a pair is: its adjusted p, or the look that decided."""
+    looked = pair.sequential
+    if looked is None:
+        return f"p {probability(pair.adjusted)}"
+    if looked.settled:
+        return f"settled at {looked.equal if pair.verdict == 'equal' else looked.different} seeds"
+    return f"without a prospect at {looked.dropped} seeds" if looked.dropped else f"open at {looked.found.n} seeds"
 
 
 def headline(found: Findings) -> str:

@@ -302,6 +302,6 @@ def test_whoever_reads_the_files_of_cells_that_were_trained_decides_the_same(tmp
         return [np.array(images[0]) - np.array(images[1])]
 
     (metric,) = [metric for metric in found.meta.metrics if metric.deciding]
-    read = follow(plan_of(5), 1, first, margins=found.meta.margin(metric))
+    read = follow(plan_of(5), 1, first, margins=found.meta.read_by(metric).margin)
     assert read == state.standings["nll/test"]
     assert read[0].found.image_error > 0

@@ -1,7 +1,9 @@
 """Verdicts on grids of one axis, whose differences are made by hand."""
 
+import dataclasses
 import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,8 @@ from analysis.findings.pairs import baseline, pairs
 from analysis.read.meta import parse_meta
 from analysis.read.runs import GridResults
 from analysis.words.cells import shortfall
+from analysis.words.seeds import looked as looked_words
+from analysis.words.seeds import seeds_taken
 from analysis.words.verdicts import comparison_sentence, headline
 from tests.analysis.conftest import FID, NLL, meta
 
@@ -270,7 +274,9 @@ def test_declared_comparisons_get_most_of_the_error_rate():
     rng = np.random.default_rng(0)
     values = {f"level{i}": (list(2 + rng.normal(0, 0.1, 4)), [1.0, 2.0, 3.0, 4.0]) for i in range(8)}
     declared = [{"compare": {"schedule": f"level{i}"}} for i in (3, 5)]
-    found = Answers.of(grid_of(values, primary=declared, baseline={"schedule": "level0"})).findings[0].pairs
+    known = {name: {"schedule": name} for name in values}
+    grid = grid_of(values, primary=declared, baseline={"schedule": "level0"}, cells=known)
+    found = Answers.of(grid).findings[0].pairs
     assert [(pair.a.levels[0], pair.primary) for pair in found[:3]] == [
         ("level3", True),
         ("level5", True),
@@ -315,3 +321,50 @@ def test_nothing_on_a_page_contradicts_another_part_of_it(seed):
             else:
                 assert "is the best of" not in headline(found)
         assert not set(found.untested) & found.leading
+
+
+# Looks at 3 and 5 seeds: cosine is surely better, learned goes on to 5.
+LOOKED = {
+    "linear": ([2.50, 2.54, 2.46, 2.50, 2.52], [20.0, 30.0, 25.0, 25.0, 26.0]),
+    "cosine": ([2.3000, 2.3401, 2.2599, np.nan, np.nan], [10.0, 15.01, 12.49, np.nan, np.nan]),
+    "learned": ([2.49, 2.55, 2.44, 2.51, 2.50], [21.0, 29.0, 26.0, 24.0, 27.0]),
+}
+
+
+def looked(values=None, **changes):
+    """A grid whose seeds were added while one looked."""
+    values = LOOKED if values is None else values
+    known = {name: {"schedule": name} for name in values}
+    stopped = {name: sum(one == one for one in nll) for name, (nll, _) in values.items()}
+    auto = {"looks": [3, 5], "stopped": stopped}
+    grid = grid_of(values, baseline={"schedule": "linear"}, cells=known, auto=auto, **changes)
+    short = [stopped[name] > seed for name, seed in zip(grid.runs["axis.schedule"], grid.runs["seed"], strict=True)]
+    return dataclasses.replace(grid, runs=grid.runs[short])
+
+
+def test_looks_decide_where_seeds_were_added():
+    """α w_1/m = 0.05 · (9/25)/2 at 3 seeds, with 0.8 of it for differences once one is claimed."""
+    nll, fid = Answers.of(looked()).findings
+    (cosine, learned) = nll.pairs
+    difference = np.subtract(LOOKED["cosine"][0][:3], LOOKED["linear"][0][:3])
+    assert stats.ttest_1samp(difference, 0).pvalue < 0.05 * 9 / 25 / 2
+    assert (cosine.verdict, cosine.sequential.different, cosine.comparison.n) == ("better", 3, 3)
+    low, high = stats.ttest_1samp(difference, 0).confidence_interval(1 - 0.05 * 9 / 25 / 2)
+    assert cosine.comparison.half_width == pytest.approx((high - low) / 2, rel=1e-6)
+    assert comparison_sentence(cosine).endswith("(settled at 3 seeds).")
+    assert (learned.verdict, learned.comparison.n, learned.fresh_seeds) == ("cannot tell", 5, None)
+    assert re.search(r"\((open|without a prospect) at [35] seeds\)\.$", comparison_sentence(learned))
+    assert nll.leading == {1}
+    assert headline(nll).startswith("NLL: cosine is the best of 3")
+    assert fid.pairs[0].verdict == "better"
+
+
+def test_what_looks_decide_is_said_alike_everywhere():
+    answers = Answers.of(looked())
+    for found in answers.findings:
+        for pair in found.pairs:
+            worse = pair.b if pair.verdict == "better" else pair.a
+            if pair.verdict in ("better", "worse"):
+                assert found.cells.index(worse) not in found.leading
+    assert seeds_taken(answers.meta) == "3 to 5 paired seeds"
+    assert "with looks at 3 and 5" in looked_words(answers.meta)

@@ -42,10 +42,10 @@ def test_primaries_of_cells_that_the_grid_lacks_leave_those_with_the_baseline():
 
 
 def test_the_margin_is_on_the_scale_of_the_metric():
-    assert grid().margin(NLL) == 0.01
-    assert grid(relevant={"nll": 0.5}).margin(NLL) == 0.5
-    assert grid().margin(FID) == pytest.approx(math.log(1.05))
-    assert math.isnan(grid().margin(ShownMetric("is/x", "IS", "max")))
+    assert grid().read_by(NLL).margin == 0.01
+    assert grid(relevant={"nll": 0.5}).read_by(NLL).margin == 0.5
+    assert grid().read_by(FID).margin == pytest.approx(math.log(1.05))
+    assert math.isnan(grid().read_by(ShownMetric("is/x", "IS", "max")).margin)
 
 
 def test_cells_have_the_first_so_many_seeds_where_these_were_added():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics.looks import Looks, begin, claims, follow, look, plan_of
+from analysis.statistics.looks import Looks, beaten_by, begin, claims, follow, look, near_best, plan_of
 from analysis.statistics.paired import equivalent
 
 PLAN = plan_of(12)
@@ -184,3 +184,37 @@ def test_equality_is_claimed_at_its_level():
     for given, claimed in ((margin, 12), (margin - 0.01, None)):
         found = look(PLAN, 12, begin(2), [values, spread(0.0, 1.0, 12)], margins=[float(given), 0.001])
         assert found[0].equal == claimed
+
+
+def test_a_cell_is_beaten_at_any_look_that_both_took():
+    """Two cells of which one stopped at 3 seeds: ½ α (9/25) one-sided there, and no test at 5."""
+    rng = np.random.default_rng(0)
+    values = np.vstack([rng.normal(0, 1, 5), np.full(5, np.nan), rng.normal(0, 1, 5) + 100])
+    t = stats.t.ppf(1 - 0.025 * 9 / 25 / 2, 2)
+    for factor, beaten in ((1.05, {0}), (0.95, set())):
+        noise = np.array([-1.0, 0.0, 1.0])
+        values[1, :3] = values[0, :3] - factor * t / np.sqrt(3) + noise
+        assert beaten_by(plan_of(5), values, [5, 3, 5], 1)[1] - {2} == beaten
+    assert beaten_by(plan_of(5), values, [5, 3, 5], 1)[0] == {2}
+    lonely = np.array([[1.0, np.nan, np.nan], [2.0, 3.0, 4.0]])
+    assert beaten_by(plan_of(3), lonely, [3, 3], 1) == [None, None]
+
+
+def test_near_the_best_is_told_at_the_last_look_of_both():
+    values = np.array([[1.0, 2.0, 3.0, 4.0, 5.0], [1.001, 2.0, 3.002, 4.001, 5.0], [0.0, 1.0, 2.0, 3.0, 4.0]])
+    assert near_best(plan_of(5), values, [5, 5, 5], 1, 0.01) == [True, True, False]
+    assert near_best(plan_of(5), values, [5, 5, 5], 1, 0.0001) == [False, False, False]
+
+
+@pytest.mark.parametrize("sds", [np.ones(6), np.array([10, 1, 1, 1, 1, 1]), np.exp(1.2 * np.linspace(-1, 1, 6))])
+def test_the_true_best_is_seldom_beaten_whatever_stops_when(sds):
+    """All are tied, and each stops where its difference from the first looks settled."""
+    rng, lost = np.random.default_rng(1), 0
+    for _ in range(400):
+        values = sds[:, None] * rng.normal(size=(6, 8)) + rng.normal(size=8)
+        ahead = [abs((row - values[0])[:3].mean()) > 0.3 for row in values]
+        taken = [3 if one else 8 for one in ahead]
+        for row, n in zip(values, taken, strict=True):
+            row[n:] = np.nan
+        lost += bool(beaten_by(plan_of(8), values, taken, 1)[0])
+    assert lost / 400 <= 0.025 + 3 * (0.025 * 0.975 / 400) ** 0.5
