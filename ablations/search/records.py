@@ -149,6 +149,16 @@ def said(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def importances_of(optimizer: Optimizer) -> dict[str, Any]:
+    """The shares of each objective's variation by parameter, and their ranges."""
+    found = optimizer.importances()
+    ranges = {key: {name: [low, high] for name, (_, low, high) in of.items()} for key, of in found.items()}
+    return {
+        "importances": {key: {name: share for name, (share, _, _) in of.items()} for key, of in found.items()},
+        "importance_ranges": ranges,
+    }
+
+
 def head_of(plan: SearchPlan, optimizer: Optimizer, trials: list[Told], provenance: dict[str, Any]) -> dict[str, Any]:
     """search.json."""
     study = plan.study
@@ -168,7 +178,7 @@ def head_of(plan: SearchPlan, optimizer: Optimizer, trials: list[Told], provenan
         "seeds": study.seeds,
         "default": {name: said(value) for name, value in study.default.items() if sayable(study, name, value)},
         "winners": [winner_of(winner, plan.objectives) for winner in finalists(optimizer)],
-        "importances": optimizer.importances(),
+        **importances_of(optimizer),
         "importance_trials": sum(trial.state == "complete" for trial in over),
         "trained_steps": sum(int(trial.metadata.get("steps", 0)) for trial in over),
         "full_steps": sum(steps_of(plan, trial.params) for trial in over if trial.state != "failed")

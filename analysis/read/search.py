@@ -97,6 +97,7 @@ class SearchMeta:
     default: dict[str, str] = field(default_factory=dict)
     winners: tuple[SearchWinner, ...] = ()
     importances: dict[str, dict[str, float]] = field(default_factory=dict)
+    importance_ranges: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
     importance_trials: int = 0
     trained_steps: int | None = None
     full_steps: int | None = None

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from analysis.findings.search import Optimism
 from analysis.findings.trials import default_trial, near_an_end, value_of
-from analysis.notation import Rounding, begun, counted, listed, percent
+from analysis.notation import Rounding, begun, counted, listed
 from analysis.read.search import NO_PRUNER, STATES, Search, SearchWinner
 from analysis.words.trials import DEFAULT, assignment, value_text
 from analysis.words.verdicts import amount
@@ -108,25 +108,30 @@ def _saved(search: Search) -> list[str]:
 
 
 def _importances(search: Search) -> list[str]:
-    """How much of the variation among trials goes with each parameter, and that this is no ablation."""
-    shares = {o.label: found for o in search.head.objectives if (found := search.head.importances.get(o.name))}
+    """How much of the variation among trials goes with each parameter, how sure that is, and that it is no ablation;
+    nothing where no range was taken, for a share alone says more than is known."""
+    shares = {o.label: found for o in search.head.objectives if (found := search.head.importance_ranges.get(o.name))}
     if not shares:
         return []
     n = search.head.importance_trials or len(search.complete)
     told = "; ".join(f"in {label} {_ranked(search, found)}" for label, found in shares.items())
     left_out = any(parameter.when for parameter in search.head.parameters)
     return [
-        f"Share of the variation among {n} complete trials that goes with each parameter (fANOVA): {told}. It is no "
+        f"Share of the variation among {n} complete trials that goes with each parameter (fANOVA; the range over "
+        f"resamplings of the trials, nine of ten): {told}. It is no "
         "ablation: trials were drawn where the search looked, in the ranges that it was given."
         + (" Parameters that not all trials have are left out." if left_out else "")
     ]
 
 
-def _ranked(search: Search, shares: Mapping[str, float]) -> str:
-    """β_T 61 %, β_1 39 %: parameters with their shares, the largest first."""
-    ordered = sorted(shares.items(), key=lambda item: -item[1])
-    labels = [parameter.label if (parameter := search.parameter(name)) else name for name, _ in ordered]
-    return ", ".join(f"{label} {percent(share)}" for label, (_, share) in zip(labels, ordered, strict=True))
+def _ranked(search: Search, ranges: Mapping[str, tuple[float, float]]) -> str:
+    """β_T 50 to 82 %, β_1 18 to 50 %: parameters with the ranges of their shares, the largest first."""
+    ordered = sorted(ranges.items(), key=lambda item: -sum(item[1]))
+    said = []
+    for name, (low, high) in ordered:
+        parameter = search.parameter(name)
+        said.append(f"{parameter.label if parameter else name} {100 * low:.0f} to {100 * high:.0f} %")
+    return ", ".join(said)
 
 
 def _won(search: Search, winner: SearchWinner, default: int | None) -> str:

@@ -126,6 +126,7 @@ def one_objective(folder, n=40):
         default=PAPERS,
         winners=[winner("found", "found by search", best, BETAS)],
         importances={NLL_VAL: {"schedule.beta_T": 0.39, "schedule.beta_1": 0.61}},
+        importance_ranges={NLL_VAL: {"schedule.beta_T": [0.2, 0.7], "schedule.beta_1": [0.3, 0.8]}},
         importance_trials=sum(row["state"] == "complete" for row in trials),
         trained_steps=sum(row["steps"] for row in trials),
         full_steps=FULL * n,
@@ -174,6 +175,7 @@ def joint(folder, n=60):
         default={"schedule": "linear", **PAPERS, "training.batch": "128"},
         winners=[winner("found", "found by search", best, JOINT)],
         importances={NLL_VAL: {"schedule": 0.72, "training.batch": 0.28}},
+        importance_ranges={NLL_VAL: {"schedule": [0.6, 0.9], "training.batch": [0.1, 0.4]}},
         importance_trials=n,
     )
     return write_search(folder, description, trials)
@@ -212,6 +214,10 @@ def two_objectives(folder, n=45):
         importances={
             NLL_VAL: {"objective.power": 0.5, "training.lr": 0.4, "network.channels": 0.1},
             FID_VAL: {"objective.power": 0.6, "training.lr": 0.35, "network.channels": 0.05},
+        },
+        importance_ranges={
+            NLL_VAL: {"objective.power": [0.4, 0.6], "training.lr": [0.3, 0.5], "network.channels": [0.05, 0.2]},
+            FID_VAL: {"objective.power": [0.5, 0.7], "training.lr": [0.2, 0.4], "network.channels": [0.0, 0.1]},
         },
         importance_trials=n,
     )

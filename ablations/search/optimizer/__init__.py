@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.exceptions import OptunaError
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
@@ -36,6 +37,8 @@ STUDY_ATTRS = "study_attrs"
 """Where a trial keeps what its sampler noted of the whole search."""
 FEWEST = 10
 """Complete trials below which importances say nothing."""
+RESAMPLINGS = 20
+"""Drawings of as many trials, with replacement, over which importances vary."""
 
 
 class Optimizer:
@@ -234,23 +237,40 @@ class Optimizer:
             best = self.optuna.best_trials if len(self.objectives) > 1 else [self.optuna.best_trial]
         return sorted(trial.number for trial in best)
 
-    def importances(self) -> dict[str, dict[str, float]]:
+    def importances(self) -> dict[str, dict[str, tuple[float, float, float]]]:
         """By objective: the share of the values' variation that goes with each parameter that all trials have (fANOVA,
-        Hutter et al. 2014); none where there are too few trials, or their values are alike."""
+        Hutter et al. 2014), and the range in which nine of ten resamplings of the trials have it: (share, low, high).
+
+        None where there are too few trials, or their values are alike.
+        """
         always = [name for name in self.study.parameters if not self.study.when(name)]
-        complete = [trial for trial in self.trials() if trial.state == "complete"]
-        found: dict[str, dict[str, float]] = {}
+        with self._guarded():
+            complete = self.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if len(complete) < FEWEST or not always:
+            return {}
+        rng = np.random.default_rng(0)
+        drawn_anew = [rng.integers(len(complete), size=len(complete)) for _ in range(RESAMPLINGS)]
+        found: dict[str, dict[str, tuple[float, float, float]]] = {}
         for i, objective in enumerate(self.objectives):
-            if len(complete) < FEWEST or not always or len({trial.values[i] for trial in complete}) < 2:
+            if len({trial.values[i] for trial in complete}) < 2:
                 continue
-            with self._guarded(), quiet():
-                found[objective] = get_param_importances(
-                    self.optuna,
-                    evaluator=FanovaImportanceEvaluator(seed=0),
-                    params=always,
-                    target=partial(_value, i),
-                )
+            shares = self._shares(complete, i, always)
+            others = [self._shares([complete[j] for j in picked], i, always) for picked in drawn_anew]
+            found[objective] = {
+                name: (share, *_range([one.get(name, 0.0) for one in others])) for name, share in shares.items()
+            }
         return found
+
+    def _shares(self, trials: Sequence[FrozenTrial], i: int, always: Sequence[str]) -> dict[str, float]:
+        """The shares of an objective's variation among these trials, of which some may stand there twice."""
+        if len({trial.values[i] for trial in trials}) < 2:
+            return {}
+        with self._guarded(), quiet():
+            study = optuna.create_study(directions=self.directions)
+            study.add_trials(trials)
+            return get_param_importances(
+                study, evaluator=FanovaImportanceEvaluator(seed=0), params=list(always), target=partial(_value, i)
+            )
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -264,6 +284,12 @@ class Optimizer:
                 f"the storage {shown(self.uri)} cannot be used: {cause(error)}. What was trained is kept; give "
                 "storage=sqlite:///PATH or a database's URL, and the same command continues"
             ) from error
+
+
+def _range(shares: Sequence[float]) -> tuple[float, float]:
+    """The ends between which nine of ten lie."""
+    low, high = np.quantile(shares, [0.05, 0.95])
+    return float(low), float(high)
 
 
 def _value(objective: int, trial: FrozenTrial) -> float:

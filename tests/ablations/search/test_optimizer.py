@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import optuna
 import pytest
 
@@ -185,8 +186,21 @@ def test_importances_are_of_what_the_value_depends_on(tmp_path):
         value = params["schedule.gamma_min"] ** 2
         optimizer.tell(number, TrialOutcome("complete", values=(value,)), "cell")
     shares = optimizer.importances()["nll/val"]
-    assert shares["schedule.gamma_min"] > 0.95
-    assert math.isclose(sum(shares.values()), 1, abs_tol=1e-6)
+    share, low, high = shares["schedule.gamma_min"]
+    assert share > 0.95
+    assert 0.8 < low <= high <= 1
+    assert math.isclose(sum(one for one, _, _ in shares.values()), 1, abs_tol=1e-6)
+
+
+def test_what_the_value_does_not_depend_on_has_importances_that_say_nothing(tmp_path):
+    """Values at random: the range says so, where a share alone would name a winner."""
+    optimizer = opened(tmp_path, "study.sampler=random", window=1)
+    values = np.random.default_rng(0).normal(size=20)
+    for value in values:
+        number, _ = optimizer.ask()
+        optimizer.tell(number, TrialOutcome("complete", values=(float(value),)), "cell")
+    ranges = [(low, high) for _, low, high in optimizer.importances()["nll/val"].values()]
+    assert all(high - low > 0.3 for low, high in ranges)
 
 
 def test_of_few_or_equal_trials_there_are_no_importances(tmp_path):

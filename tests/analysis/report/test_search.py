@@ -43,7 +43,7 @@ def test_the_section_holds_sentences_best_trials_and_figures(page):
     assert "Pruning (median) saved 9 % of the training steps." in told
     assert "38 (found by search)" in told
     assert "0 (paper's default)" in told
-    assert "(fANOVA): in NLL β_1 61 %, β_T 39 %. It is no ablation" in told
+    assert "in NLL β_1 30 to 80 %, β_T 20 to 70 %. It is no ablation" in told
     assert "optuna-dashboard sqlite:///results/optuna.db" in told
     figures = [figure["id"] for figure in page.all("figure")]
     own = [f"figure-{name}" for name in ("history", "slices", "rungs")]
