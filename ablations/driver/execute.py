@@ -33,6 +33,8 @@ from analysis.errors import InputError
 from diffusion_core.choices import choice_name
 
 WRITE_SECONDS = 15.0
+REST = 20
+"""Results are written again after so many times as long as it last took: those of thousands of cells take seconds."""
 
 
 def check_same_request(folder: Path, plan: Plan, journal: Journal, command: str) -> dict[str, Any] | None:
@@ -84,17 +86,19 @@ def execute(
         before = None
     missing = plan.missing(journal)
     started = written = time.monotonic()
-    interrupted = False
+    pause, interrupted = WRITE_SECONDS, False
     total = sum(work(stage, plan.here.data) for stage in missing)
     with stopping(), bar(f"{len(missing)} stages", total) as shown:
         try:
             for event in _launch(plan, journal, missing, shown):
                 if tracker is not None:
                     _open_beside(tracker, event)
-                if event.kind == "ended" and time.monotonic() - written > WRITE_SECONDS:
+                if event.kind == "ended" and time.monotonic() - written > pause:
                     since = _since(before, provenance, started, ran=True)
+                    began = time.monotonic()
                     _, tracker = publish(plan, journal, folder, tracker, since, ended=False)
                     written = time.monotonic()
+                    pause = max(WRITE_SECONDS, REST * (written - began))
         except KeyboardInterrupt:
             interrupted = True
     since = _since(before, provenance, started, ran=bool(missing))
