@@ -33,6 +33,8 @@ from analysis.errors import InputError
 from diffusion_core.choices import choice_name
 
 WRITE_SECONDS = 15.0
+REST = 20
+"""Results are written again after so many times as long as it last took: those of thousands of cells take seconds."""
 
 
 def check_same_request(folder: Path, plan: Plan, journal: Journal, command: str) -> dict[str, Any] | None:
@@ -88,7 +90,8 @@ def execute(
 class Execution:
     """A command at work on the grid of a results folder: what stood there before, and when it began.
 
-    `tried` are the stages that it has started, each once; the tracker is None once it has failed.
+    Results are written after each `pause`; `tried` are the stages that it has started, each once; the tracker is None
+    once it has failed.
     """
 
     journal: Journal
@@ -97,6 +100,7 @@ class Execution:
     before: dict[str, Any] | None
     started: float
     written: float
+    pause: float = WRITE_SECONDS
     tried: set[str] = field(default_factory=set)
 
     @staticmethod
@@ -126,9 +130,11 @@ class Execution:
                 for event in _launch(plan, self.journal, missing, shown):
                     if self.tracker is not None:
                         _open_beside(self.tracker, event)
-                    if event.kind == "ended" and time.monotonic() - self.written > WRITE_SECONDS:
+                    if event.kind == "ended" and time.monotonic() - self.written > self.pause:
+                        began = time.monotonic()
                         self.publish(meanwhile, provenance, ended=False)
                         self.written = time.monotonic()
+                        self.pause = max(WRITE_SECONDS, REST * (self.written - began))
             except KeyboardInterrupt:
                 return True
         return False

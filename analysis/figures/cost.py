@@ -25,6 +25,8 @@ from analysis.notation import Rounding, mathtext
 from analysis.statistics.pareto import pareto_front
 
 _CHARS = 18
+_MOST = 1.6
+"""The share of the height that names may take: above 1, they stand beyond the axes, which give way."""
 
 
 def cost_figure(answers: Answers) -> Figure | None:
@@ -56,17 +58,18 @@ def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
     dominant = _dominant(found, cost, on_front)
     _steps(axes, found, cost, dominant, view)
     seen = [i for i in dominant if view.holds(found.estimates[i].mean)]
-    room = _with_room(axes, found, on_front)
-    named = on_front if room == len(on_front) else seen[: _with_room(axes, found, seen)]
+    named = on_front if _share(axes, found, on_front) <= 1 else seen
+    if _share(axes, found, named) > _MOST:
+        named = [i for n, i in enumerate(seen, 1) if _share(axes, found, seen[:n]) <= 1]
     _names(axes, purchase, named, view, styles)
-    part = "its best means" if named == seen else "some of its best means"
+    part = "its best means" if len(named) == len(seen) else "some of its best means"
     said = "filled and named: the front" if named == on_front else f"filled: the front; named: {part}"
     axes.set_title(said, loc="left", color=GREY, fontsize=6.8, pad=9)
 
 
-def _with_room(axes: Axes, found: Findings, cells: Sequence[int]) -> int:
-    """How many of these cells, from the first on, can be named beside the axes."""
-    return int((np.cumsum(label_heights(axes, _wrapped(found, cells), 3.0)) <= 1).sum())
+def _share(axes: Axes, found: Findings, cells: Sequence[int]) -> float:
+    """The share of the axes' height that the names of these cells take."""
+    return sum(label_heights(axes, _wrapped(found, cells), 3.0))
 
 
 def _without_interval(estimate: Estimate) -> Estimate:

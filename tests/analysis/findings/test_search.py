@@ -127,8 +127,8 @@ def test_what_is_said_of_a_search(tmp_path):
     assert told[2] == "Pruning (median) saved 9 % of the training steps."
     assert told[3] == (
         "Share of the variation among 35 complete trials that goes with each parameter (fANOVA; the range over "
-        "resamplings of the trials, nine of ten): in NLL β_1 30 to 80 %, β_T 20 to 70 %. It is no ablation: trials were "
-        "drawn where the search looked, in the ranges that it was given."
+        "resamplings of the trials, nine of ten): in NLL β_1 30 to 80 %, β_T 20 to 70 %. It is no ablation: trials "
+        "were drawn where the search looked, in the ranges that it was given."
     )
     assert told[4].startswith("Found by search: β_1 = 0.000182, β_T = 0.0306: NLL 2.30 bits/dim on validation, the se")
     assert told[5] == "The paper's default, β_1 = 0.0001, β_T = 0.02: NLL 2.33 bits/dim as trial 0 of the same search."
