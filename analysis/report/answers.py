@@ -13,8 +13,9 @@ from analysis.findings.comparisons import ImageShare
 from analysis.findings.expectations import Fate
 from analysis.findings.factorial import Factorial
 from analysis.findings.pairs import CellComparison
+from analysis.findings.spending import Spending, spending
 from analysis.findings.verdicts import Findings
-from analysis.notation import Rounding, begun, counted, percent, two_digits
+from analysis.notation import Rounding, begun, counted, duration, percent, two_digits
 from analysis.read.meta import LIKELIHOOD, KnownValue
 from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
 from analysis.statistics.families import Verdict
@@ -218,9 +219,21 @@ def _between_seeds(found: Findings) -> str:
     share = min(drawn**2 / seeds**2, 1.0) if seeds else 1.0
     return (
         f"{start} (typical of the cells). Drawing other samples from the same networks alone gives "
-        f"{_size(found, drawn)}, {percent(share)} of that variance: more generated sets lessen this part, "
-        "more seeds lessen both."
+        f"{_size(found, drawn)}, {percent(share)} of that variance.{_spent(spending(found))}"
     )
+
+
+def _spent(found: Spending | None) -> str:
+    """What the next minute is best spent on; "" where it is not known."""
+    if found is None:
+        return ""
+    start = f" Of a difference's variance between seeds at most {percent(found.share)} is of drawing samples"
+    cost = f"a seed takes {duration(found.seed_seconds)} and a generated set {duration(found.set_seconds)}"
+    if math.isinf(found.best):
+        return f"{start}: if seeds differ by nothing else, more generated sets are worth more than seeds ({cost})."
+    best, enough = max(1, round(found.best)), max(1, math.ceil(found.enough))
+    advice = f"most is learnt in a minute with about {counted(best, 'set')} a seed ({cost})"
+    return f"{start}; {advice}, and from {enough} on drawing adds less than a tenth. Here it is {found.sets}."
 
 
 def _images(found: Findings, *, known: bool) -> str:

@@ -1,0 +1,77 @@
+"""What the next minute is best spent on, for a metric of generated samples: another seed, or more samples a seed.
+
+    Var d̄ = (a + b/k)/n        a: what seeds differ by, b: what drawing one generated set adds, k sets a seed, n seeds
+    seconds = n (T + k S)       T of a training and its likelihood, S of a set
+
+At equal seconds Var d̄ is least at k = √(bT/(aS)), whatever n. From k = 10 b/a on, drawing adds less than a tenth.
+
+b is taken as if two cells drew apart. They draw from the same noise at each seed, so what it says is an upper end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.findings.cells import CellRuns
+from analysis.findings.costs import AUTOENCODER_SECONDS, SAMPLE_SECONDS, TRAIN_SECONDS
+from analysis.findings.verdicts import Findings
+from analysis.read.meta import ShownMetric
+
+SCORING = ("cost/bound_seconds", "cost/fit_seconds")
+"""Seconds of a seed beside its training and its samples."""
+LITTLE = 0.1
+"""The part that drawing may add to the seeds' variance and be left out of account."""
+
+
+@dataclass(frozen=True)
+class Spending:
+    """The share of a difference's variance between seeds that is of drawing samples, with so many `sets`; and the
+    numbers of sets that make most of a second, and that make drawing add less than a tenth: inf where seeds differ by
+    nothing else."""
+
+    metric: ShownMetric
+    sets: int
+    share: float
+    best: float
+    enough: float
+    seed_seconds: float
+    set_seconds: float
+
+
+def spending(found: Findings) -> Spending | None:
+    """What is known of a metric's noise and its cost; None where it has none, or no two cells are compared."""
+    pairs = [pair for pair in found.pairs if pair.comparison.n > 1 and not pair.same]
+    drawn = [(_drawn(found.metric, pair.a), _drawn(found.metric, pair.b)) for pair in pairs]
+    known = [(pair.comparison.seed_sd**2, a + b) for pair, (a, b) in zip(pairs, drawn, strict=True) if a + b == a + b]
+    sets = {int(cell.parameter("evaluation.sets") or 0) for cell in found.cells}
+    if not known or len(sets) != 1:
+        return None
+    (k,) = sets
+    total, one_set = (float(np.mean(column)) for column in zip(*known, strict=True))
+    seeds = max(total - one_set / k, 0.0)
+    seed_seconds = _seconds(found.cells, (TRAIN_SECONDS, AUTOENCODER_SECONDS, *SCORING))
+    set_seconds = _seconds(found.cells, (SAMPLE_SECONDS,)) / k
+    if not (total > 0 and seed_seconds > 0 and set_seconds > 0):
+        return None
+    ratio = one_set / seeds if seeds else math.inf
+    best = math.sqrt(ratio * seed_seconds / set_seconds)
+    return Spending(found.metric, k, min(one_set / k / total, 1.0), best, ratio / LITTLE, seed_seconds, set_seconds)
+
+
+def _drawn(metric: ShownMetric, cell: CellRuns) -> float:
+    """The variance on the metric's scale that drawing one set gives a cell's value; nan where there is but one set."""
+    name = f"{metric.name}_set_sd"
+    if name not in cell.runs or cell.runs[name].isna().all():
+        return math.nan
+    size = cell.runs[metric.name] if metric.scale == "log" else 1.0
+    return float(np.square(cell.runs[name] / size).mean())
+
+
+def _seconds(cells: Sequence[CellRuns], names: Sequence[str]) -> float:
+    """What a run takes of these on average."""
+    each = [sum(float(cell.runs[name].fillna(0).mean()) for name in names if name in cell.runs) for cell in cells]
+    return float(np.mean(each))
