@@ -7,6 +7,7 @@ be better among all pairs (`statistics.families`). What is not beaten may be the
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,12 +45,20 @@ def standing(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) 
     compared, near = _order(grid, metric, [cells[i] for i in known])
     for i, rivals in zip(known, compared, strict=True):
         beaten[i] = None if rivals is None else frozenset(known[j] for j in rivals)
-    number = {id(cell): i for i, cell in enumerate(cells)}
+    alike: dict[tuple[tuple[int, float], ...], list[int]] = defaultdict(list)
+    for i in known:
+        alike[_values(metric, cells[i])].append(i)
     for pair in asked:
         if pair.verdict in ("better", "worse"):
             better, worse = (pair.a, pair.b) if pair.verdict == "better" else (pair.b, pair.a)
-            beaten[number[id(worse)]] = (beaten[number[id(worse)]] or frozenset()) | {number[id(better)]}
+            # Cells with equal values are one, in the list as among all pairs.
+            for i in alike[_values(metric, worse)]:
+                beaten[i] = (beaten[i] or frozenset()) | set(alike[_values(metric, better)])
     return Standing(asked, beaten, frozenset(i for i, kept in zip(known, near, strict=True) if kept))
+
+
+def _values(metric: ShownMetric, cell: CellRuns) -> tuple[tuple[int, float], ...]:
+    return tuple(sorted(cell.estimate(metric.name).values.items()))
 
 
 def _order(

@@ -60,12 +60,17 @@ class Findings:
     @property
     def as_good(self) -> list[int]:
         """The others that may be the best and are equal to it for practical purposes, the best mean first."""
-        return [i for i in self.ranked if i in self.leading & self.standing.near and i != self.best]
+        return [i for i in self.ranked if i in self.leading and i != self.best and self._is_near(i)]
 
     @property
     def open(self) -> list[int]:
         """The others that may be the best, and may be worse by more than what matters, the best mean first."""
-        return [i for i in self.ranked if i in self.leading - self.standing.near and i != self.best]
+        return [i for i in self.ranked if i in self.leading and i != self.best and not self._is_near(i)]
+
+    def _is_near(self, i: int) -> bool:
+        """Whether the best is hardly better than a cell, if at all; one with all of its values is as good as it."""
+        same = self.best is not None and self.estimates[i].values == self.estimates[self.best].values
+        return same or i in self.standing.near
 
     @property
     def untested(self) -> list[int]:

@@ -25,7 +25,7 @@ import pandas as pd
 from analysis.statistics.designs import Design, complete_block, groups, listed, read_design, table_of_rows
 from analysis.statistics.families import settle
 from analysis.statistics.projections import Array, IntArray, Term, one_hot, type_two, within
-from analysis.statistics.variances import Moments, over_both, over_seeds
+from analysis.statistics.variances import Moments, of_length
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,7 @@ def _moments(basis: Array, values: Array) -> Moments:
     """|z̄| and the parts of its variance, of values [n, cells] or [n, cells, m]; |z_s| below rounding is 0."""
     z = np.einsum("kd,nk...->dn...", basis, values)
     z[np.abs(z) < 1e-13 * np.abs(values).max() * len(basis)] = 0
-    each = over_seeds(z) if z.ndim == 2 else over_both(z)
-    length = np.asarray(np.sqrt(np.square(each.mean).sum()))
-    by_seeds, by_images = np.asarray(each.by_seeds.sum()), np.asarray(each.by_images.sum())
-    return Moments(length, by_seeds, by_images, each.seeds, each.images, np.asarray(each.spread.sum()))
+    return of_length(z)
 
 
 def _ratio(test: Moments) -> float:

@@ -101,12 +101,37 @@ def over_seeds(values: Array, resolution: float = 0.0) -> Moments:
 def over_both(values: Array) -> Moments:
     """The moments of values [..., n, m] per seed and held-out image, n ≥ 2."""
     n, m = values.shape[-2:]
+    by_seeds, by_images = _crossed(values)
+    return _of_both(values.mean((-2, -1)), by_seeds, by_images, n, m, np.square(values.mean(-1)).sum(-1))
+
+
+def of_length(values: Array) -> Moments:
+    """The moments of the length of a vector of d contrasts, from its values [d, n] per seed, or [d, n, m] per seed and
+    image: variances add over contrasts, so that it does not matter which basis they are of."""
+    length = np.asarray(np.sqrt(np.square(values.reshape(*values.shape[:2], -1).mean((1, 2))).sum()))
+    if values.ndim == 2:
+        each = over_seeds(values)
+        return Moments(
+            length, np.asarray(each.by_seeds.sum()), np.zeros(()), each.seeds, 1, np.asarray(each.spread.sum())
+        )
+    n, m = values.shape[1:]
+    by_seeds, by_images = (np.asarray(part.sum()) for part in _crossed(values))
+    return _of_both(length, by_seeds, by_images, n, m, np.asarray(np.square(values.mean(-1)).sum()))
+
+
+def _crossed(values: Array) -> tuple[Array, Array]:
+    """V_1 and V_2 of values [..., n, m], the latter as it comes, which may be below 0."""
+    n, m = values.shape[-2:]
     seeds, images, mean = values.mean(-1), values.mean(-2), values.mean((-2, -1))
-    ms_seed = m * seeds.var(axis=-1, ddof=1)
-    by_images = np.zeros(mean.shape)
-    if m > 1:
-        rest = values - seeds[..., None] - images[..., None, :] + mean[..., None, None]
-        ms_rest = np.square(rest).sum((-2, -1)) / ((n - 1) * (m - 1))
-        by_images = np.maximum(n * images.var(axis=-1, ddof=1) - ms_rest, 0) / (n * m)
-    spread = np.maximum(np.square(seeds).sum(-1), IMAGES_REACH**2 * n * by_images)
-    return Moments(mean, ms_seed / (n * m), by_images, n, m, spread)
+    by_seeds = np.asarray(seeds.var(axis=-1, ddof=1) / n)
+    if m == 1:
+        return by_seeds, np.zeros(mean.shape)
+    rest = values - seeds[..., None] - images[..., None, :] + mean[..., None, None]
+    ms_rest = np.square(rest).sum((-2, -1)) / ((n - 1) * (m - 1))
+    return by_seeds, np.asarray((n * images.var(axis=-1, ddof=1) - ms_rest) / (n * m))
+
+
+def _of_both(mean: Array, by_seeds: Array, by_images: Array, n: int, m: int, spread: Array) -> Moments:
+    """The moments with the images' part at 0 at least, and the spread from what images alone could make of it."""
+    kept = np.maximum(by_images, 0)
+    return Moments(mean, by_seeds, kept, n, m, np.asarray(np.maximum(spread, IMAGES_REACH**2 * n * kept)))
