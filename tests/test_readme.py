@@ -279,6 +279,22 @@ def test_no_number_of_the_findings_stands_by_itself():
     assert not re.findall(r"[^.]{0,60}\d[^.]{0,20}", left.replace("N(0, I)", ""))
 
 
+def test_what_looks_settled():
+    told = Told("parameterization")
+    head = json.loads((ROOT / "results" / told.name / "grid.json").read_text(encoding="utf-8"))
+    assert head["command"].endswith("grid=parameterization seeds=auto")
+    of_metric = {m: [one for one in told.answers["comparisons"] if one["metric"] == m] for m in (NLL, FID)}
+    assert len(head["primary"]) == 4
+    assert [max(one["settled_at"] for one in found) for found in of_metric.values()] == [5, 5]
+    assert [len(found) for found in of_metric.values()] == [3, 3]
+    assert told.estimate(NLL, "x0", "simple")["n"] == 0
+    trainings, all_of_them = sum(head["auto"]["stopped"].values()), 5 * len(head["cells"])
+    minutes = head["seconds"] / 60
+    assert f"(500 steps a cell, {minutes:.0f} minutes on 2 busy CPU cores" in PLAIN
+    assert "Of the four comparisons that the grid declares, three are settled in NLL and in FID by 5 seeds" in PLAIN
+    assert f"{trainings} trainings, where five seeds of every cell are {all_of_them}." in PLAIN
+
+
 def times_ours(size: str, row: str) -> str:
     """What the first table of a committed comparison says in the column × ours."""
     lines = (ROOT / "benchmarks" / f"peers-{size}.md").read_text(encoding="utf-8").splitlines()
