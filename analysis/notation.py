@@ -220,8 +220,8 @@ def counted(n: int, what: str) -> str:
 
 
 def begun(text: str) -> str:
-    """The text as a sentence begins: its first letter large, the others as they are."""
-    return f"{text[:1].upper()}{text[1:]}"
+    """The text as a sentence begins: its first letter large, the others as they are. A symbol stays: μ̃ is no M̃."""
+    return f"{text[:1].upper()}{text[1:]}" if text[:1].isascii() else text
 
 
 def two_digits(value: float) -> str:

@@ -71,6 +71,11 @@ def _order(
     if auto is None:
         near = families.near_best(values, sign, margin, resolution)
         return families.beaten_by(values, sign, resolution), near
-    plan, taken = looks.Looks(auto.looks), [auto.stopped.get(cell.cell_id, auto.looks[0]) for cell in cells]
-    near = looks.near_best(plan, values, taken, sign, margin, resolution)
-    return looks.beaten_by(plan, values, taken, sign, resolution), near
+    declared = {cell for pair in grid.meta.declared for cell in pair}
+    taken = looks.Taken(
+        looks.Looks(auto.looks),
+        values,
+        [auto.stopped.get(cell.cell_id, auto.looks[0]) for cell in cells],
+        [cell.cell_id in declared for cell in cells],
+    )
+    return looks.beaten_by(taken, sign, resolution), looks.near_best(taken, sign, margin, resolution)

@@ -180,48 +180,69 @@ def _with(one: Standing, n: int, futile: np.bool_, *, different: np.bool_, equal
     return replace(one, dropped=n) if futile and one.open else one
 
 
-def beaten_by(
-    plan: Looks, values: Array, taken: Sequence[int], sign: int, resolution: float = 0.0
-) -> list[frozenset[int] | None]:
-    """Which of k cells are shown to be better than each, of which so many seeds were `taken`; values [k, N] or
-    [k, N, m], nan where missing. None is a cell that shares fewer than two seeds with any other.
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """The values of k cells, [k, N] or [k, N, m], nan where missing; of each so many `seeds` were taken.
+
+    Cells that are not `declared` to be compared are looked at once, at the first look, and so is each pair with one.
+    """
+
+    plan: Looks
+    values: Array
+    seeds: Sequence[int]
+    declared: Sequence[bool]
+
+    def looks(self) -> Iterator[tuple[int, int, int, float, bool]]:
+        """Cells i and j, the seeds of a look that both took, the part of α that it has, and whether it is their last."""
+        for i, j in permutations(range(len(self.values)), 2):
+            if not (self.declared[i] and self.declared[j]):
+                yield i, j, self.plan.seeds[0], 1.0, True
+                continue
+            both = min(self.seeds[i], self.seeds[j])
+            for n, weight in self.plan.weights.items():
+                if n <= both:
+                    yield i, j, n, weight, n == both
+
+
+def beaten_by(taken: Taken, sign: int, resolution: float = 0.0) -> list[frozenset[int] | None]:
+    """Which cells are shown to be better than each. None is a cell that shares fewer than two seeds with any other.
 
     At each look that both took, one-sided at ½ α w_l/(k − 1): the true best is beaten at any look by any other with a
     probability of no more than ½ α, as in `families`.
     """
-    found: list[set[int] | None] = [None] * len(values)
-    for n, weight in plan.weights.items():
-        here = [i for i, most in enumerate(taken) if most >= n]
-        for i, j, ends in _ahead(values[:, :n], here, ALPHA * weight / max(len(values) - 1, 1), sign, resolution):
+    k = len(taken.values)
+    found: list[set[int] | None] = [None] * k
+    for i, j, n, weight, _ in taken.looks():
+        ends = _ahead(taken.values, i, j, n, ALPHA * weight / (k - 1), sign, resolution)
+        if ends is not None:
             found[i] = (found[i] or set()) | ({j} if ends[0] > 0 else set())
     return [None if one is None else frozenset(one) for one in found]
 
 
-def near_best(
-    plan: Looks, values: Array, taken: Sequence[int], sign: int, margin: float, resolution: float = 0.0
-) -> list[bool]:
-    """Which of k cells the best is shown to be better than by no more than a margin, as `families.near_best` has it;
-    values as above, each two cells at the last look that both took, one-sided at α w_l/k."""
-    near: list[bool | None] = [None] * len(values)
-    for n, weight in plan.weights.items():
-        here = [i for i, most in enumerate(taken) if most >= n]
-        for i, j, ends in _ahead(values[:, :n], here, 2 * ALPHA * weight / len(values), sign, resolution):
-            if min(taken[i], taken[j]) == n:
-                near[i] = near[i] is not False and bool(ends[1] <= margin)
+def near_best(taken: Taken, sign: int, margin: float, resolution: float = 0.0) -> list[bool]:
+    """Which cells the best is shown to be better than by no more than a margin, as `families.near_best` has it: each
+    two cells at the last look that both took, one-sided at α w_l/k."""
+    k = len(taken.values)
+    near: list[bool | None] = [None] * k
+    for i, j, n, weight, last in taken.looks():
+        ends = _ahead(taken.values, i, j, n, 2 * ALPHA * weight / k, sign, resolution) if last else None
+        if ends is not None:
+            near[i] = near[i] is not False and bool(ends[1] <= margin)
     return [bool(one) for one in near]
 
 
 def _ahead(
-    values: Array, cells: Sequence[int], alpha: float, sign: int, resolution: float
-) -> Iterator[tuple[int, int, tuple[float, float]]]:
-    """Cells i and j, and the ends of the interval of by how much j is better, over two common seeds or more."""
-    known = np.asarray(np.isfinite(values).reshape(*values.shape[:2], -1).all(-1))
-    for i, j in permutations(cells, 2):
-        common = known[i] & known[j]
-        if common.sum() > 1:
-            found = moments(sign * (values[j, common] - values[i, common]), resolution)
-            half = float(found.half_width(alpha))
-            yield i, j, (float(found.mean) - half, float(found.mean) + half)
+    values: Array, i: int, j: int, n: int, alpha: float, sign: int, resolution: float
+) -> tuple[float, float] | None:
+    """The ends of the interval of by how much cell j is better than i over the first n seeds; None below two in
+    common."""
+    difference = sign * (values[j, :n] - values[i, :n])
+    common = np.isfinite(difference.reshape(n, -1)).all(-1)
+    if common.sum() < 2:
+        return None
+    found = moments(difference[common], resolution)
+    half = float(found.half_width(alpha))
+    return float(found.mean) - half, float(found.mean) + half
 
 
 def claims(p: Array, claimed: NDArray[np.bool_], margin: NDArray[np.bool_], spent: float) -> NDArray[np.bool_]:

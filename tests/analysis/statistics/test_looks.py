@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics.looks import Looks, beaten_by, begin, claims, follow, look, near_best, plan_of
+from analysis.statistics.looks import Looks, Taken, beaten_by, begin, claims, follow, look, near_best, plan_of
 from analysis.statistics.paired import equivalent
 
 PLAN = plan_of(12)
@@ -194,16 +194,21 @@ def test_a_cell_is_beaten_at_any_look_that_both_took():
     for factor, beaten in ((1.05, {0}), (0.95, set())):
         noise = np.array([-1.0, 0.0, 1.0])
         values[1, :3] = values[0, :3] - factor * t / np.sqrt(3) + noise
-        assert beaten_by(plan_of(5), values, [5, 3, 5], 1)[1] - {2} == beaten
-    assert beaten_by(plan_of(5), values, [5, 3, 5], 1)[0] == {2}
+        assert beaten_by(Taken(plan_of(5), values, [5, 3, 5], [True] * 3), 1)[1] - {2} == beaten
+    assert beaten_by(Taken(plan_of(5), values, [5, 3, 5], [True] * 3), 1)[0] == {2}
+    # Of cells that nobody declared there is one look, which may spend all: ½ α/2 at 3 seeds.
+    t = stats.t.ppf(1 - 0.025 / 2, 2)
+    for factor, beaten in ((1.05, {0}), (0.95, set())):
+        values[1, :3] = values[0, :3] - factor * t / np.sqrt(3) + np.array([-1.0, 0.0, 1.0])
+        assert beaten_by(Taken(plan_of(5), values, [5, 3, 5], [True, False, True]), 1)[1] - {2} == beaten
     lonely = np.array([[1.0, np.nan, np.nan], [2.0, 3.0, 4.0]])
-    assert beaten_by(plan_of(3), lonely, [3, 3], 1) == [None, None]
+    assert beaten_by(Taken(plan_of(3), lonely, [3, 3], [True] * 2), 1) == [None, None]
 
 
 def test_near_the_best_is_told_at_the_last_look_of_both():
     values = np.array([[1.0, 2.0, 3.0, 4.0, 5.0], [1.001, 2.0, 3.002, 4.001, 5.0], [0.0, 1.0, 2.0, 3.0, 4.0]])
-    assert near_best(plan_of(5), values, [5, 5, 5], 1, 0.01) == [True, True, False]
-    assert near_best(plan_of(5), values, [5, 5, 5], 1, 0.0001) == [False, False, False]
+    assert near_best(Taken(plan_of(5), values, [5, 5, 5], [True] * 3), 1, 0.01) == [True, True, False]
+    assert near_best(Taken(plan_of(5), values, [5, 5, 5], [True] * 3), 1, 0.0001) == [False, False, False]
 
 
 @pytest.mark.parametrize("sds", [np.ones(6), np.array([10, 1, 1, 1, 1, 1]), np.exp(1.2 * np.linspace(-1, 1, 6))])
@@ -216,5 +221,5 @@ def test_the_true_best_is_seldom_beaten_whatever_stops_when(sds):
         taken = [3 if one else 8 for one in ahead]
         for row, n in zip(values, taken, strict=True):
             row[n:] = np.nan
-        lost += bool(beaten_by(plan_of(8), values, taken, 1)[0])
+        lost += bool(beaten_by(Taken(plan_of(8), values, taken, [True] * 5 + [False]), 1)[0])
     assert lost / 400 <= 0.025 + 3 * (0.025 * 0.975 / 400) ** 0.5
