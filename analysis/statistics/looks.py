@@ -193,7 +193,7 @@ class Taken:
     declared: Sequence[bool]
 
     def looks(self) -> Iterator[tuple[int, int, int, float, bool]]:
-        """Cells i and j, the seeds of a look that both took, the part of α that it has, and whether it is their last."""
+        """Cells i and j, the seeds of a look that both took, the part of α that it has, and whether it is the last."""
         for i, j in permutations(range(len(self.values)), 2):
             if not (self.declared[i] and self.declared[j]):
                 yield i, j, self.plan.seeds[0], 1.0, True
