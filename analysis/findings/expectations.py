@@ -8,7 +8,8 @@
 Metrics are on their scale: on a log scale the margin is log(1 + within). Cells at the named levels are matched by
 their levels on all other axes and averaged over them within each seed, so every claim is one paired comparison over
 seeds. A grid's claims are one family, which share the error rate evenly: those of direction by Holm's procedure, and
-each of equality by itself, since one of its two fates is false whatever is true of the others.
+each of equality by itself, since one of its two fates is false whatever is true of the others. Where seeds were added
+while one looked, claims are of the first look.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def _tried(
         return ClaimOutcome(claim, None, obstacle="not measured")
     matched = _matched(grid, cells, claim, metric)
     terms = [(c / len(matched), cell) for parts in matched for c, cell in parts]
-    values = contrast(grid, metric, terms) if terms else np.empty(0)
+    values = contrast(grid, metric, terms, grid.meta.first_look) if terms else np.empty(0)
     if len(values) < 2:
         named = [cell for cell in cells if any(part.items() <= _levels(grid, cell).items() for part in _named(claim))]
         apart = not all(cell.comparable(metric.name) for cell in named)
@@ -115,7 +116,7 @@ def _matched(
         other = _moved(grid, cells, cell, claim.than)
         starts = [one and _moved(grid, cells, one, claim.since) for one in (cell, other)] if claim.since else []
         parts = [(c, part) for c, part in zip((1.0, -1.0, -1.0, 1.0), (cell, other, *starts), strict=False) if part]
-        if len(parts) == 2 + len(starts) and len(contrast(grid, metric, parts)) > 1:
+        if len(parts) == 2 + len(starts) and len(contrast(grid, metric, parts, grid.meta.first_look)) > 1:
             found.append(parts)
     return found
 

@@ -236,6 +236,11 @@ class Meta:
     code: str | None = None
     device: str | None = None
 
+    @property
+    def first_look(self) -> tuple[int, ...] | None:
+        """The seeds of the first look, which all cells have whatever is found; None where their number was fixed."""
+        return None if self.auto is None else self.seeds[: self.auto.looks[0]]
+
     def seeds_of(self, cell: str) -> tuple[int, ...]:
         """The seeds that a cell was run at, by its id."""
         return self.seeds if self.auto is None else self.seeds[: self.auto.stopped.get(cell, self.auto.looks[0])]

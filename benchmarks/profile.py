@@ -1,0 +1,120 @@
+"""`python -m benchmarks.profile`: where the time of a training step goes on a CPU, as Markdown.
+
+python -m benchmarks.profile [steps=20] [threads=1] [out=FILE]
+
+Milliseconds of each kind of operation by torch's profiler, which makes a step somewhat slower, beside what the
+multiply-adds of a step would take at the machine's measured peak. A step has three times those of a forward pass.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from ablations.settings.exits import exit_code
+from analysis import options
+from analysis.errors import InputError
+from analysis.options import Option
+from benchmarks.cases import BASE, Workload
+from benchmarks.changes import CPU, NOTHING, SIZES, training_step
+from benchmarks.peak import Mode, multiply_adds, peak
+from benchmarks.peers import machine
+from benchmarks.timing import timed
+from diffusion_core.precision import resolve_precision
+
+OPTIONS = {
+    "steps": Option("training steps that are profiled", 20, int),
+    "threads": Option("CPU threads", 1, int),
+    "out": Option("a file to write the page to as well"),
+}
+KINDS = {
+    "convolutions, backward": ("convolution_backward", "mkldnn_convolution_backward"),
+    "convolutions, forward": ("conv", "mkldnn_conv", "_convolution", "thnn"),
+    "norm, scale, shift and SiLU, by our kernel": ("Kernel",),
+    "products of matrices": ("mm", "addmm", "bmm", "baddbmm", "linear", "matmul", "mkldnn_linear"),
+    "copies and casts": ("copy_", "clone", "contiguous", "cat", "_to_copy", "to", "empty", "zeros", "fill_", "zero_"),
+    "work by element": ("add", "mul", "sub", "div", "silu", "softmax", "_softmax", "sum", "mean", "lerp", "sqrt"),
+}
+"""Kind → how names of its operations begin; the first that fits counts."""
+REST = "some hundreds of small operations"
+OUTSIDE = "between operations: Python, dispatch, autograd"
+
+
+def main(arguments: list[str]) -> int:
+    """The command; its exit code."""
+    return options.run("benchmarks.profile", "Where the time of a training step goes.", OPTIONS, write, arguments)
+
+
+def write(given: dict[str, Any]) -> None:
+    """Profile, print, and write where asked."""
+    if min(given["steps"], given["threads"]) < 1:
+        raise InputError("steps and threads must be at least 1")
+    torch.set_num_threads(given["threads"])
+    text = page(given["steps"], given["threads"])
+    print(text)
+    if given["out"]:
+        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
+
+
+def page(steps: int, threads: int) -> str:
+    """Both sizes."""
+    lines = [
+        "# Where the time of a training step goes",
+        "",
+        f"By `python -m benchmarks.profile steps={steps} threads={threads}`: milliseconds of a step by kind.",
+        machine(CPU, threads),
+    ]
+    for name, workload in SIZES.items():
+        lines += ["", f"## {name}", "", *told(workload, steps)]
+    return "\n".join(lines)
+
+
+def told(workload: Workload, steps: int) -> list[str]:
+    """A size as lines: what a step takes, what it would at the peak, and the parts."""
+    step = training_step(workload, NOTHING, BASE.objective)
+    step()
+    alone = 1000 * min(timed(step, CPU) for _ in range(steps))
+    parts, whole = profiled(step, steps)
+    precision = resolve_precision("auto", CPU)
+    mode: Mode = "bf16" if precision == "bf16" else "float32"
+    network = workload.diffusion().network
+    operations = 2 * 3 * multiply_adds(network, workload.diffusion().shape) * workload.batch
+    ideal = 1000 * operations / peak(mode, CPU)
+    lines = [
+        f"A step takes {alone:.1f} ms in {precision}. Its multiply-adds would take {ideal:.1f} ms at the machine's "
+        f"peak: {ideal / alone:.0%} of it. Under the profiler it takes {whole:.1f} ms:",
+        "",
+        "| kind | ms | share |",
+        "|---|---|---|",
+    ]
+    parts[OUTSIDE] = max(whole - sum(parts.values()), 0.0)
+    ordered = sorted(parts.items(), key=lambda item: -item[1])
+    return lines + [f"| {kind} | {ms:.1f} | {ms / whole:.0%} |" for kind, ms in ordered]
+
+
+def profiled(step: Any, steps: int) -> tuple[dict[str, float], float]:
+    """Milliseconds of a step by kind, and of the whole step under the profiler."""
+    began = time.perf_counter()
+    with profile(activities=[ProfilerActivity.CPU]) as found:
+        for _ in range(steps):
+            step()
+        took = time.perf_counter() - began
+    parts: dict[str, float] = defaultdict(float)
+    for event in found.key_averages():
+        parts[kind_of(event.key)] += event.self_cpu_time_total / 1000 / steps
+    return parts, 1000 * took / steps
+
+
+def kind_of(operation: str) -> str:
+    """The kind of an operation by its name, aten::mm."""
+    name = operation.rpartition("::")[2]
+    return next((kind for kind, starts in KINDS.items() if name.startswith(starts)), REST)
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_code(main))
