@@ -6,7 +6,7 @@ import pytest
 from analysis.statistics.effects import effects
 from tests.analysis.statistics.factorials import A, B, D, grid
 
-SIMULATIONS = 600
+SIMULATIONS = 300
 # 5 % and 3 Monte-Carlo errors.
 HIGH = 0.05 + 3 * (0.05 * 0.95 / SIMULATIONS) ** 0.5
 IMAGES = 40
