@@ -21,7 +21,7 @@ from analysis import options
 from analysis.errors import InputError
 from analysis.options import Option
 from analysis.statistics.families import ALPHA, EQUAL, Decision, capped, judge, shares, weights
-from analysis.statistics.variances import Array, Moments, over_both, over_seeds
+from analysis.statistics.variances import Array, Means, over_both, over_seeds
 
 OPTIONS = {
     "replicates": Option(
@@ -213,7 +213,7 @@ def chunks(replicates: int, each: int) -> Iterator[int]:
 # The rules, for many grids at once
 
 
-def claimed(found: Moments, margin: float = math.nan) -> tuple[Bools, Bools]:
+def claimed(found: Means, margin: float = math.nan) -> tuple[Bools, Bools]:
     """Which comparisons [grids, k] are said to differ, and which to be below the margin, as `judge` says."""
     v, whole = capped(found.spread), found.mean.shape[-1]
     apart, alike = (ALPHA, 0.0) if math.isnan(margin) else (ALPHA * (1 - EQUAL), ALPHA * EQUAL)
@@ -248,13 +248,13 @@ def settled(p: Array, v: Array, alpha: float) -> Bools:
     return said
 
 
-def at(found: Moments, where: Any) -> Moments:
+def at(found: Means, where: Any) -> Means:
     """Some of the moments."""
     parts = {name: getattr(found, name)[where] for name in ("mean", "by_seeds", "by_images", "spread")}
     return replace(found, **parts)
 
 
-def within(found: Moments, margin: float) -> Array:
+def within(found: Means, margin: float) -> Array:
     """p of the claims that differences are below the margin."""
     below, above = (replace(found, mean=margin + sign * found.mean) for sign in (1, -1))
     sides = [np.where(one.mean > 0, one.two_sided() / 2, 1 - one.two_sided() / 2) for one in (below, above)]
@@ -269,7 +269,7 @@ def excluded(values: Array, cell: int) -> Bools:
     return np.asarray((found.mean > ends).any(-1))
 
 
-def moments_of(differences: Array) -> Moments:
+def moments_of(differences: Array) -> Means:
     """The moments of differences [grids, k, seeds (, images)]."""
     return over_seeds(differences) if differences.ndim == 3 else over_both(differences)
 

@@ -25,7 +25,7 @@ from ablations.results.records import Record, record
 from ablations.stages.journal import Journal
 from analysis.errors import InputError
 from analysis.read.meta import Meta, ShownMetric, kind_of, parse_meta
-from analysis.statistics.looks import Looks, Standing, begin, look
+from analysis.statistics.looks import Looked, Looks, begin, look
 from analysis.statistics.variances import Array
 
 
@@ -45,7 +45,7 @@ class State:
     """
 
     seeds: dict[str, int]
-    standings: dict[str, list[Standing]]
+    standings: dict[str, list[Looked]]
     open: tuple[int, ...]
 
 
@@ -133,7 +133,7 @@ class Declared:
         return ", ".join(named[:NAMED]) + (f" and {len(named) - NAMED} more" if len(named) > NAMED else "")
 
 
-def _settled(of_metrics: Sequence[Standing]) -> bool:
+def _settled(of_metrics: Sequence[Looked]) -> bool:
     """Whether a comparison that is over is settled in each metric that has values of it."""
     return any(one.settled for one in of_metrics) and all(one.settled or one.dropped is None for one in of_metrics)
 

@@ -1,8 +1,10 @@
 """The comparisons of one metric that a grid asks for, judged together as one family (`statistics.families`).
 
-primaries declared           these get 80 % of the error rate, and what follows the rest
-one axis of six levels, less every level against every other
-else                         every cell against the baseline
+    primaries declared      these get 80 % of the error rate, and what follows the rest
+    one axis, few levels    every level against every other
+    else                    every cell against the baseline
+
+Where seeds were added while one looked, they are those that it declares, judged look by look (`statistics.looks`).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from analysis.findings.comparisons import Array, paired
 from analysis.read.meta import Auto, Meta, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.families import ALPHA, Decision, Verdict, judge
-from analysis.statistics.looks import Looks, Standing, follow
+from analysis.statistics.looks import Looked, Looks, follow
 from analysis.statistics.paired import Comparison, fresh_seeds
 
 EVERY_PAIR_UP_TO = 6
@@ -37,14 +39,14 @@ class CellComparison:
     metric: ShownMetric
     a: CellRuns
     b: CellRuns
-    decision: Decision | Standing
+    decision: Decision | Looked
     family: int
     primary: bool
 
     @property
-    def sequential(self) -> Standing | None:
+    def sequential(self) -> Looked | None:
         """What the looks say of it; None where the number of seeds was fixed."""
-        return self.decision if isinstance(self.decision, Standing) else None
+        return self.decision if isinstance(self.decision, Looked) else None
 
     @property
     def comparison(self) -> Comparison:
@@ -57,7 +59,7 @@ class CellComparison:
     def adjusted(self) -> float:
         """The adjusted p of what the verdict says: that both are equal for practical purposes, or else that they
         differ; nan where it was decided by looks."""
-        if isinstance(self.decision, Standing):
+        if isinstance(self.decision, Looked):
             return math.nan
         return self.decision.equal if self.verdict == "equal" else self.decision.different
 

@@ -25,7 +25,7 @@ import pandas as pd
 from analysis.statistics.designs import Design, complete_block, groups, listed, read_design, table_of_rows
 from analysis.statistics.families import settle
 from analysis.statistics.projections import Array, IntArray, Term, one_hot, type_two, within
-from analysis.statistics.variances import Moments, of_length
+from analysis.statistics.variances import Means, of_length
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,14 @@ def _tested(design: Design, values: Array) -> tuple[tuple[Effect, ...], tuple[st
     return found, (*_left_out(design, seeds, cells), *_aliased(design, bases, runs[0]))
 
 
-def _moments(basis: Array, values: Array) -> Moments:
+def _moments(basis: Array, values: Array) -> Means:
     """|z̄| and the parts of its variance, of values [n, cells] or [n, cells, m]; |z_s| below rounding is 0."""
     z = np.einsum("kd,nk...->dn...", basis, values)
     z[np.abs(z) < 1e-13 * np.abs(values).max() * len(basis)] = 0
     return of_length(z)
 
 
-def _ratio(test: Moments) -> float:
+def _ratio(test: Means) -> float:
     """F, which is infinite for an effect without any error, and 0 for none."""
     error = float(test.by_seeds + test.by_images)
     if test.mean == 0:

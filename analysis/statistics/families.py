@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.statistics.paired import LEVEL, Comparison, compare, equivalent
-from analysis.statistics.variances import Array, Moments, over_both, over_seeds
+from analysis.statistics.variances import Array, Means, over_both, over_seeds
 
 Verdict = Literal["better", "worse", "equal", "cannot tell"]
 ALPHA = 1 - LEVEL
@@ -224,7 +224,7 @@ def _beaten_by(values: Array, known: NDArray[np.bool_], i: int, sign: int, resol
 
 def _against(
     values: Array, known: NDArray[np.bool_], i: int, sign: int, resolution: float
-) -> list[tuple[NDArray[np.intp], Moments]]:
+) -> list[tuple[NDArray[np.intp], Means]]:
     """The rivals of cell i with two common seeds or more, and by how much they are better, where `sign` is so."""
     groups = [group for group in _by_seeds(known, i) if len(group[1]) > 1]
     differences = [sign * (values[np.ix_(rivals, seeds)] - values[i, seeds]) for rivals, seeds in groups]
@@ -240,5 +240,5 @@ def _by_seeds(known: NDArray[np.bool_], i: int) -> list[tuple[NDArray[np.intp], 
     return [(rivals, np.flatnonzero(common[rivals[0]])) for rivals in groups if len(rivals)]
 
 
-def _moments(differences: Array, resolution: float) -> Moments:
+def _moments(differences: Array, resolution: float) -> Means:
     return over_seeds(differences, resolution) if differences.ndim == 2 else over_both(differences)

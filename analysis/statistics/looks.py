@@ -77,7 +77,7 @@ class Looks:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Looked:
     """What the looks so far say of a comparison: at how many seeds each was first said, None where it was not.
 
     `found` is the comparison at the last look at it, `half_width` that of its interval there, which holds together with
@@ -118,9 +118,9 @@ def plan_of(most: int = MOST) -> Looks:
     return Looks((*(n for n in SEEDS if n < most), most))
 
 
-def begin(count: int) -> list[Standing]:
+def begin(count: int) -> list[Looked]:
     """So many comparisons before the first look."""
-    return [Standing(Comparison(math.nan, math.nan, math.nan, 0, math.nan))] * count
+    return [Looked(Comparison(math.nan, math.nan, math.nan, 0, math.nan))] * count
 
 
 def follow(
@@ -130,7 +130,7 @@ def follow(
     *,
     margins: Sequence[float] | float = math.nan,
     resolution: float = 0.0,
-) -> list[Standing]:
+) -> list[Looked]:
     """So many comparisons after all looks that were taken; first(n) are their differences over the first n seeds."""
     standings = begin(count)
     for n in plan.seeds:
@@ -141,12 +141,12 @@ def follow(
 def look(
     plan: Looks,
     n: int,
-    before: Sequence[Standing],
+    before: Sequence[Looked],
     differences: Differences,
     *,
     margins: Sequence[float] | float = math.nan,
     resolution: float = 0.0,
-) -> list[Standing]:
+) -> list[Looked]:
     """The comparisons after the look at n seeds, from what they were `before`; margins of nan: no equality is claimed.
 
     What is decided depends on these seeds and on what was decided at fewer, and on nothing else.
@@ -166,12 +166,12 @@ def look(
     return [_with(one, n, p[0, j] > FUTILE, different=new[0, j], equal=new[1, j]) for j, one in enumerate(now)]
 
 
-def _looked_at(before: Standing, values: Array, alpha: float, resolution: float) -> Standing:
+def _looked_at(before: Looked, values: Array, alpha: float, resolution: float) -> Looked:
     width = float(moments(values, resolution).half_width(alpha))
     return replace(before, found=compare(values, resolution=resolution), half_width=width)
 
 
-def _with(one: Standing, n: int, futile: np.bool_, *, different: np.bool_, equal: np.bool_) -> Standing:
+def _with(one: Looked, n: int, futile: np.bool_, *, different: np.bool_, equal: np.bool_) -> Looked:
     """A comparison with what is new of it at n seeds."""
     if different:
         one = replace(one, different=n, direction=int(np.sign(one.found.difference)))

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from analysis.statistics.variances import Moments, over_both, over_seeds, quantile
+from analysis.statistics.variances import Means, over_both, over_seeds, quantile
 
 Values = Sequence[float] | NDArray[np.float64]
 
@@ -95,7 +95,7 @@ def compare(differences: Values, level: float = LEVEL, resolution: float = 0.0) 
     )
 
 
-def moments(values: NDArray[np.float64], resolution: float = 0.0) -> Moments:
+def moments(values: NDArray[np.float64], resolution: float = 0.0) -> Means:
     """The moments of one difference [n] or [n, m]."""
     return over_seeds(values, resolution) if values.ndim == 1 else over_both(values)
 

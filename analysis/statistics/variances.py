@@ -35,7 +35,7 @@ IMAGES_REACH = 3.5
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class Means:
     """Means [...], and the two parts of their variances with their degrees of freedom.
 
     `spread` is Σ_s d_s², or 3.5² n V_2 where that is more, which is looked at before a test is made (`families`).
@@ -91,27 +91,27 @@ def quantile(alpha: Any, df: int) -> Any:
     return -special.stdtrit(df, np.asarray(alpha) / 2)
 
 
-def over_seeds(values: Array, resolution: float = 0.0) -> Moments:
+def over_seeds(values: Array, resolution: float = 0.0) -> Means:
     """The moments of values [..., n] per seed, n ≥ 2, that come in steps of `resolution` (0: they do not)."""
     n = values.shape[-1]
     variance = np.maximum(values.var(axis=-1, ddof=1) / n, resolution**2 / (6 * n))
-    return Moments(values.mean(-1), variance, np.zeros(variance.shape), n, 1, np.square(values).sum(-1))
+    return Means(values.mean(-1), variance, np.zeros(variance.shape), n, 1, np.square(values).sum(-1))
 
 
-def over_both(values: Array) -> Moments:
+def over_both(values: Array) -> Means:
     """The moments of values [..., n, m] per seed and held-out image, n ≥ 2."""
     n, m = values.shape[-2:]
     by_seeds, by_images = _crossed(values)
     return _of_both(values.mean((-2, -1)), by_seeds, by_images, n, m, np.square(values.mean(-1)).sum(-1))
 
 
-def of_length(values: Array) -> Moments:
+def of_length(values: Array) -> Means:
     """The moments of the length of a vector of d contrasts, from its values [d, n] per seed, or [d, n, m] per seed and
     image: variances add over contrasts, so that it does not matter which basis they are of."""
     length = np.asarray(np.sqrt(np.square(values.reshape(*values.shape[:2], -1).mean((1, 2))).sum()))
     if values.ndim == 2:
         each = over_seeds(values)
-        return Moments(
+        return Means(
             length, np.asarray(each.by_seeds.sum()), np.zeros(()), each.seeds, 1, np.asarray(each.spread.sum())
         )
     n, m = values.shape[1:]
@@ -131,7 +131,7 @@ def _crossed(values: Array) -> tuple[Array, Array]:
     return by_seeds, np.asarray((n * images.var(axis=-1, ddof=1) - ms_rest) / (n * m))
 
 
-def _of_both(mean: Array, by_seeds: Array, by_images: Array, n: int, m: int, spread: Array) -> Moments:
+def _of_both(mean: Array, by_seeds: Array, by_images: Array, n: int, m: int, spread: Array) -> Means:
     """The moments with the images' part at 0 at least, and the spread from what images alone could make of it."""
     kept = np.maximum(by_images, 0)
-    return Moments(mean, by_seeds, kept, n, m, np.asarray(np.maximum(spread, IMAGES_REACH**2 * n * kept)))
+    return Means(mean, by_seeds, kept, n, m, np.asarray(np.maximum(spread, IMAGES_REACH**2 * n * kept)))
