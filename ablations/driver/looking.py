@@ -74,7 +74,10 @@ class Declared:
         metrics = [meta.read_by(metric) for metric in meta.metrics if metric.deciding]
         if not pairs or not metrics:
             lacking = "two cells that can be compared" if not pairs else "a metric that decides"
-            raise InputError(f"seeds=auto adds seeds until comparisons are settled, and needs {lacking}: give seeds=N")
+            reason = next((f" ({item.refusal})" for item in plan.planned if item.refusal and not pairs), "")
+            raise InputError(
+                f"seeds=auto adds seeds until comparisons are settled, and needs {lacking}{reason}: give seeds=N"
+            )
         return Declared(plan, plan.grid.looks, meta, pairs, metrics, refused)
 
     def begin(self) -> State:
@@ -118,7 +121,7 @@ class Declared:
         """What a terminal shows of the look at n seeds."""
         over = [j for j in range(len(self.pairs)) if j not in after.open]
         settled = sum(_settled([of_metric[j] for of_metric in after.standings.values()]) for j in over)
-        counts = f"{settled} of {len(self.pairs)} comparisons settled, {len(over) - settled} without a prospect"
+        counts = f"{settled} of {len(self.pairs)} comparisons settled, {len(over) - settled} over without a verdict"
         going = list(dict.fromkeys(cell for j in after.open for cell in self.pairs[j]))
         stopping = [cell for cell, seeds in before.seeds.items() if seeds == n and cell not in {*going, *self.refused}]
         on = f"go on to {after.seeds[going[0]]} seeds" if going and n < self.looks.most else f"open at seeds.max={n}"

@@ -89,7 +89,7 @@ class GridFile(BaseModel):
     fraction: int | None = Field(default=None, ge=2)
     baseline: dict[str, str] = {}
     primary: list[PrimarySpec] = []
-    relevant: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
+    relevant: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]] = {}
     seeds: int = Field(default=3, ge=1)
     layout: str = "general"
     footnotes: list[str] = []

@@ -56,8 +56,8 @@ class AnsweredReference:
 
 @dataclass(frozen=True)
 class AnsweredHeadline:
-    """A metric that decides, in one sentence: the cell to take, those that may be the best, and those of them that are
-    equal to it for practical purposes."""
+    """A metric that decides, in one sentence: the cell to take, those that may be the best, and those that are equal
+    to it for practical purposes."""
 
     metric: str
     decides: str

@@ -104,7 +104,8 @@ def _panel(
     for height, (a, b) in places.items():
         pair = pairs.get(_place(a, b))
         if pair is None:
-            words(axes, status_word(a, found.metric.name), 0.0, height, "left", style="italic")
+            word = "not compared" if a.estimate(found.metric.name).known else status_word(a, found.metric.name)
+            words(axes, word, 0.0, height, "left", style="italic")
             continue
         estimate, verdict = estimates[_place(a, b)], pair.verdict
         look, told = LOOKS[verdict], verdict != "cannot tell"

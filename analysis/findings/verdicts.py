@@ -1,8 +1,8 @@
 """What a grid found in each metric that decides: which cell to take, what is as good, and what is not known to be.
 
     take          of the cells that may be the best, the one with the best mean
-    as good       others of them that are shown to be worse by no more than the difference that matters, if at all
-    open          others of them: they may be the best, and may be much worse
+    as good       others that are shown to be worse by no more than the difference that matters, if at all
+    open          others that may be the best, and may be much worse
 
 The ± of a difference is of that difference alone.
 """
@@ -59,8 +59,9 @@ class Findings:
 
     @property
     def as_good(self) -> list[int]:
-        """The others that may be the best and are equal to it for practical purposes, the best mean first."""
-        return [i for i in self.ranked if i in self.leading and i != self.best and self._is_near(i)]
+        """The others that are equal to it for practical purposes, the best mean first: those with all of its values,
+        those that the list says are equal to it, and those that no cell is shown to be better than by what matters."""
+        return [i for i in self.ranked if i != self.best and self._is_near(i)]
 
     @property
     def open(self) -> list[int]:
@@ -68,9 +69,23 @@ class Findings:
         return [i for i in self.ranked if i in self.leading and i != self.best and not self._is_near(i)]
 
     def _is_near(self, i: int) -> bool:
-        """Whether the best is hardly better than a cell, if at all; one with all of its values is as good as it."""
-        same = self.best is not None and self.estimates[i].values == self.estimates[self.best].values
-        return same or i in self.standing.near
+        if self.best is None or not self.leading:
+            return False
+        same = self.estimates[i].values == self.estimates[self.best].values
+        return same or i in self.standing.near or i in self._listed_equal
+
+    @cached_property
+    def _listed_equal(self) -> frozenset[int]:
+        """The cells that the list says are equal to the one to take."""
+        best = None if self.best is None else self.cells[self.best]
+        equal = {
+            id(cell)
+            for pair in self.pairs
+            if pair.verdict == "equal"
+            for cell in (pair.a, pair.b)
+            if best is not None and best in (pair.a, pair.b)
+        }
+        return frozenset(i for i, cell in enumerate(self.cells) if id(cell) in equal and cell is not best)
 
     @property
     def untested(self) -> list[int]:

@@ -58,8 +58,9 @@ def _as_good(found: Findings) -> str:
     names = [found.cells[i].name for i in found.as_good]
     if not names:
         return ""
-    which = names[0] if len(names) == 1 else f"any of {counted(len(names), 'other')}"
-    return f", or {which} that is worse by no more than {margin(found.metric)}"
+    if len(names) == 1:
+        return f", or {names[0]}, which is worse by no more than {margin(found.metric)}"
+    return f", or any of {len(names)} others that are worse by no more than {margin(found.metric)}"
 
 
 def _open(found: Findings) -> str:
@@ -84,10 +85,8 @@ def _beyond_floor(found: Findings, floor: KnownValue | None) -> tuple[str, ...]:
     )
 
 
-_OWN_FAMILY = (
-    "These claims are adjusted among themselves, for they are few and were written down beforehand: a difference can "
-    "have a smaller p here than among all comparisons with the baseline."
-)
+_OWN_FAMILY = "These claims are adjusted among themselves, for they are few and were written down beforehand."
+_FIRST_LOOK = "They are of the seeds of the first look, which all cells have whatever is found."
 
 
 def published(answers: Answers) -> Section | None:
@@ -98,7 +97,8 @@ def published(answers: Answers) -> Section | None:
         for word in get_args(Fate)
         if (told := [f"{one.claim.claim} ({one.claim.source}): {why(one)}." for one in found if one.fate == word])
     ]
-    return Section("published", "Against the papers", (*lists, Text(_OWN_FAMILY))) if lists else None
+    note = _OWN_FAMILY if answers.meta.auto is None else f"{_OWN_FAMILY} {_FIRST_LOOK}"
+    return Section("published", "Against the papers", (*lists, Text(note))) if lists else None
 
 
 def comparisons(answers: Answers, pictures: Sequence[Block]) -> Section | None:
@@ -143,7 +143,8 @@ def _line(pair: CellComparison, found: Findings) -> str:
     """The sentence without its metric, which the title names."""
     text = comparison_sentence(pair).removeprefix(f"{pair.metric.label}: ")
     asked = found.exploratory and pair.verdict != "cannot tell" and pair.fresh_seeds
-    return begun(text) + (f" Exploratory; {confirmation(pair)}." if asked else "")
+    said = begun(text) if text.startswith("cannot tell") else text
+    return said + (f" Exploratory; {confirmation(pair)}." if asked else "")
 
 
 def _against(pair: CellComparison, found: Findings) -> str:
@@ -163,8 +164,11 @@ def _against(pair: CellComparison, found: Findings) -> str:
 
 def axes(answers: Answers) -> Section | None:
     """Which axes matter and which depend on each other, in a grid of several."""
-    blocks = [block for one in answers.effects for block in _effects(one)]
-    return Section("axes", "Which axes matter", tuple(blocks)) if blocks else None
+    blocks: list[Block] = [block for one in answers.effects for block in _effects(one)]
+    if not blocks:
+        return None
+    first = [] if answers.meta.auto is None else [Text(f"Tests and averages. {_FIRST_LOOK}")]
+    return Section("axes", "Which axes matter", (*first, *blocks))
 
 
 def _effects(one: Factorial) -> list[Block]:

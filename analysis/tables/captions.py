@@ -50,7 +50,8 @@ def _interval(answers: Answers) -> str:
     n = len(answers.meta.seeds)
     if n < 2:
         return "One seed, so no interval is known and none is set in bold."
-    given = [_given(error) for error in answers.held_out_errors]
+    what = "points" if answers.meta.extractor is None else "images"
+    given = [_given(error, what) for error in answers.held_out_errors]
     factors = [found.metric.label for found in answers.findings if found.metric.scale == "log"]
     logs = f"{listed(factors)} is compared by its logarithm, so its differences are factors." if factors else ""
     return " ".join(
@@ -64,11 +65,11 @@ def _interval(answers: Answers) -> str:
     )
 
 
-def _given(error: HeldOutError) -> str:
+def _given(error: HeldOutError, what: str) -> str:
     """What a ± does not hold, of a metric of held-out images."""
     half = f"{two_digits(error.half_width)} {error.metric.unit}" if error.metric.unit else two_digits(error.half_width)
     return (
-        f"{error.metric.label}'s ± is given these {error.n} held-out images; others would move all cells alike, by "
+        f"{error.metric.label}'s ± is given these {error.n} held-out {what}; others would move all cells alike, by "
         f"about ± {half}."
     )
 

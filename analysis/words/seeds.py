@@ -19,4 +19,4 @@ def looked(meta: Meta) -> str:
     if meta.auto is None:
         return ""
     looks = listed([str(n) for n in meta.auto.looks])
-    return f", added until the declared comparisons were settled, with looks at {looks} whose error was planned"
+    return f", added where the declared comparisons needed them (looks at {looks} were planned)"

@@ -103,17 +103,16 @@ def headline(found: Findings) -> str:
 
 
 def _standing(found: Findings, value: str) -> str:
-    """Whether the cell to take is the best of those that were tested, and which others may be."""
+    """Whether the cell to take is the best of those that were tested, which others are as good, and which may be."""
     tested = len(found.ranked) - len(found.untested)
-    if len(found.leading) == 1:
-        return f"is the best of {tested}, {value}"
-    parts = []
+    alone = len(found.leading) == 1
+    parts = [f"is the best of {tested}, {value}" if alone else f"has the best mean, {value}"]
     if found.as_good:
         names = _named(found, found.as_good, tested - 1)
         parts.append(f"equal to it for practical purposes (worse by no more than {margin(found.metric)}): {names}")
     if found.open:
         parts.append(f"at this budget it cannot be told from {_named(found, found.open, tested - 1)}")
-    return f"has the best mean, {value}; {'; '.join(parts)}"
+    return "; ".join(parts)
 
 
 def _untested(found: Findings) -> str:

@@ -18,7 +18,7 @@ Nothing of `analysis` is imported: what agrees here was computed twice. The page
 
     images      q_j is max(q_j, n · 3.5² · V2): within 3.5 standard errors of images alone all have one weight
     median      of the whole family, once, of those q above 0; shares of v are of those that are left
-    as good     a leader that equals the best, or is worse than no cell by the margin or more: one-sided at 5 %/k
+    as good     has the best's values, equals it by the list, or is worse than no cell by the margin: one-sided at 5 %/k
     claims      of k claims those of a difference share theirs by Holm's method, each of equality has 5 %/k;
                 that one is beyond its margin has the p of either side, doubled
     effects     q is the mean over an effect's contrasts; an effect of 0 counts as a hypothesis; all of the 5 %
@@ -280,7 +280,8 @@ class Grid:
         )
 
     def as_good(self, metric):
-        """The other leaders that equal the best, or are shown to be worse than no other cell by the margin or more."""
+        """The others with the best's values, or that the list says equal it, or that are shown to be worse than no other
+        cell by the margin or more."""
         known, best = self.known(metric), self.best(metric)
 
         def shown(cell, rival):
@@ -289,11 +290,16 @@ class Grid:
             one = self.difference(metric, cell, rival)
             return one.p_beyond(self.margin(metric) + self.sign(metric) * one.value) <= 0.05 / len(known)
 
-        others = [cell for cell in self.leaders(metric) if cell != best]
+        listed = {pair for pair, (*_, verdict) in self.compared(metric).items() if verdict == "equal"}
         return [
             cell
-            for cell in others
-            if self.same(metric, cell) == self.same(metric, best) or all(shown(cell, rival) for rival in known)
+            for cell in known
+            if cell != best
+            and (
+                self.same(metric, cell) == self.same(metric, best)
+                or {(cell, best), (best, cell)} & listed
+                or all(shown(cell, rival) for rival in known)
+            )
         ]
 
     def claim(self, expected):

@@ -112,12 +112,12 @@ def looks_in(capsys):
 def test_cells_stop_where_their_comparisons_are_over(scored, tmp_path, capsys):
     assert ran(tmp_path) == ENDED
     assert looks_in(capsys) == [
-        "3 seeds: 1 of 3 comparisons settled, 1 without a prospect, 1 open",
+        "3 seeds: 1 of 3 comparisons settled, 1 over without a verdict, 1 open",
         "  stop here: parameterization=mu, parameterization=x0",
         "  go on to 5 seeds: parameterization=v, parameterization=epsilon",
-        "5 seeds: 1 of 3 comparisons settled, 1 without a prospect, 1 open",
+        "5 seeds: 1 of 3 comparisons settled, 1 over without a verdict, 1 open",
         "  go on to 8 seeds: parameterization=v, parameterization=epsilon",
-        "8 seeds: 2 of 3 comparisons settled, 1 without a prospect, 0 open",
+        "8 seeds: 2 of 3 comparisons settled, 1 over without a verdict, 0 open",
     ]
     told = head(tmp_path)
     ids = {levels["parameterization"]: cell for cell, levels in told["cells"].items()}
@@ -192,7 +192,7 @@ def test_another_plan_after_results_were_seen_is_exploratory(first, second, scor
 def test_a_cell_without_a_value_at_any_seed_stops(how, scored, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(NLL, "v", lambda seed: how)
     assert ran(tmp_path, code=0 if how == "diverged" else 1) == dict.fromkeys(ENDED, 3)
-    assert "3 seeds: 1 of 3 comparisons settled, 2 without a prospect, 0 open" in capsys.readouterr().out
+    assert "3 seeds: 1 of 3 comparisons settled, 2 over without a verdict, 0 open" in capsys.readouterr().out
 
 
 def test_a_stage_that_failed_is_tried_once_by_a_command_and_leaves_the_other_seeds(scored, tmp_path, monkeypatch):
