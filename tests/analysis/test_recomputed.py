@@ -280,8 +280,8 @@ class Grid:
         )
 
     def as_good(self, metric):
-        """The others with the best's values, or that the list says equal it, or that are shown to be worse than no other
-        cell by the margin or more."""
+        """The others with the best's values, that the list says equal it, or that are worse than no cell by the
+        margin or more."""
         known, best = self.known(metric), self.best(metric)
 
         def shown(cell, rival):

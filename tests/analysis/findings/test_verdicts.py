@@ -374,4 +374,4 @@ def test_what_looks_decide_is_said_alike_everywhere():
             if pair.verdict in ("better", "worse"):
                 assert found.cells.index(worse) not in found.leading
     assert seeds_taken(answers.meta) == "3 to 5 paired seeds"
-    assert "with looks at 3 and 5" in looked_words(answers.meta)
+    assert "looks at 3 and 5 were planned" in looked_words(answers.meta)
