@@ -25,7 +25,7 @@ from analysis.words.claims import why
 from analysis.words.factorial import factorial_sentences
 from analysis.words.verdicts import amount, apart, comparison_sentence, confirmation, evidence, headline, margin
 
-_EXPLORATORY = "Exploratory: seeds were added after a first look"
+_EXPLORATORY = "Exploratory: other seeds were asked for after results were seen"
 _ONE_SEED = "One seed: no verdict"
 _FRESH = "Last in a line: how many fresh seeds, alone, would confirm the difference if it is what it looks like."
 

@@ -171,7 +171,7 @@ def _provenance(grid: GridResults) -> str:
     code = f"; code {made_by}" if made_by else ""
     command = f"`{meta.command}`{took}{device}{code}." if meta.command else ""
     continued = (
-        " Seeds were added after a first look at the results, so its verdicts are exploratory."
+        " Other seeds were asked for after results were seen, so its verdicts are exploratory."
         if meta.continued
         else ""
     )

@@ -90,7 +90,7 @@ def headline(found: Findings) -> str:
         return f"{label}: no cell finished."
     cell, estimate = found.cells[found.best], found.estimates[found.best]
     value = amount(found.metric, estimate.mean, estimate.half_width)
-    start = "Exploratory, since seeds were added after a first look. " if found.exploratory else ""
+    start = "Exploratory, since other seeds were asked for after results were seen. " if found.exploratory else ""
     if len(found.ranked) < 2:
         return f"{start}{label} of {cell.name}: {value}."
     if found.shared:

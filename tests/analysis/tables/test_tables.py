@@ -125,7 +125,7 @@ def test_caption_names_every_code_that_made_the_runs(tmp_path):
 def test_caption_of_a_continued_grid_says_so(tmp_path):
     caption = render(answers_of(build(tmp_path / "g", continued=True, device="an H100")), "markdown").splitlines()[0]
     assert "(8.0 min), an H100; code" in caption
-    assert caption.endswith("Seeds were added after a first look at the results, so its verdicts are exploratory.")
+    assert caption.endswith("Other seeds were asked for after results were seen, so its verdicts are exploratory.")
 
 
 CONTINUOUS, ODE = "nll_continuous/test", "nll_ode/test"
