@@ -8,7 +8,7 @@ Grids whose truth is known are drawn and handed to the functions that the pages 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,31 @@ from ablations.settings.exits import exit_code
 from analysis import options
 from analysis.errors import InputError
 from analysis.options import Option
-from analysis.statistics.families import ALPHA, EQUAL, Decision, capped, judge, shares, weights
-from analysis.statistics.variances import Array, Means, over_both, over_seeds
+from analysis.statistics.families import ALPHA, Decision, judge
+from analysis.statistics.variances import Array
+from benchmarks.inference_grids import (
+    COMPONENTS,
+    DRAWN,
+    IMAGES,
+    RAW,
+    Components,
+    Draw,
+    alike,
+    chunks,
+    counted,
+    equal,
+    heavy,
+    one_other,
+    unequal,
+)
+from benchmarks.inference_rules import (
+    Bools,
+    against_first,
+    claimed,
+    every_pair,
+    excluded,
+    moments_of,
+)
 
 OPTIONS = {
     "replicates": Option(
@@ -30,16 +53,9 @@ OPTIONS = {
     "out": Option("a file to write the tables to as well"),
 }
 
-Bools = NDArray[np.bool_]
-Draw = Callable[[np.random.Generator, tuple[int, int, int]], Array]
-"""Draws values [grids, cells, seeds] of equal means; the first cell is the baseline."""
-
 SEEDS = (2, 3, 5, 8)
 CELLS = (3, 11, 24, 40)
 """Cells beside the baseline."""
-IMAGES = 100
-AT_ONCE = 4_000_000
-"""Values that are in memory at once."""
 COVERAGE = 94.0
 MOST = 5.5
 
@@ -85,207 +101,6 @@ def lines(replicates: int) -> list[str]:
 def error(replicates: int) -> float:
     """The Monte-Carlo error of a rate of 5 %, in %."""
     return 100 * math.sqrt(0.05 * 0.95 / replicates)
-
-
-# What is drawn
-
-
-def equal(rng: np.random.Generator, shape: tuple[int, int, int]) -> Array:
-    """Normal values of SD 1."""
-    return rng.normal(size=shape)
-
-
-def unequal(spread: float) -> Draw:
-    """Normal values whose SDs are exp(spread · z) by cell."""
-
-    def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Array:
-        return np.exp(spread * rng.normal(size=(*shape[:2], 1))) * rng.normal(size=shape)
-
-    return draw
-
-
-def one_other(cell: int, times: float) -> Draw:
-    """Normal values of SD 1 but for one cell's; 0 is the baseline."""
-
-    def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Array:
-        values = rng.normal(size=shape)
-        values[:, cell] *= times
-        return values
-
-    return draw
-
-
-def heavy(rng: np.random.Generator, shape: tuple[int, int, int]) -> Array:
-    """Values of Student's t with 5 degrees of freedom, SD 1."""
-    return rng.standard_t(5, size=shape) * math.sqrt(3 / 5)
-
-
-def raw(spread: float) -> Draw:
-    """Log-normal values themselves, of equal means; the SDs of their logarithms are exp(spread · z)."""
-
-    def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Array:
-        sd = np.exp(spread * rng.normal(size=(*shape[:2], 1)))
-        return np.exp(sd * rng.normal(size=shape) - sd**2 / 2)
-
-    return draw
-
-
-def alike(own: float) -> Draw:
-    """Values in groups of four cells that share a training, with an own part of SD `own`: 0 makes them equal."""
-
-    def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Array:
-        groups = (np.arange(shape[1]) + 3) // 4
-        shared = rng.normal(size=(shape[0], groups.max() + 1, shape[2]))[:, groups]
-        return shared + own * rng.normal(size=shape) if own else shared
-
-    return draw
-
-
-def counted(mean: float) -> Draw:
-    """Counts of what is rare."""
-
-    def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> Array:
-        return rng.poisson(mean, size=shape).astype(np.float64)
-
-    return draw
-
-
-DRAWN: dict[str, Draw] = {
-    "equal SDs": equal,
-    "SDs exp(0.4 z)": unequal(0.4),
-    "SDs exp(1.2 z)": unequal(1.2),
-    "one cell × 10": one_other(1, 10.0),
-    "noisy baseline × 5": one_other(0, 5.0),
-    "quiet baseline × 0.1": one_other(0, 0.1),
-    "t with 5 degrees of freedom": heavy,
-    "four cells a training, own part 0.1 SD": alike(0.1),
-}
-RAW: dict[str, Draw] = {"log-normal, not in logs": raw(0.0), "log-normal, unequal, not in logs": raw(0.6)}
-
-
-@dataclass(frozen=True)
-class Components:
-    """SDs of values [grids, cells, seeds, images]: between seeds, between images (of their mean), and what is left.
-
-    `image` and `rest` are those of a mean over all images, so that they can be read beside `seed`.
-    """
-
-    seed: float
-    image: float
-    rest: float
-    spread: float = 0.0
-
-    def draw(self, rng: np.random.Generator, shape: tuple[int, int, int], images: int = IMAGES) -> Array:
-        """Values of equal means."""
-        scale = np.exp(self.spread * rng.normal(size=(*shape[:2], 1, 1)))
-        parts = self.seed * rng.normal(size=(*shape, 1))
-        parts = parts + math.sqrt(images) * self.image * rng.normal(size=(*shape[:2], 1, images))
-        return scale * (parts + math.sqrt(images) * self.rest * rng.normal(size=(*shape, images)))
-
-    @property
-    def name(self) -> str:
-        """The row's name."""
-        ratio = " : ".join(f"{part:g}" for part in (self.seed, self.image, self.rest))
-        return ratio + (f", times exp({self.spread:g} z)" if self.spread else "")
-
-
-COMPONENTS = (
-    Components(1, 0, 0.1),
-    Components(1, 0, 1),
-    Components(1, 0.1, 0.1),
-    Components(1, 0.3, 0.3),
-    Components(1, 0.5, 0.1),
-    Components(1, 1, 0.3),
-    Components(0.3, 1, 0.3),
-    Components(0.1, 1, 0.1),
-    Components(0, 1, 0.3),
-    Components(0, 0, 1),
-)
-
-
-def chunks(replicates: int, each: int) -> Iterator[int]:
-    """Numbers of grids that are drawn at once, of `each` values."""
-    most = max(1, AT_ONCE // each)
-    for first in range(0, replicates, most):
-        yield min(most, replicates - first)
-
-
-# The rules, for many grids at once
-
-
-def claimed(found: Means, margin: float = math.nan) -> tuple[Bools, Bools]:
-    """Which comparisons [grids, k] are said to differ, and which to be below the margin, as `judge` says."""
-    v, whole = capped(found.spread), found.mean.shape[-1]
-    apart, alike = (ALPHA, 0.0) if math.isnan(margin) else (ALPHA * (1 - EQUAL), ALPHA * EQUAL)
-    if found.images < 2:
-        first = found.two_sided() <= apart * shares(v)
-    else:
-        first = np.abs(found.mean) >= found.half_width(apart * shares(v)) * (1 - 1e-9)
-    different, same = np.zeros((2, *v.shape), dtype=bool)
-    grids = np.flatnonzero(first.any(-1))
-    different[grids] = settled(at(found, grids).two_sided(), v[grids], apart)
-    if alike:
-        first = np.abs(found.mean) + found.half_width(2 * alike / whole) * (1 - 1e-9) <= margin
-        grids = np.flatnonzero(first.any(-1))
-        same[grids] = settled(within(at(found, grids), margin), np.ones((len(grids), whole)), alike)
-    return different & ~same, same
-
-
-def settled(p: Array, v: Array, alpha: float) -> Bools:
-    """Which comparisons [grids, k] `settle` gives an adjusted p of at most α."""
-    said = np.zeros(p.shape, dtype=bool)
-    grids, column = np.arange(len(p)), np.tile(np.arange(p.shape[1]), (len(p), 1))
-    for left in range(p.shape[1], 0, -1):
-        ratios = p / shares(v)
-        now = ratios.argmin(-1)
-        hit = np.flatnonzero(ratios[np.arange(len(now)), now] <= alpha)
-        now, grids = now[hit], grids[hit]
-        said[grids, column[hit, now]] = True
-        kept = np.arange(left) != now[:, None]
-        p, v, column = (part[hit][kept].reshape(len(hit), left - 1) for part in (p, v, column))
-        if not len(hit):
-            break
-    return said
-
-
-def at(found: Means, where: Any) -> Means:
-    """Some of the moments."""
-    parts = {name: getattr(found, name)[where] for name in ("mean", "by_seeds", "by_images", "spread")}
-    return replace(found, **parts)
-
-
-def within(found: Means, margin: float) -> Array:
-    """p of the claims that differences are below the margin."""
-    below, above = (replace(found, mean=margin + sign * found.mean) for sign in (1, -1))
-    sides = [np.where(one.mean > 0, one.two_sided() / 2, 1 - one.two_sided() / 2) for one in (below, above)]
-    return np.asarray(np.maximum(*sides))
-
-
-def excluded(values: Array, cell: int) -> Bools:
-    """In which grids [grids, cells, seeds (, images)] a cell may not be the best, where more is better."""
-    others = np.delete(values, cell, axis=1) - values[:, [cell]]
-    found = moments_of(others)
-    ends = found.half_width(np.maximum(ALPHA * weights(capped(found.spread)), 1e-300))
-    return np.asarray((found.mean > ends).any(-1))
-
-
-def moments_of(differences: Array) -> Means:
-    """The moments of differences [grids, k, seeds (, images)]."""
-    return over_seeds(differences) if differences.ndim == 3 else over_both(differences)
-
-
-def against_first(values: Array) -> Array:
-    """The list against a baseline: every cell but the first, less the first."""
-    return values[:, 1:] - values[:, :1]
-
-
-def every_pair(values: Array) -> Array:
-    """All pairs of cells."""
-    first, second = np.triu_indices(values.shape[1], 1)
-    return values[:, first] - values[:, second]
-
-
-# Tables
 
 
 @dataclass(frozen=True)

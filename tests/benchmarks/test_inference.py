@@ -7,6 +7,7 @@ import pytest
 
 from analysis.statistics.families import judge, may_be_best
 from benchmarks import inference
+from benchmarks import inference_rules as rules
 
 
 def drawn(images: int) -> np.ndarray:
@@ -22,8 +23,8 @@ def drawn(images: int) -> np.ndarray:
 @pytest.mark.parametrize("images", [1, 12])
 @pytest.mark.parametrize("margin", [float("nan"), 4.0, 8.0])
 def test_many_grids_at_once_are_judged_as_each_by_itself(images, margin):
-    differences = inference.against_first(drawn(images))
-    different, same = inference.claimed(inference.moments_of(differences), margin)
+    differences = rules.against_first(drawn(images))
+    different, same = rules.claimed(rules.moments_of(differences), margin)
     told = [[one.verdict(1) for one in judge(list(grid), margins=margin)] for grid in differences]
     assert (np.isin(told, ["better", "worse"]) == different).all()
     assert ((np.array(told) == "equal") == same).all()
@@ -36,7 +37,7 @@ def test_many_grids_at_once_are_judged_as_each_by_itself(images, margin):
 def test_many_grids_at_once_lose_the_cells_that_each_loses(images):
     values = drawn(images)
     kept = np.array([may_be_best(grid, 1) for grid in values])
-    gone = np.stack([inference.excluded(values, cell) for cell in range(values.shape[1])], axis=1)
+    gone = np.stack([rules.excluded(values, cell) for cell in range(values.shape[1])], axis=1)
     assert (kept == ~gone).all()
     assert gone.any()
 
