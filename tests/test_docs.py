@@ -22,7 +22,8 @@ from ablations.settings.outside import REGISTERED
 from ablations.settings.rules import refusal
 from ablations.testing import check
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 SAID = "# →"
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 TOLERANCE = 0.05
@@ -113,3 +114,18 @@ def test_ten_lines_build_train_sample_bound_and_swap_the_variance():
 )
 def test_lines_that_differ_are_found(printed, expected, found):
     assert len(differing(printed, expected)) == found
+
+
+def test_the_numbers_of_docs_statistics_are_those_of_the_simulation():
+    told = " ".join((DOCS / "statistics.md").read_text(encoding="utf-8").split())
+    page = (ROOT / "benchmarks" / "inference.md").read_text(encoding="utf-8")
+    parts = dict(part.split("\n", 1) for part in page.split("\n## ")[1:])
+    worst = {head: [float(rate) for rate in re.findall(r"\*\*([\d.]+)\*\*", part)] for head, part in parts.items()}
+    coverage, lost = worst["Coverage of the 95 % interval of a difference"], worst["The true best is lost"]
+    false = [rate for head, rates in worst.items() if head.startswith("False claims") for rate in rates]
+    found = re.search(r"\| n = 3, k = 11 \|(.*)\|", parts["Power"])[1].split("|")
+    at_five = re.search(r"\| n = 5, k = 11 \|(.*)\|", parts["Power"])[1].split("|")
+    assert f"intervals cover {min(coverage):g} % at least, a family errs in {max(false):g} % of grids at most" in told
+    assert f"the best is lost in {max(lost):g} % at most" in told
+    assert f"in {int(found[5])} % of grids, where Holm's even shares find {int(found[4])} %" in told
+    assert f"at three seeds in {int(found[3])} % of grids, at five in {int(at_five[3])} %" in told

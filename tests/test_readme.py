@@ -316,6 +316,13 @@ def test_speed_and_precision():
     assert nll["verdict"] == fid["verdict"] == "equal"
 
 
+def test_what_the_kernel_changes():
+    page = (ROOT / "benchmarks" / "same.md").read_text(encoding="utf-8")
+    nll, fid = (re.search(rf"\| {head} \| \+([\d.]+) ± ([\d.]+) \|", page) for head in (r"NLL \(bits/dim\)", "FID"))
+    sizes = [f"{float(one):.{decimals}f}" for found, decimals in ((nll, 3), (fid, 1)) for one in found.groups()]
+    assert "The kernel changes them by {} ± {} and {} ± {}".format(*sizes) in PLAIN
+
+
 def test_what_the_search_found():
     told = Told("search-schedule")
     order = sorted(told.cells, key=lambda levels: levels != told.best(NLL))

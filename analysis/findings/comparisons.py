@@ -27,12 +27,17 @@ def on_scale(metric: ShownMetric, values: Array) -> Array:
     return np.log(values) if metric.scale == "log" else values
 
 
+def seeds_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[int]:
+    """The seeds of the grid, in order, and any more that these cells have values of."""
+    return sorted(set(grid.meta.seeds).union(*(cell.estimate(metric.name).values for cell in cells)))
+
+
 def values_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> Array:
-    """The values of cells as they are compared, [k, n] by the grid's seeds, or [k, n, m] by seed and held-out image
+    """The values of cells as they are compared, [k, n] by seed (`seeds_of`), or [k, n, m] by seed and held-out image
     where each has one; nan where there is none."""
     found = [cell.estimate(metric.name).values for cell in cells]
     known = [{seed: value for seed, value in of.items() if math.isfinite(value)} for of in found]
-    seeds = sorted(set(grid.meta.seeds).union(*known))
+    seeds = seeds_of(grid, metric, cells)
     table = np.array([[of.get(seed, math.nan) for seed in seeds] for of in known], dtype=np.float64)
     table = table.reshape(len(cells), len(seeds))
     images = [_images(grid, metric.name, cell, sorted(of)) for cell, of in zip(cells, known, strict=True) if of]

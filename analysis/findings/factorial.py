@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.errors import InputError
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.comparisons import Array, values_of
+from analysis.findings.comparisons import Array, seeds_of, values_of
 from analysis.findings.pairs import CellComparison
 from analysis.read.meta import Axis, ShownMetric
 from analysis.read.runs import GridResults
@@ -104,9 +104,9 @@ def _frame(
     Where seeds were added while one looked, only those of the first look, which all cells have.
     """
     values = values_of(grid, metric, cells)
-    seeds = sorted(set(grid.meta.seeds).union(*(cell.estimate(metric.name).values for cell in cells)))
-    if grid.meta.auto is not None:
-        values = values[:, : grid.meta.auto.looks[0]]
+    seeds = seeds_of(grid, metric, cells)
+    if grid.meta.first_look is not None:
+        values = values[:, : len(grid.meta.first_look)]
     by_seed = values if values.ndim == 2 else values.mean(-1)
     rows = np.argwhere(np.isfinite(by_seed))
     numbers = [grid.meta.axes.index(axis) for axis in axes]

@@ -100,7 +100,7 @@ def pairs(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> 
         resolution=metric.resolution,
         primary=[primary for *_, primary in known],
     )
-    family = len({(one.found.difference, one.found.spread) for one in decisions if one.found.p == one.found.p})
+    family = len({(one.found.difference, one.found.spread) for one in decisions if not math.isnan(one.found.p)})
     return [
         CellComparison(metric, a, b, decision, max(family, 1), primary)
         for (_, a, b, primary), decision in zip(known, decisions, strict=True)

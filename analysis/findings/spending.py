@@ -46,7 +46,9 @@ def spending(found: Findings) -> Spending | None:
     """What is known of a metric's noise and its cost; None where it has none, or no two cells are compared."""
     pairs = [pair for pair in found.pairs if pair.comparison.n > 1 and not pair.same]
     drawn = [(_drawn(found.metric, pair.a), _drawn(found.metric, pair.b)) for pair in pairs]
-    known = [(pair.comparison.seed_sd**2, a + b) for pair, (a, b) in zip(pairs, drawn, strict=True) if a + b == a + b]
+    known = [
+        (pair.comparison.seed_sd**2, a + b) for pair, (a, b) in zip(pairs, drawn, strict=True) if not math.isnan(a + b)
+    ]
     sets = {int(cell.parameter("evaluation.sets") or 0) for cell in found.cells}
     if not known or len(sets) != 1:
         return None

@@ -76,16 +76,12 @@ class Findings:
 
     @cached_property
     def _listed_equal(self) -> frozenset[int]:
-        """The cells that the list says are equal to the one to take."""
-        best = None if self.best is None else self.cells[self.best]
-        equal = {
-            id(cell)
-            for pair in self.pairs
-            if pair.verdict == "equal"
-            for cell in (pair.a, pair.b)
-            if best is not None and best in (pair.a, pair.b)
-        }
-        return frozenset(i for i, cell in enumerate(self.cells) if id(cell) in equal and cell is not best)
+        """The cells that the list says are equal to the one to take, and that one where there are any."""
+        assert self.best is not None, "nothing is equal to none"
+        best = self.cells[self.best]
+        equal = [(pair.a, pair.b) for pair in self.pairs if pair.verdict == "equal"]
+        named = {id(cell) for both in equal if best in both for cell in both}
+        return frozenset(i for i, cell in enumerate(self.cells) if id(cell) in named)
 
     @property
     def untested(self) -> list[int]:

@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.analysis.test_recomputed import ROOT, Difference, Grid, adjusted_by_distance, agree
+from tests.analysis.test_recomputed import ROOT, Difference, Grid, adjusted_by_distance, agree, check_estimates
 
 RATE, OF_DIFFERENCE, OF_EQUALITY = 0.05, 0.8, 0.2
 
@@ -201,15 +201,7 @@ def test_leaders(name):
 
 @every
 def test_estimates(name):
-    grid = grid_of(name)
-    assert len(grid.answers["estimates"]) == len(grid.metrics) * len(grid.cells)
-    for given in grid.answers["estimates"]:
-        values = np.array(list(grid.of(given["metric"], given["cell"]).values()))
-        n = len(values)
-        assert n == given["n"]
-        assert agree(values.mean() if n else None, given["mean"]), given
-        half_width = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n) if n > 1 else None
-        assert agree(half_width, given["half_width"]), given
+    check_estimates(grid_of(name))
 
 
 @every
