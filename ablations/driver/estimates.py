@@ -16,7 +16,7 @@ from ablations.data.base import Data
 from ablations.settings.budget import training_passes
 from ablations.settings.cell import Cell
 from ablations.stages.graph import work
-from ablations.stages.kinds import AutoencoderStage, SamplesStage, Stage, TrainingStage
+from ablations.stages.kinds import AutoencoderStage, RungStage, SamplesStage, Stage, TrainingStage
 from ablations.workers.restore import autoencoder_of
 from diffusion_core import precision
 from diffusion_core.encodings import Continuous
@@ -56,7 +56,8 @@ def measure_of(stage: Stage) -> Callable[[Cell, Data, torch.device], float]:
         return autoencoder_pass
     if isinstance(stage, TrainingStage):
         return training_pass
-    return sampling_pass if isinstance(stage, SamplesStage) else scoring_pass
+    drawn = isinstance(stage, SamplesStage) or (isinstance(stage, RungStage) and stage.scores == "samples")
+    return sampling_pass if drawn else scoring_pass
 
 
 def training_pass(cell: Cell, data: Data, device: torch.device) -> float:

@@ -15,10 +15,17 @@ from ablations.settings.cell import Cell
 from ablations.settings.registry import describe
 from ablations.stages.graph import metric_floor_of, metric_of_samples
 from ablations.stages.kinds import FloorStage, MetricStage, SamplesStage, Stage
+from analysis.errors import InputError
 
 
 def check(cell: Cell) -> None:
-    """InputError where a metric that is asked for is none, or is not for the cell's data."""
+    """InputError where a metric that is asked for is none, or is not for the cell's data, or is of samples on the
+    way of a training that only test points could judge."""
+    if cell.evaluation.judged_rungs and cell.data.extractor is None:
+        raise InputError(
+            f"evaluation.judged_rungs={cell.evaluation.judged_rungs}: samples of points are held against test points, "
+            "which are read once, when a training is over: leave it out (evaluation.rungs=… takes the bound)"
+        )
     for name in cell.evaluation.metrics:
         refuse_foreign(metric_of(name), name, cell.data.extractor)
 

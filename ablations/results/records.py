@@ -13,8 +13,8 @@ from typing import Any
 from ablations.grids.planned import Planned
 from ablations.settings.identity import NUMERICS, parameters
 from ablations.stages.journal import Failure, Journal
-from ablations.stages.kinds import AutoencoderStage, MetricStage, Stage
-from analysis.read.names import NOTES, SEVERAL, TRACEBACK, VERSIONS
+from ablations.stages.kinds import AutoencoderStage, MetricStage, RungStage, Stage
+from analysis.read.names import NOTES, RUNG, SEVERAL, TRACEBACK, VERSIONS
 
 NOT_RUN = "not run yet"
 """The reason of a cell whose turn has not come."""
@@ -24,8 +24,8 @@ NOT_RUN = "not run yet"
 class Record:
     """A cell's outcome: status and reason, metrics, curves and metadata of its stages.
 
-    `unmeasured` says which metrics that were asked for besides could not be computed, and why, a line each: the cell
-    and its other numbers stand without them.
+    `unmeasured` says what was asked for besides, metrics and rungs, and could not be computed, and why, a line each:
+    the cell and its other numbers stand without it.
     """
 
     planned: Planned
@@ -72,7 +72,7 @@ def record(planned: Planned, journal: Journal) -> Record:
     metadata: dict[str, str] = {}
     codes: list[str] = []
     for stage in planned.stages:
-        if isinstance(stage, MetricStage):
+        if isinstance(stage, (MetricStage, RungStage)):
             continue
         result = journal.result(stage.id)
         if result is None:
@@ -88,25 +88,33 @@ def record(planned: Planned, journal: Journal) -> Record:
             return Record(planned, result.status, result.reason, {}, curves, metadata)
     metrics |= total_flops(metrics)
     curves = {name.replace("bound_per_t/test", "bound_per_t"): xy for name, xy in curves.items()}
-    return with_metrics(Record(planned, "finished", "", metrics, curves, metadata), codes, journal)
+    return with_besides(Record(planned, "finished", "", metrics, curves, metadata), codes, journal)
 
 
-def with_metrics(finished: Record, codes: list[str], journal: Journal) -> Record:
-    """A finished cell with the metrics that were asked for besides, as far as they are there; `codes` made the cell."""
-    asked = [stage for stage in finished.planned.stages if isinstance(stage, MetricStage)]
+def with_besides(finished: Record, codes: list[str], journal: Journal) -> Record:
+    """A finished cell with what was asked for besides, as far as it is there: metrics, and at rungs a curve of each
+    metric; `codes` made the cell."""
+    asked = [stage for stage in finished.planned.stages if isinstance(stage, (MetricStage, RungStage))]
     if not asked:
         return finished
     metrics, metadata, unmeasured = dict(finished.metrics), dict(finished.metadata), []
+    on_the_way: dict[str, dict[float, float]] = {}
     for stage in asked:
         result, failure = journal.result(stage.id), journal.failure(stage.id)
         if result is not None:
-            metrics |= result.metrics
             metadata = joined(metadata, result.metadata)
             codes = [*codes, result.metadata.get("code", "")]
+            if isinstance(stage, MetricStage):
+                metrics |= result.metrics
+                continue
+            for name in (name for name in result.metrics if not name.startswith("cost/")):
+                on_the_way.setdefault(f"{RUNG}{name}", {})[stage.step] = result.metrics[name]
         elif failure is not None and failure.kind != "stopped":
-            unmeasured.append(f"{stage.column} was not measured: {failure.message}")
+            what = stage.column if isinstance(stage, MetricStage) else f"{stage.scores} at step {stage.step}"
+            unmeasured.append(f"{what} was not measured: {failure.message}")
+    curves = finished.curves | {name: (list(ys), list(ys.values())) for name, ys in sorted(on_the_way.items())}
     metadata = joined(metadata, {"notes": "\n".join(unmeasured)}) | versions(codes, finished.planned.digest)
-    return replace(finished, metrics=metrics, metadata=metadata, unmeasured=tuple(unmeasured))
+    return replace(finished, metrics=metrics, curves=curves, metadata=metadata, unmeasured=tuple(unmeasured))
 
 
 def own_metrics(stage: Stage, metrics: dict[str, float]) -> dict[str, float]:

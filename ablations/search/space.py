@@ -12,6 +12,7 @@ from typing import Any
 
 from ablations.metrics.registry import facts
 from ablations.search.file import ParameterSpec, StudyFile
+from ablations.settings.budget import rungs
 from ablations.settings.cell import AXES, PLAIN, Cell
 from ablations.settings.grammar import load
 from ablations.settings.identity import content_hash
@@ -107,11 +108,8 @@ class Study:
         return self.file.pruner not in ("none", "wilcoxon")
 
     def rungs(self, cell: Cell) -> list[int]:
-        """The steps at which a training is judged: halves, quarters, eighths …, at its reports, once it is warm."""
-        plan = cell.training
-        reports = [round(plan.steps / 2**k / plan.report_every) for k in range(1, self.file.rungs + 1)]
-        marks = sorted({max(1, count) * plan.report_every for count in reports} & set(range(plan.steps)))
-        return [mark for mark in marks if mark >= plan.warmup] or marks[-1:]
+        """The steps at which a training is judged on its way."""
+        return rungs(cell.training, self.file.rungs)
 
     def identity(self, cell_id: str) -> str:
         """A name for what is searched and how; `cell_id` is the default cell's. The budget is no part of it."""

@@ -17,6 +17,7 @@ from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.latents import LatentCode
 from diffusion_core.spaces import Latents
 from diffusion_core.stratified import draws_of
+from diffusion_core.training import Training
 from diffusion_core.vae import Vae
 
 
@@ -24,6 +25,14 @@ def training_passes(cell: Cell) -> int:
     """Passes of one example that a training step takes: a learned schedule has further backward passes of its own."""
     groups = 1 if not cell.schedule.learned else 3 if cell.choices.in_continuous_time else 2
     return 1 + 2 * groups
+
+
+def rungs(plan: Training, count: int) -> list[int]:
+    """The steps at which a training is scored on its way, so many at most: a half, a quarter, … of all, at its reports,
+    once it is warm."""
+    reports = [round(plan.steps / 2**k / plan.report_every) for k in range(1, count + 1)]
+    marks = sorted({max(1, report) * plan.report_every for report in reports} & set(range(plan.steps)))
+    return [mark for mark in marks if mark >= plan.warmup] or marks[-1:]
 
 
 def sample_passes(cell: Cell) -> int:

@@ -27,6 +27,9 @@ class Evaluation:
     of the probability flow `ode` probes per image over `ode_steps` steps, and the variance of the bound's estimate by
     one t an image `estimates` repetitions. `weights` is the file of the extractor's weights where it is not one that
     ships. `metrics` names further metrics of the samples.
+
+    A training is scored on its way at `rungs`, a half, a quarter, … of its steps, by the bound on validation images;
+    at the last `judged_rungs` of them samples are drawn and judged as well.
     """
 
     clip: bool = True
@@ -43,9 +46,11 @@ class Evaluation:
     estimates: int = 0
     weights: str | None = None
     metrics: tuple[str, ...] = ()
+    rungs: int = 0
+    judged_rungs: int = 0
 
     where: ClassVar[tuple[str, ...]] = ("weights",)
-    unread: ClassVar[tuple[str, ...]] = ("metrics",)
+    unread: ClassVar[tuple[str, ...]] = ("metrics", "rungs", "judged_rungs")
     """What is measured besides is no part of what a cell is, nor of any number that it has without."""
 
     def __post_init__(self) -> None:
@@ -57,6 +62,16 @@ class Evaluation:
         for name in ("continuous", "ode"):
             if getattr(self, name) < 0:
                 raise ValueError(f"evaluation.{name} must be at least 1, or 0 for none, got {getattr(self, name)}")
+        if not 0 <= self.judged_rungs <= self.rungs:
+            raise ValueError(
+                f"evaluation.rungs={self.rungs} evaluation.judged_rungs={self.judged_rungs}: give so many rungs, 0 or "
+                "more, and of these so many whose samples are judged, no more than there are"
+            )
+        if self.judged_rungs and "test" not in self.quality:
+            raise ValueError(
+                f"evaluation.judged_rungs={self.judged_rungs} sets samples beside those of the whole training, and "
+                f"evaluation.quality={list(self.quality)} judges none of these: leave one of them out"
+            )
         if self.metrics and not self.quality:
             raise ValueError(
                 f"evaluation.metrics={list(self.metrics)} judges samples, and evaluation.quality=[] draws none: leave "

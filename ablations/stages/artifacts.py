@@ -1,7 +1,8 @@
 """Which files a stage leaves beside its result, and how they are read: tensors in a form that cannot run code.
 
 autoencoder      weights.safetensors, metrics.jsonl
-training         weights.safetensors, metrics.jsonl; while it runs, checkpoint.safetensors
+training         weights.safetensors, metrics.jsonl; at its rungs average-<step>.safetensors; while it runs,
+                 checkpoint.safetensors
 fit              fit.safetensors
 bound            bound.safetensors and, where asked for, continuous.safetensors, ode.safetensors
 samples          samples.safetensors
@@ -41,6 +42,11 @@ PER_IMAGE = {
     "nll_ode/test": "ode.safetensors",
 }
 """Metric → the file of the values per image whose mean it is."""
+
+
+def average_at(step: int) -> str:
+    """The file of a training's averaged weights at a step."""
+    return f"average-{step}.safetensors"
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], **words: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ablations.data.base import Data
-from ablations.settings.budget import bound_passes, sample_passes, training_passes
+from ablations.settings.budget import bound_passes, rungs, sample_passes, training_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT, HeldOut
 from ablations.settings.identity import content_hash
@@ -53,7 +53,8 @@ def stages_of(cell: Cell, digest: str, precision: Precision, extractor: str | No
     if cell.horizon:
         training = content_hash(training_content(cell, digest, precision))
         parts = replace(parts, training=training, fit=fit_of(cell, training))
-        stages.append(TrainingStage(training, cell, parts.autoencoder, _ids(stages)))
+        kept = tuple(rungs(cell.training, cell.evaluation.rungs))
+        stages.append(TrainingStage(training, cell, parts.autoencoder, _ids(stages), kept))
     if parts.fit is not None:
         stages.append(FitStage(parts.fit, cell, replace(parts, fit=None), _ids(stages)))
     for split in HELD_OUT:
@@ -62,7 +63,29 @@ def stages_of(cell: Cell, digest: str, precision: Precision, extractor: str | No
         judge = extractor if "test" in cell.evaluation.quality else None
         content = {"stage": "reconstruction", "autoencoder": parts.autoencoder, "extractor": judge}
         stages.append(ReconstructionStage(content_hash(content), cell, parts.autoencoder, (parts.autoencoder,)))
-    return stages
+    return [*stages, *_rungs(cell, parts, stages, extractor)]
+
+
+def _rungs(cell: Cell, parts: Parts, stages: Iterable[Stage], extractor: str | None) -> list[RungStage]:
+    """The rungs of a cell's training, after it; none of what reads a fit, which is of the whole training."""
+    training = next((stage for stage in stages if isinstance(stage, TrainingStage)), None)
+    if training is None or not training.rungs:
+        return []
+    scored = cell.space.likelihood and parts_of_bound(cell, parts).fit is None
+    judged = training.rungs[-cell.evaluation.judged_rungs :] if cell.evaluation.judged_rungs else ()
+    judged = judged if parts_of_samples(cell, parts).fit is None else ()
+    found = [rung_of(training, step) for step in training.rungs if scored]
+    found += [_judged_rung(training, parts, step, extractor) for step in judged]
+    # What has diverged by the end is not scored on its way.
+    ended = [stage for stage in stages if isinstance(stage, BoundStage) and stage.split == "validation"]
+    return [replace(rung, needs=(*rung.needs, training.id, *_ids(ended))) for rung in found]
+
+
+def _judged_rung(training: TrainingStage, parts: Parts, step: int, extractor: str | None) -> RungStage:
+    """The stage that judges samples of a training's network at a step."""
+    content = samples_content(training.cell, replace(parts, fit=None), "test", extractor)
+    known = content_hash(content | {"stage": "rung", "step": step})
+    return RungStage(known, training.cell, training, step, training.needs, "samples")
 
 
 def validated(stages: Iterable[Stage]) -> list[Stage]:
@@ -76,7 +99,7 @@ def validated(stages: Iterable[Stage]) -> list[Stage]:
 
 
 def rung_of(training: TrainingStage, step: int) -> RungStage:
-    """The stage that takes a training to a step and scores it there."""
+    """The stage that scores a training at a step, and takes it there where it has not been."""
     content = bound_content(training.cell, Parts(training.id, None, training.autoencoder), "validation")
     return RungStage(
         content_hash(content | {"stage": "rung", "step": step}), training.cell, training, step, training.needs
@@ -102,11 +125,15 @@ def _ids(stages: Iterable[Stage]) -> tuple[str, ...]:
 
 
 def once(stages: Iterable[Stage]) -> list[Stage]:
-    """Every stage once, in order of first appearance; a shared one waits for what all its cells need alike."""
+    """Every stage once, in order of first appearance; a shared one waits for what all its cells need alike, and a
+    training leaves what any of them reads."""
     found: dict[str, Stage] = {}
     for stage in stages:
         known = found.setdefault(stage.id, stage)
-        found[stage.id] = replace(known, needs=tuple(need for need in known.needs if need in stage.needs))
+        merged = replace(known, needs=tuple(need for need in known.needs if need in stage.needs))
+        if isinstance(merged, TrainingStage) and isinstance(stage, TrainingStage):
+            merged = replace(merged, rungs=tuple(sorted({*merged.rungs, *stage.rungs})))
+        found[stage.id] = merged
     return list(found.values())
 
 
@@ -146,12 +173,16 @@ def work(stage: Stage, data: Data) -> float:
         return float(3 * cell.space.steps * cell.space.batch)
     if isinstance(stage, TrainingStage):
         return float(training_passes(cell) * cell.training.steps * cell.training.batch)
-    if isinstance(stage, RungStage):
+    if isinstance(stage, RungStage) and stage.training.id not in stage.needs:
         return float(training_passes(cell) * stage.step * cell.training.batch)
     if isinstance(stage, FitStage):
         return float(cell.horizon * plan.fit)
     if isinstance(stage, (FloorStage, ReconstructionStage, MetricStage)):
         return 0.0
+    if isinstance(stage, RungStage):
+        if stage.scores == "bound":
+            return float(len(data.images["validation"]) * bound_passes(cell)[0])
+        return float(plan.sets * len(data.images["test"]) * sample_passes(cell))
     held_out = len(data.images[stage.split])
     if isinstance(stage, BoundStage):
         return float(held_out * sum(bound_passes(cell)))

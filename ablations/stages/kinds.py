@@ -1,7 +1,7 @@
 """The kinds of stages: units of work, each addressed by the content of what it reads.
 
     [autoencoder] ▸ training ▸ [fit] ▸ bound on validation ▸ [samples] ▸ bound on test ▸ [samples] ▸ [reconstruction]
-    samples ▸ [metric]
+    samples ▸ [metric]        training ▸ [rungs]
 
 The autoencoder is that of latents, and its reconstructions of test images are judged at last; a chain of no steps has
 no training, and a code without a likelihood no bound. The fit is of a fitted variance, and samples are drawn where the
@@ -40,21 +40,25 @@ class AutoencoderStage:
 
 @dataclass(frozen=True)
 class TrainingStage:
-    """A network to be trained, on the codes of an autoencoder if there is one."""
+    """A network to be trained, on the codes of an autoencoder if there is one.
+
+    At the steps `rungs`, which are no part of what it is, it leaves its average beside its checkpoints.
+    """
 
     id: str
     cell: Cell
     autoencoder: str | None = None
     needs: tuple[str, ...] = ()
+    rungs: tuple[int, ...] = ()
     kind: Literal["training"] = "training"
 
 
 @dataclass(frozen=True)
 class RungStage:
-    """A training up to a step, and its network's bound on validation images there, taken as a finished one's is: what a
-    pruner reads.
+    """A training's network at a step, scored as a finished one: by its bound on validation images, or by its samples.
 
-    What it leaves of the training is a checkpoint, from which the training goes on.
+    After its training it reads the average that this left there. A pruner reads it before: then it takes the training
+    to that step, and what it leaves of it is a checkpoint, from which the training goes on.
     """
 
     id: str
@@ -62,6 +66,7 @@ class RungStage:
     training: TrainingStage
     step: int
     needs: tuple[str, ...]
+    scores: Literal["bound", "samples"] = "bound"
     kind: Literal["rung"] = "rung"
 
 

@@ -17,7 +17,7 @@ from ablations.data.base import Data
 from ablations.metrics.fid import Fid
 from ablations.metrics.judging import SHORT, extractor_of, yardstick_of
 from ablations.metrics.reconstruction import psnr
-from ablations.metrics.registry import metric_of
+from ablations.metrics.registry import DEFAULT, metric_of
 from ablations.metrics.sets import Examined
 from ablations.settings.budget import bound_passes, sample_flops
 from ablations.settings.cell import Cell
@@ -224,6 +224,20 @@ def run_samples(cell: Cell, split: HeldOut, model: Model, data: Data, folder: Pa
     metrics = yardstick_of(cell, split, data, samples.device).default_scores(torch.split(samples, n))
     costs = {"cost/sample_seconds": seconds, "cost/sample_flops": sample_flops(cell, model)}
     return finished_with({**costs, **metrics})
+
+
+def deciding_scores(cell: Cell, model: Model, data: Data, progress: Progress) -> dict[str, float]:
+    """What as many samples as a cell is judged by score in the metrics that decide; nothing where they are not finite.
+
+    No test image enters: images are held against those of the training.
+    """
+    n = len(data.images["test"])
+    samples = draw_samples(cell, model, n * cell.evaluation.sets, progress)
+    if samples is None:
+        return {}
+    yardstick = yardstick_of(cell, "test", data, samples.device)
+    metrics = [metric for metric in DEFAULT if metric.decides is not None and metric.extracts]
+    return yardstick.scores(metrics, torch.split(samples, n), spread=lambda _: False)
 
 
 def draw_samples(cell: Cell, model: Model, n: int, progress: Progress) -> Tensor | None:

@@ -2,7 +2,7 @@
 
 autoencoder      stored images ─▶ weights, the scale of its codes
 training         stored images, or their codes ─▶ weights (learner and average), curves
-rung             the same, up to a step ─▶ a checkpoint of it, and a bound on validation
+rung             a training's average at a step, or all that leads to it ─▶ what it scores there
 fit              weights ─▶ what a fitted variance reads of the network, per t; what a fitted spacing does
 bound            weights, fit ─▶ the bound per image, its split and its terms per t; likelihoods in continuous time
 samples          weights, fit ─▶ generated sets and what they score
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import platform
 import traceback
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,12 +87,14 @@ def _run(stage: Stage, journal: Journal, device: torch.device) -> Result:
     if isinstance(stage, (TrainingStage, ReconstructionStage)):
         encoding = load_encoding(cell, data, journal, stage.autoencoder, device)
         if isinstance(stage, TrainingStage):
-            return train.run_training(cell, stage.id, encoding, data, folder, device, progress)
+            return train.run_training(cell, stage, encoding, data, folder, device, progress)
         return evaluate.run_reconstruction(cell, encoding, data, folder, device)
     if isinstance(stage, RungStage):
         training = journal.folder(stage.training.id)
         encoding = load_encoding(cell, data, journal, stage.training.autoencoder, device)
-        with locked(training / "lock", wait=True):
+        # Rungs of a finished training run side by side.
+        ended = stage.training.id in stage.needs
+        with nullcontext() if ended else locked(training / "lock", wait=True):
             return train.run_rung(cell, stage, encoding, data, training, device, progress)
     if isinstance(stage, FitStage):
         return evaluate.run_fit(

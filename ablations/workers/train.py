@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +19,16 @@ from ablations.settings.budget import forward_flops, train_flops
 from ablations.settings.cell import Cell
 from ablations.stages.artifacts import (
     WEIGHTS,
+    average_at,
     read_checkpoint,
     read_history,
+    read_tensors,
     write_checkpoint,
     write_history,
     write_tensors,
 )
 from ablations.stages.journal import Curves, Result
-from ablations.stages.kinds import RungStage
+from ablations.stages.kinds import RungStage, TrainingStage
 from ablations.workers import evaluate
 from ablations.workers.memory import peak_memory, reset_peak_memory
 from ablations.workers.progress import Progress
@@ -87,10 +90,11 @@ def learn(
     folder: Path,
     progress: Progress,
     until: int | None = None,
+    keep: Collection[int] = (),
 ) -> Trained:
     """Train from the last checkpoint, or from the start; to the end, or `until` a step, where a checkpoint is left.
 
-    That step is one of a report, and beyond the last checkpoint.
+    The averages at the steps to `keep` are left too. All of these are steps of a report, beyond the last checkpoint.
     """
     start, before = read_checkpoint(folder, stage_id)
     last = until or plan.steps
@@ -103,6 +107,8 @@ def learn(
         progress(report.step / last)
         if not report.finite:
             break
+        if report.step in keep:
+            write_tensors(folder / average_at(report.step), part(report.state(), "average"), stage=stage_id)
         due = report.step == until or time.monotonic() - saved > CHECKPOINT_SECONDS
         if due and report.step < plan.steps:
             write_checkpoint(folder, stage_id, history, report.state())
@@ -117,7 +123,7 @@ def learn(
 
 def run_training(
     cell: Cell,
-    stage_id: str,
+    stage: TrainingStage,
     encoding: Encoding,
     data: Data,
     folder: Path,
@@ -126,8 +132,9 @@ def run_training(
 ) -> Result:
     """Train the diffusion; weights are left in weights.safetensors."""
     stored = encoding.store(data.images["train"].to(device))
-    learned = learn(build(cell, encoding, data, device), stored, cell.training, cell.seed, stage_id, folder, progress)
-    write_tensors(folder / WEIGHTS, learned.weights, stage=stage_id, step=str(learned.last["step"]))
+    learner = build(cell, encoding, data, device)
+    learned = learn(learner, stored, cell.training, cell.seed, stage.id, folder, progress, keep=stage.rungs)
+    write_tensors(folder / WEIGHTS, learned.weights, stage=stage.id, step=str(learned.last["step"]))
     return training_result(cell, restore(cell, encoding, data, learned.average).to(device), learned, device)
 
 
@@ -140,14 +147,17 @@ def run_rung(
     device: torch.device,
     progress: Progress,
 ) -> Result:
-    """Train to the rung's step in the training's own `folder`, and take the bound of the averaged network.
+    """Score the averaged network at the rung's step, to which it is trained in the training's own `folder` if need be.
 
-    A training that is beyond that step already says nothing of it: no metrics.
+    A training that is beyond that step already, and did not leave its average there, says nothing of it: no metrics.
     """
     start, seconds = read_checkpoint(folder, stage.training.id)
-    if (folder / "result.json").exists() or (start is not None and start[0] > stage.step):
+    kept = folder / average_at(stage.step)
+    if kept.exists():
+        (average, _), seconds = read_tensors(kept), read_history(folder, stage.step)[-1]["seconds"]
+    elif (folder / "result.json").exists() or (start is not None and start[0] > stage.step):
         return Result("finished", "", {}, {}, {"notes": f"trained beyond step {stage.step} before it was judged there"})
-    if start is not None and start[0] == stage.step:
+    elif start is not None and start[0] == stage.step:
         average = part(start[1], "average")
     else:
         stored = encoding.store(data.images["train"].to(device))
@@ -156,12 +166,16 @@ def run_rung(
         if learned.reason:
             return Result("diverged", learned.reason, {}, {}, {})
         average, seconds = learned.average, learned.last["seconds"]
-    averaged = restore(cell, encoding, data, average).to(device)
-    scored = evaluate.bound_of(cell, averaged.diffusion, data.images["validation"].to(device))
-    nll = float(scored.total.mean())
-    reason = "" if math.isfinite(nll) else f"the bound at step {stage.step} is not finite"
-    metrics = {"cost/train_seconds": seconds} | ({} if reason else {"nll/val": nll})
-    return Result("diverged" if reason else "finished", reason, metrics, {}, {})
+    averaged = restore(cell, encoding, data, average).to(device).diffusion
+    if stage.scores == "samples":
+        scores = evaluate.deciding_scores(cell, averaged, data, progress)
+    else:
+        nll = evaluate.bound_of(cell, averaged, data.images["validation"].to(device)).total.mean()
+        scores = {"nll/val": float(nll)}
+    bad = [name for name, value in scores.items() if not math.isfinite(value)]
+    if bad or not scores:
+        return Result("diverged", f"{bad[0] if bad else 'samples'} at step {stage.step}: not finite", {}, {}, {})
+    return Result("finished", "", {"cost/train_seconds": seconds} | scores, {}, {})
 
 
 def line_of(report: Report, seconds: float) -> dict[str, float]:

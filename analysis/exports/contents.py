@@ -11,12 +11,14 @@ from analysis.exports.schema import (
     AnsweredClaim,
     AnsweredComparison,
     AnsweredCost,
+    AnsweredCourse,
     AnsweredEffect,
     AnsweredEstimate,
     AnsweredFront,
     AnsweredHeadline,
     AnsweredOptimism,
     AnsweredReference,
+    AnsweredRung,
     AnsweredWeight,
     AnswersFile,
     Measure,
@@ -56,6 +58,8 @@ def answers_file(answers: Answers) -> AnswersFile:
             for label, value in known_values(meta, metric).items()
         ),
         comparisons=tuple(_comparisons(answers)),
+        rungs=tuple(_rungs(answers)),
+        courses=tuple(_courses(answers)),
         claims=tuple(map(_claim, answers.claims)),
         effects=tuple(_effects(answers)),
         averages=tuple(
@@ -88,8 +92,8 @@ def _cells(answers: Answers) -> Iterator[AnsweredCell]:
 
 def _headline(found: Findings) -> AnsweredHeadline:
     decides = found.metric.decides or ""
-    leaders, as_good = tuple(sorted(found.leading)), tuple(sorted(found.as_good))
-    return AnsweredHeadline(found.metric.name, decides, found.best, leaders, as_good, headline(found))
+    leaders, as_good, rivals = (tuple(sorted(one)) for one in (found.leading, found.as_good, found.rivals))
+    return AnsweredHeadline(found.metric.name, decides, found.best, leaders, as_good, rivals, headline(found))
 
 
 def _estimates(answers: Answers) -> Iterator[AnsweredEstimate]:
@@ -134,6 +138,23 @@ def _sure(pair: CellComparison) -> tuple[float | None, float | None, int | None]
         looked = pair.sequential
         return None, None, looked.equal if pair.verdict == "equal" else looked.different
     return pair.decision.different, pair.decision.equal, None
+
+
+def _rungs(answers: Answers) -> Iterator[AnsweredRung]:
+    for found in answers.findings:
+        for rung in found.budget.rungs if found.budget is not None else ():
+            means = tuple(rung.mean(i) for i in range(len(answers.cells)))
+            best, leaders = rung.best(found.metric.sign), tuple(sorted(rung.leading))
+            yield AnsweredRung(found.metric.name, rung.steps, means, best, leaders)
+
+
+def _courses(answers: Answers) -> Iterator[AnsweredCourse]:
+    numbers = {id(cell): i for i, cell in enumerate(answers.cells)}
+    for found in answers.findings:
+        for one in found.budget.courses if found.budget is not None else ():
+            ahead = (None, None) if one.ahead is None else (one.ahead.difference, one.ahead.half_width)
+            both, verdicts = (numbers[id(one.pair.a)], numbers[id(one.pair.b)]), (*one.verdicts, one.pair.verdict)
+            yield AnsweredCourse(found.metric.name, *both, verdicts, one.settled, *ahead)
 
 
 def _claim(outcome: ClaimOutcome) -> AnsweredClaim:

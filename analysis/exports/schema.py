@@ -56,14 +56,15 @@ class AnsweredReference:
 
 @dataclass(frozen=True)
 class AnsweredHeadline:
-    """A metric that decides, in one sentence: the cell to take, those that may be the best, and those that are equal
-    to it for practical purposes."""
+    """A metric that decides, in one sentence: the cell to take, those that may be the best, those that are equal to it
+    for practical purposes, and those that are worse and may be better at twice the steps."""
 
     metric: str
     decides: str
     best: int | None
     leaders: tuple[int, ...]
     as_good: tuple[int, ...]
+    rivals: tuple[int, ...]
     sentence: str
 
 
@@ -88,6 +89,32 @@ class AnsweredComparison:
     verdict: Verdict
     fresh_seeds: int | None
     sentence: str
+
+
+@dataclass(frozen=True)
+class AnsweredRung:
+    """A metric where trainings were scored on their way, or at their end, which is the last: a mean per cell, the cell
+    to take there, and those that may be the best."""
+
+    metric: str
+    steps: tuple[int, int]
+    means: tuple[Number, ...]
+    best: int | None
+    leaders: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class AnsweredCourse:
+    """Cell a against cell b over the budget: the verdict at each rung, the last of these the end's, and whether it has
+    settled; the difference that twice the steps would leave if it went on as since the last rung."""
+
+    metric: str
+    a: int
+    b: int
+    verdicts: tuple[Verdict, ...]
+    settled: bool
+    ahead: Number
+    half_width: Number
 
 
 @dataclass(frozen=True)
@@ -201,6 +228,8 @@ class AnswersFile:
     estimates: tuple[AnsweredEstimate, ...]
     references: tuple[AnsweredReference, ...]
     comparisons: tuple[AnsweredComparison, ...]
+    rungs: tuple[AnsweredRung, ...]
+    courses: tuple[AnsweredCourse, ...]
     claims: tuple[AnsweredClaim, ...]
     effects: tuple[AnsweredEffect, ...]
     averages: tuple[AnsweredAverage, ...]

@@ -14,6 +14,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from analysis import options
+from analysis.figures.budget import budget_figure
 from analysis.figures.compute import compute_figure
 from analysis.figures.cost import cost_figure
 from analysis.figures.curves import bound_figure, training_figure, weights_figure
@@ -59,6 +60,7 @@ FIGURES: dict[str, Callable[[Answers], Figure | None]] = {
     "metrics": metrics_figure,
     "lines": lines_figure,
     "differences": differences_figure,
+    "budget": budget_figure,
     "cost": cost_figure,
     "compute": compute_figure,
     "training": training_figure,

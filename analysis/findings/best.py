@@ -13,6 +13,7 @@ from typing import TypeVar
 import pandas as pd
 
 from analysis.findings.answers import Answers, Purchase
+from analysis.findings.budget import Budget
 from analysis.findings.cells import CellRuns
 from analysis.findings.draws import DrawError
 from analysis.findings.expectations import ClaimOutcome
@@ -131,12 +132,27 @@ class Best(Answers):
         return Standing(
             [pair for pair in whole.pairs if id(pair.a) in here and id(pair.b) in here],
             [one and frozenset(places.get(i, -1) for i in one) for one in self._of(whole.beaten)],
-            frozenset(places[i] for i in whole.near & places.keys()),
+            self._places(whole.near),
         )
 
     def _cut(self, found: Findings) -> Findings:
         standing = self._standing(found.standing)
-        return replace(found, cells=self.cells, estimates=self._of(found.estimates), standing=standing)
+        budget = found.budget and self._budget(found.budget)
+        return replace(found, cells=self.cells, estimates=self._of(found.estimates), standing=standing, budget=budget)
+
+    def _budget(self, whole: Budget) -> Budget:
+        """What the whole grid says of these cells on their way."""
+        here = {id(cell) for cell in self.cells}
+        rungs = (
+            replace(one, values=tuple(self._of(one.values)), leading=self._places(one.leading)) for one in whole.rungs
+        )
+        courses = (one for one in whole.courses if id(one.pair.a) in here and id(one.pair.b) in here)
+        return Budget(tuple(rungs), tuple(courses), self._places(whole.rivals))
+
+    def _places(self, numbers: frozenset[int]) -> frozenset[int]:
+        """Where these cells of the whole grid are here, if they are."""
+        places = {i: place for place, i in enumerate(self.kept)}
+        return frozenset(places[i] for i in numbers & places.keys())
 
 
 def best(answers: Answers, most: int) -> Answers:

@@ -15,6 +15,11 @@ TRAINING, BOUND = "train/network", "bound_per_t"
 T = TypeVar("T")
 
 
+def curve_reader(curves: pd.DataFrame, cells: Sequence[CellRuns]) -> Callable[[str], list[pd.DataFrame]]:
+    """What gives the curve of a name as [x, seed] of each cell, without rows where it has none."""
+    return lambda name: curves_of(curves[curves["curve"] == name], cells)
+
+
 def curves_of(curves: pd.DataFrame, cells: Sequence[CellRuns]) -> list[pd.DataFrame]:
     """The curve [x, seed] of each cell among curves of one name, without points that are not finite."""
     finite = curves[np.isfinite(curves["y"])]

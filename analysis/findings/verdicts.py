@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from analysis.findings.budget import Budget, budget_of
 from analysis.findings.cells import CellRuns, Estimate
+from analysis.findings.curves import curve_reader
 from analysis.findings.pairs import CellComparison, one_training
 from analysis.findings.standings import Standing
 from analysis.findings.summary import Summary
@@ -27,13 +29,14 @@ from analysis.statistics.paired import sampling_noise
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """One metric's answer: its cells' estimates, and where they stand."""
+    """One metric's answer: its cells' estimates, where they stand and, where known, what they did on their way."""
 
     metric: ShownMetric
     cells: Sequence[CellRuns]
     estimates: Sequence[Estimate]
     standing: Standing
     exploratory: bool
+    budget: Budget | None = None
 
     @property
     def pairs(self) -> Sequence[CellComparison]:
@@ -56,6 +59,11 @@ class Findings:
         """The cell with the best mean of those that may be the best, or of all where nothing was tested; None where
         none has a value."""
         return next((i for i in self.ranked if i in self.leading), self.ranked[0] if self.ranked else None)
+
+    @property
+    def rivals(self) -> list[int]:
+        """The cells that are shown to be worse, and may be better at twice the steps, the best mean first."""
+        return [] if self.budget is None else [i for i in self.ranked if i in self.budget.rivals]
 
     @property
     def as_good(self) -> list[int]:
@@ -117,17 +125,14 @@ class Findings:
 
 def findings(grid: GridResults, summary: Summary) -> list[Findings]:
     """The answer in each metric that decides, as grid.json says which do."""
-    return [
-        Findings(
-            metric,
-            summary.cells,
-            summary.estimates[metric.name],
-            summary.standing[metric.name],
-            grid.meta.continued,
-        )
-        for metric in summary.metrics
-        if metric.deciding and metric.name in grid.runs
-    ]
+    curve = curve_reader(grid.curves, summary.cells)
+
+    def of(metric: ShownMetric) -> Findings:
+        stands = summary.standing[metric.name]
+        found = Findings(metric, summary.cells, summary.estimates[metric.name], stands, grid.meta.continued)
+        return replace(found, budget=budget_of(metric, summary.cells, stands, found.best, curve))
+
+    return [of(metric) for metric in summary.metrics if metric.deciding and metric.name in grid.runs]
 
 
 def _typical(deviations: Sequence[float]) -> float:

@@ -19,7 +19,9 @@ METADATA = (*FIXED, TRACEBACK, NOTES, *LATENT, *VERSIONS)
 """The columns that are neither choices nor metrics."""
 SEVERAL = ", "
 """Between the codes of a run that was trained by one version and scored by another, and between kinds of metrics."""
-OVER_STEPS = ("train/", "schedule/", "timesteps/")
+RUNG = "rung/"
+"""How the names of curves begin that are metrics of a training on its way, over its steps: rung/nll/val of nll/val."""
+OVER_STEPS = ("train/", "schedule/", "timesteps/", RUNG)
 """How the names of curves over training steps begin."""
 STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "failed")
 

@@ -21,6 +21,7 @@ from analysis.notation import counted
 from analysis.read.search import read_search, search_alone
 from analysis.read.source import SOURCE, folder_of, read
 from analysis.report.answers import axes, comparisons, noise, published, verdict
+from analysis.report.budget import budget
 from analysis.report.costs import cost
 from analysis.report.figures import pictures
 from analysis.report.page import Html, Picture, Section, render
@@ -50,6 +51,7 @@ def sections(answers: Answers, drawn: Mapping[str, Drawn]) -> list[Section]:
         with_optimism(verdict(answers), answers.optimism or []),
         published(answers),
         comparisons(answers, _chosen(shown, "differences")),
+        budget(answers, _chosen(shown, "budget")),
         Section("table", "Table", (_html(table), *_chosen(shown, "metrics", "lines"))),
         search_section(search, answers.optimism, shown) if search is not None else None,
         axes(answers),

@@ -50,7 +50,8 @@ def _answer(found: Findings, floor: KnownValue | None) -> Answer:
     reasons = (headline(found), *_beyond_floor(found, floor))
     if not found.leading:
         return Answer(f"For {use} no verdict; best value:", name, ".", reasons, mark or _ONE_SEED)
-    return Answer(f"For {use} take", name, f"{_as_good(found)}{_open(found)}.", reasons, mark)
+    take = f"For {use}, at this budget, take" if found.rivals else f"For {use} take"
+    return Answer(take, name, f"{_as_good(found)}{_open(found)}{_rivals(found)}.", reasons, mark)
 
 
 def _as_good(found: Findings) -> str:
@@ -69,6 +70,12 @@ def _open(found: Findings) -> str:
     if not n:
         return ""
     return f"; {n} more may be the best, but {'is' if n == 1 else 'are'} not known to be as good"
+
+
+def _rivals(found: Findings) -> str:
+    """How many that are worse now may be better with more training."""
+    n = len(found.rivals)
+    return f"; {n} that {'is' if n == 1 else 'are'} worse now may overtake it" if n else ""
 
 
 def _beyond_floor(found: Findings, floor: KnownValue | None) -> tuple[str, ...]:

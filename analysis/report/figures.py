@@ -25,6 +25,10 @@ CAPTIONS = {
         "adjusted for their number, one can be “cannot tell” though its own interval leaves no difference out. What "
         "lies in the grey band does not matter."
     ),
+    "budget": (
+        "Each cell's mean and 95 % interval where trainings were scored on their way, and at their end: lines that "
+        "cross, or come together, are what more training may turn."
+    ),
     "cost": (
         "Each cell's seeds (dots) and mean against what it costs; filled are the cells of the Pareto front, at whose "
         "cost none is known to be better."
@@ -95,6 +99,7 @@ SHOWS = {
     "samples": "Sheet of generated samples of {cells}",
     "metrics": "Chart with a row for each of {cells}: seeds, mean, interval of {metrics}. The table holds the numbers",
     "differences": "Chart with a row for each comparison: {verdicts}. The lists below it hold the numbers",
+    "budget": "Line chart of {metrics} over training steps for {cells}. The table below it names the best at each",
     "cost": "Scatter chart of {metrics} against cost for {cells}. The cost table holds the numbers",
     "compute": "Line chart of {metrics} against the compute of {cells}. The table and the cost table hold the numbers",
     "training": "Line chart of training loss over steps for {cells}",

@@ -106,12 +106,17 @@ def _standing(found: Findings, value: str) -> str:
     """Whether the cell to take is the best of those that were tested, which others are as good, and which may be."""
     tested = len(found.ranked) - len(found.untested)
     alone = len(found.leading) == 1
-    parts = [f"is the best of {tested}, {value}" if alone else f"has the best mean, {value}"]
+    ahead = f"is ahead of the other {tested - 1} at this budget" if found.rivals else f"is the best of {tested}"
+    parts = [f"{ahead}, {value}" if alone else f"has the best mean, {value}"]
     if found.as_good:
         names = _named(found, found.as_good, tested - 1)
         parts.append(f"equal to it for practical purposes (worse by no more than {margin(found.metric)}): {names}")
     if found.open:
         parts.append(f"at this budget it cannot be told from {_named(found, found.open, tested - 1)}")
+    if found.rivals:
+        parts.append(
+            f"the order has not settled: at twice the steps {_named(found, found.rivals, tested - 1)} may be better"
+        )
     return "; ".join(parts)
 
 

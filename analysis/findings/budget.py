@@ -1,0 +1,208 @@
+"""Whether an answer depends on the budget: the same comparisons at rungs, where trainings were scored on their way.
+
+    rung       a share 2^−h of a training's steps, h > 0; its end is h = 0
+    d(h)_s     what two cells differ by there, at seed s, on the metric's scale
+    d(0) + (d(0) − d(h))/h     at twice the steps, if it goes on changing as it did since the last rung
+
+A verdict of the end *may turn* unless the last of these has a 95 % interval on the same side of 0; such a rival of the
+best cell keeps it from being called so. These intervals are not adjusted: they take claims back and make none.
+
+The likelihood is scored on validation images, and at the end too; what their choice adds is not in these tests.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from analysis.findings.cells import CellRuns
+from analysis.findings.pairs import CellComparison
+from analysis.findings.standings import Standing
+from analysis.read.meta import ShownMetric
+from analysis.read.names import RUNG
+from analysis.statistics.families import Verdict, beaten_by, judge
+from analysis.statistics.paired import Comparison, compare
+from analysis.statistics.variances import Array
+
+STEPS = "training.steps"
+_TOLD = ("better", "worse")
+
+
+@dataclass(frozen=True, eq=False)
+class Rung:
+    """A share of the trainings' steps, and the `values` of each cell there by seed.
+
+    `steps` are the fewest and the most that any training took; `leading` are the cells that may be the best there, by
+    all pairs alone.
+    """
+
+    halvings: float
+    steps: tuple[int, int]
+    values: tuple[dict[int, float], ...]
+    leading: frozenset[int]
+
+    def mean(self, i: int) -> float:
+        """The mean of a cell over its seeds; nan where it has none."""
+        values = list(self.values[i].values())
+        return float(np.mean(values)) if values else math.nan
+
+    def best(self, sign: int) -> int | None:
+        """The cell with the best mean of those that may be the best, or of all where none was tested."""
+        known = [i for i, values in enumerate(self.values) if values]
+        return max(self.leading or known, key=lambda i: sign * self.mean(i), default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """A comparison of the list, with its verdict at each rung; `ahead` is what twice the steps would leave of it."""
+
+    pair: CellComparison
+    verdicts: tuple[Verdict, ...]
+    ahead: Comparison | None
+
+    @property
+    def told(self) -> bool:
+        """Whether its cells are told apart at the end."""
+        return self.pair.verdict in _TOLD
+
+    @property
+    def settled(self) -> bool:
+        """Whether they are, and would be at twice the steps."""
+        return self.told and _holds(self.ahead, self.pair.comparison.difference)
+
+    @property
+    def turned(self) -> bool:
+        """Whether a rung says the contrary of the end."""
+        contrary = {"better": "worse", "worse": "better"}.get(self.pair.verdict)
+        return contrary in self.verdicts
+
+
+@dataclass(frozen=True, eq=False)
+class Budget:
+    """A metric over the budget: its rungs, the end last, the comparisons over these, and the rivals that may overtake
+    the best cell.
+
+    The last of these are worse at the end, and not surely so at twice the steps.
+    """
+
+    rungs: tuple[Rung, ...]
+    courses: tuple[Course, ...]
+    rivals: frozenset[int]
+
+
+def budget_of(
+    metric: ShownMetric,
+    cells: Sequence[CellRuns],
+    standing: Standing,
+    best: int | None,
+    curve: Callable[[str], list[pd.DataFrame]],
+) -> Budget | None:
+    """What a metric's values at rungs say; None where it has none. `curve` gives a curve [x, seed] of each cell."""
+    column = metric.name.replace("/test", "/val")
+    ends = tuple(cell.estimate(column).values for cell in cells)
+    found = _by_share(cells, curve(f"{RUNG}{column}"))
+    if not found or not any(ends):
+        return None
+    seeds = sorted({seed for of_cells in (*(one.values for one in found), ends) for of in of_cells for seed in of})
+    numbers = {id(cell): i for i, cell in enumerate(cells)}
+    asked = [(numbers[id(pair.a)], numbers[id(pair.b)]) for pair in standing.pairs]
+    tables = [_table(metric, one.values, seeds) for one in found]
+    verdicts = [_verdicts(metric, table, asked, standing.pairs) for table in tables]
+    rungs = [
+        replace(one, leading=_leading(metric, table, asked, told))
+        for one, table, told in zip(found, tables, verdicts, strict=True)
+    ]
+    steps = [int(cell.parameter(STEPS)) for cell, end in zip(cells, ends, strict=True) if end]
+    rungs.append(Rung(0.0, (min(steps), max(steps)), ends, standing.leading))
+    before, end = tables[-1], _table(metric, ends, seeds)
+
+    def ahead(i: int, j: int) -> Comparison | None:
+        at_end = end[i] - end[j]
+        return _compared(at_end + (at_end - (before[i] - before[j])) / found[-1].halvings)
+
+    courses = tuple(
+        Course(pair, tuple(at[k] for at in verdicts), ahead(*asked[k])) for k, pair in enumerate(standing.pairs)
+    )
+    behind = [] if best is None else [i for i, beaten in enumerate(standing.beaten) if beaten]
+    rivals = frozenset(i for i in behind if best is not None and _catches_up(metric, ahead(best, i)))
+    return Budget(tuple(rungs), courses, rivals)
+
+
+def _by_share(cells: Sequence[CellRuns], curves: Sequence[pd.DataFrame]) -> list[Rung]:
+    """The rungs of all trainings, the first first: one where they are the same share of the steps, to the nearest half.
+
+    Which cells lead there is not known yet.
+    """
+    found: dict[int, list[tuple[int, float, int]]] = {}
+    for i, (cell, curve) in enumerate(zip(cells, curves, strict=True)):
+        for x in curve.index:
+            halvings = math.log2(float(cell.parameter(STEPS)) / float(x))
+            found.setdefault(round(halvings), []).append((i, halvings, int(x)))
+    rungs = []
+    for places in (found[k] for k in sorted(found, reverse=True) if k > 0):
+        values: list[dict[int, float]] = [{} for _ in cells]
+        for i, _, x in places:
+            values[i] = _by_seed(curves[i], x)
+        steps = [x for *_, x in places]
+        halvings = float(np.mean([h for _, h, _ in places]))
+        rungs.append(Rung(halvings, (min(steps), max(steps)), tuple(values), frozenset()))
+    return rungs
+
+
+def _by_seed(curve: pd.DataFrame, x: float) -> dict[int, float]:
+    values = ((int(str(seed)), float(str(curve[seed][x]))) for seed in curve)
+    return {seed: value for seed, value in values if math.isfinite(value)}
+
+
+def _table(metric: ShownMetric, values: Sequence[dict[int, float]], seeds: Sequence[int]) -> Array:
+    """Values [k, n] by cell and seed on the metric's scale, nan where there is none."""
+    table = np.array([[of.get(seed, math.nan) for seed in seeds] for of in values], dtype=np.float64)
+    return np.log(np.where(table > 0, table, np.nan)) if metric.scale == "log" else table
+
+
+def _leading(
+    metric: ShownMetric, table: Array, asked: Sequence[tuple[int, int]], told: Sequence[Verdict]
+) -> frozenset[int]:
+    """The cells that neither all pairs nor the list of comparisons show another to be better than."""
+    known = np.flatnonzero(np.isfinite(table).any(1))
+    every = beaten_by(table[known], metric.sign, metric.resolution) if len(known) else []
+    listed = {b if word == "better" else a for (a, b), word in zip(asked, told, strict=True) if word in _TOLD}
+    leading = {int(i) for i, beaten in zip(known, every, strict=True) if beaten is not None and not beaten}
+    return frozenset(leading - listed)
+
+
+def _compared(differences: Array) -> Comparison | None:
+    """The comparison over the seeds that have a difference; None below two."""
+    known = differences[np.isfinite(differences)]
+    return compare(known) if len(known) > 1 else None
+
+
+def _verdicts(
+    metric: ShownMetric, table: Array, both: Sequence[tuple[int, int]], pairs: Sequence[CellComparison]
+) -> list[Verdict]:
+    """The verdicts on the listed comparisons at a rung, as one family again."""
+    differences = [table[i] - table[j] for i, j in both]
+    known = [k for k, of in enumerate(differences) if np.isfinite(of).any()]
+    decisions = judge(
+        [differences[k][np.isfinite(differences[k])] for k in known],
+        resolution=metric.resolution,
+        primary=[pairs[k].primary for k in known],
+    )
+    verdicts: list[Verdict] = ["cannot tell"] * len(pairs)
+    for k, decision in zip(known, decisions, strict=True):
+        verdicts[k] = decision.verdict(metric.sign)
+    return verdicts
+
+
+def _holds(found: Comparison | None, difference: float) -> bool:
+    """Whether an interval lies on that side of 0."""
+    return found is not None and difference * found.difference > 0 and abs(found.difference) > found.half_width
+
+
+def _catches_up(metric: ShownMetric, ahead: Comparison | None) -> bool:
+    """Whether the best cell, less a rival, is not surely better at twice the steps, where that is known."""
+    return ahead is not None and not _holds(ahead, float(metric.sign))

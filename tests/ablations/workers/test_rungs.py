@@ -1,0 +1,252 @@
+"""Trainings that are scored on their way: the same networks as shorter trainings end in, and nothing else changes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ablations import run
+from ablations.driver import pages
+from ablations.driver.plan import plan
+from ablations.grids.grid import make
+from ablations.launchers.local import Local
+from ablations.results.records import record
+from ablations.settings.arguments import parse_run
+from ablations.settings.budget import rungs
+from ablations.settings.evaluation import Evaluation
+from ablations.stages.artifacts import WEIGHTS, average_at, read_tensors
+from ablations.stages.graph import once, rung_of
+from ablations.stages.journal import Journal, Result
+from ablations.stages.kinds import RungStage, TrainingStage
+from ablations.workers import evaluate, train
+from ablations.workers.perform import perform
+from analysis.errors import InputError
+from diffusion_core.training import Training, part
+from tests.ablations.conftest import TINY, said
+from tests.ablations.search.conftest import POINTS
+
+ASKED = ["evaluation.rungs=2", "evaluation.judged_rungs=1"]
+FID = "fid/train/digits-cnn"
+
+
+def planned(*words):
+    return plan(make(parse_run(list(words))), Local(), ["cpu"])
+
+
+def shorter(words):
+    """The same words with 40 steps."""
+    return [word.replace("training.steps=60", "training.steps=40") for word in words]
+
+
+def rungs_of(stages):
+    return [stage for stage in stages if isinstance(stage, RungStage)]
+
+
+def training_of(stages):
+    (training,) = [stage for stage in stages if isinstance(stage, TrainingStage)]
+    return training
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory, store):
+    """The tiny grid with its rungs, by workers: 60 steps, of which 20 and 40 are reports."""
+    results = tmp_path_factory.mktemp("rungs")
+    shutil.copy(store, results / "mlflow.db")
+    words = ["parameterization=v,epsilon", "variance=beta,beta_tilde", "name=tiny", "seeds=2", *TINY, *ASKED]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "write_pages", said)
+        assert run.main([*words, f"results={results}"]) == 0
+    return words, results
+
+
+def curve(results, name):
+    with (results / "tiny" / "curves.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["curve"] == name]
+    return {(row["cell_id"], row["seed"], int(row["x"])): float(row["y"]) for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("plan_", "count", "expected"),
+    [
+        (Training(steps=400, report_every=50, warmup=50), 3, [50, 100, 200]),
+        (Training(steps=400, report_every=50, warmup=100), 3, [100, 200]),
+        (Training(steps=500, report_every=50, warmup=100), 2, [100, 250]),
+        (Training(steps=60, report_every=20, warmup=10), 2, [20, 40]),
+        (Training(steps=60, report_every=60, warmup=10), 2, []),
+        (Training(steps=400, report_every=50, warmup=50), 0, []),
+    ],
+)
+def test_rungs_are_halves_of_the_steps_at_reports(plan_, count, expected):
+    assert rungs(plan_, count) == expected
+
+
+def test_they_change_no_cell_and_no_other_stage():
+    plain, asked = planned(*TINY, "seeds=2"), planned(*TINY, "seeds=2", *ASKED)
+    assert [item.cell_id for item in asked.planned] == [item.cell_id for item in plain.planned]
+    ids = {stage.id: stage for stage in asked.stages()}
+    more = [ids[stage_id] for stage_id in ids.keys() - {stage.id for stage in plain.stages()}]
+    assert sorted((stage.cell.seed, stage.step, stage.scores) for stage in more) == [
+        (seed, *rung) for seed in (0, 1) for rung in ((20, "bound"), (40, "bound"), (40, "samples"))
+    ]
+    assert not {need for stage in asked.stages() for need in stage.needs} & {stage.id for stage in more}
+
+
+def test_cells_that_share_a_training_share_its_rungs_and_it_leaves_what_any_of_them_reads():
+    with_two, with_one = planned(*TINY, "evaluation.rungs=2").stages(), planned(*TINY, "evaluation.rungs=1").stages()
+    assert training_of(once([*planned(*TINY).stages(), *with_one, *with_two])).rungs == (20, 40)
+    ids = [stage.id for stage in rungs_of(planned("variance=beta,beta_tilde", *TINY, "evaluation.rungs=2").stages())]
+    assert len(ids) == len(set(ids)) == 4
+
+
+def test_a_rung_ends_in_the_network_of_a_training_of_so_many_steps(scored, tmp_path):
+    """The rates of this trainer do not look ahead, so a shorter training is the beginning of a longer one."""
+    words, results = scored
+    for item in planned(*words).planned[:1]:
+        long = training_of(item.stages)
+        short = training_of(planned(*shorter(words)).planned[0].stages)
+        assert perform(short, str(tmp_path), "cpu") == "finished"
+        kept, _ = read_tensors(results / ".stages" / long.id / average_at(40))
+        ended = part(read_tensors(tmp_path / short.id / WEIGHTS)[0], "average")
+        assert kept.keys() == ended.keys()
+        assert all(bool((kept[name] == ended[name]).all()) for name in kept)
+
+
+def test_and_scores_what_that_one_scores(scored, tmp_path, without_pictures):
+    words, results = scored
+    alone = ["parameterization=v", "variance=beta", "name=tiny", *shorter(TINY), f"results={tmp_path}"]
+    assert run.main([*alone, "launcher=serial"]) == 0
+    with (tmp_path / "tiny" / "runs.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    (cell,) = {
+        item.cell_id for item in planned(*words).planned if item.levels == {"parameterization": "v", "variance": "beta"}
+    }
+    assert curve(results, "rung/nll/val")[cell, "0", 40] == pytest.approx(float(row["nll/val"]), rel=1e-6)
+    assert curve(results, f"rung/{FID}")[cell, "0", 40] == pytest.approx(float(row[FID]), rel=1e-6)
+
+
+def test_every_cell_has_its_curves_and_nothing_is_a_metric(scored):
+    _, results = scored
+    steps = [step for *_, step in curve(results, "rung/nll/val")]
+    assert (steps.count(20), steps.count(40)) == (8, 8)
+    assert [step for *_, step in curve(results, f"rung/{FID}")] == [40] * 8
+    head = (results / "tiny" / "runs.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert "rung" not in head
+
+
+def test_killed_after_a_rung_it_leaves_the_same_average(tmp_path, monkeypatch):
+    """Cut at every report: what was left before is left again, and what comes after is left at all."""
+    training = training_of(planned(*TINY, *ASKED).stages())
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
+    assert perform(training, str(tmp_path / "whole"), "cpu") == "finished"
+    real = train.write_checkpoint
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(train, "write_checkpoint", lambda *given: real(*given) or 1 / 0)
+            assert perform(training, str(tmp_path / "cut"), "cpu") == "failed"
+    assert perform(training, str(tmp_path / "cut"), "cpu") == "finished"
+    for step in (20, 40):
+        left, right = (read_tensors(tmp_path / name / training.id / average_at(step))[0] for name in ("whole", "cut"))
+        assert all(bool((left[name] == right[name]).all()) for name in left)
+
+
+def test_a_training_that_was_over_before_says_nothing_of_its_way(tmp_path, without_pictures):
+    words = [*TINY, "name=late", f"results={tmp_path}", "launcher=serial"]
+    assert run.main(words) == 0
+    assert run.main([*words, *ASKED]) == 0
+    with (tmp_path / "late" / "runs.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["status"] == "finished"
+    assert row["notes"].splitlines() == [f"trained beyond step {step} before it was judged there" for step in (20, 40)]
+    assert "rung/" not in (tmp_path / "late" / "curves.csv").read_text(encoding="utf-8")
+
+
+def test_a_rung_that_breaks_leaves_its_cell_as_it_is(tmp_path, monkeypatch, capsys, without_pictures):
+    words = [*TINY, *ASKED, "name=broken", f"results={tmp_path}", "launcher=serial"]
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, "deciding_scores", lambda *given: 1 / 0)
+        assert run.main(words) == 1
+    assert "samples at step 40 was not measured: ZeroDivisionError" in capsys.readouterr().out
+    with (tmp_path / "broken" / "runs.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["status"] for row in csv.DictReader(file)] == ["finished"]
+    assert run.main(words) == 0
+    assert f"rung/{FID}" in (tmp_path / "broken" / "curves.csv").read_text(encoding="utf-8")
+
+
+def test_samples_that_are_not_finite_are_no_score(tmp_path):
+    found = planned(*TINY, *ASKED)
+    journal = Journal(tmp_path)
+    for stage in found.stages():
+        status = "diverged" if isinstance(stage, RungStage) and stage.scores == "samples" else "finished"
+        metrics = {"nll/val": float(stage.step)} if isinstance(stage, RungStage) else {"nll/test": 2.0}
+        journal.write_result(stage.id, Result(status, "", metrics if status == "finished" else {}, {}, {}))
+    known = record(found.planned[0], journal)
+    assert (known.status, known.unmeasured) == ("finished", ())
+    assert known.curves == {"rung/nll/val": ([20, 40], [20.0, 40.0])}
+
+
+def test_a_search_reads_the_average_that_a_grid_left(tmp_path):
+    words = [word for word in POINTS if word.split("=")[0] in ("data", "horizon", "schedule")]
+    words += [word for word in POINTS if word.startswith(("network", "training", "evaluation"))]
+    training = training_of(planned(*words, "evaluation.rungs=2").stages())
+    assert training.rungs == (20, 40)
+    assert perform(training, str(tmp_path / "grid"), "cpu") == "finished"
+    found = []
+    for name in ("grid", "search"):
+        rung = rung_of(replace(training, rungs=()), 40)
+        assert perform(rung, str(tmp_path / name), "cpu") == "finished"
+        found.append(Journal(tmp_path / name).result(rung.id).metrics)
+    assert found[0]["nll/val"] == found[1]["nll/val"]
+    assert found[0]["cost/train_seconds"] > 0
+
+
+@pytest.mark.parametrize("words", [["variance=analytic"], ["spacing=optimal", "evaluation.horizon=5"]])
+def test_what_is_fitted_to_the_whole_training_has_no_bound_on_its_way(words):
+    found = rungs_of(planned(*TINY, *words, "evaluation.rungs=2").stages())
+    assert found == []
+
+
+def test_an_autoencoder_alone_has_no_rungs():
+    words = ["space=latents", "space.f=2", "horizon=0", "evaluation.rungs=2"]
+    assert rungs_of(planned(*words).stages()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["evaluation.rungs=1", "evaluation.judged_rungs=2"], "no more than there are"),
+        (["evaluation.rungs=-1"], "0 or more"),
+        (["evaluation.rungs=2", "evaluation.judged_rungs=1", "evaluation.quality=[]"], "leave one of them out"),
+        (
+            ["data=mixture2d", "network=mlp", "evaluation.rungs=2", "evaluation.judged_rungs=1"],
+            "held against test points",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused(words, message):
+    with pytest.raises(InputError, match=message):
+        planned(*words)
+
+
+def test_the_default_scores_nothing_on_the_way():
+    assert (Evaluation().rungs, Evaluation().judged_rungs) == (0, 0)
+    assert rungs_of(planned(*TINY).stages()) == []
+
+
+def test_no_test_image_enters_a_judged_rung(monkeypatch):
+    """Images that were not there could not be read."""
+    item = planned(*TINY, *ASKED).planned[0]
+    data = item.cell.data.load()
+    n = len(data.images["test"])
+    blank = replace(data, images={**data.images, "test": torch.zeros_like(data.images["test"])})
+    monkeypatch.setattr(evaluate, "draw_samples", lambda *given: data.images["train"][: 2 * n])
+    for seen in (data, blank):
+        scores = evaluate.deciding_scores(item.cell, None, seen, lambda share: None)
+        assert scores.keys() == {FID}
+        assert math.isfinite(scores[FID])
+    assert json.dumps(evaluate.deciding_scores(item.cell, None, data, print)) == json.dumps(scores)
