@@ -83,22 +83,24 @@ class Sampler(ABC):
         *,
         seed: int,
         clip: bool,
+        first: int = 0,
         batch: int = 512,
         progress: Callable[[float], None] = lambda share: None,
     ) -> Tensor:
-        """n samples x̂_0 [n, …] in the space of x_0; `progress` is told the share done."""
+        """Samples x̂_0 `first`..`first + n` of a seed [n, …], in the space of x_0; `progress` is told the share done."""
         batch = math.ceil(batch / BLOCK) * BLOCK
         start = self.start(diffusion.chain(self.steps).steps)
+        begin, end = first // BLOCK * BLOCK, first + n
         parts = []
-        for first in range(0, n, batch):
-            count = min(batch, n - first)
-            path = self.path(diffusion, first, count, seed=seed, clip=clip)
+        for at in range(begin, end, batch):
+            count = min(batch, end - at)
+            path = self.path(diffusion, at, count, seed=seed, clip=clip)
             x = next(path)
             for done in range(1, start + 1):
                 x = next(path)
-                progress((first + count * done / start) / n)
+                progress((at - begin + count * done / start) / (end - begin))
             parts.append(x)
-        return torch.cat(parts)
+        return torch.cat(parts)[first - begin :]
 
     @torch.no_grad()
     def path(self, diffusion: Diffusion, first: int, count: int, *, seed: int, clip: bool) -> Iterator[Tensor]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from diffusion_core.bound import mean_dims
 from diffusion_core.latents import LatentCode
 from diffusion_core.likelihood import Bound, bound_of_halves, codes_of, stored_terms
-from diffusion_core.randomness import normal_blocks
+from diffusion_core.randomness import BLOCK, normal_blocks
 from diffusion_core.units import bits_per_dim
 
 
@@ -42,6 +42,8 @@ class Vae:
         none = torch.zeros(0, dtype=torch.float64)
         return bound_of_halves(terms, none, none)
 
-    def sample(self, n: int, *, seed: int) -> Tensor:
-        """n samples x_0 [n, …]."""
-        return normal_blocks(seed, 0, 0, n, self.encoding.code_shape, self.device)
+    def sample(self, n: int, *, seed: int, first: int = 0) -> Tensor:
+        """Samples x_0 `first`..`first + n` of a seed [n, …]."""
+        begin = first // BLOCK * BLOCK
+        drawn = normal_blocks(seed, 0, begin, first + n - begin, self.encoding.code_shape, self.device)
+        return drawn[first - begin :]

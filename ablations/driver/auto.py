@@ -7,12 +7,14 @@ killed takes the same ones when it is given again. Results are written of whole 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ablations.driver.execute import Execution
 from ablations.driver.looking import Declared
 from ablations.driver.plan import Plan
+from ablations.driver.sets import with_enough
 from ablations.results.records import Record
 from ablations.stages.journal import Journal
 from ablations.tracking.mlflow_store import Tracker
@@ -42,6 +44,13 @@ def execute_auto(
             if execution.launch(part, whole, _told(whole, provenance)):
                 return execution.publish(whole, _told(whole, provenance), ended=False), execution.tracker, True
             execution.publish(part, _told(part, provenance), ended=False)
+        if n == declared.looks.seeds[0]:
+            part, sets, stopped = with_enough(
+                part, journal, lambda more: execution.launch(more, more, _told(more, provenance))
+            )
+            if stopped:
+                return execution.publish(part, _told(part, provenance), ended=False), execution.tracker, True
+            declared = replace(declared, plan=declared.plan.with_sets(sets))
         before, state, whole = state, declared.after(state, n, journal), part
         print("\n".join(declared.said(before, state, n)), flush=True)
         if not state.open:

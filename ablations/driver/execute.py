@@ -16,6 +16,7 @@ from typing import Any
 
 from ablations.driver.bar import Bar, bar
 from ablations.driver.plan import Plan
+from ablations.driver.sets import with_enough
 from ablations.driver.shown import last_shown, still_there
 from ablations.launchers.dispatch import Dispatch, Event
 from ablations.results.folder import finished_in, of_an_earlier_version, standing, write_results
@@ -82,6 +83,8 @@ def execute(
     """Run what is missing; the records, the tracker (None once it has failed), and whether it was interrupted."""
     execution = Execution.of(plan, journal, folder, tracker, provenance)
     interrupted = execution.launch(plan, plan, provenance)
+    if not interrupted:
+        plan, _, interrupted = with_enough(plan, journal, lambda more: execution.launch(more, more, provenance))
     records = execution.publish(plan, provenance, ended=not interrupted)
     return records, execution.tracker, interrupted
 

@@ -21,7 +21,7 @@ from ablations.metrics.judging import extractor_identity
 from ablations.settings.cell import Cell
 from ablations.settings.identity import cell_id
 from ablations.settings.rules import refusal
-from ablations.stages.graph import floor_of, once, stages_of
+from ablations.stages.graph import floor_of, more_sets, once, stages_of
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import FloorStage, Stage
 from analysis.errors import InputError
@@ -108,6 +108,16 @@ class Plan:
         known = self.grid.seeds[: max(seeds.values())]
         kept = [item for item in self.planned if item.cell.seed in known[: seeds[item.cell_id]]]
         return replace(self, grid=replace(self.grid, seeds=known), planned=kept)
+
+    def with_sets(self, sets: int) -> Plan:
+        """The same with so many generated sets, not only the first, in the cells whose number of them is `auto`."""
+        return replace(self, planned=[self._with_sets(item, sets) for item in self.planned])
+
+    def _with_sets(self, item: Planned, sets: int) -> Planned:
+        if item.cell.evaluation.sets != "auto":
+            return item
+        more = more_sets(item.stages, self.here.extractor, sets)
+        return replace(item, stages=[*item.stages, *more, *metric_stages(item.cell, more)])
 
     def stages(self) -> list[Stage]:
         """Every stage once, in order of the cells."""

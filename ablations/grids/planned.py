@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ablations.settings.cell import Cell
-from ablations.stages.kinds import Parts, Stage
+from ablations.stages.kinds import Parts, SamplesStage, Stage
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,11 @@ class Planned:
     digest: str
     stages: list[Stage]
     refusal: str | None = None
+
+    @property
+    def sets(self) -> int:
+        """How many generated sets are judged on test data; 0 where none is."""
+        return sum(stage.sets for stage in self.stages if isinstance(stage, SamplesStage) and stage.split == "test")
 
     @property
     def parts(self) -> Parts | None:

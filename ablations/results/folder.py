@@ -32,7 +32,7 @@ from ablations.settings.identity import NUMERICS
 from ablations.stages.artifacts import PER_IMAGE, SAMPLES, read_tensors
 from ablations.stages.files import read_json, write_json, write_text
 from ablations.stages.journal import Journal
-from ablations.stages.kinds import BoundStage
+from ablations.stages.kinds import BoundStage, SamplesStage
 from analysis.errors import InputError
 from analysis.read.names import CURVES, KEYS
 
@@ -40,11 +40,16 @@ from analysis.read.names import CURVES, KEYS
 def write_results(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal, data: Data) -> None:
     """grid.json, runs.csv, curves.csv, images.csv and samples/ of a grid."""
     folder.mkdir(parents=True, exist_ok=True)
+    write_samples(folder / "samples", records, journal, data)
+    autoencoders.write(folder, judged_autoencoders(records), journal, data)
+    write_frames(folder, head, records, journal)
+
+
+def write_frames(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal) -> None:
+    """Those of them that hold numbers: grid.json, runs.csv, curves.csv and images.csv."""
     write_text(folder / "runs.csv", runs_csv(records))
     write_text(folder / "curves.csv", curves_csv(records, journal))
     write_text(folder / "images.csv", images_csv(records, journal))
-    write_samples(folder / "samples", records, journal, data)
-    autoencoders.write(folder, judged_autoencoders(records), journal, data)
     write_json(folder / "grid.json", head)
 
 
@@ -100,7 +105,8 @@ def write_samples(folder: Path, records: list[Record], journal: Journal, data: D
         name = f"{item.planned.cell_id}-{item.planned.cell.seed}"
         for stage in item.planned.stages:
             path = journal.folder(stage.id) / SAMPLES
-            if item.status == "finished" and stage.kind == "samples" and path.exists():
+            first = isinstance(stage, SamplesStage) and stage.first == 0
+            if item.status == "finished" and first and path.exists():
                 kept.add(write_sheet(folder / name, read_tensors(path)[0]["samples"], data))
     for stale in set(folder.iterdir()) - kept:
         if re.fullmatch(r"[0-9a-f]{12}-\d+\.(png|csv)", stale.name):

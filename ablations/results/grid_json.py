@@ -61,6 +61,7 @@ def head_of(
     cell = planned[0].cell
     extractor = cell.data.extractor
     n = len(data.images["test"])
+    sets = max(item.sets for item in planned) or cell.evaluation.first_sets
     floors = dict(floor.metrics) if floor else {}
     metrics = metrics_of(grid, planned)
     judged = any(item.cell.evaluation.quality for item in planned)
@@ -83,16 +84,17 @@ def head_of(
         "baseline": grid.file.baseline,
         "primary": [one.model_dump() for one in grid.file.primary],
         "relevant": grid.file.relevant,
-        "metrics": [metric.shown(counts=n * cell.evaluation.sets) for metric in metrics],
+        "metrics": [metric.shown(counts=n * sets) for metric in metrics],
         "floors": {name: {"label": held_out, "value": value} for name, value in floors.items()},
         "baselines": {metric.name: codes for metric in metrics if metric.is_likelihood},
         "decoder": decoders(data, planned),
         "extractor": extractor,
         "extractor_accuracy": float(floor.metadata["accuracy"]) if floor and "accuracy" in floor.metadata else None,
         "quality_n": n,
-        "quality_sets": cell.evaluation.sets,
+        "quality_sets": sets,
         "seeds": grid.seeds,
         "horizon": cell.horizon,
+        "rungs": max(item.cell.evaluation.rungs for item in planned),
         "footnotes": [*grid.file.footnotes, *bins_of(data, planned), *warned],
         "expects": [claim.model_dump() for claim in grid.file.expects],
         "cells": {p.cell_id: p.levels for p in planned},

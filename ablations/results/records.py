@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ablations.grids.planned import Planned
+from ablations.results.sets import Part, of_all
+from ablations.settings.evaluation import HeldOut
 from ablations.settings.identity import NUMERICS, parameters
 from ablations.stages.journal import Failure, Journal
-from ablations.stages.kinds import AutoencoderStage, MetricStage, RungStage, Stage
-from analysis.read.names import NOTES, RUNG, SEVERAL, TRACEBACK, VERSIONS
+from ablations.stages.kinds import AutoencoderStage, MetricStage, RungStage, SamplesStage, Stage
+from analysis.read.names import NOTES, RUNG, SETS, SEVERAL, TRACEBACK, VERSIONS
 
 NOT_RUN = "not run yet"
 """The reason of a cell whose turn has not come."""
@@ -68,6 +70,7 @@ def record(planned: Planned, journal: Journal) -> Record:
     if planned.refusal is not None:
         return Record(planned, "incompatible", planned.refusal, {}, {}, {})
     metrics: dict[str, float] = {}
+    drawn: dict[HeldOut, list[Part]] = {}
     curves: dict[str, tuple[list[float], list[float]]] = {}
     metadata: dict[str, str] = {}
     codes: list[str] = []
@@ -81,11 +84,18 @@ def record(planned: Planned, journal: Journal) -> Record:
             return Record(planned, failure.status, failure.message, {}, curves, metadata | told)
         if not isinstance(stage, AutoencoderStage):
             curves |= {name: (xs, ys) for name, (xs, ys) in result.curves.items()}
-        metrics |= own_metrics(stage, result.metrics)
+        if isinstance(stage, SamplesStage):
+            drawn.setdefault(stage.split, []).append((stage.sets, result.metrics))
+        else:
+            metrics |= own_metrics(stage, result.metrics)
         codes.append(result.metadata.get("code", ""))
         metadata = joined(metadata, result.metadata) | versions(codes, planned.digest)
         if result.status != "finished":
             return Record(planned, result.status, result.reason, {}, curves, metadata)
+    for parts in drawn.values():
+        metrics |= of_all(parts)
+    if planned.cell.evaluation.sets == "auto" and "test" in drawn:
+        metrics[SETS] = float(sum(sets for sets, _ in drawn["test"]))
     metrics |= total_flops(metrics)
     curves = {name.replace("bound_per_t/test", "bound_per_t"): xy for name, xy in curves.items()}
     return with_besides(Record(planned, "finished", "", metrics, curves, metadata), codes, journal)
@@ -99,19 +109,25 @@ def with_besides(finished: Record, codes: list[str], journal: Journal) -> Record
         return finished
     metrics, metadata, unmeasured = dict(finished.metrics), dict(finished.metadata), []
     on_the_way: dict[str, dict[float, float]] = {}
+    judged: dict[str, list[Part]] = {}
+    sets = {stage.id: stage.sets for stage in finished.planned.stages if isinstance(stage, SamplesStage)}
     for stage in asked:
         result, failure = journal.result(stage.id), journal.failure(stage.id)
         if result is not None:
             metadata = joined(metadata, result.metadata)
             codes = [*codes, result.metadata.get("code", "")]
             if isinstance(stage, MetricStage):
-                metrics |= result.metrics
+                judged.setdefault(stage.column, []).append((sets[stage.samples], result.metrics))
                 continue
             for name in (name for name in result.metrics if not name.startswith("cost/")):
                 on_the_way.setdefault(f"{RUNG}{name}", {})[stage.step] = result.metrics[name]
         elif failure is not None and failure.kind != "stopped":
             what = stage.column if isinstance(stage, MetricStage) else f"{stage.scores} at step {stage.step}"
             unmeasured.append(f"{what} was not measured: {failure.message}")
+    for column, parts in judged.items():
+        # Of fewer sets than the others, a value would be another one.
+        whole = sum(stage.column == column for stage in asked if isinstance(stage, MetricStage))
+        metrics |= of_all(parts) if len(parts) == whole else {}
     curves = finished.curves | {name: (list(ys), list(ys.values())) for name, ys in sorted(on_the_way.items())}
     metadata = joined(metadata, {"notes": "\n".join(unmeasured)}) | versions(codes, finished.planned.digest)
     return replace(finished, metrics=metrics, curves=curves, metadata=metadata, unmeasured=tuple(unmeasured))

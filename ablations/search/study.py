@@ -41,6 +41,10 @@ def make(request: SearchRequest) -> Study:
     parameters, fixed = _space(file, request)
     terms = equal_terms(set(parameters), set(fixed))
     fixed = {**{key: value for key, (value, _) in terms.items()}, **fixed}
+    if fixed.get("evaluation.sets") == "auto":
+        raise InputError(
+            "evaluation.sets=auto goes by the comparisons of a grid, and a search has none: give it a number of sets"
+        )
     fixed = _judged(file.objective, fixed)
     given = {*request.settings, *request.ranges}
     ordered = [key for part in choices_first(parameters) for key in part]

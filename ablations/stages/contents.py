@@ -87,11 +87,13 @@ def bound_content(cell: Cell, parts: Parts, split: HeldOut) -> dict[str, Any]:
     return content | _chain_content(cell, parts, cell.evaluation.horizon, reads_variance=True)
 
 
-def samples_content(cell: Cell, parts: Parts, split: HeldOut, extractor: str | None) -> dict[str, Any]:
-    """All that sampling and judging read; `parts` are those of `parts_of_samples`."""
+def samples_content(
+    cell: Cell, parts: Parts, split: HeldOut, extractor: str | None, sets: int, first: int = 0
+) -> dict[str, Any]:
+    """All that sampling and judging so many sets read; `parts` are those of `parts_of_samples`."""
     known, plan = described(cell), cell.evaluation
     content: dict[str, Any] = {"stage": "samples", "training": parts.training, "split": split}
-    content |= {"sets": plan.sets, "extractor": extractor}
+    content |= {"sets": sets, "extractor": extractor} | ({"first": first} if first else {})
     if cell.horizon == 0:
         return content | {"seed": cell.seed}
     content |= {"clip": plan.clip, "sampler": known["sampler"]}

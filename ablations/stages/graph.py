@@ -83,7 +83,9 @@ def _rungs(cell: Cell, parts: Parts, stages: Iterable[Stage], extractor: str | N
 
 def _judged_rung(training: TrainingStage, parts: Parts, step: int, extractor: str | None) -> RungStage:
     """The stage that judges samples of a training's network at a step."""
-    content = samples_content(training.cell, replace(parts, fit=None), "test", extractor)
+    content = samples_content(
+        training.cell, replace(parts, fit=None), "test", extractor, training.cell.evaluation.first_sets
+    )
     known = content_hash(content | {"stage": "rung", "step": step})
     return RungStage(known, training.cell, training, step, training.needs, "samples")
 
@@ -114,10 +116,22 @@ def _scores(cell: Cell, parts: Parts, split: HeldOut, needs: tuple[str, ...], ex
         bound = content_hash(bound_content(cell, read, split))
         stages.append(BoundStage(bound, cell, read, split, needs))
     if split in cell.evaluation.quality:
-        read = parts_of_samples(cell, parts)
-        samples = content_hash(samples_content(cell, read, split, extractor))
-        stages.append(SamplesStage(samples, cell, read, split, (*needs, *_ids(stages))))
+        read, sets = parts_of_samples(cell, parts), cell.evaluation.first_sets
+        samples = content_hash(samples_content(cell, read, split, extractor, sets))
+        stages.append(SamplesStage(samples, cell, read, split, (*needs, *_ids(stages)), sets))
     return stages
+
+
+def more_sets(stages: Iterable[Stage], extractor: str | None, sets: int) -> list[SamplesStage]:
+    """The stages that draw what a cell lacks to so many sets, twice as many by each, after the first sets."""
+    found = []
+    for first in [stage for stage in stages if isinstance(stage, SamplesStage) and stage.first == 0]:
+        drawn, needs = first.sets, (*first.needs, first.id)
+        while drawn < sets:
+            content = samples_content(first.cell, first.parts, first.split, extractor, drawn, drawn)
+            found.append(replace(first, id=content_hash(content), needs=needs, sets=drawn, first=drawn))
+            drawn *= 2
+    return found
 
 
 def _ids(stages: Iterable[Stage]) -> tuple[str, ...]:
@@ -182,8 +196,8 @@ def work(stage: Stage, data: Data) -> float:
     if isinstance(stage, RungStage):
         if stage.scores == "bound":
             return float(len(data.images["validation"]) * bound_passes(cell)[0])
-        return float(plan.sets * len(data.images["test"]) * sample_passes(cell))
+        return float(plan.first_sets * len(data.images["test"]) * sample_passes(cell))
     held_out = len(data.images[stage.split])
     if isinstance(stage, BoundStage):
         return float(held_out * sum(bound_passes(cell)))
-    return float(plan.sets * held_out * sample_passes(cell))
+    return float(stage.sets * held_out * sample_passes(cell))

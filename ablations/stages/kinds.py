@@ -95,13 +95,18 @@ class BoundStage:
 
 @dataclass(frozen=True)
 class SamplesStage:
-    """A trained network to be sampled, as many as a held-out split has images, and judged."""
+    """A trained network to be sampled and judged: `sets` sets from the `first` on, each as large as a held-out split.
+
+    Those of a cell and seed are the same sets however many are drawn.
+    """
 
     id: str
     cell: Cell
     parts: Parts
     split: HeldOut
     needs: tuple[str, ...]
+    sets: int
+    first: int = 0
     kind: Literal["samples"] = "samples"
 
 

@@ -33,6 +33,7 @@ from ablations.stages.artifacts import (
     write_tensors,
 )
 from ablations.stages.journal import Curves, Result, not_finite
+from ablations.stages.kinds import SamplesStage
 from ablations.workers.progress import Progress
 from ablations.workers.restore import Model
 from diffusion_core.diffusion import Diffusion
@@ -212,16 +213,16 @@ def divergence(nll: float, uniform_bits: float | None) -> str:
     return ""
 
 
-def run_samples(cell: Cell, split: HeldOut, model: Model, data: Data, folder: Path, progress: Progress) -> Result:
+def run_samples(stage: SamplesStage, model: Model, data: Data, folder: Path, progress: Progress) -> Result:
     """Draw the generated sets, keep them, and score them."""
     began = time.monotonic()
-    n = len(data.images[split])
-    samples = draw_samples(cell, model, n * cell.evaluation.sets, progress)
+    cell, n = stage.cell, len(data.images[stage.split])
+    samples = draw_samples(cell, model, n * stage.sets, progress, first=n * stage.first)
     if samples is None:
         return Result("diverged", "the samples are not finite", {}, {}, {})
     seconds = time.monotonic() - began
     write_tensors(folder / SAMPLES, {"samples": samples})
-    metrics = yardstick_of(cell, split, data, samples.device).default_scores(torch.split(samples, n))
+    metrics = yardstick_of(cell, stage.split, data, samples.device).default_scores(torch.split(samples, n))
     costs = {"cost/sample_seconds": seconds, "cost/sample_flops": sample_flops(cell, model)}
     return finished_with({**costs, **metrics})
 
@@ -232,7 +233,7 @@ def deciding_scores(cell: Cell, model: Model, data: Data, progress: Progress) ->
     No test image enters: images are held against those of the training.
     """
     n = len(data.images["test"])
-    samples = draw_samples(cell, model, n * cell.evaluation.sets, progress)
+    samples = draw_samples(cell, model, n * cell.evaluation.first_sets, progress)
     if samples is None:
         return {}
     yardstick = yardstick_of(cell, "test", data, samples.device)
@@ -240,13 +241,14 @@ def deciding_scores(cell: Cell, model: Model, data: Data, progress: Progress) ->
     return yardstick.scores(metrics, torch.split(samples, n), spread=lambda _: False)
 
 
-def draw_samples(cell: Cell, model: Model, n: int, progress: Progress) -> Tensor | None:
-    """n samples as stored values, by the cell's sampler, seed and precision; None where they are not finite."""
+def draw_samples(cell: Cell, model: Model, n: int, progress: Progress, first: int = 0) -> Tensor | None:
+    """Samples `first`..`first + n` as stored values, by the cell's sampler, seed and precision; None where they are not
+    finite."""
     if isinstance(model, Vae):
-        x = model.sample(n, seed=cell.seed)
+        x = model.sample(n, seed=cell.seed, first=first)
     else:
         with model.network_in(resolve_precision(cell.training.precision, model.device)):
-            x = cell.sampler.sample(model, n, seed=cell.seed, clip=cell.evaluation.clip, progress=progress)
+            x = cell.sampler.sample(model, n, seed=cell.seed, clip=cell.evaluation.clip, first=first, progress=progress)
     return model.encoding.decode(x) if bool(x.isfinite().all()) else None
 
 

@@ -105,9 +105,7 @@ def _run(stage: Stage, journal: Journal, device: torch.device) -> Result:
         model = learner.diffusion if learner else load(cell, data, journal, stage.parts, device)
         timesteps = learner.timesteps if learner else None
         return evaluate.run_bound(cell, stage.split, model, timesteps, data, folder, progress)
-    return evaluate.run_samples(
-        cell, stage.split, load(cell, data, journal, stage.parts, device), data, folder, progress
-    )
+    return evaluate.run_samples(stage, load(cell, data, journal, stage.parts, device), data, folder, progress)
 
 
 def device_name(device: torch.device) -> str:

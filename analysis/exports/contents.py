@@ -58,8 +58,6 @@ def answers_file(answers: Answers) -> AnswersFile:
             for label, value in known_values(meta, metric).items()
         ),
         comparisons=tuple(_comparisons(answers)),
-        rungs=tuple(_rungs(answers)),
-        courses=tuple(_courses(answers)),
         claims=tuple(map(_claim, answers.claims)),
         effects=tuple(_effects(answers)),
         averages=tuple(
@@ -79,6 +77,8 @@ def answers_file(answers: Answers) -> AnswersFile:
         fronts=tuple(_fronts(answers)),
         weights=tuple(AnsweredWeight(axis, w.factor, w.t) for axis, w in answers.weight_check.differences.items()),
         optimism=tuple(map(_optimism, answers.optimism or ())),
+        rungs=tuple(_rungs(answers)),
+        courses=tuple(_courses(answers)),
     )
 
 
@@ -93,7 +93,7 @@ def _cells(answers: Answers) -> Iterator[AnsweredCell]:
 def _headline(found: Findings) -> AnsweredHeadline:
     decides = found.metric.decides or ""
     leaders, as_good, rivals = (tuple(sorted(one)) for one in (found.leading, found.as_good, found.rivals))
-    return AnsweredHeadline(found.metric.name, decides, found.best, leaders, as_good, rivals, headline(found))
+    return AnsweredHeadline(found.metric.name, decides, found.best, leaders, as_good, headline(found), rivals)
 
 
 def _estimates(answers: Answers) -> Iterator[AnsweredEstimate]:

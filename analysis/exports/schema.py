@@ -64,8 +64,8 @@ class AnsweredHeadline:
     best: int | None
     leaders: tuple[int, ...]
     as_good: tuple[int, ...]
-    rivals: tuple[int, ...]
     sentence: str
+    rivals: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -228,8 +228,6 @@ class AnswersFile:
     estimates: tuple[AnsweredEstimate, ...]
     references: tuple[AnsweredReference, ...]
     comparisons: tuple[AnsweredComparison, ...]
-    rungs: tuple[AnsweredRung, ...]
-    courses: tuple[AnsweredCourse, ...]
     claims: tuple[AnsweredClaim, ...]
     effects: tuple[AnsweredEffect, ...]
     averages: tuple[AnsweredAverage, ...]
@@ -237,6 +235,8 @@ class AnswersFile:
     fronts: tuple[AnsweredFront, ...]
     weights: tuple[AnsweredWeight, ...]
     optimism: tuple[AnsweredOptimism, ...]
+    rungs: tuple[AnsweredRung, ...] = ()
+    courses: tuple[AnsweredCourse, ...] = ()
 
     def __post_init__(self) -> None:
         """ValueError where it is of another version."""

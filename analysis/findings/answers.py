@@ -16,7 +16,7 @@ from analysis.findings.bits import Bits, bits_of, shares_of
 from analysis.findings.cells import CellRuns, cells_of, parameters_of
 from analysis.findings.comparisons import ImageShare, share_of_images
 from analysis.findings.costs import Cost, Costs, front_of_cells
-from analysis.findings.curves import BOUND, curve_reader
+from analysis.findings.curves import BOUND, curves_of
 from analysis.findings.draws import DrawError, draw_errors
 from analysis.findings.expectations import ClaimOutcome, outcomes
 from analysis.findings.factorial import Factorial, factorial
@@ -165,7 +165,7 @@ class Answers:
     def curve(self, name: str) -> list[pd.DataFrame]:
         """The curve of this name as [x, seed] of each cell, without rows where it has none."""
         if name not in self._curves:
-            self._curves[name] = curve_reader(self.grid.curves, self.cells)(name)
+            self._curves[name] = curves_of(self.grid.curves, name, self.cells)
         return self._curves[name]
 
     @cached_property

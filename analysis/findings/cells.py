@@ -9,7 +9,7 @@ from functools import cached_property
 import pandas as pd
 
 from analysis.read.meta import kind_of
-from analysis.read.names import METADATA, NOT_COMPARABLE, SEVERAL
+from analysis.read.names import METADATA, NOT_COMPARABLE, SETS, SEVERAL
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import mean_interval
 
@@ -63,6 +63,15 @@ class CellRuns:
     def parameter(self, name: str) -> str:
         """The value of a parameter, given by its config name; "" where the cell has none."""
         return str(self.runs[name].iloc[0]) if name in self.runs else ""
+
+    @property
+    def sets(self) -> int:
+        """How many generated sets its samples' values are means of; 0 where that is not known."""
+        asked = self.parameter("evaluation.sets")
+        if asked.isdigit():
+            return int(asked)
+        drawn = self.runs[SETS].dropna().tolist() if SETS in self.runs else []
+        return int(max(drawn, default=0))
 
     def comparable(self, metric: str) -> bool:
         """Whether no run that finished says that its metrics of this kind cannot be set beside others'."""

@@ -15,14 +15,9 @@ TRAINING, BOUND = "train/network", "bound_per_t"
 T = TypeVar("T")
 
 
-def curve_reader(curves: pd.DataFrame, cells: Sequence[CellRuns]) -> Callable[[str], list[pd.DataFrame]]:
-    """What gives the curve of a name as [x, seed] of each cell, without rows where it has none."""
-    return lambda name: curves_of(curves[curves["curve"] == name], cells)
-
-
-def curves_of(curves: pd.DataFrame, cells: Sequence[CellRuns]) -> list[pd.DataFrame]:
-    """The curve [x, seed] of each cell among curves of one name, without points that are not finite."""
-    finite = curves[np.isfinite(curves["y"])]
+def curves_of(curves: pd.DataFrame, name: str, cells: Sequence[CellRuns]) -> list[pd.DataFrame]:
+    """The curve of this name as [x, seed] of each cell, without points that are not finite; empty where it has none."""
+    finite = curves[(curves["curve"] == name) & np.isfinite(curves["y"])]
     by_id = {str(cell_id): rows for cell_id, rows in finite.groupby("cell_id", sort=False)}
     ids = [set(cell.runs["cell_id"]) for cell in cells]
     return [_curve_of([by_id.get(i, finite[:0]) for i in own], cell) for own, cell in zip(ids, cells, strict=True)]

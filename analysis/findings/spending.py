@@ -49,7 +49,7 @@ def spending(found: Findings) -> Spending | None:
     known = [
         (pair.comparison.seed_sd**2, a + b) for pair, (a, b) in zip(pairs, drawn, strict=True) if not math.isnan(a + b)
     ]
-    sets = {int(cell.parameter("evaluation.sets") or 0) for cell in found.cells}
+    sets = {cell.sets for cell in found.cells if cell.sets}
     if not known or len(sets) != 1:
         return None
     (k,) = sets

@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from analysis.findings.budget import Budget, budget_of
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.curves import curve_reader
+from analysis.findings.curves import curves_of
 from analysis.findings.pairs import CellComparison, one_training
 from analysis.findings.standings import Standing
 from analysis.findings.summary import Summary
@@ -120,16 +121,20 @@ class Findings:
         name = f"{self.metric.name}_set_sd"
         if name not in cell.runs or cell.runs[name].isna().all():
             return math.nan
-        return sampling_noise(cell.runs[name].dropna().to_numpy(), int(cell.parameter("evaluation.sets")))
+        return sampling_noise(cell.runs[name].dropna().to_numpy(), cell.sets)
 
 
 def findings(grid: GridResults, summary: Summary) -> list[Findings]:
     """The answer in each metric that decides, as grid.json says which do."""
-    curve = curve_reader(grid.curves, summary.cells)
+
+    def curve(name: str) -> list[pd.DataFrame]:
+        return curves_of(grid.curves, name, summary.cells)
 
     def of(metric: ShownMetric) -> Findings:
         stands = summary.standing[metric.name]
         found = Findings(metric, summary.cells, summary.estimates[metric.name], stands, grid.meta.continued)
+        if not grid.meta.rungs:
+            return found
         return replace(found, budget=budget_of(metric, summary.cells, stands, found.best, curve))
 
     return [of(metric) for metric in summary.metrics if metric.deciding and metric.name in grid.runs]

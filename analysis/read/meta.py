@@ -205,7 +205,8 @@ class Meta:
 
     `decoder` is p(x₀|x₁) of the bound's L₀, in words. `primary` are the comparisons that it is run for, `relevant` the
     smallest differences that matter to it, by the kind of the metric, where they are not the metric's own. `seeds` are
-    all that any cell has; where they were added as `auto` says, cells have the first so many of them.
+    all that any cell has; where they were added as `auto` says, cells have the first so many of them. `rungs` is how
+    often trainings were scored on their way.
     """
 
     name: str
@@ -216,6 +217,7 @@ class Meta:
     metrics: tuple[DescribedMetric, ...]
     seeds: tuple[int, ...]
     horizon: int | None = None
+    rungs: int = 0
     baseline: dict[str, str] = field(default_factory=dict)
     floors: dict[str, KnownValue] = field(default_factory=dict)
     baselines: dict[str, tuple[KnownValue, ...]] = field(default_factory=dict)

@@ -9,19 +9,23 @@ from analysis.findings.budget import Budget, Rung
 from analysis.findings.verdicts import Findings
 from analysis.notation import Rounding
 from analysis.report.page import Block, Fact, FactTable, Items, Section, Text
-from analysis.words.budget import RULE, budget_sentence, course_line, steps_of
+from analysis.words.budget import RULE, UNKNOWN, budget_sentence, course_line, steps_of
+
+_TITLE = "Does it depend on the budget?"
 
 
 def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
-    """Whether the order has settled, and what may turn; None where no training was scored on its way."""
+    """Whether the order has settled, and what may turn; None where there is no order."""
     known = [(found, found.budget) for found in answers.findings if found.budget is not None]
-    if not known:
+    if not any(len(found.ranked) > 1 and not found.same for found in answers.findings):
         return None
+    if not known:
+        return Section("budget", _TITLE, (Text(UNKNOWN),))
     told = tuple(budget_sentence(*one) for one in known)
     tables = [_leaders(*one) for one in known]
     open_ones = [block for one in known for block in _open(*one)]
     blocks = (Text(RULE), Items("Has the order settled?", told), *pictures, *tables, *open_ones)
-    return Section("budget", "Does it depend on the budget?", blocks)
+    return Section("budget", _TITLE, blocks)
 
 
 def _leaders(found: Findings, known: Budget) -> FactTable:

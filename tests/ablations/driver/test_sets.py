@@ -1,0 +1,198 @@
+"""Generated sets that are drawn until they say enough: the same sets as those asked for by number, and one decision."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import statistics
+
+import pytest
+import torch
+
+from ablations import run
+from ablations.driver import pages, sets
+from ablations.driver.plan import plan
+from ablations.grids.grid import make
+from ablations.launchers.dispatch import Dispatch
+from ablations.launchers.local import Local
+from ablations.results.sets import of_all
+from ablations.settings.arguments import parse_run
+from ablations.stages.artifacts import read_tensors
+from ablations.stages.graph import more_sets
+from ablations.stages.journal import Journal
+from ablations.stages.kinds import MetricStage, SamplesStage
+from analysis.errors import InputError
+from analysis.findings.answers import Answers
+from analysis.findings.spending import Spending
+from analysis.read.meta import ShownMetric
+from analysis.read.runs import read_folder
+from tests.ablations.conftest import TINY, said
+from tests.ablations.search.conftest import POINTS
+
+FID = "fid/train/digits-cnn"
+GRID = ["parameterization=v,epsilon", "name=auto", "seeds=2", *[word for word in TINY if "sets" not in word]]
+
+
+def planned(*words):
+    return plan(make(parse_run(list(words))), Local(), ["cpu"])
+
+
+def samples_of(item):
+    return [stage for stage in item.stages if isinstance(stage, SamplesStage)]
+
+
+def noisy(enough, k=2):
+    metric = ShownMetric(FID, "FID", "min", decides="samples", scale="log")
+    return Spending(metric, k, 0.3, 1.0, enough, 1.0, 1.0)
+
+
+def rows(results):
+    with (results / "auto" / "runs.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory, store):
+    """Four sets a cell and seed, as if it took more than three; and the same asked for by number."""
+    results = tmp_path_factory.mktemp("sets")
+    shutil.copy(store, results / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "write_pages", said)
+        patch.setattr(sets, "most_noisy", lambda *given: noisy(3.5))
+        words = [*GRID, "evaluation.sets=auto", "evaluation.metrics=[mmd]", f"results={results}", "launcher=serial"]
+        assert run.main(words) == 0
+        by_number = [*GRID, "evaluation.sets=4", "evaluation.metrics=[mmd]", f"results={results}", "launcher=serial"]
+        assert run.main([word if word != "name=auto" else "name=four" for word in by_number]) == 0
+    return words, results
+
+
+def test_the_sets_are_those_of_any_number_and_so_are_their_values(four):
+    _, results = four
+    with (results / "four" / "runs.csv").open(encoding="utf-8", newline="") as file:
+        whole = list(csv.DictReader(file))
+    for mine, other in zip(rows(results), whole, strict=True):
+        assert (mine["evaluation.sets"], mine["cost/sample_sets"], other["evaluation.sets"]) == ("auto", "4", "4")
+        for name in (FID, f"{FID}_set_sd", "kid/train/digits-cnn", "mmd/train/digits-cnn", "is/digits-cnn"):
+            assert float(mine[name]) == pytest.approx(float(other[name]), rel=2e-3), name
+        assert mine["nll/test"] == other["nll/test"]
+        assert mine["training_id"] == other["training_id"]
+
+
+def test_pages_say_how_many_were_drawn(four):
+    _, results = four
+    answers = Answers.of(read_folder(results / "auto"))
+    assert answers.meta.quality_sets == 4
+    assert [cell.sets for cell in answers.cells] == [4, 4]
+    assert "mean of 4 disjoint sets" in said(results / "auto").replace("\n", " ")
+
+
+def test_each_sample_is_where_it_would_be(four):
+    _, results = four
+    journal = Journal(results / ".stages")
+    (item, *_) = planned(*GRID, "evaluation.sets=auto").with_sets(4).planned
+    (whole, *_) = planned(*GRID, "evaluation.sets=4").planned
+    assert [(stage.first, stage.sets) for stage in samples_of(item)] == [(0, 2), (2, 2)]
+    parts = [read_tensors(journal.folder(stage.id) / "samples.safetensors")[0]["samples"] for stage in samples_of(item)]
+    (other,) = samples_of(whole)
+    expected = read_tensors(journal.folder(other.id) / "samples.safetensors")[0]["samples"].float()
+    # In bf16 a network's last digit may depend on the batch, and a grey level with it.
+    differing = (torch.cat(parts).float() != expected).float().mean()
+    assert differing < 0.02
+
+
+def test_two_are_those_that_two_asks_for():
+    (auto, *_), (two, *_) = (planned(*GRID, f"evaluation.sets={n}").planned for n in ("auto", "2"))
+    assert [stage.id for stage in samples_of(auto)] == [stage.id for stage in samples_of(two)]
+    assert auto.cell_id != two.cell_id
+
+
+def test_a_metric_that_is_asked_for_reads_every_stage():
+    item = planned(*GRID, "evaluation.sets=auto", "evaluation.metrics=[mmd]").with_sets(16).planned[0]
+    assert [stage.sets for stage in samples_of(item)] == [2, 2, 4, 8]
+    assert item.sets == 16
+    judged = [stage.samples for stage in item.stages if isinstance(stage, MetricStage)]
+    assert judged == [stage.id for stage in samples_of(item)]
+    assert more_sets(item.stages[:1], None, 16) == []
+
+
+def test_a_command_that_is_given_again_starts_nothing_and_says_the_same(four, monkeypatch, without_pictures, capsys):
+    words, results = four
+    monkeypatch.setattr(sets, "most_noisy", lambda *given: noisy(3.5))
+    launched = []
+    real = Dispatch.add
+    monkeypatch.setattr(Dispatch, "add", lambda self, stages: launched.extend(stages) or real(self, stages))
+    before = rows(results)
+    assert run.main(words) == 0
+    assert launched == []
+    assert rows(results) == before
+    assert "FID: with 2 sets drawing is 30 % of a difference's variance, below a tenth from 4 on: 4 sets" in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("enough", "expected"),
+    [(None, 2), (1.2, 2), (2.0, 2), (2.1, 4), (5.0, 8), (16.0, 16), (90.0, 16), (float("inf"), 16)],
+)
+def test_they_are_doubled_while_they_are_too_few(enough, expected, monkeypatch, tmp_path):
+    launched = []
+    told = None if enough is None else noisy(enough)
+    monkeypatch.setattr(sets, "most_noisy", lambda *given: told)
+    found, n, interrupted = sets.with_enough(
+        planned(*GRID, "evaluation.sets=auto"), Journal(tmp_path), lambda more: launched.append(more)
+    )
+    assert (n, interrupted) == (expected, False)
+    assert {item.sets for item in found.planned} == {expected}
+    assert [one.planned[0].sets for one in launched] == [2**k for k in range(2, expected.bit_length())]
+
+
+def test_an_interrupted_one_ends(monkeypatch, tmp_path):
+    monkeypatch.setattr(sets, "most_noisy", lambda *given: noisy(90.0))
+    _, n, interrupted = sets.with_enough(planned(*GRID, "evaluation.sets=auto"), Journal(tmp_path), lambda more: True)
+    assert (n, interrupted) == (4, True)
+
+
+def test_where_the_number_is_given_nothing_is_asked(monkeypatch, tmp_path):
+    monkeypatch.setattr(sets, "most_noisy", lambda *given: 1 / 0)
+    before = planned(*GRID, "evaluation.sets=3")
+    assert sets.with_enough(before, Journal(tmp_path), lambda more: True) == (before, 2, False)
+
+
+def test_what_decides_is_what_the_page_would_say(four):
+    """Of the two sets alone, and then of all: the same numbers as in the report of such a folder."""
+    from analysis.findings.spending import spending
+
+    _, results = four
+    journal = Journal(results / ".stages")
+    grid = planned(*GRID, "evaluation.sets=auto")
+    every = spending(next(one for one in Answers.of(read_folder(results / "auto")).findings if one.metric.name == FID))
+    found = sets.most_noisy(grid.with_sets(4), journal)
+    assert (found.sets, found.enough, found.share) == (4, every.enough, every.share)
+    assert sets.most_noisy(grid, journal).sets == 2
+
+
+def test_values_of_parts_are_those_of_the_whole():
+    values = [3.0, 5.0, 4.0, 8.0, 1.0, 2.0, 2.5, 9.0]
+    parts = [
+        (len(part), {FID: statistics.fmean(part), f"{FID}_set_sd": statistics.stdev(part), "cost/sample_seconds": 2.0})
+        for part in (values[:2], values[2:4], values[4:])
+    ]
+    whole = of_all(parts)
+    assert whole[FID] == pytest.approx(statistics.fmean(values), rel=1e-12)
+    assert whole[f"{FID}_set_sd"] == pytest.approx(statistics.stdev(values), rel=1e-12)
+    assert whole["cost/sample_seconds"] == 6.0
+    assert of_all([*parts, (8, {FID: 1.0})]).keys() == {FID}
+
+
+def test_a_search_draws_a_number(tmp_path):
+    from ablations.search import __main__ as search
+
+    words = [word for word in POINTS if not word.startswith("study.")]
+    with pytest.raises(InputError, match="number of sets"):
+        search.main([*words, "evaluation.sets=auto", f"results={tmp_path}", "dry_run=true"])
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "many", "1.5"])
+def test_what_is_no_number_of_sets_is_refused(given):
+    with pytest.raises(InputError, match="evaluation"):
+        planned(f"evaluation.sets={given}")

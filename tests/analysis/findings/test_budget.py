@@ -1,0 +1,182 @@
+"""Orders that have settled, that turn, and that come together, made by hand; the tests are scipy's."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from analysis.exports.contents import answers_file
+from analysis.findings.answers import Answers
+from analysis.findings.best import best
+from analysis.report.answers import verdict
+from analysis.report.budget import budget
+from analysis.words.budget import UNKNOWN, budget_sentence, course_line
+from analysis.words.verdicts import headline
+from tests.analysis.conftest import FID, NLL
+from tests.analysis.findings.test_verdicts import grid_of
+
+NOISE = np.array([-0.01, 0.0, 0.01, 0.004, -0.004])
+SEEDS = range(len(NOISE))
+WAYS = {
+    # Levels of NLL at an eighth (of 400 steps), a quarter, a half and all of the steps; twice would go on so.
+    "steady": (3.0, 2.8, 2.6, 2.4),
+    "late": (3.6, 3.3, 2.9, 2.48),
+    "early": (2.7, 2.65, 2.62, 2.6),
+    "parallel": (3.5, 3.3, 3.1, 2.9),
+}
+
+
+def of_seeds(level, k):
+    """Values by seed; the noise of each cell and rung is another rotation."""
+    return (level + 0.3 * np.roll(NOISE, k)).tolist()
+
+
+def grid(ways=WAYS, rungs=(50, 100, 200), steps=400, fid=None, **changes):
+    """Cells whose NLL goes these ways, with its likelihood on validation as on test."""
+    ends = {
+        name: (of_seeds(way[-1], i), (fid or {}).get(name, [20.0] * 5)) for i, (name, way) in enumerate(ways.items())
+    }
+    made = grid_of(ends, rungs=3, **changes)
+    runs = made.runs.assign(**{"nll/val": made.runs[NLL], "training.steps": str(steps)})
+    lines = [
+        (name, seed, "rung/nll/val", float(x), value)
+        for i, (name, way) in enumerate(ways.items())
+        for k, (x, level) in enumerate(zip(rungs, way[:-1], strict=True))
+        for seed, value in enumerate(of_seeds(level, i + k + 1))
+    ]
+    curves = pd.DataFrame(lines, columns=["cell_id", "seed", "curve", "x", "y"])
+    return dataclasses.replace(made, runs=runs, load_curves=lambda: curves)
+
+
+def found(**given):
+    return Answers.of(grid(**given)).findings[0]
+
+
+def test_rungs_are_in_order_and_the_end_is_the_last():
+    nll = found()
+    assert [rung.steps for rung in nll.budget.rungs] == [(50, 50), (100, 100), (200, 200), (400, 400)]
+    assert [rung.halvings for rung in nll.budget.rungs] == [3.0, 2.0, 1.0, 0.0]
+    for k, rung in enumerate(nll.budget.rungs):
+        means = [np.mean(of_seeds(way[k], 0)) for way in WAYS.values()]
+        np.testing.assert_allclose([rung.mean(i) for i in range(4)], means, rtol=1e-12)
+    names = [nll.cells[rung.best(-1)].name for rung in nll.budget.rungs]
+    assert names == ["early", "early", "steady", "steady"]
+
+
+def test_what_twice_the_steps_would_leave_is_a_paired_interval_of_the_extrapolation():
+    nll = found()
+    index = {name: i for i, name in enumerate(WAYS)}
+    for one in nll.budget.courses:
+        a, b = one.pair.a.name, one.pair.b.name
+        end = np.subtract(of_seeds(WAYS[a][3], index[a]), of_seeds(WAYS[b][3], index[b]))
+        half = np.subtract(of_seeds(WAYS[a][2], index[a] + 3), of_seeds(WAYS[b][2], index[b] + 3))
+        ahead = 2 * end - half
+        low, high = stats.ttest_1samp(ahead, 0).confidence_interval(0.95)
+        assert one.ahead.difference == pytest.approx(ahead.mean(), rel=1e-9)
+        assert one.ahead.half_width == pytest.approx((high - low) / 2, rel=1e-9)
+        assert one.settled == (one.told and low * high > 0 and np.sign(low) == np.sign(end.mean()))
+
+
+def test_a_rival_that_comes_near_takes_best_back():
+    """late is behind by 0.08 after 0.3 at the half: as much again, and it is ahead."""
+    nll = found()
+    assert nll.cells[nll.best].name == "steady"
+    assert nll.leading == {nll.best}
+    assert [nll.cells[i].name for i in nll.rivals] == ["late"]
+    sentence = headline(nll)
+    assert "is the best of" not in sentence
+    assert sentence.endswith("the order has not settled: at twice the steps late may be better.")
+    (told,) = [block for block in verdict(Answers.of(grid())).blocks if block.choice == "steady"]
+    assert told.take == "For likelihood, at this budget, take"
+    assert told.rest == "; 1 that is worse now may overtake it."
+
+
+def test_without_it_the_best_is_the_best():
+    nll = found(ways={name: way for name, way in WAYS.items() if name != "late"})
+    assert nll.rivals == []
+    assert headline(nll).startswith("NLL: steady is the best of 3, 2.40")
+
+
+def test_which_verdicts_have_settled_and_which_were_the_other_way_before():
+    courses = {(one.pair.a.name, one.pair.b.name): one for one in found().budget.courses}
+    assert courses["steady", "parallel"].settled
+    assert courses["steady", "early"].settled
+    assert not courses["steady", "late"].settled
+    assert courses["steady", "early"].turned
+    assert courses["late", "early"].verdicts == ("worse", "worse", "worse")
+    assert courses["late", "early"].pair.verdict == "better"
+    assert not courses["steady", "parallel"].turned
+    assert "worse than late" not in course_line(courses["steady", "late"])
+    assert course_line(courses["steady", "late"]).startswith("steady, better than late by 0.08")
+    assert ": at twice the steps worse by 0." in course_line(courses["steady", "late"])
+
+
+def test_the_sentence_counts_and_names():
+    nll = found()
+    text = budget_sentence(nll, nll.budget)
+    assert text.startswith("NLL: 5 of 6 verdicts have settled; ")
+    assert "early from 50 steps on and steady from 200 steps on" in text
+    assert "the contrary of the end was shown earlier of steady against early" in text
+
+
+def test_rungs_that_are_no_powers_of_two_are_taken_as_they_are():
+    """The last at 160 of 400 steps is log₂ 2.5 halvings before the end."""
+    nll = found(ways={name: way[:1] + way[3:] for name, way in WAYS.items()}, rungs=(160,))
+    (first, _) = nll.budget.rungs
+    assert first.halvings == pytest.approx(math.log2(2.5), rel=1e-12)
+    one = nll.budget.courses[0]
+    end = np.subtract(of_seeds(2.4, 0), of_seeds(2.48, 1)).mean()
+    before = np.subtract(of_seeds(3.0, 1), of_seeds(3.6, 2)).mean()
+    assert one.ahead.difference == pytest.approx(end + (end - before) / math.log2(2.5), rel=1e-9)
+
+
+def test_a_seed_without_its_rung_is_left_out_and_one_seed_says_nothing():
+    made = grid()
+    curves = made.load_curves()
+    short = dataclasses.replace(made, load_curves=lambda: curves[(curves["cell_id"] != "late") | (curves["seed"] < 1)])
+    nll = Answers.of(short).findings[0]
+    courses = {(one.pair.a.name, one.pair.b.name): one for one in nll.budget.courses}
+    assert courses["steady", "late"].ahead is None
+    assert not courses["steady", "late"].settled
+    assert "too few seeds" in course_line(courses["steady", "late"])
+    assert nll.rivals == []
+
+
+def test_a_metric_that_was_not_scored_on_the_way_says_nothing():
+    nll, fid = Answers.of(grid()).findings
+    assert nll.budget is not None
+    assert fid.budget is None
+
+
+def test_a_page_says_that_it_is_not_known():
+    answers = Answers.of(grid_of())
+    assert [block.text for block in budget(answers, ()).blocks] == [UNKNOWN]
+
+
+def test_a_cut_grid_says_what_the_whole_one_does():
+    whole = Answers.of(grid(baseline={"schedule": "parallel"}))
+    cut = best(whole, 2)
+    names = [cell.name for cell in cut.cells]
+    assert names == ["steady", "late", "parallel"]
+    nll = cut.findings[0]
+    assert [nll.cells[i].name for i in nll.rivals] == ["late"]
+    assert [rung.mean(1) for rung in nll.budget.rungs] == [rung.mean(1) for rung in whole.findings[0].budget.rungs]
+    assert {(one.pair.a.name, one.pair.b.name) for one in nll.budget.courses} == {
+        (a, b) for a, b in [("steady", "late"), ("steady", "parallel"), ("late", "parallel")]
+    }
+
+
+def test_it_is_in_answers_json():
+    told = answers_file(Answers.of(grid()))
+    rungs = [one for one in told.rungs if one.metric == NLL]
+    assert [one.steps for one in rungs] == [(50, 50), (100, 100), (200, 200), (400, 400)]
+    assert [one.best for one in rungs] == [2, 2, 0, 0]
+    course = next(one for one in told.courses if (one.a, one.b) == (0, 1))
+    assert (course.settled, len(course.verdicts), course.verdicts[-1]) == (False, 4, "better")
+    assert [one.rivals for one in told.headlines if one.metric == NLL] == [(1,)]
+    assert not [one for one in told.rungs if one.metric == FID]
