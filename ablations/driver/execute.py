@@ -200,7 +200,8 @@ def _since(before: dict[str, Any] | None, provenance: dict[str, Any], started: f
     if before is None:
         return {**provenance, "seconds": round(time.monotonic() - started, 1), "continued": False}
     seconds = before["seconds"] + (time.monotonic() - started if ran else 0.0)
-    made_by = provenance if ran else before
+    # Of fewer seeds than before nothing runs, and yet the results are those that were asked for now.
+    made_by = provenance if ran or before["seeds"] != provenance["seeds"] else before
     return {
         **provenance,
         "command": made_by["command"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -90,7 +90,7 @@ class GridFile(BaseModel):
     baseline: dict[str, str] = {}
     primary: list[PrimarySpec] = []
     relevant: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]] = {}
-    seeds: int = Field(default=3, ge=1)
+    seeds: Annotated[int, Field(ge=1)] | Literal["auto"] = 5
     layout: str = "general"
     footnotes: list[str] = []
     columns: list[str] = []

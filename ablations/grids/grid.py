@@ -17,6 +17,7 @@ from typing import Any
 
 from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, LevelSpec, listed, read
 from ablations.grids.fractional import d_optimal, model_matrix
+from ablations.metrics.registry import MEASURED_KINDS, metric_of, refuse_foreign
 from ablations.settings.arguments import Request
 from ablations.settings.cell import AXES, PLAIN, Cell
 from ablations.settings.layers import choices_first, make_cell
@@ -88,16 +89,56 @@ def make(request: Request) -> Grid:
         raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
     if "evaluation.continuous" not in varied:
         points = _one_yardstick(points)
-    looks = looks_of(MOST if request.most is None else request.most) if request.auto else None
-    count = looks.most if looks else request.seeds or file.seeds
-    seeds = range(request.first_seed, request.first_seed + count)
+    _refuse_foreign_metrics(file, request.grid, points[0].cell)
+    seeds = request.seeds or ("auto" if request.auto else file.seeds)
+    looks = _looks(request, seeds)
+    count = seeds if looks is None else looks.most
     told = {
         "axes": axes,
         "expects": [claim for claim in file.expects if _can_be_tested(claim, axes)],
         "question": file.question or _question(axes),
-        "footnotes": [*file.footnotes, *terms_footnote(list(terms)), *_fraction_footnote(len(points), crossings)],
+        "footnotes": [
+            *file.footnotes,
+            *terms_footnote(list(terms)),
+            *_fraction_footnote(len(points), crossings),
+            *_primary_footnote(file, [point.levels for point in points]),
+        ],
     }
-    return Grid(request.title, file.model_copy(update=told), points, list(seeds), looks)
+    every = range(request.first_seed, request.first_seed + int(count))
+    return Grid(request.title, file.model_copy(update=told), points, list(every), looks)
+
+
+def _looks(request: Request, seeds: int | str) -> Looks | None:
+    """The looks at seeds that are added where they decide; InputError where they are not, and it is said how far."""
+    if seeds == "auto":
+        return looks_of(MOST if request.most is None else request.most)
+    for key, value in (("seeds.max", request.most), ("hours", request.hours)):
+        if value is not None:
+            raise InputError(f"{key} says how far seeds=auto goes: give both, or seeds=N alone")
+    return None
+
+
+def _refuse_foreign_metrics(file: GridFile, name: str | None, cell: Cell) -> None:
+    """InputError where a smallest difference that matters is of a metric that cells of such data never have."""
+    for metric in file.relevant.keys() - MEASURED_KINDS:
+        try:
+            refuse_foreign(metric_of(metric), metric, cell.data.extractor)
+        except InputError as error:
+            raise InputError(f"grid={name} says which difference of {metric} is relevant: {error}") from error
+
+
+def _primary_footnote(file: GridFile, crossings: list[dict[str, str]]) -> list[str]:
+    """Which of the declared comparisons cells are missing for, of those that were asked for."""
+    lost = [one for one in file.primary if not all(_is_there(file, side, crossings) for side in (one.compare, one.to))]
+    if not lost:
+        return []
+    named = "; ".join(f"{words(one.compare)} against {words(one.to) or 'the baseline'}" for one in lost)
+    count = f"{len(lost)} of {len(file.primary)}"
+    return [f"Declared, and not compared, since their cells were not asked for ({count}): {named}."]
+
+
+def _is_there(file: GridFile, levels: dict[str, str], crossings: list[dict[str, str]]) -> bool:
+    return any((file.baseline | levels).items() <= one.items() for one in crossings)
 
 
 def looks_of(most: int) -> Looks:

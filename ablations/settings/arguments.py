@@ -150,7 +150,7 @@ def parse_run(arguments: list[str]) -> Request:
         given |= {"seeds": None, "auto": True}
     request = Request(**given, settings=settings, command=_command("run", arguments))
     _check(request)
-    _check_auto(request)
+    _check_hours(request.hours)
     if request.fraction is not None and request.fraction < 2:
         raise InputError(f"fraction must be at least 2, the number of cells to run, got {request.fraction}")
     _check_settings(request.settings, RUN, axis_levels(request.grid))
@@ -258,13 +258,6 @@ def _check(request: Common) -> None:
         raise InputError(f"name must be letters, digits, '_', '-' and '.', the first no '.', got {request.name!r}")
     if request.launcher not in grammar.options_of("launcher"):
         raise unknown("launcher", request.launcher, grammar.options_of("launcher"))
-
-
-def _check_auto(request: Request) -> None:
-    for key, value in (("seeds.max", request.most), ("hours", request.hours)):
-        if value is not None and not request.auto:
-            raise InputError(f"{key} says how far seeds=auto goes: give both, or seeds=N alone")
-    _check_hours(request.hours)
 
 
 def _check_hours(hours: float | None) -> None:

@@ -127,6 +127,13 @@ def _by_looks(grid: GridResults, auto: Auto, metric: ShownMetric, cells: Sequenc
     ]
 
 
+def unmeasured(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[Pair]:
+    """The declared comparisons of which a cell has no value, or no seed in common with the other."""
+    if not grid.meta.primary:
+        return []
+    return [pair for pair in _declared(grid.meta, cells) if not paired(grid, metric, *pair).size]
+
+
 def _asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns, CellRuns, bool]]:
     """The pairs, and whether the grid declares each; all are declared where none is."""
     declared = _declared(grid.meta, cells) if grid.meta.primary else []

@@ -20,8 +20,9 @@ from analysis.findings.answers import Answers
 from analysis.notation import counted
 from analysis.read.search import read_search, search_alone
 from analysis.read.source import SOURCE, folder_of, read
-from analysis.report.answers import axes, comparisons, noise, published, verdict
+from analysis.report.answers import axes, noise, published, verdict
 from analysis.report.budget import budget
+from analysis.report.comparisons import comparisons
 from analysis.report.costs import cost
 from analysis.report.figures import pictures
 from analysis.report.page import Html, Picture, Section, render

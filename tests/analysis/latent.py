@@ -105,13 +105,14 @@ def row(levels, seed):
     }
     found |= BASE | SPACES[space][1] | RUNS[run][1]
     if space != "pixels":
-        found |= {"space.regularization": "vq"} if space == "vq" else KL
+        found |= VQ if space == "vq" else KL
     if levels == PARTLY and seed == 2:
         return found | {"status": "diverged", "reason": "the loss was not finite at step 120"}
     return found | {"not_comparable": "nll" if space == "vq" else ""} | values(levels, seed)
 
 
 KL = {"space.regularization": "kl", "space.kl_weight": "1e-06"}
+VQ = {"space.regularization": "vq", "space.codes": "2048"}
 
 
 def values(levels, seed):

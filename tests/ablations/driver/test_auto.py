@@ -230,6 +230,36 @@ def test_cells_outside_of_what_is_declared_have_the_first_look_only(scored, tmp_
     assert counts(tmp_path) == {"epsilon": 5, "v": 5, "mu": 3, "x0": 3}
 
 
+def test_a_grids_file_may_ask_for_it(scored, tmp_path, configs):
+    (configs / "grid" / "mine.yaml").write_text(GRID + "seeds: auto\n")
+    words = ["grid=mine", *WORDS[1:], f"results={tmp_path}"]
+    assert run.main([*words, "seeds.max=5"]) == 0
+    assert counts(tmp_path) == {"epsilon": 5, "v": 5, "mu": 3, "x0": 3}
+    assert make(parse_run([*words, "seeds=4"])).seeds == [0, 1, 2, 3]
+
+
+def test_declared_comparisons_whose_cells_were_not_asked_for_are_named(configs):
+    more = "  - {compare: {parameterization: x0}, to: {parameterization: mu}}\nrelevant"
+    (configs / "grid" / "mine.yaml").write_text(GRID.replace("relevant", more))
+    assert not [note for note in make(parse_run(["grid=mine"])).file.footnotes if "Declared" in note]
+    cut = make(parse_run(["grid=mine", "parameterization=epsilon,v,x0"])).file.footnotes[-1]
+    assert cut == (
+        "Declared, and not compared, since their cells were not asked for (1 of 2): "
+        "parameterization=x0 against parameterization=mu."
+    )
+    base = make(parse_run(["grid=mine", "parameterization=v,mu,x0"])).file.footnotes[-1]
+    assert base.endswith("(1 of 2): parameterization=v against the baseline.")
+
+
+def test_a_relevant_difference_of_a_metric_that_no_cell_has_is_refused(configs):
+    (configs / "grid" / "mine.yaml").write_text(GRID.replace("nll: 0.1", "fid: 0.1"))
+    assert make(parse_run(["grid=mine"])).file.relevant == {"fid": 0.1}
+    with pytest.raises(
+        InputError, match="grid=mine says which difference of fid is relevant: fid is a metric of images"
+    ):
+        make(parse_run(["grid=mine", "data=mixture2d", "network=mlp"]))
+
+
 def test_a_dry_run_says_the_least_and_the_most(scored, tmp_path, capsys):
     ran(tmp_path)
     before = len(scored)

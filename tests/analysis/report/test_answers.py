@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from analysis.findings.answers import Answers
-from analysis.report.answers import axes, comparisons, noise, verdict
+from analysis.report.answers import axes, noise, verdict
+from analysis.report.comparisons import comparisons
 from analysis.report.page import render
 from tests.analysis.conftest import FID, NLL
 from tests.analysis.findings.test_factorial import grid_of as planted
@@ -99,3 +100,15 @@ def test_axes_that_matter_and_averages_over_the_others():
     assert "Steps matters" in told
     assert "NLL averaged over the other axes: mean ± 95 % interval over seeds." in told
     assert "Steps: 10 steps" in told
+
+
+def test_a_declared_comparison_without_a_value_is_named_with_its_reason():
+    values = VALUES | {"learned": ([np.nan] * 4, [np.nan] * 4)}
+    primary = [{"compare": {"schedule": name}} for name in ("cosine", "learned")]
+    cells = {name: {"schedule": name} for name in values}
+    grid = grid_of(values, baseline={"schedule": "linear"}, primary=primary, cells=cells)
+    blocks = comparisons(Answers.of(grid), []).blocks
+    (lacking,) = [block for block in blocks if block.title == "NLL: declared, and not measured (1)"]
+    assert lacking.items == ("learned against linear: learned diverged in 4 of 4 seeds.",)
+    undeclared = comparisons(Answers.of(grid_of(values, baseline={"schedule": "linear"})), []).blocks
+    assert not [block for block in undeclared if "not measured" in block.title]

@@ -136,8 +136,9 @@ def vdm_schedules(folder, **changes):
 
 def ldm(folder, **changes):
     """f of an autoencoder with KL."""
-    kl = {"space": "latents", "space.regularization": "kl"}
-    levels = {f"f{f}": (f"f = {f}", kl | {"space.f": f}) for f in ("2", "4", "8")}
+    kl = {"space": "latents", "space.regularization": "kl", "space.kl_weight": "1e-06"}
+    channels = {"2": "2", "4": "3", "8": "4"}
+    levels = {f"f{f}": (f"f = {f}", kl | {"space.f": f, "space.channels": c}) for f, c in channels.items()}
     metrics = {"rfid/digits-cnn": 3.0, "psnr/test": 24.0, FID: 20.0, NLL: 2.5}
     return grid_of(folder, "ldm", [axis("f", "Autoencoder", levels)], metrics, **changes)
 

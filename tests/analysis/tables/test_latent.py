@@ -117,7 +117,7 @@ def test_costs_of_seeds_that_differ_have_an_interval_in_their_own_power(tmp_path
     assert found["pixels", "equal steps"]["Training FLOPs"].text == "(3.02 ± 0.05)·10⁸"
 
 
-def test_published_numbers_stand_beside_the_same_f_alone(table):
+def test_published_numbers_stand_beside_the_same_autoencoder_alone(table):
     found = by_cell(table)
     beside = {stub: entries["R-FID"].text for stub, entries in found.items()}
     assert beside["pixels", "equal steps"] == beside["f = 1", "equal steps"] == ""

@@ -174,19 +174,29 @@ def test_vdm_variance(schedule, variance):
 
 # Rombach et al. 2022, Table 8.
 @pytest.mark.parametrize(
-    ("regularization", "f", "expected"),
+    ("regularization", "f", "channels", "codes", "expected"),
     [
-        ("kl", "2", ("KL, c = 2", "0.086", "32.47 ± 4.19")),
-        ("kl", "32", ("KL, c = 64", "2.04", "22.27 ± 3.93")),
-        ("vq", "8", ("VQ, c = 4", "1.14", "23.07 ± 3.99")),
-        ("vq", "4", ("VQ, c = 3", "0.58", "27.43 ± 4.26")),
-        ("kl", "1", ("", "", "")),
-        ("", "", ("", "", "")),
+        ("kl", "2", "2", "", ("KL, c = 2", "0.086", "32.47 ± 4.19")),
+        ("kl", "32", "64", "", ("KL, c = 64", "2.04", "22.27 ± 3.93")),
+        ("vq", "8", "4", "16384", ("VQ, c = 4", "1.14", "23.07 ± 3.99")),
+        ("vq", "4", "3", "8192", ("VQ, c = 3", "0.58", "27.43 ± 4.26")),
+        # Neither more channels nor fewer codes than the paper's are its autoencoder.
+        ("kl", "4", "4", "", ("", "", "")),
+        ("vq", "4", "3", "128", ("", "", "")),
+        ("kl", "1", "1", "", ("", "", "")),
+        ("", "", "", "", ("", "", "")),
     ],
 )
-def test_ldm(regularization, f, expected):
-    found = numbers(TABLES["ldm_8"], cell(space__regularization=regularization, space__f=f))
-    assert tuple(found.values()) == expected
+def test_ldm(regularization, f, channels, codes, expected):
+    chosen = {"space__regularization": regularization, "space__f": f, "space__channels": channels}
+    chosen |= {"space__kl_weight": "1e-06"} if regularization == "kl" else {"space__codes": codes}
+    assert tuple(numbers(TABLES["ldm_8"], cell(**chosen)).values()) == expected
+
+
+@pytest.mark.parametrize("weight", ["0.3", "1.0", "0.01"])
+def test_ldm_has_no_kl_of_another_weight(weight):
+    chosen = {"space__regularization": "kl", "space__f": "2", "space__channels": "2", "space__kl_weight": weight}
+    assert set(numbers(TABLES["ldm_8"], cell(**chosen)).values()) == {""}
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -1,0 +1,105 @@
+"""The report's list of comparisons: what was told apart, what was not, and what could not be measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import get_args
+
+from analysis.findings.answers import Answers
+from analysis.findings.best import best
+from analysis.findings.cells import CellRuns
+from analysis.findings.pairs import CellComparison, unmeasured
+from analysis.findings.verdicts import Findings
+from analysis.notation import begun
+from analysis.report.page import Block, Items, Section
+from analysis.statistics.families import Verdict
+from analysis.tables import MOST_ROWS
+from analysis.words.best import left_out
+from analysis.words.cells import shortfall, without_value
+from analysis.words.verdicts import apart, comparison_sentence, confirmation, evidence, margin
+
+_FRESH = "Last in a line: how many fresh seeds, alone, would confirm the difference if it is what it looks like."
+
+
+def comparisons(answers: Answers, pictures: Sequence[Block]) -> Section | None:
+    """Every comparison in words, per metric and verdict; None where no two cells share two seeds."""
+    known = [one for one in answers.findings if any(pair.comparison.n > 1 for pair in one.pairs)]
+    cut = best(answers, MOST_ROWS)
+    shown = {one.metric.name: one for one in cut.findings}
+    blocks = [
+        block
+        for one in known
+        for block in (
+            *_told(one, shown[one.metric.name], left_out(cut, "answers.json")),
+            *_unmeasured(answers, one),
+        )
+    ]
+    if not blocks:
+        return None
+    return Section("comparisons", "What was told apart", (*pictures, *blocks))
+
+
+def _told(found: Findings, shown: Findings, cut: str) -> list[Items]:
+    """A list per verdict, of the pairs that are `shown`; `cut` says which these are where they are not all.
+
+    Where all are compared with one cell, the title says with which, and it is said once.
+    """
+    bases = {pair.b.name for pair in found.pairs}
+    base = bases.pop() if len(bases) == 1 and len(found.pairs) > 1 else None
+    lists = []
+    for word in get_args(Verdict):
+        pairs = [pair for pair in found.pairs if pair.verdict == word]
+        here = [pair for pair in shown.pairs if pair.verdict == word]
+        lines = tuple(_line(pair, found) if base is None else _against(pair, found) for pair in here)
+        count = f"({len(pairs)} of {len(found.pairs)})"
+        note = _FRESH if base is not None and any(pair.fresh_seeds for pair in pairs) and word == "cannot tell" else ""
+        notes = " ".join(text for text in (note, cut) if text)
+        lists += [Items(f"{found.metric.label}: {_title(word, base)} {count}", lines, notes)] if pairs else []
+    return lists
+
+
+def _unmeasured(answers: Answers, found: Findings) -> list[Items]:
+    """The declared comparisons that there is nothing to say of, and why."""
+    pairs = unmeasured(answers.grid, found.metric, answers.cells)
+    lines = [f"{a.name} against {b.name}: {_lacking(found, a, b)}." for a, b in pairs]
+    title = f"{found.metric.label}: declared, and not measured ({len(lines)})"
+    return [Items(title, tuple(lines))] if lines else []
+
+
+def _lacking(found: Findings, *cells: CellRuns) -> str:
+    """Why these cells have no values in common."""
+    without = [cell for cell in cells if not cell.estimate(found.metric.name).known]
+    told = [f"{cell.name} {shortfall([cell]) or without_value(cell, found.metric)}" for cell in without]
+    return "; ".join(told) or "no seed finished both"
+
+
+def _title(word: Verdict, base: str | None) -> str:
+    if word == "cannot tell":
+        return "cannot tell at this budget" if base is None else f"cannot be told from {base} at this budget"
+    if word == "equal":
+        return "equal for practical purposes" if base is None else f"equal to {base} for practical purposes"
+    return "told apart" if base is None else f"{word} than {base}"
+
+
+def _line(pair: CellComparison, found: Findings) -> str:
+    """The sentence without its metric, which the title names."""
+    text = comparison_sentence(pair).removeprefix(f"{pair.metric.label}: ")
+    asked = found.exploratory and pair.verdict != "cannot tell" and pair.fresh_seeds
+    said = begun(text) if text.startswith("cannot tell") else text
+    return said + (f" Exploratory; {confirmation(pair)}." if asked else "")
+
+
+def _against(pair: CellComparison, found: Findings) -> str:
+    """What the title leaves to say: which cell, by how much, and what would confirm it."""
+    if math.isnan(pair.comparison.p) or pair.same:
+        return _line(pair, found)
+    size = apart(pair.metric, pair.comparison)
+    toward = "better" if pair.metric.sign * pair.comparison.difference > 0 else "worse"
+    n, sure = pair.fresh_seeds, evidence(pair)
+    if pair.verdict == "cannot tell":
+        return f"{pair.a.name}: looks {toward} by {size} ({sure})" + (f"; {n} fresh seeds." if n else ".")
+    if pair.verdict == "equal":
+        return f"{pair.a.name}: differs by {size} ({sure}); less than {margin(pair.metric)} does not matter."
+    confirm = f"; {confirmation(pair)}" if found.exploratory and n else ""
+    return f"{pair.a.name}: by {size} ({sure}){confirm}."
