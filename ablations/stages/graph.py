@@ -53,8 +53,7 @@ def stages_of(cell: Cell, digest: str, precision: Precision, extractor: str | No
     if cell.horizon:
         training = content_hash(training_content(cell, digest, precision))
         parts = replace(parts, training=training, fit=fit_of(cell, training))
-        kept = tuple(rungs(cell.training, cell.evaluation.rungs))
-        stages.append(TrainingStage(training, cell, parts.autoencoder, _ids(stages), kept))
+        stages.append(TrainingStage(training, cell, parts.autoencoder, _ids(stages)))
     if parts.fit is not None:
         stages.append(FitStage(parts.fit, cell, replace(parts, fit=None), _ids(stages)))
     for split in HELD_OUT:
@@ -63,20 +62,23 @@ def stages_of(cell: Cell, digest: str, precision: Precision, extractor: str | No
         judge = extractor if "test" in cell.evaluation.quality else None
         content = {"stage": "reconstruction", "autoencoder": parts.autoencoder, "extractor": judge}
         stages.append(ReconstructionStage(content_hash(content), cell, parts.autoencoder, (parts.autoencoder,)))
-    return [*stages, *_rungs(cell, parts, stages, extractor)]
+    on_the_way = _rungs(cell, parts, stages, extractor)
+    scored = tuple(on_the_way)
+    return [*(replace(one, scored=scored) if isinstance(one, TrainingStage) else one for one in stages), *on_the_way]
 
 
 def _rungs(cell: Cell, parts: Parts, stages: Iterable[Stage], extractor: str | None) -> list[RungStage]:
-    """The rungs of a cell's training, after it; none of what reads a fit, which is of the whole training."""
+    """The rungs of a cell's training; none of what reads a fit, which is of the whole training."""
     training = next((stage for stage in stages if isinstance(stage, TrainingStage)), None)
-    if training is None or not training.rungs:
+    if training is None:
         return []
+    steps = rungs(cell.training, cell.evaluation.rungs)
     scored = cell.space.likelihood and parts_of_bound(cell, parts).fit is None
-    judged = training.rungs[-cell.evaluation.judged_rungs :] if cell.evaluation.judged_rungs else ()
-    judged = judged if parts_of_samples(cell, parts).fit is None else ()
-    found = [rung_of(training, step) for step in training.rungs if scored]
+    judged = steps[-cell.evaluation.judged_rungs :] if cell.evaluation.judged_rungs else []
+    judged = judged if parts_of_samples(cell, parts).fit is None else []
+    found = [rung_of(training, step) for step in steps if scored]
     found += [_judged_rung(training, parts, step, extractor) for step in judged]
-    # What has diverged by the end is not scored on its way.
+    # Those that the training did not score on its way come after it, unless it has diverged.
     ended = [stage for stage in stages if isinstance(stage, BoundStage) and stage.split == "validation"]
     return [replace(rung, needs=(*rung.needs, training.id, *_ids(ended))) for rung in found]
 
@@ -140,13 +142,14 @@ def _ids(stages: Iterable[Stage]) -> tuple[str, ...]:
 
 def once(stages: Iterable[Stage]) -> list[Stage]:
     """Every stage once, in order of first appearance; a shared one waits for what all its cells need alike, and a
-    training leaves what any of them reads."""
+    training has all of their rungs scored."""
     found: dict[str, Stage] = {}
     for stage in stages:
         known = found.setdefault(stage.id, stage)
         merged = replace(known, needs=tuple(need for need in known.needs if need in stage.needs))
         if isinstance(merged, TrainingStage) and isinstance(stage, TrainingStage):
-            merged = replace(merged, rungs=tuple(sorted({*merged.rungs, *stage.rungs})))
+            scored = {rung.id: rung for rung in (*merged.scored, *stage.scored)}
+            merged = replace(merged, scored=tuple(scored.values()))
         found[stage.id] = merged
     return list(found.values())
 

@@ -42,14 +42,14 @@ class AutoencoderStage:
 class TrainingStage:
     """A network to be trained, on the codes of an autoencoder if there is one.
 
-    At the steps `rungs`, which are no part of what it is, it leaves its average beside its checkpoints.
+    On its way it leaves its average at the steps of its rungs, and has them `scored`, which is no part of what it is.
     """
 
     id: str
     cell: Cell
     autoencoder: str | None = None
     needs: tuple[str, ...] = ()
-    rungs: tuple[int, ...] = ()
+    scored: tuple[RungStage, ...] = ()
     kind: Literal["training"] = "training"
 
 
@@ -57,8 +57,8 @@ class TrainingStage:
 class RungStage:
     """A training's network at a step, scored as a finished one: by its bound on validation images, or by its samples.
 
-    After its training it reads the average that this left there. A pruner reads it before: then it takes the training
-    to that step, and what it leaves of it is a checkpoint, from which the training goes on.
+    It reads the average that its training left there, and is run on the way of this, or after it. A pruner asks for it
+    before: then it takes the training to that step, and leaves a checkpoint, from which the training goes on.
     """
 
     id: str

@@ -87,14 +87,20 @@ def _run(stage: Stage, journal: Journal, device: torch.device) -> Result:
     if isinstance(stage, (TrainingStage, ReconstructionStage)):
         encoding = load_encoding(cell, data, journal, stage.autoencoder, device)
         if isinstance(stage, TrainingStage):
-            return train.run_training(cell, stage, encoding, data, folder, device, progress)
+
+            def score(step: int) -> None:
+                for rung in stage.scored:
+                    if rung.step == step:
+                        perform(rung, str(journal.root), str(device))
+
+            return train.run_training(cell, stage, encoding, data, folder, device, progress, score)
         return evaluate.run_reconstruction(cell, encoding, data, folder, device)
     if isinstance(stage, RungStage):
         training = journal.folder(stage.training.id)
         encoding = load_encoding(cell, data, journal, stage.training.autoencoder, device)
-        # Rungs of a finished training run side by side.
-        ended = stage.training.id in stage.needs
-        with nullcontext() if ended else locked(training / "lock", wait=True):
+        # Beside its training, or after it, a rung reads what that has left; before it, it holds the training's folder.
+        left = stage.training.id in stage.needs
+        with nullcontext() if left else locked(training / "lock", wait=True):
             return train.run_rung(cell, stage, encoding, data, training, device, progress)
     if isinstance(stage, FitStage):
         return evaluate.run_fit(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,8 @@ from diffusion_core.timesteps import Importance
 from diffusion_core.training import Learner, Report, Training, part, train
 
 CHECKPOINT_SECONDS = 20.0
+HISTORY_SECONDS = 2.0
+"""Whoever watches a training reads its reports after so many seconds."""
 
 History = list[dict[str, float]]
 
@@ -90,25 +92,33 @@ def learn(
     folder: Path,
     progress: Progress,
     until: int | None = None,
-    keep: Collection[int] = (),
+    rungs: Collection[int] = (),
+    score: Callable[[int], None] = lambda step: None,
 ) -> Trained:
     """Train from the last checkpoint, or from the start; to the end, or `until` a step, where a checkpoint is left.
 
-    The averages at the steps to `keep` are left too. All of these are steps of a report, beyond the last checkpoint.
+    The averages at the steps `rungs` are left too, and `score` is called there, whose time is not the training's. All
+    of these are steps of a report, beyond the last checkpoint.
     """
     start, before = read_checkpoint(folder, stage_id)
     last = until or plan.steps
     history = read_history(folder, start[0] if start else 0)
     measured = reset_peak_memory(images.device)
-    began = saved = time.monotonic()
+    began = saved = told = time.monotonic()
     report: Report | None = None
     for report in train(learner, images, plan, seed, start):
         history.append(line_of(report, before + time.monotonic() - began))
         progress(report.step / last)
         if not report.finite:
             break
-        if report.step in keep:
+        if report.step in rungs:
+            paused = time.monotonic()
             write_tensors(folder / average_at(report.step), part(report.state(), "average"), stage=stage_id)
+            score(report.step)
+            began += time.monotonic() - paused
+        if time.monotonic() - told > HISTORY_SECONDS:
+            write_history(folder, history)
+            told = time.monotonic()
         due = report.step == until or time.monotonic() - saved > CHECKPOINT_SECONDS
         if due and report.step < plan.steps:
             write_checkpoint(folder, stage_id, history, report.state())
@@ -129,11 +139,13 @@ def run_training(
     folder: Path,
     device: torch.device,
     progress: Progress,
+    score: Callable[[int], None],
 ) -> Result:
-    """Train the diffusion; weights are left in weights.safetensors."""
+    """Train the diffusion, which is scored at its rungs; weights are left in weights.safetensors."""
     stored = encoding.store(data.images["train"].to(device))
     learner = build(cell, encoding, data, device)
-    learned = learn(learner, stored, cell.training, cell.seed, stage.id, folder, progress, keep=stage.rungs)
+    rungs = {rung.step for rung in stage.scored}
+    learned = learn(learner, stored, cell.training, cell.seed, stage.id, folder, progress, rungs=rungs, score=score)
     write_tensors(folder / WEIGHTS, learned.weights, stage=stage.id, step=str(learned.last["step"]))
     return training_result(cell, restore(cell, encoding, data, learned.average).to(device), learned, device)
 

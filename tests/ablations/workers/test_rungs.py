@@ -99,7 +99,10 @@ def test_they_change_no_cell_and_no_other_stage():
 
 def test_cells_that_share_a_training_share_its_rungs_and_it_leaves_what_any_of_them_reads():
     with_two, with_one = planned(*TINY, "evaluation.rungs=2").stages(), planned(*TINY, "evaluation.rungs=1").stages()
-    assert training_of(once([*planned(*TINY).stages(), *with_one, *with_two])).rungs == (20, 40)
+    assert [rung.step for rung in training_of(once([*planned(*TINY).stages(), *with_one, *with_two])).scored] == [
+        40,
+        20,
+    ]
     ids = [stage.id for stage in rungs_of(planned("variance=beta,beta_tilde", *TINY, "evaluation.rungs=2").stages())]
     assert len(ids) == len(set(ids)) == 4
 
@@ -194,11 +197,11 @@ def test_a_search_reads_the_average_that_a_grid_left(tmp_path):
     words = [word for word in POINTS if word.split("=")[0] in ("data", "horizon", "schedule")]
     words += [word for word in POINTS if word.startswith(("network", "training", "evaluation"))]
     training = training_of(planned(*words, "evaluation.rungs=2").stages())
-    assert training.rungs == (20, 40)
+    assert [rung.step for rung in training.scored] == [20, 40]
     assert perform(training, str(tmp_path / "grid"), "cpu") == "finished"
     found = []
     for name in ("grid", "search"):
-        rung = rung_of(replace(training, rungs=()), 40)
+        rung = rung_of(replace(training, scored=()), 40)
         assert perform(rung, str(tmp_path / name), "cpu") == "finished"
         found.append(Journal(tmp_path / name).result(rung.id).metrics)
     assert found[0]["nll/val"] == found[1]["nll/val"]
