@@ -256,7 +256,36 @@ def latent_regularization() -> list[str]:
     ]
 
 
-FINDINGS = (parameterization, steps, skip, spacing, samplers, latent, latent_regularization)
+def budget() -> list[str]:
+    told = Told("budget")
+    head = json.loads((ROOT / "results" / told.name / "grid.json").read_text(encoding="utf-8"))
+    words = "parameterization=epsilon training=long evaluation.rungs=3 evaluation.judged_rungs=3"
+    assert set(words.split()) | {"seeds=5"} < set(head["command"].split())
+    mse, learned, fixed = (told.cells["epsilon", loss] for loss in ("simple", "vlb_learned", "vlb_fixed"))
+    fids, nlls = ([one for one in told.answers["rungs"] if one["metric"] == metric] for metric in (FID, NLL))
+    steps = [one["steps"][0] for one in fids]
+    assert steps == [one["steps"][0] for one in nlls] == [500, 1000, 2000, 4000]
+    assert [one["leaders"] for one in fids] == [[mse]] * 4
+    assert [one["leaders"] for one in nlls] == [[learned]] * 4
+    lines = {one["metric"]: one for one in told.answers["headlines"]}
+    assert (learned in lines[FID]["rivals"], lines[NLL]["rivals"]) == (True, [])
+    course = next(c for c in told.answers["courses"] if c["metric"] == NLL and {c["a"], c["b"]} == {mse, learned})
+    assert course["settled"]
+    behind = [one["means"][learned] / one["means"][mse] for one in fids]
+    gaps = [one["means"][fixed] - one["means"][mse] for one in nlls]
+    assert told.pair(NLL, ("epsilon", "vlb_fixed"), ("epsilon", "simple"))["verdict"] == "cannot tell"
+    assert abs(gaps[-1]) < 0.01
+    end = size(told.pair(FID, ("epsilon", "vlb_learned"), ("epsilon", "simple"))).removeprefix("a factor of ")
+    return [
+        "scored at 500, 1000, 2000 and 4000 steps",
+        f"`{words}`, {head['seconds'] / 60:.0f} minutes)",
+        f"behind by a factor of {behind[0]:.2f} at 500 steps and by {end} at 4000, and if that went on it might lead at "
+        "8000;",
+        f"behind the MSE by {gaps[0]:.2f} bits/dim at 500 steps",
+    ]
+
+
+FINDINGS = (parameterization, budget, steps, skip, spacing, samplers, latent, latent_regularization)
 START, END = "What it found ([the table]", "## Asking your own question"
 
 
@@ -292,6 +321,7 @@ def test_what_looks_settled():
     minutes = head["seconds"] / 60
     assert f"(500 steps a cell, {minutes:.0f} minutes on 2 busy CPU cores" in PLAIN
     assert "Of the four comparisons that the grid declares, three are settled in NLL and in FID by 5 seeds" in PLAIN
+    assert f"trains, evaluates, logs, draws: {minutes * all_of_them / trainings:.0f} minutes on 2 CPU cores" in PLAIN
     assert f"{trainings} trainings, where five seeds of every cell are {all_of_them}." in PLAIN
 
 

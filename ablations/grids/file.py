@@ -90,7 +90,7 @@ class GridFile(BaseModel):
     baseline: dict[str, str] = {}
     primary: list[PrimarySpec] = []
     relevant: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]] = {}
-    seeds: Annotated[int, Field(ge=1)] | Literal["auto"] = 5
+    seeds: int | Literal["auto"] = 5
     layout: str = "general"
     footnotes: list[str] = []
     columns: list[str] = []
@@ -105,6 +105,8 @@ def read(name: str) -> GridFile:
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{told('grid', name)}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    if file.seeds != "auto" and file.seeds < 1:
+        raise InputError(f"{told('grid', name)}: seeds must be at least 1, or auto, got {file.seeds}")
     levels = {axis.name: {level.name for level in axis.levels} for axis in file.axes}
     if file.layout not in LAYOUTS:
         raise unknown(f"layout of {told('grid', name)}", file.layout, LAYOUTS)

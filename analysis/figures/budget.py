@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from analysis.figures.drawing import GREY, Color, Look, distinct_looks, label_ends, panels
+from analysis.figures.drawing import GREY, Color, Look, distinct_looks, label_ends, panels, wrapped
 from analysis.figures.windows import Window, show, whole_window
 from analysis.findings.answers import Answers
 from analysis.findings.budget import Budget, Rung
@@ -39,7 +39,7 @@ def budget_figure(answers: Answers) -> Figure | None:
     named = {id(found.cells[i]): found.cells[i].name for found, _ in known for i in found.ranked[:NAMED]}
     few = list(named)[:NAMED]
     looks = dict(zip(few, distinct_looks(len(few)), strict=True))
-    tall = max(2.4, 0.5 + _LINE * len(few))
+    tall = max(2.4, 0.7 + _LINE * sum(1 + wrapped(named[one], _CHARS).count("\n") for one in few))
     figure, subplots = panels(len(known), tall, alone=0.62, wspace=0.05)
     for axes, (found, budget) in zip(subplots, known, strict=True):
         _draw(axes, found, budget, [looks.get(id(cell)) for cell in found.cells])

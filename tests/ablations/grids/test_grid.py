@@ -142,7 +142,7 @@ def test_committed_results_are_still_those_of_their_command(folder):
         same = [
             ids
             for (_, asked), ids in zip(made, planned, strict=True)
-            if replace(asked, evaluation=replace(asked.evaluation, rungs=0, **drawn)) == cell
+            if replace(asked, evaluation=replace(asked.evaluation, rungs=0, judged_rungs=0, **drawn)) == cell
         ]
         assert same, row
         pairs.add((row["cell_id"], same[0][0]))
@@ -429,7 +429,7 @@ GOOD = {"question": "?", "axes": [{"name": "schedule", "levels": [{"name": "line
         ({"axes": [{"levels": []}]}, "axes must be a list, each with name"),
         ({"axes": ["x"]}, "axes must be a list"),
         ({"axis": 1}, "axis: Extra inputs are not permitted"),
-        ({"seeds": 0}, "seeds: Input should be greater than or equal to 1"),
+        ({"seeds": 0}, "seeds must be at least 1, or auto, got 0"),
         ({"layout": "mine"}, "no layout of configs/grid/"),
         ({"leave_out": [{"schedule": "sigmoid"}]}, "no level schedule=sigmoid"),
         ({"baseline": {"shedule": "linear"}}, "no level shedule=linear"),

@@ -99,10 +99,8 @@ def test_they_change_no_cell_and_no_other_stage():
 
 def test_cells_that_share_a_training_share_its_rungs_and_it_leaves_what_any_of_them_reads():
     with_two, with_one = planned(*TINY, "evaluation.rungs=2").stages(), planned(*TINY, "evaluation.rungs=1").stages()
-    assert [rung.step for rung in training_of(once([*planned(*TINY).stages(), *with_one, *with_two])).scored] == [
-        40,
-        20,
-    ]
+    found = training_of(once([*planned(*TINY).stages(), *with_one, *with_two]))
+    assert sorted(rung.step for rung in found.scored) == [20, 40]
     ids = [stage.id for stage in rungs_of(planned("variance=beta,beta_tilde", *TINY, "evaluation.rungs=2").stages())]
     assert len(ids) == len(set(ids)) == 4
 
