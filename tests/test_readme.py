@@ -279,8 +279,8 @@ def budget() -> list[str]:
     return [
         "scored at 500, 1000, 2000 and 4000 steps",
         f"`{words}`, {head['seconds'] / 60:.0f} minutes)",
-        f"behind by a factor of {behind[0]:.2f} at 500 steps and by {end} at 4000, and if that went on it might lead at "
-        "8000;",
+        f"behind by a factor of {behind[0]:.2f} at 500 steps and by {end} at 4000, "
+        "and if that went on it might lead at 8000;",
         f"behind the MSE by {gaps[0]:.2f} bits/dim at 500 steps",
     ]
 
