@@ -29,8 +29,8 @@ def publish(given: dict[str, Any]) -> None:
     if not folders:
         raise InputError(f"{results} holds no results to publish: run a grid first")
     from ablations.stages.files import locked
+    from ablations.tracking.mlflow_client import default_uri
     from ablations.tracking.mlflow_runs import head_in
-    from ablations.tracking.mlflow_store import default_uri
 
     for folder in folders:
         head_in(folder)
@@ -49,7 +49,8 @@ def folders_in(results: Path) -> list[Path]:
 
 def deliver(folder: Path, uri: str, results: Path) -> str:
     """Publish one grid; a line that says what was new and where it is."""
-    from ablations.tracking.mlflow_store import TrackingError, open_tracker
+    from ablations.tracking.mlflow_client import TrackingError
+    from ablations.tracking.mlflow_store import open_tracker
 
     tracker = open_tracker(uri, folder.name, results)
     try:

@@ -51,7 +51,8 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"{folder} holds the results of a search: give this grid a name of its own with name=…")
     if request.dry_run:
         return 0
-    from ablations.tracking.mlflow_store import default_uri, open_tracker
+    from ablations.tracking.mlflow_client import default_uri
+    from ablations.tracking.mlflow_store import open_tracker
 
     with locked(results / ".lock", wait=False):
         opened = open_tracker(request.tracking_uri or default_uri(results), grid.name, results)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.driver.bar import Bar, bar
+from ablations.driver.live import watching
 from ablations.driver.plan import Plan
 from ablations.driver.sets import with_enough
 from ablations.driver.shown import last_shown, still_there
@@ -28,8 +29,9 @@ from ablations.settings.registry import ORIGIN
 from ablations.stages.graph import work
 from ablations.stages.journal import Journal, Result
 from ablations.stages.kinds import Stage
+from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_runs import rows_of
-from ablations.tracking.mlflow_store import Tracker, TrackingError
+from ablations.tracking.mlflow_store import Tracker
 from analysis.errors import InputError
 from diffusion_core.choices import choice_name
 
@@ -128,9 +130,13 @@ class Execution:
         missing = [stage for stage in plan.missing(self.journal) if stage.id not in self.tried]
         self.tried |= {stage.id for stage in missing}
         total = sum(work(stage, plan.here.data) for stage in missing)
-        with stopping(), bar(f"{len(missing)} stages", total) as shown:
+        head = head_of(meanwhile.grid, meanwhile.planned, plan.here.data, None, provenance)
+        seen = watching(self.tracker, plan, self.journal, self.folder, head)
+        with stopping(), bar(f"{len(missing)} stages", total) as shown, seen as live:
             try:
                 for event in _launch(plan, self.journal, missing, shown):
+                    if live is not None:
+                        live.note(event)
                     if self.tracker is not None:
                         _open_beside(self.tracker, event)
                     if event.kind == "ended" and time.monotonic() - self.written > self.pause:
@@ -139,6 +145,8 @@ class Execution:
                         self.written = time.monotonic()
                         self.pause = max(WRITE_SECONDS, REST * (self.written - began))
             except KeyboardInterrupt:
+                if live is not None:
+                    live.leave()
                 return True
         return False
 

@@ -8,7 +8,8 @@ from ablations.driver.shown import Shown, last_shown, remember, still_there
 from ablations.grids.grid import words
 from ablations.results.records import Record
 from ablations.tracking.addresses import Summary
-from ablations.tracking.mlflow_store import Tracker, TrackingError
+from ablations.tracking.mlflow_client import TrackingError
+from ablations.tracking.mlflow_store import Tracker
 from analysis.errors import InputError
 
 

@@ -44,7 +44,8 @@ def main(arguments: list[str]) -> int:
     if request.dry_run:
         print(dry_run(plan))
         return 0
-    from ablations.tracking.mlflow_store import default_uri, open_tracker
+    from ablations.tracking.mlflow_client import default_uri
+    from ablations.tracking.mlflow_store import open_tracker
 
     with locked(results / ".lock", wait=False):
         opened = open_tracker(request.tracking_uri or default_uri(results), study.name, results)

@@ -5,7 +5,7 @@ training         weights.safetensors, metrics.jsonl; at its rungs average-<step>
                  checkpoint.safetensors
 fit              fit.safetensors
 bound            bound.safetensors and, where asked for, continuous.safetensors, ode.safetensors
-samples          samples.safetensors
+samples          samples.safetensors; of a training on its way, the first of them
 reconstruction   reconstructions.safetensors
 """
 

@@ -18,6 +18,9 @@ from typing import Literal
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
 
+Scores = Literal["bound", "samples"]
+"""What a training on its way is scored by."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -66,7 +69,7 @@ class RungStage:
     training: TrainingStage
     step: int
     needs: tuple[str, ...]
-    scores: Literal["bound", "samples"] = "bound"
+    scores: Scores = "bound"
     kind: Literal["rung"] = "rung"
 
 

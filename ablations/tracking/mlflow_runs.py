@@ -36,6 +36,8 @@ AUTOENCODER = ("cell_id", "seed", "status", "reason")
 """What every row of autoencoders.csv has."""
 
 Curve = list[dict[str, str]]
+Points = dict[str, list[tuple[float, float]]]
+"""The name of a curve → its points (x, y), of a run that is under way."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def tracked_runs(folder: Path) -> list[Tracked]:
     curves, images = curves_by_run(folder), images_by_run(folder / "images.csv")
     request = request_of(head_in(folder))
     return [
-        _cell(row, curves[key_of(row)], images.get(key_of(row), ""), request, folder)
+        cell_run(row, curves[key_of(row)], images.get(key_of(row), ""), request, folder)
         for row in rows_of(folder / "runs.csv", FIXED)
     ]
 
@@ -141,7 +143,8 @@ def metrics_of(row: Mapping[str, str], source: Path) -> dict[str, float]:
         raise InputError(f"{source} holds a metric that is no number: {error}") from error
 
 
-def _cell(row: dict[str, str], curves: Curve, images: str, request: str, folder: Path) -> Tracked:
+def cell_run(row: dict[str, str], curves: Curve, images: str, request: str, folder: Path) -> Tracked:
+    """A row of runs.csv as a run, with what belongs to it of the other files."""
     params = {key: value for key, value in row.items() if key not in TAGS and "/" not in key and value}
     levels = [value for key, value in params.items() if key.startswith("axis.")]
     search = read_json(folder / SEARCH)

@@ -4,27 +4,30 @@ An experiment is a grid; a run is a cell at a seed, with every choice as a param
 over steps, what each test image costs, its sample sheet, and tags by which the UI groups and readers pick. An
 autoencoder that cells share is a run of its own (kind = autoencoder), with its reconstructions. One summary run carries
 all other files of the folder: tables, figures, report. A run is known by (cell_id, seed) and by a digest of its
-content, so publishing can be repeated: what is there is left, what is stale is replaced. The experiment also stores the
-view that the printed link opens: the grid's metrics charted, grouped by cell, that is by the levels of its axes, with
-means over seeds. Where all of it is stands in the folder's tracking.json.
+content, so publishing can be repeated: what is there is left, what is stale is replaced. One that was shown while it
+ran is completed, and one that was stopped taken up; how far its curves are there is a tag of such a run. The experiment
+also stores the view that the printed link opens: the grid's metrics charted, grouped by cell, that is by the levels of
+its axes, with means over seeds. Where all of it is stands in the folder's tracking.json.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import os
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from ablations.results.records import NOT_RUN
 from ablations.stages.files import read_json, write_json
 from ablations.tracking.addresses import Summary, refusal
+from ablations.tracking.mlflow_client import TrackingError, guard, opened
 from ablations.tracking.mlflow_runs import (
     REQUEST,
+    Points,
     Tracked,
     head_in,
     key_of,
@@ -33,6 +36,7 @@ from ablations.tracking.mlflow_runs import (
     tracked_runs,
     tracked_trials,
 )
+from ablations.tracking.mlflow_views import VIEW, view, view_of_search
 from analysis.errors import InputError
 from analysis.read.links import page, to_json, tracking_of
 from analysis.read.names import OVER_STEPS, SEARCH
@@ -40,28 +44,44 @@ from analysis.read.names import OVER_STEPS, SEARCH
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-VIEW = "mlflow.sharedViewState.grid"
 BATCH = 1000
+REPORTED = "reported"
+"""The tag of a run that is not over: how far each of its curves is there, as JSON."""
+INTERRUPTED = "interrupted"
+ENDINGS = {"failed": "FAILED", INTERRUPTED: "KILLED"}
+"""What MLflow calls how a run ended, where it did not finish."""
 
 
-class TrackingError(Exception):
-    """The tracking store cannot be reached or does not answer; results are safe in their files."""
+@dataclass(frozen=True)
+class Known:
+    """A run that is there: the digest of its content, "" until it has all of it; how far its curves have been reported,
+    None of one that is over; and when it began, in seconds."""
+
+    run_id: str
+    content: str
+    reported: dict[str, float] | None
+    began: float
 
 
 class Tracker:
-    """The experiment of one grid in one tracking store, which is opened when it is needed or when `begin` says so."""
+    """The experiment of one grid in one tracking store, which is opened when it is needed or when `begin` says so.
+
+    Two threads may write: what is done about one run is done whole.
+    """
 
     def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
         self.uri = uri
         self.experiment = experiment
         self.artifacts = artifacts
+        self.lock = RLock()
+        self.live: set[tuple[str, str]] = set()
         self._opening: Future[tuple[MlflowClient, str]] | None = None
 
     def begin(self) -> None:
         """Open the store in a thread: to import MLflow and to make a store take seconds, in which others can work."""
         if self._opening is None:
             pool = ThreadPoolExecutor(1)
-            self._opening = pool.submit(_open, self.uri, self.experiment, self.artifacts)
+            self._opening = pool.submit(opened, self.uri, self.experiment, self.artifacts)
             pool.shutdown(wait=False)
 
     def check(self) -> None:
@@ -71,6 +91,11 @@ class Tracker:
                 self._opening.result()
             except TrackingError as error:
                 raise InputError(f"{error} (tracking.uri={self.uri})") from error
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be written to without waiting."""
+        return self._opening is not None and self._opening.done()
 
     @cached_property
     def _opened(self) -> tuple[MlflowClient, str]:
@@ -89,18 +114,24 @@ class Tracker:
         return self._opened[1]
 
     @cached_property
-    def known(self) -> dict[tuple[str, str], tuple[str, str]]:
-        """(cell_id, seed) → (run_id, content) of the runs that are here."""
+    def known(self) -> dict[tuple[str, str], Known]:
+        """(cell_id, seed) → the run that is here."""
         query = "tags.kind != 'summary'"
-        runs = _guard(self.uri, lambda: self.client.search_runs([self.experiment_id], query, max_results=50_000))
-        known: dict[tuple[str, str], tuple[str, str]] = {}
+        runs = guard(self.uri, lambda: self.client.search_runs([self.experiment_id], query, max_results=50_000))
+        known: dict[tuple[str, str], Known] = {}
         for run in runs:
             key = key_of(run.data.tags)
             if key in known:
                 # A driver that was killed while it published left two.
                 self.client.delete_run(run.info.run_id)
                 continue
-            known[key] = run.info.run_id, run.data.tags.get("content", "")
+            reported = run.data.tags.get(REPORTED)
+            known[key] = Known(
+                run.info.run_id,
+                run.data.tags.get("content", ""),
+                None if reported is None else json.loads(reported),
+                run.info.start_time / 1000,
+            )
         return known
 
     def publish(self, folder: Path) -> int:
@@ -110,36 +141,112 @@ class Tracker:
         """
         runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
         everything = [*runs, *tracked_autoencoders(folder), *tracked_trials(folder)]
-        published: int = sum(_guard(self.uri, lambda run=run: self._publish(run)) for run in everything)
-        ids = {(run.tags["cell_id"], int(run.tags["seed"])): self.known[key_of(run.tags)][0] for run in runs}
+        published: int = sum(guard(self.uri, lambda run=run: self._publish(run)) for run in everything)
+        ids = {(run.tags["cell_id"], int(run.tags["seed"])): self.known[key_of(run.tags)].run_id for run in runs}
         write_json(folder / "tracking.json", to_json(tracking_of(self.uri, self.experiment_id, ids)))
         return published
 
-    def _publish(self, run: Tracked) -> bool:
+    def introduce(self, head: dict[str, Any]) -> None:
+        """Say what the experiment of a grid.json is, and store the view that its link opens."""
+        with self.lock:
+            guard(self.uri, lambda: self._introduce(head["question"], view(head)))
+
+    def _introduce(self, question: str, shown: dict[str, Any]) -> None:
+        tags = {"mlflow.note.content": question, "mlflow.experimentKind": "custom_model_development"}
+        for name, value in (tags | {VIEW: json.dumps(shown)}).items():
+            self.client.set_experiment_tag(self.experiment_id, name, value)
+
+    def show(self, run: Tracked, points: Points, machine: dict[str, float]) -> bool:
+        """Show a run that is under way: the points of its curves that are not here yet, and what the machine does.
+
+        One that is over is left as it is, and False returned.
+        """
+        with self.lock:
+            shown: bool = guard(self.uri, lambda: self._show(run, points, machine))
+            return shown
+
+    def _show(self, run: Tracked, points: Points, machine: dict[str, float]) -> bool:
+        from mlflow.entities import Metric, RunTag
+
         key = key_of(run.tags)
-        run_id, content = self.known.get(key, ("", ""))
-        if content == run.content:
+        known = self.known.get(key)
+        if known is not None and known.reported is None:
             return False
-        if run_id:
-            self.client.delete_run(run_id)
-        run_id = self.client.create_run(self.experiment_id, tags=run.tags, run_name=name_of(run)).info.run_id
-        self.known[key] = (run_id, "")
-        self._log(run_id, run)
-        self.client.set_tag(run_id, "content", run.content)
-        self.client.set_terminated(run_id, "FAILED" if run.tags["status"] == "failed" else "FINISHED")
-        self.known[key] = (run_id, run.content)
+        known = self._begin(run, "{}") if known is None else known
+        if key not in self.live:
+            self.live.add(key)
+            self.client.update_run(known.run_id, status="RUNNING")
+            tags = run.tags | {"content": ""}
+            self.client.log_batch(known.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        now, reported = time.time(), dict(known.reported or {})
+        new = [(name, y, x) for name, line in points.items() for x, y in line if x > reported.get(name, -1.0)]
+        reported |= {name: max(x for x, _ in line) for name, line in points.items()}
+        metrics = [Metric(name, y, int(1000 * now), int(x)) for name, y, x in new]
+        metrics += [Metric(name, y, int(1000 * now), int(now - known.began)) for name, y in machine.items()]
+        for start in range(0, len(metrics), BATCH):
+            self.client.log_batch(known.run_id, metrics=metrics[start : start + BATCH])
+        self.client.set_tag(known.run_id, REPORTED, json.dumps(reported))
+        self.known[key] = Known(known.run_id, "", reported, known.began)
         return True
 
-    def _log(self, run_id: str, run: Tracked) -> None:
-        from mlflow.entities import Metric, Param
+    def attach(self, tags: dict[str, str], file: Path) -> None:
+        """Give a run that is shown a file, in the place of an earlier one."""
+        with self.lock:
+            guard(self.uri, lambda: self.client.log_artifact(self.known[key_of(tags)].run_id, str(file)))
 
-        now = int(time.time() * 1000)
+    def leave(self, tags: dict[str, str]) -> None:
+        """Say of a run that is shown, and not over, that nothing runs it any more."""
+        with self.lock:
+            known = self.known.get(key_of(tags))
+            if known is not None and known.reported is not None and not known.content:
+                guard(self.uri, lambda: self.client.set_terminated(known.run_id, ENDINGS[INTERRUPTED]))
+
+    def _begin(self, run: Tracked, reported: str) -> Known:
+        """A new run, which is not over."""
+        from mlflow.entities import Param
+
+        tags = run.tags | {REPORTED: reported}
+        made = self.client.create_run(self.experiment_id, tags=tags, run_name=name_of(run)).info
+        self.client.log_batch(made.run_id, params=[Param(key, value) for key, value in run.params.items()])
+        self.known[key_of(run.tags)] = known = Known(made.run_id, "", json.loads(reported), made.start_time / 1000)
+        return known
+
+    def _publish(self, run: Tracked) -> bool:
+        """Complete a run, or make it; False where it is here already."""
+        from mlflow.entities import RunTag
+
+        key, status = key_of(run.tags), run.tags["status"]
+        with self.lock:
+            known = self.known.get(key)
+            if known is not None and known.content == run.content:
+                return False
+            if known is not None and known.reported is None:
+                self.client.delete_run(known.run_id)
+                known = None
+            known = known or self._begin(run, "{}")
+            self._log(known, run)
+            self.client.log_batch(
+                known.run_id, tags=[RunTag(*tag) for tag in (run.tags | {"content": run.content}).items()]
+            )
+            if status != INTERRUPTED:
+                self.client.delete_tag(known.run_id, REPORTED)
+            self.client.set_terminated(known.run_id, ENDINGS.get(status, "FINISHED"))
+            self.live.discard(key)
+            over = None if status != INTERRUPTED else known.reported
+            self.known[key] = Known(known.run_id, run.content, over, known.began)
+        return True
+
+    def _log(self, known: Known, run: Tracked) -> None:
+        """What of a run is not here yet, but for its tags."""
+        from mlflow.entities import Metric
+
+        now, run_id, reported = int(time.time() * 1000), known.run_id, known.reported or {}
         finals = {name: value for name, value in run.metrics.items() if not name.startswith(OVER_STEPS)}
         metrics = [Metric(name, value, now, 0) for name, value in finals.items()]
         for line in run.curves:
-            if line["curve"].startswith(OVER_STEPS):
-                metrics.append(Metric(line["curve"], float(line["y"]), now, int(float(line["x"]))))
-        self.client.log_batch(run_id, params=[Param(key, value) for key, value in run.params.items()])
+            name, x = line["curve"], float(line["x"])
+            if name.startswith(OVER_STEPS) and x > reported.get(name, -1.0):
+                metrics.append(Metric(name, float(line["y"]), now, int(x)))
         for start in range(0, len(metrics), BATCH):
             self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
         text = "".join(f"{line['curve']},{line['x']},{line['y']}\n" for line in run.curves)
@@ -151,7 +258,7 @@ class Tracker:
 
     def summarise(self, folder: Path) -> Summary:
         """Publish table, figures and grid.json as the summary run."""
-        summary: Summary = _guard(self.uri, lambda: self._summarise(folder))
+        summary: Summary = guard(self.uri, lambda: self._summarise(folder))
         return summary
 
     def _summarise(self, folder: Path) -> Summary:
@@ -166,11 +273,8 @@ class Tracker:
             elif path.is_file():
                 self.client.log_artifact(run_id, str(path))
         self.client.set_terminated(run_id, "FINISHED")
-        self.client.set_experiment_tag(self.experiment_id, "mlflow.note.content", head["question"])
         search = read_json(folder / SEARCH)
-        shown = view_of_search(search) if search else view(head)
-        self.client.set_experiment_tag(self.experiment_id, "mlflow.experimentKind", "custom_model_development")
-        self.client.set_experiment_tag(self.experiment_id, VIEW, json.dumps(shown))
+        self._introduce(head["question"], view_of_search(search) if search else view(head))
         return Summary(self.uri, run_id, page(self.uri, self.experiment_id))
 
 
@@ -180,109 +284,9 @@ def name_of(run: Tracked) -> str:
     return f"{run.params['cell']}{seed}"
 
 
-def view_of_search(head: dict[str, Any]) -> dict[str, Any]:
-    """The state of the UI's page: the trials' parameters and objectives as parallel coordinates, and each objective
-    against each parameter, run by run."""
-    objectives = [objective["name"] for objective in head["objectives"]]
-    searched = [parameter["name"] for parameter in head["parameters"]]
-    parallel = _chart("PARALLEL", objectives[0]) | {
-        "selectedParams": searched,
-        "selectedMetrics": objectives,
-        "showAllRuns": False,
-        "displayName": "",
-    }
-    against = [_scatter(name, objective) for objective in objectives for name in searched]
-    return _page("search", [parallel, *against])
-
-
-def _scatter(parameter: str, metric: str) -> dict[str, Any]:
-    return _chart("SCATTER", f"{parameter}-{metric}") | {
-        "xaxis": {"key": parameter, "type": "PARAM"},
-        "yaxis": {"key": metric, "type": "METRIC"},
-        "displayName": f"{metric} against {parameter}",
-    }
-
-
-def view(head: dict[str, Any]) -> dict[str, Any]:
-    """The state of the UI's page: the grid's metrics as bars and the training curves, grouped by cell."""
-    bars = [_chart("BAR", metric["name"]) for metric in head["metrics"]]
-    charts = [*bars, _chart("LINE", "train/network") | {"scaleType": "log"}]
-    grouped = {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "cell"}]}
-    return {"groupBy": grouped, "useGroupedValuesInCharts": True} | _page(head["name"], charts)
-
-
-def _page(name: str, charts: list[dict[str, Any]]) -> dict[str, Any]:
-    section = {"uuid": "grid", "name": name, "display": True, "isReordered": False, "deleted": False}
-    return {
-        "compareRunCharts": charts,
-        "compareRunSections": [section | {"isGenerated": False}],
-        "isAccordionReordered": True,
-        "runsHiddenMode": "SHOWALL",
-        "hideEmptyCharts": True,
-    }
-
-
-def _chart(kind: str, metric: str) -> dict[str, Any]:
-    return {
-        "type": kind,
-        "uuid": f"{kind}-{metric}",
-        "metricKey": metric,
-        "selectedMetricKeys": [metric],
-        "metricSectionId": "grid",
-        "runsCountToCompare": 100,
-        "deleted": False,
-        "isGenerated": False,
-        "displayName": metric,
-    }
-
-
-def default_uri(results: Path) -> str:
-    """The store that the README's `mlflow ui` command opens."""
-    return f"sqlite:///{results / 'mlflow.db'}"
-
-
 def open_tracker(uri: str, experiment: str, results: Path) -> Tracker:
     """The tracker of a store that is yet to be opened; InputError where it is seen at once that it cannot be used."""
     reason = refusal(uri)
     if reason:
         raise InputError(f"{reason} (tracking.uri={uri})")
     return Tracker(uri, experiment, results / ".artifacts")
-
-
-def _open(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, str]:
-    """The client and the experiment's id; TrackingError where the store cannot be used."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # Two lines on the terminal for each run that is delivered to a server.
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    from mlflow import MlflowClient
-
-    for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-    def open_() -> tuple[MlflowClient, str]:
-        client = MlflowClient(uri)
-        found = client.get_experiment_by_name(experiment)
-        if found is not None and found.lifecycle_stage != "active":
-            raise TrackingError(f"{uri} holds a deleted experiment {experiment!r}: restore it, or give a name=…")
-        if found is not None:
-            return client, str(found.experiment_id)
-        location = (artifacts / experiment).absolute().as_uri() if uri.startswith("sqlite") else None
-        return client, str(client.create_experiment(experiment, artifact_location=location))
-
-    opened: tuple[MlflowClient, str] = _guard(uri, open_)
-    return opened
-
-
-def _guard(uri: str, action: Any) -> Any:
-    """action(), every failure of the store a TrackingError of one line."""
-    import requests
-    import sqlalchemy.exc
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return action()
-    except (MlflowException, requests.RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise TrackingError(f"the tracking store {uri} does not answer: {first[:200]}") from error

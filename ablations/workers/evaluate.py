@@ -49,7 +49,7 @@ from diffusion_core.vae import Vae
 from diffusion_core.variances import Fitted
 
 SHOWN = 12
-"""Test images whose reconstructions are kept."""
+"""Test images whose reconstructions are kept, and samples of a training on its way."""
 
 
 def run_fit(cell: Cell, diffusion: Diffusion, data: Data, folder: Path, progress: Progress) -> Result:
@@ -227,15 +227,16 @@ def run_samples(stage: SamplesStage, model: Model, data: Data, folder: Path, pro
     return finished_with({**costs, **metrics})
 
 
-def deciding_scores(cell: Cell, model: Model, data: Data, progress: Progress) -> dict[str, float]:
+def deciding_scores(cell: Cell, model: Model, data: Data, folder: Path, progress: Progress) -> dict[str, float]:
     """What as many samples as a cell is judged by score in the metrics that decide; nothing where they are not finite.
 
-    No test image enters: images are held against those of the training.
+    No test image enters: images are held against those of the training. The first samples are kept, to be looked at.
     """
     n = len(data.images["test"])
     samples = draw_samples(cell, model, n * cell.evaluation.first_sets, progress)
     if samples is None:
         return {}
+    write_tensors(folder / SAMPLES, {"samples": samples[:SHOWN]})
     yardstick = yardstick_of(cell, "test", data, samples.device)
     metrics = [metric for metric in DEFAULT if metric.decides is not None and metric.extracts]
     return yardstick.scores(metrics, torch.split(samples, n), spread=lambda _: False)

@@ -101,7 +101,7 @@ def _run(stage: Stage, journal: Journal, device: torch.device) -> Result:
         # Beside its training, or after it, a rung reads what that has left; before it, it holds the training's folder.
         left = stage.training.id in stage.needs
         with nullcontext() if left else locked(training / "lock", wait=True):
-            return train.run_rung(cell, stage, encoding, data, training, device, progress)
+            return train.run_rung(cell, stage, encoding, data, training, folder, device, progress)
     if isinstance(stage, FitStage):
         return evaluate.run_fit(
             cell, load_learner(cell, data, journal, stage.parts, device).diffusion, data, folder, progress

@@ -156,12 +156,14 @@ def run_rung(
     encoding: Encoding,
     data: Data,
     folder: Path,
+    own: Path,
     device: torch.device,
     progress: Progress,
 ) -> Result:
-    """Score the averaged network at the rung's step, to which it is trained in the training's own `folder` if need be.
+    """Score the averaged network at the rung's step, to which it is trained in the training's `folder` if need be.
 
-    A training that is beyond that step already, and did not leave its average there, says nothing of it: no metrics.
+    The first samples that are judged are left in its `own`. A training that is beyond that step already, and did not
+    leave its average there, says nothing of it: no metrics.
     """
     start, seconds = read_checkpoint(folder, stage.training.id)
     kept = folder / average_at(stage.step)
@@ -180,7 +182,7 @@ def run_rung(
         average, seconds = learned.average, learned.last["seconds"]
     averaged = restore(cell, encoding, data, average).to(device).diffusion
     if stage.scores == "samples":
-        scores = evaluate.deciding_scores(cell, averaged, data, progress)
+        scores = evaluate.deciding_scores(cell, averaged, data, own, progress)
     else:
         nll = evaluate.bound_of(cell, averaged, data.images["validation"].to(device)).total.mean()
         scores = {"nll/val": float(nll)}

@@ -31,7 +31,8 @@ from ablations.stages.artifacts import read_tensors, write_tensors
 from ablations.stages.graph import floor_of, stages_of
 from ablations.stages.journal import Journal
 from ablations.stages.version import code_version
-from ablations.tracking.mlflow_store import Tracker, TrackingError
+from ablations.tracking.mlflow_client import TrackingError
+from ablations.tracking.mlflow_store import Tracker
 from ablations.workers import evaluate
 from ablations.workers.perform import perform
 from analysis.errors import InputError

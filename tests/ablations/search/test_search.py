@@ -347,7 +347,7 @@ def test_its_figures_are_in_mlflow(again):
 
 
 def test_the_view_of_the_ui_shows_parameters_and_objectives():
-    from ablations.tracking.mlflow_store import view_of_search
+    from ablations.tracking.mlflow_views import view_of_search
 
     head = {"objectives": [{"name": "nll/val"}], "parameters": [{"name": "schedule.s"}, {"name": "training.ema"}]}
     charts = view_of_search(head)["compareRunCharts"]

@@ -239,7 +239,7 @@ def test_the_default_scores_nothing_on_the_way():
     assert rungs_of(planned(*TINY).stages()) == []
 
 
-def test_no_test_image_enters_a_judged_rung(monkeypatch):
+def test_no_test_image_enters_a_judged_rung(monkeypatch, tmp_path):
     """Images that were not there could not be read."""
     item = planned(*TINY, *ASKED).planned[0]
     data = item.cell.data.load()
@@ -247,7 +247,7 @@ def test_no_test_image_enters_a_judged_rung(monkeypatch):
     blank = replace(data, images={**data.images, "test": torch.zeros_like(data.images["test"])})
     monkeypatch.setattr(evaluate, "draw_samples", lambda *given: data.images["train"][: 2 * n])
     for seen in (data, blank):
-        scores = evaluate.deciding_scores(item.cell, None, seen, lambda share: None)
+        scores = evaluate.deciding_scores(item.cell, None, seen, tmp_path, lambda share: None)
         assert scores.keys() == {FID}
         assert math.isfinite(scores[FID])
-    assert json.dumps(evaluate.deciding_scores(item.cell, None, data, print)) == json.dumps(scores)
+    assert json.dumps(evaluate.deciding_scores(item.cell, None, data, tmp_path, print)) == json.dumps(scores)

@@ -1,0 +1,59 @@
+"""MLflow's client: a store that is opened without noise, and whose failures are one line each."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+class TrackingError(Exception):
+    """The tracking store cannot be reached or does not answer; results are safe in their files."""
+
+
+def default_uri(results: Path) -> str:
+    """The store that the README's `mlflow ui` command opens."""
+    return f"sqlite:///{results / 'mlflow.db'}"
+
+
+def opened(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, str]:
+    """The client and the experiment's id; TrackingError where the store cannot be used."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Two lines on the terminal for each run that is delivered to a server.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+    def open_() -> tuple[MlflowClient, str]:
+        client = MlflowClient(uri)
+        found = client.get_experiment_by_name(experiment)
+        if found is not None and found.lifecycle_stage != "active":
+            raise TrackingError(f"{uri} holds a deleted experiment {experiment!r}: restore it, or give a name=…")
+        if found is not None:
+            return client, str(found.experiment_id)
+        location = (artifacts / experiment).absolute().as_uri() if uri.startswith("sqlite") else None
+        return client, str(client.create_experiment(experiment, artifact_location=location))
+
+    found: tuple[MlflowClient, str] = guard(uri, open_)
+    return found
+
+
+def guard(uri: str, action: Any) -> Any:
+    """action(), every failure of the store a TrackingError of one line."""
+    import requests
+    import sqlalchemy.exc
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return action()
+    except (MlflowException, requests.RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise TrackingError(f"the tracking store {uri} does not answer: {first[:200]}") from error

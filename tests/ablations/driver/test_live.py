@@ -1,0 +1,235 @@
+"""Cells in MLflow while they run: one run each from the first report on, through stops and kills, and none doubled."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections import Counter
+
+import pytest
+import torch
+
+from ablations import run
+from ablations.driver import live
+from ablations.driver.plan import plan
+from ablations.grids.grid import make
+from ablations.launchers.dispatch import Event
+from ablations.launchers.local import Local
+from ablations.results.grid_json import head_of
+from ablations.settings.arguments import parse_run
+from ablations.stages.artifacts import SAMPLES, write_history, write_tensors
+from ablations.stages.journal import Journal, Result
+from ablations.stages.kinds import RungStage, TrainingStage
+from ablations.tracking.mlflow_client import TrackingError
+from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.system import System
+from ablations.workers import train
+from analysis.read.runs import read_folder
+from analysis.read.store import read_store
+from tests.ablations.conftest import TINY
+
+WORDS = ["parameterization=epsilon,v", "schedule=learned", "name=seen", "seeds=1", *TINY]
+RUNGS = ["evaluation.rungs=2", "evaluation.judged_rungs=2"]
+LOSS = "train/network"
+
+
+class Machine(System):
+    """A machine that always does the same."""
+
+    def now(self):
+        return {"system/cpu_utilization_percentage": 50.0}
+
+
+@pytest.fixture
+def tracker(store, tmp_path):
+    shutil.copy(store, tmp_path / "mlflow.db")
+    made = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path / ".artifacts")
+    made.begin()
+    return made
+
+
+def again(tracker):
+    """The tracker of another driver on the same store."""
+    other = Tracker(tracker.uri, tracker.experiment, tracker.artifacts)
+    other.begin()
+    return other
+
+
+def runs_of(tracker, kind="cell"):
+    return tracker.client.search_runs([tracker.experiment_id], f"tags.kind = '{kind}'")
+
+
+def steps(tracker, found, name=LOSS):
+    return [point.step for point in tracker.client.get_metric_history(found.info.run_id, name)]
+
+
+@pytest.fixture
+def watched(tracker, tmp_path, monkeypatch):
+    """A plan with its trainings under way, and what watches them."""
+    made = plan(make(parse_run([*WORDS, *RUNGS])), Local(), ["cpu"])
+    head = head_of(made.grid, made.planned, made.here.data, None, {})
+    with live.watching(tracker, made, Journal(tmp_path / ".stages"), tmp_path / "seen", head) as watch:
+        watch.system = Machine()
+        for item in made.planned:
+            (training,) = [stage for stage in item.stages if isinstance(stage, TrainingStage)]
+            watch.note(Event("started", training))
+        yield made, watch
+
+
+def reported(watch, item, *at):
+    (training,) = [stage for stage in item.stages if isinstance(stage, TrainingStage)]
+    lines = [{"step": step, "seconds": 1.0, LOSS: 1 / step, "schedule/gamma_0": -float(step)} for step in at]
+    write_history(watch.journal.folder(training.id), lines)
+
+
+def test_a_run_appears_when_its_stage_starts_and_grows(watched, tracker):
+    made, watch = watched
+    watch.look()
+    assert [(one.info.status, one.data.tags["status"]) for one in runs_of(tracker)] == [("RUNNING", "running")] * 2
+    assert {one.data.params["parameterization"] for one in runs_of(tracker)} == {"epsilon", "v"}
+    for item in made.planned:
+        watch.journal.folder(item.stages[0].id).mkdir(parents=True)
+        reported(watch, item, 20)
+    watch.look()
+    for item in made.planned:
+        reported(watch, item, 20, 40)
+    watch.look()
+    watch.look()
+    for one in runs_of(tracker):
+        assert steps(tracker, one) == steps(tracker, one, "schedule/gamma_0") == [20, 40]
+        assert len(steps(tracker, one, "system/cpu_utilization_percentage")) == 4
+        assert one.data.metrics["schedule/gamma_0"] == -40.0
+
+
+def test_rungs_and_samples_arrive_when_they_are_there(watched, tracker):
+    made, watch = watched
+    item = made.planned[0]
+    rungs = [stage for stage in item.stages if isinstance(stage, RungStage)]
+    for rung in (one for one in rungs if one.step == 20):
+        score = {"nll/val": 3.0} if rung.scores == "bound" else {"fid/train/digits-cnn": 200.0}
+        folder = watch.journal.folder(rung.id)
+        folder.mkdir(parents=True)
+        if rung.scores == "samples":
+            write_tensors(folder / SAMPLES, {"samples": torch.zeros(12, 1, 8, 8, dtype=torch.uint8)})
+        watch.journal.write_result(rung.id, Result("finished", "", score | {"cost/train_seconds": 1.0}, {}, {}))
+    watch.look()
+    watch.look()
+    (found,) = [one for one in runs_of(tracker) if one.data.tags["cell_id"] == item.cell_id]
+    assert steps(tracker, found, "rung/nll/val") == steps(tracker, found, "rung/fid/train/digits-cnn") == [20]
+    assert [one.path for one in tracker.client.list_artifacts(found.info.run_id)] == ["samples_on_the_way.png"]
+    assert watch.rows == {(item.cell_id, 0): 1}
+
+
+def test_what_has_ended_is_no_longer_looked_at(watched, tracker):
+    made, watch = watched
+    watch.note(Event("ended", made.planned[0].stages[0], 1.0, "finished"))
+    watch.look()
+    assert [one.data.tags["cell_id"] for one in runs_of(tracker)] == [made.planned[1].cell_id]
+
+
+def test_the_experiment_says_what_it_is_from_the_beginning(watched, tracker):
+    _, watch = watched
+    watch.look()
+    tags = tracker.client.get_experiment(tracker.experiment_id).tags
+    assert tags["mlflow.note.content"] == "What does parameterization change?"
+    assert "mlflow.sharedViewState.grid" in tags
+
+
+def test_a_run_that_was_left_is_taken_up_again(watched, tracker):
+    made, watch = watched
+    item = made.planned[0]
+    watch.journal.folder(item.stages[0].id).mkdir(parents=True)
+    reported(watch, item, 20, 40)
+    watch.look()
+    watch.leave()
+    assert {one.info.status for one in runs_of(tracker)} == {"KILLED"}
+    # Its training goes on from a checkpoint before the last report.
+    watch.tracker = again(tracker)
+    reported(watch, item, 20, 40, 60)
+    watch.look()
+    found = runs_of(tracker)
+    assert len(found) == 2
+    assert {one.info.status for one in found} == {"RUNNING"}
+    (one,) = [one for one in found if one.data.tags["cell_id"] == item.cell_id]
+    assert steps(tracker, one) == [20, 40, 60]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A look so often that tiny trainings are seen."""
+    monkeypatch.setattr(live, "SECONDS", 0.01)
+    monkeypatch.setattr(train, "HISTORY_SECONDS", 0.0)
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
+
+
+def test_a_whole_grid_has_one_run_a_cell_and_each_point_once(quick, store, tmp_path, without_pictures, monkeypatch):
+    shutil.copy(store, tmp_path / "mlflow.db")
+    seen = []
+    show = Tracker.show
+    monkeypatch.setattr(Tracker, "show", lambda self, one, *rest: seen.append(one.tags) or show(self, one, *rest))
+    words = [*WORDS, *RUNGS, f"results={tmp_path}", "launcher=serial"]
+    assert run.main(words) == 0
+    assert {tags["cell_id"] for tags in seen}
+    found = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path)
+    assert len(runs_of(found)) == 2
+    for one in runs_of(found):
+        assert (one.info.status, one.data.tags["status"]) == ("FINISHED", "finished")
+        assert "reported" not in one.data.tags
+        assert Counter(steps(found, one)) == Counter([20, 40, 60])
+        assert Counter(steps(found, one, "rung/nll/val")) == Counter([20, 40])
+    assert run.main(words) == 0
+    assert len(runs_of(found)) == 2
+    of_store, of_files = read_store(found.uri, "seen"), read_folder(tmp_path / "seen")
+    assert of_store.runs.equals(of_files.runs)
+
+
+def test_a_grid_that_is_stopped_and_goes_on_keeps_its_runs(quick, store, tmp_path, without_pictures, monkeypatch):
+    shutil.copy(store, tmp_path / "mlflow.db")
+    words = [*WORDS, f"results={tmp_path}", "launcher=serial"]
+    real = train.write_checkpoint
+    shown = threading.Event()
+    show = Tracker.show
+
+    def seen(self, *given):
+        found = show(self, *given)
+        shown.set()
+        return found
+
+    def stop(*given):
+        real(*given)
+        shown.wait(30)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Tracker, "show", seen)
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "write_checkpoint", stop)
+        assert run.main(words) == 130
+    found = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path)
+    (stopped,) = runs_of(found)
+    assert (stopped.info.status, stopped.data.tags["status"]) == ("KILLED", "interrupted")
+    assert run.main(words) == 0
+    ended = runs_of(found)
+    assert len(ended) == 2
+    assert stopped.info.run_id in {one.info.run_id for one in ended}
+    assert {one.info.status for one in ended} == {"FINISHED"}
+    for one in ended:
+        assert Counter(steps(found, one)) == Counter([20, 40, 60])
+
+
+def test_a_store_that_goes_away_ends_the_looking_alone(quick, store, tmp_path, without_pictures, monkeypatch, capsys):
+    shutil.copy(store, tmp_path / "mlflow.db")
+
+    def gone(self, *given):
+        raise TrackingError("gone")
+
+    monkeypatch.setattr(Tracker, "show", gone)
+    assert run.main([*WORDS, f"results={tmp_path}", "launcher=serial"]) == 0
+    assert len(runs_of(Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path))) == 2
+
+
+def test_a_machine_is_read_by_the_names_that_mlflow_gives():
+    machine = System()
+    machine.now()
+    found = machine.now()
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= found.keys()
+    assert 0 < found["system/system_memory_usage_percentage"] < 100
