@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> int:
     from ablations.driver.auto import execute_auto
     from ablations.driver.execute import check_same_request, execute
     from ablations.driver.looking import Declared
+    from ablations.driver.models import deliver_models
     from ablations.driver.pages import finish, writable
     from ablations.driver.plan import plan
     from ablations.grids.grid import make
@@ -62,6 +63,8 @@ def main(arguments: list[str]) -> int:
         else:
             ended = execute_auto(declared, journal, folder, opened, provenance, request.hours)
             records, tracker, interrupted = ended
+        if request.tracking_models and tracker is not None:
+            deliver_models(tracker, records, journal)
         if grid.file.deck:
             from ablations.theory.deck import write_deck
 
@@ -136,6 +139,7 @@ def help_text() -> str:
         "  name=NAME               the folder in results/ and the MLflow experiment",
         "  device=auto             auto, cpu, cuda or cuda:N",
         "  tracking.uri=URI        default sqlite:///results/mlflow.db",
+        "  tracking.models=true    give runs in MLflow their models, which ablations.sample and MLflow sample from",
         "  results=DIR             default results",
         "  configs=DIR             your own folder of choices, grids and studies; default configs, where there is one",
         "  horizon=T               steps of the diffusion (1000); 0: the autoencoder of space=latents alone, a VAE",

@@ -1,58 +1,92 @@
-"""`python -m ablations.sample cell=ID n=64`: pictures from a finished cell, by its own sampler."""
+"""`python -m ablations.sample cell=ID n=64`: pictures from a finished cell, or its model in MLflow, by its sampler."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ablations.settings.exits import exit_code
 from analysis.errors import InputError
 from analysis.options import Option, run
 
+if TYPE_CHECKING:
+    import torch
+
+    from ablations.settings.cell import Cell
+    from ablations.workers.restore import Model
+
 OPTIONS = {
-    "cell": Option("a cell's id, or its first digits: the column cell_id of results/<grid>/runs.csv", required=True),
+    "cell": Option("a cell's id, or its first digits: the column cell_id of results/<grid>/runs.csv"),
+    "model": Option("in its place a model that MLflow holds, runs:/RUN/model (see tracking.models), or its folder"),
     "n": Option("how many samples", 64, int),
     "seed": Option("which of the cell's trained seeds", 0, int),
     "out": Option("where they go, without suffix: .png for images, .csv for points; by default samples-ID-SEED"),
     "device": Option("auto, cpu, cuda or cuda:N", "auto"),
     "results": Option("the results folder", "results"),
+    "tracking.uri": Option("the store that holds the model, by default sqlite:///RESULTS/mlflow.db"),
 }
 
 
 def main(arguments: list[str]) -> int:
     """The command; its exit code."""
-    return run("ablations.sample", "Draw samples from a cell that was trained here.", OPTIONS, sample, arguments)
+    return run(
+        "ablations.sample",
+        "Draw samples from a cell that was trained here, or from its model in MLflow.",
+        OPTIONS,
+        sample,
+        arguments,
+    )
 
 
 def sample(given: dict[str, Any]) -> None:
     """Write the picture and print its path."""
     if given["n"] < 1:
         raise InputError(f"n must be at least 1, got {given['n']}")
-    from ablations.driver.trained import find
-
-    results = Path(given["results"])
-    row = find(results, given["cell"], given["seed"])
-    print(draw(row, results, given["n"], given["device"], given["out"]))
-
-
-def draw(row: dict[str, str], results: Path, n: int, device: str, out: str) -> Path:
-    """Sample, and write the sheet; its path."""
+    if bool(given["cell"]) == bool(given["model"]):
+        raise InputError("give cell=ID of a cell that was trained here, or model=runs:/RUN/model, and not both")
     import torch
 
-    from ablations.driver.bar import bar
-    from ablations.driver.trained import cell_in, trained
     from ablations.launchers.protocol import found_devices
+
+    device, results = torch.device(found_devices(given["device"])[0]), Path(given["results"])
+    if given["model"]:
+        name, (cell, model) = "model", _from_store(given["model"], given["tracking.uri"], results, device)
+    else:
+        name, (cell, model) = _trained_here(given["cell"], given["seed"], results, device)
+    print(draw(cell, model, given["n"], Path(given["out"] or f"samples-{name}-{cell.seed}")))
+
+
+def _trained_here(given: str, seed: int, results: Path, device: torch.device) -> tuple[str, tuple[Cell, Model]]:
+    """A cell's id, the cell and what it learned."""
+    from ablations.driver.trained import cell_in, find, trained
+
+    row = find(results, given, seed)
+    cell = cell_in(row)
+    return row["cell_id"], (cell, trained(cell, row, results, device))
+
+
+def _from_store(model: str, uri: str, results: Path, device: torch.device) -> tuple[Cell, Model]:
+    """The cell of a model that MLflow holds, and what it learned."""
+    from ablations.tracking.mlflow_client import TrackingError, default_uri, downloaded
+    from ablations.tracking.model import read_model
+
+    try:
+        return read_model(downloaded(model, uri or default_uri(results)), device)
+    except TrackingError as error:
+        raise InputError(f"model={model}: {error}") from error
+
+
+def draw(cell: Cell, model: Model, n: int, path: Path) -> Path:
+    """Sample, and write the sheet; its path."""
+    from ablations.driver.bar import bar
     from ablations.results.sample_sheets import write_sheet
     from ablations.workers.evaluate import draw_samples
 
-    cell = cell_in(row)
     data = cell.data.load()
-    model = trained(cell, row, results, torch.device(found_devices(device)[0]))
     with bar("sampling", 1.0) as shown:
         samples = draw_samples(cell, model, n, shown.move_to)
     if samples is None:
-        raise InputError(f"the samples of cell {row['cell_id']} at seed {row['seed']} are not finite: it diverged")
-    path = Path(out or f"samples-{row['cell_id']}-{row['seed']}")
+        raise InputError(f"the samples of {path.name.removeprefix('samples-')} are not finite: it diverged")
     return write_sheet(path, samples.cpu(), data, limit=n, scale=max(1, 64 // data.shape[-1]))
 
 

@@ -67,6 +67,7 @@ class Request(Common):
     auto: bool = False
     most: int | None = None
     hours: float | None = None
+    tracking_models: bool = False
 
     @property
     def title(self) -> str:
@@ -122,6 +123,7 @@ RUN = {
     "seeds.max": ("most", int),
     "hours": ("hours", float),
     "fraction": ("fraction", int),
+    "tracking.models": ("tracking_models", bool),
 }
 SEARCH = {
     "study": ("study", str),

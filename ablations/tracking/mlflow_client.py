@@ -22,15 +22,8 @@ def default_uri(results: Path) -> str:
 
 def opened(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, str]:
     """The client and the experiment's id; TrackingError where the store cannot be used."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # Two lines on the terminal for each run that is delivered to a server.
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    _quiet()
     from mlflow import MlflowClient
-
-    for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
     def open_() -> tuple[MlflowClient, str]:
         client = MlflowClient(uri)
@@ -44,6 +37,28 @@ def opened(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, st
 
     found: tuple[MlflowClient, str] = guard(uri, open_)
     return found
+
+
+def downloaded(model: str, uri: str) -> Path:
+    """The folder of a model, which is one, or is known to the store at `uri`; TrackingError where it is neither."""
+    if Path(model).is_dir():
+        return Path(model)
+    _quiet()
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    from mlflow.artifacts import download_artifacts
+
+    return Path(guard(uri, lambda: download_artifacts(artifact_uri=model, tracking_uri=uri)))
+
+
+def _quiet() -> None:
+    """Keep MLflow from telling others, and the terminal, what it does; a server that hangs is given up soon."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Two lines on the terminal for each run that is delivered to a server.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def guard(uri: str, action: Any) -> Any:

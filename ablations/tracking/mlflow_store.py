@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 BATCH = 1000
 REPORTED = "reported"
 """The tag of a run that is not over: how far each of its curves is there, as JSON."""
+MODEL = "model"
+"""The artifact of a run that is its model, and the tag that says of which training."""
 INTERRUPTED = "interrupted"
 ENDINGS = {"failed": "FAILED", INTERRUPTED: "KILLED"}
 """What MLflow calls how a run ended, where it did not finish."""
@@ -193,6 +195,20 @@ class Tracker:
         """Give a run that is shown a file, in the place of an earlier one."""
         with self.lock:
             guard(self.uri, lambda: self.client.log_artifact(self.known[key_of(tags)].run_id, str(file)))
+
+    def model_in(self, tags: dict[str, str]) -> str:
+        """The id of the training whose model a run has; "" where it has none."""
+        with self.lock:
+            run_id = self.known[key_of(tags)].run_id
+            model: str = guard(self.uri, lambda: self.client.get_run(run_id).data.tags.get(MODEL, ""))
+            return model
+
+    def attach_model(self, tags: dict[str, str], folder: Path, training: str) -> None:
+        """Give a run the model that a folder holds, of this training."""
+        with self.lock:
+            run_id = self.known[key_of(tags)].run_id
+            guard(self.uri, lambda: self.client.log_artifacts(run_id, str(folder), MODEL))
+            guard(self.uri, lambda: self.client.set_tag(run_id, MODEL, training))
 
     def leave(self, tags: dict[str, str]) -> None:
         """Say of a run that is shown, and not over, that nothing runs it any more."""

@@ -1,0 +1,83 @@
+"""A trained cell as an MLflow model: what the cell is, and its weights in a form that cannot run code.
+
+    MLmodel                  MLflow's description: that this module loads it
+    cell.json                the cell's choices, its seed, and the stages that hold what it learned
+    <stage>/*.safetensors    what those stages left, but for weights that are no averages
+
+`mlflow.pyfunc.load_model("runs:/…/model").predict(pd.DataFrame({"n": [16]}))` draws samples, and so does
+`python -m ablations.sample model=runs:/…/model n=16`. The cell's data have to be at hand: they say what a value means.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from ablations.settings.cell import Cell
+from ablations.settings.identity import parameters
+from ablations.settings.layers import cell_of
+from ablations.stages.artifacts import FIT, WEIGHTS, read_tensors, write_tensors
+from ablations.stages.files import read_json, write_json, write_text
+from ablations.stages.journal import Journal
+from ablations.stages.kinds import Parts
+from ablations.workers.evaluate import draw_samples
+from ablations.workers.restore import Model, load
+from analysis.errors import InputError
+
+_CELL = "cell.json"
+
+
+def write_model(folder: Path, cell: Cell, parts: Parts, journal: Journal) -> None:
+    """Leave a trained cell in a folder; InputError where its weights are not at hand."""
+    for stage, name in ((parts.training, WEIGHTS), (parts.autoencoder, WEIGHTS), (parts.fit, FIT)):
+        if stage is not None:
+            tensors, words = read_tensors(journal.folder(stage) / name)
+            place = folder / stage
+            place.mkdir(parents=True, exist_ok=True)
+            kept = {key: value for key, value in tensors.items() if not key.startswith("learner/")}
+            write_tensors(place / name, kept, **words)
+    write_json(folder / _CELL, {"parameters": parameters(cell), "seed": cell.seed, "parts": asdict(parts)})
+    flavor = {"python_function": {"loader_module": "ablations.tracking.model", "data": "."}}
+    made = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    # JSON is YAML, which is what MLflow reads here.
+    write_text(folder / "MLmodel", json.dumps({"flavors": flavor, "utc_time_created": made}))
+
+
+def read_model(folder: Path, device: torch.device) -> tuple[Cell, Model]:
+    """The cell and what it learned; InputError where the folder holds no such model."""
+    told = read_json(folder / _CELL)
+    if not isinstance(told, dict) or told.keys() != {"parameters", "seed", "parts"}:
+        raise InputError(f"{folder} holds no model of this suite ({_CELL} is missing or damaged): give model=FOLDER")
+    cell = cell_of(told["parameters"], told["seed"])
+    return cell, load(cell, cell.data.load(), Journal(folder), Parts(**told["parts"]), device)
+
+
+class Samples:
+    """A trained cell as MLflow's python function: each row of what is given asks for `n` samples of a `seed`."""
+
+    def __init__(self, cell: Cell, model: Model) -> None:
+        self.cell = cell
+        self.model = model
+
+    def predict(self, given: pd.DataFrame, params: dict[str, object] | None = None) -> NDArray[np.generic]:
+        """Samples as stored values [Σ n, …], of seed 0 where a row names none; ValueError where they are not finite."""
+        drawn = []
+        for row in given.to_dict("records"):
+            cell = replace(self.cell, seed=int(row.get("seed", 0)))
+            samples = draw_samples(cell, self.model, int(row["n"]), lambda share: None)
+            if samples is None:
+                raise ValueError("the samples of this model are not finite: its training diverged")
+            drawn.append(samples.cpu().numpy())
+        return np.concatenate(drawn)
+
+
+def _load_pyfunc(path: str) -> Samples:
+    """What MLflow calls to load it."""
+    return Samples(*read_model(Path(path), torch.device("cpu")))

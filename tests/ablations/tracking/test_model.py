@@ -1,0 +1,101 @@
+"""Cells as MLflow models: the same samples from the store as from the cell, and nothing in them that can run code."""
+
+from __future__ import annotations
+
+import json
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from ablations import run, sample
+from ablations.stages.artifacts import read_tensors
+from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.model import read_model
+from ablations.workers.evaluate import draw_samples
+from analysis.errors import InputError
+from tests.ablations.settings.test_grammar import one_line_error
+
+
+@pytest.fixture
+def delivered(again):
+    """A finished grid whose runs have their models, and one of these runs."""
+    assert run.main([*again.arguments, "tracking.models=true"]) == 0
+    tracker = Tracker(f"sqlite:///{again.results / 'mlflow.db'}", "tiny", again.results)
+    found = tracker.client.search_runs([tracker.experiment_id], "tags.kind = 'cell'")
+    assert len(found) == 4
+    return again, tracker, found
+
+
+def test_each_run_has_the_model_of_its_training(delivered):
+    _, tracker, found = delivered
+    for one in found:
+        assert one.data.tags["model"] == one.data.tags["training_id"]
+        files = {entry.path for entry in tracker.client.list_artifacts(one.info.run_id, "model")}
+        assert files == {"model/MLmodel", "model/cell.json", f"model/{one.data.tags['training_id']}"}
+
+
+def test_it_is_delivered_once(delivered, monkeypatch):
+    done, _, _ = delivered
+    monkeypatch.setattr(Tracker, "attach_model", lambda *given: 1 / 0)
+    assert run.main([*done.arguments, "tracking.models=true"]) == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
+def test_mlflow_draws_the_samples_of_the_cell(delivered, monkeypatch):
+    """As many as are asked for, seed by seed; those of the trained seed are the first that the cell was judged by."""
+    done, tracker, found = delivered
+    one = found[0]
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: tracker.uri)
+    mlflow.set_tracking_uri(tracker.uri)
+    loaded = mlflow.pyfunc.load_model(f"runs:/{one.info.run_id}/model")
+    drawn = loaded.predict(pd.DataFrame({"n": [6, 3], "seed": [0, 1]}))
+    assert drawn.shape == (9, 1, 8, 8)
+    (judged,) = [
+        read_tensors(path)[0]["samples"]
+        for path in (done.results / ".stages").glob("*/samples.safetensors")
+        if json.loads((path.parent / "result.json").read_text())["metrics"]["fid/train/digits-cnn"]
+        == pytest.approx(one.data.metrics["fid/train/digits-cnn"], rel=1e-5)
+    ]
+    # In bf16 the last digit of a network may depend on the batch.
+    assert np.abs(drawn[:6].astype(float) - judged[:6].numpy()).max() <= 2
+    assert not np.array_equal(drawn[6:9], drawn[:3])
+
+
+def test_the_command_draws_from_the_store_what_it_draws_from_the_cell(delivered, tmp_path):
+    done, _, found = delivered
+    one = found[0]
+    common = ["n=8", f"results={done.results}"]
+    cell, model = tmp_path / "cell.png", tmp_path / "model.png"
+    assert sample.main([f"cell={one.data.tags['cell_id']}", f"out={cell}", *common]) == 0
+    assert sample.main([f"model=runs:/{one.info.run_id}/model", f"out={model}", *common]) == 0
+    with Image.open(cell) as left, Image.open(model) as right:
+        assert left.tobytes() == right.tobytes()
+
+
+def test_a_folder_is_a_model_too_and_holds_averages_alone(delivered, tmp_path):
+    _, tracker, found = delivered
+    place = tracker.client.download_artifacts(found[0].info.run_id, "model", str(tmp_path))
+    cell, model = read_model(tmp_path / "model", torch.device("cpu"))
+    assert str(place).endswith("model")
+    assert draw_samples(cell, model, 3, lambda share: None).shape == (3, 1, 8, 8)
+    training = found[0].data.tags["training_id"]
+    tensors, _ = read_tensors(tmp_path / "model" / training / "weights.safetensors")
+    assert {name.split("/")[0] for name in tensors} == {"average"}
+
+
+@pytest.mark.parametrize("damage", ["missing", "text", "keys"])
+def test_what_is_no_model_is_refused(damage, tmp_path):
+    if damage != "missing":
+        (tmp_path / "cell.json").write_text("[]" if damage == "text" else '{"parameters": {}}')
+    with pytest.raises(InputError, match="holds no model of this suite"):
+        read_model(tmp_path, torch.device("cpu"))
+
+
+def test_a_model_that_the_store_has_not_is_one_line(again, capsys, monkeypatch):
+    arguments = ["model=runs:/0123456789abcdef0123456789abcdef/model", f"results={again.results}"]
+    line = one_line_error(sample.main, arguments, capsys, monkeypatch)
+    assert "model=runs:/0123456789abcdef0123456789abcdef/model" in line
