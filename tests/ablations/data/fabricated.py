@@ -6,6 +6,7 @@ import gzip
 import io
 import pickle
 import struct
+import tarfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -90,6 +91,19 @@ def cifar_pickles(root: Path) -> None:
     folder.mkdir(parents=True)
     for name, (images, labels) in cifar_batches().items():
         (folder / name).write_bytes(batch(images, labels))
+
+
+def cifar_archive() -> bytes:
+    """The published archive's layout: the pickles in their folder, beside files that nobody reads."""
+    beside = {"batches.meta": b"no batch", "readme.html": b"<html>"}
+    pickles = {name: batch(images, labels) for name, (images, labels) in cifar_batches().items()}
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        for name, content in (pickles | beside).items():
+            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return file.getvalue()
 
 
 def cifar_binary(root: Path) -> None:
