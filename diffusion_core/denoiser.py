@@ -7,8 +7,10 @@ Clipping acts on x̂_0, so it means the same for every parameterization: ε̂ is
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from diffusion_core.forward import Pair, expand
@@ -20,6 +22,13 @@ TimeInput = Literal["t", "log_snr"]
 
 TIME_SCALE = 1000.0
 """The largest time that a network is told, 1000 t/T or γ on a scale as long: one embedding serves every horizon."""
+
+
+PLACES = 2**21
+"""Pixels, of all examples together, that a network is shown at once where no gradient is asked for.
+
+512 images of 64×64, 32 of 256×256: the feature maps of more would outgrow the memory.
+"""
 
 
 class Denoiser(nn.Module):
@@ -47,11 +56,20 @@ class Denoiser(nn.Module):
         """
         shown = self.parameterization.network_input(x_t, pair)
         with network_call(self.precision, x_t.device):
-            out: Tensor = self.network(shown, self.time(t, pair.gamma_t).to(x_t.dtype)).to(x_t.dtype)
+            out = self._out(shown, self.time(t, pair.gamma_t).to(x_t.dtype)).to(x_t.dtype)
         if not self.halves:
             return out, out[:, :0]
         output, raw = out.chunk(2, dim=1)
         return output, raw
+
+    def _out(self, shown: Tensor, time: Tensor) -> Tensor:
+        """The network's output, some examples at a time where they are large."""
+        count = max(1, PLACES // math.prod(shown.shape[2:]))
+        if torch.is_grad_enabled() or len(shown) <= count:
+            out: Tensor = self.network(shown, time)
+            return out
+        parts = zip(torch.split(shown, count), torch.split(time, count), strict=True)
+        return torch.cat([self.network(*part) for part in parts])
 
     def time(self, t: Tensor, gamma_t: Tensor) -> Tensor:
         """What the network is told of the time t [B] with the noise level γ_t [B], float64."""

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import io
 import pickle
-from dataclasses import dataclass
+import tarfile
+import zlib
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +21,7 @@ import numpy as np
 import torch
 
 from ablations.data.base import Data, DataSet, image_data
+from ablations.data.download import Published, fetch, put
 from ablations.data.sources import Labelled, budgeted, check_sizes
 from analysis.errors import InputError
 
@@ -26,6 +29,7 @@ PICKLES, BINARY = "cifar-10-batches-py", "cifar-10-batches-bin"
 SHAPE = (3, 32, 32)
 PIXELS = 3072
 TRAINING = [f"data_batch_{i}" for i in range(1, 6)]
+TEST = ["test_batch"]
 VALIDATION = 10
 """One in so many of the published training images validates: 5,000 of 50,000."""
 
@@ -37,22 +41,29 @@ class Cifar10(DataSet):
     """32×32, three colours of 8 bits. `root` holds cifar-10-batches-py (torchvision's) or cifar-10-batches-bin.
 
     From pools of 45,000 / 5,000 / 10,000 the first `train_images` and the first `held_out_images` of validation and of
-    test are taken.
+    test are taken. With `download` the pickles come by themselves where `root` has neither form.
     """
 
     root: str = "data"
     train_images: int = 10_000
     held_out_images: int = 1_000
+    download: bool = field(default=False, compare=False)
 
     extractor: ClassVar[str | None] = "inception-v3-compat"
     where: ClassVar[tuple[str, ...]] = ("root",)
+    unread: ClassVar[tuple[str, ...]] = ("download",)
+    published: ClassVar[Published] = Published(
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", "md5", "c58f30108f718f92721af3b95e74349a"
+    )
 
     def __post_init__(self) -> None:
         check_sizes("cifar10", self.train_images, self.held_out_images)
 
     def read(self) -> Data:
         root = Path(self.root).expanduser()
-        train, test = _labelled(root, TRAINING), _labelled(root, ["test_batch"])
+        if self.download and _paths(root, TRAINING + TEST) is None:
+            _unpack(fetch(self.published, root), root)
+        train, test = _labelled(root, TRAINING), _labelled(root, TEST)
         validation = len(train[0]) // VALIDATION
         images, labels = budgeted("cifar10", train, test, validation, self.train_images, self.held_out_images)
         return image_data(images, labels, levels=256)
@@ -60,22 +71,40 @@ class Cifar10(DataSet):
 
 def _labelled(root: Path, batches: list[str]) -> Labelled:
     paths = _paths(root, batches)
+    if paths is None:
+        raise InputError(
+            f"cifar10 is not in data.root={root}: data.download=true fetches it; or unpack cifar-10-python.tar.gz or "
+            "cifar-10-binary.tar.gz of https://www.cs.toronto.edu/~kriz/cifar.html, and name the folder that holds "
+            f"{PICKLES} or {BINARY} with data.root=PATH"
+        )
     parts = [_read(path) for path in paths]
     images = np.concatenate([images for images, _ in parts]).reshape(-1, *SHAPE)
     labels = [label for _, labels in parts for label in labels]
     return torch.from_numpy(images), torch.tensor(labels, dtype=torch.int64)
 
 
-def _paths(root: Path, batches: list[str]) -> list[Path]:
+def _paths(root: Path, batches: list[str]) -> list[Path] | None:
+    """Files of these batches in one of the two forms; None where neither has them all."""
     for folder, suffix in ((root / PICKLES, ""), (root / BINARY, ".bin")):
         paths = [folder / f"{batch}{suffix}" for batch in batches]
         if all(path.is_file() for path in paths):
             return paths
-    raise InputError(
-        f"cifar10 is not in data.root={root}: unpack cifar-10-python.tar.gz or cifar-10-binary.tar.gz of "
-        f"https://www.cs.toronto.edu/~kriz/cifar.html, and name the folder that holds {PICKLES} or {BINARY} with "
-        "data.root=PATH"
-    )
+    return None
+
+
+def _unpack(archive: Path, root: Path) -> None:
+    """The batches of an archive, and nothing else that it may hold."""
+    try:
+        with tarfile.open(archive, "r:gz") as content:
+            for batch in TRAINING + TEST:
+                name = f"{PICKLES}/{batch}"
+                if (member := content.extractfile(name)) is None:
+                    raise KeyError(f"its {name} is no file")
+                put(root / name, member.read())
+    except (OSError, EOFError, KeyError, zlib.error, tarfile.TarError) as error:
+        raise InputError(
+            f"cifar10: {archive} cannot be unpacked ({error}): mend that, or unpack it yourself"
+        ) from error
 
 
 def _read(path: Path) -> Arrays:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -20,10 +20,16 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ablations.data.base import Data, DataSet, image_data
+from ablations.data.download import Published, fetch
 from ablations.data.sources import Labelled, budgeted, check_sizes
 from analysis.errors import InputError
 
 DEBIAN = "/usr/share/datasets/fashion-mnist"
+RAW = Path("FashionMNIST") / "raw"
+"""Where torchvision keeps the files in its root."""
+HOME = "data"
+"""The root that they are fetched to where none of the user's own is named: Debian's is no place for others to write."""
+ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 VALIDATION = 6
 """One in so many of the published training images validates: 10,000 of 60,000, as many as test."""
 
@@ -34,27 +40,53 @@ class FashionMnist(DataSet):
 
     `root` holds the four idx files, gzipped or not, as Debian's package does, or torchvision's FashionMNIST/raw. From
     pools of 50,000 / 10,000 / 10,000 the first `train_images` and the first `held_out_images` of validation and of test
-    are taken.
+    are taken. With `download` they come by themselves where `root` has none: into its FashionMNIST/raw, or data's.
     """
 
     root: str = DEBIAN
     size: Literal[32, 16] = 16
     train_images: int = 10_000
     held_out_images: int = 1_000
+    download: bool = field(default=False, compare=False)
 
     extractor: ClassVar[str | None] = "fashion-cnn"
     where: ClassVar[tuple[str, ...]] = ("root",)
+    unread: ClassVar[tuple[str, ...]] = ("download",)
+    published: ClassVar[tuple[Published, ...]] = (
+        Published(f"{ADDRESS}/train-images-idx3-ubyte.gz", "md5", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+        Published(f"{ADDRESS}/train-labels-idx1-ubyte.gz", "md5", "25c81989df183df01b3e8a0aad5dffbe"),
+        Published(f"{ADDRESS}/t10k-images-idx3-ubyte.gz", "md5", "bef4ecab320f06d8554ea6380940ec79"),
+        Published(f"{ADDRESS}/t10k-labels-idx1-ubyte.gz", "md5", "bb300cfdad3c16e7a12a480ee83cd310"),
+    )
 
     def __post_init__(self) -> None:
         check_sizes("fashion_mnist", self.train_images, self.held_out_images)
 
     def read(self) -> Data:
-        folder = _folder(Path(self.root).expanduser())
+        folder = self._folder()
         train, test = _labelled(folder, "train"), _labelled(folder, "t10k")
         validation = len(train[0]) // VALIDATION
         images, labels = budgeted("fashion_mnist", train, test, validation, self.train_images, self.held_out_images)
         shaped = {split: padded(part) if self.size == 32 else halved(padded(part)) for split, part in images.items()}
         return image_data(shaped, labels, levels=256)
+
+    def _folder(self) -> Path:
+        """The folder that has the files, fetched to where that is asked for."""
+        root = Path(self.root).expanduser()
+        if found := _complete(root):
+            return found
+        if not self.download:
+            raise InputError(
+                f"fashion_mnist is not in data.root={root}: data.download=true fetches it; or `apt install "
+                f"dataset-fashion-mnist` puts it into {DEBIAN}; or name torchvision's folder, the one that holds "
+                f"{RAW}, with data.root=PATH"
+            )
+        home = Path(HOME) if self.root == DEBIAN else root
+        if found := _complete(home):
+            return found
+        for file in self.published:
+            fetch(file, home / RAW)
+        return home / RAW
 
 
 def padded(images: Tensor) -> Tensor:
@@ -69,15 +101,12 @@ def halved(images: Tensor) -> Tensor:
     return ((blocks.sum((3, 5), dtype=torch.int16) + 2) // 4).to(torch.uint8)
 
 
-def _folder(root: Path) -> Path:
-    """The folder that has the files."""
-    for folder in (root, root / "FashionMNIST" / "raw"):
+def _complete(root: Path) -> Path | None:
+    """The folder of a root that has all four files; None where there is none."""
+    for folder in (root, root / RAW):
         if all(_path(folder, split, kind) for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")):
             return folder
-    raise InputError(
-        f"fashion_mnist is not in data.root={root}: `apt install dataset-fashion-mnist` puts it into {DEBIAN}; "
-        "or name torchvision's folder, the one that holds FashionMNIST/raw, with data.root=PATH"
-    )
+    return None
 
 
 def _path(folder: Path, split: str, kind: str) -> Path | None:

@@ -6,6 +6,7 @@ differ in precision and in batch.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Hashable, Iterable
 from functools import partial
@@ -28,8 +29,8 @@ from diffusion_core.training import Trainer
 
 MEASURED = 0.5
 """Seconds of measuring, per network and kind of pass."""
-BATCH = 450
-"""Examples that go through a network at once where it is evaluated, about."""
+BATCH, PIXELS = 450, 450 * 32 * 32
+"""Examples that go through a network at once where it is evaluated, about; fewer are measured of large ones."""
 
 
 def seconds_of(stages: Iterable[Stage], data: Data, device: str) -> float:
@@ -72,20 +73,27 @@ def training_pass(cell: Cell, data: Data, device: torch.device) -> float:
 def scoring_pass(cell: Cell, data: Data, device: torch.device) -> float:
     """Seconds of a term of the bound."""
     diffusion = learner_of(cell, data, device).eval().diffusion
-    x0, chain = torch.randn(BATCH, *diffusion.shape, device=device).clamp(-1, 1), diffusion.chain()
-    k = torch.full((BATCH,), chain.steps, device=device)
+    count, chain = count_of(diffusion.shape), diffusion.chain()
+    x0 = torch.randn(count, *diffusion.shape, device=device).clamp(-1, 1)
+    k = torch.full((count,), chain.steps, device=device)
     with torch.no_grad(), precision.exact(device):
-        return _seconds(lambda: diffusion.term(x0, x0, chain, k, clip=cell.evaluation.clip), device) / BATCH
+        return _seconds(lambda: diffusion.term(x0, x0, chain, k, clip=cell.evaluation.clip), device) / count
 
 
 def sampling_pass(cell: Cell, data: Data, device: torch.device) -> float:
     """Seconds of a call of the sampler."""
     diffusion = learner_of(cell, data, device).eval().diffusion
-    x_t, chain = torch.randn(BATCH, *diffusion.shape, device=device), diffusion.chain(cell.sampler.steps)
+    count, chain = count_of(diffusion.shape), diffusion.chain(cell.sampler.steps)
+    x_t = torch.randn(count, *diffusion.shape, device=device)
     chosen = resolve_precision(cell.training.precision, device)
     with torch.no_grad(), precision.exact(device), diffusion.network_in(chosen):
         call = partial(reverse_at, diffusion, x_t, chain, chain.steps, clip=cell.evaluation.clip)
-        return _seconds(call, device) / BATCH
+        return _seconds(call, device) / count
+
+
+def count_of(shape: tuple[int, ...]) -> int:
+    """How many examples of a shape are measured at once."""
+    return max(1, min(BATCH, PIXELS // math.prod(shape[1:])))
 
 
 def learner_of(cell: Cell, data: Data, device: torch.device) -> DiffusionLearner:

@@ -11,7 +11,6 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -108,7 +107,7 @@ def extractor_identity(cell: Cell) -> str | None:
     name, weights = cell.data.extractor, cell.evaluation.weights
     if name is None and weights:
         raise ValueError("evaluation.weights is of an extractor of images, and this data is of points: leave it out")
-    return None if name is None else extractors.identity(name, Path(weights) if weights else None)
+    return None if name is None else extractors.identity(name, extractors.located(name, weights))
 
 
 def extractor_of(cell: Cell) -> extractors.Extractor | None:
@@ -118,7 +117,7 @@ def extractor_of(cell: Cell) -> extractors.Extractor | None:
 
 @lru_cache(maxsize=2)
 def _extractor(name: str | None, weights: str | None) -> extractors.Extractor | None:
-    return None if name is None else extractors.load(name, Path(weights) if weights else None)
+    return None if name is None else extractors.load(name, extractors.located(name, weights))
 
 
 @lru_cache(maxsize=2)

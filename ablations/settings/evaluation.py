@@ -29,7 +29,7 @@ class Evaluation:
     Where asked for (not 0), the bound in continuous time takes `continuous` draws of γ per image, and the likelihood
     of the probability flow `ode` probes per image over `ode_steps` steps, and the variance of the bound's estimate by
     one t an image `estimates` repetitions. `weights` is the file of the extractor's weights where it is not one that
-    ships. `metrics` names further metrics of the samples.
+    ships, or `download`, which fetches it. `metrics` names further metrics of the samples.
 
     With `sets=auto` they are doubled, for all cells alike, until drawing adds less than a tenth to what differences
     vary by between seeds.

@@ -2,8 +2,8 @@
 
 A distance in feature space means nothing without the weights behind it: the extractor's name is part of every metric's
 name, and the digest of its file part of every identity. A shipped extractor is two files, `<name>.safetensors` and
-`<name>.json`, and is read only where the digest is the one that the JSON file records. Others are read from a path.
-One from outside ships its files beside its class; one without weights has no files.
+`<name>.json`, and is read only where the digest is the one that the JSON file records. Others are read from a path,
+or fetched where they are published. One from outside ships its files beside its class; one without weights has none.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ablations.data.download import fetch
 from ablations.metrics.extractors.architectures import Architecture, DigitsCnn, FashionCnn
 from ablations.metrics.extractors.inception import InceptionV3Compat
 from ablations.metrics.extractors.weights import check_layout, parse
@@ -27,6 +28,8 @@ from ablations.settings.plugins import imported
 from diffusion_core.precision import exact
 
 HERE = Path(__file__).parent
+DOWNLOAD = "download"
+"""What `evaluation.weights` says where weights are to come by themselves."""
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
     "digits-cnn": DigitsCnn,
@@ -75,6 +78,21 @@ def architecture_of(name: str) -> type[Architecture]:
     raise ValueError(f"unknown extractor {name!r}: allowed are {', '.join(known)} (nearest: {nearest})")
 
 
+def located(name: str, weights: str | None) -> Path | None:
+    """The file of weights that a path, or `download`, names; None for those that ship.
+
+    Where they are fetched, they lie in torch.hub's folder of checkpoints, as torch-fidelity's own do: what is there
+    already is taken. ValueError, in one line, if they cannot be had.
+    """
+    if weights != DOWNLOAD:
+        return Path(weights) if weights else None
+    architecture = architecture_of(name)
+    if architecture.published is None:
+        other = "they ship with it: leave it out" if architecture.shipped else "give evaluation.weights=PATH"
+        raise ValueError(f"evaluation.weights={DOWNLOAD}: the weights of {name} are published nowhere, {other}")
+    return fetch(architecture.published, Path(torch.hub.get_dir()) / "checkpoints")
+
+
 def identity(name: str, weights: Path | None = None) -> str:
     """name:digest, what a stage that uses the extractor is known by.
 
@@ -100,8 +118,9 @@ def load(name: str, weights: Path | None = None) -> Extractor:
 def _weights(name: str, weights: Path | None) -> _Weights:
     architecture = architecture_of(name)
     if weights is None and not architecture.shipped:
+        download = f"evaluation.weights={DOWNLOAD}, " if architecture.published else ""
         raise ValueError(
-            f"FID needs the weights of {name}, which are not shipped: give evaluation.weights=PATH "
+            f"FID needs the weights of {name}, which are not shipped: give {download}evaluation.weights=PATH "
             f"({architecture.source}), or take evaluation.quality=[] for the likelihood alone"
         )
     if weights is None and not architecture().holder.state_dict():

@@ -13,12 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
+from ablations.data.download import Published
+
 
 class Architecture(nn.Module, ABC):
     """Images of grey levels 0..`levels` − 1 → features φ [B, `width`] and `classes` logits.
 
     `channels` and `sides` list what an image may have, no sides meaning any; `batch` is how many images are worked on
-    at once; `shipped` whether weights come with this package, `source` where others come from; `standardised` whether
+    at once; `shipped` whether weights come with this package, `source` where others come from, and `published` the
+    file that `evaluation.weights=download` fetches; `standardised` whether
     KID, whose kernel is cubic, takes features in units of the real ones' standard deviation, or as they are, by an
     extractor whose published figures do.
     """
@@ -32,6 +35,7 @@ class Architecture(nn.Module, ABC):
     standardised: ClassVar[bool] = True
     shipped: ClassVar[bool] = True
     source: ClassVar[str] = ""
+    published: ClassVar[Published | None] = None
 
     @property
     def holder(self) -> nn.Module:

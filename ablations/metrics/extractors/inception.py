@@ -1,4 +1,5 @@
-"""Inception v3 as FID was defined with it (Heusel et al. 2017), in torch-fidelity's port, with weights from a path.
+"""Inception v3 as FID was defined with it (Heusel et al. 2017), in torch-fidelity's port, with weights from a path
+or, where that is asked for, from their official address.
 
 torch-fidelity's constructor unpickles a file. Here it makes the network without weights, and they are filled in from
 what was read without running code.
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ablations.data.download import Published
 from ablations.metrics.extractors.architectures import Architecture
 
 FEATURES, LOGITS = "2048", "logits_unbiased"
@@ -30,6 +32,11 @@ class InceptionV3Compat(Architecture):
     source = (
         "torch-fidelity's weights-inception-2015-12-05-6726825d.pth, from "
         "https://github.com/toshas/torch-fidelity/releases/tag/v0.2.0"
+    )
+    published = Published(
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+        "sha256",
+        "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     )
 
     def __init__(self) -> None:

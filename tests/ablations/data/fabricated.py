@@ -6,10 +6,12 @@ import gzip
 import io
 import pickle
 import struct
+import tarfile
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pytest
 from PIL import Image
 
 
@@ -92,12 +94,58 @@ def cifar_pickles(root: Path) -> None:
         (folder / name).write_bytes(batch(images, labels))
 
 
+def cifar_archive() -> bytes:
+    """The published archive's layout: the pickles in their folder, beside files that nobody reads."""
+    beside = {"batches.meta": b"no batch", "readme.html": b"<html>"}
+    pickles = {name: batch(images, labels) for name, (images, labels) in cifar_batches().items()}
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        for name, content in (pickles | beside).items():
+            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
 def cifar_binary(root: Path) -> None:
     folder = root / "cifar-10-batches-bin"
     folder.mkdir(parents=True)
     for name, (images, labels) in cifar_batches().items():
         records = np.concatenate([np.array(labels, np.uint8)[:, None], images], axis=1)
         (folder / f"{name}.bin").write_bytes(records.tobytes())
+
+
+def picture_file(number: int) -> bytes:
+    """An image's file, not compressed, so that its bytes, and so its split, are alike on all machines."""
+    file = io.BytesIO()
+    Image.fromarray(noise(1, 40, 36, 3, seed=number)[0]).save(file, "bmp")
+    return file.getvalue()
+
+
+def saved_images(root: Path, counts: dict[str, int] | int = 120, first: int = 0) -> None:
+    """A data set saved by Hugging Face's `datasets`: so many images a split, or of no splits, and of three classes."""
+    datasets = pytest.importorskip("datasets")
+    kinds = datasets.Features(
+        {
+            "picture": datasets.Image(),
+            "number": datasets.Value("int64"),
+            "kind": datasets.ClassLabel(names=["a", "b", "c"]),
+        }
+    )
+
+    def table(numbers: range) -> Any:
+        rows = [{"picture": {"bytes": picture_file(i), "path": None}, "number": i, "kind": i % 3} for i in numbers]
+        return datasets.Dataset.from_list(rows, features=kinds)
+
+    datasets.disable_progress_bars()
+    if isinstance(counts, int):
+        table(range(first, first + counts)).save_to_disk(root)
+        return
+    tables, start = datasets.DatasetDict(), first
+    for split, count in counts.items():
+        tables[split] = table(range(start, start + count))
+        start += count
+    tables.save_to_disk(root)
 
 
 def pictures(root: Path, n: int = 60) -> None:

@@ -23,19 +23,22 @@ from ablations.settings.layers import cell_of, make_cell
 from ablations.stages.graph import floor_of, stages_of
 from ablations.testing import data as shared
 from analysis.errors import InputError
-from tests.ablations.data.fabricated import cifar_pickles, fashion, pictures
+from tests.ablations.data.fabricated import cifar_pickles, fashion, pictures, saved_images
 from tests.axes import properties
 
 SMALL = {"train_images": 20, "held_out_images": 5}
+WHOLE = ("folder", "arrow")
+"""Sets of which all images are taken."""
 
 
 def choice(name: str, root: Path) -> DataSet:
     """The set at a root where its files were made up, if it has one."""
-    make = {"fashion_mnist": fashion, "cifar10": cifar_pickles, "folder": pictures}.get(name)
+    make = {"fashion_mnist": fashion, "cifar10": cifar_pickles, "folder": pictures, "arrow": saved_images}.get(name)
     if make is None:
         return registry.classes(registry.base_of("data"))[name]()
     make(root)
-    return registry.classes(registry.base_of("data"))[name](root=str(root), **({} if name == "folder" else SMALL))
+    (place, *_), small = registry.classes(registry.base_of("data"))[name].where, {} if name in WHOLE else SMALL
+    return registry.classes(registry.base_of("data"))[name](**{place: str(root)}, **small)
 
 
 SETS = pytest.mark.parametrize("name", registry.classes(registry.base_of("data")))

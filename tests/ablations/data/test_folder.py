@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from ablations.data.base import SPLITS
-from ablations.data.folder import Folder, picture, split_of
+from ablations.data.folder import Folder, picture
+from ablations.data.pictures import split_of
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import noise, pictures
 

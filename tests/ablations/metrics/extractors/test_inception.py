@@ -1,7 +1,8 @@
-"""Inception: weights from a path, read without running code, and with them torch-fidelity's own network."""
+"""Inception: weights from a path or fetched, read without running code, and with them torch-fidelity's own network."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from pathlib import Path
@@ -11,10 +12,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ablations.data.download import MIRROR
 from ablations.metrics import extractors, kid
 from ablations.metrics.extractors.inception import InceptionV3Compat
 from ablations.metrics.fid import cautions
+from ablations.metrics.judging import extractor_identity, extractor_of
 from ablations.metrics.sets import Examined, Judged
+from ablations.settings.identity import cell_id
+from ablations.settings.layers import make_cell
+from tests.ablations.data.served import serving
 
 NAME = "inception-v3-compat"
 CPU = torch.device("cpu")
@@ -94,8 +100,9 @@ def test_other_images_are_refused(shape):
         InceptionV3Compat.check(NAME, torch.zeros(shape, dtype=torch.uint8))
 
 
-def test_without_weights_the_refusal_says_both_ways_out():
-    refuse(None, r"give evaluation.weights=PATH \(torch-fidelity's .*, or take evaluation.quality=\[\]")
+def test_without_weights_the_refusal_says_all_ways_out():
+    path = r"evaluation.weights=PATH \(torch-fidelity's .*"
+    refuse(None, rf"give evaluation.weights=download, {path}, or take evaluation.quality=\[\]")
 
 
 def test_a_network_of_another_layout_is_refused(state, tmp_path):
@@ -169,6 +176,58 @@ def test_a_cut_file_is_refused(weights, tmp_path):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match=rf"extractor {NAME}: cannot read .*none.pth"):
         extractors.identity(NAME, tmp_path / "none.pth")
+
+
+@pytest.fixture
+def server(weights, tmp_path, monkeypatch):
+    """A server of stand-in weights, their digest the known one, and an empty folder for what is fetched."""
+    content = weights.read_bytes()
+    known = dataclasses.replace(InceptionV3Compat.published, digest=hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(InceptionV3Compat, "published", known)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving({known.name: content}) as served:
+        monkeypatch.setenv(MIRROR, served.address)
+        yield served
+
+
+def cell_with(weights: str):
+    return make_cell([{"data": "patches", "evaluation.weights": weights}], seed=0)
+
+
+def test_fetched_weights_are_one_extractor_and_one_cell_with_the_same_file_from_a_path(weights, server, tmp_path):
+    fetched, given = cell_with("download"), cell_with(str(weights))
+    known = [extractor_identity(cell) for cell in (fetched, given)]
+    assert known[0] == known[1] == f"{NAME}:{hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
+    assert cell_id(fetched, "0", "float32", known[0]) == cell_id(given, "0", "float32", known[1])
+    assert extractor_of(fetched).digest == extractor_of(given).digest
+    assert server.asked == [InceptionV3Compat.published.name]
+    # Where torch-fidelity looks for them.
+    assert (tmp_path / "torch" / "hub" / "checkpoints" / InceptionV3Compat.published.name).is_file()
+
+
+def test_weights_that_cannot_be_fetched_are_refused_in_one_line(server, tmp_path):
+    server.manner = "cut"
+    with pytest.raises(ValueError, match=r"6726825d.pth cannot be fetched into .*it broke off") as caught:
+        extractor_identity(cell_with("download"))
+    assert "\n" not in str(caught.value)
+    assert not [path for path in (tmp_path / "torch").rglob("*") if path.is_file()]
+
+
+def test_weights_that_are_published_nowhere_are_not_looked_for(server):
+    with pytest.raises(ValueError, match=r"the weights of digits-cnn are published nowhere, they ship with it"):
+        extractor_identity(make_cell([{"evaluation.weights": "download"}], seed=0))
+    assert server.asked == []
+
+
+def test_the_official_address_is_torch_fidelitys_and_the_digest_begins_as_its_name_ends():
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    published = InceptionV3Compat.published
+    assert published.url == URL_INCEPTION_V3
+    assert published.algorithm == "sha256"
+    assert len(published.digest) == 64
+    assert published.digest.startswith(published.name.removesuffix(".pth").rpartition("-")[2])
 
 
 def test_kid_of_inception_is_taken_as_published_and_of_small_extractors_standardised(monkeypatch):

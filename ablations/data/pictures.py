@@ -1,0 +1,77 @@
+"""Pictures of anyone's: what becomes of one of any size, and which split it goes to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ablations.data.base import FEWEST, Split
+from analysis.errors import InputError
+
+Mode = Literal["grey", "colour"]
+MODES: dict[Mode, str] = {"grey": "L", "colour": "RGB"}
+SMALLEST, LARGEST = 4, 256
+"""Sides in pixels that a picture can be scaled to."""
+ENDS: dict[Split, float] = {"train": 0.8, "validation": 0.9, "test": 1.0}
+"""The fraction of the hashes at which each split ends."""
+UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+"""What `square` raises of a picture that cannot be read."""
+
+T = TypeVar("T")
+
+
+def check_size(name: str, size: int) -> None:
+    """ValueError for a side that pictures are not scaled to."""
+    if not SMALLEST <= size <= LARGEST:
+        raise ValueError(f"{name} needs a size of {SMALLEST} to {LARGEST} pixels, got {size}")
+
+
+def split_of(key: str) -> Split:
+    """The split of a picture whose file has the SHA-256 `key`, in hex digits."""
+    fraction = int(key[:13], 16) / 16**13
+    return next(split for split, end in ENDS.items() if fraction < end)
+
+
+def square(source: Path | BinaryIO, size: int, mode: Mode) -> Tensor:
+    """uint8 [1 or 3, size, size] of an image file: its shorter side scaled, the centre cut out, on white.
+
+    One of `UNREADABLE` where that cannot be.
+    """
+    with Image.open(source) as opened:
+        image = _eight_bits(ImageOps.exif_transpose(opened)).convert(MODES[mode])
+    scale = size / min(image.size)
+    width, height = (max(size, round(side * scale)) for side in image.size)
+    left, top = (width - size) // 2, (height - size) // 2
+    # Pillow widens the filter when it shrinks, so that nothing aliases.
+    cut = image.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
+    return torch.from_numpy(np.array(cut).reshape(size, size, -1).transpose(2, 0, 1).copy())
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """The image on white; ValueError for values that a conversion to 8 bits would clip."""
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(f"its values have more than 8 bits, mode {image.mode}")
+    if not image.has_transparency_data:
+        return image
+    above = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
+
+
+def alike(what: str, parts: dict[Split, list[T]]) -> dict[Split, list[T]]:
+    """The same with equally many of validation and test, because FID compares only at one n.
+
+    InputError, which begins with `what` gives them, where a split has too few.
+    """
+    if any(len(part) < FEWEST for part in parts.values()):
+        counts = "/".join(str(len(part)) for part in parts.values())
+        raise InputError(
+            f"{what} gives {counts} images (train/validation/test), and each split needs {FEWEST}: "
+            "add images (about 10 % go into each of the last two)"
+        )
+    held_out = min(len(parts["validation"]), len(parts["test"]))
+    return {split: part if split == "train" else part[:held_out] for split, part in parts.items()}

@@ -1,0 +1,242 @@
+"""Data sets of a hub, saved to disk: which images go to which split, what they become, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ablations.data.arrow import Arrow
+from ablations.data.base import SPLITS
+from ablations.data.folder import Folder
+from ablations.settings.identity import cell_id, parameters
+from ablations.settings.layers import cell_of, make_cell
+from analysis.errors import InputError
+from tests.ablations.data.fabricated import noise, picture_file, saved_images
+
+datasets = pytest.importorskip("datasets")
+
+
+def load(path: Path, **fields):
+    return Arrow(path=str(path), **fields).read()
+
+
+def share(number: int) -> float:
+    """Where in [0, 1) a fabricated image's file is put by its hash."""
+    return int(hashlib.sha256(picture_file(number)).hexdigest(), 16) / 2**256
+
+
+def by_hash(numbers: list[int]) -> list[int]:
+    return sorted(numbers, key=share)
+
+
+def shown(numbers: list[int], size: int = 32) -> torch.Tensor:
+    """Fabricated images by number, as they are stored: 40×36 of noise, cut and scaled by Pillow."""
+    found = []
+    for number in numbers:
+        height = round(40 * size / 36)
+        image = Image.fromarray(noise(1, 40, 36, 3, seed=number)[0]).resize((size, height), Image.Resampling.BICUBIC)
+        top = (height - size) // 2
+        found.append(np.array(image)[top : top + size].transpose(2, 0, 1))
+    return torch.from_numpy(np.stack(found))
+
+
+def saved(path: Path, features, rows: list[dict]) -> Path:
+    datasets.disable_progress_bars()
+    datasets.Dataset.from_list(rows, features=datasets.Features(features)).save_to_disk(path)
+    return path
+
+
+def test_a_set_of_one_table_is_split_by_the_hash_of_each_images_file(tmp_path):
+    saved_images(tmp_path / "set", 120)
+    bounds = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
+    numbers = {split: by_hash([i for i in range(120) if a <= share(i) < b]) for split, (a, b) in bounds.items()}
+    n = min(len(numbers["validation"]), len(numbers["test"]))
+    data = load(tmp_path / "set")
+    for split, count in {"train": len(numbers["train"]), "validation": n, "test": n}.items():
+        assert torch.equal(data.images[split], shown(numbers[split][:count]))
+        assert data.labels[split].tolist() == [i % 3 for i in numbers[split][:count]]
+
+
+def test_the_same_files_in_a_folder_are_the_same_data(tmp_path):
+    saved_images(tmp_path / "set", 120)
+    (tmp_path / "files").mkdir()
+    for i in range(120):
+        (tmp_path / "files" / f"{i}.bmp").write_bytes(picture_file(i))
+    assert load(tmp_path / "set", size=16).digest == Folder(root=str(tmp_path / "files"), size=16).read().digest
+
+
+@pytest.mark.parametrize("validation", ["validation", "valid", "val", "dev"])
+def test_a_sets_own_splits_are_kept(validation, tmp_path):
+    saved_images(tmp_path / "set", {"train": 30, validation: 8, "test": 6, "unsupervised": 5})
+    data = load(tmp_path / "set")
+    starts = {"train": range(30), "validation": range(30, 38), "test": range(38, 44)}
+    kept = {
+        split: by_hash(list(numbers))[: len(numbers) if split == "train" else 6] for split, numbers in starts.items()
+    }
+    for split in SPLITS:
+        assert torch.equal(data.images[split], shown(kept[split]))
+
+
+@pytest.mark.parametrize(("own", "lacking"), [("test", "validation"), ("validation", "test")])
+def test_a_split_that_a_set_lacks_is_a_tenth_of_train(own, lacking, tmp_path):
+    saved_images(tmp_path / "set", {"train": 120, own: 40})
+    low, high = {"validation": (0.8, 0.9), "test": (0.9, 1.0)}[lacking]
+    apart = by_hash([i for i in range(120) if low <= share(i) < high])
+    left = by_hash([i for i in range(120) if not low <= share(i) < high])
+    data = load(tmp_path / "set")
+    assert torch.equal(data.images["train"], shown(left))
+    assert torch.equal(data.images[lacking], shown(apart))
+    assert torch.equal(data.images[own], shown(by_hash(list(range(120, 160)))[: len(apart)]))
+
+
+def test_the_only_split_is_split_whatever_it_is_called(tmp_path):
+    saved_images(tmp_path / "one", {"full": 120})
+    saved_images(tmp_path / "none", 120)
+    assert load(tmp_path / "one").digest == load(tmp_path / "none").digest
+
+
+def test_an_image_of_two_splits_stays_in_the_held_out_one_alone(tmp_path):
+    saved_images(tmp_path / "train", 40)
+    saved_images(tmp_path / "test", 20, first=30)
+    saved_images(tmp_path / "validation", 20, first=45)
+    parts = {split: datasets.load_from_disk(tmp_path / split) for split in SPLITS}
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "set")
+    data = load(tmp_path / "set")
+    assert torch.equal(data.images["train"], shown(by_hash(list(range(30)))))
+    assert torch.equal(data.images["validation"], shown(by_hash(list(range(50, 65)))))
+    assert torch.equal(data.images["test"], shown(by_hash(list(range(30, 50)))[:15]))
+
+
+def test_shards_and_the_order_of_rows_change_nothing(tmp_path):
+    saved_images(tmp_path / "set", 120)
+    table = datasets.load_from_disk(tmp_path / "set")
+    table.select(range(119, -1, -1)).save_to_disk(tmp_path / "other", num_shards=3)
+    assert load(tmp_path / "other").digest == load(tmp_path / "set").digest
+
+
+@pytest.mark.parametrize(("size", "mode", "channels"), [(4, "grey", 1), (256, "colour", 3)])
+def test_images_are_square_of_any_size_that_is_allowed(size, mode, channels, tmp_path):
+    saved_images(tmp_path / "set", {"train": 5, "validation": 5, "test": 5})
+    data = load(tmp_path / "set", size=size, mode=mode)
+    assert data.shape == (channels, size, size)
+    assert data.images["test"].dtype == torch.uint8
+
+
+@pytest.mark.parametrize("size", [3, 257])
+def test_an_impossible_size_is_refused(size):
+    with pytest.raises(ValueError, match=f"arrow needs a size of 4 to 256 pixels, got {size}"):
+        Arrow(path="x", size=size)
+
+
+def test_columns_are_found_by_type_or_named(tmp_path):
+    saved_images(tmp_path / "set", {"train": 5, "validation": 5, "test": 5})
+    numbers = by_hash(list(range(5)))
+    assert load(tmp_path / "set").labels["train"].tolist() == [i % 3 for i in numbers]
+    assert load(tmp_path / "set", image="picture", label="number").labels["train"].tolist() == numbers
+    for field, wrong in (("image", "kind"), ("image", "none"), ("label", "picture")):
+        with pytest.raises(InputError, match=rf"got data\.{field}={wrong}: name one of .*data\.{field}=COLUMN"):
+            load(tmp_path / "set", **{field: wrong})
+
+
+def test_of_two_columns_of_images_one_must_be_named_and_of_none_there_is_no_choice(tmp_path):
+    rows = [
+        {"a": {"bytes": picture_file(i), "path": None}, "b": {"bytes": picture_file(0), "path": None}} for i in (1, 2)
+    ]
+    two = saved(tmp_path / "two", {"a": datasets.Image(), "b": datasets.Image()}, rows)
+    with pytest.raises(InputError, match=r"which column of .* holds the images: name one of a, b with data\.image="):
+        load(two)
+    none = saved(tmp_path / "none", {"a": datasets.Value("int64")}, [{"a": 1}])
+    with pytest.raises(InputError, match=r"holds the images: it has none"):
+        load(none)
+
+
+def test_without_a_column_of_classes_or_with_several_there_are_no_labels(tmp_path):
+    kinds = [datasets.ClassLabel(names=["x", "y"]) for _ in range(2)]
+    rows = [{"image": {"bytes": picture_file(i), "path": None}, "fine": i % 2, "coarse": 0} for i in range(120)]
+    several = saved(tmp_path / "several", {"image": datasets.Image(), "fine": kinds[0], "coarse": kinds[1]}, rows)
+    none = saved(tmp_path / "none", {"image": datasets.Image()}, [{"image": row["image"]} for row in rows])
+    assert load(several).labels == load(none).labels == {}
+    assert set(load(several, label="fine").labels["train"].tolist()) == {0, 1}
+
+
+def test_a_class_that_is_missing_is_the_hubs_minus_one(tmp_path):
+    kinds = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["x"])}
+    rows = [{"image": {"bytes": picture_file(i), "path": None}, "label": None} for i in range(120)]
+    assert set(load(saved(tmp_path / "set", kinds, rows)).labels["train"].tolist()) == {-1}
+
+
+def refused(path: Path | str, match: str) -> None:
+    with pytest.raises(InputError, match=match) as caught:
+        Arrow(path=str(path)).load()
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_saved_data_set_is_refused(tmp_path):
+    refused("", r"data\.path=FOLDER")
+    refused(tmp_path / "none", "is no folder")
+    # A place elsewhere would be fetched from.
+    refused("hf://datasets/somebody/something", "is no folder")
+    refused(tmp_path, "is no data set that save_to_disk wrote")
+    saved_images(tmp_path / "cut", 20)
+    (file,) = (tmp_path / "cut").glob("*.arrow")
+    file.write_bytes(file.read_bytes()[:5000])
+    refused(tmp_path / "cut", "cut")
+    saved_images(tmp_path / "few", 12)
+    refused(tmp_path / "few", r"gives \d+/\d/\d images \(train/validation/test\), and each split needs 5")
+    saved_images(tmp_path / "strange", {"left": 5, "right": 5})
+    refused(tmp_path / "strange", "has the splits left, right, and training needs one called train")
+
+
+def test_splits_with_columns_of_their_own_are_refused(tmp_path):
+    saved_images(tmp_path / "a", 20)
+    one = datasets.load_from_disk(tmp_path / "a")
+    datasets.DatasetDict({"train": one, "test": one.remove_columns("kind")}).save_to_disk(tmp_path / "set")
+    refused(tmp_path / "set", "other columns each")
+
+
+@pytest.mark.parametrize(
+    ("image", "match"),
+    [
+        (None, "row 7 holds no image"),
+        ({"bytes": b"no image", "path": None}, "image 7 of train in .* cannot be read"),
+        ({"bytes": picture_file(7)[:-600], "path": None}, "image 7 of train in .* cannot be read"),
+    ],
+)
+def test_an_image_that_cannot_be_read_is_named(image, match, tmp_path):
+    rows = [{"image": {"bytes": picture_file(i), "path": None}} for i in range(20)]
+    rows[7] = {"image": image}
+    refused(saved(tmp_path / "set", {"image": datasets.Image()}, rows), match)
+
+
+def test_deep_images_are_refused_rather_than_clipped(tmp_path):
+    file = io.BytesIO()
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(file, "png")
+    row = {"image": {"bytes": file.getvalue(), "path": None}}
+    refused(saved(tmp_path / "set", {"image": datasets.Image()}, [row]), "its values have more than 8 bits")
+
+
+def test_without_the_package_the_refusal_says_how_to_get_it(tmp_path, monkeypatch):
+    saved_images(tmp_path / "set", 20)
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    refused(tmp_path / "set", r"pip install 'diffusion-ablations\[datasets\]'")
+
+
+def test_moving_the_folder_or_naming_its_columns_changes_no_identity(tmp_path):
+    saved_images(tmp_path / "here", 120)
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    named = {"data.image": "picture", "data.label": "number"}
+    found = []
+    for settings in ({"data.path": str(tmp_path / "here")}, {"data.path": str(tmp_path / "there"), **named}):
+        cell = make_cell([{"data": "arrow", **settings}], seed=0)
+        found.append(cell_id(cell, cell.data.load().digest, "float32"))
+        assert cell_of(parameters(cell), seed=0) == cell
+        assert parameters(cell)["data.path"] == settings["data.path"]
+    assert found[0] == found[1]
