@@ -44,11 +44,10 @@ def sample(given: dict[str, Any]) -> None:
         raise InputError(f"n must be at least 1, got {given['n']}")
     if bool(given["cell"]) == bool(given["model"]):
         raise InputError("give cell=ID of a cell that was trained here, or model=runs:/RUN/model, and not both")
-    import torch
-
     from ablations.launchers.protocol import found_devices
+    from ablations.workers.perform import pinned
 
-    device, results = torch.device(found_devices(given["device"])[0]), Path(given["results"])
+    device, results = pinned(found_devices(given["device"])[0]), Path(given["results"])
     if given["model"]:
         name, (cell, model) = "model", _from_store(given["model"], given["tracking.uri"], results, device)
     else:

@@ -1,7 +1,8 @@
 """Worker processes on this machine, one stage at a time each (Pebble).
 
 Each is forked from a process that has imported what it needs (`warm`). A worker that is killed costs its stage alone.
-With GPUs there is one worker per GPU; otherwise as many as the cores hold at the cells' threads.
+With GPUs there are so many workers per GPU, each of which opens no other; otherwise as many as the cores hold at the
+cells' threads. A worker whose GPU no longer answers ends, so that its stage is tried again by another.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import Counter
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,40 +23,47 @@ from ablations.launchers.protocol import Launcher, WorkerDied, Workers, cores, f
 from ablations.launchers.warm import METHOD, warm_up
 from ablations.settings import plugins
 from ablations.stages.kinds import Stage
-from ablations.workers.perform import perform
+from ablations.workers.perform import answers, perform
 
 
 @dataclass(frozen=True)
 class Local(Launcher):
-    """Processes here: `workers` of them, or by default one per GPU, or as many as the cores hold."""
+    """Processes here: `workers` of them, or by default `per_gpu` on each GPU, or as many as the cores hold."""
 
     workers: int | None = None
+    per_gpu: int = 1
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"launcher.workers must be at least 1, got {self.workers}")
+        if self.per_gpu < 1:
+            raise ValueError(f"launcher.per_gpu must be at least 1, the cells at a time on a GPU, got {self.per_gpu}")
 
     def devices(self, device: str, threads: int) -> list[str]:
         found = found_devices(device)
         if found == ["cpu"]:
             return found * (self.workers or max(1, cores() // threads))
-        return found[: self.workers or len(found)]
+        every = found * self.per_gpu
+        return every[: self.workers or len(every)]
 
     def start(self, root: Path, devices: list[str]) -> Workers:
-        return Processes(root, len(devices))
+        return Processes(root, devices)
 
 
 class Processes(Workers):
-    """A pool of so many worker processes."""
+    """A pool of worker processes for each of these devices, as many as it is named."""
 
-    def __init__(self, root: Path, count: int) -> None:
+    def __init__(self, root: Path, devices: list[str]) -> None:
         warm_up()
         context = multiprocessing.get_context(METHOD)
         self.root = root
-        self.pool = ProcessPool(max_workers=count, context=context, initializer=_begin, initargs=(plugins.modules(),))
+        self.pools = {
+            device: ProcessPool(max_workers=n, context=context, initializer=_begin, initargs=(plugins.modules(),))
+            for device, n in Counter(devices).items()
+        }
 
     def submit(self, stage: Stage, device: str) -> Future[str]:
-        future: Future[str] = self.pool.schedule(perform, args=[stage, str(self.root), device])
+        future: Future[str] = self.pools[device].schedule(_perform, args=[stage, str(self.root), device])
         return future
 
     def status(self, future: Future[str]) -> str:
@@ -67,8 +76,19 @@ class Processes(Workers):
         future.cancel()
 
     def close(self) -> None:
-        self.pool.stop()  # type: ignore[no-untyped-call]
-        self.pool.join()
+        for pool in self.pools.values():
+            pool.stop()  # type: ignore[no-untyped-call]
+        for pool in self.pools.values():
+            pool.join()
+
+
+def _perform(stage: Stage, root: str, device: str) -> str:
+    """In a worker: perform a stage; the process ends where that has cost it its GPU."""
+    status = perform(stage, root, device)
+    if status == "failed" and not answers(device):
+        # After an illegal access, say, a context fails whatever comes next.
+        os._exit(1)
+    return status
 
 
 def _begin(modules: list[str]) -> None:

@@ -65,9 +65,24 @@ def perform(stage: Stage, root: str, device: str) -> str:
         return result.status
 
 
+def answers(device: str) -> bool:
+    """Whether a device still does what it is told, which a GPU does not after an error of its own."""
+    try:
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+    except RuntimeError:
+        return False
+    return True
+
+
 def claim(device: str, threads: int) -> torch.device:
     """Make this process use that device and so many threads."""
     torch.set_num_threads(threads)
+    return pinned(device)
+
+
+def pinned(device: str) -> torch.device:
+    """Make this process use that device, and compute there as it does every time."""
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
         torch.backends.cudnn.deterministic = True

@@ -10,7 +10,7 @@ import sys
 import psutil
 import pytest
 
-from ablations.launchers import warm
+from ablations.launchers import local, warm
 from ablations.launchers.local import Local
 from ablations.launchers.protocol import Launcher, launcher_of
 from ablations.launchers.serial import Serial
@@ -65,10 +65,44 @@ def test_devices_with_gpus(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
     assert Local().devices("auto", threads=1) == Local().devices("cuda", threads=9) == ["cuda:0", "cuda:1", "cuda:2"]
     assert Local(workers=2).devices("cuda", threads=1) == ["cuda:0", "cuda:1"]
+    assert Local(per_gpu=2).devices("cuda:1", threads=1) == ["cuda:1", "cuda:1"]
+    assert Local(per_gpu=2, workers=4).devices("cuda", threads=1) == ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]
     assert Local().devices("cuda:2", threads=1) == ["cuda:2"]
     assert Serial().devices("auto", threads=1) == ["cuda:0"]
     with pytest.raises(InputError, match="device=cuda:3 is not here: this machine has 3 CUDA devices"):
         Serial().devices("cuda:3", threads=1)
+
+
+def test_each_gpu_has_workers_of_its_own(tmp_path):
+    """A process that has opened one card opens no other."""
+    workers = Local().start(tmp_path, ["cuda:0", "cuda:1", "cuda:0"])
+    try:
+        assert {device: pool._context.workers for device, pool in workers.pools.items()} == {"cuda:0": 2, "cuda:1": 1}
+    finally:
+        workers.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "lost", "ends"), [("failed", True, True), ("failed", False, False), ("finished", True, False)]
+)
+def test_a_worker_ends_where_its_gpu_no_longer_answers(status, lost, ends, monkeypatch):
+    def synchronize(device):
+        if lost:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    ended = []
+    monkeypatch.setattr(local, "perform", lambda *given: status)
+    monkeypatch.setattr("torch.cuda.synchronize", synchronize)
+    monkeypatch.setattr(local.os, "_exit", ended.append)
+    assert local._perform(None, "root", "cuda:0") == status
+    assert ended == ([1] if ends else [])
+    assert local._perform(None, "root", "cpu") == status
+    assert ended == ([1] if ends else [])
+
+
+def test_no_cell_at_a_time_is_refused():
+    with pytest.raises(ValueError, match=r"launcher\.per_gpu must be at least 1"):
+        Local(per_gpu=0)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "CPU"])
@@ -84,7 +118,7 @@ from ablations.launchers.local import Local
 
 if __name__ == "__main__":
     workers = Local().start(Path(sys.argv[1]), ["cpu", "cpu"])
-    futures = [workers.pool.schedule(time.sleep, args=[600]) for _ in range(2)]
+    futures = [workers.pools["cpu"].schedule(time.sleep, args=[600]) for _ in range(2)]
     while not all(future.running() for future in futures):
         time.sleep(0.01)
     print("running", flush=True)
