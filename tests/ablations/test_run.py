@@ -530,7 +530,7 @@ def test_a_trained_cell_beats_both_histograms_on_digits(tmp_path):
     assert scored["nll/val"] + 3 * scored["nll/val_se"] < min(codes["one histogram"], codes["histogram per pixel"])
 
 
-@pytest.mark.gpu
+@pytest.mark.cuda
 @pytest.mark.parametrize(
     "choices",
     [
