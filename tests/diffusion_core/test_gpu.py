@@ -1,9 +1,7 @@
-"""On a CUDA device: the same numbers as on the CPU, and a training loop that never waits for the device."""
+"""On a CUDA device: the same numbers as on the CPU (that the host does not wait for it is in `test_waiting.py`)."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,7 +19,6 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization
-from diffusion_core.randomness import send
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, Schedule
 from diffusion_core.solvers import DpmSolver, Heun
@@ -29,7 +26,7 @@ from diffusion_core.spaces import Latents
 from diffusion_core.spacings import Spacing, UniformSpacing
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
-from diffusion_core.training import Trainer, Training, batch_indices, train
+from diffusion_core.training import Training, train
 from diffusion_core.vae import Vae
 from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance, Variance
 from tests.axes import members, spoken
@@ -92,15 +89,6 @@ def model(
     for parameter in model.parameters():
         parameter.data += 0.02 * torch.randn(parameter.shape, generator=generator)
     return model.to(device).eval()
-
-
-@contextlib.contextmanager
-def synchronisation_is_an_error() -> Iterator[None]:
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 @spoken()
@@ -232,21 +220,6 @@ def test_training_on_the_gpu_continues_from_a_report():
     ]
     (continued,) = train(DiffusionLearner(model(CUDA)), raw, plan, 0, (4, unbroken[0][1]))
     assert continued.losses["network"] == pytest.approx(unbroken[1][0], rel=1e-3)
-
-
-@RECIPES
-@pytest.mark.parametrize("rounding", ["float32", "bf16"])
-def test_a_training_step_never_waits_for_the_device(recipe, rounding):
-    trainer = Trainer(DiffusionLearner(model(CUDA, **recipe)).to(CUDA), Training(precision=rounding), CUDA)
-    data = DIGITS.to(CUDA)
-
-    def steps(first: int, last: int) -> None:
-        for step in range(first, last):
-            trainer.step(data[send(batch_indices(0, step, len(data), 32), CUDA)], 0, step)
-
-    steps(0, 3)
-    with synchronisation_is_an_error():
-        steps(3, 8)
 
 
 def test_bf16_is_what_auto_means_on_a_gpu_that_has_it():

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from tests.simulated_cuda.card import Card
 from tests.simulated_cuda.placement import CPU, cards_of, copied, device_of, mark, moved, tensors_in
@@ -208,7 +208,8 @@ class Calls(TorchFunctionMode):
         return self._sent(tensor, CPU).numpy(force=force)
 
     def _deepcopy(self, tensor: Tensor, memo: dict[int, Any]) -> Tensor:
-        out = tensor.__deepcopy__(memo)
+        with _disable_current_modes():
+            out = tensor.__deepcopy__(memo)
         for made, of in ((out, tensor), (out.grad, tensor.grad)):
             if made is not None:
                 mark(made, device_of(of))
