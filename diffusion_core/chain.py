@@ -10,6 +10,7 @@ belongs here, since it is the chain that knows which step follows it:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -50,6 +51,11 @@ class Chain:
     def full(self) -> bool:
         """Whether all T times are visited."""
         return self.steps == self.gamma.horizon
+
+    @cached_property
+    def levels(self) -> list[float]:
+        """γ at τ_0..τ_K as numbers, read once: a sampler that decides by them waits for the device at no step."""
+        return list(self.gamma(self.times).tolist())
 
     def pair(self, k: Tensor) -> Pair:
         """The step from τ_k to τ_{k−1}, for k int64 [B] in 1..K."""

@@ -45,11 +45,15 @@ class Gamma(nn.Module, ABC):
         return torch.where(t < 1, -math.inf, self.at(t.clamp(min=1)))
 
     @property
+    def device(self) -> torch.device:
+        """Where its parameters and buffers are."""
+        return next((value.device for value in self.state_dict().values()), torch.device("cpu"))
+
+    @property
     @torch.no_grad()
     def ends_in_noise(self) -> bool:
         """Whether γ_T = ∞, where x_T holds nothing of x_0."""
-        device = next(iter(self.state_dict().values())).device
-        return bool(self(torch.tensor([self.horizon], device=device)).isposinf())
+        return bool(self(torch.tensor([self.horizon], device=self.device)).isposinf())
 
     def rate(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """γ and dγ/du at real t in [1, T], u = (t − 1)/(T − 1); both may be differentiated again."""

@@ -126,14 +126,14 @@ def _times(diffusion: Diffusion) -> Callable[[float], Tensor]:
 
     @cache
     def time(gamma: float) -> Tensor:
-        return diffusion.gamma.inverse(torch.tensor([gamma], dtype=torch.float64, device=diffusion.device))
+        return diffusion.gamma.inverse(torch.full((1,), gamma, dtype=torch.float64, device=diffusion.device))
 
     return time
 
 
 def _slope(diffusion: Diffusion, x: Tensor, directions: Tensor, gamma: float, t: Tensor) -> tuple[Tensor, Tensor]:
     """dx/dγ [B, …] at γ, whose time is t [1], and the probes' estimates of its divergence [P, B]."""
-    sigma = torch.sigmoid(torch.tensor([gamma], dtype=torch.float64, device=x.device)).sqrt()
+    sigma = torch.sigmoid(torch.full((1,), gamma, dtype=torch.float64, device=x.device)).sqrt()
     dtype = next(diffusion.network.parameters()).dtype
     with torch.enable_grad(), precision.exact(x.device):
         x_in = x.detach().to(dtype).requires_grad_()

@@ -63,29 +63,25 @@ class Heun(Sampler):
     def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
         t, s = chain.times[k : k + 1], chain.times[k - 1 : k]
         gamma_t, gamma_s = diffusion.gamma(t), diffusion.gamma(s)
-        raised = self._raised(gamma_t, diffusion, chain.steps)
-        if bool(raised > gamma_t):
+        level, last = chain.levels[k], chain.levels[-1]
+        if self._stirs(level) and level < last:
+            raised = (gamma_t + 2 * math.log1p(min(self.churn / chain.steps, MOST_CHURN))).clamp(max=last)
             x_t, gamma_t = churned(x_t, gamma_t, raised, self.churn_noise * noise), raised
             x0, eps = diffusion.predict(x_t, diffusion.gamma.inverse(raised).expand(len(x_t)), clip=clip)
         else:
             p = reverse_at(diffusion, x_t, chain, k, clip=clip)
             x0, eps = p.x0, p.eps
         x_s = ddim(x0, eps, Pair(gamma_t, gamma_s, gamma_t), 0.0, noise)
-        if k == 1 or bool(gamma_t.isposinf()):
+        if k == 1 or level == math.inf:
             return x_s
         slope = reverse_at(diffusion, x_s, chain, k - 1, clip=clip).eps
         alpha_s = torch.sigmoid(-gamma_s).sqrt()
         length = torch.sigmoid(gamma_s).sqrt() - alpha_s * torch.exp(0.5 * gamma_t)
         return x_s + expand(0.5 * length, x_s) * (slope - eps)
 
-    def _raised(self, gamma_t: Tensor, diffusion: Diffusion, steps: int) -> Tensor:
-        """γ̂ [1], the noise level that a step starts from."""
-        sigma = torch.exp(0.5 * gamma_t)
-        stirred = self.churn > 0 and bool((self.churn_min <= sigma) & (sigma <= self.churn_max) & sigma.isfinite())
-        if not stirred:
-            return gamma_t
-        last = diffusion.gamma(diffusion.all_times[-1:])
-        return (gamma_t + 2 * math.log1p(min(self.churn / steps, MOST_CHURN))).minimum(last)
+    def _stirs(self, level: float) -> bool:
+        """Whether a step from the noise level γ starts from a higher one, where the schedule has one."""
+        return self.churn > 0 and self.churn_min <= math.exp(0.5 * level) <= self.churn_max
 
 
 def churned(x_t: Tensor, gamma_t: Tensor, raised: Tensor, noise: Tensor) -> Tensor:

@@ -68,8 +68,7 @@ class LevelSpacing(Spacing):
 
     @torch.no_grad()
     def chosen(self, gamma: Gamma, steps: int, terms: Tensor) -> Tensor:
-        device = next(iter(gamma.state_dict().values())).device
-        places = self.scale(gamma(torch.arange(1, gamma.horizon + 1, device=device))).cpu()
+        places = self.scale(gamma(torch.arange(1, gamma.horizon + 1, device=gamma.device))).cpu()
         ends_in_noise = bool(places[-1].isposinf())
         finite, count = (places[:-1], steps - 1) if ends_in_noise else (places, steps)
         if count == 1:

@@ -213,7 +213,7 @@ class LevelSampler(TimestepSampler):
     def __init__(self, gamma: Gamma, cumulative: Callable[[Tensor], Tensor]) -> None:
         """The sampler for F = `cumulative` of γ; what lies beyond γ_1 and γ_T is cut off."""
         super().__init__(gamma.horizon)
-        edges = torch.arange(gamma.horizon + 1, dtype=torch.float64) + 0.5
+        edges = torch.arange(gamma.horizon + 1, dtype=torch.float64, device=gamma.device) + 0.5
         edges = edges.clamp(1, gamma.horizon)
         with torch.no_grad():
             mass = cumulative(gamma(edges))

@@ -2,6 +2,8 @@
 
 With CI=true in the environment, a test that is skipped for a reason which is none of `SKIPS` fails the run: what it
 needs is to be brought there.
+
+A test marked `cuda` is two: one on a simulated device, everywhere, and one on the machine's, with `pytest -m gpu`.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import os
 
 import pytest
 import torch
+
+from tests.simulated_cuda import simulated_cuda
 
 SKIPS = {
     "could not import 'denoising_diffusion_pytorch'": "one of the peers whose speed is measured; it brings 30 packages",
@@ -40,6 +44,22 @@ def store(tmp_path_factory):
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("cuda") is not None:
+        cards = ["simulated", pytest.param("real", marks=pytest.mark.gpu)]
+        metafunc.parametrize("card", cards, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def card(request):
+    """The simulated devices of a test marked `cuda`, with their counts; None where they are the machine's own."""
+    if getattr(request, "param", None) != "simulated":
+        yield None
+    else:
+        with simulated_cuda(devices=2) as devices:
+            yield devices
 
 
 def unexpected(reasons: list[str]) -> list[str]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from ablations import run
+from ablations.data import base
+from ablations.data.digits import Digits
 from ablations.driver import pages
+from ablations.metrics import judging
 from ablations.settings import grammar
 from ablations.stages.artifacts import read_tensors
 from ablations.stages.journal import Journal
@@ -44,6 +47,10 @@ HERE = resolve_precision("auto", torch.device("cpu"))
 """The precision of cells on this machine's processor."""
 ELSEWHERE = {"float32": "bf16", "bf16": "float32"}[HERE]
 """That of another kind of device."""
+
+
+FEW = 64
+"""Images of each split where few are enough."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,19 @@ def again(tiny, tmp_path, without_pictures):
     shutil.copytree(tiny.results, results)
     arguments = [word for word in tiny.arguments if not word.startswith("results=")]
     return Done([*arguments, f"results={results}", "launcher=serial"], results, tiny.code, tiny.printed)
+
+
+@pytest.fixture
+def few_digits(monkeypatch):
+    """The first of each split of digits: what goes together does so on a few images too."""
+    whole = Digits().load()
+    images = {split: values[:FEW] for split, values in whole.images.items()}
+    monkeypatch.setattr(Digits, "read", lambda self: replace(whole, images=images))
+    for cache in (base._loaded, judging.reference_of):
+        cache.cache_clear()
+    yield
+    for cache in (base._loaded, judging.reference_of):
+        cache.cache_clear()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import itertools
 import json
 import math
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,15 +14,13 @@ import pytest
 
 from ablations import run
 from ablations.compatibility import STEPS, Pairs, all_values, document, settings_of, value
-from ablations.data import base
-from ablations.data.digits import Digits
 from ablations.driver import plan
-from ablations.metrics import judging
 from ablations.settings import grammar
 from ablations.stages.artifacts import read_tensors
 from ablations.workers import evaluate, train_autoencoder
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
+from tests.ablations.conftest import FEW
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +37,6 @@ TINY = {
     "evaluation.fit": 8,
     "evaluation.ode_steps": 2,
 }
-FEW = 64
 LS = ("L0", "Lt", "LT")
 TINY_NETWORK = {
     "unet": {"network.channels": 8, "network.multipliers": [1], "network.attention": []},
@@ -162,19 +158,6 @@ def tiny_space(cell):
         return {}
     steps = {"training.steps": 5} if cell["budget"] == "flops" else {}
     return {"space.steps": 2, "space.width": 8, "space.batch": 8, **steps}
-
-
-@pytest.fixture
-def few_digits(monkeypatch):
-    """The first of each split of digits: what goes together does so on a few images too."""
-    whole = Digits().load()
-    images = {split: values[:FEW] for split, values in whole.images.items()}
-    monkeypatch.setattr(Digits, "read", lambda self: replace(whole, images=images))
-    for cache in (base._loaded, judging.reference_of):
-        cache.cache_clear()
-    yield
-    for cache in (base._loaded, judging.reference_of):
-        cache.cache_clear()
 
 
 @pytest.mark.parametrize("data", ["digits", "mixture2d"])

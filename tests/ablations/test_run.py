@@ -28,7 +28,7 @@ from ablations.settings import identity
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import NUMERICS
 from ablations.stages.artifacts import read_tensors, write_tensors
-from ablations.stages.graph import floor_of, stages_of
+from ablations.stages.graph import stages_of
 from ablations.stages.journal import Journal
 from ablations.stages.version import code_version
 from ablations.tracking.mlflow_client import TrackingError
@@ -529,22 +529,3 @@ def test_a_trained_cell_beats_both_histograms_on_digits(tmp_path):
     scored = Journal(tmp_path).result(stages[1].id).metrics
     codes = stages[0].cell.data.load().codes
     assert scored["nll/val"] + 3 * scored["nll/val_se"] < min(codes["one histogram"], codes["histogram per pixel"])
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize(
-    "choices",
-    [
-        "objective=simple",
-        "schedule=learned objective=vlb_continuous",
-        "sampler=heun",
-        "space=latents space.steps=20",
-    ],
-)
-def test_every_stage_runs_on_a_gpu(choices, tmp_path):
-    words = ["horizon=25", "network.channels=8", "training.steps=40", "evaluation.sets=1", "variance=analytic_mse"]
-    words += ["evaluation.continuous=2", "evaluation.ode=1", "evaluation.ode_steps=2"]
-    stages = cell_stages(*words, *choices.split())
-    cell = stages[0].cell
-    for stage in (*stages, floor_of(cell, cell.data.load().digest, "x")):
-        assert perform(stage, str(tmp_path), "cuda:0") in ("finished", "diverged"), stage

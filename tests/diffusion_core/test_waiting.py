@@ -1,0 +1,124 @@
+"""The host waits for a CUDA device at reports and at the ends of loops, and at no step between them."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+
+from diffusion_core.denoiser import TimeInput
+from diffusion_core.encodings import GreyLevels
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.likelihood import bound, continuous_bound
+from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
+from diffusion_core.ode import flow_likelihood
+from diffusion_core.parameterizations import Mu, Parameterization, V
+from diffusion_core.randomness import send
+from diffusion_core.samplers import Sampler
+from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, Schedule
+from diffusion_core.testing.variants import name
+from diffusion_core.timesteps import LowDiscrepancy, Timesteps, Uniform
+from diffusion_core.training import Trainer, Training, batch_indices, train
+from diffusion_core.variances import Beta, LearnedVariance, Variance
+from tests.axes import members
+from tests.diffusion_core.test_gpu import CUDA, DIGITS, LATENTS, model
+
+pytestmark = pytest.mark.cuda
+
+TOLD: TimeInput = "log_snr"
+RECIPES = [
+    *({"objective": objective} for objective in members(Objective)),
+    *({"objective": objective, "schedule": LearnedSchedule()} for objective in (Simple(), Vlb(), VlbContinuous())),
+    *({"timesteps": timesteps} for timesteps in members(Timesteps)),
+    {"objective": VlbContinuous(), "timesteps": LowDiscrepancy()},
+    *({"variance": variance, "objective": Vlb()} for variance in members(Variance)),
+    *({"parameterization": parameterization} for parameterization in members(Parameterization)),
+    *({"schedule": schedule} for schedule in members(Schedule)),
+]
+"""What differs from v, simple and a linear schedule."""
+
+
+def recipe_name(recipe):
+    return "-".join(name(choice) for choice in recipe.values())
+
+
+def learner(recipe):
+    """The learner of a recipe on the device; hybrid needs a σ² that is learned, and what continues in t is told γ."""
+    others = {"parameterization": V(), "variance": Beta(), "schedule": Linear(), "timesteps": Uniform()} | recipe
+    if isinstance(recipe.get("objective"), Hybrid):
+        others["variance"] = LearnedVariance()
+    told = TOLD if isinstance(recipe.get("objective"), VlbContinuous) else "t"
+    return DiffusionLearner(model(CUDA, **others, time_input=told)).to(CUDA)
+
+
+def waits(action):
+    """How often the host waits for the device, as the debug mode of torch counts it."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            action()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return sum("synchronizing CUDA operation" in str(one.message) for one in told)
+
+
+def training_waits(of, steps):
+    """Waits of a whole training of so many steps that is reported once, its beginning included."""
+    data, plan = DIGITS.to(CUDA), Training(steps=steps, batch=32, report_every=100)
+    return waits(lambda: list(train(of, data, plan, 0)))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=recipe_name)
+def test_a_training_waits_at_its_reports_alone(recipe):
+    few, more = (training_waits(learner(recipe), steps) for steps in (2, 5))
+    assert more == few > 0
+
+
+@pytest.mark.parametrize("space", LATENTS, ids=name)
+def test_an_autoencoder_waits_at_its_reports_alone(space):
+    autoencoders = [space.build(GreyLevels(17), (1, 8, 8)).to(CUDA) for _ in range(2)]
+    few, more = (training_waits(one, steps) for one, steps in zip(autoencoders, (2, 5), strict=True))
+    assert more == few > 0
+
+
+@pytest.mark.parametrize("rounding", ["float32", "bf16"])
+def test_a_step_waits_for_nothing_at_all(rounding):
+    trainer = Trainer(learner({}), Training(precision=rounding), CUDA)
+    data = DIGITS.to(CUDA)
+
+    def steps(first, last):
+        for step in range(first, last):
+            trainer.step(data[send(batch_indices(0, step, len(data), 32), CUDA)], 0, step)
+
+    steps(0, 3)
+    assert waits(lambda: steps(3, 8)) == 0
+
+
+@pytest.mark.parametrize("schedule", [Linear(), Cosine(zero_terminal=True)], ids=name)
+@pytest.mark.parametrize("sampler", members(Sampler), ids=name)
+def test_a_sampler_waits_at_no_step(sampler, schedule):
+    diffusion = model(CUDA, V(), schedule=schedule, horizon=25)
+
+    def waits_of(steps):
+        strided = replace(sampler, steps=steps)
+        return waits(lambda: strided.sample(diffusion, 8, seed=0, clip=True))
+
+    assert waits_of(7) == waits_of(3)
+
+
+@pytest.mark.parametrize("parameterization", [V(), Mu()], ids=name)
+def test_a_bound_waits_at_no_draw(parameterization):
+    diffusion, raw = model(CUDA, parameterization, horizon=25), DIGITS[:8].to(CUDA)
+    few, more = (waits(lambda n=n: bound(diffusion, raw, exact=n, strata=n, seed=0, clip=True)) for n in (1, 4))
+    assert more == few
+
+
+def test_likelihoods_in_continuous_time_wait_at_no_draw_and_no_step():
+    diffusion, raw = model(CUDA, V(), horizon=25, time_input=TOLD), DIGITS[:8].to(CUDA)
+    few, more = (waits(lambda n=n: continuous_bound(diffusion, raw, draws=n, seed=0, clip=True)) for n in (1, 3))
+    assert more == few
+    few, more = (waits(lambda n=n: flow_likelihood(diffusion, raw, steps=n, probes=1, seed=0)) for n in (1, 3))
+    assert more == few

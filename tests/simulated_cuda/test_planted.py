@@ -1,0 +1,151 @@
+"""Mistakes with devices that were made on purpose, each of which a test of the GPU path finds on the simulated one."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+
+import pytest
+import torch
+
+from diffusion_core import gamma, likelihood, precision, randomness, samplers, training
+from diffusion_core.chain import Chain
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.objectives import Simple
+from diffusion_core.samplers import Ancestral
+from diffusion_core.schedules import Linear
+from diffusion_core.solvers import Heun
+from diffusion_core.spacings import QuadraticSpacing
+from diffusion_core.timesteps import ImportanceSampler, LogNormal
+from diffusion_core.variances import LearnedDiagonal
+from tests.diffusion_core import test_gpu, test_waiting
+from tests.simulated_cuda import simulated_cuda
+
+
+@pytest.fixture(autouse=True)
+def card():
+    with simulated_cuda() as devices:
+        yield devices
+
+
+def times_stay_on_the_host(patch):
+    def chain(self, steps=None):
+        times = self.all_times
+        if steps is not None and steps != self.choices.horizon:
+            times = self.choices.spacing.times(self.gamma, steps, self.terms)
+        return Chain(self.gamma, times, "beta_1")
+
+    patch.setattr(Diffusion, "chain", chain)
+
+
+def noise_is_not_sent(patch):
+    patch.setattr(randomness, "send", lambda value, device: value)
+
+
+def indices_are_not_sent(patch):
+    patch.setattr(training, "send", lambda value, device: value)
+
+
+def draws_are_sent_from_pageable_memory(patch):
+    patch.setattr(randomness, "send", lambda value, device: value.to(device))
+
+
+def a_history_is_no_buffer(patch):
+    def register_buffer(self, name, tensor, persistent=True):
+        setattr(self, name, tensor)
+
+    patch.setattr(ImportanceSampler, "register_buffer", register_buffer)
+
+
+def results_stay_on_the_device(patch):
+    patch.setattr(likelihood, "bound_of_halves", on_the_device(likelihood.bound_of_halves))
+
+
+def on_the_device(bound_of_halves):
+    def moved(terms, *rest):
+        return bound_of_halves([{name: term.cuda() for name, term in half.items()} for half in terms], *rest)
+
+    return moved
+
+
+def steps_are_counted_on_the_host(patch):
+    def reverse_at(diffusion, x_t, chain, k, *, clip):
+        return diffusion.reverse(x_t, chain, torch.full((len(x_t),), k), clip=clip)
+
+    patch.setattr(samplers, "reverse_at", reverse_at)
+
+
+def a_loss_is_read_at_each_step(patch):
+    loss = Simple.loss
+
+    def watched(self, example):
+        values = loss(self, example)
+        assert values.mean().isfinite()
+        return values
+
+    patch.setattr(Simple, "loss", watched)
+
+
+def levels_are_read_at_each_step(patch):
+    patch.setattr(Chain, "levels", property(lambda self: self.gamma(self.times).tolist()))
+
+
+def exact_leaves_autocast_of_the_cpu(patch):
+    @contextlib.contextmanager
+    def exact(device):
+        with torch.autocast("cpu", enabled=False):
+            yield
+
+    patch.setattr(precision, "exact", exact)
+
+
+def edges_are_made_on_the_host(patch):
+    patch.setattr(gamma.Gamma, "device", torch.device("cpu"))
+
+
+def rows_are_chosen_by_a_mask(patch):
+    patch.setattr(Diffusion, "term_of", rows_by_mask)
+
+
+def rows_by_mask(self, x0, p):
+    first = p.pair.ends_clean.expand(len(x0))
+    terms = likelihood.sum_dims((p.mean - x0) ** 2)
+    terms[first] = self.encoding.decoder_term(x0[first], p.mean[first], p.log_variance[first])
+    return terms
+
+
+strided = partial(test_gpu.test_samples_of_a_strided_chain_are_those_of_the_cpu, Ancestral(steps=6), QuadraticSpacing())
+a_training_waits = test_waiting.test_a_training_waits_at_its_reports_alone
+a_sampler_waits = test_waiting.test_a_sampler_waits_at_no_step
+
+
+@pytest.mark.parametrize(
+    ("plant", "test", "complaint"),
+    [
+        (times_stay_on_the_host, strided, "indices should be either on cpu"),
+        (noise_is_not_sent, partial(a_training_waits, {}), "on the same device"),
+        (noise_is_not_sent, strided, "on the same device"),
+        (indices_are_not_sent, partial(a_training_waits, {}), r"assert \d+ == \d+"),
+        (draws_are_sent_from_pageable_memory, partial(a_training_waits, {}), r"assert \d+ == \d+"),
+        (a_history_is_no_buffer, test_gpu.test_importance_remembers_on_the_gpu_what_it_does_on_the_cpu, "same device"),
+        (
+            results_stay_on_the_device,
+            partial(test_gpu.test_the_bound_is_that_of_the_cpu, None, Linear(), False),
+            "device",
+        ),
+        (steps_are_counted_on_the_host, partial(a_sampler_waits, Ancestral(), Linear()), r"assert \d+ == \d+"),
+        (a_loss_is_read_at_each_step, partial(a_training_waits, {"objective": Simple()}), r"assert \d+ == \d+"),
+        (levels_are_read_at_each_step, partial(a_sampler_waits, Heun(), Linear()), r"assert \d+ == \d+"),
+        (exact_leaves_autocast_of_the_cpu, test_gpu.test_the_bound_does_not_see_what_training_allows, "not close"),
+        (edges_are_made_on_the_host, partial(a_training_waits, {"timesteps": LogNormal()}), "on the same device"),
+        (
+            rows_are_chosen_by_a_mask,
+            partial(a_training_waits, {"objective": test_waiting.Vlb(), "variance": LearnedDiagonal()}),
+            r"assert \d+ == \d+",
+        ),
+    ],
+)
+def test_a_planted_mistake_is_found(plant, test, complaint, monkeypatch):
+    plant(monkeypatch)
+    with pytest.raises((RuntimeError, AssertionError), match=complaint):
+        test()
