@@ -148,8 +148,8 @@ def watching(
 
 
 def _watch(live: Live, over: threading.Event) -> None:
-    # A store that goes away is found by the driver when it publishes, which says what to do.
-    with suppress(TrackingError):
+    # A store that goes away, or a damaged file, is found by the driver too, which says what to do.
+    with suppress(TrackingError, InputError):
         while not over.wait(SECONDS):
             if live.tracker.is_open:
                 live.look()

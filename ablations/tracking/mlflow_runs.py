@@ -15,7 +15,7 @@ from ablations.results import autoencoders
 from ablations.results.csv_text import csv_text
 from ablations.stages.files import read_json
 from analysis.errors import InputError
-from analysis.read.names import FIXED, KEYS, LATENT, RUNGS, SEARCH, TRACEBACK, TRIALS, VERSIONS
+from analysis.read.names import FIXED, KEYS, LATENT, OVER_STEPS, RUNGS, SEARCH, TRACEBACK, TRIALS, VERSIONS
 
 CELL = "cell"
 """The kind of a run that is a cell at a seed."""
@@ -62,6 +62,21 @@ class Tracked:
 def key_of(tags: Mapping[str, str]) -> tuple[str, str]:
     """What a run is known by."""
     return (tags.get(OF_SEARCH, TRIAL), tags[TRIAL]) if TRIAL in tags else (tags["cell_id"], tags["seed"])
+
+
+def last_of(curves: Curve) -> dict[str, float]:
+    """How far each curve over steps goes."""
+    found: dict[str, float] = {}
+    for line in curves:
+        if line["curve"].startswith(OVER_STEPS):
+            found[line["curve"]] = max(found.get(line["curve"], -1.0), float(line["x"]))
+    return found
+
+
+def name_of(run: Tracked) -> str:
+    """What the UI lists it as."""
+    seed = f" · seed {run.tags['seed']}" if "seed" in run.tags else ""
+    return f"{run.params['cell']}{seed}"
 
 
 def head_in(folder: Path) -> dict[str, Any]:

@@ -31,6 +31,8 @@ from ablations.tracking.mlflow_runs import (
     Tracked,
     head_in,
     key_of,
+    last_of,
+    name_of,
     request_of,
     tracked_autoencoders,
     tracked_runs,
@@ -174,7 +176,7 @@ class Tracker:
         known = self.known.get(key)
         if known is not None and known.reported is None:
             return False
-        known = self._begin(run, "{}") if known is None else known
+        known = self._begin(run, {}) if known is None else known
         if key not in self.live:
             self.live.add(key)
             self.client.update_run(known.run_id, status="RUNNING")
@@ -217,14 +219,14 @@ class Tracker:
             if known is not None and known.reported is not None and not known.content:
                 guard(self.uri, lambda: self.client.set_terminated(known.run_id, ENDINGS[INTERRUPTED]))
 
-    def _begin(self, run: Tracked, reported: str) -> Known:
-        """A new run, which is not over."""
+    def _begin(self, run: Tracked, reported: dict[str, float] | None) -> Known:
+        """A new run, of which so much has been reported; None where all of it follows at once."""
         from mlflow.entities import Param
 
-        tags = run.tags | {REPORTED: reported}
+        tags = run.tags | ({} if reported is None else {REPORTED: json.dumps(reported)})
         made = self.client.create_run(self.experiment_id, tags=tags, run_name=name_of(run)).info
         self.client.log_batch(made.run_id, params=[Param(key, value) for key, value in run.params.items()])
-        self.known[key_of(run.tags)] = known = Known(made.run_id, "", json.loads(reported), made.start_time / 1000)
+        self.known[key_of(run.tags)] = known = Known(made.run_id, "", reported, made.start_time / 1000)
         return known
 
     def _publish(self, run: Tracked) -> bool:
@@ -239,17 +241,19 @@ class Tracker:
             if known is not None and known.reported is None:
                 self.client.delete_run(known.run_id)
                 known = None
-            known = known or self._begin(run, "{}")
+            shown = known is not None
+            known = known or self._begin(run, None)
             self._log(known, run)
-            self.client.log_batch(
-                known.run_id, tags=[RunTag(*tag) for tag in (run.tags | {"content": run.content}).items()]
-            )
-            if status != INTERRUPTED:
+            # What was stopped may be taken up from where its curves end.
+            reported = last_of(run.curves) if status == INTERRUPTED else None
+            tags = (run.tags if shown else {}) | {"content": run.content}
+            tags |= {} if reported is None else {REPORTED: json.dumps(reported)}
+            self.client.log_batch(known.run_id, tags=[RunTag(*tag) for tag in tags.items()])
+            if shown and reported is None:
                 self.client.delete_tag(known.run_id, REPORTED)
             self.client.set_terminated(known.run_id, ENDINGS.get(status, "FINISHED"))
             self.live.discard(key)
-            over = None if status != INTERRUPTED else known.reported
-            self.known[key] = Known(known.run_id, run.content, over, known.began)
+            self.known[key] = Known(known.run_id, run.content, reported, known.began)
         return True
 
     def _log(self, known: Known, run: Tracked) -> None:
@@ -292,12 +296,6 @@ class Tracker:
         search = read_json(folder / SEARCH)
         self._introduce(head["question"], view_of_search(search) if search else view(head))
         return Summary(self.uri, run_id, page(self.uri, self.experiment_id))
-
-
-def name_of(run: Tracked) -> str:
-    """What the UI lists it as."""
-    seed = f" · seed {run.tags['seed']}" if "seed" in run.tags else ""
-    return f"{run.params['cell']}{seed}"
 
 
 def open_tracker(uri: str, experiment: str, results: Path) -> Tracker:
