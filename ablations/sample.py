@@ -37,17 +37,16 @@ def sample(given: dict[str, Any]) -> None:
 
 def draw(row: dict[str, str], results: Path, n: int, device: str, out: str) -> Path:
     """Sample, and write the sheet; its path."""
-    import torch
-
     from ablations.driver.bar import bar
     from ablations.driver.trained import cell_in, trained
     from ablations.launchers.protocol import found_devices
     from ablations.results.sample_sheets import write_sheet
     from ablations.workers.evaluate import draw_samples
+    from ablations.workers.perform import pinned
 
     cell = cell_in(row)
     data = cell.data.load()
-    model = trained(cell, row, results, torch.device(found_devices(device)[0]))
+    model = trained(cell, row, results, pinned(found_devices(device)[0]))
     with bar("sampling", 1.0) as shown:
         samples = draw_samples(cell, model, n, shown.move_to)
     if samples is None:

@@ -68,6 +68,11 @@ def perform(stage: Stage, root: str, device: str) -> str:
 def claim(device: str, threads: int) -> torch.device:
     """Make this process use that device and so many threads."""
     torch.set_num_threads(threads)
+    return pinned(device)
+
+
+def pinned(device: str) -> torch.device:
+    """The device, which is this process's own if it is a GPU: no other is opened, and kernels repeat their numbers."""
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
         torch.backends.cudnn.deterministic = True
