@@ -82,7 +82,7 @@ def claim(device: str, threads: int) -> torch.device:
 
 
 def pinned(device: str) -> torch.device:
-    """Make this process use that device, and compute there as it does every time."""
+    """The device, which is this process's own if it is a GPU: no other is opened, and kernels repeat their numbers."""
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
         torch.backends.cudnn.deterministic = True

@@ -323,6 +323,16 @@ def test_sample_draws_pictures_of_a_finished_cell(tiny, tmp_path, capsys, monkey
     assert "has no seed 7: it has 0" in one_line_error(sample.main, arguments, capsys, monkeypatch)
 
 
+@pytest.mark.cuda
+def test_a_cell_is_sampled_on_the_device_that_is_asked_for_and_no_other_is_opened(tiny, tmp_path):
+    cell_id = rows(tiny)[0]["cell_id"]
+    last = torch.cuda.device_count() - 1
+    words = [f"cell={cell_id}", "n=4", f"results={tiny.results}", f"out={tmp_path / 'drawn'}", f"device=cuda:{last}"]
+    assert sample.main(words) == 0
+    assert torch.cuda.current_device() == last
+    assert torch.backends.cudnn.deterministic
+
+
 def test_points_go_the_same_way(again):
     arguments = ["data=mixture2d", "horizon=25", "training.steps=10", "name=points", "evaluation.sets=1"]
     assert run.main([*arguments, f"results={again.results}", "launcher=serial"]) == 0

@@ -11,7 +11,8 @@ What it knows.
   mix devices are refused as CUDA refuses them; numbers without dimensions and indices may come from the CPU, as there.
   So are generators of another device, `numpy()`, and devices beyond the last.
 - Synchronisation: what `torch.cuda.set_sync_debug_mode` knows of (values read by the host, copies that it waits for,
-  operations whose result's shape depends on values) is counted, and warned of or refused in its modes.
+  operations whose result's shape depends on values) is counted, and warned of or refused in its modes. A copy from
+  memory that is not pinned counts as there: unless it is told not to block.
 - Launches: operations on the device that are no views are counted: about as many kernels, for some are several.
 - Autocast: "cuda" and "cpu" are two states, of which tensors on the device see the first.
 

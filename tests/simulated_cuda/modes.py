@@ -81,7 +81,7 @@ class Operations(TorchDispatchMode):
             return CPU
         others = [tensor for tensor in given if device_of(tensor).type == "cpu"]
         if name in COPYING:
-            if (others or len(cards) > 1) and not (len(args) > 2 and args[2]):
+            if others and not (len(args) > 2 and args[2]):
                 self.card.synchronise()
             return cards[0]
         if name in INDEXING:

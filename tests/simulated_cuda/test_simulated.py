@@ -177,6 +177,7 @@ X = torch.arange(6.0)
         (lambda x: torch.equal(x, x), 1),
         (lambda x: x.repeat_interleave(2), 0),
         (lambda x: (x * 2 + 1).sum().to(SECOND), 0),
+        (lambda x: x.copy_(x.to(SECOND)), 0),
         (lambda x: list(x), 0),
     ],
 )
