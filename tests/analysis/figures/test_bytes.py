@@ -1,5 +1,6 @@
 """Every figure that is drawn twice comes out byte for byte alike, whatever the user's own settings are."""
 
+import csv
 import io
 
 import matplotlib
@@ -12,7 +13,7 @@ from analysis.figures.metrics import metrics_figure
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
-from tests.analysis.conftest import answers_of, build
+from tests.analysis.conftest import NLL, answers_of, build, rows
 from tests.analysis.figures.test_deck import write, write_strips
 from tests.analysis.figures.test_lines import VARIANCE, made, steps
 from tests.analysis.figures.test_schedules import SCHEDULE, fabricated, fixed, learned
@@ -34,7 +35,22 @@ def schedules(folder):
     return fabricated(folder, [SCHEDULE], {("linear",): fixed(7, -9), ("learned",): learned(apart=1.0)}, seeds=(0, 1))
 
 
+def on_the_way(folder):
+    """The same cells at rungs, nearer to each other the later."""
+    build(folder, [row | ({"nll/val": row[NLL]} if NLL in row else {}) for row in rows()], rungs=2)
+    lines = [
+        (row["cell_id"], row["seed"], "rung/nll/val", step, f"{row[NLL] + 100 / step:.7g}")
+        for row in rows()
+        for step in (125, 250)
+        if NLL in row
+    ]
+    with (folder / "curves.csv").open("a", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(lines)
+    return folder
+
+
 SCENES = {
+    on_the_way: ("budget",),
     build: ("samples", "metrics", "differences", "training", "weights", "bound"),
     latent: ("reconstructions", "compute", "cost", "split", "elbo"),
     lines: ("lines",),

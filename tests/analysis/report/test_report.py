@@ -15,7 +15,7 @@ from tests.analysis.report.pages import Page, page_of
 
 
 def test_sections_come_in_their_order_and_each_has_its_link(page):
-    names = ["verdict", "comparisons", "table", "axes", "samples", "curves", "besides", "noise", "cost"]
+    names = ["verdict", "comparisons", "budget", "table", "axes", "samples", "curves", "besides", "noise", "cost"]
     names += ["missing", "provenance"]
     assert [section["id"] for section in page.all("section")] == names
     links = [link["href"] for link in page.all("a") if link["href"].startswith("#")]

@@ -47,16 +47,16 @@ def scene(name):
             "verdict table samples curves",
         ),
         ("all diverged", "No verdict.", "verdict table samples curves besides missing"),
-        ("points", "For likelihood take MSE at ε-weight 1", "verdict comparisons table samples curves besides"),
+        ("points", "For likelihood take MSE at ε-weight 1", "verdict comparisons budget table samples curves besides"),
         (
             "no samples",
             "For likelihood take ε · L, fixed isotropic Σ",
-            "verdict comparisons table axes curves besides noise",
+            "verdict comparisons budget table axes curves besides noise",
         ),
         (
             "no curves",
             "For likelihood take ε · L, fixed isotropic Σ",
-            "verdict comparisons table axes samples besides noise",
+            "verdict comparisons budget table axes samples besides noise",
         ),
     ],
 )
