@@ -64,9 +64,9 @@ def key_of(tags: Mapping[str, str]) -> tuple[str, str]:
     return (tags.get(OF_SEARCH, TRIAL), tags[TRIAL]) if TRIAL in tags else (tags["cell_id"], tags["seed"])
 
 
-def last_of(curves: Curve) -> dict[str, float]:
-    """How far each curve over steps goes."""
-    found: dict[str, float] = {}
+def last_of(curves: Curve, before: Mapping[str, float]) -> dict[str, float]:
+    """How far each curve over steps is there, where it went so far before."""
+    found = dict(before)
     for line in curves:
         if line["curve"].startswith(OVER_STEPS):
             found[line["curve"]] = max(found.get(line["curve"], -1.0), float(line["x"]))

@@ -245,7 +245,8 @@ class Tracker:
             known = known or self._begin(run, None)
             self._log(known, run)
             # What was stopped may be taken up from where its curves end.
-            reported = last_of(run.curves) if status == INTERRUPTED else None
+            before = known.reported or {}
+            reported = last_of(run.curves, before) if status == INTERRUPTED else None
             tags = (run.tags if shown else {}) | {"content": run.content}
             tags |= {} if reported is None else {REPORTED: json.dumps(reported)}
             self.client.log_batch(known.run_id, tags=[RunTag(*tag) for tag in tags.items()])
