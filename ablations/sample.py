@@ -43,7 +43,7 @@ def sample(given: dict[str, Any]) -> None:
     if given["n"] < 1:
         raise InputError(f"n must be at least 1, got {given['n']}")
     if bool(given["cell"]) == bool(given["model"]):
-        raise InputError("give cell=ID of a cell that was trained here, or model=runs:/RUN/model, and not both")
+        raise InputError("give either cell=ID, of a cell that was trained here, or model=runs:/RUN/model")
     from ablations.launchers.protocol import found_devices
     from ablations.workers.perform import pinned
 

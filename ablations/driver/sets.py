@@ -41,6 +41,8 @@ def with_enough(plan: Plan, journal: Journal, launch: Launch) -> tuple[Plan, int
         plan = first.with_sets(sets)
         if launch(plan):
             return plan, sets, True
+    if sets == MOST_SETS and (found := most_noisy(plan, journal)) is not None and found.enough > sets:
+        print(f"{said(found)}: more than {MOST_SETS} are not drawn", flush=True)
     return plan, sets, False
 
 

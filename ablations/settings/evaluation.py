@@ -77,8 +77,8 @@ class Evaluation:
                 raise ValueError(f"evaluation.{name} must be at least 1, or 0 for none, got {getattr(self, name)}")
         if not 0 <= self.judged_rungs <= self.rungs:
             raise ValueError(
-                f"evaluation.rungs={self.rungs} evaluation.judged_rungs={self.judged_rungs}: give so many rungs, 0 or "
-                "more, and of these so many whose samples are judged, no more than there are"
+                f"evaluation.rungs={self.rungs} must be 0 or more, and evaluation.judged_rungs={self.judged_rungs}, of "
+                "these the last whose samples are judged, no more than there are"
             )
         if self.judged_rungs and "test" not in self.quality:
             raise ValueError(

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.tracking.addresses import SQLITE
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -43,11 +45,18 @@ def downloaded(model: str, uri: str) -> Path:
     """The folder of a model, which is one, or is known to the store at `uri`; TrackingError where it is neither."""
     if Path(model).is_dir():
         return Path(model)
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
+        raise TrackingError(f"there is no folder {model} and no store {uri}: give results=FOLDER or tracking.uri=URI")
     _quiet()
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow.artifacts import download_artifacts
 
-    return Path(guard(uri, lambda: download_artifacts(artifact_uri=model, tracking_uri=uri)))
+    try:
+        return Path(guard(uri, lambda: download_artifacts(artifact_uri=model, tracking_uri=uri)))
+    except TrackingError as error:
+        raise TrackingError(
+            f"it is no folder, and {uri} gives none of this name ({error.__cause__}): a run's model is runs:/RUN/model"
+        ) from error
 
 
 def _quiet() -> None:

@@ -184,7 +184,8 @@ class Tracker:
             self.client.log_batch(known.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
         now, reported = time.time(), dict(known.reported or {})
         new = [(name, y, x) for name, line in points.items() for x, y in line if x > reported.get(name, -1.0)]
-        reported |= {name: max(x for x, _ in line) for name, line in points.items()}
+        # A training that goes on from a checkpoint is behind what was reported of it, for a while.
+        reported |= {name: max(reported.get(name, -1.0), *(x for x, _ in line)) for name, line in points.items()}
         metrics = [Metric(name, y, int(1000 * now), int(x)) for name, y, x in new]
         metrics += [Metric(name, y, int(1000 * now), int(now - known.began)) for name, y in machine.items()]
         for start in range(0, len(metrics), BATCH):

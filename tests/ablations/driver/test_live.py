@@ -145,6 +145,8 @@ def test_a_run_that_was_left_is_taken_up_again(watched, tracker):
     assert {one.info.status for one in runs_of(tracker)} == {"KILLED"}
     # Its training goes on from a checkpoint before the last report.
     watch.tracker = again(tracker)
+    reported(watch, item, 20)
+    watch.look()
     reported(watch, item, 20, 40, 60)
     watch.look()
     found = runs_of(tracker)

@@ -125,8 +125,8 @@ def test_wrong_call_is_one_line_and_exit_code_two(call, capsys, monkeypatch, tmp
 @pytest.mark.parametrize(
     ("command", "call", "message"),
     [
-        (sample.main, "", "give cell=ID of a cell that was trained here, or model="),
-        (sample.main, "cell=abc model=runs:/1/model", "and not both"),
+        (sample.main, "", "give either cell=ID, of a cell that was trained here, or model="),
+        (sample.main, "cell=abc model=runs:/1/model", "give either cell=ID"),
         (sample.main, "cell=abc n=0", "n must be at least 1"),
         (sample.main, "cell=abc", "no cell 'abc'"),
         (sample.main, "cel=abc", "no option called 'cel'.*did you mean 'cell'"),

@@ -219,7 +219,7 @@ def test_an_autoencoder_alone_has_no_rungs():
     ("words", "message"),
     [
         (["evaluation.rungs=1", "evaluation.judged_rungs=2"], "no more than there are"),
-        (["evaluation.rungs=-1"], "0 or more"),
+        (["evaluation.rungs=-1"], "must be 0 or more"),
         (["evaluation.rungs=2", "evaluation.judged_rungs=1", "evaluation.quality=[]"], "leave one of them out"),
         (
             ["data=mixture2d", "network=mlp", "evaluation.rungs=2", "evaluation.judged_rungs=1"],
