@@ -4,8 +4,8 @@
 #   bash benchmarks/gpu.sh [OUT]        OUT is benchmarks/gpu.md unless it is given
 #
 # Whether the card computes what the CPU does (pytest -m gpu), images a second of training, sampling and scoring at two
-# sizes, how many small cells one card is worth at a time, and what bf16 changes beside float32 over paired seeds. Each part has its time;
-# one that runs over it is said to. DEVICE=cpu and QUICK=1 try the script itself, and measure nothing.
+# sizes, how many small cells one card is worth at a time, and what bf16 changes beside float32 over paired seeds. Each
+# part has its time; one that runs over it is said to. DEVICE=cpu and QUICK=1 try the script itself, and measure nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 device=${DEVICE:-cuda} quick=${QUICK:-0}

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from ablations.data.base import Data, DataSet, image_data
-from ablations.data.download import Published, fetch, put
+from ablations.data.download import Published, fetch, whole
 from ablations.data.sources import Labelled, budgeted, check_sizes
 from analysis.errors import InputError
 
@@ -100,7 +100,8 @@ def _unpack(archive: Path, root: Path) -> None:
                 name = f"{PICKLES}/{batch}"
                 if (member := content.extractfile(name)) is None:
                     raise KeyError(f"its {name} is no file")
-                put(root / name, member.read())
+                with whole(root / name) as part:
+                    part.write_bytes(member.read())
     except (OSError, EOFError, KeyError, zlib.error, tarfile.TarError) as error:
         raise InputError(
             f"cifar10: {archive} cannot be unpacked ({error}): mend that, or unpack it yourself"

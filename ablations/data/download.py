@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -82,16 +84,10 @@ class Published:
 def fetch(file: Published, folder: Path) -> Path:
     """FOLDER/NAME, fetched unless that very file is there already; InputError where it cannot be had."""
     path = folder / file.name
-    part = folder / f".{file.name}.{secrets.token_hex(4)}.part"
     try:
-        if file.is_at(path):
-            return path
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            file.receive(part)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        if not file.is_at(path):
+            with whole(path) as part:
+                file.receive(part)
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, HTTPError):
             # It is an answer too, over a connection that is still open.
@@ -103,12 +99,13 @@ def fetch(file: Published, folder: Path) -> Path:
     return path
 
 
-def put(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all."""
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A new file beside `path`, which takes its place at the end, or goes where that is not reached."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        part.write_bytes(content)
+        yield part
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from ablations.metrics.registry import DEFAULT, against_test, kind_of
 from ablations.metrics.sets import Examined, Judged
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
+from analysis.read.names import SET_SPREAD
 from diffusion_core.choices import choice_name
 from diffusion_core.encodings import GreyLevels
 
@@ -65,7 +66,7 @@ class Yardstick:
             name = metric.column(self.against, extractor).name
             means[name] = statistics.fmean(values)
             if len(values) > 1 and spread(metric) and all(map(math.isfinite, values)):
-                deviations[f"{name}_set_sd"] = statistics.stdev(values)
+                deviations[f"{name}{SET_SPREAD}"] = statistics.stdev(values)
         return means | deviations
 
     def default_scores(self, sets: Sequence[Tensor]) -> dict[str, float]:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-SPREAD = "_set_sd"
-"""What follows the metric's name in the column of the deviation between its sets."""
+from analysis.read.names import SET_SPREAD
 
 Part = tuple[int, dict[str, float]]
 """How many sets a stage drew, and what it says of them by column."""
@@ -28,9 +27,9 @@ def of_all(parts: Sequence[Part]) -> dict[str, float]:
 def _joined(parts: Sequence[Part], name: str) -> float:
     if name.endswith("_seconds"):
         return sum(metrics[name] for _, metrics in parts)
-    if not name.endswith(SPREAD):
+    if not name.endswith(SET_SPREAD):
         return _mean(parts, name)
-    of = name.removesuffix(SPREAD)
+    of = name.removesuffix(SET_SPREAD)
     mean = _mean(parts, of)
     squares = sum((k - 1) * metrics[name] ** 2 + k * (metrics[of] - mean) ** 2 for k, metrics in parts)
     return math.sqrt(squares / (sum(k for k, _ in parts) - 1))

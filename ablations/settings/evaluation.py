@@ -75,10 +75,13 @@ class Evaluation:
         for name in ("continuous", "ode"):
             if getattr(self, name) < 0:
                 raise ValueError(f"evaluation.{name} must be at least 1, or 0 for none, got {getattr(self, name)}")
-        if not 0 <= self.judged_rungs <= self.rungs:
+        for name in ("rungs", "judged_rungs"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"evaluation.{name} must be 0 or more, got {getattr(self, name)}")
+        if self.judged_rungs > self.rungs:
             raise ValueError(
-                f"evaluation.rungs={self.rungs} must be 0 or more, and evaluation.judged_rungs={self.judged_rungs}, of "
-                "these the last whose samples are judged, no more than there are"
+                f"evaluation.judged_rungs={self.judged_rungs} judges samples at so many of evaluation.rungs="
+                f"{self.rungs}, and can be no more than there are"
             )
         if self.judged_rungs and "test" not in self.quality:
             raise ValueError(

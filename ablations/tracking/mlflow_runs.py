@@ -27,6 +27,8 @@ TAGS = (*FIXED, TRACEBACK, *LATENT, *VERSIONS)
 """The columns of runs.csv that are tags of a run, and not parameters."""
 LONGEST = 5000
 """Characters of a tag: MLflow takes no more."""
+REPORTED = "reported"
+"""The tag of a run that is not over: how far each of its curves is there, as JSON."""
 TRIAL, STUDY, OF_SEARCH = "trial", "study", "search"
 """The kind of a run that is a trial of a search, and the tag of its number; the tags of the search's name and identity.
 """
@@ -57,6 +59,24 @@ class Tracked:
         sheet = self.sheet.read_bytes() if self.sheet else b""
         text = json.dumps([self.tags, self.params, self.metrics, self.curves], sort_keys=True) + self.images
         return hashlib.sha256(text.encode() + sheet).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A run that a store has: the digest of its content, "" until it has all of it; how far its curves have been
+    reported, None of one that is over; and when it began, in seconds."""
+
+    run_id: str
+    content: str
+    reported: dict[str, float] | None
+    began: float
+
+    @staticmethod
+    def of(run_id: str, tags: Mapping[str, str], began: int) -> Known:
+        """What its tags say of a run that began at so many milliseconds."""
+        reported = tags.get(REPORTED)
+        known = None if reported is None else json.loads(reported)
+        return Known(run_id, tags.get("content", ""), known, began / 1000)
 
 
 def key_of(tags: Mapping[str, str]) -> tuple[str, str]:

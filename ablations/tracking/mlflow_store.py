@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
@@ -26,7 +25,9 @@ from ablations.stages.files import read_json, write_json
 from ablations.tracking.addresses import Summary, refusal
 from ablations.tracking.mlflow_client import TrackingError, guard, opened
 from ablations.tracking.mlflow_runs import (
+    REPORTED,
     REQUEST,
+    Known,
     Points,
     Tracked,
     head_in,
@@ -45,26 +46,14 @@ from analysis.read.names import OVER_STEPS, SEARCH
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
 BATCH = 1000
-REPORTED = "reported"
-"""The tag of a run that is not over: how far each of its curves is there, as JSON."""
 MODEL = "model"
 """The artifact of a run that is its model, and the tag that says of which training."""
 INTERRUPTED = "interrupted"
 ENDINGS = {"failed": "FAILED", INTERRUPTED: "KILLED"}
 """What MLflow calls how a run ended, where it did not finish."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """A run that is there: the digest of its content, "" until it has all of it; how far its curves have been reported,
-    None of one that is over; and when it began, in seconds."""
-
-    run_id: str
-    content: str
-    reported: dict[str, float] | None
-    began: float
 
 
 class Tracker:
@@ -129,13 +118,7 @@ class Tracker:
                 # A driver that was killed while it published left two.
                 self.client.delete_run(run.info.run_id)
                 continue
-            reported = run.data.tags.get(REPORTED)
-            known[key] = Known(
-                run.info.run_id,
-                run.data.tags.get("content", ""),
-                None if reported is None else json.loads(reported),
-                run.info.start_time / 1000,
-            )
+            known[key] = Known.of(run.info.run_id, run.data.tags, run.info.start_time)
         return known
 
     def publish(self, folder: Path) -> int:
@@ -188,8 +171,7 @@ class Tracker:
         reported |= {name: max(reported.get(name, -1.0), *(x for x, _ in line)) for name, line in points.items()}
         metrics = [Metric(name, y, int(1000 * now), int(x)) for name, y, x in new]
         metrics += [Metric(name, y, int(1000 * now), int(now - known.began)) for name, y in machine.items()]
-        for start in range(0, len(metrics), BATCH):
-            self.client.log_batch(known.run_id, metrics=metrics[start : start + BATCH])
+        self._send(known.run_id, metrics)
         self.client.set_tag(known.run_id, REPORTED, json.dumps(reported))
         self.known[key] = Known(known.run_id, "", reported, known.began)
         return True
@@ -269,14 +251,17 @@ class Tracker:
             name, x = line["curve"], float(line["x"])
             if name.startswith(OVER_STEPS) and x > reported.get(name, -1.0):
                 metrics.append(Metric(name, float(line["y"]), now, int(x)))
-        for start in range(0, len(metrics), BATCH):
-            self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+        self._send(run_id, metrics)
         text = "".join(f"{line['curve']},{line['x']},{line['y']}\n" for line in run.curves)
         self.client.log_text(run_id, "curve,x,y\n" + text, "curves.csv")
         if run.images:
             self.client.log_text(run_id, run.images, "images.csv")
         if run.sheet is not None:
             self.client.log_artifact(run_id, str(run.sheet))
+
+    def _send(self, run_id: str, metrics: list[Metric]) -> None:
+        for start in range(0, len(metrics), BATCH):
+            self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
 
     def summarise(self, folder: Path) -> Summary:
         """Publish table, figures and grid.json as the summary run."""

@@ -59,7 +59,7 @@ def read_model(folder: Path, device: torch.device) -> tuple[Cell, Model]:
     return cell, load(cell, cell.data.load(), Journal(folder), Parts(**told["parts"]), device)
 
 
-class Samples:
+class TrainedCell:
     """A trained cell as MLflow's python function: each row of what is given asks for `n` samples of a `seed`."""
 
     def __init__(self, cell: Cell, model: Model) -> None:
@@ -78,6 +78,6 @@ class Samples:
         return np.concatenate(drawn)
 
 
-def _load_pyfunc(path: str) -> Samples:
+def _load_pyfunc(path: str) -> TrainedCell:
     """What MLflow calls to load it."""
-    return Samples(*read_model(Path(path), torch.device("cpu")))
+    return TrainedCell(*read_model(Path(path), torch.device("cpu")))

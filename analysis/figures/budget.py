@@ -61,7 +61,8 @@ def _draw(axes: Axes, found: Findings, budget: Budget, looks: Sequence[Look | No
     axes.xaxis.set_major_locator(FixedLocator(places))
     axes.xaxis.set_major_formatter(FixedFormatter([steps_of(rung) for rung in budget.rungs]))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set(xlabel="training steps", ylabel=mathtext(found.metric.head))
+    where = " on validation" if budget.on_validation else ""
+    axes.set(xlabel="training steps", ylabel=mathtext(f"{found.metric.head}{where}"))
     label_ends(axes, ends[::-1], _CHARS)
 
 

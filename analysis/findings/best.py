@@ -147,7 +147,7 @@ class Best(Answers):
             replace(one, values=tuple(self._of(one.values)), leading=self._places(one.leading)) for one in whole.rungs
         )
         courses = (one for one in whole.courses if id(one.pair.a) in here and id(one.pair.b) in here)
-        return Budget(tuple(rungs), tuple(courses), self._places(whole.rivals))
+        return replace(whole, rungs=tuple(rungs), courses=tuple(courses), rivals=self._places(whole.rivals))
 
     def _places(self, numbers: frozenset[int]) -> frozenset[int]:
         """Where these cells of the whole grid are here, if they are."""

@@ -86,12 +86,14 @@ class Budget:
     """A metric over the budget: its rungs, the end last, the comparisons over these, and the rivals that may overtake
     the best cell.
 
-    The last of these are worse at the end, and not surely so at twice the steps.
+    The last of these are worse at the end, and not surely so at twice the steps. The values are `on_validation` where
+    the metric is one of test images.
     """
 
     rungs: tuple[Rung, ...]
     courses: tuple[Course, ...]
     rivals: frozenset[int]
+    on_validation: bool
 
 
 def budget_of(
@@ -129,7 +131,7 @@ def budget_of(
     )
     behind = [] if best is None else [i for i, beaten in enumerate(standing.beaten) if beaten]
     rivals = frozenset(i for i in behind if best is not None and _catches_up(metric, ahead(best, i)))
-    return Budget(tuple(rungs), courses, rivals)
+    return Budget(tuple(rungs), courses, rivals, column != metric.name)
 
 
 def _by_share(cells: Sequence[CellRuns], curves: Sequence[pd.DataFrame]) -> list[Rung]:

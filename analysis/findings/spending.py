@@ -20,6 +20,7 @@ from analysis.findings.cells import CellRuns
 from analysis.findings.costs import AUTOENCODER_SECONDS, SAMPLE_SECONDS, TRAIN_SECONDS
 from analysis.findings.verdicts import Findings
 from analysis.read.meta import ShownMetric
+from analysis.read.names import SET_SPREAD
 
 SCORING = ("cost/bound_seconds", "cost/fit_seconds")
 """Seconds of a seed beside its training and its samples."""
@@ -66,7 +67,7 @@ def spending(found: Findings) -> Spending | None:
 
 def _drawn(metric: ShownMetric, cell: CellRuns) -> float:
     """The variance on the metric's scale that drawing one set gives a cell's value; nan where there is but one set."""
-    name = f"{metric.name}_set_sd"
+    name = f"{metric.name}{SET_SPREAD}"
     if name not in cell.runs or cell.runs[name].isna().all():
         return math.nan
     size = cell.runs[metric.name] if metric.scale == "log" else 1.0

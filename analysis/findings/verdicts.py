@@ -24,6 +24,7 @@ from analysis.findings.pairs import CellComparison, one_training
 from analysis.findings.standings import Standing
 from analysis.findings.summary import Summary
 from analysis.read.meta import ShownMetric
+from analysis.read.names import SET_SPREAD
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import sampling_noise
 
@@ -118,7 +119,7 @@ class Findings:
         return _typical(seeds), _typical([self._sampling(cell) for cell in self.cells])
 
     def _sampling(self, cell: CellRuns) -> float:
-        name = f"{self.metric.name}_set_sd"
+        name = f"{self.metric.name}{SET_SPREAD}"
         if name not in cell.runs or cell.runs[name].isna().all():
             return math.nan
         return sampling_noise(cell.runs[name].dropna().to_numpy(), cell.sets)

@@ -19,6 +19,8 @@ METADATA = (*FIXED, TRACEBACK, NOTES, *LATENT, *VERSIONS)
 """The columns that are neither choices nor metrics."""
 SETS = "cost/sample_sets"
 """How many generated sets were drawn, where `evaluation.sets=auto` asked for as many as it takes."""
+SET_SPREAD = "_set_sd"
+"""What follows a metric's name in the column of the standard deviation between its generated sets."""
 SEVERAL = ", "
 """Between the codes of a run that was trained by one version and scored by another, and between kinds of metrics."""
 RUNG = "rung/"

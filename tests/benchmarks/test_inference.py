@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from analysis.statistics.families import judge, may_be_best
-from benchmarks import inference
+from benchmarks import inference, inference_errors, inference_power
 from benchmarks import inference_rules as rules
+from benchmarks.inference_tables import Table
 
 
 def drawn(images: int) -> np.ndarray:
@@ -44,12 +45,13 @@ def test_many_grids_at_once_lose_the_cells_that_each_loses(images):
 
 def test_the_page_holds_every_table_and_marks_what_misses_its_target(tmp_path, monkeypatch, capsys):
     for name, value in {"SEEDS": (2, 3), "CELLS": (3,), "IMAGES": 5}.items():
-        monkeypatch.setattr(inference, name, value)
+        for room in (inference_errors, inference_power):
+            monkeypatch.setattr(room, name, value, raising=False)
     assert inference.main(["replicates=2", f"out={tmp_path}/t.md"]) == 0
     shown = capsys.readouterr().out
     assert (tmp_path / "t.md").read_text() == shown
     assert shown.count("\n|---") == 12
-    table = inference.Table({"a": [5.0, 5.6], "b": [9.0, float("nan")]}, 5.5, free=("b",))
+    table = Table({"a": [5.0, 5.6], "b": [9.0, float("nan")]}, 5.5, free=("b",))
     assert table.lines(["", "x", "y"])[2:] == ["| a | 5.0 | **5.6** ✗ |", "| b | 9.0 |  |", ""]
 
 
