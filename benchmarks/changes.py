@@ -32,8 +32,10 @@ from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks import fused, layers, unet
 from diffusion_core.objectives import Objective, Vlb
 from diffusion_core.precision import resolve_precision
+from diffusion_core.ranks import ALONE
 from diffusion_core.samplers import Ddim
-from diffusion_core.training import Learner, Trainer, Training
+from diffusion_core.trainer import Trainer
+from diffusion_core.training import Learner, Training
 
 OPTIONS = {
     "rounds": Option("how often every case is timed; medians are compared", 15, int),
@@ -57,10 +59,12 @@ class ByParameter(Trainer):
         self.device = device
         self.average = copy.deepcopy(learner).requires_grad_(False)
         self.precision = resolve_precision(plan.precision, device)
+        self.ranks = ALONE
+        self.recorded = None
         self.optimiser = TorchAdamW(learner.parameter_groups())  # type: ignore[assignment]
 
     @torch.no_grad()
-    def _average(self, step: int) -> None:
+    def _average(self, share: float | Tensor) -> None:
         torch._foreach_lerp_(list(self.average.parameters()), list(self.learner.parameters()), 0.1)
 
 
@@ -69,9 +73,10 @@ class TorchAdamW:
 
     def __init__(self, groups: Mapping[str, list[nn.Parameter]]) -> None:
         self.groups = groups
+        self.gradients: list[Tensor] = []
         self.optimiser = torch.optim.AdamW([{"params": own} for own in groups.values()], fused=True)
 
-    def receive(self, group: str, loss: Tensor, *, last: bool) -> None:
+    def receive(self, group: str, loss: Tensor, *, first: bool, last: bool) -> None:
         """The gradient of a loss in the parameters of a group."""
         loss.backward(inputs=self.groups[group], retain_graph=not last)  # type: ignore[no-untyped-call]
 

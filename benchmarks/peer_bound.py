@@ -29,7 +29,8 @@ from diffusion_core.encodings import GreyLevels
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound
 from diffusion_core.stratified import draws_of
-from diffusion_core.training import Training, trained
+from diffusion_core.trainer import trained
+from diffusion_core.training import Training
 from diffusion_core.units import bits_per_nat
 
 EXACT, STRATA = Evaluation.exact, Evaluation.strata

@@ -26,7 +26,8 @@ from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.unet import UNet
 from diffusion_core.precision import resolve_precision
 from diffusion_core.samplers import Ddim
-from diffusion_core.training import Trainer, Training
+from diffusion_core.trainer import Trainer
+from diffusion_core.training import Training
 
 DDPM = UNet(channels=128, multipliers=(1, 2, 2, 2), blocks=2, attention=(16,), heads=1, groups=32)
 """The widths of Ho et al. 2020 for CIFAR-10: 28.8 million parameters; theirs, which diffusers builds by default, has

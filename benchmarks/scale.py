@@ -161,7 +161,7 @@ def mapped(count: int, side: int) -> dict[str, float]:
 
     from ablations.data.base import Data, histogram_codes
     from diffusion_core.encodings import GreyLevels
-    from diffusion_core.training import batch_indices
+    from diffusion_core.trainer import batch_indices
 
     with TemporaryDirectory() as temporary:
         file = Path(temporary) / "images.npy"

@@ -23,7 +23,7 @@ from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import Gaussian
 from diffusion_core.networks.autoencoder import Decoder, Encoder
 from diffusion_core.randomness import draw, initialise, normal, send
-from diffusion_core.training import Learner
+from diffusion_core.training import Learner, Values
 from diffusion_core.units import bits_per_dim
 
 HASTE = 10.0
@@ -138,10 +138,13 @@ class KlAutoencoder(Autoencoder):
         q = self.posterior(moments)
         return sum_dims(kl_normal(q.mean**2, q.log_variance, torch.zeros_like(q.mean)))
 
-    def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
+    def draws(self, shape: tuple[int, ...], seed: int, step: int) -> Values:
+        sides = (side >> self.encoder.halvings for side in shape[2:])
+        return {"z": normal(seed, step, "z", (shape[0], self.channels, *sides), torch.device("cpu"))}
+
+    def example_losses(self, raw: Tensor, draws: Values) -> Values:
         moments = self.moments(raw)
-        noise = normal(seed, step, "z", (len(raw), self.channels, *moments.shape[2:]), raw.device)
-        nats = self.reconstruction_term(raw, self.draw(moments, noise)) + self.weight * self.kl(moments)
+        nats = self.reconstruction_term(raw, self.draw(moments, draws["z"])) + self.weight * self.kl(moments)
         return {"autoencoder": bits_per_dim(nats, math.prod(raw.shape[1:]))}
 
 
@@ -201,10 +204,11 @@ class VqAutoencoder(Autoencoder):
     def log_density(self, moments: Tensor, z: Tensor) -> Tensor:
         raise ValueError("a vector-quantised code has no density q(z | x), so no likelihood follows from one of z")
 
-    def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
+    def draws(self, shape: tuple[int, ...], seed: int, step: int) -> Values:
+        return {}
+
+    def example_losses(self, raw: Tensor, draws: Values) -> Values:
         z = self.moments(raw)
-        if step == 0:
-            self._start(z.detach(), seed)
         z_q = self.quantise(z)
         # Straight through: the decoder reads z_q, and its gradient goes to z.
         x = self.decoder(z + (z_q - z).detach())
@@ -213,8 +217,9 @@ class VqAutoencoder(Autoencoder):
         return {"autoencoder": bits_per_dim(nats, math.prod(raw.shape[1:])) + distances}
 
     @torch.no_grad()
-    def _start(self, z: Tensor, seed: int) -> None:
-        places = z.movedim(1, -1).flatten(0, -2)
+    def begin(self, raw: Tensor, seed: int) -> None:
+        """The codes start as z at places of these images."""
+        places = self.moments(raw).movedim(1, -1).flatten(0, -2)
         order = torch.randperm(len(places), generator=draw(seed, 0, "codebook"))
         chosen = torch.arange(len(self.codebook)) % len(places)
-        self.codebook.copy_(places[send(order[chosen], z.device)])
+        self.codebook.copy_(places[send(order[chosen], raw.device)])

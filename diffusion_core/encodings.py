@@ -66,7 +66,11 @@ class Encoding(ABC):
 
     def draw(self, stored: Tensor, seed: int, step: int, purpose: str) -> Tensor:
         """x_0 from what `store` gave and the noise of (seed, step, purpose)."""
-        return self.encode(stored, uniform(seed, step, purpose, tuple(stored.shape), stored.device))
+        return self.encode(stored, self.noise(tuple(stored.shape), seed, step, purpose, stored.device))
+
+    def noise(self, shape: tuple[int, ...], seed: int, step: int, purpose: str, device: torch.device) -> Tensor:
+        """What `encode` takes besides stored values of this shape [B, …], of (seed, step, purpose): [B, …]."""
+        return uniform(seed, step, purpose, shape, device)
 
     def code(self, raw: Tensor, seed: int, purpose: str) -> Code:
         """Stored data as the bound takes it."""
@@ -205,6 +209,9 @@ class GreyLevels(Encoding):
         draws = spread_uniforms(seed, purpose, tuple(raw.shape), raw.device, SILVER)
         return (self.encode(raw, u) for u in draws)
 
+    def noise(self, shape: tuple[int, ...], seed: int, step: int, purpose: str, device: torch.device) -> Tensor:
+        return super().noise(shape if self.width > 1 else unread(shape), seed, step, purpose, device)
+
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
         value = raw * self.width + (u * self.width).floor()
         return (value / 127.5 - 1).float()
@@ -242,6 +249,11 @@ class GreyLevels(Encoding):
         return -sum_dims(softmax_decoder(x0, eps, gamma, values)).to(x0.dtype)
 
 
+def unread(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The least shape [B, 1, …] of a draw that goes with values of this one [B, …], and is not read."""
+    return (shape[0], *[1] * (len(shape) - 1))
+
+
 class Density(Encoding):
     """Real vectors x_0, whose decoder is the Gaussian's density."""
 
@@ -267,6 +279,9 @@ class Continuous(Density):
     @property
     def uniform_bits(self) -> None:
         return None
+
+    def noise(self, shape: tuple[int, ...], seed: int, step: int, purpose: str, device: torch.device) -> Tensor:
+        return super().noise(unread(shape), seed, step, purpose, device)
 
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
         return raw.float()

@@ -90,13 +90,12 @@ class LatentCode(Density):
     def store(self, raw: Tensor) -> Tensor:
         return chunked(self.autoencoder.moments, raw)
 
-    def draw(self, stored: Tensor, seed: int, step: int, purpose: str) -> Tensor:
-        shape = (len(stored), *self.code_shape)
-        return self.encode(stored, normal(seed, step, purpose, shape, stored.device).to(stored.dtype))
+    def noise(self, shape: tuple[int, ...], seed: int, step: int, purpose: str, device: torch.device) -> Tensor:
+        return normal(seed, step, purpose, (shape[0], *self.code_shape), device)
 
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
         """x_0 from moments and noise ~ N(0, I) of the code's shape."""
-        return self.scaled(self.autoencoder.draw(raw, u))
+        return self.scaled(self.autoencoder.draw(raw, u.to(raw.dtype)))
 
     def scaled(self, z: Tensor) -> Tensor:
         """x_0 of z."""

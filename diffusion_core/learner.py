@@ -17,7 +17,9 @@ from diffusion_core.domains import Continuous, Discrete, TimeDomain, levels_of
 from diffusion_core.encodings import Encoding
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.randomness import normal, uniform
-from diffusion_core.training import Learner
+from diffusion_core.training import Learner, Values
+
+HOST = torch.device("cpu")
 
 QUANTILES = (0, 25, 50, 75, 100)
 """Places on the time axis, in percent, at which a learned γ is logged while it trains."""
@@ -49,13 +51,27 @@ class DiffusionLearner(Learner):
             losses |= self.domain.schedule_losses(self.diffusion, example, x0, eps)
         return {group: losses[group] for group in self.parameter_groups()}
 
-    def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
-        """`losses` of a batch as the encoding stores it [B, …], at the x_0, t and ε that (seed, step) draws."""
-        x0 = self.diffusion.encoding.draw(raw, seed, step, "dequantise")
-        t, weight = self.domain.draw(self.timesteps, uniform(seed, step, "t", (len(raw),), raw.device))
-        losses = self.losses(x0, t, normal(seed, step, "eps", tuple(x0.shape), raw.device))
-        self.timesteps.record(t, losses["network"].detach())
-        return {group: weight.to(loss.dtype) * loss for group, loss in losses.items()}
+    def draws(self, shape: tuple[int, ...], seed: int, step: int) -> Values:
+        """The uniforms that times come of, the noise ε, and what stored data become x_0 by."""
+        return {
+            "u": uniform(seed, step, "t", shape[:1], HOST),
+            "eps": normal(seed, step, "eps", (shape[0], *self.diffusion.shape), HOST),
+            "encoding": self.diffusion.encoding.noise(shape, seed, step, "dequantise", HOST),
+        }
+
+    def settled(self, draws: Values) -> Values:
+        """The times of a batch, by all of its uniforms and what is remembered, and the weights of their losses."""
+        t, weight = self.domain.draw(self.timesteps, draws["u"])
+        return {"t": t, "eps": draws["eps"], "encoding": draws["encoding"], self.WEIGHT: weight}
+
+    def example_losses(self, raw: Tensor, draws: Values) -> Values:
+        """`losses` of data as the encoding stores them [B, …]."""
+        x0 = self.diffusion.encoding.encode(raw, draws["encoding"])
+        return self.losses(x0, draws["t"], draws["eps"])
+
+    def remember(self, draws: Values, losses: Values) -> None:
+        """The network's losses, by which times may be drawn."""
+        self.timesteps.record(draws["t"], losses["network"])
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The parameters that each of `losses` teaches."""

@@ -83,21 +83,30 @@ class AdamW:
                 places |= {id(parameter): place for parameter, place in zip(alike, made.gradients, strict=True)}
             self.places[group] = [places[id(parameter)] for parameter in parameters]
 
-    def receive(self, group: str, loss: Tensor, *, last: bool) -> None:
-        """Take the gradient of a loss in the parameters of a group: 0 where it does not reach. Unless it is the last
-        loss of its graph, the graph is kept."""
+    @property
+    def gradients(self) -> list[Tensor]:
+        """What was received, as the vectors that it lies in."""
+        return [moments.gradient for moments in self.moments.values()]
+
+    def receive(self, group: str, loss: Tensor, *, first: bool = True, last: bool = True) -> None:
+        """Take the gradient of a loss in the parameters of a group: 0 where it does not reach.
+
+        It is added to what was received unless it is the `first` of its step. Unless it is the `last` loss of its
+        graph, the graph is kept.
+        """
         found = torch.autograd.grad(loss, self.groups[group], retain_graph=not last, allow_unused=True)
         pairs = list(zip(self.places[group], found, strict=True))
-        torch._foreach_copy_(
+        take = torch._foreach_copy_ if first else torch._foreach_add_
+        take(
             [place for place, gradient in pairs if gradient is not None],
             [gradient for _, gradient in pairs if gradient is not None],
         )
-        for place in (place for place, gradient in pairs if gradient is None):
+        for place in (place for place, gradient in pairs if gradient is None and first):
             place.zero_()
 
     @torch.no_grad()
-    def step(self, learning_rate: float) -> None:
-        """A step with the gradients that were received."""
+    def step(self, learning_rate: float | Tensor) -> None:
+        """A step with the gradients that were received; on a GPU the rate may be a float32 there."""
         for moments in self.moments.values():
             adamw(
                 [moments.flat.values],

@@ -33,6 +33,13 @@ def draw(seed: int, step: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(key(seed, step, purpose))
 
 
+def reseed(seed: int, device: torch.device) -> None:
+    """Start torch's own generator of a device anew, from which dropout draws; `torch.manual_seed` starts all there are,
+    which takes longer than many a small network's step."""
+    of = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
+    of.manual_seed(seed)
+
+
 def send(value: Tensor, device: torch.device) -> Tensor:
     """The value on the device, without waiting for the copy."""
     if device.type != "cuda":

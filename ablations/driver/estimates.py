@@ -25,7 +25,7 @@ from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import resolve_precision
 from diffusion_core.samplers import reverse_at
 from diffusion_core.spaces import Latents
-from diffusion_core.training import Trainer
+from diffusion_core.trainer import Trainer
 
 MEASURED = 0.5
 """Seconds of measuring, per network and kind of pass."""

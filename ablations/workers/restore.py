@@ -20,7 +20,7 @@ from diffusion_core.encodings import Encoding, GreyLevels
 from diffusion_core.latents import LatentCode
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.spaces import Latents
-from diffusion_core.training import part
+from diffusion_core.trainer import part
 from diffusion_core.vae import Vae
 from diffusion_core.variances import Fitted, Moments
 

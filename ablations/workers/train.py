@@ -37,7 +37,8 @@ from diffusion_core.encodings import Encoding
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import resolve_precision
 from diffusion_core.timesteps import Importance
-from diffusion_core.training import Learner, Report, Training, part, train
+from diffusion_core.trainer import Report, part, train
+from diffusion_core.training import Learner, Training
 
 CHECKPOINT_SECONDS = 20.0
 HISTORY_SECONDS = 2.0

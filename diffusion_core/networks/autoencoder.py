@@ -51,6 +51,7 @@ class Encoder(nn.Module):
         self, channels_in: int, channels_out: int, halvings: int, width: int, blocks: int, groups: int
     ) -> None:
         super().__init__()
+        self.halvings = halvings
         sizes = widths(width, halvings)
         self.conv_in = nn.Conv2d(channels_in, width, 3, padding=1)
         self.levels = nn.ModuleList(

@@ -20,7 +20,8 @@ from diffusion_core.schedules import Linear
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.saying import Property, nowhere, require, require_close, require_equal
 from diffusion_core.timesteps import Uniform
-from diffusion_core.training import Training, train
+from diffusion_core.trainer import train
+from diffusion_core.training import Training
 from diffusion_core.variances import Beta, LearnedVariance
 
 SHAPES = ((1, 8, 8), (3, 16, 16), (1, 32, 32), (3, 64, 64), (2,), (5,))

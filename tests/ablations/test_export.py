@@ -17,7 +17,7 @@ from ablations.settings.arguments import parse_run
 from ablations.settings.identity import parameters
 from ablations.settings.layers import cell_of
 from ablations.stages.artifacts import read_tensors
-from diffusion_core.training import part
+from diffusion_core.trainer import part
 from tests.ablations.conftest import TINY, said
 from tests.ablations.settings.test_grammar import one_line_error
 

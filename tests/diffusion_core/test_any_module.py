@@ -20,7 +20,8 @@ from diffusion_core.randomness import key
 from diffusion_core.schedules import Linear
 from diffusion_core.testing import networks
 from diffusion_core.timesteps import Uniform
-from diffusion_core.training import Training, part, train
+from diffusion_core.trainer import part, train
+from diffusion_core.training import Training
 from diffusion_core.variances import Beta, LearnedVariance
 from tests.axes import properties
 

@@ -16,7 +16,8 @@ from diffusion_core.encodings import GreyLevels
 from diffusion_core.randomness import normal
 from diffusion_core.spaces import Latents, Pixels, Space
 from diffusion_core.testing.variants import name
-from diffusion_core.training import Training, train
+from diffusion_core.trainer import train
+from diffusion_core.training import Training
 from tests.axes import members
 
 LATENTS = [member for member in members(Space) if isinstance(member, Latents)]

@@ -26,7 +26,8 @@ from diffusion_core.spaces import Latents
 from diffusion_core.spacings import Spacing, UniformSpacing
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
-from diffusion_core.training import Training, train
+from diffusion_core.trainer import train
+from diffusion_core.training import Training
 from diffusion_core.vae import Vae
 from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance, Variance
 from tests.axes import members, spoken

@@ -27,7 +27,8 @@ from diffusion_core.schedules import LearnedLinear, LearnedSchedule, Schedule
 from diffusion_core.testing.problems import MixtureData
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import LowDiscrepancy, Uniform
-from diffusion_core.training import Trainer, Training, part, train
+from diffusion_core.trainer import Trainer, part, train
+from diffusion_core.training import Training
 from diffusion_core.variances import Beta, BetaTilde, LearnedVariance
 
 HORIZON = 12

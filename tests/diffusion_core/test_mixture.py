@@ -23,7 +23,8 @@ from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLine
 from diffusion_core.testing.problems import MixtureData, denoiser_output, diffusion
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Uniform
-from diffusion_core.training import Training, part, train
+from diffusion_core.trainer import part, train
+from diffusion_core.training import Training
 from diffusion_core.variances import AnalyticMse, Beta, BetaTilde, Variance
 
 DATA = MixtureData()

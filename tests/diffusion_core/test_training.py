@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from diffusion_core import trainer as trainer_module
 from diffusion_core.choices import Choices
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.learner import DiffusionLearner
@@ -22,7 +23,8 @@ from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import key
 from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
-from diffusion_core.training import Learner, Report, Trainer, Training, batch_indices, part, train, trained, warm_up
+from diffusion_core.trainer import Report, Trainer, batch_indices, part, train, trained, warm_up
+from diffusion_core.training import Learner, Training
 from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance
 
 CPU = torch.device("cpu")
@@ -209,7 +211,10 @@ class Line(Learner):
         self.shared = shared
         self.register_buffer("seen", torch.zeros(1))
 
-    def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
+    def draws(self, shape: tuple[int, ...], seed: int, step: int) -> dict[str, Tensor]:
+        return {}
+
+    def example_losses(self, raw: Tensor, draws: dict[str, Tensor]) -> dict[str, Tensor]:
         self.seen += 1
         both = self.first * self.second * raw
         return {"first": both, "second": -3 * both}
@@ -293,9 +298,12 @@ def test_the_average_follows_its_equation_and_takes_buffers_as_they_are():
 class Diverging(Line):
     """Its loss is not a number from step 4 on."""
 
-    def batch_losses(self, raw: Tensor, seed: int, step: int) -> dict[str, Tensor]:
-        losses = super().batch_losses(raw, seed, step)
-        return {**losses, "second": losses["second"] * (math.nan if step >= 4 else 1)}
+    def draws(self, shape: tuple[int, ...], seed: int, step: int) -> dict[str, Tensor]:
+        return {"factor": torch.full(shape, math.nan if step >= 4 else 1.0)}
+
+    def example_losses(self, raw: Tensor, draws: dict[str, Tensor]) -> dict[str, Tensor]:
+        losses = super().example_losses(raw, draws)
+        return {**losses, "second": losses["second"] * draws["factor"]}
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_a_report_that_says_so():
@@ -307,7 +315,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_a_report_that_says_so():
 
 def test_dropout_is_drawn_from_the_seed_and_the_step(monkeypatch):
     seeds: list[int] = []
-    monkeypatch.setattr(torch, "manual_seed", seeds.append)
+    monkeypatch.setattr(trainer_module, "reseed", lambda seed, device: seeds.append(seed))
     trainer = Trainer(Line(), Training(), CPU)
     for step in range(2):
         trainer.step(torch.ones(2), 7, step)

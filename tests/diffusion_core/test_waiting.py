@@ -20,7 +20,8 @@ from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, Schedule
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import LowDiscrepancy, Timesteps, Uniform
-from diffusion_core.training import Trainer, Training, batch_indices, train
+from diffusion_core.trainer import Trainer, batch_indices, train
+from diffusion_core.training import Training
 from diffusion_core.variances import Beta, LearnedVariance, Variance
 from tests.axes import members
 from tests.diffusion_core.test_gpu import CUDA, DIGITS, LATENTS, model

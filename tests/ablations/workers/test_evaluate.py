@@ -25,7 +25,7 @@ from ablations.workers.restore import load
 from diffusion_core.bound import mean_dims
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import draw, normal, uniform
-from diffusion_core.training import part
+from diffusion_core.trainer import part
 
 SMALL = [
     "horizon=25",

@@ -27,7 +27,8 @@ from ablations.stages.kinds import RungStage, TrainingStage
 from ablations.workers import evaluate, train
 from ablations.workers.perform import perform
 from analysis.errors import InputError
-from diffusion_core.training import Training, part
+from diffusion_core.trainer import part
+from diffusion_core.training import Training
 from tests.ablations.conftest import TINY, said
 from tests.ablations.search.conftest import POINTS
 

@@ -1,0 +1,258 @@
+"""Training: AdamW with warm-up, an exponential moving average of the weights, bf16 autocast.
+
+    θ_{n+1} = AdamW(θ_n, ∇ mean of the losses),   θ̄_{n+1} = d θ̄_n + (1 − d) θ_{n+1},  d = min(ema, (1 + n)/(10 + n))
+
+Everything that a step draws is a function of (seed, step), so a run that is cut and continued from a report's state
+equals an unbroken one bit by bit (on one kind of CPU and thread count; a GPU's kernels may differ in the last digits).
+A batch may be taken in pieces, or shared by several processes: its examples, times and noise are the same, sums are
+rounded otherwise, and dropout is drawn anew. The loop knows no path and no tracker: it yields reports.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from diffusion_core.optimiser import AdamW, Flat
+from diffusion_core.precision import resolve_precision, tf32
+from diffusion_core.randomness import draw, key, reseed, send
+from diffusion_core.ranks import ALONE, Ranks
+from diffusion_core.recorded import Recorded
+from diffusion_core.training import Learner, Training, Values, sent
+
+Learned = TypeVar("Learned", bound=Learner)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A training after `step` steps: mean losses since the last report, and a function that gives the state to save.
+
+    `standard_deviations` are those of the same losses between those steps, `diagnostics` the learner's.
+    """
+
+    step: int
+    losses: dict[str, float]
+    standard_deviations: dict[str, float]
+    diagnostics: dict[str, float]
+    state: Callable[[], dict[str, Tensor]]
+
+    @property
+    def finite(self) -> bool:
+        return all(math.isfinite(loss) for loss in self.losses.values())
+
+
+def warm_up(step: int, plan: Training) -> float:
+    """The learning rate of a step, rising linearly over `warmup` steps."""
+    return plan.learning_rate * min(1.0, (step + 1) / max(1, plan.warmup))
+
+
+@lru_cache(maxsize=4)
+def permutation(seed: int, epoch: int, count: int) -> Tensor:
+    """The order in which an epoch visits the data, int64 [count]."""
+    return torch.randperm(count, generator=draw(seed, epoch, "batch"))
+
+
+def batch_indices(seed: int, step: int, count: int, batch: int) -> Tensor:
+    """Indices int64 [batch] of a step: epochs one after the other, each a permutation of its own."""
+    start = step * batch
+    epochs = range(start // count, (start + batch - 1) // count + 1)
+    offset = start - epochs[0] * count
+    # Most batches lie within one epoch, whose order may be long: it is not copied.
+    orders = [permutation(seed, epoch, count) for epoch in epochs]
+    return (torch.cat(orders) if len(orders) > 1 else orders[0])[offset : offset + batch]
+
+
+class Trainer:
+    """A learner with its optimiser and average; `state` and `load` carry all that a run is made of.
+
+    Where several `ranks` train it, all of which hold the same, a step takes this one's share of a batch.
+    """
+
+    def __init__(self, learner: Learner, plan: Training, device: torch.device, ranks: Ranks = ALONE) -> None:
+        self.learner = learner
+        self.average = copy.deepcopy(learner).requires_grad_(False)
+        self.plan = plan
+        self.device = device
+        self.ranks = ranks
+        self.precision = resolve_precision(plan.precision, device)
+        groups = learner.parameter_groups()
+        decays = {group: plan.weight_decay if learner.decays(group) else 0.0 for group in groups}
+        self.optimiser = AdamW(groups, decays, (plan.beta_1, plan.beta_2))
+        names, mine = {id(p): name for name, p in learner.named_parameters()}, dict(self.average.named_parameters())
+        flats = [moments.flat for moments in self.optimiser.moments.values()]
+        self.averages = [(Flat([mine[names[id(p)]] for p in flat.tensors]), flat) for flat in flats]
+        captured = plan.captured and device.type == "cuda" and ranks.world == 1
+        self.recorded = Recorded(self._recordable, self._changed) if captured else None
+
+    def begin(self, raw: Tensor, seed: int) -> None:
+        """What comes before the first step, whose whole batch [B, …] is given."""
+        with tf32(self.precision == "bf16"), self._autocast():
+            self.learner.begin(raw, seed)
+
+    def step(self, raw: Tensor, seed: int, step: int) -> Values:
+        """One step on this rank's share [B/N, …] of a batch; the mean losses of that stay on the device."""
+        whole = (len(raw) * self.ranks.world, *raw.shape[1:])
+        draws = sent(self.learner.draws(whole, seed, step), self.device)
+        reseed(key(seed, step, f"dropout/{self.ranks.rank}" if self.ranks.rank else "dropout"), self.device)
+        rate, share = warm_up(step, self.plan), 1 - min(self.plan.ema, (1 + step) / (10 + step))
+        if self.recorded is None:
+            return self._learn(raw, draws, rate, share)
+        # What Python works out anew at each step is no part of a recording.
+        numbers = {"rate": torch.tensor(rate), "share": torch.tensor(share, dtype=torch.float64)}
+        return self.recorded({"raw": raw, **sent(numbers, self.device), **draws})
+
+    def _recordable(self, values: Values) -> Values:
+        draws = {name: value for name, value in values.items() if name not in ("raw", "rate", "share")}
+        return self._learn(values["raw"], draws, values["rate"], values["share"])
+
+    def _learn(self, raw: Tensor, draws: Values, rate: float | Tensor, share: float | Tensor) -> Values:
+        """A step with what is drawn for the whole batch; `share` is 1 − d, the new weights' in the average."""
+        whole, size = len(raw) * self.ranks.world, self.plan.micro_batch or len(raw)
+        draws = self.learner.settled(draws)
+        mine = _part(draws, self.ranks.share(whole))
+        losses: list[Values] = []
+        means: list[Values] = []
+        for start in range(0, len(raw), size):
+            piece = slice(start, start + size)
+            loss, mean = self._descend(raw[piece], _part(mine, piece), len(raw), first=start == 0)
+            losses.append(loss)
+            means.append(mean)
+        joined = {group: self.ranks.joined(torch.cat([loss[group] for loss in losses])) for group in losses[0]}
+        self.learner.remember(draws, joined)
+        self.ranks.average_(self.optimiser.gradients)
+        self.optimiser.step(rate)
+        self._average(share)
+        return {group: torch.stack([mean[group] for mean in means]).sum(0) for group in means[0]}
+
+    def _descend(self, raw: Tensor, draws: Values, count: int, *, first: bool) -> tuple[Values, Values]:
+        """The losses of a piece of a share of `count` examples, and its part of their means, whose gradients are
+        received."""
+        with tf32(self.precision == "bf16"):
+            with self._autocast():
+                losses = self.learner.example_losses(raw, draws)
+            means = {group: loss.mean() for group, loss in self.learner.weighted(losses, draws).items()}
+            if len(raw) < count:
+                means = {group: mean * (len(raw) / count) for group, mean in means.items()}
+            for i, (group, mean) in enumerate(means.items()):
+                self.optimiser.receive(group, mean, first=first, last=i + 1 == len(means))
+        return _detached(losses), _detached(means)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    @torch.no_grad()
+    def _average(self, share: float | Tensor) -> None:
+        for average, flat in self.averages:
+            weight = share.to(flat.values.dtype) if isinstance(share, Tensor) else share
+            average.values.lerp_(flat.values, weight)
+        for mine, theirs in zip(self.average.buffers(), self.learner.buffers(), strict=True):
+            mine.copy_(theirs)
+
+    def _changed(self) -> list[Tensor]:
+        """All that a step changes."""
+        moments = self.optimiser.moments.values()
+        vectors = [vector for one in moments for vector in (one.flat.values, one.gradient, one.m, one.v, one.n)]
+        averages = [average.values for average, _ in self.averages]
+        return [*vectors, *averages, *self.learner.buffers(), *self.average.buffers()]
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights, average and optimiser as one flat dictionary of tensors."""
+        return {
+            **{f"learner/{name}": value for name, value in self.learner.state_dict().items()},
+            **{f"average/{name}": value for name, value in self.average.state_dict().items()},
+            **{f"optimiser/{name}": value for name, value in self.optimiser.state().items()},
+        }
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Continue from a `state`; ValueError where it belongs to another learner."""
+        try:
+            self.learner.load_state_dict(part(state, "learner"))
+            self.average.load_state_dict(part(state, "average"))
+        except RuntimeError as error:
+            raise ValueError(f"the checkpoint belongs to another learner: {error}") from error
+        self.optimiser.load(part(state, "optimiser"))
+
+
+def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries under `prefix/`, without it; ValueError where there are none."""
+    found = {name.removeprefix(f"{prefix}/"): value for name, value in state.items() if name.startswith(f"{prefix}/")}
+    if not found:
+        raise ValueError(f"the checkpoint holds no {prefix!r}: it is not a training checkpoint of this suite")
+    return found
+
+
+def _part(values: Values, of: slice) -> Values:
+    return {name: value[of] for name, value in values.items()}
+
+
+def _detached(values: Values) -> Values:
+    return {name: value.detach() for name, value in values.items()}
+
+
+def trained(learner: Learned, data: Tensor, plan: Training, seed: int) -> Learned:
+    """The learner after a whole training on stored data [N, …], with its averaged weights and for evaluation.
+
+    It is the one that was given, changed in place; ValueError where a loss was not finite.
+    """
+    *_, last = train(learner, data, plan, seed)
+    if not last.finite:
+        raise ValueError(f"the training's loss was not finite by step {last.step}: {last.losses}")
+    learner.load_state_dict(part(last.state(), "average"))
+    return learner.eval()
+
+
+def train(
+    learner: Learner,
+    data: Tensor,
+    plan: Training,
+    seed: int,
+    start: tuple[int, dict[str, Tensor]] | None = None,
+    ranks: Ranks = ALONE,
+) -> Iterator[Report]:
+    """Train on stored data [N, …], and report as `plan` says and at the end.
+
+    The data lie on the learner's device, or on the CPU: then each batch is sent. `start` is (step, state) of an earlier
+    report. The learner is changed in place; a loss that is not finite ends the run with a last report that says so.
+    """
+    device = next(learner.parameters()).device
+    trainer = Trainer(learner, plan, device, ranks)
+    first = 0
+    if start is not None:
+        first, state = start
+        trainer.load(state)
+    learner.train()
+    mine = ranks.share(plan.batch)
+    means: list[Values] = []
+    for step in range(first, plan.steps):
+        indices = batch_indices(seed, step, len(data), plan.batch)
+        if step == 0:
+            trainer.begin(fetched(data, indices, device), seed)
+        means.append(trainer.step(fetched(data, indices[mine], device), seed, step))
+        done = step + 1
+        if done % plan.report_every and done != plan.steps:
+            continue
+        losses = {group: torch.stack([mean[group] for mean in means]) for group in means[0]}
+        ranks.average_(losses.values())
+        report = Report(
+            done,
+            {group: float(sum(values)) / len(values) for group, values in losses.items()},
+            {group: float(values.std(correction=0)) for group, values in losses.items()},
+            learner.diagnostics(),
+            trainer.state,
+        )
+        means = []
+        yield report
+        if not report.finite:
+            return
+
+
+def fetched(data: Tensor, indices: Tensor, device: torch.device) -> Tensor:
+    """Rows of stored data [N, …] on a device, by their indices on the CPU."""
+    return data[send(indices, device)] if data.device.type == device.type else send(data[indices], device)
