@@ -4,8 +4,8 @@
     θ ← θ − η λ θ − η m/(1 − β_1ⁿ) / (√(v/(1 − β_2ⁿ)) + ϵ)
 
 (Kingma & Ba 2015; Loshchilov & Hutter 2019). A step is one call for a whole vector: a small network has a hundred
-parameters, each of which costs more to call for than to work out. The formula is torch's own; its `Optimizer` would
-import torch's compiler, which takes a second of every process that trains.
+parameters, each of which costs more to call for than to work out. The formula is torch's own kernel; its `Optimizer`
+would import torch's compiler, which takes a second of every process that trains.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adamw import adamw
 
 ALIGNMENT = 16
 """Numbers between which parameters begin: 64 bytes of float32, a vector register's load."""
@@ -108,20 +107,20 @@ class AdamW:
     def step(self, learning_rate: float | Tensor) -> None:
         """A step with the gradients that were received; on a GPU the rate may be a float32 there."""
         for moments in self.moments.values():
-            adamw(
+            moments.n.add_(1)
+            torch._fused_adamw_(
                 [moments.flat.values],
                 [moments.gradient],
                 [moments.m],
                 [moments.v],
                 [],
                 [moments.n],
-                fused=True,
-                amsgrad=False,
+                lr=learning_rate,
                 beta1=self.betas[0],
                 beta2=self.betas[1],
-                lr=learning_rate,
                 weight_decay=moments.decay,
                 eps=EPSILON,
+                amsgrad=False,
                 maximize=False,
             )
 

@@ -1,4 +1,7 @@
-"""The host waits for a CUDA device at reports and at the ends of loops, and at no step between them."""
+"""The host waits for a CUDA device at reports and at the ends of loops, and at no step between them.
+
+That a recorded step does not either is in `test_recorded.py`.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ def waits(action):
 
 def training_waits(of, steps):
     """Waits of a whole training of so many steps that is reported once, its beginning included."""
-    data, plan = DIGITS.to(CUDA), Training(steps=steps, batch=32, report_every=100)
+    data, plan = DIGITS.to(CUDA), Training(steps=steps, batch=32, report_every=100, captured=False)
     return waits(lambda: list(train(of, data, plan, 0)))
 
 
@@ -87,7 +90,7 @@ def test_an_autoencoder_waits_at_its_reports_alone(space):
 
 @pytest.mark.parametrize("rounding", ["float32", "bf16"])
 def test_a_step_waits_for_nothing_at_all(rounding):
-    trainer = Trainer(learner({}), Training(precision=rounding), CUDA)
+    trainer = Trainer(learner({}), Training(precision=rounding, captured=False), CUDA)
     data = DIGITS.to(CUDA)
 
     def steps(first, last):

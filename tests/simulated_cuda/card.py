@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import torch
 
+from tests.simulated_cuda.graphs import REFUSED, Graph
 from tests.simulated_cuda.placement import CPU
 
 NAME = "Simulated CUDA device"
@@ -52,6 +53,7 @@ class Card:
         self.launches = 0
         self.synchronisations = 0
         self.debug_mode = 0
+        self.recording: Graph | None = None
 
     def resolved(self, device: torch.device | str | int) -> torch.device:
         """A device with its number; RuntimeError where there is none of it."""
@@ -65,11 +67,28 @@ class Card:
 
     def synchronise(self) -> None:
         """The host waits for the device, which the debug mode may refuse."""
+        self.refuse_while_recording()
         self.synchronisations += 1
         if self.debug_mode == DEBUG_MODES["error"]:
             raise RuntimeError("called a synchronizing CUDA operation")
         if self.debug_mode == DEBUG_MODES["warn"]:
             warnings.warn("called a synchronizing CUDA operation", UserWarning, stacklevel=2)
+
+    def refuse_while_recording(self) -> None:
+        """A RuntimeError where a graph is being recorded."""
+        if self.recording is not None:
+            raise RuntimeError(REFUSED)
+
+    @contextmanager
+    def graph(self, graph: Graph, capture_error_mode: str = "global") -> Iterator[None]:
+        """A context whose operations are recorded, and not computed."""
+        self.refuse_while_recording()
+        self.recording = graph
+        try:
+            yield
+        finally:
+            self.recording = None
+            graph.end()
 
     def set_device(self, device: torch.device | str | int) -> None:
         self.current = self.resolved(device).index
@@ -108,6 +127,8 @@ class Card:
             "get_device_properties": self.properties,
             "is_bf16_supported": lambda including_emulation=True: True,
             "get_rng_state": lambda *_: torch.get_rng_state(),
+            "CUDAGraph": Graph,
+            "graph": self.graph,
             "set_sync_debug_mode": self.set_debug_mode,
             "get_sync_debug_mode": lambda: self.debug_mode,
         }
@@ -117,6 +138,8 @@ class Card:
         with ExitStack() as stack:
             for name, stand_in in self.stand_ins().items():
                 stack.enter_context(mock.patch.object(torch.cuda, name, stand_in))
+            one_for_all = (torch.default_generator,) * self.devices
+            stack.enter_context(mock.patch.object(torch.cuda, "default_generators", one_for_all))
             stack.enter_context(mock.patch.object(torch, "Generator", Generator))
             packages = torch.serialization._package_registry
             # Before the CPU's own entry, to which every storage is one of its.

@@ -67,11 +67,16 @@ class Operations(TorchDispatchMode):
         self.card.launches += not viewing and name not in SILENT
         if name in WAITING or (name == "repeat_interleave" and not kwargs.get("output_size")):
             self.card.synchronise()
+        graph = self.card.recording
+        if graph is not None:
+            graph.keep(func, args, kwargs)
         out = func(*args, **kwargs)
         if name not in COPYING:
             for tensor in tensors_in((out,)):
                 if tensor.device == CPU:
                     mark(tensor, device)
+        if graph is not None:
+            graph.record(func, args, kwargs, out)
         return out
 
     def _met(self, func: Any, name: str, args: Any, given: list[Tensor]) -> torch.device:
@@ -81,6 +86,8 @@ class Operations(TorchDispatchMode):
             return CPU
         others = [tensor for tensor in given if device_of(tensor).type == "cpu"]
         if name in COPYING:
+            if others:
+                self.card.refuse_while_recording()
             if others and not (len(args) > 2 and args[2]):
                 self.card.synchronise()
             return cards[0]
@@ -178,6 +185,7 @@ class Calls(TorchFunctionMode):
         source = device_of(tensor)
         if source == device:
             return tensor
+        self.card.refuse_while_recording()
         if not non_blocking and "cpu" in (source.type, device.type):
             self.card.synchronise()
         return moved(tensor, device)

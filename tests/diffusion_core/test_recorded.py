@@ -1,0 +1,175 @@
+"""Recorded functions: a training whose steps are replayed is the training itself; what is not the same is not used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from diffusion_core import trainer
+from diffusion_core.choices import Choices
+from diffusion_core.encodings import GreyLevels
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.networks import fused
+from diffusion_core.networks.unet import UNet
+from diffusion_core.objectives import Hybrid, Simple, Vlb, VlbContinuous
+from diffusion_core.parameterizations import V
+from diffusion_core.recorded import WARM_UP, Recorded
+from diffusion_core.schedules import Cosine, LearnedSchedule, Linear
+from diffusion_core.spaces import Latents
+from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
+from diffusion_core.trainer import Trainer, train
+from diffusion_core.training import Training
+from diffusion_core.variances import Beta, LearnedVariance
+from tests.diffusion_core.test_gpu import CPU, CUDA, DIGITS
+from tests.diffusion_core.test_waiting import waits
+
+pytestmark = pytest.mark.cuda
+
+TRIED = WARM_UP + 2
+"""Calls after which a function is replayed."""
+PLAN = Training(steps=TRIED + 2, batch=16, learning_rate=2**-9, warmup=16, ema=0.5, report_every=3, precision="float32")
+"""Its learning rates are numbers of float32, as a recording takes them."""
+BASE = Choices(V(), Beta(), Linear(), Simple(), Uniform(), UNet(channels=8, groups=4, multipliers=(1,)), 50)
+RECIPES = {
+    "simple": {},
+    "dropout": {"network": replace(BASE.network, dropout=0.3)},
+    "hybrid, importance": {
+        "variance": LearnedVariance(),
+        "objective": Hybrid(),
+        "timesteps": Importance(history=2),
+        "schedule": Cosine(),
+        "horizon": 4,
+    },
+    "vlb, learned": {"objective": Vlb(), "schedule": LearnedSchedule(width=8)},
+    "vlb_continuous, learned": {
+        "objective": VlbContinuous(),
+        "schedule": LearnedSchedule(width=8),
+        "timesteps": LowDiscrepancy(),
+        "time_input": "log_snr",
+    },
+}
+
+
+def diffusion_of(recipe):
+    made = DiffusionLearner.of(replace(BASE, **RECIPES[recipe]), GreyLevels(17), (1, 8, 8))
+    made.diffusion.initialise(0)
+    return made
+
+
+def autoencoder_of(regularization):
+    made = Latents(2, width=8, regularization=regularization).build(GreyLevels(17), (1, 8, 8))
+    made.initialise(0)
+    return made
+
+
+LEARNERS = [(diffusion_of, recipe) for recipe in RECIPES] + [(autoencoder_of, kind) for kind in ("kl", "vq")]
+
+
+def recorded_by(patch) -> list[Recorded]:
+    """The recordings that trainers make from now on."""
+    made: list[Recorded] = []
+
+    def recorded(function, state):
+        made.append(Recorded(function, state))
+        return made[-1]
+
+    patch.setattr(trainer, "Recorded", recorded)
+    return made
+
+
+def states(made, device, **changes):
+    """What a training reports, with its states as they were."""
+    reports = train(made.to(device), DIGITS.to(device), replace(PLAN, **changes), 0)
+    return [(report.losses, {key: value.cpu().clone() for key, value in report.state().items()}) for report in reports]
+
+
+@pytest.mark.parametrize(
+    ("learner_of", "what", "pieces"),
+    [(*learner, None) for learner in LEARNERS] + [(diffusion_of, "hybrid, importance", 5)],
+)
+def test_a_recorded_training_is_the_training(learner_of, what, pieces, monkeypatch, card):
+    monkeypatch.setattr(fused, "works", lambda: False)
+    recordings = recorded_by(monkeypatch)
+    recorded = states(learner_of(what), CUDA, micro_batch=pieces)
+    (recording,) = recordings[0].recordings.values()
+    assert recordings[0].refused == []
+    assert recording.graph is not None
+    called = states(learner_of(what), CPU if card else CUDA, micro_batch=pieces, captured=False)
+    # A simulated card differs in the average's weight alone, a real one in how it adds up.
+    rtol, atol = (1e-5, 1e-7) if card else (1e-3, 1e-4)
+    torch.testing.assert_close(recorded, called, rtol=rtol, atol=atol)
+    if card:
+        assert recording.graph.replays == PLAN.steps - TRIED + 1
+
+
+def test_a_number_that_python_works_out_is_found_to_be_stale(monkeypatch):
+    """A loss scaled by the step, which is no tensor: its recording comes to other values, and is not used."""
+    steps: list[int] = []
+    losses = Simple.loss
+
+    def scaled(self, example):
+        steps.append(len(steps))
+        return losses(self, example) * len(steps)
+
+    monkeypatch.setattr(Simple, "loss", scaled)
+    monkeypatch.setattr(fused, "works", lambda: False)
+    recordings = recorded_by(monkeypatch)
+    states(diffusion_of("simple"), CUDA)
+    assert recordings[0].refused == ["a replay came to other values"]
+    # Called at each step, once more to be recorded, and once more where it was found out.
+    assert len(steps) == PLAN.steps + 1
+
+
+def test_what_the_host_waits_for_is_not_recorded(monkeypatch):
+    losses = Simple.loss
+    monkeypatch.setattr(Simple, "loss", lambda self, example: losses(self, example) * float(example.error.sum() != 0))
+    monkeypatch.setattr(fused, "works", lambda: False)
+    recordings = recorded_by(monkeypatch)
+    found = states(diffusion_of("simple"), CUDA)
+    assert "capturing" in recordings[0].refused[0]
+    torch.testing.assert_close(found, states(diffusion_of("simple"), CUDA, captured=False), rtol=1e-5, atol=1e-7)
+
+
+def test_a_replayed_step_is_one_launch_and_waits_for_nothing(card):
+    made = Trainer(diffusion_of("simple").to(CUDA), PLAN, CUDA)
+    raw = DIGITS[:16].to(CUDA)
+    for step in range(TRIED):
+        made.step(raw, 0, step)
+
+    def steps(first, last):
+        for step in range(first, last):
+            made.step(raw, 0, step)
+
+    before = card.launches if card else 0
+    assert waits(lambda: steps(TRIED, TRIED + 4)) == 0
+    if card:
+        # The draws are sent, and copied to where the recording reads them; its loss is copied from there.
+        assert (card.launches - before) / 4 <= 20
+
+
+def test_each_shape_has_a_recording_of_its_own():
+    called: list[int] = []
+
+    def double(values):
+        called.append(len(values["x"]))
+        return {"y": 2 * values["x"]}
+
+    recorded = Recorded(double)
+    for i in range(2 * TRIED):
+        for count in (3, 5):
+            x = torch.arange(count, dtype=torch.float32, device=CUDA) + i
+            assert torch.equal(recorded({"x": x})["y"], 2 * x)
+    # Called to warm up, with its recording, to be recorded, and as it is tried.
+    assert called.count(3) == called.count(5) == WARM_UP + 3
+
+
+def test_what_it_gave_stays_when_it_is_called_again():
+    recorded = Recorded(lambda values: {"y": values["x"] + 1})
+    made = [recorded({"x": torch.full((2,), float(i), device=CUDA)})["y"] for i in range(TRIED + 3)]
+    assert [y[0].item() for y in made] == [i + 1 for i in range(TRIED + 3)]
+
+
+def test_a_training_without_a_recording_on_the_cpu():
+    assert Trainer(diffusion_of("simple"), PLAN, CPU).recorded is None
