@@ -36,7 +36,10 @@ def strided_times(horizon: int, steps: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Chain:
-    """The times τ int64 [K + 1] that are visited, γ at any time, and the rule for σ_1²."""
+    """The times τ int64 [K + 1] that are visited, γ at any time, and the rule for σ_1².
+
+    The coefficients of all its steps are worked out once, unless γ learns: a chain is one of γ as it is.
+    """
 
     gamma: Gamma
     times: Tensor
@@ -59,12 +62,22 @@ class Chain:
 
     def pair(self, k: Tensor) -> Pair:
         """The step from τ_k to τ_{k−1}, for k int64 [B] in 1..K."""
-        return self._pair(self.times[k], self.times[k - 1])
+        return self._pair(self.times[k], self.times[k - 1]) if self.gamma.learns else self._steps.at(k - 1)
 
     def trained_pair(self, k: Tensor) -> Pair:
         """The step from τ_k to τ_k − 1: the pair that a μ-network was trained on, whatever the stride."""
         t = self.times[k]
-        return self._pair(t, t - 1)
+        return self._pair(t, t - 1) if self.gamma.learns else self._trained_steps.at(k - 1)
+
+    @cached_property
+    def _steps(self) -> Pair:
+        """`pair` of k = 1..K, where γ stays what it is."""
+        return self._pair(self.times[1:], self.times[:-1])
+
+    @cached_property
+    def _trained_steps(self) -> Pair:
+        """`trained_pair` of k = 1..K, where γ stays what it is."""
+        return self._pair(self.times[1:], self.times[1:] - 1)
 
     def _pair(self, t: Tensor, s: Tensor) -> Pair:
         # A γ that is learned costs a network's pass: all noise levels are asked for at once.

@@ -30,6 +30,17 @@ PLACES = 2**21
 512 images of 64×64, 32 of 256×256: the feature maps of more would outgrow the memory.
 """
 
+PLACES_WITH_GRADIENT = 2**17
+"""The same where a scored quantity is a gradient in x_t, for which every layer keeps its feature maps.
+
+128 images of 32×32: by a network of DDPM's size, whose layers keep about 50 kB a pixel, 6 GB.
+"""
+
+
+def at_once(shape: tuple[int, ...], places: int) -> int:
+    """How many examples of this shape [C, …] hold so many pixels together, at least one."""
+    return max(1, places // math.prod(shape[1:]))
+
 
 class Denoiser(nn.Module):
     """A network with the parameterization that gives its output a meaning, for the noise levels of `gamma`.
@@ -64,7 +75,7 @@ class Denoiser(nn.Module):
 
     def _out(self, shown: Tensor, time: Tensor) -> Tensor:
         """The network's output, some examples at a time where they are large."""
-        count = max(1, PLACES // math.prod(shown.shape[2:]))
+        count = at_once(tuple(shown.shape[1:]), PLACES)
         if torch.is_grad_enabled() or len(shown) <= count:
             out: Tensor = self.network(shown, time)
             return out

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +52,8 @@ class Diffusion(nn.Module):
         self.register_buffer("all_times", torch.arange(choices.horizon + 1), persistent=False)
         self.register_buffer("x0_variance", unknown, persistent=False)
         self.register_buffer("terms", unknown[:0, None], persistent=False)
+        self._full: Chain | None = None
+        self.register_load_state_dict_post_hook(Diffusion._forget)  # type: ignore[no-untyped-call]
         self.denoiser = Denoiser(
             built(self._network),
             choices.schedule.build(choices.horizon),
@@ -132,11 +135,25 @@ class Diffusion(nn.Module):
 
     def chain(self, steps: int | None = None) -> Chain:
         """The full chain, or one of `steps` times that the spacing chooses."""
-        times = self.all_times
         if steps is not None and steps != self.choices.horizon:
-            times = self.choices.spacing.times(self.gamma, steps, self.terms).to(self.device)
+            return self._chain(self.choices.spacing.times(self.gamma, steps, self.terms).to(self.device))
+        # Every training step asks for it, and what it has worked out holds for them all.
+        if self._full is None or self._full.gamma is not self.gamma:
+            self._full = self._chain(self.all_times)
+        return self._full
+
+    def _chain(self, times: Tensor) -> Chain:
         own_rule = self.encoding.grey_levels and self.choices.first_step == "schedule"
         return Chain(self.gamma, times, self.choices.schedule.first_step if own_rule else "beta_1")
+
+    def _forget(self, *_: Any) -> None:
+        self._full = None
+
+    def _apply(self, *arguments: Any, **options: Any) -> Diffusion:
+        """Move or cast: what the chain has worked out stays behind."""
+        self._forget()
+        moved: Diffusion = super()._apply(*arguments, **options)  # type: ignore[no-untyped-call]
+        return moved
 
     def clipped(self, x0: Tensor) -> Tensor:
         """x̂_0 within the data's bounds, where they have any."""

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from diffusion_core.bound import normal_nats, sum_dims
 from diffusion_core.forward import expand
@@ -152,11 +153,26 @@ NOWHERE = 1e6
 """A distance at which no share is left, and which still has a gradient."""
 
 
+DISTANCES = 2**24
+"""Distances to a level's neighbours that are in memory at once, float64: 128 MB for each thing made of them."""
+
+
 def softmax_decoder(x0: Tensor, eps: Tensor, gamma: Tensor, values: Tensor) -> Tensor:
     """log p(x_0 | x_1) elementwise, float64: a softmax over `values` v of −½ e^{−γ} (x_1/√ᾱ_1 − v)².
 
-    x_1/√ᾱ_1 = x_0 + e^{γ/2} ε, with γ [B]; x_0 [B, …] lies among the evenly spaced values.
+    x_1/√ᾱ_1 = x_0 + e^{γ/2} ε, with γ [B]; x_0 [B, …] lies among the evenly spaced values. Examples of many dimensions
+    are taken some at a time, and where a gradient is asked for each part is worked out again for it.
     """
+    count = max(1, DISTANCES // (math.prod(x0.shape[1:]) * len(values)))
+    if len(x0) <= count:
+        return _softmax_decoder(x0, eps, gamma, values)
+    parts = zip(*(torch.split(value, count) for value in (x0, eps, gamma)), strict=True)
+    return torch.cat(
+        [checkpoint(_softmax_decoder, *part, values, use_reentrant=False, preserve_rng_state=False) for part in parts]
+    )
+
+
+def _softmax_decoder(x0: Tensor, eps: Tensor, gamma: Tensor, values: Tensor) -> Tensor:
     x0, eps = x0.double(), eps.double()
     precision = expand(torch.exp(-0.5 * gamma), x0)[..., None]
     distance = level_distances(x0, gamma, values) * precision + eps[..., None]

@@ -12,8 +12,10 @@ chain (s = t − 1), a strided one, and a continuous one.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,69 +39,90 @@ class Gaussian:
         return self.mean + torch.exp(0.5 * self.log_variance) * noise
 
 
+class coefficient(cached_property[Tensor]):
+    """A coefficient of a pair, worked out when it is first read; that of a table's rows is taken from the table."""
+
+    def __init__(self, formula: Callable[[Any], Tensor]) -> None:
+        super().__init__(formula)
+        self.formula = formula
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        super().__set_name__(owner, name)
+        self.func = lambda pair: self.formula(pair) if pair.table is None else getattr(pair.table, name)[pair.rows]
+
+
 @dataclass(frozen=True)
 class Pair:
     """The coefficients of one step between noise levels s < t; every tensor is float64 [B].
 
     `log_first` is log σ² of a step that ends in clean data: there β̃ = 0, which no density can use, so the
     chain that the pair belongs to lends it another value (`chain.py`).
+
+    A pair may be so many `rows` of a `table`, a pair of all steps of a chain: each coefficient is then a look at what
+    was worked out once, in place of some ten operations, for which a GPU would be asked one by one.
     """
 
     gamma_t: Tensor
     gamma_s: Tensor
     log_first: Tensor
+    table: Pair | None = None
+    rows: Tensor | None = None
 
     @classmethod
     def level(cls, gamma: Tensor) -> Pair:
         """A noise level without a step, for functions that read γ_t alone."""
         return cls(gamma, torch.full_like(gamma, -math.inf), gamma)
 
-    @property
+    def at(self, rows: Tensor) -> Pair:
+        """The pairs of these rows, int64 [B]."""
+        return Pair(self.gamma_t[rows], self.gamma_s[rows], self.log_first[rows], self, rows)
+
+    @coefficient
     def ends_clean(self) -> Tensor:
         """Whether s is clean data (ᾱ_s = 1)."""
         return torch.isneginf(self.gamma_s)
 
-    @cached_property
+    @coefficient
     def alpha_bar_t(self) -> Tensor:
         return torch.sigmoid(-self.gamma_t)
 
-    @cached_property
+    @coefficient
     def one_minus_alpha_bar_t(self) -> Tensor:
         return torch.sigmoid(self.gamma_t)
 
-    @cached_property
+    @coefficient
     def snr_t(self) -> Tensor:
         """ᾱ_t/(1 − ᾱ_t)."""
         return torch.exp(-self.gamma_t)
 
-    @cached_property
+    @coefficient
     def log_alpha(self) -> Tensor:
         return logsigmoid(-self.gamma_t) - logsigmoid(-self.gamma_s)
 
-    @cached_property
+    @coefficient
     def beta(self) -> Tensor:
         return -torch.expm1(self.log_alpha)
 
-    @cached_property
+    @coefficient
     def log_beta(self) -> Tensor:
         return torch.log(self.beta)
 
-    @cached_property
+    @coefficient
     def beta_tilde(self) -> Tensor:
         return self.beta * torch.sigmoid(self.gamma_s) / self.one_minus_alpha_bar_t
 
-    @cached_property
+    @coefficient
     def log_beta_tilde(self) -> Tensor:
         """log β̃, and `log_first` where the step ends in clean data."""
         log_beta_tilde = self.log_beta + logsigmoid(self.gamma_s) - logsigmoid(self.gamma_t)
         return torch.where(self.ends_clean, self.log_first, log_beta_tilde)
 
-    @cached_property
+    @coefficient
     def coefficient_x0(self) -> Tensor:
         """c_0, the weight of x_0 in the posterior's mean."""
         return torch.exp(0.5 * logsigmoid(-self.gamma_s)) * self.beta / self.one_minus_alpha_bar_t
 
-    @cached_property
+    @coefficient
     def coefficient_xt(self) -> Tensor:
         """c_t, the weight of x_t in the posterior's mean."""
         return torch.exp(0.5 * self.log_alpha) * torch.sigmoid(self.gamma_s) / self.one_minus_alpha_bar_t

@@ -45,6 +45,11 @@ class Gamma(nn.Module, ABC):
         return torch.where(t < 1, -math.inf, self.at(t.clamp(min=1)))
 
     @property
+    def learns(self) -> bool:
+        """Whether it has parameters, so that γ may be another at the next step."""
+        return next(self.parameters(), None) is not None
+
+    @property
     def device(self) -> torch.device:
         """Where its parameters and buffers are."""
         return next((value.device for value in self.state_dict().values()), torch.device("cpu"))

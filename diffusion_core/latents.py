@@ -19,18 +19,20 @@ from torch import Tensor
 
 from diffusion_core import precision
 from diffusion_core.autoencoder import Autoencoder
+from diffusion_core.denoiser import PLACES, at_once
 from diffusion_core.encodings import Code, Density
 from diffusion_core.randomness import normal
 from diffusion_core.units import bits_of_scales
 
 CHUNK = 512
-"""Images that go through an autoencoder at once."""
+"""Images that go through an autoencoder at once, fewer where they are large (`denoiser.PLACES`)."""
 
 
-def chunked(function: Callable[..., Tensor], *values: Tensor) -> Tensor:
-    """function(*values) [N, …], some rows at a time, in float32 throughout."""
+def chunked(shape: tuple[int, ...], function: Callable[..., Tensor], *values: Tensor) -> Tensor:
+    """function(*values) [N, …] in float32 throughout, as many rows at a time as images of this shape may be."""
+    count = min(CHUNK, at_once(shape, PLACES))
     with precision.exact(values[0].device):
-        parts = [function(*(value[i : i + CHUNK] for value in values)) for i in range(0, len(values[0]), CHUNK)]
+        parts = [function(*(value[i : i + count] for value in values)) for i in range(0, len(values[0]), count)]
     return torch.cat(parts)
 
 
@@ -49,7 +51,7 @@ class Standard:
 @torch.no_grad()
 def standard(autoencoder: Autoencoder, images: Tensor) -> Standard:
     """Mean and scale of the codes of all stored images [N, …], by Var z = Var μ + E σ²."""
-    moments = chunked(autoencoder.moments, images)
+    moments = chunked(tuple(images.shape[1:]), autoencoder.moments, images)
     mean = autoencoder.mean(moments).double()
     variance = mean.var((0, 2, 3), correction=0) + autoencoder.variance(moments).double().mean((0, 2, 3))
     active = mean.var(0, correction=0).mean((1, 2)) / variance
@@ -88,7 +90,7 @@ class LatentCode(Density):
 
     @torch.no_grad()
     def store(self, raw: Tensor) -> Tensor:
-        return chunked(self.autoencoder.moments, raw)
+        return chunked(self.image_shape, self.autoencoder.moments, raw)
 
     def noise(self, shape: tuple[int, ...], seed: int, step: int, purpose: str, device: torch.device) -> Tensor:
         return normal(seed, step, purpose, (shape[0], *self.code_shape), device)
@@ -114,13 +116,13 @@ class LatentCode(Density):
 
     @torch.no_grad()
     def decode(self, x: Tensor) -> Tensor:
-        return self.autoencoder.levels.decode(chunked(self.autoencoder.decode, self.unscaled(x)))
+        return self.autoencoder.levels.decode(chunked(self.image_shape, self.autoencoder.decode, self.unscaled(x)))
 
     @torch.no_grad()
     def reconstruct(self, raw: Tensor) -> Tensor:
         """Stored images, encoded to the mean of their codes and decoded again."""
         z = self.autoencoder.mean(self.store(raw))
-        return self.autoencoder.levels.decode(chunked(self.autoencoder.decode, z))
+        return self.autoencoder.levels.decode(chunked(self.image_shape, self.autoencoder.decode, z))
 
     @torch.no_grad()
     def code(self, raw: Tensor, seed: int, purpose: str) -> Code:
@@ -128,7 +130,7 @@ class LatentCode(Density):
         stored = self.store(raw)
         x0 = self.draw(stored, seed, 0, purpose)
         z = self.unscaled(x0)
-        reconstruction = chunked(self.autoencoder.reconstruction_term, raw, z)
+        reconstruction = chunked(self.image_shape, self.autoencoder.reconstruction_term, raw, z)
         entropy = self.autoencoder.log_density(stored, z)
         return Code(x0, reconstruction, entropy)
 

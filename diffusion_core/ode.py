@@ -21,6 +21,7 @@ from torch import Tensor
 from diffusion_core import precision
 from diffusion_core.bound import sum_dims
 from diffusion_core.choices import flow_refusal
+from diffusion_core.denoiser import PLACES_WITH_GRADIENT, at_once
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import code_bits
 from diffusion_core.randomness import uniform
@@ -55,6 +56,7 @@ def flow_likelihood(
 ) -> FlowLikelihood:
     """The flow's likelihood of stored data [N, …], by `steps` classical Runge-Kutta steps, evenly spaced in γ.
 
+    `batch` examples go along the flow together, fewer where they are large (`PLACES_WITH_GRADIENT`).
     ValueError where the network says nothing between two times, or the schedule ends in noise alone.
     """
     reason = flow_refusal(diffusion.choices)
@@ -70,6 +72,7 @@ def flow_likelihood(
     start, end = diffusion.gamma(ends).tolist()
     log_alpha_bar = -math.log1p(math.exp(start))
     time = _times(diffusion)
+    batch = min(batch, at_once(diffusion.shape, PLACES_WITH_GRADIENT))
     parts = []
     for i in range(0, len(x0), batch):
         x_1 = math.exp(0.5 * log_alpha_bar) * x0[i : i + batch].double()

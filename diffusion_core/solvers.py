@@ -61,22 +61,22 @@ class Heun(Sampler):
         return 2 * steps - 1
 
     def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
-        t, s = chain.times[k : k + 1], chain.times[k - 1 : k]
-        gamma_t, gamma_s = diffusion.gamma(t), diffusion.gamma(s)
+        pair = chain.pair(torch.full((1,), k, device=x_t.device))
         level, last = chain.levels[k], chain.levels[-1]
         if self._stirs(level) and level < last:
-            raised = (gamma_t + 2 * math.log1p(min(self.churn / chain.steps, MOST_CHURN))).clamp(max=last)
-            x_t, gamma_t = churned(x_t, gamma_t, raised, self.churn_noise * noise), raised
+            raised = (pair.gamma_t + 2 * math.log1p(min(self.churn / chain.steps, MOST_CHURN))).clamp(max=last)
+            x_t = churned(x_t, pair.gamma_t, raised, self.churn_noise * noise)
+            pair = Pair(raised, pair.gamma_s, raised)
             x0, eps = diffusion.predict(x_t, diffusion.gamma.inverse(raised).expand(len(x_t)), clip=clip)
         else:
             p = reverse_at(diffusion, x_t, chain, k, clip=clip)
             x0, eps = p.x0, p.eps
-        x_s = ddim(x0, eps, Pair(gamma_t, gamma_s, gamma_t), 0.0, noise)
+        x_s = ddim(x0, eps, pair, 0.0, noise)
         if k == 1 or level == math.inf:
             return x_s
         slope = reverse_at(diffusion, x_s, chain, k - 1, clip=clip).eps
-        alpha_s = torch.sigmoid(-gamma_s).sqrt()
-        length = torch.sigmoid(gamma_s).sqrt() - alpha_s * torch.exp(0.5 * gamma_t)
+        alpha_s = torch.sigmoid(-pair.gamma_s).sqrt()
+        length = torch.sigmoid(pair.gamma_s).sqrt() - alpha_s * torch.exp(0.5 * pair.gamma_t)
         return x_s + expand(0.5 * length, x_s) * (slope - eps)
 
     def _stirs(self, level: float) -> bool:

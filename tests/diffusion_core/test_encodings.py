@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from itertools import islice
 
 import mpmath
@@ -10,7 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Normal
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from diffusion_core import encodings
 from diffusion_core.encodings import Continuous, Encoding, GreyLevels, log_bin_probability, softmax_decoder
 from diffusion_core.latents import LatentCode
 from diffusion_core.testing.variants import name
@@ -217,6 +220,57 @@ def test_the_softmax_decoder_is_a_softmax_over_every_level(gamma, noise):
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
     gradients = [torch.autograd.grad(log_p.sum(), at)[0] for log_p, at in ((ours, ours_at), (theirs, theirs_at))]
     torch.testing.assert_close(*gradients, rtol=1e-6, atol=1e-9)
+
+
+class Alive(TorchDispatchMode):
+    """Counts the bytes of results that are in memory at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.bytes = self.peak = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, Tensor) and not func.is_view and not func._schema.is_mutable:
+            size = out.untyped_storage().nbytes()
+            self.bytes += size
+            self.peak = max(self.peak, self.bytes)
+            weakref.finalize(out.untyped_storage(), self._forget, size)
+        return out
+
+    def _forget(self, size):
+        self.bytes -= size
+
+
+def test_the_softmax_decoder_of_many_dimensions_is_the_same_and_takes_no_more_memory(monkeypatch):
+    """Values, gradient in γ and, with 2 examples at a time of 40, a share of the memory both ways."""
+    generator = torch.Generator().manual_seed(0)
+    x0 = LEVELS[torch.randint(256, (40, 3, 4, 4), generator=generator)]
+    eps = torch.randn(x0.shape, generator=generator)
+
+    def taken():
+        at = torch.linspace(-3, 2, 40, dtype=torch.float64, requires_grad=True)
+        with Alive() as alive:
+            log_p = softmax_decoder(x0, eps, at, LEVELS)
+            (gradient,) = torch.autograd.grad(log_p.sum(), at)
+        return log_p.detach(), gradient, alive.peak
+
+    whole, gradient, most = taken()
+    monkeypatch.setattr(encodings, "DISTANCES", 2 * 48 * 256)
+    parts, gradient_of_parts, least = taken()
+    torch.testing.assert_close(parts, whole, rtol=1e-12, atol=0)
+    torch.testing.assert_close(gradient_of_parts, gradient, rtol=1e-12, atol=0)
+    assert most > 8 * 3 * 256 * x0.numel()
+    assert least < 0.12 * most
+
+
+def test_a_part_of_the_softmax_decoder_is_one_example_at_least(monkeypatch):
+    monkeypatch.setattr(encodings, "DISTANCES", 1)
+    at = torch.full((3,), -3.0, dtype=torch.float64)
+    x0 = LEVELS[:12].reshape(3, 4)
+    parts = softmax_decoder(x0, torch.ones_like(x0), at, LEVELS)
+    alone = [softmax_decoder(x0[i : i + 1], torch.ones(1, 4), at[:1], LEVELS) for i in range(3)]
+    assert torch.equal(parts, torch.cat(alone))
 
 
 def test_a_noise_level_that_is_no_number_is_no_error_but_no_number():

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from diffusion_core import stratified
+from diffusion_core import latents, stratified
 from diffusion_core.autoencoder import HASTE, KlAutoencoder, VqAutoencoder
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.latents import CHUNK, LatentCode, standard
 from diffusion_core.likelihood import bound, continuous_bound, estimate_variance
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.schedules import LogSnrLinear
+from diffusion_core.spaces import Latents
 from diffusion_core.testing.problems import column, diffusion
 from diffusion_core.timesteps import UniformSampler
 from diffusion_core.vae import Vae
@@ -282,6 +283,34 @@ def test_a_code_that_says_all_reconstructs_all():
     raw = torch.arange(16, dtype=torch.uint8).reshape(4, 1, 2, 2) + 1
     assert torch.equal(code.reconstruct(raw), raw)
     assert torch.equal(code.decode(code.draw(code.store(raw), 0, 0, "x")), raw)
+
+
+def test_large_images_go_through_an_autoencoder_some_at_a_time(monkeypatch):
+    """5 images of 4×4, as many at once as 2 have: 2, 2 and 1 of them, whether as images or as codes of 2×2."""
+    autoencoder = Latents(f=2, width=8).build(GreyLevels(), (1, 4, 4)).requires_grad_(False)
+    autoencoder.initialise(0)
+    code = LatentCode(autoencoder, torch.zeros(4), torch.ones(4), (1, 4, 4), (4, 2, 2))
+    raw = torch.randint(256, (5, 1, 4, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    seen = []
+    for module in (autoencoder.encoder, autoencoder.decoder):
+        module.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+
+    def taken():
+        seen.clear()
+        stored, coded = code.store(raw), code.code(raw, 0, "x")
+        decoded = code.decode(coded.x0)
+        return stored, coded.reconstruction, decoded.double(), code.reconstruct(raw).double()
+
+    whole = taken()
+    assert set(seen) == {5}
+    monkeypatch.setattr(latents, "PLACES", 2 * 16)
+    parts = taken()
+    assert seen == [2, 2, 1] * 6
+    for part, one in zip(parts, whole, strict=True):
+        torch.testing.assert_close(part, one, rtol=1e-4, atol=1e-4)
+    seen.clear()
+    standard(autoencoder, raw)
+    assert seen == [2, 2, 1]
 
 
 def test_a_quantised_code_has_no_likelihood():

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from ablations.data.mixture2d import Mixture2d
+from diffusion_core import ode
+from diffusion_core.denoiser import at_once
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, Encoding, GreyLevels
 from diffusion_core.likelihood import continuous_bound
@@ -134,6 +136,35 @@ def test_the_offset_makes_a_density_a_probability_of_grey_levels(levels):
         torch.tensor(-1 - 0.5 / 127.5)
     )
     assert torch.exp2(-expected).sum().item() == pytest.approx(inside.item(), abs=0.01)
+
+
+def test_large_examples_go_along_the_flow_some_at_a_time_as_they_do_together(monkeypatch):
+    """7 images of 4×4 pixels, as many at once as 3 have: each with its own probes, and the network sees no more."""
+    made = diffusion(
+        lambda x_t, t: torch.tanh(x_t) * (t / HORIZON)[:, None, None, None].to(x_t),
+        HORIZON,
+        schedule=LogSnrLinear(),
+        encoding=GreyLevels(),
+        real=True,
+        shape=(1, 4, 4),
+    )
+    raw = torch.randint(256, (7, 1, 4, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    shown = []
+    made.network.register_forward_pre_hook(lambda _, given: shown.append(len(given[0])))
+    whole = flow_likelihood(made, raw, steps=1, probes=2, seed=0)
+    assert set(shown) == {7}
+    shown.clear()
+    monkeypatch.setattr(ode, "PLACES_WITH_GRADIENT", 3 * 16)
+    parts = flow_likelihood(made, raw, steps=1, probes=2, seed=0)
+    assert shown == [3] * 4 + [3] * 4 + [1] * 4
+    torch.testing.assert_close(parts.total, whole.total, rtol=1e-6, atol=1e-6)
+    assert whole.total.std() > 0.01
+
+
+def test_images_of_digits_go_along_the_flow_as_many_at_once_as_ever():
+    assert at_once((1, 8, 8), ode.PLACES_WITH_GRADIENT) >= 512
+    assert at_once((3, 32, 32), ode.PLACES_WITH_GRADIENT) == 128
+    assert at_once((3, 512, 512), ode.PLACES_WITH_GRADIENT) == 1
 
 
 def test_a_mean_between_two_times_has_no_flow():
