@@ -17,6 +17,8 @@ from diffusion_core.forward import Pair, expand
 from diffusion_core.gamma import Gamma
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.precision import Precision, network_call
+from diffusion_core.recorded import Recorded
+from diffusion_core.training import Values
 
 TimeInput = Literal["t", "log_snr"]
 
@@ -46,7 +48,7 @@ class Denoiser(nn.Module):
     """A network with the parameterization that gives its output a meaning, for the noise levels of `gamma`.
 
     `halves` tells that its channels are two halves, of which the second is a learned variance's; `precision` is that of
-    the network alone, see `Diffusion.network_in`.
+    the network alone, whose calls are `recorded` where no gradient is asked for, see `Diffusion.network_in`.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Denoiser(nn.Module):
         self.time_input = time_input
         self.halves = halves
         self.precision: Precision = "float32"
+        self.recorded: Recorded | None = None
 
     def forward(self, x_t: Tensor, t: Tensor, pair: Pair) -> tuple[Tensor, Tensor]:
         """(output, raw) at times t [B], whole or real in [1, T], whose noise levels are γ_t of `pair`.
@@ -66,8 +69,7 @@ class Denoiser(nn.Module):
         The output is what the parameterization reads, `raw` what a learned variance does: [B, 0, …] where none is.
         """
         shown = self.parameterization.network_input(x_t, pair)
-        with network_call(self.precision, x_t.device):
-            out = self._out(shown, self.time(t, pair.gamma_t).to(x_t.dtype)).to(x_t.dtype)
+        out = self._out(shown, self.time(t, pair.gamma_t).to(x_t.dtype)).to(x_t.dtype)
         if not self.halves:
             return out, out[:, :0]
         output, raw = out.chunk(2, dim=1)
@@ -75,12 +77,18 @@ class Denoiser(nn.Module):
 
     def _out(self, shown: Tensor, time: Tensor) -> Tensor:
         """The network's output, some examples at a time where they are large."""
+        if torch.is_grad_enabled():
+            return self.called({"x": shown, "time": time})["out"]
         count = at_once(tuple(shown.shape[1:]), PLACES)
-        if torch.is_grad_enabled() or len(shown) <= count:
-            out: Tensor = self.network(shown, time)
-            return out
+        call = self.recorded or self.called
         parts = zip(torch.split(shown, count), torch.split(time, count), strict=True)
-        return torch.cat([self.network(*part) for part in parts])
+        outs = [call({"x": x, "time": told})["out"] for x, told in parts]
+        return outs[0] if len(outs) == 1 else torch.cat(outs)
+
+    def called(self, values: Values) -> Values:
+        """The network's output for what it is shown and told, in the precision that it is to compute in."""
+        with network_call(self.precision, values["x"].device):
+            return {"out": self.network(values["x"], values["time"])}
 
     def time(self, t: Tensor, gamma_t: Tensor) -> Tensor:
         """What the network is told of the time t [B] with the noise level γ_t [B], float64."""

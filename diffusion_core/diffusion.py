@@ -24,6 +24,7 @@ from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import Gamma
 from diffusion_core.precision import Precision
 from diffusion_core.randomness import built, initialise
+from diffusion_core.recorded import Recorded
 from diffusion_core.reverse import Reverse
 from diffusion_core.spacings import Spacing
 from diffusion_core.variances import Variance
@@ -90,13 +91,20 @@ class Diffusion(nn.Module):
         initialise(self.network, seed)
 
     @contextmanager
-    def network_in(self, precision: Precision) -> Iterator[None]:
-        """A context in which the network computes in a precision, and nothing around it: samples are drawn so."""
-        before, self.denoiser.precision = self.denoiser.precision, precision
+    def network_in(self, precision: Precision, *, captured: bool = False) -> Iterator[None]:
+        """A context in which the network computes in a precision, and nothing around it: samples are drawn so.
+
+        On a GPU its calls without a gradient are recorded and replayed (`recorded.py`) if they are to be `captured`:
+        its weights stay the tensors that they are.
+        """
+        denoiser = self.denoiser
+        before = denoiser.precision, denoiser.recorded
+        denoiser.precision = precision
+        denoiser.recorded = Recorded(denoiser.called) if captured and self.device.type == "cuda" else None
         try:
             yield
         finally:
-            self.denoiser.precision = before
+            denoiser.precision, denoiser.recorded = before
 
     def fit(self, x0_variance: Tensor) -> None:
         """Give a fitted σ² its Var(x_0 | x_t) at t = 1..T [T] (`fitting.py`); until then it is not a number."""

@@ -22,6 +22,10 @@ APART = 1e-2
 """What a recording's changes may differ by, as a share of the function's own."""
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 class Recorded:
     """A function of tensors by name, recorded for each shape that it is called with; it may change `state` in place."""
 
@@ -30,12 +34,12 @@ class Recorded:
         self.state = state
         self.recordings: dict[tuple[object, ...], Recording] = {}
 
-    def __call__(self, values: Values) -> Values:
-        """What the function makes of these values."""
+    def __call__(self, values: Values, start: Callable[[], None] = nothing) -> Values:
+        """What the function makes of these values; `start` comes before it each time that it is computed."""
         shapes = tuple((name, value.shape, value.dtype) for name, value in values.items())
         if shapes not in self.recordings:
             self.recordings[shapes] = Recording(self.function, self.state)
-        return self.recordings[shapes](values)
+        return self.recordings[shapes](values, start)
 
     @property
     def refused(self) -> list[str]:
@@ -56,8 +60,9 @@ class Recording:
         self.refused = ""
         """Why it is not recorded; "" if it is, or may still be."""
 
-    def __call__(self, values: Values) -> Values:
+    def __call__(self, values: Values, start: Callable[[], None]) -> Values:
         """What the function makes of these values."""
+        start()
         call, self.calls = self.calls, self.calls + 1
         if self.refused or call < WARM_UP:
             return self.function(values)
@@ -65,7 +70,7 @@ class Recording:
             made = self.function(values)
             self._record(values)
             return made
-        return self._tried(values) if call == WARM_UP + 1 else self._replayed(values)
+        return self._tried(values, start) if call == WARM_UP + 1 else self._replayed(values)
 
     def _record(self, values: Values) -> None:
         graph = torch.cuda.CUDAGraph()
@@ -86,12 +91,13 @@ class Recording:
         self.graph.replay()
         return {name: value.clone() for name, value in self.made.items()}
 
-    def _tried(self, values: Values) -> Values:
+    def _tried(self, values: Values, start: Callable[[], None]) -> Values:
         """The function's own result, by which a replay from the same state is judged."""
         before = [value.clone() for value in self.state()]
         expected = self.function(values)
         after = [value.clone() for value in self.state()]
         _restore(self.state(), before)
+        start()
         found = self._replayed(values)
         changes = zip(before, after, self.state(), strict=True)
         same = all(near(now - was, then - was) for was, then, now in changes if now.is_floating_point())

@@ -100,13 +100,15 @@ class Trainer:
         """One step on this rank's share [B/N, …] of a batch; the mean losses of that stay on the device."""
         whole = (len(raw) * self.ranks.world, *raw.shape[1:])
         draws = sent(self.learner.draws(whole, seed, step), self.device)
-        reseed(key(seed, step, f"dropout/{self.ranks.rank}" if self.ranks.rank else "dropout"), self.device)
+        dropout = key(seed, step, f"dropout/{self.ranks.rank}" if self.ranks.rank else "dropout")
         rate, share = warm_up(step, self.plan), 1 - min(self.plan.ema, (1 + step) / (10 + step))
         if self.recorded is None:
+            reseed(dropout, self.device)
             return self._learn(raw, draws, rate, share)
         # What Python works out anew at each step is no part of a recording.
         numbers = {"rate": torch.tensor(rate), "share": torch.tensor(share, dtype=torch.float64)}
-        return self.recorded({"raw": raw, **sent(numbers, self.device), **draws})
+        values = {"raw": raw, **sent(numbers, self.device), **draws}
+        return self.recorded(values, lambda: reseed(dropout, self.device))
 
     def _recordable(self, values: Values) -> Values:
         draws = {name: value for name, value in values.items() if name not in ("raw", "rate", "share")}

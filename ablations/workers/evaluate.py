@@ -144,15 +144,16 @@ def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
     plan = cell.evaluation
     if isinstance(model, Vae):
         return model.bound(images, seed=plan.seed)
-    return bound(
-        model,
-        images,
-        exact=plan.exact,
-        strata=plan.strata,
-        seed=plan.seed,
-        clip=plan.clip,
-        steps=plan.horizon,
-    )
+    with model.network_in("float32", captured=cell.training.captured):
+        return bound(
+            model,
+            images,
+            exact=plan.exact,
+            strata=plan.strata,
+            seed=plan.seed,
+            clip=plan.clip,
+            steps=plan.horizon,
+        )
 
 
 def _flow(
@@ -248,7 +249,8 @@ def draw_samples(cell: Cell, model: Model, n: int, progress: Progress, first: in
     if isinstance(model, Vae):
         x = model.sample(n, seed=cell.seed, first=first)
     else:
-        with model.network_in(resolve_precision(cell.training.precision, model.device)):
+        precision = resolve_precision(cell.training.precision, model.device)
+        with model.network_in(precision, captured=cell.training.captured):
             x = cell.sampler.sample(model, n, seed=cell.seed, clip=cell.evaluation.clip, first=first, progress=progress)
     return model.encoding.decode(x) if bool(x.isfinite().all()) else None
 

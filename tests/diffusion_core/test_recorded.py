@@ -11,18 +11,20 @@ from diffusion_core import trainer
 from diffusion_core.choices import Choices
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.learner import DiffusionLearner
+from diffusion_core.likelihood import bound
 from diffusion_core.networks import fused
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import V
 from diffusion_core.recorded import WARM_UP, Recorded
+from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear
 from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
 from diffusion_core.trainer import Trainer, train
 from diffusion_core.training import Training
 from diffusion_core.variances import Beta, LearnedVariance
-from tests.diffusion_core.test_gpu import CPU, CUDA, DIGITS
+from tests.diffusion_core.test_gpu import CPU, CUDA, DIGITS, model
 from tests.diffusion_core.test_waiting import waits
 
 pytestmark = pytest.mark.cuda
@@ -147,6 +149,29 @@ def test_a_replayed_step_is_one_launch_and_waits_for_nothing(card):
     if card:
         # The draws are sent, and copied to where the recording reads them; its loss is copied from there.
         assert (card.launches - before) / 4 <= 20
+
+
+@pytest.mark.parametrize("rounding", ["float32", "bf16"])
+def test_samples_of_recorded_calls_are_the_samples(rounding):
+    """70 of them in batches of 64, so that each of two shapes has its recording."""
+    diffusion, sampler = model(CUDA, V(), horizon=25), Ancestral(steps=TRIED + 2)
+    found = []
+    for captured in (True, False):
+        with diffusion.network_in(rounding, captured=captured):
+            found.append(sampler.sample(diffusion, 70, seed=0, clip=True, batch=64))
+            recorded = diffusion.denoiser.recorded
+            assert (recorded is not None) == captured
+            assert recorded is None or (len(recorded.recordings), recorded.refused) == (2, [])
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+    assert diffusion.denoiser.recorded is None
+
+
+def test_a_bound_of_recorded_calls_is_the_bound():
+    diffusion, totals = model(CUDA, V(), horizon=25), []
+    for captured in (True, False):
+        with diffusion.network_in("float32", captured=captured):
+            totals.append(bound(diffusion, DIGITS[:8].to(CUDA), exact=3, strata=4, seed=0, clip=True).total)
+    torch.testing.assert_close(*totals, rtol=1e-5, atol=1e-6)
 
 
 def test_each_shape_has_a_recording_of_its_own():

@@ -48,8 +48,8 @@ CELLS = (
 """Cells that show every value, each beside the defaults."""
 TINY = (
     "horizon=25 training.steps=4 training.captured=false training.batch=16 training.learning_rate=1e-4 "
-    "training.warmup=1 training.report_every=2 training.precision=float32 evaluation.exact=2 evaluation.strata=2 evaluation.sets=1 "
-    "evaluation.fit=8 evaluation.ode_steps=2"
+    "training.warmup=1 training.report_every=2 training.precision=float32 "
+    "evaluation.exact=2 evaluation.strata=2 evaluation.sets=1 evaluation.fit=8 evaluation.ode_steps=2"
 )
 TINY_UNET = "network.channels=8 network.multipliers=[1] network.attention=[]"
 TINY_MLP = "network.width=16 network.layers=2"
