@@ -60,6 +60,10 @@ class Autoencoder(Learner):
     def dtype(self) -> torch.dtype:
         return self.decoder_scale.dtype
 
+    @property
+    def device(self) -> torch.device:
+        return self.decoder_scale.device
+
     def initialise(self, seed: int) -> None:
         """Draw the weights (`randomness.initialise`)."""
         initialise(self, seed)
@@ -184,7 +188,7 @@ class VqAutoencoder(Autoencoder):
         # A matrix product would be taken in TF32 while it trains on a GPU, and find other codes than when it is scored.
         mode = "donot_use_mm_for_euclid_dist"
         nearest = [
-            torch.cdist(part, self.codebook.to(z.dtype), compute_mode=mode).argmin(-1)
+            torch.cdist(part.to(self.device), self.codebook.to(z.dtype), compute_mode=mode).argmin(-1).to(z.device)
             for part in torch.split(places.flatten(0, -2), PLACES)
         ]
         return torch.cat(nearest).view(places.shape[:-1])

@@ -28,12 +28,19 @@ CHUNK = 512
 """Images that go through an autoencoder at once, fewer where they are large (`denoiser.PLACES`)."""
 
 
-def chunked(shape: tuple[int, ...], function: Callable[..., Tensor], *values: Tensor) -> Tensor:
-    """function(*values) [N, …] in float32 throughout, as many rows at a time as images of this shape may be."""
+def chunked(shape: tuple[int, ...], device: torch.device, function: Callable[..., Tensor], *values: Tensor) -> Tensor:
+    """function(*values) [N, …] in float32 throughout, as many rows at a time as images of this shape may be.
+
+    It is worked out on a device, and lies where the values do: they may be more than the device holds.
+    """
     count = min(CHUNK, at_once(shape, PLACES))
-    with precision.exact(values[0].device):
-        parts = [function(*(value[i : i + count] for value in values)) for i in range(0, len(values[0]), count)]
-    return torch.cat(parts)
+
+    def rows(start: int) -> Tensor:
+        out = function(*(value[start : start + count].to(device) for value in values))
+        return out.to(values[0].device)
+
+    with precision.exact(device):
+        return torch.cat([rows(start) for start in range(0, len(values[0]), count)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +58,7 @@ class Standard:
 @torch.no_grad()
 def standard(autoencoder: Autoencoder, images: Tensor) -> Standard:
     """Mean and scale of the codes of all stored images [N, …], by Var z = Var μ + E σ²."""
-    moments = chunked(tuple(images.shape[1:]), autoencoder.moments, images)
+    moments = chunked(tuple(images.shape[1:]), autoencoder.device, autoencoder.moments, images)
     mean = autoencoder.mean(moments).double()
     variance = mean.var((0, 2, 3), correction=0) + autoencoder.variance(moments).double().mean((0, 2, 3))
     active = mean.var(0, correction=0).mean((1, 2)) / variance
@@ -90,7 +97,7 @@ class LatentCode(Density):
 
     @torch.no_grad()
     def store(self, raw: Tensor) -> Tensor:
-        return chunked(self.image_shape, self.autoencoder.moments, raw)
+        return self._chunked(self.autoencoder.moments, raw)
 
     def noise(self, shape: tuple[int, ...], seed: int, step: int, purpose: str, device: torch.device) -> Tensor:
         return normal(seed, step, purpose, (shape[0], *self.code_shape), device)
@@ -98,6 +105,9 @@ class LatentCode(Density):
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
         """x_0 from moments and noise ~ N(0, I) of the code's shape."""
         return self.scaled(self.autoencoder.draw(raw, u.to(raw.dtype)))
+
+    def _chunked(self, function: Callable[..., Tensor], *values: Tensor) -> Tensor:
+        return chunked(self.image_shape, self.autoencoder.device, function, *values)
 
     def scaled(self, z: Tensor) -> Tensor:
         """x_0 of z."""
@@ -116,13 +126,13 @@ class LatentCode(Density):
 
     @torch.no_grad()
     def decode(self, x: Tensor) -> Tensor:
-        return self.autoencoder.levels.decode(chunked(self.image_shape, self.autoencoder.decode, self.unscaled(x)))
+        return self.autoencoder.levels.decode(self._chunked(self.autoencoder.decode, self.unscaled(x)))
 
     @torch.no_grad()
     def reconstruct(self, raw: Tensor) -> Tensor:
         """Stored images, encoded to the mean of their codes and decoded again."""
         z = self.autoencoder.mean(self.store(raw))
-        return self.autoencoder.levels.decode(chunked(self.image_shape, self.autoencoder.decode, z))
+        return self.autoencoder.levels.decode(self._chunked(self.autoencoder.decode, z))
 
     @torch.no_grad()
     def code(self, raw: Tensor, seed: int, purpose: str) -> Code:
@@ -130,7 +140,7 @@ class LatentCode(Density):
         stored = self.store(raw)
         x0 = self.draw(stored, seed, 0, purpose)
         z = self.unscaled(x0)
-        reconstruction = chunked(self.image_shape, self.autoencoder.reconstruction_term, raw, z)
+        reconstruction = self._chunked(self.autoencoder.reconstruction_term, raw, z)
         entropy = self.autoencoder.log_density(stored, z)
         return Code(x0, reconstruction, entropy)
 

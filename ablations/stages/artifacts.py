@@ -74,10 +74,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
-def write_checkpoint(folder: Path, stage_id: str, history: list[dict[str, float]], state: dict[str, Tensor]) -> None:
-    """The reports so far and the state that they end in."""
-    write_history(folder, history)
-    words = {"stage": stage_id, "step": str(history[-1]["step"]), "seconds": str(history[-1]["seconds"])}
+def write_checkpoint(folder: Path, stage_id: str, report: dict[str, float], state: dict[str, Tensor]) -> None:
+    """The state at a report, whose history has been written."""
+    words = {"stage": stage_id, "step": str(report["step"]), "seconds": str(report["seconds"])}
     write_tensors(folder / CHECKPOINT, state, **words)
 
 

@@ -1,4 +1,4 @@
-"""The most memory that a stage took."""
+"""The most memory that a stage took, and which data a device is to hold."""
 
 from __future__ import annotations
 
@@ -6,8 +6,21 @@ import re
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 PROCESS = Path("/proc/self")
+
+
+HELD = 0.5
+"""The share of a GPU's free memory that data may take which are trained on."""
+
+
+def placed(values: Tensor, device: torch.device) -> Tensor:
+    """Values on the device, or where they are if a GPU has no room for them: then each batch of them is sent."""
+    if device.type != "cuda":
+        return values
+    free, _ = torch.cuda.mem_get_info(device)
+    return values.to(device) if values.nbytes <= HELD * free else values
 
 
 def reset_peak_memory(device: torch.device, process: Path = PROCESS) -> bool:

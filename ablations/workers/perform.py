@@ -41,7 +41,9 @@ from ablations.stages.version import code_version
 from ablations.workers import evaluate, train
 from ablations.workers.progress import progress_writer
 from ablations.workers.restore import load, load_encoding, load_learner
+from ablations.workers.together import devices_of, perform_together, shared
 from ablations.workers.train_autoencoder import run_autoencoder
+from diffusion_core.ranks import ALONE, Ranks
 
 
 def perform(stage: Stage, root: str, device: str) -> str:
@@ -53,23 +55,37 @@ def perform(stage: Stage, root: str, device: str) -> str:
         if known is not None:
             return known.status
         try:
-            here = claim(device, stage.cell.threads)
-            result = _run(stage, journal, here)
-            made_by = {"device": device_name(here), "code": code_version()}
-            journal.write_result(stage.id, replace(result, metadata={**made_by, **result.metadata}))
+            if shared(stage, device):
+                perform_together(stage, journal, device)
+            else:
+                perform_share(stage, journal, claim(devices_of(device)[0], stage.cell.threads))
         except Exception as error:
             journal.write_failure(stage.id, Failure.of(error, traceback.format_exc()))
             return "failed"
+        ended = journal.result(stage.id)
+        if ended is None:
+            # One of several processes has said why.
+            return "failed"
         journal.forget_failure(stage.id)
         (folder / CHECKPOINT).unlink(missing_ok=True)
-        return result.status
+        return ended.status
+
+
+def perform_share(stage: Stage, journal: Journal, device: torch.device, ranks: Ranks = ALONE) -> None:
+    """Run a stage, or this rank's share of it; the first rank leaves its result."""
+    result = _run(stage, journal, device, ranks)
+    if ranks.rank == 0:
+        name = device_name(device)
+        made_by = {"device": name if ranks.world == 1 else f"{ranks.world} × {name}", "code": code_version()}
+        journal.write_result(stage.id, replace(result, metadata={**made_by, **result.metadata}))
 
 
 def answers(device: str) -> bool:
-    """Whether a device still does what it is told, which a GPU does not after an error of its own."""
+    """Whether devices still do what they are told, which a GPU does not after an error of its own."""
     try:
-        if device.startswith("cuda"):
-            torch.cuda.synchronize(device)
+        for one in devices_of(device):
+            if one.startswith("cuda"):
+                torch.cuda.synchronize(one)
     except RuntimeError:
         return False
     return True
@@ -89,7 +105,7 @@ def pinned(device: str) -> torch.device:
     return torch.device(device)
 
 
-def _run(stage: Stage, journal: Journal, device: torch.device) -> Result:
+def _run(stage: Stage, journal: Journal, device: torch.device, ranks: Ranks) -> Result:
     cell, folder = stage.cell, journal.folder(stage.id)
     data = cell.data.load()
     progress = progress_writer(folder)
@@ -98,7 +114,7 @@ def _run(stage: Stage, journal: Journal, device: torch.device) -> Result:
     if isinstance(stage, MetricStage):
         return evaluate.run_metric(cell, stage.split, stage.metric, data, journal.folder(stage.samples), device)
     if isinstance(stage, AutoencoderStage):
-        return run_autoencoder(cell, stage.id, data, folder, device, progress)
+        return run_autoencoder(cell, stage.id, data, folder, device, progress, ranks)
     if isinstance(stage, (TrainingStage, ReconstructionStage)):
         encoding = load_encoding(cell, data, journal, stage.autoencoder, device)
         if isinstance(stage, TrainingStage):
@@ -108,7 +124,7 @@ def _run(stage: Stage, journal: Journal, device: torch.device) -> Result:
                     if rung.step == step:
                         perform(rung, str(journal.root), str(device))
 
-            return train.run_training(cell, stage, encoding, data, folder, device, progress, score)
+            return train.run_training(cell, stage, encoding, data, folder, device, progress, score, ranks)
         return evaluate.run_reconstruction(cell, encoding, data, folder, device)
     if isinstance(stage, RungStage):
         training = journal.folder(stage.training.id)

@@ -23,19 +23,20 @@ from ablations.stages.artifacts import (
     read_checkpoint,
     read_history,
     read_tensors,
-    write_checkpoint,
     write_history,
     write_tensors,
 )
 from ablations.stages.journal import Curves, Result
 from ablations.stages.kinds import RungStage, TrainingStage
 from ablations.workers import evaluate
-from ablations.workers.memory import peak_memory, reset_peak_memory
+from ablations.workers.checkpoints import Checkpoints
+from ablations.workers.memory import peak_memory, placed, reset_peak_memory
 from ablations.workers.progress import Progress
 from ablations.workers.restore import build, restore
 from diffusion_core.encodings import Encoding
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import resolve_precision
+from diffusion_core.ranks import ALONE, Ranks
 from diffusion_core.timesteps import Importance
 from diffusion_core.trainer import Report, part, train
 from diffusion_core.training import Learner, Training
@@ -95,41 +96,44 @@ def learn(
     until: int | None = None,
     rungs: Collection[int] = (),
     score: Callable[[int], None] = lambda step: None,
+    ranks: Ranks = ALONE,
 ) -> Trained:
     """Train from the last checkpoint, or from the start; to the end, or `until` a step, where a checkpoint is left.
 
     The averages at the steps `rungs` are left too, and `score` is called there, whose time is not the training's. All
-    of these are steps of a report, beyond the last checkpoint.
+    of these are steps of a report, beyond the last checkpoint. Of several `ranks` the first alone leaves anything.
     """
     start, before = read_checkpoint(folder, stage_id)
     last = until or plan.steps
     history = read_history(folder, start[0] if start else 0)
-    measured = reset_peak_memory(images.device)
+    device = next(learner.parameters()).device
+    measured = reset_peak_memory(device)
     began = saved = told = time.monotonic()
     report: Report | None = None
-    for report in train(learner, images, plan, seed, start):
-        history.append(line_of(report, before + time.monotonic() - began))
-        progress(report.step / last)
-        if not report.finite:
-            break
-        if report.step in rungs:
-            paused = time.monotonic()
-            write_tensors(folder / average_at(report.step), part(report.state(), "average"), stage=stage_id)
-            score(report.step)
-            began += time.monotonic() - paused
-        if time.monotonic() - told > HISTORY_SECONDS:
-            write_history(folder, history)
-            told = time.monotonic()
-        due = report.step == until or time.monotonic() - saved > CHECKPOINT_SECONDS
-        if due and report.step < plan.steps:
-            write_checkpoint(folder, stage_id, history, report.state())
-            saved = time.monotonic()
-        if report.step == until:
-            break
+    with Checkpoints(folder, stage_id) as checkpoints:
+        for report in train(learner, images, plan, seed, start, ranks):
+            history.append(line_of(report, before + time.monotonic() - began))
+            if ranks.rank == 0:
+                progress(report.step / last)
+                if report.finite and report.step in rungs:
+                    paused = time.monotonic()
+                    write_tensors(folder / average_at(report.step), part(report.state(), "average"), stage=stage_id)
+                    score(report.step)
+                    began += time.monotonic() - paused
+                if time.monotonic() - told > HISTORY_SECONDS:
+                    write_history(folder, history)
+                    told = time.monotonic()
+                due = report.step == until or time.monotonic() - saved > CHECKPOINT_SECONDS
+                if due and report.finite and report.step < plan.steps:
+                    checkpoints.save(history, report.state())
+                    saved = time.monotonic()
+            if report.step == until:
+                break
     assert report is not None, "a checkpoint is never of the last step"
-    write_history(folder, history)
+    if ranks.rank == 0:
+        write_history(folder, history)
     weights = {name: value for name, value in report.state().items() if not name.startswith("optimiser/")}
-    return Trained(weights, history, peak_memory(images.device) if measured else {})
+    return Trained(weights, history, peak_memory(device) if measured else {})
 
 
 def run_training(
@@ -141,14 +145,30 @@ def run_training(
     device: torch.device,
     progress: Progress,
     score: Callable[[int], None],
+    ranks: Ranks = ALONE,
 ) -> Result:
     """Train the diffusion, which is scored at its rungs; weights are left in weights.safetensors."""
-    stored = encoding.store(data.images["train"].to(device))
-    learner = build(cell, encoding, data, device)
-    rungs = {rung.step for rung in stage.scored}
-    learned = learn(learner, stored, cell.training, cell.seed, stage.id, folder, progress, rungs=rungs, score=score)
-    write_tensors(folder / WEIGHTS, learned.weights, stage=stage.id, step=str(learned.last["step"]))
+    learner, stored = build(cell, encoding, data, device), stored_of(encoding, data, device)
+    learned = learn(
+        learner,
+        stored,
+        cell.training,
+        cell.seed,
+        stage.id,
+        folder,
+        progress,
+        rungs={rung.step for rung in stage.scored},
+        score=score,
+        ranks=ranks,
+    )
+    if ranks.rank == 0:
+        write_tensors(folder / WEIGHTS, learned.weights, stage=stage.id, step=str(learned.last["step"]))
     return training_result(cell, restore(cell, encoding, data, learned.average).to(device), learned, device)
+
+
+def stored_of(encoding: Encoding, data: Data, device: torch.device) -> Tensor:
+    """The training images, or their codes, as they are trained on: on the device if it has room for them."""
+    return placed(encoding.store(placed(data.images["train"], device)), device)
 
 
 def run_rung(
@@ -175,8 +195,7 @@ def run_rung(
     elif start is not None and start[0] == stage.step:
         average = part(start[1], "average")
     else:
-        stored = encoding.store(data.images["train"].to(device))
-        learner = build(cell, encoding, data, device)
+        learner, stored = build(cell, encoding, data, device), stored_of(encoding, data, device)
         learned = learn(learner, stored, cell.training, cell.seed, stage.training.id, folder, progress, stage.step)
         if learned.reason:
             return Result("diverged", learned.reason, {}, {}, {})

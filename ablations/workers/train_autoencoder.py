@@ -19,12 +19,14 @@ from ablations.settings.budget import autoencoder_flops, autoencoder_train_flops
 from ablations.settings.cell import Cell
 from ablations.stages.artifacts import WEIGHTS, write_tensors
 from ablations.stages.journal import Result, not_finite
+from ablations.workers.memory import placed
 from ablations.workers.progress import Progress
 from ablations.workers.restore import autoencoder_of, restore_autoencoder
 from ablations.workers.train import learn
 from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
 from diffusion_core.latents import LatentCode, Standard, standard
 from diffusion_core.precision import resolve_precision
+from diffusion_core.ranks import ALONE, Ranks
 from diffusion_core.spaces import Latents
 from diffusion_core.units import bits_per_dim
 
@@ -37,19 +39,26 @@ DRAWN = 200_000
 
 
 def run_autoencoder(
-    cell: Cell, stage_id: str, data: Data, folder: Path, device: torch.device, progress: Progress
+    cell: Cell,
+    stage_id: str,
+    data: Data,
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+    ranks: Ranks = ALONE,
 ) -> Result:
     """Train the autoencoder and measure the scale of its codes; both are left in weights.safetensors."""
     space = cell.space
     assert isinstance(space, Latents), "the data themselves need no autoencoder"
-    images = data.images["train"].to(device)
+    images = placed(data.images["train"], device)
     plan = space.plan(cell.training.precision)
     learner = autoencoder_of(cell, data).to(device)
-    learned = learn(learner, images, plan, cell.seed, stage_id, folder, progress)
+    learned = learn(learner, images, plan, cell.seed, stage_id, folder, progress, ranks=ranks)
     autoencoder = restore_autoencoder(cell, data, learned.average).to(device)
     scale = standard(autoencoder, images)
     tensors = {"standard/mean": scale.mean, "standard/scale": scale.scale}
-    write_tensors(folder / WEIGHTS, learned.weights | tensors, stage=stage_id, step=str(learned.last["step"]))
+    if ranks.rank == 0:
+        write_tensors(folder / WEIGHTS, learned.weights | tensors, stage=stage_id, step=str(learned.last["step"]))
     code = LatentCode(autoencoder, scale.mean, scale.scale, data.shape, space.shape_of(data.shape))
     encode, decode = autoencoder_flops(autoencoder, data.shape, code.code_shape)
     seen = learned.last["step"] * plan.batch

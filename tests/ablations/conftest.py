@@ -17,7 +17,7 @@ from ablations.metrics import judging
 from ablations.settings import grammar
 from ablations.stages.artifacts import read_tensors
 from ablations.stages.journal import Journal
-from ablations.workers import train
+from ablations.workers import checkpoints, train
 from ablations.workers.perform import perform
 from analysis.errors import InputError
 from analysis.findings.answers import Answers
@@ -145,7 +145,7 @@ def cut_and_whole(tmp_path, monkeypatch):
     class Cut(Exception):
         pass
 
-    write = train.write_checkpoint
+    write = checkpoints.write_checkpoint
 
     def cut(folder, *rest):
         write(folder, *rest)
@@ -153,7 +153,7 @@ def cut_and_whole(tmp_path, monkeypatch):
 
     def both(stage, cuts):
         with monkeypatch.context() as patch:
-            patch.setattr(train, "write_checkpoint", cut)
+            patch.setattr(checkpoints, "write_checkpoint", cut)
             for _ in range(cuts):
                 assert perform(stage, str(tmp_path / "cut"), "cpu") == "failed"
         results, weights = [], []

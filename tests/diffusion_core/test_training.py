@@ -22,6 +22,7 @@ from diffusion_core.objectives import Hybrid, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import key
 from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear
+from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
 from diffusion_core.trainer import Report, Trainer, batch_indices, part, train, trained, warm_up
 from diffusion_core.training import Learner, Training
@@ -394,3 +395,42 @@ def test_what_was_trained_has_the_averaged_weights_and_is_for_evaluation():
 def test_a_training_that_diverges_is_told_in_one_line():
     with pytest.raises(ValueError, match=r"the training's loss was not finite by step 6: \{'first': .*nan\}"):
         trained(Diverging(), torch.ones(20), Training(steps=50, batch=4, report_every=3), 0)
+
+
+def gradients_and_losses(learner_of, **changes):
+    """What a trainer receives at its first step, the losses that it reports, and what is remembered of them."""
+    learner, data = learner_of()
+    trainer = Trainer(learner, replace(PLAN, **changes), CPU)
+    raw = data[batch_indices(0, 0, len(data), PLAN.batch)]
+    trainer.begin(raw, 0)
+    means = trainer.step(raw, 0, 0)
+    return trainer.optimiser.gradients, means, dict(learner.named_buffers())
+
+
+def vq_learner():
+    learner = Latents(2, width=8, regularization="vq").build(GreyLevels(17), (1, 8, 8))
+    learner.initialise(0)
+    return learner, image_learner()[1]
+
+
+@pytest.mark.parametrize("learner_of", [points_learner, adapting_learner, schedule_learner, vq_learner])
+@pytest.mark.parametrize("pieces", [1, 5, 8, 16, 99])
+def test_a_batch_taken_in_pieces_has_the_gradient_of_the_whole(learner_of, pieces):
+    """Times, noise and what is remembered are the batch's own, however it is divided."""
+    whole, parts = gradients_and_losses(learner_of), gradients_and_losses(learner_of, micro_batch=pieces)
+    torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def test_pieces_are_shown_to_the_network_one_at_a_time():
+    learner, data = points_learner()
+    seen: list[int] = []
+    learner.diffusion.network.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
+    next(train(learner, data, replace(PLAN, micro_batch=6, report_every=1), 0))
+    assert seen == [6, 6, 4]
+
+
+def test_a_micro_batch_is_part_of_what_a_cell_is_only_where_there_is_one():
+    assert "micro_batch" in Training().unread
+    assert "micro_batch" not in Training(micro_batch=8).unread
+    with pytest.raises(ValueError, match=r"training\.micro_batch must be at least 1, or null for all, got 0"):
+        Training(micro_batch=0)

@@ -23,7 +23,7 @@ from ablations.stages.kinds import RungStage, TrainingStage
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.system import System
-from ablations.workers import train
+from ablations.workers import checkpoints, train
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from tests.ablations.conftest import TINY
@@ -188,7 +188,7 @@ def test_a_whole_grid_has_one_run_a_cell_and_each_point_once(quick, store, tmp_p
 def test_a_grid_that_is_stopped_and_goes_on_keeps_its_runs(quick, store, tmp_path, without_pictures, monkeypatch):
     shutil.copy(store, tmp_path / "mlflow.db")
     words = [*WORDS, f"results={tmp_path}", "launcher=serial"]
-    real = train.write_checkpoint
+    real = checkpoints.write_checkpoint
     shown = threading.Event()
     show = Tracker.show
 
@@ -204,7 +204,7 @@ def test_a_grid_that_is_stopped_and_goes_on_keeps_its_runs(quick, store, tmp_pat
 
     monkeypatch.setattr(Tracker, "show", seen)
     with monkeypatch.context() as patch:
-        patch.setattr(train, "write_checkpoint", stop)
+        patch.setattr(checkpoints, "write_checkpoint", stop)
         assert run.main(words) == 130
     found = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path)
     (stopped,) = runs_of(found)

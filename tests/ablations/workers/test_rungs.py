@@ -24,7 +24,7 @@ from ablations.stages.artifacts import WEIGHTS, average_at, read_tensors
 from ablations.stages.graph import once, rung_of
 from ablations.stages.journal import Journal, Result
 from ablations.stages.kinds import RungStage, TrainingStage
-from ablations.workers import evaluate, train
+from ablations.workers import checkpoints, evaluate, train
 from ablations.workers.perform import perform
 from analysis.errors import InputError
 from diffusion_core.trainer import part
@@ -144,10 +144,10 @@ def test_killed_after_a_rung_it_leaves_the_same_average(tmp_path, monkeypatch):
     training = training_of(planned(*TINY, *ASKED).stages())
     monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
     assert perform(training, str(tmp_path / "whole"), "cpu") == "finished"
-    real = train.write_checkpoint
+    real = checkpoints.write_checkpoint
     for _ in range(2):
         with monkeypatch.context() as patch:
-            patch.setattr(train, "write_checkpoint", lambda *given: real(*given) or 1 / 0)
+            patch.setattr(checkpoints, "write_checkpoint", lambda *given: real(*given) or 1 / 0)
             assert perform(training, str(tmp_path / "cut"), "cpu") == "failed"
     assert perform(training, str(tmp_path / "cut"), "cpu") == "finished"
     for step in (20, 40):

@@ -1,0 +1,55 @@
+"""One of the processes of a training that several devices share; torchrun starts it (`together.py`)."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import torch
+from torch import distributed
+
+from ablations.settings import plugins
+from ablations.stages.journal import Failure, Journal
+from ablations.workers.perform import perform_share, pinned
+from ablations.workers.together import Task
+from diffusion_core.ranks import Ranks
+
+PATIENCE = timedelta(days=7)
+"""How long ranks wait for one another: while the first one judges samples on the way, the others do."""
+
+
+def main(path: str) -> int:
+    """Perform this rank's share of a task; 1 where that fails, which the journal then tells."""
+    task: Task = pickle.loads(Path(path).read_bytes())
+    threading.Thread(target=_end_with, args=(task.worker,), daemon=True).start()
+    plugins.import_modules(task.modules)
+    torch.set_num_threads(task.stage.cell.threads)
+    device = pinned(task.devices[int(os.environ["LOCAL_RANK"])])
+    nccl = device.type == "cuda" and distributed.is_nccl_available()
+    distributed.init_process_group("nccl" if nccl else "gloo", timeout=PATIENCE)
+    journal = Journal(Path(task.root))
+    try:
+        perform_share(task.stage, journal, device, Ranks.here())
+    except Exception as error:
+        journal.write_failure(task.stage.id, Failure.of(error, traceback.format_exc()))
+        return 1
+    distributed.destroy_process_group()
+    return 0
+
+
+def _end_with(worker: int) -> None:
+    """End this process when the worker that waits for it does."""
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(worker).wait()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
