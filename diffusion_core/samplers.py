@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -22,6 +23,9 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair, expand
 from diffusion_core.randomness import BLOCK, normal_blocks
 from diffusion_core.reverse import Reverse
+
+Noise = Callable[[], Tensor]
+"""Draws N(0, I) of a sampler's step, shaped like x_t, where the step reads it: a step without noise draws none."""
 
 START = 0
 """The time under which the noise is drawn that a path starts from: no step is at it."""
@@ -52,8 +56,8 @@ class Sampler(ABC):
         return False
 
     @abstractmethod
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
-        """x [B, …] at time τ_{k−1} from x_t at τ_k; noise ~ N(0, I) is shaped like x_t."""
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise, *, clip: bool) -> Tensor:
+        """x [B, …] at time τ_{k−1} from x_t at τ_k; `noise()` ~ N(0, I), the same each time, is shaped like x_t."""
 
     def calls(self, steps: int) -> int:
         """How often the network is called on the way down `steps` steps."""
@@ -72,7 +76,7 @@ class Sampler(ABC):
         """
         for k in range(start, 0, -1):
             with precision.exact(x.device):
-                x = self.step(diffusion, x, chain, k, noise(k), clip=clip)
+                x = self.step(diffusion, x, chain, k, partial(noise, k), clip=clip)
             yield x
 
     @torch.no_grad()
@@ -130,18 +134,18 @@ class Ancestral(Sampler):
 
     reads_variance: ClassVar[bool] = True
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise, *, clip: bool) -> Tensor:
         p = reverse_at(diffusion, x_t, chain, k, clip=clip)
-        return p.gaussian.sample(noise) if k > 1 else p.mean
+        return p.gaussian.sample(noise()) if k > 1 else p.mean
 
 
-def ddim(x0: Tensor, eps: Tensor, pair: Pair, eta: float, noise: Tensor) -> Tensor:
+def ddim(x0: Tensor, eps: Tensor, pair: Pair, eta: float, noise: Noise) -> Tensor:
     """x_s = √ᾱ_s x̂_0 + √(1 − ᾱ_s − σ²) ε̂ + σ z with σ² = η² β̃ (Song et al. 2021, eq. 12)."""
     alpha_bar_s = torch.sigmoid(-pair.gamma_s)
     variance = eta**2 * pair.beta_tilde
     direction = (torch.sigmoid(pair.gamma_s) - variance).clamp(min=0).sqrt()
     x_s = expand(alpha_bar_s.sqrt(), x0) * x0 + expand(direction, x0) * eps
-    return x_s + expand(variance.sqrt(), x0) * noise if eta else x_s
+    return x_s + expand(variance.sqrt(), x0) * noise() if eta else x_s
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,6 @@ class Ddim(Sampler):
         if not 0 <= self.eta <= 1:
             raise ValueError(f"sampler.eta must lie in [0, 1], got {self.eta}")
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise, *, clip: bool) -> Tensor:
         p = reverse_at(diffusion, x_t, chain, k, clip=clip)
         return ddim(p.x0, p.eps, p.pair, self.eta, noise)

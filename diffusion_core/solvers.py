@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -20,7 +21,7 @@ from diffusion_core import precision
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair, expand
-from diffusion_core.samplers import Sampler, ddim, reverse_at
+from diffusion_core.samplers import Noise, Sampler, ddim, reverse_at
 
 MOST_CHURN = math.sqrt(2) - 1
 """The most by which σ is raised before a step, as a share of it (Karras et al. 2022, Algorithm 2)."""
@@ -60,12 +61,12 @@ class Heun(Sampler):
     def calls(self, steps: int) -> int:
         return 2 * steps - 1
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise, *, clip: bool) -> Tensor:
         pair = chain.pair(torch.full((1,), k, device=x_t.device))
         level, last = chain.levels[k], chain.levels[-1]
         if self._stirs(level) and level < last:
             raised = (pair.gamma_t + 2 * math.log1p(min(self.churn / chain.steps, MOST_CHURN))).clamp(max=last)
-            x_t = churned(x_t, pair.gamma_t, raised, self.churn_noise * noise)
+            x_t = churned(x_t, pair.gamma_t, raised, self.churn_noise * noise())
             pair = Pair(raised, pair.gamma_s, raised)
             x0, eps = diffusion.predict(x_t, diffusion.gamma.inverse(raised).expand(len(x_t)), clip=clip)
         else:
@@ -109,7 +110,7 @@ class DpmSolver(Sampler):
 
     reads_variance: ClassVar[bool] = False
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise, *, clip: bool) -> Tensor:
         p = reverse_at(diffusion, x_t, chain, k, clip=clip)
         return self._stepped(x_t, p.x0, p.pair, noise)
 
@@ -125,18 +126,18 @@ class DpmSolver(Sampler):
                 if self.order == 2 and before is not None and k > 1:
                     x0, earlier = before
                     known = p.x0 + expand(_reach(length, earlier), x) * (p.x0 - x0)
-                x = self._stepped(x, known, p.pair, noise(k))
+                x = self._stepped(x, known, p.pair, partial(noise, k))
             before = p.x0, length
             yield x
 
-    def _stepped(self, x_t: Tensor, x0: Tensor, pair: Pair, noise: Tensor) -> Tensor:
+    def _stepped(self, x_t: Tensor, x0: Tensor, pair: Pair, noise: Noise) -> Tensor:
         alpha_s, sigma_s = torch.sigmoid(-pair.gamma_s).sqrt(), torch.sigmoid(pair.gamma_s).sqrt()
         ratio = sigma_s / pair.one_minus_alpha_bar_t.sqrt()
         q = ratio * pair.alpha_bar_t.sqrt() / alpha_s
         if self.equation == "ode":
             return expand(ratio, x_t) * x_t + expand(alpha_s * (1 - q), x_t) * x0
         kept = expand(ratio * q, x_t) * x_t + expand(alpha_s * (1 - q**2), x_t) * x0
-        return kept + expand(sigma_s * (1 - q**2).sqrt(), x_t) * noise
+        return kept + expand(sigma_s * (1 - q**2).sqrt(), x_t) * noise()
 
 
 def _reach(length: Tensor, earlier: Tensor) -> Tensor:

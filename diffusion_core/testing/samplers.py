@@ -92,7 +92,7 @@ def seeds_are_repeatable_and_different(sampler: Sampler) -> None:
         for seed, around in ((0, 1), (0, 2), (1, 1)):
             with seeded(around, "the global generator"):
                 drawn.append(sampler.sample(made, 5, seed=seed, clip=False))
-        rule = "samples must follow from the seed alone: use the noise that step is given"
+        rule = "samples must follow from the seed alone: call the noise that step is given"
         require_equal(sampler, rule, drawn[1], drawn[0], at_sample)
         alike = torch.isclose(drawn[0], drawn[2]).any()
         require(sampler, "another seed must give other samples", not alike, "seeds 0 and 1 share numbers")
@@ -199,7 +199,7 @@ def reads_the_variance_only_if_it_says_so(sampler: Sampler) -> None:
         x, noise = torch.randn(2, 4, *made.shape, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             one, other = (
-                sampler.step(made.with_variance(variance), x, made.chain(), 4, noise, clip=False)
+                sampler.step(made.with_variance(variance), x, made.chain(), 4, noise.clone, clip=False)
                 for variance in (Beta(), BetaTilde())
             )
         reads = not torch.equal(one, other)

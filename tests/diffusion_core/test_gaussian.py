@@ -90,7 +90,10 @@ def test_with_beta_tilde_the_bound_keeps_a_gap_of_half_the_euler_constant_in_nat
 def steps_of(sampler: Sampler, model: Diffusion, steps: int | None, x: Tensor, noise: Tensor) -> Tensor:
     """One step of a sampler from each x [K, D] at the chain's times k = 1..K, with its noise."""
     chain = model.chain(steps)
-    taken = [sampler.step(model, x[k - 1 : k], chain, k, noise[k - 1 : k], clip=False) for k in range(1, len(x) + 1)]
+    taken = [
+        sampler.step(model, x[k - 1 : k], chain, k, lambda k=k: noise[k - 1 : k], clip=False)
+        for k in range(1, len(x) + 1)
+    ]
     return torch.cat(taken)
 
 

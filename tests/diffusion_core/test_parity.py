@@ -160,7 +160,10 @@ class Reference:
     def _step(self, sampler: Sampler, model: Diffusion, *, clip: bool) -> Tensor:
         """A step from each example's own t, where a sampler takes one for all: the row of each is its own."""
         x_t, noise = self.figures["x_t"], self.figures["step_noise"]
-        rows = [sampler.step(model, x_t, model.chain(), t, noise, clip=clip)[i] for i, t in enumerate(self.t.tolist())]
+        rows = [
+            sampler.step(model, x_t, model.chain(), t, lambda: noise, clip=clip)[i]
+            for i, t in enumerate(self.t.tolist())
+        ]
         return torch.stack(rows)
 
     def _loss(self, target: str, variance: str, loss: str, part: str) -> Tensor:

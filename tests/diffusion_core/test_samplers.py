@@ -11,7 +11,7 @@ from torch import Tensor
 from diffusion_core.parameterizations import X0
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import Schedule
-from diffusion_core.solvers import Heun
+from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.testing import samplers
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.testing.variants import name
@@ -50,6 +50,32 @@ def start_of(sampler: Sampler) -> Tensor:
 
     sampler.sample(diffusion(output, 60, parameterization=X0()), 70, seed=3, clip=False, batch=128)
     return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "steps"),
+    [
+        (Ancestral(steps=4), [4, 3, 2]),
+        (Ddim(steps=4), []),
+        (Ddim(steps=4, eta=0.5), [4, 3, 2, 1]),
+        (Heun(steps=4), []),
+        (Heun(steps=4, churn=2.0), [3, 2, 1]),
+        (DpmSolver(steps=4), []),
+        (DpmSolver(steps=4, equation="sde"), [4, 3, 2, 1]),
+    ],
+    ids=name,
+)
+def test_a_sampler_draws_the_noise_that_it_reads_and_no_other(sampler, steps):
+    """Heun's first step starts from as much noise as there is, and none is added."""
+    model = diffusion(lambda x_t, t: 0 * x_t, 31, parameterization=X0(), real=sampler.between_times)
+    chain, drawn = model.chain(4), []
+
+    def noise(k: int) -> Tensor:
+        drawn.append(k)
+        return torch.zeros(1, 2)
+
+    list(sampler.walk(model, torch.zeros(1, 2), chain, 4, noise, clip=False))
+    assert drawn == steps
 
 
 def test_chains_of_any_steps_skips_and_samplers_start_from_one_noise():

@@ -116,7 +116,8 @@ def test_an_ancestral_step(steps):
     z_t, noise = FIGURES[f"step_T{steps}_z_t"], FIGURES[f"step_T{steps}_eps"]
     # Each image has a time of its own, and a step has one for all: the k-th row of each is ours.
     rows = [
-        Ancestral().step(discrete, z_t, discrete.chain(), at, noise, clip=False)[i] for i, at in enumerate(k.tolist())
+        Ancestral().step(discrete, z_t, discrete.chain(), at, lambda: noise, clip=False)[i]
+        for i, at in enumerate(k.tolist())
     ]
     close(torch.stack(rows), FIGURES[f"step_T{steps}_z_s"])
 

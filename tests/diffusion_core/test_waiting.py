@@ -13,6 +13,7 @@ import torch
 
 from diffusion_core.denoiser import TimeInput
 from diffusion_core.encodings import GreyLevels
+from diffusion_core.fitting import bound_terms, noise_moments
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
@@ -20,12 +21,12 @@ from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Mu, Parameterization, V
 from diffusion_core.randomness import send
 from diffusion_core.samplers import Sampler
-from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, Schedule
+from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Schedule
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import LowDiscrepancy, Timesteps, Uniform
 from diffusion_core.trainer import Trainer, batch_indices, train
 from diffusion_core.training import Training
-from diffusion_core.variances import Beta, LearnedVariance, Variance
+from diffusion_core.variances import Analytic, Beta, LearnedVariance, Variance
 from tests.axes import members
 from tests.diffusion_core.test_gpu import CUDA, DIGITS, LATENTS, model
 
@@ -126,3 +127,13 @@ def test_likelihoods_in_continuous_time_wait_at_no_draw_and_no_step():
     assert more == few
     few, more = (waits(lambda n=n: flow_likelihood(diffusion, raw, steps=n, probes=1, seed=0)) for n in (1, 3))
     assert more == few
+
+
+@pytest.mark.parametrize("fit", [noise_moments, bound_terms], ids=lambda fit: fit.__name__)
+@pytest.mark.parametrize("variance", [Beta(), LearnedVariance(), Analytic()], ids=name)
+def test_a_fit_waits_at_no_level_and_no_draw(variance, fit):
+    def waits_of(horizon, draws):
+        diffusion, raw = model(CUDA, V(), variance, Vlb(), LogSnrLinear(), horizon=horizon), DIGITS.to(CUDA)
+        return waits(lambda: fit(diffusion, raw, draws=draws, seed=0, clip=True))
+
+    assert waits_of(3, 4) == waits_of(5, 4) == waits_of(3, 12)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.networks.network import Network
-from diffusion_core.samplers import Sampler, reverse_at
+from diffusion_core.samplers import Noise, Sampler, reverse_at
 
 
 class Head(nn.Module):
@@ -119,9 +119,9 @@ class OwnNoise(Sampler):
 
     reads_variance: ClassVar[bool] = True
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise, *, clip: bool) -> Tensor:
         p = reverse_at(diffusion, x_t, chain, k, clip=clip)
-        return p.gaussian.sample(torch.randn_like(noise)) if k > 1 else p.mean
+        return p.gaussian.sample(torch.randn_like(x_t)) if k > 1 else p.mean
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Crowded(Sampler):
 
     reads_variance: ClassVar[bool] = False
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise, *, clip: bool) -> Tensor:
         x0 = reverse_at(diffusion, x_t, chain, k, clip=clip).x0
         return x0 - x0.mean(0, keepdim=True)
 
@@ -141,6 +141,6 @@ class Miscounted(Sampler):
 
     reads_variance: ClassVar[bool] = False
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Tensor, *, clip: bool) -> Tensor:
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise, *, clip: bool) -> Tensor:
         first = reverse_at(diffusion, x_t, chain, k, clip=clip).x0
         return 0.5 * (first + reverse_at(diffusion, x_t, chain, k, clip=clip).x0)
