@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> int:
     request = parse_search(arguments)
     if request.launcher == LOCAL and not request.dry_run:
         warm_up()
+    from ablations.driver.packing import packed
     from ablations.driver.pages import writable
     from ablations.launchers.protocol import launcher_of
     from ablations.search.loop import plan_search
@@ -47,6 +49,7 @@ def main(arguments: list[str]) -> int:
     from ablations.tracking.mlflow_store import open_tracker
 
     with locked(results / ".lock", wait=False):
+        plan = replace(plan, here=packed(plan.here, plan.demanding()))
         opened = open_tracker(request.tracking_uri or default_uri(results), study.name, results)
         return search(request, plan, journal, folder, opened)
 

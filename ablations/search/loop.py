@@ -22,13 +22,14 @@ from ablations.launchers.protocol import Launcher
 from ablations.metrics.judging import SHORT, against
 from ablations.metrics.registry import fact_of, facts, metric_of, names, refuse_foreign
 from ablations.search.optimizer import Optimizer
-from ablations.search.space import Params, Study
+from ablations.search.space import Params, Study, whole
 from ablations.search.trial import Course, TrialOutcome, course
 from ablations.search.watched import WatchedTrial
 from ablations.settings.cell import Cell
 from ablations.settings.rules import refusal
 from ablations.stages.graph import validated
 from ablations.stages.journal import Journal
+from ablations.stages.kinds import Stage
 from analysis.errors import InputError
 
 ACCIDENTS = 3
@@ -76,6 +77,19 @@ class SearchPlan:
             return self.planned(params)
         except (InputError, KeyError):
             return []
+
+    def demanding(self) -> list[Stage]:
+        """The stages of the paper's default, with each end and choice of a parameter alone, and with all upper ends."""
+        study = self.study
+        known = {name: study.parameters[name] for name in study.default}
+        points: list[Params] = [{name: value} for name, one in known.items() for value in one.choices or one.ends]
+        points += [{}, {name: one.ends[1] for name, one in known.items() if not one.choices}]
+        found = []
+        for point in points:
+            values = {name: int(v) if whole(name, known[name]) else v for name, v in (study.default | point).items()}
+            params = {name: value for name, value in values.items() if study.applies(name, values)}
+            found += [stage for item in self.possible(params)[:1] for stage in item.stages]
+        return found
 
     def refusal(self, params: Params) -> str | None:
         """Why a point of the space makes no sense; None if it does."""

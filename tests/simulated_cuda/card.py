@@ -11,10 +11,12 @@ from unittest import mock
 
 import torch
 
-from tests.simulated_cuda.placement import CPU
+from tests.simulated_cuda.placement import CPU, device_of
 
 NAME = "Simulated CUDA device"
 CAPABILITY = (9, 0)
+TOTAL = 2**30
+"""Bytes of all devices together."""
 DEBUG_MODES = {"default": 0, "warn": 1, "error": 2}
 NOTHING = (
     "init",
@@ -44,13 +46,14 @@ class Generator(torch.Generator):
 
 
 class Card:
-    """So many devices: the current one, and counts of launches and of what the host waited for."""
+    """So many devices: the current one, and counts of launches, of what the host waited for, and of bytes."""
 
     def __init__(self, devices: int) -> None:
         self.devices = devices
         self.current = 0
         self.launches = 0
         self.synchronisations = 0
+        self.bytes = 0
         self.debug_mode = 0
 
     def resolved(self, device: torch.device | str | int) -> torch.device:
@@ -71,6 +74,11 @@ class Card:
         if self.debug_mode == DEBUG_MODES["warn"]:
             warnings.warn("called a synchronizing CUDA operation", UserWarning, stacklevel=2)
 
+    def hold(self, tensor: torch.Tensor) -> None:
+        """A tensor of the CPU comes to the devices, or a result that is to be marked as theirs."""
+        if device_of(tensor).type == "cpu":
+            self.bytes += tensor.untyped_storage().nbytes()
+
     def set_device(self, device: torch.device | str | int) -> None:
         self.current = self.resolved(device).index
 
@@ -86,7 +94,7 @@ class Card:
 
     def properties(self, device: object = None) -> SimpleNamespace:
         major, minor = CAPABILITY
-        return SimpleNamespace(name=NAME, major=major, minor=minor, multi_processor_count=1, total_memory=2**30)
+        return SimpleNamespace(name=NAME, major=major, minor=minor, multi_processor_count=1, total_memory=TOTAL)
 
     def stand_ins(self) -> dict[str, Callable[..., Any]]:
         """The functions of `torch.cuda` by name."""
@@ -96,6 +104,7 @@ class Card:
         return {
             **nothing,
             **no_memory,
+            "mem_get_info": lambda *_: (max(0, TOTAL - self.bytes), TOTAL),
             "is_available": lambda: True,
             "is_initialized": lambda: True,
             "device_count": lambda: self.devices,
