@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
     from ablations.driver.execute import check_same_request, execute
     from ablations.driver.looking import Declared
     from ablations.driver.models import deliver_models
+    from ablations.driver.packing import packed
     from ablations.driver.pages import finish, writable
     from ablations.driver.plan import plan
     from ablations.grids.grid import make
@@ -56,11 +58,13 @@ def main(arguments: list[str]) -> int:
     from ablations.tracking.mlflow_store import open_tracker
 
     with locked(results / ".lock", wait=False):
+        planned = replace(planned, here=packed(planned.here, planned.missing(journal)))
         opened = open_tracker(request.tracking_uri or default_uri(results), grid.name, results)
         provenance = {"command": request.command, "code": code_version(), "seeds": grid.seeds}
         if declared is None:
             records, tracker, interrupted = execute(planned, journal, folder, opened, provenance)
         else:
+            declared = replace(declared, plan=planned)
             ended = execute_auto(declared, journal, folder, opened, provenance, request.hours)
             records, tracker, interrupted = ended
         if request.tracking_models and tracker is not None:

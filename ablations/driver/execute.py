@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ablations.driver.bar import Bar, bar
-from ablations.driver.live import watching
+from ablations.driver.live import Live, watching
 from ablations.driver.plan import Plan
 from ablations.driver.sets import with_enough
 from ablations.driver.shown import last_shown, still_there
+from ablations.driver.watched import watched_by_stage
 from ablations.launchers.dispatch import Dispatch, Event
 from ablations.results.folder import finished_in, of_an_earlier_version, standing, write_results
 from ablations.results.grid_json import head_of
@@ -30,8 +31,9 @@ from ablations.stages.graph import work
 from ablations.stages.journal import Journal, Result
 from ablations.stages.kinds import Stage
 from ablations.tracking.mlflow_client import TrackingError
-from ablations.tracking.mlflow_runs import rows_of
+from ablations.tracking.mlflow_runs import request_of, rows_of
 from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.mlflow_views import view_in
 from analysis.errors import InputError
 from diffusion_core.choices import choice_name
 
@@ -92,6 +94,27 @@ def execute(
 
 
 @dataclass
+class Pause:
+    """Between two writings of results, the longer the longer the last one took."""
+
+    written: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether they are to be written again."""
+        return time.monotonic() - self.written > max(WRITE_SECONDS, self.seconds)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """They are written meanwhile."""
+        began = time.monotonic()
+        yield
+        self.written = time.monotonic()
+        self.seconds = REST * (self.written - began)
+
+
+@dataclass
 class Execution:
     """A command at work on the grid of a results folder: what stood there before, and when it began.
 
@@ -104,8 +127,7 @@ class Execution:
     tracker: Tracker | None
     before: dict[str, Any] | None
     started: float
-    written: float
-    pause: float = WRITE_SECONDS
+    pause: Pause = field(default_factory=Pause)
     tried: set[str] = field(default_factory=set)
 
     @staticmethod
@@ -117,8 +139,7 @@ class Execution:
         if all(journal.result(item.stages[0].id) is None for item in plan.planned if item.stages):
             # Results that came with a checkout: nothing here is continued.
             before = None
-        now = time.monotonic()
-        return Execution(journal, folder, tracker, before, now, now)
+        return Execution(journal, folder, tracker, before, time.monotonic())
 
     @property
     def seconds(self) -> float:
@@ -130,25 +151,29 @@ class Execution:
         missing = [stage for stage in plan.missing(self.journal) if stage.id not in self.tried]
         self.tried |= {stage.id for stage in missing}
         total = sum(work(stage, plan.here.data) for stage in missing)
-        head = head_of(meanwhile.grid, meanwhile.planned, plan.here.data, None, provenance)
-        seen = watching(self.tracker, plan, self.journal, self.folder, head)
-        with stopping(), bar(f"{len(missing)} stages", total) as shown, seen as live:
+        live = self._live(plan, head_of(meanwhile.grid, meanwhile.planned, plan.here.data, None, provenance))
+        with stopping(), bar(f"{len(missing)} stages", total) as shown, watching(live):
             try:
                 for event in _launch(plan, self.journal, missing, shown):
                     if live is not None:
                         live.note(event)
                     if self.tracker is not None:
                         _open_beside(self.tracker, event)
-                    if event.kind == "ended" and time.monotonic() - self.written > self.pause:
-                        began = time.monotonic()
-                        self.publish(meanwhile, provenance, ended=False)
-                        self.written = time.monotonic()
-                        self.pause = max(WRITE_SECONDS, REST * (self.written - began))
+                    if event.kind == "ended" and self.pause.over:
+                        with self.pause.writing():
+                            self.publish(meanwhile, provenance, ended=False)
             except KeyboardInterrupt:
                 if live is not None:
                     live.leave()
                 return True
         return False
+
+    def _live(self, plan: Plan, head: dict[str, Any]) -> Live | None:
+        """What shows the cells of a plan while they run, by their grid.json; None without a store."""
+        if self.tracker is None:
+            return None
+        watched = watched_by_stage(plan, self.journal, request_of(head), self.folder)
+        return Live(self.tracker, plan.here.data, head["question"], view_in(self.folder, head), watched)
 
     def publish(self, plan: Plan, provenance: dict[str, Any], *, ended: bool) -> list[Record]:
         """Write the results of a plan, and deliver them."""

@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,26 +26,39 @@ from ablations.settings import plugins
 from ablations.stages.kinds import Stage
 from ablations.workers.perform import answers, perform
 
+AUTO = "auto"
+
 
 @dataclass(frozen=True)
 class Local(Launcher):
-    """Processes here: `workers` of them, or by default `per_gpu` on each GPU, or as many as the cores hold."""
+    """Processes here: `workers` of them, or by default `per_gpu` on each GPU, or as many as the cores hold.
+
+    With `per_gpu=auto` they are as many on each GPU as its memory holds, which is measured.
+    """
 
     workers: int | None = None
-    per_gpu: int = 1
+    per_gpu: int | str = 1
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"launcher.workers must be at least 1, got {self.workers}")
-        if self.per_gpu < 1:
-            raise ValueError(f"launcher.per_gpu must be at least 1, the cells at a time on a GPU, got {self.per_gpu}")
+        if self.per_gpu != AUTO and (isinstance(self.per_gpu, str) or self.per_gpu < 1):
+            raise ValueError(
+                f"launcher.per_gpu must be at least 1, the cells at a time on a GPU, or auto, got {self.per_gpu}"
+            )
 
     def devices(self, device: str, threads: int) -> list[str]:
         found = found_devices(device)
         if found == ["cpu"]:
             return found * (self.workers or max(1, cores() // threads))
-        every = found * self.per_gpu
-        return every[: self.workers or len(every)]
+        return self._limited(found * self.per_gpu if isinstance(self.per_gpu, int) else found)
+
+    def packed(self, devices: list[str], fit: Callable[[list[str]], int]) -> list[str]:
+        gpus = [device for device in dict.fromkeys(devices) if device.startswith("cuda")]
+        return self._limited(gpus * fit(gpus)) if gpus and self.per_gpu == AUTO else devices
+
+    def _limited(self, devices: list[str]) -> list[str]:
+        return devices[: self.workers or len(devices)]
 
     def start(self, root: Path, devices: list[str]) -> Workers:
         return Processes(root, devices)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,11 @@ class Launcher(ABC):
 
         InputError where there is none such.
         """
+
+    def packed(self, devices: list[str], fit: Callable[[list[str]], int]) -> list[str]:
+        """These devices, or more of them where the launcher lets several stages run at a time on a GPU by its memory:
+        `fit` measures how many on each of some GPUs."""
+        return devices
 
     @abstractmethod
     def start(self, root: Path, devices: list[str]) -> Workers:

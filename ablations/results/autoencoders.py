@@ -20,7 +20,7 @@ from ablations.results.sample_sheets import strip
 from ablations.settings.identity import parameters
 from ablations.stages.artifacts import RECONSTRUCTIONS, read_tensors
 from ablations.stages.files import replace_file, write_text
-from ablations.stages.journal import Curves, Journal, Result
+from ablations.stages.journal import Curves, Journal
 from ablations.stages.kinds import AutoencoderStage, ReconstructionStage, Stage
 from diffusion_core.encodings import GreyLevels
 
@@ -59,19 +59,21 @@ def rows(encoders: Sequence[Judged], journal: Journal) -> list[dict[str, Any]]:
     for stage, reconstruction in encoders:
         result, judged = journal.result(stage.id), journal.result(reconstruction.id)
         if result is not None:
-            lines.append(_row(stage, result, judged.metrics if judged else {}))
+            metrics = result.metrics | (judged.metrics if judged else {})
+            numbers = {name: number(value) for name, value in metrics.items()}
+            lines.append(row(stage, result.status, result.reason, result.metadata.get("code", "")) | numbers)
     return lines
 
 
-def _row(stage: AutoencoderStage, result: Result, judged: dict[str, float]) -> dict[str, Any]:
-    known = {"cell_id": stage.id, "seed": stage.cell.seed, "status": result.status, "reason": result.reason}
+def row(stage: AutoencoderStage, status: str, reason: str = "", code: str = "") -> dict[str, Any]:
+    """The columns of autoencoders.csv before the metrics; `code` is what made it, "" where that is not known."""
+    known = {"cell_id": stage.id, "seed": stage.cell.seed, "status": status, "reason": reason, "code": code}
     own = {
         name: text
         for name, text in parameters(stage.cell).items()
         if name.split(".")[0] in ("data", "space", "threads")
     }
-    metrics = {name: number(value) for name, value in (result.metrics | judged).items()}
-    return {**known, "code": result.metadata.get("code", ""), **own, **metrics}
+    return {**known, **own}
 
 
 def curves(encoders: Sequence[Judged], journal: Journal) -> dict[tuple[str, int], Curves]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ def main(arguments: list[str]) -> int:
     request = parse_search(arguments)
     if request.launcher == LOCAL and not request.dry_run:
         warm_up()
+    from ablations.driver.packing import packed
     from ablations.driver.pages import writable
     from ablations.launchers.protocol import launcher_of
     from ablations.search.loop import plan_search
@@ -48,6 +49,7 @@ def main(arguments: list[str]) -> int:
     from ablations.tracking.mlflow_store import open_tracker
 
     with locked(results / ".lock", wait=False):
+        plan = replace(plan, here=packed(plan.here, plan.demanding()))
         opened = open_tracker(request.tracking_uri or default_uri(results), study.name, results)
         return search(request, plan, journal, folder, opened)
 
@@ -55,14 +57,17 @@ def main(arguments: list[str]) -> int:
 def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: Path, opened: Tracker | None) -> int:
     """Run the trials, then the confirmation; the exit code."""
     from ablations.driver import execute
+    from ablations.driver.live import Live, watching
     from ablations.driver.pages import write_pages
     from ablations.search.confirmation import forget_another
+    from ablations.search.curves import TrialCurves
     from ablations.search.loop import Searcher
     from ablations.search.optimizer import Optimizer
     from ablations.search.optimizer.storage import shown
-    from ablations.search.records import finalists, write_search
+    from ablations.search.records import asked_of, finalists, write_search
     from ablations.stages.files import read_json
     from ablations.stages.version import code_version
+    from ablations.tracking.mlflow_views import view_of_search
     from analysis.read.names import SEARCH
 
     storage = request.storage or f"sqlite:///{folder.parent / 'optuna.db'}"
@@ -70,32 +75,37 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     optimizer = Optimizer(plan.study, plan.identity, plan.objectives, storage, plan.window, shared)
     provenance: dict[str, Any] = {"command": request.command, "code": code_version()}
     before = read_json(folder / SEARCH)
-    tracker, written = opened, time.monotonic()
+    tracker, pause, curves = opened, execute.Pause(), TrialCurves(plan, journal)
 
     def write_in_time() -> None:
         if tracker is not None:
             tracker.check()
-        if time.monotonic() - written > execute.WRITE_SECONDS:
-            write(ended=False)
+        if pause.over:
+            with pause.writing():
+                write(ended=False)
 
     def write(*, ended: bool) -> None:
-        nonlocal tracker, written
+        nonlocal tracker
         # A command that starts nothing did not make what is there.
         made = provenance if searcher.ran or before is None else {key: before[key] for key in provenance}
-        if write_search(folder, plan, optimizer, made, ended=ended):
+        if write_search(folder, plan, optimizer, curves, made, ended=ended):
             forget_another(folder, plan, finalists(optimizer))
             tracker = execute.deliver(tracker, folder)
-        written = time.monotonic()
 
-    searcher = Searcher(plan, optimizer, journal, write_in_time, plan.study.limit)
-    interrupted = False
+    live = None
     if opened is not None:
         opened.begin()
-    with execute.stopping():
+        asked = asked_of(plan)
+        live = Live(opened, plan.here.data, asked["question"], view_of_search(asked))
+    searcher = Searcher(plan, optimizer, journal, write_in_time, plan.study.limit, live)
+    interrupted = False
+    with execute.stopping(), watching(live):
         try:
             searcher.run()
         except KeyboardInterrupt:
             interrupted = True
+            if live is not None:
+                live.leave()
     stopped = interrupted or searcher.accidents > 0
     write(ended=not stopped)
     if stopped:
@@ -156,7 +166,7 @@ def dry_run(plan: SearchPlan) -> str:
     """The space, and an estimate of the time."""
     from ablations.driver.estimates import seconds_of
     from ablations.driver.pages import minutes
-    from ablations.search.records import said
+    from ablations.search.rows import said
     from ablations.search.space import whole
 
     study, devices = plan.study, plan.here.devices

@@ -10,7 +10,8 @@ from ablations.driver.pages import counted, minutes
 from ablations.grids.file import AxisSpec, GridFile, LevelSpec
 from ablations.grids.grid import Grid, Point
 from ablations.search.loop import SearchPlan
-from ablations.search.records import Finalist, said
+from ablations.search.records import Finalist
+from ablations.search.rows import said
 from ablations.search.space import Params
 from ablations.settings.identity import parameters
 from ablations.stages.files import read_json

@@ -13,19 +13,23 @@ from functools import partial
 
 from ablations.driver.bar import Bar, bar
 from ablations.driver.execute import tried_again
+from ablations.driver.live import Live
 from ablations.driver.plan import Conditions, conditions
+from ablations.driver.watched import Watched
 from ablations.grids.planned import Planned
 from ablations.launchers.dispatch import Dispatch
 from ablations.launchers.protocol import Launcher
 from ablations.metrics.judging import SHORT, against
 from ablations.metrics.registry import fact_of, facts, metric_of, names, refuse_foreign
 from ablations.search.optimizer import Optimizer
-from ablations.search.space import Params, Study
+from ablations.search.space import Params, Study, whole
 from ablations.search.trial import Course, TrialOutcome, course
+from ablations.search.watched import WatchedTrial
 from ablations.settings.cell import Cell
 from ablations.settings.rules import refusal
 from ablations.stages.graph import validated
 from ablations.stages.journal import Journal
+from ablations.stages.kinds import Stage
 from analysis.errors import InputError
 
 ACCIDENTS = 3
@@ -67,6 +71,26 @@ class SearchPlan:
         each = [self.here.planned({}, cell, reason) for cell in cells]
         return [replace(item, stages=validated(item.stages)) for item in each]
 
+    def possible(self, params: Params) -> list[Planned]:
+        """The same; nothing where its values make no cell."""
+        try:
+            return self.planned(params)
+        except (InputError, KeyError):
+            return []
+
+    def demanding(self) -> list[Stage]:
+        """The stages of the paper's default, with each end and choice of a parameter alone, and with all upper ends."""
+        study = self.study
+        known = {name: study.parameters[name] for name in study.default}
+        points: list[Params] = [{name: value} for name, one in known.items() for value in one.choices or one.ends]
+        points += [{}, {name: one.ends[1] for name, one in known.items() if not one.choices}]
+        found = []
+        for point in points:
+            values = {name: int(v) if whole(name, known[name]) else v for name, v in (study.default | point).items()}
+            params = {name: value for name, value in values.items() if study.applies(name, values)}
+            found += [stage for item in self.possible(params)[:1] for stage in item.stages]
+        return found
+
     def refusal(self, params: Params) -> str | None:
         """Why a point of the space makes no sense; None if it does."""
         try:
@@ -105,7 +129,7 @@ def metric_names(study: Study, cell: Cell) -> list[str]:
 
 @dataclass
 class Underway:
-    """A trial that is not told yet: its course, the stages that it waits for, and what came of it.
+    """A trial that is not told yet: its course, its run, the stages that it waits for, and what came of it.
 
     One whose values make no cell has no course.
     """
@@ -113,24 +137,33 @@ class Underway:
     number: int
     cell_id: str
     course: Course | None = None
+    watched: Watched | None = None
     pending: set[str] = field(default_factory=set)
     outcome: TrialOutcome | None = None
 
 
 class Searcher:
-    """Runs a study's trials until its budget is spent; `told` is called after each.
+    """Runs a study's trials until its budget is spent; `told` is called after each, and `live` shows them meanwhile.
 
     `ran` says whether any stage was started, `accidents` how many of the last trials failed for no fault of theirs.
     """
 
     def __init__(
-        self, plan: SearchPlan, optimizer: Optimizer, journal: Journal, told: Callable[[], None], limit: int | None
+        self,
+        plan: SearchPlan,
+        optimizer: Optimizer,
+        journal: Journal,
+        told: Callable[[], None],
+        limit: int | None,
+        live: Live | None = None,
     ) -> None:
         self.plan = plan
+        self.identity = plan.identity
         self.optimizer = optimizer
         self.journal = journal
         self.told = told
         self.limit = limit
+        self.live = live
         self.dispatch = Dispatch(plan.here.launcher, journal.root, plan.here.devices)
         self.underway: dict[int, Underway] = {}
         self.over: set[str] = set()
@@ -147,6 +180,8 @@ class Searcher:
             try:
                 self._pump(shown)
                 for event in self.dispatch.run():
+                    if self.live is not None:
+                        self.live.note(event)
                     if event.kind == "died":
                         shown.write(tried_again(event))
                     if event.kind in ("ended", "left_out"):
@@ -186,7 +221,9 @@ class Searcher:
             judge if study.prunes else None,
             judge if one_by_one else None,
         )
-        self.underway[number] = Underway(number, planned[0].cell_id, way)
+        folder = self.journal.root.parent / study.name
+        watched = WatchedTrial(study, self.identity, number, params, planned, self.journal, folder)
+        self.underway[number] = Underway(number, planned[0].cell_id, way, watched)
 
     def _advance(self, item: Underway) -> bool:
         moved = False
@@ -201,6 +238,8 @@ class Searcher:
             item.pending = {stage.id for stage in stages}
             self.over -= item.pending
             self.ran = True
+            if self.live is not None and item.watched is not None:
+                self.live.expect(item.watched, stages)
             self.dispatch.add(stages)
         return moved
 

@@ -3,6 +3,8 @@
 search.json   the question, the space, the budget, the winners, importances, provenance
 trials.csv    a row per trial: state, reason, cell, what was tried, every choice, the means of its seeds' metrics
 rungs.csv     (trial, seed, step, value): what the pruner was told, where one judged trainings on their way
+
+trial_curves.csv   (trial, seed, curve, x, y): what the trainings of trials that are over reported over their steps
 """
 
 from __future__ import annotations
@@ -15,20 +17,21 @@ from typing import Any
 
 from ablations.metrics.metric import MetricColumn
 from ablations.metrics.registry import fact_of
-from ablations.results.csv_text import csv_text, number, union
+from ablations.results.csv_text import csv_text, union
 from ablations.results.folder import of_an_earlier_version, rows_with
+from ablations.search.curves import CURVES, TrialCurves
 from ablations.search.file import ParameterSpec
 from ablations.search.loop import SearchPlan
 from ablations.search.optimizer import Optimizer
 from ablations.search.optimizer.told import Told
+from ablations.search.rows import COLUMNS, row_of, said, sayable
 from ablations.search.space import Params, Study, whole
 from ablations.settings.identity import parameters
 from ablations.stages.files import read_json, write_json, write_text
 from ablations.stages.journal import Journal
+from ablations.tracking.mlflow_runs import RUNNING
 from analysis.errors import InputError
-from analysis.read.names import RUNGS, SEARCH, TRIALS
-
-COLUMNS = ("trial", "state", "reason", "cell_id", "steps", "seconds")
+from analysis.read.names import RUNGS, SEARCH, TRIAL_CURVES, TRIALS
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,15 @@ def between(inner: list[Told], front: list[Told], objectives: Sequence[MetricCol
 
 
 def write_search(
-    folder: Path, plan: SearchPlan, optimizer: Optimizer, provenance: dict[str, Any], *, ended: bool
+    folder: Path,
+    plan: SearchPlan,
+    optimizer: Optimizer,
+    curves: TrialCurves,
+    provenance: dict[str, Any],
+    *,
+    ended: bool,
 ) -> bool:
-    """The three files; whether they were written.
+    """All of these files; whether they were written.
 
     While a search goes on, results that came with a checkout stand until there are as many.
     """
@@ -98,7 +107,7 @@ def write_search(
     if not ended and complete < complete_in(folder):
         return False
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [row_of(plan, trial) for trial in trials]
+    rows = [row_of(plan.study, trial) for trial in trials]
     names = list(dict.fromkeys([*COLUMNS, *(f"param.{name}" for name in plan.study.parameters), *union(rows)]))
     metrics = sorted(name for name in names if "/" in name)
     write_text(folder / TRIALS, csv_text([*(name for name in names if "/" not in name), *metrics], rows))
@@ -107,6 +116,7 @@ def write_search(
     if plan.study.prunes:
         columns = ("trial", "seed", "step", "value")
         write_text(folder / RUNGS, csv_text(columns, [dict(zip(columns, line, strict=True)) for line in reported]))
+    write_text(folder / TRIAL_CURVES, csv_text(CURVES, curves.rows(trials)))
     write_json(folder / SEARCH, head_of(plan, optimizer, trials, provenance))
     return True
 
@@ -114,39 +124,6 @@ def write_search(
 def complete_in(folder: Path) -> int:
     """How many complete trials a results folder holds; none where it cannot be read."""
     return rows_with(folder / TRIALS, "state", "complete")
-
-
-def row_of(plan: SearchPlan, trial: Told) -> dict[str, Any]:
-    """A trial's row of trials.csv."""
-    known = trial.metadata
-    row: dict[str, Any] = {
-        "trial": trial.number,
-        "state": trial.state,
-        "reason": known.get("reason", ""),
-        "cell_id": known.get("cell_id", ""),
-        "steps": known.get("steps", ""),
-        "seconds": number(known["seconds"]) if "seconds" in known else "",
-        **{f"param.{name}": said(trial.params.get(name, "")) for name in plan.study.parameters},
-    }
-    try:
-        row |= parameters(plan.study.cell(trial.params, plan.study.seeds[0]))
-    except (InputError, KeyError):
-        # Values that make no cell, or a trial that was cut off before all of them were drawn.
-        return row
-    return row | {name: number(value) for name, value in trial.metrics.items()}
-
-
-def sayable(study: Study, name: str, value: Any) -> bool:
-    """Whether a value can be shown on a parameter's axis: a number on a range, one of its choices."""
-    parameter = study.parameters[name]
-    if parameter.choices:
-        return said(value) in map(said, parameter.choices)
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def said(value: Any) -> str:
-    """A value as text."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def importances_of(optimizer: Optimizer) -> dict[str, Any]:
@@ -161,9 +138,24 @@ def importances_of(optimizer: Optimizer) -> dict[str, Any]:
 
 def head_of(plan: SearchPlan, optimizer: Optimizer, trials: list[Told], provenance: dict[str, Any]) -> dict[str, Any]:
     """search.json."""
+    over = [trial for trial in trials if trial.state != RUNNING]
+    return {
+        **asked_of(plan),
+        "winners": [winner_of(winner, plan.objectives) for winner in finalists(optimizer)],
+        **importances_of(optimizer),
+        "importance_trials": sum(trial.state == "complete" for trial in over),
+        "trained_steps": sum(int(trial.metadata.get("steps", 0)) for trial in over),
+        "full_steps": sum(steps_of(plan, trial.params) for trial in over if trial.state != "failed")
+        + sum(int(trial.metadata.get("steps", 0)) for trial in over if trial.state == "failed"),
+        "seconds": round(optimizer.seconds, 1),
+        **provenance,
+    }
+
+
+def asked_of(plan: SearchPlan) -> dict[str, Any]:
+    """What search.json says of what is searched, before anything is found."""
     study = plan.study
     cell = plan.default
-    over = [trial for trial in trials if trial.state != "running"]
     return {
         "name": study.name,
         "study": study.asked,
@@ -177,14 +169,6 @@ def head_of(plan: SearchPlan, optimizer: Optimizer, trials: list[Told], provenan
         "pruner": study.file.pruner,
         "seeds": study.seeds,
         "default": {name: said(value) for name, value in study.default.items() if sayable(study, name, value)},
-        "winners": [winner_of(winner, plan.objectives) for winner in finalists(optimizer)],
-        **importances_of(optimizer),
-        "importance_trials": sum(trial.state == "complete" for trial in over),
-        "trained_steps": sum(int(trial.metadata.get("steps", 0)) for trial in over),
-        "full_steps": sum(steps_of(plan, trial.params) for trial in over if trial.state != "failed")
-        + sum(int(trial.metadata.get("steps", 0)) for trial in over if trial.state == "failed"),
-        "seconds": round(optimizer.seconds, 1),
-        **provenance,
     }
 
 

@@ -15,7 +15,18 @@ from ablations.results import autoencoders
 from ablations.results.csv_text import csv_text
 from ablations.stages.files import read_json
 from analysis.errors import InputError
-from analysis.read.names import FIXED, KEYS, LATENT, OVER_STEPS, RUNGS, SEARCH, TRACEBACK, TRIALS, VERSIONS
+from analysis.read.names import (
+    FIXED,
+    KEYS,
+    LATENT,
+    OVER_STEPS,
+    RUNGS,
+    SEARCH,
+    TRACEBACK,
+    TRIAL_CURVES,
+    TRIALS,
+    VERSIONS,
+)
 
 CELL = "cell"
 """The kind of a run that is a cell at a seed."""
@@ -27,6 +38,8 @@ TAGS = (*FIXED, TRACEBACK, *LATENT, *VERSIONS)
 """The columns of runs.csv that are tags of a run, and not parameters."""
 LONGEST = 5000
 """Characters of a tag: MLflow takes no more."""
+RUNNING = "running"
+"""The status of a run that is under way."""
 REPORTED = "reported"
 """The tag of a run that is not over: how far each of its curves is there, as JSON."""
 TRIAL, STUDY, OF_SEARCH = "trial", "study", "search"
@@ -93,6 +106,11 @@ def last_of(curves: Curve, before: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
+def of_seed(curve: str, seed: object, seeds: Sequence[object]) -> str:
+    """What a curve of a trial at one of its seeds is called: the first seed's has its own name."""
+    return curve if str(seed) == str(seeds[0]) else f"{curve} seed {seed}"
+
+
 def name_of(run: Tracked) -> str:
     """What the UI lists it as."""
     seed = f" · seed {run.tags['seed']}" if "seed" in run.tags else ""
@@ -128,8 +146,7 @@ def tracked_autoencoders(folder: Path) -> list[Tracked]:
     """The autoencoders of a results folder, none where its cells diffuse in pixels."""
     path = folder / autoencoders.TABLE
     curves = curves_by_run(folder) if path.is_file() else {}
-    rows = rows_of(path, AUTOENCODER) if path.is_file() else []
-    return [_autoencoder(row, curves[key_of(row)], folder) for row in rows]
+    return [autoencoder_run(row, curves[key_of(row)], folder) for row in _rows_if_there(path, AUTOENCODER)]
 
 
 def tracked_trials(folder: Path) -> list[Tracked]:
@@ -137,12 +154,19 @@ def tracked_trials(folder: Path) -> list[Tracked]:
     if not (folder / SEARCH).exists():
         return []
     head = read_json(folder / SEARCH)
-    rungs: dict[str, Curve] = defaultdict(list)
-    path = folder / RUNGS
-    for line in rows_of(path, ("trial", "step", "value")) if path.is_file() else []:
-        rungs[line["trial"]].append({"curve": RUNG_NLL, "x": line["step"], "y": line["value"]})
+    curves: dict[str, Curve] = defaultdict(list)
+    for line in _rows_if_there(folder / RUNGS, ("trial", "step", "value")):
+        curves[line["trial"]].append({"curve": RUNG_NLL, "x": line["step"], "y": line["value"]})
+    for line in _rows_if_there(folder / TRIAL_CURVES, ("trial", "seed", "curve", "x", "y")):
+        name = of_seed(line["curve"], line["seed"], head["seeds"])
+        curves[line["trial"]].append({"curve": name, "x": line["x"], "y": line["y"]})
     rows = rows_of(folder / TRIALS, (TRIAL, "state", "reason"))
-    return [_trial(row, rungs[row[TRIAL]], head, folder) for row in rows if row["state"] != "running"]
+    names = (str(head["name"]), str(head["identity"]))
+    return [trial_run(row, curves[row[TRIAL]], *names, folder) for row in rows if row["state"] != RUNNING]
+
+
+def _rows_if_there(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    return rows_of(path, columns) if path.is_file() else []
 
 
 def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -202,27 +226,27 @@ def cell_run(row: dict[str, str], curves: Curve, images: str, request: str, fold
     )
 
 
-def _trial(row: dict[str, str], rungs: Curve, head: dict[str, Any], folder: Path) -> Tracked:
-    """A run that the UI lists as "trial 17", with every choice as a parameter."""
+def trial_run(row: dict[str, str], curves: Curve, study: str, identity: str, folder: Path) -> Tracked:
+    """A row of trials.csv as a run that the UI lists as "trial 17", with every choice as a parameter."""
     own = ("trial", "state", "reason", "cell_id", "steps", "seconds")
     params = {
         key: value for key, value in row.items() if key not in own and "/" not in key and key[:6] != "param." and value
     }
     told = {name: row.get(name, "")[:LONGEST] for name in ("state", "reason", "cell_id")}
     costs = {f"cost/{name}": float(row[name]) for name in ("steps", "seconds") if row.get(name)}
-    names = {"kind": TRIAL, "grid": folder.name, STUDY: str(head["name"]), OF_SEARCH: str(head["identity"])}
+    names = {"kind": TRIAL, "grid": folder.name, STUDY: study, OF_SEARCH: identity}
     return Tracked(
         tags={**names, TRIAL: row[TRIAL], "status": told["state"], **told},
         params={"cell": f"trial {row[TRIAL]}", **params},
         metrics=metrics_of(row, folder / TRIALS) | costs,
-        curves=rungs,
+        curves=curves,
         images="",
         sheet=None,
     )
 
 
-def _autoencoder(row: dict[str, str], curves: Curve, folder: Path) -> Tracked:
-    """A run that the UI's charts group as "autoencoder kl f=2 c=4"."""
+def autoencoder_run(row: dict[str, str], curves: Curve, folder: Path) -> Tracked:
+    """A row of autoencoders.csv as a run that the UI's charts group as "autoencoder kl f=2 c=4"."""
     params = {
         key: value for key, value in row.items() if key not in (*AUTOENCODER, "code") and "/" not in key and value
     }

@@ -4,10 +4,11 @@ An experiment is a grid; a run is a cell at a seed, with every choice as a param
 over steps, what each test image costs, its sample sheet, and tags by which the UI groups and readers pick. An
 autoencoder that cells share is a run of its own (kind = autoencoder), with its reconstructions. One summary run carries
 all other files of the folder: tables, figures, report. A run is known by (cell_id, seed) and by a digest of its
-content, so publishing can be repeated: what is there is left, what is stale is replaced. One that was shown while it
-ran is completed, and one that was stopped taken up; how far its curves are there is a tag of such a run. The experiment
-also stores the view that the printed link opens: the grid's metrics charted, grouped by cell, that is by the levels of
-its axes, with means over seeds. Where all of it is stands in the folder's tracking.json.
+content, so publishing can be repeated: what is there is left, what lacks something is completed, what is stale is
+replaced. One that was shown while it ran is completed, and one that was stopped taken up; how far its curves are there
+is a tag of such a run. The experiment also stores the view that the printed link opens: the grid's metrics charted,
+grouped by cell, that is by the levels of its axes, with means over seeds. Where all of it is stands in the folder's
+tracking.json.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from ablations.results.records import NOT_RUN
-from ablations.stages.files import read_json, write_json
+from ablations.stages.files import write_json
 from ablations.tracking.addresses import Summary, refusal
 from ablations.tracking.mlflow_client import TrackingError, guard, opened
 from ablations.tracking.mlflow_runs import (
@@ -39,10 +41,11 @@ from ablations.tracking.mlflow_runs import (
     tracked_runs,
     tracked_trials,
 )
-from ablations.tracking.mlflow_views import VIEW, view, view_of_search
+from ablations.tracking.mlflow_views import VIEW, view_in
+from ablations.tracking.system import PREFIX
 from analysis.errors import InputError
 from analysis.read.links import page, to_json, tracking_of
-from analysis.read.names import OVER_STEPS, SEARCH
+from analysis.read.names import OVER_STEPS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -68,6 +71,7 @@ class Tracker:
         self.artifacts = artifacts
         self.lock = RLock()
         self.live: set[tuple[str, str]] = set()
+        self.introduced = False
         self._opening: Future[tuple[MlflowClient, str]] | None = None
 
     def begin(self) -> None:
@@ -133,10 +137,12 @@ class Tracker:
         write_json(folder / "tracking.json", to_json(tracking_of(self.uri, self.experiment_id, ids)))
         return published
 
-    def introduce(self, head: dict[str, Any]) -> None:
-        """Say what the experiment of a grid.json is, and store the view that its link opens."""
+    def introduce(self, question: str, shown: dict[str, Any]) -> None:
+        """Say what the experiment is, and store the view that its link opens, unless that has been done."""
         with self.lock:
-            guard(self.uri, lambda: self._introduce(head["question"], view(head)))
+            if not self.introduced:
+                guard(self.uri, lambda: self._introduce(question, shown))
+                self.introduced = True
 
     def _introduce(self, question: str, shown: dict[str, Any]) -> None:
         tags = {"mlflow.note.content": question, "mlflow.experimentKind": "custom_model_development"}
@@ -176,10 +182,10 @@ class Tracker:
         self.known[key] = Known(known.run_id, "", reported, known.began)
         return True
 
-    def attach(self, tags: dict[str, str], file: Path) -> None:
+    def attach(self, key: tuple[str, str], file: Path) -> None:
         """Give a run that is shown a file, in the place of an earlier one."""
         with self.lock:
-            guard(self.uri, lambda: self.client.log_artifact(self.known[key_of(tags)].run_id, str(file)))
+            guard(self.uri, lambda: self.client.log_artifact(self.known[key].run_id, str(file)))
 
     def model_in(self, tags: dict[str, str]) -> str:
         """The id of the training whose model a run has; "" where it has none."""
@@ -195,11 +201,12 @@ class Tracker:
             guard(self.uri, lambda: self.client.log_artifacts(run_id, str(folder), MODEL))
             guard(self.uri, lambda: self.client.set_tag(run_id, MODEL, training))
 
-    def leave(self, tags: dict[str, str]) -> None:
+    def leave(self, key: tuple[str, str]) -> None:
         """Say of a run that is shown, and not over, that nothing runs it any more."""
         with self.lock:
-            known = self.known.get(key_of(tags))
+            known = self.known.get(key)
             if known is not None and known.reported is not None and not known.content:
+                guard(self.uri, lambda: self.client.set_tag(known.run_id, "status", INTERRUPTED))
                 guard(self.uri, lambda: self.client.set_terminated(known.run_id, ENDINGS[INTERRUPTED]))
 
     def _begin(self, run: Tracked, reported: dict[str, float] | None) -> Known:
@@ -221,32 +228,48 @@ class Tracker:
             known = self.known.get(key)
             if known is not None and known.content == run.content:
                 return False
+            here: set[str] = set()
             if known is not None and known.reported is None:
-                self.client.delete_run(known.run_id)
-                known = None
+                known, here = self._kept(known, run)
             shown = known is not None
             known = known or self._begin(run, None)
-            self._log(known, run)
+            self._log(known, run, here)
             # What was stopped may be taken up from where its curves end.
             before = known.reported or {}
             reported = last_of(run.curves, before) if status == INTERRUPTED else None
             tags = (run.tags if shown else {}) | {"content": run.content}
             tags |= {} if reported is None else {REPORTED: json.dumps(reported)}
             self.client.log_batch(known.run_id, tags=[RunTag(*tag) for tag in tags.items()])
-            if shown and reported is None:
+            if shown and reported is None and not here:
                 self.client.delete_tag(known.run_id, REPORTED)
             self.client.set_terminated(known.run_id, ENDINGS.get(status, "FINISHED"))
             self.live.discard(key)
             self.known[key] = Known(known.run_id, run.content, reported, known.began)
         return True
 
-    def _log(self, known: Known, run: Tracked) -> None:
-        """What of a run is not here yet, but for its tags."""
+    def _kept(self, known: Known, run: Tracked) -> tuple[Known | None, set[str]]:
+        """A run that is over and lacks what came later, with the names of its metrics; deleted where it says what is no
+        longer so, or lacks what came between."""
+        there = self.client.get_run(known.run_id).data
+        finals = {name: value for name, value in there.metrics.items() if not name.startswith((*OVER_STEPS, PREFIX))}
+        same = there.params == run.params and there.tags.get("status") == run.tags["status"]
+        same = same and bool(finals) and all(run.metrics.get(name) == value for name, value in finals.items())
+        names = {line["curve"] for line in run.curves} & there.metrics.keys() if same else set()
+        steps = {name: {point.step for point in self.client.get_metric_history(known.run_id, name)} for name in names}
+        reported = {name: float(max(found)) for name, found in steps.items()}
+        points = [(line["curve"], float(line["x"])) for line in run.curves if line["curve"] in names]
+        if not same or any(x <= reported[name] and int(x) not in steps[name] for name, x in points):
+            self.client.delete_run(known.run_id)
+            return None, set()
+        return replace(known, reported=reported), set(finals)
+
+    def _log(self, known: Known, run: Tracked, here: set[str]) -> None:
+        """What of a run is not here yet, but for its tags; the metrics of these names are."""
         from mlflow.entities import Metric
 
         now, run_id, reported = int(time.time() * 1000), known.run_id, known.reported or {}
         finals = {name: value for name, value in run.metrics.items() if not name.startswith(OVER_STEPS)}
-        metrics = [Metric(name, value, now, 0) for name, value in finals.items()]
+        metrics = [Metric(name, value, now, 0) for name, value in finals.items() if name not in here]
         for line in run.curves:
             name, x = line["curve"], float(line["x"])
             if name.startswith(OVER_STEPS) and x > reported.get(name, -1.0):
@@ -280,8 +303,7 @@ class Tracker:
             elif path.is_file():
                 self.client.log_artifact(run_id, str(path))
         self.client.set_terminated(run_id, "FINISHED")
-        search = read_json(folder / SEARCH)
-        self._introduce(head["question"], view_of_search(search) if search else view(head))
+        self._introduce(head["question"], view_in(folder, head))
         return Summary(self.uri, run_id, page(self.uri, self.experiment_id))
 
 

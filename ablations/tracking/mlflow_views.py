@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+from ablations.stages.files import read_json
+from analysis.read.names import SEARCH
 
 VIEW = "mlflow.sharedViewState.grid"
 """The experiment's tag that holds it."""
+
+
+def view_in(folder: Path, head: dict[str, Any]) -> dict[str, Any]:
+    """The state of the UI's page for a results folder: that of its search where it has one, else of its grid.json."""
+    search = read_json(folder / SEARCH)
+    return view_of_search(search) if search else view(head)
 
 
 def view_of_search(head: dict[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ CURVES = ("cell_id", "seed", "curve", "x", "y")
 KEYS = ("cell_id", "seed", "metric")
 """The columns of images.csv that are no images."""
 FORMULAS = "formulas.csv"
-SEARCH, TRIALS, RUNGS = "search.json", "trials.csv", "rungs.csv"
+SEARCH, TRIALS, RUNGS, TRIAL_CURVES = "search.json", "trials.csv", "rungs.csv", "trial_curves.csv"
 """The files of a search."""
 PAGES = ("answers.json", "figures", "report.html", "table.csv", "table.md", "table.tex")
 """What `analysis.pages` makes of the other files, and can make again."""

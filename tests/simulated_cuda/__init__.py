@@ -16,12 +16,14 @@ What it knows.
 - Launches: operations on the device that are no views are counted: about as many kernels, for some are several.
 - Graphs: `torch.cuda.graph` records operations and `replay` works them out again in the same memory, with what lies
   on the card then and with the numbers that Python had before (`graphs`).
+- Memory that is free (`torch.cuda.mem_get_info`): what was ever made there is taken from it, and never given back.
 - Autocast: "cuda" and "cpu" are two states, of which tensors on the device see the first.
 
-What it does not know: speed, memory (always 0), rounding (numbers are the CPU's, and so are the lists of operations
-that autocast rounds), streams and events, the order of what runs at a time, the random numbers that a card draws
-itself (one CPU generator stands for all devices), and whether a kernel is there for a type. Operations within a
-C++ function that copy between devices by themselves are not seen. Only the thread that entered it is under it.
+What it does not know: speed, memory that is in use at a time (always 0), rounding (numbers are the CPU's, and so are
+the lists of operations that autocast rounds), streams and events, the order of what runs at a time, the random
+numbers that a card draws itself (one CPU generator stands for all devices), and whether a kernel is there for a type.
+Operations within a C++ function that copy between devices by themselves are not seen. Only the thread that entered it
+is under it.
 
 `placement` says where tensors lie, `card` stands for `torch.cuda`, `modes` watch over calls and operations. Processes
 that a test starts have `SIMULATED_CUDA=N` in their environment, and `site/` first on their PYTHONPATH.

@@ -12,10 +12,12 @@ from unittest import mock
 import torch
 
 from tests.simulated_cuda.graphs import REFUSED, Graph
-from tests.simulated_cuda.placement import CPU
+from tests.simulated_cuda.placement import CPU, device_of
 
 NAME = "Simulated CUDA device"
 CAPABILITY = (9, 0)
+TOTAL = 2**30
+"""Bytes of all devices together."""
 DEBUG_MODES = {"default": 0, "warn": 1, "error": 2}
 NOTHING = (
     "init",
@@ -45,13 +47,14 @@ class Generator(torch.Generator):
 
 
 class Card:
-    """So many devices: the current one, and counts of launches and of what the host waited for."""
+    """So many devices: the current one, and counts of launches, of what the host waited for, and of bytes."""
 
     def __init__(self, devices: int) -> None:
         self.devices = devices
         self.current = 0
         self.launches = 0
         self.synchronisations = 0
+        self.bytes = 0
         self.debug_mode = 0
         self.recording: Graph | None = None
 
@@ -90,6 +93,11 @@ class Card:
             self.recording = None
             graph.end()
 
+    def hold(self, tensor: torch.Tensor) -> None:
+        """A tensor of the CPU comes to the devices, or a result that is to be marked as theirs."""
+        if device_of(tensor).type == "cpu":
+            self.bytes += tensor.untyped_storage().nbytes()
+
     def set_device(self, device: torch.device | str | int) -> None:
         self.current = self.resolved(device).index
 
@@ -105,7 +113,7 @@ class Card:
 
     def properties(self, device: object = None) -> SimpleNamespace:
         major, minor = CAPABILITY
-        return SimpleNamespace(name=NAME, major=major, minor=minor, multi_processor_count=1, total_memory=2**30)
+        return SimpleNamespace(name=NAME, major=major, minor=minor, multi_processor_count=1, total_memory=TOTAL)
 
     def stand_ins(self) -> dict[str, Callable[..., Any]]:
         """The functions of `torch.cuda` by name."""
@@ -115,6 +123,7 @@ class Card:
         return {
             **nothing,
             **no_memory,
+            "mem_get_info": lambda *_: (max(0, TOTAL - self.bytes), TOTAL),
             "is_available": lambda: True,
             "is_initialized": lambda: True,
             "device_count": lambda: self.devices,

@@ -74,6 +74,7 @@ class Operations(TorchDispatchMode):
         if name not in COPYING:
             for tensor in tensors_in((out,)):
                 if tensor.device == CPU:
+                    self.card.hold(tensor)
                     mark(tensor, device)
         if graph is not None:
             graph.record(func, args, kwargs, out)
@@ -178,6 +179,7 @@ class Calls(TorchFunctionMode):
             self.card.synchronise()
         if asked.type == "meta" or device_of(out) == asked:
             return out
+        self.card.hold(out)
         return moved(out, asked) if func in SHARING else mark(out, asked)
 
     def _sent(self, tensor: Tensor, device: torch.device, non_blocking: bool = False) -> Tensor:
@@ -188,6 +190,8 @@ class Calls(TorchFunctionMode):
         self.card.refuse_while_recording()
         if not non_blocking and "cpu" in (source.type, device.type):
             self.card.synchronise()
+        if device.type == "cuda":
+            self.card.hold(tensor)
         return moved(tensor, device)
 
     def _to(self, tensor: Tensor, *args: Any, copy: bool = False, **kwargs: Any) -> Tensor:

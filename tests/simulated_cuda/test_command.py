@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 
@@ -22,7 +23,12 @@ def test_a_grid_runs_on_two_devices_and_its_cells_are_sampled_on_either(tmp_path
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    assert NAME in command("run", "parameterization=v,epsilon", "name=tiny", "device=cuda", *TINY)
+    words = ["parameterization=v,epsilon", "name=tiny", "device=cuda", "launcher.per_gpu=auto", "launcher.workers=2"]
+    printed = command("run", *words, *TINY)
+    assert NAME in printed
+    assert re.search(
+        r"^launcher\.per_gpu=auto: \d+ cell\(s\) at a time on a GPU, a worker takes 0\.\d+ GB", printed, re.M
+    )
     with (tmp_path / "tiny" / "runs.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["status"], row["precision"]) for row in rows] == [("finished", "bf16")] * len(rows)

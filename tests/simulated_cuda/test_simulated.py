@@ -307,6 +307,20 @@ def test_what_torch_says_of_the_devices():
             use()
 
 
+def test_what_is_made_on_the_devices_takes_memory_and_a_view_takes_none():
+    free, total = torch.cuda.mem_get_info(FIRST)
+    x = torch.ones(256)
+    taken = [lambda: x.to(FIRST), lambda: torch.zeros(256, device=FIRST), lambda: there + there]
+    there = x.cuda()
+    assert torch.cuda.mem_get_info(FIRST) == (free - 1024, total)
+    for i, make in enumerate(taken, start=2):
+        make()
+        assert torch.cuda.mem_get_info(FIRST) == (free - 1024 * i, total)
+    there[3:].add_(1)
+    there.to(FIRST), there.view(2, 128), torch.ones(2)
+    assert torch.cuda.mem_get_info(FIRST) == (free - 1024 * 4, total)
+
+
 def test_a_process_has_the_devices_from_its_start():
     words = "import torch; print(torch.cuda.device_count(), torch.ones(2, device='cuda:2').device)"
     done = subprocess.run([sys.executable, "-c", words], env=environment(3), capture_output=True, text=True, check=True)

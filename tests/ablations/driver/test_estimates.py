@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablations.driver import estimates
+from ablations.driver import estimates, passes
+from ablations.driver.passes import Pass
 from ablations.driver.plan import plan
 from ablations.grids.grid import make
 from ablations.launchers.serial import Serial
@@ -47,11 +48,12 @@ def test_each_network_is_measured_once_in_each_way_and_passes_count_at_their_own
     asked = []
     for i, name in enumerate(MEASURES):
 
-        def measure(cell, data, device, name=name, seconds=10.0**-i):
+        def make(cell, data, device, count, name=name, seconds=10.0**-i):
             asked.append((name, cell.network.channels))
-            return seconds
+            return Pass(lambda: seconds, 1)
 
-        monkeypatch.setattr(estimates, name, measure)
+        monkeypatch.setattr(passes, name, make)
+    monkeypatch.setattr(estimates, "_seconds", lambda action, device: action())
     seconds = estimates.seconds_of(found.stages(), found.here.data, "cpu")
     assert sorted(asked) == sorted((name, channels) for name in MEASURES[:3] for channels in (8, 16))
     kinds = {"training": 1.0, "bound": 0.1, "samples": 0.01, "floor": 0.0}

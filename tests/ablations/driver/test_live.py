@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from ablations import run
-from ablations.driver import live
+from ablations.driver import execute, live
 from ablations.driver.plan import plan
+from ablations.driver.watched import watched_by_stage
 from ablations.grids.grid import make
 from ablations.launchers.dispatch import Event
 from ablations.launchers.local import Local
@@ -21,9 +22,11 @@ from ablations.stages.artifacts import SAMPLES, write_history, write_tensors
 from ablations.stages.journal import Journal, Result
 from ablations.stages.kinds import RungStage, TrainingStage
 from ablations.tracking.mlflow_client import TrackingError
+from ablations.tracking.mlflow_runs import Tracked, key_of, request_of
 from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.mlflow_views import view
 from ablations.tracking.system import System
-from ablations.workers import checkpoints, train
+from ablations.workers import checkpoints, train, train_autoencoder
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from tests.ablations.conftest import TINY
@@ -64,35 +67,40 @@ def steps(tracker, found, name=LOSS):
 
 
 @pytest.fixture
-def watched(tracker, tmp_path, monkeypatch):
-    """A plan with its trainings under way, and what watches them."""
+def watched(tracker, journal, tmp_path):
+    """A plan whose trainings are under way, and what watches them."""
     made = plan(make(parse_run([*WORDS, *RUNGS])), Local(), ["cpu"])
     head = head_of(made.grid, made.planned, made.here.data, None, {})
-    with live.watching(tracker, made, Journal(tmp_path / ".stages"), tmp_path / "seen", head) as watch:
-        watch.system = Machine()
-        for item in made.planned:
-            (training,) = [stage for stage in item.stages if isinstance(stage, TrainingStage)]
-            watch.note(Event("started", training))
-        yield made, watch
+    watched = watched_by_stage(made, journal, request_of(head), tmp_path / "seen")
+    watch = live.Live(tracker, made.here.data, head["question"], view(head), watched, system=Machine())
+    for item in made.planned:
+        (training,) = [stage for stage in item.stages if isinstance(stage, TrainingStage)]
+        watch.note(Event("started", training))
+    return made, watch
 
 
-def reported(watch, item, *at):
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(tmp_path / ".stages")
+
+
+def reported(journal, item, *at):
     (training,) = [stage for stage in item.stages if isinstance(stage, TrainingStage)]
     lines = [{"step": step, "seconds": 1.0, LOSS: 1 / step, "schedule/gamma_0": -float(step)} for step in at]
-    write_history(watch.journal.folder(training.id), lines)
+    write_history(journal.folder(training.id), lines)
 
 
-def test_a_run_appears_when_its_stage_starts_and_grows(watched, tracker):
+def test_a_run_appears_when_its_stage_starts_and_grows(watched, journal, tracker):
     made, watch = watched
     watch.look()
     assert [(one.info.status, one.data.tags["status"]) for one in runs_of(tracker)] == [("RUNNING", "running")] * 2
     assert {one.data.params["parameterization"] for one in runs_of(tracker)} == {"epsilon", "v"}
     for item in made.planned:
-        watch.journal.folder(item.stages[0].id).mkdir(parents=True)
-        reported(watch, item, 20)
+        journal.folder(item.stages[0].id).mkdir(parents=True)
+        reported(journal, item, 20)
     watch.look()
     for item in made.planned:
-        reported(watch, item, 20, 40)
+        reported(journal, item, 20, 40)
     watch.look()
     watch.look()
     for one in runs_of(tracker):
@@ -101,23 +109,23 @@ def test_a_run_appears_when_its_stage_starts_and_grows(watched, tracker):
         assert one.data.metrics["schedule/gamma_0"] == -40.0
 
 
-def test_rungs_and_samples_arrive_when_they_are_there(watched, tracker):
+def test_rungs_and_samples_arrive_when_they_are_there(watched, journal, tracker):
     made, watch = watched
     item = made.planned[0]
     rungs = [stage for stage in item.stages if isinstance(stage, RungStage)]
     for rung in (one for one in rungs if one.step == 20):
         score = {"nll/val": 3.0} if rung.scores == "bound" else {"fid/train/digits-cnn": 200.0}
-        folder = watch.journal.folder(rung.id)
+        folder = journal.folder(rung.id)
         folder.mkdir(parents=True)
         if rung.scores == "samples":
             write_tensors(folder / SAMPLES, {"samples": torch.zeros(12, 1, 8, 8, dtype=torch.uint8)})
-        watch.journal.write_result(rung.id, Result("finished", "", score | {"cost/train_seconds": 1.0}, {}, {}))
+        journal.write_result(rung.id, Result("finished", "", score | {"cost/train_seconds": 1.0}, {}, {}))
     watch.look()
     watch.look()
     (found,) = [one for one in runs_of(tracker) if one.data.tags["cell_id"] == item.cell_id]
     assert steps(tracker, found, "rung/nll/val") == steps(tracker, found, "rung/fid/train/digits-cnn") == [20]
     assert [one.path for one in tracker.client.list_artifacts(found.info.run_id)] == ["samples_on_the_way.png"]
-    assert watch.rows == {(item.cell_id, 0): 1}
+    assert watch.rows == {(item.cell_id, "0"): 1}
 
 
 def test_what_has_ended_is_no_longer_looked_at(watched, tracker):
@@ -135,19 +143,19 @@ def test_the_experiment_says_what_it_is_from_the_beginning(watched, tracker):
     assert "mlflow.sharedViewState.grid" in tags
 
 
-def test_a_run_that_was_left_is_taken_up_again(watched, tracker):
+def test_a_run_that_was_left_is_taken_up_again(watched, journal, tracker):
     made, watch = watched
     item = made.planned[0]
-    watch.journal.folder(item.stages[0].id).mkdir(parents=True)
-    reported(watch, item, 20, 40)
+    journal.folder(item.stages[0].id).mkdir(parents=True)
+    reported(journal, item, 20, 40)
     watch.look()
     watch.leave()
     assert {one.info.status for one in runs_of(tracker)} == {"KILLED"}
     # Its training goes on from a checkpoint before the last report.
     watch.tracker = again(tracker)
-    reported(watch, item, 20)
+    reported(journal, item, 20)
     watch.look()
-    reported(watch, item, 20, 40, 60)
+    reported(journal, item, 20, 40, 60)
     watch.look()
     found = runs_of(tracker)
     assert len(found) == 2
@@ -216,6 +224,82 @@ def test_a_grid_that_is_stopped_and_goes_on_keeps_its_runs(quick, store, tmp_pat
     assert {one.info.status for one in ended} == {"FINISHED"}
     for one in ended:
         assert Counter(steps(found, one)) == Counter([20, 40, 60])
+
+
+LATENTS = [
+    "space=latents",
+    "space.kl_weight=1",
+    "space.width=8",
+    "space.steps=60",
+    "space.batch=32",
+    "space.learning_rate=0.005",
+    "sampler.steps=4",
+    "evaluation.sets=1",
+]
+
+
+def test_an_autoencoder_that_cells_share_is_one_run_from_its_training_to_its_reconstructions(
+    quick, few_digits, store, tmp_path, without_pictures, monkeypatch
+):
+    shutil.copy(store, tmp_path / "mlflow.db")
+    monkeypatch.setattr(execute, "WRITE_SECONDS", 0.0)
+    monkeypatch.setattr(execute, "REST", 0.0)
+    shown, looked, show, learn = {}, threading.Event(), Tracker.show, train_autoencoder.learn
+
+    def seen(self, one, *rest):
+        found = show(self, one, *rest)
+        if one.tags["kind"] == "autoencoder":
+            shown.setdefault(one.tags["cell_id"], []).append(self.known[key_of(one.tags)].run_id)
+            looked.set()
+        return found
+
+    def waited(*given):
+        learned = learn(*given)
+        assert looked.wait(60), "nobody has looked"
+        return learned
+
+    monkeypatch.setattr(Tracker, "show", seen)
+    monkeypatch.setattr(train_autoencoder, "learn", waited)
+    words = [word for word in WORDS if not word.startswith(("schedule", "evaluation.sets"))]
+    assert run.main([*words, *LATENTS, f"results={tmp_path}", "launcher=serial"]) == 0
+    found = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path)
+    (one,) = runs_of(found, "autoencoder")
+    assert {run_id for ids in shown.values() for run_id in ids} == {one.info.run_id}
+    assert (one.info.status, one.data.tags["status"]) == ("FINISHED", "finished")
+    assert "reported" not in one.data.tags
+    assert steps(found, one, "train/autoencoder") == [50, 60]
+    assert steps(found, one, "psnr/val") == steps(found, one, "psnr/test") == [0]
+    assert f"{one.data.tags['cell_id']}.png" in [file.path for file in found.client.list_artifacts(one.info.run_id)]
+
+
+def tracked(*at, **metrics):
+    tags = {"kind": "cell", "cell_id": "0" * 12, "seed": "0", "status": "finished"}
+    curve = [{"curve": LOSS, "x": str(step), "y": "0.5"} for step in at]
+    return Tracked(tags, {"cell": "baseline"}, metrics, curve, "", None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        (tracked(20, 40, a=1.0), tracked(20, 40, a=1.0, b=2.0), True),
+        (tracked(20, a=1.0), tracked(20, 40, a=1.0), True),
+        (tracked(20, 40, a=1.0), tracked(20, 40, a=1.5), False),
+        (tracked(20, 40, a=1.0, b=2.0), tracked(20, 40, a=1.0), False),
+        (tracked(40, a=1.0), tracked(20, 40, a=1.0), False),
+    ],
+    ids=["a further metric", "a further point", "another value", "a metric less", "a point between"],
+)
+def test_a_run_that_lacks_what_came_later_is_completed_and_any_other_replaced(before, after, kept, tracker):
+    ids = []
+    for one in (before, after):
+        assert tracker._publish(one)
+        assert not again(tracker)._publish(one)
+        (found,) = runs_of(tracker)
+        ids.append(found.info.run_id)
+        assert {name: value for name, value in found.data.metrics.items() if name != LOSS} == one.metrics
+        assert steps(tracker, found, "a") == [0]
+        assert steps(tracker, found) == [int(line["x"]) for line in one.curves]
+    assert (ids[0] == ids[1]) == kept
 
 
 def test_a_store_that_goes_away_ends_the_looking_alone(quick, store, tmp_path, without_pictures, monkeypatch, capsys):

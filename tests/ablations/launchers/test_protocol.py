@@ -41,6 +41,8 @@ def test_its_fields_are_set_as_a_choices_are():
     [
         ("launcher=slurm", "no launcher called 'slurm': there are local, serial"),
         ("launcher.workers=0", "launcher.workers must be at least 1, got 0"),
+        ("launcher.per_gpu=0", "launcher.per_gpu must be at least 1, the cells at a time on a GPU, or auto, got 0"),
+        ("launcher.per_gpu=some", "launcher.per_gpu must be at least 1, .* or auto, got some"),
         ("launcher.workers=many", "launcher.workers: input should be a valid integer.*got 'many'"),
         ("launcher.workers=1,2", "launcher.workers takes one value, got 2"),
         ("launcher.wrokers=1", "no field of launcher=local called 'wrokers'.*did you mean 'workers'"),
@@ -73,6 +75,31 @@ def test_devices_with_gpus(monkeypatch):
         Serial().devices("cuda:3", threads=1)
 
 
+@pytest.mark.parametrize("fit", [1, 3])
+def test_as_many_cells_as_fit_are_asked_for_by_auto_alone(fit):
+    asked = []
+
+    def fits(gpus):
+        asked.append(gpus)
+        return fit
+
+    two = ["cuda:0", "cuda:1"]
+    assert Local(per_gpu="auto").packed(two, fits) == two * fit
+    assert asked == [two]
+    assert Local(per_gpu="auto", workers=3).packed(two, fits) == (two * fit)[:3]
+    asked.clear()
+    assert Local(per_gpu="auto").packed(["cpu", "cpu"], fits) == ["cpu", "cpu"]
+    assert Local(per_gpu=2).packed(two * 2, fits) == two * 2
+    assert Serial().packed(two, fits) == two
+    assert asked == []
+
+
+def test_before_it_is_measured_auto_is_a_cell_on_each_gpu(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert asked("launcher.per_gpu=auto").devices("cuda", threads=1) == ["cuda:0", "cuda:1"]
+
+
 def test_each_gpu_has_workers_of_its_own(tmp_path):
     """A process that has opened one card opens no other."""
     workers = Local().start(tmp_path, ["cuda:0", "cuda:1", "cuda:0"])
@@ -98,11 +125,6 @@ def test_a_worker_ends_where_its_gpu_no_longer_answers(status, lost, ends, monke
     assert ended == ([1] if ends else [])
     assert local._perform(None, "root", "cpu") == status
     assert ended == ([1] if ends else [])
-
-
-def test_no_cell_at_a_time_is_refused():
-    with pytest.raises(ValueError, match=r"launcher\.per_gpu must be at least 1"):
-        Local(per_gpu=0)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "CPU"])

@@ -1,0 +1,112 @@
+"""`launcher.per_gpu=auto`: how many cells run at a time on a GPU, by the memory that a worker takes at its most.
+
+    cells at a time = ⌊0.9 · free / taken⌋, at least 1, at most `MOST`, at most the CPU cores per GPU
+
+What a worker takes is measured before any is started, by a process of its own: what of the card is no longer free once
+it holds the training images and has taken every pass of the plan's networks, each at its batch. The card's context is
+in it: it is what a second process finds less than a first one. GPUs are taken to be alike. No number depends on it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+
+import torch
+
+from ablations.driver.passes import alike, maker_of
+from ablations.driver.plan import Conditions
+from ablations.launchers.protocol import cores
+from ablations.launchers.warm import METHOD
+from ablations.settings import plugins
+from ablations.stages.graph import work
+from ablations.stages.kinds import Stage
+from ablations.workers.perform import claim
+
+MOST = 16
+"""Cells at a time on a GPU."""
+SHARE = 0.9
+"""Of the memory that is free, which is given to workers: allocators leave gaps."""
+BATCH = 512
+"""Examples that go through a network at once where it is evaluated."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of a card that are free before a worker opens it, and that one takes at its most."""
+
+    free: int
+    taken: int
+
+    @property
+    def fitting(self) -> int:
+        """How many workers fit, at least one."""
+        return max(1, math.floor(SHARE * self.free / self.taken))
+
+    def __str__(self) -> str:
+        return f"a worker takes {self.taken / 1e9:.2f} GB at its most of {self.free / 1e9:.2f} GB that are free"
+
+
+def packed(here: Conditions, stages: Sequence[Stage]) -> Conditions:
+    """Conditions whose devices are as many as the launcher runs cells at a time, for these stages."""
+    if not any(work(stage, here.data) for stage in stages):
+        return here
+    return replace(here, devices=here.launcher.packed(here.devices, partial(cells_at_a_time, here, stages)))
+
+
+def cells_at_a_time(here: Conditions, stages: Sequence[Stage], gpus: list[str]) -> int:
+    """As many as fit on each of these, said in a line."""
+    distinct = {alike(stage): stage for stage in stages if work(stage, here.data)}
+    most = max(1, min(MOST, cores() // len(gpus)))
+    try:
+        memory = measured(list(distinct.values()), gpus[0])
+    except Exception as error:
+        # What cannot be run, for want of memory say, is said of each cell when its turn comes.
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        print(f"launcher.per_gpu=auto: 1 cell at a time, its memory could not be measured ({reason})", flush=True)
+        return 1
+    found = min(memory.fitting, most)
+    limit = "" if found == memory.fitting else f", where {memory.fitting} would fit (at most {most}: CPU cores, {MOST})"
+    print(f"launcher.per_gpu=auto: {found} cell(s) at a time on a GPU, {memory}{limit}", flush=True)
+    return found
+
+
+def measured(stages: list[Stage], device: str) -> Memory:
+    """What a worker takes that runs these stages."""
+    with _process() as first, _process() as second:
+        left = first.submit(free_on, device).result()
+        begun, ended = second.submit(free_around, stages, device).result()
+    context = max(0, left - begun)
+    return Memory(left + context, max(1, context + begun - ended))
+
+
+def _process() -> ProcessPoolExecutor:
+    context, known = get_context(METHOD), (plugins.modules(),)
+    return ProcessPoolExecutor(1, mp_context=context, initializer=plugins.import_modules, initargs=known)
+
+
+def free_on(device: str) -> int:
+    """Bytes of a card that are free once this process has opened it."""
+    claim(device, 1)
+    return int(torch.cuda.mem_get_info(device)[0])
+
+
+def free_around(stages: Iterable[Stage], device: str) -> tuple[int, int]:
+    """Bytes of a card that are free before and after it has taken the passes of these stages."""
+    begun = free_on(device)
+    held = []
+    for stage in stages:
+        cell = stage.cell
+        data, here = cell.data.load(), claim(device, cell.threads)
+        # As a worker does: all training images, or their codes, stay there.
+        held = [data.images["train"].to(here)]
+        if cell.space.encoded:
+            held.append(torch.empty(len(held[0]), *cell.space.shape_of(data.shape), device=here))
+        count = min(BATCH, len(data.images["test"]))
+        maker_of(stage)(cell, data, here, count).action()
+    torch.cuda.synchronize(device)
+    return begun, int(torch.cuda.mem_get_info(device)[0])

@@ -1,0 +1,122 @@
+"""What time and memory are measured of: a pass of each of a plan's networks, in each way that it is taken.
+
+A pass is taken in a training step, in a term of the bound, in a call of the sampler, in a step of an autoencoder. They
+differ in precision and in batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from ablations.data.base import Data
+from ablations.settings.budget import training_passes
+from ablations.settings.cell import Cell
+from ablations.stages.kinds import AutoencoderStage, RungStage, SamplesStage, Stage, TrainingStage
+from ablations.workers.restore import autoencoder_of
+from diffusion_core import precision
+from diffusion_core.encodings import Continuous
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.precision import resolve_precision
+from diffusion_core.samplers import reverse_at
+from diffusion_core.spaces import Latents
+from diffusion_core.trainer import Trainer
+
+BATCH, PIXELS = 450, 450 * 32 * 32
+"""Examples that go through a network at once where it is evaluated, about; fewer are timed of large ones."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """An action that takes so many forward passes of an example through a network; a backward pass counts two."""
+
+    action: Callable[[], object]
+    passes: float
+
+
+Maker = Callable[[Cell, Data, torch.device, int], Pass]
+"""Makes the pass of a cell on a device, at so many examples at once where it is evaluated."""
+
+
+def maker_of(stage: Stage) -> Maker:
+    """What makes the passes that a stage takes."""
+    if isinstance(stage, AutoencoderStage):
+        return autoencoder_pass
+    if isinstance(stage, TrainingStage):
+        return training_pass
+    drawn = isinstance(stage, SamplesStage) or (isinstance(stage, RungStage) and stage.scores == "samples")
+    return sampling_pass if drawn else scoring_pass
+
+
+def alike(stage: Stage) -> Hashable:
+    """What the passes of two stages have in common where they take the same time and memory."""
+    cell = stage.cell
+    network = (cell.space, cell.network, cell.schedule.learned)
+    return (maker_of(stage), *network, cell.training.batch, cell.training.precision)
+
+
+def training_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pass:
+    """A training step, whose batch is its own."""
+    learner = learner_of(cell, data, device)
+    batch = cell.training.batch
+    raw = torch.randn(batch, *learner.diffusion.shape) if cell.space.encoded else data.images["train"][:batch]
+    trainer, raw = Trainer(learner, cell.training, device), raw.to(device)
+    return Pass(lambda: trainer.step(raw, 0, 0), training_passes(cell) * len(raw))
+
+
+def scoring_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pass:
+    """A term of the bound."""
+    diffusion = learner_of(cell, data, device).eval().diffusion
+    chain = diffusion.chain()
+    x0 = torch.randn(count, *diffusion.shape, device=device).clamp(-1, 1)
+    k = torch.full((count,), chain.steps, device=device)
+
+    def term() -> object:
+        with torch.no_grad(), precision.exact(device):
+            return diffusion.term(x0, x0, chain, k, clip=cell.evaluation.clip)
+
+    return Pass(term, count)
+
+
+def sampling_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pass:
+    """A call of the sampler."""
+    diffusion = learner_of(cell, data, device).eval().diffusion
+    chain = diffusion.chain(cell.sampler.steps)
+    x_t = torch.randn(count, *diffusion.shape, device=device)
+    chosen = resolve_precision(cell.training.precision, device)
+    call = partial(reverse_at, diffusion, x_t, chain, chain.steps, clip=cell.evaluation.clip)
+
+    def taken() -> object:
+        with torch.no_grad(), precision.exact(device), diffusion.network_in(chosen):
+            return call()
+
+    return Pass(taken, count)
+
+
+def autoencoder_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pass:
+    """A training step of an autoencoder, to code and back, whose batch is its own."""
+    assert isinstance(cell.space, Latents), "the data themselves need no autoencoder"
+    plan = cell.space.plan(cell.training.precision)
+    raw = data.images["train"][: plan.batch].to(device)
+    trainer = Trainer(autoencoder_of(cell, data).to(device), plan, device)
+    return Pass(lambda: trainer.step(raw, 0, 0), 3 * len(raw))
+
+
+def count_of(cell: Cell, data: Data) -> int:
+    """How many examples of a cell are timed at once."""
+    shape = cell.space.shape_of(data.shape)
+    return max(1, min(BATCH, PIXELS // math.prod(shape[1:])))
+
+
+def learner_of(cell: Cell, data: Data, device: torch.device) -> DiffusionLearner:
+    """What a cell trains, of what diffuses in codes as if they were data."""
+    if cell.space.encoded:
+        learner = DiffusionLearner.of(cell.choices, Continuous(), cell.space.shape_of(data.shape))
+    else:
+        learner = DiffusionLearner.of(cell.choices, data.encoding, data.shape)
+    learner.diffusion.initialise(cell.seed)
+    return learner.to(device)

@@ -1,0 +1,143 @@
+"""What can be watched while it is under way, as a run of the store: a cell, or an autoencoder that cells share.
+
+A run is what publishing makes of it at its end, with what is known so far; its curves are what trainings have left in
+the journal.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from ablations.driver.plan import Plan
+from ablations.grids.planned import Planned
+from ablations.results import autoencoders
+from ablations.results.records import record
+from ablations.stages.artifacts import HISTORY, SAMPLES, read_history
+from ablations.stages.journal import Journal
+from ablations.stages.kinds import AutoencoderStage, FloorStage, RungStage, Scores, Stage, TrainingStage
+from ablations.tracking.mlflow_runs import RUNNING, Points, Tracked, autoencoder_run, cell_run
+from analysis.errors import InputError
+from analysis.read.names import OVER_STEPS, RUNG
+
+
+class Watched(ABC):
+    """Something that is under way."""
+
+    @property
+    @abstractmethod
+    def key(self) -> tuple[str, str]:
+        """What its run is known by, as `key_of` the run's tags."""
+
+    @abstractmethod
+    def run(self) -> Tracked:
+        """Its run, without curves."""
+
+    @abstractmethod
+    def points(self) -> Points:
+        """The curves over steps that it has come to so far."""
+
+    @property
+    def samples(self) -> list[Path]:
+        """The files of samples that were judged on its way, in order."""
+        return []
+
+
+@dataclass(frozen=True)
+class WatchedCell(Watched):
+    """A cell at a seed; `request` names the cells of its grid, whose results are in `folder`."""
+
+    planned: Planned
+    journal: Journal
+    request: str
+    folder: Path
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.planned.cell_id, str(self.planned.cell.seed)
+
+    def run(self) -> Tracked:
+        row = {name: str(value) for name, value in record(self.planned, self.journal).row().items()}
+        return cell_run(row | {"status": RUNNING, "reason": ""}, [], "", self.request, self.folder)
+
+    def points(self) -> Points:
+        found = points_of(self.planned.stages, self.journal)
+        for scores in get_args(Scores):
+            for rung in (one for one in self._rungs if one.scores == scores):
+                result = self.journal.result(rung.id)
+                if result is None:
+                    # Its turn is yet to come: a later one is not told before it.
+                    break
+                for name in (name for name in result.metrics if not name.startswith("cost/")):
+                    found.setdefault(f"{RUNG}{name}", []).append((float(rung.step), result.metrics[name]))
+        return found
+
+    @property
+    def samples(self) -> list[Path]:
+        places = [self.journal.folder(rung.id) / SAMPLES for rung in self._rungs]
+        return [path for path in places if path.exists()]
+
+    @property
+    def _rungs(self) -> list[RungStage]:
+        return [stage for stage in self.planned.stages if isinstance(stage, RungStage)]
+
+
+@dataclass(frozen=True)
+class WatchedAutoencoder(Watched):
+    """An autoencoder of a grid whose results are in `folder`."""
+
+    stage: AutoencoderStage
+    journal: Journal
+    folder: Path
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.stage.id, str(self.stage.cell.seed)
+
+    def run(self) -> Tracked:
+        row = {name: str(value) for name, value in autoencoders.row(self.stage, RUNNING).items()}
+        return autoencoder_run(row, [], self.folder)
+
+    def points(self) -> Points:
+        return reported(self.stage.id, self.journal)
+
+
+def points_of(stages: list[Stage], journal: Journal) -> Points:
+    """What the training of a diffusion among these stages has reported."""
+    training = next((stage for stage in stages if isinstance(stage, TrainingStage)), None)
+    return {} if training is None else reported(training.id, journal)
+
+
+def reported(training: str, journal: Journal) -> Points:
+    """What a training has reported over its steps so far; what is not finite is no point."""
+    found: Points = {}
+    for line in _history(journal.folder(training)):
+        for name in (name for name in line if name.startswith(OVER_STEPS) and math.isfinite(line[name])):
+            found.setdefault(name, []).append((line["step"], line[name]))
+    return found
+
+
+def _history(folder: Path) -> list[dict[str, float]]:
+    if not (folder / HISTORY).exists():
+        return []
+    try:
+        return read_history(folder, 2**62)
+    except InputError:
+        # What is damaged is said by the stage that reads it.
+        return []
+
+
+def watched_by_stage(plan: Plan, journal: Journal, request: str, folder: Path) -> dict[str, list[Watched]]:
+    """Stage → what is under way with it: the autoencoder that it trains, the cells that wait for it."""
+    found: dict[str, list[Watched]] = {}
+    for item in plan.planned:
+        cell = WatchedCell(item, journal, request, folder)
+        for stage in item.stages:
+            if isinstance(stage, AutoencoderStage) and stage.id not in found:
+                found[stage.id] = [WatchedAutoencoder(stage, journal, folder)]
+            if not isinstance(stage, FloorStage):
+                found.setdefault(stage.id, []).append(cell)
+    return found
