@@ -333,7 +333,7 @@ SIDE, MANY = 64, 16_000
 
 def many() -> kept.Pictures[int]:
     """Pictures that are made as they are asked for."""
-    found = {"train": list(range(2000, MANY)), "validation": list(range(1000)), "test": list(range(1000, 2000))}
+    found = {"train": list(range(4000)), "validation": list(range(4000, 10_000)), "test": list(range(10_000, MANY))}
     pattern = torch.from_numpy(noise(1, 1, SIDE, SIDE, seed=0)[0])
     return kept.Pictures("many", found, (1, SIDE, SIDE), lambda number: pattern + number % 7)
 
