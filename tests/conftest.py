@@ -29,6 +29,12 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory) -> None:
+    """What tests decode is kept for them alone, and not in the cache of whoever runs them."""
+    os.environ["DIFFUSION_ABLATIONS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def store(tmp_path_factory):
     """The file of an empty, migrated MLflow store, made once: creating one takes seconds."""

@@ -10,15 +10,16 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
-import torch
 from torch import Tensor
 
-from ablations.data.base import SPLITS, Data, DataSet, Split, image_data
-from ablations.data.pictures import UNREADABLE, Mode, alike, check_size, split_of, square
+from ablations.data.base import SPLITS, Data, DataSet, Split
+from ablations.data.kept import Pictures, kept
+from ablations.data.pictures import UNREADABLE, Mode, check_size, shape_of, split_of, square
 from analysis.errors import InputError
 
 NAMES: dict[Split, tuple[str, ...]] = {
@@ -28,8 +29,14 @@ NAMES: dict[Split, tuple[str, ...]] = {
 }
 """What data sets call their splits."""
 
-Example = tuple[str, Tensor, int]
-"""The SHA-256 of an image's file, in hex digits, the image and its class."""
+
+class Example(NamedTuple):
+    """The SHA-256 of an image's file, in hex digits, the split and the row where it lies, and its class."""
+
+    key: str
+    own: Split
+    row: int
+    class_: int
 
 
 @dataclass(frozen=True)
@@ -55,21 +62,30 @@ class Arrow(DataSet):
         check_size("arrow", self.size)
 
     def read(self) -> Data:
-        tables = _tables(self.path)
-        pictures, label = self._columns(tables)
+        folder = _folder(self.path)
+        files = [file for file in folder.rglob("*") if file.is_file()]
+        return kept(replace(self, path=""), folder, files, partial(self._found, folder))
+
+    def _found(self, folder: Path) -> Pictures[Example]:
+        whole = _tables(self.path, folder)
+        image, label = self._columns(whole)
+        tables = {own: _undecoded(table, image, label) for own, table in whole.items()}
         parts: dict[Split, list[Example]] = {split: [] for split in SPLITS}
         home: dict[str, Split] = {}
         for own in reversed(SPLITS):
-            for number, (content, class_) in enumerate(_rows(tables[own], pictures, label) if own in tables else ()):
+            for row, (content, class_) in enumerate(_rows(tables[own], image, label) if own in tables else ()):
                 key = hashlib.sha256(content).hexdigest()
                 split = split_of(key) if own == "train" and split_of(key) not in tables else own
                 if home.setdefault(key, split) == split:
-                    picture = self._picture(content, f"image {number} of {own} in {self.path}")
-                    parts[split].append((key, picture, class_))
-        kept = alike(f"arrow: {self.path}", {split: sorted(part, key=_by_key) for split, part in parts.items()})
-        images = {split: torch.stack([image for _, image, _ in part]) for split, part in kept.items()}
-        labels = {split: torch.tensor([class_ for *_, class_ in part]) for split, part in kept.items()}
-        return image_data(images, labels if label else {}, levels=256)
+                    parts[split].append(Example(key, own, row, class_))
+
+        def decode(example: Example) -> Tensor:
+            content = tables[example.own][example.row][image]["bytes"]
+            return self._picture(content, f"image {example.row} of {example.own} in {self.path}")
+
+        found = {split: sorted(part, key=_by_key) for split, part in parts.items()}
+        shape = shape_of(self.size, self.mode)
+        return Pictures(f"arrow: {self.path}", found, shape, decode, _class_of if label else None)
 
     def _picture(self, content: bytes, what: str) -> Tensor:
         try:
@@ -101,17 +117,22 @@ def _which(what: str, field: str, given: str, columns: list[str], path: str) -> 
     return f"arrow: which column of {path} holds the {what}{got}: {advice}"
 
 
-def _tables(path: str) -> dict[Split, Any]:
-    """The splits that a folder holds, as tables of `datasets`; InputError where it is no such folder."""
+def _folder(path: str) -> Path:
+    """The folder that a path names; InputError where it is none."""
     if not path:
         raise InputError("arrow needs the folder that save_to_disk of `datasets` wrote: data.path=FOLDER")
     folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"arrow: data.path={path} is no folder: name the one that save_to_disk of `datasets` wrote")
+    return folder
+
+
+def _tables(path: str, folder: Path) -> dict[Split, Any]:
+    """The splits that a folder holds, as tables of `datasets`; InputError where it is no such folder."""
     try:
         import datasets
     except ImportError as error:
         raise InputError("arrow needs the package datasets: pip install 'diffusion-ablations[datasets]'") from error
-    if not folder.is_dir():
-        raise InputError(f"arrow: data.path={path} is no folder: name the one that save_to_disk of `datasets` wrote")
     datasets.disable_progress_bars()
     try:
         found = datasets.load_from_disk(str(folder))
@@ -129,16 +150,24 @@ def _tables(path: str) -> dict[Split, Any]:
     return tables
 
 
-def _rows(table: Any, image: str, label: str | None) -> Iterator[tuple[bytes, int]]:
-    """Each image's file and its class, −1 where it has none, as on the hub; InputError where there is no file."""
+def _undecoded(table: Any, image: str, label: str | None) -> Any:
+    """The columns of images, as their files, and of labels."""
     from datasets import Image
 
-    columns = [image, *([label] if label else [])]
-    for number, row in enumerate(table.select_columns(columns).cast_column(image, Image(decode=False))):
+    return table.select_columns([image, *([label] if label else [])]).cast_column(image, Image(decode=False))
+
+
+def _rows(table: Any, image: str, label: str | None) -> Iterator[tuple[bytes, int]]:
+    """Each image's file and its class, −1 where it has none, as on the hub; InputError where there is no file."""
+    for number, row in enumerate(table):
         if row[image] is None or row[image]["bytes"] is None:
             raise InputError(f"arrow: row {number} holds no image, at most the place of one: leave such rows out")
         yield row[image]["bytes"], -1 if label is None or row[label] is None else int(row[label])
 
 
 def _by_key(example: Example) -> str:
-    return example[0]
+    return example.key
+
+
+def _class_of(example: Example) -> int:
+    return example.class_

@@ -27,6 +27,8 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 CODE_BATCH = 1000
 """Examples that are looked at at once: a set may be larger than the memory, and mapped into it."""
+CODE_VALUES = CODE_BATCH * 3 * 32**2
+"""Values that are looked at at once, where fewer examples have as many."""
 KEPT = 4
 """How many sets a process keeps in memory."""
 
@@ -59,9 +61,15 @@ class Data:
         """12 hex digits of all splits' values."""
         sha = hashlib.sha256()
         for split in SPLITS:
-            for part in torch.split(self.images[split], CODE_BATCH):
+            for part in pieces(self.images[split]):
                 sha.update(np.ascontiguousarray(part.numpy()).data)
         return sha.hexdigest()[:12]
+
+    def remembering(self, digest: str) -> Data:
+        """The same, whose digest is known and need not be worked out."""
+        # Where `cached_property` keeps it, and no field: `replace` with other images must not take it along.
+        vars(self)["digest"] = digest
+        return self
 
 
 class DataSet(ABC):
@@ -114,14 +122,24 @@ def histogram_codes(train: Tensor, test: Tensor, levels: int) -> dict[str, float
     pixels = math.prod(train.shape[1:])
     first = torch.arange(pixels) * levels
     counts = torch.zeros(pixels * levels, dtype=torch.float64)
-    for part in torch.split(train.flatten(1), CODE_BATCH):
-        counts += torch.bincount((first + part.long()).flatten(), minlength=len(counts))
-    per_pixel = counts.view(pixels, levels) + 1
-    everywhere = counts.view(pixels, levels).sum(0) + 1
+    one = torch.ones((), dtype=torch.float64)
+    for part in pieces(train.flatten(1)):
+        # Counted where they are: of large images there are more counts than values in a piece.
+        counts.index_add_(0, (first + part).flatten(), one.expand(part.numel()))
+    per_pixel = counts.view(pixels, levels)
+    everywhere = per_pixel.sum(0) + 1
     log_everywhere = torch.log2(everywhere / everywhere.sum())
-    log_per_pixel = torch.log2(per_pixel / per_pixel.sum(-1, keepdim=True)).flatten()
+    # In place: of large images it is as large as thousands of them.
+    per_pixel += 1
+    log_per_pixel = per_pixel.div_(per_pixel.sum(-1, keepdim=True)).log2_().flatten()
     bits = {"one histogram": 0.0, "histogram per pixel": 0.0}
-    for part in torch.split(test.flatten(1), CODE_BATCH):
+    for part in pieces(test.flatten(1)):
         bits["one histogram"] -= float(log_everywhere[part.long()].sum())
-        bits["histogram per pixel"] -= float(log_per_pixel[first + part.long()].sum())
+        bits["histogram per pixel"] -= float(log_per_pixel[first + part].sum())
     return {"uniform code": math.log2(levels), **{name: total / test.numel() for name, total in bits.items()}}
+
+
+def pieces(examples: Tensor) -> tuple[Tensor, ...]:
+    """The examples in runs that are looked at at once."""
+    each = max(1, math.prod(examples.shape[1:]))
+    return torch.split(examples, max(1, min(CODE_BATCH, CODE_VALUES // each)))

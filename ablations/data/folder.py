@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from ablations.data.base import SPLITS, Data, DataSet, Split, image_data
-from ablations.data.pictures import UNREADABLE, Mode, alike, check_size, split_of, square
+from ablations.data.base import SPLITS, Data, DataSet, Split
+from ablations.data.kept import Pictures, kept
+from ablations.data.pictures import UNREADABLE, Mode, check_size, shape_of, split_of, square
 from analysis.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
@@ -40,11 +41,15 @@ class Folder(DataSet):
         if not self.root:
             raise InputError("folder needs the place of its images: data.root=PATH")
         root = Path(self.root).expanduser()
-        parts: dict[Split, list[Tensor]] = {split: [] for split in SPLITS}
-        for key, path in sorted((hashlib.sha256(path.read_bytes()).hexdigest(), path) for path in image_files(root)):
-            parts[split_of(key)].append(picture(path, self.size, self.mode))
-        kept = alike(f"folder: {root}", parts)
-        return image_data({split: torch.stack(images) for split, images in kept.items()}, {}, levels=256)
+        files = image_files(root)
+        return kept(replace(self, root=""), root, files, partial(self._found, files))
+
+    def _found(self, files: list[Path]) -> Pictures[Path]:
+        parts: dict[Split, list[Path]] = {split: [] for split in SPLITS}
+        for key, path in sorted((hashed(path), path) for path in files):
+            parts[split_of(key)].append(path)
+        decode = partial(picture, size=self.size, mode=self.mode)
+        return Pictures(f"folder: {Path(self.root).expanduser()}", parts, shape_of(self.size, self.mode), decode)
 
 
 def image_files(root: Path) -> list[Path]:
@@ -56,6 +61,14 @@ def image_files(root: Path) -> list[Path]:
     if not visible:
         raise InputError(f"folder: there are no images below data.root={root} ({', '.join(SUFFIXES)})")
     return visible
+
+
+def hashed(path: Path) -> str:
+    """The SHA-256 of a file, in hex digits; InputError that names it where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"folder: {path} cannot be read ({error}): mend it, or take it away") from error
 
 
 def picture(path: Path, size: int, mode: Mode) -> Tensor:

@@ -37,6 +37,11 @@ def split_of(key: str) -> Split:
     return next(split for split, end in ENDS.items() if fraction < end)
 
 
+def shape_of(size: int, mode: Mode) -> tuple[int, int, int]:
+    """The shape of a picture of that side."""
+    return len(MODES[mode]), size, size
+
+
 def square(source: Path | BinaryIO, size: int, mode: Mode) -> Tensor:
     """uint8 [1 or 3, size, size] of an image file: its shorter side scaled, the centre cut out, on white.
 

@@ -211,7 +211,7 @@ def test_splits_with_columns_of_their_own_are_refused(tmp_path):
     ],
 )
 def test_an_image_that_cannot_be_read_is_named(image, match, tmp_path):
-    rows = [{"image": {"bytes": picture_file(i), "path": None}} for i in range(20)]
+    rows = [{"image": {"bytes": picture_file(i), "path": None}} for i in range(120)]
     rows[7] = {"image": image}
     refused(saved(tmp_path / "set", {"image": datasets.Image()}, rows), match)
 
@@ -219,8 +219,10 @@ def test_an_image_that_cannot_be_read_is_named(image, match, tmp_path):
 def test_deep_images_are_refused_rather_than_clipped(tmp_path):
     file = io.BytesIO()
     Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(file, "png")
-    row = {"image": {"bytes": file.getvalue(), "path": None}}
-    refused(saved(tmp_path / "set", {"image": datasets.Image()}, [row]), "its values have more than 8 bits")
+    rows = [
+        {"image": {"bytes": content, "path": None}} for content in (file.getvalue(), *map(picture_file, range(120)))
+    ]
+    refused(saved(tmp_path / "set", {"image": datasets.Image()}, rows), "its values have more than 8 bits")
 
 
 def test_without_the_package_the_refusal_says_how_to_get_it(tmp_path, monkeypatch):
