@@ -11,6 +11,7 @@ from ablations.data.base import Data
 from ablations.driver.passes import alike, count_of, maker_of
 from ablations.stages.graph import work
 from ablations.stages.kinds import Stage
+from ablations.workers.together import devices_of
 
 MEASURED = 0.5
 """Seconds of measuring, per network and kind of pass."""
@@ -18,7 +19,7 @@ MEASURED = 0.5
 
 def seconds_of(stages: Iterable[Stage], data: Data, device: str) -> float:
     """Seconds that these stages take, one after another."""
-    here = torch.device(device)
+    here = torch.device(devices_of(device)[0])
     known: dict[Hashable, float] = {}
     total = 0.0
     for stage in stages:

@@ -24,8 +24,10 @@ from ablations.settings.rules import refusal
 from ablations.stages.graph import floor_of, more_sets, once, stages_of
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import FloorStage, Stage
+from ablations.workers.together import devices_of
 from analysis.errors import InputError
 from diffusion_core.precision import Precision, resolve_precision
+from diffusion_core.spaces import Latents
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Conditions:
 
     def precision_of(self, cell: Cell) -> Precision:
         """What a cell is trained in."""
-        return self.precision or resolve_precision(cell.training.precision, torch.device(self.devices[0]))
+        first = devices_of(self.devices[0])[0]
+        return self.precision or resolve_precision(cell.training.precision, torch.device(first))
 
     def id_of(self, cell: Cell) -> str:
         """The id of a cell, which its seeds share."""
@@ -77,11 +80,25 @@ def conditions(cells: list[Cell], launcher: Launcher, devices: list[str], *, jud
         raise InputError("a grid judges all samples by one extractor: run it once per evaluation.weights=…")
     for cell in cells:
         check(cell)
+        check_shared(cell, len(devices_of(devices[0])))
     data = cells[0].data.load()
     try:
         return Conditions(data, extractor_identity(cells[0]) if judged else None, launcher, devices)
     except ValueError as error:
         raise InputError(str(error)) from error
+
+
+def check_shared(cell: Cell, devices: int) -> None:
+    """InputError where a cell's batches are not shared equally by so many devices."""
+    batches = {"training.batch": cell.training.batch}
+    if isinstance(cell.space, Latents):
+        batches["space.batch"] = cell.space.batch
+    for name, batch in batches.items():
+        if batch % devices:
+            raise InputError(
+                f"{name}={batch} is not shared equally by {devices} GPUs: take a multiple of {devices}, or another "
+                "launcher.gpus_per_cell"
+            )
 
 
 @dataclass(frozen=True)

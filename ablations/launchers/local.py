@@ -25,6 +25,8 @@ from ablations.launchers.warm import METHOD, warm_up
 from ablations.settings import plugins
 from ablations.stages.kinds import Stage
 from ablations.workers.perform import answers, perform
+from ablations.workers.together import SEPARATOR
+from analysis.errors import InputError
 
 AUTO = "auto"
 
@@ -33,11 +35,13 @@ AUTO = "auto"
 class Local(Launcher):
     """Processes here: `workers` of them, or by default `per_gpu` on each GPU, or as many as the cores hold.
 
-    With `per_gpu=auto` they are as many on each GPU as its memory holds, which is measured.
+    With `per_gpu=auto` they are as many on each GPU as its memory holds, which is measured. Large cells are trained on
+    `gpus_per_cell` GPUs each.
     """
 
     workers: int | None = None
     per_gpu: int | str = 1
+    gpus_per_cell: int = 1
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
@@ -47,8 +51,18 @@ class Local(Launcher):
                 f"launcher.per_gpu must be at least 1, the cells at a time on a GPU, or auto, got {self.per_gpu}"
             )
 
+        if self.gpus_per_cell < 1:
+            raise ValueError(f"launcher.gpus_per_cell must be at least 1, got {self.gpus_per_cell}")
+        if self.gpus_per_cell > 1 and self.per_gpu != 1:
+            raise ValueError(
+                f"launcher.gpus_per_cell={self.gpus_per_cell} spreads a large cell over GPUs, and "
+                f"launcher.per_gpu={self.per_gpu} puts small ones on the same: leave one of them out"
+            )
+
     def devices(self, device: str, threads: int) -> list[str]:
         found = found_devices(device)
+        if self.gpus_per_cell > 1:
+            return self._limited(self._together([one for one in found if one.startswith("cuda")], device))
         if found == ["cpu"]:
             return found * (self.workers or max(1, cores() // threads))
         return self._limited(found * self.per_gpu if isinstance(self.per_gpu, int) else found)
@@ -56,6 +70,16 @@ class Local(Launcher):
     def packed(self, devices: list[str], fit: Callable[[list[str]], int]) -> list[str]:
         gpus = [device for device in dict.fromkeys(devices) if device.startswith("cuda")]
         return self._limited(gpus * fit(gpus)) if gpus and self.per_gpu == AUTO else devices
+
+    def _together(self, gpus: list[str], asked: str) -> list[str]:
+        """GPUs by so many for a cell, as one device each; InputError where there are fewer."""
+        each = self.gpus_per_cell
+        if len(gpus) < each:
+            raise InputError(
+                f"launcher.gpus_per_cell={each} asks for so many GPUs, and device={asked} means {len(gpus)} here: take "
+                "fewer, or leave it out"
+            )
+        return [SEPARATOR.join(gpus[start : start + each]) for start in range(0, len(gpus) - each + 1, each)]
 
     def _limited(self, devices: list[str]) -> list[str]:
         return devices[: self.workers or len(devices)]

@@ -165,3 +165,33 @@ def test_workers_are_forked_from_a_process_that_knows_their_work():
     """What a worker imports first is what takes long; the name is one that can be imported."""
     assert importlib.import_module(warm.WORK).perform is perform
     assert warm.LOCAL in options_of("launcher")
+
+
+def test_large_cells_have_several_gpus_each(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 5)
+    assert Local(gpus_per_cell=2).devices("cuda", threads=1) == ["cuda:0+cuda:1", "cuda:2+cuda:3"]
+    assert Local(gpus_per_cell=5).devices("auto", threads=1) == ["cuda:0+cuda:1+cuda:2+cuda:3+cuda:4"]
+    assert Local(gpus_per_cell=2, workers=1).devices("cuda", threads=1) == ["cuda:0+cuda:1"]
+    with pytest.raises(InputError, match=r"launcher\.gpus_per_cell=6 asks for so many GPUs, and device=cuda means 5"):
+        Local(gpus_per_cell=6).devices("cuda", threads=1)
+    with pytest.raises(InputError, match="device=cuda:1 means 1 here"):
+        Local(gpus_per_cell=2).devices("cuda:1", threads=1)
+    with pytest.raises(InputError, match="device=cpu means 0 here"):
+        Local(gpus_per_cell=2).devices("cpu", threads=1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"gpus_per_cell": 0}, r"launcher\.gpus_per_cell must be at least 1, got 0"),
+        (
+            {"gpus_per_cell": 2, "per_gpu": 2},
+            r"launcher\.gpus_per_cell=2 spreads a large cell over GPUs, and launcher\.per_gpu=2",
+        ),
+        ({"gpus_per_cell": 2, "per_gpu": "auto"}, r"launcher\.per_gpu=auto puts small ones on the same"),
+    ],
+)
+def test_gpus_per_cell_that_make_no_sense_are_refused(fields, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Local(**fields)
