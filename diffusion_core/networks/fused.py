@@ -98,19 +98,22 @@ class Kernel(torch.autograd.Function):
         act: bool,
     ) -> Tensor:
         ctx.told = None if modulation is None else modulation.dtype
-        ctx.shared, x, modulation, moments, y = forward(x, weight, bias, modulation, groups, eps, act)
+        ctx.groups, ctx.act = groups, act
+        _, x, modulation, moments, y = forward(x, weight, bias, modulation, groups, eps, act)
         ctx.save_for_backward(x, weight, bias, modulation, moments)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, _, _, modulation, moments = ctx.saved_tensors
+        # Of what is saved, not of what forward saw: that may have been worked out again meanwhile, in another place.
+        x, weight, bias, modulation, moments = ctx.saved_tensors
+        shared = layer(x, weight, bias, modulation, ctx.groups, ctx.act)
         dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
         dx, told = torch.empty_like(x), None if modulation is None else torch.empty_like(modulation)
         # Per image: what threads work on is not added up by them.
         dweight, dbias = torch.empty(2, len(x), x.shape[1])
-        kernels()["backward", x.dtype](*ctx.shared, *map(address, (moments, dy, x, dx, dweight, dbias, told)))
+        kernels()["backward", x.dtype](*shared, *map(address, (moments, dy, x, dx, dweight, dbias, told)))
         dmodulation = None if told is None else told.to(ctx.told)
         return dx, dweight.sum(0), dbias.sum(0), dmodulation, None, None, None
 

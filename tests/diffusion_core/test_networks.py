@@ -11,6 +11,7 @@ from diffusion_core.networks.layers import Attention, ResidualBlock, modulations
 from diffusion_core.networks.mlp import Mlp, ResidualLayer
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
+from diffusion_core.randomness import built
 from diffusion_core.testing import networks
 from diffusion_core.testing.networks import TIME, fresh, inputs, stirred
 from diffusion_core.testing.variants import name
@@ -188,3 +189,32 @@ def test_dropout_is_on_in_training_only(generator):
     assert torch.equal(module(x, TIME[:1]), module(x, TIME[:1]))
     module.train()
     assert not torch.equal(module(x, TIME[:1]), module(x, TIME[:1]))
+
+
+def gradients_of(recompute, rounding, dropout=0.0):
+    """The loss and gradients of a U-Net in training, and the bytes that it keeps for them outside of its blocks."""
+    config = UNet(channels=16, groups=4, multipliers=(1, 2), attention=(4,), dropout=dropout, recompute=recompute)
+    network = built(lambda: config.build((1, 8, 8), 1)).train()
+    network.conv_out.weight.data += 0.1
+    x = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    kept = 0
+
+    def keep(tensor):
+        nonlocal kept
+        kept += tensor.nbytes
+        return tensor
+
+    torch.manual_seed(0)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        with torch.autocast("cpu", torch.bfloat16, enabled=rounding == "bf16"):
+            loss = network(x, torch.arange(4.0)).square().mean()
+        gradients = torch.autograd.grad(loss, list(network.parameters()))
+    return [loss.detach(), *gradients], kept
+
+
+@pytest.mark.parametrize("rounding", ["float32", "bf16"])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_feature_maps_that_are_worked_out_again_change_no_number(rounding, dropout):
+    (kept, bytes_kept), (again, bytes_again) = (gradients_of(flag, rounding, dropout) for flag in (False, True))
+    assert all(torch.equal(*pair) for pair in zip(kept, again, strict=True))
+    assert bytes_again < 0.35 * bytes_kept

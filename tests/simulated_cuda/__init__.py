@@ -22,8 +22,9 @@ What it knows.
 What it does not know: speed, memory that is in use at a time (always 0), rounding (numbers are the CPU's, and so are
 the lists of operations that autocast rounds), streams and events, the order of what runs at a time, the random
 numbers that a card draws itself (one CPU generator stands for all devices), and whether a kernel is there for a type.
-Operations within a C++ function that copy between devices by themselves are not seen. Only the thread that entered it
-is under it.
+Operations within a C++ function that copy between devices by themselves are not seen; Python that runs within a call of
+autograd (a block that is worked out again for its gradient) takes tensors for the CPU's. Only the thread that entered
+it is under it.
 
 `placement` says where tensors lie, `card` stands for `torch.cuda`, `modes` watch over calls and operations. Processes
 that a test starts have `SIMULATED_CUDA=N` in their environment, and `site/` first on their PYTHONPATH.

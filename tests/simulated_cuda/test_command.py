@@ -34,14 +34,7 @@ def test_a_grid_runs_on_two_devices_and_its_cells_are_sampled_on_either(tmp_path
     assert [(row["status"], row["precision"]) for row in rows] == [("finished", "bf16")] * len(rows)
     results = [json.loads(path.read_text()) for path in (tmp_path / ".stages").glob("*/result.json")]
     assert {result["metadata"]["device"] for result in results} == {NAME}
-    words = [
-        "parameterization=v",
-        "name=shared",
-        "device=cuda",
-        "launcher.gpus_per_cell=2",
-        "training.precision=float32",
-    ]
-    printed = command("run", *words, *TINY)
+    command("run", "name=shared", "device=cuda", "launcher.gpus_per_cell=2", "training.precision=float32", *TINY)
     results = [json.loads(path.read_text()) for path in (tmp_path / ".stages").glob("*/result.json")]
     assert {result["metadata"]["device"] for result in results} == {NAME, f"2 × {NAME}"}
     for device in ("cuda:0", "cuda:1"):
