@@ -1,21 +1,24 @@
-"""`python -m benchmarks.profile`: where the time of a training step goes on a CPU, as Markdown.
+"""`python -m benchmarks.profile`: where the time of a training step goes, as Markdown.
 
-python -m benchmarks.profile [steps=20] [threads=1] [out=FILE]
+python -m benchmarks.profile [device=cpu] [steps=20] [threads=1] [out=FILE]
 
-Milliseconds of each kind of operation by torch's profiler, what is left of a step without it, and what the
-multiply-adds of a step would take at the machine's measured peak. A step has three times those of a forward pass.
+What the multiply-adds of a step would take at the device's measured peak beside what it takes, whose ratio is the MFU;
+a step has three times those of a forward pass. On a CPU also the milliseconds of each kind of operation by torch's
+profiler, and what is left of a step without it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from ablations.launchers.protocol import found_devices
 from ablations.settings.exits import exit_code
 from analysis import options
 from analysis.errors import InputError
@@ -28,6 +31,7 @@ from benchmarks.timing import timed
 from diffusion_core.precision import resolve_precision
 
 OPTIONS = {
+    "device": Option("cpu, cuda or cuda:N", "cpu"),
     "steps": Option("training steps that are profiled", 20, int),
     "threads": Option("CPU threads", 1, int),
     "out": Option("a file to write the page to as well"),
@@ -55,36 +59,44 @@ def write(given: dict[str, Any]) -> None:
     if min(given["steps"], given["threads"]) < 1:
         raise InputError("steps and threads must be at least 1")
     torch.set_num_threads(given["threads"])
-    text = page(given["steps"], given["threads"])
+    text = page(given["steps"], given["threads"], torch.device(found_devices(given["device"])[0]))
     print(text)
     if given["out"]:
         Path(given["out"]).write_text(text + "\n", encoding="utf-8")
 
 
-def page(steps: int, threads: int) -> str:
+def page(steps: int, threads: int, device: torch.device = CPU) -> str:
     """Both sizes."""
+    where, kinds = ("", " by kind") if device == CPU else (f"device={device} ", "")
     lines = [
         "# Where the time of a training step goes",
         "",
-        f"By `python -m benchmarks.profile steps={steps} threads={threads}`: milliseconds of a step by kind.",
-        machine(CPU, threads),
+        f"By `python -m benchmarks.profile {where}steps={steps} threads={threads}`: milliseconds of a step{kinds}.",
+        machine(device, threads),
     ]
     for name, workload in SIZES.items():
-        lines += ["", f"## {name}", "", *told(workload, steps)]
+        lines += ["", f"## {name}", "", *told(replace(workload, device=device), steps)]
     return "\n".join(lines)
 
 
 def told(workload: Workload, steps: int) -> list[str]:
-    """A size as lines: what a step takes, what it would at the peak, and the parts."""
+    """A size as lines: what a step takes, what it would at the peak, and on a CPU the parts."""
+    device = workload.device
     step = training_step(workload, NOTHING, BASE.objective)
     step()
-    alone = 1000 * min(timed(step, CPU) for _ in range(steps))
-    parts = profiled(step, steps)
-    precision = resolve_precision("auto", CPU)
+    alone = 1000 * min(timed(step, device) for _ in range(steps))
+    precision = resolve_precision("auto", device)
     mode: Mode = "bf16" if precision == "bf16" else "float32"
     diffusion = workload.diffusion()
     operations = 2 * 3 * multiply_adds(diffusion.network, diffusion.shape) * workload.batch
-    ideal = 1000 * operations / peak(mode, CPU)
+    peak_rate = peak(mode, device)
+    ideal = 1000 * operations / peak_rate
+    if device != CPU:
+        return [
+            f"A step takes {alone:.2f} ms in {precision}. Its multiply-adds would take {ideal:.4f} ms at the card's "
+            f"peak, {peak_rate / 1e12:.0f} TFLOP/s: an MFU of {ideal / alone:.2%}."
+        ]
+    parts = profiled(step, steps)
     parts[OUTSIDE] = max(alone - sum(parts.values()), 0.0)
     ordered = sorted(parts.items(), key=lambda item: -item[1])
     return [

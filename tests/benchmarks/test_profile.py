@@ -6,6 +6,7 @@ import torch
 from benchmarks import profile
 from benchmarks.cases import BASE, SMALL, Workload
 from benchmarks.changes import NOTHING, training_step
+from tests.simulated_cuda import simulated_cuda
 
 WORKLOAD = Workload(SMALL, (1, 8, 8), 8, torch.device("cpu"))
 
@@ -40,3 +41,17 @@ def test_the_page_states_the_share_of_the_peak(monkeypatch):
     assert "## 8×8" in text
     assert "at the machine's peak" in text
     assert profile.OUTSIDE in text
+
+
+def test_a_card_is_told_its_share_of_the_peak_and_no_parts(monkeypatch):
+    """16 ms a step, of which the peak would take as long as it takes to do all multiply-adds, thrice, twice each."""
+    monkeypatch.setattr(profile, "SIZES", {"8×8": WORKLOAD})
+    monkeypatch.setattr(profile, "timed", lambda step, device: 0.016)
+    monkeypatch.setattr(profile, "multiply_adds", lambda network, shape: 10**9)
+    monkeypatch.setattr(profile, "peak", lambda mode, device: 100e12)
+    with simulated_cuda():
+        text = profile.page(1, 1, torch.device("cuda"))
+    assert text.splitlines()[-1] == (
+        "A step takes 16.00 ms in bf16. Its multiply-adds would take 0.4800 ms at the card's peak, 100 TFLOP/s: "
+        "an MFU of 3.00%."
+    )

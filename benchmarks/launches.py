@@ -1,0 +1,199 @@
+"""`python -m benchmarks.launches`: how many operations a step asks a card for, as Markdown.
+
+python -m benchmarks.launches [device=cpu] [before=FOLDER] [out=FILE]
+
+An operation that is no view is about one launch of a kernel, which takes the host 5 to 10 µs whatever it computes:
+where networks and batches are small, a card waits for launches. Operations are counted as torch dispatches them, on a
+card, or on a CPU by the path that they take on a card. Two differ there: a draw counts where a card has the copy of it,
+and operations on the host's own numbers count as well. All is float32 but what says otherwise.
+
+`before` is a checkout of an earlier commit, whose counts stand beside these. What the host waits for is counted on a
+card alone, by torch's debug mode; `tests/diffusion_core/test_waiting.py` counts it on a simulated one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from ablations.settings.exits import exit_code
+from analysis import options
+from analysis.errors import InputError
+from analysis.options import Option
+from benchmarks.cases import SMALL, Workload, scoring_cases, training_cases
+from diffusion_core import encodings, precision
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.networks import fused, layers
+
+OPTIONS = {
+    "device": Option("cpu, cuda or cuda:N", "cpu"),
+    "before": Option("a checkout of an earlier commit, to count in as well"),
+    "out": Option("a file to write the page to as well"),
+}
+SILENT = {"empty", "empty_strided", "empty_like", "new_empty", "new_empty_strided", "_unsafe_view", "lift_fresh"}
+"""Operations that launch nothing and are no views by their schema."""
+LONG = "fit"
+"""How a score begins that asks for as much at every level: it takes a minute to count."""
+SYNCHRONISES = "synchronizing CUDA operation"
+
+
+@dataclass(frozen=True)
+class Count:
+    """Launches of a call, and how often the host waited in it: None where that was not counted."""
+
+    launches: int
+    waits: int | None
+
+
+Counts = dict[str, dict[str, Count]]
+"""Title of a table → case → its count."""
+
+
+class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the operations on a kind of device that are no views."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.device = device
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        viewing = any(result.alias_info and not result.alias_info.is_write for result in func._schema.returns)
+        if not viewing and func.overloadpacket.__name__ not in SILENT:
+            met = tree_leaves((args, kwargs, out))
+            self.count += any(isinstance(one, Tensor) and one.device.type == self.device.type for one in met)
+        return out
+
+
+def main(arguments: list[str]) -> int:
+    """The command; its exit code."""
+    return options.run("benchmarks.launches", "How many operations a step asks a card for.", OPTIONS, write, arguments)
+
+
+def write(given: dict[str, Any]) -> None:
+    """Count, print, and write where asked."""
+    from ablations.launchers.protocol import found_devices
+
+    device = torch.device(found_devices(given["device"])[0])
+    before = None if given["before"] is None else counts_in(Path(given["before"]), device)
+    lines = page(counts(device), before, device)
+    if given["before"] is not None:
+        lines.insert(4, f"`before` is commit {commit_of(Path(given['before']))}.")
+    text = "\n".join(lines)
+    print(text)
+    if given["out"]:
+        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
+
+
+def counts(device: torch.device) -> Counts:
+    """What every training and every score asks for, with the baseline's network and few images: they do not matter."""
+    workload = Workload(SMALL, (1, 8, 8), 16, device)
+    with as_on_a_card():
+        scores = {name: case for name, case in scoring_cases(workload).items() if not name.startswith(LONG)}
+        tables = {"a training step": training_cases(workload), "scoring": scores}
+        return {title: {name: count(case, device) for name, case in cases.items()} for title, cases in tables.items()}
+
+
+@contextlib.contextmanager
+def as_on_a_card() -> Iterator[None]:
+    """A context in which nothing takes a path of its own on a CPU, or where the hardware has bf16."""
+    with (
+        patch.object(precision, "has_bf16", lambda device: False),
+        patch.object(fused, "works", lambda: False),
+        patch.object(layers, "attend", scaled_dot_product_attention),
+        patch.object(Diffusion, "term_of", Diffusion.term_in_all_rows),
+        patch.object(encodings, "level_distances", lambda x0, gamma, values: x0[..., None] - values),
+    ):
+        yield
+
+
+def count(case: Callable[[], object], device: torch.device) -> Count:
+    """The second call of a case: the first one makes what is kept."""
+    case()
+    with Launches(device) as launches:
+        case()
+    return Count(launches.count, waits(case) if device.type == "cuda" else None)
+
+
+def waits(case: Callable[[], object]) -> int:
+    """How often the host waits for a card in a call."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            case()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return sum(SYNCHRONISES in str(one.message) for one in told)
+
+
+def counts_in(folder: Path, device: torch.device) -> Counts:
+    """The counts by another checkout's code, in a process of its own; InputError where that fails."""
+    if not (folder / "benchmarks").is_dir():
+        raise InputError(f"before={folder} holds no benchmarks: give a checkout of this repository")
+    code = f"import json, runpy, torch; print(json.dumps(runpy.run_path({__file__!r})['as_json']({str(device)!r})))"
+    path = os.pathsep.join([str(folder.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"before={folder} could not be counted: {done.stderr.strip().splitlines()[-1]}")
+    told = json.loads(done.stdout)
+    return {title: {name: Count(**one) for name, one in cases.items()} for title, cases in told.items()}
+
+
+def commit_of(folder: Path) -> str:
+    """The commit of a checkout; "unknown" where it is none."""
+    done = subprocess.run(["git", "-C", str(folder), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
+def as_json(device: str) -> dict[str, dict[str, dict[str, int | None]]]:
+    """`counts` as JSON can hold it."""
+    found = counts(torch.device(device))
+    return {title: {name: asdict(one) for name, one in cases.items()} for title, cases in found.items()}
+
+
+def page(found: Counts, before: Counts | None, device: torch.device) -> list[str]:
+    """A table for training and one for scoring."""
+    where = f"on {torch.cuda.get_device_name(device)}" if device.type == "cuda" else "on a CPU, by the path of a card"
+    lines = [
+        "# Operations that a step asks a card for",
+        "",
+        f"By `python -m benchmarks.launches`, counted {where}, torch {torch.__version__}: the baseline's network,",
+        "float32 but where it says bf16. What is no view is about one launch of a kernel.",
+    ]
+    for title, cases in found.items():
+        lines += ["", *table(title, cases, None if before is None else before[title])]
+    return lines
+
+
+def table(title: str, cases: Mapping[str, Count], before: Mapping[str, Count] | None) -> list[str]:
+    """A row per case, with columns for what there is."""
+    waited = any(one.waits is not None for one in cases.values())
+    head = [title, *(["before"] if before is not None else []), "launches", *(["host waits"] if waited else [])]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for name, one in cases.items():
+        earlier = [] if before is None else [str(before[name].launches) if name in before else "–"]
+        row = [name, *earlier, str(one.launches), *([str(one.waits)] if waited else [])]
+        lines.append(f"| {' | '.join(row)} |")
+    return lines
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_code(main))
