@@ -98,13 +98,17 @@ def training_cases(workload: Workload) -> dict[str, Callable[[], object]]:
     """A training step under every choice; on a device with bf16, under bf16 autocast as cells are trained there."""
     images = workload.images
 
-    def step_of(choices: dict[str, Any], precision: str) -> Callable[[], object]:
-        plan = Training(batch=workload.batch, precision=precision)  # type: ignore[arg-type]
+    def step_of(choices: dict[str, Any], precision: str, captured: bool = True) -> Callable[[], object]:
+        plan = Training(batch=workload.batch, precision=precision, captured=captured)  # type: ignore[arg-type]
         trainer = Trainer(DiffusionLearner(workload.diffusion(**choices)), plan, workload.device)
         return lambda: trainer.step(images, 0, 0)
 
     cases = {name: step_of(choices, "auto") for name, choices in TRAININGS.items()}
     cases |= {"simple, float32": step_of({}, "float32"), "simple, bf16": step_of({}, "bf16")}
+    if workload.device.type == "cuda":
+        cases |= {
+            f"{name}, not recorded": step_of(TRAININGS[name], "auto", captured=False) for name in ("simple", "vlb")
+        }
     return cases | latent_cases(workload)
 
 
@@ -132,8 +136,14 @@ def scoring_cases(workload: Workload) -> dict[str, Callable[[], object]]:
     def chain(sampler: Sampler) -> Callable[[], object]:
         return lambda: sampler.sample(model, n, seed=0, clip=True, batch=n)
 
+    def recorded() -> object:
+        with model.network_in("float32", captured=True):
+            return Ancestral(steps=50).sample(model, n, seed=0, clip=True, batch=n)
+
+    pairs = {"ancestral, 50 steps": chain(Ancestral(steps=50)), "ancestral, 50 steps, recorded": recorded}
     return {
         "ancestral, 10 steps": chain(Ancestral(steps=10)),
+        **(pairs if workload.device.type == "cuda" else {}),
         "ddim, 10 steps": chain(Ddim(steps=10)),
         "heun, 10 steps": chain(Heun(steps=10)),
         "bound, 10 of 100 terms": lambda: bound(model, images, exact=1, strata=1, seed=0, clip=True, batch=n),

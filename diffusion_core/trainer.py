@@ -126,12 +126,11 @@ class Trainer:
             loss, mean = self._descend(raw[piece], _part(mine, piece), len(raw), first=start == 0)
             losses.append(loss)
             means.append(mean)
-        joined = {group: self.ranks.joined(torch.cat([loss[group] for loss in losses])) for group in losses[0]}
-        self.learner.remember(draws, joined)
+        self.learner.remember(draws, {group: self.ranks.joined(loss) for group, loss in _joined(losses).items()})
         self.ranks.average_(self.optimiser.gradients)
         self.optimiser.step(rate)
         self._average(share)
-        return {group: torch.stack([mean[group] for mean in means]).sum(0) for group in means[0]}
+        return means[0] if len(means) == 1 else {group: mean.sum() for group, mean in _joined(means).items()}
 
     def _descend(self, raw: Tensor, draws: Values, count: int, *, first: bool) -> tuple[Values, Values]:
         """The losses of a piece of a share of `count` examples, and its part of their means, whose gradients are
@@ -192,6 +191,12 @@ def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _part(values: Values, of: slice) -> Values:
     return {name: value[of] for name, value in values.items()}
+
+
+def _joined(pieces: list[Values]) -> Values:
+    if len(pieces) == 1:
+        return pieces[0]
+    return {name: torch.cat([piece[name].reshape(-1) for piece in pieces]) for name in pieces[0]}
 
 
 def _detached(values: Values) -> Values:

@@ -5,10 +5,11 @@ It continues from the last checkpoint and leaves weights (learner and average), 
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -38,7 +39,7 @@ from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import resolve_precision
 from diffusion_core.ranks import ALONE, Ranks
 from diffusion_core.timesteps import Importance
-from diffusion_core.trainer import Report, part, train
+from diffusion_core.trainer import Report, Trainer, fetched, part, train
 from diffusion_core.training import Learner, Training
 
 CHECKPOINT_SECONDS = 20.0
@@ -46,6 +47,9 @@ HISTORY_SECONDS = 2.0
 """Whoever watches a training reads its reports after so many seconds."""
 
 History = list[dict[str, float]]
+
+WARM: set[torch.device] = set()
+"""The GPUs that this process has trained on."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,13 @@ class Trained:
         return {name: finite(steps, [line[name] for line in self.history]) for name in self.logged}
 
 
+def warm_up(learner: Learner, images: Tensor, plan: Training, device: torch.device) -> None:
+    """Take a step on a copy, in which a process loads its kernels: no part of what its first training costs."""
+    batch = fetched(images, torch.arange(plan.batch) % len(images), device)
+    Trainer(copy.deepcopy(learner), replace(plan, captured=False), device).step(batch, 0, 0)
+    torch.cuda.synchronize(device)
+
+
 def learn(
     learner: Learner,
     images: Tensor,
@@ -107,6 +118,9 @@ def learn(
     last = until or plan.steps
     history = read_history(folder, start[0] if start else 0)
     device = next(learner.parameters()).device
+    if device.type == "cuda" and device not in WARM:
+        WARM.add(device)
+        warm_up(learner, images, plan, device)
     measured = reset_peak_memory(device)
     began = saved = told = time.monotonic()
     report: Report | None = None
@@ -118,6 +132,8 @@ def learn(
                 if report.finite and report.step in rungs:
                     paused = time.monotonic()
                     write_tensors(folder / average_at(report.step), part(report.state(), "average"), stage=stage_id)
+                    # Whoever scores it reads how long it took to get there.
+                    write_history(folder, history)
                     score(report.step)
                     began += time.monotonic() - paused
                 if time.monotonic() - told > HISTORY_SECONDS:
