@@ -381,7 +381,7 @@ def test_a_publication_that_breaks_off_leaves_no_duplicate(again, monkeypatch):
     path.write_text(path.read_text().replace(rows(again)[0]["nll/test"], "1.25"))
     tracker = Tracker(f"sqlite:///{again.results}/mlflow.db", "tiny", again.results)
 
-    def broken(self, run_id, run):
+    def broken(self, *given):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
