@@ -155,6 +155,14 @@ def test_killed_after_a_rung_it_leaves_the_same_average(tmp_path, monkeypatch):
         assert all(bool((left[name] == right[name]).all()) for name in left)
 
 
+def test_a_rung_at_the_first_report_is_scored_on_the_way(tmp_path):
+    training = training_of(planned(*TINY, *ASKED, "training.report_every=20").stages())
+    assert perform(training, str(tmp_path), "cpu") == "finished"
+    results = [Journal(tmp_path).result(rung.id) for rung in training.scored]
+    assert [result and result.status for result in results] == ["finished"] * len(training.scored)
+    assert all(result.metrics["cost/train_seconds"] > 0 for result in results)
+
+
 def test_a_training_that_was_over_before_says_nothing_of_its_way(tmp_path, without_pictures):
     words = [*TINY, "name=late", f"results={tmp_path}", "launcher=serial"]
     assert run.main(words) == 0
