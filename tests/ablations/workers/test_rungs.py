@@ -156,7 +156,7 @@ def test_killed_after_a_rung_it_leaves_the_same_average(tmp_path, monkeypatch):
 
 
 def test_a_rung_at_the_first_report_is_scored_on_the_way(tmp_path):
-    training = training_of(planned(*TINY, *ASKED, "training.report_every=20").stages())
+    training = training_of(planned(*TINY, *ASKED).stages())
     assert perform(training, str(tmp_path), "cpu") == "finished"
     results = [Journal(tmp_path).result(rung.id) for rung in training.scored]
     assert [result and result.status for result in results] == ["finished"] * len(training.scored)
