@@ -34,7 +34,8 @@ Learned = TypeVar("Learned", bound=Learner)
 class Report:
     """A training after `step` steps: mean losses since the last report, and a function that gives the state to save.
 
-    `standard_deviations` are those of the same losses between those steps, `diagnostics` the learner's.
+    `standard_deviations` are those of the same losses between those steps, `diagnostics` the learner's, `remarks` say
+    why a GPU's steps are not recorded.
     """
 
     step: int
@@ -42,6 +43,7 @@ class Report:
     standard_deviations: dict[str, float]
     diagnostics: dict[str, float]
     state: Callable[[], dict[str, Tensor]]
+    remarks: tuple[str, ...] = ()
 
     @property
     def finite(self) -> bool:
@@ -90,6 +92,12 @@ class Trainer:
         self.averages = [(Flat([mine[names[id(p)]] for p in flat.tensors]), flat) for flat in flats]
         captured = plan.captured and device.type == "cuda" and ranks.world == 1
         self.recorded = Recorded(self._recordable, self._changed) if captured else None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Why its steps are not recorded where they were to be."""
+        refused = self.recorded.refused if self.recorded is not None else []
+        return tuple(f"its steps are not recorded as a CUDA graph: {reason}" for reason in refused)
 
     def begin(self, raw: Tensor, seed: int) -> None:
         """What comes before the first step, whose whole batch [B, …] is given."""
@@ -253,6 +261,7 @@ def train(
             {group: float(values.std(correction=0)) for group, values in losses.items()},
             learner.diagnostics(),
             trainer.state,
+            trainer.remarks,
         )
         means = []
         yield report

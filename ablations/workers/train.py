@@ -54,11 +54,12 @@ WARM: set[torch.device] = set()
 
 @dataclass(frozen=True)
 class Trained:
-    """How a training ended: its last state's weights, the reports of all its steps, and its memory."""
+    """How a training ended: its last state's weights, the reports of all its steps, its memory, and what to remark."""
 
     weights: dict[str, Tensor]
     history: History
     memory: dict[str, float]
+    remarks: tuple[str, ...] = ()
 
     @property
     def last(self) -> dict[str, float]:
@@ -149,7 +150,7 @@ def learn(
     if ranks.rank == 0:
         write_history(folder, history)
     weights = {name: value for name, value in report.state().items() if not name.startswith("optimiser/")}
-    return Trained(weights, history, peak_memory(device) if measured else {})
+    return Trained(weights, history, peak_memory(device) if measured else {}, report.remarks)
 
 
 def run_training(
@@ -261,7 +262,7 @@ def training_result(cell: Cell, averaged: DiffusionLearner, learned: Trained, de
         reason=learned.reason,
         metrics=metrics,
         curves=curves | learned.curves(),
-        metadata={"precision": resolve_precision(cell.training.precision, device), **still_cold(cell, last)},
+        metadata={"precision": resolve_precision(cell.training.precision, device), **notes(cell, learned)},
     )
 
 
@@ -271,10 +272,11 @@ def finite(xs: list[float], ys: list[float]) -> tuple[list[float], list[float]]:
     return [x for x, _ in points], [y for _, y in points]
 
 
-def still_cold(cell: Cell, last: dict[str, float]) -> dict[str, str]:
-    """A note where an importance sampler drew uniform t to the end."""
-    warm = last.get("timesteps/warm", 1.0)
-    if warm >= 1 or not isinstance(cell.timesteps, Importance):
-        return {}
-    share = f"{math.floor(100 * warm)} % of t have their {cell.timesteps.history} losses"
-    return {"notes": f"importance sampler still warming up: {share}"}
+def notes(cell: Cell, learned: Trained) -> dict[str, str]:
+    """What is to be remarked of a training, a line each: that an importance sampler drew uniform t to the end, say."""
+    lines = [*learned.remarks]
+    warm = learned.last.get("timesteps/warm", 1.0)
+    if warm < 1 and isinstance(cell.timesteps, Importance):
+        share = f"{math.floor(100 * warm)} % of t have their {cell.timesteps.history} losses"
+        lines.append(f"importance sampler still warming up: {share}")
+    return {"notes": "\n".join(lines)} if lines else {}

@@ -128,10 +128,15 @@ def test_what_the_host_waits_for_is_not_recorded(monkeypatch):
     losses = Simple.loss
     monkeypatch.setattr(Simple, "loss", lambda self, example: losses(self, example) * float(example.error.sum() != 0))
     monkeypatch.setattr(fused, "works", lambda: False)
-    recordings = recorded_by(monkeypatch)
-    found = states(diffusion_of("simple"), CUDA)
-    assert "capturing" in recordings[0].refused[0]
-    torch.testing.assert_close(found, states(diffusion_of("simple"), CUDA, captured=False), rtol=1e-5, atol=1e-7)
+    found = []
+    for plan in (PLAN, replace(PLAN, captured=False)):
+        *_, last = train(diffusion_of("simple").to(CUDA), DIGITS.to(CUDA), plan, 0)
+        found.append(last)
+    recorded, called = found
+    assert recorded.remarks[0].startswith("its steps are not recorded as a CUDA graph: ")
+    assert "capturing" in recorded.remarks[0]
+    assert called.remarks == ()
+    torch.testing.assert_close(recorded.losses, called.losses, rtol=1e-5, atol=1e-7)
 
 
 def test_a_replayed_step_is_one_launch_and_waits_for_nothing(card):

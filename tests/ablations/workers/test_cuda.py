@@ -15,8 +15,9 @@ from ablations.settings.arguments import parse_run
 from ablations.stages.graph import floor_of, rung_of, stages_of
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import TrainingStage
-from ablations.workers import evaluate, train_autoencoder
+from ablations.workers import evaluate, train, train_autoencoder
 from ablations.workers.perform import perform
+from ablations.workers.train import Trained
 from diffusion_core.networks import fused
 
 
@@ -135,3 +136,13 @@ def test_a_training_on_the_device_goes_on_from_its_rung(untaught, tmp_path, card
     for stage, journal in ((rung_of(training, 2), cut), (training, cut), (training, whole)):
         assert perform(stage, str(journal.root), "cuda:0") == "finished", journal.failure(stage.id)
     assert scores(cut.result(training.id)) == approximately(card, "")(scores(whole.result(training.id)))
+
+
+def test_what_is_remarked_of_a_training_is_noted():
+    cold = Trained({}, [{"step": 1, "timesteps/warm": 0.256}], {}, ("its steps are not recorded: why",))
+    noted = train.notes(cell_of("timesteps=importance"), cold)
+    assert noted["notes"].splitlines() == [
+        "its steps are not recorded: why",
+        "importance sampler still warming up: 25 % of t have their 10 losses",
+    ]
+    assert train.notes(cell_of(""), Trained({}, [{"step": 1}], {})) == {}
