@@ -77,6 +77,10 @@ class Card:
         if self.debug_mode == DEBUG_MODES["warn"]:
             warnings.warn("called a synchronizing CUDA operation", UserWarning, stacklevel=2)
 
+    def launch(self) -> None:
+        """Something is launched."""
+        self.launches += 1
+
     def refuse_while_recording(self) -> None:
         """A RuntimeError where a graph is being recorded."""
         if self.recording is not None:
@@ -136,7 +140,7 @@ class Card:
             "get_device_properties": self.properties,
             "is_bf16_supported": lambda including_emulation=True: True,
             "get_rng_state": lambda *_: torch.get_rng_state(),
-            "CUDAGraph": Graph,
+            "CUDAGraph": lambda: Graph(self.launch),
             "graph": self.graph,
             "set_sync_debug_mode": self.set_debug_mode,
             "get_sync_debug_mode": lambda: self.debug_mode,

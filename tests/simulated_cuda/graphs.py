@@ -7,6 +7,7 @@ meanwhile, as a card refuses them. A number that Python worked out is on the tap
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,9 +21,10 @@ REFUSED = "CUDA error: operation not permitted when stream is capturing"
 
 
 class Graph:
-    """What was recorded: operations with their arguments, and what they made."""
+    """What was recorded: operations with their arguments, and what they made; `launched` is told of each replay."""
 
-    def __init__(self) -> None:
+    def __init__(self, launched: Callable[[], None]) -> None:
+        self.launched = launched
         self.tape: list[tuple[Any, Any, Any, Any]] = []
         self.before: dict[int, tuple[Tensor, Tensor]] = {}
         self.replays = 0
@@ -55,6 +57,7 @@ class Graph:
     def replay(self) -> None:
         """Work it all out again."""
         self.replays += 1
+        self.launched()
         with _disable_current_modes():
             for func, args, kwargs, out in self.tape:
                 if viewing(func):
