@@ -341,10 +341,14 @@ def test_gradients_and_dropout_are_replayed():
 )
 def test_what_a_recording_refuses(action):
     x = X.to(FIRST)
-    graph = torch.cuda.CUDAGraph()
-    with pytest.raises(RuntimeError, match="not permitted when stream is capturing"), torch.cuda.graph(graph):
-        x += 1
-        action(x)
+
+    def recorded():
+        with torch.cuda.graph(torch.cuda.CUDAGraph()):
+            x.add_(1)
+            action(x)
+
+    with pytest.raises(RuntimeError, match="not permitted when stream is capturing"):
+        recorded()
     assert x.tolist() == X.tolist()
     assert (x + 1).sum().item() == X.sum().item() + len(X)
 
