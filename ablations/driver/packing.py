@@ -25,12 +25,16 @@ from ablations.launchers.warm import METHOD
 from ablations.settings import plugins
 from ablations.stages.graph import work
 from ablations.stages.kinds import Stage
+from ablations.workers.memory import placed
 from ablations.workers.perform import claim
+from diffusion_core.recorded import WARM_UP
 
 MOST = 16
 """Cells at a time on a GPU."""
 SHARE = 0.9
 """Of the memory that is free, which is given to workers: allocators leave gaps."""
+CALLS = WARM_UP + 2
+"""Passes after which a training step is recorded, which takes memory of its own."""
 BATCH = 512
 """Examples that go through a network at once where it is evaluated."""
 
@@ -103,10 +107,12 @@ def free_around(stages: Iterable[Stage], device: str) -> tuple[int, int]:
         cell = stage.cell
         data, here = cell.data.load(), claim(device, cell.threads)
         # As a worker does: all training images, or their codes, stay there.
-        held = [data.images["train"].to(here)]
+        held = [placed(data.images["train"], here)]
         if cell.space.encoded:
             held.append(torch.empty(len(held[0]), *cell.space.shape_of(data.shape), device=here))
         count = min(BATCH, len(data.images["test"]))
-        maker_of(stage)(cell, data, here, count).action()
+        taken = maker_of(stage)(cell, data, here, count)
+        for _ in range(CALLS):
+            taken.action()
     torch.cuda.synchronize(device)
     return begun, int(torch.cuda.mem_get_info(device)[0])

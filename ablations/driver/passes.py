@@ -56,7 +56,8 @@ def alike(stage: Stage) -> Hashable:
     """What the passes of two stages have in common where they take the same time and memory."""
     cell = stage.cell
     network = (cell.space, cell.network, cell.schedule.learned)
-    return (maker_of(stage), *network, cell.training.batch, cell.training.precision)
+    plan = cell.training
+    return (maker_of(stage), *network, plan.batch, plan.micro_batch, plan.precision)
 
 
 def training_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pass:

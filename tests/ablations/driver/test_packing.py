@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ablations.driver import packing
-from ablations.driver.packing import BATCH, MOST, Memory, free_around, packed
+from ablations.driver.packing import BATCH, CALLS, MOST, Memory, free_around, packed
 from ablations.driver.passes import Pass
 from ablations.driver.plan import plan
 from ablations.grids.grid import make
@@ -110,7 +110,7 @@ def test_images_and_passes_are_what_a_worker_is_seen_to_take(planned, monkeypatc
     with simulated_cuda():
         begun, ended = free_around([first], "cuda:0")
     images = here.data.images
-    assert begun - ended == images["train"].numel() + min(BATCH, len(images["test"]))
+    assert begun - ended == images["train"].numel() + CALLS * min(BATCH, len(images["test"]))
 
 
 @pytest.mark.parametrize("space", [[], ["space=latents", "space.f=2", "space.width=8"]], ids=["pixels", "latents"])
