@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,20 @@ def test_what_makes_no_sense_is_one_line(words, message, monkeypatch, capsys):
     monkeypatch.chdir(Path(__file__).parents[2])
     assert cluster.main(words) == 2
     assert message in capsys.readouterr().err
+
+
+def test_docs_say_what_the_committed_page_does():
+    root = Path(__file__).parents[2]
+    page = (root / "benchmarks" / "cluster.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:1] == "|"]
+    number = {row[0]: [float(cell.replace(",", "")) for cell in row[1:]] for row in rows if row[-1][0].isdigit()}
+    said = " ".join((root / "docs" / "scale.md").read_text(encoding="utf-8").split())
+    train, _, samples = number["10,000"][:3]
+    assert round(samples / train) == 5
+    assert "are five times the work of 10,000 training steps" in said
+    assert f"averages are {number['weights and their average'][1] / 1000:.1f} TB" in said
+    assert f"generated images {number['generated images, 2 sets'][1] / 1000:.1f} TB" in said
+    seconds = sum(number[part][0] for part in ("plan", "run", "deliver", "pages", "again"))
+    assert 540 < seconds < 660
+    assert "took it ten minutes and 3 GB" in said
+    assert re.search(r"holds 3\.\d GB at 10,000 runs", page)
