@@ -253,8 +253,8 @@ def test_an_autoencoder_that_cells_share_is_one_run_from_its_training_to_its_rec
             looked.set()
         return found
 
-    def waited(*given):
-        learned = learn(*given)
+    def waited(*given, **more):
+        learned = learn(*given, **more)
         assert looked.wait(60), "nobody has looked"
         return learned
 
