@@ -70,6 +70,7 @@ def test_batches_that_cannot_be_shared_are_refused_before_anything_runs():
         check_shared(cell_of("space=latents space.batch=6"), 4)
 
 
+@pytest.mark.slow
 def test_a_rank_that_fails_says_why_as_a_worker_by_itself_does(tmp_path):
     """Codes whose autoencoder is not there."""
     training = training_of("space=latents")
