@@ -43,12 +43,8 @@ ASKED_SECONDS = 120.0
 """For a node to answer what it is asked before anything runs."""
 ANSWER_SECONDS = 5.0
 """For a head to answer at all."""
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_BACKEND_LOG_LEVEL": "error",
-}
-"""Ray's environment, unless it is set: it sends no statistics, announces no change to come, and warns of no try."""
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""Ray's environment, unless it is set: it sends no statistics, and announces no change to come."""
 SHOWN = 5
 """Nodes that an error lists."""
 STORE_BYTES = 100_000_000
