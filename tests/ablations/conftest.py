@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -176,3 +178,7 @@ def real_ray():
         ray = pytest.importorskip("ray")
         yield ray
         ray.shutdown()
+    with warnings.catch_warnings():
+        # Ray leaves the logs of the processes that it started open.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
