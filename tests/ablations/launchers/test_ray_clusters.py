@@ -38,7 +38,7 @@ TWO_TRAININGS = [
     "name=points",
 ]
 SHORT = [*TWO_TRAININGS, "training.steps=100"]
-LONG = [*TWO_TRAININGS, "training.steps=20000"]
+LONG = [*TWO_TRAININGS, "training.steps=12000"]
 
 
 def numbers_in(results):
