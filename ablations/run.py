@@ -110,7 +110,7 @@ def sizes(plan: Plan, journal: Journal) -> list[str]:
     cells = len({item.cell_id for item in plan.planned})
     size = f"{counted(cells, 'cell')} × {counted(len(plan.grid.seeds), 'seed')}"
     devices = plan.here.devices
-    seconds = seconds_of(missing, plan.here.data, devices[0]) / len(devices)
+    seconds = plan.here.launcher.there(devices[0], seconds_of, missing, devices[0]) / len(devices)
     return [
         f"{size}: {counted(trainings, 'training')}{of_encoders}, {new} of them new",
         f"about {minutes(seconds)} on {len(devices)} worker(s) ({devices[0]}), measured just now",

@@ -14,11 +14,12 @@ from typing import Any, Literal
 import torch
 
 Precision = Literal["float32", "bf16"]
+Asked = Literal["auto", "float32", "bf16"]
 AMPERE = (8, 0)
 """The least compute capability of a GPU that has bf16; older ones emulate it."""
 
 
-def resolve_precision(precision: Literal["auto", "float32", "bf16"], device: torch.device) -> Precision:
+def resolve_precision(precision: Asked, device: torch.device) -> Precision:
     """What `auto` means on a device: bf16 where its hardware multiplies in it, else float32."""
     if precision != "auto":
         return precision

@@ -7,7 +7,6 @@ from collections.abc import Callable, Hashable, Iterable
 
 import torch
 
-from ablations.data.base import Data
 from ablations.driver.passes import alike, count_of, maker_of
 from ablations.stages.graph import work
 from ablations.stages.kinds import Stage
@@ -17,12 +16,13 @@ MEASURED = 0.5
 """Seconds of measuring, per network and kind of pass."""
 
 
-def seconds_of(stages: Iterable[Stage], data: Data, device: str) -> float:
+def seconds_of(stages: Iterable[Stage], device: str) -> float:
     """Seconds that these stages take, one after another."""
     here = torch.device(devices_of(device)[0])
     known: dict[Hashable, float] = {}
     total = 0.0
     for stage in stages:
+        data = stage.cell.data.load()
         passes = work(stage, data)
         if not passes:
             continue

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import get_args
 
-import torch
-
 from ablations.data.base import Data
 from ablations.grids.grid import Grid, words
 from ablations.grids.planned import Planned
@@ -26,7 +24,7 @@ from ablations.stages.journal import Journal
 from ablations.stages.kinds import FloorStage, Stage
 from ablations.workers.together import devices_of
 from analysis.errors import InputError
-from diffusion_core.precision import Precision, resolve_precision
+from diffusion_core.precision import Precision
 from diffusion_core.spaces import Latents
 
 
@@ -46,8 +44,7 @@ class Conditions:
 
     def precision_of(self, cell: Cell) -> Precision:
         """What a cell is trained in."""
-        first = devices_of(self.devices[0])[0]
-        return self.precision or resolve_precision(cell.training.precision, torch.device(first))
+        return self.precision or self.launcher.precision(cell.training.precision, self.devices[0])
 
     def id_of(self, cell: Cell) -> str:
         """The id of a cell, which its seeds share."""

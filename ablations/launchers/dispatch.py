@@ -60,7 +60,8 @@ class Waiting:
 
 
 class Dispatch:
-    """Stages, from being added to having ended, on the devices of a launcher; their journal is in `root`.
+    """Stages, from being added to having ended, on the devices of a launcher, and on those that come; their journal is
+    in `root`.
 
     What may start is looked for among the stages of which something changed only, `unseen`: there may be thousands.
     `startable` is a heap of those whose needs were all met when they were last looked at, and `behind` says who needs
@@ -106,6 +107,7 @@ class Dispatch:
         workers = self.launcher.start(self.journal.root, self.devices)
         try:
             while self.waiting or self.running:
+                self.free += workers.more()
                 for one in self._ready(len(self.free)):
                     yield Event("started", one.stage)
                     self._start(workers, one)

@@ -16,12 +16,19 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
 
 from ablations.settings import grammar
 from ablations.settings.arguments import Common
 from ablations.settings.registry import build
 from ablations.stages.kinds import Stage
+from ablations.workers.together import devices_of
 from analysis.errors import InputError
+from diffusion_core.precision import Asked, Precision, resolve_precision
+
+T = TypeVar("T")
 
 
 class WorkerDied(Exception):
@@ -46,6 +53,10 @@ class Workers(ABC):
     def cancel(self, future: Future[str]) -> None:
         """Stop the stage of a future, and let its worker take another."""
 
+    def more(self) -> list[str]:
+        """Devices that have come since the start, or since this was last asked: each takes one more stage."""
+        return []
+
     @abstractmethod
     def close(self) -> None:
         """End all workers, whatever they do."""
@@ -67,6 +78,14 @@ class Launcher(ABC):
         `fit` measures how many on each of some GPUs."""
         return devices
 
+    def there(self, device: str, function: Callable[..., T], *given: Any) -> T:
+        """What a function returns where stages run on this device: here, unless that is elsewhere."""
+        return function(*given)
+
+    def precision(self, asked: Asked, device: str) -> Precision:
+        """What cells that ask for this precision are trained in on a device."""
+        return self.there(device, resolve_precision, asked, torch.device(devices_of(device)[0]))
+
     @abstractmethod
     def start(self, root: Path, devices: list[str]) -> Workers:
         """Workers that keep their journal in `root`."""
@@ -79,12 +98,15 @@ def launcher_of(request: Common) -> Launcher:
     return launcher
 
 
-def found_devices(device: str) -> list[str]:
-    """Every device of this machine that `device` (auto, cpu, cuda, cuda:N) means; InputError where it has none such."""
-    import torch
-
+def checked_device(device: str) -> None:
+    """InputError unless `device` is auto, cpu, cuda or cuda:N."""
     if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is None:
         raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
+
+
+def found_devices(device: str) -> list[str]:
+    """Every device of this machine that `device` (auto, cpu, cuda, cuda:N) means; InputError where it has none such."""
+    checked_device(device)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= count:
         raise InputError(f"device={device} is not here: this machine has {count} CUDA devices; take device=cpu or auto")

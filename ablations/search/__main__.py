@@ -182,7 +182,7 @@ def dry_run(plan: SearchPlan) -> str:
             if reason is not None and "." in name:
                 lines.append(f"    {said(value)} makes no sense beside the other defaults: {reason}")
     stages = [stage for item in plan.planned(study.default) for stage in item.stages]
-    each = seconds_of(stages, plan.here.data, devices[0])
+    each = plan.here.launcher.there(devices[0], seconds_of, stages, devices[0])
     count = study.limit
     how = f"{study.file.sampler}, pruner {study.file.pruner}, by {' and '.join(plan.objectives)}"
     budget = f"{count} trials" if count is not None else f"{study.hours:g} hours of trials"

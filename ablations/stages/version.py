@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NUMBERS_COME_FROM = ("ablations", "diffusion_core", "pyproject.toml")
+PACKAGES = ("ablations", "diffusion_core")
+NUMBERS_COME_FROM = (*PACKAGES, "pyproject.toml")
 """What makes a checkout's version "-dirty" where it differs from its commit: results, say, change no number."""
 
 
@@ -21,6 +23,16 @@ def code_version() -> str:
         number = "0"
     commit = _commit(ROOT) if (ROOT / ".git").exists() else ""
     return f"{number}+{commit}" if commit else number
+
+
+@lru_cache(maxsize=1)
+def source_digest() -> str:
+    """8 hex digits of all source that numbers come from: equal wherever it lies, and however it was installed."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        for file in sorted((ROOT / package).rglob("*.py")):
+            digest.update(file.relative_to(ROOT).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def _commit(root: Path) -> str:

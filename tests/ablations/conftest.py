@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from ablations import run
 from ablations.data import base
 from ablations.data.digits import Digits
 from ablations.driver import pages
+from ablations.launchers.ray import QUIET
 from ablations.metrics import judging
 from ablations.settings import grammar
 from ablations.stages.artifacts import read_tensors
@@ -164,3 +167,18 @@ def cut_and_whole(tmp_path, monkeypatch):
         return results, weights
 
     return both
+
+
+@pytest.fixture(scope="module")
+def real_ray():
+    """Ray itself, with a token of these tests alone; what they start of it ends with them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5" * 64, **QUIET}.items():
+            patch.setenv(name, value)
+        ray = pytest.importorskip("ray")
+        yield ray
+        ray.shutdown()
+    with warnings.catch_warnings():
+        # Ray leaves the logs of the processes that it started open.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

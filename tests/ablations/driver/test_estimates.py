@@ -38,7 +38,7 @@ def test_every_kind_of_pass_can_be_measured(words, monkeypatch):
     monkeypatch.setattr(estimates, "MEASURED", 1e-3)
     tiny = TINY if "network=mlp" not in words else [word for word in TINY if not word.startswith("network.")]
     found = planned(*tiny, *words)
-    assert estimates.seconds_of(found.stages(), found.here.data, "cpu") > 0
+    assert estimates.seconds_of(found.stages(), "cpu") > 0
 
 
 def test_each_network_is_measured_once_in_each_way_and_passes_count_at_their_own_seconds(monkeypatch):
@@ -54,7 +54,7 @@ def test_each_network_is_measured_once_in_each_way_and_passes_count_at_their_own
 
         monkeypatch.setattr(passes, name, make)
     monkeypatch.setattr(estimates, "_seconds", lambda action, device: action())
-    seconds = estimates.seconds_of(found.stages(), found.here.data, "cpu")
+    seconds = estimates.seconds_of(found.stages(), "cpu")
     assert sorted(asked) == sorted((name, channels) for name in MEASURES[:3] for channels in (8, 16))
     kinds = {"training": 1.0, "bound": 0.1, "samples": 0.01, "floor": 0.0}
     expected = sum(kinds[stage.kind] * work(stage, found.here.data) for stage in found.stages())

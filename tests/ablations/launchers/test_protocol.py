@@ -39,7 +39,7 @@ def test_its_fields_are_set_as_a_choices_are():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("launcher=slurm", "no launcher called 'slurm': there are local, serial"),
+        ("launcher=slurm", "no launcher called 'slurm': there are local, ray, serial"),
         ("launcher.workers=0", "launcher.workers must be at least 1, got 0"),
         ("launcher.per_gpu=0", "launcher.per_gpu must be at least 1, the cells at a time on a GPU, or auto, got 0"),
         ("launcher.per_gpu=some", "launcher.per_gpu must be at least 1, .* or auto, got some"),

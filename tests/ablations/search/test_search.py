@@ -306,6 +306,19 @@ def test_killed_at_random_points_it_ends_as_the_unbroken_search(searched, store,
     assert heads[0]["winners"] == heads[1]["winners"]
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_on_ray_it_tries_prunes_and_finds_what_it_does_by_local_workers(
+    real_ray, searched, store, tmp_path, without_pictures
+):
+    shutil.copy(store, tmp_path / "mlflow.db")
+    assert search.main([*POINTS, f"results={tmp_path}", "launcher=ray", "launcher.address=local"]) == 0
+    assert trials_in(tmp_path) == trials_in(searched.results)
+    assert any(row["state"] == "pruned" for row in trials_in(tmp_path))
+    heads = [json.loads((folder / "found" / "search.json").read_text()) for folder in (tmp_path, searched.results)]
+    assert heads[0]["winners"] == heads[1]["winners"]
+
+
 def test_every_trial_is_a_flat_run_with_its_parameters_and_the_study_tag(searched):
     from mlflow import MlflowClient
 

@@ -1,0 +1,112 @@
+"""What a worker on another machine is told by the driver, and what it makes sure of before it runs a stage.
+
+A node has the driver's code, sees the driver's journal, and takes for `training.precision=auto` what the driver does:
+otherwise its numbers would belong to other cells. Where one of these fails, an InputError says which, and of what node.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import platform
+import uuid
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import spawn
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ablations.settings import plugins
+from ablations.stages.kinds import Stage
+from ablations.stages.version import source_digest
+from ablations.workers.perform import perform
+from ablations.workers.together import devices_of
+from analysis.errors import InputError
+from diffusion_core.precision import Precision, resolve_precision
+
+TOKEN = ".seen-by-"
+"""How the file in a journal begins by which a node knows it."""
+MAIN = ("init_main_from_name", "init_main_from_path")
+"""How a worker reads the driver's program once more, where classes may be registered in it."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a worker is told of the driver: the folder it runs in, its program, what it has registered, its code."""
+
+    folder: str
+    program: tuple[tuple[str, str], ...]
+    modules: tuple[str, ...]
+    code: str
+
+    @staticmethod
+    def here() -> Told:
+        """This process, as `multiprocessing` would tell one that it starts."""
+        known = spawn.get_preparation_data("worker")
+        program = tuple((key, known[key]) for key in MAIN if key in known)
+        return Told(os.getcwd(), program, tuple(plugins.modules()), _code())
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a journal is, a file in it by which a node knows it, and what `training.precision=auto` means there."""
+
+    root: str
+    token: str
+    auto: Precision
+
+
+def new_token(root: Path) -> Path:
+    """A new file in a folder, and no other such."""
+    root.mkdir(parents=True, exist_ok=True)
+    for left in root.glob(f"{TOKEN}*"):
+        left.unlink()
+    token = root / f"{TOKEN}{uuid.uuid4().hex}"
+    token.touch()
+    return token
+
+
+@cache
+def _code() -> str:
+    """What numbers are made by: the source, and torch."""
+    return f"{source_digest()} with torch {torch.__version__}"
+
+
+def perform_told(told: Told, place: Place, pickled: bytes, device: str) -> str:
+    """In a worker: perform a stage; InputError where this node is not as the driver believes."""
+    _prepare(told)
+    if not (Path(place.root) / place.token).exists():
+        raise InputError(
+            f"the node {platform.node()} does not see {place.root}: take results=DIR in a folder that all nodes share"
+        )
+    stage: Stage = pickle.loads(pickled)
+    if stage.cell.training.precision == "auto":
+        found = resolve_precision("auto", torch.device(devices_of(device)[0]))
+        if found != place.auto:
+            raise InputError(
+                f"training.precision=auto means {found} on the node {platform.node()} and {place.auto} to the command: "
+                "take training.precision=float32, or nodes of one kind"
+            )
+    return perform(stage, place.root, device)
+
+
+def call_told(told: Told, pickled: bytes) -> Any:
+    """In a worker: what a function returns."""
+    _prepare(told)
+    function, given = pickle.loads(pickled)
+    return function(*given)
+
+
+@cache
+def _prepare(told: Told) -> None:
+    """In a new worker: be where the driver is, and know what it has registered."""
+    if told.code != _code():
+        raise InputError(
+            f"the node {platform.node()} has other code ({_code()}) than the command ({told.code}): install the same "
+            "on every node"
+        )
+    folder = {"dir": told.folder} if Path(told.folder).is_dir() else {}
+    spawn.prepare({**folder, **dict(told.program)})
+    plugins.import_modules(list(told.modules))
