@@ -28,14 +28,14 @@ def publish(given: dict[str, Any]) -> None:
     folders = [results / given["grid"]] if given["grid"] else folders_in(results)
     if not folders:
         raise InputError(f"{results} holds no results to publish: run a grid first")
-    from ablations.stages.files import locked
+    from ablations.driver.turns import Turns
     from ablations.tracking.mlflow_client import default_uri
     from ablations.tracking.mlflow_runs import head_in
 
     for folder in folders:
         head_in(folder)
-    with locked(results / ".lock", wait=False):
-        for folder in folders:
+    for folder in folders:
+        with Turns(folder).turn():
             print(deliver(folder, given["tracking.uri"] or default_uri(results), results))
 
 

@@ -12,7 +12,6 @@ from ablations.settings.arguments import parse_run
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
-from analysis.errors import InputError
 
 if TYPE_CHECKING:
     from ablations.driver.looking import Declared
@@ -30,15 +29,16 @@ def main(arguments: list[str]) -> int:
         # Beside the imports of this process, which take as long.
         warm_up()
     from ablations.driver.auto import execute_auto
-    from ablations.driver.execute import check_same_request, execute
+    from ablations.driver.execute import execute
     from ablations.driver.looking import Declared
     from ablations.driver.models import deliver_models
     from ablations.driver.packing import packed
     from ablations.driver.pages import finish, writable
     from ablations.driver.plan import plan
+    from ablations.driver.requests import check_no_search, check_same_request
+    from ablations.driver.turns import Turns
     from ablations.grids.grid import make
     from ablations.launchers.protocol import launcher_of
-    from ablations.stages.files import locked
     from ablations.stages.journal import Journal
     from ablations.stages.version import code_version
 
@@ -50,23 +50,22 @@ def main(arguments: list[str]) -> int:
     if request.dry_run:
         print(dry_run(planned, declared, journal))
     check_same_request(folder, planned, journal, request.command)
-    if (folder / "search.json").exists():
-        raise InputError(f"{folder} holds the results of a search: give this grid a name of its own with name=…")
+    check_no_search(folder)
     if request.dry_run:
         return 0
     from ablations.tracking.mlflow_client import default_uri
     from ablations.tracking.mlflow_store import open_tracker
 
-    with locked(results / ".lock", wait=False):
-        planned = replace(planned, here=packed(planned.here, planned.missing(journal)))
-        opened = open_tracker(request.tracking_uri or default_uri(results), grid.name, results)
-        provenance = {"command": request.command, "code": code_version(), "seeds": grid.seeds}
-        if declared is None:
-            records, tracker, interrupted = execute(planned, journal, folder, opened, provenance)
-        else:
-            declared = replace(declared, plan=planned)
-            ended = execute_auto(declared, journal, folder, opened, provenance, request.hours)
-            records, tracker, interrupted = ended
+    planned = replace(planned, here=packed(planned.here, planned.missing(journal)))
+    opened = open_tracker(request.tracking_uri or default_uri(results), grid.name, results)
+    provenance = {"command": request.command, "code": code_version(), "seeds": grid.seeds}
+    if declared is None:
+        records, tracker, interrupted = execute(planned, journal, folder, opened, provenance)
+    else:
+        declared = replace(declared, plan=planned)
+        ended = execute_auto(declared, journal, folder, opened, provenance, request.hours)
+        records, tracker, interrupted = ended
+    with Turns(folder).turn():
         if request.tracking_models and tracker is not None:
             deliver_models(tracker, records, journal)
         if grid.file.deck:

@@ -32,30 +32,30 @@ def execute_auto(
 
     As `execute`: the records, the tracker (None once it has failed), and whether it was interrupted.
     """
-    execution = Execution.of(declared.plan, journal, folder, tracker, provenance)
     state = declared.begin()
     whole = declared.plan.first(state.seeds)
-    for n in declared.looks.seeds:
-        part = declared.plan.first(state.seeds)
-        if part.missing(journal):
-            if hours is not None and n > declared.looks.seeds[0] and execution.seconds > 3600 * hours:
-                print(f"hours={hours:g} are over before {n} seeds: the same command with more hours goes on")
+    with Execution.of(whole, journal, folder, tracker, _told(whole, provenance)) as execution:
+        for n in declared.looks.seeds:
+            part = declared.plan.first(state.seeds)
+            if part.missing(journal):
+                if hours is not None and n > declared.looks.seeds[0] and execution.seconds > 3600 * hours:
+                    print(f"hours={hours:g} are over before {n} seeds: the same command with more hours goes on")
+                    break
+                if execution.launch(part, whole, _told(whole, provenance)):
+                    return execution.publish(whole, _told(whole, provenance), ended=False), execution.tracker, True
+                execution.publish(part, _told(part, provenance), ended=False)
+            if n == declared.looks.seeds[0]:
+                part, sets, stopped = with_enough(
+                    part, journal, lambda more: execution.launch(more, more, _told(more, provenance))
+                )
+                if stopped:
+                    return execution.publish(part, _told(part, provenance), ended=False), execution.tracker, True
+                declared = replace(declared, plan=declared.plan.with_sets(sets))
+            before, state, whole = state, declared.after(state, n, journal), part
+            print("\n".join(declared.said(before, state, n)), flush=True)
+            if not state.open:
                 break
-            if execution.launch(part, whole, _told(whole, provenance)):
-                return execution.publish(whole, _told(whole, provenance), ended=False), execution.tracker, True
-            execution.publish(part, _told(part, provenance), ended=False)
-        if n == declared.looks.seeds[0]:
-            part, sets, stopped = with_enough(
-                part, journal, lambda more: execution.launch(more, more, _told(more, provenance))
-            )
-            if stopped:
-                return execution.publish(part, _told(part, provenance), ended=False), execution.tracker, True
-            declared = replace(declared, plan=declared.plan.with_sets(sets))
-        before, state, whole = state, declared.after(state, n, journal), part
-        print("\n".join(declared.said(before, state, n)), flush=True)
-        if not state.open:
-            break
-    return execution.publish(whole, _told(whole, provenance), ended=True), execution.tracker, False
+        return execution.publish(whole, _told(whole, provenance), ended=True), execution.tracker, False
 
 
 def _told(part: Plan, provenance: dict[str, Any]) -> dict[str, Any]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ablations.launchers.dispatch import Dispatch, Event
 
 
 class Bar:
@@ -49,3 +52,32 @@ def bar(name: str, total: float | None, *, done: int = 0, counts: bool = False) 
     shown = sys.stderr.isatty()
     with Progress(*columns, console=console, disable=not shown, speed_estimate_period=600) as progress:
         yield Bar(progress, progress.add_task(name, total=total, completed=int(done), told=""))
+
+
+@dataclass
+class OtherCommands:
+    """What a terminal shows of the stages that other commands run: their number beside the bar, after `words`; and a
+    line, once, where there is nothing to do but to wait for them."""
+
+    dispatch: Dispatch
+    shown: Bar
+    words: Callable[[], str] = str
+    number: int = 0
+    said: bool = False
+
+    def tell(self) -> None:
+        """Show what has changed."""
+        number = len(self.dispatch.elsewhere)
+        if number != self.number:
+            self.number = number
+            told = [self.words(), f"{number} run elsewhere" if number else ""]
+            self.shown.tell(", ".join(word for word in told if word))
+        if number and not self.dispatch.running and not self.said and (holders := self.dispatch.holders()):
+            self.said = True
+            who = ", ".join(map(str, holders))
+            self.shown.write(f"waits for {number} stage(s) that another command runs: {who}")
+
+
+def tried_again(event: Event) -> str:
+    """What is said of a stage whose worker died."""
+    return f"a worker died in {event.stage.kind} {event.stage.id}; trying it once more"

@@ -1,96 +1,63 @@
 """From a plan to its results: launch what is missing, write and publish what is found.
 
-The driver is the only process that writes results/<grid>/ and the tracking store. Everything it writes can be written
-again from the journal, so it may be killed at any moment.
+Drivers are the only processes that write results/<grid>/ and the tracking store, one at a time (`turns`). Everything
+they write can be written again from the journal, so they may be killed at any moment.
 """
 
 from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ablations.driver.bar import Bar, bar
+from ablations.driver.bar import Bar, OtherCommands, bar, tried_again
 from ablations.driver.live import Live, watching
 from ablations.driver.plan import Plan
+from ablations.driver.requests import check_no_search, check_same_request
 from ablations.driver.sets import with_enough
 from ablations.driver.shown import last_shown, still_there
+from ablations.driver.turns import Turns
 from ablations.driver.watched import watched_by_stage
 from ablations.launchers.dispatch import Dispatch, Event
-from ablations.results.folder import finished_in, of_an_earlier_version, standing, write_results
+from ablations.results.folder import finished_in, standing, stands_already, write_results
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, record
-from ablations.settings.cell import Cell
-from ablations.settings.identity import from_outside
-from ablations.settings.registry import ORIGIN
 from ablations.stages.graph import work
 from ablations.stages.journal import Journal, Result
 from ablations.stages.kinds import Stage
 from ablations.tracking.mlflow_client import TrackingError
-from ablations.tracking.mlflow_runs import request_of, rows_of
+from ablations.tracking.mlflow_runs import request_of
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_views import view_in
-from analysis.errors import InputError
-from diffusion_core.choices import choice_name
 
 WRITE_SECONDS = 15.0
 REST = 20
 """Results are written again after so many times as long as it last took: those of thousands of cells take seconds."""
 
 
-def check_same_request(folder: Path, plan: Plan, journal: Journal, command: str) -> dict[str, Any] | None:
-    """The grid.json that stands in `folder`; InputError where it holds other cells than these.
-
-    None also where it holds the same cells as another kind of device makes them, or what an earlier version made by the
-    same command, and came with a checkout.
-    """
-    head = standing(folder)
-    if head is None:
-        return None
-    theirs = set(head["cells"])
-    sensible = [item.cell for item in plan.planned if item.refusal is None]
-    if theirs == {item.cell_id for item in plan.planned}:
-        return head
-    if plan.here.made_elsewhere(
-        lambda there: {there.id_of(item.cell) for item in plan.planned} == theirs, sensible, journal
-    ):
-        return None
-    if of_an_earlier_version(folder, head.get("command", ""), command, journal):
-        return None
-    raise InputError(
-        f"{folder} holds the results of {_changed(folder, sensible) or 'other choices'} "
-        f"({head.get('command', 'unknown')}), which are never overwritten: give this grid a name of its own with "
-        f"name=…, or move {folder} away"
-    )
-
-
-def _changed(folder: Path, cells: Iterable[Cell]) -> str:
-    """A class from outside that was another one when the results of a folder were made, in words; "" if none is."""
-    runs = folder / "runs.csv"
-    rows = rows_of(runs, ()) if runs.exists() else []
-    for cell in cells:
-        for axis, choice, here in from_outside(cell):
-            name = choice_name(choice)
-            then = {row.get(f"{axis}.{ORIGIN}", "") for row in rows if row.get(axis) == name} - {"", here}
-            if then:
-                return f"another {axis}={name}, of {min(then)}, where here it is of {here}"
-    return ""
-
-
 def execute(
-    plan: Plan, journal: Journal, folder: Path, tracker: Tracker | None, provenance: dict[str, Any]
+    plan: Plan,
+    journal: Journal,
+    folder: Path,
+    tracker: Tracker | None,
+    provenance: dict[str, Any],
+    *,
+    confirms: bool = False,
 ) -> tuple[list[Record], Tracker | None, bool]:
-    """Run what is missing; the records, the tracker (None once it has failed), and whether it was interrupted."""
-    execution = Execution.of(plan, journal, folder, tracker, provenance)
-    interrupted = execution.launch(plan, plan, provenance)
-    if not interrupted:
-        plan, _, interrupted = with_enough(plan, journal, lambda more: execution.launch(more, more, provenance))
-    records = execution.publish(plan, provenance, ended=not interrupted)
-    return records, execution.tracker, interrupted
+    """Run what is missing; the records, the tracker (None once it has failed), and whether it was interrupted.
+
+    Where it `confirms` a search, the results of that stand in the folder too.
+    """
+    with Execution.of(plan, journal, folder, tracker, provenance, confirms=confirms) as execution:
+        interrupted = execution.launch(plan, plan, provenance)
+        if not interrupted:
+            plan, _, interrupted = with_enough(plan, journal, lambda more: execution.launch(more, more, provenance))
+        records = execution.publish(plan, provenance, ended=not interrupted)
+        return records, execution.tracker, interrupted
 
 
 @dataclass
@@ -118,8 +85,8 @@ class Pause:
 class Execution:
     """A command at work on the grid of a results folder: what stood there before, and when it began.
 
-    Results are written after each `pause`; `tried` are the stages that it has started, each once; the tracker is None
-    once it has failed.
+    Results are written after each `pause`, in a turn of the folder; `tried` are the stages that it has started, each
+    once; the tracker is None once it has failed.
     """
 
     journal: Journal
@@ -127,19 +94,35 @@ class Execution:
     tracker: Tracker | None
     before: dict[str, Any] | None
     started: float
+    turns: Turns
     pause: Pause = field(default_factory=Pause)
     tried: set[str] = field(default_factory=set)
 
     @staticmethod
+    @contextmanager
     def of(
-        plan: Plan, journal: Journal, folder: Path, tracker: Tracker | None, provenance: dict[str, Any]
-    ) -> Execution:
-        """The beginning; InputError where the folder holds other cells than the plan's."""
-        before = check_same_request(folder, plan, journal, provenance["command"])
-        if all(journal.result(item.stages[0].id) is None for item in plan.planned if item.stages):
-            # Results that came with a checkout: nothing here is continued.
-            before = None
-        return Execution(journal, folder, tracker, before, time.monotonic())
+        plan: Plan,
+        journal: Journal,
+        folder: Path,
+        tracker: Tracker | None,
+        provenance: dict[str, Any],
+        *,
+        confirms: bool = False,
+    ) -> Iterator[Execution]:
+        """The beginning, from which on the folder's name is this plan's; InputError where it holds other cells."""
+        turns, started = Turns(folder), time.monotonic()
+        with turns.at_work():
+            with turns.turn():
+                if not confirms:
+                    check_no_search(folder)
+                before = check_same_request(folder, plan, journal, provenance["command"], shared=turns.shared)
+                if standing(folder) is None:
+                    since = _since(None, provenance, started, ran=False)
+                    write(plan, journal, folder, records_of(plan, journal), since)
+            if all(journal.result(item.stages[0].id) is None for item in plan.planned if item.stages):
+                # Results that came with a checkout: nothing here is continued.
+                before = None
+            yield Execution(journal, folder, tracker, before, started, turns)
 
     @property
     def seconds(self) -> float:
@@ -161,7 +144,7 @@ class Execution:
                         _open_beside(self.tracker, event)
                     if event.kind == "ended" and self.pause.over:
                         with self.pause.writing():
-                            self.publish(meanwhile, provenance, ended=False)
+                            self.publish(meanwhile, provenance, ended=False, wait=False)
             except KeyboardInterrupt:
                 if live is not None:
                     live.leave()
@@ -175,10 +158,26 @@ class Execution:
         watched = watched_by_stage(plan, self.journal, request_of(head), self.folder)
         return Live(self.tracker, plan.here.data, head["question"], view_in(self.folder, head), watched)
 
-    def publish(self, plan: Plan, provenance: dict[str, Any], *, ended: bool) -> list[Record]:
-        """Write the results of a plan, and deliver them."""
+    def publish(self, plan: Plan, provenance: dict[str, Any], *, ended: bool, wait: bool = True) -> list[Record]:
+        """Write the results of a plan, and deliver them; left for another time where another command writes there, and
+        one does not `wait` for it. InputError where that has made the folder another plan's."""
         since = _since(self.before, provenance, self.started, ran=bool(self.tried))
-        records, self.tracker = publish(plan, self.journal, self.folder, self.tracker, since, ended=ended)
+        with self.turns.turn(wait=wait) as turn:
+            if turn is None:
+                return []
+            check_same_request(self.folder, plan, self.journal, provenance["command"], shared=self.turns.shared)
+            records = records_of(plan, self.journal)
+            if self.tracker is not None and turn.others:
+                self.tracker.forget()
+            finished = sum(item.status == "finished" for item in records)
+            if (turn.others or not ended) and finished < finished_in(self.folder):
+                # What came with a checkout, or another command wrote, of more seeds, stands until there is as much.
+                return records
+            turn.lease.check()
+            head = head_with(plan, self.journal, records, since)
+            if not (turn.others and stands_already(self.folder, head, records)):
+                write_results(self.folder, head, records, self.journal, plan.here.data)
+            self.tracker = deliver(self.tracker, self.folder)
         return records
 
 
@@ -198,7 +197,9 @@ def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar) -> I
     at = 0.0
     dispatch = Dispatch(plan.here.launcher, journal.root, plan.here.devices)
     dispatch.add(missing)
+    others = OtherCommands(dispatch, shown)
     for event in dispatch.run():
+        others.tell()
         if event.kind == "died":
             shown.write(tried_again(event))
         elif event.kind != "started":
@@ -207,11 +208,6 @@ def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar) -> I
             at += now - before
             shown.move_to(at)
         yield event
-
-
-def tried_again(event: Event) -> str:
-    """What is said of a stage whose worker died."""
-    return f"a worker died in {event.stage.kind} {event.stage.id}; trying it once more"
 
 
 @contextmanager
@@ -252,19 +248,21 @@ def _replanned(before: dict[str, Any], now: dict[str, Any]) -> bool:
     return looks[0] != looks[1] or before["seeds"][:1] != now["seeds"][:1]
 
 
-def publish(
-    plan: Plan, journal: Journal, folder: Path, tracker: Tracker | None, provenance: dict[str, Any], *, ended: bool
-) -> tuple[list[Record], Tracker | None]:
-    """Write results/<grid>/ and deliver it; a tracker that fails is dropped with a line that says what to do."""
-    records = [record(planned, journal) for planned in plan.planned]
-    if not ended and sum(item.status == "finished" for item in records) < finished_in(folder):
-        # Results that came with a checkout stand until there are as many new ones.
-        return records, tracker
+def records_of(plan: Plan, journal: Journal) -> list[Record]:
+    """What the journal holds of a plan's cells."""
+    return [record(planned, journal) for planned in plan.planned]
+
+
+def write(plan: Plan, journal: Journal, folder: Path, records: list[Record], provenance: dict[str, Any]) -> None:
+    """Write results/<grid>/ from these records and the journal."""
+    write_results(folder, head_with(plan, journal, records, provenance), records, journal, plan.here.data)
+
+
+def head_with(plan: Plan, journal: Journal, records: list[Record], provenance: dict[str, Any]) -> dict[str, Any]:
+    """grid.json of a plan, with what real images score and the device that made its cells."""
     floor = floor_of(plan, journal)
     device = {"device": next((r.metadata["device"] for r in records if "device" in r.metadata), "")}
-    head = head_of(plan.grid, plan.planned, plan.here.data, floor, {**provenance, **device})
-    write_results(folder, head, records, journal, plan.here.data)
-    return records, deliver(tracker, folder)
+    return head_of(plan.grid, plan.planned, plan.here.data, floor, {**provenance, **device})
 
 
 def floor_of(plan: Plan, journal: Journal) -> Result | None:
@@ -276,7 +274,7 @@ def floor_of(plan: Plan, journal: Journal) -> Result | None:
 
 
 def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
-    """Publish to the tracker, unless it has it all; None, with a warning, where it fails."""
+    """Publish to the tracker, unless it has it all; None, with a warning that says what to do, where it fails."""
     if tracker is None or still_there(last_shown(folder), tracker.uri) is not None:
         return tracker
     try:

@@ -4,6 +4,7 @@
 
 The driver writes, in a thread of its own; workers write no database. Once something is over its run is completed as any
 other is published (`tracking.mlflow_store`), and is never a second one. One that was stopped is taken up where it was.
+Of several drivers at work on a cell the one shows it that runs the first of its stages that are under way.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ablations.launchers.dispatch import Event
 from ablations.results.sample_sheets import SHEET_COLUMNS, write_sheet
 from ablations.stages.artifacts import read_tensors
 from ablations.stages.kinds import Stage
+from ablations.stages.lease import holder
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.system import System
@@ -59,19 +61,34 @@ class Live:
         """What happened to a stage."""
         if event.kind == "started" and event.stage.id in self.watched:
             self.running.add(event.stage.id)
-        elif event.kind in ("ended", "left_out"):
+        elif event.kind in ("ended", "elsewhere", "left_out"):
             self.running.discard(event.stage.id)
 
     def look(self) -> None:
         """Show what all that is under way has come to; TrackingError where the store does not answer."""
-        under_way = {one.key: one for stage in tuple(self.running) for one in tuple(self.watched[stage])}
+        watched = {one.key: one for stage in tuple(self.running) for one in tuple(self.watched[stage])}
+        under_way = {key: one for key, one in list(watched.items())[:MOST] if self._ours(one)}
+        self.tracker.keep(under_way)
         if under_way:
             self.tracker.introduce(self.question, self.view)
         machine = self.system.now() if under_way else {}
-        for key, one in list(under_way.items())[:MOST]:
+        for key, one in under_way.items():
             if self.tracker.show(one.run(), one.points(), machine):
                 self.shown[key] = one
                 self._show_samples(key, one)
+
+    def _ours(self, one: Watched) -> bool:
+        """Whether no other driver shows it, since it runs a stage that comes before ours."""
+        for stage in one.stages:
+            if stage.id in self.running:
+                return True
+            if self._elsewhere(stage, one):
+                return False
+        return False
+
+    def _elsewhere(self, stage: Stage, one: Watched) -> bool:
+        """Whether another command runs a stage."""
+        return stage.id not in self.running and holder(one.journal.folder(stage.id)) is not None
 
     def _show_samples(self, key: tuple[str, str], one: Watched) -> None:
         """A sheet with a row per rung where samples were judged, once there is a further one."""
@@ -88,8 +105,9 @@ class Live:
         """Say of what was shown and is not over that nothing runs it any more."""
         # A store that has gone away is found by the driver when it publishes.
         with suppress(TrackingError):
-            for key in self.shown:
-                self.tracker.leave(key)
+            for key, one in self.shown.items():
+                if not any(self._elsewhere(stage, one) for stage in one.stages):
+                    self.tracker.leave(key)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from ablations.driver.shown import Shown, last_shown, remember, still_there
 from ablations.grids.grid import words
@@ -17,7 +18,8 @@ def writable(results: Path) -> Path:
     """The results folder, made where there is none; InputError where it cannot be written."""
     try:
         results.mkdir(parents=True, exist_ok=True)
-        (results / ".lock").touch()
+        with NamedTemporaryFile(dir=results):
+            pass
     except OSError as error:
         raise InputError(f"results={results} is no folder that can be written: {error.strerror}") from error
     return results

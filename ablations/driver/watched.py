@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -26,6 +27,13 @@ from analysis.read.names import OVER_STEPS, RUNG
 
 class Watched(ABC):
     """Something that is under way."""
+
+    journal: Journal
+
+    @property
+    @abstractmethod
+    def stages(self) -> Sequence[Stage]:
+        """The stages that it goes through, in order."""
 
     @property
     @abstractmethod
@@ -54,6 +62,10 @@ class WatchedCell(Watched):
     journal: Journal
     request: str
     folder: Path
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        return [stage for stage in self.planned.stages if not isinstance(stage, FloorStage)]
 
     @property
     def key(self) -> tuple[str, str]:
@@ -92,6 +104,10 @@ class WatchedAutoencoder(Watched):
     stage: AutoencoderStage
     journal: Journal
     folder: Path
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        return [self.stage]
 
     @property
     def key(self) -> tuple[str, str]:

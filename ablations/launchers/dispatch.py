@@ -1,12 +1,14 @@
 """Which stage starts when: each once the stages that it needs have finished, on a device that is free.
 
 A stage whose worker dies is tried once more; one that needs what did not finish is left out. More stages may be added
-while others run.
+while others run. One that another command runs is left to it, and looked at again after a while: then it has its
+result, or is run here, where the other one gave it up.
 """
 
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
@@ -17,18 +19,21 @@ from typing import Literal
 from ablations.launchers.protocol import Launcher, WorkerDied, Workers
 from ablations.stages.journal import Failure, Journal
 from ablations.stages.kinds import Stage
+from ablations.stages.lease import ELSEWHERE, Holder, holder
 
 POLL_SECONDS = 0.2
+ELSEWHERE_SECONDS = 2.0
+"""Between two looks at what other commands run."""
 TRIES = 2
 STOPPED = Failure("stopped", "the command was stopped")
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a stage: it started, progressed to `share`, ended with `status`, or its worker died; or it was
-    left out, since one that it needs did not finish."""
+    """What happened to a stage: it started, progressed to `share`, ended with `status`, or its worker died; it is run
+    elsewhere, by another command; or it was left out, since one that it needs did not finish."""
 
-    kind: Literal["started", "progress", "ended", "died", "left_out"]
+    kind: Literal["started", "progress", "ended", "died", "elsewhere", "left_out"]
     stage: Stage
     share: float = 0.0
     status: str = ""
@@ -65,7 +70,7 @@ class Dispatch:
 
     What may start is looked for among the stages of which something changed only, `unseen`: there may be thousands.
     `startable` is a heap of those whose needs were all met when they were last looked at, and `behind` says who needs
-    a stage.
+    a stage. What other commands run is `elsewhere`.
     """
 
     def __init__(self, launcher: Launcher, root: Path, devices: list[str]) -> None:
@@ -75,6 +80,8 @@ class Dispatch:
         self.free = list(devices)
         self.waiting: dict[str, Waiting] = {}
         self.running: list[Running] = []
+        self.elsewhere: dict[str, Waiting] = {}
+        self.looked = time.monotonic()
         self.ended: dict[str, bool] = {}
         self.startable: list[Waiting] = []
         self.lost: list[Waiting] = []
@@ -94,7 +101,7 @@ class Dispatch:
             result = self.journal.result(need)
             if result is not None:
                 self._note(need, finished=result.status == "finished")
-        here = self.waiting.keys() | {work.stage.id for work in self.running}
+        here = self.waiting.keys() | self.elsewhere.keys() | {work.stage.id for work in self.running}
         new = [stage for stage in stages if stage.id not in here]
         for stage in new:
             self.journal.forget_failure(stage.id)
@@ -106,11 +113,11 @@ class Dispatch:
         """Run all that was added, until nothing waits; what is under way when this is left is cancelled."""
         workers = self.launcher.start(self.journal.root, self.devices)
         try:
-            while self.waiting or self.running:
+            while self.waiting or self.running or self.elsewhere:
                 self.free += workers.more()
+                yield from self._look_elsewhere()
                 for one in self._ready(len(self.free)):
-                    yield Event("started", one.stage)
-                    self._start(workers, one)
+                    yield from self._begin(workers, one)
                 for work in [work for work in self.running if work.future.done()]:
                     self._let_go(work)
                     yield self._end(work, workers)
@@ -120,11 +127,66 @@ class Dispatch:
                     yield Event("left_out", one.stage, 1.0)
                 yield from (Event("progress", w.stage, self.journal.progress(w.stage.id)) for w in self.running)
                 if not (self.free and self._ready(1)):
-                    wait([work.future for work in self.running], POLL_SECONDS, FIRST_COMPLETED)
+                    self._pause()
         finally:
             for work in list(self.running):
                 self.cancel(workers, work)
             workers.close()
+
+    def _pause(self) -> None:
+        """Wait until something may have happened."""
+        if self.running:
+            wait([work.future for work in self.running], POLL_SECONDS, FIRST_COMPLETED)
+        elif self.elsewhere:
+            time.sleep(POLL_SECONDS)
+
+    def _begin(self, workers: Workers, one: Waiting) -> Iterator[Event]:
+        """Start a stage, unless another command has run it since it was added, or runs it."""
+        result = self.journal.result(one.stage.id)
+        if result is not None:
+            del self.waiting[one.stage.id]
+            yield self._over(one.stage, result.status)
+        elif self._holder(one.stage) is not None:
+            del self.waiting[one.stage.id]
+            yield self._leave(one)
+        else:
+            yield Event("started", one.stage)
+            self._start(workers, one)
+
+    def _look_elsewhere(self) -> Iterator[Event]:
+        """What has become, now and then, of stages that other commands run; one that was given up waits to be run."""
+        if time.monotonic() - self.looked < ELSEWHERE_SECONDS:
+            return
+        self.looked = time.monotonic()
+        for one in list(self.elsewhere.values()):
+            stage = one.stage
+            result, failure = self.journal.result(stage.id), self.journal.failure(stage.id)
+            if result is None and self._holder(stage) is not None:
+                yield Event("progress", stage, self.journal.progress(stage.id))
+                continue
+            del self.elsewhere[stage.id]
+            if result is not None:
+                yield self._over(stage, result.status)
+            elif failure is not None and not failure.accidental:
+                yield self._over(stage, failure.status)
+            else:
+                self._wait(one)
+
+    def holders(self) -> list[Holder]:
+        """Who runs what is run elsewhere, each once."""
+        return list(dict.fromkeys(found for one in self.elsewhere.values() if (found := self._holder(one.stage))))
+
+    def _holder(self, stage: Stage) -> Holder | None:
+        return holder(self.journal.folder(stage.id))
+
+    def _leave(self, one: Waiting) -> Event:
+        """Leave a stage to another command."""
+        self.elsewhere[one.stage.id] = one
+        return Event("elsewhere", one.stage, self.journal.progress(one.stage.id))
+
+    def _over(self, stage: Stage, status: str) -> Event:
+        self._note(stage.id, finished=status == "finished")
+        return Event("ended", stage, 1.0, status)
 
     def _start(self, workers: Workers, one: Waiting) -> None:
         stage = one.stage
@@ -160,8 +222,9 @@ class Dispatch:
         except OSError as error:
             # The worker could not even write down its failure: the disk is full, say. The driver's turn to try.
             status = self._failed(work.stage, Failure("machine", f"its journal could not be written: {error}"))
-        self._note(work.stage.id, finished=status == "finished")
-        return Event("ended", work.stage, 1.0, status)
+        if status == ELSEWHERE:
+            return self._leave(Waiting.of(work.stage, work.tries, next(self.orders)))
+        return self._over(work.stage, status)
 
     def _failed(self, stage: Stage, failure: Failure) -> str:
         self.journal.write_failure(stage.id, failure)

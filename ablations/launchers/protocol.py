@@ -40,7 +40,8 @@ class Workers(ABC):
 
     @abstractmethod
     def submit(self, stage: Stage, device: str) -> Future[str]:
-        """Run a stage on a device: a future of its status, "finished", "diverged" or "failed"."""
+        """Run a stage on a device: a future of its status, "finished", "diverged" or "failed", or "elsewhere" where
+        another command runs it."""
 
     @abstractmethod
     def status(self, future: Future[str]) -> str:

@@ -16,6 +16,7 @@ All of it can be written again from the journal at any time.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ from ablations.stages.kinds import BoundStage, SamplesStage
 from analysis.errors import InputError
 from analysis.read.names import CURVES, KEYS
 
+OF_ITS_WRITER = ("command", "code", "seconds", "continued")
+"""What grid.json says of the command that wrote it."""
+
 
 def write_results(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal, data: Data) -> None:
     """grid.json, runs.csv, curves.csv, images.csv and samples/ of a grid."""
@@ -43,6 +47,15 @@ def write_results(folder: Path, head: dict[str, Any], records: list[Record], jou
     write_samples(folder / "samples", records, journal, data)
     autoencoders.write(folder, judged_autoencoders(records), journal, data)
     write_frames(folder, head, records, journal)
+
+
+def stands_already(folder: Path, head: dict[str, Any], records: list[Record]) -> bool:
+    """Whether a folder holds these results, but for what grid.json says of the command that wrote them."""
+    there, rows = standing(folder), folder / "runs.csv"
+    if there is None or not rows.exists() or rows.read_text(encoding="utf-8") != runs_csv(records):
+        return False
+    known = json.loads(json.dumps(head))
+    return all(there.get(name) == value for name, value in known.items() if name not in OF_ITS_WRITER)
 
 
 def write_frames(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal) -> None:

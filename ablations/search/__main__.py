@@ -11,6 +11,7 @@ from ablations.search.file import PRUNERS, SAMPLERS
 from ablations.settings.arguments import SearchRequest, parse_search
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
+from analysis.errors import InputError
 
 if TYPE_CHECKING:
     from ablations.search.loop import SearchPlan
@@ -29,12 +30,13 @@ def main(arguments: list[str]) -> int:
         warm_up()
     from ablations.driver.packing import packed
     from ablations.driver.pages import writable
+    from ablations.driver.turns import SEARCH, place_of
     from ablations.launchers.protocol import launcher_of
     from ablations.search.loop import plan_search
     from ablations.search.records import check_same_search
     from ablations.search.study import make
-    from ablations.stages.files import locked
     from ablations.stages.journal import Journal
+    from ablations.stages.lease import holder, leased
 
     study, launcher = make(request), launcher_of(request)
     threads = study.cell(study.default, study.seeds[0]).threads
@@ -48,7 +50,13 @@ def main(arguments: list[str]) -> int:
     from ablations.tracking.mlflow_client import default_uri
     from ablations.tracking.mlflow_store import open_tracker
 
-    with locked(results / ".lock", wait=False):
+    place = place_of(folder) / SEARCH
+    with leased(place) as lease:
+        if lease is None:
+            raise InputError(
+                f"{holder(place) or 'another command'} runs the search {study.name}, which has one driver at a time: "
+                "wait for it, or give a name=…"
+            )
         plan = replace(plan, here=packed(plan.here, plan.demanding()))
         opened = open_tracker(request.tracking_uri or default_uri(results), study.name, results)
         return search(request, plan, journal, folder, opened)
@@ -59,12 +67,13 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     from ablations.driver import execute
     from ablations.driver.live import Live, watching
     from ablations.driver.pages import write_pages
+    from ablations.driver.turns import Turns
     from ablations.search.confirmation import forget_another
     from ablations.search.curves import TrialCurves
     from ablations.search.loop import Searcher
     from ablations.search.optimizer import Optimizer
     from ablations.search.optimizer.storage import shown
-    from ablations.search.records import asked_of, finalists, write_search
+    from ablations.search.records import asked_of, check_same_search, finalists, write_search
     from ablations.stages.files import read_json
     from ablations.stages.version import code_version
     from ablations.tracking.mlflow_views import view_of_search
@@ -75,7 +84,12 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     optimizer = Optimizer(plan.study, plan.identity, plan.objectives, storage, plan.window, shared)
     provenance: dict[str, Any] = {"command": request.command, "code": code_version()}
     before = read_json(folder / SEARCH)
-    tracker, pause, curves = opened, execute.Pause(), TrialCurves(plan, journal)
+    tracker, pause, curves, turns = opened, execute.Pause(), TrialCurves(plan, journal), Turns(folder)
+    with turns.turn():
+        check_same_search(folder, plan, journal, request.command)
+        if before is None:
+            # From here on the folder's name is this search's.
+            write_search(folder, plan, optimizer, curves, provenance, ended=False)
 
     def write_in_time() -> None:
         if tracker is not None:
@@ -88,9 +102,13 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
         nonlocal tracker
         # A command that starts nothing did not make what is there.
         made = provenance if searcher.ran or before is None else {key: before[key] for key in provenance}
-        if write_search(folder, plan, optimizer, curves, made, ended=ended):
-            forget_another(folder, plan, finalists(optimizer))
-            tracker = execute.deliver(tracker, folder)
+        with turns.turn() as turn:
+            check_same_search(folder, plan, journal, request.command)
+            if tracker is not None and turn is not None and turn.others:
+                tracker.forget()
+            if write_search(folder, plan, optimizer, curves, made, ended=ended):
+                forget_another(folder, plan, finalists(optimizer))
+                tracker = execute.deliver(tracker, folder)
 
     live = None
     if opened is not None:
@@ -109,7 +127,8 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     stopped = interrupted or searcher.accidents > 0
     write(ended=not stopped)
     if stopped:
-        print(write_pages(folder))
+        with turns.turn():
+            print(write_pages(folder))
         return _stopped(optimizer, interrupted=interrupted)
     code = confirm(plan, optimizer, journal, folder, tracker, provenance)
     print(f"Optuna   optuna-dashboard {shown(storage)}")
@@ -135,18 +154,21 @@ def confirm(
     from ablations.driver.execute import execute
     from ablations.driver.pages import finish
     from ablations.driver.plan import plan as plan_grid
+    from ablations.driver.turns import Turns
     from ablations.search.confirmation import confirmation, noted
     from ablations.search.records import finalists
 
     grid = confirmation(plan, finalists(optimizer))
     if grid is None:
-        return finish(folder, [], tracker, interrupted=False)
+        with Turns(folder).turn():
+            return finish(folder, [], tracker, interrupted=False)
     looks = optimizer.confirmed([plan.here.id_of(point.cell) for point in grid.points])
     grid = noted(grid, optimizer.counted(), optimizer.seconds, looks)
     planned = plan_grid(grid, plan.here.launcher, plan.here.devices)
     told = {**provenance, "seeds": grid.seeds}
-    records, tracker, interrupted = execute(planned, journal, folder, tracker, told)
-    return finish(folder, records, tracker, interrupted)
+    records, tracker, interrupted = execute(planned, journal, folder, tracker, told, confirms=True)
+    with Turns(folder).turn():
+        return finish(folder, records, tracker, interrupted)
 
 
 def _stopped(optimizer: Optimizer, *, interrupted: bool) -> int:

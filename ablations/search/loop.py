@@ -11,8 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from ablations.driver.bar import Bar, bar
-from ablations.driver.execute import tried_again
+from ablations.driver.bar import Bar, OtherCommands, bar, tried_again
 from ablations.driver.live import Live
 from ablations.driver.plan import Conditions, conditions
 from ablations.driver.watched import Watched
@@ -179,7 +178,9 @@ class Searcher:
         with bar("trials", self.limit, done=done, counts=True) as shown:
             try:
                 self._pump(shown)
+                others = OtherCommands(self.dispatch, shown, self._best)
                 for event in self.dispatch.run():
+                    others.tell()
                     if self.live is not None:
                         self.live.note(event)
                     if event.kind == "died":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ablations.search.rows import row_of
 from ablations.search.space import Params, Study
 from ablations.stages.graph import rung_of
 from ablations.stages.journal import Journal
-from ablations.stages.kinds import TrainingStage
+from ablations.stages.kinds import Stage, TrainingStage
 from ablations.tracking.mlflow_runs import RUNG_NLL, RUNNING, Points, Tracked, of_seed, trial_run
 
 RUNG_METRIC = "nll/val"
@@ -30,6 +31,13 @@ class WatchedTrial(Watched):
     planned: list[Planned]
     journal: Journal
     folder: Path
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        training = next((stage for stage in self.planned[0].stages if isinstance(stage, TrainingStage)), None)
+        steps = self.study.rungs(self.planned[0].cell) if self.study.prunes else []
+        rungs = [rung_of(training, step) for step in steps if training is not None]
+        return [*rungs, *(stage for item in self.planned for stage in item.stages)]
 
     @property
     def key(self) -> tuple[str, str]:

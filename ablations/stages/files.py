@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,17 +50,3 @@ def read_json(path: Path) -> Any:
         return None
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON ({error}): delete it and run the same command again") from error
-
-
-@contextlib.contextmanager
-def locked(path: Path, *, wait: bool) -> Iterator[None]:
-    """Hold `path` as a lock, which dies with its process; InputError where another holds it and `wait` is false."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError as error:
-            raise InputError(
-                f"another command is writing to {path.parent}: wait for it, or take results=<another folder>"
-            ) from error
-        yield

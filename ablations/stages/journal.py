@@ -3,6 +3,7 @@
     <results>/.stages/<id>/   result.json        finished or diverged; its presence is what "finished" means
                               status.json        failed or interrupted, and how; such a stage runs again
                               progress           the share done, for the driver's bar
+                              lease.1, …         who runs it (`lease`)
                               …                  what the stage leaves beside (`artifacts`)
 
 A kill at any moment leaves the old file or the new one.

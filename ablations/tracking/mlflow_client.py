@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.stages.lease import leased
 from ablations.tracking.addresses import SQLITE
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ def opened(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, st
     """The client and the experiment's id; TrackingError where the store cannot be used."""
     _quiet()
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
     def open_() -> tuple[MlflowClient, str]:
         client = MlflowClient(uri)
@@ -35,9 +38,19 @@ def opened(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, st
         if found is not None:
             return client, str(found.experiment_id)
         location = (artifacts / experiment).absolute().as_uri() if uri.startswith("sqlite") else None
-        return client, str(client.create_experiment(experiment, artifact_location=location))
+        try:
+            return client, str(client.create_experiment(experiment, artifact_location=location))
+        except MlflowException:
+            # Another command may have made it since.
+            found = client.get_experiment_by_name(experiment)
+            if found is None:
+                raise
+            return client, str(found.experiment_id)
 
-    found: tuple[MlflowClient, str] = guard(uri, open_)
+    # A database is made by whoever opens it first, and not by two at once; a server has made its own.
+    alone = nullcontext() if uri.startswith("http") else leased(artifacts.parent / ".leases" / ".store", wait=True)
+    with alone:
+        found: tuple[MlflowClient, str] = guard(uri, open_)
     return found
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -27,8 +28,10 @@ from ablations.stages.files import write_json
 from ablations.tracking.addresses import Summary, refusal
 from ablations.tracking.mlflow_client import TrackingError, guard, opened
 from ablations.tracking.mlflow_runs import (
+    OF_SEARCH,
     REPORTED,
     REQUEST,
+    TRIAL,
     Known,
     Points,
     Tracked,
@@ -49,7 +52,7 @@ from analysis.read.names import OVER_STEPS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, Run
 
 BATCH = 1000
 MODEL = "model"
@@ -62,7 +65,8 @@ ENDINGS = {"failed": "FAILED", INTERRUPTED: "KILLED"}
 class Tracker:
     """The experiment of one grid in one tracking store, which is opened when it is needed or when `begin` says so.
 
-    Two threads may write: what is done about one run is done whole.
+    Two threads may write: what is done about one run is done whole. So may other commands, whose runs are looked for
+    before one is shown, and after one is made: of two that were made at once the later goes.
     """
 
     def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
@@ -114,16 +118,29 @@ class Tracker:
     def known(self) -> dict[tuple[str, str], Known]:
         """(cell_id, seed) → the run that is here."""
         query = "tags.kind != 'summary'"
-        runs = guard(self.uri, lambda: self.client.search_runs([self.experiment_id], query, max_results=50_000))
-        known: dict[tuple[str, str], Known] = {}
-        for run in runs:
-            key = key_of(run.data.tags)
-            if key in known:
-                # A driver that was killed while it published left two.
-                self.client.delete_run(run.info.run_id)
-                continue
-            known[key] = Known.of(run.info.run_id, run.data.tags, run.info.start_time)
-        return known
+        runs: dict[tuple[str, str], list[Run]] = {}
+        for run in guard(self.uri, lambda: self.client.search_runs([self.experiment_id], query, max_results=50_000)):
+            runs.setdefault(key_of(run.data.tags), []).append(run)
+        return {key: guard(self.uri, lambda found=found: self._one_of(found)) for key, found in runs.items()}
+
+    def forget(self) -> None:
+        """Ask the store anew what is here: another command has delivered to it."""
+        with self.lock:
+            self.__dict__.pop("known", None)
+
+    def _one_of(self, runs: list[Run]) -> Known:
+        """Of the runs of one cell, which commands made at once, the first that is whole, or the first; others go."""
+        first, *others = sorted(runs, key=_by_age)
+        for run in others:
+            self.client.delete_run(run.info.run_id)
+        return Known.of(first.info.run_id, first.data.tags, first.info.start_time)
+
+    def _found(self, tags: dict[str, str]) -> Known | None:
+        """The run that the store has under the key of these tags."""
+        names = (TRIAL, OF_SEARCH) if TRIAL in tags else ("cell_id", "seed")
+        query = " and ".join(f"tags.{name} = '{tags[name]}'" for name in names)
+        runs = list(self.client.search_runs([self.experiment_id], query))
+        return self._one_of(runs) if runs else None
 
     def publish(self, folder: Path) -> int:
         """Every cell, autoencoder and trial of a results folder that has run and is not here yet; the number published.
@@ -162,10 +179,12 @@ class Tracker:
         from mlflow.entities import Metric, RunTag
 
         key = key_of(run.tags)
-        known = self.known.get(key)
+        # Another command may have shown it since.
+        known = self.known.get(key) if key in self.live else self._found(run.tags)
         if known is not None and known.reported is None:
             return False
-        known = self._begin(run, {}) if known is None else known
+        if known is None:
+            known, _ = self._begin(run, {})
         if key not in self.live:
             self.live.add(key)
             self.client.update_run(known.run_id, status="RUNNING")
@@ -201,23 +220,35 @@ class Tracker:
             guard(self.uri, lambda: self.client.log_artifacts(run_id, str(folder), MODEL))
             guard(self.uri, lambda: self.client.set_tag(run_id, MODEL, training))
 
+    def keep(self, keys: Collection[tuple[str, str]]) -> None:
+        """Show these on, and no others, which another command may show from now on."""
+        with self.lock:
+            self.live &= set(keys)
+
     def leave(self, key: tuple[str, str]) -> None:
         """Say of a run that is shown, and not over, that nothing runs it any more."""
         with self.lock:
             known = self.known.get(key)
             if known is not None and known.reported is not None and not known.content:
-                guard(self.uri, lambda: self.client.set_tag(known.run_id, "status", INTERRUPTED))
-                guard(self.uri, lambda: self.client.set_terminated(known.run_id, ENDINGS[INTERRUPTED]))
+                guard(self.uri, lambda: self._leave(known.run_id))
 
-    def _begin(self, run: Tracked, reported: dict[str, float] | None) -> Known:
-        """A new run, of which so much has been reported; None where all of it follows at once."""
+    def _leave(self, run_id: str) -> None:
+        # Another command may have completed it since.
+        if not self.client.get_run(run_id).data.tags.get("content"):
+            self.client.set_tag(run_id, "status", INTERRUPTED)
+            self.client.set_terminated(run_id, ENDINGS[INTERRUPTED])
+
+    def _begin(self, run: Tracked, reported: dict[str, float] | None) -> tuple[Known, bool]:
+        """A new run, of which so much has been reported, None where all of it follows at once; or where another command
+        was first, the one that it made, and False."""
         from mlflow.entities import Param
 
         tags = run.tags | ({} if reported is None else {REPORTED: json.dumps(reported)})
         made = self.client.create_run(self.experiment_id, tags=tags, run_name=name_of(run)).info
         self.client.log_batch(made.run_id, params=[Param(key, value) for key, value in run.params.items()])
-        self.known[key_of(run.tags)] = known = Known(made.run_id, "", reported, made.start_time / 1000)
-        return known
+        known = self._found(run.tags) or Known(made.run_id, "", reported, made.start_time / 1000)
+        self.known[key_of(run.tags)] = known
+        return known, known.run_id == made.run_id
 
     def _publish(self, run: Tracked) -> bool:
         """Complete a run, or make it; False where it is here already."""
@@ -225,22 +256,24 @@ class Tracker:
 
         key, status = key_of(run.tags), run.tags["status"]
         with self.lock:
-            known = self.known.get(key)
-            if known is not None and known.content == run.content:
+            here, new = set[str](), False
+            known: Known | None = self.known.get(key)
+            if known is None:
+                known, new = self._begin(run, None)
+            if known.content == run.content:
                 return False
-            here: set[str] = set()
-            if known is not None and known.reported is None:
+            if known.reported is None and not new:
                 known, here = self._kept(known, run)
-            shown = known is not None
-            known = known or self._begin(run, None)
+            if known is None:
+                known, new = self._begin(run, None)
             self._log(known, run, here)
             # What was stopped may be taken up from where its curves end.
             before = known.reported or {}
             reported = last_of(run.curves, before) if status == INTERRUPTED else None
-            tags = (run.tags if shown else {}) | {"content": run.content}
+            tags = ({} if new else run.tags) | {"content": run.content}
             tags |= {} if reported is None else {REPORTED: json.dumps(reported)}
             self.client.log_batch(known.run_id, tags=[RunTag(*tag) for tag in tags.items()])
-            if shown and reported is None and not here:
+            if not new and reported is None and not here:
                 self.client.delete_tag(known.run_id, REPORTED)
             self.client.set_terminated(known.run_id, ENDINGS.get(status, "FINISHED"))
             self.live.discard(key)
@@ -305,6 +338,11 @@ class Tracker:
         self.client.set_terminated(run_id, "FINISHED")
         self._introduce(head["question"], view_in(folder, head))
         return Summary(self.uri, run_id, page(self.uri, self.experiment_id))
+
+
+def _by_age(run: Run) -> tuple[bool, int, str]:
+    """What is whole before what is not, and then in the order of their making: every command finds the same first."""
+    return "content" not in run.data.tags or not run.data.tags["content"], run.info.start_time, run.info.run_id
 
 
 def open_tracker(uri: str, experiment: str, results: Path) -> Tracker:

@@ -10,12 +10,14 @@ reconstruction   autoencoder ─▶ reconstructed test images and what they scor
 metric           generated sets ─▶ what they score by one more metric
 floor            held-out images ─▶ what real images score where generated ones are judged
 
-What trains is in `train` and `train_autoencoder`, what evaluates a trained network in `evaluate`.
+What trains is in `train` and `train_autoencoder`, what evaluates a trained network in `evaluate`. A worker holds the
+lease of its stage's folder meanwhile (`stages.lease`), and leaves nothing there once it has lost it.
 """
 
 from __future__ import annotations
 
 import platform
+import sys
 import traceback
 from contextlib import nullcontext
 from dataclasses import replace
@@ -24,7 +26,6 @@ from pathlib import Path
 import torch
 
 from ablations.stages.artifacts import CHECKPOINT
-from ablations.stages.files import locked
 from ablations.stages.journal import Failure, Journal, Result
 from ablations.stages.kinds import (
     AutoencoderStage,
@@ -37,6 +38,7 @@ from ablations.stages.kinds import (
     Stage,
     TrainingStage,
 )
+from ablations.stages.lease import ELSEWHERE, Elsewhere, Lease, LeaseLost, leased
 from ablations.stages.version import code_version
 from ablations.workers import evaluate, train
 from ablations.workers.progress import progress_writer
@@ -47,34 +49,51 @@ from diffusion_core.ranks import ALONE, Ranks
 
 
 def perform(stage: Stage, root: str, device: str) -> str:
-    """Run a stage unless it has its result; "finished", "diverged" or "failed" (with its traceback in the journal)."""
+    """Run a stage unless it has its result; "finished", "diverged" or "failed" (with its traceback in the journal), or
+    "elsewhere" where another process runs it, or what it needs for itself."""
     journal = Journal(Path(root))
-    folder = journal.folder(stage.id)
-    with locked(folder / "lock", wait=True):
-        known = journal.result(stage.id)
-        if known is not None:
-            return known.status
+    with leased(journal.folder(stage.id)) as lease:
+        if lease is None:
+            return ELSEWHERE
         try:
-            if shared(stage, device):
-                perform_together(stage, journal, device)
-            else:
-                perform_share(stage, journal, claim(devices_of(device)[0], stage.cell.threads))
-        except Exception as error:
-            journal.write_failure(stage.id, Failure.of(error, traceback.format_exc()))
-            return "failed"
-        ended = journal.result(stage.id)
-        if ended is None:
-            # One of several processes has said why.
-            return "failed"
-        journal.forget_failure(stage.id)
-        (folder / CHECKPOINT).unlink(missing_ok=True)
-        return ended.status
+            return _performed(stage, journal, device, lease)
+        except LeaseLost as lost:
+            print(f"{stage.kind} {stage.id} was stopped here: {lost}", file=sys.stderr)
+            return ELSEWHERE
+        except Elsewhere:
+            return ELSEWHERE
 
 
-def perform_share(stage: Stage, journal: Journal, device: torch.device, ranks: Ranks = ALONE) -> None:
-    """Run a stage, or this rank's share of it; the first rank leaves its result."""
-    result = _run(stage, journal, device, ranks)
+def _performed(stage: Stage, journal: Journal, device: str, lease: Lease) -> str:
+    """What becomes of a stage that is ours; Elsewhere where it is not, or no longer."""
+    known = journal.result(stage.id)
+    if known is not None:
+        return known.status
+    try:
+        if shared(stage, device):
+            perform_together(stage, journal, device, lease)
+        else:
+            perform_share(stage, journal, claim(devices_of(device)[0], stage.cell.threads), lease)
+    except Elsewhere:
+        raise
+    except Exception as error:
+        lease.check()
+        journal.write_failure(stage.id, Failure.of(error, traceback.format_exc()))
+        return "failed"
+    ended = journal.result(stage.id)
+    if ended is None:
+        # One of several processes has said why.
+        return "failed"
+    journal.forget_failure(stage.id)
+    (journal.folder(stage.id) / CHECKPOINT).unlink(missing_ok=True)
+    return ended.status
+
+
+def perform_share(stage: Stage, journal: Journal, device: torch.device, lease: Lease, ranks: Ranks = ALONE) -> None:
+    """Run a stage, or this rank's share of it; the first rank leaves its result, unless its worker lost the stage."""
+    result = _run(stage, journal, device, lease, ranks)
     if ranks.rank == 0:
+        lease.check()
         name = device_name(device)
         made_by = {"device": name if ranks.world == 1 else f"{ranks.world} × {name}", "code": code_version()}
         journal.write_result(stage.id, replace(result, metadata={**made_by, **result.metadata}))
@@ -105,10 +124,10 @@ def pinned(device: str) -> torch.device:
     return torch.device(device)
 
 
-def _run(stage: Stage, journal: Journal, device: torch.device, ranks: Ranks) -> Result:
+def _run(stage: Stage, journal: Journal, device: torch.device, lease: Lease, ranks: Ranks) -> Result:
     cell, folder = stage.cell, journal.folder(stage.id)
     data = cell.data.load()
-    progress = progress_writer(folder)
+    progress = progress_writer(folder, lease)
     if isinstance(stage, FloorStage):
         return evaluate.run_floor(cell, stage.metric, data, device)
     if isinstance(stage, MetricStage):
@@ -131,7 +150,9 @@ def _run(stage: Stage, journal: Journal, device: torch.device, ranks: Ranks) -> 
         encoding = load_encoding(cell, data, journal, stage.training.autoencoder, device)
         # Beside its training, or after it, a rung reads what that has left; before it, it holds the training's folder.
         left = stage.training.id in stage.needs
-        with nullcontext() if left else locked(training / "lock", wait=True):
+        with nullcontext(lease) if left else leased(training) as held:
+            if held is None:
+                raise Elsewhere(f"training {stage.training.id} is run by another process")
             return train.run_rung(cell, stage, encoding, data, training, folder, device, progress)
     if isinstance(stage, FitStage):
         return evaluate.run_fit(

@@ -17,6 +17,7 @@ from torch import distributed
 
 from ablations.settings import plugins
 from ablations.stages.journal import Failure, Journal
+from ablations.stages.lease import LeaseLost
 from ablations.workers.perform import perform_share, pinned
 from ablations.workers.together import Task
 from diffusion_core.ranks import Ranks
@@ -36,7 +37,10 @@ def main(path: str) -> int:
     distributed.init_process_group("nccl" if nccl else "gloo", timeout=PATIENCE)
     journal = Journal(Path(task.root))
     try:
-        perform_share(task.stage, journal, device, Ranks.here())
+        perform_share(task.stage, journal, device, task.lease, Ranks.here())
+    except LeaseLost:
+        # Whose stage it is now writes what becomes of it.
+        return 1
     except Exception as error:
         journal.write_failure(task.stage.id, Failure.of(error, traceback.format_exc()))
         return 1

@@ -19,6 +19,7 @@ from pathlib import Path
 from ablations.settings import plugins
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import AutoencoderStage, Stage, TrainingStage
+from ablations.stages.lease import Lease
 
 RANK = "ablations.workers.rank"
 """What each process runs."""
@@ -38,18 +39,19 @@ def shared(stage: Stage, device: str) -> bool:
 
 @dataclass(frozen=True)
 class Task:
-    """What the ranks of a training are told: the stage, where its journal is, and what its worker knows."""
+    """What the ranks of a training are told: the stage, where its journal is, and what its worker knows and holds."""
 
     stage: Stage
     root: str
     devices: list[str]
     modules: list[str]
     worker: int
+    lease: Lease
 
 
-def perform_together(stage: Stage, journal: Journal, device: str) -> None:
+def perform_together(stage: Stage, journal: Journal, device: str, lease: Lease) -> None:
     """Run a training on several devices, which leaves its result or its failure; RuntimeError if it leaves neither."""
-    task = Task(stage, str(journal.root), devices_of(device), plugins.modules(), os.getpid())
+    task = Task(stage, str(journal.root), devices_of(device), plugins.modules(), os.getpid(), lease)
     journal.forget_failure(stage.id)
     with tempfile.TemporaryDirectory() as folder:
         # A folder of this user's own: what is read there runs code.
@@ -64,5 +66,6 @@ def perform_together(stage: Stage, journal: Journal, device: str) -> None:
             start_new_session=True,
         )
     if done.returncode and journal.failure(stage.id) is None:
+        lease.check()
         said = [line for line in done.stderr.splitlines() if line.strip()]
         raise RuntimeError(f"its {len(task.devices)} processes ended with {done.returncode}: {' | '.join(said[-3:])}")

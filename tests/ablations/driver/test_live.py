@@ -21,6 +21,7 @@ from ablations.settings.arguments import parse_run
 from ablations.stages.artifacts import SAMPLES, write_history, write_tensors
 from ablations.stages.journal import Journal, Result
 from ablations.stages.kinds import RungStage, TrainingStage
+from ablations.stages.lease import leased
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_runs import Tracked, key_of, request_of
 from ablations.tracking.mlflow_store import Tracker
@@ -319,3 +320,70 @@ def test_a_machine_is_read_by_the_names_that_mlflow_gives():
     found = machine.now()
     assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= found.keys()
     assert 0 < found["system/system_memory_usage_percentage"] < 100
+
+
+def test_what_several_commands_deliver_is_there_once(tracker):
+    """None of them knows what the others have delivered since it looked."""
+    others = [again(tracker), again(tracker)]
+    assert [one.known for one in others] == [{}, {}]
+    assert tracker._publish(tracked(20, 40, a=1.0))
+    assert not others[0]._publish(tracked(20, 40, a=1.0))
+    assert others[1]._publish(tracked(20, 40, a=1.0, b=2.0)), "it knows more"
+    (found,) = runs_of(tracker)
+    assert steps(tracker, found) == [20, 40]
+    assert found.data.metrics["b"] == 2.0
+    tracker.forget()
+    assert not tracker._publish(tracked(20, 40, a=1.0, b=2.0))
+
+
+def test_runs_that_two_commands_made_at_once_are_one_again(tracker, monkeypatch):
+    """Neither sees the other's where it looks: both are there until the store is asked anew."""
+    second = again(tracker)
+    assert (tracker.known, second.known) == ({}, {})
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "_found", lambda self, tags: None)
+        assert tracker._publish(tracked(20, a=1.0))
+        assert second._publish(tracked(20, a=1.0))
+    first, _ = sorted(runs_of(tracker), key=lambda one: (one.info.start_time, one.info.run_id))
+    for one in (tracker, second):
+        one.forget()
+        assert not one._publish(tracked(20, a=1.0))
+        assert [run.info.run_id for run in runs_of(tracker)] == [first.info.run_id]
+
+
+def test_a_cell_on_which_two_drivers_work_is_shown_by_the_one_whose_stage_comes_first(watched, journal, tracker):
+    made, watch = watched
+    item = made.planned[0]
+    training, later = item.stages[0], item.stages[-1]
+    second = live.Live(again(tracker), watch.data, watch.question, watch.view, watch.watched, system=Machine())
+    second.note(Event("started", later))
+    with leased(journal.folder(training.id)):
+        second.look()
+        assert runs_of(tracker) == []
+        watch.look()
+        reported(journal, item, 20, 40)
+        watch.look()
+    assert len(runs_of(tracker)) == 2
+    # Its training is over: the second goes on with its run, whose points are there.
+    watch.note(Event("ended", training, 1.0, "finished"))
+    watch.look()
+    second.look()
+    second.look()
+    (found,) = [one for one in runs_of(tracker) if one.data.tags["cell_id"] == item.cell_id]
+    assert steps(tracker, found) == [20, 40]
+    assert len(steps(tracker, found, "system/cpu_utilization_percentage")) == 4
+    with leased(journal.folder(later.id)):
+        watch.leave()
+    assert {one.info.status for one in runs_of(tracker) if one.info.run_id == found.info.run_id} == {"RUNNING"}
+
+
+def test_an_experiment_that_two_commands_make_at_once_is_one(tracker, monkeypatch):
+    import mlflow
+
+    expected, real = tracker.experiment_id, mlflow.MlflowClient.get_experiment_by_name
+    looks = [None]
+    monkeypatch.setattr(
+        mlflow.MlflowClient, "get_experiment_by_name", lambda *given: looks.pop() if looks else real(*given)
+    )
+    assert again(tracker).experiment_id == expected
+    assert looks == []

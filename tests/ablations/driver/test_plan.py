@@ -50,7 +50,7 @@ def test_a_folder_of_images_is_scored_by_its_likelihood_alone(tmp_path):
     journal, folder = Journal(tmp_path / "stages"), tmp_path / "own"
     for stage in found.stages():
         assert perform(stage, str(journal.root), "cpu") == "finished"
-    execute.publish(found, journal, folder, None, {"command": "", "seconds": 0.0}, ended=True)
+    execute.write(found, journal, folder, execute.records_of(found, journal), {"command": "", "seconds": 0.0})
     head = read_json(folder / "grid.json")
     assert [metric["name"] for metric in head["metrics"]] == ["nll/test"]
     assert head["floors"] == {}

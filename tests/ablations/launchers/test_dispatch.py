@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from ablations.launchers import dispatch as module
 from ablations.launchers.dispatch import TRIES, Dispatch
 from ablations.launchers.protocol import Launcher, WorkerDied, Workers
 from ablations.stages.journal import Failure, Journal, Result
 from ablations.stages.kinds import FloorStage
+from ablations.stages.lease import leased
 
 
 @dataclass
@@ -159,3 +162,69 @@ def test_more_stages_may_be_added_while_others_run_and_how_one_failed_before_is_
     dispatch.add([stage("d", "b")])
     with pytest.raises(AssertionError, match="needs one that is not here"):
         dispatch.add([stage("e", "nothing")])
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """What runs elsewhere is looked at all the time."""
+    monkeypatch.setattr(module, "ELSEWHERE_SECONDS", 0.0)
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+
+
+def test_what_another_command_runs_holds_up_nothing_and_ends_with_its_result(told, often):
+    dispatch = dispatched(told, [stage("a"), stage("b"), stage("c", "a")])
+    events = []
+    with leased(told.journal.folder("a")):
+        for event in dispatch.run():
+            events.append((event.kind, event.stage.id))
+            if events[-1] == ("ended", "b"):
+                assert [found.pid for found in dispatch.holders()] == [os.getpid()]
+                told.journal.write_result("a", Result("finished", "", {}, {}, {}))
+    told_of = [one for one in events if one[0] != "progress"]
+    assert told_of == [
+        ("elsewhere", "a"),
+        ("started", "b"),
+        ("ended", "b"),
+        ("ended", "a"),
+        ("started", "c"),
+        ("ended", "c"),
+    ]
+    assert [name for name, _ in told.started] == ["b", "c"]
+
+
+def test_what_another_command_gave_up_is_run_here(told, often):
+    dispatch = dispatched(told, [stage("a")])
+    with leased(told.journal.folder("a")):
+        run = dispatch.run()
+        assert next(run).kind == "elsewhere"
+        told.journal.write_failure("a", Failure("stopped", "the command was stopped"))
+    assert [event.kind for event in run if event.kind != "progress"] == ["started", "ended"]
+    assert [name for name, _ in told.started] == ["a"]
+
+
+def test_what_failed_at_another_command_has_failed_here_too(told, often):
+    dispatch = dispatched(told, [stage("a"), stage("b", "a")])
+    with leased(told.journal.folder("a")):
+        run = dispatch.run()
+        assert next(run).kind == "elsewhere"
+        told.journal.write_failure("a", Failure("error", "no"))
+    ended = [(event.kind, event.status) for event in run if event.kind != "progress"]
+    assert ended == [("ended", "failed"), ("left_out", "")]
+    assert told.started == []
+
+
+def test_a_worker_that_finds_its_stage_taken_takes_another_and_comes_back(told, often):
+    told.ends = {"a": ["elsewhere", "finished"]}
+    events = [(event.kind, event.stage.id) for event in dispatched(told, [stage("a"), stage("b")]).run()]
+    assert [one for one in events if one[0] in ("elsewhere", "ended")] == [
+        ("elsewhere", "a"),
+        ("ended", "b"),
+        ("ended", "a"),
+    ]
+
+
+def test_what_another_command_finished_meanwhile_is_not_started(told):
+    dispatch = dispatched(told, [stage("a"), stage("b", "a")])
+    told.journal.write_result("a", Result("diverged", "", {}, {}, {}))
+    assert [event.kind for event in dispatch.run()] == ["ended", "left_out"]
+    assert told.started == []

@@ -23,7 +23,7 @@ from ablations.stages.journal import Journal, Result
 from ablations.stages.kinds import TrainingStage
 from ablations.tracking.mlflow_runs import RUNG_NLL, key_of
 from ablations.tracking.mlflow_store import Tracker
-from ablations.workers import train
+from ablations.workers import checkpoints, train
 from tests.ablations.driver.test_live import LOSS, Machine, runs_of, steps
 from tests.ablations.search.conftest import POINTS
 
@@ -83,7 +83,7 @@ def mine(tags):
 
 
 def test_a_search_that_is_stopped_and_goes_on_keeps_its_runs(quick, words, tmp_path, monkeypatch):
-    real, shown, show = train.write_checkpoint, threading.Event(), Tracker.show
+    real, shown, show = checkpoints.write_checkpoint, threading.Event(), Tracker.show
 
     def seen(self, *given):
         found = show(self, *given)
@@ -97,7 +97,7 @@ def test_a_search_that_is_stopped_and_goes_on_keeps_its_runs(quick, words, tmp_p
 
     monkeypatch.setattr(Tracker, "show", seen)
     with monkeypatch.context() as patch:
-        patch.setattr(train, "write_checkpoint", stop)
+        patch.setattr(checkpoints, "write_checkpoint", stop)
         assert search.main(words) == 130
     (stopped,) = runs_of(opened(tmp_path), "trial")
     assert (stopped.info.status, stopped.data.tags["status"]) == ("KILLED", "interrupted")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ablations.stages.artifacts import read_tensors, write_tensors
-from ablations.stages.files import locked, read_json, replace_file, write_json
+from ablations.stages.files import read_json, replace_file, write_json
 from ablations.stages.journal import Failure, Journal, Result
 from analysis.errors import InputError
 
@@ -109,11 +109,3 @@ def test_an_exception_is_a_failure_of_one_line_and_only_the_machines_is_an_accid
 def test_what_no_exception_ended_is_an_accident(kind):
     assert Failure(kind, "").accidental
     assert Failure(kind, "").status == ("interrupted" if kind == "stopped" else "failed")
-
-
-def test_two_commands_do_not_write_to_one_folder(tmp_path):
-    second = locked(tmp_path / "lock", wait=False)
-    with locked(tmp_path / "lock", wait=False), pytest.raises(InputError, match="another command"), second:
-        pass
-    with locked(tmp_path / "lock", wait=False):
-        pass

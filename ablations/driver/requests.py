@@ -1,0 +1,65 @@
+"""Whether a results folder may become a request's: it never does where it holds another's results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ablations.driver.plan import Plan
+from ablations.results.folder import of_an_earlier_version, standing
+from ablations.settings.cell import Cell
+from ablations.settings.identity import from_outside
+from ablations.settings.registry import ORIGIN
+from ablations.stages.journal import Journal
+from ablations.tracking.mlflow_runs import rows_of
+from analysis.errors import InputError
+from analysis.read.names import SEARCH
+from diffusion_core.choices import choice_name
+
+
+def check_same_request(
+    folder: Path, plan: Plan, journal: Journal, command: str, *, shared: bool = False
+) -> dict[str, Any] | None:
+    """The grid.json that stands in `folder`; InputError where it holds other cells than these.
+
+    None also where it holds the same cells as another kind of device makes them, or what an earlier version made by the
+    same command, and came with a checkout: not where the folder is `shared` with another command that is at work.
+    """
+    head = standing(folder)
+    if head is None:
+        return None
+    theirs = set(head["cells"])
+    sensible = [item.cell for item in plan.planned if item.refusal is None]
+    if theirs == {item.cell_id for item in plan.planned}:
+        return head
+    if not shared and plan.here.made_elsewhere(
+        lambda there: {there.id_of(item.cell) for item in plan.planned} == theirs, sensible, journal
+    ):
+        return None
+    if not shared and of_an_earlier_version(folder, head.get("command", ""), command, journal):
+        return None
+    raise InputError(
+        f"{folder} holds the results of {_changed(folder, sensible) or 'other choices'} "
+        f"({head.get('command', 'unknown')}), which are never overwritten: give this grid a name of its own with "
+        f"name=…, or move {folder} away"
+    )
+
+
+def check_no_search(folder: Path) -> None:
+    """InputError where a search's results stand, whose confirmation alone may stand beside them."""
+    if (folder / SEARCH).exists():
+        raise InputError(f"{folder} holds the results of a search: give this grid a name of its own with name=…")
+
+
+def _changed(folder: Path, cells: Iterable[Cell]) -> str:
+    """A class from outside that was another one when the results of a folder were made, in words; "" if none is."""
+    runs = folder / "runs.csv"
+    rows = rows_of(runs, ()) if runs.exists() else []
+    for cell in cells:
+        for axis, choice, here in from_outside(cell):
+            name = choice_name(choice)
+            then = {row.get(f"{axis}.{ORIGIN}", "") for row in rows if row.get(axis) == name} - {"", here}
+            if then:
+                return f"another {axis}={name}, of {min(then)}, where here it is of {here}"
+    return ""

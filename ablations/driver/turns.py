@@ -1,0 +1,78 @@
+"""Whose turn it is to write results/<grid>/ and to deliver it: one command's at a time, of all that work on it.
+
+    results/.leases/<grid>/             the lease of whoever writes, and `last`: the command that did so last
+    results/.leases/<grid>/<command>/   the lease of a command that is at work on the grid
+
+Each can be deleted while no command runs.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablations.stages.files import write_text
+from ablations.stages.lease import Lease, holder, leased
+
+SEARCH = "search"
+"""The lease of a search's one driver, beside these."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A turn at a results folder; `others` says whether another command has had one since this one's last."""
+
+    lease: Lease
+    others: bool
+
+
+class Turns:
+    """The turns of one command at one results folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.place = place_of(folder)
+        self.me = secrets.token_hex(8)
+        self.seen = self._last()
+
+    @contextmanager
+    def turn(self, *, wait: bool = True) -> Iterator[Turn | None]:
+        """Have a turn, after the one of another; None where one does not `wait` for that."""
+        with leased(self.place, wait=wait) as lease:
+            if lease is None:
+                yield None
+                return
+            last, self.seen = self.seen, self.me
+            others = self._last() not in (last, self.me)
+            if self._last() != self.me:
+                write_text(self.place / "last", self.me)
+            yield Turn(lease, others)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Be at work on the folder, which others see."""
+        own = self.place / self.me
+        try:
+            with leased(own):
+                yield
+        finally:
+            # Another may look into it at this moment, and leave it there: nobody's folder says nothing.
+            with suppress(OSError):
+                own.rmdir()
+
+    @property
+    def shared(self) -> bool:
+        """Whether other commands are at work on the folder."""
+        others = [path for path in self.place.glob("*/") if path.is_dir() and path.name not in (self.me, SEARCH)]
+        return any(holder(path) is not None for path in others)
+
+    def _last(self) -> str:
+        path = self.place / "last"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def place_of(folder: Path) -> Path:
+    """Where the leases of a results folder are."""
+    return folder.parent / ".leases" / folder.name

@@ -1,0 +1,220 @@
+"""A lease: a folder is one process's while it works there, on network file systems too, which may know no locks.
+
+    <folder>/lease.1, lease.2, …   who holds it; of several the one with the highest number counts
+
+It is had by making the file of the next number, which one of several processes can, and let go by removing it. Its
+holder touches it every few seconds. It is lost once its process is gone, which is seen at once on the same machine, or
+once it has not been touched for a minute by the clock of the file system: those of hosts may differ. A holder that
+comes back after that, since it was frozen, finds that it is another's, and leaves nothing there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+RENEWED = 5.0
+"""Seconds between two touches."""
+LOST = 60.0
+"""Seconds without a touch after which a lease is lost: hosts may cache times for a while, and processes be busy."""
+WAITED = 0.2
+"""Seconds between two tries of who waits for one."""
+NAME = "lease."
+ELSEWHERE = "elsewhere"
+"""The status of a stage that another process runs."""
+ZOMBIE = "Z"
+"""The state of a process that has ended, and has not been waited for."""
+
+
+class Elsewhere(Exception):
+    """Another process holds what is needed."""
+
+
+class LeaseLost(Elsewhere):
+    """This process was taken for dead, and another has its lease."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that holds a lease, by its host's name; its pid and its start tell it among those of a `machine`."""
+
+    host: str
+    machine: str
+    pid: int
+    started: str
+    token: str
+
+    @staticmethod
+    def here() -> Holder:
+        """This process, with a token that no other lease has."""
+        pid = os.getpid()
+        return Holder(socket.gethostname(), _machine(), pid, _started(pid), secrets.token_hex(8))
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process is known to have ended; of another machine's that is not known."""
+        return self.machine == _machine() and _started(self.pid) != self.started
+
+    def __str__(self) -> str:
+        return f"{self.host} (process {self.pid})"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease that this process has, or the one that started it: its file, and the token in it."""
+
+    path: Path
+    token: str
+
+    def check(self) -> None:
+        """LeaseLost where it is another's, or nobody's."""
+        found, _ = _read(self.path)
+        if found is None or found.token != self.token:
+            now = holder(self.path.parent)
+            raise LeaseLost(
+                f"its lease was not renewed for {LOST:.0f} seconds, since this process or its host stood still, and "
+                f"{'it is run anew' if now is None else f'{now} runs it now'}"
+            )
+
+    def release(self) -> None:
+        """Let it go, where it is not lost."""
+        with suppress(LeaseLost, FileNotFoundError):
+            self.check()
+            self.path.unlink()
+
+
+@contextmanager
+def leased(folder: Path, *, wait: bool = False) -> Iterator[Lease | None]:
+    """Hold a folder, and renew that meanwhile; None where another holds it and one does not `wait`."""
+    lease = take(folder)
+    while lease is None and wait:
+        time.sleep(WAITED)
+        lease = take(folder)
+    if lease is None:
+        yield None
+        return
+    over = threading.Event()
+    thread = threading.Thread(target=_renew, args=(lease, over), daemon=True)
+    thread.start()
+    try:
+        yield lease
+    finally:
+        over.set()
+        thread.join()
+        lease.release()
+
+
+def take(folder: Path) -> Lease | None:
+    """A lease of the folder, which somebody has to renew; None where another holds it, or takes it at this moment."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = _numbers(folder)
+    if found and _held(_place(folder, found[-1])) is not None:
+        return None
+    number, me = (found[-1] if found else 0) + 1, Holder.here()
+    lease = Lease(_place(folder, number), me.token)
+    try:
+        with lease.path.open("x", encoding="utf-8") as file:
+            json.dump(asdict(me), file)
+    except FileExistsError:
+        return None
+    if _numbers(folder) != [*found, number]:
+        # Since it was looked at, another has had it, and perhaps has it still under a lower number.
+        lease.release()
+        return None
+    for lost in found:
+        _place(folder, lost).unlink(missing_ok=True)
+    return lease
+
+
+def holder(folder: Path) -> Holder | None:
+    """Who holds a folder; None where nobody does."""
+    found = _numbers(folder)
+    return _held(_place(folder, found[-1])) if found else None
+
+
+def _held(path: Path) -> Holder | None:
+    """Who holds this lease; None where it is lost, or was let go."""
+    found, touched = _read(path)
+    if touched is None or (found is not None and found.is_gone):
+        return None
+    try:
+        late = _now(path.parent) - touched
+    except FileNotFoundError:
+        return None
+    return (found or Holder("another process", "", 0, "", "")) if late < LOST else None
+
+
+def _read(path: Path) -> tuple[Holder | None, float | None]:
+    """Who wrote a lease, None while it is being written, and when it was last touched, None where it is not there.
+
+    It is opened for both: a network's client asks for what it then shows.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            text, touched = file.read(), os.fstat(file.fileno()).st_mtime
+    except FileNotFoundError:
+        return None, None
+    try:
+        return Holder(**json.loads(text)), touched
+    except (ValueError, TypeError):
+        return None, touched
+
+
+def _now(folder: Path) -> float:
+    """The time by the clock that touches the files of a folder."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".now.") as file:
+        os.utime(file.name)
+        return os.stat(file.name).st_mtime
+
+
+def _renew(lease: Lease, over: threading.Event) -> None:
+    while not over.wait(RENEWED):
+        try:
+            os.utime(lease.path)
+        except FileNotFoundError:
+            # It is lost, which its holder finds before it leaves anything.
+            return
+        except OSError:
+            # A network that does not answer for a while: the next touch may be in time.
+            continue
+
+
+def _numbers(folder: Path) -> list[int]:
+    """The numbers of the leases in a folder, in order."""
+    try:
+        names = [name.removeprefix(NAME) for name in os.listdir(folder) if name.startswith(NAME)]
+    except FileNotFoundError:
+        return []
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def _place(folder: Path, number: int) -> Path:
+    return folder / f"{NAME}{number}"
+
+
+@cache
+def _machine() -> str:
+    """What tells where a pid means a process: this start of this kernel, and the namespace of its pids."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+
+
+def _started(pid: int) -> str:
+    """When a process of this machine started, in its clock's ticks; "" where it is gone."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    # Its name, in brackets, may hold anything: the state is next, and the start the twentieth.
+    after = told.rpartition(")")[2].split()
+    return "" if after[0] == ZOMBIE else after[19]
