@@ -108,7 +108,7 @@ def test_who_waits_goes_on_where_a_command_was_killed(server, tmp_path):
     words = [*WORDS[2:], "training.steps=4000", "name=killed"]
     journal = Journal(tmp_path / "results" / ".stages")
     first = started(tmp_path / "results", server, *words)
-    while not list(journal.root.glob("*/checkpoint.safetensors")):
+    while not list(journal.root.glob("*/metrics.jsonl")):
         assert first.poll() is None
         time.sleep(0.1)
     second = started(tmp_path / "results", server, *words)
