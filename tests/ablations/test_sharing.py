@@ -124,7 +124,8 @@ def test_who_waits_goes_on_where_a_command_was_killed(server, tmp_path):
 
 def test_of_two_requests_that_begin_at_once_under_one_name_one_is_refused(server, tmp_path):
     emas = ("0.9", "0.5")
-    commands = [started(tmp_path / "results", server, *WORDS, "name=mine", f"training.ema={ema}") for ema in emas]
+    words = [*WORDS, "training.steps=60", "name=mine"]
+    commands = [started(tmp_path / "results", server, *words, f"training.ema={ema}") for ema in emas]
     texts = [command.communicate(timeout=SECONDS)[0] for command in commands]
     assert sorted(command.returncode for command in commands) == [0, 2]
     (refused,) = [text for text, command in zip(texts, commands, strict=True) if command.returncode]
