@@ -26,6 +26,7 @@ from diffusion_core.precision import Precision
 from diffusion_core.randomness import built, initialise
 from diffusion_core.recorded import Recorded
 from diffusion_core.reverse import Reverse
+from diffusion_core.schedules import FirstStep
 from diffusion_core.spacings import Spacing
 from diffusion_core.variances import Variance
 
@@ -146,13 +147,18 @@ class Diffusion(nn.Module):
         if steps is not None and steps != self.choices.horizon:
             return self._chain(self.choices.spacing.times(self.gamma, steps, self.terms).to(self.device))
         # Every training step asks for it, and what it has worked out holds for them all.
-        if self._full is None or self._full.gamma is not self.gamma:
-            self._full = self._chain(self.all_times)
-        return self._full
+        full = self._full
+        if full is None or full.gamma is not self.gamma or full.first_step != self._first_step:
+            full = self._full = self._chain(self.all_times)
+        return full
+
+    @property
+    def _first_step(self) -> FirstStep:
+        own_rule = self.encoding.grey_levels and self.choices.first_step == "schedule"
+        return self.choices.schedule.first_step if own_rule else "beta_1"
 
     def _chain(self, times: Tensor) -> Chain:
-        own_rule = self.encoding.grey_levels and self.choices.first_step == "schedule"
-        return Chain(self.gamma, times, self.choices.schedule.first_step if own_rule else "beta_1")
+        return Chain(self.gamma, times, self._first_step)
 
     def _forget(self, *_: Any) -> None:
         self._full = None

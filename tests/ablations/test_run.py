@@ -105,9 +105,9 @@ def test_a_folder_with_other_results_is_never_overwritten(again):
 
 def test_results_of_another_kind_of_device_that_came_with_a_checkout_are_no_other_choices(again, monkeypatch, capsys):
     """A GPU trains in bf16, so its cells have other ids than those that are committed; asked for is the same."""
-    from ablations.driver import plan
+    from ablations.launchers import protocol
 
-    monkeypatch.setattr(plan, "resolve_precision", lambda precision, device: ELSEWHERE)
+    monkeypatch.setattr(protocol, "resolve_precision", lambda precision, device: ELSEWHERE)
     give_way_without_a_journal(run.main, again, "training.ema=0.9")
 
 
@@ -463,7 +463,7 @@ def test_a_failed_delivery_leaves_no_word_of_where_the_runs_are(again, monkeypat
     path.write_text(path.read_text().replace(rows(again)[0]["nll/test"], "1.25"))
     tracker = Tracker(f"sqlite:///{again.results}/mlflow.db", "tiny", again.results)
 
-    def broken(self, run_id, run):
+    def broken(self, *given):
         raise OSError("the line is cut")
 
     with monkeypatch.context() as patch:

@@ -47,6 +47,7 @@ def test_the_page_is_arithmetic(monkeypatch, scale, tmp_path, capsys):
     assert "It is busy for 1 s, 0.00 % of the wall time" in lines[-1]
 
 
+@pytest.mark.slow
 def test_operations_are_those_of_a_network_of_ddpms_channels():
     """The paper's has 35.7 million parameters; ours has the same channels, and some layers fewer."""
     of = cluster.operations()

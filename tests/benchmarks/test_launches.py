@@ -52,6 +52,7 @@ def test_a_page_has_what_was_counted_before_beside_it():
     assert with_waits == ["| scoring | launches | host waits |", "|---|---|---|", "| ddim | 4 | 2 |"]
 
 
+@pytest.mark.slow
 def test_a_checkout_counts_its_own_code_and_one_that_cannot_is_refused_in_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(launches, "counts", lambda device: {})
     assert launches.main([f"before={tmp_path / 'nowhere'}"]) == 2

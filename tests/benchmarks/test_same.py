@@ -13,6 +13,7 @@ from diffusion_core.networks import fused
 FID = same.MARGINS[1].metric
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not fused.works(), reason="this machine builds no kernel")
 def test_both_ways_are_trained_here(tmp_path):
     found = same.both(tmp_path, 1, TINY)

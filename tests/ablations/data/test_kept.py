@@ -356,6 +356,7 @@ def within(room: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count a process's memory in other ways")
+@pytest.mark.slow
 def test_a_set_is_made_in_a_fraction_of_its_memory_and_mapped_in_none():
     # In a process that has no memory left over; the set alone takes 62.5 MiB.
     work = f"from {__name__} import within; within({30 << 20})"

@@ -165,9 +165,9 @@ def test_another_search_does_not_overwrite_it(again):
 
 
 def test_a_search_of_another_kind_of_device_that_came_with_a_checkout_is_no_other(again, monkeypatch, capsys):
-    from ablations.driver import plan
+    from ablations.launchers import protocol
 
-    monkeypatch.setattr(plan, "resolve_precision", lambda precision, device: ELSEWHERE)
+    monkeypatch.setattr(protocol, "resolve_precision", lambda precision, device: ELSEWHERE)
     give_way_without_a_journal(search.main, again, "study.seed=3")
 
 
