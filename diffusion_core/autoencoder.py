@@ -23,7 +23,8 @@ from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import Gaussian
 from diffusion_core.networks.autoencoder import Decoder, Encoder
 from diffusion_core.randomness import draw, initialise, normal, send
-from diffusion_core.training import Learner, Values
+from diffusion_core.recorded import Values
+from diffusion_core.training import Learner
 from diffusion_core.units import bits_per_dim
 
 HASTE = 10.0

@@ -17,8 +17,7 @@ from diffusion_core.forward import Pair, expand
 from diffusion_core.gamma import Gamma
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.precision import Precision, network_call
-from diffusion_core.recorded import Recorded
-from diffusion_core.training import Values
+from diffusion_core.recorded import Recorded, Values
 
 TimeInput = Literal["t", "log_snr"]
 

@@ -17,7 +17,8 @@ from diffusion_core.domains import Continuous, Discrete, TimeDomain, levels_of
 from diffusion_core.encodings import Encoding
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.randomness import normal, uniform
-from diffusion_core.training import Learner, Values
+from diffusion_core.recorded import Values
+from diffusion_core.training import Learner
 
 HOST = torch.device("cpu")
 

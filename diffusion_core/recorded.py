@@ -14,7 +14,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from diffusion_core.training import Values
+Values = dict[str, Tensor]
+"""Tensors by name."""
 
 WARM_UP = 2
 """Calls before the one that is recorded: libraries choose their kernels and make their workspaces in them."""

@@ -10,9 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.randomness import send
-
-Values = dict[str, Tensor]
-"""Tensors by name."""
+from diffusion_core.recorded import Values
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ def perform_told(told: Told, place: Place, pickled: bytes, device: str) -> str:
         raise InputError(
             f"the node {platform.node()} does not see {place.root}: take results=DIR in a folder that all nodes share"
         )
+    # Of the driver alone: Ray carries it, and its token keeps others out.
     stage: Stage = pickle.loads(pickled)
     if stage.cell.training.precision == "auto":
         found = resolve_precision("auto", torch.device(devices_of(device)[0]))

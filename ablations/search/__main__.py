@@ -14,6 +14,7 @@ from ablations.settings.grammar import listed
 from analysis.errors import InputError
 
 if TYPE_CHECKING:
+    from ablations.driver.live import Live
     from ablations.search.loop import SearchPlan
     from ablations.search.optimizer import Optimizer
     from ablations.stages.journal import Journal
@@ -62,62 +63,28 @@ def main(arguments: list[str]) -> int:
         return search(request, plan, journal, folder, opened)
 
 
-def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: Path, opened: Tracker | None) -> int:
+def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: Path, tracker: Tracker | None) -> int:
     """Run the trials, then the confirmation; the exit code."""
-    from ablations.driver import execute
-    from ablations.driver.live import Live, watching
+    from ablations.driver.execute import stopping
+    from ablations.driver.live import watching
     from ablations.driver.pages import write_pages
-    from ablations.driver.turns import Turns
-    from ablations.search.confirmation import forget_another
-    from ablations.search.curves import TrialCurves
     from ablations.search.loop import Searcher
     from ablations.search.optimizer import Optimizer
     from ablations.search.optimizer.storage import shown
-    from ablations.search.records import asked_of, check_same_search, finalists, write_search
-    from ablations.stages.files import read_json
+    from ablations.search.results import SearchResults
     from ablations.stages.version import code_version
-    from ablations.tracking.mlflow_views import view_of_search
-    from analysis.read.names import SEARCH
 
     storage = request.storage or f"sqlite:///{folder.parent / 'optuna.db'}"
     shared = folder.parent if request.storage else None
     optimizer = Optimizer(plan.study, plan.identity, plan.objectives, storage, plan.window, shared)
     provenance: dict[str, Any] = {"command": request.command, "code": code_version()}
-    before = read_json(folder / SEARCH)
-    tracker, pause, curves, turns = opened, execute.Pause(), TrialCurves(plan, journal), Turns(folder)
-    with turns.turn():
-        check_same_search(folder, plan, journal, request.command)
-        if before is None:
-            # From here on the folder's name is this search's.
-            write_search(folder, plan, optimizer, curves, provenance, ended=False)
-
-    def write_in_time() -> None:
-        if tracker is not None:
-            tracker.check()
-        if pause.over:
-            with pause.writing():
-                write(ended=False)
-
-    def write(*, ended: bool) -> None:
-        nonlocal tracker
-        # A command that starts nothing did not make what is there.
-        made = provenance if searcher.ran or before is None else {key: before[key] for key in provenance}
-        with turns.turn() as turn:
-            check_same_search(folder, plan, journal, request.command)
-            if tracker is not None and turn is not None and turn.others:
-                tracker.forget()
-            if write_search(folder, plan, optimizer, curves, made, ended=ended):
-                forget_another(folder, plan, finalists(optimizer))
-                tracker = execute.deliver(tracker, folder)
-
-    live = None
-    if opened is not None:
-        opened.begin()
-        asked = asked_of(plan)
-        live = Live(opened, plan.here.data, asked["question"], view_of_search(asked))
-    searcher = Searcher(plan, optimizer, journal, write_in_time, plan.study.limit, live)
+    results = SearchResults.of(plan, optimizer, journal, folder, provenance, tracker)
+    live = None if tracker is None else live_of(plan, tracker)
+    searcher = Searcher(
+        plan, optimizer, journal, lambda: results.write_in_time(ran=searcher.ran), plan.study.limit, live
+    )
     interrupted = False
-    with execute.stopping(), watching(live):
+    with stopping(), watching(live):
         try:
             searcher.run()
         except KeyboardInterrupt:
@@ -125,12 +92,12 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
             if live is not None:
                 live.leave()
     stopped = interrupted or searcher.accidents > 0
-    write(ended=not stopped)
+    results.write(ran=searcher.ran, ended=not stopped)
     if stopped:
-        with turns.turn():
+        with results.turns.turn():
             print(write_pages(folder))
         return _stopped(optimizer, interrupted=interrupted)
-    code = confirm(plan, optimizer, journal, folder, tracker, provenance)
+    code = confirm(plan, optimizer, journal, folder, results.tracker, provenance)
     print(f"Optuna   optuna-dashboard {shown(storage)}")
     if any(name.split(".")[0] == "schedule" for name in plan.study.parameters) and (folder / "grid.json").exists():
         where = "" if request.results == "results" else f" results={request.results}"
@@ -140,6 +107,17 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
         )
     nothing = not any(trial.state == "complete" for trial in optimizer.trials()) and plan.study.limit is not None
     return 1 if nothing else code
+
+
+def live_of(plan: SearchPlan, tracker: Tracker) -> Live:
+    """What shows trials while they run, in a store that is opened meanwhile."""
+    from ablations.driver.live import Live
+    from ablations.search.records import asked_of
+    from ablations.tracking.mlflow_views import view_of_search
+
+    tracker.begin()
+    asked = asked_of(plan)
+    return Live(tracker, plan.here.data, asked["question"], view_of_search(asked))
 
 
 def confirm(

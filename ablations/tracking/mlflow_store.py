@@ -17,7 +17,6 @@ import json
 import time
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
@@ -27,11 +26,10 @@ from ablations.results.records import NOT_RUN
 from ablations.stages.files import write_json
 from ablations.tracking.addresses import Summary, refusal
 from ablations.tracking.mlflow_client import TrackingError, guard, opened
+from ablations.tracking.mlflow_found import found, kept, one_of
 from ablations.tracking.mlflow_runs import (
-    OF_SEARCH,
     REPORTED,
     REQUEST,
-    TRIAL,
     Known,
     Points,
     Tracked,
@@ -45,7 +43,6 @@ from ablations.tracking.mlflow_runs import (
     tracked_trials,
 )
 from ablations.tracking.mlflow_views import VIEW, view_in
-from ablations.tracking.system import PREFIX
 from analysis.errors import InputError
 from analysis.read.links import page, to_json, tracking_of
 from analysis.read.names import OVER_STEPS
@@ -116,31 +113,17 @@ class Tracker:
 
     @cached_property
     def known(self) -> dict[tuple[str, str], Known]:
-        """(cell_id, seed) → the run that is here."""
+        """The run that is here of each cell and seed, autoencoder and trial."""
         query = "tags.kind != 'summary'"
         runs: dict[tuple[str, str], list[Run]] = {}
         for run in guard(self.uri, lambda: self.client.search_runs([self.experiment_id], query, max_results=50_000)):
             runs.setdefault(key_of(run.data.tags), []).append(run)
-        return {key: guard(self.uri, lambda found=found: self._one_of(found)) for key, found in runs.items()}
+        return {key: guard(self.uri, lambda all_=all_: one_of(self.client, all_)) for key, all_ in runs.items()}
 
     def forget(self) -> None:
         """Ask the store anew what is here: another command has delivered to it."""
         with self.lock:
             self.__dict__.pop("known", None)
-
-    def _one_of(self, runs: list[Run]) -> Known:
-        """Of the runs of one cell, which commands made at once, the first that is whole, or the first; others go."""
-        first, *others = sorted(runs, key=_by_age)
-        for run in others:
-            self.client.delete_run(run.info.run_id)
-        return Known.of(first.info.run_id, first.data.tags, first.info.start_time)
-
-    def _found(self, tags: dict[str, str]) -> Known | None:
-        """The run that the store has under the key of these tags."""
-        names = (TRIAL, OF_SEARCH) if TRIAL in tags else ("cell_id", "seed")
-        query = " and ".join(f"tags.{name} = '{tags[name]}'" for name in names)
-        runs = list(self.client.search_runs([self.experiment_id], query))
-        return self._one_of(runs) if runs else None
 
     def publish(self, folder: Path) -> int:
         """Every cell, autoencoder and trial of a results folder that has run and is not here yet; the number published.
@@ -180,7 +163,7 @@ class Tracker:
 
         key = key_of(run.tags)
         # Another command may have shown it since.
-        known = self.known.get(key) if key in self.live else self._found(run.tags)
+        known = self.known.get(key) if key in self.live else found(self.client, self.experiment_id, run.tags)
         if known is not None and known.reported is None:
             return False
         if known is None:
@@ -246,7 +229,8 @@ class Tracker:
         tags = run.tags | ({} if reported is None else {REPORTED: json.dumps(reported)})
         made = self.client.create_run(self.experiment_id, tags=tags, run_name=name_of(run)).info
         self.client.log_batch(made.run_id, params=[Param(key, value) for key, value in run.params.items()])
-        known = self._found(run.tags) or Known(made.run_id, "", reported, made.start_time / 1000)
+        here = found(self.client, self.experiment_id, run.tags)
+        known = here or Known(made.run_id, "", reported, made.start_time / 1000)
         self.known[key_of(run.tags)] = known
         return known, known.run_id == made.run_id
 
@@ -263,7 +247,7 @@ class Tracker:
             if known.content == run.content:
                 return False
             if known.reported is None and not new:
-                known, here = self._kept(known, run)
+                known, here = kept(self.client, known, run)
             if known is None:
                 known, new = self._begin(run, None)
             self._log(known, run, here)
@@ -279,22 +263,6 @@ class Tracker:
             self.live.discard(key)
             self.known[key] = Known(known.run_id, run.content, reported, known.began)
         return True
-
-    def _kept(self, known: Known, run: Tracked) -> tuple[Known | None, set[str]]:
-        """A run that is over and lacks what came later, with the names of its metrics; deleted where it says what is no
-        longer so, or lacks what came between."""
-        there = self.client.get_run(known.run_id).data
-        finals = {name: value for name, value in there.metrics.items() if not name.startswith((*OVER_STEPS, PREFIX))}
-        same = there.params == run.params and there.tags.get("status") == run.tags["status"]
-        same = same and bool(finals) and all(run.metrics.get(name) == value for name, value in finals.items())
-        names = {line["curve"] for line in run.curves} & there.metrics.keys() if same else set()
-        steps = {name: {point.step for point in self.client.get_metric_history(known.run_id, name)} for name in names}
-        reported = {name: float(max(found)) for name, found in steps.items()}
-        points = [(line["curve"], float(line["x"])) for line in run.curves if line["curve"] in names]
-        if not same or any(x <= reported[name] and int(x) not in steps[name] for name, x in points):
-            self.client.delete_run(known.run_id)
-            return None, set()
-        return replace(known, reported=reported), set(finals)
 
     def _log(self, known: Known, run: Tracked, here: set[str]) -> None:
         """What of a run is not here yet, but for its tags; the metrics of these names are."""
@@ -338,11 +306,6 @@ class Tracker:
         self.client.set_terminated(run_id, "FINISHED")
         self._introduce(head["question"], view_in(folder, head))
         return Summary(self.uri, run_id, page(self.uri, self.experiment_id))
-
-
-def _by_age(run: Run) -> tuple[bool, int, str]:
-    """What is whole before what is not, and then in the order of their making: every command finds the same first."""
-    return "content" not in run.data.tags or not run.data.tags["content"], run.info.start_time, run.info.run_id
 
 
 def open_tracker(uri: str, experiment: str, results: Path) -> Tracker:

@@ -28,6 +28,7 @@ PATIENCE = timedelta(days=7)
 
 def main(path: str) -> int:
     """Perform this rank's share of a task; 1 where that fails, which the journal then tells."""
+    # In a folder that is this user's alone, and was made for it (`perform_together`).
     task: Task = pickle.loads(Path(path).read_bytes())
     threading.Thread(target=_end_with, args=(task.worker,), daemon=True).start()
     plugins.import_modules(task.modules)

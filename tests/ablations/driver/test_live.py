@@ -22,6 +22,7 @@ from ablations.stages.artifacts import SAMPLES, write_history, write_tensors
 from ablations.stages.journal import Journal, Result
 from ablations.stages.kinds import RungStage, TrainingStage
 from ablations.stages.lease import leased
+from ablations.tracking import mlflow_store
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_runs import Tracked, key_of, request_of
 from ablations.tracking.mlflow_store import Tracker
@@ -341,7 +342,7 @@ def test_runs_that_two_commands_made_at_once_are_one_again(tracker, monkeypatch)
     second = again(tracker)
     assert (tracker.known, second.known) == ({}, {})
     with monkeypatch.context() as patch:
-        patch.setattr(Tracker, "_found", lambda self, tags: None)
+        patch.setattr(mlflow_store, "found", lambda client, experiment, tags: None)
         assert tracker._publish(tracked(20, a=1.0))
         assert second._publish(tracked(20, a=1.0))
     first, _ = sorted(runs_of(tracker), key=lambda one: (one.info.start_time, one.info.run_id))

@@ -1,0 +1,75 @@
+"""A search's results folder and its runs in the store while trials run: written now and then, in turns, and at the end.
+
+The folder's name is the search's from the beginning on, so that no other request takes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ablations.driver import execute
+from ablations.driver.turns import Turns
+from ablations.search.confirmation import forget_another
+from ablations.search.curves import TrialCurves
+from ablations.search.loop import SearchPlan
+from ablations.search.optimizer import Optimizer
+from ablations.search.records import check_same_search, finalists, write_search
+from ablations.stages.files import read_json
+from ablations.stages.journal import Journal
+from ablations.tracking.mlflow_store import Tracker
+from analysis.read.names import SEARCH
+
+
+@dataclass(eq=False)
+class SearchResults:
+    """What a command leaves of a search; `provenance` names it, and the tracker is None once it has failed."""
+
+    plan: SearchPlan
+    optimizer: Optimizer
+    journal: Journal
+    folder: Path
+    provenance: dict[str, Any]
+    tracker: Tracker | None
+    before: dict[str, Any] | None
+    turns: Turns
+    curves: TrialCurves
+    pause: execute.Pause = field(default_factory=execute.Pause)
+
+    @staticmethod
+    def of(
+        plan: SearchPlan,
+        optimizer: Optimizer,
+        journal: Journal,
+        folder: Path,
+        provenance: dict[str, Any],
+        tracker: Tracker | None,
+    ) -> SearchResults:
+        """The beginning, with what stood there before; InputError where the folder holds another request's results."""
+        before, turns, curves = read_json(folder / SEARCH), Turns(folder), TrialCurves(plan, journal)
+        with turns.turn():
+            check_same_search(folder, plan, journal, provenance["command"])
+            if before is None:
+                write_search(folder, plan, optimizer, curves, provenance, ended=False)
+        return SearchResults(plan, optimizer, journal, folder, provenance, tracker, before, turns, curves)
+
+    def write_in_time(self, *, ran: bool) -> None:
+        """Write, if it is time to; InputError where the store has turned out not to be usable."""
+        if self.tracker is not None:
+            self.tracker.check()
+        if self.pause.over:
+            with self.pause.writing():
+                self.write(ran=ran, ended=False)
+
+    def write(self, *, ran: bool, ended: bool) -> None:
+        """Write and deliver what has been found; `ran` says whether this command has started anything."""
+        # A command that starts nothing did not make what is there.
+        made = self.provenance if ran or self.before is None else {key: self.before[key] for key in self.provenance}
+        with self.turns.turn() as turn:
+            check_same_search(self.folder, self.plan, self.journal, self.provenance["command"])
+            if self.tracker is not None and turn is not None and turn.others:
+                self.tracker.forget()
+            if write_search(self.folder, self.plan, self.optimizer, self.curves, made, ended=ended):
+                forget_another(self.folder, self.plan, finalists(self.optimizer))
+                self.tracker = execute.deliver(self.tracker, self.folder)
