@@ -1,12 +1,14 @@
 """The journal: a folder per stage, in which a stage's result appears last and whole.
 
-    <results>/.stages/<id>/   result.json        finished or diverged; its presence is what "finished" means
+    <results>/.stages/<id>/   result.json        finished or diverged; its presence, and that of the files which it
+                                                 lists, is what "finished" means
                               status.json        failed or interrupted, and how; such a stage runs again
                               progress           the share done, for the driver's bar
                               lease.1, …         who runs it (`lease`)
                               …                  what the stage leaves beside (`artifacts`)
 
-A kill at any moment leaves the old file or the new one.
+A kill at any moment leaves the old file or the new one. What is damaged all the same is as good as not there: its stage
+runs again.
 """
 
 from __future__ import annotations
@@ -16,11 +18,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ablations.stages.files import read_json, write_json
+from ablations.stages.artifacts import STAGE, Damaged, left_in
 from analysis.errors import InputError
+from analysis.files import read_json, size_of, write_json
 
 Curves = dict[str, tuple[list[float], list[float]]]
 """Name → xs, ys."""
+
+NO_MEMORY = "DefaultCPUAllocator: "
+"""What torch says of a processor's memory that is used up, in a RuntimeError."""
+DAMAGED = "damaged"
+"""The status of a stage that found what it needs damaged."""
+RESULT = "result.json"
+FILES = "files"
+"""What result.json says of the artefacts beside it: their names and sizes. An older one says nothing."""
+
+LARGE_BOUND = "is above twice the uniform code's"
+"""What is remarked of a bound that is worse than the code of somebody who knows nothing, by that much."""
 
 FORMER_METRICS = {"copies/train": "memorisation/train"}
 """Metrics that older journals hold under another name."""
@@ -36,13 +50,28 @@ class Result:
     curves: Curves
     metadata: dict[str, str]
 
+    @staticmethod
+    def of(content: dict[str, Any]) -> Result:
+        """The result that a file describes; TypeError, KeyError or AttributeError where it describes none."""
+        result = Result(**content)
+        if not (isinstance(result.status, str) and isinstance(result.reason, str)):
+            raise TypeError("status and reason are words")
+        if not all(isinstance(value, (int, float)) for value in result.metrics.values()):
+            raise TypeError("metrics are numbers")
+        if not all(isinstance(value, str) for value in result.metadata.values()):
+            raise TypeError("metadata are words")
+        if not all(len(xs) == len(ys) for xs, ys in result.curves.values()):
+            raise TypeError("a curve has an x for each y")
+        return result
+
 
 @dataclass(frozen=True)
 class Failure:
     """Why a stage has no result.
 
         error      it raised an exception, and would again
-        machine    the machine refused it something: a full disk, a file that cannot be read
+        damaged    what it needs was damaged, and is forgotten now
+        machine    the machine refused it something: a full disk, a file that cannot be read, a processor's memory
         died       its worker died, twice: killed, or out of memory
         stopped    the command was stopped
         left_out   a stage that it needs did not finish
@@ -50,7 +79,7 @@ class Failure:
     `message` is a line to be read, `traceback` where an exception came from.
     """
 
-    kind: Literal["error", "machine", "died", "stopped", "left_out"]
+    kind: Literal["error", "damaged", "machine", "died", "stopped", "left_out"]
     message: str
     traceback: str = ""
 
@@ -68,13 +97,18 @@ class Failure:
     def of(error: Exception, traceback: str) -> Failure:
         """The failure that an exception is; what speaks to the user says all in its message."""
         named = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        return Failure("machine" if isinstance(error, OSError) else "error", " ".join(named.split()), traceback)
+        message = " ".join(named.split())
+        if isinstance(error, Damaged):
+            return Failure("damaged", message)
+        refused = isinstance(error, (OSError, MemoryError)) or NO_MEMORY in message
+        return Failure("machine" if refused else "error", message, traceback)
 
 
-def not_finite(metrics: dict[str, float]) -> dict[str, str]:
-    """A note that names what is left out of the metrics because it is no number."""
+def noted(metrics: dict[str, float], remark: str = "") -> dict[str, str]:
+    """The notes of a result: a remark, and what is left out of its metrics because it is no number."""
     names = [name for name, value in metrics.items() if not math.isfinite(value)]
-    return {"notes": f"not finite: {', '.join(names)}"} if names else {}
+    lines = [remark, f"not finite: {', '.join(names)}" if names else ""]
+    return {"notes": "\n".join(filter(None, lines))} if any(lines) else {}
 
 
 @dataclass(frozen=True)
@@ -88,18 +122,49 @@ class Journal:
         return self.root / stage_id
 
     def result(self, stage_id: str) -> Result | None:
-        """A stage's result; None while it has none."""
-        content = read_json(self.folder(stage_id) / "result.json")
+        """A stage's result; None while it has none, or where that or a file of it is damaged."""
         try:
-            return None if content is None else Result(**_in_present_words(content))
-        except (TypeError, AttributeError, KeyError) as error:
-            raise InputError(
-                f"{self.folder(stage_id)} holds no stage's result: delete it, and it runs again"
-            ) from error
+            return self._sound(stage_id)
+        except Damaged:
+            return None
+
+    def damage(self, stage_id: str) -> str:
+        """What is wrong with a stage's result or its files, in words; "" where nothing is, or where it has none."""
+        try:
+            self._sound(stage_id)
+        except Damaged as error:
+            return error.what
+        return ""
+
+    def _sound(self, stage_id: str) -> Result | None:
+        """A stage's result, None while it has none; Damaged where it is no result of this stage, or lacks a file."""
+        folder = self.folder(stage_id)
+        path = folder / RESULT
+        try:
+            content = read_json(path)
+            if content is None:
+                return None
+            files = dict(content.pop(FILES, {}))
+            if content.pop(STAGE, stage_id) != stage_id:
+                raise Damaged(path, "is another stage's")
+            result = Result.of(_in_present_words(content))
+        except (InputError, TypeError, AttributeError, KeyError, ValueError) as error:
+            raise Damaged(path, "is no stage's result") from error
+        for name, size in files.items():
+            found = size_of(folder / name)
+            if found != size:
+                raise Damaged(folder / name, "is missing" if found is None else f"has {found} bytes of {size}")
+        return result
 
     def write_result(self, stage_id: str, result: Result) -> None:
-        """Say that a stage is finished, or diverged, and what came of it."""
-        write_json(self.folder(stage_id) / "result.json", asdict(result))
+        """Say that a stage is finished, or diverged, and what came of it, after all that it leaves beside."""
+        folder = self.folder(stage_id)
+        about = {STAGE: stage_id, FILES: {name: size_of(folder / name) for name in left_in(folder)}}
+        write_json(folder / RESULT, asdict(result) | about)
+
+    def forget_result(self, stage_id: str) -> None:
+        """Take a stage's result away, since it is to run again."""
+        (self.folder(stage_id) / RESULT).unlink(missing_ok=True)
 
     def failure(self, stage_id: str) -> Failure | None:
         """How a stage failed or was interrupted; None where it did not."""
@@ -127,8 +192,11 @@ class Journal:
 
 
 def _in_present_words(content: dict[str, Any]) -> dict[str, Any]:
-    """A result under the names that it has today: a journal outlives words."""
+    """A result under the names and by the rules of today: a journal outlives words."""
     words = {"metadata" if key == "facts" else key: value for key, value in content.items()}
+    if words["status"] == "diverged" and LARGE_BOUND in words["reason"]:
+        # Which was a divergence once, and is a value to be shown.
+        words |= {"status": "finished", "reason": "", "metadata": words["metadata"] | {"notes": words["reason"]}}
     return words | {"metrics": {FORMER_METRICS.get(name, name): value for name, value in words["metrics"].items()}}
 
 

@@ -142,6 +142,16 @@ def holder(folder: Path) -> Holder | None:
     return _held(_place(folder, found[-1])) if found else None
 
 
+def last_touch(folder: Path) -> tuple[int, float]:
+    """The number of the lease that counts in a folder, and the seconds since it was touched; zeros where there is none.
+
+    One that a process has just made has a higher number than those before it.
+    """
+    found = _numbers(folder)
+    _, touched = _read(_place(folder, found[-1])) if found else (None, None)
+    return (found[-1], _now(folder) - touched) if touched is not None else (0, 0.0)
+
+
 def _held(path: Path) -> Holder | None:
     """Who holds this lease; None where it is lost, or was let go."""
     found, touched = _read(path)

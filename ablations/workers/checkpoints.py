@@ -14,9 +14,8 @@ from ablations.stages.artifacts import write_checkpoint, write_history
 class Checkpoints:
     """What writes a training's checkpoints into its folder; on leaving it, the last one is there."""
 
-    def __init__(self, folder: Path, stage_id: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.stage_id = stage_id
         self.writer = ThreadPoolExecutor(1)
         self.last: Future[None] | None = None
 
@@ -26,7 +25,7 @@ class Checkpoints:
         write_history(self.folder, history)
         # A GPU copies it before it goes on with its next step; the host waits for nothing.
         copy = {name: value.detach().clone() for name, value in state.items()}
-        self.last = self.writer.submit(write_checkpoint, self.folder, self.stage_id, history[-1], copy)
+        self.last = self.writer.submit(write_checkpoint, self.folder, history[-1], copy)
 
     def wait(self) -> None:
         """Wait until the last one is there; OSError where it could not be written."""

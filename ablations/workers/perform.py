@@ -25,8 +25,8 @@ from pathlib import Path
 
 import torch
 
-from ablations.stages.artifacts import CHECKPOINT
-from ablations.stages.journal import Failure, Journal, Result
+from ablations.stages.artifacts import Damaged, forget_checkpoints
+from ablations.stages.journal import DAMAGED, Failure, Journal, Result
 from ablations.stages.kinds import (
     AutoencoderStage,
     BoundStage,
@@ -49,8 +49,9 @@ from diffusion_core.ranks import ALONE, Ranks
 
 
 def perform(stage: Stage, root: str, device: str) -> str:
-    """Run a stage unless it has its result; "finished", "diverged" or "failed" (with its traceback in the journal), or
-    "elsewhere" where another process runs it, or what it needs for itself."""
+    """Run a stage unless it has its result; "finished", "diverged" or "failed" (with its traceback in the journal),
+    "damaged" where what it needs is, and now has no result any more, or "elsewhere" where another process runs it, or
+    what it needs for itself."""
     journal = Journal(Path(root))
     with leased(journal.folder(stage.id)) as lease:
         if lease is None:
@@ -76,6 +77,11 @@ def _performed(stage: Stage, journal: Journal, device: str, lease: Lease) -> str
             perform_share(stage, journal, claim(devices_of(device)[0], stage.cell.threads), lease)
     except Elsewhere:
         raise
+    except Damaged as error:
+        lease.check()
+        journal.forget_result(error.folder.name)
+        journal.write_failure(stage.id, Failure.of(error, ""))
+        return DAMAGED
     except Exception as error:
         lease.check()
         journal.write_failure(stage.id, Failure.of(error, traceback.format_exc()))
@@ -85,7 +91,7 @@ def _performed(stage: Stage, journal: Journal, device: str, lease: Lease) -> str
         # One of several processes has said why.
         return "failed"
     journal.forget_failure(stage.id)
-    (journal.folder(stage.id) / CHECKPOINT).unlink(missing_ok=True)
+    forget_checkpoints(journal.folder(stage.id))
     return ended.status
 
 
@@ -133,7 +139,7 @@ def _run(stage: Stage, journal: Journal, device: torch.device, lease: Lease, ran
     if isinstance(stage, MetricStage):
         return evaluate.run_metric(cell, stage.split, stage.metric, data, journal.folder(stage.samples), device)
     if isinstance(stage, AutoencoderStage):
-        return run_autoencoder(cell, stage.id, data, folder, device, progress, ranks)
+        return run_autoencoder(cell, data, folder, device, progress, ranks)
     if isinstance(stage, (TrainingStage, ReconstructionStage)):
         encoding = load_encoding(cell, data, journal, stage.autoencoder, device)
         if isinstance(stage, TrainingStage):
