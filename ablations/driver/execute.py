@@ -31,6 +31,7 @@ from ablations.stages.artifacts import Damaged
 from ablations.stages.graph import work
 from ablations.stages.journal import Journal, Result
 from ablations.stages.kinds import Stage
+from ablations.tracking.addresses import rescue
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_runs import request_of
 from ablations.tracking.mlflow_store import Tracker
@@ -300,6 +301,6 @@ def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
     try:
         tracker.publish(folder)
     except TrackingError as error:
-        print(f"warning: {error}. Results are safe in {folder}; deliver them later: python -m ablations.publish")
+        print(f"warning: {error}. Results are safe in {folder}; deliver them later: {rescue(folder, tracker.uri)}")
         return None
     return tracker
