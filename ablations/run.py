@@ -12,6 +12,7 @@ from ablations.settings.arguments import parse_run
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
+from ablations.settings.patience import soon
 
 if TYPE_CHECKING:
     from ablations.driver.looking import Declared
@@ -28,27 +29,30 @@ def main(arguments: list[str]) -> int:
     if request.launcher == LOCAL and not request.dry_run:
         # Beside the imports of this process, which take as long.
         warm_up()
-    from ablations.driver.auto import execute_auto
-    from ablations.driver.execute import execute
-    from ablations.driver.looking import Declared
-    from ablations.driver.models import deliver_models
-    from ablations.driver.packing import packed
-    from ablations.driver.pages import finish, writable
-    from ablations.driver.plan import plan
-    from ablations.driver.requests import check_no_search, check_same_request
-    from ablations.driver.turns import Turns
-    from ablations.grids.grid import make
-    from ablations.launchers.protocol import launcher_of
-    from ablations.stages.journal import Journal
-    from ablations.stages.version import code_version
+    with soon(f"{request.title}: reading its choices and its data …"):
+        from ablations.driver.auto import execute_auto
+        from ablations.driver.execute import execute
+        from ablations.driver.looking import Declared
+        from ablations.driver.models import deliver_models
+        from ablations.driver.packing import packed
+        from ablations.driver.pages import finish, writable
+        from ablations.driver.plan import plan
+        from ablations.driver.requests import check_no_search, check_same_request
+        from ablations.driver.turns import Turns
+        from ablations.grids.grid import make
+        from ablations.launchers.protocol import launcher_of
+        from ablations.stages.journal import Journal
+        from ablations.stages.version import code_version
 
-    grid, launcher = make(request), launcher_of(request)
-    planned = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))
+        grid, launcher = make(request), launcher_of(request)
+        planned = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))
     declared = Declared.of(planned) if grid.looks is not None else None
-    results = writable(Path(request.results))
+    results = Path(request.results)
     journal, folder = Journal(results / ".stages"), results / grid.name
     if request.dry_run:
         print(dry_run(planned, declared, journal))
+    else:
+        writable(results)
     check_same_request(folder, planned, journal, request.command)
     check_no_search(folder)
     if request.dry_run:

@@ -25,7 +25,9 @@ from typing import Any, ClassVar
 
 MEGABYTE = 1 << 20
 AT_BYTES = 32
-LATE = 120.0
+PATIENCE = 30.0
+"""Seconds before a process that is out of memory is killed."""
+LATE = 240.0
 """Seconds after which a child that should have ended is taken for hung."""
 
 
@@ -52,9 +54,10 @@ class Child:
             return Child(pid, at)
         code = 70
         try:
-            with log.open("ab") as file:
-                os.dup2(file.fileno(), 1)
-                os.dup2(file.fileno(), 2)
+            file = log.open("a", encoding="utf-8", buffering=1)
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            sys.stdout = sys.stderr = file
             code = command()
         except BaseException:
             traceback.print_exc()
@@ -115,7 +118,7 @@ def told(at: mmap, moment: Callable[..., str], function: Callable[..., Any]) -> 
 
 
 class Fault(ABC):
-    """Something that happens to a command; `alone` says that the command's own next try is what follows."""
+    """Something that happens to a command."""
 
     name: ClassVar[str]
 
@@ -145,13 +148,18 @@ class Terminate(Fault):
 
 
 class OutOfMemory(Fault):
-    """The process may map no more than a little beyond what it has."""
+    """The process may map no more than a little beyond what it has, and is killed if it does not end by that.
+
+    CPython waits for ever for a thread that had no memory to begin with.
+    """
 
     name = "out of memory"
 
     def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> None:
         _limit(child, resource.RLIMIT_AS, _mapped(child.pid) + chance.randrange(8) * MEGABYTE)
-        child.finish()
+        if not child.wait(PATIENCE):
+            os.kill(child.pid, signal.SIGKILL)
+            child.finish()
 
 
 class FullDisk(Fault):

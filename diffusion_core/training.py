@@ -12,6 +12,11 @@ from torch import Tensor, nn
 from diffusion_core.randomness import send
 from diffusion_core.recorded import Values
 
+MOST_STEPS = 1_000_000_000
+"""At a millisecond a step they take twelve days."""
+MOST_BATCH = 65_536
+"""Beyond any published recipe: more examples a step are more steps."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -43,6 +48,9 @@ class Training:
         for name in ("steps", "batch", "report_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}")
+        for name, most in (("steps", MOST_STEPS), ("batch", MOST_BATCH)):
+            if getattr(self, name) > most:
+                raise ValueError(f"training.{name} must be at most {most}, got {getattr(self, name)}")
         if self.micro_batch is not None and self.micro_batch < 1:
             raise ValueError(f"training.micro_batch must be at least 1, or null for all, got {self.micro_batch}")
         if self.warmup < 0 or not self.learning_rate > 0 or not self.weight_decay >= 0:

@@ -14,6 +14,7 @@ import os
 import pytest
 import torch
 
+from ablations.settings import patience
 from tests.simulated_cuda import simulated_cuda
 
 SKIPS = {
@@ -28,6 +29,12 @@ SKIPS = {
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_hurry() -> None:
+    """What tests look for on a terminal does not depend on how busy the machine is."""
+    patience.SECONDS = 1e6
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -14,15 +14,14 @@ from ablations.tracking.mlflow_store import Tracker
 from analysis.errors import InputError
 
 
-def writable(results: Path) -> Path:
-    """The results folder, made where there is none; InputError where it cannot be written."""
+def writable(results: Path) -> None:
+    """Make the results folder where there is none; InputError where it cannot be written."""
     try:
         results.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=results):
             pass
     except OSError as error:
         raise InputError(f"results={results} is no folder that can be written: {error.strerror}") from error
-    return results
 
 
 def finish(folder: Path, records: list[Record], tracker: Tracker | None, interrupted: bool) -> int:

@@ -95,6 +95,10 @@ def make(request: Request) -> Grid:
         except TooDear as error:
             points.append(Point(names, error.cell, str(error)))
     crossings = [point.levels for point in points]
+    if request.fraction is not None and request.fraction > len(points):
+        raise InputError(
+            f"fraction={request.fraction} runs so many of a grid's cells, and these choices make {len(points)}"
+        )
     points = _fraction(points, request.fraction or file.fraction, file.baseline)
     if not points:
         raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")

@@ -11,6 +11,7 @@ from ablations.search.file import PRUNERS, SAMPLERS
 from ablations.settings.arguments import SearchRequest, parse_search
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
+from ablations.settings.patience import soon
 from analysis.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,21 +30,24 @@ def main(arguments: list[str]) -> int:
     request = parse_search(arguments)
     if request.launcher == LOCAL and not request.dry_run:
         warm_up()
-    from ablations.driver.packing import packed
-    from ablations.driver.pages import writable
-    from ablations.driver.turns import SEARCH, place_of
-    from ablations.launchers.protocol import launcher_of
-    from ablations.search.loop import plan_search
-    from ablations.search.records import check_same_search
-    from ablations.search.study import make
-    from ablations.stages.journal import Journal
-    from ablations.stages.lease import holder, leased
+    with soon(f"{request.title}: reading its choices and its data …"):
+        from ablations.driver.packing import packed
+        from ablations.driver.pages import writable
+        from ablations.driver.turns import SEARCH, place_of
+        from ablations.launchers.protocol import launcher_of
+        from ablations.search.loop import plan_search
+        from ablations.search.records import check_same_search
+        from ablations.search.study import make
+        from ablations.stages.journal import Journal
+        from ablations.stages.lease import holder, leased
 
-    study, launcher = make(request), launcher_of(request)
-    threads = study.cell(study.default, study.seeds[0]).threads
-    plan = plan_search(study, launcher, launcher.devices(request.device, threads))
-    results = writable(Path(request.results))
+        study, launcher = make(request), launcher_of(request)
+        threads = study.cell(study.default, study.seeds[0]).threads
+        plan = plan_search(study, launcher, launcher.devices(request.device, threads))
+    results = Path(request.results)
     journal, folder = Journal(results / ".stages"), results / study.name
+    if not request.dry_run:
+        writable(results)
     check_same_search(folder, plan, journal, request.command)
     if request.dry_run:
         print(dry_run(plan))

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable
 
 from ablations.settings.packages import complaints
 from analysis.errors import InputError
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+
 
 def exit_code(main: Callable[[list[str]], int]) -> int:
-    """Run a command on the process's arguments."""
-    return outcome(main, sys.argv[1:])
+    """Run a command on the process's arguments; once it was interrupted, a further Ctrl-C ends the process at once."""
+    code = outcome(main, sys.argv[1:])
+    if code == INTERRUPTED:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    return code
 
 
 def outcome(main: Callable[[list[str]], int], arguments: list[str]) -> int:
@@ -28,4 +36,4 @@ def outcome(main: Callable[[list[str]], int], arguments: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         print("interrupted: finished stages are kept, the same command continues", file=sys.stderr)
-        return 130
+        return INTERRUPTED

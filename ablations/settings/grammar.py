@@ -9,6 +9,7 @@ added or deleted keys are refused.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -125,6 +126,20 @@ def refuse_code(values: Any, where: str) -> None:
         raise InputError(f"{where} holds an interpolation ({values}), which is not supported: write the value")
 
 
+def _plainly(message: str) -> str:
+    """What a parser says of a text, without the names of its tokens."""
+    first = message.splitlines()[0]
+    if found := re.search(r"token recognition error at: '(.*)'", first):
+        return f"{found[1]} has a meaning of its own there; a text that holds it goes into two pairs of quotes, '\"…\"'"
+    if found := re.search(r"(?:extraneous|mismatched) input '(.*?)' expecting", first):
+        return (
+            "it ends where a value is due"
+            if found[1] == "<EOF>"
+            else f"a value is due before or instead of {found[1]!r}"
+        )
+    return first
+
+
 def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[str, list[Any] | Range]]:
     """Each key with its values, or its range where a search may have them.
 
@@ -142,7 +157,7 @@ def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[s
             override = OverridesParser.create().parse_override(argument)
             values = _values(override, ranges)
         except (HydraException, ValueError) as error:
-            raise InputError(f"{argument!r} cannot be read as key=value: {str(error).splitlines()[0]}") from error
+            raise InputError(f"{argument!r} cannot be read as key=value: {_plainly(str(error))}") from error
         key = override.key_or_group
         if override.package is not None:
             raise InputError(f"{argument!r}: a key has no @package: write {key}=value")

@@ -110,6 +110,9 @@ def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T
         if first["type"] == "value_error":
             raise InputError(f"{what}: {first['msg'].removeprefix('Value error, ')}") from error
         where = ".".join([prefix, *map(str, first["loc"])])
+        if first["type"] == "int_type" and isinstance(first["input"], float):
+            whole = f": write {first['input']:.0f}" if first["input"].is_integer() else ""
+            raise InputError(f"{where} must be a whole number, got {first['input']!r}{whole}") from error
         raise InputError(f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r}") from error
     except Exception as error:
         if not origin_of(cls):

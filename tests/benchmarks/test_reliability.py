@@ -1,0 +1,73 @@
+"""A few commands are really killed, and end with the numbers of unbroken ones; what would not is found out."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from mmap import mmap
+from pathlib import Path
+
+import pytest
+
+from benchmarks import reliability
+from benchmarks.faults import AT_BYTES, FAULTS, Child, Kill, TornWrite, saying
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_few_faults_leave_no_trace(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.reliability", "faults=3", "seed=5", f"out={tmp_path}"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "Rounds that did not end with the numbers of an unbroken command: 0 of" in ran.stdout
+    with (tmp_path / "faults.csv").open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert len(found) == 3
+    assert {row["fault"] for row in found} <= {kind.name for kind in FAULTS}
+    assert (tmp_path / "table.md").read_text(encoding="utf-8") == ran.stdout[ran.stdout.index("`python") :]
+
+
+@pytest.mark.slow
+def test_a_hundred_faults_leave_no_trace(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.reliability", "faults=100", f"out={tmp_path}"]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_child_says_what_it_is_at_and_how_it_ended(tmp_path):
+    at = mmap(-1, AT_BYTES)
+
+    def command():
+        with saying(at, "training"):
+            signal.pause()
+        return 0
+
+    child = Child.start(command, tmp_path / "log", at)
+    while child.moment == "beginning":
+        assert not child.ended
+    assert child.moment == "training"
+    Kill().strike(child, tmp_path, None, None)
+    assert child.finish() == -signal.SIGKILL
+    assert Child.start(lambda: 3, tmp_path / "log", at).finish() == 3
+    assert Child.start(lambda: 1 / 0, tmp_path / "log", at).finish() == 70
+    assert "ZeroDivisionError" in (tmp_path / "log").read_text(encoding="utf-8")
+
+
+def test_stages_that_were_made_again_are_told():
+    before = {"a": (1, 1), "b": (2, 2), "c": (3, 3)}
+    assert list(reliability._again(before, before | {"d": (4, 4)}, Kill())) == []
+    assert list(reliability._again(before, before | {"b": (9, 9)}, TornWrite())) == []
+    told = ["finished stages were made again: b"]
+    assert list(reliability._again(before, before | {"b": (9, 9)}, Kill())) == told
+    del before["c"]
+    assert list(reliability._again({"c": (3, 3)}, before, Kill())) == ["finished stages were made again: c"]
+
+
+def test_numbers_are_all_but_costs(tmp_path):
+    path = tmp_path / "curves.csv"
+    path.write_text("cell_id,curve,x,y\na,cost/seconds,1,2\na,train/network,1,0.5\n", encoding="utf-8")
+    assert reliability._without_costs(path) == "cell_id,curve,x,y\na,train/network,1,0.5"
+    path.write_text("cell_id,code,cost/train_seconds,nll/test\na,1.0,3,2.5\n", encoding="utf-8")
+    assert reliability._without_costs(path) == "cell_id,nll/test\na,2.5"
