@@ -96,12 +96,13 @@ def measure(given: dict[str, Any]) -> None:
         bench = Bench.prepared(Path(temporary), given["keep"])
         while len(bench.struck) < given["faults"]:
             bench.round(WORKLOADS[bench.rounds % len(WORKLOADS)], chance, given["faults"])
+            page = table(bench, f"faults={given['faults']} seed={given['seed']}", time.monotonic() - began)
+            if given["out"]:
+                # A run of hours may be stopped too.
+                write_text(Path(given["out"]) / "table.md", page + "\n")
+                write_text(Path(given["out"]) / "faults.csv", rows(bench))
             bench.told()
-    page = table(bench, f"faults={given['faults']} seed={given['seed']}", time.monotonic() - began)
     print(page)
-    if given["out"]:
-        write_text(Path(given["out"]) / "table.md", page + "\n")
-        write_text(Path(given["out"]) / "faults.csv", rows(bench))
     if bench.wrong:
         raise InputError(f"{len(bench.wrong)} rounds did not end as an unbroken command does: {bench.wrong[0]}")
 
