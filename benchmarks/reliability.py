@@ -135,7 +135,7 @@ class Bench:
     @staticmethod
     def prepared(folder: Path, keep: str) -> Bench:
         """What unbroken commands come to."""
-        _imported()
+        import_all()
         bench = Bench(folder, folder / "empty.db", mmap(-1, AT_BYTES), Path(keep) if keep else None)
         Child.start(lambda: _migrated(bench.store), folder / "store.log", bench.at).finish()
         for workload in WORKLOADS:
@@ -166,7 +166,7 @@ class Bench:
         words = [*workload.words, f"name={workload.name}", f"results={results}"]
 
         def command() -> int:
-            _hastened(self.at)
+            hastened(self.at)
             return workload.main(words)
 
         return Child.start(command, results.with_suffix(".log"), self.at)
@@ -259,7 +259,7 @@ def rows(bench: Bench) -> str:
     return text.getvalue()
 
 
-def _imported() -> None:
+def import_all() -> None:
     """Import all that a command does, once for all forks."""
     import mlflow  # noqa: F401
     import torch
@@ -277,9 +277,9 @@ def _migrated(store: Path) -> int:
     return 0
 
 
-def _hastened(at: mmap) -> None:
+def hastened(at: mmap) -> None:
     """In a command's process: report and checkpoint at each chance, draw no pages, and say what one is at."""
-    from ablations.driver import execute, pages
+    from ablations.driver import execute, live, pages
     from ablations.launchers import dispatch
     from ablations.search.optimizer import Optimizer
     from ablations.stages import lease
@@ -289,6 +289,7 @@ def _hastened(at: mmap) -> None:
     vars(train).update(CHECKPOINT_SECONDS=0.0, HISTORY_SECONDS=0.0)
     vars(lease).update(RENEWED=0.2, LOST=2.0)
     vars(dispatch).update(ELSEWHERE_SECONDS=0.2)
+    vars(live).update(SECONDS=0.2)
     vars(execute).update(WRITE_SECONDS=0.2, REST=1)
 
     def is_at(owner: Any, name: str, moment: Callable[..., str]) -> None:
