@@ -123,8 +123,11 @@ class Fault(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> None:
-        """Do it to a child that runs, and see that it has ended; `again` starts the same command beside it."""
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+        """Do it to a child that runs, and see that it has ended; the stage whose files it damaged, "" where none.
+
+        `again` starts the same command beside it.
+        """
 
 
 class Kill(Fault):
@@ -132,9 +135,10 @@ class Kill(Fault):
 
     name = "SIGKILL"
 
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> None:
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
         os.kill(child.pid, signal.SIGKILL)
         child.finish()
+        return ""
 
 
 class Terminate(Fault):
@@ -142,9 +146,10 @@ class Terminate(Fault):
 
     name = "SIGTERM"
 
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> None:
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
         os.kill(child.pid, signal.SIGTERM)
         child.finish()
+        return ""
 
 
 class OutOfMemory(Fault):
@@ -155,11 +160,12 @@ class OutOfMemory(Fault):
 
     name = "out of memory"
 
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> None:
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
         _limit(child, resource.RLIMIT_AS, _mapped(child.pid) + chance.randrange(8) * MEGABYTE)
         if not child.wait(PATIENCE):
             os.kill(child.pid, signal.SIGKILL)
             child.finish()
+        return ""
 
 
 class FullDisk(Fault):
@@ -167,9 +173,10 @@ class FullDisk(Fault):
 
     name = "full disk"
 
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> None:
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
         _limit(child, resource.RLIMIT_FSIZE, chance.choice([0, 100, 4096, 20_000]))
         child.finish()
+        return ""
 
 
 class TornWrite(Fault):
@@ -177,18 +184,20 @@ class TornWrite(Fault):
 
     name = "torn write"
 
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> None:
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
         os.kill(child.pid, signal.SIGKILL)
         child.finish()
         files = sorted(path for path in (results / ".stages").rglob("*") if path.is_file() and path.stat().st_size)
-        if files:
-            path = chance.choice(files)
-            content = bytearray(path.read_bytes())
-            if chance.random() < 0.5:
-                content = content[: chance.randrange(len(content))]
-            else:
-                content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
-            path.write_bytes(content)
+        if not files:
+            return ""
+        path = chance.choice(files)
+        content = bytearray(path.read_bytes())
+        if chance.random() < 0.5:
+            content = content[: chance.randrange(len(content))]
+        else:
+            content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        path.write_bytes(content)
+        return path.parent.name
 
 
 class Freeze(Fault):
@@ -196,13 +205,14 @@ class Freeze(Fault):
 
     name = "frozen"
 
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> None:
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
         os.kill(child.pid, signal.SIGSTOP)
         try:
             again().finish()
         finally:
             os.kill(child.pid, signal.SIGCONT)
         child.finish()
+        return ""
 
 
 FAULTS: dict[type[Fault], int] = {Kill: 60, Terminate: 12, OutOfMemory: 8, FullDisk: 8, TornWrite: 9, Freeze: 3}

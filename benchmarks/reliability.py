@@ -34,7 +34,7 @@ from analysis import options
 from analysis.errors import InputError
 from analysis.files import write_text
 from analysis.options import Option
-from benchmarks.faults import AT_BYTES, FAULTS, Child, Fault, Hung, TornWrite, told
+from benchmarks.faults import AT_BYTES, FAULTS, Child, Hung, told
 
 OPTIONS = {
     "faults": Option("how many faults in all", 1000, int),
@@ -185,10 +185,10 @@ class Bench:
                 if child.wait(moment):
                     break
                 self.struck.append(Struck(number, workload.name, fault.name, moment, child.moment))
-                fault.strike(child, results, chance, lambda: self.start(workload, results))
+                damaged = fault.strike(child, results, chance, lambda: self.start(workload, results))
                 now = _finished(results)
-                wrong += _again(finished, now, fault)
-                finished = now
+                wrong += _again(finished, now, damaged)
+                finished = {stage: one for stage, one in now.items() if stage != damaged}
             codes = [self.start(workload, results).finish()]
             while codes[-1] and len(codes) < TRIES:
                 codes.append(self.start(workload, results).finish())
@@ -320,10 +320,10 @@ def _finished(results: Path) -> dict[str, tuple[int, int]]:
     return {stage: (one.st_ino, one.st_mtime_ns) for stage, one in found.items()}
 
 
-def _again(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]], fault: Fault) -> Iterator[str]:
-    """Stages that were finished before a fault and are not, or otherwise; a torn write may have been one's."""
-    changed = [stage for stage, one in before.items() if now.get(stage) != one]
-    if len(changed) > isinstance(fault, TornWrite):
+def _again(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]], damaged: str) -> Iterator[str]:
+    """Stages that were finished before a fault and are not, or otherwise, but for the one that it damaged."""
+    changed = [stage for stage, one in before.items() if now.get(stage) != one and stage != damaged]
+    if changed:
         yield f"finished stages were made again: {', '.join(changed)}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -57,12 +58,22 @@ def test_a_child_says_what_it_is_at_and_how_it_ended(tmp_path):
 
 def test_stages_that_were_made_again_are_told():
     before = {"a": (1, 1), "b": (2, 2), "c": (3, 3)}
-    assert list(reliability._again(before, before | {"d": (4, 4)}, Kill())) == []
-    assert list(reliability._again(before, before | {"b": (9, 9)}, TornWrite())) == []
-    told = ["finished stages were made again: b"]
-    assert list(reliability._again(before, before | {"b": (9, 9)}, Kill())) == told
-    del before["c"]
-    assert list(reliability._again({"c": (3, 3)}, before, Kill())) == ["finished stages were made again: c"]
+    assert list(reliability._again(before, before | {"d": (4, 4)}, "")) == []
+    assert list(reliability._again(before, before | {"b": (9, 9)}, "b")) == []
+    assert list(reliability._again(before, before | {"b": (9, 9)}, "a")) == ["finished stages were made again: b"]
+    gone = {"a": (1, 1), "b": (2, 2)}
+    assert list(reliability._again(before, gone, "")) == ["finished stages were made again: c"]
+
+
+def test_a_torn_write_names_the_stage_that_it_damaged(tmp_path):
+    folder = tmp_path / ".stages" / "abc"
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_bytes(b"0123456789")
+    for seed in range(8):
+        child = Child.start(signal.pause, tmp_path / "log", mmap(-1, AT_BYTES))
+        assert TornWrite().strike(child, tmp_path, random.Random(seed), None) == "abc"
+        assert (folder / "result.json").read_bytes() != b"0123456789"
+        (folder / "result.json").write_bytes(b"0123456789")
 
 
 def test_numbers_are_all_but_costs(tmp_path):
