@@ -26,7 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from ablations.settings.exits import exit_code, outcome
 from ablations.stages.artifacts import DIGEST
@@ -202,7 +202,7 @@ class Bench:
                 for each in (numbers(results, workload.name), self.numbers[workload.name])
             )
             wrong += [name for name in found | expected if found.get(name) != expected.get(name)]
-        except Hung as error:
+        except (Hung, InputError) as error:
             wrong.append(str(error))
         if wrong:
             self.wrong.append(f"round {number} ({workload.name}): {'; '.join(wrong)}")
@@ -222,8 +222,12 @@ def numbers(results: Path, name: str) -> dict[str, str]:
     folder = results / name
     found = {path.name: _without_costs(path) for path in sorted(folder.glob("*.csv"))}
     for path in sorted(results.glob(".stages/*/*.safetensors")):
-        with safe_open(path, framework="pt") as file:
-            found[f"{path.parent.name}/{path.name}"] = dict(file.metadata())[DIGEST]
+        try:
+            with safe_open(path, framework="pt") as file:
+                digest = dict(file.metadata() or {}).get(DIGEST, "none")
+        except SafetensorError as error:
+            digest = f"unreadable: {error}"
+        found[f"{path.parent.name}/{path.name}"] = digest
     stored = read_store(f"sqlite:///{results / 'mlflow.db'}", name)
     same = read_folder(folder)
     for frame in ("runs", "curves"):
