@@ -21,6 +21,7 @@ from ablations.driver.plan import Plan
 from ablations.driver.requests import check_no_search, check_same_request
 from ablations.driver.sets import with_enough
 from ablations.driver.shown import last_shown, still_there
+from ablations.driver.spent import Spent
 from ablations.driver.turns import Turns
 from ablations.driver.watched import watched_by_stage
 from ablations.launchers.dispatch import Dispatch, Event
@@ -86,7 +87,7 @@ class Pause:
 
 @dataclass
 class Execution:
-    """A command at work on the grid of a results folder: what stood there before, and when it began.
+    """A command at work on the grid of a results folder: what stood there before, and what time was spent on it.
 
     Results are written after each `pause`, in a turn of the folder; `tried` are the stages that it has started, each
     once; the tracker is None once it has failed.
@@ -96,7 +97,7 @@ class Execution:
     folder: Path
     tracker: Tracker | None
     before: dict[str, Any] | None
-    started: float
+    spent: Spent
     turns: Turns
     pause: Pause = field(default_factory=Pause)
     tried: set[str] = field(default_factory=set)
@@ -113,24 +114,27 @@ class Execution:
         confirms: bool = False,
     ) -> Iterator[Execution]:
         """The beginning, from which on the folder's name is this plan's; InputError where it holds other cells."""
-        turns, started = Turns(folder), time.monotonic()
+        turns = Turns(folder)
         with turns.at_work():
             with turns.turn():
                 if not confirms:
                     check_no_search(folder)
                 before = check_same_request(folder, plan, journal, provenance["command"], shared=turns.shared)
                 if standing(folder) is None:
-                    since = _since(None, provenance, started, ran=False)
+                    since = _since(None, provenance, 0.0)
                     write(plan, journal, folder, records_of(plan, journal), since)
-            if all(journal.result(item.stages[0].id) is None for item in plan.planned if item.stages):
+            first = [item.stages[0].id for item in plan.planned if item.stages]
+            if all(journal.result(stage_id) is None for stage_id in first):
                 # Results that came with a checkout: nothing here is continued.
                 before = None
-            yield Execution(journal, folder, tracker, before, started, turns)
+            begun = any(journal.folder(stage_id).is_dir() for stage_id in first)
+            spent = Spent.on(folder, float(before["seconds"]) if before else 0.0, begun=begun)
+            yield Execution(journal, folder, tracker, before, spent, turns)
 
     @property
     def seconds(self) -> float:
         """Seconds of all commands on the grid so far."""
-        return (0.0 if self.before is None else float(self.before["seconds"])) + time.monotonic() - self.started
+        return self.spent.seconds
 
     def launch(self, plan: Plan, meanwhile: Plan, provenance: dict[str, Any]) -> bool:
         """Run what a plan lacks, and write now and then the results of `meanwhile`; whether it was interrupted."""
@@ -141,6 +145,7 @@ class Execution:
         with stopping(), bar(f"{len(missing)} stages", total) as shown, watching(live):
             try:
                 for event in _launch(plan, self.journal, missing, shown):
+                    self.spent.keep()
                     if live is not None:
                         live.note(event)
                     if self.tracker is not None:
@@ -180,7 +185,7 @@ class Execution:
 
     def _publish(self, plan: Plan, provenance: dict[str, Any], *, ended: bool, wait: bool) -> list[Record]:
         """Once; Damaged where something of a finished stage is."""
-        since = _since(self.before, provenance, self.started, ran=bool(self.tried))
+        since = _since(self.before, provenance, self.seconds if self.tried else None)
         with self.turns.turn(wait=wait) as turn:
             if turn is None:
                 return []
@@ -245,11 +250,12 @@ def stopping() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _since(before: dict[str, Any] | None, provenance: dict[str, Any], started: float, *, ran: bool) -> dict[str, Any]:
-    """Provenance with the seconds of all runs so far, and whether the grid was continued with more seeds."""
+def _since(before: dict[str, Any] | None, provenance: dict[str, Any], spent: float | None) -> dict[str, Any]:
+    """Provenance with the seconds `spent` so far, None where nothing ran since what stood `before`, and whether a grid
+    was continued with more seeds."""
     if before is None:
-        return {**provenance, "seconds": round(time.monotonic() - started, 1), "continued": False}
-    seconds = before["seconds"] + (time.monotonic() - started if ran else 0.0)
+        return {**provenance, "seconds": round(spent or 0.0, 1), "continued": False}
+    ran, seconds = spent is not None, before["seconds"] if spent is None else spent
     # Of fewer seeds than before nothing runs, and yet the results are those that were asked for now.
     made_by = provenance if ran or before["seeds"] != provenance["seeds"] else before
     return {
