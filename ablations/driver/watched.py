@@ -17,11 +17,10 @@ from ablations.driver.plan import Plan
 from ablations.grids.planned import Planned
 from ablations.results import autoencoders
 from ablations.results.records import record
-from ablations.stages.artifacts import HISTORY, SAMPLES, read_history
+from ablations.stages.artifacts import SAMPLES, read_history
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import AutoencoderStage, FloorStage, RungStage, Scores, Stage, TrainingStage
 from ablations.tracking.mlflow_runs import RUNNING, Points, Tracked, autoencoder_run, cell_run
-from analysis.errors import InputError
 from analysis.read.names import OVER_STEPS, RUNG
 
 
@@ -130,20 +129,10 @@ def points_of(stages: list[Stage], journal: Journal) -> Points:
 def reported(training: str, journal: Journal) -> Points:
     """What a training has reported over its steps so far; what is not finite is no point."""
     found: Points = {}
-    for line in _history(journal.folder(training)):
+    for line in read_history(journal.folder(training)):
         for name in (name for name in line if name.startswith(OVER_STEPS) and math.isfinite(line[name])):
             found.setdefault(name, []).append((line["step"], line[name]))
     return found
-
-
-def _history(folder: Path) -> list[dict[str, float]]:
-    if not (folder / HISTORY).exists():
-        return []
-    try:
-        return read_history(folder, 2**62)
-    except InputError:
-        # What is damaged is said by the stage that reads it.
-        return []
 
 
 def watched_by_stage(plan: Plan, journal: Journal, request: str, folder: Path) -> dict[str, list[Watched]]:

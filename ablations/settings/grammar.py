@@ -94,7 +94,7 @@ def _read(path: Path, group: str, option: str, _written: int) -> dict[str, Any]:
         node: Any = OmegaConf.load(path)
         if "defaults" in node:
             node = _composed(path, group, option)
-    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     values = OmegaConf.to_container(node)
     if not isinstance(values, dict):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -33,7 +34,7 @@ CHECKPOINT = "checkpoint.safetensors"
 BEFORE = "checkpoint-before.safetensors"
 """The one before that, from which it goes on where the last one is damaged."""
 HISTORY = "metrics.jsonl"
-"""A line per report of a training, up to its last checkpoint."""
+"""A line per report of a training, for whoever watches it."""
 FIT = "fit.safetensors"
 """What a fitted variance reads of the network, per t, and the terms of all steps that a fitted spacing reads."""
 MOMENTS = ("noise", "error", "alpha_bar", "data")
@@ -93,7 +94,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], **words: str) -> None:
         # Layers may share a parameter, which the format does not know: it is written under each of its names.
         flat[name] = plain.clone() if plain.untyped_storage().data_ptr() in held else plain
         held.add(flat[name].untyped_storage().data_ptr())
-    metadata = {**words, DIGEST: _digest(flat)}
+    metadata = {**words, DIGEST: _digest(flat, words)}
     replace_file(path, lambda temporary: save_file(flat, temporary, metadata=metadata))
 
 
@@ -107,14 +108,15 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise Damaged(path, "is missing") from error
     except SafetensorError as error:
         raise Damaged(path, f"is not a readable safetensors file ({error})") from error
-    if words.pop(DIGEST, None) not in (None, _digest(tensors)):
+    told = words.pop(DIGEST, None)
+    if told not in (None, _digest(tensors, words)):
         raise Damaged(path, "has been altered since it was written (its digest is another)")
     return tensors, words
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 of tensors by name: of their types, shapes and bytes."""
-    found = hashlib.sha256()
+def _digest(tensors: dict[str, Tensor], words: dict[str, str]) -> str:
+    """SHA-256 of words, and of tensors by name: of their types, shapes and bytes."""
+    found = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
     for name in sorted(tensors):
         value = tensors[name]
         found.update(f"{name} {value.dtype} {list(value.shape)} ".encode())
@@ -122,31 +124,49 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     return found.hexdigest()
 
 
-def write_checkpoint(folder: Path, report: dict[str, float], state: dict[str, Tensor]) -> None:
-    """The state at a report, whose history has been written; the one before it is kept."""
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training on its way: its step, its state, its reports up to there, and which were `passed_over` as damaged."""
+
+    step: int = 0
+    state: dict[str, Tensor] | None = None
+    history: tuple[dict[str, float], ...] = ()
+    passed_over: str = ""
+
+    @property
+    def start(self) -> tuple[int, dict[str, Tensor]] | None:
+        """The step and the state to continue from; None for the beginning."""
+        return None if self.state is None else (self.step, self.state)
+
+    @property
+    def seconds(self) -> float:
+        """What it took to get there."""
+        return self.history[-1]["seconds"] if self.history else 0.0
+
+
+def write_checkpoint(folder: Path, history: list[dict[str, float]], state: dict[str, Tensor]) -> None:
+    """The state at the last of the reports, with all of them; the checkpoint before it is kept."""
     path = folder / CHECKPOINT
     if path.exists():
         path.replace(folder / BEFORE)
-    write_artifact(folder, CHECKPOINT, state, step=str(report["step"]), seconds=str(report["seconds"]))
+    write_artifact(folder, CHECKPOINT, state, history=json.dumps(history))
 
 
-def read_checkpoint(folder: Path) -> tuple[tuple[int, dict[str, Tensor]] | None, float, str]:
-    """(step, state) to continue from, if any, the seconds that it took to get there, and which are damaged.
-
-    The last one is taken that is whole.
-    """
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """The last checkpoint that is whole, or the beginning."""
     damaged: list[str] = []
     for name in (CHECKPOINT, BEFORE):
         if not (folder / name).exists():
             continue
         try:
             tensors, words = read_artifact(folder, name)
-            return (int(words["step"]), tensors), float(words["seconds"]), "; ".join(damaged)
+            history = tuple(json.loads(words["history"]))
+            return Checkpoint(int(history[-1]["step"]), tensors, history, "; ".join(damaged))
         except Damaged as error:
             damaged.append(error.what)
         except (KeyError, ValueError):
-            damaged.append(f"{name} does not say at which step it was left")
-    return None, 0.0, "; ".join(damaged)
+            damaged.append(f"{name} is of an earlier version")
+    return Checkpoint(passed_over="; ".join(damaged))
 
 
 def left_in(folder: Path) -> list[str]:
@@ -168,13 +188,13 @@ def write_history(folder: Path, history: list[dict[str, float]]) -> None:
     write_text(folder / HISTORY, "".join(json.dumps(line) + "\n" for line in history))
 
 
-def read_history(folder: Path, step: int) -> list[dict[str, float]]:
-    """The reports up to a step; InputError where they are damaged."""
-    path = folder / HISTORY
-    if step == 0 or not path.exists():
-        return []
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """The reports so far, for whoever watches; none where they are damaged, for no number is read from here."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        return [line for line in lines if line["step"] <= step]
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is damaged: delete the folder {folder}, and its training starts again") from error
+        lines = [json.loads(line) for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines()]
+    except (FileNotFoundError, ValueError):
+        return []
+    whole = all(
+        isinstance(line, dict) and all(isinstance(value, (int, float)) for value in line.values()) for line in lines
+    )
+    return lines if whole and all("step" in line for line in lines) else []

@@ -13,12 +13,14 @@ runs again.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from ablations.stages.artifacts import STAGE, Damaged, left_in
+from ablations.stages.artifacts import DIGEST, STAGE, Damaged, left_in
 from analysis.errors import InputError
 from analysis.files import read_json, size_of, write_json
 
@@ -27,6 +29,8 @@ Curves = dict[str, tuple[list[float], list[float]]]
 
 NO_MEMORY = "DefaultCPUAllocator: "
 """What torch says of a processor's memory that is used up, in a RuntimeError."""
+Kind = Literal["error", "damaged", "machine", "died", "stopped", "left_out"]
+"""Of what kind a failure is."""
 DAMAGED = "damaged"
 """The status of a stage that found what it needs damaged."""
 RESULT = "result.json"
@@ -79,7 +83,7 @@ class Failure:
     `message` is a line to be read, `traceback` where an exception came from.
     """
 
-    kind: Literal["error", "damaged", "machine", "died", "stopped", "left_out"]
+    kind: Kind
     message: str
     traceback: str = ""
 
@@ -144,10 +148,14 @@ class Journal:
             content = read_json(path)
             if content is None:
                 return None
+            if content.pop(DIGEST, None) not in (None, _digest(content)):
+                raise Damaged(path, "has been altered since it was written (its digest is another)")
             files = dict(content.pop(FILES, {}))
             if content.pop(STAGE, stage_id) != stage_id:
                 raise Damaged(path, "is another stage's")
             result = Result.of(_in_present_words(content))
+        except Damaged:
+            raise
         except (InputError, TypeError, AttributeError, KeyError, ValueError) as error:
             raise Damaged(path, "is no stage's result") from error
         for name, size in files.items():
@@ -160,7 +168,8 @@ class Journal:
         """Say that a stage is finished, or diverged, and what came of it, after all that it leaves beside."""
         folder = self.folder(stage_id)
         about = {STAGE: stage_id, FILES: {name: size_of(folder / name) for name in left_in(folder)}}
-        write_json(folder / RESULT, asdict(result) | about)
+        content = asdict(result) | about
+        write_json(folder / RESULT, content | {DIGEST: _digest(content)})
 
     def forget_result(self, stage_id: str) -> None:
         """Take a stage's result away, since it is to run again."""
@@ -169,10 +178,10 @@ class Journal:
     def failure(self, stage_id: str) -> Failure | None:
         """How a stage failed or was interrupted; None where it did not."""
         path = self.folder(stage_id) / "status.json"
-        content = read_json(path)
         try:
+            content = read_json(path)
             return None if content is None else _failure(content)
-        except (KeyError, TypeError, AttributeError):
+        except (InputError, KeyError, TypeError, AttributeError):
             return Failure("error", f"{path} is damaged")
 
     def write_failure(self, stage_id: str, failure: Failure) -> None:
@@ -186,9 +195,15 @@ class Journal:
     def progress(self, stage_id: str) -> float:
         """The share of a stage that is done."""
         try:
-            return float((self.folder(stage_id) / "progress").read_text())
+            share = float((self.folder(stage_id) / "progress").read_text())
         except (FileNotFoundError, ValueError):
             return 0.0
+        return share if 0 <= share <= 1 else 0.0
+
+
+def _digest(content: dict[str, Any]) -> str:
+    """SHA-256 of a content, whatever the order of its keys and the spaces in its file."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _in_present_words(content: dict[str, Any]) -> dict[str, Any]:
@@ -203,6 +218,11 @@ def _in_present_words(content: dict[str, Any]) -> dict[str, Any]:
 def _failure(content: dict[str, Any]) -> Failure:
     """The failure of a status.json; of an older one, which held a reason of several lines, by its first."""
     if "reason" not in content:
-        return Failure(content["kind"], content["message"], content["traceback"])
+        failure = Failure(content["kind"], content["message"], content["traceback"])
+        if failure.kind not in get_args(Kind) or not all(
+            isinstance(t, str) for t in (failure.message, failure.traceback)
+        ):
+            raise TypeError("a failure is of a kind, and says why in words")
+        return failure
     first, _, rest = str(content["reason"]).partition("\n")
     return Failure("stopped" if content["status"] == "interrupted" else "error", first, rest)

@@ -257,7 +257,9 @@ class Tracker:
             tags = ({} if new else run.tags) | {"content": run.content}
             tags |= {} if reported is None else {REPORTED: json.dumps(reported)}
             self.client.log_batch(known.run_id, tags=[RunTag(*tag) for tag in tags.items()])
-            if not new and reported is None and not here:
+            left = not new and reported is None and not here
+            # A command that was killed here has taken it away already.
+            if left and REPORTED in self.client.get_run(known.run_id).data.tags:
                 self.client.delete_tag(known.run_id, REPORTED)
             self.client.set_terminated(known.run_id, ENDINGS.get(status, "FINISHED"))
             self.live.discard(key)

@@ -25,7 +25,7 @@ class Checkpoints:
         write_history(self.folder, history)
         # A GPU copies it before it goes on with its next step; the host waits for nothing.
         copy = {name: value.detach().clone() for name, value in state.items()}
-        self.last = self.writer.submit(write_checkpoint, self.folder, history[-1], copy)
+        self.last = self.writer.submit(write_checkpoint, self.folder, list(history), copy)
 
     def wait(self) -> None:
         """Wait until the last one is there; OSError where it could not be written."""

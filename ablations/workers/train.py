@@ -24,7 +24,6 @@ from ablations.stages.artifacts import (
     average_at,
     read_artifact,
     read_checkpoint,
-    read_history,
     write_artifact,
     write_history,
 )
@@ -115,12 +114,12 @@ def learn(
     The averages at the steps `rungs` are left too, and `score` is called there, whose time is not the training's. All
     of these are steps of a report, beyond the last checkpoint. Of several `ranks` the first alone leaves anything.
     """
-    start, before, damaged = read_checkpoint(folder)
-    if damaged and ranks.rank == 0:
-        step = start[0] if start else 0
-        print(f"training {folder.name} goes on from step {step}, since {damaged}", file=sys.stderr)
+    checkpoint = read_checkpoint(folder)
+    if checkpoint.passed_over and ranks.rank == 0:
+        told = f"training {folder.name} goes on from step {checkpoint.step}, since {checkpoint.passed_over}"
+        print(told, file=sys.stderr)
     last = until or plan.steps
-    history = read_history(folder, start[0] if start else 0)
+    history = list(checkpoint.history)
     device = next(learner.parameters()).device
     if device.type == "cuda" and device not in WARM:
         WARM.add(device)
@@ -129,15 +128,15 @@ def learn(
     began = saved = told = time.monotonic()
     report: Report | None = None
     with Checkpoints(folder) as checkpoints:
-        for report in train(learner, images, plan, seed, start, ranks):
-            history.append(line_of(report, before + time.monotonic() - began))
+        for report in train(learner, images, plan, seed, checkpoint.start, ranks):
+            history.append(line_of(report, checkpoint.seconds + time.monotonic() - began))
             if ranks.rank == 0:
                 progress(report.step / last)
                 if report.finite and report.step in rungs:
                     paused = time.monotonic()
-                    write_artifact(folder, average_at(report.step), part(report.state(), "average"))
                     # Whoever scores it reads how long it took to get there.
-                    write_history(folder, history)
+                    took = str(history[-1]["seconds"])
+                    write_artifact(folder, average_at(report.step), part(report.state(), "average"), seconds=took)
                     score(report.step)
                     began += time.monotonic() - paused
                 if time.monotonic() - told > HISTORY_SECONDS:
@@ -205,14 +204,15 @@ def run_rung(
     The first samples that are judged are left in its `own`. A training that is beyond that step already, and did not
     leave its average there, says nothing of it: no metrics.
     """
-    start, seconds, _ = read_checkpoint(folder)
-    kept = average_at(stage.step)
+    checkpoint = read_checkpoint(folder)
+    kept, seconds = average_at(stage.step), checkpoint.seconds
     if (folder / kept).exists():
-        (average, _), seconds = read_artifact(folder, kept), read_history(folder, stage.step)[-1]["seconds"]
-    elif (folder / "result.json").exists() or (start is not None and start[0] > stage.step):
+        average, words = read_artifact(folder, kept)
+        seconds = float(words.get("seconds", "nan"))
+    elif (folder / "result.json").exists() or checkpoint.step > stage.step:
         return Result("finished", "", {}, {}, {"notes": f"trained beyond step {stage.step} before it was judged there"})
-    elif start is not None and start[0] == stage.step:
-        average = part(start[1], "average")
+    elif checkpoint.state is not None and checkpoint.step == stage.step:
+        average = part(checkpoint.state, "average")
     else:
         learner, stored = build(cell, encoding, data, device), stored_of(encoding, data, device)
         learned = learn(learner, stored, cell.training, cell.seed, folder, progress, stage.step)

@@ -144,23 +144,38 @@ def test_an_artefact_of_another_stage_is_told_apart(tmp_path):
 
 
 def test_a_training_goes_on_from_the_last_checkpoint_that_is_whole(tmp_path):
-    assert read_checkpoint(tmp_path) == (None, 0.0, "")
-    for step in (10, 20, 30):
-        write_checkpoint(tmp_path, {"step": step, "seconds": step / 10}, {"a": torch.full((3,), float(step))})
-    (step, state), seconds, damaged = read_checkpoint(tmp_path)
-    assert (step, seconds, damaged) == (30, 3.0, "")
-    assert state["a"].tolist() == [30.0] * 3
+    assert read_checkpoint(tmp_path).start is None
+    reports = [{"step": step, "seconds": step / 10} for step in (10, 20, 30)]
+    for n in (1, 2, 3):
+        write_checkpoint(tmp_path, reports[:n], {"a": torch.full((3,), 10.0 * n)})
+    last = read_checkpoint(tmp_path)
+    assert (last.step, last.seconds, list(last.history), last.passed_over) == (30, 3.0, reports, "")
+    assert last.start[1]["a"].tolist() == [30.0] * 3
     cut = (tmp_path / "checkpoint.safetensors").read_bytes()[:-1]
     (tmp_path / "checkpoint.safetensors").write_bytes(cut)
-    (step, state), seconds, damaged = read_checkpoint(tmp_path)
-    assert (step, seconds, state["a"].tolist()) == (20, 2.0, [20.0] * 3)
-    assert damaged.startswith("checkpoint.safetensors is not a readable safetensors file")
+    before = read_checkpoint(tmp_path)
+    assert (before.step, before.seconds, list(before.history)) == (20, 2.0, reports[:2])
+    assert before.start[1]["a"].tolist() == [20.0] * 3
+    assert before.passed_over.startswith("checkpoint.safetensors is not a readable safetensors file")
     (tmp_path / "checkpoint-before.safetensors").write_bytes(cut)
-    start, _, damaged = read_checkpoint(tmp_path)
-    assert start is None
-    assert "; checkpoint-before.safetensors is not a readable" in damaged
+    assert read_checkpoint(tmp_path).start is None
+    assert "; checkpoint-before.safetensors is not a readable" in read_checkpoint(tmp_path).passed_over
     forget_checkpoints(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("at", range(40, 400, 24))
+def test_a_digit_of_a_result_that_is_another_is_found_out(tmp_path, at):
+    journal = Journal(tmp_path)
+    metrics = {"nll/test": 2.125, "fid/test": 31.5}
+    journal.write_result("abc", Result("finished", "", metrics, {"a": ([1.0], [2.5])}, {}))
+    path = tmp_path / "abc" / "result.json"
+    text = path.read_text()
+    place = next(i for i in (*range(at, len(text)), *range(at)) if text[i].isdigit())
+    path.write_text(text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :])
+    assert journal.result("abc") is None
+    # It may have been one of a key's name.
+    assert journal.damage("abc").startswith("result.json ")
 
 
 def test_a_stage_without_result_is_not_finished(tmp_path):
