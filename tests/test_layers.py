@@ -94,7 +94,7 @@ def test_the_core_is_read():
 
 FLOORS = {
     "ablations": [
-        {"run", "search", "sample", "export", "publish", "check", "compatibility"},
+        {"run", "search", "sample", "export", "publish", "check", "clean", "compatibility"},
         {"testing"},
         {"driver"},
         {"launchers", "theory", "tracking"},

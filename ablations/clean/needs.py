@@ -1,0 +1,184 @@
+"""Which stages the grids and searches of a results folder need: those that the same command would look for again.
+
+    runs.csv     a row per cell and seed ─▶ the cell ─▶ its stages, with the metrics, rungs and sets that it may be
+    trials.csv   a row per trial         ─▶             asked for besides, at all seeds that its looks may come to
+
+A row is understood where the cell that is made of it has the row's id here. One that is not is of an earlier version,
+of a class that is not at hand, or of data that have changed: what its command has left here is then not known.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from ablations.metrics.asked import metric_floors, metric_stages
+from ablations.metrics.judging import extractor_identity
+from ablations.metrics.registry import kind_of, metric_of, names
+from ablations.settings.cell import Cell
+from ablations.settings.evaluation import MOST_SETS, Evaluation
+from ablations.settings.identity import cell_id
+from ablations.settings.layers import cell_of
+from ablations.settings.rules import refusal
+from ablations.stages.contents import fit_of
+from ablations.stages.disk import RESULT
+from ablations.stages.graph import floor_of, more_sets, stages_of
+from ablations.stages.journal import Journal
+from analysis.errors import InputError
+from analysis.read.csv_files import read_csv
+from analysis.read.names import AUTOENCODER, SEARCH, TRIALS
+from diffusion_core.precision import Precision
+
+RUNGS = 16
+"""So many halvings of a training are more than it has reports."""
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The stages that a results folder needs by their ids; `unknown` says why there may be more of them, "" if not."""
+
+    folder: Path
+    stages: frozenset[str]
+    unknown: str = ""
+
+
+@dataclass
+class Read:
+    """What is worked out once for many rows of a results folder: digests of data, identities of extractors."""
+
+    digests: dict[object, str] = field(default_factory=dict)
+    extractors: dict[object, str | None] = field(default_factory=dict)
+
+    def digest(self, cell: Cell, told: str) -> str:
+        """The digest of a cell's data, which are read where no row has told it."""
+        if told:
+            return told
+        if cell.data not in self.digests:
+            self.digests[cell.data] = cell.data.load().digest
+        return self.digests[cell.data]
+
+    def extractor(self, cell: Cell) -> str | None:
+        """The identity of what judges a cell's samples; None where nothing is judged. InputError if it is not there."""
+        key = (cell.data.extractor, cell.evaluation.weights)
+        if key not in self.extractors:
+            try:
+                self.extractors[key] = extractor_identity(cell)
+            except ValueError as error:
+                raise InputError(str(error)) from error
+        return self.extractors[key]
+
+
+def folders_in(results: Path) -> list[Path]:
+    """The folders with a grid's or a search's results."""
+    return sorted({path.parent for name in ("grid.json", SEARCH) for path in results.glob(f"*/{name}")})
+
+
+def needs_of(folder: Path, journal: Journal, read: Read, *, worked_on: bool) -> Needs:
+    """What a results folder needs; `worked_on` says whether a command has worked on it here.
+
+    One that came with a checkout, and nothing of it was run here, is no riddle where it is not understood.
+    """
+    found: set[str] = set()
+    riddles = []
+    try:
+        for rows, seeds in [*_cells(folder), *_trials(folder)]:
+            told = {row.get(name, "") for row in rows for name in ("training_id", AUTOENCODER)} - {""}
+            try:
+                found |= told | _stages(rows, seeds, told, journal, read)
+            except (InputError, ValueError) as error:
+                found |= told
+                riddles.append(f"cell {rows[0]['cell_id']}: {error}")
+    except (InputError, KeyError, TypeError, ValueError) as error:
+        return Needs(folder, frozenset(found), f"it cannot be read ({error})")
+    here = worked_on or any((journal.folder(one) / RESULT).exists() for one in found)
+    return Needs(folder, frozenset(found), riddles[0] if riddles and here else "")
+
+
+def _cells(folder: Path) -> Iterator[tuple[list[Row], list[int]]]:
+    """The rows of each cell of a grid, with the seeds that it may come to have."""
+    head = _head(folder / "grid.json")
+    if head is None:
+        return
+    seeds, looks = [int(seed) for seed in head["seeds"]], head.get("auto")
+    most = range(seeds[0], seeds[0] + int(looks["most"])) if looks else ()
+    cells: dict[str, list[Row]] = {}
+    for row in _rows(folder / "runs.csv", ("cell_id", "seed", "status", "training_id")):
+        if row["status"] != "incompatible":
+            cells.setdefault(row["cell_id"], []).append(row)
+    for rows in cells.values():
+        yield rows, sorted({*(int(row["seed"]) for row in rows), *most})
+
+
+def _trials(folder: Path) -> Iterator[tuple[list[Row], list[int]]]:
+    """The row of each trial of a search that is a cell, with the seeds of a trial."""
+    head = _head(folder / SEARCH)
+    if head is None:
+        return
+    for row in _rows(folder / TRIALS, ("trial", "cell_id")):
+        if row["cell_id"]:
+            yield [row], [int(seed) for seed in head["seeds"]]
+
+
+def _head(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    head = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(head, dict):
+        raise InputError(f"{path} describes no results")
+    return head
+
+
+def _rows(path: Path, needed: tuple[str, ...]) -> list[Row]:
+    table = read_csv(path, needed)
+    return [{str(key): str(value) for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _stages(rows: list[Row], seeds: list[int], told: set[str], journal: Journal, read: Read) -> set[str]:
+    """The stages of the cell of these rows at these seeds; InputError where they are not understood."""
+    row = rows[0]
+    parameters = {key: value for key, value in row.items() if "/" not in key and not key.startswith("axis.")}
+    cell = cell_of(parameters, seeds[0])
+    digest = read.digest(cell, row.get("data_digest", ""))
+    extractor = read.extractor(cell) if cell.evaluation.quality else None
+    precisions: list[Precision] = list(get_args(Precision))
+    known = [one for one in precisions if cell_id(cell, digest, one, extractor) == row["cell_id"]]
+    if not known:
+        raise InputError("it is of an earlier version, or its data are not what they were")
+    # By this id a fit is looked for when samples are drawn.
+    found = {fit_of(cell, row["training_id"]) or "" for row in rows if cell.horizon and row.get("training_id")} - {""}
+    if refusal(cell) is not None:
+        return found
+    # Results that came from another kind of device may be in the midst of being made here.
+    trained = bool(told) and all((journal.folder(one) / RESULT).exists() for one in told)
+    for precision in known if trained else precisions:
+        for seed in seeds:
+            found |= set(_all_of(replace(cell, seed=seed), digest, precision, extractor))
+    return found
+
+
+def _all_of(cell: Cell, digest: str, precision: Precision, extractor: str | None) -> Iterator[str]:
+    """The ids of all that a cell is made of, or may be asked for besides."""
+    asked = generous(cell)
+    stages = stages_of(asked, digest, precision, extractor)
+    more = more_sets(stages, extractor, MOST_SETS) if cell.evaluation.sets == "auto" else []
+    floors = [floor_of(cell, digest, extractor), *metric_floors([asked], digest, extractor)]
+    for stage in (*stages, *metric_stages(asked, stages), *more, *metric_stages(asked, more), *floors):
+        yield stage.id
+
+
+def generous(cell: Cell) -> Cell:
+    """The same cell, asked for all metrics and rungs that there are: they are no part of what it is."""
+    judged = "test" in cell.evaluation.quality and cell.data.extractor is not None
+    metrics = _metrics(cell) if cell.evaluation.quality else ()
+    plan: Evaluation = replace(cell.evaluation, metrics=metrics, rungs=RUNGS, judged_rungs=RUNGS if judged else 0)
+    return replace(cell, evaluation=plan)
+
+
+def _metrics(cell: Cell) -> tuple[str, ...]:
+    kind = kind_of(cell.data.extractor)
+    return tuple(name for name in names() if kind in metric_of(name).of)
