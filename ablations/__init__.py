@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "register", "run_grid", "run_search"]
 
-COMMANDS = ("run", "search", "sample", "export", "publish", "check", "clean")
-ROOMS = ("search", "clean")
+COMMANDS = ("run", "search", "sample", "export", "publish", "check", "clean", "doctor")
+ROOMS = ("search", "clean", "doctor")
 """Those that are packages."""
 
 C = TypeVar("C", bound=type)

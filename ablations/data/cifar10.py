@@ -68,8 +68,19 @@ class Cifar10(DataSet):
         images, labels = budgeted("cifar10", train, test, validation, self.train_images, self.held_out_images)
         return image_data(images, labels, levels=256)
 
+    def place(self) -> str:
+        return str(_found(Path(self.root).expanduser(), TRAINING + TEST)[0].parent)
+
 
 def _labelled(root: Path, batches: list[str]) -> Labelled:
+    parts = [_read(path) for path in _found(root, batches)]
+    images = np.concatenate([images for images, _ in parts]).reshape(-1, *SHAPE)
+    labels = [label for _, labels in parts for label in labels]
+    return torch.from_numpy(images), torch.tensor(labels, dtype=torch.int64)
+
+
+def _found(root: Path, batches: list[str]) -> list[Path]:
+    """Files of these batches; InputError where they are not all there."""
     paths = _paths(root, batches)
     if paths is None:
         raise InputError(
@@ -77,10 +88,7 @@ def _labelled(root: Path, batches: list[str]) -> Labelled:
             "cifar-10-binary.tar.gz of https://www.cs.toronto.edu/~kriz/cifar.html, and name the folder that holds "
             f"{PICKLES} or {BINARY} with data.root=PATH"
         )
-    parts = [_read(path) for path in paths]
-    images = np.concatenate([images for images, _ in parts]).reshape(-1, *SHAPE)
-    labels = [label for _, labels in parts for label in labels]
-    return torch.from_numpy(images), torch.tensor(labels, dtype=torch.int64)
+    return paths
 
 
 def _paths(root: Path, batches: list[str]) -> list[Path] | None:

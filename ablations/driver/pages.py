@@ -13,6 +13,7 @@ from ablations.tracking.addresses import Summary
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from analysis.errors import InputError
+from analysis.read.links import without_password
 
 
 def writable(results: Path) -> Path:
@@ -41,7 +42,7 @@ def finish(folder: Path, records: list[Record], tracker: Tracker | None, interru
     if tracker is not None and summary is not None:
         print(f"MLflow   {summary.link}")
         if not tracker.uri.startswith("http"):
-            print(f"         after: mlflow ui --backend-store-uri {tracker.uri}")
+            print(f"         after: mlflow ui --backend-store-uri {without_password(tracker.uri)}")
     remember(folder, said, summary)
     if interrupted:
         print("interrupted: finished stages are kept, the same command continues")

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+from analysis.read.links import without_password
+
 SQLITE = "sqlite:///"
 SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 
@@ -60,7 +62,8 @@ def quick_check(file: Path) -> str:
 def refusal(uri: str) -> str:
     """Why a store cannot be used, as far as it can be told without opening it; "" if it may be."""
     if urlparse(uri).scheme not in SCHEMES:
-        return f"{uri!r} is no tracking store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
+        given = without_password(uri)
+        return f"{given!r} is no tracking store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
     if not uri.startswith(SQLITE):
         return ""
     path = Path(uri.removeprefix(SQLITE))

@@ -44,7 +44,7 @@ from ablations.tracking.mlflow_runs import (
 )
 from ablations.tracking.mlflow_views import VIEW, view_in
 from analysis.errors import InputError
-from analysis.read.links import page, to_json, tracking_of
+from analysis.read.links import page, to_json, tracking_of, without_password
 from analysis.read.names import OVER_STEPS
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Tracker:
             try:
                 self._opening.result()
             except TrackingError as error:
-                raise InputError(f"{error} (tracking.uri={self.uri})") from error
+                raise InputError(f"{error} (tracking.uri={without_password(self.uri)})") from error
 
     @property
     def is_open(self) -> bool:
@@ -312,5 +312,5 @@ def open_tracker(uri: str, experiment: str, results: Path) -> Tracker:
     """The tracker of a store that is yet to be opened; InputError where it is seen at once that it cannot be used."""
     reason = refusal(uri)
     if reason:
-        raise InputError(f"{reason} (tracking.uri={uri})")
+        raise InputError(f"{reason} (tracking.uri={without_password(uri)})")
     return Tracker(uri, experiment, results / ".artifacts")

@@ -52,6 +52,11 @@ def without_password(uri: str) -> str:
     return re.sub(r"//[^/]*@", "//", uri.partition("?")[0])
 
 
+def without_passwords(text: str, uri: str) -> str:
+    """A message about the store at `uri` without what that address, and any other one in it, keeps secret."""
+    return re.sub(r"//[^/\s]*@", "//", text.replace(uri, without_password(uri)))
+
+
 def page(uri: str, experiment: str) -> str:
     """The page of the UI that charts a grid."""
     query = "compareRunsMode=CHART&workflowType=machine_learning&viewStateShareKey=grid"
