@@ -75,7 +75,9 @@ class Read:
 
 def folders_in(results: Path) -> list[Path]:
     """The folders with a grid's or a search's results."""
-    return sorted({path.parent for name in ("grid.json", SEARCH) for path in results.glob(f"*/{name}")})
+    heads = [path for name in ("grid.json", SEARCH) for path in results.rglob(name)]
+    inner = [path.relative_to(results).parts[:-1] for path in heads]
+    return sorted({results.joinpath(*parts) for parts in inner if parts and not any(one[0] == "." for one in parts)})
 
 
 def needs_of(folder: Path, journal: Journal, read: Read, *, worked_on: bool) -> Needs:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ablations.launchers.dispatch import Dispatch, Event
+from analysis.plain import line
 
 
 class Bar:
@@ -26,11 +27,11 @@ class Bar:
 
     def tell(self, what: str) -> None:
         """Say something beside the bar."""
-        self.progress.update(self.task, told=what)
+        self.progress.update(self.task, told=line(what))
 
-    def write(self, line: str) -> None:
+    def write(self, text: str) -> None:
         """A line above the bar, which stays."""
-        self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.progress.console.print(line(text), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def bar(name: str, total: float | None, *, done: int = 0, counts: bool = False) 
         TimeElapsedColumn(),
         TextColumn("elapsed,"),
         TimeRemainingColumn(),
-        TextColumn("left {task.fields[told]}"),
+        TextColumn("left {task.fields[told]}", markup=False),
     )
     # Its speed is that of the last ten minutes, since stages differ in theirs.
     shown = sys.stderr.isatty()

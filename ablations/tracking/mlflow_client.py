@@ -71,6 +71,15 @@ def trouble(uri: str) -> str:
     return ""
 
 
+def refuse_links(folder: Path) -> None:
+    """TrackingError where a results folder, which anyone may have sent, has a link to what lies elsewhere: a store that
+    others read would be given that."""
+    top = folder.resolve()
+    for path in folder.rglob("*"):
+        if path.is_symlink() and not path.resolve().is_relative_to(top):
+            raise TrackingError(f"{path} is a link out of its folder, and is not delivered: put the file itself there")
+
+
 def downloaded(model: str, uri: str) -> Path:
     """The folder of a model, which is one, or is known to the store at `uri`; TrackingError where it is neither."""
     if Path(model).is_dir():

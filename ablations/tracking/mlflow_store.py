@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from ablations.results.records import NOT_RUN
 from ablations.stages.files import write_json
 from ablations.tracking.addresses import Summary, refusal
-from ablations.tracking.mlflow_client import TrackingError, guard, opened
+from ablations.tracking.mlflow_client import TrackingError, guard, opened, refuse_links
 from ablations.tracking.mlflow_found import found, kept, one_of
 from ablations.tracking.mlflow_runs import (
     REPORTED,
@@ -130,6 +130,7 @@ class Tracker:
 
         Once all are delivered, the folder's tracking.json says where they are.
         """
+        refuse_links(folder)
         runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
         everything = [*runs, *tracked_autoencoders(folder), *tracked_trials(folder)]
         published: int = sum(guard(self.uri, lambda run=run: self._publish(run)) for run in everything)
@@ -293,6 +294,7 @@ class Tracker:
         return summary
 
     def _summarise(self, folder: Path) -> Summary:
+        refuse_links(folder)
         for run in self.client.search_runs([self.experiment_id], "tags.kind = 'summary'"):
             self.client.delete_run(run.info.run_id)
         head = head_in(folder)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import tempfile
 import weakref
@@ -100,6 +101,8 @@ def _downloaded(client: MlflowClient, uri: str, run: str) -> TemporaryFolder:
             raise InputError(f"run {run} lacks its artifact {lacking[0]}: run `python -m ablations.publish`")
         folder = TemporaryFolder()
         for path in paths:
+            if not re.fullmatch(r"\w[\w.-]*", path):
+                raise InputError(f"run {run} has an artifact {path!r}, which leads out of its folder: nothing is read")
             if path not in PAGES:
                 client.download_artifacts(run, path, str(folder.path))
     return folder
