@@ -55,7 +55,7 @@ def _check_ids(texts: pd.DataFrame, source: str) -> None:
     """InputError where a name of files would lead to another folder."""
     for name in (name for name in IDS if name in texts.columns):
         for text in texts[name].unique():
-            if text and re.fullmatch(r"\w[\w.-]*", text) is None and not is_number(text):
+            if text and re.fullmatch(r"\w[\w. -]*", text) is None and not is_number(text):
                 raise InputError(
                     f"{source}: the column {name!r} holds {text!r}, which is no id: letters and digits alone"
                 )
