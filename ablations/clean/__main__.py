@@ -65,11 +65,17 @@ def looked_at(given: dict[str, Any], results: Path) -> Survey:
     """What there is to free in a results folder."""
     from ablations.clean.needs import Read, folders_in, needs_of
     from ablations.clean.waste import survey
-    from ablations.stages.journal import Journal
+    from ablations.stages.disk import left_in
     from ablations.tracking.mlflow_client import default_uri
 
-    journal, read = Journal(results / ".stages"), Read()
-    needs = [needs_of(folder, journal, read, worked_on=worked_on(folder)) for folder in folders_in(results)]
+    stages, folders = left_in(results / ".stages"), folders_in(results)
+    present, needs = frozenset(left.id for left in stages if left.finished), []
+    for whole in (False, True):
+        read = Read(present, whole)
+        needs = [needs_of(folder, read, worked_on=worked_on(folder)) for folder in folders]
+        if {left.id for left in stages} <= {stage for one in needs for stage in one.stages}:
+            # Nobody has to ask what cells may be asked for besides.
+            break
     uri = given["tracking.uri"] or default_uri(results)
     return survey(results, needs, uri, unfinished=given["unfinished"] == "true")
 

@@ -12,21 +12,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
-from ablations.metrics.asked import metric_floors, metric_stages
+from ablations.metrics.extractors import is_at_hand
 from ablations.metrics.judging import extractor_identity
-from ablations.metrics.registry import kind_of, metric_of, names
+from ablations.metrics.registry import metric_of, names
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import MOST_SETS, Evaluation
-from ablations.settings.identity import cell_id
+from ablations.settings.identity import cell_id, content_hash
 from ablations.settings.layers import cell_of
+from ablations.settings.registry import describe
 from ablations.settings.rules import refusal
-from ablations.stages.contents import fit_of
-from ablations.stages.disk import RESULT
-from ablations.stages.graph import floor_of, more_sets, stages_of
-from ablations.stages.journal import Journal
+from ablations.stages.contents import fit_of, floor_content, metric_content
+from ablations.stages.graph import more_sets, stages_of
+from ablations.stages.kinds import SamplesStage
 from analysis.errors import InputError
 from analysis.read.csv_files import read_csv
 from analysis.read.names import AUTOENCODER, SEARCH, TRIALS
@@ -49,10 +50,17 @@ class Needs:
 
 @dataclass
 class Read:
-    """What is worked out once for many rows of a results folder: digests of data, identities of extractors."""
+    """What is worked out once for many rows: digests of data, identities of extractors, metrics, floors.
 
+    `present` are the stages that have their result here. What cells may be asked for besides takes far longer to list
+    than what they are, and is left out unless it is to be the `whole`.
+    """
+
+    present: frozenset[str]
+    whole: bool = True
     digests: dict[object, str] = field(default_factory=dict)
     extractors: dict[object, str | None] = field(default_factory=dict)
+    floors: dict[object, set[str]] = field(default_factory=dict)
 
     def digest(self, cell: Cell, told: str) -> str:
         """The digest of a cell's data, which are read where no row has told it."""
@@ -64,13 +72,29 @@ class Read:
 
     def extractor(self, cell: Cell) -> str | None:
         """The identity of what judges a cell's samples; None where nothing is judged. InputError if it is not there."""
-        key = (cell.data.extractor, cell.evaluation.weights)
+        name, weights = key = (cell.data.extractor, cell.evaluation.weights)
         if key not in self.extractors:
+            if name is not None and not is_at_hand(name, weights):
+                raise InputError(f"the weights of {name} are not here, and nothing is fetched to clean")
             try:
                 self.extractors[key] = extractor_identity(cell)
             except ValueError as error:
                 raise InputError(str(error)) from error
         return self.extractors[key]
+
+    def floor(self, digest: str, extractor: str | None) -> set[str]:
+        """The stages of what real images score, in any metric."""
+        key = (digest, extractor)
+        if key not in self.floors:
+            content = floor_content(digest, extractor)
+            more = [content | {"metric": described} for described in self.metrics]
+            self.floors[key] = {content_hash(one) for one in (content, *more)}
+        return self.floors[key]
+
+    @cached_property
+    def metrics(self) -> list[dict[str, Any]]:
+        """Every metric of samples, as its stages know it."""
+        return [describe(metric_of(name)) for name in names()]
 
 
 def folders_in(results: Path) -> list[Path]:
@@ -80,7 +104,7 @@ def folders_in(results: Path) -> list[Path]:
     return sorted({results.joinpath(*parts) for parts in inner if parts and not any(one[0] == "." for one in parts)})
 
 
-def needs_of(folder: Path, journal: Journal, read: Read, *, worked_on: bool) -> Needs:
+def needs_of(folder: Path, read: Read, *, worked_on: bool) -> Needs:
     """What a results folder needs; `worked_on` says whether a command has worked on it here.
 
     One that came with a checkout, and nothing of it was run here, is no riddle where it is not understood.
@@ -91,13 +115,13 @@ def needs_of(folder: Path, journal: Journal, read: Read, *, worked_on: bool) -> 
         for rows, seeds in [*_cells(folder), *_trials(folder)]:
             told = {row.get(name, "") for row in rows for name in ("training_id", AUTOENCODER)} - {""}
             try:
-                found |= told | _stages(rows, seeds, told, journal, read)
+                found |= told | _stages(rows, seeds, told, read)
             except (InputError, ValueError) as error:
                 found |= told
                 riddles.append(f"cell {rows[0]['cell_id']}: {error}")
     except (InputError, KeyError, TypeError, ValueError) as error:
         return Needs(folder, frozenset(found), f"it cannot be read ({error})")
-    here = worked_on or any((journal.folder(one) / RESULT).exists() for one in found)
+    here = worked_on or not read.present.isdisjoint(found)
     return Needs(folder, frozenset(found), riddles[0] if riddles and here else "")
 
 
@@ -140,7 +164,7 @@ def _rows(path: Path, needed: tuple[str, ...]) -> list[Row]:
     return [{str(key): str(value) for key, value in row.items()} for row in table.to_dict("records")]
 
 
-def _stages(rows: list[Row], seeds: list[int], told: set[str], journal: Journal, read: Read) -> set[str]:
+def _stages(rows: list[Row], seeds: list[int], told: set[str], read: Read) -> set[str]:
     """The stages of the cell of these rows at these seeds; InputError where they are not understood."""
     row = rows[0]
     parameters = {key: value for key, value in row.items() if "/" not in key and not key.startswith("axis.")}
@@ -155,32 +179,27 @@ def _stages(rows: list[Row], seeds: list[int], told: set[str], journal: Journal,
     found = {fit_of(cell, row["training_id"]) or "" for row in rows if cell.horizon and row.get("training_id")} - {""}
     if refusal(cell) is not None:
         return found
+    found |= read.floor(digest, extractor)
     # Results that came from another kind of device may be in the midst of being made here.
-    trained = bool(told) and all((journal.folder(one) / RESULT).exists() for one in told)
-    for precision in known if trained else precisions:
+    trained = bool(told) and told <= read.present
+    for precision in known if trained or not read.whole else precisions:
         for seed in seeds:
-            found |= set(_all_of(replace(cell, seed=seed), digest, precision, extractor))
+            found |= set(_all_of(replace(cell, seed=seed), digest, precision, extractor, read))
     return found
 
 
-def _all_of(cell: Cell, digest: str, precision: Precision, extractor: str | None) -> Iterator[str]:
-    """The ids of all that a cell is made of, or may be asked for besides."""
-    asked = generous(cell)
-    stages = stages_of(asked, digest, precision, extractor)
-    more = more_sets(stages, extractor, MOST_SETS) if cell.evaluation.sets == "auto" else []
-    floors = [floor_of(cell, digest, extractor), *metric_floors([asked], digest, extractor)]
-    for stage in (*stages, *metric_stages(asked, stages), *more, *metric_stages(asked, more), *floors):
+def _all_of(cell: Cell, digest: str, precision: Precision, extractor: str | None, read: Read) -> Iterator[str]:
+    """The ids of all that a cell is made of and, of the whole, of all that it may be asked for besides."""
+    stages = stages_of(at_all_rungs(cell) if read.whole else cell, digest, precision, extractor)
+    stages += more_sets(stages, extractor, MOST_SETS) if cell.evaluation.sets == "auto" else []
+    for stage in stages:
         yield stage.id
+        if isinstance(stage, SamplesStage) and read.whole:
+            yield from (content_hash(metric_content(stage.id, described)) for described in read.metrics)
 
 
-def generous(cell: Cell) -> Cell:
-    """The same cell, asked for all metrics and rungs that there are: they are no part of what it is."""
+def at_all_rungs(cell: Cell) -> Cell:
+    """The same cell, scored on its way wherever it can be, which is no part of what it is."""
     judged = "test" in cell.evaluation.quality and cell.data.extractor is not None
-    metrics = _metrics(cell) if cell.evaluation.quality else ()
-    plan: Evaluation = replace(cell.evaluation, metrics=metrics, rungs=RUNGS, judged_rungs=RUNGS if judged else 0)
+    plan: Evaluation = replace(cell.evaluation, rungs=RUNGS, judged_rungs=RUNGS if judged else 0)
     return replace(cell, evaluation=plan)
-
-
-def _metrics(cell: Cell) -> tuple[str, ...]:
-    kind = kind_of(cell.data.extractor)
-    return tuple(name for name in names() if kind in metric_of(name).of)

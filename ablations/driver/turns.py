@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.stages.files import write_text
-from ablations.stages.lease import WAITED, Lease, holder, leased
+from ablations.stages.lease import NAME, WAITED, Lease, holder, leased
 
 SEARCH = "search"
 """The lease of a search's one driver, beside these."""
@@ -79,7 +79,8 @@ class Turns:
 
     def _take_over(self) -> None:
         """Take away the leases of commands that were killed here, whose work this one has gone on with."""
-        for path in self._others():
+        # One that is just beginning has no lease yet, and is left alone.
+        for path in (path for path in self._others() if any(path.glob(f"{NAME}*")) and holder(path) is None):
             with leased(path):
                 pass
             with suppress(OSError):

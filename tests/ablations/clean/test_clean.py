@@ -219,7 +219,7 @@ def test_seeds_that_looks_may_come_to_are_needed(tmp_path, few_digits):
         (folder / "grid.json").write_text(
             json.dumps(head | {"auto": {"looks": [3, most], "most": most, "stopped": {}}})
         )
-        assert seeds & needs_of(folder, journal, Read(), worked_on=True).stages == needed
+        assert seeds & needs_of(folder, Read(frozenset()), worked_on=True).stages == needed
 
 
 def test_temporary_files_of_the_dead_go_once_nobody_has_written_to_them_for_an_hour(again, clean):
