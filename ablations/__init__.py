@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "register", "run_grid", "run_search"]
 
-COMMANDS = ("run", "search", "sample", "export", "publish", "check")
+COMMANDS = ("run", "search", "sample", "export", "publish", "check", "clean", "doctor")
+ROOMS = ("search", "clean", "doctor")
+"""Those that are packages."""
 
 C = TypeVar("C", bound=type)
 
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     words = list(arguments)
     command = words.pop(0) if words and words[0] in COMMANDS else "run"
-    module = importlib.import_module("ablations.search.__main__" if command == "search" else f"ablations.{command}")
+    module = importlib.import_module(f"ablations.{command}{'.__main__' if command in ROOMS else ''}")
     from ablations.settings.exits import outcome
 
     return outcome(module.main, words)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from ablations.settings.exits import exit_code
 from ablations.settings.folders import DEFAULT
 from analysis.errors import InputError, unknown
-from analysis.options import Option, run
+from analysis.options import Option, folder_name, run
+from analysis.plain import line
 
 if TYPE_CHECKING:
     from diffusion_core.diffusion import Diffusion
@@ -51,7 +52,7 @@ def export(given: dict[str, Any]) -> None:
     path = place(given["name"], given["configs"])
     results = Path(given["results"])
     if given["search"]:
-        text = searched_file(results / given["search"], given["winner"])
+        text = searched_file(results / folder_name("search", given["search"]), given["winner"])
     else:
         from ablations.driver.trained import find
 
@@ -114,7 +115,7 @@ def searched_file(folder: Path, level: str) -> str:
     fields = [f"{key}: {json.dumps(value)}" for key, value in describe(cell.schedule).items()]
     values = ", ".join(f"{name} {value:.4g}" for name, value in winner["values"].items())
     where = f"found by {head['name']} on {head['data']} at T={cell.horizon}, trial {winner['trial']} ({values})"
-    return "\n".join([f"# {where}", *fields]) + "\n"
+    return "\n".join([f"# {line(where)}", *fields]) + "\n"
 
 
 def schedule_file(row: dict[str, str], results: Path) -> str:
@@ -140,8 +141,8 @@ def schedule_file(row: dict[str, str], results: Path) -> str:
     knots = knots_of(model)
     if not all(a < b for a, b in pairwise(knots)):
         raise InputError(f"the schedule of {who} is flat somewhere to {DIGITS} digits, and no schedule may be")
-    where = f"learned in grid {row['grid']}, cell {row['cell_id']}, seed {row['seed']}"
-    return f"# {where}, on {row['data']} at T={cell.horizon}\nname: saved\nknots: [{', '.join(map(repr, knots))}]\n"
+    where = f"learned in grid {row['grid']}, cell {row['cell_id']}, seed {row['seed']}, on {row['data']}"
+    return f"# {line(where)} at T={cell.horizon}\nname: saved\nknots: [{', '.join(map(repr, knots))}]\n"
 
 
 def knots_of(diffusion: Diffusion) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ablations.settings.exits import exit_code
 from analysis.errors import InputError
-from analysis.options import Option, run
+from analysis.options import Option, folder_name, run
 
 PURPOSE = "Deliver the grids of a results folder to MLflow. What is there already is left alone, so it can be repeated."
 OPTIONS = {
@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
 def publish(given: dict[str, Any]) -> None:
     """Publish, and print a line per grid."""
     results = Path(given["results"])
-    folders = [results / given["grid"]] if given["grid"] else folders_in(results)
+    folders = [results / folder_name("grid", given["grid"])] if given["grid"] else folders_in(results)
     if not folders:
         raise InputError(f"{results} holds no results to publish: run a grid first")
     from ablations.driver.turns import Turns

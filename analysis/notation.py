@@ -29,7 +29,7 @@ _ACCENTS = {"\u0303": "tilde", "\u0302": "hat", "\u0304": "bar", "\u0305": "bar"
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₜₛₙₖᵢ", "0123456789+-tsnki", strict=True))
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ", "0123456789+-T", strict=True))
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_TERM = re.compile(r"(?<!\w)L_(\{[^{}]*\}|[A-Za-z0-9]+)(?!\w)")
+_TERM = re.compile(r"(?<!\w)L_(\{[^{}\\$%&#^_~\n]*\}|[A-Za-z0-9]+)(?!\w)")
 """A term of the bound, or a loss."""
 _INDEXED = re.compile(r"(?<!\w)([α-ω]_[A-Za-z0-9])(?!\w)")
 """A Greek letter with an index: in figures alone, since tables that are committed keep their bytes."""
@@ -55,7 +55,7 @@ def _tokens(text: str) -> list[tuple[bool, str]]:
         base, accents = apart[0], apart[1:]
         if char in SYMBOLS and not marks:
             tokens.append((True, SYMBOLS[char]))
-        elif accents and (marks or base in SYMBOLS) and all(accent in _ACCENTS for accent in accents):
+        elif accents and _bears(base, marks) and all(accent in _ACCENTS for accent in accents):
             inner = SYMBOLS.get(base, base)
             for accent in accents:
                 inner = f"\\{_ACCENTS[accent]}{{{inner}}}"
@@ -66,6 +66,11 @@ def _tokens(text: str) -> list[tuple[bool, str]]:
         else:
             tokens.append((False, char + marks))
     return tokens
+
+
+def _bears(base: str, marks: str) -> bool:
+    """Whether a character bears accents in a formula: a letter, or a symbol, and nothing that TeX obeys."""
+    return base in SYMBOLS or (bool(marks) and base.isalnum())
 
 
 def _add_script(tokens: list[tuple[bool, str]], sign: str, script: str) -> None:
@@ -109,7 +114,12 @@ def latex(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    return "".join(_ESCAPES.get(char, char if ord(char) < 0x180 else f"[U+{ord(char):04X}]") for char in text)
+    return "".join(_ESCAPES.get(char, char if _is_set(char) else f"[U+{ord(char):04X}]") for char in text)
+
+
+def _is_set(char: str) -> bool:
+    """Whether pdflatex sets a character as it is."""
+    return char in "\n\t" or (ord(char) < 0x180 and char.isprintable())
 
 
 def mathtext(text: str) -> str:

@@ -6,12 +6,14 @@ exit code 2, before anything heavy is imported: nothing here imports more than t
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from analysis.errors import InputError, unknown
+from analysis.plain import line, printed_plainly
 
 KINDS = {str: "a text", int: "a whole number", float: "a number"}
 
@@ -60,6 +62,13 @@ def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, 
     return {key: given.get(key, option.default) for key, option in options.items()}
 
 
+def folder_name(key: str, text: str) -> str:
+    """The name of a folder within another; InputError where it leads out of that, or is no name."""
+    if re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)*", text) is None:
+        raise InputError(f"{key} must be the name of a folder in results/, which leads to no other place, got {text!r}")
+    return text
+
+
 def usage(program: str, purpose: str, options: Mapping[str, Option]) -> str:
     """The text of --help."""
     words = [f"{key}=…" if option.required else f"[{key}=…]" for key, option in options.items()]
@@ -86,9 +95,10 @@ def run(
         print(usage(program, purpose, options))
         return 0
     try:
-        action(parse(words, options))
+        with printed_plainly():
+            action(parse(words, options))
     except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {line(str(error))}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"error: {error}: mend this, and give the same command again", file=sys.stderr)

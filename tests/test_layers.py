@@ -94,7 +94,7 @@ def test_the_core_is_read():
 
 FLOORS = {
     "ablations": [
-        {"run", "search", "sample", "export", "publish", "check", "compatibility"},
+        {"run", "search", "sample", "export", "publish", "check", "clean", "doctor", "compatibility"},
         {"testing"},
         {"driver"},
         {"launchers", "theory", "tracking"},
@@ -114,7 +114,7 @@ FLOORS = {
         {"findings"},
         {"read", "statistics"},
         {"files", "notation", "options"},
-        {"errors"},
+        {"errors", "plain"},
     ],
 }
 """Package → its rooms from the top floor down. A room imports from rooms below it, and from no other of its floor: so

@@ -30,6 +30,8 @@ SHAPE = (3, 32, 32)
 PIXELS = 3072
 TRAINING = [f"data_batch_{i}" for i in range(1, 6)]
 TEST = ["test_batch"]
+LARGEST = 2 * 10_000 * (PIXELS + 1)
+"""Bytes of a batch, its pictures and twice as much for what a pickle holds besides."""
 VALIDATION = 10
 """One in so many of the published training images validates: 5,000 of 50,000."""
 
@@ -68,8 +70,19 @@ class Cifar10(DataSet):
         images, labels = budgeted("cifar10", train, test, validation, self.train_images, self.held_out_images)
         return image_data(images, labels, levels=256)
 
+    def place(self) -> str:
+        return str(_found(Path(self.root).expanduser(), TRAINING + TEST)[0].parent)
+
 
 def _labelled(root: Path, batches: list[str]) -> Labelled:
+    parts = [_read(path) for path in _found(root, batches)]
+    images = np.concatenate([images for images, _ in parts]).reshape(-1, *SHAPE)
+    labels = [label for _, labels in parts for label in labels]
+    return torch.from_numpy(images), torch.tensor(labels, dtype=torch.int64)
+
+
+def _found(root: Path, batches: list[str]) -> list[Path]:
+    """Files of these batches; InputError where they are not all there."""
     paths = _paths(root, batches)
     if paths is None:
         raise InputError(
@@ -77,10 +90,7 @@ def _labelled(root: Path, batches: list[str]) -> Labelled:
             "cifar-10-binary.tar.gz of https://www.cs.toronto.edu/~kriz/cifar.html, and name the folder that holds "
             f"{PICKLES} or {BINARY} with data.root=PATH"
         )
-    parts = [_read(path) for path in paths]
-    images = np.concatenate([images for images, _ in parts]).reshape(-1, *SHAPE)
-    labels = [label for _, labels in parts for label in labels]
-    return torch.from_numpy(images), torch.tensor(labels, dtype=torch.int64)
+    return paths
 
 
 def _paths(root: Path, batches: list[str]) -> list[Path] | None:
@@ -100,9 +110,10 @@ def _unpack(archive: Path, root: Path) -> None:
                 name = f"{PICKLES}/{batch}"
                 if (member := content.extractfile(name)) is None:
                     raise KeyError(f"its {name} is no file")
+                _check_length(content.getmember(name).size)
                 with whole(root / name) as part:
                     part.write_bytes(member.read())
-    except (OSError, EOFError, KeyError, zlib.error, tarfile.TarError) as error:
+    except (OSError, EOFError, KeyError, ValueError, zlib.error, tarfile.TarError) as error:
         raise InputError(
             f"cifar10: {archive} cannot be unpacked ({error}): mend that, or unpack it yourself"
         ) from error
@@ -110,11 +121,18 @@ def _unpack(archive: Path, root: Path) -> None:
 
 def _read(path: Path) -> Arrays:
     try:
+        _check_length(path.stat().st_size)
         content = path.read_bytes()
         images, labels = binary_batch(content) if path.suffix == ".bin" else pickled_batch(content)
     except (OSError, ValueError) as error:
         raise InputError(f"cifar10: {path} is no batch ({error}): get it again") from error
     return images, labels
+
+
+def _check_length(count: int) -> None:
+    """ValueError for more bytes than a batch has in either form."""
+    if count > LARGEST:
+        raise ValueError(f"it has {count} bytes, and a batch of 10,000 pictures {LARGEST} at most: none was read")
 
 
 def binary_batch(content: bytes) -> Arrays:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -30,6 +30,9 @@ RAW = Path("FashionMNIST") / "raw"
 HOME = "data"
 """The root that they are fetched to where none of the user's own is named: Debian's is no place for others to write."""
 ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
+LARGEST = 16 + 70_000 * 28 * 28
+"""Bytes of an idx file with every picture there is; a file of a few kilobytes can be packed so that it unpacks to more
+than any memory holds."""
 VALIDATION = 6
 """One in so many of the published training images validates: 10,000 of 60,000, as many as test."""
 
@@ -69,6 +72,9 @@ class FashionMnist(DataSet):
         images, labels = budgeted("fashion_mnist", train, test, validation, self.train_images, self.held_out_images)
         shaped = {split: padded(part) if self.size == 32 else halved(padded(part)) for split, part in images.items()}
         return image_data(shaped, labels, levels=256)
+
+    def place(self) -> str:
+        return str(_complete(Path(HOME)) or replace(self, download=False)._folder())
 
     def _folder(self) -> Path:
         """The folder that has the files, fetched to where that is asked for."""
@@ -128,10 +134,18 @@ def _read(folder: Path, split: str, kind: str) -> np.ndarray[tuple[int, ...], np
     path = _path(folder, split, kind)
     assert path is not None
     try:
-        content = path.read_bytes()
-        return idx(gzip.decompress(content) if path.suffix == ".gz" else content)
+        return idx(_content(path))
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise InputError(f"fashion_mnist: {path} is damaged ({error}): get it again") from error
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds, unpacked; ValueError where that is more than any file of this set has."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError(f"it holds more than {LARGEST} bytes, those of 70,000 pictures: nothing more was unpacked")
+    return content
 
 
 def idx(content: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

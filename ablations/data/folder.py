@@ -38,10 +38,17 @@ class Folder(DataSet):
     def __post_init__(self) -> None:
         check_size("folder", self.size)
 
-    def read(self) -> Data:
+    def place(self) -> str:
+        root = self._root()
+        return f"{root} ({len(image_files(root))} images)"
+
+    def _root(self) -> Path:
         if not self.root:
             raise InputError("folder needs the place of its images: data.root=PATH")
-        root = Path(self.root).expanduser()
+        return Path(self.root).expanduser()
+
+    def read(self) -> Data:
+        root = self._root()
         files = image_files(root)
         return kept(replace(self, root=""), root, files, partial(self._found, files))
 

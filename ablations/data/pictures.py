@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
 
@@ -21,8 +22,18 @@ ENDS: dict[Split, float] = {"train": 0.8, "validation": 0.9, "test": 1.0}
 """The fraction of the hashes at which each split ends."""
 TOLD = 10
 """Pictures that cannot be read, of which a message tells."""
-UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
 """What `square` raises of a picture that cannot be read."""
+
+MOST_PIXELS = 1 << 26
+"""Pixels of a picture when its shorter side is scaled: one that is a line would else fill any memory."""
 
 T = TypeVar("T")
 
@@ -58,14 +69,27 @@ def square(source: Path | BinaryIO, size: int, mode: Mode) -> Tensor:
 
     One of `UNREADABLE` where that cannot be.
     """
-    with Image.open(source) as opened:
+    # Of so many pixels that Pillow would warn, which a few bytes can announce, nothing is unpacked.
+    with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning), Image.open(source) as opened:
+        _scaled(opened.size, size)
         image = _eight_bits(ImageOps.exif_transpose(opened)).convert(MODES[mode])
-    scale = size / min(image.size)
-    width, height = (max(size, round(side * scale)) for side in image.size)
+    width, height = _scaled(image.size, size)
     left, top = (width - size) // 2, (height - size) // 2
     # Pillow widens the filter when it shrinks, so that nothing aliases.
     cut = image.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
     return torch.from_numpy(np.array(cut).reshape(size, size, -1).transpose(2, 0, 1).copy())
+
+
+def _scaled(sides: tuple[int, int], size: int) -> tuple[int, int]:
+    """The sides of a picture whose shorter one is scaled to `size`; ValueError where that makes it huge."""
+    scale = size / min(sides)
+    width, height = (max(size, round(side * scale)) for side in sides)
+    if width * height > MOST_PIXELS:
+        raise ValueError(
+            f"it is {sides[0]} × {sides[1]}, and {width} × {height} with a shorter side of {size}: more than the "
+            f"{MOST_PIXELS} pixels that one picture may take"
+        )
+    return width, height
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -25,12 +25,17 @@ Labelled = tuple[Tensor, Tensor]
 """Images uint8 [N, …] and their classes int64 [N]."""
 
 
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    """scikit-learn's digits as levels 0..16 [1797, 8, 8] and their classes [1797], read from the file that it ships:
-    to import it takes a second, which every process that works would spend."""
+def samples() -> Path:
+    """The folder of the data that scikit-learn ships: to import it takes a second, which every process that works would
+    spend."""
     found = find_spec("sklearn")
     places = list(found.submodule_search_locations or []) if found else []
-    file = Path(places[0] if places else "") / "datasets" / "data" / "digits.csv.gz"
+    return Path(places[0] if places else "") / "datasets"
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """scikit-learn's digits as levels 0..16 [1797, 8, 8] and their classes [1797], read from the file that it ships."""
+    file = samples() / "data" / "digits.csv.gz"
     if not file.exists():
         bunch = scikit_learn().load_digits()
         return bunch.images, bunch.target

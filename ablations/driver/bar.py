@@ -20,6 +20,7 @@ from rich.progress import (
 )
 
 from ablations.launchers.dispatch import Dispatch, Event
+from analysis.plain import line
 
 LINE_SECONDS = 30.0
 """Between two lines where there is no terminal."""
@@ -41,11 +42,11 @@ class Bar:
 
     def tell(self, what: str) -> None:
         """Say something beside the bar."""
-        self.progress.update(self.task, told=what)
+        self.progress.update(self.task, told=line(what))
 
-    def write(self, line: str) -> None:
+    def write(self, text: str) -> None:
         """A line above the bar, which stays."""
-        self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.progress.console.print(line(text), markup=False, highlight=False, soft_wrap=True)
 
     def line(self) -> None:
         """How far it is, as a line."""
@@ -68,7 +69,7 @@ def bar(name: str, total: float | None, *, done: int = 0, counts: bool = False) 
         TimeElapsedColumn(),
         TextColumn("elapsed,"),
         TimeRemainingColumn(),
-        TextColumn("left {task.fields[told]}"),
+        TextColumn("left {task.fields[told]}", markup=False),
     )
     # Its speed is that of the last ten minutes, since stages differ in theirs.
     shown = sys.stderr.isatty()

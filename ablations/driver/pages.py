@@ -8,10 +8,12 @@ from tempfile import NamedTemporaryFile
 from ablations.driver.shown import Shown, last_shown, remember, still_there
 from ablations.grids.grid import words
 from ablations.results.records import Record
+from ablations.stages.disk import in_bytes, left_by
 from ablations.tracking.addresses import Summary, rescue
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from analysis.errors import InputError
+from analysis.read.links import without_password
 
 
 def writable(results: Path) -> None:
@@ -31,11 +33,15 @@ def finish(folder: Path, records: list[Record], tracker: Tracker | None, interru
     print(said)
     names = [name for name in ("report.html", "table.md", "figures", "samples", "runs.csv") if (folder / name).exists()]
     print(f"\nfiles    {folder}/  ({', '.join(names)}, …)")
+    if records:
+        print(
+            f"disk     {taken(folder.parent / '.stages', records)}; python -m ablations.clean frees what nobody needs"
+        )
     summary = None if tracker is None else summarised(folder, tracker, last)
     if tracker is not None and summary is not None:
         print(f"MLflow   {summary.link}")
         if not tracker.uri.startswith("http"):
-            print(f"         after: mlflow ui --backend-store-uri {tracker.uri}")
+            print(f"         after: mlflow ui --backend-store-uri {without_password(tracker.uri)}")
     remember(folder, said, summary)
     if interrupted:
         print("interrupted: finished stages are kept, the same command continues")
@@ -47,6 +53,12 @@ def finish(folder: Path, records: list[Record], tracker: Tracker | None, interru
     for line in unmeasured[:5]:
         print(line)
     return 1 if failed or unmeasured else 0
+
+
+def taken(root: Path, records: list[Record]) -> str:
+    """What the stages of these cells take on the disk."""
+    stages = left_by(root, {stage.id for item in records for stage in item.planned.stages})
+    return f"{in_bytes(sum(left.bytes for left in stages))} in {counted(len(stages), 'stage')} of these cells"
 
 
 def summarised(folder: Path, tracker: Tracker, last: Shown | None) -> Summary | None:

@@ -2,23 +2,28 @@
 
     results/.leases/<grid>/             the lease of whoever writes, and `last`: the command that did so last
     results/.leases/<grid>/<command>/   the lease of a command that is at work on the grid
+    results/.leases/.clean/             the lease of `ablations.clean` while it frees: who begins then waits for it
 
-Each can be deleted while no command runs.
+Each can be deleted while no command runs. The lease of a command that was killed at work stays, as a sign of that,
+until another one has ended well.
 """
 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablations.stages.lease import Lease, holder, leased
+from ablations.stages.lease import NAME, WAITED, Lease, holder, leased
 from analysis.files import write_text
 
 SEARCH = "search"
 """The lease of a search's one driver, beside these."""
+CLEANING = ".clean"
+"""The lease of whoever frees what nobody needs."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,9 @@ class Turns:
         own = self.place / self.me
         try:
             with leased(own):
+                wait_for_cleaning(self.place.parent)
                 yield
+                self._take_over()
         finally:
             # Another may look into it at this moment, and leave it there: nobody's folder says nothing.
             with suppress(OSError):
@@ -65,8 +72,19 @@ class Turns:
     @property
     def shared(self) -> bool:
         """Whether other commands are at work on the folder."""
-        others = [path for path in self.place.glob("*/") if path.is_dir() and path.name not in (self.me, SEARCH)]
-        return any(holder(path) is not None for path in others)
+        return any(holder(path) is not None for path in self._others())
+
+    def _others(self) -> list[Path]:
+        return [path for path in self.place.glob("*/") if path.is_dir() and path.name not in (self.me, SEARCH)]
+
+    def _take_over(self) -> None:
+        """Take away the leases of commands that were killed here, whose work this one has gone on with."""
+        # One that is just beginning has no lease yet, and is left alone.
+        for path in (path for path in self._others() if any(path.glob(f"{NAME}*")) and holder(path) is None):
+            with leased(path):
+                pass
+            with suppress(OSError):
+                path.rmdir()
 
     def _last(self) -> str:
         path = self.place / "last"
@@ -76,3 +94,9 @@ class Turns:
 def place_of(folder: Path) -> Path:
     """Where the leases of a results folder are."""
     return folder.parent / ".leases" / folder.name
+
+
+def wait_for_cleaning(leases: Path) -> None:
+    """Wait while what nobody needs is freed: whoever frees looked at who is at work before this command was."""
+    while holder(leases / CLEANING) is not None:
+        time.sleep(WAITED)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ablations.stages.journal import Curves
+from analysis.read.guarded import guarded
 
 MOST_POINTS, EARLY = 250, 50
 """How many points of a curve are written, and how many of them are its first."""
@@ -30,11 +31,17 @@ def of_image(value: float) -> str:
 
 
 def csv_text(columns: Sequence[str], lines: Iterable[dict[str, Any]]) -> str:
-    """Lines as CSV, what a line lacks empty."""
+    """Lines as CSV, what a line lacks empty; what a spreadsheet would run is guarded from it."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
+    writer, quoting = (
+        csv.DictWriter(text, columns, restval="", lineterminator="\n", quoting=how)
+        for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
+    writer.writerow({name: guarded(name) for name in columns})
+    for line in lines:
+        fields = {name: guarded(value) if isinstance(value, str) else value for name, value in line.items()}
+        # Python leaves a carriage return bare, where a spreadsheet begins another row.
+        (quoting if any(isinstance(one, str) and "\r" in one for one in fields.values()) else writer).writerow(fields)
     return text.getvalue()
 
 

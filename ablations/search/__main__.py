@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     with soon(f"{request.title}: reading its choices and its data …"):
         from ablations.driver.packing import packed
         from ablations.driver.pages import writable
-        from ablations.driver.turns import SEARCH, place_of
+        from ablations.driver.turns import SEARCH, place_of, wait_for_cleaning
         from ablations.launchers.protocol import launcher_of
         from ablations.search.loop import plan_search
         from ablations.search.records import check_same_search
@@ -62,6 +62,7 @@ def main(arguments: list[str]) -> int:
                 f"{holder(place) or 'another command'} runs the search {study.name}, which has one driver at a time: "
                 "wait for it, or give a name=…"
             )
+        wait_for_cleaning(results / ".leases")
         plan = replace(plan, here=packed(plan.here, plan.demanding()))
         opened = open_tracker(request.tracking_uri or default_uri(results), study.name, results)
         return search(request, plan, journal, folder, opened)

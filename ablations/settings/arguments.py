@@ -74,7 +74,7 @@ class Request(Common):
 
     @property
     def title(self) -> str:
-        return self.name or self.grid or ("custom" if self.settings else "baseline")
+        return self.name or _flat(self.grid or "") or ("custom" if self.settings else "baseline")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,12 @@ class SearchRequest(Common):
 
     @property
     def title(self) -> str:
-        return self.name or f"search-{self.study or 'custom'}"
+        return self.name or f"search-{_flat(self.study or 'custom')}"
+
+
+def _flat(option: str) -> str:
+    """The name of a file in a folder of its group, mine/first, as one folder's: results lie beside each other."""
+    return option.replace("/", "-")
 
 
 COMMON: dict[str, tuple[str, type]] = {

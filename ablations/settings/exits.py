@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ablations.settings.packages import complaints
 from analysis.errors import InputError
+from analysis.plain import line, printed_plainly
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
@@ -24,15 +25,19 @@ def exit_code(main: Callable[[list[str]], int]) -> int:
 
 def outcome(main: Callable[[list[str]], int], arguments: list[str]) -> int:
     """The exit code of a command on these arguments, once packages that cannot be used were named."""
-    for line in complaints():
-        print(f"warning: {line}", file=sys.stderr)
+    for complaint in complaints():
+        print(f"warning: {line(complaint)}", file=sys.stderr)
     try:
-        return main(arguments)
+        with printed_plainly():
+            return main(arguments)
     except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {line(str(error))}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error}. Finished stages are kept: mend this, and the same command continues", file=sys.stderr)
+        print(
+            f"error: {line(str(error))}. Finished stages are kept: mend this, and the same command continues",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("interrupted: finished stages are kept, the same command continues", file=sys.stderr)

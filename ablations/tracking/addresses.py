@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+from analysis.read.links import without_password
+
 SQLITE = "sqlite:///"
 DAMAGED = ("malformed", "not a database", "database corruption")
 """Words by which SQLite says that a file is none of its own, or no longer."""
@@ -51,10 +53,25 @@ def _asked(file: Path, query: str, *values: str) -> list[Any]:
         return list(database.execute(query, values))
 
 
+def deleted_runs(file: Path) -> list[tuple[str, str]]:
+    """The runs of a store in a file that were deleted, each with the address of its artifacts; sqlite3.Error where the
+    file is no store."""
+    query = "select run_uuid, artifact_uri from runs where lifecycle_stage = 'deleted'"
+    return [(str(run), str(address)) for run, address in _asked(file, query)]
+
+
+def quick_check(file: Path) -> str:
+    """What is wrong with a database in a file, by its own check, in a line; "" if nothing is. sqlite3.Error where it
+    cannot be read at all."""
+    found = [str(row[0]) for row in _asked(file, "pragma quick_check(1)")]
+    return "" if found == ["ok"] else " ".join("; ".join(found).split())
+
+
 def refusal(uri: str) -> str:
     """Why a store cannot be used, as far as it can be told without opening it; "" if it may be."""
     if urlparse(uri).scheme not in SCHEMES:
-        return f"{uri!r} is no tracking store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
+        given = without_password(uri)
+        return f"{given!r} is no tracking store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
     if not uri.startswith(SQLITE):
         return ""
     path = Path(uri.removeprefix(SQLITE))

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.stages.lease import leased
-from ablations.tracking.addresses import SQLITE, what_to_do
+from ablations.tracking.addresses import SQLITE, refusal, what_to_do
 from ablations.tracking.moved import follow
+from analysis.read.links import without_password, without_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,7 +34,8 @@ def opened(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, st
         client = MlflowClient(uri)
         found = client.get_experiment_by_name(experiment)
         if found is not None and found.lifecycle_stage != "active":
-            raise TrackingError(f"{uri} holds a deleted experiment {experiment!r}: restore it, or give a name=…")
+            where = without_password(uri)
+            raise TrackingError(f"{where} holds a deleted experiment {experiment!r}: restore it, or give a name=…")
         if found is not None:
             return client, str(found.experiment_id)
         location = (artifacts / experiment).absolute().as_uri() if uri.startswith("sqlite") else None
@@ -53,6 +55,30 @@ def opened(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, st
     return found
 
 
+def trouble(uri: str) -> str:
+    """Why a store does not answer, in a line; "" if it does."""
+    reason = refusal(uri)
+    if reason:
+        return reason
+    _quiet()
+    from mlflow import MlflowClient
+
+    try:
+        guard(uri, lambda: MlflowClient(uri).search_experiments(max_results=1))
+    except TrackingError as error:
+        return str(error)
+    return ""
+
+
+def refuse_links(folder: Path) -> None:
+    """TrackingError where a results folder, which anyone may have sent, has a link to what lies elsewhere: a store that
+    others read would be given that."""
+    top = folder.resolve()
+    for path in folder.rglob("*"):
+        if path.is_symlink() and not path.resolve().is_relative_to(top):
+            raise TrackingError(f"{path} is a link out of its folder, and is not delivered: put the file itself there")
+
+
 def downloaded(model: str, uri: str) -> Path:
     """The folder of a model, which is one, or is known to the store at `uri`; TrackingError where it is neither."""
     if Path(model).is_dir():
@@ -67,7 +93,8 @@ def downloaded(model: str, uri: str) -> Path:
         return Path(guard(uri, lambda: download_artifacts(artifact_uri=model, tracking_uri=uri)))
     except TrackingError as error:
         raise TrackingError(
-            f"it is no folder, and {uri} gives none of this name ({error.__cause__}): a run's model is runs:/RUN/model"
+            f"it is no folder, and {without_password(uri)} gives none of this name "
+            f"({without_passwords(str(error.__cause__), uri)}): a run's model is runs:/RUN/model"
         ) from error
 
 
@@ -98,6 +125,5 @@ def guard(uri: str, action: Any) -> Any:
         OSError,
     ) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise TrackingError(
-            f"the tracking store {uri} does not answer: {first[:200]}{what_to_do(uri, first)}"
-        ) from error
+        told = f"{without_passwords(first, uri)[:200]}{what_to_do(uri, first)}"
+        raise TrackingError(f"the tracking store {without_password(uri)} does not answer: {told}") from error

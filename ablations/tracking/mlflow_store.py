@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.results.records import NOT_RUN
 from ablations.tracking.addresses import Summary, refusal
-from ablations.tracking.mlflow_client import TrackingError, guard, opened
+from ablations.tracking.mlflow_client import TrackingError, guard, opened, refuse_links
 from ablations.tracking.mlflow_found import found, kept, one_of
 from ablations.tracking.mlflow_runs import (
     REPORTED,
@@ -44,7 +44,7 @@ from ablations.tracking.mlflow_runs import (
 from ablations.tracking.mlflow_views import VIEW, view_in
 from analysis.errors import InputError
 from analysis.files import write_json
-from analysis.read.links import page, to_json, tracking_of
+from analysis.read.links import page, to_json, tracking_of, without_password
 from analysis.read.names import OVER_STEPS
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Tracker:
             try:
                 self._opening.result()
             except TrackingError as error:
-                raise InputError(f"{error} (tracking.uri={self.uri})") from error
+                raise InputError(f"{error} (tracking.uri={without_password(self.uri)})") from error
 
     @property
     def is_open(self) -> bool:
@@ -130,6 +130,7 @@ class Tracker:
 
         Once all are delivered, the folder's tracking.json says where they are.
         """
+        refuse_links(folder)
         runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
         everything = [*runs, *tracked_autoencoders(folder), *tracked_trials(folder)]
         published: int = sum(guard(self.uri, lambda run=run: self._publish(run)) for run in everything)
@@ -295,6 +296,7 @@ class Tracker:
         return summary
 
     def _summarise(self, folder: Path) -> Summary:
+        refuse_links(folder)
         for run in self.client.search_runs([self.experiment_id], "tags.kind = 'summary'"):
             self.client.delete_run(run.info.run_id)
         head = head_in(folder)
@@ -314,5 +316,5 @@ def open_tracker(uri: str, experiment: str, results: Path) -> Tracker:
     """The tracker of a store that is yet to be opened; InputError where it is seen at once that it cannot be used."""
     reason = refusal(uri)
     if reason:
-        raise InputError(f"{reason} (tracking.uri={uri})")
+        raise InputError(f"{reason} (tracking.uri={without_password(uri)})")
     return Tracker(uri, experiment, results / ".artifacts")

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -55,8 +56,17 @@ def read_model(folder: Path, device: torch.device) -> tuple[Cell, Model]:
     told = read_json(folder / _CELL)
     if not isinstance(told, dict) or told.keys() != {"parameters", "seed", "parts"}:
         raise InputError(f"{folder} holds no model of this suite ({_CELL} is missing or damaged): give model=FOLDER")
+    parts = told["parts"]
+    if not isinstance(parts, dict) or parts.keys() != {"training", "fit", "autoencoder"} or not _are_ids(parts):
+        raise InputError(f"{folder / _CELL} names parts that lie elsewhere, or none: {parts!r}")
     cell = cell_of(told["parameters"], told["seed"])
-    return cell, load(cell, cell.data.load(), Journal(folder), Parts(**told["parts"]), device)
+    return cell, load(cell, cell.data.load(), Journal(folder), Parts(**parts), device)
+
+
+def _are_ids(parts: dict[str, object]) -> bool:
+    """Whether parts are named as stages are, and lead to no other folder."""
+    named = [name for name in parts.values() if name is not None]
+    return all(isinstance(name, str) and re.fullmatch(r"\w+", name) for name in named)
 
 
 class TrainedCell:

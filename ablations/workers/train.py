@@ -116,8 +116,8 @@ def learn(
     """
     checkpoint = read_checkpoint(folder)
     if checkpoint.passed_over and ranks.rank == 0:
-        told = f"training {folder.name} goes on from step {checkpoint.step}, since {checkpoint.passed_over}"
-        print(told, file=sys.stderr)
+        line = f"training {folder.name} goes on from step {checkpoint.step}, since {checkpoint.passed_over}"
+        print(line, file=sys.stderr)
     last = until or plan.steps
     history = list(checkpoint.history)
     device = next(learner.parameters()).device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,16 +18,20 @@ from analysis.errors import InputError
 
 DPI = 300
 """Dots to a printed inch."""
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 _CHAR = 0.075
 """The width in inches of a letter at the side of images."""
 
 
 def read_image(path: Path) -> NDArray[np.float64]:
-    """The pixels of a file, [H, W] or [H, W, 3] in [0, 1]; InputError where it is no picture."""
+    """The pixels of a file, [H, W] or [H, W, 3] in [0, 1]; InputError where it is no picture, or one of so many pixels
+    that Pillow warns, of which none is unpacked."""
     try:
-        return np.asarray(imread(path), dtype=np.float64)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is no readable picture ({error}): delete it, and run the grid again") from error
+        # Matplotlib opens a PNG past Pillow's own check.
+        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning), Image.open(path):
+            return np.asarray(imread(path), dtype=np.float64)
+    except UNREADABLE as error:
+        raise InputError(f"{path} is no picture that can be shown ({error}): run its grid again") from error
 
 
 def squares(path: Path) -> NDArray[np.float64]:

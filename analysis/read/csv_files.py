@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import InputError
+from analysis.plain import plain
+from analysis.read.guarded import APOSTROPHE, is_number, read_back
 
 
 def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
@@ -29,10 +32,33 @@ def parse_csv(content: bytes, needed: Sequence[str], source: str) -> pd.DataFram
         raise InputError(f"{source} is not a CSV file ({reason}): run the grid again") from error
     check_whole(content, source)
     texts = texts.fillna("")
+    if APOSTROPHE in content:
+        texts = texts.rename(columns=read_back).map(read_back)
+    _check_ids(texts, source)
     missing = [name for name in needed if name not in texts.columns]
     if missing:
         raise InputError(f"{source} lacks the column(s) {', '.join(missing)}: expected at least {', '.join(needed)}")
     return texts
+
+
+IDS = ("cell_id", "training_id", "autoencoder_id", "seed")
+"""The columns whose texts are names of files and folders."""
+
+
+def plain_texts(texts: pd.DataFrame) -> pd.DataFrame:
+    """The same for who looks at it: in what is no metric, and in the heads, every character is seen."""
+    shown = texts.rename(columns=plain)
+    return shown.assign(**{name: shown[name].map(plain) for name in shown.columns if "/" not in name})
+
+
+def _check_ids(texts: pd.DataFrame, source: str) -> None:
+    """InputError where a name of files would lead to another folder."""
+    for name in (name for name in IDS if name in texts.columns):
+        for text in texts[name].unique():
+            if text and re.fullmatch(r"\w[\w. -]*", text) is None and not is_number(text):
+                raise InputError(
+                    f"{source}: the column {name!r} holds {text!r}, which is no id: letters and digits alone"
+                )
 
 
 def check_whole(content: bytes, source: str) -> None:

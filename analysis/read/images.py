@@ -20,6 +20,7 @@ import pandas as pd
 
 from analysis.errors import InputError
 from analysis.read.csv_files import check_whole, floats
+from analysis.read.guarded import read_back
 from analysis.read.names import KEYS
 
 ImageValues = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -62,7 +63,10 @@ def _scored(content: bytes, source: str) -> list[Scored]:
     for _, seed, *_ in lines:
         if not seed.isdecimal():
             raise InputError(f"{source}: the column 'seed' holds {seed!r} where a whole number is due")
-    return [(cell_id, int(seed), metric, floats(values, "0, 1, …", source)) for cell_id, seed, metric, *values in lines]
+    return [
+        (cell_id, int(seed), read_back(metric), floats(values, "0, 1, …", source))
+        for cell_id, seed, metric, *values in lines
+    ]
 
 
 def _frame(rows: Sequence[Scored], source: str) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from analysis.errors import InputError
+from analysis.plain import plain_json
 
 LOCAL = "http://127.0.0.1:5000"
 """Where `mlflow ui` shows a store that is no server."""
@@ -52,6 +53,11 @@ def without_password(uri: str) -> str:
     return re.sub(r"//[^/]*@", "//", uri.partition("?")[0])
 
 
+def without_passwords(text: str, uri: str) -> str:
+    """A message about the store at `uri` without what that address, and any other one in it, keeps secret."""
+    return re.sub(r"//[^/\s]*@", "//", text.replace(uri, without_password(uri)))
+
+
 def page(uri: str, experiment: str) -> str:
     """The page of the UI that charts a grid."""
     query = "compareRunsMode=CHART&workflowType=machine_learning&viewStateShareKey=grid"
@@ -59,7 +65,7 @@ def page(uri: str, experiment: str) -> str:
 
 
 def _experiment(uri: str, experiment: str) -> str:
-    host = without_password(uri) if uri.startswith("http") else LOCAL
+    host = without_password(uri) if uri.startswith(("http://", "https://")) else LOCAL
     return f"{host.rstrip('/')}/#/experiments/{experiment}"
 
 
@@ -76,8 +82,17 @@ def read_tracking(path: Path) -> Tracking | None:
     if not path.is_file():
         return None
     try:
-        written = TypeAdapter(_Written).validate_json(path.read_bytes())
+        written = TypeAdapter(_Written).validate_json(plain_json(path.read_bytes()))
     except ValidationError as error:
         raise InputError(f"{path} is damaged: delete it and run `python -m ablations.publish`") from error
+    strange = [] if written.link.startswith(("http://", "https://")) else [written.link]
+    strange += [one for one in (written.experiment, *_ids(written)) if re.fullmatch(r"\w[\w.-]*", one) is None]
+    if strange:
+        again = "delete it and run `python -m ablations.publish`"
+        raise InputError(f"{path} is damaged: {strange[0]!r} leads to no run in MLflow; {again}")
     runs = {(cell_id, seed): run for cell_id, seeds in written.runs.items() for seed, run in seeds.items()}
     return Tracking(written.uri, written.experiment, runs, written.link)
+
+
+def _ids(written: _Written) -> list[str]:
+    return [run for seeds in written.runs.values() for run in seeds.values()]

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from analysis.errors import InputError
+from analysis.plain import plain_json
 
 
 @dataclass(frozen=True)
@@ -279,7 +280,7 @@ class Meta:
 def parse_meta(text: str | bytes, source: str) -> Meta:
     """The grid.json of this text; InputError that names the `source`, the field, and what it should hold."""
     try:
-        return TypeAdapter(Meta).validate_json(text)
+        return TypeAdapter(Meta).validate_json(plain_json(text))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import InputError, unknown
-from analysis.read.csv_files import numbers, read_csv, whole_numbers
+from analysis.read.csv_files import numbers, plain_texts, read_csv, whole_numbers
 from analysis.read.formulas import no_formulas, parse_formulas
 from analysis.read.images import no_images, ordered_images, parse_images
 from analysis.read.links import Tracking, read_tracking
@@ -120,6 +120,7 @@ def read_folder(path: Path | str) -> GridResults:
 
 def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
     """The runs from their texts, in canonical order; InputError where a row cannot be of this grid."""
+    texts = plain_texts(texts)
     texts = texts.assign(**{name: "" for name in (TRACEBACK, NOTES, *LATENT, *VERSIONS) if name not in texts})
     texts = _comparable(texts)
     names = [column for column in texts.columns if column not in METADATA]

@@ -17,7 +17,8 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from analysis.errors import InputError
-from analysis.read.csv_files import numbers, parse_csv, whole_numbers
+from analysis.plain import plain_json
+from analysis.read.csv_files import numbers, parse_csv, plain_texts, whole_numbers
 from analysis.read.meta import DescribedMetric
 from analysis.read.names import RUNGS, SEARCH, TRIALS
 
@@ -174,7 +175,7 @@ def parse_search(head: bytes, trials: bytes, rungs: bytes | None, source: str) -
 
 def _parse_head(text: bytes, source: str) -> SearchMeta:
     try:
-        return TypeAdapter(SearchMeta).validate_json(text)
+        return TypeAdapter(SearchMeta).validate_json(plain_json(text))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -184,7 +185,7 @@ def _parse_head(text: bytes, source: str) -> SearchMeta:
 def _trials(content: bytes, head: SearchMeta, source: str) -> pd.DataFrame:
     """The trials in their order, ranges and metrics as numbers."""
     needed = (*_FIXED, *(parameter.column for parameter in head.parameters))
-    texts = parse_csv(content, needed, source)
+    texts = plain_texts(parse_csv(content, needed, source))
     strange = sorted(set(texts["state"]) - set(STATES))
     if strange:
         raise InputError(f"{source} holds the state {strange[0]!r}: expected one of {', '.join(STATES)}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from analysis.errors import InputError
-from analysis.options import Option
+from analysis.options import Option, folder_name
 from analysis.read.runs import GridResults, read_folder
 from analysis.read.store import read_store
 
@@ -19,7 +19,9 @@ SOURCE = {
 
 def folder_of(values: Mapping[str, str]) -> Path:
     """The results folder that grid= and runs= name."""
-    return Path(values["runs"] if values["runs"] and "://" not in values["runs"] else f"results/{values['grid']}")
+    if values["runs"] and "://" not in values["runs"]:
+        return Path(values["runs"])
+    return Path("results") / folder_name("grid", values["grid"])
 
 
 def read(values: Mapping[str, str]) -> GridResults:

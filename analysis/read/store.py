@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import tempfile
 import weakref
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.errors import InputError, unknown
-from analysis.read.links import tracking_of
+from analysis.read.links import tracking_of, without_password, without_passwords
 from analysis.read.names import PAGES, SEARCH
 from analysis.read.runs import GridResults, read_folder
 
@@ -47,7 +48,8 @@ def read_store(uri: str, name: str) -> GridResults:
         found = client.search_runs([experiment], "tags.kind = 'summary'", order_by=["attributes.start_time DESC"])
     if not found:
         raise InputError(
-            f"grid {name!r} in {uri} has no summary run with its grid.json: run `python -m ablations.publish`"
+            f"grid {name!r} in {without_password(uri)} has no summary run with its grid.json: "
+            "run `python -m ablations.publish`"
         )
     run = found[0].info.run_id
     folder = _downloaded(client, uri, run)
@@ -69,7 +71,7 @@ def _open(uri: str, name: str) -> tuple[MlflowClient, str]:
     """The client and the experiment's id. A missing sqlite file is refused, since opening it would create one."""
     path = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not path.is_file():
-        raise InputError(f"the tracking store {uri} does not exist: there is no file {path}")
+        raise InputError(f"the tracking store {without_password(uri)} does not exist: there is no file {path}")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -82,7 +84,8 @@ def _open(uri: str, name: str) -> tuple[MlflowClient, str]:
         client = MlflowClient(tracking_uri=uri)
         found = client.get_experiment_by_name(name)
         if found is None or found.lifecycle_stage != "active":
-            raise unknown(f"grid in {uri}", name, [experiment.name for experiment in client.search_experiments()])
+            others = [experiment.name for experiment in client.search_experiments()]
+            raise unknown(f"grid in {without_password(uri)}", name, others)
     return client, str(found.experiment_id)
 
 
@@ -92,11 +95,14 @@ def _downloaded(client: MlflowClient, uri: str, run: str) -> TemporaryFolder:
         paths = [entry.path for entry in client.list_artifacts(run)]
         lacking = [name for name in NEEDED if name not in paths]
         if "grid.json" in lacking and SEARCH in paths:
-            raise InputError(f"run {run} in {uri} is of a search that has confirmed nothing, so it has no table")
+            where = without_password(uri)
+            raise InputError(f"run {run} in {where} is of a search that has confirmed nothing, so it has no table")
         if lacking:
             raise InputError(f"run {run} lacks its artifact {lacking[0]}: run `python -m ablations.publish`")
         folder = TemporaryFolder()
         for path in paths:
+            if not re.fullmatch(r"\w[\w.-]*", path):
+                raise InputError(f"run {run} has an artifact {path!r}, which leads out of its folder: nothing is read")
             if path not in PAGES:
                 client.download_artifacts(run, path, str(folder.path))
     return folder
@@ -111,8 +117,8 @@ def _answering(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"the tracking store {uri} cannot be read: {reason}") from error
+        reason = without_passwords((str(error).splitlines() or [type(error).__name__])[0], uri)
+        raise InputError(f"the tracking store {without_password(uri)} cannot be read: {reason}") from error
 
 
 @contextmanager

@@ -89,7 +89,9 @@ def _tex_notes(notes: list[str]) -> list[str]:
 
 
 def _tex_line(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    line = " & ".join(cells) + r" \\"
+    # After the end of a line, TeX takes these for what belongs to that.
+    return f"{{}}{line}" if line.startswith(("[", "*")) else line
 
 
 def _tex_mark(mark: str) -> str:

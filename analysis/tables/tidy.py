@@ -9,6 +9,7 @@ import math
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.summary import references
+from analysis.read.guarded import guarded
 from analysis.tables.forms import Frame
 from analysis.tables.layouts import choose
 from analysis.tables.published import PaperTable, numbers
@@ -24,10 +25,10 @@ def tidy_csv(answers: Answers, layout: str = "") -> str:
     papers = choose(frame, layout).papers
     summary = answers.summary
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    write = csv.writer(text, lineterminator="\n").writerow
     beside = _heads(papers)
     head = ["row", *(axis.name for axis in answers.axes), "seeds", "note"]
-    writer.writerow([*head, *(f"{metric.name} {part}" for metric in summary.metrics for part in _PARTS), *beside])
+    write(_guarded([*head, *(f"{metric.name} {part}" for metric in summary.metrics for part in _PARTS), *beside]))
     for i, cell in enumerate(summary.cells):
         apart = [metric for metric in summary.metrics if not cell.comparable(metric.name)]
         told = (shortfall([cell]), *dict.fromkeys(map(why_not_comparable, apart)), *noted([cell])[0])
@@ -38,12 +39,17 @@ def tidy_csv(answers: Answers, layout: str = "") -> str:
             bold = int(i in summary.standing[metric.name].leading)
             mean = UNCOMPARED if metric in apart else _digits(found.mean)
             row += [mean, _digits(found.half_width), len(found.values), bold]
-        writer.writerow([*row, *_published(papers, cell, frame)])
+        write(_guarded([*row, *_published(papers, cell, frame)]))
     for label, values in references(answers.meta, answers.metrics).items():
         known = [(_digits(values.get(metric.name, math.nan)), "", "", "") for metric in summary.metrics]
         row = ["reference", *[""] * len(answers.axes), "", label, *(part for four in known for part in four)]
-        writer.writerow([*row, *[""] * len(beside)])
+        write(_guarded([*row, *[""] * len(beside)]))
     return text.getvalue()
+
+
+def _guarded(row: list[object]) -> list[object]:
+    """A row whose texts no spreadsheet runs."""
+    return [guarded(field) if isinstance(field, str) else field for field in row]
 
 
 def _heads(papers: tuple[PaperTable, ...]) -> list[str]:

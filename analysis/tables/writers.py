@@ -60,10 +60,14 @@ def _superscript(mark: str) -> str:
     return f"<sup>{mark}</sup>" if mark else ""
 
 
+_CODE = re.compile(r"(?<!`)(`[^`]+`)(?!`)")
+"""Between single backticks, which Markdown cannot take for others."""
+
+
 def _md(text: str) -> str:
-    """Text escaped for Markdown, but for its `code`."""
-    pieces = text.split("`")
-    return "`".join(p if i % 2 else re.sub(r"([\\|*<\[\]]|\b_|_\b)", r"\\\1", p) for i, p in enumerate(pieces))
+    """Text in one line, escaped for Markdown, but for its `code`."""
+    pieces = _CODE.split(re.sub(r"\s*\n\s*", " ", text))
+    return "".join(p if i % 2 else re.sub(r"([\\`|*<\[\]]|\b_|_\b)", r"\\\1", p) for i, p in enumerate(pieces))
 
 
 def html_table(table: ResultTable, *, caption: bool = True) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mlflow.tracking._tracking_service import utils
 
 from ablations import run
 from ablations.data import base
@@ -109,6 +110,8 @@ def without_pictures(monkeypatch):
 @pytest.fixture
 def again(tiny, tmp_path, without_pictures):
     """A copy of the tiny run that a test may change; what it runs, it runs in this process."""
+    # A process remembers where a run's artifacts are, and runs of copies are called alike.
+    utils._artifact_repos_cache.clear()
     results = tmp_path / "results"
     shutil.copytree(tiny.results, results)
     arguments = [word for word in tiny.arguments if not word.startswith("results=")]

@@ -98,7 +98,17 @@ def test_run_acts_on_the_values():
     assert seen == [{"grid": "x", "format": "markdown", "n": 2, "rate": 0.5, "out": ""}]
 
 
-@pytest.mark.parametrize("module", ["analysis.options", "ablations.publish", "ablations.sample", "ablations.export"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "analysis.options",
+        "ablations.publish",
+        "ablations.sample",
+        "ablations.export",
+        "ablations.clean",
+        "ablations.doctor",
+    ],
+)
 def test_help_comes_before_anything_heavy(module):
     heavy = "{'pandas', 'torch', 'mlflow', 'numpy', 'hydra', 'pydantic'}"
     code = f"import sys, {module}; assert not {heavy} & set(sys.modules), sorted({heavy} & set(sys.modules))"

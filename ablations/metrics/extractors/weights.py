@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import pickle
 import warnings
+import zipfile
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 TORCH = (".pth", ".pt")
+LOOSE = 2
+"""How many times its own length an archive of weights may unpack to."""
 
 
 def parse(content: bytes, path: Path) -> dict[str, Tensor]:
@@ -19,6 +22,7 @@ def parse(content: bytes, path: Path) -> dict[str, Tensor]:
         return _safetensors(content)
     if path.suffix not in TORCH:
         raise ValueError(f"is no file of weights by its name: expected .safetensors or {' or '.join(TORCH)}")
+    _check_unpacked(content)
     try:
         # A TorchScript archive, which is a program, is refused, after a warning.
         with warnings.catch_warnings(action="ignore"):
@@ -28,6 +32,17 @@ def parse(content: bytes, path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError("holds something else than a state_dict, a dictionary of tensors by name")
     return state
+
+
+def _check_unpacked(content: bytes) -> None:
+    """ValueError where an archive announces far more than it holds: `torch.save` packs nothing."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            announced = sum(member.file_size for member in archive.infolist())
+    except zipfile.BadZipFile:
+        return
+    if announced > LOOSE * len(content):
+        raise ValueError(f"unpacks to {announced} bytes from {len(content)}, and torch.save packs nothing: not read")
 
 
 def _safetensors(content: bytes) -> dict[str, Tensor]:

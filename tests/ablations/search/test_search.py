@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from ablations import export, run
+from ablations.clean.needs import Read, needs_of
 from ablations.grids.grid import make
 from ablations.results import folder
 from ablations.search import __main__ as search
@@ -141,6 +142,13 @@ def test_a_confirmation_of_another_winner_is_taken_away(again):
     assert not (folder / "grid.json").exists()
     assert (folder / "search.json").exists()
     assert (folder / "trials.csv").exists()
+
+
+def test_all_that_a_search_has_run_is_needed_pruned_trials_and_their_rungs_too(searched):
+    journal = Journal(searched.results / ".stages")
+    needs = needs_of(searched.results / "found", Read(frozenset()), worked_on=True)
+    assert needs.unknown == ""
+    assert {folder.name for folder in journal.root.iterdir()} <= needs.stages
 
 
 def test_a_grid_does_not_overwrite_a_search(again):

@@ -9,6 +9,7 @@ import shutil
 import pytest
 import torch
 
+from ablations.stages import artifacts, disk
 from ablations.stages.artifacts import (
     Damaged,
     forget_checkpoints,
@@ -19,7 +20,7 @@ from ablations.stages.artifacts import (
     write_checkpoint,
     write_tensors,
 )
-from ablations.stages.journal import Failure, Journal, Result
+from ablations.stages.journal import RESULT, Failure, Journal, Result
 from analysis.errors import InputError
 from analysis.files import read_json, replace_file, write_json
 
@@ -234,3 +235,8 @@ def test_an_exception_is_a_failure_of_one_line_and_only_the_machines_is_an_accid
 def test_what_no_exception_ended_is_an_accident(kind):
     assert Failure(kind, "").accidental
     assert Failure(kind, "").status == ("interrupted" if kind == "stopped" else "failed")
+
+
+def test_who_looks_at_the_disk_without_torch_calls_files_what_they_are_called():
+    assert (artifacts.CHECKPOINT, artifacts.BEFORE) == disk.CHECKPOINTS
+    assert disk.RESULT == RESULT

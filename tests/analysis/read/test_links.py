@@ -5,7 +5,7 @@ import json
 import pytest
 
 from analysis.errors import InputError
-from analysis.read.links import page, to_json, tracking_of, without_password
+from analysis.read.links import page, to_json, tracking_of, without_password, without_passwords
 from analysis.read.runs import read_folder
 
 RUNS = {("a", 0): "r0", ("a", 10): "r10", ("b", 0): "s0"}
@@ -51,3 +51,9 @@ def test_a_damaged_file_says_what_to_do(folder, content):
     (folder / "tracking.json").write_text(content)
     with pytest.raises(InputError, match=r"tracking.json is damaged: delete it and run `python -m ablations.publish`"):
         read_folder(folder)
+
+
+def test_a_message_about_a_store_does_not_say_its_password():
+    uri = "postgresql://me:p@ss@host/db?password=word"
+    said = f"{uri} does not answer: http://you:other@proxy/path refused it"
+    assert without_passwords(said, uri) == "postgresql://host/db does not answer: http://proxy/path refused it"

@@ -1,0 +1,192 @@
+"""What of a results folder can be freed, by kind; and what is kept, though nothing names it, with the reason.
+
+    superseded checkpoints, temporary files, leases      of processes that are gone: at any time
+    stages, artifacts of deleted runs                     only while no command is at work, and none was killed at work
+
+A command that is at work may ask for stages that its files do not name yet, and one that was killed may have left some:
+the same command, given again, goes on with them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from ablations.clean.needs import Needs
+from ablations.driver.turns import CLEANING
+from ablations.stages.disk import CHECKPOINTS, Left, bytes_of, in_bytes, left_in, subfolders
+from ablations.stages.lease import NAME, holder
+from ablations.tracking.addresses import SQLITE, deleted_runs
+
+FREED = ".freed"
+"""The folder beside stages, and beside artifacts, into which is moved what is being freed."""
+QUIET = 3600.0
+"""Seconds after which nobody writes on into a temporary file."""
+TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
+"""The name of a file that is written beside its place (`stages.files`), or by which a folder's clock is asked."""
+
+KINDS = {
+    "stages": "stages that no grid or search here needs",
+    "checkpoints": "checkpoints of trainings that are finished",
+    "temporary": "temporary files of writers that were killed",
+    "leases": "leases of processes that are gone",
+    "artifacts": "artifacts of runs that were deleted in MLflow",
+    "freed": "what a clean that was killed has left",
+}
+"""The kinds of what can be freed, in words."""
+
+
+@dataclass(frozen=True)
+class Waste:
+    """Something that can be freed: a file or a folder of some kind, and its bytes."""
+
+    kind: str
+    path: Path
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a results folder holds: its stages, what can be freed of it, and lines that say what is kept, and why."""
+
+    stages: list[Left]
+    needed: frozenset[str]
+    waste: list[Waste] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+    def of(self, kind: str) -> list[Waste]:
+        """What can be freed of a kind."""
+        return [one for one in self.waste if one.kind == kind]
+
+
+def survey(results: Path, needs: Iterable[Needs], uri: str, *, unfinished: bool) -> Survey:
+    """What there is to free. With `unfinished`, also trainings that were stopped and that no results name."""
+    needs = list(needs)
+    root, artifacts = results / ".stages", results / ".artifacts"
+    needed = frozenset(stage for one in needs for stage in one.stages)
+    stages = left_in(root)
+    held = {left.id for left in stages if holder(left.folder) is not None}
+    waste = [*_checkpoints(stages, held), *_temporary(results, stages, held), *_leases(results, stages, held)]
+    waste += [Waste("freed", path, bytes_of(path)) for base in (root, artifacts) for path in _half_freed(base)]
+    busy = _at_work(results, held)
+    reasons = [*busy, *_riddles(needs), *([] if unfinished else _killed(results))]
+    spare = [left for left in stages if left.id not in needed | held]
+    going = [] if unfinished else [left for left in spare if left.goes_on]
+    spare = [left for left in spare if left not in going]
+    deleted = [] if busy else list(_deleted(uri, artifacts))
+    kept = [_counted(going, "no results name, though they may go on: unfinished=true frees them")] if going else []
+    if reasons:
+        kept += [_counted(spare, "no results name, since one may be needed yet:"), *reasons] if spare else []
+        spare = []
+    waste += [Waste("stages", left.folder, left.bytes) for left in spare] + deleted
+    if not uri.startswith(SQLITE):
+        kept.append("artifacts of runs that were deleted in the store: `mlflow gc` frees them where its server runs")
+    return Survey(stages, needed, waste, kept)
+
+
+def commands(results: Path) -> Iterator[Path]:
+    """The leases of commands: of a grid that is being written, of those at work on it, and of a search's driver."""
+    for place in subfolders(results / ".leases"):
+        if place.name != CLEANING:
+            yield from (place, *subfolders(place))
+
+
+def _counted(stages: list[Left], why: str) -> str:
+    many = "1 stage" if len(stages) == 1 else f"{len(stages)} stages"
+    return f"{many} ({in_bytes(sum(left.bytes for left in stages))}) that {why}"
+
+
+def _at_work(results: Path, held: Iterable[str]) -> list[str]:
+    """Who is at work, a line each."""
+    found = [(place, holder(place)) for place in commands(results)]
+    named = {place.relative_to(results / ".leases").parts[0]: who for place, who in found if who is not None}
+    lines = [f"  {who} is at work on {results / name}: clean when it has ended" for name, who in named.items()]
+    return lines or [f"  a worker is at work on stage {one}: clean when it has ended" for one in sorted(held)[:1]]
+
+
+def _killed(results: Path) -> list[str]:
+    """Which commands were killed at work, and not given again since, a line each."""
+    places = [place for place in commands(results) if place.parent != results / ".leases"]
+    dead = {place.parent.name for place in places if _has_lease(place) and holder(place) is None}
+    there = sorted(name for name in dead if (results / name).is_dir())
+    again = "give the same command again, and it goes on from there; unfinished=true takes its stages for unneeded"
+    return [f"  a command on {results / name} was killed: {again}" for name in there]
+
+
+def _riddles(needs: Iterable[Needs]) -> list[str]:
+    """Which results are not understood, a line each."""
+    advice = "move it elsewhere, and what only it needs is freed"
+    return [f"  {one.folder} is not understood here ({one.unknown}): {advice}" for one in needs if one.unknown]
+
+
+def _checkpoints(stages: Iterable[Left], held: set[str]) -> Iterator[Waste]:
+    """Those of trainings that have their result."""
+    for left in stages:
+        if left.finished and left.id not in held:
+            for name in (name for name in CHECKPOINTS if name in left.files):
+                yield Waste("checkpoints", left.folder / name, left.files[name])
+
+
+def _temporary(results: Path, stages: Iterable[Left], held: set[str]) -> Iterator[Waste]:
+    """Files that were never moved to their places, and that nobody has written to for a while."""
+    others = [top for top in subfolders(results) if top.name not in (".stages", ".artifacts")]
+    folders = [left.folder for left in stages if left.id not in held]
+    folders += [folder for top in others for folder in _below(top)]
+    for folder in folders:
+        for path in sorted(folder.glob(".*")):
+            if TEMPORARY.fullmatch(path.name) and path.is_file() and not path.is_symlink() and is_quiet(path):
+                yield Waste("temporary", path, bytes_of(path))
+
+
+def is_quiet(path: Path) -> bool:
+    """Whether nobody has written to a file for a while, by the clock of its file system."""
+    with tempfile.TemporaryFile(dir=path.parent) as file:
+        return os.fstat(file.fileno()).st_mtime - path.stat().st_mtime > QUIET
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    yield folder
+    for inner in subfolders(folder):
+        yield from _below(inner)
+
+
+def _leases(results: Path, stages: Iterable[Left], held: set[str]) -> Iterator[Waste]:
+    """Files of leases that are lost. One of a command that was killed is a sign of that, and stays where it is."""
+    dead = [left.folder for left in stages if left.id not in held and _has_lease(left.folder)]
+    for place in commands(results):
+        gone = not (results / place.relative_to(results / ".leases").parts[0]).is_dir()
+        if _has_lease(place) and holder(place) is None and (gone or place.parent == results / ".leases"):
+            dead.append(place)
+    for folder in dead:
+        for path in sorted(folder.glob(f"{NAME}*")):
+            yield Waste("leases", path, bytes_of(path))
+
+
+def _has_lease(folder: Path) -> bool:
+    return any(folder.glob(f"{NAME}*"))
+
+
+def _half_freed(root: Path) -> list[Path]:
+    folder = root / FREED
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _deleted(uri: str, artifacts: Path) -> Iterator[Waste]:
+    """What deleted runs of a store that is a file have left below the folder of artifacts, and nowhere else."""
+    if not uri.startswith(SQLITE) or not Path(uri.removeprefix(SQLITE)).is_file():
+        return
+    inside = artifacts.resolve()
+    try:
+        runs = deleted_runs(Path(uri.removeprefix(SQLITE)))
+    except sqlite3.Error:
+        return
+    for run, address in runs:
+        folder = Path(unquote(urlparse(address).path)).parent
+        if folder.name == run and folder.is_dir() and folder.resolve().is_relative_to(inside):
+            yield Waste("artifacts", folder, bytes_of(folder))

@@ -1,0 +1,84 @@
+"""Text that may come from anywhere as it is shown: every character is seen, and none does anything.
+
+    ESC [ 2 J  ─▶  \\x1b[2J        U+202E (right-to-left override)  ─▶  \\u202e
+
+A terminal obeys control characters: they clear it, name its window, write into its clipboard. What turns the direction
+of writing, or takes no room, makes a line read as another one, on a page too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO, cast
+
+KEPT = "\n\t\u200c\u200d"
+"""What is no printed character and yet harmless; the last two join letters, or keep them apart, in some scripts."""
+UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""The categories of Unicode of what is not seen: controls, formats with all that turns a text's direction, halves of
+pairs, and separators of lines."""
+_STYLE = re.compile("(\x1b\\[[0-9;]*m)")
+"""What makes letters bold, or gives them a colour, which a terminal may be told."""
+
+
+def plain(text: str) -> str:
+    """The text with everything that is not seen written out; lines and tabs stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_written(one) if one not in KEPT and unicodedata.category(one) in UNSEEN else one for one in text)
+
+
+def line(text: str) -> str:
+    """The same in one line."""
+    return plain(" ".join(text.split()))
+
+
+def plain_json(text: str | bytes) -> str | bytes:
+    """A JSON text whose strings, and keys, are plain; what is no JSON stays, for whoever reads it to refuse it."""
+    try:
+        return json.dumps(_plain_within(json.loads(text)))
+    except ValueError:
+        return text
+
+
+def _plain_within(value: Any) -> Any:
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, list):
+        return [_plain_within(one) for one in value]
+    if isinstance(value, dict):
+        return {plain(str(key)): _plain_within(one) for key, one in value.items()}
+    return value
+
+
+@contextmanager
+def printed_plainly() -> Iterator[None]:
+    """All that is printed meanwhile is plain, but for what is bold or has a colour."""
+    with redirect_stdout(cast(TextIO, _Plainly(sys.stdout))):
+        yield
+
+
+class _Plainly:
+    """A stream before another one, to which it writes plain text; all else is the other's."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text; the number of its characters."""
+        pieces = _STYLE.split(text)
+        self._stream.write("".join(piece if i % 2 else plain(piece) for i, piece in enumerate(pieces)))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _written(character: str) -> str:
+    """A character as Python writes it."""
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
