@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from pathlib import Path
 from typing import Literal
 
 from ablations.launchers.protocol import Launcher, WorkerDied, Workers
 from ablations.stages.journal import Failure, Journal
 from ablations.stages.kinds import Stage
-from ablations.stages.lease import ELSEWHERE, Holder, holder
+from ablations.stages.lease import ELSEWHERE, Holder
 
 POLL_SECONDS = 0.2
 ELSEWHERE_SECONDS = 2.0
@@ -65,17 +64,16 @@ class Waiting:
 
 
 class Dispatch:
-    """Stages, from being added to having ended, on the devices of a launcher, and on those that come; their journal is
-    in `root`.
+    """Stages, from being added to having ended, on the devices of a launcher, and on those that come.
 
     What may start is looked for among the stages of which something changed only, `unseen`: there may be thousands.
     `startable` is a heap of those whose needs were all met when they were last looked at, and `behind` says who needs
     a stage. What other commands run is `elsewhere`.
     """
 
-    def __init__(self, launcher: Launcher, root: Path, devices: list[str]) -> None:
+    def __init__(self, launcher: Launcher, journal: Journal, devices: list[str]) -> None:
         self.launcher = launcher
-        self.journal = Journal(root)
+        self.journal = journal
         self.devices = devices
         self.free = list(devices)
         self.waiting: dict[str, Waiting] = {}
@@ -97,8 +95,8 @@ class Dispatch:
         """
         for stage in stages:
             self.ended.pop(stage.id, None)
-        for need in {need for stage in stages for need in stage.needs}:
-            result = self.journal.result(need)
+        needs = {need for stage in stages for need in stage.needs}
+        for need, result in self.journal.results(needs).items():
             if result is not None:
                 self._note(need, finished=result.status == "finished")
         here = self.waiting.keys() | self.elsewhere.keys() | {work.stage.id for work in self.running}
@@ -111,7 +109,7 @@ class Dispatch:
 
     def run(self) -> Iterator[Event]:
         """Run all that was added, until nothing waits; what is under way when this is left is cancelled."""
-        workers = self.launcher.start(self.journal.root, self.devices)
+        workers = self.launcher.start(self.journal.address, self.devices)
         try:
             while self.waiting or self.running or self.elsewhere:
                 self.free += workers.more()
@@ -129,9 +127,11 @@ class Dispatch:
                 if not (self.free and self._ready(1)):
                     self._pause()
         finally:
-            for work in list(self.running):
-                self.cancel(workers, work)
-            workers.close()
+            try:
+                for work in list(self.running):
+                    self.cancel(workers, work)
+            finally:
+                workers.close()
 
     def _pause(self) -> None:
         """Wait until something may have happened."""
@@ -177,7 +177,7 @@ class Dispatch:
         return list(dict.fromkeys(found for one in self.elsewhere.values() if (found := self._holder(one.stage))))
 
     def _holder(self, stage: Stage) -> Holder | None:
-        return holder(self.journal.folder(stage.id))
+        return self.journal.holder(stage.id)
 
     def _leave(self, one: Waiting) -> Event:
         """Leave a stage to another command."""
@@ -204,6 +204,7 @@ class Dispatch:
         """Stop a stage that is under way: it is marked interrupted unless it has its result, and its device is free."""
         self._let_go(work)
         workers.cancel(work.future)
+        self.journal.look(work.stage.id)
         if self.journal.result(work.stage.id) is None:
             self.journal.write_failure(work.stage.id, STOPPED)
 
@@ -212,6 +213,7 @@ class Dispatch:
         self.free.append(work.device)
 
     def _end(self, work: Running, workers: Workers) -> Event:
+        self.journal.look(work.stage.id)
         try:
             status = workers.status(work.future)
         except WorkerDied as error:

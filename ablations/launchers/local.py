@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 
 from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
@@ -84,24 +83,24 @@ class Local(Launcher):
     def _limited(self, devices: list[str]) -> list[str]:
         return devices[: self.workers or len(devices)]
 
-    def start(self, root: Path, devices: list[str]) -> Workers:
-        return Processes(root, devices)
+    def start(self, journal: str, devices: list[str]) -> Workers:
+        return Processes(journal, devices)
 
 
 class Processes(Workers):
     """A pool of worker processes for each of these devices, as many as it is named."""
 
-    def __init__(self, root: Path, devices: list[str]) -> None:
+    def __init__(self, journal: str, devices: list[str]) -> None:
         warm_up()
         context = multiprocessing.get_context(METHOD)
-        self.root = root
+        self.journal = journal
         self.pools = {
             device: ProcessPool(max_workers=n, context=context, initializer=_begin, initargs=(plugins.modules(),))
             for device, n in Counter(devices).items()
         }
 
     def submit(self, stage: Stage, device: str) -> Future[str]:
-        future: Future[str] = self.pools[device].schedule(_perform, args=[stage, str(self.root), device])
+        future: Future[str] = self.pools[device].schedule(_perform, args=[stage, self.journal, device])
         return future
 
     def status(self, future: Future[str]) -> str:
@@ -120,9 +119,9 @@ class Processes(Workers):
             pool.join()
 
 
-def _perform(stage: Stage, root: str, device: str) -> str:
+def _perform(stage: Stage, journal: str, device: str) -> str:
     """In a worker: perform a stage; the process ends where that has cost it its GPU."""
-    status = perform(stage, root, device)
+    status = perform(stage, journal, device)
     if status == "failed" and not answers(device):
         # After an illegal access, say, a context fails whatever comes next.
         os._exit(1)

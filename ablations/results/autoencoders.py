@@ -86,7 +86,7 @@ def write_reconstructions(folder: Path, encoders: Sequence[Judged], journal: Jou
     """originals.png and a strip per autoencoder; strips of others go."""
     written = set()
     for stage, reconstruction in encoders:
-        path = journal.folder(reconstruction.id) / RECONSTRUCTIONS
+        path = journal.file(reconstruction.id, RECONSTRUCTIONS)
         if path.exists():
             tensors, _ = read_tensors(path)
             folder.mkdir(parents=True, exist_ok=True)

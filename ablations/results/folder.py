@@ -106,8 +106,11 @@ def images_csv(records: list[Record], journal: Journal) -> str:
 def images_of(record: Record, journal: Journal) -> dict[str, list[float]]:
     """What each test image costs a record, by the metric that is its mean over images."""
     bounds = [stage for stage in record.planned.stages if isinstance(stage, BoundStage) and stage.split == "test"]
-    paths = {metric: journal.folder(stage.id) / file for stage in bounds for metric, file in PER_IMAGE.items()}
-    return {metric: per_image(path) for metric, path in paths.items() if metric in record.metrics and path.exists()}
+    asked = {
+        metric: (stage.id, file) for stage in bounds for metric, file in PER_IMAGE.items() if metric in record.metrics
+    }
+    paths = {metric: journal.file(*of) for metric, of in asked.items()}
+    return {metric: per_image(path) for metric, path in paths.items() if path.exists()}
 
 
 def write_samples(folder: Path, records: list[Record], journal: Journal, data: Data) -> None:
@@ -117,9 +120,8 @@ def write_samples(folder: Path, records: list[Record], journal: Journal, data: D
     for item in records:
         name = f"{item.planned.cell_id}-{item.planned.cell.seed}"
         for stage in item.planned.stages:
-            path = journal.folder(stage.id) / SAMPLES
             first = isinstance(stage, SamplesStage) and stage.first == 0
-            if item.status == "finished" and first and path.exists():
+            if item.status == "finished" and first and (path := journal.file(stage.id, SAMPLES)).exists():
                 kept.add(write_sheet(folder / name, read_tensors(path)[0]["samples"], data))
     for stale in set(folder.iterdir()) - kept:
         if re.fullmatch(r"[0-9a-f]{12}-\d+\.(png|csv)", stale.name):

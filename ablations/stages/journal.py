@@ -6,21 +6,27 @@
                               lease.1, …         who runs it (`lease`)
                               …                  what the stage leaves beside (`artifacts`)
 
-A kill at any moment leaves the old file or the new one.
+A kill at any moment leaves the old file or the new one. The folder may be another one (`journal=`), or an object store,
+of which workers and drivers have copies (`mirror`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ablations.stages.files import read_json, write_json
+from ablations.stages.lease import Holder, holder
+from ablations.stages.shelves import Folder, Shelf
 from analysis.errors import InputError
 
 Curves = dict[str, tuple[list[float], list[float]]]
 """Name → xs, ys."""
+
+RESULT, STATUS, PROGRESS = "result.json", "status.json", "progress"
 
 FORMER_METRICS = {"copies/train": "memorisation/train"}
 """Metrics that older journals hold under another name."""
@@ -83,13 +89,56 @@ class Journal:
 
     root: Path
 
+    @property
+    def address(self) -> str:
+        """Where it is, for other processes: a folder, or s3://BUCKET/PREFIX."""
+        return str(self.root.resolve())
+
+    @property
+    def told_every(self) -> float:
+        """Seconds between two writings of how far a stage is."""
+        return 0.3
+
     def folder(self, stage_id: str) -> Path:
         """Where a stage leaves what it makes."""
         return self.root / stage_id
 
+    def file(self, stage_id: str, name: str) -> Path:
+        """A file that a stage leaves, as it is now; it may be missing."""
+        return self.folder(stage_id) / name
+
+    def needed(self, stage_id: str, name: str) -> Path:
+        """A file that a finished stage has left; InputError where that can be told to be missing before it is read."""
+        return self.file(stage_id, name)
+
+    def has(self, stage_id: str, name: str) -> bool:
+        """Whether a stage has left a file."""
+        return (self.folder(stage_id) / name).exists()
+
+    def shelf(self, stage_id: str = "") -> Shelf:
+        """Where the lease of a stage stands, or what is said of the whole journal."""
+        return Folder(self.root / stage_id)
+
+    def holder(self, stage_id: str) -> Holder | None:
+        """Which process runs a stage; None where none does."""
+        return holder(self.shelf(stage_id))
+
+    def bring(self, stage_id: str, *names: str) -> None:
+        """Make a stage's folder hold what it has left so far, or these files of it: for who holds it, and goes on."""
+
+    def leave(self, stage_id: str, *names: str) -> None:
+        """Deliver files of a stage's folder, or all that it is to keep: they are written there already."""
+
+    def discard(self, stage_id: str, name: str) -> None:
+        """Take a file of a stage away, if it is there."""
+        (self.folder(stage_id) / name).unlink(missing_ok=True)
+
+    def look(self, stage_id: str) -> None:
+        """A stage has changed: what was known of it is asked anew."""
+
     def result(self, stage_id: str) -> Result | None:
         """A stage's result; None while it has none."""
-        content = read_json(self.folder(stage_id) / "result.json")
+        content = read_json(self.folder(stage_id) / RESULT)
         try:
             return None if content is None else Result(**_in_present_words(content))
         except (TypeError, AttributeError, KeyError) as error:
@@ -97,13 +146,18 @@ class Journal:
                 f"{self.folder(stage_id)} holds no stage's result: delete it, and it runs again"
             ) from error
 
+    def results(self, stage_ids: Iterable[str]) -> dict[str, Result | None]:
+        """The results of many stages."""
+        return {stage_id: self.result(stage_id) for stage_id in stage_ids}
+
     def write_result(self, stage_id: str, result: Result) -> None:
         """Say that a stage is finished, or diverged, and what came of it."""
-        write_json(self.folder(stage_id) / "result.json", asdict(result))
+        write_json(self.folder(stage_id) / RESULT, asdict(result))
+        self.leave(stage_id, RESULT)
 
     def failure(self, stage_id: str) -> Failure | None:
         """How a stage failed or was interrupted; None where it did not."""
-        path = self.folder(stage_id) / "status.json"
+        path = self.folder(stage_id) / STATUS
         content = read_json(path)
         try:
             return None if content is None else _failure(content)
@@ -112,18 +166,23 @@ class Journal:
 
     def write_failure(self, stage_id: str, failure: Failure) -> None:
         """Say how a stage failed, or that it was interrupted."""
-        write_json(self.folder(stage_id) / "status.json", {"status": failure.status, **asdict(failure)})
+        write_json(self.folder(stage_id) / STATUS, {"status": failure.status, **asdict(failure)})
+        self.leave(stage_id, STATUS)
 
     def forget_failure(self, stage_id: str) -> None:
         """Take away how a stage failed, since it is to run again."""
-        (self.folder(stage_id) / "status.json").unlink(missing_ok=True)
+        self.discard(stage_id, STATUS)
 
     def progress(self, stage_id: str) -> float:
         """The share of a stage that is done."""
         try:
-            return float((self.folder(stage_id) / "progress").read_text())
+            return float((self.folder(stage_id) / PROGRESS).read_text())
         except (FileNotFoundError, ValueError):
             return 0.0
+
+    def write_progress(self, stage_id: str, share: float) -> None:
+        """Say how far a stage is, whose folder is there."""
+        (self.folder(stage_id) / PROGRESS).write_text(f"{share:.4f}")
 
 
 def _in_present_words(content: dict[str, Any]) -> dict[str, Any]:

@@ -269,8 +269,8 @@ def run_reconstruction(cell: Cell, encoding: Encoding, data: Data, folder: Path,
 
 
 def run_metric(cell: Cell, split: HeldOut, metric: str, data: Data, samples: Path, device: torch.device) -> Result:
-    """What the generated sets that a samples stage left in its folder score by one more metric."""
-    tensors, _ = read_tensors(samples / SAMPLES)
+    """What the generated sets that a samples stage left in its file score by one more metric."""
+    tensors, _ = read_tensors(samples)
     sets = torch.split(tensors["samples"].to(device), len(data.images[split]))
     return finished_with(yardstick_of(cell, split, data, device).scores([metric_of(metric)], sets))
 

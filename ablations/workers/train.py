@@ -19,6 +19,7 @@ from ablations.data.base import Data
 from ablations.settings.budget import forward_flops, train_flops
 from ablations.settings.cell import Cell
 from ablations.stages.artifacts import (
+    HISTORY,
     WEIGHTS,
     average_at,
     read_checkpoint,
@@ -30,7 +31,7 @@ from ablations.stages.artifacts import (
 from ablations.stages.journal import Curves, Result
 from ablations.stages.kinds import RungStage, TrainingStage
 from ablations.workers import evaluate
-from ablations.workers.checkpoints import Checkpoints
+from ablations.workers.checkpoints import Checkpoints, Send
 from ablations.workers.memory import peak_memory, placed, reset_peak_memory
 from ablations.workers.progress import Progress
 from ablations.workers.restore import build, restore
@@ -104,6 +105,7 @@ def learn(
     seed: int,
     stage_id: str,
     folder: Path,
+    send: Send,
     progress: Progress,
     until: int | None = None,
     rungs: Collection[int] = (),
@@ -112,8 +114,9 @@ def learn(
 ) -> Trained:
     """Train from the last checkpoint, or from the start; to the end, or `until` a step, where a checkpoint is left.
 
-    The averages at the steps `rungs` are left too, and `score` is called there, whose time is not the training's. All
-    of these are steps of a report, beyond the last checkpoint. Of several `ranks` the first alone leaves anything.
+    What is left in the `folder` on the way is sent to where the journal is. The averages at the steps `rungs` are left
+    too, and `score` is called there, whose time is not the training's. All of these are steps of a report, beyond the
+    last checkpoint. Of several `ranks` the first alone leaves anything.
     """
     start, before = read_checkpoint(folder, stage_id)
     last = until or plan.steps
@@ -125,20 +128,23 @@ def learn(
     measured = reset_peak_memory(device)
     began = saved = told = time.monotonic()
     report: Report | None = None
-    with Checkpoints(folder, stage_id) as checkpoints:
+    with Checkpoints(folder, stage_id, send) as checkpoints:
         for report in train(learner, images, plan, seed, start, ranks):
             history.append(line_of(report, before + time.monotonic() - began))
             if ranks.rank == 0:
                 progress(report.step / last)
                 if report.finite and report.step in rungs:
                     paused = time.monotonic()
+                    # An older history that is on its way would otherwise arrive after this one.
+                    checkpoints.wait()
                     write_tensors(folder / average_at(report.step), part(report.state(), "average"), stage=stage_id)
                     # Whoever scores it reads how long it took to get there.
                     write_history(folder, history)
+                    send(average_at(report.step), HISTORY)
                     score(report.step)
                     began += time.monotonic() - paused
                 if time.monotonic() - told > HISTORY_SECONDS:
-                    write_history(folder, history)
+                    checkpoints.tell(history)
                     told = time.monotonic()
                 due = report.step == until or time.monotonic() - saved > CHECKPOINT_SECONDS
                 if due and report.finite and report.step < plan.steps:
@@ -159,6 +165,7 @@ def run_training(
     encoding: Encoding,
     data: Data,
     folder: Path,
+    send: Send,
     device: torch.device,
     progress: Progress,
     score: Callable[[int], None],
@@ -173,6 +180,7 @@ def run_training(
         cell.seed,
         stage.id,
         folder,
+        send,
         progress,
         rungs={rung.step for rung in stage.scored},
         score=score,
@@ -194,11 +202,13 @@ def run_rung(
     encoding: Encoding,
     data: Data,
     folder: Path,
+    send: Send,
     own: Path,
     device: torch.device,
     progress: Progress,
 ) -> Result:
-    """Score the averaged network at the rung's step, to which it is trained in the training's `folder` if need be.
+    """Score the averaged network at the rung's step, to which it is trained in the training's `folder` if need be, from
+    where its files are sent.
 
     The first samples that are judged are left in its `own`. A training that is beyond that step already, and did not
     leave its average there, says nothing of it: no metrics.
@@ -213,7 +223,9 @@ def run_rung(
         average = part(start[1], "average")
     else:
         learner, stored = build(cell, encoding, data, device), stored_of(encoding, data, device)
-        learned = learn(learner, stored, cell.training, cell.seed, stage.training.id, folder, progress, stage.step)
+        learned = learn(
+            learner, stored, cell.training, cell.seed, stage.training.id, folder, send, progress, stage.step
+        )
         if learned.reason:
             return Result("diverged", learned.reason, {}, {}, {})
         average, seconds = learned.average, learned.last["seconds"]

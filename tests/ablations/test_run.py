@@ -243,7 +243,7 @@ def test_a_foreign_checkpoint_is_refused(tmp_path):
 def test_a_worker_that_is_killed_costs_its_stage_one_try(tmp_path):
     stage = cell_stages("horizon=25", "network.channels=8", "training.steps=100", "training.report_every=5")[0]
     kinds = []
-    dispatch = Dispatch(Local(), tmp_path, ["cpu"])
+    dispatch = Dispatch(Local(), Journal(tmp_path), ["cpu"])
     dispatch.add([stage])
     for event in dispatch.run():
         if event.kind == "progress" and event.share > 0 and "died" not in kinds:
