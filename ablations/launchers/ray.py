@@ -4,8 +4,8 @@
 
 Ray finds a place for each, tells when a worker or its node is gone, and ends all of them with the driver. What a stage
 reads and leaves is in the journal, whose folder, or store, every node has to see; Ray carries stages there and words of
-how they ended back, and nothing else. So numbers are those of any other launcher, and a command that is killed continues from
-the journal. What a node has to be like is in `nodes`.
+how they ended back, and nothing else. So numbers are those of any other launcher, and a command that is killed
+continues from the journal. What a node has to be like is in `nodes`.
 """
 
 from __future__ import annotations

@@ -222,7 +222,8 @@ def help_text() -> str:
         "  study.seed=N            seed of the sampler's draws (0)",
         "  storage=URL             Optuna's; default sqlite:///results/optuna.db",
         "  name=NAME               the folder in results/ and the MLflow experiment; default search-STUDY",
-        "  device= launcher= launcher.workers= tracking.uri= results= journal= configs= and every choice: as ablations.run",
+        "  device= launcher= launcher.workers= tracking.uri= results= journal= configs= and every choice:",
+        "                          see ablations.run",
     ]
     for name, words in groups.items():
         lines += ["", f"study.{name}=", *[f"  {word:21} {line}" for word, line in words.items()]]

@@ -143,8 +143,8 @@ class Underway:
 
 
 class Searcher:
-    """Runs a study's trials until its budget is spent; `told` is called after each, and `live` shows them meanwhile, with
-    the `folder` where their results are to be.
+    """Runs a study's trials until its budget is spent; `told` is called after each, and `live` shows them meanwhile.
+    Their results are to be in `folder`.
 
     `ran` says whether any stage was started, `accidents` how many of the last trials failed for no fault of theirs.
     """
