@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -30,7 +37,7 @@ POINTS = [
     "name=points",
 ]
 SHORT = [*POINTS, "training.steps=100", "evaluation.rungs=1", "parameterization=epsilon,v", "launcher=serial"]
-LONG = [*POINTS, "training.steps=6000", "training.report_every=100", "parameterization=epsilon,v"]
+LONG = [*POINTS, "training.steps=2000", "parameterization=epsilon,v"]
 SECONDS = 300
 
 
@@ -173,3 +180,149 @@ def test_a_training_whose_store_stays_away_fails_as_a_machine_does_and_a_later_o
     assert perform(stage, object_store.url, "cpu") == "finished"
     assert perform(stage, str(tmp_path / "whole"), "cpu") == "finished"
     assert state_of(journal_at(object_store.url), stage) == state_of(Journal(tmp_path / "whole"), stage)
+
+
+SCRIPT = """
+import sys
+from ablations import run
+from ablations.driver import pages
+from ablations.workers import train
+
+# Read by workers too, which read this file.
+train.CHECKPOINT_SECONDS = 0.5
+pages.write_pages = lambda folder: ""
+
+if __name__ == "__main__":
+    raise SystemExit(run.main(sys.argv[1:]))
+"""
+
+
+class Commands:
+    """Commands as on machines of their own: each name has its own cache and folder of results."""
+
+    def __init__(self, folder, empty_store):
+        self.folder = folder
+        self.empty_store = empty_store
+        self.script = folder / "script.py"
+        self.script.write_text(SCRIPT)
+        self.begun = []
+
+    def results(self, name):
+        return self.folder / name / "results"
+
+    def cache(self, name):
+        return self.folder / name / "cache"
+
+    def begin(self, name, *words):
+        self.results(name).mkdir(parents=True, exist_ok=True)
+        if not (self.results(name) / "mlflow.db").exists():
+            shutil.copy(self.empty_store, self.results(name) / "mlflow.db")
+        command = subprocess.Popen(
+            [sys.executable, str(self.script), *LONG, f"results={self.results(name)}", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "DIFFUSION_ABLATIONS_CACHE": str(self.cache(name))},
+        )
+        self.begun.append(command)
+        return command
+
+    @staticmethod
+    def ended(command, code=0):
+        """What a command printed, once it has ended so."""
+        printed, _ = command.communicate(timeout=SECONDS)
+        assert command.returncode == code, printed
+        return printed
+
+    def close(self):
+        for command in self.begun:
+            command.kill()
+            command.communicate()
+
+
+@pytest.fixture
+def commands(tmp_path, store):
+    found = Commands(tmp_path, store)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, store):
+    """The numbers of the long grid with a journal in a folder, unbroken."""
+    found = Commands(tmp_path_factory.mktemp("whole"), store)
+    found.ended(found.begin("whole", "launcher.workers=1"))
+    return numbers_in(found.results("whole"))
+
+
+def until(found, seconds=120.0):
+    """What is found, as soon as it is something."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if it := found():
+            return it
+        time.sleep(0.05)
+    raise AssertionError(f"nothing after {seconds} s")
+
+
+def at_work(object_store):
+    """A training that has left a checkpoint, and who runs it."""
+    for key, body in object_store.objects().items():
+        stage_id, _, name = key.partition("/")
+        if name.startswith("lease.") and f"{stage_id}/checkpoint.safetensors" in object_store.objects():
+            return stage_id, json.loads(body)["pid"]
+    return None
+
+
+def read_anew(object_store, stage_id):
+    return ("GET", f"{stage_id}/checkpoint.safetensors") in object_store.store.of_keys
+
+
+def results_put(object_store):
+    """How often the result of each stage was delivered."""
+    put = [key for method, key in object_store.store.of_keys if method == "PUT" and key.endswith("/result.json")]
+    return Counter(put)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_goes_on_from_its_checkpoint_with_an_empty_cache(commands, whole, object_store):
+    command = commands.begin("here", f"journal={object_store.url}", "launcher.workers=1")
+    stage_id, pid = until(lambda: at_work(object_store))
+    os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(commands.cache("here"))
+    assert "trying it once more" in commands.ended(command)
+    assert read_anew(object_store, stage_id)
+    assert numbers_in(commands.results("here")) == whole
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_is_gone_on_with_by_another_machine(commands, whole, object_store):
+    first = commands.begin("here", f"journal={object_store.url}", "launcher=serial")
+    stage_id, _ = until(lambda: at_work(object_store))
+    first.kill()
+    first.communicate()
+    commands.ended(commands.begin("there", f"journal={object_store.url}", "launcher.workers=1"))
+    assert read_anew(object_store, stage_id)
+    assert numbers_in(commands.results("there")) == whole
+    assert set(results_put(object_store).values()) == {1}
+
+
+@pytest.mark.slow
+def test_two_commands_with_a_bucket_alone_in_common_share_the_work(commands, whole, object_store):
+    begun = [commands.begin(name, f"journal={object_store.url}", "launcher.workers=1") for name in ("here", "there")]
+    texts = [commands.ended(command) for command in begun]
+    assert not any("was stopped here" in text for text in texts)
+    assert numbers_in(commands.results("here")) == numbers_in(commands.results("there")) == whole
+    # What points score, two trainings, and of each two bounds and the samples.
+    assert list(results_put(object_store).values()) == [1] * (1 + 2 * 4)
+    assert [key for key in object_store.objects() if "lease." in key] == []
+
+
+@pytest.mark.slow
+def test_an_outage_of_seconds_costs_seconds(commands, whole, object_store):
+    command = commands.begin("here", f"journal={object_store.url}", "launcher.workers=1")
+    until(lambda: at_work(object_store))
+    with object_store.store.away():
+        time.sleep(5)
+    commands.ended(command)
+    assert numbers_in(commands.results("here")) == whole
