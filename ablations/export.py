@@ -59,7 +59,7 @@ def export(given: dict[str, Any]) -> None:
         from ablations.driver.trained import find
         from ablations.stages.opening import journal_of
 
-        journal = journal_of(results, given["journal"])
+        journal = journal_of(results, given["journal"], reads=True)
         text = schedule_file(find(results, given["cell"], given["seed"]), journal)
     from ablations.stages.files import write_text
 

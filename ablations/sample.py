@@ -66,7 +66,7 @@ def _trained_here(
 
     row = find(results, given, seed)
     cell = cell_in(row)
-    return row["cell_id"], (cell, trained(cell, row, journal_of(results, journal), device))
+    return row["cell_id"], (cell, trained(cell, row, journal_of(results, journal, reads=True), device))
 
 
 def _from_store(model: str, uri: str, results: Path, device: torch.device) -> tuple[Cell, Model]:

@@ -250,7 +250,7 @@ def _replanned(before: dict[str, Any], now: dict[str, Any]) -> bool:
 
 def records_of(plan: Plan, journal: Journal) -> list[Record]:
     """What the journal holds of a plan's cells."""
-    journal.results(stage.id for stage in plan.stages())
+    journal.expect(stage.id for stage in plan.stages())
     return [record(planned, journal) for planned in plan.planned]
 
 

@@ -96,7 +96,9 @@ class Dispatch:
         for stage in stages:
             self.ended.pop(stage.id, None)
         needs = {need for stage in stages for need in stage.needs}
-        for need, result in self.journal.results(needs).items():
+        self.journal.expect(needs)
+        for need in needs:
+            result = self.journal.result(need)
             if result is not None:
                 self._note(need, finished=result.status == "finished")
         here = self.waiting.keys() | self.elsewhere.keys() | {work.stage.id for work in self.running}

@@ -6,6 +6,7 @@ the machine's failure, and none of a stage's. Endpoint, region and keys are read
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import time
@@ -31,6 +32,8 @@ PARTS = 8
 """Parts of a large file that are sent at a time."""
 REFUSED = (409, 412)
 """What a store says to a put whose condition does not hold, or that another one has overtaken."""
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What is wrong with this machine's own disk, when an object is copied there."""
 UNKNOWN = 501
 """What a store says that knows no conditions."""
 CLOCK = ".now"
@@ -80,12 +83,13 @@ class Bucket:
         found.retries = 1
         return found
 
-    def check(self) -> None:
-        """InputError, within seconds, where the store cannot be reached, or cannot be shared by several commands."""
+    def check(self, *, reads: bool = False) -> None:
+        """InputError, within seconds, where the store cannot be reached, or cannot be shared by several commands, which
+        one that only `reads` does not ask."""
         name, _ = self._place
         try:
             self._asked("list_objects_v2", MaxKeys=1, timeout=ANSWER_SECONDS)
-            conditional = self._keeps_conditions()
+            conditional = reads or self._keeps_conditions()
         except FileNotFoundError as error:
             raise InputError(f"journal={self.url}: there is no bucket {name}: make it, or name another") from error
         except _network_errors() as error:
@@ -268,7 +272,7 @@ def _may_pass(error: BaseException) -> bool:
     status = _status(error)
     if status is not None:
         return status == 429 or (status >= 500 and status != UNKNOWN)
-    return _unanswered(error)
+    return _unanswered(error) and getattr(error, "errno", None) not in DISK
 
 
 def _unanswered(error: BaseException) -> bool:

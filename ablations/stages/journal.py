@@ -146,9 +146,8 @@ class Journal:
                 f"{self.folder(stage_id)} holds no stage's result: delete it, and it runs again"
             ) from error
 
-    def results(self, stage_ids: Iterable[str]) -> dict[str, Result | None]:
-        """The results of many stages."""
-        return {stage_id: self.result(stage_id) for stage_id in stage_ids}
+    def expect(self, stage_ids: Iterable[str]) -> None:
+        """The results of many stages are about to be asked for."""
 
     def write_result(self, stage_id: str, result: Result) -> None:
         """Say that a stage is finished, or diverged, and what came of it."""

@@ -31,6 +31,8 @@ from analysis.errors import InputError
 
 WORKERS, DRIVER = "workers", "driver"
 """Whose copies they are."""
+AT_ONCE = 500
+"""Results that are held in memory while they are fetched."""
 PROGRESS_SECONDS = 10.0
 """Between two deliveries of how far a stage is."""
 
@@ -105,17 +107,13 @@ class Mirror(Journal):
     def result(self, stage_id: str) -> Result | None:
         return super().result(stage_id) if self._read(stage_id, RESULT) else None
 
-    def results(self, stage_ids: Iterable[str]) -> dict[str, Result | None]:
-        ids = list(stage_ids)
-        there = {stage_id: seen for stage_id in ids if (seen := self.listing.of(stage_id).get(RESULT)) is not None}
-        paths = {stage_id: self.folder(stage_id) / RESULT for stage_id in there}
-        stale = [stage_id for stage_id, seen in there.items() if not _same(paths[stage_id], seen)]
-        texts = self.bucket.texts([_key(stage_id, RESULT) for stage_id in stale])
-        for stage_id in stale:
-            text = texts.get(_key(stage_id, RESULT))
-            if text is not None:
-                _write(paths[stage_id], text, there[stage_id])
-        return super().results(ids)
+    def expect(self, stage_ids: Iterable[str]) -> None:
+        there = ((stage_id, self.listing.of(stage_id).get(RESULT)) for stage_id in stage_ids)
+        paths = {_key(stage_id, RESULT): (self.folder(stage_id) / RESULT, seen) for stage_id, seen in there if seen}
+        stale = [key for key, (path, seen) in paths.items() if not _same(path, seen)]
+        for first in range(0, len(stale), AT_ONCE):
+            for key, text in self.bucket.texts(stale[first : first + AT_ONCE]).items():
+                _write(*paths[key], text)
 
     def failure(self, stage_id: str) -> Failure | None:
         return super().failure(stage_id) if self._read(stage_id, STATUS) else None
@@ -179,7 +177,7 @@ def _same(path: Path, seen: Seen) -> bool:
     return there.st_size == seen.size and int(there.st_mtime) == int(seen.time)
 
 
-def _write(path: Path, text: str, seen: Seen) -> None:
+def _write(path: Path, seen: Seen, text: str) -> None:
     def write(temporary: Path) -> None:
         temporary.write_text(text, encoding="utf-8")
         os.utime(temporary, (seen.time, seen.time))

@@ -20,17 +20,18 @@ def journal_at(address: str) -> Journal:
     return Mirror(mirror_of(address, WORKERS), bucket, Each(bucket))
 
 
-def journal_of(results: Path, journal: str | None) -> Journal:
-    """The journal of a command that keeps its results in this folder, and was told `journal=`.
+def journal_of(results: Path, journal: str | None, *, reads: bool = False) -> Journal:
+    """The journal of a command that keeps its results in this folder, and was told `journal=`; a command that only
+    `reads` asks of few stages.
 
     InputError where there is no such store, or it cannot be shared: it is tried at once.
     """
     address = address_of(results, journal)
     if not is_remote(address):
         return Journal(Path(address))
-    from ablations.stages.listing import Whole
+    from ablations.stages.listing import Each, Whole
     from ablations.stages.mirror import DRIVER, Mirror, mirror_of
 
     bucket = bucket_at(address)
-    bucket.check()
-    return Mirror(mirror_of(address, DRIVER), bucket, Whole(bucket))
+    bucket.check(reads=reads)
+    return Mirror(mirror_of(address, DRIVER), bucket, Each(bucket) if reads else Whole(bucket))

@@ -148,14 +148,14 @@ def test_a_driver_learns_of_many_stages_by_a_listing_and_reads_each_result_once(
             object_store.kept[f"{JOURNAL}{stage_id}/{name}"] = Kept(text.encode(), NOW())
     driver = journal_of(tmp_path, object_store.url)
     store.asked.clear()
-    found = driver.results([*ids, "missing"])
-    assert [found[stage_id].status for stage_id in ids] == ["finished"] * 120
-    assert found["missing"] is None
-    assert all(driver.result(stage_id) is not None for stage_id in ids)
+    driver.expect([*ids, "missing"])
+    assert [driver.result(stage_id).status for stage_id in ids] == ["finished"] * 120
+    assert driver.result("missing") is None
     assert store.asked == {"LIST": 8, "PUT": 1, "HEAD": 1, "GET": 120}
     again = journal_of(tmp_path, object_store.url)
     store.asked.clear()
-    assert again.results(ids) == {stage_id: found[stage_id] for stage_id in ids}
+    again.expect(ids)
+    assert [again.result(stage_id) for stage_id in ids] == [driver.result(stage_id) for stage_id in ids]
     assert store.asked == {"LIST": 8, "PUT": 1, "HEAD": 1}
 
 
