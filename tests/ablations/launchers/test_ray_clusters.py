@@ -38,7 +38,7 @@ TWO_TRAININGS = [
     "name=points",
 ]
 SHORT = [*TWO_TRAININGS, "training.steps=100"]
-LONG = [*TWO_TRAININGS, "training.steps=12000"]
+LONG = [*TWO_TRAININGS, "training.steps=4000"]
 SECONDS = 400
 
 
