@@ -60,9 +60,9 @@ def numbers_in(results):
     return [{key: value for key, value in row.items() if not key.startswith("cost/") and key != "code"} for row in rows]
 
 
-def files_in(results):
-    """Ids and files of a journal in a folder that are kept, as on a store."""
-    there = (Path(results) / ".stages").glob("*/*")
+def files_in(folder):
+    """Ids and files of a journal in a folder, as on a store."""
+    there = folder.glob("*/*")
     return sorted(f"{path.parent.name}/{path.name}" for path in there)
 
 
@@ -73,12 +73,13 @@ def test_a_grid_on_a_store_has_the_ids_and_numbers_of_one_in_a_folder_and_goes_o
     for name in ("folder", "bucket"):
         (tmp_path / name).mkdir()
         shutil.copy(store, tmp_path / name / "mlflow.db")
-    assert run.main([*SHORT, f"results={tmp_path / 'folder'}"]) == 0
+    assert run.main([*SHORT, f"results={tmp_path / 'folder'}", f"journal={tmp_path / 'kept'}"]) == 0
+    assert not (tmp_path / "folder" / ".stages").exists()
     on_store = [f"results={tmp_path / 'bucket'}", f"journal={object_store.url}"]
     assert run.main([*SHORT, *on_store]) == 0
     assert numbers_in(tmp_path / "bucket") == numbers_in(tmp_path / "folder")
     kept = [key for key in object_store.objects() if not key.startswith(".now")]
-    assert sorted(kept) == files_in(tmp_path / "folder")
+    assert sorted(kept) == files_in(tmp_path / "kept")
     assert not (tmp_path / "bucket" / ".stages").exists()
     # Another machine, another folder of results, and the journal alone.
     caches("there")

@@ -15,6 +15,7 @@ from ablations.launchers import nodes, ray
 from ablations.launchers.nodes import Place, Told, new_token, perform_told
 from ablations.launchers.protocol import WorkerDied
 from ablations.launchers.ray import Need, Node, Ray
+from ablations.stages.bucket import bucket_at
 from ablations.testing.launchers import stage
 from analysis.errors import InputError
 from tests.ablations.conftest import HERE
@@ -246,6 +247,20 @@ def test_a_node_that_is_not_as_the_command_believes_refuses_a_stage(told, tmp_pa
         perform_told(told, Place(str(tmp_path), token, OTHER), given, "cpu")
     with pytest.raises(InputError, match=r"has other code .* than the command \(0 with torch 0\): install the same"):
         perform_told(Told(told.folder, (), (), "0 with torch 0"), Place(str(tmp_path), token, HERE), given, "cpu")
+
+
+def test_a_node_that_cannot_read_the_store_of_the_journal_is_named_with_the_reason(
+    told, object_store, monkeypatch, tmp_path
+):
+    token = new_token(object_store.url)
+    given = pickle.dumps(stage("good"))
+    assert perform_told(told, Place(object_store.url, token, HERE), given, "cpu") == "finished"
+    assert "good/result.json" in object_store.objects()
+    # A node of its own has a client of its own.
+    bucket_at.cache_clear()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+    with pytest.raises(InputError, match=rf"the node \S+ does not see {object_store.url} \(.*: Forbidden\): take"):
+        perform_told(told, Place(object_store.url, token, HERE), given, "cpu")
 
 
 def test_a_journal_is_known_by_one_file_of_the_last_command(tmp_path):

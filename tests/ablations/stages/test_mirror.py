@@ -15,7 +15,7 @@ from ablations.stages import bucket as module
 from ablations.stages import listing
 from ablations.stages.artifacts import read_checkpoint, read_history, write_checkpoint, write_history
 from ablations.stages.bucket import Bucket, bucket_at
-from ablations.stages.journal import Failure, Result
+from ablations.stages.journal import Failure, Journal, Result
 from ablations.stages.lease import leased
 from ablations.stages.opening import journal_at, journal_of
 from analysis.errors import InputError
@@ -194,6 +194,12 @@ def test_few_texts_are_read_after_each_listing(object_store, caches, tmp_path, m
     assert [driver.progress(name) for name in "abcab"] == [0.5, 0.5, 0.0, 0.5, 0.5]
     driver.listing.next = 0.0
     assert driver.progress("c") == 0.5
+
+
+def test_a_folder_is_a_journal_too_and_the_results_have_one_by_default(tmp_path):
+    assert journal_of(tmp_path, None) == Journal(tmp_path / ".stages")
+    assert journal_of(tmp_path, str(tmp_path / "kept")) == journal_at(str(tmp_path / "kept"))
+    assert journal_at(str(tmp_path / "kept")) == Journal(tmp_path / "kept")
 
 
 def refused(address, tmp_path):
