@@ -61,7 +61,7 @@ def export(given: dict[str, Any]) -> None:
 
         journal = journal_of(results, given["journal"], reads=True)
         text = schedule_file(find(results, given["cell"], given["seed"]), journal)
-    from ablations.stages.files import write_text
+    from analysis.files import write_text
 
     try:
         write_text(path, text)
@@ -90,8 +90,8 @@ def searched_file(folder: Path, level: str) -> str:
     """The file of the schedule that a search's winner has; InputError where it has none, or searched none."""
     from ablations.driver.trained import cell_in
     from ablations.settings.registry import describe
-    from ablations.stages.files import read_json
     from ablations.tracking.mlflow_runs import rows_of
+    from analysis.files import read_json
     from analysis.read.names import SEARCH, TRIALS
 
     head = read_json(folder / SEARCH)

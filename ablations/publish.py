@@ -29,7 +29,7 @@ def publish(given: dict[str, Any]) -> None:
     if not folders:
         raise InputError(f"{results} holds no results to publish: run a grid first")
     from ablations.driver.turns import Turns
-    from ablations.tracking.mlflow_client import default_uri
+    from ablations.tracking.addresses import default_uri
     from ablations.tracking.mlflow_runs import head_in
 
     for folder in folders:

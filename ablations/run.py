@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     check_no_search(folder)
     if request.dry_run:
         return 0
-    from ablations.tracking.mlflow_client import default_uri
+    from ablations.tracking.addresses import default_uri
     from ablations.tracking.mlflow_store import open_tracker
 
     planned = replace(planned, here=packed(planned.here, planned.missing(journal)))

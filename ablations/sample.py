@@ -71,7 +71,8 @@ def _trained_here(
 
 def _from_store(model: str, uri: str, results: Path, device: torch.device) -> tuple[Cell, Model]:
     """The cell of a model that MLflow holds, and what it learned."""
-    from ablations.tracking.mlflow_client import TrackingError, default_uri, downloaded
+    from ablations.tracking.addresses import default_uri
+    from ablations.tracking.mlflow_client import TrackingError, downloaded
     from ablations.tracking.model import read_model
 
     try:

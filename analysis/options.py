@@ -79,7 +79,8 @@ def run(
     action: Callable[[dict[str, Any]], None],
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """Parse, act, and turn an InputError into its line; the exit code. The process's own arguments by default."""
+    """Parse, act, and turn what stops it into a line; the exit code: 2 for a wrong call or input, 1 where a disk
+    refuses, 130 for Ctrl-C. The process's own arguments by default."""
     words = sys.argv[1:] if arguments is None else arguments
     if any(word in ("--help", "-h", "help") for word in words):
         print(usage(program, purpose, options))
@@ -89,4 +90,10 @@ def run(
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error}: mend this, and give the same command again", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: what was written is whole, the same command writes the rest", file=sys.stderr)
+        return 130
     return 0

@@ -195,7 +195,7 @@ def parts_of(words: list[str]) -> dict[str, float]:
     from ablations.launchers.protocol import launcher_of
     from ablations.settings.arguments import parse_run
     from ablations.stages.journal import Journal
-    from ablations.tracking.mlflow_client import default_uri
+    from ablations.tracking.addresses import default_uri
     from ablations.tracking.mlflow_store import open_tracker
 
     request = parse_run(words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -61,17 +62,31 @@ def before_noise() -> tuple[Schedule, ...]:
     return tuple(schedule for schedule in members(Schedule) if not ends_in_noise(schedule))
 
 
-def spoken() -> pytest.MarkDecorator:
-    """A test per parameterization and schedule that go together: each schedule in v, each parameterization at three."""
+def spoken(every: int = 1) -> pytest.MarkDecorator:
+    """A test per parameterization and schedule that go together: each schedule in v, each parameterization at three.
+
+    All but each `every`-th are slow.
+    """
     few = (Linear, LearnedSchedule, Rectified)
     pairs = [
-        pytest.param(parameterization, schedule, id=f"{name(parameterization)}-{name(schedule)}")
+        (parameterization, schedule)
         for parameterization in members(Parameterization)
         for schedule in members(Schedule)
         if (parameterization.reads_noise or not ends_in_noise(schedule))
         and (isinstance(parameterization, V) or isinstance(schedule, few))
     ]
-    return pytest.mark.parametrize(("parameterization", "schedule"), pairs)
+    names = [f"{name(parameterization)}-{name(schedule)}" for parameterization, schedule in pairs]
+    return pytest.mark.parametrize(("parameterization", "schedule"), thinned(pairs, every, names))
+
+
+def thinned(values: Sequence[Any], every: int, names: Sequence[str]) -> list[Any]:
+    """The values of a parameter, or of several, with their names; all but each `every`-th are slow."""
+    return [
+        pytest.param(
+            *(value if isinstance(value, tuple) else (value,)), id=told, marks=[pytest.mark.slow] if i % every else []
+        )
+        for i, (value, told) in enumerate(zip(values, names, strict=True))
+    ]
 
 
 def properties(held: tuple[Property, ...]) -> pytest.MarkDecorator:

@@ -62,6 +62,7 @@ def unregistered(monkeypatch):
     REGISTERED.update(known)
 
 
+@pytest.mark.slow
 def test_what_docs_python_shows_runs_and_prints_what_it_says(tmp_path, monkeypatch, unregistered, store):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pages, "write_pages", lambda folder: "")

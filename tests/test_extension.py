@@ -106,6 +106,7 @@ def test_its_metric_reaches_table_figures_verdict_claim_and_report(ran):
     assert (ran / "figures" / "metrics.png").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_a_search_over_the_fields_of_its_schedule_by_its_study(installed, store, monkeypatch):
     monkeypatch.setattr(pages, "write_pages", lambda folder: "")
     words = ["horizon=10", "training.steps=40", "training.warmup=5", "evaluation.exact=2", "evaluation.strata=2"]

@@ -113,7 +113,7 @@ FLOORS = {
         {"words"},
         {"findings"},
         {"read", "statistics"},
-        {"notation", "options"},
+        {"files", "notation", "options"},
         {"errors"},
     ],
 }

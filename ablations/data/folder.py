@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from ablations.data.base import SPLITS, Data, DataSet, Split
 from ablations.data.kept import Pictures, kept
-from ablations.data.pictures import UNREADABLE, Mode, check_size, shape_of, split_of, square
+from ablations.data.pictures import UNREADABLE, Mode, check_size, refuse_unreadable, shape_of, split_of, square
 from analysis.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
@@ -46,7 +47,7 @@ class Folder(DataSet):
 
     def _found(self, files: list[Path]) -> Pictures[Path]:
         parts: dict[Split, list[Path]] = {split: [] for split in SPLITS}
-        for key, path in sorted((hashed(path), path) for path in files):
+        for key, path in sorted(zip(hashes(files), files, strict=True)):
             parts[split_of(key)].append(path)
         decode = partial(picture, size=self.size, mode=self.mode)
         return Pictures(f"folder: {Path(self.root).expanduser()}", parts, shape_of(self.size, self.mode), decode)
@@ -56,19 +57,31 @@ def image_files(root: Path) -> list[Path]:
     """The images below a folder, hidden ones left out; InputError where there are none."""
     if not root.is_dir():
         raise InputError(f"folder: data.root={root} is no folder: name the one that holds your images")
-    found = [path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
-    visible = [path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+    visible = []
+    for place, folders, names in os.walk(root, onerror=_refuse, followlinks=False):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = [Path(place, name) for name in names if not name.startswith(".")]
+        visible += [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
     if not visible:
         raise InputError(f"folder: there are no images below data.root={root} ({', '.join(SUFFIXES)})")
     return visible
 
 
-def hashed(path: Path) -> str:
-    """The SHA-256 of a file, in hex digits; InputError that names it where it cannot be read."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"folder: {path} cannot be read ({error}): mend it, or take it away") from error
+def _refuse(error: OSError) -> None:
+    """What is left out would make another data set of the rest."""
+    raise InputError(f"folder: {error.filename} cannot be read ({error.strerror}): mend it, or take it away") from error
+
+
+def hashes(files: list[Path]) -> list[str]:
+    """The SHA-256 of each file, in hex digits; InputError that names those which cannot be read."""
+    found, unreadable = [], []
+    for path in files:
+        try:
+            found.append(hashlib.sha256(path.read_bytes()).hexdigest())
+        except OSError as error:
+            unreadable.append(f"folder: {path} cannot be read ({error}): mend it, or take it away")
+    refuse_unreadable(unreadable)
+    return found
 
 
 def picture(path: Path, size: int, mode: Mode) -> Tensor:

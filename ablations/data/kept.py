@@ -37,7 +37,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ablations.data.base import SPLITS, Data, DataSet, Split, histogram_codes, image_data
-from ablations.data.pictures import alike
+from ablations.data.pictures import alike, refuse_unreadable
 from analysis.errors import InputError
 from diffusion_core.encodings import GreyLevels
 
@@ -88,15 +88,21 @@ class Pictures(Generic[T]):
         return sum(self.counts) * math.prod(self.shape)
 
     def decoded(self) -> Iterator[Tensor]:
-        """Each, split after split; InputError where one cannot be read."""
+        """Each, split after split; at the end InputError that names those which cannot be read."""
+        unreadable: list[str] = []
         with tqdm(total=sum(map(len, self.found.values())), desc=self.what, delay=2, disable=None) as bar:
             for split in SPLITS:
                 for place, one in enumerate(self.found[split]):
-                    image = self.decode(one)
                     bar.update()
+                    try:
+                        image = self.decode(one)
+                    except InputError as error:
+                        unreadable.append(str(error))
+                        continue
                     # Those that are left over must be readable too: which these are, the others decide.
                     if place < len(self.taken[split]):
                         yield image
+        refuse_unreadable(unreadable)
 
 
 def kept(choice: DataSet, root: Path, files: Iterable[Path], find: Callable[[], Pictures[T]]) -> Data:

@@ -19,6 +19,8 @@ SMALLEST, LARGEST = 4, 256
 """Sides in pixels that a picture can be scaled to."""
 ENDS: dict[Split, float] = {"train": 0.8, "validation": 0.9, "test": 1.0}
 """The fraction of the hashes at which each split ends."""
+TOLD = 10
+"""Pictures that cannot be read, of which a message tells."""
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 """What `square` raises of a picture that cannot be read."""
 
@@ -29,6 +31,15 @@ def check_size(name: str, size: int) -> None:
     """ValueError for a side that pictures are not scaled to."""
     if not SMALLEST <= size <= LARGEST:
         raise ValueError(f"{name} needs a size of {SMALLEST} to {LARGEST} pixels, got {size}")
+
+
+def refuse_unreadable(messages: list[str]) -> None:
+    """InputError where there are any: what each says of its picture, or the first of many."""
+    if len(messages) > 1:
+        more = f"; and {len(messages) - TOLD} more" if len(messages) > TOLD else ""
+        raise InputError(f"{len(messages)} pictures cannot be read: {'; '.join(messages[:TOLD])}{more}")
+    if messages:
+        raise InputError(messages[0])
 
 
 def split_of(key: str) -> Split:

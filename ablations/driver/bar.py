@@ -1,28 +1,43 @@
-"""A bar on the terminal: what is done, the time since, and the time left. None where nobody watches."""
+"""What is done, the time since, and the time left: a bar on a terminal; into a pipe or a log, a line now and then."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from ablations.launchers.dispatch import Dispatch, Event
 
+LINE_SECONDS = 30.0
+"""Between two lines where there is no terminal."""
+
 
 class Bar:
-    """One task of a `Progress`."""
+    """One task of a `Progress`; where that is not shown, lines of it."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self.progress = progress
         self.task = task
+        self.last = time.monotonic()
 
     def move_to(self, done: float) -> None:
         """So much is done."""
         self.progress.update(self.task, completed=done)
+        if self.progress.disable and time.monotonic() - self.last > LINE_SECONDS:
+            self.line()
 
     def tell(self, what: str) -> None:
         """Say something beside the bar."""
@@ -32,10 +47,17 @@ class Bar:
         """A line above the bar, which stays."""
         self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
+    def line(self) -> None:
+        """How far it is, as a line."""
+        self.last = time.monotonic()
+        columns = [one for one in self.progress.columns if isinstance(one, ProgressColumn)]
+        task = next(task for task in self.progress.tasks if task.id == self.task)
+        self.write(" ".join(str(one(task)) for one in columns if not isinstance(one, BarColumn)).strip())
+
 
 @contextmanager
 def bar(name: str, total: float | None, *, done: int = 0, counts: bool = False) -> Iterator[Bar]:
-    """A bar that is called so; it shows numbers where its total `counts` things, else a share."""
+    """A bar that is called so, or its lines; it shows numbers where its total `counts` things, else a share."""
     amount = "{task.completed:.0f} of {task.total:.0f}" if counts and total is not None else "{task.percentage:3.0f}%"
     amount = "{task.completed:.0f}" if counts and total is None else amount
     console = Console(stderr=True)
@@ -51,7 +73,15 @@ def bar(name: str, total: float | None, *, done: int = 0, counts: bool = False) 
     # Its speed is that of the last ten minutes, since stages differ in theirs.
     shown = sys.stderr.isatty()
     with Progress(*columns, console=console, disable=not shown, speed_estimate_period=600) as progress:
-        yield Bar(progress, progress.add_task(name, total=total, completed=int(done), told=""))
+        one = Bar(progress, progress.add_task(name, total=total, completed=int(done), told=""))
+        if shown:
+            yield one
+            return
+        one.line()
+        try:
+            yield one
+        finally:
+            one.line()
 
 
 @dataclass
@@ -79,5 +109,7 @@ class OtherCommands:
 
 
 def tried_again(event: Event) -> str:
-    """What is said of a stage whose worker died."""
+    """What is said of a stage whose worker died, or which found damaged what it needs."""
+    if event.kind == "damaged":
+        return f"damaged, and made anew: {event.told.partition(': delete')[0]}"
     return f"a worker died in {event.stage.kind} {event.stage.id}; trying it once more"

@@ -7,6 +7,7 @@ they write can be written again from the journal, so they may be killed at any m
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,9 +27,11 @@ from ablations.launchers.dispatch import Dispatch, Event
 from ablations.results.folder import finished_in, standing, stands_already, write_results
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, record
+from ablations.stages.artifacts import Damaged
 from ablations.stages.graph import work
 from ablations.stages.journal import Journal, Result
 from ablations.stages.kinds import Stage
+from ablations.tracking.addresses import rescue
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_runs import request_of
 from ablations.tracking.mlflow_store import Tracker
@@ -160,7 +163,23 @@ class Execution:
 
     def publish(self, plan: Plan, provenance: dict[str, Any], *, ended: bool, wait: bool = True) -> list[Record]:
         """Write the results of a plan, and deliver them; left for another time where another command writes there, and
-        one does not `wait` for it. InputError where that has made the folder another plan's."""
+        one does not `wait` for it. What turns out damaged is left out, or, at the end, made anew.
+
+        InputError where another command has made the folder another plan's.
+        """
+        while True:
+            try:
+                return self._publish(plan, provenance, ended=ended, wait=wait)
+            except Damaged as error:
+                stage_id = error.folder.name
+                print(f"{stage_id} is made anew: {error.what}", file=sys.stderr)
+                self.journal.forget_result(stage_id)
+                self.tried.discard(stage_id)
+            if ended:
+                self.launch(plan, plan, provenance)
+
+    def _publish(self, plan: Plan, provenance: dict[str, Any], *, ended: bool, wait: bool) -> list[Record]:
+        """Once; Damaged where something of a finished stage is."""
         since = _since(self.before, provenance, self.started, ran=bool(self.tried))
         with self.turns.turn(wait=wait) as turn:
             if turn is None:
@@ -196,14 +215,16 @@ def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar) -> I
     done: dict[str, float] = {}
     at = 0.0
     dispatch = Dispatch(plan.here.launcher, journal, plan.here.devices)
-    dispatch.add(missing)
+    dispatch.add(missing, plan.stages())
     others = OtherCommands(dispatch, shown)
     for event in dispatch.run():
         others.tell()
-        if event.kind == "died":
+        if event.kind in ("died", "damaged"):
             shown.write(tried_again(event))
         elif event.kind != "started":
-            before, now = done.get(event.stage.id, 0.0), event.share * total[event.stage.id]
+            # One that is made anew was not counted on.
+            cost = total.get(event.stage.id) or work(event.stage, plan.here.data)
+            before, now = done.get(event.stage.id, 0.0), event.share * cost
             done[event.stage.id] = now
             at += now - before
             shown.move_to(at)
@@ -281,6 +302,6 @@ def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
     try:
         tracker.publish(folder)
     except TrackingError as error:
-        print(f"warning: {error}. Results are safe in {folder}; deliver them later: python -m ablations.publish")
+        print(f"warning: {error}. Results are safe in {folder}; deliver them later: {rescue(folder, tracker.uri)}")
         return None
     return tracker

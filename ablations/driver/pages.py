@@ -8,7 +8,7 @@ from tempfile import NamedTemporaryFile
 from ablations.driver.shown import Shown, last_shown, remember, still_there
 from ablations.grids.grid import words
 from ablations.results.records import Record
-from ablations.tracking.addresses import Summary
+from ablations.tracking.addresses import Summary, rescue
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from analysis.errors import InputError
@@ -58,7 +58,7 @@ def summarised(folder: Path, tracker: Tracker, last: Shown | None) -> Summary | 
     try:
         return tracker.summarise(folder)
     except TrackingError as error:
-        print(f"warning: {error}. Deliver later: python -m ablations.publish")
+        print(f"warning: {error}. Deliver later: {rescue(folder, tracker.uri)}")
         return None
 
 

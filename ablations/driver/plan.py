@@ -142,16 +142,16 @@ class Plan:
 
 def plan(grid: Grid, launcher: Launcher, devices: list[str]) -> Plan:
     """Identify every cell; InputError where the grid mixes data sets or extractors, or no cell makes sense."""
-    cells = grid.cells()
-    judged = any(cell.evaluation.quality for _, cell in cells)
-    here = conditions([cell for _, cell in cells], launcher, devices, judged=judged)
+    points = grid.at_seeds()
+    judged = any(point.cell.evaluation.quality for point in points)
+    here = conditions([point.cell for point in points], launcher, devices, judged=judged)
     refusals: dict[str, str | None] = {}
     planned = []
-    for levels, cell in cells:
-        known = here.id_of(cell)
+    for point in points:
+        known = here.id_of(point.cell)
         if known not in refusals:
-            refusals[known] = refusal(cell)
-        planned.append(here.planned(levels, cell, refusals[known]))
+            refusals[known] = point.over_budget or refusal(point.cell)
+        planned.append(here.planned(point.levels, point.cell, refusals[known]))
     if all(item.refusal for item in planned):
         raise InputError(planned[0].refusal if len(planned) == 1 else f"no cell makes sense: {planned[0].refusal}")
     _refuse_equal(planned)

@@ -42,7 +42,7 @@ def check_same_request(
     raise InputError(
         f"{folder} holds the results of {_changed(folder, sensible) or 'other choices'} "
         f"({head.get('command', 'unknown')}), which are never overwritten: give this grid a name of its own with "
-        f"name=…, or move {folder} away"
+        f"name=…, which uses again whatever is trained, or move {folder} away"
     )
 
 

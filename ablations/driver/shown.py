@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 
 import analysis
-from ablations.stages.files import write_json
 from ablations.tracking.addresses import Summary
+from analysis.files import write_json
 from analysis.read.names import PAGES
 
 

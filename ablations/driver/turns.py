@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablations.stages.files import write_text
 from ablations.stages.lease import Lease, holder, leased
+from analysis.files import write_text
 
 SEARCH = "search"
 """The lease of a search's one driver, beside these."""

@@ -89,7 +89,7 @@ class WatchedCell(Watched):
 
     @property
     def samples(self) -> list[Path]:
-        places = [self.journal.file(rung.id, SAMPLES) for rung in self._rungs]
+        places = [self.journal.holding(rung.id, SAMPLES) / SAMPLES for rung in self._rungs]
         return [path for path in places if path.exists()]
 
     @property
@@ -130,17 +130,17 @@ def points_of(stages: list[Stage], journal: Journal) -> Points:
 def reported(training: str, journal: Journal) -> Points:
     """What a training has reported over its steps so far; what is not finite is no point."""
     found: Points = {}
-    for line in _history(journal.file(training, HISTORY)):
+    for line in _history(journal.holding(training, HISTORY)):
         for name in (name for name in line if name.startswith(OVER_STEPS) and math.isfinite(line[name])):
             found.setdefault(name, []).append((line["step"], line[name]))
     return found
 
 
-def _history(path: Path) -> list[dict[str, float]]:
-    if not path.exists():
+def _history(folder: Path) -> list[dict[str, float]]:
+    if not (folder / HISTORY).exists():
         return []
     try:
-        return read_history(path.parent, 2**62)
+        return read_history(folder, 2**62)
     except InputError:
         # What is damaged is said by the stage that reads it.
         return []

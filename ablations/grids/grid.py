@@ -11,6 +11,7 @@ Where schedules are compared, all cells are put on the same footing unless told 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,12 +20,16 @@ from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, LevelSpec, liste
 from ablations.grids.fractional import d_optimal, model_matrix
 from ablations.metrics.registry import MEASURED_KINDS, metric_of, refuse_foreign
 from ablations.settings.arguments import Request
+from ablations.settings.budget import TooDear
 from ablations.settings.cell import AXES, PLAIN, Cell
 from ablations.settings.layers import choices_first, make_cell
 from ablations.settings.registry import fields_of
 from ablations.settings.rules import continuous_refusal
 from analysis.errors import InputError, unknown
 from analysis.statistics.looks import MOST, Looks, plan_of
+
+MOST_CELLS, MOST_RUNS = 100_000, 200_000
+"""Beyond which planning alone takes hours: ten thousand cells are planned in half a minute."""
 
 EQUAL_TERMS = {
     "time_input": ("log_snr", "the network is told the log-SNR instead of t"),
@@ -35,10 +40,12 @@ EQUAL_TERMS = {
 
 @dataclass(frozen=True)
 class Point:
-    """A crossing of levels (axis → level's name) and its cell, at the grid's first seed."""
+    """A crossing of levels (axis → level's name) and its cell, at the grid's first seed; one that is over its budget
+    says so."""
 
     levels: dict[str, str]
     cell: Cell
+    over_budget: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,9 +58,9 @@ class Grid:
     seeds: list[int]
     looks: Looks | None = None
 
-    def cells(self) -> list[tuple[dict[str, str], Cell]]:
-        """Each cell with its levels, seed by seed, so that a grid which is cut short has whole seeds."""
-        return [(point.levels, replace(point.cell, seed=seed)) for seed in self.seeds for point in self.points]
+    def at_seeds(self) -> list[Point]:
+        """Each point at each seed, seed by seed, so that a grid which is cut short has whole seeds."""
+        return [replace(point, cell=replace(point.cell, seed=seed)) for seed in self.seeds for point in self.points]
 
 
 def make(request: Request) -> Grid:
@@ -72,6 +79,7 @@ def make(request: Request) -> Grid:
     terms = equal_terms(varied, {*file.set, *common})
     fixed = {key: value for key, (value, _) in terms.items()} | file.set
     levelled = _values(axes)
+    _refuse_too_many("cells", [len(axis.levels) for axis in axes], MOST_CELLS)
     points = []
     for levels in itertools.product(*(axis.levels for axis in axes)):
         names = {axis.name: level.name for axis, level in zip(axes, levels, strict=True)}
@@ -82,7 +90,10 @@ def make(request: Request) -> Grid:
             varied_here |= level.set or {axis.name: _value(level, axis, request)}
         here = {key: value for key, value in common.items() if _takes(key, [fixed, common, varied_here], levelled)}
         _refuse_foreign(varied_here, [fixed, common, varied_here], levelled)
-        points.append(Point(names, make_cell([fixed, *choices_first(here, varied_here)], request.first_seed)))
+        try:
+            points.append(Point(names, make_cell([fixed, *choices_first(here, varied_here)], request.first_seed)))
+        except TooDear as error:
+            points.append(Point(names, error.cell, str(error)))
     crossings = [point.levels for point in points]
     points = _fraction(points, request.fraction or file.fraction, file.baseline)
     if not points:
@@ -104,8 +115,19 @@ def make(request: Request) -> Grid:
             *_primary_footnote(file, [point.levels for point in points]),
         ],
     }
+    _refuse_too_many("runs", [len(points), int(count)], MOST_RUNS)
     every = range(request.first_seed, request.first_seed + int(count))
     return Grid(request.title, file.model_copy(update=told), points, list(every), looks)
+
+
+def _refuse_too_many(what: str, factors: list[int], most: int) -> None:
+    """InputError where a product is of more than a command can plan in a while."""
+    if (number := math.prod(factors)) > most:
+        product = " × ".join(map(str, factors))
+        raise InputError(
+            f"a grid has at most {most} {what}, and these choices make {product} = {number}: leave some out, or give "
+            "each part a grid and a name of its own"
+        )
 
 
 def _looks(request: Request, seeds: int | str) -> Looks | None:

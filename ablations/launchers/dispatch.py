@@ -1,28 +1,31 @@
 """Which stage starts when: each once the stages that it needs have finished, on a device that is free.
 
-A stage whose worker dies is tried once more; one that needs what did not finish is left out. More stages may be added
-while others run. One that another command runs is left to it, and looked at again after a while: then it has its
-result, or is run here, where the other one gave it up.
+A stage whose worker dies, or stands still, is tried once more; one that needs what did not finish is left out, and one
+that finds damaged what it needs has that made anew before it is tried again. More stages may be added while others run.
+One that another command runs is left to it, and looked at again after a while: then it has its result, or is run here,
+where the other one gave it up.
 """
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Literal
 
 from ablations.launchers.protocol import Launcher, WorkerDied, Workers
-from ablations.stages.journal import Failure, Journal
+from ablations.stages.journal import DAMAGED, Failure, Journal
 from ablations.stages.kinds import Stage
-from ablations.stages.lease import ELSEWHERE, Holder
+from ablations.stages.lease import ELSEWHERE, LOST, Holder
 
 POLL_SECONDS = 0.2
 ELSEWHERE_SECONDS = 2.0
 """Between two looks at what other commands run."""
+WATCH_SECONDS = 10.0
+"""Between two looks at whether workers give signs of life."""
 TRIES = 2
 STOPPED = Failure("stopped", "the command was stopped")
 
@@ -30,22 +33,25 @@ STOPPED = Failure("stopped", "the command was stopped")
 @dataclass(frozen=True)
 class Event:
     """What happened to a stage: it started, progressed to `share`, ended with `status`, or its worker died; it is run
-    elsewhere, by another command; or it was left out, since one that it needs did not finish."""
+    elsewhere, by another command; what it left, or needs, was damaged, as `told`, and is made anew; or it was left out,
+    since one that it needs did not finish."""
 
-    kind: Literal["started", "progress", "ended", "died", "elsewhere", "left_out"]
+    kind: Literal["started", "progress", "ended", "died", "damaged", "elsewhere", "left_out"]
     stage: Stage
     share: float = 0.0
     status: str = ""
+    told: str = ""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A stage under way: its future, the device that it holds, and which try this is."""
+    """A stage under way: its future, the device that it holds, which try this is, and the last lease before it."""
 
     stage: Stage
     future: Future[str]
     device: str
     tries: int
+    lease: int
 
 
 @dataclass(frozen=True, order=True)
@@ -68,7 +74,8 @@ class Dispatch:
 
     What may start is looked for among the stages of which something changed only, `unseen`: there may be thousands.
     `startable` is a heap of those whose needs were all met when they were last looked at, and `behind` says who needs
-    a stage. What other commands run is `elsewhere`.
+    a stage. What other commands run is `elsewhere`. All that it was ever told of is `known`. `silent` are stages whose
+    workers gave no sign of life when they were last watched.
     """
 
     def __init__(self, launcher: Launcher, journal: Journal, devices: list[str]) -> None:
@@ -77,9 +84,11 @@ class Dispatch:
         self.devices = devices
         self.free = list(devices)
         self.waiting: dict[str, Waiting] = {}
+        self.known: dict[str, Stage] = {}
         self.running: list[Running] = []
         self.elsewhere: dict[str, Waiting] = {}
-        self.looked = time.monotonic()
+        self.looked = self.watched = time.monotonic()
+        self.silent: set[str] = set()
         self.ended: dict[str, bool] = {}
         self.startable: list[Waiting] = []
         self.lost: list[Waiting] = []
@@ -88,11 +97,12 @@ class Dispatch:
         self.orders = itertools.count()
         self.again = itertools.count(-1, -1)
 
-    def add(self, stages: list[Stage]) -> None:
+    def add(self, stages: list[Stage], rest_on: Iterable[Stage] = ()) -> None:
         """More stages to run, after those they need: each is here too, or has its result. One that is here stays.
 
-        How one of them failed before is forgotten.
+        How one of them failed before is forgotten. What they `rest_on` runs again where one finds it damaged.
         """
+        self.known |= {stage.id: stage for stage in (*rest_on, *stages)}
         for stage in stages:
             self.ended.pop(stage.id, None)
         needs = {need for stage in stages for need in stage.needs}
@@ -118,9 +128,13 @@ class Dispatch:
                 yield from self._look_elsewhere()
                 for one in self._ready(len(self.free)):
                     yield from self._begin(workers, one)
-                for work in [work for work in self.running if work.future.done()]:
+                for work in [work for work in self.running if workers.over(work.future)]:
                     self._let_go(work)
                     yield self._end(work, workers)
+                for work in self._standing_still():
+                    workers.cancel(work.future)
+                    self._let_go(work)
+                    yield self._died(work, f"it stood still for {LOST:.0f} seconds")
                 for one in self._impossible():
                     del self.waiting[one.stage.id]
                     self._note(one.stage.id, finished=False)
@@ -152,6 +166,8 @@ class Dispatch:
             del self.waiting[one.stage.id]
             yield self._leave(one)
         else:
+            if damage := self.journal.damage(one.stage.id):
+                yield Event("damaged", one.stage, told=f"{one.stage.kind} {one.stage.id}: {damage}")
             yield Event("started", one.stage)
             self._start(workers, one)
 
@@ -194,13 +210,14 @@ class Dispatch:
         stage = one.stage
         del self.waiting[stage.id]
         device = self.free.pop(0)
+        lease, _ = self.journal.last_touch(stage.id)
         try:
             future = workers.submit(stage, device)
         except KeyboardInterrupt:
             # In this process, a stage is run while it is submitted.
             self.journal.write_failure(stage.id, STOPPED)
             raise
-        self.running.append(Running(stage, future, device, one.tries))
+        self.running.append(Running(stage, future, device, one.tries, lease))
 
     def cancel(self, workers: Workers, work: Running) -> None:
         """Stop a stage that is under way: it is marked interrupted unless it has its result, and its device is free."""
@@ -219,16 +236,51 @@ class Dispatch:
         try:
             status = workers.status(work.future)
         except WorkerDied as error:
-            if work.tries < TRIES:
-                self._wait(Waiting.of(work.stage, work.tries + 1, next(self.again)))
-                return Event("died", work.stage)
-            status = self._failed(work.stage, Failure("died", f"its worker died {TRIES} times: {error}"))
+            return self._died(work, str(error))
         except OSError as error:
             # The worker could not even write down its failure: the disk is full, say. The driver's turn to try.
             status = self._failed(work.stage, Failure("machine", f"its journal could not be written: {error}"))
         if status == ELSEWHERE:
             return self._leave(Waiting.of(work.stage, work.tries, next(self.orders)))
+        if status == DAMAGED:
+            return self._mend(work)
         return self._over(work.stage, status)
+
+    def _died(self, work: Running, why: str) -> Event:
+        """Try a stage once more whose worker is gone."""
+        if work.tries < TRIES:
+            self._wait(Waiting.of(work.stage, work.tries + 1, next(self.again)))
+            return Event("died", work.stage)
+        failure = Failure("died", f"its worker died {TRIES} times: {why}")
+        return self._over(work.stage, self._failed(work.stage, failure))
+
+    def _standing_still(self) -> list[Running]:
+        """The stages whose workers have not touched their lease for as long as loses it, at two looks in a row.
+
+        After a sleep of the whole machine the first look is before any worker has had the time to touch it.
+        """
+        if time.monotonic() - self.watched < WATCH_SECONDS:
+            return []
+        self.watched = time.monotonic()
+        found = []
+        for work in self.running:
+            number, seconds = self.journal.last_touch(work.stage.id)
+            if number > work.lease and seconds > LOST:
+                found.append(work)
+        before, self.silent = self.silent, {work.stage.id for work in found}
+        return [work for work in found if work.stage.id in before]
+
+    def _mend(self, work: Running) -> Event:
+        """Have made anew what a stage found damaged, and the stage tried once more after it."""
+        failure = self.journal.failure(work.stage.id)
+        lost = [need for need in work.stage.needs if self.journal.result(need) is None]
+        if work.tries == TRIES or not all(need in self.known for need in lost):
+            return self._over(work.stage, "failed")
+        for need in lost:
+            self.ended.pop(need, None)
+        self.add([self.known[need] for need in lost])
+        self._wait(Waiting.of(work.stage, work.tries + 1, next(self.orders)))
+        return Event("damaged", work.stage, told="" if failure is None else failure.message)
 
     def _failed(self, stage: Stage, failure: Failure) -> str:
         self.journal.write_failure(stage.id, failure)

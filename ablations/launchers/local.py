@@ -1,6 +1,8 @@
 """Worker processes on this machine, one stage at a time each (Pebble).
 
-Each is forked from a process that has imported what it needs (`warm`). A worker that is killed costs its stage alone.
+Each is forked from a process that has imported what it needs (`warm`). A worker that is killed costs its stage alone,
+and nothing where it had none: each has a pool of its own, which is replaced once it is broken, for a pool of several
+would break with an idle one, and lose a stage that one took and did not begin.
 With GPUs there are so many workers per GPU, each of which opens no other; otherwise as many as the cores hold at the
 cells' threads. A worker whose GPU no longer answers ends, so that its stage is tried again by another.
 """
@@ -11,9 +13,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 from pebble import ProcessExpired, ProcessPool
@@ -28,6 +30,8 @@ from ablations.workers.together import SEPARATOR
 from analysis.errors import InputError
 
 AUTO = "auto"
+LOOK_SECONDS = 0.2
+"""Between two looks at whether a stage is over that is waited for."""
 
 
 @dataclass(frozen=True)
@@ -87,36 +91,71 @@ class Local(Launcher):
         return Processes(journal, devices)
 
 
+@dataclass
+class Worker:
+    """A process on a device, in a pool of its own, and the last stage that it was given."""
+
+    device: str
+    pool: ProcessPool
+    last: Future[str] | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether it has nothing to do."""
+        return self.last is None or self.last.done()
+
+
 class Processes(Workers):
-    """A pool of worker processes for each of these devices, as many as it is named."""
+    """A worker process for each of these devices, which may be named more than once."""
 
     def __init__(self, journal: str, devices: list[str]) -> None:
         warm_up()
-        context = multiprocessing.get_context(METHOD)
         self.journal = journal
-        self.pools = {
-            device: ProcessPool(max_workers=n, context=context, initializer=_begin, initargs=(plugins.modules(),))
-            for device, n in Counter(devices).items()
-        }
+        self.workers = [Worker(device, _pool()) for device in devices]
 
     def submit(self, stage: Stage, device: str) -> Future[str]:
-        future: Future[str] = self.pools[device].schedule(_perform, args=[stage, self.journal, device])
+        there = [worker for worker in self.workers if worker.device == device]
+        worker = next((worker for worker in there if worker.free), there[0])
+        if not worker.pool.active:
+            _end(worker.pool)
+            worker.pool = _pool()
+        future: Future[str] = worker.pool.schedule(_perform, args=[stage, self.journal, device])
+        worker.last = future
         return future
 
+    def over(self, future: Future[str]) -> bool:
+        """A pool that is broken forgets what it has not given away yet."""
+        return future.done() or any(worker.last is future and not worker.pool.active for worker in self.workers)
+
     def status(self, future: Future[str]) -> str:
+        while not self.over(future):
+            wait([future], LOOK_SECONDS)
+        if not future.done():
+            raise WorkerDied("it was killed before it began")
         try:
             return future.result()
-        except ProcessExpired as error:
+        except (ProcessExpired, BrokenProcessPool) as error:
             raise WorkerDied(str(error)) from error
 
     def cancel(self, future: Future[str]) -> None:
         future.cancel()
 
     def close(self) -> None:
-        for pool in self.pools.values():
-            pool.stop()  # type: ignore[no-untyped-call]
-        for pool in self.pools.values():
-            pool.join()
+        for worker in self.workers:
+            worker.pool.stop()  # type: ignore[no-untyped-call]
+        for worker in self.workers:
+            worker.pool.join()
+
+
+def _pool() -> ProcessPool:
+    """A pool of one process."""
+    context = multiprocessing.get_context(METHOD)
+    return ProcessPool(max_workers=1, context=context, initializer=_begin, initargs=(plugins.modules(),))
+
+
+def _end(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]
+    pool.join()
 
 
 def _perform(stage: Stage, journal: str, device: str) -> str:

@@ -42,9 +42,13 @@ class Workers(ABC):
         """Run a stage on a device: a future of its status, "finished", "diverged" or "failed", or "elsewhere" where
         another command runs it."""
 
+    def over(self, future: Future[str]) -> bool:
+        """Whether a future has come to something, or never will."""
+        return future.done()
+
     @abstractmethod
     def status(self, future: Future[str]) -> str:
-        """The status that a future came to.
+        """The status that a future came to, once it is over.
 
         WorkerDied where its worker did, OSError where not even a failure could be written down.
         """

@@ -18,10 +18,10 @@ from ablations.data.base import Data
 from ablations.results.csv_text import csv_text, number, union
 from ablations.results.sample_sheets import strip
 from ablations.settings.identity import parameters
-from ablations.stages.artifacts import RECONSTRUCTIONS, read_tensors
-from ablations.stages.files import replace_file, write_text
+from ablations.stages.artifacts import RECONSTRUCTIONS, read_artifact
 from ablations.stages.journal import Curves, Journal
 from ablations.stages.kinds import AutoencoderStage, ReconstructionStage, Stage
+from analysis.files import replace_file, write_text
 from diffusion_core.encodings import GreyLevels
 
 TABLE = "autoencoders.csv"
@@ -86,9 +86,9 @@ def write_reconstructions(folder: Path, encoders: Sequence[Judged], journal: Jou
     """originals.png and a strip per autoencoder; strips of others go."""
     written = set()
     for stage, reconstruction in encoders:
-        path = journal.file(reconstruction.id, RECONSTRUCTIONS)
-        if path.exists():
-            tensors, _ = read_tensors(path)
+        left = journal.holding(reconstruction.id, RECONSTRUCTIONS)
+        if (left / RECONSTRUCTIONS).exists():
+            tensors, _ = read_artifact(left, RECONSTRUCTIONS)
             folder.mkdir(parents=True, exist_ok=True)
             written.add(_write(folder / "originals.png", tensors["originals"], data))
             written.add(_write(folder / f"{stage.id}.png", tensors["reconstructions"], data))

@@ -30,11 +30,11 @@ from ablations.results.csv_text import csv_text, curve_rows, number, of_image, u
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_sheet
 from ablations.settings.identity import NUMERICS
-from ablations.stages.artifacts import PER_IMAGE, SAMPLES, read_tensors
-from ablations.stages.files import read_json, write_json, write_text
+from ablations.stages.artifacts import PER_IMAGE, SAMPLES, read_artifact
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import BoundStage, SamplesStage
 from analysis.errors import InputError
+from analysis.files import read_json, write_json, write_text
 from analysis.read.names import CURVES, KEYS
 
 OF_ITS_WRITER = ("command", "code", "seconds", "continued")
@@ -106,11 +106,9 @@ def images_csv(records: list[Record], journal: Journal) -> str:
 def images_of(record: Record, journal: Journal) -> dict[str, list[float]]:
     """What each test image costs a record, by the metric that is its mean over images."""
     bounds = [stage for stage in record.planned.stages if isinstance(stage, BoundStage) and stage.split == "test"]
-    asked = {
-        metric: (stage.id, file) for stage in bounds for metric, file in PER_IMAGE.items() if metric in record.metrics
-    }
-    paths = {metric: journal.file(*of) for metric, of in asked.items()}
-    return {metric: per_image(path) for metric, path in paths.items() if path.exists()}
+    asked = [(metric, file) for metric, file in PER_IMAGE.items() if metric in record.metrics]
+    left = [(metric, file, journal.holding(stage.id, file)) for stage in bounds for metric, file in asked]
+    return {metric: per_image(folder, file) for metric, file, folder in left if (folder / file).exists()}
 
 
 def write_samples(folder: Path, records: list[Record], journal: Journal, data: Data) -> None:
@@ -121,16 +119,16 @@ def write_samples(folder: Path, records: list[Record], journal: Journal, data: D
         name = f"{item.planned.cell_id}-{item.planned.cell.seed}"
         for stage in item.planned.stages:
             first = isinstance(stage, SamplesStage) and stage.first == 0
-            if item.status == "finished" and first and (path := journal.file(stage.id, SAMPLES)).exists():
-                kept.add(write_sheet(folder / name, read_tensors(path)[0]["samples"], data))
+            if item.status == "finished" and first and (left := journal.holding(stage.id, SAMPLES) / SAMPLES).exists():
+                kept.add(write_sheet(folder / name, read_artifact(left.parent, SAMPLES)[0]["samples"], data))
     for stale in set(folder.iterdir()) - kept:
         if re.fullmatch(r"[0-9a-f]{12}-\d+\.(png|csv)", stale.name):
             stale.unlink()
 
 
-def per_image(path: Path) -> list[float]:
-    """Bits/dim of each image, as a bound stage left them: the sum of its terms, or its total."""
-    tensors, _ = read_tensors(path)
+def per_image(left: Path, file: str) -> list[float]:
+    """Bits/dim of each image, as a bound stage left them in its folder: the sum of its terms, or its total."""
+    tensors, _ = read_artifact(left, file)
     total: Tensor = sum(tensors.values(), start=torch.zeros((), dtype=torch.float64))
     return list(total.tolist())
 

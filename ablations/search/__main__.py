@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     if request.dry_run:
         print(dry_run(plan))
         return 0
-    from ablations.tracking.mlflow_client import default_uri
+    from ablations.tracking.addresses import default_uri
     from ablations.tracking.mlflow_store import open_tracker
 
     place = place_of(folder) / SEARCH

@@ -187,7 +187,7 @@ class Searcher:
                     others.tell()
                     if self.live is not None:
                         self.live.note(event)
-                    if event.kind == "died":
+                    if event.kind in ("died", "damaged"):
                         shown.write(tried_again(event))
                     if event.kind in ("ended", "left_out"):
                         self.over.add(event.stage.id)
@@ -244,7 +244,7 @@ class Searcher:
             self.ran = True
             if self.live is not None and item.watched is not None:
                 self.live.expect(item.watched, stages)
-            self.dispatch.add(stages)
+            self.dispatch.add(stages, [] if item.watched is None else item.watched.stages)
         return moved
 
     def _tell(self, shown: Bar) -> bool:

@@ -27,10 +27,10 @@ from ablations.search.optimizer.told import Told
 from ablations.search.rows import COLUMNS, row_of, said, sayable
 from ablations.search.space import Params, Study, whole
 from ablations.settings.identity import parameters
-from ablations.stages.files import read_json, write_json, write_text
 from ablations.stages.journal import Journal
 from ablations.tracking.mlflow_runs import RUNNING
 from analysis.errors import InputError
+from analysis.files import read_json, write_json, write_text
 from analysis.read.names import RUNGS, SEARCH, TRIAL_CURVES, TRIALS
 
 

@@ -16,9 +16,9 @@ from ablations.search.curves import TrialCurves
 from ablations.search.loop import SearchPlan
 from ablations.search.optimizer import Optimizer
 from ablations.search.records import check_same_search, finalists, write_search
-from ablations.stages.files import read_json
 from ablations.stages.journal import Journal
 from ablations.tracking.mlflow_store import Tracker
+from analysis.files import read_json
 from analysis.read.names import SEARCH
 
 

@@ -19,12 +19,15 @@ from typing import Any
 from ablations.settings import grammar
 from ablations.settings.addresses import address_of
 from ablations.settings.cell import AXES, WORDS, check_key, check_word
+from ablations.settings.evaluation import SEEDS
 from ablations.settings.folders import told
 from ablations.settings.grammar import Range, overrides
 from ablations.settings.outside import REGISTERED
 from analysis.errors import InputError, unknown
 
-SEEDS = 2**31
+MOST_SEEDS = 10_000
+"""Each is a training of every cell; an interval over so many is a fiftieth as wide as over four."""
+MOST_TRIALS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,7 @@ def parse_run(arguments: list[str]) -> Request:
     request = Request(**given, settings=settings, command=_command("run", arguments))
     _check(request)
     _check_hours(request.hours)
+    _check_number("seeds.max", request.most, 1, MOST_SEEDS)
     if request.fraction is not None and request.fraction < 2:
         raise InputError(f"fraction must be at least 2, the number of cells to run, got {request.fraction}")
     _check_settings(request.settings, RUN, axis_levels(request.grid))
@@ -168,10 +172,9 @@ def parse_search(arguments: list[str]) -> SearchRequest:
     grammar.use(given.get("configs"))
     request = SearchRequest(**given, settings=settings, ranges=ranges, command=_command("search", arguments))
     _check(request)
-    for name, least in (("trials", 1), ("confirm", 2), ("startup", 0), ("seed", 0)):
-        value = getattr(request, name)
-        if value is not None and value < least:
-            raise InputError(f"{name} must be at least {least}, got {value}")
+    limits = {"trials": (1, MOST_TRIALS), "confirm": (2, MOST_SEEDS), "startup": (0, MOST_TRIALS), "seed": (0, SEEDS)}
+    for name, (least, most) in limits.items():
+        _check_number(name, getattr(request, name), least, most)
     _check_hours(request.hours)
     if request.study is not None:
         grammar.load("study", request.study)
@@ -255,8 +258,7 @@ _KINDS = {
 
 
 def _check(request: Common) -> None:
-    if request.seeds is not None and request.seeds < 1:
-        raise InputError(f"seeds must be at least 1, got {request.seeds}")
+    _check_number("seeds", request.seeds, 1, MOST_SEEDS)
     if not 0 <= request.first_seed < SEEDS:
         raise InputError(f"first_seed must not be negative, and below {SEEDS}, got {request.first_seed}")
     if request.name is not None and re.fullmatch(r"\w[\w.-]*", request.name) is None:
@@ -264,6 +266,13 @@ def _check(request: Common) -> None:
     address_of(Path(request.results), request.journal)
     if request.launcher not in grammar.options_of("launcher"):
         raise unknown("launcher", request.launcher, grammar.options_of("launcher"))
+
+
+def _check_number(name: str, value: int | None, least: int, most: int) -> None:
+    if value is not None and value < least:
+        raise InputError(f"{name} must be at least {least}, got {value}")
+    if value is not None and value > most:
+        raise InputError(f"{name} must be at most {most}, got {value}")
 
 
 def _check_hours(hours: float | None) -> None:

@@ -93,10 +93,18 @@ def sample_flops(cell: Cell, model: Diffusion | Vae) -> float:
     return decode + (sample_passes(cell) * forward_flops(model) if isinstance(model, Diffusion) else 0)
 
 
+class TooDear(InputError):
+    """A cell whose autoencoder alone takes more than its budget of operations."""
+
+    def __init__(self, cell: Cell, why: str) -> None:
+        super().__init__(why)
+        self.cell = cell
+
+
 def matched_steps(cell: Cell) -> int:
     """How many training steps cost, autoencoder included, what the cell's `training.steps` cost in pixels.
 
-    InputError where the autoencoder leaves none.
+    TooDear where the autoencoder leaves none.
     """
     data, plan, space = cell.data.load(), cell.training, cell.space
     if not isinstance(space, Latents):
@@ -112,8 +120,9 @@ def matched_steps(cell: Cell) -> int:
     budget = plan.steps * step(data.shape)
     steps = int((budget - spent) / step(code))
     if steps < 1:
-        raise InputError(
+        raise TooDear(
+            cell,
             f"budget=flops: the autoencoder of space.f={space.f} takes {spent:.2g} operations, of {budget:.2g} that "
-            f"training.steps={plan.steps} take in pixels: take more training.steps, or fewer space.steps"
+            f"training.steps={plan.steps} take in pixels: take more training.steps, or fewer space.steps",
         )
     return steps

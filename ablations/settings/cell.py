@@ -3,7 +3,7 @@
 Its annotations name the axes, here and nowhere else: a field of a cell is
 
     an axis     annotated by the base class of its choices, each named by a file of `configs/<axis>/`, with its default
-    a number    with its default and the least that it may be
+    a number    with its default, the least and the most that it may be, and why no more
     a word      one of a few, each with a line that explains it; the first is the default
 
 and its seed. What is read of the annotations is their text, so that command lines are understood without torch.
@@ -49,6 +49,10 @@ BUDGET = {
     "flops": "as many steps as cost, autoencoder included, what training.steps steps cost in pixels",
 }
 
+LEAST_HORIZON = (0, "2, or 0 for the autoencoder of space=latents alone")
+MOST_HORIZON = (100_000, "a chain of more steps is as good as continuous in time: take objective=vlb_continuous")
+MOST_THREADS = (1024, "no machine has more to give one cell")
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -66,12 +70,12 @@ class Cell:
     spacing: diffusion_core.spacings.Spacing = field(metadata={"axis": "uniform"})
     training: diffusion_core.training.Training = field(metadata={"axis": "default"})
     evaluation: ablations.settings.evaluation.Evaluation = field(metadata={"axis": "default"})
-    horizon: int = field(metadata={"number": 1000, "least": (0, "2, or 0 for the autoencoder of space=latents alone")})
+    horizon: int = field(metadata={"number": 1000, "least": LEAST_HORIZON, "most": MOST_HORIZON})
     time_input: diffusion_core.denoiser.TimeInput = field(metadata={"words": TIME_INPUT})
     first_step: diffusion_core.choices.FirstStepRule = field(metadata={"words": FIRST_STEP})
     time: diffusion_core.choices.Time = field(metadata={"words": TIME})
     budget: ablations.settings.evaluation.Budget = field(metadata={"words": BUDGET})
-    threads: int = field(metadata={"number": 1, "least": (1, "1")})
+    threads: int = field(metadata={"number": 1, "least": (1, "1"), "most": MOST_THREADS})
     seed: int
 
     @property
@@ -109,6 +113,9 @@ NUMBERS: dict[str, int] = {name: item.metadata["number"] for name, item in _fiel
 
 LEAST: dict[str, tuple[int, str]] = {name: item.metadata["least"] for name, item in _fields("number").items()}
 """The least that a number may be, and how that is said: what lies between is for rules to refuse."""
+
+MOST: dict[str, tuple[int, str]] = {name: item.metadata["most"] for name, item in _fields("number").items()}
+"""The most that a number may be, and why."""
 
 WORDS: dict[str, dict[str, str]] = {name: item.metadata["words"] for name, item in _fields("words").items()}
 """The fields of a cell that are one word of a few, each with a line."""

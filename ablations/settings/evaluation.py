@@ -13,6 +13,8 @@ Budget = Literal["steps", "flops"]
 LIKELIHOODS = ("continuous", "ode", "estimates")
 """Fields of `Evaluation` that ask for more likelihoods than the bound, or for more of it."""
 
+SEEDS = 2**31
+"""Seeds are below it."""
 FEWEST_SETS, MOST_SETS = 2, 16
 """Generated sets a cell and seed where their number is `auto`: it is doubled while drawing adds more than a little."""
 
@@ -65,6 +67,8 @@ class Evaluation:
         return FEWEST_SETS if self.sets == "auto" else self.sets
 
     def __post_init__(self) -> None:
+        if not 0 <= self.seed < SEEDS:
+            raise ValueError(f"evaluation.seed must not be negative, and below {SEEDS}, got {self.seed}")
         if self.sets != "auto" and self.sets < 1:
             raise ValueError(f"evaluation.sets must be at least 1, or auto, got {self.sets}")
         for name in ("exact", "strata", "ode_steps", "fit"):

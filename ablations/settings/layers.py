@@ -12,7 +12,7 @@ from typing import Any
 
 from ablations.settings import grammar
 from ablations.settings.budget import matched_steps
-from ablations.settings.cell import AXES, LEAST, NUMBERS, PLAIN, WORDS, Cell, check_key, check_word
+from ablations.settings.cell import AXES, LEAST, MOST, NUMBERS, PLAIN, WORDS, Cell, check_key, check_word
 from ablations.settings.origins import origin_of
 from ablations.settings.registry import ORIGIN, build
 from ablations.settings.rules import refusal
@@ -124,4 +124,7 @@ def _whole(key: str, value: Any) -> int:
     least, said = LEAST[key]
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise InputError(f"{key} must be a whole number of at least {said}, got {value!r}")
+    most, why = MOST[key]
+    if value > most:
+        raise InputError(f"{key} must be at most {most}, got {value}: {why}")
     return value

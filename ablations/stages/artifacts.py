@@ -1,5 +1,7 @@
 """Which files a stage leaves beside its result, and how they are read: tensors in a form that cannot run code.
 
+Each names its stage and bears a digest of its tensors: what is read is what that stage wrote, or refused as damaged.
+
 autoencoder      weights.safetensors, metrics.jsonl
 training         weights.safetensors, metrics.jsonl; at its rungs average-<step>.safetensors; while it runs,
                  checkpoint.safetensors
@@ -11,20 +13,25 @@ reconstruction   reconstructions.safetensors
 
 from __future__ import annotations
 
+import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ablations.stages.files import replace_file, write_text
 from analysis.errors import InputError
+from analysis.files import replace_file, write_text
 
 WEIGHTS = "weights.safetensors"
 """Weights of a diffusion or of an autoencoder: the learner's, and their average."""
 CHECKPOINT = "checkpoint.safetensors"
 """The state from which a training that was stopped goes on."""
+BEFORE = "checkpoint-before.safetensors"
+"""The one before that, from which it goes on where the last one is damaged."""
 HISTORY = "metrics.jsonl"
 """A line per report of a training, up to its last checkpoint."""
 FIT = "fit.safetensors"
@@ -44,13 +51,41 @@ PER_IMAGE = {
 """Metric → the file of the values per image whose mean it is."""
 
 
+AVERAGE = "average-"
+"""How the names begin of averages at rungs."""
+STAGE, DIGEST = "stage", "sha256"
+"""What an artefact says of itself: whose it is, and what its tensors hash to. Older ones may say neither."""
+
+
+class Damaged(InputError):
+    """An artefact of a stage is missing, cut, altered or another stage's; `folder` is the stage's that it should be."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path} {why}: delete the folder {path.parent}, and its stage runs again")
+        self.folder = path.parent
+        self.what = f"{path.name} {why}"
+
+
 def average_at(step: int) -> str:
     """The file of a training's averaged weights at a step."""
-    return f"average-{step}.safetensors"
+    return f"{AVERAGE}{step}.safetensors"
+
+
+def write_artifact(folder: Path, name: str, tensors: dict[str, Tensor], **words: str) -> None:
+    """Tensors that a stage leaves in its folder, which is named after it, and a few words about them."""
+    write_tensors(folder / name, tensors, **{STAGE: folder.name}, **words)
+
+
+def read_artifact(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What the stage of this folder wrote by `write_artifact`; Damaged where that is not what is there."""
+    tensors, words = read_tensors(folder / name)
+    if words.get(STAGE, folder.name) != folder.name:
+        raise Damaged(folder / name, f"was left by another stage, {words[STAGE]}")
+    return tensors, words
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], **words: str) -> None:
-    """Tensors and a few words about them, in a form that cannot run code."""
+    """Tensors, their digest and a few words about them, in a form that cannot run code."""
     flat: dict[str, Tensor] = {}
     held: set[int] = set()
     for name, value in tensors.items():
@@ -58,37 +93,74 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], **words: str) -> None:
         # Layers may share a parameter, which the format does not know: it is written under each of its names.
         flat[name] = plain.clone() if plain.untyped_storage().data_ptr() in held else plain
         held.add(flat[name].untyped_storage().data_ptr())
-    replace_file(path, lambda temporary: save_file(flat, temporary, metadata=words))
+    metadata = {**words, DIGEST: _digest(flat)}
+    replace_file(path, lambda temporary: save_file(flat, temporary, metadata=metadata))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What `write_tensors` wrote; InputError where the file is missing, cut or foreign."""
+    """What `write_tensors` wrote, but for its digest; Damaged where the file is missing, cut, altered or foreign."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            words = dict(file.metadata() or {})
     except FileNotFoundError as error:
-        raise InputError(f"{path} is missing: delete the folder {path.parent}, and its stage runs again") from error
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path} is not a readable safetensors file ({error}): delete its folder and run again"
-        ) from error
+        raise Damaged(path, "is missing") from error
+    except SafetensorError as error:
+        raise Damaged(path, f"is not a readable safetensors file ({error})") from error
+    if words.pop(DIGEST, None) not in (None, _digest(tensors)):
+        raise Damaged(path, "has been altered since it was written (its digest is another)")
+    return tensors, words
 
 
-def write_checkpoint(folder: Path, stage_id: str, report: dict[str, float], state: dict[str, Tensor]) -> None:
-    """The state at a report, whose history has been written."""
-    words = {"stage": stage_id, "step": str(report["step"]), "seconds": str(report["seconds"])}
-    write_tensors(folder / CHECKPOINT, state, **words)
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of tensors by name: of their types, shapes and bytes."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name]
+        found.update(f"{name} {value.dtype} {list(value.shape)} ".encode())
+        found.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
-def read_checkpoint(folder: Path, stage_id: str) -> tuple[tuple[int, dict[str, Tensor]] | None, float]:
-    """(step, state) to continue from, if any, and the seconds that it took to get there."""
+def write_checkpoint(folder: Path, report: dict[str, float], state: dict[str, Tensor]) -> None:
+    """The state at a report, whose history has been written; the one before it is kept."""
     path = folder / CHECKPOINT
-    if not path.exists():
-        return None, 0.0
-    tensors, words = read_tensors(path)
-    if words.get("stage") != stage_id:
-        raise InputError(f"{path} is no checkpoint of this training: delete it, and the training starts again")
-    return (int(words["step"]), tensors), float(words["seconds"])
+    if path.exists():
+        path.replace(folder / BEFORE)
+    write_artifact(folder, CHECKPOINT, state, step=str(report["step"]), seconds=str(report["seconds"]))
+
+
+def read_checkpoint(folder: Path) -> tuple[tuple[int, dict[str, Tensor]] | None, float, str]:
+    """(step, state) to continue from, if any, the seconds that it took to get there, and which are damaged.
+
+    The last one is taken that is whole.
+    """
+    damaged: list[str] = []
+    for name in (CHECKPOINT, BEFORE):
+        if not (folder / name).exists():
+            continue
+        try:
+            tensors, words = read_artifact(folder, name)
+            return (int(words["step"]), tensors), float(words["seconds"]), "; ".join(damaged)
+        except Damaged as error:
+            damaged.append(error.what)
+        except (KeyError, ValueError):
+            damaged.append(f"{name} does not say at which step it was left")
+    return None, 0.0, "; ".join(damaged)
+
+
+def left_in(folder: Path) -> list[str]:
+    """The names of what a stage leaves for good: tensors that are neither a checkpoint nor of a rung."""
+    passing = (CHECKPOINT, BEFORE)
+    names = sorted(path.name for path in folder.glob("*.safetensors"))
+    return [name for name in names if name not in passing and not name.startswith((".", AVERAGE))]
+
+
+def forget_checkpoints(folder: Path) -> None:
+    """Take them away, since the training has ended."""
+    for name in (CHECKPOINT, BEFORE):
+        with suppress(FileNotFoundError):
+            (folder / name).unlink()
 
 
 def write_history(folder: Path, history: list[dict[str, float]]) -> None:

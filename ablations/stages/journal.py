@@ -1,13 +1,15 @@
 """The journal: a folder per stage, in which a stage's result appears last and whole.
 
-    <results>/.stages/<id>/   result.json        finished or diverged; its presence is what "finished" means
+    <results>/.stages/<id>/   result.json        finished or diverged; its presence, and that of the files which it
+                                                 lists, is what "finished" means
                               status.json        failed or interrupted, and how; such a stage runs again
                               progress           the share done, for the driver's bar
                               lease.1, …         who runs it (`lease`)
                               …                  what the stage leaves beside (`artifacts`)
 
-A kill at any moment leaves the old file or the new one. The folder may be another one (`journal=`), or an object store,
-of which workers and drivers have copies (`mirror`).
+A kill at any moment leaves the old file or the new one. What is damaged all the same is as good as not there: its stage
+runs again. The folder may be another one (`journal=`), or an object store, of which workers and drivers have copies
+(`mirror`).
 """
 
 from __future__ import annotations
@@ -18,15 +20,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ablations.stages.files import read_json, write_json
-from ablations.stages.lease import Holder, holder
+from ablations.stages.artifacts import STAGE, Damaged, left_in
+from ablations.stages.lease import Holder, holder, last_touch
 from ablations.stages.shelves import Folder, Shelf
 from analysis.errors import InputError
+from analysis.files import read_json, size_of, write_json
 
 Curves = dict[str, tuple[list[float], list[float]]]
 """Name → xs, ys."""
 
+NO_MEMORY = "DefaultCPUAllocator: "
+"""What torch says of a processor's memory that is used up, in a RuntimeError."""
+DAMAGED = "damaged"
+"""The status of a stage that found what it needs damaged."""
 RESULT, STATUS, PROGRESS = "result.json", "status.json", "progress"
+FILES = "files"
+"""What result.json says of the artefacts beside it: their names and sizes. An older one says nothing."""
+
+LARGE_BOUND = "is above twice the uniform code's"
+"""What is remarked of a bound that is worse than the code of somebody who knows nothing, by that much."""
 
 FORMER_METRICS = {"copies/train": "memorisation/train"}
 """Metrics that older journals hold under another name."""
@@ -42,13 +54,28 @@ class Result:
     curves: Curves
     metadata: dict[str, str]
 
+    @staticmethod
+    def of(content: dict[str, Any]) -> Result:
+        """The result that a file describes; TypeError, KeyError or AttributeError where it describes none."""
+        result = Result(**content)
+        if not (isinstance(result.status, str) and isinstance(result.reason, str)):
+            raise TypeError("status and reason are words")
+        if not all(isinstance(value, (int, float)) for value in result.metrics.values()):
+            raise TypeError("metrics are numbers")
+        if not all(isinstance(value, str) for value in result.metadata.values()):
+            raise TypeError("metadata are words")
+        if not all(len(xs) == len(ys) for xs, ys in result.curves.values()):
+            raise TypeError("a curve has an x for each y")
+        return result
+
 
 @dataclass(frozen=True)
 class Failure:
     """Why a stage has no result.
 
         error      it raised an exception, and would again
-        machine    the machine refused it something: a full disk, a file that cannot be read
+        damaged    what it needs was damaged, and is forgotten now
+        machine    the machine refused it something: a full disk, a file that cannot be read, a processor's memory
         died       its worker died, twice: killed, or out of memory
         stopped    the command was stopped
         left_out   a stage that it needs did not finish
@@ -56,7 +83,7 @@ class Failure:
     `message` is a line to be read, `traceback` where an exception came from.
     """
 
-    kind: Literal["error", "machine", "died", "stopped", "left_out"]
+    kind: Literal["error", "damaged", "machine", "died", "stopped", "left_out"]
     message: str
     traceback: str = ""
 
@@ -74,13 +101,18 @@ class Failure:
     def of(error: Exception, traceback: str) -> Failure:
         """The failure that an exception is; what speaks to the user says all in its message."""
         named = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        return Failure("machine" if isinstance(error, OSError) else "error", " ".join(named.split()), traceback)
+        message = " ".join(named.split())
+        if isinstance(error, Damaged):
+            return Failure("damaged", message)
+        refused = isinstance(error, (OSError, MemoryError)) or NO_MEMORY in message
+        return Failure("machine" if refused else "error", message, traceback)
 
 
-def not_finite(metrics: dict[str, float]) -> dict[str, str]:
-    """A note that names what is left out of the metrics because it is no number."""
+def noted(metrics: dict[str, float], remark: str = "") -> dict[str, str]:
+    """The notes of a result: a remark, and what is left out of its metrics because it is no number."""
     names = [name for name, value in metrics.items() if not math.isfinite(value)]
-    return {"notes": f"not finite: {', '.join(names)}"} if names else {}
+    lines = [remark, f"not finite: {', '.join(names)}" if names else ""]
+    return {"notes": "\n".join(filter(None, lines))} if any(lines) else {}
 
 
 @dataclass(frozen=True)
@@ -103,13 +135,13 @@ class Journal:
         """Where a stage leaves what it makes."""
         return self.root / stage_id
 
-    def file(self, stage_id: str, name: str) -> Path:
-        """A file that a stage leaves, as it is now; it may be missing."""
-        return self.folder(stage_id) / name
+    def holding(self, stage_id: str, *names: str) -> Path:
+        """A stage's folder with these files as they are now, each of which may be missing."""
+        return self.folder(stage_id)
 
-    def needed(self, stage_id: str, name: str) -> Path:
-        """A file that a finished stage has left; InputError where that can be told to be missing before it is read."""
-        return self.file(stage_id, name)
+    def sizes(self, stage_id: str, names: Iterable[str]) -> dict[str, int | None]:
+        """The bytes of files that a stage has left; None of one that is missing."""
+        return {name: size_of(self.folder(stage_id) / name) for name in names}
 
     def has(self, stage_id: str, name: str) -> bool:
         """Whether a stage has left a file."""
@@ -122,6 +154,10 @@ class Journal:
     def holder(self, stage_id: str) -> Holder | None:
         """Which process runs a stage; None where none does."""
         return holder(self.shelf(stage_id))
+
+    def last_touch(self, stage_id: str) -> tuple[int, float]:
+        """The number of a stage's lease and the seconds since it was touched; zeros where there is none."""
+        return last_touch(self.shelf(stage_id))
 
     def bring(self, stage_id: str, *names: str) -> None:
         """Make a stage's folder hold what it has left so far, or these files of it: for who holds it, and goes on."""
@@ -137,22 +173,54 @@ class Journal:
         """A stage has changed: what was known of it is asked anew."""
 
     def result(self, stage_id: str) -> Result | None:
-        """A stage's result; None while it has none."""
-        content = read_json(self.folder(stage_id) / RESULT)
+        """A stage's result; None while it has none, or where that or a file of it is damaged."""
         try:
-            return None if content is None else Result(**_in_present_words(content))
-        except (TypeError, AttributeError, KeyError) as error:
-            raise InputError(
-                f"{self.folder(stage_id)} holds no stage's result: delete it, and it runs again"
-            ) from error
+            return self._sound(stage_id)
+        except Damaged:
+            return None
+
+    def damage(self, stage_id: str) -> str:
+        """What is wrong with a stage's result or its files, in words; "" where nothing is, or where it has none."""
+        try:
+            self._sound(stage_id)
+        except Damaged as error:
+            return error.what
+        return ""
+
+    def _sound(self, stage_id: str) -> Result | None:
+        """A stage's result, None while it has none; Damaged where it is no result of this stage, or lacks a file."""
+        folder = self.folder(stage_id)
+        path = folder / RESULT
+        try:
+            content = read_json(path)
+            if content is None:
+                return None
+            files = dict(content.pop(FILES, {}))
+            if content.pop(STAGE, stage_id) != stage_id:
+                raise Damaged(path, "is another stage's")
+            result = Result.of(_in_present_words(content))
+        except (InputError, TypeError, AttributeError, KeyError, ValueError) as error:
+            raise Damaged(path, "is no stage's result") from error
+        there = self.sizes(stage_id, files)
+        for name, size in files.items():
+            found = there[name]
+            if found != size:
+                raise Damaged(folder / name, "is missing" if found is None else f"has {found} bytes of {size}")
+        return result
 
     def expect(self, stage_ids: Iterable[str]) -> None:
         """The results of many stages are about to be asked for."""
 
     def write_result(self, stage_id: str, result: Result) -> None:
-        """Say that a stage is finished, or diverged, and what came of it."""
-        write_json(self.folder(stage_id) / RESULT, asdict(result))
+        """Say that a stage is finished, or diverged, and what came of it, after all that it leaves beside."""
+        folder = self.folder(stage_id)
+        about = {STAGE: stage_id, FILES: {name: size_of(folder / name) for name in left_in(folder)}}
+        write_json(folder / RESULT, asdict(result) | about)
         self.leave(stage_id, RESULT)
+
+    def forget_result(self, stage_id: str) -> None:
+        """Take a stage's result away, since it is to run again."""
+        self.discard(stage_id, RESULT)
 
     def failure(self, stage_id: str) -> Failure | None:
         """How a stage failed or was interrupted; None where it did not."""
@@ -185,8 +253,11 @@ class Journal:
 
 
 def _in_present_words(content: dict[str, Any]) -> dict[str, Any]:
-    """A result under the names that it has today: a journal outlives words."""
+    """A result under the names and by the rules of today: a journal outlives words."""
     words = {"metadata" if key == "facts" else key: value for key, value in content.items()}
+    if words["status"] == "diverged" and LARGE_BOUND in words["reason"]:
+        # Which was a divergence once, and is a value to be shown.
+        words |= {"status": "finished", "reason": "", "metadata": words["metadata"] | {"notes": words["reason"]}}
     return words | {"metrics": {FORMER_METRICS.get(name, name): value for name, value in words["metrics"].items()}}
 
 

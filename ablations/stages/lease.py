@@ -154,6 +154,16 @@ def holder(place: Path | Readable) -> Holder | None:
     return _held(shelf, found[-1]) if found else None
 
 
+def last_touch(shelf: Readable) -> tuple[int, float]:
+    """The number of the lease that counts in a place, and the seconds since it was touched; zeros where there is none.
+
+    One that a process has just made has a higher number than those before it.
+    """
+    found = _numbers(shelf)
+    _, touched = _read(shelf, found[-1]) if found else (None, None)
+    return (found[-1], shelf.now() - touched) if touched is not None else (0, 0.0)
+
+
 def _held(shelf: Readable, number: int) -> Holder | None:
     """Who holds this lease; None where it is lost, or was let go."""
     found, touched = _read(shelf, number)

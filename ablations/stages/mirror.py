@@ -19,15 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.data.kept import cache
-from ablations.stages.artifacts import CHECKPOINT
+from ablations.stages.artifacts import BEFORE, CHECKPOINT
 from ablations.stages.bucket import Bucket, Seen
-from ablations.stages.files import replace_file
 from ablations.stages.journal import PROGRESS, RESULT, STATUS, Failure, Journal, Result
 from ablations.stages.lease import NAME as LEASE
-from ablations.stages.lease import Holder, holder
+from ablations.stages.lease import Holder, holder, last_touch
 from ablations.stages.listing import Listed, Listing
 from ablations.stages.shelves import Objects, Shelf
-from analysis.errors import InputError
+from analysis.files import replace_file
 
 WORKERS, DRIVER = "workers", "driver"
 """Whose copies they are."""
@@ -57,15 +56,18 @@ class Mirror(Journal):
     def told_every(self) -> float:
         return PROGRESS_SECONDS
 
-    def file(self, stage_id: str, name: str) -> Path:
-        self._read(stage_id, name)
-        return self.folder(stage_id) / name
+    def holding(self, stage_id: str, *names: str) -> Path:
+        seen, folder = self.listing.of(stage_id), self.folder(stage_id)
+        for name in names:
+            if name in seen:
+                self._fetch(stage_id, name, seen[name])
+            else:
+                (folder / name).unlink(missing_ok=True)
+        return folder
 
-    def needed(self, stage_id: str, name: str) -> Path:
-        if not self._read(stage_id, name):
-            where = f"{self.address}/{stage_id}"
-            raise InputError(f"{where}/{name} is missing: delete {where}/, and its stage runs again")
-        return self.folder(stage_id) / name
+    def sizes(self, stage_id: str, names: Iterable[str]) -> dict[str, int | None]:
+        seen = self.listing.of(stage_id)
+        return {name: seen[name].size if name in seen else None for name in names}
 
     def has(self, stage_id: str, name: str) -> bool:
         return name in self.listing.of(stage_id)
@@ -75,6 +77,9 @@ class Mirror(Journal):
 
     def holder(self, stage_id: str) -> Holder | None:
         return holder(Listed(self.listing, stage_id))
+
+    def last_touch(self, stage_id: str) -> tuple[int, float]:
+        return last_touch(Listed(self.listing, stage_id))
 
     def bring(self, stage_id: str, *names: str) -> None:
         seen = self.listing.of(stage_id)
@@ -87,7 +92,7 @@ class Mirror(Journal):
     def leave(self, stage_id: str, *names: str) -> None:
         folder = self.folder(stage_id)
         seen = {} if names else self.listing.of(stage_id)
-        kept = (path.name for path in folder.iterdir() if _kept(path.name) and path.name != CHECKPOINT)
+        kept = (path.name for path in folder.iterdir() if _kept(path.name) and path.name not in (CHECKPOINT, BEFORE))
         for name in names or sorted(kept):
             path = folder / name
             if name not in seen or not _same(path, seen[name]):
@@ -104,8 +109,8 @@ class Mirror(Journal):
     def look(self, stage_id: str) -> None:
         self.listing.look(stage_id)
 
-    def result(self, stage_id: str) -> Result | None:
-        return super().result(stage_id) if self._read(stage_id, RESULT) else None
+    def _sound(self, stage_id: str) -> Result | None:
+        return super()._sound(stage_id) if self._read(stage_id, RESULT) else None
 
     def expect(self, stage_ids: Iterable[str]) -> None:
         there = ((stage_id, self.listing.of(stage_id).get(RESULT)) for stage_id in stage_ids)

@@ -14,9 +14,9 @@ from pathlib import Path
 from ablations.data.base import Data
 from ablations.results.csv_text import csv_text, number
 from ablations.results.records import Record
-from ablations.stages.files import write_text
 from ablations.stages.journal import Journal
 from ablations.theory import formulas, mixture, strips
+from analysis.files import write_text
 
 COLUMNS = ("figure", "series", "x", "y")
 

@@ -17,10 +17,10 @@ from ablations.results.records import Record
 from ablations.results.sample_sheets import strip
 from ablations.settings.cell import Cell
 from ablations.settings.identity import parameters
-from ablations.stages.files import replace_file
 from ablations.stages.journal import Journal
 from ablations.theory.formulas import HORIZON, SCHEDULES
 from ablations.workers.restore import load
+from analysis.files import replace_file
 from diffusion_core.choices import choice_name
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels

@@ -6,11 +6,14 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 SQLITE = "sqlite:///"
+DAMAGED = ("malformed", "not a database", "database corruption")
+"""Words by which SQLite says that a file is none of its own, or no longer."""
 SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 
 
@@ -37,6 +40,11 @@ class Summary:
             return False
 
 
+def default_uri(results: Path) -> str:
+    """The store that the README's `mlflow ui` command opens."""
+    return f"{SQLITE}{results / 'mlflow.db'}"
+
+
 def _asked(file: Path, query: str, *values: str) -> list[Any]:
     """What a database in a file answers; sqlite3.Error where it cannot, or there is no such file."""
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
@@ -52,9 +60,32 @@ def refusal(uri: str) -> str:
     path = Path(uri.removeprefix(SQLITE))
     if not path.parent.is_dir():
         return f"the tracking store {uri} does not answer: {path.parent} is no folder"
+    if not path.exists():
+        near = get_close_matches(path.name, [other.name for other in path.parent.glob("*.db")], 1)
+        meant = f"{SQLITE}{path.parent / near[0]}" if near else ""
+        return f"there is no tracking store {uri}; did you mean {meant}? Call a new one something else" if near else ""
     try:
-        if path.exists():
-            _asked(path, "pragma schema_version")
+        _asked(path, "pragma schema_version")
     except sqlite3.Error as error:
-        return f"the tracking store {uri} does not answer: {error}"
+        return f"the tracking store {uri} does not answer: {error}{what_to_do(uri, str(error))}"
     return ""
+
+
+def what_to_do(uri: str, error: str) -> str:
+    """What to do about a store whose file is damaged, as a clause; "" where the error is another."""
+    if not uri.startswith(SQLITE) or not any(word in error for word in DAMAGED):
+        return ""
+    return (
+        f": move {uri.removeprefix(SQLITE)} away, and python -m ablations.publish delivers all that is in the results "
+        "folder to a new one"
+    )
+
+
+def rescue(folder: Path, uri: str) -> str:
+    """The command that delivers a results folder to a store, whose address is left out where it may hold a password."""
+    results = folder.parent
+    words = ["python -m ablations.publish", f"grid={folder.name}"]
+    words += [f"results={results}"] if results != Path("results") else []
+    shown = "…" if "@" in uri else uri
+    words += [f"tracking.uri={shown}"] if uri != default_uri(results) else []
+    return " ".join(words)

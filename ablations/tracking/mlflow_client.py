@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.stages.lease import leased
-from ablations.tracking.addresses import SQLITE
+from ablations.tracking.addresses import SQLITE, what_to_do
+from ablations.tracking.moved import follow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,11 +21,6 @@ class TrackingError(Exception):
     """The tracking store cannot be reached or does not answer; results are safe in their files."""
 
 
-def default_uri(results: Path) -> str:
-    """The store that the README's `mlflow ui` command opens."""
-    return f"sqlite:///{results / 'mlflow.db'}"
-
-
 def opened(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, str]:
     """The client and the experiment's id; TrackingError where the store cannot be used."""
     _quiet()
@@ -31,6 +28,8 @@ def opened(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, st
     from mlflow.exceptions import MlflowException
 
     def open_() -> tuple[MlflowClient, str]:
+        if uri.startswith(SQLITE):
+            follow(Path(uri.removeprefix(SQLITE)), artifacts)
         client = MlflowClient(uri)
         found = client.get_experiment_by_name(experiment)
         if found is not None and found.lifecycle_stage != "active":
@@ -91,6 +90,14 @@ def guard(uri: str, action: Any) -> Any:
 
     try:
         return action()
-    except (MlflowException, requests.RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+    except (
+        MlflowException,
+        requests.RequestException,
+        sqlalchemy.exc.SQLAlchemyError,
+        sqlite3.Error,
+        OSError,
+    ) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise TrackingError(f"the tracking store {uri} does not answer: {first[:200]}") from error
+        raise TrackingError(
+            f"the tracking store {uri} does not answer: {first[:200]}{what_to_do(uri, first)}"
+        ) from error

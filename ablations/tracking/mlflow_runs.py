@@ -13,8 +13,8 @@ from typing import Any
 
 from ablations.results import autoencoders
 from ablations.results.csv_text import csv_text
-from ablations.stages.files import read_json
 from analysis.errors import InputError
+from analysis.files import read_json
 from analysis.read.names import (
     FIXED,
     KEYS,

@@ -23,7 +23,6 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from ablations.results.records import NOT_RUN
-from ablations.stages.files import write_json
 from ablations.tracking.addresses import Summary, refusal
 from ablations.tracking.mlflow_client import TrackingError, guard, opened
 from ablations.tracking.mlflow_found import found, kept, one_of
@@ -44,6 +43,7 @@ from ablations.tracking.mlflow_runs import (
 )
 from ablations.tracking.mlflow_views import VIEW, view_in
 from analysis.errors import InputError
+from analysis.files import write_json
 from analysis.read.links import page, to_json, tracking_of
 from analysis.read.names import OVER_STEPS
 

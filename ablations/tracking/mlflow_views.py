@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ablations.stages.files import read_json
+from analysis.files import read_json
 from analysis.read.names import SEARCH
 
 VIEW = "mlflow.sharedViewState.grid"

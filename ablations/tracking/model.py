@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 from ablations.settings.cell import Cell
 from ablations.settings.identity import parameters
 from ablations.settings.layers import cell_of
-from ablations.stages.artifacts import FIT, WEIGHTS, read_tensors, write_tensors
-from ablations.stages.files import read_json, write_json, write_text
+from ablations.stages.artifacts import FIT, STAGE, WEIGHTS, read_artifact, write_artifact
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import Parts
 from ablations.workers.evaluate import draw_samples
 from ablations.workers.restore import Model, load
 from analysis.errors import InputError
+from analysis.files import read_json, write_json, write_text
 
 _CELL = "cell.json"
 
@@ -38,11 +38,11 @@ def write_model(folder: Path, cell: Cell, parts: Parts, journal: Journal) -> Non
     """Leave a trained cell in a folder; InputError where its weights are not at hand."""
     for stage, name in ((parts.training, WEIGHTS), (parts.autoencoder, WEIGHTS), (parts.fit, FIT)):
         if stage is not None:
-            tensors, words = read_tensors(journal.needed(stage, name))
+            tensors, words = read_artifact(journal.holding(stage, name), name)
             place = folder / stage
             place.mkdir(parents=True, exist_ok=True)
             kept = {key: value for key, value in tensors.items() if not key.startswith("learner/")}
-            write_tensors(place / name, kept, **words)
+            write_artifact(place, name, kept, **{key: value for key, value in words.items() if key != STAGE})
     write_json(folder / _CELL, {"parameters": parameters(cell), "seed": cell.seed, "parts": asdict(parts)})
     flavor = {"python_function": {"loader_module": "ablations.tracking.model", "data": "."}}
     made = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())

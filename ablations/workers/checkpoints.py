@@ -22,9 +22,8 @@ TOLD_SECONDS = 10.0
 class Checkpoints:
     """What writes a training's checkpoints into its folder and sends them; on leaving it, the last one is there."""
 
-    def __init__(self, folder: Path, stage_id: str, send: Send) -> None:
+    def __init__(self, folder: Path, send: Send) -> None:
         self.folder = folder
-        self.stage_id = stage_id
         self.send = send
         self.writer = ThreadPoolExecutor(1)
         self.last: Future[None] | None = None
@@ -48,7 +47,7 @@ class Checkpoints:
             self.told = time.monotonic()
 
     def _save(self, report: dict[str, float], state: dict[str, Tensor]) -> None:
-        write_checkpoint(self.folder, self.stage_id, report, state)
+        write_checkpoint(self.folder, report, state)
         # The history reaches as far as the checkpoint at least, wherever this is cut.
         self.send(HISTORY)
         self.send(CHECKPOINT)

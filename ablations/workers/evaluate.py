@@ -29,10 +29,10 @@ from ablations.stages.artifacts import (
     RECONSTRUCTIONS,
     SAMPLES,
     TERMS,
-    read_tensors,
-    write_tensors,
+    read_artifact,
+    write_artifact,
 )
-from ablations.stages.journal import Curves, Result, not_finite
+from ablations.stages.journal import LARGE_BOUND, Curves, Result, noted
 from ablations.stages.kinds import SamplesStage
 from ablations.workers.progress import Progress
 from ablations.workers.restore import Model
@@ -80,7 +80,7 @@ def run_fit(cell: Cell, diffusion: Diffusion, data: Data, folder: Path, progress
     finite = not any(bool(values.isnan().any()) for values in fitted.values())
     t = [float(t) for t in range(1, cell.horizon + 1)]
     curves: Curves = {"noise_told": (t, moments.noise.tolist()), "x0_error": (t, moments.error.tolist())}
-    write_tensors(folder / FIT, fitted)
+    write_artifact(folder, FIT, fitted)
     return Result(
         status="finished" if finite else "diverged",
         reason="" if finite else "the predicted noise is not finite",
@@ -109,18 +109,20 @@ def run_bound(
     total = discrete + continuous + flow
     began = time.monotonic()
     scored = bound_of(cell, model, images)
-    keep(folder / PER_IMAGE["nll/test"], scored)
+    write_artifact(folder, PER_IMAGE["nll/test"], scored.parts)
     metrics = means_of(f"nll/{name}", scored) | {"cost/bound_seconds": time.monotonic() - began}
     if plan.estimates and isinstance(model, Diffusion) and timesteps is not None:
         metrics[f"bound_variance/{name}"] = estimate_variance(
             model, timesteps, images, draws=plan.estimates, batch=cell.training.batch, seed=plan.seed
         )
-    reason = divergence(metrics[f"nll/{name}"], data.encoding.uniform_bits if bound_was_meant(cell) else None)
+    nll = metrics[f"nll/{name}"]
+    reason = "" if math.isfinite(nll) else "the bound is not finite"
+    flag = remarkable(nll, data.encoding.uniform_bits) if split == "test" and bound_was_meant(cell) else ""
     if continuous and not reason and isinstance(model, Diffusion):
         progress(discrete / total)
         began = time.monotonic()
         terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed, clip=plan.clip)
-        keep(folder / PER_IMAGE["nll_continuous/test"], terms)
+        write_artifact(folder, PER_IMAGE["nll_continuous/test"], terms.parts)
         metrics |= means_of(f"nll_continuous/{name}", terms) | {"cost/continuous_seconds": time.monotonic() - began}
     if flow and not reason and isinstance(model, Diffusion):
         before = discrete + continuous
@@ -135,7 +137,7 @@ def run_bound(
         reason=reason,
         metrics={key: value for key, value in metrics.items() if math.isfinite(value)},
         curves={f"bound_per_t/{name}": (k, scored.per_step.tolist())} if k else {},
-        metadata=not_finite(metrics),
+        metadata=noted(metrics, flag),
     )
 
 
@@ -164,7 +166,7 @@ def _flow(
     scored = flow_likelihood(
         diffusion, images, steps=plan.ode_steps, probes=plan.ode, seed=plan.seed, progress=progress
     )
-    write_tensors(folder / PER_IMAGE["nll_ode/test"], {"total": scored.total})
+    write_artifact(folder, PER_IMAGE["nll_ode/test"], {"total": scored.total})
     metrics = {
         f"nll_ode/{name}": float(scored.total.mean()),
         f"nll_ode/{name}_se": scored.standard_error,
@@ -172,18 +174,6 @@ def _flow(
     }
     # One probe states no error of its own, which is nothing to warn of.
     return metrics | ({} if math.isnan(scored.probe_error) else {f"nll_ode/{name}_probe_se": scored.probe_error})
-
-
-def keep(path: Path, terms: Terms) -> None:
-    """The terms per image."""
-    write_tensors(path, terms.parts)
-
-
-def per_image(path: Path) -> list[float]:
-    """Bits/dim of each image, as a bound stage left them: the sum of its terms, or its total."""
-    tensors, _ = read_tensors(path)
-    total: Tensor = sum(tensors.values(), start=torch.zeros((), dtype=torch.float64))
-    return list(total.tolist())
 
 
 def means_of(metric: str, terms: Terms) -> dict[str, float]:
@@ -196,7 +186,7 @@ def means_of(metric: str, terms: Terms) -> dict[str, float]:
 
 
 def bound_was_meant(cell: Cell) -> bool:
-    """Whether a large bound says that training failed.
+    """Whether a large bound says that training came to little.
 
     Over fewer steps than a network was trained on it may be as large as it likes: that is a finding about σ². And an
     autoencoder whose KL has a small weight was never asked to make its code cheap.
@@ -205,13 +195,14 @@ def bound_was_meant(cell: Cell) -> bool:
     return all_steps and not (isinstance(cell.space, Latents) and cell.space.kl_weight < 1)
 
 
-def divergence(nll: float, uniform_bits: float | None) -> str:
-    """Why a bound counts as diverged, by the rule declared beforehand; empty if it does not."""
-    if not math.isfinite(nll):
-        return "the bound is not finite"
-    if uniform_bits is not None and nll > 2 * uniform_bits:
-        return f"the bound, {nll:.2f} bits/dim, is above twice the uniform code's {uniform_bits:.2f}"
-    return ""
+def remarkable(nll: float, uniform_bits: float | None) -> str:
+    """What is to be remarked of a bound that is finite, and more than twice a code's that knows nothing; "" of others.
+
+    It is a value like any other: samples of such a network may be good, and more steps may mend it.
+    """
+    if uniform_bits is None or not 2 * uniform_bits < nll < math.inf:
+        return ""
+    return f"the bound, {nll:.2f} bits/dim, {LARGE_BOUND} {uniform_bits:.2f}"
 
 
 def run_samples(stage: SamplesStage, model: Model, data: Data, folder: Path, progress: Progress) -> Result:
@@ -222,7 +213,7 @@ def run_samples(stage: SamplesStage, model: Model, data: Data, folder: Path, pro
     if samples is None:
         return Result("diverged", "the samples are not finite", {}, {}, {})
     seconds = time.monotonic() - began
-    write_tensors(folder / SAMPLES, {"samples": samples})
+    write_artifact(folder, SAMPLES, {"samples": samples})
     metrics = yardstick_of(cell, stage.split, data, samples.device).default_scores(torch.split(samples, n))
     costs = {"cost/sample_seconds": seconds, "cost/sample_flops": sample_flops(cell, model)}
     return finished_with({**costs, **metrics})
@@ -237,7 +228,7 @@ def deciding_scores(cell: Cell, model: Model, data: Data, folder: Path, progress
     samples = draw_samples(cell, model, n * cell.evaluation.first_sets, progress)
     if samples is None:
         return {}
-    write_tensors(folder / SAMPLES, {"samples": samples[:SHOWN]})
+    write_artifact(folder, SAMPLES, {"samples": samples[:SHOWN]})
     yardstick = yardstick_of(cell, "test", data, samples.device)
     metrics = [metric for metric in DEFAULT if metric.decides is not None and metric.extracts]
     return yardstick.scores(metrics, torch.split(samples, n), spread=lambda _: False)
@@ -260,7 +251,7 @@ def run_reconstruction(cell: Cell, encoding: Encoding, data: Data, folder: Path,
     assert isinstance(encoding, LatentCode), "the data themselves are not reconstructed"
     images = data.images["test"].to(device)
     made = encoding.reconstruct(images)
-    write_tensors(folder / RECONSTRUCTIONS, {"originals": images[:SHOWN], "reconstructions": made[:SHOWN]})
+    write_artifact(folder, RECONSTRUCTIONS, {"originals": images[:SHOWN], "reconstructions": made[:SHOWN]})
     metrics = {"psnr/test": psnr(made, images, encoding.autoencoder.levels.levels)}
     if "test" in cell.evaluation.quality:
         scores = yardstick_of(cell, "test", data, device).scores([Fid()], [made])
@@ -269,8 +260,8 @@ def run_reconstruction(cell: Cell, encoding: Encoding, data: Data, folder: Path,
 
 
 def run_metric(cell: Cell, split: HeldOut, metric: str, data: Data, samples: Path, device: torch.device) -> Result:
-    """What the generated sets that a samples stage left in its file score by one more metric."""
-    tensors, _ = read_tensors(samples)
+    """What the generated sets that a samples stage left in its folder score by one more metric."""
+    tensors, _ = read_artifact(samples, SAMPLES)
     sets = torch.split(tensors["samples"].to(device), len(data.images[split]))
     return finished_with(yardstick_of(cell, split, data, device).scores([metric_of(metric)], sets))
 
@@ -293,4 +284,4 @@ def run_floor(cell: Cell, metric: str | None, data: Data, device: torch.device) 
 def finished_with(metrics: dict[str, float], **metadata: str) -> Result:
     """A finished stage's result: what is no number is left out of its metrics, and noted."""
     finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    return Result("finished", "", finite, {}, metadata | not_finite(metrics))
+    return Result("finished", "", finite, {}, metadata | noted(metrics))

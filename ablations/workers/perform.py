@@ -26,8 +26,8 @@ from functools import partial
 
 import torch
 
-from ablations.stages.artifacts import CHECKPOINT, HISTORY, SAMPLES, average_at
-from ablations.stages.journal import RESULT, Failure, Journal, Result
+from ablations.stages.artifacts import CHECKPOINT, HISTORY, SAMPLES, Damaged, average_at, forget_checkpoints
+from ablations.stages.journal import DAMAGED, RESULT, Failure, Journal, Result
 from ablations.stages.kinds import (
     AutoencoderStage,
     BoundStage,
@@ -51,8 +51,9 @@ from diffusion_core.ranks import ALONE, Ranks
 
 
 def perform(stage: Stage, address: str, device: str) -> str:
-    """Run a stage unless it has its result; "finished", "diverged" or "failed" (with its traceback in the journal), or
-    "elsewhere" where another process runs it, or what it needs for itself. The `address` is the journal's."""
+    """Run a stage unless it has its result; "finished", "diverged" or "failed" (with its traceback in the journal),
+    "damaged" where what it needs is, and now has no result any more, or "elsewhere" where another process runs it, or
+    what it needs for itself. The `address` is the journal's."""
     journal = journal_at(address)
     with leased(journal.shelf(stage.id)) as lease:
         if lease is None:
@@ -79,6 +80,11 @@ def _performed(stage: Stage, journal: Journal, device: str, lease: Lease) -> str
             perform_share(stage, journal, claim(devices_of(device)[0], stage.cell.threads), lease)
     except Elsewhere:
         raise
+    except Damaged as error:
+        lease.check()
+        journal.forget_result(error.folder.name)
+        journal.write_failure(stage.id, Failure.of(error, ""))
+        return DAMAGED
     except Exception as error:
         lease.check()
         journal.write_failure(stage.id, Failure.of(error, traceback.format_exc()))
@@ -88,6 +94,7 @@ def _performed(stage: Stage, journal: Journal, device: str, lease: Lease) -> str
         # One of several processes has said why.
         return "failed"
     journal.forget_failure(stage.id)
+    forget_checkpoints(journal.folder(stage.id))
     journal.discard(stage.id, CHECKPOINT)
     return ended.status
 
@@ -138,10 +145,10 @@ def _run(stage: Stage, journal: Journal, device: torch.device, lease: Lease, ran
         return evaluate.run_floor(cell, stage.metric, data, device)
     if isinstance(stage, MetricStage):
         return evaluate.run_metric(
-            cell, stage.split, stage.metric, data, journal.needed(stage.samples, SAMPLES), device
+            cell, stage.split, stage.metric, data, journal.holding(stage.samples, SAMPLES), device
         )
     if isinstance(stage, AutoencoderStage):
-        return run_autoencoder(cell, stage.id, data, folder, send, device, progress, ranks)
+        return run_autoencoder(cell, data, folder, send, device, progress, ranks)
     if isinstance(stage, (TrainingStage, ReconstructionStage)):
         encoding = load_encoding(cell, data, journal, stage.autoencoder, device)
         if isinstance(stage, TrainingStage):

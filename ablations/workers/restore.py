@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ablations.data.base import Data
 from ablations.settings.cell import Cell
-from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_tensors
+from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifact
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import Parts
 from analysis.errors import InputError
@@ -69,15 +69,15 @@ def load_encoding(cell: Cell, data: Data, journal: Journal, autoencoder: str | N
     """The data's own encoding, or that of a finished autoencoder stage; InputError for a foreign file."""
     if autoencoder is None:
         return data.encoding
-    path = journal.needed(autoencoder, WEIGHTS)
-    tensors, _ = read_tensors(path)
+    folder = journal.holding(autoencoder, WEIGHTS)
+    tensors, _ = read_artifact(folder, WEIGHTS)
     try:
         module = restore_autoencoder(cell, data, part(tensors, "average")).to(device)
         scale = part(tensors, "standard")
         shape = cell.space.shape_of(data.shape)
         return LatentCode(module, scale["mean"].to(device), scale["scale"].to(device), data.shape, shape)
     except (ValueError, KeyError) as error:
-        raise InputError(f"{path} does not hold the autoencoder of this cell: {error}") from error
+        raise InputError(f"{folder / WEIGHTS} does not hold the autoencoder of this cell: {error}") from error
 
 
 def load(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> Model:
@@ -92,14 +92,14 @@ def load(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.d
 def load_learner(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> DiffusionLearner:
     """The cell's diffusion, and what taught it, as its finished stages left them; InputError as `load`."""
     encoding = load_encoding(cell, data, journal, parts.autoencoder, device)
-    path = journal.needed(parts.training, WEIGHTS)
-    tensors, _ = read_tensors(path)
+    folder = journal.holding(parts.training, WEIGHTS)
+    tensors, _ = read_artifact(folder, WEIGHTS)
     try:
         learner = restore(cell, encoding, data, part(tensors, "average"))
     except ValueError as error:
-        raise InputError(f"{path} does not hold the weights of this cell: {error}") from error
+        raise InputError(f"{folder / WEIGHTS} does not hold the weights of this cell: {error}") from error
     if parts.fit is not None:
-        fitted, _ = read_tensors(journal.needed(parts.fit, FIT))
+        fitted, _ = read_artifact(journal.holding(parts.fit, FIT), FIT)
         if isinstance(cell.variance, Fitted):
             moments = {name: fitted[name] for name in MOMENTS}
             learner.diffusion.fit(cell.variance.x0_variance(Moments(**moments)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -22,11 +23,11 @@ from ablations.stages.artifacts import (
     HISTORY,
     WEIGHTS,
     average_at,
+    read_artifact,
     read_checkpoint,
     read_history,
-    read_tensors,
+    write_artifact,
     write_history,
-    write_tensors,
 )
 from ablations.stages.journal import Curves, Result
 from ablations.stages.kinds import RungStage, TrainingStage
@@ -103,7 +104,6 @@ def learn(
     images: Tensor,
     plan: Training,
     seed: int,
-    stage_id: str,
     folder: Path,
     send: Send,
     progress: Progress,
@@ -118,7 +118,10 @@ def learn(
     too, and `score` is called there, whose time is not the training's. All of these are steps of a report, beyond the
     last checkpoint. Of several `ranks` the first alone leaves anything.
     """
-    start, before = read_checkpoint(folder, stage_id)
+    start, before, damaged = read_checkpoint(folder)
+    if damaged and ranks.rank == 0:
+        step = start[0] if start else 0
+        print(f"training {folder.name} goes on from step {step}, since {damaged}", file=sys.stderr)
     last = until or plan.steps
     history = read_history(folder, start[0] if start else 0)
     device = next(learner.parameters()).device
@@ -128,7 +131,7 @@ def learn(
     measured = reset_peak_memory(device)
     began = saved = told = time.monotonic()
     report: Report | None = None
-    with Checkpoints(folder, stage_id, send) as checkpoints:
+    with Checkpoints(folder, send) as checkpoints:
         for report in train(learner, images, plan, seed, start, ranks):
             history.append(line_of(report, before + time.monotonic() - began))
             if ranks.rank == 0:
@@ -137,7 +140,7 @@ def learn(
                     paused = time.monotonic()
                     # An older history that is on its way would otherwise arrive after this one.
                     checkpoints.wait()
-                    write_tensors(folder / average_at(report.step), part(report.state(), "average"), stage=stage_id)
+                    write_artifact(folder, average_at(report.step), part(report.state(), "average"))
                     # Whoever scores it reads how long it took to get there.
                     write_history(folder, history)
                     send(average_at(report.step), HISTORY)
@@ -178,7 +181,6 @@ def run_training(
         stored,
         cell.training,
         cell.seed,
-        stage.id,
         folder,
         send,
         progress,
@@ -187,7 +189,7 @@ def run_training(
         ranks=ranks,
     )
     if ranks.rank == 0:
-        write_tensors(folder / WEIGHTS, learned.weights, stage=stage.id, step=str(learned.last["step"]))
+        write_artifact(folder, WEIGHTS, learned.weights, step=str(learned.last["step"]))
     return training_result(cell, restore(cell, encoding, data, learned.average).to(device), learned, device)
 
 
@@ -213,19 +215,17 @@ def run_rung(
     The first samples that are judged are left in its `own`. A training that is beyond that step already, and did not
     leave its average there, says nothing of it: no metrics.
     """
-    start, seconds = read_checkpoint(folder, stage.training.id)
-    kept = folder / average_at(stage.step)
-    if kept.exists():
-        (average, _), seconds = read_tensors(kept), read_history(folder, stage.step)[-1]["seconds"]
+    start, seconds, _ = read_checkpoint(folder)
+    kept = average_at(stage.step)
+    if (folder / kept).exists():
+        (average, _), seconds = read_artifact(folder, kept), read_history(folder, stage.step)[-1]["seconds"]
     elif (folder / "result.json").exists() or (start is not None and start[0] > stage.step):
         return Result("finished", "", {}, {}, {"notes": f"trained beyond step {stage.step} before it was judged there"})
     elif start is not None and start[0] == stage.step:
         average = part(start[1], "average")
     else:
         learner, stored = build(cell, encoding, data, device), stored_of(encoding, data, device)
-        learned = learn(
-            learner, stored, cell.training, cell.seed, stage.training.id, folder, send, progress, stage.step
-        )
+        learned = learn(learner, stored, cell.training, cell.seed, folder, send, progress, stage.step)
         if learned.reason:
             return Result("diverged", learned.reason, {}, {}, {})
         average, seconds = learned.average, learned.last["seconds"]

@@ -17,8 +17,8 @@ from ablations.data.base import Data
 from ablations.metrics.reconstruction import psnr
 from ablations.settings.budget import autoencoder_flops, autoencoder_train_flops
 from ablations.settings.cell import Cell
-from ablations.stages.artifacts import WEIGHTS, write_tensors
-from ablations.stages.journal import Result, not_finite
+from ablations.stages.artifacts import WEIGHTS, write_artifact
+from ablations.stages.journal import Result, noted
 from ablations.workers.checkpoints import Send
 from ablations.workers.memory import placed
 from ablations.workers.progress import Progress
@@ -41,7 +41,6 @@ DRAWN = 200_000
 
 def run_autoencoder(
     cell: Cell,
-    stage_id: str,
     data: Data,
     folder: Path,
     send: Send,
@@ -55,12 +54,12 @@ def run_autoencoder(
     images = placed(data.images["train"], device)
     plan = space.plan(cell.training.precision)
     learner = autoencoder_of(cell, data).to(device)
-    learned = learn(learner, images, plan, cell.seed, stage_id, folder, send, progress, ranks=ranks)
+    learned = learn(learner, images, plan, cell.seed, folder, send, progress, ranks=ranks)
     autoencoder = restore_autoencoder(cell, data, learned.average).to(device)
     scale = standard(autoencoder, images)
     tensors = {"standard/mean": scale.mean, "standard/scale": scale.scale}
     if ranks.rank == 0:
-        write_tensors(folder / WEIGHTS, learned.weights | tensors, stage=stage_id, step=str(learned.last["step"]))
+        write_artifact(folder, WEIGHTS, learned.weights | tensors, step=str(learned.last["step"]))
     code = LatentCode(autoencoder, scale.mean, scale.scale, data.shape, space.shape_of(data.shape))
     encode, decode = autoencoder_flops(autoencoder, data.shape, code.code_shape)
     seen = learned.last["step"] * plan.batch
@@ -78,7 +77,7 @@ def run_autoencoder(
         reason=f"autoencoder: {reason}" if reason else "",
         metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
         curves=learned.curves(),
-        metadata={"precision": resolve_precision(plan.precision, device), **not_finite(metrics)},
+        metadata={"precision": resolve_precision(plan.precision, device), **noted(metrics)},
     )
 
 

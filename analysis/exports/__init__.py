@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from analysis.errors import InputError
 from analysis.exports.contents import answers_file
 from analysis.exports.schema import AnswersFile
+from analysis.files import write_text
 from analysis.findings.answers import Answers
 
 FILE = "answers.json"
@@ -31,7 +32,7 @@ def answers_json(answers: Answers) -> str:
 
 def write_answers(answers: Answers, folder: Path | str) -> None:
     """Write answers.json of a results folder."""
-    (Path(folder) / FILE).write_text(answers_json(answers), encoding="utf-8")
+    write_text(Path(folder) / FILE, answers_json(answers))
 
 
 def read_answers(path: Path | str) -> AnswersFile:

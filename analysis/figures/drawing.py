@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from analysis.files import replace_file
 from analysis.findings.cells import CellRuns
 from analysis.notation import mathtext
 from analysis.read.meta import Axis
@@ -131,9 +132,12 @@ def as_png(figure: Figure) -> Drawn:
 def save(figure: Figure, path: Path) -> Drawn:
     """Write <path>.png and <path>.pdf, without dates and versions; the former as it was written."""
     drawn = as_png(figure)
-    path.with_name(f"{path.name}.png").write_bytes(drawn.png)
+    replace_file(path.with_name(f"{path.name}.png"), lambda temporary: temporary.write_bytes(drawn.png))
     pdf = {"CreationDate": None, "Producer": None, "Creator": None}
-    figure.savefig(path.with_name(f"{path.name}.pdf"), metadata=pdf)
+    replace_file(
+        path.with_name(f"{path.name}.pdf"),
+        lambda temporary: figure.savefig(temporary, format="pdf", metadata=pdf),
+    )
     return drawn
 
 

@@ -11,6 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from numpy.typing import NDArray
+from PIL import Image
+
+from analysis.errors import InputError
 
 DPI = 300
 """Dots to a printed inch."""
@@ -19,8 +22,11 @@ _CHAR = 0.075
 
 
 def read_image(path: Path) -> NDArray[np.float64]:
-    """The pixels of a file, [H, W] or [H, W, 3] in [0, 1]."""
-    return np.asarray(imread(path), dtype=np.float64)
+    """The pixels of a file, [H, W] or [H, W, 3] in [0, 1]; InputError where it is no picture."""
+    try:
+        return np.asarray(imread(path), dtype=np.float64)
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} is no readable picture ({error}): delete it, and run the grid again") from error
 
 
 def squares(path: Path) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from analysis import options
 from analysis.figures import draw, draw_search
 from analysis.figures.deck import DECK
 from analysis.figures.drawing import Drawn
+from analysis.files import write_text
 from analysis.findings.answers import Answers
 from analysis.notation import counted
 from analysis.read.search import read_search, search_alone
@@ -97,9 +98,8 @@ def _setting(answers: Answers) -> str:
 
 def write_report(page: str, folder: Path) -> Path:
     """Write a page as report.html of a results folder; its path."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

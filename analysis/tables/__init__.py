@@ -14,6 +14,7 @@ from rich.console import Console
 
 from analysis import options
 from analysis.exports import write_answers
+from analysis.files import write_text
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
 from analysis.read.source import SOURCE, read
@@ -67,7 +68,7 @@ def write_tables(answers: Answers, folder: Path | str) -> None:
     """table.md, table.tex, table.csv and answers.json in a results folder."""
     write_answers(answers, folder)
     for form, suffix in SUFFIXES.items():
-        (Path(folder) / f"table.{suffix}").write_text(render(answers, form), encoding="utf-8")
+        write_text(Path(folder) / f"table.{suffix}", render(answers, form))
 
 
 def terminal_table(answers: Answers, console: Console | None = None) -> str:

@@ -49,6 +49,8 @@ class UNet(Network):
                 f"unet needs an even number of channels that groups and heads divide, got channels={self.channels}, "
                 f"groups={self.groups}, heads={self.heads}"
             )
+        if any(side < 1 for side in self.attention):
+            raise ValueError(f"unet needs sides of at least 1 in attention, or [] for none, got {list(self.attention)}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"unet needs 0 <= dropout < 1, got {self.dropout}")
 
@@ -60,6 +62,20 @@ class UNet(Network):
                 f"unet with {len(self.multipliers)} resolutions needs images [C, H, W] whose sides {factor} divides, "
                 f"got {list(shape)}; {instead}"
             )
+        halved = [shape[1] >> level for level in range(shape[1].bit_length())]
+        never = [side for side in self.attention if side < shape[1] and side not in halved]
+        if never:
+            raise ValueError(
+                f"unet has attention at maps of the sides in attention, and images {list(shape)} halve to {halved}, "
+                f"never to {never}: take some of these, or [] for none"
+            )
+        for level, multiplier in enumerate(self.multipliers):
+            if (shape[1] >> level) * (shape[2] >> level) * self.channels * multiplier == self.groups:
+                raise ValueError(
+                    f"unet with channels={self.channels} has groups={self.groups} of a single value each where images "
+                    f"{list(shape)} are one pixel wide, and norms leave nothing of it: take fewer network.groups or "
+                    "network.multipliers, or more network.channels"
+                )
         return UNetModule(self, shape[0], shape[1], channels_out)
 
 

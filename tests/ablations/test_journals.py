@@ -115,10 +115,10 @@ def training():
 
 def state_of(journal, stage):
     """The weights that a training left, and its numbers but for what it cost."""
-    from ablations.stages.artifacts import read_tensors
+    from ablations.stages.artifacts import read_artifact
 
     result = journal.result(stage.id)
-    tensors, _ = read_tensors(journal.needed(stage.id, "weights.safetensors"))
+    tensors, _ = read_artifact(journal.holding(stage.id, "weights.safetensors"), "weights.safetensors")
     metrics = {name: value for name, value in result.metrics.items() if not name.startswith("cost/")}
     return {name: value.tolist() for name, value in tensors.items()}, metrics, result.curves
 

@@ -36,6 +36,8 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from tests.axes import thinned
+
 ROOT = Path(__file__).parents[2] / "results"
 SEVEN_DIGITS = 2e-6
 MARGINS = {"nll": 0.01, "fid": 0.05}
@@ -416,7 +418,7 @@ def grid_of(name):
     return Grid(name)
 
 
-every = pytest.mark.parametrize("name", _grids())
+every = pytest.mark.parametrize("name", thinned(_grids(), 3, _grids()))
 
 
 def check_estimates(grid):

@@ -13,6 +13,7 @@ from benchmarks.changes import MEASURES, NOTHING, training_step
 from benchmarks.timing import Timing
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.training import Training
+from tests.axes import thinned
 
 WORKLOAD = Workload(SMALL, (1, 8, 8), 16, torch.device("cpu"))
 
@@ -23,7 +24,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
 
 
-@pytest.mark.parametrize("undone", MEASURES, ids=lambda measure: measure.words)
+@pytest.mark.parametrize("undone", thinned(MEASURES, 3, [measure.words for measure in MEASURES]))
 def test_a_step_with_a_measure_undone_has_the_losses_of_one_as_it_is(undone):
     def losses(measure):
         plan = Training(batch=16, precision="float32")
@@ -36,7 +37,7 @@ def test_a_step_with_a_measure_undone_has_the_losses_of_one_as_it_is(undone):
     torch.testing.assert_close(losses(undone), losses(NOTHING), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("undone", MEASURES, ids=lambda measure: measure.words)
+@pytest.mark.parametrize("undone", thinned(MEASURES, 3, [measure.words for measure in MEASURES]))
 def test_what_is_undone_is_done_again_after_a_step(undone):
     known = [changes.fused.works, changes.layers.attend, changes.unet.modulations, changes.Diffusion.term_of]
     training_step(WORKLOAD, undone, undone.objective)()

@@ -57,6 +57,7 @@ def test_the_peer_of_our_structure_is_as_large_and_does_as_much(size):
     assert multiply_adds(ours, shape) == multiply_adds(theirs, shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_a_peak_is_positive(mode):
     assert peak(mode, CPU, repeats=1) > 0

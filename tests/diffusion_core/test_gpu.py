@@ -92,7 +92,7 @@ def model(
     return model.to(device).eval()
 
 
-@spoken()
+@spoken(every=5)
 @pytest.mark.parametrize("clip", [False, True])
 def test_the_bound_is_that_of_the_cpu(parameterization, schedule, clip):
     on_cpu, on_gpu = (

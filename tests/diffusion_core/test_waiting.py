@@ -27,7 +27,7 @@ from diffusion_core.timesteps import LowDiscrepancy, Timesteps, Uniform
 from diffusion_core.trainer import Trainer, batch_indices, train
 from diffusion_core.training import Training
 from diffusion_core.variances import Analytic, Beta, LearnedVariance, Variance
-from tests.axes import members
+from tests.axes import members, thinned
 from tests.diffusion_core.test_gpu import CUDA, DIGITS, LATENTS, model
 
 pytestmark = pytest.mark.cuda
@@ -76,7 +76,7 @@ def training_waits(of, steps):
     return waits(lambda: list(train(of, data, plan, 0)))
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=recipe_name)
+@pytest.mark.parametrize("recipe", thinned(RECIPES, 6, [recipe_name(recipe) for recipe in RECIPES]))
 def test_a_training_waits_at_its_reports_alone(recipe):
     few, more = (training_waits(learner(recipe), steps) for steps in (2, 5))
     assert more == few > 0
@@ -102,7 +102,9 @@ def test_a_step_waits_for_nothing_at_all(rounding):
     assert waits(lambda: steps(3, 8)) == 0
 
 
-@pytest.mark.parametrize("schedule", [Linear(), Cosine(zero_terminal=True)], ids=name)
+@pytest.mark.parametrize(
+    "schedule", [Linear(), pytest.param(Cosine(zero_terminal=True), marks=pytest.mark.slow)], ids=name
+)
 @pytest.mark.parametrize("sampler", members(Sampler), ids=name)
 def test_a_sampler_waits_at_no_step(sampler, schedule):
     diffusion = model(CUDA, V(), schedule=schedule, horizon=25)

@@ -26,8 +26,8 @@ from ablations.metrics.extractors import ARCHITECTURES, HERE, digest_of
 from ablations.metrics.extractors.architectures import Architecture
 from ablations.settings.exits import exit_code
 from ablations.stages.artifacts import write_tensors
-from ablations.stages.files import write_json
 from analysis.errors import InputError
+from analysis.files import write_json
 from analysis.options import Option, run
 from diffusion_core.choices import choice_name
 

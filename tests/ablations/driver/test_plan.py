@@ -9,10 +9,10 @@ from ablations.driver.plan import Plan, plan
 from ablations.grids import grid
 from ablations.launchers.local import Local
 from ablations.settings.arguments import parse_run
-from ablations.stages.files import read_json
 from ablations.stages.journal import Journal
 from ablations.workers.perform import perform
 from analysis.errors import InputError
+from analysis.files import read_json
 from analysis.read.csv_files import read_csv
 from tests.ablations.data.fabricated import pictures
 

@@ -11,9 +11,9 @@ import pytest
 from ablations import run
 from ablations.driver import pages, shown
 from ablations.driver.shown import Shown, content_of, last_shown, remember, still_there
-from ablations.stages.files import write_json
 from ablations.tracking.addresses import Summary
 from ablations.tracking.mlflow_store import Tracker
+from analysis.files import write_json
 from analysis.pages import write_pages
 from analysis.read.names import PAGES
 from tests.ablations.conftest import said

@@ -72,7 +72,9 @@ def test_the_parameterization_grid_has_the_rows_of_ddpms_table_2():
 def test_commas_make_axes_and_their_product():
     made = points("schedule=linear,cosine", "horizon=50,100,200", "seeds=2", "first_seed=5")
     assert len(made.points) == 6
-    assert {(c.seed, c.horizon) for _, c in made.cells()} == {(s, h) for s in (5, 6) for h in (50, 100, 200)}
+    assert {(point.cell.seed, point.cell.horizon) for point in made.at_seeds()} == {
+        (s, h) for s in (5, 6) for h in (50, 100, 200)
+    }
     assert made.name == "custom"
 
 
@@ -154,7 +156,7 @@ def cells_of(folder, command):
     """The cells of a grid's command; of a search's, those of its winners and the paper's default at fresh seeds."""
     words = shlex.split(command)[2:]
     if words[0] == "ablations.run":
-        return points(*words[1:]).cells()
+        return [(point.levels, point.cell) for point in points(*words[1:]).at_seeds()]
     made = study.make(parse_search(words[1:]))
     winners = json.loads((folder / "search.json").read_text(encoding="utf-8"))["winners"]
     params = [made.default] + [{name: read(text) for name, text in winner["params"].items()} for winner in winners]

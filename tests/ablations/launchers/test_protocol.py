@@ -6,17 +6,19 @@ import importlib
 import os
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
 
 from ablations.launchers import local, warm
 from ablations.launchers.local import Local
-from ablations.launchers.protocol import Launcher, launcher_of
+from ablations.launchers.protocol import Launcher, WorkerDied, launcher_of
 from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
 from ablations.settings.grammar import options_of
 from ablations.settings.registry import classes
+from ablations.testing.launchers import stage
 from ablations.workers.perform import perform
 from analysis.errors import InputError
 
@@ -102,9 +104,47 @@ def test_before_it_is_measured_auto_is_a_cell_on_each_gpu(monkeypatch):
 
 def test_each_gpu_has_workers_of_its_own(tmp_path):
     """A process that has opened one card opens no other."""
-    workers = Local().start(tmp_path, ["cuda:0", "cuda:1", "cuda:0"])
+    workers = Local().start(str(tmp_path), ["cuda:0", "cuda:1", "cuda:0"])
     try:
-        assert {device: pool._context.workers for device, pool in workers.pools.items()} == {"cuda:0": 2, "cuda:1": 1}
+        found = [(worker.device, worker.pool._context.workers) for worker in workers.workers]
+        assert found == [("cuda:0", 1), ("cuda:1", 1), ("cuda:0", 1)]
+    finally:
+        workers.close()
+
+
+def killed(pool):
+    """Kill the one process of a pool."""
+    (process,) = pool._pool_manager.worker_manager.workers.values()
+    process.kill()
+    process.join()
+
+
+def test_a_worker_that_dies_while_it_has_nothing_to_do_costs_nothing(tmp_path):
+    """It broke the whole pool once, and with it the command."""
+    workers = Local().start(str(tmp_path), ["cpu", "cpu"])
+    try:
+        for name in ("first", "second"):
+            assert workers.status(workers.submit(stage(name), "cpu")) == "finished"
+            killed(workers.workers[0].pool)
+            while workers.workers[0].pool.active:
+                time.sleep(0.01)
+    finally:
+        workers.close()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.05, 0.1, 0.2])
+def test_a_worker_that_dies_as_it_is_given_a_stage_costs_a_try(tmp_path, seconds):
+    """Whenever that is: before it takes the stage, as it does, or after."""
+    workers = Local().start(str(tmp_path), ["cpu"])
+    try:
+        assert workers.status(workers.submit(stage("before"), "cpu")) == "finished"
+        future = workers.submit(stage("stage"), "cpu")
+        time.sleep(seconds)
+        killed(workers.workers[0].pool)
+        try:
+            assert workers.status(future) == "finished"
+        except WorkerDied:
+            assert workers.status(workers.submit(stage("stage"), "cpu")) == "finished"
     finally:
         workers.close()
 
@@ -135,12 +175,11 @@ def test_a_device_that_is_none_is_refused(device):
 
 DRIVER = """
 import sys, time
-from pathlib import Path
 from ablations.launchers.local import Local
 
 if __name__ == "__main__":
-    workers = Local().start(Path(sys.argv[1]), ["cpu", "cpu"])
-    futures = [workers.pools["cpu"].schedule(time.sleep, args=[600]) for _ in range(2)]
+    workers = Local().start(sys.argv[1], ["cpu", "cpu"])
+    futures = [worker.pool.schedule(time.sleep, args=[600]) for worker in workers.workers]
     while not all(future.running() for future in futures):
         time.sleep(0.01)
     print("running", flush=True)

@@ -375,7 +375,7 @@ def test_what_was_found_is_a_schedule_of_any_grid_and_the_same_cell(searched, co
     assert re.match(r"found by found on mixture2d at T=20, trial \d+ \(nll/val 1\.\d+\)", line)
     words = [word for word in POINTS if "=" in word and not re.match(r"schedule|study|trials|confirm|name", word)]
     grid = make(parse_run([*words, "schedule=linear,saved/mine", "schedule.rescale=false"]))
-    cells = [cell for levels, cell in grid.cells() if levels["schedule"] == "saved/mine"]
+    cells = [point.cell for point in grid.at_seeds() if point.levels["schedule"] == "saved/mine"]
     head = read_search(folder_of(searched)).head
     row = next(r for r in rows_of(folder_of(searched) / "trials.csv") if r["trial"] == str(head.winners[0].trial))
     assert parameters(cells[0])["schedule.gamma_min"] == row["schedule.gamma_min"]

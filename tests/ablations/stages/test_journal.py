@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import shutil
 
 import pytest
 import torch
 
-from ablations.stages.artifacts import read_tensors, write_tensors
-from ablations.stages.files import read_json, replace_file, write_json
+from ablations.stages.artifacts import (
+    Damaged,
+    forget_checkpoints,
+    read_artifact,
+    read_checkpoint,
+    read_tensors,
+    write_artifact,
+    write_checkpoint,
+    write_tensors,
+)
 from ablations.stages.journal import Failure, Journal, Result
 from analysis.errors import InputError
+from analysis.files import read_json, replace_file, write_json
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
@@ -55,11 +66,101 @@ def test_a_foreign_or_cut_checkpoint_is_refused_and_runs_no_code(tmp_path):
 
 
 def test_corrupt_json_says_what_to_do(tmp_path):
+    (tmp_path / "grid.json").write_text('{"status": ')
+    with pytest.raises(InputError, match=r"not valid JSON .*delete it"):
+        read_json(tmp_path / "grid.json")
+
+
+GOOD = {"status": "finished", "reason": "", "metrics": {"nll/test": 2.0}, "curves": {"a": [[1], [2]]}, "metadata": {}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"status": ',
+        "{}",
+        "[]",
+        "null2",
+        "\x00",
+        json.dumps(GOOD | {"more": 1}),
+        json.dumps(GOOD | {"status": 3}),
+        json.dumps(GOOD | {"metrics": {"nll/test": "2.0"}}),
+        json.dumps(GOOD | {"metrics": [2.0]}),
+        json.dumps(GOOD | {"curves": {"a": [[1], []]}}),
+        json.dumps(GOOD | {"curves": {"a": 1}}),
+        json.dumps(GOOD | {"metadata": {"device": None}}),
+        json.dumps(GOOD | {"files": ["bound.safetensors"]}),
+        json.dumps(GOOD | {"stage": "def"}),
+    ],
+)
+def test_a_result_that_is_none_is_as_good_as_not_there(content, tmp_path):
     folder = tmp_path / "abc"
     folder.mkdir()
-    (folder / "result.json").write_text('{"status": ')
-    with pytest.raises(InputError, match=r"not valid JSON .*delete it"):
-        Journal(tmp_path).result("abc")
+    (folder / "result.json").write_text(content)
+    journal = Journal(tmp_path)
+    assert journal.result("abc") is None
+    assert journal.damage("abc").startswith("result.json is ")
+    (folder / "result.json").write_text(json.dumps(GOOD))
+    assert journal.result("abc").metrics == {"nll/test": 2.0}
+    assert journal.damage("abc") == ""
+
+
+def test_a_result_is_there_while_its_files_are(tmp_path):
+    journal = Journal(tmp_path)
+    write_artifact(journal.folder("abc"), "bound.safetensors", {"a": torch.zeros(3)})
+    write_artifact(journal.folder("abc"), "checkpoint.safetensors", {"a": torch.zeros(3)})
+    result = Result("finished", "", {}, {}, {})
+    journal.write_result("abc", result)
+    (journal.folder("abc") / "checkpoint.safetensors").unlink()
+    assert journal.result("abc") == result
+    path = journal.folder("abc") / "bound.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    assert journal.result("abc") is None
+    assert journal.damage("abc") == f"bound.safetensors has {len(whole) - 1} bytes of {len(whole)}"
+    path.unlink()
+    assert journal.damage("abc") == "bound.safetensors is missing"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.uint8, torch.bool])
+def test_one_bit_of_an_artefact_is_missed_by_nobody(dtype, tmp_path):
+    folder = tmp_path / "abc"
+    write_artifact(folder, "x.safetensors", {"a": torch.ones(4, 2).to(dtype), "empty": torch.zeros(0)}, step="1")
+    assert read_artifact(folder, "x.safetensors")[1] == {"stage": "abc", "step": "1"}
+    content = bytearray((folder / "x.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "x.safetensors").write_bytes(content)
+    with pytest.raises(Damaged, match="safetensors has been altered") as error:
+        read_artifact(folder, "x.safetensors")
+    assert error.value.folder == folder
+
+
+def test_an_artefact_of_another_stage_is_told_apart(tmp_path):
+    write_artifact(tmp_path / "abc", "x.safetensors", {"a": torch.zeros(1)})
+    (tmp_path / "def").mkdir()
+    shutil.copy(tmp_path / "abc" / "x.safetensors", tmp_path / "def")
+    with pytest.raises(Damaged, match="was left by another stage, abc"):
+        read_artifact(tmp_path / "def", "x.safetensors")
+
+
+def test_a_training_goes_on_from_the_last_checkpoint_that_is_whole(tmp_path):
+    assert read_checkpoint(tmp_path) == (None, 0.0, "")
+    for step in (10, 20, 30):
+        write_checkpoint(tmp_path, {"step": step, "seconds": step / 10}, {"a": torch.full((3,), float(step))})
+    (step, state), seconds, damaged = read_checkpoint(tmp_path)
+    assert (step, seconds, damaged) == (30, 3.0, "")
+    assert state["a"].tolist() == [30.0] * 3
+    cut = (tmp_path / "checkpoint.safetensors").read_bytes()[:-1]
+    (tmp_path / "checkpoint.safetensors").write_bytes(cut)
+    (step, state), seconds, damaged = read_checkpoint(tmp_path)
+    assert (step, seconds, state["a"].tolist()) == (20, 2.0, [20.0] * 3)
+    assert damaged.startswith("checkpoint.safetensors is not a readable safetensors file")
+    (tmp_path / "checkpoint-before.safetensors").write_bytes(cut)
+    start, _, damaged = read_checkpoint(tmp_path)
+    assert start is None
+    assert "; checkpoint-before.safetensors is not a readable" in damaged
+    forget_checkpoints(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_stage_without_result_is_not_finished(tmp_path):
@@ -82,10 +183,17 @@ def test_journals_from_before_are_read_under_the_words_of_today(tmp_path):
     assert store.result("abc") == Result(
         "finished", "", {"memorisation/train": 0.02, "nll/test": 2.0}, {}, {"device": "cpu"}
     )
+    large = {"status": "diverged", "reason": "the bound, 9.00 bits/dim, is above twice the uniform code's 4.09"}
+    write_json(store.folder("jkl") / "result.json", old | large | {"metadata": {"device": "cpu"}})
+    assert (store.result("jkl").status, store.result("jkl").reason) == ("finished", "")
+    assert store.result("jkl").metadata == {"device": "cpu", "notes": large["reason"]}
     write_json(store.folder("def") / "status.json", {"status": "failed", "reason": "ValueError: no\nTraceback …"})
     assert store.failure("def") == Failure("error", "ValueError: no", "Traceback …")
     write_json(store.folder("ghi") / "status.json", {"status": "interrupted", "reason": "the command was stopped"})
     assert store.failure("ghi") == Failure("stopped", "the command was stopped")
+
+
+NO_MORE = "RuntimeError: [x] DefaultCPUAllocator: can't allocate"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +201,8 @@ def test_journals_from_before_are_read_under_the_words_of_today(tmp_path):
     [
         (OSError(28, "No space left on device"), "machine", "OSError: [Errno 28] No space left on device"),
         (PermissionError("denied"), "machine", "PermissionError: denied"),
+        (MemoryError("no more"), "machine", "MemoryError: no more"),
+        (RuntimeError("[x] DefaultCPUAllocator: can't allocate"), "machine", NO_MORE),
         (ValueError("a code\nhas no density"), "error", "ValueError: a code has no density"),
         (torch.OutOfMemoryError("CUDA out of memory"), "error", "OutOfMemoryError: CUDA out of memory"),
         (InputError("w.safetensors is missing: run again"), "error", "w.safetensors is missing: run again"),

@@ -9,11 +9,20 @@ import threading
 import time
 
 import pytest
+import torch
 
 from ablations import run
 from ablations.stages import bucket as module
 from ablations.stages import listing
-from ablations.stages.artifacts import read_checkpoint, read_history, write_checkpoint, write_history
+from ablations.stages.artifacts import (
+    Damaged,
+    read_artifact,
+    read_checkpoint,
+    read_history,
+    write_artifact,
+    write_checkpoint,
+    write_history,
+)
 from ablations.stages.bucket import Bucket, bucket_at
 from ablations.stages.journal import Failure, Journal, Result
 from ablations.stages.lease import leased
@@ -60,21 +69,23 @@ def test_what_a_worker_leaves_is_there_for_another_machine_and_the_result_last(w
     caches("there")
     other = journal_at(object_store.url)
     assert other.result("a") == DONE
-    assert other.needed("a", "weights.safetensors").read_text() == "weights.safetensors of a"
+    assert (other.holding("a", "weights.safetensors") / "weights.safetensors").read_text() == "weights.safetensors of a"
     assert worker.folder("a") != other.folder("a")
 
 
 def test_a_copy_is_fetched_once_and_anew_once_the_object_has_changed(worker, object_store):
     bucket_at(object_store.url).write("a/weights.safetensors", "old")
-    assert worker.file("a", "weights.safetensors").read_text() == "old"
-    assert worker.file("a", "weights.safetensors").read_text() == "old"
+    assert (worker.holding("a", "weights.safetensors") / "weights.safetensors").read_text() == "old"
+    assert (worker.holding("a", "weights.safetensors") / "weights.safetensors").read_text() == "old"
     got = [key for method, key in object_store.store.of_keys if method == "GET" and key]
     assert got == ["a/weights.safetensors"]
     bucket_at(object_store.url).write("a/weights.safetensors", "newer")
-    assert worker.file("a", "weights.safetensors").read_text() == "newer"
+    assert (worker.holding("a", "weights.safetensors") / "weights.safetensors").read_text() == "newer"
     object_store.age("a/weights.safetensors", 5)
     worker.folder("a").joinpath("weights.safetensors").write_text("mended")
-    assert worker.file("a", "weights.safetensors").read_text() == "newer", "what is in the store is true"
+    assert (worker.holding("a", "weights.safetensors") / "weights.safetensors").read_text() == "newer", (
+        "what is in the store is true"
+    )
 
 
 def test_what_a_worker_has_delivered_it_does_not_fetch_nor_deliver_again(worker, object_store):
@@ -83,7 +94,7 @@ def test_what_a_worker_has_delivered_it_does_not_fetch_nor_deliver_again(worker,
     worker.leave("a", "weights.safetensors")
     before = len(object_store.store.of_keys)
     worker.leave("a")
-    assert worker.needed("a", "weights.safetensors").read_text() == "here"
+    assert (worker.holding("a", "weights.safetensors") / "weights.safetensors").read_text() == "here"
     assert {method for method, _ in object_store.store.of_keys[before:]} == {"GET"}
     assert not [key for _, key in object_store.store.of_keys[before:] if key], "listings alone"
 
@@ -91,7 +102,7 @@ def test_what_a_worker_has_delivered_it_does_not_fetch_nor_deliver_again(worker,
 def test_who_goes_on_has_what_the_store_has_and_nothing_of_an_earlier_try(worker, object_store, caches):
     worker.bring("a")
     write_history(worker.folder("a"), [{"step": 10}, {"step": 20}])
-    write_checkpoint(worker.folder("a"), "a", {"step": 20, "seconds": 2.5}, {})
+    write_checkpoint(worker.folder("a"), {"step": 20, "seconds": 2.5}, {})
     worker.leave("a", "metrics.jsonl")
     worker.leave("a", "checkpoint.safetensors")
     caches("there")
@@ -99,19 +110,26 @@ def test_who_goes_on_has_what_the_store_has_and_nothing_of_an_earlier_try(worker
     other.folder("a").mkdir(parents=True)
     (other.folder("a") / "average-10.safetensors").write_text("of another life")
     other.bring("a")
-    assert read_checkpoint(other.folder("a"), "a") == ((20, {}), 2.5)
+    assert read_checkpoint(other.folder("a")) == ((20, {}), 2.5, "")
     assert read_history(other.folder("a"), 20) == [{"step": 10}, {"step": 20}]
     assert sorted(path.name for path in other.folder("a").iterdir()) == ["checkpoint.safetensors", "metrics.jsonl"]
     other.discard("a", "checkpoint.safetensors")
     assert sorted(object_store.objects()) == ["a/metrics.jsonl"]
 
 
-def test_what_a_finished_stage_has_not_left_is_told_by_where_it_should_be(worker, object_store):
+def test_a_finished_stage_that_lacks_a_file_on_the_store_is_as_good_as_not_there(worker, driver, object_store):
+    worker.bring("a")
+    write_artifact(worker.folder("a"), "weights.safetensors", {"w": torch.zeros(3)})
+    worker.leave("a")
     worker.write_result("a", DONE)
-    where = f"{object_store.url}/a"
-    with pytest.raises(InputError, match=f"{where}/weights.safetensors is missing: delete {where}/, and its stage"):
-        worker.needed("a", "weights.safetensors")
-    assert not worker.has("a", "weights.safetensors")
+    assert worker.result("a") == driver.result("a") == DONE
+    bucket_at(object_store.url).remove("a/weights.safetensors")
+    assert worker.result("a") is driver.result("a") is None
+    assert driver.damage("a") == "weights.safetensors is missing"
+    with pytest.raises(Damaged, match="is missing"):
+        read_artifact(worker.holding("a", "weights.safetensors"), "weights.safetensors")
+    driver.forget_result("a")
+    assert object_store.objects().keys() == {".now"}
 
 
 def test_a_driver_sees_what_runs_elsewhere(driver, worker):
@@ -128,7 +146,7 @@ def test_a_driver_sees_what_runs_elsewhere(driver, worker):
         worker.leave("a", "metrics.jsonl")
         assert driver.progress("a") == 0.25
         assert driver.holder("a") is not None
-        assert driver.file("a", "metrics.jsonl").read_text() == '{"step": 10}\n'
+        assert (driver.holding("a", "metrics.jsonl") / "metrics.jsonl").read_text() == '{"step": 10}\n'
         worker.write_failure("a", Failure("error", "no"))
         assert driver.failure("a") == Failure("error", "no")
     assert driver.holder("a") is None

@@ -15,10 +15,11 @@ from ablations.settings.arguments import parse_run
 from ablations.stages.graph import floor_of, rung_of, stages_of
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import TrainingStage
-from ablations.workers import evaluate, train, train_autoencoder
+from ablations.workers import train, train_autoencoder
 from ablations.workers.perform import perform
 from ablations.workers.train import Trained
 from diffusion_core.networks import fused
+from tests.axes import thinned
 
 
 def metrics_of(kind):
@@ -75,9 +76,7 @@ def all_stages(cell):
 
 @pytest.fixture
 def untaught(few_digits, monkeypatch):
-    """What hardly learns is not called diverged, and both devices take torch's own operations."""
-    judge = evaluate.divergence
-    monkeypatch.setattr(evaluate, "divergence", lambda nll, uniform_bits: judge(nll, None))
+    """What hardly learns is not called collapsed, and both devices take torch's own operations."""
     monkeypatch.setattr(train_autoencoder, "collapse", lambda *_: "")
     monkeypatch.setattr(fused, "works", lambda: False)
 
@@ -101,7 +100,7 @@ def test_every_value_is_in_a_cell():
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("choices", CELLS)
+@pytest.mark.parametrize("choices", thinned(CELLS, 5, [f"choices{i}" for i in range(len(CELLS))]))
 def test_every_stage_scores_on_the_device_what_it_does_on_the_cpu(choices, untaught, tmp_path, card):
     here, there = Journal(tmp_path / "here"), Journal(tmp_path / "there")
     for stage in all_stages(cell_of(choices)):

@@ -14,10 +14,11 @@ from ablations.driver.trained import trained
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
 from ablations.metrics import extractors
+from ablations.results.folder import per_image
 from ablations.settings.arguments import parse_run
 from ablations.stages.artifacts import read_tensors
 from ablations.stages.graph import stages_of, work
-from ablations.stages.journal import Journal, not_finite
+from ablations.stages.journal import Journal, noted
 from ablations.stages.kinds import Parts
 from ablations.workers import evaluate
 from ablations.workers.perform import perform
@@ -175,15 +176,17 @@ def test_likelihoods_in_continuous_time_are_kept_per_image_and_add_up(tmp_path):
         assert f"nll_ode/{name}_probe_se" not in metrics
         assert result.metadata.keys() == {"device", "code"}
         for file, metric in (("bound", "nll"), ("continuous", "nll_continuous"), ("ode", "nll_ode")):
-            values = evaluate.per_image(folder / f"{file}.safetensors")
+            values = per_image(folder, f"{file}.safetensors")
             assert len(values) == 450
             assert math.fsum(values) / 450 == pytest.approx(metrics[f"{metric}/{name}"], rel=1e-12)
 
 
 def test_what_is_no_number_is_left_out_and_noted():
-    facts = not_finite({"nll/test": 1.0, "nll_ode/test": math.nan, "nll_ode/test_se": math.inf})
-    assert facts == {"notes": "not finite: nll_ode/test, nll_ode/test_se"}
-    assert not_finite({"nll/test": 1.0}) == {}
+    metrics = {"nll/test": 1.0, "nll_ode/test": math.nan, "nll_ode/test_se": math.inf}
+    assert noted(metrics) == {"notes": "not finite: nll_ode/test, nll_ode/test_se"}
+    assert noted(metrics, "a remark") == {"notes": "a remark\nnot finite: nll_ode/test, nll_ode/test_se"}
+    assert noted({"nll/test": 1.0}, "a remark") == {"notes": "a remark"}
+    assert noted({"nll/test": 1.0}) == {}
 
 
 LEARNED = ["schedule=learned", "objective=vlb_continuous", "evaluation.continuous=0"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import shutil
 
 import numpy as np
@@ -20,6 +21,7 @@ from ablations.driver.plan import plan
 from ablations.driver.trained import cell_in
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
+from ablations.launchers.serial import Serial
 from ablations.metrics.reconstruction import psnr
 from ablations.settings.arguments import parse_run
 from ablations.settings.budget import autoencoder_flops, forward_flops, matched_steps
@@ -380,12 +382,13 @@ def test_a_foreign_or_missing_autoencoder_is_named(tmp_path):
     first, training, *_ = stages()
     other = stages("space.width=16")[0]
     journal = Journal(tmp_path)
-    assert perform(training, str(tmp_path), "cpu") == "failed"
+    assert perform(training, str(tmp_path), "cpu") == "damaged"
     assert "weights.safetensors is missing" in journal.failure(training.id).message
     assert perform(other, str(tmp_path), "cpu") == "finished"
     journal.folder(other.id).rename(journal.folder(first.id))
-    assert perform(training, str(tmp_path), "cpu") == "failed"
-    assert "does not hold the autoencoder of this cell" in journal.failure(training.id).message
+    assert perform(training, str(tmp_path), "cpu") == "damaged"
+    assert f"weights.safetensors was left by another stage, {other.id}" in journal.failure(training.id).message
+    assert journal.failure(training.id).accidental
 
 
 def convolution(channels_in, channels_out, side, size=3):
@@ -419,9 +422,17 @@ def test_equal_operations_are_the_autoencoders_and_the_diffusions_together():
     assert cell_of("budget=flops", base=SMALL).training.steps == 60
 
 
-def test_a_budget_that_the_autoencoder_eats_is_refused_with_both_figures():
-    with pytest.raises(InputError, match=r"budget=flops: the autoencoder of space.f=2 takes .* operations, of .* that"):
-        cell_of("training.steps=5", "budget=flops")
+def test_a_budget_that_the_autoencoder_eats_makes_a_cell_incompatible_and_no_grid_impossible():
+    """It stopped the whole grid once."""
+    too_little = [word for word in (*SMALL, *LATENTS) if not word.startswith("training.steps=")] + ["training.steps=5"]
+    reason = r"budget=flops: the autoencoder of space.f=2 takes .* operations, of .* that training.steps=5 take"
+    with pytest.raises(InputError, match=reason):
+        plan(make(parse_run([*too_little, "budget=flops"])), Serial(), ["cpu"])
+    both = plan(make(parse_run([*too_little, "budget=steps,flops"])), Serial(), ["cpu"])
+    (steps, flops) = both.planned
+    assert steps.refusal is None
+    assert re.match(reason, flops.refusal)
+    assert steps.cell_id != flops.cell_id
 
 
 @pytest.mark.parametrize(

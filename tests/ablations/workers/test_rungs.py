@@ -139,6 +139,7 @@ def test_every_cell_has_its_curves_and_nothing_is_a_metric(scored):
     assert "rung" not in head
 
 
+@pytest.mark.slow
 def test_killed_after_a_rung_it_leaves_the_same_average(tmp_path, monkeypatch):
     """Cut at every report: what was left before is left again, and what comes after is left at all."""
     training = training_of(planned(*TINY, *ASKED).stages())
@@ -174,6 +175,7 @@ def test_a_training_that_was_over_before_says_nothing_of_its_way(tmp_path, witho
     assert "rung/" not in (tmp_path / "late" / "curves.csv").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_rung_that_breaks_leaves_its_cell_as_it_is(tmp_path, monkeypatch, capsys, without_pictures):
     words = [*TINY, *ASKED, "name=broken", f"results={tmp_path}", "launcher=serial"]
     with monkeypatch.context() as patch:

@@ -41,7 +41,7 @@ def test_the_paired_interval_covers_whatever_seeds_do_to_both(n):
     assert np.mean([f.half_width for f in found]) < 5, "the seeds' own standard deviation of 5 drops out"
 
 
-@pytest.mark.parametrize("n", [3, 5, 10])
+@pytest.mark.parametrize("n", [pytest.param(3, marks=pytest.mark.slow), 5, pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("seed", "image", "rest"),
     [

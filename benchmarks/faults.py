@@ -1,0 +1,215 @@
+"""What can happen to a command, done to it: it is killed, stopped, starved of memory or disk, torn, or frozen.
+
+    start ──▶ Child (a fork, which runs the command) ──▶ Fault.strike after a while ──▶ how the child ended
+
+A child is a fork of a process that has imported everything, so that what it takes is the command's own time. It says in
+memory that it shares with its parent what it is at, which is how moments are told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import resource
+import signal
+import sys
+import time
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from mmap import mmap
+from pathlib import Path
+from typing import Any, ClassVar
+
+MEGABYTE = 1 << 20
+AT_BYTES = 32
+LATE = 120.0
+"""Seconds after which a child that should have ended is taken for hung."""
+
+
+class Hung(Exception):
+    """A command that neither ends nor goes on."""
+
+
+@dataclass
+class Child:
+    """A command under way: its process, and the memory in which it says what it is at."""
+
+    pid: int
+    at: mmap
+    code: int | None = None
+
+    @staticmethod
+    def start(command: Callable[[], int], log: Path, at: mmap) -> Child:
+        """Fork a process that runs a command; what it prints goes to a file."""
+        at[:] = b"\0" * AT_BYTES
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid:
+            return Child(pid, at)
+        code = 70
+        try:
+            with log.open("ab") as file:
+                os.dup2(file.fileno(), 1)
+                os.dup2(file.fileno(), 2)
+            code = command()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(Exception):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+    @property
+    def moment(self) -> str:
+        """What it is at."""
+        return bytes(self.at[:]).rstrip(b"\0").decode() or "beginning"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has come to an end."""
+        if self.code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.code = os.waitstatus_to_exitcode(status) if pid else None
+        return self.code is not None
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it ends within so many seconds."""
+        until = time.monotonic() + seconds
+        while not self.ended and time.monotonic() < until:
+            time.sleep(0.002)
+        return self.ended
+
+    def finish(self) -> int:
+        """Its exit code; Hung where it does not end."""
+        if not self.wait(LATE):
+            os.kill(self.pid, signal.SIGKILL)
+            raise Hung(f"a command that was to end stayed at {self.moment!r}")
+        assert self.code is not None, "it has ended"
+        return self.code
+
+
+@contextlib.contextmanager
+def saying(at: mmap, moment: str) -> Iterator[None]:
+    """Say meanwhile that this is what one is at."""
+    before = bytes(at[:])
+    at[:] = moment.encode()[:AT_BYTES].ljust(AT_BYTES, b"\0")
+    try:
+        yield
+    finally:
+        at[:] = before
+
+
+def told(at: mmap, moment: Callable[..., str], function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that says what it is at while it runs, by what it is given."""
+
+    def run(*given: Any, **named: Any) -> Any:
+        with saying(at, moment(*given)):
+            return function(*given, **named)
+
+    return run
+
+
+class Fault(ABC):
+    """Something that happens to a command; `alone` says that the command's own next try is what follows."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> None:
+        """Do it to a child that runs, and see that it has ended; `again` starts the same command beside it."""
+
+
+class Kill(Fault):
+    """SIGKILL: the process is gone between two instructions."""
+
+    name = "SIGKILL"
+
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> None:
+        os.kill(child.pid, signal.SIGKILL)
+        child.finish()
+
+
+class Terminate(Fault):
+    """SIGTERM, as a cluster sends it before it takes a node."""
+
+    name = "SIGTERM"
+
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> None:
+        os.kill(child.pid, signal.SIGTERM)
+        child.finish()
+
+
+class OutOfMemory(Fault):
+    """The process may map no more than a little beyond what it has."""
+
+    name = "out of memory"
+
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> None:
+        _limit(child, resource.RLIMIT_AS, _mapped(child.pid) + chance.randrange(8) * MEGABYTE)
+        child.finish()
+
+
+class FullDisk(Fault):
+    """No file may grow beyond a few kilobytes: writes are refused as on a full disk, by EFBIG."""
+
+    name = "full disk"
+
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> None:
+        _limit(child, resource.RLIMIT_FSIZE, chance.choice([0, 100, 4096, 20_000]))
+        child.finish()
+
+
+class TornWrite(Fault):
+    """SIGKILL, and a file of the journal is cut or altered, as after a loss of power on a disk that lied."""
+
+    name = "torn write"
+
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> None:
+        os.kill(child.pid, signal.SIGKILL)
+        child.finish()
+        files = sorted(path for path in (results / ".stages").rglob("*") if path.is_file() and path.stat().st_size)
+        if files:
+            path = chance.choice(files)
+            content = bytearray(path.read_bytes())
+            if chance.random() < 0.5:
+                content = content[: chance.randrange(len(content))]
+            else:
+                content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+            path.write_bytes(content)
+
+
+class Freeze(Fault):
+    """SIGSTOP until another command has taken what it held and ended; then it comes back."""
+
+    name = "frozen"
+
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> None:
+        os.kill(child.pid, signal.SIGSTOP)
+        try:
+            again().finish()
+        finally:
+            os.kill(child.pid, signal.SIGCONT)
+        child.finish()
+
+
+FAULTS: dict[type[Fault], int] = {Kill: 60, Terminate: 12, OutOfMemory: 8, FullDisk: 8, TornWrite: 9, Freeze: 3}
+"""How often each happens, of a hundred."""
+
+
+def _limit(child: Child, what: int, most: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        resource.prlimit(child.pid, what, (most, most))
+
+
+def _mapped(pid: int) -> int:
+    """Bytes that a process has mapped."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0])
+    except (FileNotFoundError, IndexError):
+        return 0
+    return pages * resource.getpagesize()

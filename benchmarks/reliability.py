@@ -1,0 +1,333 @@
+"""`python -m benchmarks.reliability`: commands that are killed, starved and frozen, and the numbers that they end with.
+
+    unbroken  ──▶ numbers of a grid and of a search that nothing happened to
+    a round   ──▶ fault, same command, fault, same command, …, until one ends well
+              ──▶ the same numbers? what was finished before a fault untouched after it? in the store once?
+
+Both train a network of a few thousand weights on points, with rungs, pruning, a confirmation, and a checkpoint at each
+report. Numbers are all that files and store hold but for what a run cost, and the digests of all tensors. Faults are
+drawn by a seed, and strike at moments drawn evenly from what an unbroken command takes; what these were at is told.
+Commands are forks of this process and run their stages themselves (`launcher=serial`), so that a thousand take minutes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from mmap import mmap
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from safetensors import safe_open
+
+from ablations.settings.exits import exit_code, outcome
+from ablations.stages.artifacts import DIGEST
+from analysis import options
+from analysis.errors import InputError
+from analysis.files import write_text
+from analysis.options import Option
+from benchmarks.faults import AT_BYTES, FAULTS, Child, Fault, Hung, TornWrite, told
+
+OPTIONS = {
+    "faults": Option("how many faults in all", 1000, int),
+    "seed": Option("what they and their moments are drawn by", 0, int),
+    "out": Option("a folder to write table.md and faults.csv to"),
+    "keep": Option("a folder for what is left of rounds that went wrong"),
+}
+MOST = 10
+"""Faults in a row, at most, before a command may end."""
+TRIES = 3
+"""Of a command that nothing happens to, to end well: a store that was locked is delivered to by the next."""
+POINTS = (
+    *("data=mixture2d", "network=mlp", "network.width=16", "network.layers=1", "horizon=25", "training.steps=40"),
+    *("training.warmup=10", "training.report_every=10", "evaluation.exact=2", "evaluation.strata=2"),
+    *("evaluation.sets=1", "launcher=serial"),
+)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A command, by its module, its words and the folder of its results."""
+
+    name: str
+    words: tuple[str, ...]
+
+    def main(self, arguments: list[str]) -> int:
+        """Run it as its module does."""
+        from ablations import run
+        from ablations.search import __main__ as search
+
+        return outcome(search.main if self.name == "search" else run.main, arguments)
+
+
+WORKLOADS = (
+    Workload("grid", (*POINTS, "parameterization=epsilon,v", "seeds=1", "evaluation.rungs=2")),
+    Workload(
+        "search",
+        (
+            *("trials=4", "confirm=2", "study.startup=2", "study.pruner=median", "schedule=log_snr_linear"),
+            *("schedule.gamma_min=interval(-14,-2)", "schedule.gamma_max=interval(0,8)", *POINTS),
+        ),
+    ),
+)
+
+
+def main(arguments: list[str]) -> int:
+    """The command; its exit code."""
+    purpose = "Numbers of commands that faults happen to, beside those of unbroken ones."
+    return options.run("benchmarks.reliability", purpose, OPTIONS, measure, arguments)
+
+
+def measure(given: dict[str, Any]) -> None:
+    """Round after round, print the table, and write where asked; InputError where any number differs."""
+    if given["faults"] < 1:
+        raise InputError(f"faults must be at least 1, got {given['faults']}")
+    chance = random.Random(given["seed"])
+    began = time.monotonic()
+    with TemporaryDirectory() as temporary:
+        bench = Bench.prepared(Path(temporary), given["keep"])
+        while len(bench.struck) < given["faults"]:
+            bench.round(WORKLOADS[bench.rounds % len(WORKLOADS)], chance, given["faults"])
+            bench.told()
+    page = table(bench, f"faults={given['faults']} seed={given['seed']}", time.monotonic() - began)
+    print(page)
+    if given["out"]:
+        write_text(Path(given["out"]) / "table.md", page + "\n")
+        write_text(Path(given["out"]) / "faults.csv", rows(bench))
+    if bench.wrong:
+        raise InputError(f"{len(bench.wrong)} rounds did not end as an unbroken command does: {bench.wrong[0]}")
+
+
+@dataclass(frozen=True)
+class Struck:
+    """A fault that happened: in which round and workload, of which kind, after how long, and what that was at."""
+
+    round: int
+    workload: str
+    fault: str
+    seconds: float
+    moment: str
+
+
+@dataclass
+class Bench:
+    """Rounds in a folder: what unbroken commands came to and how long they took, what happened, and what went wrong."""
+
+    folder: Path
+    store: Path
+    at: mmap
+    keep: Path | None = None
+    numbers: dict[str, dict[str, str]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    struck: list[Struck] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    rounds: int = 0
+
+    @staticmethod
+    def prepared(folder: Path, keep: str) -> Bench:
+        """What unbroken commands come to."""
+        _imported()
+        bench = Bench(folder, folder / "empty.db", mmap(-1, AT_BYTES), Path(keep) if keep else None)
+        Child.start(lambda: _migrated(bench.store), folder / "store.log", bench.at).finish()
+        for workload in WORKLOADS:
+            results = bench.fresh(f"unbroken-{workload.name}")
+            began = time.monotonic()
+            if code := bench.start(workload, results).finish():
+                raise InputError(f"an unbroken command ended with {code}: {_last_lines(results)}")
+            bench.seconds[workload.name] = time.monotonic() - began
+            bench.numbers[workload.name] = numbers(results, workload.name)
+            print(f"an unbroken {workload.name} takes {bench.seconds[workload.name]:.1f} s", flush=True)
+        return bench
+
+    def told(self) -> None:
+        """Say on a line how far it is."""
+        print(
+            f"{len(self.struck)} faults in {self.rounds} rounds, {len(self.wrong)} wrong", file=sys.stderr, flush=True
+        )
+
+    def fresh(self, name: str) -> Path:
+        """A results folder with an empty store."""
+        results = self.folder / name
+        results.mkdir()
+        shutil.copy(self.store, results / "mlflow.db")
+        return results
+
+    def start(self, workload: Workload, results: Path) -> Child:
+        """The workload's command as a process."""
+        words = [*workload.words, f"name={workload.name}", f"results={results}"]
+
+        def command() -> int:
+            _hastened(self.at)
+            return workload.main(words)
+
+        return Child.start(command, results.with_suffix(".log"), self.at)
+
+    def round(self, workload: Workload, chance: random.Random, most: int) -> None:
+        """Faults, and then the same command until it ends well; what differs is written down."""
+        number, results = self.rounds, self.fresh(f"round-{self.rounds}")
+        self.rounds += 1
+        finished: dict[str, tuple[int, int]] = {}
+        wrong: list[str] = []
+        try:
+            for _ in range(min(chance.randint(1, MOST), most - len(self.struck))):
+                fault = chance.choices([kind() for kind in FAULTS], list(FAULTS.values()))[0]
+                child = self.start(workload, results)
+                moment = chance.uniform(0, self.seconds[workload.name])
+                if child.wait(moment):
+                    break
+                self.struck.append(Struck(number, workload.name, fault.name, moment, child.moment))
+                fault.strike(child, results, chance, lambda: self.start(workload, results))
+                now = _finished(results)
+                wrong += _again(finished, now, fault)
+                finished = now
+            codes = [self.start(workload, results).finish()]
+            while codes[-1] and len(codes) < TRIES:
+                codes.append(self.start(workload, results).finish())
+            if codes[-1]:
+                wrong.append(f"the command that nothing happened to ended with {codes}: {_last_lines(results)}")
+            found = numbers(results, workload.name)
+            wrong += [name for name, text in self.numbers[workload.name].items() if found.get(name) != text]
+            wrong += [f"{name} is new" for name in found.keys() - self.numbers[workload.name].keys()]
+        except Hung as error:
+            wrong.append(str(error))
+        if wrong:
+            self.wrong.append(f"round {number} ({workload.name}): {'; '.join(wrong)}")
+            print(self.wrong[-1], flush=True)
+            if self.keep is not None:
+                shutil.copytree(results, self.keep / results.name)
+                shutil.copy(results.with_suffix(".log"), self.keep)
+        shutil.rmtree(results)
+        results.with_suffix(".log").unlink()
+
+
+def numbers(results: Path, name: str) -> dict[str, str]:
+    """All that files and store hold of a workload but for costs, and the digest of each stage's tensors, by name."""
+    from analysis.read.runs import read_folder
+    from analysis.read.store import read_store
+
+    folder = results / name
+    found = {path.name: _without_costs(path) for path in sorted(folder.glob("*.csv"))}
+    for path in sorted(results.glob(".stages/*/*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            found[f"{path.parent.name}/{path.name}"] = dict(file.metadata())[DIGEST]
+    stored = read_store(f"sqlite:///{results / 'mlflow.db'}", name)
+    same = read_folder(folder)
+    for frame in ("runs", "curves"):
+        held = getattr(stored, frame).to_csv() == getattr(same, frame).to_csv()
+        found[f"the store's {frame}"] = "those of the folder" if held else "others"
+    return found
+
+
+def table(bench: Bench, command: str, seconds: float) -> str:
+    """The page: how often each fault struck what, and how many rounds ended with other numbers."""
+    moments = sorted({one.moment for one in bench.struck})
+    counts = Counter((one.fault, one.moment) for one in bench.struck)
+    faults = [kind.name for kind in FAULTS]
+    lines = [
+        f"`python -m benchmarks.reliability {command}`: {len(bench.struck)} faults in {bench.rounds} rounds, "
+        f"{seconds / 60:.0f} minutes.",
+        "",
+        f"**Rounds that did not end with the numbers of an unbroken command: {len(bench.wrong)} of {bench.rounds}.** "
+        "Numbers are every column of every CSV file but costs, what the tracking store holds, and the digests of all "
+        "tensors; what was finished before a fault was not made again after it, unless the fault damaged it.",
+        "",
+        f"| while at | {' | '.join(faults)} | all |",
+        f"|---|{'---:|' * (len(faults) + 1)}",
+    ]
+    for moment in moments:
+        of = [counts[fault, moment] for fault in faults]
+        lines.append(f"| {moment} | {' | '.join(map(str, of))} | {sum(of)} |")
+    of = [sum(counts[fault, moment] for moment in moments) for fault in faults]
+    return "\n".join([*lines, f"| all | {' | '.join(map(str, of))} | {sum(of)} |"])
+
+
+def rows(bench: Bench) -> str:
+    """A row per fault."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["round", "workload", "fault", "seconds", "moment"])
+    writer.writerows([one.round, one.workload, one.fault, f"{one.seconds:.3f}", one.moment] for one in bench.struck)
+    return text.getvalue()
+
+
+def _imported() -> None:
+    """Import all that a command does, once for all forks."""
+    import mlflow  # noqa: F401
+    import torch
+
+    import analysis.pages  # noqa: F401
+
+    # A pool of threads does not outlive a fork.
+    torch.set_num_threads(1)
+
+
+def _migrated(store: Path) -> int:
+    import mlflow
+
+    mlflow.MlflowClient(f"sqlite:///{store}").search_experiments()
+    return 0
+
+
+def _hastened(at: mmap) -> None:
+    """In a command's process: report and checkpoint at each chance, draw no pages, and say what one is at."""
+    from ablations.driver import execute, pages
+    from ablations.launchers import dispatch
+    from ablations.search.optimizer import Optimizer
+    from ablations.stages import lease
+    from ablations.tracking.mlflow_store import Tracker
+    from ablations.workers import checkpoints, perform, train
+
+    vars(train).update(CHECKPOINT_SECONDS=0.0, HISTORY_SECONDS=0.0)
+    vars(lease).update(RENEWED=0.2, LOST=2.0)
+    vars(dispatch).update(ELSEWHERE_SECONDS=0.2)
+    vars(execute).update(WRITE_SECONDS=0.2, REST=1)
+
+    def is_at(owner: Any, name: str, moment: Callable[..., str]) -> None:
+        setattr(owner, name, told(at, moment, getattr(owner, name)))
+
+    vars(pages).update(write_pages=lambda folder: "")
+    is_at(perform, "_run", lambda stage, *given: str(stage.kind))
+    is_at(checkpoints, "write_checkpoint", lambda *given: "checkpoint")
+    is_at(execute, "write_results", lambda *given: "writing results")
+    is_at(Tracker, "publish", lambda *given: "delivering")
+    is_at(Optimizer, "tell", lambda *given: "telling a trial")
+    is_at(Optimizer, "ask", lambda *given: "asking for a trial")
+
+
+def _without_costs(path: Path) -> str:
+    """A CSV file without what its runs cost, and which code and processor made it."""
+    with path.open(encoding="utf-8", newline="") as file:
+        head, *lines = csv.reader(file)
+    kept = [i for i, name in enumerate(head) if not name.startswith("cost/") and name not in ("code", "seconds")]
+    curve = head.index("curve") if "curve" in head else None
+    shown = [line for line in lines if curve is None or not line[curve].startswith("cost/")]
+    return "\n".join(",".join(line[i] for i in kept) for line in [head, *shown])
+
+
+def _finished(results: Path) -> dict[str, tuple[int, int]]:
+    """What tells the results of finished stages from others in their place."""
+    found = {path.parent.name: path.stat() for path in results.glob(".stages/*/result.json")}
+    return {stage: (one.st_ino, one.st_mtime_ns) for stage, one in found.items()}
+
+
+def _again(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]], fault: Fault) -> Iterator[str]:
+    """Stages that were finished before a fault and are not, or otherwise; a torn write may have been one's."""
+    changed = [stage for stage, one in before.items() if now.get(stage) != one]
+    if len(changed) > isinstance(fault, TornWrite):
+        yield f"finished stages were made again: {', '.join(changed)}"
+
+
+def _last_lines(results: Path) -> str:
+    return " / ".join(results.with_suffix(".log").read_text(encoding="utf-8").strip().splitlines()[-3:])
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_code(main))

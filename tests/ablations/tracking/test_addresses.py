@@ -1,0 +1,86 @@
+"""Stores that are not what was meant: a name that is nearly another's, a file that is damaged, a folder that moved."""
+
+from __future__ import annotations
+
+import shutil
+
+import mlflow
+import pytest
+
+from ablations import publish
+from ablations.tracking.addresses import default_uri, refusal, rescue
+from ablations.tracking.mlflow_client import TrackingError, guard, opened
+from ablations.tracking.moved import follow
+from tests.ablations.settings.test_grammar import one_line_error
+
+
+def test_a_store_whose_name_is_nearly_that_of_another_is_not_made(tmp_path):
+    (tmp_path / "mlflow.db").touch()
+    told = refusal(f"sqlite:///{tmp_path}/mlfow.db")
+    assert told.startswith(f"there is no tracking store sqlite:///{tmp_path}/mlfow.db; did you mean")
+    assert f"sqlite:///{tmp_path}/mlflow.db?" in told
+    assert refusal(f"sqlite:///{tmp_path}/mlflow.db") == ""
+    assert refusal(f"sqlite:///{tmp_path}/elsewhere.db") == ""
+
+
+def test_a_damaged_store_says_what_to_do(tmp_path, store):
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(b"no database at all, but long enough to have a header of its own" * 10)
+    assert refusal(f"sqlite:///{path}").endswith(
+        f"move {path} away, and python -m ablations.publish delivers all that is in the results folder to a new one"
+    )
+    whole = store.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    with pytest.raises(TrackingError, match=r"does not answer: .*malformed.*: move .* away, and python -m ablations"):
+        guard(f"sqlite:///{path}", lambda: opened(f"sqlite:///{path}", "grid", tmp_path / ".artifacts"))
+
+
+@pytest.mark.parametrize(
+    ("folder", "uri", "expected"),
+    [
+        ("results/tiny", "sqlite:///results/mlflow.db", "grid=tiny"),
+        ("/far/away/tiny", "sqlite:////far/away/mlflow.db", "grid=tiny results=/far/away"),
+        ("results/tiny", "http://host:5000", "grid=tiny tracking.uri=http://host:5000"),
+        ("r/tiny", "postgresql://me:secret@host/x", "grid=tiny results=r tracking.uri=…"),
+    ],
+)
+def test_what_delivers_later_names_the_folder_and_the_store(folder, uri, expected, tmp_path):
+    assert rescue(tmp_path.__class__(folder), uri) == f"python -m ablations.publish {expected}"
+
+
+@pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
+def test_artifacts_follow_a_results_folder(move, tiny, tmp_path, capsys, without_pictures):
+    before, now = tmp_path / "before", tmp_path / "now"
+    shutil.copytree(tiny.results, before)
+    assert follow(before / "mlflow.db", before / ".artifacts") == 1
+    move(before, now)
+    untouched = sorted(before.rglob("*"))
+    (now / "tiny" / "samples" / "more.txt").write_text("new")
+    (now / "tiny" / "tracking.json").unlink()
+    assert publish.main([f"results={now}"]) == 0
+    assert sorted(before.rglob("*")) == untouched
+    client = mlflow.MlflowClient(default_uri(now))
+    experiment = client.get_experiment_by_name("tiny")
+    assert experiment.artifact_location == (now / ".artifacts" / "tiny").as_uri()
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 5
+    for run in runs:
+        assert run.info.artifact_uri.startswith(experiment.artifact_location + "/")
+        assert client.list_artifacts(run.info.run_id)
+    assert follow(now / "mlflow.db", now / ".artifacts") == 0
+
+
+def test_a_store_beside_other_folders_is_left_as_it_is(tiny, tmp_path):
+    (tmp_path / "central").mkdir()
+    shutil.copy(tiny.results / "mlflow.db", tmp_path / "central" / "mlflow.db")
+    assert follow(tmp_path / "central" / "mlflow.db", tiny.results / ".artifacts") == 0
+    assert follow(tmp_path / "central" / "none.db", tmp_path / "central" / ".artifacts") == 0
+    assert not (tmp_path / "central" / "none.db").exists()
+
+
+def test_a_store_that_is_not_there_is_one_line(tmp_path, capsys, monkeypatch):
+    (tmp_path / "mlflow.db").touch()
+    (tmp_path / "results" / "tiny").mkdir(parents=True)
+    (tmp_path / "results" / "tiny" / "grid.json").write_text("{}")
+    words = [f"results={tmp_path}/results", f"tracking.uri=sqlite:///{tmp_path}/mflow.db"]
+    assert "error" in one_line_error(publish.main, words, capsys, monkeypatch)
