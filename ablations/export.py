@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.settings.addresses import HELP
 from ablations.settings.exits import exit_code
 from ablations.settings.folders import DEFAULT
 from analysis.errors import InputError, unknown
@@ -22,6 +23,7 @@ from analysis.options import Option, folder_name, run
 from analysis.plain import line
 
 if TYPE_CHECKING:
+    from ablations.stages.journal import Journal
     from diffusion_core.diffusion import Diffusion
 
 PURPOSE = "Keep a schedule that a cell learned (cell=) or a search found (search=), as schedule=saved/NAME."
@@ -32,6 +34,7 @@ OPTIONS = {
     "search": Option("a search's folder in results/, search-schedule say"),
     "winner": Option("found, or where two objectives were searched: best_nll, best_fid, …, between"),
     "results": Option("the results folder", "results"),
+    "journal": Option(f"{HELP}; by default RESULTS/.stages"),
     "configs": Option("your own folder of choices, made where it is missing", DEFAULT),
 }
 
@@ -55,8 +58,10 @@ def export(given: dict[str, Any]) -> None:
         text = searched_file(results / folder_name("search", given["search"]), given["winner"])
     else:
         from ablations.driver.trained import find
+        from ablations.stages.opening import journal_of
 
-        text = schedule_file(find(results, given["cell"], given["seed"]), results)
+        journal = journal_of(results, given["journal"], reads=True)
+        text = schedule_file(find(results, given["cell"], given["seed"]), journal)
     from analysis.files import write_text
 
     try:
@@ -118,7 +123,7 @@ def searched_file(folder: Path, level: str) -> str:
     return "\n".join([f"# {line(where)}", *fields]) + "\n"
 
 
-def schedule_file(row: dict[str, str], results: Path) -> str:
+def schedule_file(row: dict[str, str], journal: Journal) -> str:
     """The two lines of the file; InputError where the row's cell has no finished learned schedule."""
     import torch
 
@@ -136,7 +141,7 @@ def schedule_file(row: dict[str, str], results: Path) -> str:
         raise InputError(f"{who} has horizon=0, a chain of no steps, so it learned no schedule")
     if row["status"] != "finished":
         raise InputError(f"{who} is {row['status']}, so its schedule is no result: take a finished one")
-    model = trained(cell, row, results, torch.device("cpu"))
+    model = trained(cell, row, journal, torch.device("cpu"))
     assert isinstance(model, Diffusion), "a schedule is learned by a chain of steps"
     knots = knots_of(model)
     if not all(a < b for a, b in pairwise(knots)):

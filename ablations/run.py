@@ -41,14 +41,14 @@ def main(arguments: list[str]) -> int:
         from ablations.driver.turns import Turns
         from ablations.grids.grid import make
         from ablations.launchers.protocol import launcher_of
-        from ablations.stages.journal import Journal
+        from ablations.stages.opening import journal_of
         from ablations.stages.version import code_version
 
         grid, launcher = make(request), launcher_of(request)
         planned = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))
     declared = Declared.of(planned) if grid.looks is not None else None
     results = Path(request.results)
-    journal, folder = Journal(results / ".stages"), results / grid.name
+    journal, folder = journal_of(results, request.journal), results / grid.name
     if request.dry_run:
         print(dry_run(planned, declared, journal))
     else:
@@ -148,6 +148,8 @@ def help_text() -> str:
         "  tracking.uri=URI        default sqlite:///results/mlflow.db",
         "  tracking.models=true    give runs in MLflow their models, which ablations.sample and MLflow sample from",
         "  results=DIR             default results",
+        "  journal=DIR             where stages are kept, default RESULTS/.stages; or s3://BUCKET/PREFIX, for machines",
+        "                          that share no folder (docs/sharing.md)",
         "  configs=DIR             your own folder of choices, grids and studies; default configs, where there is one",
         "  horizon=T               steps of the diffusion (1000); 0: the autoencoder of space=latents alone, a VAE",
         "  threads=N               CPU threads of a cell (1)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.settings.addresses import HELP
 from ablations.settings.exits import exit_code
 from analysis.errors import InputError
 from analysis.options import Option, run
@@ -23,6 +24,7 @@ OPTIONS = {
     "out": Option("where they go, without suffix: .png for images, .csv for points; by default samples-ID-SEED"),
     "device": Option("auto, cpu, cuda or cuda:N", "auto"),
     "results": Option("the results folder", "results"),
+    "journal": Option(f"{HELP}; by default RESULTS/.stages"),
     "tracking.uri": Option("the store that holds the model, by default sqlite:///RESULTS/mlflow.db"),
 }
 
@@ -51,17 +53,20 @@ def sample(given: dict[str, Any]) -> None:
     if given["model"]:
         name, (cell, model) = "model", _from_store(given["model"], given["tracking.uri"], results, device)
     else:
-        name, (cell, model) = _trained_here(given["cell"], given["seed"], results, device)
+        name, (cell, model) = _trained_here(given["cell"], given["seed"], results, given["journal"], device)
     print(draw(cell, model, given["n"], Path(given["out"] or f"samples-{name}-{cell.seed}")))
 
 
-def _trained_here(given: str, seed: int, results: Path, device: torch.device) -> tuple[str, tuple[Cell, Model]]:
+def _trained_here(
+    given: str, seed: int, results: Path, journal: str, device: torch.device
+) -> tuple[str, tuple[Cell, Model]]:
     """A cell's id, the cell and what it learned."""
     from ablations.driver.trained import cell_in, find, trained
+    from ablations.stages.opening import journal_of
 
     row = find(results, given, seed)
     cell = cell_in(row)
-    return row["cell_id"], (cell, trained(cell, row, results, device))
+    return row["cell_id"], (cell, trained(cell, row, journal_of(results, journal, reads=True), device))
 
 
 def _from_store(model: str, uri: str, results: Path, device: torch.device) -> tuple[Cell, Model]:

@@ -232,8 +232,8 @@ class Nothing(Launcher):
     def devices(self, device: str, threads: int) -> list[str]:
         return ["cpu", "cpu"]
 
-    def start(self, root: Path, devices: list[str]) -> Workers:
-        return Copying(root, Path(self.template))
+    def start(self, journal: str, devices: list[str]) -> Workers:
+        return Copying(Path(journal), Path(self.template))
 
 
 class Copying(Workers):

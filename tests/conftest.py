@@ -19,6 +19,7 @@ from tests.simulated_cuda import simulated_cuda
 
 SKIPS = {
     "could not import 'ray'": "a cluster's engine of 244 MB; what it is asked for is tested by a stand-in",
+    "could not import 'moto'": "a store of 40 MB that others wrote; the one of tests/object_store.py is everywhere",
     "could not import 'denoising_diffusion_pytorch'": "one of the peers whose speed is measured; it brings 30 packages",
     "could not import 'torchvision.datasets'": "torchvision is read where it is at hand, and needed by nothing",
     "this kernel has no mark that can be set back": "some sandboxes have no /proc/self/clear_refs",

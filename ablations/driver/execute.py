@@ -219,7 +219,7 @@ def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar) -> I
     total = {stage.id: work(stage, plan.here.data) for stage in missing}
     done: dict[str, float] = {}
     at = 0.0
-    dispatch = Dispatch(plan.here.launcher, journal.root, plan.here.devices)
+    dispatch = Dispatch(plan.here.launcher, journal, plan.here.devices)
     dispatch.add(missing, plan.stages())
     others = OtherCommands(dispatch, shown)
     for event in dispatch.run():
@@ -277,6 +277,7 @@ def _replanned(before: dict[str, Any], now: dict[str, Any]) -> bool:
 
 def records_of(plan: Plan, journal: Journal) -> list[Record]:
     """What the journal holds of a plan's cells."""
+    journal.expect(stage.id for stage in plan.stages())
     return [record(planned, journal) for planned in plan.planned]
 
 

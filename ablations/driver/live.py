@@ -21,7 +21,6 @@ from ablations.launchers.dispatch import Event
 from ablations.results.sample_sheets import SHEET_COLUMNS, write_sheet
 from ablations.stages.artifacts import read_tensors
 from ablations.stages.kinds import Stage
-from ablations.stages.lease import holder
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.system import System
@@ -88,7 +87,7 @@ class Live:
 
     def _elsewhere(self, stage: Stage, one: Watched) -> bool:
         """Whether another command runs a stage."""
-        return stage.id not in self.running and holder(one.journal.folder(stage.id)) is not None
+        return stage.id not in self.running and one.journal.holder(stage.id) is not None
 
     def _show_samples(self, key: tuple[str, str], one: Watched) -> None:
         """A sheet with a row per rung where samples were judged, once there is a further one."""
@@ -128,7 +127,7 @@ def watching(live: Live | None) -> Iterator[None]:
 
 def _watch(live: Live, over: threading.Event) -> None:
     # A store that goes away, or a damaged file, is found by the driver too, which says what to do.
-    with suppress(TrackingError, InputError):
+    with suppress(TrackingError, InputError, OSError):
         while not over.wait(SECONDS):
             if live.tracker.is_open:
                 live.look()

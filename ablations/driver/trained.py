@@ -47,11 +47,11 @@ def cell_in(row: dict[str, str]) -> Cell:
     return cell_of(parameters, int(row["seed"]))
 
 
-def trained(cell: Cell, row: dict[str, str], results: Path, device: torch.device) -> Model:
+def trained(cell: Cell, row: dict[str, str], journal: Journal, device: torch.device) -> Model:
     """What a row learned, as it is evaluated; InputError where it was not trained here."""
-    journal, training = Journal(results / ".stages"), row["training_id"]
-    weights = journal.folder(training) / WEIGHTS
-    if not weights.exists():
-        raise InputError(f"cell {row['cell_id']} was not trained here ({weights} is missing): run its grid first")
+    training = row["training_id"]
+    if not journal.has(training, WEIGHTS):
+        where = f"{journal.address}/{training}/{WEIGHTS}"
+        raise InputError(f"cell {row['cell_id']} was not trained here ({where} is missing): run its grid first")
     fitted = fit_of(cell, training) if cell.horizon else None
     return load(cell, cell.data.load(), journal, Parts(training, fitted, row.get("autoencoder_id") or None), device)

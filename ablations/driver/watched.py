@@ -17,7 +17,7 @@ from ablations.driver.plan import Plan
 from ablations.grids.planned import Planned
 from ablations.results import autoencoders
 from ablations.results.records import record
-from ablations.stages.artifacts import SAMPLES, read_history
+from ablations.stages.artifacts import HISTORY, SAMPLES, read_history
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import AutoencoderStage, FloorStage, RungStage, Scores, Stage, TrainingStage
 from ablations.tracking.mlflow_runs import RUNNING, Points, Tracked, autoencoder_run, cell_run
@@ -88,7 +88,7 @@ class WatchedCell(Watched):
 
     @property
     def samples(self) -> list[Path]:
-        places = [self.journal.folder(rung.id) / SAMPLES for rung in self._rungs]
+        places = [self.journal.holding(rung.id, SAMPLES) / SAMPLES for rung in self._rungs]
         return [path for path in places if path.exists()]
 
     @property
@@ -129,7 +129,7 @@ def points_of(stages: list[Stage], journal: Journal) -> Points:
 def reported(training: str, journal: Journal) -> Points:
     """What a training has reported over its steps so far; what is not finite is no point."""
     found: Points = {}
-    for line in read_history(journal.folder(training)):
+    for line in read_history(journal.holding(training, HISTORY)):
         for name in (name for name in line if name.startswith(OVER_STEPS) and math.isfinite(line[name])):
             found.setdefault(name, []).append((line["step"], line[name]))
     return found

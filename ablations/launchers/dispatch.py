@@ -14,13 +14,12 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from pathlib import Path
 from typing import Literal
 
 from ablations.launchers.protocol import Launcher, WorkerDied, Workers
 from ablations.stages.journal import DAMAGED, Failure, Journal
 from ablations.stages.kinds import Stage
-from ablations.stages.lease import ELSEWHERE, LOST, Holder, holder, last_touch
+from ablations.stages.lease import ELSEWHERE, LOST, Holder
 
 POLL_SECONDS = 0.2
 ELSEWHERE_SECONDS = 2.0
@@ -71,8 +70,7 @@ class Waiting:
 
 
 class Dispatch:
-    """Stages, from being added to having ended, on the devices of a launcher, and on those that come; their journal is
-    in `root`.
+    """Stages, from being added to having ended, on the devices of a launcher, and on those that come.
 
     What may start is looked for among the stages of which something changed only, `unseen`: there may be thousands.
     `startable` is a heap of those whose needs were all met when they were last looked at, and `behind` says who needs
@@ -80,9 +78,9 @@ class Dispatch:
     workers gave no sign of life when they were last watched.
     """
 
-    def __init__(self, launcher: Launcher, root: Path, devices: list[str]) -> None:
+    def __init__(self, launcher: Launcher, journal: Journal, devices: list[str]) -> None:
         self.launcher = launcher
-        self.journal = Journal(root)
+        self.journal = journal
         self.devices = devices
         self.free = list(devices)
         self.waiting: dict[str, Waiting] = {}
@@ -107,7 +105,9 @@ class Dispatch:
         self.known |= {stage.id: stage for stage in (*rest_on, *stages)}
         for stage in stages:
             self.ended.pop(stage.id, None)
-        for need in {need for stage in stages for need in stage.needs}:
+        needs = {need for stage in stages for need in stage.needs}
+        self.journal.expect(needs)
+        for need in needs:
             result = self.journal.result(need)
             if result is not None:
                 self._note(need, finished=result.status == "finished")
@@ -121,7 +121,7 @@ class Dispatch:
 
     def run(self) -> Iterator[Event]:
         """Run all that was added, until nothing waits; what is under way when this is left is cancelled."""
-        workers = self.launcher.start(self.journal.root, self.devices)
+        workers = self.launcher.start(self.journal.address, self.devices)
         try:
             while self.waiting or self.running or self.elsewhere:
                 self.free += workers.more()
@@ -143,9 +143,11 @@ class Dispatch:
                 if not (self.free and self._ready(1)):
                     self._pause()
         finally:
-            for work in list(self.running):
-                self.cancel(workers, work)
-            workers.close()
+            try:
+                for work in list(self.running):
+                    self.cancel(workers, work)
+            finally:
+                workers.close()
 
     def _pause(self) -> None:
         """Wait until something may have happened."""
@@ -193,7 +195,7 @@ class Dispatch:
         return list(dict.fromkeys(found for one in self.elsewhere.values() if (found := self._holder(one.stage))))
 
     def _holder(self, stage: Stage) -> Holder | None:
-        return holder(self.journal.folder(stage.id))
+        return self.journal.holder(stage.id)
 
     def _leave(self, one: Waiting) -> Event:
         """Leave a stage to another command."""
@@ -208,7 +210,7 @@ class Dispatch:
         stage = one.stage
         del self.waiting[stage.id]
         device = self.free.pop(0)
-        lease, _ = last_touch(self.journal.folder(stage.id))
+        lease, _ = self.journal.last_touch(stage.id)
         try:
             future = workers.submit(stage, device)
         except KeyboardInterrupt:
@@ -221,6 +223,7 @@ class Dispatch:
         """Stop a stage that is under way: it is marked interrupted unless it has its result, and its device is free."""
         self._let_go(work)
         workers.cancel(work.future)
+        self.journal.look(work.stage.id)
         if self.journal.result(work.stage.id) is None:
             self.journal.write_failure(work.stage.id, STOPPED)
 
@@ -229,6 +232,7 @@ class Dispatch:
         self.free.append(work.device)
 
     def _end(self, work: Running, workers: Workers) -> Event:
+        self.journal.look(work.stage.id)
         try:
             status = workers.status(work.future)
         except WorkerDied as error:
@@ -260,7 +264,7 @@ class Dispatch:
         self.watched = time.monotonic()
         found = []
         for work in self.running:
-            number, seconds = last_touch(self.journal.folder(work.stage.id))
+            number, seconds = self.journal.last_touch(work.stage.id)
             if number > work.lease and seconds > LOST:
                 found.append(work)
         before, self.silent = self.silent, {work.stage.id for work in found}

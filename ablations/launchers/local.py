@@ -17,7 +17,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from pathlib import Path
 
 from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
@@ -88,8 +87,8 @@ class Local(Launcher):
     def _limited(self, devices: list[str]) -> list[str]:
         return devices[: self.workers or len(devices)]
 
-    def start(self, root: Path, devices: list[str]) -> Workers:
-        return Processes(root, devices)
+    def start(self, journal: str, devices: list[str]) -> Workers:
+        return Processes(journal, devices)
 
 
 @dataclass
@@ -109,9 +108,9 @@ class Worker:
 class Processes(Workers):
     """A worker process for each of these devices, which may be named more than once."""
 
-    def __init__(self, root: Path, devices: list[str]) -> None:
+    def __init__(self, journal: str, devices: list[str]) -> None:
         warm_up()
-        self.root = root
+        self.journal = journal
         self.workers = [Worker(device, _pool()) for device in devices]
 
     def submit(self, stage: Stage, device: str) -> Future[str]:
@@ -120,7 +119,7 @@ class Processes(Workers):
         if not worker.pool.active:
             _end(worker.pool)
             worker.pool = _pool()
-        future: Future[str] = worker.pool.schedule(_perform, args=[stage, str(self.root), device])
+        future: Future[str] = worker.pool.schedule(_perform, args=[stage, self.journal, device])
         worker.last = future
         return future
 
@@ -159,9 +158,9 @@ def _end(pool: ProcessPool) -> None:
     pool.join()
 
 
-def _perform(stage: Stage, root: str, device: str) -> str:
+def _perform(stage: Stage, journal: str, device: str) -> str:
     """In a worker: perform a stage; the process ends where that has cost it its GPU."""
-    status = perform(stage, root, device)
+    status = perform(stage, journal, device)
     if status == "failed" and not answers(device):
         # After an illegal access, say, a context fails whatever comes next.
         os._exit(1)

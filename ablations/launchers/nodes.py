@@ -20,6 +20,7 @@ import torch
 
 from ablations.settings import plugins
 from ablations.stages.kinds import Stage
+from ablations.stages.opening import journal_at
 from ablations.stages.version import source_digest
 from ablations.workers.perform import perform
 from ablations.workers.together import devices_of
@@ -53,19 +54,28 @@ class Told:
 class Place:
     """Where a journal is, a file in it by which a node knows it, and what `training.precision=auto` means there."""
 
-    root: str
+    journal: str
     token: str
     auto: Precision
 
+    @property
+    def is_seen(self) -> bool:
+        """Whether the journal can be read from here."""
+        return journal_at(self.journal).shelf().read(self.token) is not None
 
-def new_token(root: Path) -> Path:
-    """A new file in a folder, and no other such."""
-    root.mkdir(parents=True, exist_ok=True)
-    for left in root.glob(f"{TOKEN}*"):
-        left.unlink()
-    token = root / f"{TOKEN}{uuid.uuid4().hex}"
-    token.touch()
+
+def new_token(journal: str) -> str:
+    """The name of a new file in a journal, and no other such is there."""
+    shelf, token = journal_at(journal).shelf(), f"{TOKEN}{uuid.uuid4().hex}"
+    for left in shelf.names(TOKEN):
+        shelf.remove(left)
+    shelf.make(token, "")
     return token
+
+
+def take_away(place: Place) -> None:
+    """Take a journal's token away."""
+    journal_at(place.journal).shelf().remove(place.token)
 
 
 @cache
@@ -77,9 +87,14 @@ def _code() -> str:
 def perform_told(told: Told, place: Place, pickled: bytes, device: str) -> str:
     """In a worker: perform a stage; InputError where this node is not as the driver believes."""
     _prepare(told)
-    if not (Path(place.root) / place.token).exists():
+    try:
+        seen, said = place.is_seen, ""
+    except (OSError, InputError) as error:
+        seen, said = False, f" ({error})"
+    if not seen:
         raise InputError(
-            f"the node {platform.node()} does not see {place.root}: take results=DIR in a folder that all nodes share"
+            f"the node {platform.node()} does not see {place.journal}{said}: take results=DIR in a folder that all "
+            "nodes share, or journal=s3://BUCKET/PREFIX, with what it needs on every node"
         )
     # Of the driver alone: Ray carries it, and its token keeps others out.
     stage: Stage = pickle.loads(pickled)
@@ -90,7 +105,7 @@ def perform_told(told: Told, place: Place, pickled: bytes, device: str) -> str:
                 f"training.precision=auto means {found} on the node {platform.node()} and {place.auto} to the command: "
                 "take training.precision=float32, or nodes of one kind"
             )
-    return perform(stage, place.root, device)
+    return perform(stage, place.journal, device)
 
 
 def call_told(told: Told, pickled: bytes) -> Any:

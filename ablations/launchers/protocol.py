@@ -15,7 +15,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -92,8 +91,8 @@ class Launcher(ABC):
         return self.there(device, resolve_precision, asked, torch.device(devices_of(device)[0]))
 
     @abstractmethod
-    def start(self, root: Path, devices: list[str]) -> Workers:
-        """Workers that keep their journal in `root`."""
+    def start(self, journal: str, devices: list[str]) -> Workers:
+        """Workers that keep their journal at this address, as `perform` takes it: a folder, or s3://BUCKET/PREFIX."""
 
 
 def launcher_of(request: Common) -> Launcher:

@@ -3,9 +3,9 @@
     driver ──▶ Ray ──▶ a task per stage, on a node that has its CPUs free and its share of GPUs
 
 Ray finds a place for each, tells when a worker or its node is gone, and ends all of them with the driver. What a stage
-reads and leaves is in the journal, whose folder every node has to see; Ray carries stages there and words of how they
-ended back, and nothing else. So numbers are those of any other launcher, and a command that is killed continues from
-the journal. What a node has to be like is in `nodes`.
+reads and leaves is in the journal, whose folder, or store, every node has to see; Ray carries stages there and words of
+how they ended back, and nothing else. So numbers are those of any other launcher, and a command that is killed
+continues from the journal. What a node has to be like is in `nodes`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
-from ablations.launchers.nodes import Place, Told, call_told, new_token, perform_told
+from ablations.launchers.nodes import Place, Told, call_told, new_token, perform_told, take_away
 from ablations.launchers.protocol import Launcher, WorkerDied, Workers, checked_device, cores
 from ablations.stages.kinds import Stage
 from ablations.workers.together import SEPARATOR
@@ -104,8 +103,8 @@ class Ray(Launcher):
     def precision(self, asked: Asked, device: str) -> Precision:
         return _precision(self, asked, device)
 
-    def start(self, root: Path, devices: list[str]) -> Workers:
-        return Tasks(self, root.resolve(), devices)
+    def start(self, journal: str, devices: list[str]) -> Workers:
+        return Tasks(self, journal, devices)
 
 
 @cache
@@ -156,7 +155,7 @@ class Task:
 class Tasks(Workers):
     """Stages as tasks of a cluster."""
 
-    def __init__(self, launcher: Ray, root: Path, devices: list[str]) -> None:
+    def __init__(self, launcher: Ray, journal: str, devices: list[str]) -> None:
         self.ray = connected(launcher.address)
         self.device = devices[0]
         self.gpus = 0.0 if self.device == "cpu" else launcher.gpus_per_cell
@@ -165,8 +164,7 @@ class Tasks(Workers):
         self.under_way: dict[Future[str], Task] = {}
         self.looked = self.possible = time.monotonic()
         self.told = Told.here()
-        self.token = new_token(root)
-        self.place = Place(str(root), self.token.name, launcher.precision("auto", self.device))
+        self.place = Place(journal, new_token(journal), launcher.precision("auto", self.device))
         # A second try is the dispatcher's.
         self.perform = self.ray.remote(max_retries=0)(perform_told)
 
@@ -215,7 +213,7 @@ class Tasks(Workers):
         """What is under way is stopped; the processes are Ray's, which ends them with the driver."""
         for future in list(self.under_way):
             self.cancel(future)
-        self.token.unlink(missing_ok=True)
+        take_away(self.place)
 
 
 NO_CLUSTER = (

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 
 from ablations.launchers.protocol import Launcher, Workers, found_devices
 from ablations.stages.kinds import Stage
@@ -21,20 +20,20 @@ class Serial(Launcher):
     def devices(self, device: str, threads: int) -> list[str]:
         return found_devices(device)[:1]
 
-    def start(self, root: Path, devices: list[str]) -> Workers:
-        return ThisProcess(root)
+    def start(self, journal: str, devices: list[str]) -> Workers:
+        return ThisProcess(journal)
 
 
 class ThisProcess(Workers):
     """The process that the command runs in: a stage has ended when it has been submitted."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, journal: str) -> None:
+        self.journal = journal
 
     def submit(self, stage: Stage, device: str) -> Future[str]:
         future: Future[str] = Future()
         try:
-            future.set_result(perform(stage, str(self.root), device))
+            future.set_result(perform(stage, self.journal, device))
         except OSError as error:
             future.set_exception(error)
         return future

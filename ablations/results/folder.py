@@ -106,12 +106,9 @@ def images_csv(records: list[Record], journal: Journal) -> str:
 def images_of(record: Record, journal: Journal) -> dict[str, list[float]]:
     """What each test image costs a record, by the metric that is its mean over images."""
     bounds = [stage for stage in record.planned.stages if isinstance(stage, BoundStage) and stage.split == "test"]
-    return {
-        metric: per_image(journal.folder(stage.id), file)
-        for stage in bounds
-        for metric, file in PER_IMAGE.items()
-        if metric in record.metrics and (journal.folder(stage.id) / file).exists()
-    }
+    asked = [(metric, file) for metric, file in PER_IMAGE.items() if metric in record.metrics]
+    left = [(metric, file, journal.holding(stage.id, file)) for stage in bounds for metric, file in asked]
+    return {metric: per_image(folder, file) for metric, file, folder in left if (folder / file).exists()}
 
 
 def write_samples(folder: Path, records: list[Record], journal: Journal, data: Data) -> None:
@@ -121,10 +118,9 @@ def write_samples(folder: Path, records: list[Record], journal: Journal, data: D
     for item in records:
         name = f"{item.planned.cell_id}-{item.planned.cell.seed}"
         for stage in item.planned.stages:
-            left = journal.folder(stage.id)
             first = isinstance(stage, SamplesStage) and stage.first == 0
-            if item.status == "finished" and first and (left / SAMPLES).exists():
-                kept.add(write_sheet(folder / name, read_artifact(left, SAMPLES)[0]["samples"], data))
+            if item.status == "finished" and first and (left := journal.holding(stage.id, SAMPLES) / SAMPLES).exists():
+                kept.add(write_sheet(folder / name, read_artifact(left.parent, SAMPLES)[0]["samples"], data))
     for stale in set(folder.iterdir()) - kept:
         if re.fullmatch(r"[0-9a-f]{12}-\d+\.(png|csv)", stale.name):
             stale.unlink()

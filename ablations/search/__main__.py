@@ -38,14 +38,14 @@ def main(arguments: list[str]) -> int:
         from ablations.search.loop import plan_search
         from ablations.search.records import check_same_search
         from ablations.search.study import make
-        from ablations.stages.journal import Journal
         from ablations.stages.lease import holder, leased
+        from ablations.stages.opening import journal_of
 
         study, launcher = make(request), launcher_of(request)
         threads = study.cell(study.default, study.seeds[0]).threads
         plan = plan_search(study, launcher, launcher.devices(request.device, threads))
     results = Path(request.results)
-    journal, folder = Journal(results / ".stages"), results / study.name
+    journal, folder = journal_of(results, request.journal), results / study.name
     if not request.dry_run:
         writable(results)
     check_same_search(folder, plan, journal, request.command)
@@ -86,7 +86,7 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     results = SearchResults.of(plan, optimizer, journal, folder, provenance, tracker)
     live = None if tracker is None else live_of(plan, tracker)
     searcher = Searcher(
-        plan, optimizer, journal, lambda: results.write_in_time(ran=searcher.ran), plan.study.limit, live
+        plan, optimizer, journal, folder, lambda: results.write_in_time(ran=searcher.ran), plan.study.limit, live
     )
     interrupted = False
     with stopping(), watching(live):
@@ -227,7 +227,8 @@ def help_text() -> str:
         "  study.seed=N            seed of the sampler's draws (0)",
         "  storage=URL             Optuna's; default sqlite:///results/optuna.db",
         "  name=NAME               the folder in results/ and the MLflow experiment; default search-STUDY",
-        "  device= launcher= launcher.workers= tracking.uri= results= configs= and every choice: see ablations.run",
+        "  device= launcher= launcher.workers= tracking.uri= results= journal= configs= and every choice:",
+        "                          see ablations.run",
     ]
     for name, words in groups.items():
         lines += ["", f"study.{name}=", *[f"  {word:21} {line}" for word, line in words.items()]]

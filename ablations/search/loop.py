@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from ablations.driver.bar import Bar, OtherCommands, bar, tried_again
 from ablations.driver.live import Live
@@ -143,6 +144,7 @@ class Underway:
 
 class Searcher:
     """Runs a study's trials until its budget is spent; `told` is called after each, and `live` shows them meanwhile.
+    Their results are to be in `folder`.
 
     `ran` says whether any stage was started, `accidents` how many of the last trials failed for no fault of theirs.
     """
@@ -152,6 +154,7 @@ class Searcher:
         plan: SearchPlan,
         optimizer: Optimizer,
         journal: Journal,
+        folder: Path,
         told: Callable[[], None],
         limit: int | None,
         live: Live | None = None,
@@ -160,10 +163,11 @@ class Searcher:
         self.identity = plan.identity
         self.optimizer = optimizer
         self.journal = journal
+        self.folder = folder
         self.told = told
         self.limit = limit
         self.live = live
-        self.dispatch = Dispatch(plan.here.launcher, journal.root, plan.here.devices)
+        self.dispatch = Dispatch(plan.here.launcher, journal, plan.here.devices)
         self.underway: dict[int, Underway] = {}
         self.over: set[str] = set()
         self.accidents = 0
@@ -222,8 +226,7 @@ class Searcher:
             judge if study.prunes else None,
             judge if one_by_one else None,
         )
-        folder = self.journal.root.parent / study.name
-        watched = WatchedTrial(study, self.identity, number, params, planned, self.journal, folder)
+        watched = WatchedTrial(study, self.identity, number, params, planned, self.journal, self.folder)
         self.underway[number] = Underway(number, planned[0].cell_id, way, watched)
 
     def _advance(self, item: Underway) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings import grammar
+from ablations.settings.addresses import address_of
 from ablations.settings.cell import AXES, WORDS, check_key, check_word
 from ablations.settings.evaluation import SEEDS
 from ablations.settings.folders import told
@@ -42,6 +43,7 @@ class Common(ABC):
     launcher: str = "local"
     launcher_fields: dict[str, Any] = field(default_factory=dict)
     results: str = "results"
+    journal: str | None = None
     configs: str | None = None
     tracking_uri: str | None = None
     settings: dict[str, list[Any]] = field(default_factory=dict)
@@ -111,6 +113,7 @@ COMMON: dict[str, tuple[str, type]] = {
     "device": ("device", str),
     "launcher": ("launcher", str),
     "results": ("results", str),
+    "journal": ("journal", str),
     "configs": ("configs", str),
     "tracking.uri": ("tracking_uri", str),
 }
@@ -265,6 +268,7 @@ def _check(request: Common) -> None:
         raise InputError(f"first_seed must not be negative, and below {SEEDS}, got {request.first_seed}")
     if request.name is not None and re.fullmatch(r"\w[\w.-]*", request.name) is None:
         raise InputError(f"name must be letters, digits, '_', '-' and '.', the first no '.', got {request.name!r}")
+    address_of(Path(request.results), request.journal)
     if request.launcher not in grammar.options_of("launcher"):
         raise unknown("launcher", request.launcher, grammar.options_of("launcher"))
 

@@ -8,7 +8,8 @@
                               …                  what the stage leaves beside (`artifacts`)
 
 A kill at any moment leaves the old file or the new one. What is damaged all the same is as good as not there: its stage
-runs again.
+runs again. The folder may be another one (`journal=`), or an object store, of which workers and drivers have copies
+(`mirror`).
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ablations.stages.artifacts import DIGEST, STAGE, Damaged, left_in
+from ablations.stages.lease import Holder, holder, last_touch
+from ablations.stages.shelves import Folder, Shelf
 from analysis.errors import InputError
 from analysis.files import read_json, size_of, write_json
 
@@ -33,7 +37,7 @@ Kind = Literal["error", "damaged", "machine", "died", "stopped", "left_out"]
 """Of what kind a failure is."""
 DAMAGED = "damaged"
 """The status of a stage that found what it needs damaged."""
-RESULT = "result.json"
+RESULT, STATUS, PROGRESS = "result.json", "status.json", "progress"
 FILES = "files"
 """What result.json says of the artefacts beside it: their names and sizes. An older one says nothing."""
 
@@ -121,9 +125,56 @@ class Journal:
 
     root: Path
 
+    @property
+    def address(self) -> str:
+        """Where it is, for other processes: a folder, or s3://BUCKET/PREFIX."""
+        return str(self.root.resolve())
+
+    @property
+    def told_every(self) -> float:
+        """Seconds between two writings of how far a stage is."""
+        return 0.3
+
     def folder(self, stage_id: str) -> Path:
         """Where a stage leaves what it makes."""
         return self.root / stage_id
+
+    def holding(self, stage_id: str, *names: str) -> Path:
+        """A stage's folder with these files as they are now, each of which may be missing."""
+        return self.folder(stage_id)
+
+    def sizes(self, stage_id: str, names: Iterable[str]) -> dict[str, int | None]:
+        """The bytes of files that a stage has left; None of one that is missing."""
+        return {name: size_of(self.folder(stage_id) / name) for name in names}
+
+    def has(self, stage_id: str, name: str) -> bool:
+        """Whether a stage has left a file."""
+        return (self.folder(stage_id) / name).exists()
+
+    def shelf(self, stage_id: str = "") -> Shelf:
+        """Where the lease of a stage stands, or what is said of the whole journal."""
+        return Folder(self.root / stage_id)
+
+    def holder(self, stage_id: str) -> Holder | None:
+        """Which process runs a stage; None where none does."""
+        return holder(self.shelf(stage_id))
+
+    def last_touch(self, stage_id: str) -> tuple[int, float]:
+        """The number of a stage's lease and the seconds since it was touched; zeros where there is none."""
+        return last_touch(self.shelf(stage_id))
+
+    def bring(self, stage_id: str, *names: str) -> None:
+        """Make a stage's folder hold what it has left so far, or these files of it: for who holds it, and goes on."""
+
+    def leave(self, stage_id: str, *names: str) -> None:
+        """Deliver files of a stage's folder, or all that it is to keep: they are written there already."""
+
+    def discard(self, stage_id: str, name: str) -> None:
+        """Take a file of a stage away, if it is there."""
+        (self.folder(stage_id) / name).unlink(missing_ok=True)
+
+    def look(self, stage_id: str) -> None:
+        """A stage has changed: what was known of it is asked anew."""
 
     def result(self, stage_id: str) -> Result | None:
         """A stage's result; None while it has none, or where that or a file of it is damaged."""
@@ -158,11 +209,15 @@ class Journal:
             raise
         except (InputError, TypeError, AttributeError, KeyError, ValueError) as error:
             raise Damaged(path, "is no stage's result") from error
+        there = self.sizes(stage_id, files)
         for name, size in files.items():
-            found = size_of(folder / name)
+            found = there[name]
             if found != size:
                 raise Damaged(folder / name, "is missing" if found is None else f"has {found} bytes of {size}")
         return result
+
+    def expect(self, stage_ids: Iterable[str]) -> None:
+        """The results of many stages are about to be asked for."""
 
     def write_result(self, stage_id: str, result: Result) -> None:
         """Say that a stage is finished, or diverged, and what came of it, after all that it leaves beside."""
@@ -170,14 +225,15 @@ class Journal:
         about = {STAGE: stage_id, FILES: {name: size_of(folder / name) for name in left_in(folder)}}
         content = asdict(result) | about
         write_json(folder / RESULT, content | {DIGEST: _digest(content)})
+        self.leave(stage_id, RESULT)
 
     def forget_result(self, stage_id: str) -> None:
         """Take a stage's result away, since it is to run again."""
-        (self.folder(stage_id) / RESULT).unlink(missing_ok=True)
+        self.discard(stage_id, RESULT)
 
     def failure(self, stage_id: str) -> Failure | None:
         """How a stage failed or was interrupted; None where it did not."""
-        path = self.folder(stage_id) / "status.json"
+        path = self.folder(stage_id) / STATUS
         try:
             content = read_json(path)
             return None if content is None else _failure(content)
@@ -186,19 +242,24 @@ class Journal:
 
     def write_failure(self, stage_id: str, failure: Failure) -> None:
         """Say how a stage failed, or that it was interrupted."""
-        write_json(self.folder(stage_id) / "status.json", {"status": failure.status, **asdict(failure)})
+        write_json(self.folder(stage_id) / STATUS, {"status": failure.status, **asdict(failure)})
+        self.leave(stage_id, STATUS)
 
     def forget_failure(self, stage_id: str) -> None:
         """Take away how a stage failed, since it is to run again."""
-        (self.folder(stage_id) / "status.json").unlink(missing_ok=True)
+        self.discard(stage_id, STATUS)
 
     def progress(self, stage_id: str) -> float:
         """The share of a stage that is done."""
         try:
-            share = float((self.folder(stage_id) / "progress").read_text())
+            share = float((self.folder(stage_id) / PROGRESS).read_text())
         except (FileNotFoundError, ValueError):
             return 0.0
         return share if 0 <= share <= 1 else 0.0
+
+    def write_progress(self, stage_id: str, share: float) -> None:
+        """Say how far a stage is, whose folder is there."""
+        (self.folder(stage_id) / PROGRESS).write_text(f"{share:.4f}")
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -1,11 +1,14 @@
-"""A lease: a folder is one process's while it works there, on network file systems too, which may know no locks.
+"""A lease: a place is one process's while it works there, on network file systems and object stores too, which may know
+no locks.
 
-    <folder>/lease.1, lease.2, …   who holds it; of several the one with the highest number counts
+    <place>/lease.1, lease.2, …   who holds it; of several the one with the highest number counts
 
 It is had by making the file of the next number, which one of several processes can, and let go by removing it. Its
 holder touches it every few seconds. It is lost once its process is gone, which is seen at once on the same machine, or
-once it has not been touched for a minute by the clock of the file system: those of hosts may differ. A holder that
-comes back after that, since it was frozen, finds that it is another's, and leaves nothing there.
+once it has not been touched for a minute by the clock of the file system, or of the store: those of hosts may differ. A
+holder that comes back after that, since it was frozen, finds that it is another's, and leaves nothing there.
+
+A place is a folder, or where else such files stand (`shelves`).
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ import json
 import os
 import secrets
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +24,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+
+from ablations.stages.shelves import Folder, Readable, Shelf
 
 RENEWED = 5.0
 """Seconds between two touches."""
@@ -71,16 +75,24 @@ class Holder:
 
 @dataclass(frozen=True)
 class Lease:
-    """A lease that this process has, or the one that started it: its file, and the token in it."""
+    """A lease that this process has, or the one that started it: where its file is, of which number, and the token in
+    it; what was written there, and the tag that it then had, for who touches it."""
 
-    path: Path
+    shelf: Shelf
+    number: int
     token: str
+    text: str
+    tag: str
+
+    @property
+    def name(self) -> str:
+        return _name(self.number)
 
     def check(self) -> None:
         """LeaseLost where it is another's, or nobody's."""
-        found, _ = _read(self.path)
+        found, _ = _read(self.shelf, self.number)
         if found is None or found.token != self.token:
-            now = holder(self.path.parent)
+            now = holder(self.shelf)
             raise LeaseLost(
                 f"its lease was not renewed for {LOST:.0f} seconds, since this process or its host stood still, and "
                 f"{'it is run anew' if now is None else f'{now} runs it now'}"
@@ -88,18 +100,18 @@ class Lease:
 
     def release(self) -> None:
         """Let it go, where it is not lost."""
-        with suppress(LeaseLost, FileNotFoundError):
+        with suppress(LeaseLost):
             self.check()
-            self.path.unlink()
+            self.shelf.remove(self.name)
 
 
 @contextmanager
-def leased(folder: Path, *, wait: bool = False) -> Iterator[Lease | None]:
-    """Hold a folder, and renew that meanwhile; None where another holds it and one does not `wait`."""
-    lease = take(folder)
+def leased(place: Path | Shelf, *, wait: bool = False) -> Iterator[Lease | None]:
+    """Hold a place, and renew that meanwhile; None where another holds it and one does not `wait`."""
+    lease = take(place)
     while lease is None and wait:
         time.sleep(WAITED)
-        lease = take(folder)
+        lease = take(place)
     if lease is None:
         yield None
         return
@@ -114,102 +126,90 @@ def leased(folder: Path, *, wait: bool = False) -> Iterator[Lease | None]:
         lease.release()
 
 
-def take(folder: Path) -> Lease | None:
-    """A lease of the folder, which somebody has to renew; None where another holds it, or takes it at this moment."""
-    folder.mkdir(parents=True, exist_ok=True)
-    found = _numbers(folder)
-    if found and _held(_place(folder, found[-1])) is not None:
+def take(place: Path | Shelf) -> Lease | None:
+    """A lease of the place, which somebody has to renew; None where another holds it, or takes it at this moment."""
+    shelf = Folder(place) if isinstance(place, Path) else place
+    found = _numbers(shelf)
+    if found and _held(shelf, found[-1]) is not None:
         return None
     number, me = (found[-1] if found else 0) + 1, Holder.here()
-    lease = Lease(_place(folder, number), me.token)
-    try:
-        with lease.path.open("x", encoding="utf-8") as file:
-            json.dump(asdict(me), file)
-    except FileExistsError:
+    text = json.dumps(asdict(me))
+    tag = shelf.make(_name(number), text)
+    if tag is None:
         return None
-    if _numbers(folder) != [*found, number]:
+    lease = Lease(shelf, number, me.token, text, tag)
+    if _numbers(shelf) != [*found, number]:
         # Since it was looked at, another has had it, and perhaps has it still under a lower number.
         lease.release()
         return None
     for lost in found:
-        _place(folder, lost).unlink(missing_ok=True)
+        shelf.remove(_name(lost))
     return lease
 
 
-def holder(folder: Path) -> Holder | None:
-    """Who holds a folder; None where nobody does."""
-    found = _numbers(folder)
-    return _held(_place(folder, found[-1])) if found else None
+def holder(place: Path | Readable) -> Holder | None:
+    """Who holds a place; None where nobody does."""
+    shelf = Folder(place) if isinstance(place, Path) else place
+    found = _numbers(shelf)
+    return _held(shelf, found[-1]) if found else None
 
 
-def last_touch(folder: Path) -> tuple[int, float]:
-    """The number of the lease that counts in a folder, and the seconds since it was touched; zeros where there is none.
+def last_touch(shelf: Readable) -> tuple[int, float]:
+    """The number of the lease that counts in a place, and the seconds since it was touched; zeros where there is none.
 
     One that a process has just made has a higher number than those before it.
     """
-    found = _numbers(folder)
-    _, touched = _read(_place(folder, found[-1])) if found else (None, None)
-    return (found[-1], _now(folder) - touched) if touched is not None else (0, 0.0)
+    found = _numbers(shelf)
+    _, touched = _read(shelf, found[-1]) if found else (None, None)
+    return (found[-1], shelf.now() - touched) if touched is not None else (0, 0.0)
 
 
-def _held(path: Path) -> Holder | None:
+def _held(shelf: Readable, number: int) -> Holder | None:
     """Who holds this lease; None where it is lost, or was let go."""
-    found, touched = _read(path)
+    found, touched = _read(shelf, number)
     if touched is None or (found is not None and found.is_gone):
         return None
     try:
-        late = _now(path.parent) - touched
+        late = shelf.now() - touched
     except FileNotFoundError:
         return None
     return (found or Holder("another process", "", 0, "", "")) if late < LOST else None
 
 
-def _read(path: Path) -> tuple[Holder | None, float | None]:
-    """Who wrote a lease, None while it is being written, and when it was last touched, None where it is not there.
-
-    It is opened for both: a network's client asks for what it then shows.
-    """
-    try:
-        with path.open(encoding="utf-8") as file:
-            text, touched = file.read(), os.fstat(file.fileno()).st_mtime
-    except FileNotFoundError:
+def _read(shelf: Readable, number: int) -> tuple[Holder | None, float | None]:
+    """Who wrote a lease, None while it is being written, and when it was last touched, None where it is not there."""
+    read = shelf.read(_name(number))
+    if read is None:
         return None, None
+    text, touched = read
     try:
         return Holder(**json.loads(text)), touched
     except (ValueError, TypeError):
         return None, touched
 
 
-def _now(folder: Path) -> float:
-    """The time by the clock that touches the files of a folder."""
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".now.") as file:
-        os.utime(file.name)
-        return os.stat(file.name).st_mtime
-
-
 def _renew(lease: Lease, over: threading.Event) -> None:
+    tag = lease.tag
     while not over.wait(RENEWED):
         try:
-            os.utime(lease.path)
-        except FileNotFoundError:
-            # It is lost, which its holder finds before it leaves anything.
-            return
+            again = lease.shelf.touch(lease.name, lease.text, tag)
         except OSError:
             # A network that does not answer for a while: the next touch may be in time.
             continue
+        if again is None:
+            # It is lost, which its holder finds before it leaves anything.
+            return
+        tag = again
 
 
-def _numbers(folder: Path) -> list[int]:
-    """The numbers of the leases in a folder, in order."""
-    try:
-        names = [name.removeprefix(NAME) for name in os.listdir(folder) if name.startswith(NAME)]
-    except FileNotFoundError:
-        return []
+def _numbers(shelf: Readable) -> list[int]:
+    """The numbers of the leases in a place, in order."""
+    names = [name.removeprefix(NAME) for name in shelf.names(NAME)]
     return sorted(int(name) for name in names if name.isdecimal())
 
 
-def _place(folder: Path, number: int) -> Path:
-    return folder / f"{NAME}{number}"
+def _name(number: int) -> str:
+    return f"{NAME}{number}"
 
 
 @cache

@@ -54,7 +54,7 @@ def started(launcher: Launcher) -> Iterator[tuple[Workers, Journal, str]]:
     threads = torch.get_num_threads()
     devices = launcher.devices("cpu", 1)[:AT_ONCE]
     with tempfile.TemporaryDirectory() as root:
-        workers = launcher.start(Path(root), devices)
+        workers = launcher.start(root, devices)
         try:
             yield workers, Journal(Path(root)), devices[0]
         finally:

@@ -11,7 +11,8 @@ metric           generated sets ─▶ what they score by one more metric
 floor            held-out images ─▶ what real images score where generated ones are judged
 
 What trains is in `train` and `train_autoencoder`, what evaluates a trained network in `evaluate`. A worker holds the
-lease of its stage's folder meanwhile (`stages.lease`), and leaves nothing there once it has lost it.
+lease of its stage's folder meanwhile (`stages.lease`), and leaves nothing there once it has lost it. Where the journal
+is on an object store, it has what the stage left so far brought here first, and delivers what it leaves.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ import sys
 import traceback
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import torch
 
-from ablations.stages.artifacts import Damaged, forget_checkpoints
-from ablations.stages.journal import DAMAGED, Failure, Journal, Result
+from ablations.stages.artifacts import CHECKPOINT, HISTORY, SAMPLES, Damaged, average_at, forget_checkpoints
+from ablations.stages.journal import DAMAGED, RESULT, Failure, Journal, Result
 from ablations.stages.kinds import (
     AutoencoderStage,
     BoundStage,
@@ -39,6 +40,7 @@ from ablations.stages.kinds import (
     TrainingStage,
 )
 from ablations.stages.lease import ELSEWHERE, Elsewhere, Lease, LeaseLost, leased
+from ablations.stages.opening import journal_at
 from ablations.stages.version import code_version
 from ablations.workers import evaluate, train
 from ablations.workers.progress import progress_writer
@@ -48,12 +50,12 @@ from ablations.workers.train_autoencoder import run_autoencoder
 from diffusion_core.ranks import ALONE, Ranks
 
 
-def perform(stage: Stage, root: str, device: str) -> str:
+def perform(stage: Stage, address: str, device: str) -> str:
     """Run a stage unless it has its result; "finished", "diverged" or "failed" (with its traceback in the journal),
     "damaged" where what it needs is, and now has no result any more, or "elsewhere" where another process runs it, or
-    what it needs for itself."""
-    journal = Journal(Path(root))
-    with leased(journal.folder(stage.id)) as lease:
+    what it needs for itself. The `address` is the journal's."""
+    journal = journal_at(address)
+    with leased(journal.shelf(stage.id)) as lease:
         if lease is None:
             return ELSEWHERE
         try:
@@ -71,6 +73,7 @@ def _performed(stage: Stage, journal: Journal, device: str, lease: Lease) -> str
     if known is not None:
         return known.status
     try:
+        journal.bring(stage.id)
         if shared(stage, device):
             perform_together(stage, journal, device, lease)
         else:
@@ -92,6 +95,7 @@ def _performed(stage: Stage, journal: Journal, device: str, lease: Lease) -> str
         return "failed"
     journal.forget_failure(stage.id)
     forget_checkpoints(journal.folder(stage.id))
+    journal.discard(stage.id, CHECKPOINT)
     return ended.status
 
 
@@ -99,6 +103,9 @@ def perform_share(stage: Stage, journal: Journal, device: torch.device, lease: L
     """Run a stage, or this rank's share of it; the first rank leaves its result, unless its worker lost the stage."""
     result = _run(stage, journal, device, lease, ranks)
     if ranks.rank == 0:
+        lease.check()
+        journal.leave(stage.id)
+        # It may have taken a while.
         lease.check()
         name = device_name(device)
         made_by = {"device": name if ranks.world == 1 else f"{ranks.world} × {name}", "code": code_version()}
@@ -133,13 +140,15 @@ def pinned(device: str) -> torch.device:
 def _run(stage: Stage, journal: Journal, device: torch.device, lease: Lease, ranks: Ranks) -> Result:
     cell, folder = stage.cell, journal.folder(stage.id)
     data = cell.data.load()
-    progress = progress_writer(folder, lease)
+    progress, send = progress_writer(journal, stage.id, lease), partial(journal.leave, stage.id)
     if isinstance(stage, FloorStage):
         return evaluate.run_floor(cell, stage.metric, data, device)
     if isinstance(stage, MetricStage):
-        return evaluate.run_metric(cell, stage.split, stage.metric, data, journal.folder(stage.samples), device)
+        return evaluate.run_metric(
+            cell, stage.split, stage.metric, data, journal.holding(stage.samples, SAMPLES), device
+        )
     if isinstance(stage, AutoencoderStage):
-        return run_autoencoder(cell, data, folder, device, progress, ranks)
+        return run_autoencoder(cell, data, folder, send, device, progress, ranks)
     if isinstance(stage, (TrainingStage, ReconstructionStage)):
         encoding = load_encoding(cell, data, journal, stage.autoencoder, device)
         if isinstance(stage, TrainingStage):
@@ -147,19 +156,21 @@ def _run(stage: Stage, journal: Journal, device: torch.device, lease: Lease, ran
             def score(step: int) -> None:
                 for rung in stage.scored:
                     if rung.step == step:
-                        perform(rung, str(journal.root), str(device))
+                        perform(rung, journal.address, str(device))
 
-            return train.run_training(cell, stage, encoding, data, folder, device, progress, score, ranks)
+            return train.run_training(cell, stage, encoding, data, folder, send, device, progress, score, ranks)
         return evaluate.run_reconstruction(cell, encoding, data, folder, device)
     if isinstance(stage, RungStage):
-        training = journal.folder(stage.training.id)
+        training = stage.training.id
         encoding = load_encoding(cell, data, journal, stage.training.autoencoder, device)
         # Beside its training, or after it, a rung reads what that has left; before it, it holds the training's folder.
-        left = stage.training.id in stage.needs
-        with nullcontext(lease) if left else leased(training) as held:
+        left = training in stage.needs
+        with nullcontext(lease) if left else leased(journal.shelf(training)) as held:
             if held is None:
-                raise Elsewhere(f"training {stage.training.id} is run by another process")
-            return train.run_rung(cell, stage, encoding, data, training, folder, device, progress)
+                raise Elsewhere(f"training {training} is run by another process")
+            journal.bring(training, *([average_at(stage.step), HISTORY, RESULT] if left else []))
+            place, leave = journal.folder(training), partial(journal.leave, training)
+            return train.run_rung(cell, stage, encoding, data, place, leave, folder, device, progress)
     if isinstance(stage, FitStage):
         return evaluate.run_fit(
             cell, load_learner(cell, data, journal, stage.parts, device).diffusion, data, folder, progress

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+from ablations.stages.journal import Journal
 from ablations.stages.lease import Lease
 
 Progress = Callable[[float], None]
 """Takes the share of a stage that is done."""
 
-SECONDS = 0.3
-"""Between two writings."""
 
+def progress_writer(journal: Journal, stage_id: str, lease: Lease) -> Progress:
+    """A function that leaves the share done in a stage's folder, a few times a second at most.
 
-def progress_writer(folder: Path, lease: Lease) -> Progress:
-    """A function that leaves the share done in `folder`, a few times a second at most.
-
-    LeaseLost where the folder is another's by then.
+    LeaseLost where the stage is another's by then.
     """
     last = 0.0
 
     def write(share: float) -> None:
         nonlocal last
-        if time.monotonic() - last > SECONDS:
+        if time.monotonic() - last > journal.told_every:
             last = time.monotonic()
             lease.check()
-            (folder / "progress").write_text(f"{share:.4f}")
+            journal.write_progress(stage_id, share)
 
     return write

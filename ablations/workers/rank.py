@@ -16,8 +16,9 @@ import torch
 from torch import distributed
 
 from ablations.settings import plugins
-from ablations.stages.journal import Failure, Journal
+from ablations.stages.journal import Failure
 from ablations.stages.lease import LeaseLost
+from ablations.stages.opening import journal_at
 from ablations.workers.perform import perform_share, pinned
 from ablations.workers.together import Task
 from diffusion_core.ranks import Ranks
@@ -36,7 +37,7 @@ def main(path: str) -> int:
     device = pinned(task.devices[int(os.environ["LOCAL_RANK"])])
     nccl = device.type == "cuda" and distributed.is_nccl_available()
     distributed.init_process_group("nccl" if nccl else "gloo", timeout=PATIENCE)
-    journal = Journal(Path(task.root))
+    journal = journal_at(task.journal)
     try:
         perform_share(task.stage, journal, device, task.lease, Ranks.here())
     except LeaseLost:

@@ -42,7 +42,7 @@ class Task:
     """What the ranks of a training are told: the stage, where its journal is, and what its worker knows and holds."""
 
     stage: Stage
-    root: str
+    journal: str
     devices: list[str]
     modules: list[str]
     worker: int
@@ -51,7 +51,7 @@ class Task:
 
 def perform_together(stage: Stage, journal: Journal, device: str, lease: Lease) -> None:
     """Run a training on several devices, which leaves its result or its failure; RuntimeError if it leaves neither."""
-    task = Task(stage, str(journal.root), devices_of(device), plugins.modules(), os.getpid(), lease)
+    task = Task(stage, journal.address, devices_of(device), plugins.modules(), os.getpid(), lease)
     journal.forget_failure(stage.id)
     with tempfile.TemporaryDirectory() as folder:
         # A folder of this user's own: what is read there runs code.

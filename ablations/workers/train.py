@@ -30,7 +30,7 @@ from ablations.stages.artifacts import (
 from ablations.stages.journal import Curves, Result
 from ablations.stages.kinds import RungStage, TrainingStage
 from ablations.workers import evaluate
-from ablations.workers.checkpoints import Checkpoints
+from ablations.workers.checkpoints import Checkpoints, Send
 from ablations.workers.memory import peak_memory, placed, reset_peak_memory
 from ablations.workers.progress import Progress
 from ablations.workers.restore import build, restore
@@ -103,6 +103,7 @@ def learn(
     plan: Training,
     seed: int,
     folder: Path,
+    send: Send,
     progress: Progress,
     until: int | None = None,
     rungs: Collection[int] = (),
@@ -111,8 +112,9 @@ def learn(
 ) -> Trained:
     """Train from the last checkpoint, or from the start; to the end, or `until` a step, where a checkpoint is left.
 
-    The averages at the steps `rungs` are left too, and `score` is called there, whose time is not the training's. All
-    of these are steps of a report, beyond the last checkpoint. Of several `ranks` the first alone leaves anything.
+    What is left in the `folder` on the way is sent to where the journal is. The averages at the steps `rungs` are left
+    too, and `score` is called there, whose time is not the training's. All of these are steps of a report, beyond the
+    last checkpoint. Of several `ranks` the first alone leaves anything.
     """
     checkpoint = read_checkpoint(folder)
     if checkpoint.passed_over and ranks.rank == 0:
@@ -127,7 +129,7 @@ def learn(
     measured = reset_peak_memory(device)
     began = saved = told = time.monotonic()
     report: Report | None = None
-    with Checkpoints(folder) as checkpoints:
+    with Checkpoints(folder, send) as checkpoints:
         for report in train(learner, images, plan, seed, checkpoint.start, ranks):
             history.append(line_of(report, checkpoint.seconds + time.monotonic() - began))
             if ranks.rank == 0:
@@ -137,10 +139,11 @@ def learn(
                     # Whoever scores it reads how long it took to get there.
                     took = str(history[-1]["seconds"])
                     write_artifact(folder, average_at(report.step), part(report.state(), "average"), seconds=took)
+                    send(average_at(report.step))
                     score(report.step)
                     began += time.monotonic() - paused
                 if time.monotonic() - told > HISTORY_SECONDS:
-                    write_history(folder, history)
+                    checkpoints.tell(history)
                     told = time.monotonic()
                 due = report.step == until or time.monotonic() - saved > CHECKPOINT_SECONDS
                 if due and report.finite and report.step < plan.steps:
@@ -161,6 +164,7 @@ def run_training(
     encoding: Encoding,
     data: Data,
     folder: Path,
+    send: Send,
     device: torch.device,
     progress: Progress,
     score: Callable[[int], None],
@@ -174,6 +178,7 @@ def run_training(
         cell.training,
         cell.seed,
         folder,
+        send,
         progress,
         rungs={rung.step for rung in stage.scored},
         score=score,
@@ -195,11 +200,13 @@ def run_rung(
     encoding: Encoding,
     data: Data,
     folder: Path,
+    send: Send,
     own: Path,
     device: torch.device,
     progress: Progress,
 ) -> Result:
-    """Score the averaged network at the rung's step, to which it is trained in the training's `folder` if need be.
+    """Score the averaged network at the rung's step, to which it is trained in the training's `folder` if need be, from
+    where its files are sent.
 
     The first samples that are judged are left in its `own`. A training that is beyond that step already, and did not
     leave its average there, says nothing of it: no metrics.
@@ -215,7 +222,7 @@ def run_rung(
         average = part(checkpoint.state, "average")
     else:
         learner, stored = build(cell, encoding, data, device), stored_of(encoding, data, device)
-        learned = learn(learner, stored, cell.training, cell.seed, folder, progress, stage.step)
+        learned = learn(learner, stored, cell.training, cell.seed, folder, send, progress, stage.step)
         if learned.reason:
             return Result("diverged", learned.reason, {}, {}, {})
         average, seconds = learned.average, learned.last["seconds"]

@@ -19,6 +19,7 @@ from ablations.settings.budget import autoencoder_flops, autoencoder_train_flops
 from ablations.settings.cell import Cell
 from ablations.stages.artifacts import WEIGHTS, write_artifact
 from ablations.stages.journal import Result, noted
+from ablations.workers.checkpoints import Send
 from ablations.workers.memory import placed
 from ablations.workers.progress import Progress
 from ablations.workers.restore import autoencoder_of, restore_autoencoder
@@ -42,6 +43,7 @@ def run_autoencoder(
     cell: Cell,
     data: Data,
     folder: Path,
+    send: Send,
     device: torch.device,
     progress: Progress,
     ranks: Ranks = ALONE,
@@ -52,7 +54,7 @@ def run_autoencoder(
     images = placed(data.images["train"], device)
     plan = space.plan(cell.training.precision)
     learner = autoencoder_of(cell, data).to(device)
-    learned = learn(learner, images, plan, cell.seed, folder, progress, ranks=ranks)
+    learned = learn(learner, images, plan, cell.seed, folder, send, progress, ranks=ranks)
     autoencoder = restore_autoencoder(cell, data, learned.average).to(device)
     scale = standard(autoencoder, images)
     tensors = {"standard/mean": scale.mean, "standard/scale": scale.scale}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import shutil
+import uuid
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from analysis.read.runs import read_folder
 from analysis.read.search import read_search, search_alone
 from analysis.tables.search import terminal_search
 from diffusion_core.precision import resolve_precision
+from tests.object_store import OwnStore, used
 
 TINY = [
     "horizon=25",
@@ -170,6 +172,20 @@ def cut_and_whole(tmp_path, monkeypatch):
         return results, weights
 
     return both
+
+
+@pytest.fixture
+def store_at(monkeypatch):
+    """A store of this machine, where this process and those that it starts find it."""
+    pytest.importorskip("s3fs")
+    with used(OwnStore(), monkeypatch) as found:
+        yield found
+
+
+@pytest.fixture
+def object_store(store_at):
+    """A new bucket of it."""
+    return store_at.bucket(f"b-{uuid.uuid4().hex}")
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from ablations.settings.arguments import parse_run
 from ablations.settings.identity import parameters
 from ablations.settings.layers import cell_of
 from ablations.stages.artifacts import read_tensors
+from ablations.stages.journal import Journal
 from diffusion_core.trainer import part
 from tests.ablations.conftest import TINY, said
 from tests.ablations.settings.test_grammar import one_line_error
@@ -88,7 +89,7 @@ def test_a_learned_schedule_is_kept_and_named_like_any_other(learned, configs, c
 
 def test_knots_are_kept_to_six_digits_and_rise(learned):
     results, (row, _) = learned
-    text = export.schedule_file({**row, "grid": "ends"}, results)
+    text = export.schedule_file({**row, "grid": "ends"}, Journal(results / ".stages"))
     numbers = text.splitlines()[2].removeprefix("knots: [").removesuffix("]").split(", ")
     knots = [float(number) for number in numbers]
     assert knots == sorted(set(knots))

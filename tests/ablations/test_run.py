@@ -307,7 +307,7 @@ def test_a_foreign_checkpoint_is_not_continued(tmp_path, capfd):
 def test_a_worker_that_is_killed_costs_its_stage_one_try(tmp_path):
     stage = cell_stages("horizon=25", "network.channels=8", "training.steps=100", "training.report_every=5")[0]
     kinds = []
-    dispatch = Dispatch(Local(), tmp_path, ["cpu"])
+    dispatch = Dispatch(Local(), Journal(tmp_path), ["cpu"])
     dispatch.add([stage])
     for event in dispatch.run():
         if event.kind == "progress" and event.share > 0 and "died" not in kinds:
@@ -327,7 +327,7 @@ def test_a_worker_that_stands_still_costs_its_stage_one_try(tmp_path, monkeypatc
     monkeypatch.setattr(dispatching, "WATCH_SECONDS", 0.5)
     stage = cell_stages("horizon=25", "network.channels=8", "training.steps=100", "training.report_every=5")[0]
     kinds, frozen = [], []
-    dispatch = Dispatch(Local(), tmp_path, ["cpu"])
+    dispatch = Dispatch(Local(), Journal(tmp_path), ["cpu"])
     dispatch.add([stage])
     for event in dispatch.run():
         if event.kind == "progress" and event.share > 0 and not frozen:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -59,7 +58,7 @@ class Scripted(Launcher):
     def devices(self, device, threads):
         return ["cpu"]
 
-    def start(self, root, devices):
+    def start(self, journal, devices):
         return self.workers
 
 
@@ -73,7 +72,7 @@ def told(tmp_path):
 
 
 def dispatched(told: Told, stages, devices=("cpu",)) -> Dispatch:
-    dispatch = Dispatch(Scripted(told), Path(told.journal.root), list(devices))
+    dispatch = Dispatch(Scripted(told), told.journal, list(devices))
     dispatch.add(stages)
     return dispatch
 

@@ -104,7 +104,7 @@ def test_before_it_is_measured_auto_is_a_cell_on_each_gpu(monkeypatch):
 
 def test_each_gpu_has_workers_of_its_own(tmp_path):
     """A process that has opened one card opens no other."""
-    workers = Local().start(tmp_path, ["cuda:0", "cuda:1", "cuda:0"])
+    workers = Local().start(str(tmp_path), ["cuda:0", "cuda:1", "cuda:0"])
     try:
         found = [(worker.device, worker.pool._context.workers) for worker in workers.workers]
         assert found == [("cuda:0", 1), ("cuda:1", 1), ("cuda:0", 1)]
@@ -121,7 +121,7 @@ def killed(pool):
 
 def test_a_worker_that_dies_while_it_has_nothing_to_do_costs_nothing(tmp_path):
     """It broke the whole pool once, and with it the command."""
-    workers = Local().start(tmp_path, ["cpu", "cpu"])
+    workers = Local().start(str(tmp_path), ["cpu", "cpu"])
     try:
         for name in ("first", "second"):
             assert workers.status(workers.submit(stage(name), "cpu")) == "finished"
@@ -135,7 +135,7 @@ def test_a_worker_that_dies_while_it_has_nothing_to_do_costs_nothing(tmp_path):
 @pytest.mark.parametrize("seconds", [0.0, 0.02, 0.05, 0.1, 0.2])
 def test_a_worker_that_dies_as_it_is_given_a_stage_costs_a_try(tmp_path, seconds):
     """Whenever that is: before it takes the stage, as it does, or after."""
-    workers = Local().start(tmp_path, ["cpu"])
+    workers = Local().start(str(tmp_path), ["cpu"])
     try:
         assert workers.status(workers.submit(stage("before"), "cpu")) == "finished"
         future = workers.submit(stage("stage"), "cpu")
@@ -175,11 +175,10 @@ def test_a_device_that_is_none_is_refused(device):
 
 DRIVER = """
 import sys, time
-from pathlib import Path
 from ablations.launchers.local import Local
 
 if __name__ == "__main__":
-    workers = Local().start(Path(sys.argv[1]), ["cpu", "cpu"])
+    workers = Local().start(sys.argv[1], ["cpu", "cpu"])
     futures = [worker.pool.schedule(time.sleep, args=[600]) for worker in workers.workers]
     while not all(future.running() for future in futures):
         time.sleep(0.01)

@@ -15,6 +15,7 @@ from ablations.launchers import nodes, ray
 from ablations.launchers.nodes import Place, Told, new_token, perform_told
 from ablations.launchers.protocol import WorkerDied
 from ablations.launchers.ray import Need, Node, Ray
+from ablations.stages.bucket import bucket_at
 from ablations.testing.launchers import stage
 from analysis.errors import InputError
 from tests.ablations.conftest import HERE
@@ -138,7 +139,7 @@ def test_what_no_node_has_is_refused_at_once_with_what_they_have(has, device, th
 
 def started(launcher, root, monkeypatch, now):
     monkeypatch.setattr(ray.time, "monotonic", lambda: now[0])
-    return launcher.start(root, launcher.devices("cpu", 1))
+    return launcher.start(str(root), launcher.devices("cpu", 1))
 
 
 def test_a_node_that_joins_brings_its_devices_and_one_that_takes_anothers_place_brings_none(
@@ -185,7 +186,7 @@ def test_stages_that_no_node_is_left_for_are_an_error_after_a_while(cluster, tmp
 )
 def test_what_becomes_of_a_task_is_said_in_the_protocols_words(raised, comes, message, cluster, tmp_path):
     cluster((2, 0))
-    workers = Ray().start(tmp_path, ["cpu"])
+    workers = Ray().start(str(tmp_path), ["cpu"])
     future = workers.submit(stage("any"), "cpu")
     future.set_exception(raised)
     with pytest.raises(comes, match=message):
@@ -237,18 +238,32 @@ OTHER = {"float32": "bf16", "bf16": "float32"}[HERE]
 
 
 def test_a_node_that_is_not_as_the_command_believes_refuses_a_stage(told, tmp_path):
-    token = new_token(tmp_path)
+    token = new_token(str(tmp_path))
     given = pickle.dumps(stage("good"))
-    assert perform_told(told, Place(str(tmp_path), token.name, HERE), given, "cpu") == "finished"
+    assert perform_told(told, Place(str(tmp_path), token, HERE), given, "cpu") == "finished"
     with pytest.raises(InputError, match=r"does not see .*elsewhere: take results=DIR in a folder that all nodes sh"):
-        perform_told(told, Place(str(tmp_path / "elsewhere"), token.name, HERE), given, "cpu")
+        perform_told(told, Place(str(tmp_path / "elsewhere"), token, HERE), given, "cpu")
     with pytest.raises(InputError, match=f"training.precision=auto means {HERE} on the node .* and {OTHER} to the"):
-        perform_told(told, Place(str(tmp_path), token.name, OTHER), given, "cpu")
+        perform_told(told, Place(str(tmp_path), token, OTHER), given, "cpu")
     with pytest.raises(InputError, match=r"has other code .* than the command \(0 with torch 0\): install the same"):
-        perform_told(Told(told.folder, (), (), "0 with torch 0"), Place(str(tmp_path), token.name, HERE), given, "cpu")
+        perform_told(Told(told.folder, (), (), "0 with torch 0"), Place(str(tmp_path), token, HERE), given, "cpu")
+
+
+def test_a_node_that_cannot_read_the_store_of_the_journal_is_named_with_the_reason(
+    told, object_store, monkeypatch, tmp_path
+):
+    token = new_token(object_store.url)
+    given = pickle.dumps(stage("good"))
+    assert perform_told(told, Place(object_store.url, token, HERE), given, "cpu") == "finished"
+    assert "good/result.json" in object_store.objects()
+    # A node of its own has a client of its own.
+    bucket_at.cache_clear()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+    with pytest.raises(InputError, match=rf"the node \S+ does not see {object_store.url} \(.*: Forbidden\): take"):
+        perform_told(told, Place(object_store.url, token, HERE), given, "cpu")
 
 
 def test_a_journal_is_known_by_one_file_of_the_last_command(tmp_path):
-    first, second = new_token(tmp_path), new_token(tmp_path)
+    first, second = new_token(str(tmp_path)), new_token(str(tmp_path))
     assert first != second
-    assert list(tmp_path.iterdir()) == [second]
+    assert list(tmp_path.iterdir()) == [tmp_path / second]

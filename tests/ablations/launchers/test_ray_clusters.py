@@ -38,7 +38,8 @@ TWO_TRAININGS = [
     "name=points",
 ]
 SHORT = [*TWO_TRAININGS, "training.steps=100"]
-LONG = [*TWO_TRAININGS, "training.steps=12000"]
+LONG = [*TWO_TRAININGS, "training.steps=4000"]
+SECONDS = 400
 
 
 def numbers_in(results):
@@ -66,12 +67,22 @@ def test_a_cluster_of_this_machine_keeps_what_launchers_keep_with_their_numbers(
     assert not list((tmp_path / "ray" / ".stages").glob(f"{nodes.TOKEN}*"))
 
 
-WITHOUT_PICTURES = """
+SCRIPT = """
+import os
 import sys
 from ablations import run
 from ablations.driver import pages
+from ablations.workers import train
+
+# Workers read this file too.
+train.CHECKPOINT_SECONDS = 0.5
+if os.environ.get("OWN_CACHES"):
+    # Each process as on a machine of its own.
+    os.environ["DIFFUSION_ABLATIONS_CACHE"] += f"-{os.getpid()}"
 pages.write_pages = lambda folder: ""
-raise SystemExit(run.main(sys.argv[1:]))
+
+if __name__ == "__main__":
+    raise SystemExit(run.main(sys.argv[1:]))
 """
 TRAINING = "ray::training"
 """What the process of a worker is called while it trains."""
@@ -85,16 +96,18 @@ class Nodes:
 
         self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         self.results = results
+        self.script = results.with_suffix(".py")
+        self.script.write_text(SCRIPT)
         self.commands = []
 
     def join(self):
         """One more node."""
         return self.cluster.add_node(num_cpus=1)
 
-    def command(self):
+    def command(self, *words):
         """A grid of two trainings, begun."""
-        words = [*LONG, f"results={self.results}", "launcher=ray", f"launcher.address={self.cluster.address}"]
-        command = [sys.executable, "-c", WITHOUT_PICTURES, *words]
+        here = [f"results={self.results}", "launcher=ray", f"launcher.address={self.cluster.address}"]
+        command = [sys.executable, str(self.script), *LONG, *here, *words]
         begun = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.commands.append(begun)
         return begun
@@ -109,7 +122,7 @@ class Nodes:
 
     def ended(self, command):
         """What a command printed, once it has ended well."""
-        printed, _ = command.communicate(timeout=240)
+        printed, _ = command.communicate(timeout=SECONDS)
         assert command.returncode == 0, printed
         return printed
 
@@ -132,7 +145,9 @@ def several(real_ray, tmp_path):
 def whole(tmp_path_factory):
     """The numbers of the same grid by local workers, unbroken."""
     results = tmp_path_factory.mktemp("local")
-    subprocess.run([sys.executable, "-c", WITHOUT_PICTURES, *LONG, f"results={results}"], check=True)
+    script = results / "script.py"
+    script.write_text(SCRIPT)
+    subprocess.run([sys.executable, str(script), *LONG, f"results={results}"], check=True)
     return numbers_in(results)
 
 
@@ -163,6 +178,48 @@ def test_a_node_that_is_killed_in_mid_training_leaves_its_stage_to_the_other(sev
     several.cluster.remove_node(first, allow_graceful=False)
     assert "trying it once more" in several.ended(command)
     assert numbers_in(several.results) == whole
+
+
+class InFolder:
+    """The files of a journal in a folder, as they are on a store."""
+
+    words: tuple[str, ...] = ()
+
+    def __init__(self, results):
+        self.root = results / ".stages"
+
+    def objects(self):
+        kept = [path for path in self.root.glob("*/*") if path.suffix in (".jsonl", ".safetensors")]
+        return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in kept}
+
+
+def first_report(journal, stage_id):
+    """The first line that a training has reported, with the seconds that it took."""
+    return journal.objects()[f"{stage_id}/metrics.jsonl"].splitlines()[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on_store", [False, True], ids=["folder", "store"])
+def test_a_training_whose_node_is_killed_goes_on_from_its_checkpoint_on_another(
+    several, whole, on_store, request, monkeypatch
+):
+    journal, words = InFolder(several.results), []
+    if on_store:
+        # The nodes have no folder in common.
+        monkeypatch.setenv("OWN_CACHES", "yes")
+        journal = request.getfixturevalue("object_store")
+        words = [f"journal={journal.url}"]
+    first = several.join()
+    command = several.command(*words)
+    key = until(lambda: next((key for key in journal.objects() if key.endswith("/checkpoint.safetensors")), None))
+    several.cluster.remove_node(first, allow_graceful=False)
+    stage_id = key.partition("/")[0]
+    began = first_report(journal, stage_id)
+    several.join()
+    assert "trying it once more" in several.ended(command)
+    assert first_report(journal, stage_id) == began, "what was done before took the seconds that it took then"
+    assert numbers_in(several.results) == whole
+    assert (several.results / ".stages").exists() != on_store
 
 
 @pytest.mark.slow

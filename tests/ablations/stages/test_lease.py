@@ -1,4 +1,5 @@
-"""A folder is one process's at a time, whatever dies or stands still, and who has lost it leaves nothing there."""
+"""A place is one process's at a time, whatever dies or stands still, and who has lost it leaves nothing there: in a
+folder, and among the objects of a store."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,46 +17,104 @@ from pathlib import Path
 import pytest
 
 from ablations.stages import lease
+from ablations.stages.bucket import bucket_at
 from ablations.stages.lease import LOST, Elsewhere, Holder, LeaseLost, holder, leased, take
+from ablations.stages.shelves import Folder, Objects
+from tests.object_store import MotoStore, used
 
 
-def by_another(folder: Path, number: int = 1, since: float = 0.0, **changed: object) -> Path:
+class InFolder:
+    """Leases in a folder, whose times can be set."""
+
+    def __init__(self, folder: Path):
+        self.shelf = Folder(folder)
+        self.opened = f"Folder(pathlib.Path({str(folder)!r}))"
+
+    def write(self, name: str, text: str) -> None:
+        self.shelf.path.mkdir(exist_ok=True)
+        (self.shelf.path / name).write_text(text)
+
+    def stand_still(self, name: str, seconds: float) -> None:
+        then = self.time(name) - seconds
+        os.utime(self.shelf.path / name, (then, then))
+
+    def time(self, name: str) -> float:
+        return (self.shelf.path / name).stat().st_mtime
+
+
+class OnStore:
+    """Leases in a stage's objects, whose times can be set in the store."""
+
+    def __init__(self, store, stage_id: str):
+        self.store = store
+        self.prefix = f"{stage_id}/"
+        self.shelf = Objects(store.url, self.prefix)
+        self.opened = f"Objects({store.url!r}, {self.prefix!r})"
+
+    def write(self, name: str, text: str) -> None:
+        bucket_at(self.store.url).write(self.prefix + name, text)
+
+    def stand_still(self, name: str, seconds: float) -> None:
+        self.store.age(self.prefix + name, seconds)
+
+    def time(self, name: str) -> float:
+        return self.store.time(self.prefix + name)
+
+
+@pytest.fixture(params=["folder", "store", "moto"])
+def places(request, tmp_path, monkeypatch):
+    """name → a place of that name: in a folder, on the store of these tests, and on one that others wrote."""
+    if request.param == "folder":
+        yield lambda name: InFolder(tmp_path / name)
+    elif request.param == "store":
+        store = request.getfixturevalue("object_store")
+        yield lambda name: OnStore(store, name)
+    else:
+        pytest.importorskip("moto")
+        with used(MotoStore(), monkeypatch) as found:
+            bucket = found.bucket(f"b-{uuid.uuid4().hex}")
+            yield lambda name: OnStore(bucket, name)
+
+
+@pytest.fixture
+def place(places):
+    return places("a")
+
+
+def by_another(place, number: int = 1, since: float = 0.0, **changed: object) -> None:
     """A lease that a process of another machine has not touched for so many seconds."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"lease.{number}"
     other = replace(Holder.here(), **{"host": "elsewhere", "machine": "another", **changed})
-    path.write_text(json.dumps(asdict(other)))
-    stand_still(path, since)
-    return path
+    place.write(f"lease.{number}", json.dumps(asdict(other)))
+    place.stand_still(f"lease.{number}", since)
 
 
-def stand_still(path: Path, seconds: float) -> None:
-    then = path.stat().st_mtime - seconds
-    os.utime(path, (then, then))
+def names(place) -> list[str]:
+    return place.shelf.names("lease.")
 
 
-def test_one_at_a_time_holds_a_folder_and_leaves_nothing_there(tmp_path):
-    with leased(tmp_path / "a") as held:
+def test_one_at_a_time_holds_a_place_and_leaves_nothing_there(places):
+    place = places("a")
+    with leased(place.shelf) as held:
         assert held is not None
-        assert holder(tmp_path / "a").pid == os.getpid()
-        with leased(tmp_path / "a") as second:
+        assert holder(place.shelf).pid == os.getpid()
+        with leased(place.shelf) as second:
             assert second is None
         held.check()
-    assert list((tmp_path / "a").iterdir()) == []
-    assert holder(tmp_path / "a") is None
-    assert holder(tmp_path / "never made") is None
-    with leased(tmp_path / "a") as third:
+    assert place.shelf.names("") == []
+    assert holder(place.shelf) is None
+    assert holder(places("never made").shelf) is None
+    with leased(place.shelf) as third:
         assert third is not None
 
 
-def test_who_waits_has_it_next(tmp_path):
+def test_who_waits_has_it_next(place):
     order = []
 
     def second():
-        with leased(tmp_path, wait=True):
+        with leased(place.shelf, wait=True):
             order.append("second")
 
-    with leased(tmp_path):
+    with leased(place.shelf):
         thread = threading.Thread(target=second)
         thread.start()
         time.sleep(2 * lease.WAITED)
@@ -64,109 +124,124 @@ def test_who_waits_has_it_next(tmp_path):
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["free", "lost"])
-def test_of_many_who_try_at_once_one_has_it(tmp_path, lost):
-    def race(folder: Path) -> list[lease.Lease]:
+def test_of_many_who_try_at_once_one_has_it(places, lost):
+    def race(place) -> list[lease.Lease]:
         start = threading.Barrier(6)
 
         def one() -> lease.Lease | None:
             start.wait(10)
-            return take(folder)
+            return take(place.shelf)
 
         return [found for found in [other.result() for other in [pool.submit(one) for _ in range(6)]] if found]
 
     with ThreadPoolExecutor(6) as pool:
-        for i in range(40):
-            folder = tmp_path / str(i)
+        for i in range(40 if isinstance(places("a"), InFolder) else 3):
+            place = places(str(i))
             if lost:
-                by_another(folder, 1, LOST + 1)
-                by_another(folder, 2, LOST + 1)
-            (winner,) = race(folder)
+                by_another(place, 1, LOST + 1)
+                by_another(place, 2, LOST + 1)
+            (winner,) = race(place)
             winner.check()
-            assert [path.name for path in folder.iterdir()] == [winner.path.name]
+            assert names(place) == [winner.name]
 
 
-def test_a_process_that_was_killed_here_has_lost_it_at_once(tmp_path):
-    code = f"import pathlib, time\nfrom ablations.stages.lease import take\ntake(pathlib.Path({str(tmp_path)!r}))\n"
+def test_a_process_that_was_killed_here_has_lost_it_at_once(place):
+    code = "import pathlib, time\nfrom ablations.stages.lease import take\n"
+    code += f"from ablations.stages.shelves import Folder, Objects\ntake({place.opened})\n"
     process = subprocess.Popen([sys.executable, "-c", f"{code}print('held', flush=True)\ntime.sleep(60)"], stdout=-1)
     assert process.stdout.readline() == b"held\n"
-    assert holder(tmp_path).pid == process.pid
-    assert take(tmp_path) is None
+    assert holder(place.shelf).pid == process.pid
+    assert take(place.shelf) is None
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert take(tmp_path) is not None, "nobody has waited for it, and yet it has ended"
+    assert take(place.shelf) is not None, "nobody has waited for it, and yet it has ended"
     process.wait()
     process.stdout.close()
 
 
-def test_a_pid_that_another_process_has_by_now_holds_nothing(tmp_path):
-    by_another(tmp_path, machine=Holder.here().machine)
-    assert holder(tmp_path) is not None, "the same pid and start are this process"
-    by_another(tmp_path, machine=Holder.here().machine, started="1")
-    assert holder(tmp_path) is None
+def test_a_pid_that_another_process_has_by_now_holds_nothing(place):
+    by_another(place, machine=Holder.here().machine)
+    assert holder(place.shelf) is not None, "the same pid and start are this process"
+    by_another(place, machine=Holder.here().machine, started="1")
+    assert holder(place.shelf) is None
 
 
-def test_another_machines_process_has_lost_it_once_the_file_systems_clock_says_so(tmp_path, monkeypatch):
-    """The clocks of hosts are wrong by an hour, say."""
-    monkeypatch.setattr(time, "time", lambda: 3600.0)
-    by_another(tmp_path, since=LOST - 5)
-    assert str(holder(tmp_path)) == f"elsewhere (process {os.getpid()})"
-    assert take(tmp_path) is None
-    by_another(tmp_path, since=LOST + 5)
-    assert holder(tmp_path) is None
-    assert take(tmp_path).path.name == "lease.2"
-    assert [path.name for path in tmp_path.iterdir()] == ["lease.2"]
+def test_another_machines_process_has_lost_it_once_the_clock_of_the_files_says_so(places, monkeypatch):
+    """The clocks of hosts are wrong by a minute and more, say."""
+    place = places("a")
+    by_another(place, since=LOST - 5)
+    monkeypatch.setattr(time, "time", lambda real=time.time: real() + 2 * LOST)
+    assert str(holder(place.shelf)) == f"elsewhere (process {os.getpid()})"
+    assert take(place.shelf) is None
+    monkeypatch.undo()
+    by_another(place, since=LOST + 5)
+    monkeypatch.setattr(time, "time", lambda real=time.time: real() - 2 * LOST)
+    assert holder(place.shelf) is None
+    assert take(place.shelf).name == "lease.2"
+    assert names(place) == ["lease.2"]
 
 
 @pytest.mark.parametrize("text", ["", '{"host": "a', '{"host": "a"}'])
-def test_a_lease_that_is_being_written_is_held_until_it_is_old(tmp_path, text):
-    path = tmp_path / "lease.1"
-    path.write_text(text)
-    assert holder(tmp_path) is not None
-    assert take(tmp_path) is None
-    stand_still(path, LOST + 1)
-    assert take(tmp_path) is not None
+def test_a_lease_that_is_being_written_is_held_until_it_is_old(place, text):
+    place.write("lease.1", text)
+    assert holder(place.shelf) is not None
+    assert take(place.shelf) is None
+    place.stand_still("lease.1", LOST + 1)
+    assert take(place.shelf) is not None
 
 
-def test_it_is_renewed_while_it_is_held(tmp_path, monkeypatch):
+def test_it_is_renewed_while_it_is_held(place, monkeypatch):
     monkeypatch.setattr(lease, "RENEWED", 0.01)
-    with leased(tmp_path) as held:
-        stand_still(held.path, 2 * LOST)
-        late = held.path.stat().st_mtime
+    with leased(place.shelf) as held:
+        place.stand_still(held.name, 2 * LOST)
+        late = place.time(held.name)
         for _ in range(500):
-            if held.path.stat().st_mtime > late:
+            if place.time(held.name) > late + LOST:
                 break
             time.sleep(0.01)
-        assert time.time() - held.path.stat().st_mtime < LOST
+        assert time.time() - place.time(held.name) < LOST
 
 
-def test_who_stood_still_finds_that_it_is_anothers_and_leaves_that_alone(tmp_path):
-    with leased(tmp_path) as held:
-        stand_still(held.path, LOST + 1)
-        second = take(tmp_path)
+def test_who_stood_still_finds_that_it_is_anothers_and_leaves_that_alone(place):
+    with leased(place.shelf) as held:
+        place.stand_still(held.name, LOST + 1)
+        second = take(place.shelf)
         assert second is not None
         with pytest.raises(LeaseLost, match=rf"not renewed for 60 seconds, .* \(process {os.getpid()}\) runs it now"):
             held.check()
+        assert held.shelf.touch(held.name, held.text, held.tag) is None, "it does not come back"
+        assert names(place) == [second.name]
     second.check()
     second.release()
     with pytest.raises(Elsewhere, match="it is run anew"):
         second.check()
 
 
-def test_who_looked_before_others_had_it_takes_nothing_from_them(tmp_path, monkeypatch):
+def test_who_looked_before_others_had_it_takes_nothing_from_them(place, monkeypatch):
     """It saw lease 4 lost; meanwhile that was taken over and let go, and a third one has the first of a free folder."""
-    by_another(tmp_path, 4, LOST + 1)
+    by_another(place, 4, LOST + 1)
     numbers, views = lease._numbers, [[4]]
     third = []
 
-    def looked(folder):
+    def looked(shelf):
         if views:
-            (tmp_path / "lease.4").unlink()
+            place.shelf.remove("lease.4")
             seen = views.pop()
-            third.append(take(tmp_path))
-            by_another(tmp_path, 4, LOST + 1)
+            third.append(take(place.shelf))
+            by_another(place, 4, LOST + 1)
             return seen
-        return [one for one in numbers(folder) if one != 4]
+        return [one for one in numbers(shelf) if one != 4]
 
     monkeypatch.setattr(lease, "_numbers", looked)
-    assert take(tmp_path) is None
+    assert take(place.shelf) is None
     third[0].check()
+
+
+def test_an_answer_of_the_store_that_is_lost_loses_no_lease(object_store):
+    """The put was done, and its sender was told nothing: it has what it made, and touches what is there."""
+    shelf = Objects(object_store.url, "a/")
+    bucket_at(object_store.url).write("a/lease.1", "mine")
+    assert shelf.make("lease.1", "mine") is not None
+    assert shelf.make("lease.1", "another's") is None
+    assert shelf.touch("lease.1", "mine", "the tag of a put before") is not None
+    assert shelf.touch("lease.1", "another's", "the tag of a put before") is None

@@ -146,8 +146,8 @@ class Idle(Launcher):
         found_devices(device)
         return []
 
-    def start(self, root: Path, devices: list[str]) -> Workers:
-        return ThisProcess(root)
+    def start(self, journal: str, devices: list[str]) -> Workers:
+        return ThisProcess(journal)
 
 
 @dataclass(frozen=True)
@@ -157,15 +157,15 @@ class Willing(Launcher):
     def devices(self, device: str, threads: int) -> list[str]:
         return ["cpu"]
 
-    def start(self, root: Path, devices: list[str]) -> Workers:
-        return ThisProcess(root)
+    def start(self, journal: str, devices: list[str]) -> Workers:
+        return ThisProcess(journal)
 
 
 class Pretence(ThisProcess):
     """Writes numbers of its own."""
 
     def submit(self, stage: Stage, device: str) -> Future[str]:
-        Journal(self.root).write_result(stage.id, Result("finished", "", {"mmd/test": 0.0}, {}, {}))
+        Journal(Path(self.journal)).write_result(stage.id, Result("finished", "", {"mmd/test": 0.0}, {}, {}))
         future: Future[str] = Future()
         future.set_result("failed" if stage.id == "bad" else "finished")
         return future
@@ -178,5 +178,5 @@ class Pretending(Launcher):
     def devices(self, device: str, threads: int) -> list[str]:
         return found_devices(device)[:1]
 
-    def start(self, root: Path, devices: list[str]) -> Workers:
-        return Pretence(root)
+    def start(self, journal: str, devices: list[str]) -> Workers:
+        return Pretence(journal)

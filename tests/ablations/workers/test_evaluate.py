@@ -132,7 +132,7 @@ def test_sampling_a_finished_cell_reads_its_fit(analytic):
     stage, _ = found["samples", "test"]
     moments = read_tensors(Journal(root).folder(stage.parts.fit) / "fit.safetensors")[0]
     row = {"cell_id": "x", "training_id": stage.parts.training}
-    diffusion = trained(stage.cell, row, root.parent, torch.device("cpu"))
+    diffusion = trained(stage.cell, row, Journal(root), torch.device("cpu"))
     assert torch.equal(diffusion.x0_variance[1:], analytic_x0_variance(moments))
     again = evaluate.draw_samples(stage.cell, diffusion, 64, lambda share: None)
     kept = read_tensors(Journal(root).folder(stage.id) / "samples.safetensors")[0]["samples"]

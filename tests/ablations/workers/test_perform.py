@@ -12,7 +12,7 @@ from ablations.stages.graph import rung_of, stages_of
 from ablations.stages.journal import Journal, Result
 from ablations.stages.kinds import FloorStage, TrainingStage
 from ablations.stages.lease import LOST, leased, take
-from ablations.workers import evaluate, progress, train
+from ablations.workers import evaluate, train
 from ablations.workers.perform import perform
 
 
@@ -51,7 +51,7 @@ def test_who_stood_still_leaves_neither_result_nor_failure(tmp_path, cell, monke
 
 
 def test_a_training_that_stood_still_ends_at_its_next_report_and_leaves_no_weights(tmp_path, cell, monkeypatch):
-    monkeypatch.setattr(progress, "SECONDS", -1.0)
+    monkeypatch.setattr(Journal, "told_every", -1.0)
     (training,) = [
         stage for stage in stages_of(cell, cell.data.load().digest, "float32", "x") if isinstance(stage, TrainingStage)
     ]
