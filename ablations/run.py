@@ -100,8 +100,10 @@ def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:
 
 def sizes(plan: Plan, journal: Journal) -> list[str]:
     """How many stages a plan has, how many of them are new, and how long these take, about."""
-    from ablations.driver.estimates import seconds_of
+    from ablations.driver import room
+    from ablations.driver.estimates import seconds_and_memory
     from ablations.driver.pages import counted, minutes
+    from ablations.stages.disk import in_bytes
 
     stages = plan.stages()
     missing = plan.missing(journal)
@@ -113,10 +115,13 @@ def sizes(plan: Plan, journal: Journal) -> list[str]:
     cells = len({item.cell_id for item in plan.planned})
     size = f"{counted(cells, 'cell')} × {counted(len(plan.grid.seeds), 'seed')}"
     devices = plan.here.devices
-    seconds = plan.here.launcher.there(devices[0], seconds_of, missing, devices[0]) / len(devices)
+    seconds, memory = plan.here.launcher.there(devices[0], seconds_and_memory, missing, devices[0])
+    each = "" if memory is None or not missing else f", each with {in_bytes(int(memory))} of memory"
+    needed = room.bytes_of(missing, len(devices), plan.here.data)
     return [
         f"{size}: {counted(trainings, 'training')}{of_encoders}, {new} of them new",
-        f"about {minutes(seconds)} on {len(devices)} worker(s) ({devices[0]}), measured just now",
+        f"about {minutes(seconds / len(devices))} on {len(devices)} worker(s) ({devices[0]}){each}, measured just now",
+        room.in_words(needed, journal.root),
     ]
 
 

@@ -1,4 +1,7 @@
-"""How long stages will take: their passes of a network, times the seconds of a pass, measured now per network."""
+"""How long stages will take, and with how much memory.
+
+Their passes of a network, times the seconds of a pass, measured now per network; and what this process took meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,20 @@ import torch
 from ablations.driver.passes import alike, count_of, maker_of
 from ablations.stages.graph import work
 from ablations.stages.kinds import Stage
+from ablations.workers.memory import peak_memory, reset_peak_memory
 from ablations.workers.together import devices_of
 
 MEASURED = 0.5
 """Seconds of measuring, per network and kind of pass."""
+
+
+def seconds_and_memory(stages: Iterable[Stage], device: str) -> tuple[float, float | None]:
+    """Seconds that these stages take, one after another, and the bytes that a worker takes at its most, where this
+    system says that."""
+    here = torch.device(devices_of(device)[0])
+    told = reset_peak_memory(here)
+    seconds = seconds_of(stages, device)
+    return seconds, peak_memory(here).get("cost/peak_memory_bytes") if told else None
 
 
 def seconds_of(stages: Iterable[Stage], device: str) -> float:

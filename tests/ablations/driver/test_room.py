@@ -1,0 +1,32 @@
+"""Room on a disk is what stages really leave there."""
+
+from __future__ import annotations
+
+import pytest
+
+from ablations.driver.plan import plan
+from ablations.driver.room import bytes_of, in_words
+from ablations.grids.grid import make
+from ablations.launchers.serial import Serial
+from ablations.settings.arguments import parse_run
+from ablations.stages.journal import Journal
+from ablations.workers.perform import perform
+
+WORDS = ("horizon=25", "network.channels=8", "training.steps=2", "training.report_every=1", "training.warmup=0")
+
+
+@pytest.mark.parametrize("more", [(), ("evaluation.rungs=1",), ("space=latents", "space.steps=2", "space.width=8")])
+def test_it_is_what_stages_leave(more, tmp_path, few_digits):
+    found = plan(make(parse_run([*WORDS, *more, "seeds=1"])), Serial(), ["cpu"])
+    for stage in found.stages():
+        assert perform(stage, str(tmp_path), "cpu") in ("finished", "diverged"), Journal(tmp_path).failure(stage.id)
+    kept = ("weights", "average-", "samples", "bound")
+    left = sum(path.stat().st_size for path in tmp_path.glob("*/*.safetensors") if path.name.startswith(kept))
+    told = bytes_of(found.stages(), 0, found.here.data)
+    # Files also have heads, and statistics of a sampler, of a few kilobytes each.
+    assert 0.7 * left < told < 1.02 * left
+    assert bytes_of(found.stages(), 2, found.here.data) > 2 * told
+
+
+def test_it_says_what_is_free_where_a_folder_will_be(tmp_path):
+    assert in_words(3_000_000, tmp_path / "not" / "yet").startswith("about 3 MB on disk, of ")
