@@ -6,7 +6,8 @@
                 hung, 500   full disk
 
 An outage begins at a moment drawn evenly from what an undisturbed command takes, lasts to the command's end or ends
-before it, and is over when `ablations.publish` delivers what is left. Then the server holds what the files hold, each
+before it, and is over when `ablations.publish` delivers what is left. One at the very start is an error of one line, and
+the same command given again runs. Then the server holds what the files hold, each
 cell's run once; and trainings have taken what they take without a store.
 """
 
@@ -39,13 +40,13 @@ from typing import Any
 import psutil
 
 from ablations import publish
-from ablations.settings.exits import exit_code, outcome
+from ablations.settings.exits import exit_code
 from analysis import options
 from analysis.errors import InputError
 from analysis.files import write_text
 from analysis.options import Option
 from benchmarks.faults import AT_BYTES, Child
-from benchmarks.reliability import WORKLOADS, hastened, import_all
+from benchmarks.reliability import MODULES, WORKLOADS, hastened, import_again, import_all
 
 OPTIONS = {
     "outages": Option("how many in all", 100, int),
@@ -54,6 +55,8 @@ OPTIONS = {
 }
 KINDS = ("killed", "slow", "hung", "500", "full disk")
 WELL = "well"
+REFUSED = 2
+"""The exit code of a command that begins with a store which cannot be used."""
 SLOW_SECONDS, HUNG_SECONDS = 1.0, 30.0
 UNTIL_UP = 120.0
 LOOPBACK = "127.0.0.1"
@@ -195,7 +198,9 @@ class Bench:
             hastened(self.at)
             if publishing:
                 return publish.main([f"grid={name}", *store])
-            return outcome(GRID.main, [*GRID.words, f"name={name}", *store])
+            code = GRID.main([*GRID.words, f"name={name}", *store])
+            (self.folder / "results" / MODULES).write_text("\n".join(sys.modules), encoding="utf-8")
+            return code
 
         return Child.start(command, self.folder / "commands.log", self.at)
 
@@ -207,6 +212,7 @@ class Bench:
             if self.start(name).finish():
                 raise InputError(f"a grid with a store that is well does not end well: {self._last_lines()}")
             self.seconds, self.training = time.monotonic() - began, self._training(name)
+            import_again(self.folder / "results")
             self._forget()
 
     def happen(self, kind: str, chance: random.Random) -> None:
@@ -226,8 +232,15 @@ class Bench:
             self.end(kind)
         code = child.finish()
         self.end(kind)
+        wrong = []
+        if code == REFUSED:
+            # A store that does not answer when a command begins is taken for a wrong address, before anything is run.
+            wrong += [
+                f"the grid was refused, and then ended with {again}" for again in [self.start(name).finish()] if again
+            ]
+        elif code:
+            wrong.append(f"the grid ended with {code}")
         self.outages.append(Outage(kind, began, lasted, code, self._training(name)))
-        wrong = [] if code == 0 else [f"the grid ended with {code}"]
         if self.start(name, publishing=True).finish():
             wrong.append("what was left could not be delivered")
         wrong += self._differences(name)
@@ -326,15 +339,16 @@ def table(bench: Bench, command: str) -> str:
         f"**Grids that did not end well, or whose results the server did not hold once each after the next delivery: "
         f"{len(bench.wrong)} of {len(bench.outages)}.**",
         "",
-        "| outage | how many | seconds, median | training, times an undisturbed one's, median |",
-        "|---|---:|---:|---:|",
+        "| outage | how many | at the very start | seconds, median | training, times an undisturbed one's, median |",
+        "|---|---:|---:|---:|---:|",
     ]
     for kind in KINDS:
         of = [one for one in bench.outages if one.kind == kind]
         if of:
             lasted = statistics.median(one.lasted for one in of)
             ratio = statistics.median(one.training for one in of) / bench.training
-            lines.append(f"| {kind} | {len(of)} | {lasted:.1f} | {ratio:.2f} |")
+            refused = sum(one.code == REFUSED for one in of)
+            lines.append(f"| {kind} | {len(of)} | {refused} | {lasted:.1f} | {ratio:.2f} |")
     return "\n".join(lines)
 
 
