@@ -6,9 +6,9 @@
                 hung, 500   full disk
 
 An outage begins at a moment drawn evenly from what an undisturbed command takes, lasts to the command's end or ends
-before it, and is over when `ablations.publish` delivers what is left. One at the very start is an error of one line, and
-the same command given again runs. Then the server holds what the files hold, each
-cell's run once; and trainings have taken what they take without a store.
+before it, and is over when `ablations.publish` delivers what is left. One at the very start is an error of one line,
+and the same command given again runs. Then the server holds what the files hold, each cell's run once; and trainings
+have taken what they take without a store.
 """
 
 from __future__ import annotations
@@ -232,12 +232,11 @@ class Bench:
             self.end(kind)
         code = child.finish()
         self.end(kind)
-        wrong = []
+        wrong: list[str] = []
         if code == REFUSED:
             # A store that does not answer when a command begins is taken for a wrong address, before anything is run.
-            wrong += [
-                f"the grid was refused, and then ended with {again}" for again in [self.start(name).finish()] if again
-            ]
+            again = self.start(name).finish()
+            wrong += [f"the grid was refused, and then ended with {again}"] if again else []
         elif code:
             wrong.append(f"the grid ended with {code}")
         self.outages.append(Outage(kind, began, lasted, code, self._training(name)))
