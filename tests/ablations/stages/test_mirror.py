@@ -15,6 +15,7 @@ from ablations import run
 from ablations.stages import bucket as module
 from ablations.stages import listing
 from ablations.stages.artifacts import (
+    Checkpoint,
     Damaged,
     read_artifact,
     read_checkpoint,
@@ -101,8 +102,9 @@ def test_what_a_worker_has_delivered_it_does_not_fetch_nor_deliver_again(worker,
 
 def test_who_goes_on_has_what_the_store_has_and_nothing_of_an_earlier_try(worker, object_store, caches):
     worker.bring("a")
-    write_history(worker.folder("a"), [{"step": 10}, {"step": 20}])
-    write_checkpoint(worker.folder("a"), {"step": 20, "seconds": 2.5}, {})
+    reports = [{"step": 10, "seconds": 1.5}, {"step": 20, "seconds": 2.5}]
+    write_history(worker.folder("a"), reports)
+    write_checkpoint(worker.folder("a"), reports, {})
     worker.leave("a", "metrics.jsonl")
     worker.leave("a", "checkpoint.safetensors")
     caches("there")
@@ -110,8 +112,8 @@ def test_who_goes_on_has_what_the_store_has_and_nothing_of_an_earlier_try(worker
     other.folder("a").mkdir(parents=True)
     (other.folder("a") / "average-10.safetensors").write_text("of another life")
     other.bring("a")
-    assert read_checkpoint(other.folder("a")) == ((20, {}), 2.5, "")
-    assert read_history(other.folder("a"), 20) == [{"step": 10}, {"step": 20}]
+    assert read_checkpoint(other.folder("a")) == Checkpoint(20, {}, tuple(reports))
+    assert read_history(other.folder("a")) == reports
     assert sorted(path.name for path in other.folder("a").iterdir()) == ["checkpoint.safetensors", "metrics.jsonl"]
     other.discard("a", "checkpoint.safetensors")
     assert sorted(object_store.objects()) == ["a/metrics.jsonl"]
