@@ -23,6 +23,7 @@ NAME = "diffusion-ablations"
 EXTRAS = {
     "datasets": "needed for data=arrow",
     "ray": "needed for launcher=ray",
+    "s3": "needed for journal=s3://…",
     "gpu": "needed for what GPUs do, in MLflow",
 }
 """What may be installed besides, and what it is for."""

@@ -65,6 +65,9 @@ class Folder(Shelf):
                 file.write(text)
         except FileExistsError:
             return None
+        except FileNotFoundError:
+            # Somebody has cleaned the folder away in between.
+            return self.make(name, text)
         return ""
 
     def touch(self, name: str, text: str, tag: str) -> str | None:

@@ -245,3 +245,18 @@ def test_an_answer_of_the_store_that_is_lost_loses_no_lease(object_store):
     assert shelf.make("lease.1", "another's") is None
     assert shelf.touch("lease.1", "mine", "the tag of a put before") is not None
     assert shelf.touch("lease.1", "another's", "the tag of a put before") is None
+
+
+def test_a_folder_that_is_cleaned_away_as_a_lease_is_made_is_made_again(tmp_path, monkeypatch):
+    place, mkdir, made = tmp_path / "stage", Path.mkdir, []
+
+    def made_and_cleaned(self, *given, **named):
+        mkdir(self, *given, **named)
+        made.append(self)
+        if len(made) == 1:
+            self.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", made_and_cleaned)
+    assert Folder(place).make("lease.1", "mine") == ""
+    assert (place / "lease.1").read_text() == "mine"
+    assert made == [place, place]
