@@ -121,6 +121,7 @@ class Fault(ABC):
     """Something that happens to a command."""
 
     name: ClassVar[str]
+    of_searches: ClassVar[bool] = True
 
     @abstractmethod
     def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
@@ -155,10 +156,12 @@ class Terminate(Fault):
 class OutOfMemory(Fault):
     """The process may map no more than a little beyond what it has, and is killed if it does not end by that.
 
-    CPython waits for ever for a thread that had no memory to begin with.
+    CPython waits for ever for a thread that had no memory to begin with. No search is done this to: a trial that runs
+    out of memory has failed, which is a finding about its cell, and what is asked for next depends on it.
     """
 
     name = "out of memory"
+    of_searches = False
 
     def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
         _limit(child, resource.RLIMIT_AS, _mapped(child.pid) + chance.randrange(8) * MEGABYTE)

@@ -189,7 +189,8 @@ class Bench:
         torn: set[str] = set()
         try:
             for _ in range(min(chance.randint(1, MOST), most - len(self.struck))):
-                fault = chance.choices([kind() for kind in FAULTS], list(FAULTS.values()))[0]
+                kinds = [kind() for kind in FAULTS if kind.of_searches or workload.name != "search"]
+                fault = chance.choices(kinds, [FAULTS[type(kind)] for kind in kinds])[0]
                 child = self.start(workload, results)
                 moment = chance.uniform(0, self.seconds[workload.name])
                 if child.wait(moment):

@@ -33,6 +33,8 @@ from typing import Any
 import ablations
 from ablations.launchers.protocol import Launcher, Workers
 from ablations.settings.exits import exit_code
+from ablations.stages.artifacts import STAGE, left_in, read_artifact, write_artifact
+from ablations.stages.journal import Journal
 from ablations.stages.kinds import BoundStage, SamplesStage, Stage
 from analysis import options
 from analysis.errors import InputError
@@ -246,7 +248,13 @@ class Copying(Workers):
             self.known[_kind_in(path.parent)] = path.parent
 
     def submit(self, stage: Stage, device: str) -> Future[str]:
-        shutil.copytree(self.known[_kind_of(stage)], self.root / stage.id, dirs_exist_ok=True)
+        other, own = self.known[_kind_of(stage)], self.root / stage.id
+        for name in left_in(other):
+            tensors, words = read_artifact(other, name)
+            write_artifact(own, name, tensors, **{key: word for key, word in words.items() if key != STAGE})
+        result = Journal(other.parent).result(other.name)
+        assert result is not None, "the template's stages have finished"
+        Journal(self.root).write_result(stage.id, result)
         future: Future[str] = Future()
         future.set_result("finished")
         return future

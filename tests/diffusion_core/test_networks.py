@@ -80,7 +80,7 @@ def test_attention_at_listed_sides_lets_every_pixel_see_every_other():
 
 @pytest.mark.parametrize(
     ("attention", "sides"),
-    [((), []), ((4,), [4, 2, 4]), ((8, 2), [8, 2, 2, 2, 8, 8]), ((3,), [2])],
+    [((), []), ((4,), [4, 2, 4]), ((8, 2), [8, 2, 2, 2, 8, 8]), ((16,), [2])],
     ids=str,
 )
 def test_attention_stands_at_the_listed_sides_down_and_up_and_once_in_the_middle(attention, sides, monkeypatch):

@@ -77,7 +77,12 @@ def test_a_finished_grid_gains_a_column_and_redraws_nothing(again, monkeypatch):
     before, heads = rows(again), head(again)
     launched = []
     real = Dispatch.add
-    monkeypatch.setattr(Dispatch, "add", lambda self, stages: launched.extend(stages) or real(self, stages))
+
+    def add(self, stages, rest_on=()):
+        launched.extend(stages)
+        real(self, stages, rest_on)
+
+    monkeypatch.setattr(Dispatch, "add", add)
     assert run.main([*again.arguments, ASKED]) == 0
     # Four cells; the two that share a training differ in σ², and so in their samples.
     assert sorted((stage.kind, stage.metric) for stage in launched) == [
