@@ -4,7 +4,7 @@ Each names its stage and bears a digest of its tensors: what is read is what tha
 
 autoencoder      weights.safetensors, metrics.jsonl
 training         weights.safetensors, metrics.jsonl; at its rungs average-<step>.safetensors; while it runs,
-                 checkpoint.safetensors
+                 checkpoint.safetensors, and the one before it
 fit              fit.safetensors
 bound            bound.safetensors and, where asked for, continuous.safetensors, ode.safetensors
 samples          samples.safetensors; of a training on its way, the first of them
@@ -50,7 +50,6 @@ PER_IMAGE = {
     "nll_ode/test": "ode.safetensors",
 }
 """Metric → the file of the values per image whose mean it is."""
-
 
 AVERAGE = "average-"
 """How the names begin of averages at rungs."""
