@@ -16,6 +16,7 @@ import csv
 import hashlib
 import importlib
 import io
+import json
 import random
 import shutil
 import sys
@@ -34,7 +35,7 @@ from safetensors import SafetensorError, safe_open
 from ablations.settings.exits import exit_code, outcome
 from analysis import options
 from analysis.errors import InputError
-from analysis.files import write_text
+from analysis.files import write_json, write_text
 from analysis.options import Option
 from benchmarks.faults import AT_BYTES, FAULTS, Child, Hung, told
 
@@ -150,7 +151,7 @@ class Bench:
                 raise InputError(f"an unbroken command ended with {code}: {_last_lines(results)}")
             import_again(results)
             bench.seconds[workload.name] = time.monotonic() - began
-            bench.numbers[workload.name] = numbers(results, workload.name)
+            bench.numbers[workload.name] = bench.read(results, workload.name)
             print(f"an unbroken {workload.name} takes {bench.seconds[workload.name]:.1f} s", flush=True)
             shutil.rmtree(results)
         return bench
@@ -179,6 +180,21 @@ class Bench:
             return code
 
         return Child.start(command, results.with_suffix(".log"), self.at)
+
+    def read(self, results: Path, name: str) -> dict[str, str]:
+        """The numbers of a workload, read by a process of its own: what SQLite knows of a file is not to be forked."""
+        place = results.with_suffix(".json")
+
+        def written() -> int:
+            write_json(place, numbers(results, name))
+            return 0
+
+        child = Child.start(written, results.with_suffix(".log"), self.at)
+        if child.finish():
+            raise InputError(f"what a command left cannot be read: {_last_lines(results)}")
+        found: dict[str, str] = json.loads(place.read_text(encoding="utf-8"))
+        place.unlink()
+        return found
 
     def round(self, workload: Workload, chance: random.Random, most: int) -> None:
         """Faults, and then the same command until it ends well; what differs is written down."""
@@ -209,7 +225,7 @@ class Bench:
             found, expected = (
                 # A file that was torn after its last reader is seen by the next, and not before.
                 {name: text for name, text in each.items() if name.partition("/")[0] not in torn}
-                for each in (numbers(results, workload.name), self.numbers[workload.name])
+                for each in (self.read(results, workload.name), self.numbers[workload.name])
             )
             wrong += [name for name in found | expected if found.get(name) != expected.get(name)]
         except (Hung, InputError) as error:
