@@ -87,6 +87,11 @@ class Child:
             time.sleep(0.002)
         return self.ended
 
+    def signal(self, number: int) -> int:
+        """Send it a signal by which it is to end; its exit code."""
+        os.kill(self.pid, number)
+        return self.finish()
+
     def finish(self) -> int:
         """Its exit code; Hung where it does not end."""
         if not self.wait(LATE):
@@ -137,8 +142,7 @@ class Kill(Fault):
     name = "SIGKILL"
 
     def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
-        os.kill(child.pid, signal.SIGKILL)
-        child.finish()
+        child.signal(signal.SIGKILL)
         return ""
 
 
@@ -148,8 +152,7 @@ class Terminate(Fault):
     name = "SIGTERM"
 
     def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
-        os.kill(child.pid, signal.SIGTERM)
-        child.finish()
+        child.signal(signal.SIGTERM)
         return ""
 
 
@@ -166,8 +169,7 @@ class OutOfMemory(Fault):
     def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
         _limit(child, resource.RLIMIT_AS, _mapped(child.pid) + chance.randrange(8) * MEGABYTE)
         if not child.wait(PATIENCE):
-            os.kill(child.pid, signal.SIGKILL)
-            child.finish()
+            child.signal(signal.SIGKILL)
         return ""
 
 
@@ -188,8 +190,7 @@ class TornWrite(Fault):
     name = "torn write"
 
     def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
-        os.kill(child.pid, signal.SIGKILL)
-        child.finish()
+        child.signal(signal.SIGKILL)
         files = sorted(path for path in (results / ".stages").rglob("*") if path.is_file() and path.stat().st_size)
         if not files:
             return ""
@@ -213,8 +214,7 @@ class Freeze(Fault):
         try:
             again().finish()
         finally:
-            os.kill(child.pid, signal.SIGCONT)
-        child.finish()
+            child.signal(signal.SIGCONT)
         return ""
 
 

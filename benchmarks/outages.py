@@ -14,39 +14,33 @@ have taken what they take without a store.
 from __future__ import annotations
 
 import csv
-import io
 import os
 import random
 import resource
 import shutil
 import signal
-import socket
 import statistics
-import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from mmap import mmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import psutil
-
 from ablations import publish
+from ablations.results.csv_text import csv_text
 from ablations.settings.exits import exit_code
 from analysis import options
 from analysis.errors import InputError
 from analysis.files import write_text
 from analysis.options import Option
 from benchmarks.faults import AT_BYTES, Child
-from benchmarks.reliability import MODULES, WORKLOADS, hastened, import_again, import_all
+from benchmarks.tracking_server import LOOPBACK, Proxy, Server, free_port, serve
+from benchmarks.workloads import WORKLOADS, hastened, import_again, import_all, say_imported
 
 OPTIONS = {
     "outages": Option("how many in all", 100, int),
@@ -57,96 +51,7 @@ KINDS = ("killed", "slow", "hung", "500", "full disk")
 WELL = "well"
 REFUSED = 2
 """The exit code of a command that begins with a store which cannot be used."""
-SLOW_SECONDS, HUNG_SECONDS = 1.0, 30.0
-UNTIL_UP = 120.0
-LOOPBACK = "127.0.0.1"
 GRID = WORKLOADS[0]
-
-
-class Proxy(BaseHTTPRequestHandler):
-    """What stands before the server, and passes on what it is asked unless `mode` says otherwise."""
-
-    mode: mmap
-    upstream: str
-    protocol_version = "HTTP/1.1"
-
-    def pass_on(self) -> None:
-        """Answer as the server does, later, never or with 500."""
-        mode = bytes(self.mode[:]).rstrip(b"\0").decode()
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if mode == "hung":
-            time.sleep(HUNG_SECONDS)
-            self.close_connection = True
-            return
-        if mode == "500":
-            self._answer(500, b"the tracking server is out of order", "text/plain")
-            return
-        if mode == "slow":
-            time.sleep(SLOW_SECONDS)
-        kept = {key: value for key, value in self.headers.items() if key.lower() not in ("host", "connection")}
-        request = urllib.request.Request(f"{self.upstream}{self.path}", body or None, kept, method=self.command)
-        try:
-            with urllib.request.urlopen(request, timeout=UNTIL_UP) as answer:
-                self._answer(answer.status, answer.read(), answer.headers.get("Content-Type", ""))
-        except urllib.error.HTTPError as error:
-            self._answer(error.code, error.read(), error.headers.get("Content-Type", ""))
-        except OSError:
-            # There is no server: as where nothing listens.
-            self.close_connection = True
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-    def _answer(self, status: int, body: bytes, kind: str) -> None:
-        with suppress(OSError):
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-
-@dataclass
-class Server:
-    """An MLflow server with a database and artifacts in a folder, behind a proxy."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    def up(self) -> None:
-        """Start it, unless it runs, and wait until it answers."""
-        if self.process is None or self.process.poll() is not None:
-            words = ["--host", LOOPBACK, "--port", str(self.port), "--workers", "1"]
-            words += ["--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"]
-            words += ["--artifacts-destination", str(self.folder / "artifacts")]
-            with (self.folder / "server.log").open("ab") as log:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-m", "mlflow", "server", *words], stdout=log, stderr=log, start_new_session=True
-                )
-        until = time.monotonic() + UNTIL_UP
-        while time.monotonic() < until:
-            with suppress(OSError), urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}/health", timeout=5):
-                return
-            time.sleep(0.2)
-        raise InputError(f"the tracking server does not start: see {self.folder / 'server.log'}")
-
-    def kill(self) -> None:
-        """SIGKILL to it and its workers."""
-        if self.process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-    def allow(self, most: int) -> None:
-        """Let its files grow to so many bytes and no further, all of its processes."""
-        assert self.process is not None, "it runs"
-        with suppress(psutil.NoSuchProcess, ProcessLookupError):
-            whole = psutil.Process(self.process.pid)
-            for one in (whole, *whole.children(recursive=True)):
-                resource.prlimit(one.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
 
 @dataclass(frozen=True)
@@ -199,7 +104,7 @@ class Bench:
             if publishing:
                 return publish.main([f"grid={name}", *store])
             code = GRID.main([*GRID.words, f"name={name}", *store])
-            (self.folder / "results" / MODULES).write_text("\n".join(sys.modules), encoding="utf-8")
+            say_imported(self.folder / "results")
             return code
 
         return Child.start(command, self.folder / "commands.log", self.at)
@@ -306,28 +211,18 @@ def behind_a_proxy(folder: Path) -> Iterator[Bench]:
     """A server and its proxy, each in a process of its own; both are gone at the end."""
     import_all()
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "3"
-    port, front = _free_port(), _free_port()
+    port, front = free_port(), free_port()
     mode, at = mmap(-1, AT_BYTES), mmap(-1, AT_BYTES)
     bench = Bench(folder, Server(folder, port), f"http://{LOOPBACK}:{front}", mode, at)
     bench._say(WELL)
     handler = type("Here", (Proxy,), {"mode": mode, "upstream": f"http://{LOOPBACK}:{port}"})
-    proxy = Child.start(partial(_serve, front, handler), folder / "proxy.log", mmap(-1, AT_BYTES))
+    proxy = Child.start(partial(serve, front, handler), folder / "proxy.log", mmap(-1, AT_BYTES))
     try:
         yield bench
     finally:
         bench.server.kill()
         os.kill(proxy.pid, signal.SIGKILL)
         proxy.finish()
-
-
-def _serve(port: int, handler: type[BaseHTTPRequestHandler]) -> int:
-    ThreadingHTTPServer((LOOPBACK, port), handler).serve_forever()
-    return 0
-
-
-def _free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def table(bench: Bench, command: str) -> str:
@@ -353,12 +248,11 @@ def table(bench: Bench, command: str) -> str:
 
 def rows(bench: Bench) -> str:
     """A row per outage."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["outage", "began", "lasted", "exit code", "training seconds"])
-    for one in bench.outages:
-        writer.writerow([one.kind, f"{one.began:.2f}", f"{one.lasted:.2f}", one.code, f"{one.training:.3f}"])
-    return text.getvalue()
+    columns = ["outage", "began", "lasted", "exit code", "training seconds"]
+    values = [
+        (one.kind, f"{one.began:.2f}", f"{one.lasted:.2f}", one.code, f"{one.training:.3f}") for one in bench.outages
+    ]
+    return csv_text(columns, [dict(zip(columns, row, strict=True)) for row in values])
 
 
 if __name__ == "__main__":

@@ -4,27 +4,23 @@
     a round   ──▶ fault, same command, fault, same command, …, until one ends well
               ──▶ the same numbers? what was finished before a fault untouched after it? in the store once?
 
-Both train a network of a few thousand weights on points, with rungs, pruning, a confirmation, and a checkpoint at each
-report. Numbers are all that files and store hold but for what a run cost, and the digests of all tensors. Faults are
-drawn by a seed, and strike at moments drawn evenly from what an unbroken command takes; what these were at is told.
-Commands are forks of this process and run their stages themselves (`launcher=serial`), so that a thousand take minutes.
+Numbers are all that files and store hold but for what a run cost, and the digests of all tensors. Faults are drawn by a
+seed, and strike at moments drawn evenly from what an unbroken command takes; what these were at is told. The commands
+are those of `workloads`.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import importlib
-import io
 import json
 import random
 import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from mmap import mmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,12 +28,14 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from ablations.settings.exits import exit_code, outcome
+from ablations.results.csv_text import csv_text
+from ablations.settings.exits import exit_code
 from analysis import options
 from analysis.errors import InputError
 from analysis.files import write_json, write_text
 from analysis.options import Option
-from benchmarks.faults import AT_BYTES, FAULTS, Child, Hung, told
+from benchmarks.faults import AT_BYTES, FAULTS, Child, Hung
+from benchmarks.workloads import WORKLOADS, Workload, hastened, import_again, import_all, say_imported
 
 OPTIONS = {
     "faults": Option("how many faults in all", 1000, int),
@@ -47,42 +45,8 @@ OPTIONS = {
 }
 MOST = 10
 """Faults in a row, at most, before a command may end."""
-MODULES = "modules"
-"""The file in which a command leaves what it has imported."""
 TRIES = 3
 """Of a command that nothing happens to, to end well: a store that was locked is delivered to by the next."""
-POINTS = (
-    *("data=mixture2d", "network=mlp", "network.width=16", "network.layers=1", "horizon=25", "training.steps=40"),
-    *("training.warmup=10", "training.report_every=10", "evaluation.exact=2", "evaluation.strata=2"),
-    *("evaluation.sets=1", "launcher=serial"),
-)
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A command, by its module, its words and the folder of its results."""
-
-    name: str
-    words: tuple[str, ...]
-
-    def main(self, arguments: list[str]) -> int:
-        """Run it as its module does."""
-        from ablations import run
-        from ablations.search import __main__ as search
-
-        return outcome(search.main if self.name == "search" else run.main, arguments)
-
-
-WORKLOADS = (
-    Workload("grid", (*POINTS, "parameterization=epsilon,v", "seeds=1", "evaluation.rungs=2")),
-    Workload(
-        "search",
-        (
-            *("trials=4", "confirm=2", "study.startup=2", "study.pruner=median", "schedule=log_snr_linear"),
-            *("schedule.gamma_min=interval(-14,-2)", "schedule.gamma_max=interval(0,8)", *POINTS),
-        ),
-    ),
-)
 
 
 def main(arguments: list[str]) -> int:
@@ -176,7 +140,7 @@ class Bench:
         def command() -> int:
             hastened(self.at)
             code = workload.main(words)
-            (results / MODULES).write_text("\n".join(sys.modules), encoding="utf-8")
+            say_imported(results)
             return code
 
         return Child.start(command, results.with_suffix(".log"), self.at)
@@ -200,34 +164,11 @@ class Bench:
         """Faults, and then the same command until it ends well; what differs is written down."""
         number, results = self.rounds, self.fresh(f"round-{self.rounds}")
         self.rounds += 1
-        finished: dict[str, tuple[int, int]] = {}
         wrong: list[str] = []
-        torn: set[str] = set()
         try:
-            for _ in range(min(chance.randint(1, MOST), most - len(self.struck))):
-                kinds = [kind() for kind in FAULTS if kind.of_searches or workload.name != "search"]
-                fault = chance.choices(kinds, [FAULTS[type(kind)] for kind in kinds])[0]
-                child = self.start(workload, results)
-                moment = chance.uniform(0, self.seconds[workload.name])
-                if child.wait(moment):
-                    break
-                self.struck.append(Struck(number, workload.name, fault.name, moment, child.moment))
-                damaged = fault.strike(child, results, chance, lambda: self.start(workload, results))
-                now = _finished(results)
-                wrong += _again(finished, now, damaged)
-                finished = {stage: one for stage, one in now.items() if stage != damaged}
-                torn |= {damaged} - {""}
-            codes = [self.start(workload, results).finish()]
-            while codes[-1] and len(codes) < TRIES:
-                codes.append(self.start(workload, results).finish())
-            if codes[-1]:
-                wrong.append(f"the command that nothing happened to ended with {codes}: {_last_lines(results)}")
-            found, expected = (
-                # A file that was torn after its last reader is seen by the next, and not before.
-                {name: text for name, text in each.items() if name.partition("/")[0] not in torn}
-                for each in (self.read(results, workload.name), self.numbers[workload.name])
-            )
-            wrong += [name for name in found | expected if found.get(name) != expected.get(name)]
+            torn = self._strike(workload, results, chance, min(chance.randint(1, MOST), most - len(self.struck)), wrong)
+            wrong += self._ended_badly(workload, results)
+            wrong += self._differences(workload, results, torn)
         except (Hung, InputError) as error:
             wrong.append(str(error))
         if wrong:
@@ -238,6 +179,47 @@ class Bench:
                 shutil.copy(results.with_suffix(".log"), self.keep)
         shutil.rmtree(results)
         results.with_suffix(".log").unlink()
+
+    def _strike(
+        self, workload: Workload, results: Path, chance: random.Random, count: int, wrong: list[str]
+    ) -> set[str]:
+        """So many faults, or fewer where a command ends before; the stages whose files they damaged.
+
+        What finished before one of them and was made again after it is added to what is wrong.
+        """
+        torn: set[str] = set()
+        finished: dict[str, tuple[int, int]] = {}
+        kinds = [kind for kind in FAULTS if kind.of_searches or workload.name != "search"]
+        for _ in range(count):
+            fault = chance.choices(kinds, [FAULTS[kind] for kind in kinds])[0]()
+            child = self.start(workload, results)
+            moment = chance.uniform(0, self.seconds[workload.name])
+            if child.wait(moment):
+                break
+            self.struck.append(Struck(self.rounds - 1, workload.name, fault.name, moment, child.moment))
+            damaged = fault.strike(child, results, chance, lambda: self.start(workload, results))
+            now = _finished(results)
+            wrong += _again(finished, now, damaged)
+            finished = {stage: one for stage, one in now.items() if stage != damaged}
+            torn |= {damaged} - {""}
+        return torn
+
+    def _ended_badly(self, workload: Workload, results: Path) -> list[str]:
+        """How the command ends that nothing happens to, unless it ends well."""
+        codes = [self.start(workload, results).finish()]
+        while codes[-1] and len(codes) < TRIES:
+            codes.append(self.start(workload, results).finish())
+        why = f"the command that nothing happened to ended with {codes}: {_last_lines(results)}"
+        return [why] if codes[-1] else []
+
+    def _differences(self, workload: Workload, results: Path, torn: set[str]) -> list[str]:
+        """The numbers that are not those of an unbroken command, by name.
+
+        A file that was torn after its last reader is seen by the next, and not before: those are left out.
+        """
+        found, expected = self.read(results, workload.name), self.numbers[workload.name]
+        seen = [name for name in found | expected if name.partition("/")[0] not in torn]
+        return [name for name in seen if found.get(name) != expected.get(name)]
 
 
 def numbers(results: Path, name: str) -> dict[str, str]:
@@ -282,30 +264,10 @@ def table(bench: Bench, command: str, seconds: float) -> str:
 
 def rows(bench: Bench) -> str:
     """A row per fault."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["round", "workload", "fault", "seconds", "moment"])
-    writer.writerows([one.round, one.workload, one.fault, f"{one.seconds:.3f}", one.moment] for one in bench.struck)
-    return text.getvalue()
-
-
-def import_all() -> None:
-    """Import all that a command does, once for all forks."""
-    import mlflow  # noqa: F401
-    import torch
-
-    import analysis.pages  # noqa: F401
-
-    # A pool of threads does not outlive a fork.
-    torch.set_num_threads(1)
-
-
-def import_again(results: Path) -> None:
-    """Import here what a command has imported on its way, so that later forks need not."""
-    for name in (results / MODULES).read_text(encoding="utf-8").split():
-        # Some are no modules that can be named.
-        with suppress(Exception):
-            importlib.import_module(name)
+    return csv_text(
+        ["round", "workload", "fault", "seconds", "moment"],
+        [{**asdict(one), "seconds": f"{one.seconds:.3f}"} for one in bench.struck],
+    )
 
 
 def _migrated(store: Path) -> int:
@@ -313,33 +275,6 @@ def _migrated(store: Path) -> int:
 
     mlflow.MlflowClient(f"sqlite:///{store}").search_experiments()
     return 0
-
-
-def hastened(at: mmap) -> None:
-    """In a command's process: report and checkpoint at each chance, draw no pages, and say what one is at."""
-    from ablations.driver import execute, live, pages
-    from ablations.launchers import dispatch
-    from ablations.search.optimizer import Optimizer
-    from ablations.stages import lease
-    from ablations.tracking.mlflow_store import Tracker
-    from ablations.workers import checkpoints, perform, train
-
-    vars(train).update(CHECKPOINT_SECONDS=0.0, HISTORY_SECONDS=0.0)
-    vars(lease).update(RENEWED=0.2, LOST=2.0)
-    vars(dispatch).update(ELSEWHERE_SECONDS=0.2)
-    vars(live).update(SECONDS=0.2)
-    vars(execute).update(WRITE_SECONDS=0.2, REST=1)
-
-    def is_at(owner: Any, name: str, moment: Callable[..., str]) -> None:
-        setattr(owner, name, told(at, moment, getattr(owner, name)))
-
-    vars(pages).update(write_pages=lambda folder: "")
-    is_at(perform, "_run", lambda stage, *given: str(stage.kind))
-    is_at(checkpoints, "write_checkpoint", lambda *given: "checkpoint")
-    is_at(execute, "write_results", lambda *given: "writing results")
-    is_at(Tracker, "publish", lambda *given: "delivering")
-    is_at(Optimizer, "tell", lambda *given: "telling a trial")
-    is_at(Optimizer, "ask", lambda *given: "asking for a trial")
 
 
 def _digest(path: Path) -> str:

@@ -21,7 +21,6 @@ from ablations.stages.artifacts import left_in as left_for_good
 from ablations.stages.disk import RESULT, STATUS, Left, left_in, subfolders
 from ablations.stages.journal import Failure, Journal, Result
 from ablations.stages.lease import NAME, holder
-from analysis.errors import InputError
 
 MOST = 10
 """So many stages of a kind are listed."""
@@ -107,7 +106,7 @@ def altered(path: Path) -> str:
 def _failure(left: Left, journal: Journal) -> Failure | None:
     try:
         return journal.failure(left.id)
-    except (InputError, OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         return Failure("error", f"{STATUS} cannot be read ({error})")
 
 

@@ -112,5 +112,5 @@ class OtherCommands:
 def tried_again(event: Event) -> str:
     """What is said of a stage whose worker died, or which found damaged what it needs."""
     if event.kind == "damaged":
-        return f"damaged, and made anew: {event.told.partition(': delete')[0]}"
+        return f"damaged, and made anew: {event.told}"
     return f"a worker died in {event.stage.kind} {event.stage.id}; trying it once more"

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
+import torch
+
 from ablations.data.base import Data
 from ablations.driver.passes import alike, learner_of
 from ablations.stages.disk import in_bytes
@@ -29,8 +31,10 @@ def bytes_of(stages: Sequence[Stage], workers: int, data: Data) -> int:
     left, largest = 0, 0
     for stage in stages:
         if isinstance(stage, (TrainingStage, AutoencoderStage)):
-            parameters = known.setdefault(alike(stage), 0) or parameters_of(stage, data)
-            known[alike(stage)] = parameters
+            key = alike(stage)
+            if key not in known:
+                known[key] = parameters_of(stage, data)
+            parameters = known[key]
             rungs = len({rung.step for rung in stage.scored}) if isinstance(stage, TrainingStage) else 0
             left += FLOAT * parameters * (WEIGHTS + rungs)
             largest = max(largest, FLOAT * parameters * STATE * KEPT)
@@ -43,11 +47,9 @@ def bytes_of(stages: Sequence[Stage], workers: int, data: Data) -> int:
 
 def parameters_of(stage: Stage, data: Data) -> int:
     """How many parameters a stage trains."""
-    cell = stage.cell
-    if isinstance(stage, AutoencoderStage):
-        module = autoencoder_of(cell, data)
-        return sum(parameter.numel() for parameter in module.parameters())
-    return sum(parameter.numel() for parameter in learner_of(cell, data, data.images["train"].device).parameters())
+    of_codes = isinstance(stage, AutoencoderStage)
+    module = autoencoder_of(stage.cell, data) if of_codes else learner_of(stage.cell, data, torch.device("cpu"))
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def in_words(needed: int, folder: Path) -> str:

@@ -164,6 +164,7 @@ def parse_run(arguments: list[str]) -> Request:
     request = Request(**given, settings=settings, command=_command("run", arguments))
     _check(request)
     _check_hours(request.hours)
+    # How few are too few, the looks say.
     _check_number("seeds.max", request.most, 0, MOST_SEEDS)
     if request.fraction is not None and request.fraction < 2:
         raise InputError(f"fraction must be at least 2, the number of cells to run, got {request.fraction}")

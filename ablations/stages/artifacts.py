@@ -61,7 +61,7 @@ class Damaged(InputError):
     """An artefact of a stage is missing, cut, altered or another stage's; `folder` is the stage's that it should be."""
 
     def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"{path} {why}: delete the folder {path.parent}, and its stage runs again")
+        super().__init__(f"{path} {why}: the command of its grid makes it anew")
         self.folder = path.parent
         self.what = f"{path.name} {why}"
 

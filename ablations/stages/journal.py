@@ -107,7 +107,7 @@ class Failure:
         named = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         message = " ".join(named.split())
         if isinstance(error, Damaged):
-            return Failure("damaged", message)
+            return Failure("damaged", f"{error.folder.name}: {error.what}")
         refused = isinstance(error, (OSError, MemoryError)) or NO_MEMORY in message
         return Failure("machine" if refused else "error", message, traceback)
 
@@ -255,11 +255,16 @@ class Journal:
             share = float((self.folder(stage_id) / PROGRESS).read_text())
         except (FileNotFoundError, ValueError):
             return 0.0
-        return share if 0 <= share <= 1 else 0.0
+        return within(share)
 
     def write_progress(self, stage_id: str, share: float) -> None:
         """Say how far a stage is, whose folder is there."""
         (self.folder(stage_id) / PROGRESS).write_text(f"{share:.4f}")
+
+
+def within(share: float) -> float:
+    """A share of a stage, as far as it is one."""
+    return share if 0 <= share <= 1 else 0.0
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from ablations.data.kept import cache
 from ablations.stages.artifacts import BEFORE, CHECKPOINT
 from ablations.stages.bucket import Bucket, Seen
-from ablations.stages.journal import PROGRESS, RESULT, STATUS, Failure, Journal, Result
+from ablations.stages.journal import PROGRESS, RESULT, STATUS, Failure, Journal, Result, within
 from ablations.stages.lease import NAME as LEASE
 from ablations.stages.lease import Holder, holder, last_touch
 from ablations.stages.listing import Listed, Listing
@@ -125,7 +125,7 @@ class Mirror(Journal):
 
     def progress(self, stage_id: str) -> float:
         try:
-            return float(self.listing.text(stage_id, PROGRESS))
+            return within(float(self.listing.text(stage_id, PROGRESS)))
         except ValueError:
             return 0.0
 

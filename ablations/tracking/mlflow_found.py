@@ -26,7 +26,7 @@ def found(client: MlflowClient, experiment: str, tags: dict[str, str]) -> Known 
 
 
 def one_of(client: MlflowClient, runs: list[Run]) -> Known:
-    """Of the runs of one cell the one that stays; the others are deleted."""
+    """The run that stays of those that one cell has; the others are deleted."""
     first, *others = sorted(runs, key=_by_age)
     for run in others:
         client.delete_run(run.info.run_id)

@@ -215,6 +215,7 @@ def run_rung(
     kept, seconds = average_at(stage.step), checkpoint.seconds
     if (folder / kept).exists():
         average, words = read_artifact(folder, kept)
+        # One of an earlier version does not say what it took.
         seconds = float(words.get("seconds", "nan"))
     elif (folder / "result.json").exists() or checkpoint.step > stage.step:
         return Result("finished", "", {}, {}, {"notes": f"trained beyond step {stage.step} before it was judged there"})
@@ -235,7 +236,7 @@ def run_rung(
     bad = [name for name, value in scores.items() if not math.isfinite(value)]
     if bad or not scores:
         return Result("diverged", f"{bad[0] if bad else 'samples'} at step {stage.step}: not finite", {}, {}, {})
-    return Result("finished", "", {"cost/train_seconds": seconds} | scores, {}, {})
+    return evaluate.finished_with({"cost/train_seconds": seconds} | scores)
 
 
 def line_of(report: Report, seconds: float) -> dict[str, float]:

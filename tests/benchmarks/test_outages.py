@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import outages
+from benchmarks import outages, tracking_server
 from benchmarks.faults import AT_BYTES
-from benchmarks.outages import Bench, Outage, Proxy, Server, rows, table
+from benchmarks.outages import Bench, Outage, rows, table
+from benchmarks.tracking_server import Proxy, Server
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,7 +72,7 @@ def test_an_outage_is_what_it_is_called(proxied, monkeypatch):
     say(mode, "500")
     with pytest.raises(urllib.error.HTTPError, match="500"):
         asked(address)
-    monkeypatch.setattr(outages, "SLOW_SECONDS", 0.3)
+    monkeypatch.setattr(tracking_server, "SLOW_SECONDS", 0.3)
     say(mode, "slow")
     began = time.monotonic()
     assert asked(address) == "/api?x=1 yes hello"
