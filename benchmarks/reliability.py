@@ -30,6 +30,7 @@ from safetensors import SafetensorError, safe_open
 
 from ablations.results.csv_text import csv_text
 from ablations.settings.exits import exit_code
+from ablations.stages.artifacts import BEFORE, CHECKPOINT
 from analysis import options
 from analysis.errors import InputError
 from analysis.files import write_json, write_text
@@ -146,7 +147,7 @@ class Bench:
         return Child.start(command, results.with_suffix(".log"), self.at)
 
     def read(self, results: Path, name: str) -> dict[str, str]:
-        """The numbers of a workload, read by a process of its own: what SQLite knows of a file is not to be forked."""
+        """The numbers of a workload, read by a process of its own: what that opens is not to be forked."""
         place = results.with_suffix(".json")
 
         def written() -> int:
@@ -230,7 +231,9 @@ def numbers(results: Path, name: str) -> dict[str, str]:
     folder = results / name
     found = {path.name: _without_costs(path) for path in sorted(folder.glob("*.csv"))}
     for path in sorted(results.glob(".stages/*/*.safetensors")):
-        found[f"{path.parent.name}/{path.name}"] = _digest(path)
+        # A checkpoint that a command left which was killed as it took it away is nobody's.
+        if path.name not in (CHECKPOINT, BEFORE):
+            found[f"{path.parent.name}/{path.name}"] = _digest(path)
     stored = read_store(f"sqlite:///{results / 'mlflow.db'}", name)
     same = read_folder(folder)
     for frame in ("runs", "curves"):

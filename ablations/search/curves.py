@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ablations.driver.watched import points_of
@@ -19,10 +21,12 @@ CURVES = ("trial", "seed", "curve", "x", "y")
 
 @dataclass(eq=False)
 class TrialCurves:
-    """The curves of trials that are over, each read once."""
+    """The curves of trials that are over, each read once; `before` are those that stood in the folder, by trial: what
+    has been damaged since, of a trial that has its value, is not trained again."""
 
     plan: SearchPlan
     journal: Journal
+    before: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     known: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
 
     def rows(self, trials: Iterable[Told]) -> list[dict[str, Any]]:
@@ -31,7 +35,7 @@ class TrialCurves:
         for trial in trials:
             if trial.state != RUNNING:
                 if trial.number not in self.known:
-                    self.known[trial.number] = self._read(trial)
+                    self.known[trial.number] = self._read(trial) or self.before.get(trial.number, [])
                 found += self.known[trial.number]
         return found
 
@@ -42,3 +46,15 @@ class TrialCurves:
             for name, line in points_of(item.stages, self.journal).items()
             for x, y in drawn(*map(list, zip(*line, strict=True)))
         ]
+
+
+def standing_curves(path: Path) -> dict[int, list[dict[str, Any]]]:
+    """The rows of a trial_curves.csv by trial; none where there is no such file, or it is damaged."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                found.setdefault(int(row["trial"]), []).append({name: row[name] for name in CURVES})
+    except (FileNotFoundError, ValueError, KeyError, TypeError, csv.Error):
+        return {}
+    return found

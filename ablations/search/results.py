@@ -12,7 +12,7 @@ from typing import Any
 from ablations.driver import execute
 from ablations.driver.turns import Turns
 from ablations.search.confirmation import forget_another
-from ablations.search.curves import TrialCurves
+from ablations.search.curves import TrialCurves, standing_curves
 from ablations.search.loop import SearchPlan
 from ablations.search.optimizer import Optimizer
 from ablations.search.records import check_same_search, finalists, write_search
@@ -47,7 +47,8 @@ class SearchResults:
         tracker: Tracker | None,
     ) -> SearchResults:
         """The beginning, with what stood there before; InputError where the folder holds another request's results."""
-        before, turns, curves = read_json(folder / SEARCH), Turns(folder), TrialCurves(plan, journal)
+        before, turns = read_json(folder / SEARCH), Turns(folder)
+        curves = TrialCurves(plan, journal, standing_curves(folder / "trial_curves.csv"))
         with turns.turn():
             check_same_search(folder, plan, journal, provenance["command"])
             if before is None:

@@ -48,8 +48,12 @@ def default_uri(results: Path) -> str:
 
 
 def _asked(file: Path, query: str, *values: str) -> list[Any]:
-    """What a database in a file answers; sqlite3.Error where it cannot, or there is no such file."""
-    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+    """What a database in a file answers; sqlite3.Error where it cannot, or there is no such file.
+
+    It is opened for writing: a command that was killed as it wrote leaves a journal, which the next to open it undoes,
+    and before which nobody can read.
+    """
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)) as database:
         return list(database.execute(query, values))
 
 

@@ -104,6 +104,19 @@ def test_the_confirmation_is_at_seeds_that_the_search_has_not_seen(searched):
     assert row["cell_id"] == found_cell
 
 
+def test_curves_of_a_trial_stand_though_its_training_was_damaged_since(again):
+    """It has its value, and is not trained again."""
+    before = (again.results / "found" / "trial_curves.csv").read_bytes()
+    results = [
+        path for path in (again.results / ".stages").glob("*/result.json") if "train/network" in path.read_text()
+    ]
+    assert len(results) > 5
+    for path in results:
+        path.write_text("{")
+    assert search.main([*again.arguments, "device=cpu"]) == 0
+    assert (again.results / "found" / "trial_curves.csv").read_bytes() == before
+
+
 def test_run_again_it_starts_nothing_and_more_trials_continue_it(again, capsys):
     before, command = trials_in(again.results), read_search(again.results / "found").head.command
     stages = set((again.results / ".stages").iterdir())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+import subprocess
+import sys
 
 import mlflow
 import pytest
 
 from ablations import publish
-from ablations.tracking.addresses import default_uri, refusal, rescue
+from ablations.tracking.addresses import default_uri, quick_check, refusal, rescue
 from ablations.tracking.mlflow_client import TrackingError, guard, opened
 from ablations.tracking.moved import follow
 from tests.ablations.settings.test_grammar import one_line_error
@@ -33,6 +36,31 @@ def test_a_damaged_store_says_what_to_do(tmp_path, store):
     path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
     with pytest.raises(TrackingError, match=r"does not answer: .*malformed.*: move .* away, and python -m ablations"):
         guard(f"sqlite:///{path}", lambda: opened(f"sqlite:///{path}", "grid", tmp_path / ".artifacts"))
+
+
+KILLED = """
+import os, sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("pragma cache_size = 1")
+database.execute("create table more (text)")
+database.execute("begin")
+for _ in range(3000):
+    database.execute("insert into more values (?)", ["x" * 1000])
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_store_that_a_command_was_killed_at_as_it_wrote_is_used_as_it_was_before(tmp_path, store):
+    """Whoever opened it for reading alone could not, since what was half written has to be undone first."""
+    path = tmp_path / "mlflow.db"
+    shutil.copy(store, path)
+    assert subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False).returncode == -9
+    assert path.with_name("mlflow.db-journal").stat().st_size > 0
+    assert refusal(f"sqlite:///{path}") == ""
+    assert quick_check(path) == ""
+    assert not path.with_name("mlflow.db-journal").exists()
+    with sqlite3.connect(path) as database:
+        assert list(database.execute("select count(*) from more")) == [(0,)]
 
 
 @pytest.mark.parametrize(
