@@ -208,8 +208,8 @@ def run_rung(
     """Score the averaged network at the rung's step, to which it is trained in the training's `folder` if need be, from
     where its files are sent.
 
-    The first samples that are judged are left in its `own`. A training that is beyond that step already, and did not
-    leave its average there, says nothing of it: no metrics.
+    The first samples that are judged are left in its `own`. A training that is beyond that step already, and whose
+    average there was never left, says nothing of it: no metrics.
     """
     checkpoint = read_checkpoint(folder)
     kept, seconds = average_at(stage.step), checkpoint.seconds
@@ -223,7 +223,10 @@ def run_rung(
         average = part(checkpoint.state, "average")
     else:
         learner, stored = build(cell, encoding, data, device), stored_of(encoding, data, device)
-        learned = learn(learner, stored, cell.training, cell.seed, folder, send, progress, stage.step)
+        # Left for whoever has to score it again, when the training is beyond it.
+        learned = learn(
+            learner, stored, cell.training, cell.seed, folder, send, progress, until=stage.step, rungs={stage.step}
+        )
         if learned.reason:
             return Result("diverged", learned.reason, {}, {}, {})
         average, seconds = learned.average, learned.last["seconds"]

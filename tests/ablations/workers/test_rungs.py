@@ -215,6 +215,22 @@ def test_a_search_reads_the_average_that_a_grid_left(tmp_path):
     assert found[0]["cost/train_seconds"] > 0
 
 
+def test_a_rung_whose_score_is_lost_is_scored_again_though_the_training_is_beyond_it(tmp_path):
+    words = [word for word in POINTS if word.split("=")[0] in ("data", "horizon", "schedule")]
+    words += [word for word in POINTS if word.startswith(("network", "training", "evaluation"))]
+    training, journal = training_of(planned(*words).stages()), Journal(tmp_path)
+    scores = []
+    for _ in range(2):
+        for step in (20, 40):
+            assert perform(rung_of(training, step), str(tmp_path), "cpu") == "finished"
+        scores.append([journal.result(rung_of(training, step).id).metrics for step in (20, 40)])
+        assert perform(training, str(tmp_path), "cpu") == "finished"
+        for step in (20, 40):
+            journal.forget_result(rung_of(training, step).id)
+    assert scores[0] == scores[1]
+    assert all("nll/val" in score for score in scores[0])
+
+
 @pytest.mark.parametrize("words", [["variance=analytic"], ["spacing=optimal", "evaluation.horizon=5"]])
 def test_what_is_fitted_to_the_whole_training_has_no_bound_on_its_way(words):
     found = rungs_of(planned(*TINY, *words, "evaluation.rungs=2").stages())
