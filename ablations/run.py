@@ -30,6 +30,10 @@ def main(arguments: list[str]) -> int:
         # Beside the imports of this process, which take as long.
         warm_up()
     with soon(f"{request.title}: reading its choices and its data …"):
+        # What makes no sense is refused before the rest is imported.
+        from ablations.grids.grid import make
+
+        grid = make(request)
         from ablations.driver.auto import execute_auto
         from ablations.driver.execute import execute
         from ablations.driver.looking import Declared
@@ -39,12 +43,11 @@ def main(arguments: list[str]) -> int:
         from ablations.driver.plan import plan
         from ablations.driver.requests import check_no_search, check_same_request
         from ablations.driver.turns import Turns
-        from ablations.grids.grid import make
         from ablations.launchers.protocol import launcher_of
         from ablations.stages.opening import journal_of
         from ablations.stages.version import code_version
 
-        grid, launcher = make(request), launcher_of(request)
+        launcher = launcher_of(request)
         planned = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))
     declared = Declared.of(planned) if grid.looks is not None else None
     results = Path(request.results)

@@ -46,6 +46,12 @@ def size_of(path: Path) -> int | None:
         return None
 
 
+def whole_files(path: Path) -> list[Path]:
+    """A file, or those under a folder, by name, without hidden ones: what a killed writer left is hidden."""
+    below = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [file for file in below if file.is_file() and not file.name.startswith(".")]
+
+
 def write_text(path: Path, text: str) -> None:
     """`text` as a whole file or not at all."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import analysis
 from ablations.tracking.addresses import Summary
-from analysis.files import write_json
+from analysis.files import whole_files, write_json
 from analysis.read.names import PAGES
 
 
@@ -54,7 +54,7 @@ def remember(folder: Path, said: str, summary: Summary | None) -> None:
 
 def content_of(folder: Path) -> str:
     """A digest of what pages are made of: a folder's files but the pages, and the code of `analysis`."""
-    files = [path for top in sorted(folder.iterdir()) if top.name not in PAGES for path in _files(top)]
+    files = [path for top in sorted(folder.iterdir()) if top.name not in PAGES for path in whole_files(top)]
     digest = hashlib.sha256(_drawing())
     for path in files:
         digest.update(f"{path.relative_to(folder)}\0".encode())
@@ -64,15 +64,9 @@ def content_of(folder: Path) -> str:
 
 def pages_of(folder: Path) -> str:
     """A digest of the pages of a folder, by their names, sizes and times of writing."""
-    files = [path for name in PAGES if (folder / name).exists() for path in _files(folder / name)]
+    files = [path for name in PAGES if (folder / name).exists() for path in whole_files(folder / name)]
     stats = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return hashlib.sha256(json.dumps(stats).encode()).hexdigest()
-
-
-def _files(path: Path) -> list[Path]:
-    """A file, or those under a folder, without hidden ones."""
-    below = sorted(path.rglob("*")) if path.is_dir() else [path]
-    return [file for file in below if file.is_file() and not file.name.startswith(".")]
 
 
 def _place(folder: Path) -> Path:
@@ -83,7 +77,7 @@ def _place(folder: Path) -> Path:
 def _drawing() -> bytes:
     """A digest of the code and the files that pages are drawn with."""
     digest = hashlib.sha256()
-    for path in _files(Path(analysis.__file__).parent):
+    for path in whole_files(Path(analysis.__file__).parent):
         if "__pycache__" not in path.parts:
             digest.update(path.read_bytes())
     return digest.digest()

@@ -31,17 +31,20 @@ def main(arguments: list[str]) -> int:
     if request.launcher == LOCAL and not request.dry_run:
         warm_up()
     with soon(f"{request.title}: reading its choices and its data …"):
+        # What makes no sense is refused before the rest is imported.
+        from ablations.search.study import make
+
+        study = make(request)
         from ablations.driver.packing import packed
         from ablations.driver.pages import writable
         from ablations.driver.turns import SEARCH, place_of, wait_for_cleaning
         from ablations.launchers.protocol import launcher_of
         from ablations.search.loop import plan_search
         from ablations.search.records import check_same_search
-        from ablations.search.study import make
         from ablations.stages.lease import holder, leased
         from ablations.stages.opening import journal_of
 
-        study, launcher = make(request), launcher_of(request)
+        launcher = launcher_of(request)
         threads = study.cell(study.default, study.seeds[0]).threads
         plan = plan_search(study, launcher, launcher.devices(request.device, threads))
     results = Path(request.results)

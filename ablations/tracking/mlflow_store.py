@@ -43,7 +43,7 @@ from ablations.tracking.mlflow_runs import (
 )
 from ablations.tracking.mlflow_views import VIEW, view_in
 from analysis.errors import InputError
-from analysis.files import write_json
+from analysis.files import whole_files, write_json
 from analysis.read.links import page, to_json, tracking_of, without_password
 from analysis.read.names import OVER_STEPS
 
@@ -303,10 +303,10 @@ class Tracker:
         tags = {"kind": "summary", "grid": self.experiment, REQUEST: request_of(head)}
         run_id = self.client.create_run(self.experiment_id, tags=tags, run_name="summary").info.run_id
         for path in sorted(folder.iterdir()):
-            if path.name in ("figures", "strips", "reconstructions"):
-                self.client.log_artifacts(run_id, str(path), path.name)
-            elif path.is_file():
-                self.client.log_artifact(run_id, str(path))
+            if path.is_file() or path.name in ("figures", "strips", "reconstructions"):
+                for file in whole_files(path):
+                    place = file.relative_to(folder).parent
+                    self.client.log_artifact(run_id, str(file), None if place == Path() else place.as_posix())
         self.client.set_terminated(run_id, "FINISHED")
         self._introduce(head["question"], view_in(folder, head))
         return Summary(self.uri, run_id, page(self.uri, self.experiment_id))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from analysis.statistics.variances import Means, over_both, over_seeds, quantile
 
@@ -142,6 +142,8 @@ def _power(found: Comparison, n: NDArray[np.int64], level: float) -> NDArray[np.
     The other sign's part is below (1 − level)/2 and vanishes where there is any power; scipy has no number for it far
     out.
     """
+    from scipy import stats  # It takes a second to import, which a command that is refused need not wait.
+
     error = np.hypot(found.seed_sd / np.sqrt(n), found.image_error)
     critical = stats.t.ppf((1 + level) / 2, n - 1)
     # Further out the power is 1 to many digits, and the distribution is not computed reliably.
@@ -167,6 +169,8 @@ def bootstrap_interval(values: Values, generator: np.random.Generator, level: fl
         raise ValueError(f"a bootstrap needs [n] values with n ≥ {BOOTSTRAP_FROM}, got shape {sample.shape}")
     if np.ptp(sample) == 0:
         return float(sample[0]), float(sample[0])
+    from scipy import stats
+
     found = stats.bootstrap(
         (sample,), np.mean, confidence_level=level, n_resamples=2000, method="BCa", rng=generator, vectorized=True
     )

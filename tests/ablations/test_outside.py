@@ -145,6 +145,16 @@ def test_publishing_delivers_no_link_out_of_the_folder(again, capsys):
     assert not list((again.results / ".artifacts").rglob("notes.txt"))
 
 
+def test_publishing_delivers_nothing_that_a_killed_writer_left(again):
+    names = ["notes.txt", ".notes.txt.r8earjny", "figures/curves.pdf", "figures/.curves.pdf.r8earjny"]
+    for name in names:
+        (again.folder / name).parent.mkdir(exist_ok=True)
+        (again.folder / name).write_text("half of")
+    assert publish.main([f"results={again.results}"]) == 0
+    delivered = {name for name in names if list((again.results / ".artifacts").rglob(name))}
+    assert delivered == {"notes.txt", "figures/curves.pdf"}
+
+
 @pytest.mark.parametrize("name", ["../elsewhere", "/etc", "a/../../b", ".stages", ".."])
 def test_names_of_results_lead_to_no_other_place(name, tmp_path, capsys):
     assert publish.main([f"grid={name}", f"results={tmp_path}"]) == 2
