@@ -8,7 +8,7 @@
 An outage begins at a moment drawn evenly from what an undisturbed command takes, lasts to the command's end or ends
 before it, and is over when `ablations.publish` delivers what is left. One at the very start is an error of one line,
 and the same command given again runs. Then the server holds what the files hold, each cell's run once; and trainings
-have taken what they take without a store.
+have taken what they take undisturbed, which is measured between outages.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Bench:
     mode: mmap
     at: mmap
     seconds: float = 0.0
-    training: float = 0.0
+    trainings: list[float] = field(default_factory=list)
     grids: int = 0
     outages: list[Outage] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -112,13 +112,14 @@ class Bench:
     def undisturbed(self) -> None:
         """What the command takes where nothing happens."""
         self.server.up()
-        for name in ("first", "second"):
-            began = time.monotonic()
-            if self.start(name).finish():
-                raise InputError(f"a grid with a store that is well does not end well: {self._last_lines()}")
-            self.seconds, self.training = time.monotonic() - began, self._training(name)
-            import_again(self.folder / "results")
-            self._forget()
+        self.grids += 1
+        name, began = f"grid-{self.grids}", time.monotonic()
+        if self.start(name).finish():
+            raise InputError(f"a grid with a store that is well does not end well: {self._last_lines()}")
+        self.seconds = time.monotonic() - began
+        self.trainings.append(self._training(name))
+        import_again(self.folder / "results")
+        self._forget()
 
     def happen(self, kind: str, chance: random.Random) -> None:
         """One outage, unless the command is over before, the delivery after it, and what is then in the server."""
@@ -193,8 +194,12 @@ def measure(given: dict[str, Any]) -> None:
         raise InputError(f"outages must be at least 1, got {given['outages']}")
     chance = random.Random(given["seed"])
     with TemporaryDirectory() as temporary, behind_a_proxy(Path(temporary)) as bench:
+        # The first imports what it needs on its way.
         bench.undisturbed()
+        bench.trainings.clear()
         while len(bench.outages) < given["outages"]:
+            if len(bench.outages) % len(KINDS) == 0:
+                bench.undisturbed()
             bench.happen(KINDS[len(bench.outages) % len(KINDS)], chance)
             page = table(bench, f"outages={given['outages']} seed={given['seed']}")
             if given["out"]:
@@ -240,7 +245,7 @@ def table(bench: Bench, command: str) -> str:
         of = [one for one in bench.outages if one.kind == kind]
         if of:
             lasted = statistics.median(one.lasted for one in of)
-            ratio = statistics.median(one.training for one in of) / bench.training
+            ratio = statistics.median(one.training for one in of) / statistics.median(bench.trainings)
             refused = sum(one.code == REFUSED for one in of)
             lines.append(f"| {kind} | {len(of)} | {refused} | {lasted:.1f} | {ratio:.2f} |")
     return "\n".join(lines)

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 import json
 import random
 import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from mmap import mmap
 from pathlib import Path
@@ -32,7 +33,7 @@ from ablations.results.csv_text import csv_text
 from ablations.settings.exits import exit_code
 from ablations.stages.artifacts import BEFORE, CHECKPOINT
 from analysis import options
-from analysis.errors import InputError
+from analysis.errors import InputError, unknown
 from analysis.files import write_json, write_text
 from analysis.options import Option
 from benchmarks.faults import AT_BYTES, FAULTS, Child, Hung
@@ -41,11 +42,14 @@ from benchmarks.workloads import WORKLOADS, Workload, hastened, import_again, im
 OPTIONS = {
     "faults": Option("how many faults in all", 1000, int),
     "seed": Option("what they and their moments are drawn by", 0, int),
+    "only": Option("grid, or search: the one of the two commands that they happen to"),
     "out": Option("a folder to write table.md and faults.csv to"),
     "keep": Option("a folder for what is left of rounds that went wrong"),
 }
 MOST = 10
 """Faults in a row, at most, before a command may end."""
+ANEW = 30
+"""Rounds after which it is measured anew how long a command takes: what else the machine does changes."""
 TRIES = 3
 """Of a command that nothing happens to, to end well: a store that was locked is delivered to by the next."""
 
@@ -60,12 +64,17 @@ def measure(given: dict[str, Any]) -> None:
     """Round after round, print the table, and write where asked; InputError where any number differs."""
     if given["faults"] < 1:
         raise InputError(f"faults must be at least 1, got {given['faults']}")
+    workloads = [workload for workload in WORKLOADS if given["only"] in (None, workload.name)]
+    if not workloads:
+        raise unknown("command", given["only"], [workload.name for workload in WORKLOADS])
     chance = random.Random(given["seed"])
     began = time.monotonic()
     with TemporaryDirectory() as temporary:
-        bench = Bench.prepared(Path(temporary), given["keep"])
+        bench = Bench.prepared(Path(temporary), given["keep"], workloads)
         while len(bench.struck) < given["faults"]:
-            bench.round(WORKLOADS[bench.rounds % len(WORKLOADS)], chance, given["faults"])
+            if bench.rounds % ANEW == 0:
+                bench.unbroken(workloads)
+            bench.round(workloads[bench.rounds % len(workloads)], chance, given["faults"])
             page = table(bench, f"faults={given['faults']} seed={given['seed']}", time.monotonic() - began)
             if given["out"]:
                 # A run of hours may be stopped too.
@@ -101,25 +110,32 @@ class Bench:
     struck: list[Struck] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     rounds: int = 0
+    unbroken_ones: Iterator[int] = field(default_factory=itertools.count)
 
     @staticmethod
-    def prepared(folder: Path, keep: str) -> Bench:
-        """What unbroken commands come to."""
+    def prepared(folder: Path, keep: str, workloads: Sequence[Workload]) -> Bench:
+        """An empty store, and all that commands import."""
         import_all()
         bench = Bench(folder, folder / "empty.db", mmap(-1, AT_BYTES), Path(keep) if keep else None)
         Child.start(lambda: _migrated(bench.store), folder / "store.log", bench.at).finish()
-        for number, workload in enumerate((*WORKLOADS, *WORKLOADS)):
-            # MLflow keeps a store open: one of the same name would be read for its predecessor.
-            results = bench.fresh(f"unbroken-{number}")
-            began = time.monotonic()
-            if code := bench.start(workload, results).finish():
-                raise InputError(f"an unbroken command ended with {code}: {_last_lines(results)}")
-            import_again(results)
-            bench.seconds[workload.name] = time.monotonic() - began
-            bench.numbers[workload.name] = bench.read(results, workload.name)
-            print(f"an unbroken {workload.name} takes {bench.seconds[workload.name]:.1f} s", flush=True)
-            shutil.rmtree(results)
+        bench.unbroken(workloads)
         return bench
+
+    def unbroken(self, workloads: Sequence[Workload]) -> None:
+        """How long commands take that nothing happens to, and what they come to; InputError where that has changed."""
+        for workload in workloads:
+            # MLflow keeps a store open: one of the same name would be read for its predecessor.
+            results = self.fresh(f"unbroken-{next(self.unbroken_ones)}")
+            began = time.monotonic()
+            if code := self.start(workload, results).finish():
+                raise InputError(f"an unbroken command ended with {code}: {_last_lines(results)}")
+            self.seconds[workload.name] = time.monotonic() - began
+            import_again(results)
+            found = self.read(results, workload.name)
+            if self.numbers.setdefault(workload.name, found) != found:
+                raise InputError(f"two unbroken commands came to different numbers: {workload.name}")
+            print(f"an unbroken {workload.name} takes {self.seconds[workload.name]:.1f} s", flush=True)
+            shutil.rmtree(results)
 
     def told(self) -> None:
         """Say on a line how far it is."""

@@ -91,7 +91,7 @@ def test_an_outage_is_what_it_is_called(proxied, monkeypatch):
 
 def test_the_page_tells_each_kind_and_what_went_wrong(tmp_path):
     at = mmap(-1, AT_BYTES)
-    bench = Bench(tmp_path, Server(tmp_path, 1), "http://127.0.0.1:2", at, at, training=2.0)
+    bench = Bench(tmp_path, Server(tmp_path, 1), "http://127.0.0.1:2", at, at, trainings=[1.0, 2.0, 9.0])
     bench.outages += [Outage("slow", 1.0, 4.0, 0, 3.0), Outage("slow", 2.0, 6.0, 0, 5.0), Outage("500", 1, 2, 2, 2.0)]
     bench.wrong.append("outage 3 (500): a cell has two runs")
     page = table(bench, "outages=3 seed=0")
