@@ -64,7 +64,7 @@ def measure(given: dict[str, Any]) -> None:
     """Round after round, print the table, and write where asked; InputError where any number differs."""
     if given["faults"] < 1:
         raise InputError(f"faults must be at least 1, got {given['faults']}")
-    workloads = [workload for workload in WORKLOADS if given["only"] in (None, workload.name)]
+    workloads = [workload for workload in WORKLOADS if given["only"] in ("", workload.name)]
     if not workloads:
         raise unknown("command", given["only"], [workload.name for workload in WORKLOADS])
     chance = random.Random(given["seed"])
