@@ -43,6 +43,7 @@ from analysis.read.store import read_store
 from diffusion_core.parameterizations import V
 from tests.ablations.conftest import ELSEWHERE, HERE, give_way_without_a_journal
 from tests.ablations.settings.test_grammar import one_line_error
+from tests.axes import thinned
 
 
 def rows(done):
@@ -163,7 +164,12 @@ def of_another(path):
     shutil.copy(min(found for found in path.parent.parent.glob(f"*/{path.name}") if found != path), path)
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, cut, altered, of_another])
+DAMAGES = pytest.mark.parametrize(
+    "damage", thinned([Path.unlink, cut, altered, of_another], 2, ["unlink", "cut", "altered", "of_another"])
+)
+
+
+@DAMAGES
 def test_a_damaged_training_is_made_anew_by_itself_and_nothing_else_is(damage, again, capfd):
     """A worker finds it when it reads the weights for bounds that are asked for again; or it is seen at once."""
     before, training = rows(again), rows(again)[0]["training_id"]
@@ -179,7 +185,7 @@ def test_a_damaged_training_is_made_anew_by_itself_and_nothing_else_is(damage, a
     assert without_costs(rows(again)) == without_costs(before)
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, cut, altered, of_another])
+@DAMAGES
 @pytest.mark.parametrize("file", ["samples", "bound"])
 def test_a_damaged_file_of_a_result_is_made_anew_when_that_is_written(damage, file, again, capfd):
     before, images = rows(again), (again.folder / "images.csv").read_bytes()

@@ -97,7 +97,7 @@ def steps_of(sampler: Sampler, model: Diffusion, steps: int | None, x: Tensor, n
     return torch.cat(taken)
 
 
-@spoken()
+@spoken(every=3)
 @FIXED
 @pytest.mark.parametrize("steps", [80, 13, 1])
 def test_an_ancestral_step_is_affine_with_the_coefficients_of_bayes_rule(parameterization, schedule, variance, steps):
@@ -126,7 +126,7 @@ def slope(y: Tensor, r: Tensor) -> Tensor:
     return r * y / (DATA.variance + r**2)
 
 
-@spoken()
+@spoken(every=3)
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("steps", [80, 13, 1])
 def test_a_ddim_step_is_affine_with_the_papers_coefficients(parameterization, schedule, eta, steps):
@@ -198,7 +198,7 @@ def test_the_order_of_a_flow_sampler(sampler, order, schedule):
 
 @FIXED
 @pytest.mark.parametrize("sampler", members(Sampler), ids=name)
-@pytest.mark.parametrize("steps", [5, 40])
+@pytest.mark.parametrize("steps", [5, pytest.param(40, marks=pytest.mark.slow)])
 def test_samples_have_the_mean_and_covariance_of_the_exact_recursion(variance, sampler, steps):
     n = 40_000
     sampler = replace(sampler, steps=steps)

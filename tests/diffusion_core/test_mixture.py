@@ -49,6 +49,7 @@ def trained() -> Diffusion:
     return learner.eval().diffusion
 
 
+@pytest.mark.slow
 def test_bound_of_a_trained_network_is_within_a_twentieth_of_a_bit_of_the_entropy(trained):
     """On held-out points, less their own −log2 p, whose mean is the entropy: what is left is the bound's gap."""
     points = DATA.sample(20_000, 2)

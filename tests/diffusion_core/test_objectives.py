@@ -30,7 +30,7 @@ from diffusion_core.testing.objectives import HORIZON, Batch, D, Partners, batch
 from diffusion_core.testing.problems import bayes, diffusion
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance, Variance
-from tests.axes import before_noise, ends_in_noise, members, properties
+from tests.axes import before_noise, ends_in_noise, members, properties, thinned
 
 PARAMETERIZATIONS = pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
 SCHEDULES = pytest.mark.parametrize("schedule", before_noise(), ids=name)
@@ -60,7 +60,7 @@ def test_every_objective_is_a_choice(objective, holds):
 
 
 @properties(objectives.PROPERTIES)
-@SCHEDULES
+@pytest.mark.parametrize("schedule", thinned(before_noise(), 2, [*map(name, before_noise())]))
 @OBJECTIVES
 def test_every_objective_keeps_what_objectives_keep(schedule, objective, holds):
     holds(objective, schedule, PARTNERS)

@@ -167,7 +167,7 @@ def test_a_run_that_was_left_is_taken_up_again(watched, journal, tracker):
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def quick(few_digits, monkeypatch):
     """A look so often that tiny trainings are seen."""
     monkeypatch.setattr(live, "SECONDS", 0.05)
     monkeypatch.setattr(train, "HISTORY_SECONDS", 0.0)

@@ -48,7 +48,7 @@ def rates(frame, draw, images=None):
 
 @pytest.mark.parametrize("noisy", [1.0, 10.0], ids=["even", "noisy"])
 @pytest.mark.parametrize("sharing", [own, shared, partly])
-@pytest.mark.parametrize("seeds", [3, 8])
+@pytest.mark.parametrize("seeds", [3, pytest.param(8, marks=pytest.mark.slow)])
 def test_no_effect_is_found_too_often(seeds, sharing, noisy):
     """The lower bound errs by finding too little; with one degree of freedom there is no bound to take."""
     frame = grid({"a": D, "b": B[:3]}, seeds)
