@@ -5,8 +5,8 @@
               ──▶ the same numbers? what was finished before a fault untouched after it? in the store once?
 
 Numbers are all that files and store hold but for what a run cost, and the digests of all tensors. Faults are drawn by a
-seed, and strike at moments drawn evenly from what an unbroken command takes; what these were at is told. The commands
-are those of `workloads`.
+seed, and strike at moments drawn evenly from half of what an unbroken command takes, so that several interrupt what one
+command would do; what these were at is told. The commands are those of `workloads`.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class Bench:
         for _ in range(count):
             fault = chance.choices(kinds, [FAULTS[kind] for kind in kinds])[0]()
             child = self.start(workload, results)
-            moment = chance.uniform(0, self.seconds[workload.name])
+            moment = chance.uniform(0, self.seconds[workload.name] / 2)
             if child.wait(moment):
                 break
             self.struck.append(Struck(self.rounds - 1, workload.name, fault.name, moment, child.moment))
