@@ -215,10 +215,10 @@ class Bench:
                 break
             self.struck.append(Struck(self.rounds - 1, workload.name, fault.name, moment, child.moment))
             damaged = fault.strike(child, results, chance, lambda: self.start(workload, results))
-            now = _finished(results)
-            wrong += _again(finished, now, damaged)
-            finished = {stage: one for stage, one in now.items() if stage != damaged}
             torn |= {damaged} - {""}
+            now = _finished(results)
+            wrong += _again(finished, now, torn)
+            finished = now
         return torn
 
     def _ended_badly(self, workload: Workload, results: Path) -> list[str]:
@@ -324,9 +324,10 @@ def _finished(results: Path) -> dict[str, tuple[int, int]]:
     return {stage: (one.st_ino, one.st_mtime_ns) for stage, one in found.items()}
 
 
-def _again(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]], damaged: str) -> Iterator[str]:
-    """Stages that were finished before a fault and are not, or otherwise, but for the one that it damaged."""
-    changed = [stage for stage, one in before.items() if now.get(stage) != one and stage != damaged]
+def _again(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]], torn: set[str]) -> Iterator[str]:
+    """Stages that were finished before a fault and are not, or otherwise, but for those of which a file was torn, which
+    whoever reads it next finds out."""
+    changed = [stage for stage, one in before.items() if now.get(stage) != one and stage not in torn]
     if changed:
         yield f"finished stages were made again: {', '.join(changed)}"
 

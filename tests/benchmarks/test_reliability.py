@@ -58,11 +58,11 @@ def test_a_child_says_what_it_is_at_and_how_it_ended(tmp_path):
 
 def test_stages_that_were_made_again_are_told():
     before = {"a": (1, 1), "b": (2, 2), "c": (3, 3)}
-    assert list(reliability._again(before, before | {"d": (4, 4)}, "")) == []
-    assert list(reliability._again(before, before | {"b": (9, 9)}, "b")) == []
-    assert list(reliability._again(before, before | {"b": (9, 9)}, "a")) == ["finished stages were made again: b"]
+    assert list(reliability._again(before, before | {"d": (4, 4)}, set())) == []
+    assert list(reliability._again(before, before | {"b": (9, 9)}, {"b"})) == []
+    assert list(reliability._again(before, before | {"b": (9, 9)}, {"a"})) == ["finished stages were made again: b"]
     gone = {"a": (1, 1), "b": (2, 2)}
-    assert list(reliability._again(before, gone, "")) == ["finished stages were made again: c"]
+    assert list(reliability._again(before, gone, set())) == ["finished stages were made again: c"]
 
 
 def test_a_torn_write_names_the_stage_that_it_damaged(tmp_path):

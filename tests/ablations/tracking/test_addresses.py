@@ -112,3 +112,16 @@ def test_a_store_that_is_not_there_is_one_line(tmp_path, capsys, monkeypatch):
     (tmp_path / "results" / "tiny" / "grid.json").write_text("{}")
     words = [f"results={tmp_path}/results", f"tracking.uri=sqlite:///{tmp_path}/mflow.db"]
     assert "error" in one_line_error(publish.main, words, capsys, monkeypatch)
+
+
+def test_a_store_that_breaks_under_a_delivery_is_a_line_and_no_traceback(tmp_path, store, capfd):
+    shutil.copy(store, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client, experiment = opened(uri, "grid", tmp_path / ".artifacts")
+    run = client.create_run(experiment).info.run_id
+    with sqlite3.connect(tmp_path / "mlflow.db") as broken:
+        broken.execute("DROP TABLE metrics")
+    broken.close()
+    with pytest.raises(TrackingError, match=r"does not answer: .*no such table: metrics"):
+        guard(uri, lambda: client.log_metric(run, "nll", 1.0))
+    assert "Traceback" not in "".join(capfd.readouterr())
