@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ablations.stages.lease import leased
 from ablations.tracking.addresses import SQLITE, refusal, what_to_do
 from ablations.tracking.moved import follow
-from analysis.read.links import without_password, without_passwords
+from analysis.read.links import reason_of, without_password, without_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -126,6 +126,6 @@ def guard(uri: str, action: Any) -> Any:
         sqlite3.Error,
         OSError,
     ) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        told = f"{without_passwords(first, uri)[:200]}{what_to_do(uri, first)}"
+        reason = reason_of(error, uri)
+        told = f"{reason[:200]}{what_to_do(uri, reason)}"
         raise TrackingError(f"the tracking store {without_password(uri)} does not answer: {told}") from error

@@ -53,6 +53,12 @@ def without_password(uri: str) -> str:
     return re.sub(r"//[^/]*@", "//", uri.partition("?")[0])
 
 
+def reason_of(error: Exception, uri: str) -> str:
+    """What a store's error says in its first line, without the URI's password; SQLAlchemy may say where before what."""
+    lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result of")]
+    return without_passwords((lines or [type(error).__name__])[0], uri)
+
+
 def without_passwords(text: str, uri: str) -> str:
     """A message about the store at `uri` without what that address, and any other one in it, keeps secret."""
     return re.sub(r"//[^/\s]*@", "//", text.replace(uri, without_password(uri)))

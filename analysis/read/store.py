@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.errors import InputError, unknown
-from analysis.read.links import tracking_of, without_password, without_passwords
+from analysis.read.links import reason_of, tracking_of, without_password
 from analysis.read.names import PAGES, SEARCH
 from analysis.read.runs import GridResults, read_folder
 
@@ -121,8 +121,8 @@ def _answering(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = without_passwords((str(error).splitlines() or [type(error).__name__])[0], uri)
-        raise InputError(f"the tracking store {without_password(uri)} cannot be read: {reason}") from error
+        where = without_password(uri)
+        raise InputError(f"the tracking store {where} cannot be read: {reason_of(error, uri)}") from error
 
 
 @contextmanager
