@@ -58,7 +58,7 @@ def answers_file(answers: Answers) -> AnswersFile:
             for label, value in known_values(meta, metric).items()
         ),
         comparisons=tuple(_comparisons(answers)),
-        claims=tuple(map(_claim, answers.claims)),
+        claims=tuple(_claim(one, first_look=meta.auto is not None) for one in answers.claims),
         effects=tuple(_effects(answers)),
         averages=tuple(
             AnsweredAverage(
@@ -157,7 +157,7 @@ def _courses(answers: Answers) -> Iterator[AnsweredCourse]:
             yield AnsweredCourse(found.metric.name, *both, verdicts, one.settled, *ahead)
 
 
-def _claim(outcome: ClaimOutcome) -> AnsweredClaim:
+def _claim(outcome: ClaimOutcome, *, first_look: bool) -> AnsweredClaim:
     claim, test = outcome.claim, outcome.test
     return AnsweredClaim(
         claim.claim,
@@ -170,7 +170,7 @@ def _claim(outcome: ClaimOutcome) -> AnsweredClaim:
         None if test is None else test.margin,
         None if test is None else test.different,
         None if test is None else test.equal,
-        claim_sentence(outcome),
+        claim_sentence(outcome, first_look=first_look),
     )
 
 

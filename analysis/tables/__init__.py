@@ -28,7 +28,7 @@ from analysis.tables.tidy import tidy_csv
 from analysis.tables.writers import markdown
 from analysis.words.best import left_out
 from analysis.words.claims import claim_sentence
-from analysis.words.verdicts import headline
+from analysis.words.verdicts import comparison_sentence, headline
 
 MOST_ROWS = 200
 """Cells and runs in a table or list that is read on a screen; the files beside it have all."""
@@ -53,7 +53,11 @@ def read_through(answers: Answers) -> ResultTable:
 
 
 def _verdict(answers: Answers) -> tuple[str, ...]:
-    return (*map(headline, answers.findings), *map(claim_sentence, answers.claims))
+    """Which cell to take, what the looks say of what was declared where seeds were added, and what became of claims."""
+    looked = answers.meta.auto is not None
+    declared = [pair for found in answers.findings for pair in found.pairs if looked and answers.meta.primary]
+    claims = [claim_sentence(outcome, first_look=looked) for outcome in answers.claims]
+    return (*map(headline, answers.findings), *map(comparison_sentence, declared), *claims)
 
 
 def render(answers: Answers, form: str, layout: str = "") -> str:

@@ -9,10 +9,10 @@ from analysis.notation import begun, probability
 from analysis.words.verdicts import amount, factor
 
 
-def claim_sentence(outcome: ClaimOutcome) -> str:
-    """The claim, what became of it, and its source."""
-    claim = outcome.claim
-    return f"{begun(outcome.fate)}: {claim.claim} ({claim.source}; here {why(outcome)})."
+def claim_sentence(outcome: ClaimOutcome, *, first_look: bool) -> str:
+    """The claim, what became of it, and its source; a `first_look` has fewer seeds than later ones."""
+    claim, here = outcome.claim, "here, at the first look," if first_look else "here"
+    return f"{begun(outcome.fate)}: {claim.claim} ({claim.source}; {here} {why(outcome)})."
 
 
 def why(outcome: ClaimOutcome) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.figures import FIGURES
 from analysis.figures.drawing import styled
-from analysis.tables import write_tables
+from analysis.tables import table_of, write_tables
 from tests.analysis.conftest import answers_of
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +32,13 @@ def test_tables_are_rebuilt_byte_for_byte(name, tmp_path):
     write_tables(answers_of(folder), folder)
     for table in ("table.md", "table.tex", "table.csv", "answers.json"):
         assert (folder / table).read_bytes() == (committed / table).read_bytes(), table
+
+
+def test_a_table_says_what_the_looks_decided_of_what_was_declared():
+    answers = answers_of(ROOT / "results" / "parameterization")
+    said = table_of(answers).verdict
+    assert len([one for one in said if "settled at" in one]) == 2 * len(answers.meta.primary) == 8
+    assert len([one for one in said if "here, at the first look," in one]) == len(answers.claims)
 
 
 @pytest.mark.parametrize("name", ["parameterization", "search-schedule"])

@@ -129,7 +129,9 @@ def test_what_was_not_measured_or_did_not_finish_cannot_tell():
 
 def test_the_sentence_gives_fate_claim_source_and_numbers():
     ten = claim({"schedule": "cosine", "steps": "10"}, {"schedule": "linear", "steps": "10"})
-    sentence = claim_sentence(Answers.of(grid_of(ten)).claims[0])
+    (outcome,) = Answers.of(grid_of(ten)).claims
+    assert "(A paper; here, at the first look, FID differs" in claim_sentence(outcome, first_look=True)
+    sentence = claim_sentence(outcome, first_look=False)
     assert sentence.startswith(
         "As published: it is better (A paper; here FID differs by a factor of 0.73 (0.67 to 0.81), p = "
     )
