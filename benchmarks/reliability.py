@@ -11,8 +11,6 @@ command would do; what these were at is told. The commands are those of `workloa
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import itertools
 import json
 import random
@@ -27,15 +25,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from ablations.results.csv_text import csv_text
 from ablations.settings.exits import exit_code
-from ablations.stages.artifacts import BEFORE, CHECKPOINT
 from analysis import options
 from analysis.errors import InputError, unknown
 from analysis.files import write_json, write_text
 from analysis.options import Option
+from benchmarks.ended import finished_in, made_again, numbers
 from benchmarks.faults import AT_BYTES, FAULTS, Child, Hung
 from benchmarks.workloads import WORKLOADS, Workload, hastened, import_again, import_all, say_imported
 
@@ -216,8 +212,8 @@ class Bench:
             self.struck.append(Struck(self.rounds - 1, workload.name, fault.name, moment, child.moment))
             damaged = fault.strike(child, results, chance, lambda: self.start(workload, results))
             torn |= {damaged} - {""}
-            now = _finished(results)
-            wrong += _again(finished, now, torn)
+            now = finished_in(results)
+            wrong += made_again(finished, now, torn)
             finished = now
         return torn
 
@@ -237,25 +233,6 @@ class Bench:
         found, expected = self.read(results, workload.name), self.numbers[workload.name]
         seen = [name for name in found | expected if name.partition("/")[0] not in torn]
         return [name for name in seen if found.get(name) != expected.get(name)]
-
-
-def numbers(results: Path, name: str) -> dict[str, str]:
-    """All that files and store hold of a workload but for costs, and the digest of each stage's tensors, by name."""
-    from analysis.read.runs import read_folder
-    from analysis.read.store import read_store
-
-    folder = results / name
-    found = {path.name: _without_costs(path) for path in sorted(folder.glob("*.csv"))}
-    for path in sorted(results.glob(".stages/*/*.safetensors")):
-        # A checkpoint that a command left which was killed as it took it away is nobody's.
-        if path.name not in (CHECKPOINT, BEFORE):
-            found[f"{path.parent.name}/{path.name}"] = _digest(path)
-    stored = read_store(f"sqlite:///{results / 'mlflow.db'}", name)
-    same = read_folder(folder)
-    for frame in ("runs", "curves"):
-        held = getattr(stored, frame).to_csv() == getattr(same, frame).to_csv()
-        found[f"the store's {frame}"] = "those of the folder" if held else "others"
-    return found
 
 
 def table(bench: Bench, command: str, seconds: float) -> str:
@@ -294,42 +271,6 @@ def _migrated(store: Path) -> int:
 
     mlflow.MlflowClient(f"sqlite:///{store}").search_experiments()
     return 0
-
-
-def _digest(path: Path) -> str:
-    """What the tensors of a file hash to, whatever it says of them."""
-    digest = hashlib.sha256()
-    try:
-        with safe_open(path, framework="numpy") as file:
-            for name in sorted(file.keys()):
-                digest.update(name.encode() + file.get_tensor(name).tobytes())
-    except SafetensorError as error:
-        return f"unreadable: {error}"
-    return digest.hexdigest()
-
-
-def _without_costs(path: Path) -> str:
-    """A CSV file without what its runs cost, and which code and processor made it."""
-    with path.open(encoding="utf-8", newline="") as file:
-        head, *lines = csv.reader(file)
-    kept = [i for i, name in enumerate(head) if not name.startswith("cost/") and name not in ("code", "seconds")]
-    curve = head.index("curve") if "curve" in head else None
-    shown = [line for line in lines if curve is None or not line[curve].startswith("cost/")]
-    return "\n".join(",".join(line[i] for i in kept) for line in [head, *shown])
-
-
-def _finished(results: Path) -> dict[str, tuple[int, int]]:
-    """What tells the results of finished stages from others in their place."""
-    found = {path.parent.name: path.stat() for path in results.glob(".stages/*/result.json")}
-    return {stage: (one.st_ino, one.st_mtime_ns) for stage, one in found.items()}
-
-
-def _again(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]], torn: set[str]) -> Iterator[str]:
-    """Stages that were finished before a fault and are not, or otherwise, but for those of which a file was torn, which
-    whoever reads it next finds out."""
-    changed = [stage for stage, one in before.items() if now.get(stage) != one and stage not in torn]
-    if changed:
-        yield f"finished stages were made again: {', '.join(changed)}"
 
 
 def _last_lines(results: Path) -> str:

@@ -19,7 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ablations.launchers.dispatch import Dispatch, Event
+from ablations.launchers.dispatch import Dispatch
+from ablations.launchers.events import Event
 from analysis.plain import line
 
 LINE_SECONDS = 30.0

@@ -24,7 +24,8 @@ from ablations.driver.shown import last_shown, still_there
 from ablations.driver.spent import Spent
 from ablations.driver.turns import Turns
 from ablations.driver.watched import watched_by_stage
-from ablations.launchers.dispatch import Dispatch, Event
+from ablations.launchers.dispatch import Dispatch
+from ablations.launchers.events import Event
 from ablations.results.folder import finished_in, standing, stands_already, write_results
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, record

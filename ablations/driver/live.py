@@ -17,7 +17,7 @@ from typing import Any
 
 from ablations.data.base import Data
 from ablations.driver.watched import Watched
-from ablations.launchers.dispatch import Event
+from ablations.launchers.events import Event
 from ablations.results.sample_sheets import SHEET_COLUMNS, write_sheet
 from ablations.stages.artifacts import read_tensors
 from ablations.stages.kinds import Stage

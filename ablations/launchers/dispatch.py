@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Literal
 
+from ablations.launchers.events import Event
 from ablations.launchers.protocol import Launcher, WorkerDied, Workers
 from ablations.stages.journal import DAMAGED, Failure, Journal
 from ablations.stages.kinds import Stage
@@ -28,19 +28,6 @@ WATCH_SECONDS = 10.0
 """Between two looks at whether workers give signs of life."""
 TRIES = 2
 STOPPED = Failure("stopped", "the command was stopped")
-
-
-@dataclass(frozen=True)
-class Event:
-    """What happened to a stage: it started, progressed to `share`, ended with `status`, or its worker died; it is run
-    elsewhere, by another command; what it left, or needs, was damaged, as `told`, and is made anew; or it was left out,
-    since one that it needs did not finish."""
-
-    kind: Literal["started", "progress", "ended", "died", "damaged", "elsewhere", "left_out"]
-    stage: Stage
-    share: float = 0.0
-    status: str = ""
-    told: str = ""
 
 
 @dataclass(frozen=True)

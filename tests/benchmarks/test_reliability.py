@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import reliability
+from benchmarks import ended
 from benchmarks.faults import AT_BYTES, FAULTS, Child, Kill, TornWrite, saying
 
 ROOT = Path(__file__).parents[2]
@@ -58,11 +58,11 @@ def test_a_child_says_what_it_is_at_and_how_it_ended(tmp_path):
 
 def test_stages_that_were_made_again_are_told():
     before = {"a": (1, 1), "b": (2, 2), "c": (3, 3)}
-    assert list(reliability._again(before, before | {"d": (4, 4)}, set())) == []
-    assert list(reliability._again(before, before | {"b": (9, 9)}, {"b"})) == []
-    assert list(reliability._again(before, before | {"b": (9, 9)}, {"a"})) == ["finished stages were made again: b"]
+    assert list(ended.made_again(before, before | {"d": (4, 4)}, set())) == []
+    assert list(ended.made_again(before, before | {"b": (9, 9)}, {"b"})) == []
+    assert list(ended.made_again(before, before | {"b": (9, 9)}, {"a"})) == ["finished stages were made again: b"]
     gone = {"a": (1, 1), "b": (2, 2)}
-    assert list(reliability._again(before, gone, set())) == ["finished stages were made again: c"]
+    assert list(ended.made_again(before, gone, set())) == ["finished stages were made again: c"]
 
 
 def test_a_torn_write_names_the_stage_that_it_damaged(tmp_path):
@@ -79,6 +79,6 @@ def test_a_torn_write_names_the_stage_that_it_damaged(tmp_path):
 def test_numbers_are_all_but_costs(tmp_path):
     path = tmp_path / "curves.csv"
     path.write_text("cell_id,curve,x,y\na,cost/seconds,1,2\na,train/network,1,0.5\n", encoding="utf-8")
-    assert reliability._without_costs(path) == "cell_id,curve,x,y\na,train/network,1,0.5"
+    assert ended._without_costs(path) == "cell_id,curve,x,y\na,train/network,1,0.5"
     path.write_text("cell_id,code,cost/train_seconds,nll/test\na,1.0,3,2.5\n", encoding="utf-8")
-    assert reliability._without_costs(path) == "cell_id,nll/test\na,2.5"
+    assert ended._without_costs(path) == "cell_id,nll/test\na,2.5"

@@ -16,7 +16,8 @@ from ablations.driver import looking, pages
 from ablations.driver.looking import Declared, Known, differences
 from ablations.driver.plan import plan
 from ablations.grids.grid import make
-from ablations.launchers.dispatch import Dispatch, Event
+from ablations.launchers.dispatch import Dispatch
+from ablations.launchers.events import Event
 from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
 from ablations.stages.journal import Failure, Journal, Result

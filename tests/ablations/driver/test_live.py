@@ -14,7 +14,7 @@ from ablations.driver import execute, live
 from ablations.driver.plan import plan
 from ablations.driver.watched import watched_by_stage
 from ablations.grids.grid import make
-from ablations.launchers.dispatch import Event
+from ablations.launchers.events import Event
 from ablations.launchers.local import Local
 from ablations.results.grid_json import head_of
 from ablations.settings.arguments import parse_run

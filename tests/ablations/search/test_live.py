@@ -10,7 +10,7 @@ import pytest
 
 from ablations import publish
 from ablations.driver import live
-from ablations.launchers.dispatch import Event
+from ablations.launchers.events import Event
 from ablations.launchers.serial import Serial
 from ablations.search import __main__ as search
 from ablations.search.loop import plan_search
