@@ -127,8 +127,15 @@ def points_of(stages: list[Stage], journal: Journal) -> Points:
 
 
 def reported(training: str, journal: Journal) -> Points:
-    """What a training has reported over its steps so far; what is not finite is no point."""
+    """What a training has reported over its steps so far; what is not finite is no point.
+
+    Once it is over, its result says that, which bears a digest.
+    """
     found: Points = {}
+    result = journal.result(training)
+    if result is not None:
+        curves = {name: list(zip(*curve, strict=True)) for name, curve in result.curves.items()}
+        return {name: points for name, points in curves.items() if points and name.startswith(OVER_STEPS)}
     for line in read_history(journal.holding(training, HISTORY)):
         for name in (name for name in line if name.startswith(OVER_STEPS) and math.isfinite(line[name])):
             found.setdefault(name, []).append((line["step"], line[name]))

@@ -183,17 +183,30 @@ def forget_checkpoints(folder: Path) -> None:
 
 
 def write_history(folder: Path, history: list[dict[str, float]]) -> None:
-    """The reports of a training, a line each."""
-    write_text(folder / HISTORY, "".join(json.dumps(line) + "\n" for line in history))
+    """The reports of a training, a line each, and a digest of them."""
+    lines = "".join(json.dumps(line) + "\n" for line in history)
+    write_text(folder / HISTORY, f"{lines}{json.dumps({DIGEST: _digest_of(lines)})}\n")
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
-    """The reports so far, for whoever watches; none where they are damaged, for no number is read from here."""
+    """The reports so far, for whoever watches; where they are damaged, those of the last checkpoint."""
     try:
-        lines = [json.loads(line) for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines()]
-    except (FileNotFoundError, ValueError):
+        text = (folder / HISTORY).read_text(encoding="utf-8")
+        lines = [json.loads(line) for line in text.splitlines()]
+    except FileNotFoundError:
         return []
+    except ValueError:
+        return list(read_checkpoint(folder).history)
+    # Earlier versions left no digest.
+    if lines and isinstance(lines[-1], dict) and DIGEST in lines[-1]:
+        told = lines.pop()[DIGEST]
+        if told != _digest_of("".join(text.splitlines(keepends=True)[:-1])):
+            return list(read_checkpoint(folder).history)
     whole = all(
         isinstance(line, dict) and all(isinstance(value, (int, float)) for value in line.values()) for line in lines
     )
     return lines if whole and all("step" in line for line in lines) else []
+
+
+def _digest_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -117,6 +117,14 @@ def test_curves_of_a_trial_stand_though_its_training_was_damaged_since(again):
     assert (again.results / "found" / "trial_curves.csv").read_bytes() == before
 
 
+def test_curves_of_a_trial_are_those_of_its_result_and_not_of_what_is_watched(again):
+    before = (again.results / "found" / "trial_curves.csv").read_bytes()
+    for path in (again.results / ".stages").glob("*/metrics.jsonl"):
+        path.write_text(path.read_text().replace("train/network", "train/oetwork"))
+    assert search.main([*again.arguments, "device=cpu"]) == 0
+    assert (again.results / "found" / "trial_curves.csv").read_bytes() == before
+
+
 def test_run_again_it_starts_nothing_and_more_trials_continue_it(again, capsys):
     before, command = trials_in(again.results), read_search(again.results / "found").head.command
     stages = set((again.results / ".stages").iterdir())
