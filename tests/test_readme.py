@@ -327,7 +327,7 @@ def test_what_looks_settled():
     minutes = head["seconds"] / 60
     assert f"(500 steps a cell, {minutes:.0f} minutes on 2 busy CPU cores" in PLAIN
     five = minutes * 5 * len(head["cells"]) / trainings
-    assert f"trains, evaluates, logs, draws: {five:.0f} minutes on 2 CPU cores" in PLAIN
+    assert f"trains, evaluates, logs, draws: {five:.0f} minutes on 2 busy CPU cores" in PLAIN
     assert f"That took {trainings} trainings, where {most} seeds of every cell are {all_of_them}." in PLAIN
 
 

@@ -28,6 +28,8 @@ PRECISION, COVERAGE = "precision/val/digits-cnn", "coverage/val"
 WORDS = [
     *(word for word in TINY if not word.startswith(("training.learning_rate", "evaluation.sets", "network."))),
     "data=mixture2d",
+    "network.width=16",
+    "network.layers=2",
     "evaluation.sets=1",
     "training.learning_rate=interval(0.003,0.03)",
     "study.sampler=random",
