@@ -88,7 +88,7 @@ class Turns:
 
     def _last(self) -> str:
         path = self.place / "last"
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def place_of(folder: Path) -> Path:

@@ -52,7 +52,7 @@ def write_results(folder: Path, head: dict[str, Any], records: list[Record], jou
 def stands_already(folder: Path, head: dict[str, Any], records: list[Record]) -> bool:
     """Whether a folder holds these results, but for what grid.json says of the command that wrote them."""
     there, rows = standing(folder), folder / "runs.csv"
-    if there is None or not rows.exists() or rows.read_text(encoding="utf-8") != runs_csv(records):
+    if there is None or not rows.exists() or rows.read_bytes() != runs_csv(records).encode():
         return False
     known = json.loads(json.dumps(head))
     return all(there.get(name) == value for name, value in known.items() if name not in OF_ITS_WRITER)

@@ -80,7 +80,7 @@ class Folder(Shelf):
     def read(self, name: str) -> tuple[str, float] | None:
         # It is opened for both: a network's client asks for what it then shows.
         try:
-            with (self.path / name).open(encoding="utf-8") as file:
+            with (self.path / name).open(encoding="utf-8", errors="replace") as file:
                 return file.read(), os.fstat(file.fileno()).st_mtime
         except FileNotFoundError:
             return None

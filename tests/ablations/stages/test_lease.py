@@ -190,6 +190,13 @@ def test_a_lease_that_is_being_written_is_held_until_it_is_old(place, text):
     assert take(place.shelf) is not None
 
 
+def test_a_lease_of_which_a_byte_was_altered_is_held_until_it_is_old(tmp_path):
+    (tmp_path / "lease.1").write_bytes(b'{"host": "\xa0"}')
+    assert holder(tmp_path) is not None
+    os.utime(tmp_path / "lease.1", (0, 0))
+    assert holder(tmp_path) is None
+
+
 def test_it_is_renewed_while_it_is_held(place, monkeypatch):
     monkeypatch.setattr(lease, "RENEWED", 0.01)
     with leased(place.shelf) as held:
