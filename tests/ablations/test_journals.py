@@ -301,7 +301,7 @@ def test_a_command_that_is_killed_is_gone_on_with_by_another_machine(commands, w
     first = commands.begin("here", f"journal={object_store.url}", "launcher=serial")
     stage_id, _ = until(lambda: at_work(object_store))
     first.kill()
-    first.communicate()
+    first.wait()
     commands.ended(commands.begin("there", f"journal={object_store.url}", "launcher.workers=1"))
     assert read_anew(object_store, stage_id)
     assert numbers_in(commands.results("there")) == whole
