@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 
 import numpy as np
 import optuna
 import pytest
 
 from ablations.search.file import PRUNERS, SAMPLERS
-from ablations.search.optimizer import Optimizer
+from ablations.search.optimizer import Optimizer, storage
 from ablations.search.optimizer.storage import shown
 from ablations.search.study import make
 from ablations.search.trial import TrialOutcome
@@ -315,3 +316,21 @@ def test_time_adds_up_over_commands(tmp_path):
     opened(tmp_path).spend(10.0)
     opened(tmp_path).spend(5.0)
     assert opened(tmp_path).seconds == 15.0
+
+
+def test_a_storage_that_was_killed_while_it_was_made_is_made_anew(tmp_path, monkeypatch):
+    """Tables without the index that keeps names apart would be used as they are, with a study anew at each command."""
+    uri = f"sqlite:///{tmp_path / 'optuna.db'}"
+
+    def killed(uri, **given):
+        with sqlite3.connect(uri.removeprefix("sqlite:///")) as half:
+            half.execute("CREATE TABLE studies (study_id INTEGER PRIMARY KEY, study_name VARCHAR(512) NOT NULL)")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "RDBStorage", killed)
+        with pytest.raises(KeyboardInterrupt):
+            storage.opened(uri)
+    found = [optuna.create_study(study_name="a", storage=storage.opened(uri), load_if_exists=True) for _ in range(2)]
+    assert len({study._study_id for study in found}) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["optuna.db"]

@@ -125,3 +125,20 @@ def test_a_store_that_breaks_under_a_delivery_is_a_line_and_no_traceback(tmp_pat
     with pytest.raises(TrackingError, match=r"does not answer: .*no such table: metrics"):
         guard(uri, lambda: client.log_metric(run, "nll", 1.0))
     assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_a_store_that_was_killed_while_it_was_made_is_made_anew(tmp_path, monkeypatch):
+    path = tmp_path / "mlflow.db"
+
+    def killed(uri):
+        with sqlite3.connect(uri.removeprefix("sqlite:///")) as half:
+            half.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow, "MlflowClient", killed)
+        with pytest.raises(KeyboardInterrupt):
+            opened(f"sqlite:///{path}", "grid", tmp_path / ".artifacts")
+    client, experiment = opened(f"sqlite:///{path}", "grid", tmp_path / ".artifacts")
+    assert client.get_experiment(experiment).name == "grid"
+    assert {one.name for one in tmp_path.iterdir()} <= {"mlflow.db", ".leases", ".artifacts"}
