@@ -16,20 +16,14 @@ from analysis.errors import InputError
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a file beside `path`, then move it there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _beside(path) as temporary:
-        write(temporary)
-        temporary.chmod(0o644)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+    with _beside(path, write) as temporary:
         temporary.replace(path)
         _sync_folder(path.parent)
 
 
 def make_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a file beside `path`, and put it there whole, unless another process has made one by then."""
-    with _beside(path) as temporary:
-        write(temporary)
-        temporary.chmod(0o644)
+    with _beside(path, write) as temporary:
         try:
             os.link(temporary, path)
         except FileExistsError:
@@ -42,12 +36,16 @@ def make_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """A hidden file beside a path, which is taken away unless it was moved."""
+def _beside(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
+    """What `write` makes of a hidden file beside a path, safe on the disk; it is taken away unless it was moved."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)
     try:
+        write(temporary)
+        temporary.chmod(0o644)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)

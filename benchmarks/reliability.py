@@ -63,6 +63,7 @@ def measure(given: dict[str, Any]) -> None:
     workloads = [workload for workload in WORKLOADS if given["only"] in ("", workload.name)]
     if not workloads:
         raise unknown("command", given["only"], [workload.name for workload in WORKLOADS])
+    words = " ".join(f"{name}={given[name]}" for name in ("faults", "seed", "only") if given[name] != "")
     chance = random.Random(given["seed"])
     began = time.monotonic()
     with TemporaryDirectory() as temporary:
@@ -71,7 +72,7 @@ def measure(given: dict[str, Any]) -> None:
             if bench.rounds % ANEW == 0:
                 bench.unbroken(workloads)
             bench.round(workloads[bench.rounds % len(workloads)], chance, given["faults"])
-            page = table(bench, f"faults={given['faults']} seed={given['seed']}", time.monotonic() - began)
+            page = table(bench, words, time.monotonic() - began)
             if given["out"]:
                 # A run of hours may be stopped too.
                 write_text(Path(given["out"]) / "table.md", page + "\n")

@@ -131,11 +131,11 @@ def reported(training: str, journal: Journal) -> Points:
 
     Once it is over, its result says that, which bears a digest.
     """
-    found: Points = {}
     result = journal.result(training)
     if result is not None:
         curves = {name: list(zip(*curve, strict=True)) for name, curve in result.curves.items()}
         return {name: points for name, points in curves.items() if points and name.startswith(OVER_STEPS)}
+    found: Points = {}
     for line in read_history(journal.holding(training, HISTORY)):
         for name in (name for name in line if name.startswith(OVER_STEPS) and math.isfinite(line[name])):
             found.setdefault(name, []).append((line["step"], line[name]))

@@ -19,7 +19,7 @@ from ablations.search.records import check_same_search, finalists, write_search
 from ablations.stages.journal import Journal
 from ablations.tracking.mlflow_store import Tracker
 from analysis.files import read_json
-from analysis.read.names import SEARCH
+from analysis.read.names import SEARCH, TRIAL_CURVES
 
 
 @dataclass(eq=False)
@@ -48,7 +48,7 @@ class SearchResults:
     ) -> SearchResults:
         """The beginning, with what stood there before; InputError where the folder holds another request's results."""
         before, turns = read_json(folder / SEARCH), Turns(folder)
-        curves = TrialCurves(plan, journal, standing_curves(folder / "trial_curves.csv"))
+        curves = TrialCurves(plan, journal, standing_curves(folder / TRIAL_CURVES))
         with turns.turn():
             check_same_search(folder, plan, journal, provenance["command"])
             if before is None:

@@ -191,21 +191,25 @@ def write_history(folder: Path, history: list[dict[str, float]]) -> None:
 def read_history(folder: Path) -> list[dict[str, float]]:
     """The reports so far, for whoever watches; where they are damaged, those of the last checkpoint."""
     try:
-        text = (folder / HISTORY).read_text(encoding="utf-8")
-        lines = [json.loads(line) for line in text.splitlines()]
+        return _reports((folder / HISTORY).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
     except ValueError:
         return list(read_checkpoint(folder).history)
+
+
+def _reports(text: str) -> list[dict[str, float]]:
+    """The reports that a text holds, a line each; ValueError where it is damaged."""
+    lines = text.splitlines(keepends=True)
+    reports = [json.loads(line) for line in lines]
+    if not all(isinstance(report, dict) for report in reports):
+        raise ValueError("a line is no report")
     # Earlier versions left no digest.
-    if lines and isinstance(lines[-1], dict) and DIGEST in lines[-1]:
-        told = lines.pop()[DIGEST]
-        if told != _digest_of("".join(text.splitlines(keepends=True)[:-1])):
-            return list(read_checkpoint(folder).history)
-    whole = all(
-        isinstance(line, dict) and all(isinstance(value, (int, float)) for value in line.values()) for line in lines
-    )
-    return lines if whole and all("step" in line for line in lines) else []
+    if reports and DIGEST in reports[-1] and reports.pop()[DIGEST] != _digest_of("".join(lines[:-1])):
+        raise ValueError("altered since it was written")
+    if not all("step" in report and all(isinstance(v, (int, float)) for v in report.values()) for report in reports):
+        raise ValueError("a report is not one of numbers")
+    return reports
 
 
 def _digest_of(text: str) -> str:

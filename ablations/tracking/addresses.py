@@ -4,6 +4,7 @@ store in a file still has what was delivered."""
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+from analysis.files import make_file
 from analysis.read.links import without_password
 
 SQLITE = "sqlite:///"
@@ -69,6 +71,18 @@ def quick_check(file: Path) -> str:
     cannot be read at all."""
     found = [str(row[0]) for row in _asked(file, "pragma quick_check(1)")]
     return "" if found == ["ok"] else " ".join("; ".join(found).split())
+
+
+def make_whole(uri: str, make: Callable[[str], object]) -> None:
+    """Let `make` make the store of an address, if that is a file which is not there yet: whole or not at all.
+
+    A store's tables and indices come one by one. One that a kill had left without the index that keeps names apart
+    would be used as it is, with a study anew at each command; and one that is half migrated is of no use to the next.
+    """
+    path = Path(uri.removeprefix(SQLITE))
+    plain = uri.startswith(SQLITE) and not set(":?") & set(path.name)
+    if plain and path.parent.is_dir() and not path.exists():
+        make_file(path, lambda temporary: make(f"{SQLITE}{temporary}"))
 
 
 def refusal(uri: str) -> str:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.stages.lease import leased
-from ablations.tracking.addresses import SQLITE, refusal, what_to_do
+from ablations.tracking.addresses import SQLITE, make_whole, refusal, what_to_do
 from ablations.tracking.moved import follow
-from analysis.files import make_file
 from analysis.read.links import reason_of, without_password, without_passwords
 
 if TYPE_CHECKING:
@@ -31,11 +30,8 @@ def opened(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, st
 
     def open_() -> tuple[MlflowClient, str]:
         if uri.startswith(SQLITE):
-            path = Path(uri.removeprefix(SQLITE))
-            follow(path, artifacts)
-            if path.parent.is_dir() and not path.exists():
-                # Whole or not at all: a store that was killed while its tables were made is of no use to the next.
-                make_file(path, lambda temporary: MlflowClient(f"{SQLITE}{temporary}").search_experiments())
+            follow(Path(uri.removeprefix(SQLITE)), artifacts)
+        make_whole(uri, lambda new: MlflowClient(new).search_experiments())
         client = MlflowClient(uri)
         found = client.get_experiment_by_name(experiment)
         if found is not None and found.lifecycle_stage != "active":

@@ -55,7 +55,8 @@ def read_through(answers: Answers) -> ResultTable:
 def _verdict(answers: Answers) -> tuple[str, ...]:
     """Which cell to take, what the looks say of what was declared where seeds were added, and what became of claims."""
     looked = answers.meta.auto is not None
-    declared = [pair for found in answers.findings for pair in found.pairs if looked and answers.meta.primary]
+    pairs = [pair for found in answers.findings for pair in found.pairs]
+    declared = pairs if looked and answers.meta.primary else []
     claims = [claim_sentence(outcome, first_look=looked) for outcome in answers.claims]
     return (*map(headline, answers.findings), *map(comparison_sentence, declared), *claims)
 

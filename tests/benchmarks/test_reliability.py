@@ -23,6 +23,7 @@ def test_a_few_faults_leave_no_trace(tmp_path):
     command = [sys.executable, "-m", "benchmarks.reliability", "faults=3", "seed=5", "only=grid", f"out={tmp_path}"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "`python -m benchmarks.reliability faults=3 seed=5 only=grid`: 3 faults" in ran.stdout
     assert "Rounds that did not end with the numbers of an unbroken command: 0 of" in ran.stdout
     with (tmp_path / "faults.csv").open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))

@@ -5,27 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
 
-from analysis.files import make_file
+from ablations.tracking.addresses import make_whole
 
-FILE, MEMORY = "sqlite:///", ":memory:"
 PATIENCE = 60.0
 """Seconds that a locked database is waited for."""
 
 
 def opened(uri: str) -> BaseStorage:
-    """The storage of this URL; Optuna's or SQLAlchemy's errors where there is none.
-
-    A new file is made whole: its tables and indices come one by one, and one that a kill had left without the index
-    that keeps names apart would be used as it is, with a study anew at each command.
-    """
-    path = Path(uri.removeprefix(FILE))
-    if uri.startswith(FILE) and MEMORY not in uri and path.parent.is_dir() and not path.exists():
-        make_file(path, lambda temporary: RDBStorage(f"{FILE}{temporary}").engine.dispose())
+    """The storage of this URL; Optuna's or SQLAlchemy's errors where there is none."""
+    make_whole(uri, lambda new: RDBStorage(new).engine.dispose())
     patient = {"connect_args": {"timeout": PATIENCE}} if uri.startswith("sqlite") else {}
     return RDBStorage(uri, engine_kwargs=patient)
 

@@ -11,7 +11,7 @@ import mlflow
 import pytest
 
 from ablations import publish
-from ablations.tracking.addresses import default_uri, quick_check, refusal, rescue
+from ablations.tracking.addresses import default_uri, make_whole, quick_check, refusal, rescue
 from ablations.tracking.mlflow_client import TrackingError, guard, opened
 from ablations.tracking.moved import follow
 from tests.ablations.settings.test_grammar import one_line_error
@@ -142,3 +142,13 @@ def test_a_store_that_was_killed_while_it_was_made_is_made_anew(tmp_path, monkey
     client, experiment = opened(f"sqlite:///{path}", "grid", tmp_path / ".artifacts")
     assert client.get_experiment(experiment).name == "grid"
     assert {one.name for one in tmp_path.iterdir()} <= {"mlflow.db", ".leases", ".artifacts"}
+
+
+@pytest.mark.parametrize("name", [":memory:", "store.db?timeout=5", "nowhere/store.db", "there.db"])
+def test_what_is_no_new_file_is_left_to_whoever_opens_it(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.db").touch()
+    made = []
+    make_whole(f"sqlite:///{name}", made.append)
+    make_whole("postgresql://host/store", made.append)
+    assert (made, [path.name for path in tmp_path.iterdir()]) == ([], ["there.db"])
