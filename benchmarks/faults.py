@@ -25,6 +25,11 @@ from typing import Any, ClassVar
 
 MEGABYTE = 1 << 20
 AT_BYTES = 32
+GROUPS = (
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+    ("/sys/fs/cgroup", "memory.max"),
+)
+"""Where Linux keeps groups of processes that share a limit of memory, and the file of the limit: cgroup 1, and 2."""
 PATIENCE = 30.0
 """Seconds before a process that is out of memory is killed."""
 LATE = 240.0
@@ -128,6 +133,11 @@ class Fault(ABC):
     name: ClassVar[str]
     of_searches: ClassVar[bool] = True
 
+    @classmethod
+    def is_possible(cls) -> bool:
+        """Whether it can be done on this machine."""
+        return True
+
     @abstractmethod
     def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
         """Do it to a child that runs, and see that it has ended; the stage whose files it damaged, "" where none.
@@ -170,6 +180,35 @@ class OutOfMemory(Fault):
         _limit(child, resource.RLIMIT_AS, _mapped(child.pid) + chance.randrange(8) * MEGABYTE)
         if not child.wait(PATIENCE):
             child.signal(signal.SIGKILL)
+        return ""
+
+
+class OutOfMemoryKiller(Fault):
+    """The process may use no more than a little memory beyond what it has, and the kernel kills it when it does.
+
+    That is a SIGKILL at a moment at which it asked for memory: what a container or a node that is full does. It takes
+    a control group of its own, which not everyone may make.
+    """
+
+    name = "OOM killer"
+
+    @classmethod
+    def is_possible(cls) -> bool:
+        group = _memory_group(MEGABYTE)
+        if group is not None:
+            group.rmdir()
+        return group is not None
+
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+        group = _memory_group(chance.randrange(1, 8) * MEGABYTE)
+        assert group is not None, "it is possible"
+        try:
+            with contextlib.suppress(ProcessLookupError):
+                (group / "cgroup.procs").write_text(str(child.pid), encoding="ascii")
+            if not child.wait(PATIENCE):
+                child.signal(signal.SIGKILL)
+        finally:
+            group.rmdir()
         return ""
 
 
@@ -218,8 +257,34 @@ class Freeze(Fault):
         return ""
 
 
-FAULTS: dict[type[Fault], int] = {Kill: 60, Terminate: 12, OutOfMemory: 8, FullDisk: 8, TornWrite: 9, Freeze: 3}
+FAULTS: dict[type[Fault], int] = {
+    Kill: 54,
+    Terminate: 12,
+    OutOfMemory: 8,
+    OutOfMemoryKiller: 6,
+    FullDisk: 8,
+    TornWrite: 9,
+    Freeze: 3,
+}
 """How often each happens, of a hundred."""
+
+
+def _memory_group(most: int) -> Path | None:
+    """A new group of processes that may use so many bytes together; None where none can be made."""
+    for root, limit in GROUPS:
+        group = Path(root) / f"ablations-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            # The file is there where the group's controller is on, and no other can be made.
+            (group / limit).write_text(str(most), encoding="ascii")
+        except OSError:
+            group.rmdir()
+            continue
+        return group
+    return None
 
 
 def _limit(child: Child, what: int, most: int) -> None:

@@ -32,7 +32,7 @@ from analysis.errors import InputError, unknown
 from analysis.files import write_json, write_text
 from analysis.options import Option
 from benchmarks.ended import finished_in, made_again, numbers
-from benchmarks.faults import AT_BYTES, FAULTS, Child, Hung
+from benchmarks.faults import AT_BYTES, FAULTS, Child, Fault, Hung
 from benchmarks.workloads import WORKLOADS, Workload, hastened, import_again, import_all, say_imported
 
 OPTIONS = {
@@ -107,6 +107,7 @@ class Bench:
     struck: list[Struck] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     rounds: int = 0
+    faults: list[type[Fault]] = field(default_factory=lambda: [kind for kind in FAULTS if kind.is_possible()])
     unbroken_ones: Iterator[int] = field(default_factory=itertools.count)
 
     @staticmethod
@@ -203,7 +204,7 @@ class Bench:
         """
         torn: set[str] = set()
         finished: dict[str, tuple[int, int]] = {}
-        kinds = [kind for kind in FAULTS if kind.of_searches or workload.name != "search"]
+        kinds = [kind for kind in self.faults if kind.of_searches or workload.name != "search"]
         for _ in range(count):
             fault = chance.choices(kinds, [FAULTS[kind] for kind in kinds])[0]()
             child = self.start(workload, results)
@@ -240,7 +241,7 @@ def table(bench: Bench, command: str, seconds: float) -> str:
     """The page: how often each fault struck what, and how many rounds ended with other numbers."""
     moments = sorted({one.moment for one in bench.struck})
     counts = Counter((one.fault, one.moment) for one in bench.struck)
-    faults = [kind.name for kind in FAULTS]
+    faults = [kind.name for kind in bench.faults]
     lines = [
         f"`python -m benchmarks.reliability {command}`: {len(bench.struck)} faults in {bench.rounds} rounds, "
         f"{seconds / 60:.0f} minutes.",

@@ -8,13 +8,14 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from mmap import mmap
 from pathlib import Path
 
 import pytest
 
 from benchmarks import ended
-from benchmarks.faults import AT_BYTES, FAULTS, Child, Kill, TornWrite, saying
+from benchmarks.faults import AT_BYTES, FAULTS, MEGABYTE, Child, Kill, OutOfMemoryKiller, TornWrite, saying
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,6 +76,19 @@ def test_a_torn_write_names_the_stage_that_it_damaged(tmp_path):
         assert TornWrite().strike(child, tmp_path, random.Random(seed), None) == "abc"
         assert (folder / "result.json").read_bytes() != b"0123456789"
         (folder / "result.json").write_bytes(b"0123456789")
+
+
+@pytest.mark.skipif(not OutOfMemoryKiller.is_possible(), reason="no control group can be made here")
+def test_the_kernel_kills_what_asks_for_more_memory(tmp_path):
+    def command():
+        kept = [bytearray(MEGABYTE)]
+        while True:
+            kept.append(bytearray(MEGABYTE))
+            time.sleep(0.01)
+
+    child = Child.start(command, tmp_path / "log", mmap(-1, AT_BYTES))
+    OutOfMemoryKiller().strike(child, tmp_path, random.Random(0), None)
+    assert child.finish() == -signal.SIGKILL
 
 
 def test_numbers_are_all_but_costs(tmp_path):
