@@ -13,12 +13,15 @@ from typing import Any
 from urllib.parse import urlparse
 
 from analysis.files import make_file
-from analysis.read.links import without_password
+from analysis.read.links import without_password, without_passwords
 
 SQLITE = "sqlite:///"
 DAMAGED = ("malformed", "not a database", "database corruption")
 """Words by which SQLite says that a file is none of its own, or no longer."""
-SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
+SERVERS = ("http", "https")
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+DRIVERS = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+"""Modules that speak to databases, by what is installed for them where that has another name."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,15 @@ def make_whole(uri: str, make: Callable[[str], object]) -> None:
 
 def refusal(uri: str) -> str:
     """Why a store cannot be used, as far as it can be told without opening it; "" if it may be."""
-    if urlparse(uri).scheme not in SCHEMES:
+    scheme = urlparse(uri).scheme
+    if scheme.partition("+")[0] not in DATABASES and scheme not in SERVERS:
         given = without_password(uri)
         return f"{given!r} is no tracking store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
-    if not uri.startswith(SQLITE):
+    if scheme in SERVERS:
         return ""
+    if not uri.startswith(SQLITE):
+        reason = _without_a_driver(uri)
+        return f"the tracking store {without_password(uri)} {reason}" if reason else ""
     path = Path(uri.removeprefix(SQLITE))
     if not path.parent.is_dir():
         return f"the tracking store {uri} does not answer: {path.parent} is no folder"
@@ -103,6 +110,20 @@ def refusal(uri: str) -> str:
         _asked(path, "pragma schema_version")
     except sqlite3.Error as error:
         return f"the tracking store {uri} does not answer: {error}{what_to_do(uri, str(error))}"
+    return ""
+
+
+def _without_a_driver(uri: str) -> str:
+    """Why there is nothing here that speaks to a database, as a clause; "" if there is."""
+    import sqlalchemy
+
+    try:
+        sqlalchemy.create_engine(uri)
+    except ImportError as error:
+        driver = error.name or str(error)
+        return f"needs {driver}, which is not installed: pip install '{DRIVERS.get(driver, driver)}'"
+    except (sqlalchemy.exc.SQLAlchemyError, ValueError) as error:
+        return f"cannot be used: {without_passwords(str(error), uri)}"
     return ""
 
 

@@ -18,6 +18,7 @@ import requests
 from ablations.stages.journal import Journal
 from ablations.tracking.mlflow_store import Tracker
 from tests.ablations.conftest import TINY
+from tests.postgres import postgres
 
 pytestmark = pytest.mark.slow
 
@@ -30,19 +31,33 @@ SECONDS = 600
 
 
 @pytest.fixture
-def server(store, tmp_path):
-    """An MLflow server with sqlite behind it."""
+def sqlite(store, tmp_path):
+    """A file of sqlite with MLflow's tables."""
+    (tmp_path / "server.db").write_bytes(store.read_bytes())
+    return f"sqlite:///{tmp_path / 'server.db'}"
+
+
+@pytest.fixture
+def postgresql():
+    """An empty database of PostgreSQL."""
+    with postgres() as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def server(request, tmp_path):
+    """An MLflow server with a database behind it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     words = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    words += ["--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}"]
+    words += ["--backend-store-uri", request.getfixturevalue(request.param)]
     words += ["--artifacts-destination", str(tmp_path / "artifacts")]
-    (tmp_path / "server.db").write_bytes(store.read_bytes())
     process = subprocess.Popen([sys.executable, "-m", "mlflow", "server", *words], start_new_session=True)
     uri, began = f"http://127.0.0.1:{port}", time.monotonic()
     try:
         while time.monotonic() - began < SECONDS:
+            assert process.poll() is None
             try:
                 requests.get(f"{uri}/health", timeout=1).raise_for_status()
                 break
@@ -132,3 +147,34 @@ def test_of_two_requests_that_begin_at_once_under_one_name_one_is_refused(server
     assert "results of other choices" in refused
     assert "Traceback" not in refused
     assert [row["status"] for row in rows(tmp_path / "results" / "mine")] == ["finished"] * 4
+
+
+def test_commands_share_a_database_that_no_server_stands_before(postgresql, tmp_path):
+    words = [*WORDS, "training.steps=400"]
+    commands = [started(tmp_path / "results", postgresql, *words, f"name={name}") for name in ("one", "one", "two")]
+    for command in commands:
+        ended(command)
+    for name in ("one", "two"):
+        assert [row["status"] for row in rows(tmp_path / "results" / name)] == ["finished"] * 4
+        delivered_once(postgresql, name, 4, list(range(20, 401, 20)))
+
+
+def test_a_search_keeps_its_trials_in_a_database_and_has_one_driver(postgresql, store, tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(store.read_bytes())
+    words = ["schedule=log_snr_linear", "schedule.gamma_min=interval(-14,-2)", "study.startup=2", "study.pruner=median"]
+    words += [*WORDS[2:], "trials=4", "confirm=2", "name=wide", f"storage={postgresql}"]
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    first = started(tmp_path / "results", uri, *words, "training.steps=400", command="search")
+    journal = tmp_path / "results" / ".stages"
+    while not list(journal.glob("*/metrics.jsonl")):
+        assert first.poll() is None
+        time.sleep(0.1)
+    elsewhere = started(tmp_path / "elsewhere", uri, *words, "training.steps=400", command="search")
+    text, _ = elsewhere.communicate(timeout=SECONDS)
+    assert elsewhere.returncode == 2, text
+    assert "Traceback" not in text
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    ended(started(tmp_path / "results", uri, *words, "training.steps=400", command="search"))
+    with (tmp_path / "results" / "wide" / "trials.csv").open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import mlflow
 import pytest
 
-from ablations import publish
+from ablations import publish, run
 from ablations.tracking.addresses import default_uri, make_whole, quick_check, refusal, rescue
 from ablations.tracking.mlflow_client import TrackingError, guard, opened
 from ablations.tracking.moved import follow
@@ -76,6 +77,21 @@ def test_what_delivers_later_names_the_folder_and_the_store(folder, uri, expecte
     assert rescue(tmp_path.__class__(folder), uri) == f"python -m ablations.publish {expected}"
 
 
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("mysql+cymysql://me:secret@host/x", r"needs cymysql, which is not installed: pip install 'cymysql'"),
+        ("postgresql+nothing://me:secret@host/x", "cannot be used: .*postgresql.nothing"),
+        ("postgresql://me:secret@host:port/x", "cannot be used"),
+    ],
+)
+def test_a_database_that_nothing_here_speaks_to_is_refused_at_once(uri, why, tmp_path, capsys, monkeypatch):
+    words = ["data=mixture2d", f"results={tmp_path}", f"tracking.uri={uri}"]
+    told = one_line_error(run.main, words, capsys, monkeypatch)
+    assert re.search(why, told)
+    assert "secret" not in told
+
+
 @pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
 def test_artifacts_follow_a_results_folder(move, tiny, tmp_path, capsys, without_pictures):
     before, now = tmp_path / "before", tmp_path / "now"
@@ -92,9 +108,9 @@ def test_artifacts_follow_a_results_folder(move, tiny, tmp_path, capsys, without
     assert experiment.artifact_location == (now / ".artifacts" / "tiny").as_uri()
     runs = client.search_runs([experiment.experiment_id])
     assert len(runs) == 5
-    for run in runs:
-        assert run.info.artifact_uri.startswith(experiment.artifact_location + "/")
-        assert client.list_artifacts(run.info.run_id)
+    for one in runs:
+        assert one.info.artifact_uri.startswith(experiment.artifact_location + "/")
+        assert client.list_artifacts(one.info.run_id)
     assert follow(now / "mlflow.db", now / ".artifacts") == 0
 
 
