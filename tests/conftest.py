@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 
 import pytest
 import torch
 
 from ablations.settings import patience
+from tests.made_once import made_once
 from tests.simulated_cuda import simulated_cuda
 
 SKIPS = {
@@ -54,9 +56,12 @@ def store(tmp_path_factory):
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    path = tmp_path_factory.mktemp("store") / "empty.db"
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+
+    def make(folder: Path) -> Path:
+        mlflow.MlflowClient(f"sqlite:///{folder / 'empty.db'}").search_experiments()
+        return folder / "empty.db"
+
+    return made_once(tmp_path_factory, "store", make)
 
 
 @pytest.fixture

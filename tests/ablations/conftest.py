@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 import shutil
 import uuid
 import warnings
@@ -31,6 +33,7 @@ from analysis.read.runs import read_folder
 from analysis.read.search import read_search, search_alone
 from analysis.tables.search import terminal_search
 from diffusion_core.precision import resolve_precision
+from tests.made_once import made_once
 from tests.object_store import OwnStore, used
 
 TINY = [
@@ -76,16 +79,16 @@ class Done:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory, store):
     """ε and v at two variances (one training each), on digits, by workers."""
-    results = tmp_path_factory.mktemp("results")
-    shutil.copy(store, results / "mlflow.db")
-    arguments = ["parameterization=v,epsilon", "variance=beta,beta_tilde", "name=tiny", f"results={results}", *TINY]
-    import contextlib
-    import io
 
-    text = io.StringIO()
-    with contextlib.redirect_stdout(text):
-        code = run.main(arguments)
-    return Done(arguments, results, code, text.getvalue())
+    def make(results: Path) -> Done:
+        shutil.copy(store, results / "mlflow.db")
+        arguments = ["parameterization=v,epsilon", "variance=beta,beta_tilde", "name=tiny", f"results={results}", *TINY]
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text):
+            code = run.main(arguments)
+        return Done(arguments, results, code, text.getvalue())
+
+    return made_once(tmp_path_factory, "results", make)
 
 
 def said(folder):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import shutil
+from pathlib import Path
 
 import pytest
 
 from ablations.driver import pages
 from ablations.search import __main__ as search
 from tests.ablations.conftest import Done, said
+from tests.made_once import made_once
 
 POINTS = [
     "data=mixture2d",
@@ -38,14 +40,17 @@ POINTS = [
 @pytest.fixture(scope="session")
 def searched(tmp_path_factory, store):
     """γ_min and γ_max on points, pruned, and confirmed; its pictures are for other tests."""
-    results = tmp_path_factory.mktemp("searched")
-    shutil.copy(store, results / "mlflow.db")
-    arguments = [*POINTS, f"results={results}"]
-    text = io.StringIO()
-    with contextlib.redirect_stdout(text), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "write_pages", said)
-        code = search.main(arguments)
-    return Done(arguments, results, code, text.getvalue())
+
+    def make(results: Path) -> Done:
+        shutil.copy(store, results / "mlflow.db")
+        arguments = [*POINTS, f"results={results}"]
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pages, "write_pages", said)
+            code = search.main(arguments)
+        return Done(arguments, results, code, text.getvalue())
+
+    return made_once(tmp_path_factory, "searched", make)
 
 
 @pytest.fixture

@@ -20,23 +20,27 @@ from ablations.theory.formulas import SCHEDULES
 from ablations.theory.strips import FRAMES, forward
 from analysis.read.csv_files import read_csv
 from tests.ablations.conftest import said
+from tests.made_once import made_once
 
 SIDE = 8
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory, store):
-    folder = tmp_path_factory.mktemp("deck")
-    shutil.copy(store, folder / "mlflow.db")
     words = ["grid=deck", "schedule=linear,learned", "variance=beta_tilde", "view=whole", "training.steps=10"]
     less = ["training.report_every=10", "evaluation.sets=1", "evaluation.estimates=0", "sampler.steps=20"]
     less += ["network.channels=8", "evaluation.exact=2", "evaluation.strata=2"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "write_pages", said)
-        patch.setattr(mixture, "HORIZONS", (25, 50))
-        patch.setattr(mixture, "BETAS", (0.01, 0.9))
-        assert main([*words, *less, f"results={folder}", "launcher=serial"]) == 0
-    return folder
+
+    def make(folder):
+        shutil.copy(store, folder / "mlflow.db")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pages, "write_pages", said)
+            patch.setattr(mixture, "HORIZONS", (25, 50))
+            patch.setattr(mixture, "BETAS", (0.01, 0.9))
+            assert main([*words, *less, f"results={folder}", "launcher=serial"]) == 0
+        return folder
+
+    return made_once(tmp_path_factory, "deck", make)
 
 
 def frames(path):

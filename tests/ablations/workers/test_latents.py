@@ -44,6 +44,7 @@ from diffusion_core.latents import LatentCode, Standard
 from diffusion_core.randomness import normal_blocks
 from diffusion_core.vae import Vae
 from tests.ablations.conftest import HERE, said
+from tests.made_once import made_once
 
 CPU = torch.device("cpu")
 SMALL = [
@@ -131,8 +132,6 @@ def test_what_a_regularization_does_not_read_is_no_part_of_its_identity():
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory, store):
     """Pixels, kl at f = 2, its VAE, and vq, run by the command; its pictures are for other tests."""
-    folder = tmp_path_factory.mktemp("latents")
-    shutil.copy(store, folder / "mlflow.db")
     words = [word for word in (*SMALL, *LATENTS) if not word.startswith(("horizon", "space=", "sampler"))]
     levels = [
         {"name": "pixels", "set": {"space": "pixels", "horizon": 25}},
@@ -142,13 +141,18 @@ def grid(tmp_path_factory, store):
     ]
     file = {"question": "Where?", "axes": [{"name": "place", "levels": levels}], "seeds": 2, "layout": "ldm"}
     file["columns"] = ["rfid/train/{extractor}", "psnr/test", "cost/total_flops", "cost/sample_flops"]
-    configs = folder / "configs"
-    (configs / "grid").mkdir(parents=True)
-    (configs / "grid" / "places.yaml").write_text(json.dumps(file))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "write_pages", said)
-        assert run.main(["grid=places", f"configs={configs}", f"results={folder}", "launcher=serial", *words]) == 0
-    return folder
+
+    def make(folder):
+        shutil.copy(store, folder / "mlflow.db")
+        configs = folder / "configs"
+        (configs / "grid").mkdir(parents=True)
+        (configs / "grid" / "places.yaml").write_text(json.dumps(file))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pages, "write_pages", said)
+            assert run.main(["grid=places", f"configs={configs}", f"results={folder}", "launcher=serial", *words]) == 0
+        return folder
+
+    return made_once(tmp_path_factory, "latents", make)
 
 
 def rows(folder, name="runs.csv"):

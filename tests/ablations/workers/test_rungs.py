@@ -31,6 +31,7 @@ from diffusion_core.trainer import part
 from diffusion_core.training import Training
 from tests.ablations.conftest import TINY, said
 from tests.ablations.search.conftest import POINTS
+from tests.made_once import made_once
 
 ASKED = ["evaluation.rungs=2", "evaluation.judged_rungs=1"]
 FID = "fid/train/digits-cnn"
@@ -57,13 +58,16 @@ def training_of(stages):
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory, store):
     """The tiny grid with its rungs, by workers: 60 steps, of which 20 and 40 are reports."""
-    results = tmp_path_factory.mktemp("rungs")
-    shutil.copy(store, results / "mlflow.db")
     words = ["parameterization=v", "variance=beta,beta_tilde", "name=tiny", "seeds=2", *TINY, *ASKED]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "write_pages", said)
-        assert run.main([*words, f"results={results}"]) == 0
-    return words, results
+
+    def make(results):
+        shutil.copy(store, results / "mlflow.db")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pages, "write_pages", said)
+            assert run.main([*words, f"results={results}"]) == 0
+        return words, results
+
+    return made_once(tmp_path_factory, "rungs", make)
 
 
 def curve(results, name):
