@@ -18,7 +18,6 @@ from ablations.metrics.asked import check, metric_floors, metric_stages
 from ablations.metrics.judging import extractor_identity
 from ablations.settings.cell import Cell
 from ablations.settings.identity import cell_id
-from ablations.settings.rules import refusal
 from ablations.stages.graph import floor_of, more_sets, once, stages_of
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import FloorStage, Stage
@@ -141,19 +140,11 @@ class Plan:
 
 
 def plan(grid: Grid, launcher: Launcher, devices: list[str]) -> Plan:
-    """Identify every cell; InputError where the grid mixes data sets or extractors, or no cell makes sense."""
+    """Identify every cell; InputError where the grid mixes data sets or extractors."""
     points = grid.at_seeds()
     judged = any(point.cell.evaluation.quality for point in points)
     here = conditions([point.cell for point in points], launcher, devices, judged=judged)
-    refusals: dict[str, str | None] = {}
-    planned = []
-    for point in points:
-        known = here.id_of(point.cell)
-        if known not in refusals:
-            refusals[known] = point.over_budget or refusal(point.cell)
-        planned.append(here.planned(point.levels, point.cell, refusals[known]))
-    if all(item.refusal for item in planned):
-        raise InputError(planned[0].refusal if len(planned) == 1 else f"no cell makes sense: {planned[0].refusal}")
+    planned = [here.planned(point.levels, point.cell, point.refusal) for point in points]
     _refuse_equal(planned)
     floor = floor_of(planned[0].cell, here.data.digest, here.extractor) if judged else None
     scored = [item.cell for item in planned if item.refusal is None]

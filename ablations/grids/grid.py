@@ -24,7 +24,7 @@ from ablations.settings.budget import TooDear
 from ablations.settings.cell import AXES, PLAIN, Cell
 from ablations.settings.layers import choices_first, make_cell
 from ablations.settings.registry import fields_of
-from ablations.settings.rules import continuous_refusal
+from ablations.settings.rules import continuous_refusal, refusal
 from analysis.errors import InputError, unknown
 from analysis.statistics.looks import MOST, Looks, plan_of
 
@@ -40,12 +40,12 @@ EQUAL_TERMS = {
 
 @dataclass(frozen=True)
 class Point:
-    """A crossing of levels (axis → level's name) and its cell, at the grid's first seed; one that is over its budget
-    says so."""
+    """A crossing of levels (axis → level's name) and its cell, at the grid's first seed; one that makes no sense, or is
+    over its budget, says why."""
 
     levels: dict[str, str]
     cell: Cell
-    over_budget: str | None = None
+    refusal: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Grid:
 
 
 def make(request: Request) -> Grid:
-    """The grid that a request asks for; InputError where its words have no meaning together."""
+    """The grid that a request asks for; InputError where its words have no meaning together, or no cell makes sense."""
     file = read(request.grid) if request.grid else GridFile(question="", axes=[], seeds=1)
     axes = _axes(file, request)
     varied = {key for axis in axes for key in axis.keys}
@@ -120,6 +120,9 @@ def make(request: Request) -> Grid:
         ],
     }
     _refuse_too_many("runs", [len(points), int(count)], MOST_RUNS)
+    points = [replace(point, refusal=point.refusal or refusal(point.cell)) for point in points]
+    if all(point.refusal for point in points):
+        raise InputError(points[0].refusal if len(points) == 1 else f"no cell makes sense: {points[0].refusal}")
     every = range(request.first_seed, request.first_seed + int(count))
     return Grid(request.title, file.model_copy(update=told), points, list(every), looks)
 
