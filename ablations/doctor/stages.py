@@ -21,6 +21,7 @@ from ablations.stages.artifacts import left_in as left_for_good
 from ablations.stages.disk import RESULT, STATUS, Left, left_in, subfolders
 from ablations.stages.journal import Failure, Journal, Result
 from ablations.stages.lease import NAME, holder
+from ablations.stages.shelves import Readable
 
 MOST = 10
 """So many stages of a kind are listed."""
@@ -39,9 +40,9 @@ LEAVES: dict[str, tuple[str, ...]] = {
 """A metric that only stages of one kind have, and the files that such a stage leaves where it finished."""
 
 
-def stages(results: Path, *, digests: bool = False) -> Part:
-    """What is to be said of the stages; every file of theirs is read where `digests` are asked for."""
-    journal = Journal(results / ".stages")
+def stages(root: Path, *, digests: bool = False) -> Part:
+    """What is to be said of the stages in a folder; every file of theirs is read where `digests` are asked for."""
+    journal = Journal(root)
     lefts = left_in(journal.root)
     finished = [left for left in lefts if left.finished]
     damaged = [(left, reason) for left in finished if (reason := damage(left, journal, digests=digests))]
@@ -130,22 +131,26 @@ def _some(found: list[Finding], what: str) -> Iterator[Finding]:
         yield Finding("…", f"and {len(found) - MOST} more that are {what}", mark)
 
 
-def leases(results: Path) -> Part:
-    """Who holds what: commands at work, and stages under way; what was left by those that are gone."""
+def leases(results: Path, root: Path | None) -> Part:
+    """Who holds what: commands at work, and stages under way, where these are in a folder; what was left by those that
+    are gone."""
     top = results / ".leases"
     places = [place for name in subfolders(top) for place in (name, *subfolders(name))]
     known = [(str(place.relative_to(top)), place) for place in places]
-    known += [(f"stage {folder.name}", folder) for folder in subfolders(results / ".stages")]
+    known += [(f"stage {folder.name}", folder) for folder in subfolders(root)] if root else []
     return Part("leases", list(_held(known)))
 
 
 def _held(places: Iterable[tuple[str, Path]]) -> Iterator[Finding]:
     for name, place in places:
-        if not any(place.glob(f"{NAME}*")):
-            continue
-        who = holder(place)
-        if who is not None:
-            yield Finding(name, f"held by {who}")
-        else:
-            advice = "its process was killed: the same command goes on; python -m ablations.clean takes away what stays"
-            yield Finding(name, "of a process that is gone", "note", advice)
+        if any(place.glob(f"{NAME}*")):
+            yield lease(name, place, "; python -m ablations.clean takes away what stays")
+
+
+def lease(name: str, place: Path | Readable, more: str = "") -> Finding:
+    """Who holds a place with a lease, under this name; or that its holder is gone, and what is `more` to do then."""
+    who = holder(place)
+    if who is not None:
+        return Finding(name, f"held by {who}")
+    advice = f"its process was killed: the same command goes on{more}"
+    return Finding(name, "of a process that is gone", "note", advice)

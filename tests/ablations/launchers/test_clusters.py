@@ -1,4 +1,4 @@
-"""The files that start Ray clusters on machines and on Kubernetes: whole, with a token, and with commands that are ours."""
+"""The files that start Ray clusters on machines and on Kubernetes: whole, with a token, and with our commands."""
 
 from __future__ import annotations
 
