@@ -26,7 +26,7 @@ from functools import partial
 
 import torch
 
-from ablations.stages.artifacts import CHECKPOINT, HISTORY, SAMPLES, Damaged, average_at, forget_checkpoints
+from ablations.stages.artifacts import BEFORE, CHECKPOINT, HISTORY, SAMPLES, Damaged, average_at, forget_checkpoints
 from ablations.stages.journal import DAMAGED, RESULT, Failure, Journal, Result
 from ablations.stages.kinds import (
     AutoencoderStage,
@@ -170,7 +170,14 @@ def _run(stage: Stage, journal: Journal, device: torch.device, lease: Lease, ran
                 raise Elsewhere(f"training {training} is run by another process")
             journal.bring(training, *([average_at(stage.step), HISTORY, RESULT] if left else []))
             place, leave = journal.folder(training), partial(journal.leave, training)
-            return train.run_rung(cell, stage, encoding, data, place, leave, folder, device, progress)
+            try:
+                return train.run_rung(cell, stage, encoding, data, place, leave, folder, device, progress)
+            except Damaged:
+                # An average is made anew by a training that passes its step again: from before it, for which nothing
+                # of what lies beyond may be left.
+                for name in () if left else (average_at(stage.step), CHECKPOINT, BEFORE):
+                    journal.discard(training, name)
+                raise
     if isinstance(stage, FitStage):
         return evaluate.run_fit(
             cell, load_learner(cell, data, journal, stage.parts, device).diffusion, data, folder, progress

@@ -235,6 +235,23 @@ def test_a_rung_whose_score_is_lost_is_scored_again_though_the_training_is_beyon
     assert all("nll/val" in score for score in scores[0])
 
 
+@pytest.mark.parametrize("beyond", [False, True])
+def test_an_average_that_was_altered_is_made_anew_for_a_search(beyond, tmp_path):
+    words = [word for word in POINTS if word.split("=")[0] in ("data", "horizon", "schedule")]
+    words += [word for word in POINTS if word.startswith(("network", "training", "evaluation"))]
+    training, journal = training_of(planned(*words).stages()), Journal(tmp_path)
+    first, second = (rung_of(training, step) for step in (20, 40))
+    for rung in (first, second) if beyond else (first,):
+        assert perform(rung, str(tmp_path), "cpu") == "finished"
+    score = journal.result(first.id).metrics["nll/val"]
+    path = journal.folder(training.id) / average_at(20)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    journal.forget_result(first.id)
+    assert perform(first, str(tmp_path), "cpu") == "damaged"
+    assert perform(first, str(tmp_path), "cpu") == "finished"
+    assert journal.result(first.id).metrics["nll/val"] == score
+
+
 @pytest.mark.parametrize("words", [["variance=analytic"], ["spacing=optimal", "evaluation.horizon=5"]])
 def test_what_is_fitted_to_the_whole_training_has_no_bound_on_its_way(words):
     found = rungs_of(planned(*TINY, *words, "evaluation.rungs=2").stages())
