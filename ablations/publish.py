@@ -48,15 +48,27 @@ def folders_in(results: Path) -> list[Path]:
 
 
 def deliver(folder: Path, uri: str, results: Path) -> str:
-    """Publish one grid; a line that says what was new and where it is."""
+    """Publish one grid; a line that says what was new and where it is. A report whose links lead elsewhere by that is
+    written anew."""
+    from ablations.driver.pages import write_pages
     from ablations.tracking.mlflow_client import TrackingError
     from ablations.tracking.mlflow_store import open_tracker
 
     tracker = open_tracker(uri, folder.name, results)
+    before = _links(folder)
     try:
-        return f"{folder.name}: {tracker.publish(folder)} runs published  {tracker.summarise(folder).link}"
+        new = tracker.publish(folder)
+        if before != _links(folder) and (folder / "report.html").exists():
+            write_pages(folder)
+        return f"{folder.name}: {new} runs published  {tracker.summarise(folder).link}"
     except TrackingError as error:
         raise InputError(str(error)) from error
+
+
+def _links(folder: Path) -> bytes:
+    """Where the runs of a results folder are, as its report links to them."""
+    place = folder / "tracking.json"
+    return place.read_bytes() if place.exists() else b""
 
 
 if __name__ == "__main__":

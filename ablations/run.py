@@ -123,7 +123,8 @@ def sizes(plan: Plan, journal: Journal) -> list[str]:
     needed = room.bytes_of(missing, len(devices), plan.here.data)
     return [
         f"{size}: {counted(trainings, 'training')}{of_encoders}, {new} of them new",
-        f"about {minutes(seconds / len(devices))} on {len(devices)} worker(s) ({devices[0]}){each}, measured just now",
+        f"about {minutes(seconds / len(devices))} on {len(devices)} worker(s) ({devices[0]}){each}, measured just now; "
+        "to start, draw and deliver comes on top",
         room.in_words(needed, journal.root),
     ]
 
@@ -147,7 +148,7 @@ def help_text() -> str:
         "  python -m ablations.search --help                         search hyperparameters",
         "  python -m ablations.check schedule=NAME                   whether a class of your own passes the checks",
         "",
-        "  seeds=N first_seed=N    the seeds; more of them continue a grid",
+        "  seeds=N first_seed=N    the seeds (mostly 5 in a grid, 1 without one); more of them continue it",
         "  seeds=auto              seeds are added where they decide: it is looked at 3, 5, 8, 12 of them, and cells",
         "                          whose comparisons are settled stop; how far: seeds.max=N (12), hours=H",
         "  fraction=N              run N of the grid's cells, chosen so that effects are told best (D-optimal)",

@@ -121,7 +121,10 @@ def _killed(results: Path) -> list[str]:
 
 def _riddles(needs: Iterable[Needs]) -> list[str]:
     """Which results are not understood, a line each."""
-    advice = "move it elsewhere, and what only it needs is freed"
+    advice = (
+        'give configs= where its choices are, or clean from the script that has its class (ablations.main(["clean"])); '
+        "moved elsewhere, what only it needs is freed"
+    )
     return [f"  {one.folder} is not understood here ({one.unknown}): {advice}" for one in needs if one.unknown]
 
 

@@ -58,7 +58,7 @@ def everything_else(given: dict[str, Any]) -> list[Part]:
     from ablations.doctor.buckets import bucket
     from ablations.doctor.machine import machine
     from ablations.doctor.stages import leases, stages
-    from ablations.doctor.stores import data_sets, disk, stores
+    from ablations.doctor.stores import data_sets, disk, folders, stores
     from ablations.settings import grammar
     from ablations.settings.addresses import address_of, is_remote
     from ablations.tracking.addresses import default_uri
@@ -66,7 +66,7 @@ def everything_else(given: dict[str, Any]) -> list[Part]:
     grammar.use(given["configs"] or None)
     results = Path(given["results"])
     uri = given["tracking.uri"] or default_uri(results)
-    looked = [machine(), data_sets(given["data.root"]), stores(results, uri), disk(results)]
+    looked = [machine(), data_sets(given["data.root"]), stores(results, uri), disk(results), folders(results)]
     address = address_of(results, given["journal"])
     if is_remote(address):
         return [*looked, leases(results, None), *bucket(address)]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
+from ablations.clean.needs import folders_in
 from ablations.data.base import DataSet
 from ablations.data.kept import CACHE, cache
 from ablations.doctor.page import Finding, Part
@@ -18,6 +19,8 @@ from ablations.stages.disk import bytes_of, in_bytes
 from ablations.tracking.addresses import SQLITE, quick_check
 from analysis.errors import InputError
 from analysis.read.links import without_password
+from analysis.read.runs import read_folder
+from analysis.read.search import read_search, search_alone
 
 LEAST = 1e9
 """Bytes that are to be free where results are written."""
@@ -74,6 +77,23 @@ def _file(name: str, path: Path, then: str) -> Finding:
     return Finding(
         name, f"{path} is damaged: {reason}", "wrong", f"move it away, with {path}-wal and {path}-shm: {then}"
     )
+
+
+def folders(results: Path) -> Part:
+    """The folders of grids and searches: how many can be read, and why others cannot."""
+    found = folders_in(results)
+    broken = [Finding(folder.name, reason, "wrong") for folder in found if (reason := _unreadable(folder))]
+    many = f"{len(found) - len(broken)} of {len(found)} can be read"
+    return Part("results", [Finding("folders", many), *broken] if found else [])
+
+
+def _unreadable(folder: Path) -> str:
+    """Why the files of a grid or a search cannot be read; "" if they can."""
+    try:
+        read_search(folder) if search_alone(folder) else read_folder(folder)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def disk(results: Path) -> Part:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ablations.metrics.registry import column_names, directed
 from ablations.settings import grammar
@@ -14,12 +14,19 @@ from analysis.read.names import LAYOUTS
 
 
 class LevelSpec(BaseModel):
-    """A value of an axis; `set` says what it sets where that is more than the axis's own key."""
+    """A value of an axis, of which a file may give the name alone; `set` says what it sets where that is more than the
+    axis's own key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     label: str = ""
     set: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def named(cls, given: object) -> object:
+        """`linear` is {name: linear}."""
+        return {"name": str(given)} if isinstance(given, (str, int, float)) else given
 
     @property
     def title(self) -> str:
@@ -103,8 +110,7 @@ def read(name: str) -> GridFile:
     try:
         file = GridFile.model_validate(grammar.load("grid", name))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{told('grid', name)}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise InputError(f"{told('grid', name)}: {_in_words(error)}") from error
     if file.seeds != "auto" and file.seeds < 1:
         raise InputError(f"{told('grid', name)}: seeds must be at least 1, or auto, got {file.seeds}")
     levels = {axis.name: {level.name for level in axis.levels} for axis in file.axes}
@@ -130,6 +136,27 @@ def read(name: str) -> GridFile:
                 f"{told('grid', name)}: leave_out, baseline, primary or expects name no level {axis}={level}"
             )
     return file
+
+
+def _in_words(error: ValidationError) -> str:
+    """Where a file says what has no meaning, what is wrong with it, and which keys there are."""
+    # A key that is misspelt is one that is missing too.
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    *parents, key = first["loc"]
+    where = ".".join(map(str, parents))
+    if first["type"] != "extra_forbidden":
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    model = next((model for part, model in PARTS.items() if part in parents), GridFile)
+    return str(unknown(f"key of {where or 'a grid'}", str(key), list(model.model_fields)))
+
+
+PARTS: dict[str, type[BaseModel]] = {
+    "levels": LevelSpec,
+    "axes": AxisSpec,
+    "expects": ClaimSpec,
+    "primary": PrimarySpec,
+}
+"""What the lists of a grid file hold, the innermost first."""
 
 
 def _check_primary(name: str, file: GridFile) -> None:

@@ -249,6 +249,8 @@ def _option(key: str, values: list[Any] | Range, kind: type) -> Any:
 def _one(key: str, values: list[Any] | Range) -> Any:
     if isinstance(values, Range):
         raise InputError(f"{key} is no parameter that can be searched: give it one value")
+    if key == "seeds" and len(values) > 1:
+        raise InputError(f"seeds={','.join(map(str, values))}: seeds=M is how many, first_seed=N which is the first")
     if len(values) != 1:
         raise InputError(f"{key} takes one value, got {len(values)}: {', '.join(map(str, values))}")
     return values[0]
@@ -294,7 +296,9 @@ def axis_levels(grid: str | None) -> dict[str, set[str]]:
     if not isinstance(axes, list) or not all(isinstance(axis, dict) and "name" in axis for axis in axes):
         raise InputError(f"{told('grid', grid)}: axes must be a list, each with name and levels, got {axes!r}")
     return {
-        str(axis["name"]): {str(level.get("name")) for level in axis.get("levels", []) if isinstance(level, dict)}
+        str(axis["name"]): {
+            str(level.get("name") if isinstance(level, dict) else level) for level in axis.get("levels", [])
+        }
         for axis in axes
     }
 
@@ -313,6 +317,8 @@ def _check_key(key: str, values: list[Any], options: dict[str, tuple[str, type]]
         raise InputError("seeds are an axis: first_seed=N seeds=M takes the M seeds from N on")
     check_key(key, also=[*options, *axes])
     for value in values:
+        if key in AXES and isinstance(value, list):
+            raise InputError(f"{key}={value}: several values are written {key}={','.join(map(str, value))}")
         if key in WORDS:
             check_word(key, value)
         if key in AXES and str(value) not in axes.get(key, ()):

@@ -153,6 +153,8 @@ def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[s
             raise InputError(f"{argument!r}: keys can be set, not added (+) or deleted (~): write key=value")
         if "_target_" in argument:
             raise InputError(f"{argument!r} names code to run (_target_), which no text may do")
+        if argument.endswith(",") and not argument.endswith("=,"):
+            raise InputError(f"{argument!r} ends with a comma: values have commas between them, and no space")
         try:
             override = OverridesParser.create().parse_override(argument)
             values = _values(override, ranges)

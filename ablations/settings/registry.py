@@ -113,7 +113,10 @@ def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T
         if first["type"] == "int_type" and isinstance(first["input"], float):
             whole = f": write {first['input']:.0f}" if first["input"].is_integer() else ""
             raise InputError(f"{where} must be a whole number, got {first['input']!r}{whole}") from error
-        raise InputError(f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r}") from error
+        form = " (a list is written [A,B])" if first["type"] in ("list_type", "tuple_type") else ""
+        raise InputError(
+            f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}{form}, got {first['input']!r}"
+        ) from error
     except Exception as error:
         if not origin_of(cls):
             raise

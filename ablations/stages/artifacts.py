@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +96,18 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], **words: str) -> None:
         flat[name] = plain.clone() if plain.untyped_storage().data_ptr() in held else plain
         held.add(flat[name].untyped_storage().data_ptr())
     metadata = {**words, DIGEST: _digest(flat, words)}
-    replace_file(path, lambda temporary: save_file(flat, temporary, metadata=metadata))
+
+    def save(temporary: Path) -> None:
+        try:
+            save_file(flat, temporary, metadata=metadata)
+        except SafetensorError as error:
+            # A full disk is the machine's refusal, which this library says in words of its own.
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+
+    replace_file(path, save)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -3,6 +3,7 @@ store in a file still has what was delivered."""
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -11,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
+from urllib.request import getproxies, proxy_bypass
 
 from analysis.files import make_file
 from analysis.read.links import without_password, without_passwords
@@ -19,6 +21,8 @@ SQLITE = "sqlite:///"
 DAMAGED = ("malformed", "not a database", "database corruption")
 """Words by which SQLite says that a file is none of its own, or no longer."""
 SERVERS = ("http", "https")
+ANSWER_SECONDS = 5.0
+"""For a server to be heard of, when a command begins."""
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 DRIVERS = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 """Modules that speak to databases, by what is installed for them where that has another name."""
@@ -95,7 +99,7 @@ def refusal(uri: str) -> str:
         given = without_password(uri)
         return f"{given!r} is no tracking store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
     if scheme in SERVERS:
-        return ""
+        return _silent(uri)
     if not uri.startswith(SQLITE):
         reason = _without_a_driver(uri)
         return f"the tracking store {without_password(uri)} {reason}" if reason else ""
@@ -110,6 +114,22 @@ def refusal(uri: str) -> str:
         _asked(path, "pragma schema_version")
     except sqlite3.Error as error:
         return f"the tracking store {uri} does not answer: {error}{what_to_do(uri, str(error))}"
+    return ""
+
+
+def _silent(uri: str) -> str:
+    """Why nobody listens at a server's address; "" where somebody does, or a proxy stands before it."""
+    parts = urlparse(uri)
+    if parts.scheme in getproxies() and not proxy_bypass(parts.hostname or ""):
+        return ""
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), timeout=ANSWER_SECONDS).close()
+    except (OSError, ValueError) as error:
+        return (
+            f"the tracking store {without_password(uri)} does not answer: {getattr(error, 'strerror', None) or error}. "
+            "Start it, or leave tracking.uri out and deliver later (python -m ablations.publish); all else is kept"
+        )
     return ""
 
 

@@ -267,3 +267,11 @@ def test_a_store_that_does_not_answer_is_wrong_and_what_to_do_is_said(doctor, ob
     assert code == 1
     assert "no store answers at http://127.0.0.1:1" in said_of(text, "journal")
     assert "set AWS_ENDPOINT_URL" in said_of(text, "journal")
+
+
+def test_results_that_cannot_be_read_are_wrong(doctor, again):
+    (again.folder / "grid.json").write_text("garbage")
+    code, text = doctor()
+    assert code == 1
+    assert "0 of 1 can be read" in said_of(text, "folders")
+    assert "is not the description of a grid" in said_of(text, "tiny")

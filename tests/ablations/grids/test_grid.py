@@ -430,7 +430,13 @@ GOOD = {"question": "?", "axes": [{"name": "schedule", "levels": [{"name": "line
         ({"axes": None}, "axes must be a list"),
         ({"axes": [{"levels": []}]}, "axes must be a list, each with name"),
         ({"axes": ["x"]}, "axes must be a list"),
-        ({"axis": 1}, "axis: Extra inputs are not permitted"),
+        ({"axis": 1}, "no key of a grid called 'axis'.*did you mean 'axes'"),
+        (
+            {"axes": [{"name": "loss", "level": ["a"], "levels": ["a"]}]},
+            "no key of axes.0 called 'level'",
+        ),
+        ({"axes": [{"name": "loss", "levels": [{"nam": "a"}]}]}, "no key of axes.0.levels.0 called 'nam'.*'name'"),
+        ({"expects": [{"clam": "x"}]}, "no key of expects.0 called 'clam'.*did you mean 'claim'"),
         ({"seeds": 0}, "seeds must be at least 1, or auto, got 0"),
         ({"layout": "mine"}, "no layout of configs/grid/"),
         ({"leave_out": [{"schedule": "sigmoid"}]}, "no level schedule=sigmoid"),
@@ -444,6 +450,15 @@ def test_a_grid_file_that_says_what_has_no_meaning_is_refused(change, message, m
     )
     with pytest.raises(InputError, match=message):
         points("grid=parameterization")
+
+
+def test_levels_may_be_names_alone(monkeypatch):
+    load, plain = grammar.load, {"question": "?", "axes": [{"name": "schedule", "levels": ["linear", "cosine"]}]}
+    monkeypatch.setattr(grammar, "load", lambda group, name: plain if group == "grid" else load(group, name))
+    made = points("grid=variance")
+    assert [point.levels for point in made.points] == [{"schedule": "linear"}, {"schedule": "cosine"}]
+    assert [choice_name(point.cell.schedule) for point in made.points] == ["linear", "cosine"]
+    assert len(points("grid=variance", "schedule=cosine").points) == 1
 
 
 def test_what_one_cell_is_scored_by_all_are_that_can_be():

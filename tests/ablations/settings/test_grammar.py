@@ -105,6 +105,10 @@ WRONG = {
     "seeds=0": "seeds must be at least 1",
     "seeds=some": "seeds must be a whole number or auto, got 'some'",
     "first_seed=-1": "first_seed must not be negative",
+    "seeds=0,1,2": "seeds=M is how many, first_seed=N which is the first",
+    "schedule=linear,": "ends with a comma: values have commas between them, and no space",
+    "schedule=[linear,cosine]": "several values are written schedule=linear,cosine",
+    "evaluation.metrics=mmd": r"a list is written \[A,B\]",
     "fraction=1": "fraction must be at least 2",
     "launcher.workers=0": "launcher.workers must be at least 1",
     "dry_run=maybe": "dry_run must be true or false",
@@ -116,6 +120,8 @@ WRONG = {
     "device=tpu": "device must be auto, cpu, cuda or cuda:N",
     "tracking.uri=ftp://somewhere": "no tracking store",
     "tracking.uri=sqlite:////dev/null/x.db": "does not answer",
+    "tracking.uri=http://127.0.0.1:1": "does not answer: Connection refused. Start it, or leave tracking.uri out",
+    "tracking.uri=http://127.0.0.1:port": "does not answer",
 }
 
 

@@ -17,7 +17,6 @@ from ablations.settings.arguments import parse_run
 from ablations.settings.identity import cell_id, described, parameters
 from ablations.settings.layers import cell_of
 from ablations.settings.origins import origin_of
-from ablations.settings.rules import refusal
 from analysis.errors import InputError
 from tests.ablations.settings.outside import STEEP, module
 
@@ -124,10 +123,8 @@ def test_a_class_of_a_notebook_is_known_by_its_functions_and_fields_and_stays_in
 
 def test_a_class_that_fails_when_it_is_built_is_a_refusal_of_its_cells(site):
     registered(site, STEEP.replace("return Knots(horizon, ENDS)", "return {}['knots']"))
-    reason = refusal(the_cell("horizon=10"))
-    assert reason is not None
-    assert reason.startswith("schedule=steep of mine.py ")
-    assert reason.endswith("cannot be built here (KeyError: 'knots')")
+    with pytest.raises(InputError, match=r"^schedule=steep of mine.py .*cannot be built here \(KeyError: 'knots'\)$"):
+        the_cell("horizon=10")
 
 
 BLURRED = """
@@ -159,8 +156,8 @@ NOTHING = """
 
 def test_a_network_whose_output_has_another_shape_is_a_refusal_that_says_so(site):
     registered(site, BLURRED)
-    cell = make(parse_run(["network=steep", "data=mixture2d"])).points[0].cell
-    assert refusal(cell) == "network=steep gives [1, 3] for [1, 2], where [1, 2] is asked"
+    with pytest.raises(InputError, match=r"^network=steep gives \[1, 3\] for \[1, 2\], where \[1, 2\] is asked$"):
+        make(parse_run(["network=steep", "data=mixture2d"]))
 
 
 def test_a_data_set_that_reads_nothing_is_one_line(site):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -240,3 +242,22 @@ def test_what_no_exception_ended_is_an_accident(kind):
 def test_who_looks_at_the_disk_without_torch_calls_files_what_they_are_called():
     assert (artifacts.CHECKPOINT, artifacts.BEFORE) == disk.CHECKPOINTS
     assert disk.RESULT == RESULT
+
+
+WRITE = """
+import resource, sys, torch
+from pathlib import Path
+from ablations.stages.artifacts import write_tensors
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_tensors(Path(sys.argv[1]), {"a": torch.zeros(10_000)})
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_refuses_tensors_is_the_machines_failure_and_names_the_file(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    done = subprocess.run([sys.executable, "-c", WRITE, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout == f"[Errno 27] File too large: {str(path)!r}\n"
+    assert list(tmp_path.iterdir()) == []

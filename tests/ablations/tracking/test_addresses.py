@@ -12,6 +12,7 @@ import mlflow
 import pytest
 
 from ablations import publish, run
+from ablations.driver import pages
 from ablations.tracking.addresses import default_uri, make_whole, quick_check, refusal, rescue
 from ablations.tracking.mlflow_client import TrackingError, guard, opened
 from ablations.tracking.moved import follow
@@ -168,3 +169,17 @@ def test_what_is_no_new_file_is_left_to_whoever_opens_it(name, tmp_path, monkeyp
     make_whole(f"sqlite:///{name}", made.append)
     make_whole("postgresql://host/store", made.append)
     assert (made, [path.name for path in tmp_path.iterdir()]) == ([], ["there.db"])
+
+
+def test_a_report_leads_to_the_store_that_its_runs_were_delivered_to_last(again, store, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(pages, "write_pages", lambda folder: drawn.append(folder.name))
+    (again.folder / "report.html").write_text("<p>links")
+    shutil.copy(store, tmp_path / "other.db")
+    here = [f"results={again.results}"]
+    other = [*here, f"tracking.uri=sqlite:///{tmp_path}/other.db"]
+    assert publish.main(here) == 0
+    drawn.clear()
+    for words, often in ((here, 0), (other, 1), (other, 1), (here, 2)):
+        assert publish.main(words) == 0
+        assert len(drawn) == often

@@ -1,0 +1,34 @@
+"""`python -m ablations [COMMAND …]`: the commands, or the one that is named."""
+
+from __future__ import annotations
+
+import sys
+
+from ablations import COMMANDS, main
+
+LINES = {
+    "run": "train and score a cell or a grid: grid=parameterization, schedule=linear,cosine seeds=5",
+    "search": "hyperparameters by Optuna",
+    "sample": "draw samples from a cell that was trained, or from its model in MLflow",
+    "export": "keep a learned or found schedule, as a choice like any other",
+    "publish": "deliver results to MLflow, after an outage or to another store",
+    "check": "whether a class of your own passes the checks of those that ship",
+    "clean": "what of a results folder nobody needs any more, and to free it",
+    "doctor": "whether all is well with this machine and a results folder",
+}
+READING = ("tables", "figures", "report")
+
+
+def page() -> str:
+    """What commands there are, a line each."""
+    own = [f"  python -m ablations.{name:11}{LINES[name]}" for name in COMMANDS]
+    read = f"  python -m analysis.{{{','.join(READING)}}} grid=NAME    tables, figures and report from files alone"
+    return "\n".join([*own, read, "", "Each says more with --help."])
+
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    if not words or {"--help", "-h"} & set(words[:1]):
+        print(page())
+        raise SystemExit(0)
+    raise SystemExit(main(words))
