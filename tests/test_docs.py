@@ -1,4 +1,7 @@
-"""What the documentation shows of Python runs, block after block as in one notebook, and prints what it says."""
+"""What the documentation shows runs, and its links lead somewhere.
+
+Python runs block after block as in one notebook, and prints what the page says; grids and commands are understood.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,28 @@ import io
 import itertools
 import linecache
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+import yaml
+from PIL import Image
 
 import ablations
 from ablations.driver import pages
 from ablations.grids.grid import make
-from ablations.settings.arguments import parse_run
+from ablations.settings.arguments import parse_run, parse_search
 from ablations.settings.outside import REGISTERED
 from ablations.settings.rules import refusal
 from ablations.testing import check
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+README = ROOT / "README.md"
 SAID = "# →"
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 TOLERANCE = 0.05
@@ -84,17 +92,98 @@ def test_what_docs_python_shows_runs_and_prints_what_it_says(tmp_path, monkeypat
             assert differing(printed, said(block)) == [], f"block {number}"
 
 
-def test_the_script_of_readme_registers_a_class_and_names_a_grid_that_makes_sense(unregistered, monkeypatch):
-    (block,) = blocks(DOCS.parent / "README.md")
-    given = []
+def test_the_script_of_readme_checks_its_class_and_names_a_grid_that_makes_sense(unregistered, monkeypatch, capsys):
+    (block,) = blocks(README)
+    given, checked = [], ablations.main
     monkeypatch.setattr(ablations, "main", given.append)
     script = ModuleType("script")
     monkeypatch.setitem(sys.modules, "script", script)
     exec(compile(block, "README.md", "exec"), script.__dict__)
-    grid = make(parse_run(given[0]))
+    check_words, grid_words = given
+    grid = make(parse_run(grid_words))
     assert len(grid.points) == 3
     assert all(refusal(point.cell) is None for point in grid.points)
     check(script.Cubic)
+    assert checked(check_words) == 0
+    assert capsys.readouterr().out == "schedule=cubic passes\n"
+
+
+def own_grid() -> tuple[str, str]:
+    """The name and the text of the grid's file that README shows."""
+    text = README.read_text(encoding="utf-8")
+    (name,) = set(re.findall(r"`configs/grid/(\w+)\.yaml`", text))
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return name, block
+
+
+def test_the_grid_file_of_readme_makes_sense(tmp_path, monkeypatch):
+    name, text = own_grid()
+    (tmp_path / "configs" / "grid").mkdir(parents=True)
+    (tmp_path / "configs" / "grid" / f"{name}.yaml").write_text(in_full(text), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    grid = make(parse_run([f"grid={name}"]))
+    assert len(grid.points) == 4
+    assert all(refusal(point.cell) is None for point in grid.points)
+    assert text.splitlines()[0].endswith(f"{len(grid.points)} cells x {len(grid.seeds)} seeds")
+
+
+def in_full(text: str) -> str:
+    """A grid's file with its plain levels as `{name: …}`: both forms mean the same."""
+    file = yaml.safe_load(text)
+    for axis in file["axes"]:
+        axis["levels"] = [level if isinstance(level, dict) else {"name": level} for level in axis["levels"]]
+    return yaml.safe_dump(file, allow_unicode=True)
+
+
+PAGES = (README, ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")))
+
+
+@pytest.mark.parametrize("page", [README, *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
+def test_what_pages_tell_to_run_is_understood(page, tmp_path, monkeypatch):
+    name, text = own_grid()
+    for folder, file, held in (("grid", name, in_full(text)), ("schedule/saved", "mine", "name: linear\n")):
+        (tmp_path / "configs" / folder).mkdir(parents=True)
+        (tmp_path / "configs" / folder / f"{file}.yaml").write_text(held, encoding="utf-8")
+    (tmp_path / "FOLDER").mkdir()
+    generator = np.random.default_rng(0)
+    for i in range(150):
+        Image.fromarray(generator.integers(256, size=(16, 16, 3), dtype=np.uint8)).save(tmp_path / f"FOLDER/{i}.png")
+    monkeypatch.setenv("DIFFUSION_ABLATIONS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    told = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    for command in re.findall(r"python -m (ablations\.(?:run|search) [^`\n]*)", told):
+        module, *words = shlex.split(command, comments=True)
+        if "--help" in words or any("…" in word or word.startswith("grid=NAME") for word in words):
+            continue
+        words = [word.replace("BUCKET", "bucket") for word in words]
+        if module == "ablations.run":
+            make(parse_run(words))
+        else:
+            parse_search(words)
+
+
+def anchor(heading: str) -> str:
+    """What a heading is linked by."""
+    words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+    return re.sub(r"[^\w\- ]", "", words).strip().replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if link.startswith("http"):
+            continue
+        place, _, part = link.partition("#")
+        target = (page.parent / place).resolve() if place else page
+        assert target.exists(), link
+        if part:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert part in {anchor(heading) for heading in headings}, link
+
+
+def test_readme_leads_to_every_page():
+    linked = set(re.findall(r"\]\(docs/([^)#]+)", README.read_text(encoding="utf-8")))
+    assert {page.name for page in DOCS.glob("*.md")} <= linked
 
 
 def test_ten_lines_build_train_sample_bound_and_swap_the_variance():
