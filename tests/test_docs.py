@@ -18,7 +18,6 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 import ablations
@@ -119,20 +118,12 @@ def own_grid() -> tuple[str, str]:
 def test_the_grid_file_of_readme_makes_sense(tmp_path, monkeypatch):
     name, text = own_grid()
     (tmp_path / "configs" / "grid").mkdir(parents=True)
-    (tmp_path / "configs" / "grid" / f"{name}.yaml").write_text(in_full(text), encoding="utf-8")
+    (tmp_path / "configs" / "grid" / f"{name}.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     grid = make(parse_run([f"grid={name}"]))
     assert len(grid.points) == 4
     assert all(refusal(point.cell) is None for point in grid.points)
     assert text.splitlines()[0].endswith(f"{len(grid.points)} cells x {len(grid.seeds)} seeds")
-
-
-def in_full(text: str) -> str:
-    """A grid's file with its plain levels as `{name: …}`: both forms mean the same."""
-    file = yaml.safe_load(text)
-    for axis in file["axes"]:
-        axis["levels"] = [level if isinstance(level, dict) else {"name": level} for level in axis["levels"]]
-    return yaml.safe_dump(file, allow_unicode=True)
 
 
 PAGES = (README, ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")))
@@ -141,7 +132,7 @@ PAGES = (README, ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")))
 @pytest.mark.parametrize("page", [README, *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
 def test_what_pages_tell_to_run_is_understood(page, tmp_path, monkeypatch):
     name, text = own_grid()
-    for folder, file, held in (("grid", name, in_full(text)), ("schedule/saved", "mine", "name: linear\n")):
+    for folder, file, held in (("grid", name, text), ("schedule/saved", "mine", "name: linear\n")):
         (tmp_path / "configs" / folder).mkdir(parents=True)
         (tmp_path / "configs" / folder / f"{file}.yaml").write_text(held, encoding="utf-8")
     (tmp_path / "FOLDER").mkdir()
