@@ -8,6 +8,7 @@ from typing import Any
 from ablations.settings.exits import exit_code
 from analysis.errors import InputError
 from analysis.options import Option, folder_name, run
+from analysis.read.folders import folders_in
 
 PURPOSE = "Deliver the grids of a results folder to MLflow. What is there already is left alone, so it can be repeated."
 OPTIONS = {
@@ -25,7 +26,8 @@ def main(arguments: list[str]) -> int:
 def publish(given: dict[str, Any]) -> None:
     """Publish, and print a line per grid."""
     results = Path(given["results"])
-    folders = [results / folder_name("grid", given["grid"])] if given["grid"] else folders_in(results)
+    known = [folder for folder in folders_in(results) if folder.parent == results]
+    folders = [results / folder_name("grid", given["grid"])] if given["grid"] else known
     if not folders:
         raise InputError(f"{results} holds no results to publish: run a grid first")
     from ablations.driver.turns import Turns
@@ -37,14 +39,6 @@ def publish(given: dict[str, Any]) -> None:
     for folder in folders:
         with Turns(folder).turn():
             print(deliver(folder, given["tracking.uri"] or default_uri(results), results))
-
-
-def folders_in(results: Path) -> list[Path]:
-    """The folders with a grid's or a search's results."""
-    from analysis.read.names import SEARCH
-
-    heads = [path for name in ("grid.json", SEARCH) for path in results.glob(f"*/{name}")]
-    return sorted({head.parent for head in heads})
 
 
 def deliver(folder: Path, uri: str, results: Path) -> str:

@@ -94,6 +94,7 @@ def test_the_core_is_read():
 
 FLOORS = {
     "ablations": [
+        {"__main__"},
         {"run", "search", "sample", "export", "publish", "check", "clean", "doctor", "compatibility"},
         {"testing"},
         {"driver"},

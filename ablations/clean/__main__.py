@@ -63,10 +63,11 @@ def clean(given: dict[str, Any]) -> None:
 
 def looked_at(given: dict[str, Any], results: Path) -> Survey:
     """What there is to free in a results folder."""
-    from ablations.clean.needs import Read, folders_in, needs_of
+    from ablations.clean.needs import Read, needs_of
     from ablations.clean.waste import survey
     from ablations.stages.disk import left_in
     from ablations.tracking.addresses import default_uri
+    from analysis.read.folders import folders_in
 
     stages, folders = left_in(results / ".stages"), folders_in(results)
     present, needs = frozenset(left.id for left in stages if left.finished), []

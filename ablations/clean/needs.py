@@ -97,13 +97,6 @@ class Read:
         return [describe(metric_of(name)) for name in names()]
 
 
-def folders_in(results: Path) -> list[Path]:
-    """The folders with a grid's or a search's results."""
-    heads = [path for name in ("grid.json", SEARCH) for path in results.rglob(name)]
-    inner = [path.relative_to(results).parts[:-1] for path in heads]
-    return sorted({results.joinpath(*parts) for parts in inner if parts and not any(one[0] == "." for one in parts)})
-
-
 def needs_of(folder: Path, read: Read, *, worked_on: bool) -> Needs:
     """What a results folder needs; `worked_on` says whether a command has worked on it here.
 

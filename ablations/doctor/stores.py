@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
-from ablations.clean.needs import folders_in
 from ablations.data.base import DataSet
 from ablations.data.kept import CACHE, cache
 from ablations.doctor.page import Finding, Part
@@ -18,6 +17,7 @@ from ablations.settings.registry import build
 from ablations.stages.disk import bytes_of, in_bytes
 from ablations.tracking.addresses import SQLITE, quick_check
 from analysis.errors import InputError
+from analysis.read.folders import folders_in
 from analysis.read.links import without_password
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search, search_alone

@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -107,23 +107,27 @@ class Lease:
 
 @contextmanager
 def leased(place: Path | Shelf, *, wait: bool = False) -> Iterator[Lease | None]:
-    """Hold a place, and renew that meanwhile; None where another holds it and one does not `wait`."""
-    lease = take(place)
-    while lease is None and wait:
-        time.sleep(WAITED)
-        lease = take(place)
-    if lease is None:
-        yield None
-        return
-    over = threading.Event()
-    thread = threading.Thread(target=_renew, args=(lease, over), daemon=True)
-    thread.start()
+    """Hold a place, and renew that meanwhile; None where another holds it and one does not `wait`.
+
+    Whenever this is interrupted, the place is let go: one that went on being renewed would be waited for for ever.
+    """
+    lease, over, renewing = None, threading.Event(), None
     try:
+        lease = take(place)
+        while lease is None and wait:
+            time.sleep(WAITED)
+            lease = take(place)
+        if lease is not None:
+            renewing = threading.Thread(target=_renew, args=(lease, over), daemon=True)
+            renewing.start()
         yield lease
     finally:
         over.set()
-        thread.join()
-        lease.release()
+        if renewing is not None and renewing.is_alive():
+            # One that was interrupted as it started never ends; and a touch that comes late finds no file.
+            renewing.join(RENEWED)
+        if lease is not None:
+            lease.release()
 
 
 def take(place: Path | Shelf) -> Lease | None:
@@ -133,18 +137,26 @@ def take(place: Path | Shelf) -> Lease | None:
     if found and _held(shelf, found[-1]) is not None:
         return None
     number, me = (found[-1] if found else 0) + 1, Holder.here()
-    text = json.dumps(asdict(me))
-    tag = shelf.make(_name(number), text)
+    lease = Lease(shelf, number, me.token, json.dumps(asdict(me)), "")
+    try:
+        return _made(lease, found)
+    except KeyboardInterrupt:
+        lease.release()
+        raise
+
+
+def _made(lease: Lease, found: list[int]) -> Lease | None:
+    """The same once its file is made, after those that were `found`; None where another has the place."""
+    tag = lease.shelf.make(lease.name, lease.text)
     if tag is None:
         return None
-    lease = Lease(shelf, number, me.token, text, tag)
-    if _numbers(shelf) != [*found, number]:
+    if _numbers(lease.shelf) != [*found, lease.number]:
         # Since it was looked at, another has had it, and perhaps has it still under a lower number.
         lease.release()
         return None
     for lost in found:
-        shelf.remove(_name(lost))
-    return lease
+        lease.shelf.remove(_name(lost))
+    return replace(lease, tag=tag)
 
 
 def holder(place: Path | Readable) -> Holder | None:

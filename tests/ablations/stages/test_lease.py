@@ -3,6 +3,7 @@ folder, and among the objects of a store."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.stages import lease
+from ablations.stages import lease, shelves
 from ablations.stages.bucket import bucket_at
 from ablations.stages.lease import LOST, Elsewhere, Holder, LeaseLost, holder, leased, take
 from ablations.stages.shelves import Folder, Objects
@@ -267,3 +268,42 @@ def test_a_folder_that_is_cleaned_away_as_a_lease_is_made_is_made_again(tmp_path
     assert Folder(place).make("lease.1", "mine") == ""
     assert (place / "lease.1").read_text() == "mine"
     assert made == [place, place]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_interrupted_at_any_moment_it_holds_nothing_any_more(tmp_path, monkeypatch):
+    """Renewed by a thread of its own, a lease that nobody knows of would be waited for for ever."""
+    monkeypatch.setattr(lease, "LOST", 0.2)
+    monkeypatch.setattr(lease, "RENEWED", 0.01)
+    moments = itertools.count()
+
+    def interrupt(at):
+        """Raise KeyboardInterrupt at so manieth line of this room's code."""
+        left = itertools.count(at, -1)
+
+        def trace(frame, event, argument):
+            here = frame.f_code.co_filename in (lease.__file__, shelves.__file__, threading.__file__)
+            if not here or frame.f_code.co_name in ("_renew", "release", "check", "join"):
+                return None
+            if event == "line" and next(left) == 0:
+                raise KeyboardInterrupt
+            return trace
+
+        return trace
+
+    interrupted = True
+    while interrupted:
+        place, interrupted = tmp_path / str(moment := next(moments)), False
+        try:
+            sys.settrace(interrupt(moment))
+            with leased(place):
+                sys.settrace(None)
+        except (KeyboardInterrupt, RuntimeError):
+            # The second is what the library makes of one between a lock and what it waits for.
+            interrupted = True
+        finally:
+            sys.settrace(None)
+        # What is not renewed any more is lost after a while.
+        time.sleep(0.3 if list(place.glob("lease.*")) else 0)
+        assert holder(place) is None, moment
+    assert moment > 20
