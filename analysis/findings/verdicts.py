@@ -78,6 +78,17 @@ class Findings:
         """The others that may be the best, and may be worse by more than what matters, the best mean first."""
         return [i for i in self.ranked if i in self.leading and i != self.best and not self._is_near(i)]
 
+    @property
+    def out_untold(self) -> list[int]:
+        """The cells that are shown to be worse than some other, and that a listed comparison cannot tell from the one
+        to take, the best mean first."""
+        if self.best is None or self.best not in self.leading:
+            return []
+        best = self.cells[self.best]
+        untold = [(pair.a, pair.b) for pair in self.pairs if pair.verdict == "cannot tell"]
+        listed = {id(cell) for both in untold if best in both for cell in both}
+        return [i for i in self.ranked if id(self.cells[i]) in listed and self.standing.beaten[i]]
+
     def _is_near(self, i: int) -> bool:
         if self.best is None or not self.leading:
             return False

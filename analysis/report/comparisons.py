@@ -17,7 +17,14 @@ from analysis.statistics.families import Verdict
 from analysis.tables import MOST_ROWS
 from analysis.words.best import left_out
 from analysis.words.cells import shortfall, without_value
-from analysis.words.verdicts import apart, comparison_sentence, confirmation, evidence, margin
+from analysis.words.verdicts import (
+    apart,
+    comparison_sentence,
+    confirmation,
+    evidence,
+    left_out_sentence,
+    margin,
+)
 
 _FRESH = "Last in a line: how many fresh seeds, alone, would confirm the difference if it is what it looks like."
 
@@ -53,8 +60,10 @@ def _told(found: Findings, shown: Findings, cut: str) -> list[Items]:
         here = [pair for pair in shown.pairs if pair.verdict == word]
         lines = tuple(_line(pair, found) if base is None else _against(pair, found) for pair in here)
         count = f"({len(pairs)} of {len(found.pairs)})"
-        note = _FRESH if base is not None and any(pair.fresh_seeds for pair in pairs) and word == "cannot tell" else ""
-        notes = " ".join(text for text in (note, cut) if text)
+        untold = word == "cannot tell"
+        fresh = _FRESH if untold and base is not None and any(pair.fresh_seeds for pair in pairs) else ""
+        out = _without_metric(left_out_sentence(found), found) if untold else ""
+        notes = " ".join(text for text in (out, fresh, cut) if text)
         lists += [Items(f"{found.metric.label}: {_title(word, base)} {count}", lines, notes)] if pairs else []
     return lists
 
@@ -84,10 +93,14 @@ def _title(word: Verdict, base: str | None) -> str:
 
 def _line(pair: CellComparison, found: Findings) -> str:
     """The sentence without its metric, which the title names."""
-    text = comparison_sentence(pair).removeprefix(f"{pair.metric.label}: ")
+    text = _without_metric(comparison_sentence(pair), found)
     asked = found.exploratory and pair.verdict != "cannot tell" and pair.fresh_seeds
     said = begun(text) if text.startswith("cannot tell") else text
     return said + (f" Exploratory; {confirmation(pair)}." if asked else "")
+
+
+def _without_metric(text: str, found: Findings) -> str:
+    return text.removeprefix(f"{found.metric.label}: ")
 
 
 def _against(pair: CellComparison, found: Findings) -> str:

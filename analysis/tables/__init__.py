@@ -28,7 +28,7 @@ from analysis.tables.tidy import tidy_csv
 from analysis.tables.writers import markdown
 from analysis.words.best import left_out
 from analysis.words.claims import claim_sentence
-from analysis.words.verdicts import comparison_sentence, headline
+from analysis.words.verdicts import comparison_sentence, headline, left_out_sentence
 
 MOST_ROWS = 200
 """Cells and runs in a table or list that is read on a screen; the files beside it have all."""
@@ -57,8 +57,9 @@ def _verdict(answers: Answers) -> tuple[str, ...]:
     looked = answers.meta.auto is not None
     pairs = [pair for found in answers.findings for pair in found.pairs]
     declared = pairs if looked and answers.meta.primary else []
+    out = [sentence for found in answers.findings if declared and (sentence := left_out_sentence(found))]
     claims = [claim_sentence(outcome, first_look=looked) for outcome in answers.claims]
-    return (*map(headline, answers.findings), *map(comparison_sentence, declared), *claims)
+    return (*map(headline, answers.findings), *map(comparison_sentence, declared), *out, *claims)
 
 
 def render(answers: Answers, form: str, layout: str = "") -> str:

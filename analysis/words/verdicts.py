@@ -127,6 +127,31 @@ def _untested(found: Findings) -> str:
     return f"; of fewer than two seeds, and so not compared: {_named(found, found.untested, len(found.ranked))}"
 
 
+def left_out_sentence(found: Findings) -> str:
+    """Why cells that a listed comparison cannot tell from the one to take are not among those that may be the best; ""
+    where there are none."""
+    out = found.out_untold
+    if found.best is None or not out:
+        return ""
+    rest = len(found.ranked) - len(found.untested)
+    one, best = len(out) == 1, found.cells[found.best].name
+    better = sorted(found.standing.beaten[out[0]] or ()) if one else []
+    names = _all_named(found, better)
+    by_these = f"{names} {'is' if len(better) == 1 else 'are'} better than it" if one else "each has a better one"
+    return (
+        f"{found.metric.label}: {_all_named(found, out)} cannot be told from {best} by their comparison alone, and yet "
+        f"{'is' if one else 'are'} not among the cells that may be the best. These are worked out from all "
+        f"comparisons together, those that are listed and one-sided tests of each of the {rest} cells against all "
+        f"others, and by them {by_these}."
+    )
+
+
+def _all_named(found: Findings, which: list[int]) -> str:
+    """Cells by name where they are few."""
+    names = [found.cells[i].name for i in sorted(which)]
+    return listed(names, "and", "; ") if len(names) <= FEW else f"{len(names)} cells"
+
+
 def _named(found: Findings, which: list[int], rest: int) -> str:
     """Cells among so many others: by name where they are few."""
     names = [found.cells[i].name for i in sorted(which)]

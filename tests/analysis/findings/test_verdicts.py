@@ -16,7 +16,9 @@ from analysis.findings.cells import CellRuns, cells_of
 from analysis.findings.comparisons import paired
 from analysis.findings.pairs import baseline, pairs
 from analysis.read.meta import parse_meta
+from analysis.read.names import CURVES, PRECISION
 from analysis.read.runs import GridResults
+from analysis.tables import table_of
 from analysis.words.cells import shortfall
 from analysis.words.seeds import looked as looked_words
 from analysis.words.seeds import seeds_taken
@@ -50,6 +52,8 @@ def grid_of(values=VALUES, images=None, axes=None, sets=None, training=None, bas
             "status": "finished" if nll == nll else "diverged",
             "reason": "",
             "notes": "",
+            "code": "",
+            PRECISION: "",
             "autoencoder_id": "",
             "not_comparable": "",
             "axis.schedule": name,
@@ -62,7 +66,8 @@ def grid_of(values=VALUES, images=None, axes=None, sets=None, training=None, bas
         for seed, nll, fid in zip(seeds, *numbers, strict=True)
     ]
     frame = pd.DataFrame() if images is None else images
-    return GridResults(parse_meta(json.dumps(described), "here"), pd.DataFrame(rows), None, pd.DataFrame, lambda: frame)
+    known = parse_meta(json.dumps(described), "here")
+    return GridResults(known, pd.DataFrame(rows), None, lambda: pd.DataFrame(columns=CURVES), lambda: frame)
 
 
 def test_one_axis_compares_every_pair_and_adjusts_them_together():
@@ -344,7 +349,7 @@ def looked(values=None, **changes):
     known = {name: {"schedule": name} for name in values}
     stopped = {name: sum(one == one for one in nll) for name, (nll, _) in values.items()}
     auto = {"looks": [3, 5], "stopped": stopped}
-    grid = grid_of(values, baseline={"schedule": "linear"}, cells=known, auto=auto, **changes)
+    grid = grid_of(values, baseline={"schedule": next(iter(values))}, cells=known, auto=auto, **changes)
     short = [stopped[name] > seed for name, seed in zip(grid.runs["axis.schedule"], grid.runs["seed"], strict=True)]
     return dataclasses.replace(grid, runs=grid.runs[short])
 
@@ -375,3 +380,21 @@ def test_what_looks_decide_is_said_alike_everywhere():
                 assert found.cells.index(worse) not in found.leading
     assert seeds_taken(answers.meta) == "3 to 5 paired seeds"
     assert "looks at 3 and 5 were planned" in looked_words(answers.meta)
+
+
+def test_a_declared_comparison_that_leaves_the_verdict_in_doubt_is_explained_below_the_table():
+    """d is shown to be worse than b, with which it is not compared, and not than a, with which it is."""
+    nll = {
+        "a": [1.930, 1.993, 1.963],
+        "b": [1.978, 1.984, 1.991],
+        "c": [2.262, 2.281, 2.246],
+        "d": [2.341, 2.280, 2.311],
+    }
+    declared = [{"compare": {"schedule": name}, "to": {"schedule": "a"}} for name in "bcd"]
+    answers = Answers.of(looked({name: (of, [1.0, 2.0, 3.0]) for name, of in nll.items()}, primary=declared))
+    (found, _) = answers.findings
+    assert (found.best, found.leading, found.standing.beaten[3]) == (0, {0, 1}, {1})
+    said = table_of(answers).verdict
+    (out,) = [sentence for sentence in said if "and yet" in sentence]
+    assert out.startswith("NLL: d cannot be told from a by their comparison alone, and yet is not among the cells")
+    assert out.endswith("and by them b is better than it.")

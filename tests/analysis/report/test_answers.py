@@ -112,3 +112,19 @@ def test_a_declared_comparison_without_a_value_is_named_with_its_reason():
     assert lacking.items == ("learned against linear: learned diverged in 4 of 4 seeds.",)
     undeclared = comparisons(Answers.of(grid_of(values, baseline={"schedule": "linear"})), []).blocks
     assert not [block for block in undeclared if "not measured" in block.title]
+
+
+def test_a_cell_that_is_out_though_untold_from_the_leader_is_said_to_be_and_why():
+    """3.3 and 3.45 beside 1.40 and 1.44: too few seeds for a pair of many, enough against all cells together."""
+    values = {"a": [1.40, 1.44], "b": [1.43, 1.48], "c": [3.3, 3.45], "d": [3.9, 4.75]}
+    answers = Answers.of(grid_of({name: (nll, [1.0, 2.0]) for name, nll in values.items()}))
+    (nll, _) = answers.findings
+    assert (nll.best, nll.leading, nll.standing.beaten[2]) == (0, {0, 1, 3}, {0, 1})
+    assert {pair.verdict for pair in nll.pairs} == {"cannot tell"}
+    (cannot_tell, fid) = comparisons(answers, []).blocks
+    assert cannot_tell.note.startswith(
+        "c cannot be told from a by their comparison alone, and yet is not among the cells that may be the best. "
+        "These are worked out from all comparisons together,"
+    )
+    assert "by them a and b are better than it." in cannot_tell.note
+    assert "and yet" not in fid.note
