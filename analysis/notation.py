@@ -218,10 +218,20 @@ def listed(names: Sequence[str], word: str = "and", between: str = ", ") -> str:
     return f"{between.join(names[:-1])} {word} {names[-1]}" if len(names) > 1 else "".join(names)
 
 
+def listed_names(names: Sequence[str], word: str) -> str:
+    """a, b or c; and a, 1; b, 2 or c where a name has a comma of its own"""
+    return listed(names, word, _between(names))
+
+
 def some(names: Sequence[str], most: int = 40) -> str:
-    """a; b; c, and how many more where they are many"""
-    more = f"; and {len(names) - most} more" if len(names) > most else ""
-    return "; ".join(names[:most]) + more
+    """a, b, c, and how many more where they are many; a, 1; b, 2; c where a name has a comma of its own"""
+    between = _between(names)
+    more = f"{between}and {len(names) - most} more" if len(names) > most else ""
+    return between.join(names[:most]) + more
+
+
+def _between(names: Sequence[str]) -> str:
+    return "; " if any("," in name for name in names) else ", "
 
 
 def counted(n: int, what: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.findings.factorial import Factorial, shown
-from analysis.notation import Rounding, probability
+from analysis.notation import Rounding, probability, some
 from analysis.statistics.effects import Effect
 
 
@@ -33,5 +33,5 @@ def _effect_sentence(found: Factorial, effect: Effect) -> str:
 
 def _cautions(found: Factorial) -> list[str]:
     """The cells that the tests leave out."""
-    names = "; ".join(cell.name for cell in found.apart)
-    return [f"Not compared, though finished: {names}."] if names else []
+    names = [cell.name for cell in found.apart]
+    return [f"Not compared, though finished: {some(names, len(names))}."] if names else []

@@ -9,7 +9,7 @@ import math
 
 from analysis.findings.pairs import CellComparison
 from analysis.findings.verdicts import Findings
-from analysis.notation import Rounding, listed, percent, probability
+from analysis.notation import Rounding, listed_names, percent, probability
 from analysis.read.meta import ShownMetric
 from analysis.statistics.paired import Comparison
 
@@ -149,12 +149,12 @@ def left_out_sentence(found: Findings) -> str:
 def _all_named(found: Findings, which: list[int]) -> str:
     """Cells by name where they are few."""
     names = [found.cells[i].name for i in sorted(which)]
-    return listed(names, "and", "; ") if len(names) <= FEW else f"{len(names)} cells"
+    return listed_names(names, "and") if len(names) <= FEW else f"{len(names)} cells"
 
 
 def _named(found: Findings, which: list[int], rest: int) -> str:
     """Cells among so many others: by name where they are few."""
     names = [found.cells[i].name for i in sorted(which)]
     if len(names) <= FEW:
-        return listed(names, "or", "; ")
+        return listed_names(names, "or")
     return f"any of the other {rest} cells" if len(names) == rest else f"{len(names)} of the other {rest} cells"

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from analysis.notation import Rounding, duration, latex, mathtext, power_of_ten, width
+from analysis.notation import Rounding, duration, latex, listed_names, mathtext, power_of_ten, some, width
 
 
 @pytest.mark.parametrize(
@@ -109,3 +109,10 @@ def test_a_column_of_narrow_intervals_has_a_decimal_more():
 @pytest.mark.parametrize(("seconds", "expected"), [(59.6, "60 s"), (480.2, "8.0 min"), (9000.0, "2.5 h")])
 def test_duration(seconds, expected):
     assert duration(seconds) == expected
+
+
+def test_names_are_set_apart_by_commas_unless_one_has_a_comma_of_its_own():
+    assert listed_names(["a · 1", "b · 1", "c"], "or") == "a · 1, b · 1 or c"
+    assert listed_names(["a, 1", "b", "c"], "or") == "a, 1; b or c"
+    assert (some(["a", "b", "c"]), some(["a", "b, 1", "c"])) == ("a, b, c", "a; b, 1; c")
+    assert some(["a", "b", "c"], 2) == "a, b, and 1 more"

@@ -119,6 +119,12 @@ def test_the_headline_names_all_that_may_be_best():
     assert "learned" not in headline(fid)
 
 
+def test_several_names_in_a_headline_are_set_apart_by_commas():
+    values = {name: ([2.0 + 0.1 * i, 2.2 - 0.1 * i, 2.1], [1.0, 2.0, 3.0]) for i, name in enumerate("abcd")}
+    (nll, _) = Answers.of(grid_of(values)).findings
+    assert headline(nll).endswith("it cannot be told from b, c or d.")
+
+
 def test_a_clear_winner_is_called_the_best():
     values = {"linear": ([3.0, 3.1, 2.9], [1.0, 2.0, 3.0]), "cosine": ([2.0, 2.11, 1.9], [1.0, 2.0, 3.0])}
     assert headline(Answers.of(grid_of(values)).findings[0]).startswith(

@@ -62,5 +62,5 @@ def test_a_terminal_shows_as_many_and_the_verdict_of_all(answers):
 
 
 def test_many_names_are_told_in_part():
-    assert some(["a", "b"]) == "a; b"
-    assert some(["a", "b", "c", "d"], most=2) == "a; b; and 2 more"
+    assert some(["a", "b"]) == "a, b"
+    assert some(["a", "b", "c", "d"], most=2) == "a, b, and 2 more"
