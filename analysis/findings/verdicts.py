@@ -23,15 +23,19 @@ from analysis.findings.curves import curves_of
 from analysis.findings.pairs import CellComparison, one_training
 from analysis.findings.standings import Standing
 from analysis.findings.summary import Summary
-from analysis.read.meta import ShownMetric
+from analysis.read.meta import KnownValue, ShownMetric
 from analysis.read.names import SET_SPREAD
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import sampling_noise
 
+UNIFORM, HISTOGRAM = "uniform code", "histogram"
+"""The label of the code that knows nothing of the data, and a word in those of the codes that know its grey levels."""
+
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """One metric's answer: its cells' estimates, where they stand and, where known, what they did on their way."""
+    """One metric's answer: its cells' estimates, where they stand and, where known, what they did on their way; `codes`
+    are what codes without a network score."""
 
     metric: ShownMetric
     cells: Sequence[CellRuns]
@@ -39,6 +43,7 @@ class Findings:
     standing: Standing
     exploratory: bool
     budget: Budget | None = None
+    codes: Sequence[KnownValue] = ()
 
     @property
     def pairs(self) -> Sequence[CellComparison]:
@@ -110,6 +115,18 @@ class Findings:
         return [i for i in self.ranked if self.standing.beaten[i] is None]
 
     @property
+    def unreached(self) -> KnownValue | None:
+        """A code than which every cell is worse: the uniform one, which knows nothing of the data, or else the best of
+        the histograms; None where some cell is as good. Other codes, as the exact density, are no match for a model."""
+        if not self.ranked:
+            return None
+        sign, best = self.metric.sign, self.estimates[self.ranked[0]].mean
+        ahead = [code for code in self.codes if sign * (best - code.value) < 0]
+        uniform = [code for code in ahead if code.label == UNIFORM]
+        histograms = [code for code in ahead if HISTOGRAM in code.label]
+        return next(iter(uniform), max(histograms, key=lambda code: sign * code.value, default=None))
+
+    @property
     def same(self) -> bool:
         """Whether all cells have one value at every seed."""
         values = [self.estimates[i].values for i in self.ranked]
@@ -144,7 +161,8 @@ def findings(grid: GridResults, summary: Summary) -> list[Findings]:
 
     def of(metric: ShownMetric) -> Findings:
         stands = summary.standing[metric.name]
-        found = Findings(metric, summary.cells, summary.estimates[metric.name], stands, grid.meta.continued)
+        codes, estimates = grid.meta.baselines.get(metric.name, ()), summary.estimates[metric.name]
+        found = Findings(metric, summary.cells, estimates, stands, grid.meta.continued, codes=codes)
         if not grid.meta.rungs:
             return found
         return replace(found, budget=budget_of(metric, summary.cells, stands, found.best, curve))

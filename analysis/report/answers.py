@@ -11,7 +11,7 @@ from analysis.findings.comparisons import ImageShare
 from analysis.findings.expectations import Fate
 from analysis.findings.factorial import Factorial
 from analysis.findings.spending import Spending, spending
-from analysis.findings.verdicts import Findings
+from analysis.findings.verdicts import UNIFORM, Findings
 from analysis.notation import Rounding, begun, counted, duration, percent, two_digits
 from analysis.read.meta import LIKELIHOOD, KnownValue
 from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
@@ -21,6 +21,7 @@ from analysis.words.verdicts import amount, headline, margin
 
 _EXPLORATORY = "Exploratory: other seeds were asked for after results were seen"
 _ONE_SEED = "One seed: no verdict"
+_NOTHING_LEARNT = "Every cell is worse than a uniform code"
 
 
 def verdict(answers: Answers) -> Section:
@@ -36,15 +37,21 @@ def verdict(answers: Answers) -> Section:
 def _answer(found: Findings, floor: KnownValue | None) -> Answer:
     """Which cell to take, with what else it could be; no recommendation where nothing is compared."""
     use = found.metric.decides
-    mark = _EXPLORATORY if found.exploratory else ""
     if found.best is None or len(found.ranked) < 2 or found.same:
-        return Answer(f"For {use}: nothing to choose between.", "", "", (headline(found),), mark)
+        return Answer(f"For {use}: nothing to choose between.", "", "", (headline(found),), _mark(found))
     name = found.cells[found.best].name
     reasons = (headline(found), *_beyond_floor(found, floor))
     if not found.leading:
-        return Answer(f"For {use} no verdict; best value:", name, ".", reasons, mark or _ONE_SEED)
+        return Answer(f"For {use} no verdict; best value:", name, ".", reasons, _mark(found, _ONE_SEED))
     take = f"For {use}, at this budget, take" if found.rivals else f"For {use} take"
-    return Answer(take, name, f"{_as_good(found)}{_open(found)}{_rivals(found)}.", reasons, mark)
+    return Answer(take, name, f"{_as_good(found)}{_open(found)}{_rivals(found)}.", reasons, _mark(found))
+
+
+def _mark(found: Findings, otherwise: str = "") -> str:
+    """What limits an answer."""
+    code = found.unreached
+    learnt = _NOTHING_LEARNT if code is not None and code.label == UNIFORM else ""
+    return ". ".join(text for text in (_EXPLORATORY if found.exploratory else otherwise, learnt) if text)
 
 
 def _as_good(found: Findings) -> str:

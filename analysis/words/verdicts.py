@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from analysis.findings.pairs import CellComparison
-from analysis.findings.verdicts import Findings
+from analysis.findings.verdicts import UNIFORM, Findings
 from analysis.notation import Rounding, listed_names, percent, probability
 from analysis.read.meta import ShownMetric
 from analysis.statistics.paired import Comparison
@@ -84,6 +84,24 @@ def evidence(pair: CellComparison) -> str:
 
 
 def headline(found: Findings) -> str:
+    """Which cell to take, how sure that is, and whether any cell is better than a code that needs no network."""
+    return " ".join(text for text in (_taken(found), beside_codes(found)) if text)
+
+
+def beside_codes(found: Findings) -> str:
+    """That every cell is worse than a uniform code or a histogram; "" where one is not."""
+    code = found.unreached
+    if code is None:
+        return ""
+    who = "It" if len(found.ranked) == 1 else "Every cell"
+    name = code.label if code.label.startswith("one ") else f"a {code.label}"
+    start = f"{who} is worse than {name} ({amount(found.metric, code.value, math.nan)}), "
+    if code.label != UNIFORM:
+        return f"{start}which needs no network."
+    return f"{start}so by this bound nothing has been learnt yet: train longer, or take the bound in more steps."
+
+
+def _taken(found: Findings) -> str:
     """Which cell to take, and how sure that is."""
     label = found.metric.label
     if found.best is None:

@@ -48,6 +48,33 @@ def test_better_than_real_images_is_no_claim():
     assert len(said[1]) == 1
 
 
+@pytest.mark.parametrize(
+    ("codes", "mark", "said"),
+    [
+        ({"uniform code": 4.0, "one histogram": 3.0, "exact density": 1.1}, "", ""),
+        ({"exact density": 1.1}, "", ""),
+        (
+            {"uniform code": 4.0, "one histogram": 2.2, "histogram per pixel": 2.1},
+            "",
+            "Every cell is worse than a histogram per pixel (2.10 bits/dim), which needs no network.",
+        ),
+        (
+            {"uniform code": 2.3, "one histogram": 2.2},
+            "Every cell is worse than a uniform code",
+            "Every cell is worse than a uniform code (2.30 bits/dim), so by this bound nothing has been learnt yet: "
+            "train longer, or take the bound in more steps.",
+        ),
+    ],
+)
+def test_a_likelihood_that_codes_without_a_network_reach_is_said_to_be_none(codes, mark, said):
+    """The best mean is 2.40."""
+    baselines = {NLL: [{"label": label, "value": value} for label, value in codes.items()]}
+    nll, fid = verdict(Answers.of(grid_of(baselines=baselines))).blocks
+    assert (nll.mark, nll.why[0].endswith(said or "from learned.")) == (mark, True)
+    assert ("worse than" in nll.why[0]) == bool(said)
+    assert (fid.mark, "code" in fid.why[0]) == ("", False)
+
+
 def test_noise_of_sampling_apart_from_seeds():
     # FID's seeds vary with sds 4.082, 2.872 and 4.573; sets with 3 each, so a mean of two with 3/√2 = 2.12.
     between = np.sqrt(np.mean([np.var(fid, ddof=1) for _, fid in VALUES.values()]))
