@@ -2,7 +2,7 @@
 
     training    FLOPs = 3 × forward pass × images seen where cells differ in them, else seconds on this machine;
                 in latents with those of the autoencoder, which is all that a VAE takes
-    sampling    seconds an image
+    sampling    seconds an image or a point
 
 FLOPs are exact and alike on every machine, but know nothing of what is done beside the network; seconds know it, but
 also what else the machine did. So a difference of cost counts only where it is known: more than 1 % of FLOPs, or more
@@ -127,12 +127,13 @@ class Costs:
 
     @cached_property
     def sampling(self) -> Cost:
-        """The cost of sampling: seconds an image, or those of all samples where their number is not known."""
+        """The cost of sampling: seconds a sample, or those of all samples where their number is not known."""
         n = (self.grid.meta.quality_n or 0) * (self.grid.meta.quality_sets or 1)
         values = tuple(
             {seed: seconds / (n or 1) for seed, seconds in _summed(cell, SAMPLE_SECONDS).items()} for cell in self.cells
         )
-        return Cost("sampling time per image" if n else "sampling time", "s", False, values, self.grid.meta.device)
+        label = f"sampling time per {self.grid.meta.example}" if n else "sampling time"
+        return Cost(label, "s", False, values, self.grid.meta.device)
 
     @cached_property
     def one_training(self) -> bool:

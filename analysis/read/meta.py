@@ -240,6 +240,16 @@ class Meta:
     device: str | None = None
 
     @property
+    def example(self) -> str:
+        """What one of the data is called: a point, which no extractor judges, or an image."""
+        return "point" if self.extractor is None else "image"
+
+    @property
+    def examples(self) -> str:
+        """What several of the data are called."""
+        return f"{self.example}s"
+
+    @property
     def first_look(self) -> tuple[int, ...] | None:
         """The seeds of the first look, which all cells have whatever is found; None where their number was fixed."""
         return None if self.auto is None else self.seeds[: self.auto.looks[0]]

@@ -13,7 +13,7 @@ from analysis.findings.factorial import Factorial
 from analysis.findings.spending import Spending, spending
 from analysis.findings.verdicts import UNIFORM, Findings
 from analysis.notation import Rounding, begun, counted, duration, percent, two_digits
-from analysis.read.meta import LIKELIHOOD, KnownValue
+from analysis.read.meta import LIKELIHOOD, Meta
 from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
 from analysis.words.claims import why
 from analysis.words.factorial import factorial_sentences
@@ -29,18 +29,17 @@ def verdict(answers: Answers) -> Section:
     if not answers.findings:
         why_none = ("No cell has a likelihood, a FID or an energy distance, so there is nothing to decide by.",)
         return Section("verdict", "Verdict", (Answer("No verdict.", "", "", why_none),))
-    floors = answers.meta.floors
-    told = tuple(_answer(found, floors.get(found.metric.name)) for found in answers.findings)
+    told = tuple(_answer(found, answers.meta) for found in answers.findings)
     return Section("verdict", "Verdict", told)
 
 
-def _answer(found: Findings, floor: KnownValue | None) -> Answer:
+def _answer(found: Findings, meta: Meta) -> Answer:
     """Which cell to take, with what else it could be; no recommendation where nothing is compared."""
     use = found.metric.decides
     if found.best is None or len(found.ranked) < 2 or found.same:
         return Answer(f"For {use}: nothing to choose between.", "", "", (headline(found),), _mark(found))
     name = found.cells[found.best].name
-    reasons = (headline(found), *_beyond_floor(found, floor))
+    reasons = (headline(found), *_beyond_floor(found, meta))
     if not found.leading:
         return Answer(f"For {use} no verdict; best value:", name, ".", reasons, _mark(found, _ONE_SEED))
     take = f"For {use}, at this budget, take" if found.rivals else f"For {use} take"
@@ -78,9 +77,9 @@ def _rivals(found: Findings) -> str:
     return f"; {n} that {'is' if n == 1 else 'are'} worse now may overtake it" if n else ""
 
 
-def _beyond_floor(found: Findings, floor: KnownValue | None) -> tuple[str, ...]:
+def _beyond_floor(found: Findings, meta: Meta) -> tuple[str, ...]:
     """A caution where the best is better than real data: the floor's reference set is what was trained on."""
-    metric = found.metric
+    metric, floor = found.metric, meta.floors.get(found.metric.name)
     if floor is None or found.best is None:
         return ()
     if metric.sign * (found.estimates[found.best].mean - floor.value) <= 0:
@@ -88,7 +87,7 @@ def _beyond_floor(found: Findings, floor: KnownValue | None) -> tuple[str, ...]:
     value = amount(metric, floor.value, math.nan)
     return (
         f"That is beyond the {value} of {floor.label}, which does not mean better than real: samples resemble the "
-        "training images that they are compared with.",
+        f"training {meta.examples} that they are compared with.",
     )
 
 
@@ -150,9 +149,9 @@ def _measured(rounding: Rounding, estimate: Estimate) -> str:
 
 def noise(answers: Answers) -> Section | None:
     """Where the intervals come from: seeds, drawing samples, the held-out images."""
-    by_image = not answers.grid.images.empty
+    by_image, what = not answers.grid.images.empty, answers.meta.example
     told = [
-        (_between_seeds(found), _images(found, known=by_image), _by_image(found, share) if share else "")
+        (_between_seeds(found), _images(found, what, known=by_image), _by_image(found, what, share) if share else "")
         for found, share in zip(answers.findings, answers.image_shares, strict=True)
     ]
     lines = [line for of_metric in told for line in of_metric if line]
@@ -186,14 +185,14 @@ def _spent(found: Spending | None) -> str:
     return f"{start}; {advice}, and from {enough} on drawing adds less than a tenth. Here it is {found.sets}."
 
 
-def _images(found: Findings, *, known: bool) -> str:
-    """What of a difference's error is the choice of held-out images, where values per image are known."""
+def _images(found: Findings, what: str, *, known: bool) -> str:
+    """What of a difference's error is the choice of held-out images or points, where the value of each is known."""
     compared = [pair.comparison for pair in found.pairs if pair.comparison.n > 1]
     if found.metric.decides != LIKELIHOOD or not compared:
         return ""
     if not known:
         return (
-            f"{found.metric.label}: values per image are not known, so the intervals hold for these held-out images "
+            f"{found.metric.label}: values per {what} are not known, so the intervals hold for these held-out {what}s "
             "and do not say what others would show."
         )
     of_images = sum(one.image_error**2 for one in compared)
@@ -201,16 +200,17 @@ def _images(found: Findings, *, known: bool) -> str:
     share = of_images / total if total else 0.0
     return (
         f"{found.metric.label}: {percent(share)} of the variance of a difference (over the {len(compared)} compared) "
-        "is the choice of held-out images, which more seeds do not lessen."
+        f"is the choice of held-out {what}s, which more seeds do not lessen."
     )
 
 
-def _by_image(found: Findings, share_of: tuple[CellRuns, CellRuns, ImageShare]) -> str:
-    """On how many images the best cell is better than another."""
+def _by_image(found: Findings, what: str, share_of: tuple[CellRuns, CellRuns, ImageShare]) -> str:
+    """On how many images or points the best cell is better than another."""
     best, other, share = share_of
+    interval = f"{100 * share.low:.0f} to {100 * share.high:.0f} %"
     return (
         f"{found.metric.label}: {best.name} is better than {other.name} on {percent(share.mean)} of the {share.n} "
-        f"held-out images (95 % interval {100 * share.low:.0f} to {100 * share.high:.0f} %, bootstrapped over images)."
+        f"held-out {what}s (95 % interval {interval}, bootstrapped over {what}s)."
     )
 
 

@@ -55,7 +55,7 @@ CAPTIONS = {
         "Where the bits of an image go: for latents the reconstruction and the rate, which is what the latents "
         "themselves cost; for pixels the last step and the rest. A part below 0 lies to the left of 0."
     ),
-    "estimate": "How noisy the bound's estimate by one t an image is: what a training on it has to average over.",
+    "estimate": "How noisy the bound's estimate by one random t is: what a training on it has to average over.",
     "strips": (
         "One image on its way to noise under each schedule, and below it samples of trained cells on their way from it."
     ),
@@ -71,7 +71,7 @@ CAPTIONS = {
         "How far x_t still is from pure noise, over time and at its end: where the last KL is not near 0, sampling "
         "starts from noise unlike that of training."
     ),
-    "noise": "How much of the image is left at each time, as ᾱ and as log-SNR.",
+    "noise": "How much of the data is left at each time, as ᾱ and as log-SNR.",
     "variances": "β̃ is near β but for the first steps, and the larger T, the smaller their share.",
     "objectives": "How much each objective weights the error in ε at each t, relative to its mean over t.",
     "history": (

@@ -50,8 +50,7 @@ def _interval(answers: Answers) -> str:
     n = len(answers.meta.seeds)
     if n < 2:
         return "One seed, so no interval is known and none is set in bold."
-    what = "points" if answers.meta.extractor is None else "images"
-    given = [_given(error, what) for error in answers.held_out_errors]
+    given = [_given(error, answers.meta.examples) for error in answers.held_out_errors]
     factors = [found.metric.label for found in answers.findings if found.metric.scale == "log"]
     logs = f"{listed(factors)} is compared by its logarithm, so its differences are factors." if factors else ""
     return " ".join(

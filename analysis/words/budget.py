@@ -12,11 +12,11 @@ from analysis.words.verdicts import apart
 RULE = (
     "Trainings were scored on their way too. A verdict of the end has settled if it would hold at twice the steps too, "
     "should the difference go on changing by as much as it did since the last of these scores (95 % intervals over "
-    "seeds, not adjusted: they take claims back and make none). The likelihood there is of validation images."
+    "seeds, not adjusted: they take claims back and make none). The likelihood there is of validation data."
 )
 UNKNOWN = (
     "Not known: no training was scored before its end. `evaluation.rungs=2` scores them at a half and a quarter of "
-    "their steps too, by the bound on validation images; `evaluation.judged_rungs=1` judges samples at the half too."
+    "their steps too, by the bound on validation data; `evaluation.judged_rungs=1` judges samples at the half too."
 )
 
 

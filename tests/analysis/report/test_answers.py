@@ -8,6 +8,7 @@ import pytest
 
 from analysis.findings.answers import Answers
 from analysis.report.answers import axes, noise, verdict
+from analysis.report.budget import budget
 from analysis.report.comparisons import comparisons
 from analysis.report.page import render
 from tests.analysis.conftest import FID, NLL
@@ -113,6 +114,25 @@ def test_on_how_many_images_the_best_is_better():
     # Wilson's interval for 30 of 40 is 59.8 to 85.8 %.
     assert int(said[1]) == pytest.approx(59.8, abs=4)
     assert int(said[2]) == pytest.approx(85.8, abs=4)
+
+
+def test_points_are_called_points():
+    """2-D data, which no extractor judges."""
+    values = {"a": ([1.0, 1.1], [9.0, 8.0]), "b": ([1.5, 1.7], [5.0, 6.0])}
+    rows = {(name, seed, NLL): np.full(40, of[seed]) for name, (of, _) in values.items() for seed in (0, 1)}
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    table.index = pd.MultiIndex.from_tuples(table.index)
+    floors = {FID: {"label": "held-out points, n = 1000", "value": 50.0}}
+    known = {"extractor": None, "extractor_accuracy": None, "floors": floors}
+    for images in (table, None):
+        answers = Answers.of(grid_of(values, images=images, **known))
+        sections = [verdict(answers), noise(answers), budget(answers, [])]
+        (told,) = Page(render("q", [], sections)).texts("main")
+        assert "training points" in told
+        assert "held-out points" in told
+        assert "validation data" in told
+        assert "image" not in told
+        assert answers.costs.sampling.label == "sampling time per point"
 
 
 def test_axes_that_depend_on_each_other_and_do_not_cross_in_full_have_no_averages(page):
