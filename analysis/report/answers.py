@@ -176,13 +176,18 @@ def _spent(found: Spending | None) -> str:
     """What the next minute is best spent on; "" where it is not known."""
     if found is None:
         return ""
-    start = f" Of a difference's variance between seeds at most {percent(found.share)} is of drawing samples"
-    cost = f"a seed takes {duration(found.seed_seconds)} and a generated set {duration(found.set_seconds)}"
+    start = (
+        f" Here each seed is judged by {counted(found.sets, 'generated set')}. Of the variance between seeds that the "
+        f"difference of two cells has, drawing samples makes {percent(found.share)} at most."
+    )
+    cost = f"a seed takes {duration(found.seed_seconds)}, a generated set {duration(found.set_seconds)}"
     if math.isinf(found.best):
-        return f"{start}: if seeds differ by nothing else, more generated sets are worth more than seeds ({cost})."
+        return f"{start} If it makes all of it, more generated sets are worth more than more seeds ({cost})."
     best, enough = max(1, round(found.best)), max(1, math.ceil(found.enough))
-    advice = f"most is learnt in a minute with about {counted(best, 'set')} a seed ({cost})"
-    return f"{start}; {advice}, and from {enough} on drawing adds less than a tenth. Here it is {found.sets}."
+    return (
+        f"{start} In a given time, differences are known best with about {counted(best, 'set')} a seed ({cost}); with "
+        f"{enough} or more, drawing adds less than a tenth to the variance between seeds."
+    )
 
 
 def _images(found: Findings, what: str, *, known: bool) -> str:

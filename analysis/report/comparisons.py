@@ -11,9 +11,10 @@ from analysis.findings.best import best
 from analysis.findings.cells import CellRuns
 from analysis.findings.pairs import CellComparison, unmeasured
 from analysis.findings.verdicts import Findings
-from analysis.notation import begun
+from analysis.notation import begun, percent
 from analysis.report.page import Block, Items, Section
 from analysis.statistics.families import Verdict
+from analysis.statistics.paired import POWER
 from analysis.tables import MOST_ROWS
 from analysis.words.best import left_out
 from analysis.words.cells import shortfall, without_value
@@ -26,7 +27,10 @@ from analysis.words.verdicts import (
     margin,
 )
 
-_FRESH = "Last in a line: how many fresh seeds, alone, would confirm the difference if it is what it looks like."
+_FRESH = (
+    "“n fresh seeds” at the end of a line: n new seeds, without those that were used here, would show the difference "
+    f"with a probability of {percent(POWER)}, if it is as large as it looks."
+)
 
 
 def comparisons(answers: Answers, pictures: Sequence[Block]) -> Section | None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import get_args
 
 from analysis.figures import shown
 from analysis.figures.drawing import Drawn
 from analysis.findings.answers import Answers
+from analysis.findings.curves import BOUND
+from analysis.findings.spaces import in_latents
 from analysis.findings.verdicts import Findings
 from analysis.notation import listed
 from analysis.report.page import Picture, picture
 from analysis.statistics.families import Verdict
 from analysis.words.best import cells_shown
+from analysis.words.verdicts import margin
 
 CAPTIONS = {
     "samples": "Samples of every cell, those of one seed drawn from the same noise.",
@@ -22,8 +26,7 @@ CAPTIONS = {
     ),
     "differences": (
         "The differences behind the verdicts, by seed (dots) with their mean and 95 % interval; since verdicts are "
-        "adjusted for their number, one can be “cannot tell” though its own interval leaves no difference out. What "
-        "lies in the grey band does not matter."
+        "adjusted for their number, one can be “cannot tell” though its own interval leaves no difference out."
     ),
     "budget": (
         "Each cell's mean and 95 % interval where trainings were scored on their way, and at their end: lines that "
@@ -43,10 +46,7 @@ CAPTIONS = {
         "differ in it."
     ),
     "schedules": "The log-SNR over time of each schedule, and how a learned one moved.",
-    "bound": (
-        "What each t adds to the bound on test data: where the bits are, and where cells part. A first term below 0, "
-        "which that of latents can be, has no place on the axis."
-    ),
+    "bound": ("What each t adds to the bound on test data: where the bits are, and where cells part."),
     "split": (
         "The share of each term in the bound, of the values that the network sees: without the constant that states it "
         "for fewer grey levels."
@@ -127,7 +127,27 @@ SHOWS = {
 def pictures(answers: Answers, drawn: Mapping[str, Drawn]) -> dict[str, Picture]:
     """The figures that were drawn of a grid, by name."""
     cut = shown(answers)
-    return {name: picture(name, one, CAPTIONS[name], alternative(name, cut)) for name, one in drawn.items()}
+    return {name: picture(name, one, caption(name, cut), alternative(name, cut)) for name, one in drawn.items()}
+
+
+def caption(name: str, answers: Answers) -> str:
+    """What to see in a figure, and what not every grid has of it."""
+    more = {"differences": _band, "bound": _off_the_axis}
+    return " ".join(text for text in (CAPTIONS[name], more[name](answers) if name in more else "") if text)
+
+
+def _band(answers: Answers) -> str:
+    """What the grey band is, where a metric has one."""
+    known = [found.metric for found in answers.findings if not math.isnan(found.metric.margin)]
+    told = listed([f"{margin(metric)} of {metric.label}" for metric in known], "or")
+    return f"What lies in the grey band, a difference of less than {told}, does not matter." if known else ""
+
+
+def _off_the_axis(answers: Answers) -> str:
+    """That terms of latents which are not above 0 are not drawn, where there are any."""
+    known = zip(answers.cells, answers.curve(BOUND), strict=True)
+    lost = any(in_latents(cell) and bool((table <= 0).any(axis=None)) for cell, table in known)
+    return "A first term of latents that is below 0 has no place on the logarithmic axis." if lost else ""
 
 
 def search_pictures(drawn: Mapping[str, Drawn]) -> dict[str, Picture]:

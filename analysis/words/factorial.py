@@ -16,18 +16,19 @@ def factorial_sentences(found: Factorial) -> list[str]:
 def _effect_sentence(found: Factorial, effect: Effect) -> str:
     """One effect with its test; an axis that matters between two cells is said to, though it may not on average."""
     labels, label = effect.factors, found.metric.label
-    test = f"F({effect.df}, {effect.df_error:g}) = {Rounding().number(effect.F)}, p {probability(effect.adjusted)}"
-    numbers = f"({test}; {100 * effect.share:.0f} % of what seeds do not explain)"
+    test = f"F({effect.df}, {effect.df_error:g}) = {Rounding().number(effect.F)}"
+    sure = f"p {probability(effect.adjusted)}, adjusted for the number of effects"
+    numbers = f"({test}, {sure}; {100 * effect.share:.0f} % of the variance among the cells of a seed)"
     if len(labels) > 1:
-        said = "depend on each other" if found.matters(effect) else "cannot be told to depend on each other"
+        said = "depend on each other" if found.matters(effect) else "are not shown to depend on each other"
         return f"{label}: {labels[0]} and {labels[1]} {said} {numbers}."
     if found.matters(effect) and not shown(effect):
         pair = found.told[labels[0]]
         return (
             f"{label}: {labels[0]} matters between {pair.a.name} and {pair.b.name}; on average over the other axes it "
-            f"cannot be told to {numbers}."
+            f"is not shown to {numbers}."
         )
-    said = "matters" if found.matters(effect) else "cannot be told to matter"
+    said = "matters" if found.matters(effect) else "is not shown to matter"
     return f"{label}: {labels[0]} {said} {numbers}."
 
 

@@ -34,7 +34,10 @@ def weight_lines(check: WeightCheck, axes: Sequence[Axis], *, recorded: bool) ->
 def _in_order(check: WeightCheck, axis: Axis, recorded: bool) -> str:
     """What is said of an axis without a footnote."""
     if axis.name in check.declared:
-        return f"{axis.label} declares that it changes the weight of each t."
+        return (
+            f"Cells that differ in {axis.label} may differ in how much each t counts in training: that is part of this "
+            "choice, so it was not checked."
+        )
     if recorded:
         return f"Cells that differ in {axis.label} alone agree in it to {100 * SAME:.0f} %."
     return f"{axis.label}: not checked, since no weights were recorded."

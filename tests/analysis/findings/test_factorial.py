@@ -57,9 +57,10 @@ def sentences(grid):
 def test_what_was_planted_is_said_first():
     said = sentences(grid_of())
     assert said[0].startswith("NLL: Steps matters (F(2, 3) = ")
-    assert "p < 0.001" in said[0]
-    assert any(line.startswith("NLL: Schedule cannot be told to matter") for line in said)
-    assert any(line.startswith("NLL: Schedule and Steps cannot be told to depend on each other") for line in said)
+    assert "p < 0.001, adjusted for the number of effects; " in said[0]
+    assert said[0].endswith(" % of the variance among the cells of a seed).")
+    assert any(line.startswith("NLL: Schedule is not shown to matter") for line in said)
+    assert any(line.startswith("NLL: Schedule and Steps are not shown to depend on each other") for line in said)
 
 
 def test_an_interaction_is_said():

@@ -10,6 +10,7 @@ from analysis.findings.answers import Answers
 from analysis.report.answers import axes, noise, verdict
 from analysis.report.budget import budget
 from analysis.report.comparisons import comparisons
+from analysis.report.figures import caption
 from analysis.report.page import render
 from tests.analysis.conftest import FID, NLL
 from tests.analysis.findings.test_factorial import grid_of as planted
@@ -74,6 +75,25 @@ def test_a_likelihood_that_codes_without_a_network_reach_is_said_to_be_none(code
     assert (nll.mark, nll.why[0].endswith(said or "from learned.")) == (mark, True)
     assert ("worse than" in nll.why[0]) == bool(said)
     assert (fid.mark, "code" in fid.why[0]) == ("", False)
+
+
+def test_a_caption_speaks_of_a_band_only_where_one_is_drawn():
+    differences = caption("differences", Answers.of(grid_of(relevant={"nll": 0.02})))
+    assert differences.endswith(
+        "What lies in the grey band, a difference of less than 0.02 bits/dim of NLL or 5 % of FID, does not matter."
+    )
+    metrics = [{"name": NLL, "label": "NLL", "direction": "min", "decides": "likelihood", "relevant": None}]
+    assert "band" not in caption("differences", Answers.of(grid_of(metrics=metrics)))
+
+
+def test_the_number_of_fresh_seeds_is_explained():
+    """Eight cells against a baseline; the last of them differs a little."""
+    values = {f"level{i}": ([2.0, 2.1, 1.9], [1.0, 2.0, 3.0]) for i in range(7)}
+    blocks = comparisons(Answers.of(grid_of(values | {"last": ([2.03, 2.11, 1.95], [1.0, 2.0, 3.0])})), []).blocks
+    (told,) = [block for block in blocks if block.title.startswith("NLL: cannot be told")]
+    assert told.items[-1].endswith(" fresh seeds.")
+    assert told.note.startswith("“n fresh seeds” at the end of a line: n new seeds, without those that were used here,")
+    assert "a probability of 80 %" in told.note
 
 
 def test_noise_of_sampling_apart_from_seeds():

@@ -14,6 +14,13 @@ def test_figures_of_latents_have_their_place_and_a_sentence(latent_page):
     assert len(latent_page.all("img")) == len(told) == len(ids)
 
 
+def test_terms_that_a_logarithm_lacks_are_spoken_of_only_where_there_are_any(latent_page, page):
+    captions = [
+        line for one in (latent_page, page) for line in one.texts("figcaption") if line.startswith("What each t adds")
+    ]
+    assert ["below 0" in line for line in captions] == [True, False]
+
+
 def test_what_is_not_comparable_is_told_where_cells_are_set_apart(latent_page):
     why = "not comparable: a VQ code has no likelihood"
     assert why in latent_page.section("table")

@@ -59,7 +59,10 @@ def test_effective_weights_and_parameters_of_each_axis(shared_folder):
     changes, checked, *_ = besides(Answers.of(grid)).blocks
     assert changes.items == ("Predicts: `parameterization`.", "Objective: `objective`, `objective.space`, `variance`.")
     assert checked.items[0].startswith("Cells that differ in Predicts differ in the effective weight of each t too")
-    assert checked.items[1] == "Objective declares that it changes the weight of each t."
+    assert checked.items[1] == (
+        "Cells that differ in Objective may differ in how much each t counts in training: that is part of this choice, "
+        "so it was not checked."
+    )
 
 
 def test_seconds_told_apart_are_counted():
