@@ -4,7 +4,7 @@
     runs.csv       a row per cell and seed: status, what made it, levels, every choice, every metric
     curves.csv     (cell_id, seed, curve, x, y): schedules, weights, bound per t, training curves
     images.csv     (cell_id, seed, metric, 0, 1, …): bits/dim of each test image
-    samples/       a sheet per cell and seed
+    samples/       a sheet per cell and seed, and of points the held-out ones
 
 and where cells diffuse in latents
 
@@ -35,7 +35,8 @@ from ablations.stages.journal import Journal
 from ablations.stages.kinds import BoundStage, SamplesStage
 from analysis.errors import InputError
 from analysis.files import read_json, write_json, write_text
-from analysis.read.names import CURVES, KEYS
+from analysis.read.names import CURVES, HELD_OUT, KEYS
+from diffusion_core.encodings import GreyLevels
 
 OF_ITS_WRITER = ("command", "code", "seconds", "continued")
 """What grid.json says of the command that wrote it."""
@@ -112,8 +113,11 @@ def images_of(record: Record, journal: Journal) -> dict[str, list[float]]:
 
 
 def write_samples(folder: Path, records: list[Record], journal: Journal, data: Data) -> None:
-    """A sheet of each finished record's first samples; sheets of others go."""
+    """A sheet of each finished record's first samples, and held-out points beside those of points; sheets of others
+    go."""
     folder.mkdir(parents=True, exist_ok=True)
+    if not isinstance(data.encoding, GreyLevels):
+        write_sheet(folder / HELD_OUT, data.images["test"], data)
     kept = set()
     for item in records:
         name = f"{item.planned.cell_id}-{item.planned.cell.seed}"

@@ -1,6 +1,7 @@
 """One sheet with samples of every cell: rows and columns are the grid's axes, all of one seed where it has samples.
 
-Images are drawn as they are, 2-D data as clouds of points on equal axes.
+Images are drawn as they are, 2-D data as clouds of points on equal axes, after a panel of held-out points where there
+are any. Their range is what is shown of every cell, and how many points lie outside of it stands in the panel.
 """
 
 from __future__ import annotations
@@ -17,18 +18,25 @@ from numpy.typing import NDArray
 
 from analysis.figures.drawing import GREY, WIDTH, Color, first_level, looks, new_figure, status_word, wrapped
 from analysis.figures.images import DPI, dots, read_image, show_image, side_lines, side_width
+from analysis.figures.windows import round_ticks
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.notation import mathtext
 from analysis.read.meta import Axis
+from analysis.read.names import HELD_OUT
 
 _TOP, _GAP = 0.24, 0.07
+_TICKS = 0.3
+"""Inches that numbers at an axis take, at the left of a panel of points and below it."""
+_MARGIN, _BULK = 0.1, 0.99
+"""The share of the range of held-out points that is shown beyond either end; where there are none, the share of
+coordinates of the median cell that are shown."""
 _MAX_COLUMNS, _MAX_WIDTH = 4, 2.4
 
 
 @dataclass(frozen=True)
 class CellSamples:
-    """Samples of a cell: an image [H, W] or [H, W, 3] in [0, 1], or points [n, 2]."""
+    """Samples of a cell, or held-out points: an image [H, W] or [H, W, 3] in [0, 1], or points [n, 2]."""
 
     seed: int
     values: NDArray[np.float64]
@@ -37,54 +45,83 @@ class CellSamples:
 
 @dataclass(frozen=True)
 class SamplePanel:
-    """A panel and what is written at its edges."""
+    """A panel and what is written at its edges; held-out points are of no cell."""
 
     row: int
     column: int
     title: str
     side: str
-    cell: CellRuns
+    cell: CellRuns | None
+
+
+@dataclass(frozen=True)
+class Square:
+    """The part of the plane that is shown of points."""
+
+    x: float
+    y: float
+    half: float
+
+    @staticmethod
+    def around(points: NDArray[np.float64]) -> Square:
+        """That which holds all of these points, with a margin."""
+        low, high = points.min(axis=0), points.max(axis=0)
+        (x, y), half = (low + high) / 2, float((high - low).max()) / 2
+        return Square(float(x), float(y), (1 + 2 * _MARGIN) * half or 1.0)
+
+    def outside(self, points: NDArray[np.float64]) -> int:
+        """How many of these points it does not hold."""
+        return int((np.abs(points - (self.x, self.y)).max(axis=1) > self.half).sum())
 
 
 def samples_figure(answers: Answers) -> Figure | None:
     """The sheet; None where no samples were kept."""
-    places = _places(answers)
-    sheets = [_sheet(answers.grid.samples, place.cell) for place in places]
-    known = [sheet for sheet in sheets if sheet is not None]
+    cells = [_sheet(answers.grid.samples, cell) for cell in answers.cells]
+    known = [sheet for sheet in cells if sheet is not None]
     if not known:
         return None
+    points = known[0].points
+    real = _points(answers.grid.samples, HELD_OUT) if points else None
+    sheets = cells if real is None else [CellSamples(0, real, points=True), *cells]
+    places = _places(answers, held_out=real is not None)
     rows, columns = 1 + max(place.row for place in places), 1 + max(place.column for place in places)
-    left = side_width(place.side.split("\n") for place in places)
-    width, height = _panel(known[0], (WIDTH - left) / columns - _GAP)
+    gap = _TICKS if points else _GAP
+    left = side_width(place.side.split("\n") for place in places) + (_TICKS if points else 0.0)
+    width, height = _panel(known[0], (WIDTH - left) / columns - gap)
     titled = {place.row: place.title for place in places if place.title}
-    bottoms = np.cumsum([(_TOP if row in titled else 0.0) + height + _GAP for row in range(rows)])
-    size = (left + columns * (width + _GAP), float(bottoms[-1]))
+    bottoms = np.cumsum([(_TOP if row in titled else 0.0) + height + gap for row in range(rows)])
+    size = (left + columns * (width + gap), float(bottoms[-1]))
     figure = new_figure(*size)
     figure.set_layout_engine("none")
-    limits, colors = _limits(known), looks(answers.axes)
+    shown, colors = _shown(real, known), looks(answers.axes)
     for place, sheet in zip(places, sheets, strict=True):
-        x, y = left + place.column * (width + _GAP), size[1] - float(bottoms[place.row]) + _GAP
+        x, y = left + place.column * (width + gap), size[1] - float(bottoms[place.row]) + gap
         axes = figure.add_axes((x / size[0], y / size[1], width / size[0], height / size[1]))
         _frame(axes, place)
-        _fill(axes, sheet, place.cell, limits, colors[first_level(place.cell)].color)
+        color = GREY if place.cell is None else colors[first_level(place.cell)].color
+        _fill(axes, sheet, place.cell, shown, color)
     return figure
 
 
-def _places(answers: Answers) -> list[SamplePanel]:
-    """A panel per cell: the last axis across, the others down; a single axis wraps, each panel with its own title."""
+def _places(answers: Answers, *, held_out: bool) -> list[SamplePanel]:
+    """A panel per cell: the last axis across, the others down; a single axis wraps, each panel with its own title.
+    Held-out points come first, in a row of their own where there are several axes."""
     cells = answers.cells
+    first = [SamplePanel(0, 0, "held-out points", "", None)] if held_out else []
     if len(answers.axes) < 2:
-        n = _MAX_COLUMNS
-        return [SamplePanel(i // n, i % n, ", ".join(cell.labels), "", cell) for i, cell in enumerate(cells)]
+        n, start = _MAX_COLUMNS, len(first)
+        return first + [
+            SamplePanel(i // n, i % n, ", ".join(cell.labels), "", cell) for i, cell in enumerate(cells, start)
+        ]
     last = answers.axes[-1]
     across = sorted({cell.levels[-1] for cell in cells}, key=last.position)
     down = list(dict.fromkeys(cell.levels[:-1] for cell in cells))
     placed = [(down.index(cell.levels[:-1]), across.index(cell.levels[-1]), cell) for cell in cells]
     first_row = {column: min(row for row, c, _ in placed if c == column) for _, column, _ in placed}
     first_column = {row: min(c for r, c, _ in placed if r == row) for row, _, _ in placed}
-    return [
+    return first + [
         SamplePanel(
-            row,
+            row + len(first),
             column,
             cell.labels[-1] if first_row[column] == row else "",
             _side(answers.axes[0], cell) if first_column[row] == column else "",
@@ -109,10 +146,19 @@ def _sheet(folder: Path | None, cell: CellRuns) -> CellSamples | None:
         path = folder / f"{name}-{seed}.png"
         if path.is_file():
             return CellSamples(int(seed), read_image(path), points=False)
-        if path.with_suffix(".csv").is_file():
-            values = pd.read_csv(path.with_suffix(".csv")).to_numpy(dtype="float64")
-            return CellSamples(int(seed), values[:, :2], points=True)
+        points = _points(folder, path.stem)
+        if points is not None:
+            return CellSamples(int(seed), points, points=True)
     return None
+
+
+def _points(folder: Path | None, name: str) -> NDArray[np.float64] | None:
+    """The points [n, 2] of a sheet; None where there is none."""
+    path = None if folder is None else folder / f"{name}.csv"
+    if path is None or not path.is_file():
+        return None
+    values: NDArray[np.float64] = pd.read_csv(path).to_numpy(dtype="float64")[:, :2]
+    return values
 
 
 def _panel(sheet: CellSamples, room: float) -> tuple[float, float]:
@@ -125,10 +171,12 @@ def _panel(sheet: CellSamples, room: float) -> tuple[float, float]:
     return width * each / DPI, height * each / DPI
 
 
-def _limits(sheets: Sequence[CellSamples]) -> float:
-    """Half the side of the square that holds nearly all points of every cell."""
-    clouds = [np.abs(sheet.values) for sheet in sheets if sheet.points]
-    return 1.1 * float(np.median([np.quantile(cloud, 0.995) for cloud in clouds])) if clouds else 1.0
+def _shown(real: NDArray[np.float64] | None, sheets: Sequence[CellSamples]) -> Square:
+    """The square around held-out points, or that which holds nearly all points of the median cell."""
+    if real is not None and len(real):
+        return Square.around(real)
+    reach = [float(np.quantile(np.abs(sheet.values), _BULK)) for sheet in sheets if sheet.points and len(sheet.values)]
+    return Square(0.0, 0.0, 1.1 * sorted(reach)[(len(reach) - 1) // 2] if reach else 1.0)
 
 
 def _frame(axes: Axes, place: SamplePanel) -> None:
@@ -140,17 +188,34 @@ def _frame(axes: Axes, place: SamplePanel) -> None:
     axes.set_ylabel(mathtext(place.side), rotation="horizontal", ha="right", va="center", labelpad=4)
 
 
-def _fill(axes: Axes, sheet: CellSamples | None, cell: CellRuns, limit: float, color: Color) -> None:
+def _fill(axes: Axes, sheet: CellSamples | None, cell: CellRuns | None, shown: Square, color: Color | str) -> None:
     if sheet is None:
+        assert cell is not None, "a panel of no cell holds points"
         axes.set_facecolor("#f2f2f2")
         axes.text(0.5, 0.5, status_word(cell), color=GREY, ha="center", va="center", transform=axes.transAxes)
         return
     if sheet.points:
-        axes.plot(*sheet.values.T, ".", markersize=1, markeredgewidth=0, color=color)
-        axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+        _cloud(axes, sheet.values, shown, color)
     else:
         show_image(axes, sheet.values)
-    if sheet.seed != cell.runs["seed"].iloc[0]:
+    if cell is not None and sheet.seed != cell.runs["seed"].iloc[0]:
         axes.text(
             1, -0.01, f"seed {sheet.seed}", color=GREY, fontsize=6, ha="right", va="top", transform=axes.transAxes
         )
+
+
+def _cloud(axes: Axes, points: NDArray[np.float64], shown: Square, color: Color | str) -> None:
+    """Points in their frame, and how many lie outside of it."""
+    axes.plot(*points.T, ".", markersize=1.6, markeredgewidth=0, color=color)
+    axes.set(xlim=(shown.x - shown.half, shown.x + shown.half), ylim=(shown.y - shown.half, shown.y + shown.half))
+    axes.set_aspect("equal")
+    for which in (axes.xaxis, axes.yaxis):
+        which.set_major_locator(round_ticks(4))
+    axes.tick_params(labelsize=6, length=2, pad=1.5, colors=GREY)
+    for spine in axes.spines.values():
+        spine.set(visible=True, color="#c8c8c8", linewidth=0.6)
+    outside = shown.outside(points)
+    if outside:
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+        text = f"{outside} of {len(points)} outside"
+        axes.text(0.98, 0.98, text, color=GREY, fontsize=6, ha="right", va="top", bbox=box, transform=axes.transAxes)

@@ -29,6 +29,8 @@ OVER_STEPS = ("train/", "schedule/", "timesteps/", RUNG)
 """How the names of curves over training steps begin."""
 STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "failed")
 
+HELD_OUT = "held-out"
+"""The sheet of samples/ that holds data: points that no training has seen."""
 CURVES = ("cell_id", "seed", "curve", "x", "y")
 """The columns of curves.csv."""
 KEYS = ("cell_id", "seed", "metric")

@@ -132,8 +132,13 @@ def pictures(answers: Answers, drawn: Mapping[str, Drawn]) -> dict[str, Picture]
 
 def caption(name: str, answers: Answers) -> str:
     """What to see in a figure, and what not every grid has of it."""
-    more = {"differences": _band, "bound": _off_the_axis}
+    more = {"samples": _outside, "differences": _band, "bound": _off_the_axis}
     return " ".join(text for text in (CAPTIONS[name], more[name](answers) if name in more else "") if text)
+
+
+def _outside(answers: Answers) -> str:
+    """That points may lie outside of what is shown of them."""
+    return "How many points lie outside of a frame stands in it." if answers.meta.examples == "points" else ""
 
 
 def _band(answers: Answers) -> str:

@@ -112,6 +112,39 @@ def test_samples_of_points(tmp_path):
     assert texts(figure)[:3] == ["diverged", "none", "none"]
 
 
+def test_points_are_shown_where_held_out_ones_lie_and_those_outside_are_counted(tmp_path):
+    """Two cells on a circle of radius 1; one has three points far away."""
+    folder = build(tmp_path / "g")
+    for path in (folder / "samples").iterdir():
+        path.unlink()
+    angle = np.linspace(0, 2 * np.pi, 41)[:40]
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    far = np.concatenate([circle[3:], [[30.0, 0.0], [0.0, -20.0], [500.0, 500.0]]])
+    for name, points in (("held-out", circle), ("x0-simple-0", circle), ("x0-weighted-0", far)):
+        write_csv(folder / "samples" / f"{name}.csv", ("x0", "x1"), points)
+    with styled():
+        figure = samples_figure(answers_of(folder))
+    first, *cells = (axes for axes in figure.axes if axes.lines)
+    assert (figure.axes[0] is first, first.get_title(), len(figure.axes)) == (True, "held-out points", 12)
+    np.testing.assert_allclose(np.stack(first.lines[0].get_data(), axis=1), circle)
+    for axes in (first, *cells):
+        np.testing.assert_allclose([*axes.get_xlim(), *axes.get_ylim()], [-1.2, 1.2, -1.2, 1.2], atol=1e-9)
+        assert len(axes.get_xticks()) > 1
+    assert [[text.get_text() for text in axes.texts] for axes in cells] == [[], ["3 of 40 outside"]]
+
+
+def test_a_cell_far_off_does_not_squash_the_others_where_no_data_are_kept(tmp_path):
+    folder = build(tmp_path / "g")
+    for path in (folder / "samples").iterdir():
+        path.unlink()
+    points = np.random.default_rng(0).uniform(-1, 1, size=(200, 2))
+    for name, scale in (("x0-simple-0", 1), ("x0-weighted-0", 1000)):
+        write_csv(folder / "samples" / f"{name}.csv", ("x0", "x1"), scale * points)
+    with styled():
+        panels = [axes for axes in samples_figure(answers_of(folder)).axes if axes.lines]
+    assert all(1 < axes.get_xlim()[1] < 1.2 for axes in panels)
+
+
 def test_weights_share_a_line_where_they_agree(grid):
     with styled():
         figure = weights_figure(Answers.of(grid))
