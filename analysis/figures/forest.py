@@ -17,6 +17,9 @@ from analysis.findings.cells import CellRuns, Estimate
 from analysis.notation import mathtext
 from analysis.read.meta import Axis
 
+ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+"""What lies behind a text so that no line runs through it."""
+
 
 def rows(axes: Sequence[Axis], cells: Sequence[CellRuns]) -> tuple[list[float], dict[float, tuple[str, bool]]]:
     """The height of each cell of a grid with these axes, and height → (label, whether it heads a group)."""
@@ -58,9 +61,9 @@ def dress(axes: Axes, view: Window, label: str, panels: int = 2) -> None:
 
 def words(axes: Axes, text: str, place: float, height: float, side: str, color: str = GREY, **style: Any) -> None:
     """Text at a share of the width, on white so that no line runs through it."""
-    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
     across = axes.get_yaxis_transform()
-    axes.text(place, height, mathtext(text), color=color, ha=side, va="center", bbox=box, transform=across, **style)
+    style |= {"color": color, "ha": side, "va": "center", "bbox": ON_WHITE, "transform": across}
+    axes.text(place, height, mathtext(text), **style)
 
 
 def out_of_view(axes: Axes, text: str, right: bool, height: float, **style: Any) -> None:
@@ -78,7 +81,7 @@ def beyond(axes: Axes, text: str, x: float, look: Look, view: Window, *, above: 
     # At the right there is no room for it, and the names of others.
     left = axes.transAxes.inverted().transform(axes.transData.transform((x, edge)))[0] > 0.9
     shift, side = (-5 if left else 5, down * (2 + 8 * stacked)), "right" if left else "left"
-    style: dict[str, Any] = {"color": look.color, "fontsize": 6.5, "ha": side, "va": "center"}
+    style: dict[str, Any] = {"color": look.color, "fontsize": 6.5, "ha": side, "va": "center", "bbox": ON_WHITE}
     axes.annotate(text, (x, edge), shift, textcoords="offset points", **style)
 
 

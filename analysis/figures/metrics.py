@@ -70,7 +70,7 @@ def _panel(
     view = bulk_window(estimates, [value for _, value in known])
     dress(axes, view, metric.head)
     styles = looks(answers.axes)
-    for i, (label, value) in enumerate(known):
+    for i, (label, value) in enumerate(sorted(known, key=lambda one: _from_top(view, one[1]))):
         _line(axes, f"{label}: {rounding.number(value)}", value, -0.9 - 0.9 * (len(known) - 1 - i), view)
     for cell, estimate, height in zip(answers.cells, estimates, heights, strict=True):
         if estimate.values:
@@ -79,12 +79,22 @@ def _panel(
             words(axes, status_word(cell, metric.name), 0.0, height, "left", style="italic")
 
 
+def _from_top(view: Window, value: float) -> tuple[int, float]:
+    """What known values are ordered by from the top, so that no line reaches a name that goes its way: those out of
+    view have no line, those at the left are named to the right, and those at the right to the left."""
+    if not view.holds(value):
+        return 0, value
+    place = view.share(value)
+    return (2, -place) if place > 0.5 else (1, place)
+
+
 def _line(axes: Axes, text: str, value: float, height: float, view: Window) -> None:
-    """A known value as a dashed line, named above the rows; one out of view by its name and an arrow."""
+    """A known value as a dashed line up to its name above the rows; one out of view by its name and an arrow."""
     if not view.holds(value):
         out_of_view(axes, text, value > view.high, height, fontsize=6.5)
         return
-    axes.axvline(value, color=GREY, linewidth=0.8, dashes=(4, 2), zorder=1)
+    ends = [axes.get_ylim()[0], height - 0.35]
+    axes.plot([value, value], ends, color=GREY, linewidth=0.8, dashes=(4, 2), zorder=1)
     place = view.share(value)
     words(
         axes, text, place + (-0.015 if place > 0.5 else 0.015), height, "right" if place > 0.5 else "left", fontsize=6.5

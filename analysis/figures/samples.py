@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analysis.figures.drawing import GREY, WIDTH, Color, first_level, looks, new_figure, status_word, wrapped
+from analysis.figures.forest import ON_WHITE
 from analysis.figures.images import DPI, dots, read_image, show_image, side_lines, side_width
 from analysis.figures.windows import round_ticks
 from analysis.findings.answers import Answers
@@ -216,6 +218,5 @@ def _cloud(axes: Axes, points: NDArray[np.float64], shown: Square, color: Color 
         spine.set(visible=True, color="#c8c8c8", linewidth=0.6)
     outside = shown.outside(points)
     if outside:
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-        text = f"{outside} of {len(points)} outside"
-        axes.text(0.98, 0.98, text, color=GREY, fontsize=6, ha="right", va="top", bbox=box, transform=axes.transAxes)
+        style: dict[str, Any] = {"color": GREY, "fontsize": 6, "ha": "right", "va": "top", "bbox": ON_WHITE}
+        axes.text(0.98, 0.98, f"{outside} of {len(points)} outside", transform=axes.transAxes, **style)

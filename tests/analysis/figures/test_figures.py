@@ -4,17 +4,20 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from analysis.figures.curves import weights_figure
-from analysis.figures.drawing import moved_apart, styled
+from analysis.figures.drawing import looks, moved_apart, new_figure, styled
+from analysis.figures.forest import beyond
 from analysis.figures.metrics import metrics_figure
 from analysis.figures.names import described
 from analysis.figures.samples import samples_figure
+from analysis.figures.windows import Window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import cells_of
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import answers_of, build, meta, rows, write_csv
+from tests.analysis.conftest import NLL, answers_of, build, meta, rows, write_csv
 from tests.analysis.figures.conftest import files_written
 
 NAMES = ("samples", "metrics", "differences", "training", "weights", "bound")
@@ -72,6 +75,31 @@ def test_metrics_show_every_seed_mean_and_interval(grid):
     # Heights: group head 0, cells 1, 2, 3, 4; cell 2 is (mu, vlb_fixed).
     row = [np.atleast_1d(line.get_xdata()) for line in axes.lines if set(np.atleast_1d(line.get_ydata())) <= {2.0, 2.3}]
     np.testing.assert_allclose(np.sort(np.concatenate(row)), expected, atol=1e-6)
+
+
+def test_no_known_value_strikes_through_the_name_of_another(tmp_path):
+    """Values so near to each other that names are longer than what is between them; at the left and at the right."""
+    for values in ((2.40, 2.45, 2.50), (2.68, 2.71, 2.74)):
+        codes = [{"label": f"a code of some name, {i}", "value": value} for i, value in enumerate(values)]
+        answers = answers_of(build(tmp_path / f"{values}", baselines={NLL: codes}))
+        with styled():
+            figure = metrics_figure(answers)
+        figure.draw_without_rendering()
+        axes = figure.axes[0]
+        dashed = [line.get_window_extent() for line in axes.lines if line.is_dashed()]
+        names = [text.get_window_extent() for text in axes.texts if "a code" in text.get_text()]
+        assert (len(dashed), len(names)) == (3, 3)
+        crossed = [(line.x0, name) for line in dashed for name in names if name.y0 < line.y1 and name.y1 > line.y0]
+        assert not [1 for x, name in crossed if name.x0 < x < name.x1]
+
+
+def test_a_value_out_of_view_stands_before_lines_that_lead_elsewhere():
+    figure = new_figure(2, 2)
+    axes = figure.subplots()
+    beyond(axes, "0.07", 0.5, looks([])[""], Window(0.0, 1.0, False), above=True)
+    (text,) = axes.texts
+    assert text.get_bbox_patch().get_facecolor()[:3] == (1.0, 1.0, 1.0)
+    assert text.get_zorder() > Line2D([], []).get_zorder()
 
 
 def test_samples_place_every_cell_and_say_who_diverged(grid):
