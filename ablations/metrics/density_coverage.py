@@ -28,6 +28,7 @@ class DensityMetric(Metric):
     label: ClassVar[str] = "Density"
     direction: ClassVar[Direction] = "max"
     digits: ClassVar[int | None] = 2
+    least: ClassVar[float | None] = 0.0
     extracts: ClassVar[bool] = True
 
     def compute(self, judged: Judged) -> float:

@@ -21,6 +21,7 @@ class EnergyDistance(Metric):
     direction: ClassVar[Direction] = "min"
     digits: ClassVar[int | None] = 4
     decides: ClassVar[str | None] = "samples"
+    least: ClassVar[float | None] = 0.0
     of: ClassVar[tuple[Kind, ...]] = ("points",)
 
     def compute(self, judged: Judged) -> float:

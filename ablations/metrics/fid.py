@@ -30,6 +30,7 @@ class Fid(Metric):
     decides: ClassVar[str | None] = "samples"
     scale: ClassVar[Scale] = "log"
     relevant: ClassVar[float | None] = 0.05
+    least: ClassVar[float | None] = 0.0
     of: ClassVar[tuple[Kind, ...]] = ("images",)
     extracts: ClassVar[bool] = True
 

@@ -23,6 +23,7 @@ class FidHeldOut(Metric):
     digits: ClassVar[int | None] = 1
     scale: ClassVar[Scale] = "log"
     relevant: ClassVar[float | None] = 0.05
+    least: ClassVar[float | None] = 0.0
     of: ClassVar[tuple[Kind, ...]] = ("images",)
     extracts: ClassVar[bool] = True
     compares: ClassVar[bool] = False

@@ -18,6 +18,7 @@ class Is(Metric):
     label: ClassVar[str] = "IS"
     direction: ClassVar[Direction] = "max"
     digits: ClassVar[int | None] = 2
+    least: ClassVar[float | None] = 1.0
     of: ClassVar[tuple[Kind, ...]] = ("images",)
     extracts: ClassVar[bool] = True
     compares: ClassVar[bool] = False

@@ -32,7 +32,7 @@ MEASURED: tuple[MetricColumn, ...] = (
     replace(_PART, name="nll/test_reconstruction", label="E −log P(x|z)", part="autoencoder"),
     replace(_PART, name="nll/test_entropy", label="E log q(z|x)", part="autoencoder"),
     MetricColumn("noise/beta_max", "max β", "none", digits=3, part="diffusion"),
-    MetricColumn("rfid/train/{extractor}", "rFID", "min", digits=1, part="autoencoder", scale="log"),
+    MetricColumn("rfid/train/{extractor}", "rFID", "min", digits=1, part="autoencoder", scale="log", least=0.0),
     MetricColumn("psnr/test", "PSNR", "max", "dB", 1, part="autoencoder"),
     replace(_COST, name="cost/total_flops", label="Training FLOPs"),
     replace(_COST, name="cost/autoencoder_flops", label="of it autoencoder", part="autoencoder"),

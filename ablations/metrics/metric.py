@@ -34,7 +34,7 @@ class MetricColumn:
 
     Values are compared on their `scale`: log where errors are shares of a value. One generated set's value is `counted`
     where it is a share of so many samples. `relevant` is the smallest difference that matters, in the metric's unit, or
-    a share of the value on a log scale; a grid's file may name another.
+    a share of the value on a log scale; a grid's file may name another. `least` is the least value that there can be.
     """
 
     name: str
@@ -50,6 +50,7 @@ class MetricColumn:
     scale: Scale = "linear"
     counted: bool = False
     relevant: float | None = None
+    least: float | None = None
 
     @property
     def kind(self) -> str:
@@ -71,7 +72,7 @@ class MetricColumn:
         entry: dict[str, Any] = {"name": self.name, "label": self.label, "unit": self.unit, "direction": self.direction}
         entry |= {"decimals": self.digits, "decides": self.decides, "part": self.part, "asked": self.asked or None}
         entry |= {"scale": None if self.scale == "linear" else self.scale, "relevant": self.relevant}
-        entry |= {"resolution": 1 / counts if self.counted else None}
+        entry |= {"resolution": 1 / counts if self.counted else None, "least": self.least}
         return {key: value for key, value in entry.items() if value is not None}
 
 
@@ -79,7 +80,7 @@ class Metric(ABC):
     """A number that one generated set scores: a frozen class whose fields all have defaults.
 
     What it says of itself is `label`, `direction` and, where there is something to say, `unit`, `digits`, `decides`,
-    `part`, `scale`, `counted` and `relevant`, as a `MetricColumn` has them, and
+    `part`, `scale`, `counted`, `relevant` and `least`, as a `MetricColumn` has them, and
 
         of               the data that it is for
         extracts         it reads `features` or `logits`: the extractor's name is part of its column
@@ -97,6 +98,7 @@ class Metric(ABC):
     scale: ClassVar[Scale] = "linear"
     counted: ClassVar[bool] = False
     relevant: ClassVar[float | None] = None
+    least: ClassVar[float | None] = None
     of: ClassVar[tuple[Kind, ...]] = ("images", "points")
     extracts: ClassVar[bool] = False
     compares: ClassVar[bool] = True
@@ -124,4 +126,5 @@ class Metric(ABC):
             scale=cls.scale,
             counted=cls.counted,
             relevant=cls.relevant,
+            least=0.0 if cls.counted else cls.least,
         )

@@ -49,7 +49,7 @@ def budget_figure(answers: Answers) -> Figure | None:
 def _draw(axes: Axes, found: Findings, budget: Budget, looks: Sequence[Look | None]) -> None:
     """The panel of a metric, in which cells without a look are grey."""
     lines = [_line(budget.rungs, i) for i in range(len(found.cells))]
-    view = whole_window([one for line in lines for _, one in line], log_from=5)
+    view = whole_window([one for line in lines for _, one in line], log_from=5).bounded(found.metric.least)
     show(axes, "y", view, 5)
     ends: list[tuple[float, str, Color]] = []
     for i in found.ranked[::-1]:

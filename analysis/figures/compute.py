@@ -90,7 +90,7 @@ def _draw(axes: Axes, panel: ComputePanel, styles: dict[str, Look], labelled: se
     """One metric; these of its lines are named at their right."""
     estimates = [panel.estimates[i] for i in panel.known]
     cost_axis(axes, panel.cost, panel.known)
-    view = whole_window(estimates, LOG_FROM)
+    view = whole_window(estimates, LOG_FROM).bounded(panel.metric.least)
     show(axes, "y", view, 5)
     rounding = Rounding.of(panel.metric.decimals, [estimate.half_width for estimate in estimates])
     ends = []

@@ -44,7 +44,7 @@ def cost_figure(answers: Answers) -> Figure | None:
 def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
     found, cost, kept = purchase.found, purchase.cost, purchase.front
     known = known_cells(found.estimates, cost)
-    view = bulk_window([_without_interval(found.estimates[i]) for i in known])
+    view = bulk_window([_without_interval(found.estimates[i]) for i in known]).bounded(found.metric.least)
     cost_axis(axes, cost, known)
     show(axes, "y", view)
     axes.set(xlabel=mathtext(cost.head), ylabel=mathtext(found.metric.head))

@@ -101,9 +101,9 @@ def row(
 
 
 def _interval(axes: Axes, estimate: Estimate, height: float, look: Look, view: Window) -> None:
-    """A line from end to end; where an end is out of view, an arrow at the edge."""
+    """A line from end to end, as far as there can be values; where an end is out of view, an arrow at the edge."""
     for sign in (-1, 1):
-        end = estimate.high if sign > 0 else estimate.low
+        end = estimate.high if sign > 0 else max(estimate.low, view.least)
         shown = view.clipped(end)
         axes.plot([estimate.mean, shown], [height, height], color=look.color, linewidth=1.4, solid_capstyle="butt")
         if shown != end:

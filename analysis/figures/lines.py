@@ -132,6 +132,7 @@ def _draw(axes: Axes, panel: LinesPanel, styles: Mapping[str, Look], labelled: C
     estimates = [[cell.estimate(panel.metric.name) for cell in named.line.cells] for named in panel.lines]
     _x_axis(axes, panel.key, sorted({x for named in panel.lines for x in named.line.xs}))
     view = whole_window([one for found in estimates for one in found if one.known], LOG_Y)
+    view = view.bounded(panel.metric.least)
     show(axes, "y", view, 5)
     rounding = Rounding.of(panel.metric.decimals, [one.half_width for found in estimates for one in found])
     out: Counter[tuple[float, bool]] = Counter()

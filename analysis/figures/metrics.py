@@ -67,7 +67,7 @@ def _panel(
     axes: Axes, answers: Answers, metric: ShownMetric, heights: list[float], known: list[tuple[str, float]]
 ) -> None:
     estimates, rounding = answers.summary.estimates[metric.name], answers.summary.rounding[metric.name]
-    view = bulk_window(estimates, [value for _, value in known])
+    view = bulk_window(estimates, [value for _, value in known]).bounded(metric.least)
     dress(axes, view, metric.head)
     styles = looks(answers.axes)
     for i, (label, value) in enumerate(sorted(known, key=lambda one: _from_top(view, one[1]))):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,11 +38,17 @@ _TALLER = 1.5
 
 @dataclass(frozen=True)
 class Window:
-    """The range of an axis that is drawn; values outside are told at its edge."""
+    """The range of an axis that is drawn; values outside are told at its edge. No value is below the `least`, though
+    an interval may be."""
 
     low: float
     high: float
     log: bool
+    least: float = -math.inf
+
+    def bounded(self, least: float | None) -> Window:
+        """The range without what lies below the least value that there can be."""
+        return self if least is None else replace(self, low=max(self.low, least), least=least)
 
     def holds(self, value: float) -> bool:
         """Whether a value is drawn where it belongs."""

@@ -71,7 +71,7 @@ class ShownMetric:
     `decides` is what the metric is asked for, "likelihood" or "samples" say: it is given verdicts, and others support
     them. `part` is what a cell must have to have the metric at all; `asked` says that it was asked for by name.
     Values are compared on their `scale`; those that are counted come in steps of `resolution`. `relevant` is the
-    smallest difference that matters, on a log scale as a share of the value.
+    smallest difference that matters, on a log scale as a share of the value; `least` the least value that there can be.
     """
 
     name: str
@@ -85,6 +85,7 @@ class ShownMetric:
     scale: Literal["linear", "log"] = "linear"
     resolution: float = 0.0
     relevant: float | None = None
+    least: float | None = None
 
     @property
     def margin(self) -> float:
@@ -129,9 +130,9 @@ FORMER: Mapping[str, Mapping[str, Any]] = {
     "nll_ode/": {"part": "diffusion"},
     "bound_variance/": {"part": "diffusion", "scale": "log"},
     "noise/": {"part": "diffusion"},
-    "fid/": {"decides": "samples", "scale": "log", "relevant": 0.05},
-    "energy_distance/": {"decides": "samples"},
-    "rfid/": {"part": "autoencoder", "scale": "log"},
+    "fid/": {"decides": "samples", "scale": "log", "relevant": 0.05, "least": 0.0},
+    "energy_distance/": {"decides": "samples", "least": 0.0},
+    "rfid/": {"part": "autoencoder", "scale": "log", "least": 0.0},
     "psnr/": {"part": "autoencoder"},
     "cost/train_": {"part": "diffusion"},
     "cost/autoencoder_": {"part": "autoencoder"},

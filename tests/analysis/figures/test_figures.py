@@ -102,6 +102,21 @@ def test_a_value_out_of_view_stands_before_lines_that_lead_elsewhere():
     assert text.get_zorder() > Line2D([], []).get_zorder()
 
 
+@pytest.mark.parametrize("least", [None, 0.0])
+def test_no_interval_is_drawn_where_there_can_be_no_value(tmp_path, least):
+    """1, 2 and 3 at three seeds: 2 ± 2.48."""
+    table = [{**row, NLL: 1.0 + row["seed"]} if NLL in row else row for row in rows()]
+    metrics = [{"name": NLL, "label": "NLL", "direction": "min", "decimals": 2, "least": least}]
+    with styled():
+        axes = metrics_figure(answers_of(build(tmp_path / "g", table, metrics=metrics, baselines={}))).axes[0]
+    drawn = np.concatenate([np.atleast_1d(line.get_xdata()) for line in axes.lines])
+    if least is None:
+        assert max(axes.get_xlim()[0], drawn.min()) < 0
+    else:
+        assert (axes.get_xlim()[0], drawn.min()) == (0.0, 0.0)
+        assert not [line for line in axes.lines if line.get_marker() == "<"]
+
+
 def test_samples_place_every_cell_and_say_who_diverged(grid):
     with styled():
         figure = samples_figure(Answers.of(grid))
