@@ -433,7 +433,8 @@ def test_points_go_the_same_way(again):
     with (folder / "runs.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert float(row["energy_distance/test"]) > 0
-    assert len(list((folder / "samples").glob("*.csv"))) == 1
+    sheets = {path.name for path in (folder / "samples").iterdir()}
+    assert sheets == {f"{row['cell_id']}-{row['seed']}.csv", "held-out.csv"}
 
 
 def test_a_second_run_leaves_diverged_cells_alone(tmp_path, capsys, monkeypatch, store, without_pictures):
