@@ -95,10 +95,10 @@ def beside_codes(found: Findings) -> str:
         return ""
     who = "It" if len(found.ranked) == 1 else "Every cell"
     name = code.label if code.label.startswith("one ") else f"a {code.label}"
-    start = f"{who} is worse than {name} ({amount(found.metric, code.value, math.nan)}), "
+    start = f"{who} is worse than {name} ({amount(found.metric, code.value, math.nan)})"
     if code.label != UNIFORM:
-        return f"{start}which needs no network."
-    return f"{start}so by this bound nothing has been learnt yet: train longer, or take the bound in more steps."
+        return f"{start}, which needs no network."
+    return f"{start}: it was trained too little, or the bound was taken in too few steps."
 
 
 def _taken(found: Findings) -> str:
