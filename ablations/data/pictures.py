@@ -111,7 +111,7 @@ def alike(what: str, parts: dict[Split, list[T]]) -> dict[Split, list[T]]:
         counts = "/".join(str(len(part)) for part in parts.values())
         raise InputError(
             f"{what} gives {counts} images (train/validation/test), and each split needs {FEWEST}: "
-            "add images (about 10 % go into each of the last two, so that some 100 are enough)"
+            "add images (about 10 % go into each of the last two, so take 150 or more)"
         )
     held_out = min(len(parts["validation"]), len(parts["test"]))
     return {split: part if split == "train" else part[:held_out] for split, part in parts.items()}

@@ -63,8 +63,8 @@ def test_better_than_real_images_is_no_claim():
         (
             {"uniform code": 2.3, "one histogram": 2.2},
             "Every cell is worse than a uniform code",
-            "Every cell is worse than a uniform code (2.30 bits/dim): it was trained too little, or the bound was taken "
-            "in too few steps.",
+            "Every cell is worse than a uniform code (2.30 bits/dim): it was trained too little, or the bound was "
+            "taken in too few steps.",
         ),
     ],
 )
