@@ -61,13 +61,19 @@ class Folder(Shelf):
     def make(self, name: str, text: str) -> str | None:
         self.path.mkdir(parents=True, exist_ok=True)
         try:
-            with (self.path / name).open("x", encoding="utf-8") as file:
-                file.write(text)
+            file = (self.path / name).open("x", encoding="utf-8")
         except FileExistsError:
             return None
         except FileNotFoundError:
             # Somebody has cleaned the folder away in between.
             return self.make(name, text)
+        try:
+            with file:
+                file.write(text)
+        except BaseException:
+            # A full disk: a file that says nothing would keep others away for a minute.
+            self.remove(name)
+            raise
         return ""
 
     def touch(self, name: str, text: str, tag: str) -> str | None:

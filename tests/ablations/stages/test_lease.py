@@ -307,3 +307,22 @@ def test_interrupted_at_any_moment_it_holds_nothing_any_more(tmp_path, monkeypat
         time.sleep(0.3 if list(place.glob("lease.*")) else 0)
         assert holder(place) is None, moment
     assert moment > 20
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from ablations.stages.lease import leased
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+try:
+    with leased(Path(sys.argv[1])):
+        print("held")
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_a_disk_that_is_full_as_it_is_taken_leaves_the_place_free(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "File too large\n"
+    assert list(tmp_path.iterdir()) == []
