@@ -142,10 +142,10 @@ def _in_words(error: ValidationError) -> str:
     """Where a file says what has no meaning, what is wrong with it, and which keys there are."""
     # A key that is misspelt is one that is missing too.
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    if first["type"] != "extra_forbidden":
+        return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
     *parents, key = first["loc"]
     where = ".".join(map(str, parents))
-    if first["type"] != "extra_forbidden":
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     model = next((model for part, model in PARTS.items() if part in parents), GridFile)
     return str(unknown(f"key of {where or 'a grid'}", str(key), list(model.model_fields)))
 
