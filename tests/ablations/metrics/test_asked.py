@@ -194,7 +194,7 @@ def test_points_are_their_own_features(tmp_path):
 WRONG = {
     "evaluation.metrics=[mdm]": "no metric of samples called 'mdm': there are coverage, .*did you mean 'mmd'",
     "evaluation.metrics=[nll]": "no metric of samples can be called 'nll', which stages measure: there are coverage",
-    "evaluation.metrics=mmd": r"evaluation.metrics: input should be a valid array \(a list is written \[A,B\]\), got 'mmd'",
+    "evaluation.metrics=mmd": r"metrics: input should be a valid array \(a list is written \[A,B\]\), got 'mmd'",
     "evaluation.metrics=[mmd] evaluation.quality=[]": r"evaluation.quality=\[\] draws none: leave one of them out",
     "evaluation.metrics=[mmd],[density]": "are the same cell: leave one of them out",
     "data=mixture2d network=mlp evaluation.metrics=[fid]": (
