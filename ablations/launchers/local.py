@@ -104,6 +104,14 @@ class Worker:
         """Whether it has nothing to do."""
         return self.last is None or self.last.done()
 
+    @property
+    def broken(self) -> bool:
+        """Whether its pool is, or will be: one whose process has died may still take a stage, and lose it."""
+        last = self.last
+        if last is None or not last.done() or last.cancelled():
+            return not self.pool.active
+        return isinstance(last.exception(), (ProcessExpired, BrokenProcessPool)) or not self.pool.active
+
 
 class Processes(Workers):
     """A worker process for each of these devices, which may be named more than once."""
@@ -116,7 +124,7 @@ class Processes(Workers):
     def submit(self, stage: Stage, device: str) -> Future[str]:
         there = [worker for worker in self.workers if worker.device == device]
         worker = next((worker for worker in there if worker.free), there[0])
-        if not worker.pool.active:
+        if worker.broken:
             _end(worker.pool)
             worker.pool = _pool()
         future: Future[str] = worker.pool.schedule(_perform, args=[stage, self.journal, device])

@@ -330,6 +330,7 @@ def test_a_worker_that_is_killed_costs_its_stage_one_try(tmp_path):
     assert kinds[-1] == "ended"
 
 
+@pytest.mark.slow
 def test_a_worker_that_stands_still_costs_its_stage_one_try(tmp_path, monkeypatch):
     """Frozen, it does not touch its lease: it is killed, and the stage goes on from its last checkpoint."""
     monkeypatch.setattr(dispatching, "LOST", 12.0)

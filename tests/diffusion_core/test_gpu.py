@@ -146,7 +146,7 @@ STRIDED = [Ancestral(steps=6), Ddim(steps=6, skip=0.2), Heun(steps=6), DpmSolver
 
 
 @SPACINGS
-@pytest.mark.parametrize("sampler", thinned(STRIDED, 2, [*map(name, STRIDED)]))
+@pytest.mark.parametrize("sampler", thinned(STRIDED, 4, [*map(name, STRIDED)]))
 def test_samples_of_a_strided_chain_are_those_of_the_cpu(sampler, spacing):
     on_cpu, on_gpu = (
         sampler.sample(fitted(model(device, spacing=spacing, horizon=25)), 70, seed=0, clip=True).cpu()

@@ -60,7 +60,7 @@ def test_every_objective_is_a_choice(objective, holds):
 
 
 @properties(objectives.PROPERTIES)
-@pytest.mark.parametrize("schedule", thinned(before_noise(), 2, [*map(name, before_noise())]))
+@pytest.mark.parametrize("schedule", thinned(before_noise(), 3, [*map(name, before_noise())]))
 @OBJECTIVES
 def test_every_objective_keeps_what_objectives_keep(schedule, objective, holds):
     holds(objective, schedule, PARTNERS)

@@ -36,7 +36,8 @@ def test_a_registered_class_is_named_by_text_and_explained_by_its_docstring(site
     cls = registered(site)
     assert isinstance(the_cell("schedule.power=3.0").schedule, cls)
     assert grammar.options_of("schedule")["steep"] == "A schedule between two ends."
-    assert plugins.modules() == ["mine"]
+    # Other tests may have imported classes from outside as well.
+    assert "mine" in plugins.modules()
 
 
 def test_its_origin_is_in_the_identity_and_in_the_row(site):

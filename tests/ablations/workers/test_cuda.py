@@ -100,7 +100,7 @@ def test_every_value_is_in_a_cell():
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("choices", thinned(CELLS, 5, [f"choices{i}" for i in range(len(CELLS))]))
+@pytest.mark.parametrize("choices", thinned(CELLS, 8, [f"choices{i}" for i in range(len(CELLS))]))
 def test_every_stage_scores_on_the_device_what_it_does_on_the_cpu(choices, untaught, tmp_path, card):
     here, there = Journal(tmp_path / "here"), Journal(tmp_path / "there")
     for stage in all_stages(cell_of(choices)):
