@@ -59,4 +59,7 @@ wait "$command" || code=$?
 while kill -0 "$command" 2> /dev/null; do
     wait "$command" || code=$?
 done
+# A signal cuts a wait short, and the command may have ended before the next: its own code is told once more.
+code=0
+wait "$command" || code=$?
 exit "$code"
