@@ -105,6 +105,15 @@ class GridFile(BaseModel):
     deck: bool = False
 
 
+PARTS: dict[str, type[BaseModel]] = {
+    "levels": LevelSpec,
+    "axes": AxisSpec,
+    "expects": ClaimSpec,
+    "primary": PrimarySpec,
+}
+"""What the lists of a grid file hold, the innermost first."""
+
+
 def read(name: str) -> GridFile:
     """The grid file of that name; InputError where it says what has no meaning."""
     try:
@@ -148,15 +157,6 @@ def _in_words(error: ValidationError) -> str:
     where = ".".join(map(str, parents))
     model = next((model for part, model in PARTS.items() if part in parents), GridFile)
     return str(unknown(f"key of {where or 'a grid'}", str(key), list(model.model_fields)))
-
-
-PARTS: dict[str, type[BaseModel]] = {
-    "levels": LevelSpec,
-    "axes": AxisSpec,
-    "expects": ClaimSpec,
-    "primary": PrimarySpec,
-}
-"""What the lists of a grid file hold, the innermost first."""
 
 
 def _check_primary(name: str, file: GridFile) -> None:

@@ -120,11 +120,17 @@ def make(request: Request) -> Grid:
         ],
     }
     _refuse_too_many("runs", [len(points), int(count)], MOST_RUNS)
-    points = [replace(point, refusal=point.refusal or refusal(point.cell)) for point in points]
-    if all(point.refusal for point in points):
-        raise InputError(points[0].refusal if len(points) == 1 else f"no cell makes sense: {points[0].refusal}")
+    points = _judged(points)
     every = range(request.first_seed, request.first_seed + int(count))
     return Grid(request.title, file.model_copy(update=told), points, list(every), looks)
+
+
+def _judged(points: list[Point]) -> list[Point]:
+    """Each point with why its cell makes no sense, if it makes none; InputError where that is so of all."""
+    found = [replace(point, refusal=point.refusal or refusal(point.cell)) for point in points]
+    if all(point.refusal for point in found):
+        raise InputError(found[0].refusal if len(found) == 1 else f"no cell makes sense: {found[0].refusal}")
+    return found
 
 
 def _refuse_too_many(what: str, factors: list[int], most: int) -> None:
