@@ -21,7 +21,7 @@ from typing import Any
 from ablations.metrics.registry import DEFAULT, metric_of, names
 from ablations.settings.cell import AXES, NUMBERS, WORDS
 from ablations.settings.grammar import options_of
-from ablations.settings.layers import make_cell
+from ablations.settings.making import make_cell
 from ablations.settings.rules import refusal as cell_refusal
 
 HORIZON, STEPS = 25, 5

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ablations.grids.beforehand import refuse_numbers
 from ablations.launchers.warm import LOCAL, warm_up
 from ablations.settings.arguments import parse_run
 from ablations.settings.cell import AXES, WORDS
@@ -26,11 +27,12 @@ def main(arguments: list[str]) -> int:
         print(help_text())
         return 0
     request = parse_run(arguments)
+    # What makes no sense is refused before more is imported than is needed to tell.
+    refuse_numbers(request)
     if request.launcher == LOCAL and not request.dry_run:
         # Beside the imports of this process, which take as long.
         warm_up()
     with soon(f"{request.title}: reading its choices and its data …"):
-        # What makes no sense is refused before the rest is imported.
         from ablations.grids.grid import make
 
         grid = make(request)

@@ -29,8 +29,9 @@ from diffusion_core.schedules import LearnedSchedule, Linear
 from diffusion_core.solvers import Heun
 from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
+from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Trainer
-from diffusion_core.training import Learner, Training
+from diffusion_core.training import Training
 from diffusion_core.variances import Beta, LearnedVariance
 
 HORIZON = 100

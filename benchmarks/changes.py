@@ -34,8 +34,9 @@ from diffusion_core.objectives import Objective, Vlb
 from diffusion_core.precision import resolve_precision
 from diffusion_core.ranks import ALONE
 from diffusion_core.samplers import Ddim
+from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Trainer
-from diffusion_core.training import Learner, Training
+from diffusion_core.training import Training
 
 OPTIONS = {
     "rounds": Option("how often every case is timed; medians are compared", 15, int),

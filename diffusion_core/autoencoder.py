@@ -24,7 +24,7 @@ from diffusion_core.forward import Gaussian
 from diffusion_core.networks.autoencoder import Decoder, Encoder
 from diffusion_core.randomness import draw, initialise, normal, send
 from diffusion_core.recorded import Values
-from diffusion_core.training import Learner
+from diffusion_core.trainable import Learner
 from diffusion_core.units import bits_per_dim
 
 HASTE = 10.0

@@ -6,17 +6,15 @@ Every rule says what was asked for, why it has no meaning, and the nearest thing
 from __future__ import annotations
 
 import math
-import re
-from abc import ABC
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from torch import nn
 
 from diffusion_core.denoiser import TimeInput
 from diffusion_core.forward import Pair
 from diffusion_core.gamma import Gamma
+from diffusion_core.named import choice_name
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import NoiseLevels, Objective, Simple
@@ -56,22 +54,6 @@ class Choices:
     def in_continuous_time(self) -> bool:
         """Whether training draws real times."""
         return self.time == "continuous" or not self.objective.discrete
-
-
-def axis_of(cls: type) -> type:
-    """The base class of the axis that a choice's class belongs to."""
-    return next(base for base in reversed(cls.__mro__) if base not in (object, ABC, nn.Module))
-
-
-def choice_name(choice: object) -> str:
-    """The name of a choice, or of its class, in texts and files: MinSnr() → min_snr, LearnedSchedule() → learned.
-
-    It is the class's name in snake case, without the name of the axis's base class where it ends in that.
-    """
-    cls = choice if isinstance(choice, type) else type(choice)
-    axis = axis_of(cls)
-    own = cls.__name__ if cls is axis else cls.__name__.removesuffix(axis.__name__)
-    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", own).lower()
 
 
 def refusal(choices: Choices) -> str | None:
@@ -128,7 +110,11 @@ def flow_refusal(choices: Choices) -> str | None:
 
 
 def _horizon(choices: Choices) -> str | None:
-    return None if choices.horizon >= 2 else f"horizon must be at least 2, got {choices.horizon}"
+    try:
+        choices.schedule.check(choices.horizon)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _learned_variance(choices: Choices) -> str | None:

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from diffusion_core.bound import denoising_term, prior_term
 from diffusion_core.chain import Chain
-from diffusion_core.choices import Choices, choice_name, level_refusal, refusal
+from diffusion_core.choices import Choices, level_refusal, refusal
 from diffusion_core.denoiser import Denoiser, clipped
 from diffusion_core.encodings import Encoding
 from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import Gamma
+from diffusion_core.named import choice_name
 from diffusion_core.precision import Precision
 from diffusion_core.randomness import built, initialise
 from diffusion_core.recorded import Recorded

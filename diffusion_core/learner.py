@@ -18,7 +18,7 @@ from diffusion_core.encodings import Encoding
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.randomness import normal, uniform
 from diffusion_core.recorded import Values
-from diffusion_core.training import Learner
+from diffusion_core.trainable import Learner
 
 HOST = torch.device("cpu")
 

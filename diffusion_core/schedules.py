@@ -4,7 +4,8 @@
     rectified                                           through the straight path of u = t/T
     log_snr_linear, learned_linear, learned, found      through γ(u), u = (t − 1)/(T − 1)
 
-A schedule is a choice without tensors; `build` turns it into a module (`gamma.py`).
+A schedule is a choice without tensors; `build` turns it into a module (`gamma.py`). PyTorch is imported there and then
+alone: it takes seconds, and a schedule that makes no sense is refused before.
 
 Those through a table may end in noise alone: with `zero_terminal`,
 
@@ -18,12 +19,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from diffusion_core.gamma import Gamma, GammaTable, Knots, LearnedGamma, MonotoneNet, StraightGamma
+    from diffusion_core.gamma import Gamma, GammaTable, Knots, LearnedGamma, StraightGamma
 
 FirstStep = Literal["beta_tilde_2", "beta_1"]
 
@@ -33,6 +34,11 @@ class Schedule(ABC):
 
     first_step: ClassVar[FirstStep] = "beta_1"
     learned: ClassVar[bool] = False
+
+    def check(self, horizon: int) -> None:
+        """ValueError where its numbers alone tell that it has no meaning for T = `horizon` steps."""
+        if horizon < 2:
+            raise ValueError(f"horizon must be at least 2, got {horizon}")
 
     @abstractmethod
     def build(self, horizon: int) -> Gamma:
@@ -56,13 +62,25 @@ class Linear(Schedule):
                 f"linear needs 0 < beta_1 <= beta_T < 1, got beta_1={self.beta_1} and beta_T={self.beta_T}"
             )
 
-    def build(self, horizon: int) -> GammaTable:
-        scale = 1000 / horizon if self.rescale else 1.0
-        if scale * self.beta_T >= 1:
+    def _scale(self, horizon: int) -> float:
+        return 1000 / horizon if self.rescale else 1.0
+
+    def check(self, horizon: int) -> None:
+        super().check(horizon)
+        beta_T = self._scale(horizon) * self.beta_T
+        if beta_T >= 1:
             raise ValueError(
-                f"linear rescaled to T={horizon} has beta_T={scale * self.beta_T:g}, which must stay below 1: "
+                f"linear rescaled to T={horizon} has beta_T={beta_T:g}, which must stay below 1: "
                 f"take horizon > {math.floor(1000 * self.beta_T)} or schedule.rescale=false"
             )
+
+    def build(self, horizon: int) -> GammaTable:
+        import torch
+
+        from diffusion_core.gamma import GammaTable
+
+        self.check(horizon)
+        scale = self._scale(horizon)
         beta = torch.linspace(scale * self.beta_1, scale * self.beta_T, horizon, dtype=torch.float64)
         return GammaTable.of_beta(beta, zero_terminal=self.zero_terminal)
 
@@ -94,6 +112,10 @@ class Cosine(Schedule):
         check_beta_max("cosine", self.beta_max)
 
     def build(self, horizon: int) -> GammaTable:
+        import torch
+
+        from diffusion_core.gamma import GammaTable
+
         u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
         beta = capped(torch.cos((u + self.s) / (1 + self.s) * math.pi / 2) ** 2, self.beta_max)
         return GammaTable.of_beta(beta, zero_terminal=self.zero_terminal)
@@ -119,6 +141,10 @@ class Sigmoid(Schedule):
         check_beta_max("sigmoid", self.beta_max)
 
     def build(self, horizon: int) -> GammaTable:
+        import torch
+
+        from diffusion_core.gamma import GammaTable
+
         u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
         s = torch.sigmoid((self.start + (self.end - self.start) * u) / self.tau)
         beta = capped((s[-1] - s) / (s[-1] - s[0]), self.beta_max)
@@ -141,6 +167,8 @@ class Rectified(Schedule):
             raise ValueError(f"rectified needs 0 < end <= 1 and shift > 0, got end={self.end} and shift={self.shift}")
 
     def build(self, horizon: int) -> StraightGamma:
+        from diffusion_core.gamma import StraightGamma
+
         return StraightGamma(horizon, self.end, self.shift)
 
 
@@ -161,6 +189,8 @@ class LogSnrLinear(Schedule):
         check_ends("log_snr_linear", self.gamma_min, self.gamma_max)
 
     def build(self, horizon: int) -> Knots:
+        from diffusion_core.gamma import Knots
+
         return Knots(horizon, (self.gamma_min, self.gamma_max))
 
 
@@ -177,6 +207,8 @@ class LearnedLinear(Schedule):
         check_ends("learned_linear", self.gamma_min, self.gamma_max)
 
     def build(self, horizon: int) -> LearnedGamma:
+        from diffusion_core.gamma import LearnedGamma
+
         return LearnedGamma(horizon, self.gamma_min, self.gamma_max, None)
 
 
@@ -196,6 +228,8 @@ class LearnedSchedule(Schedule):
             raise ValueError(f"learned needs width >= 2, got {self.width}")
 
     def build(self, horizon: int) -> LearnedGamma:
+        from diffusion_core.gamma import LearnedGamma, MonotoneNet
+
         return LearnedGamma(horizon, self.gamma_min, self.gamma_max, MonotoneNet(self.width))
 
 
@@ -210,4 +244,6 @@ class Saved(Schedule):
             raise ValueError(f"saved needs at least 2 knots, each above the one before, got {self.knots}")
 
     def build(self, horizon: int) -> Knots:
+        from diffusion_core.gamma import Knots
+
         return Knots(horizon, self.knots)

@@ -25,7 +25,8 @@ from diffusion_core.precision import resolve_precision, tf32
 from diffusion_core.randomness import draw, key, reseed, send
 from diffusion_core.ranks import ALONE, Ranks
 from diffusion_core.recorded import Recorded, Values
-from diffusion_core.training import Learner, Training, sent
+from diffusion_core.trainable import Learner, sent
+from diffusion_core.training import Training
 
 Learned = TypeVar("Learned", bound=Learner)
 

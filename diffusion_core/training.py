@@ -1,16 +1,9 @@
-"""What a training is made of: its plan, and what can be trained by it (`trainer.py` does it)."""
+"""The plan of a training: its budget and its optimiser (`trainable.py` is what learns by it, `trainer.py` does it)."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal, final
-
-import torch
-from torch import Tensor, nn
-
-from diffusion_core.randomness import send
-from diffusion_core.recorded import Values
+from typing import Literal
 
 MOST_STEPS = 1_000_000_000
 """At a millisecond a step they take twelve days."""
@@ -62,69 +55,3 @@ class Training:
             raise ValueError(
                 f"training needs ema, beta_1 and beta_2 in [0, 1), got {self.ema}, {self.beta_1} and {self.beta_2}"
             )
-
-
-class Learner(nn.Module, ABC):
-    """A module that can be trained: it gives losses per example, and tells which parameters each of them teaches.
-
-        draws ─▶ settled ─▶ example_losses ─▶ remember
-
-    are of a whole batch, but for the losses, which any part of it has by itself. A draw that is called `WEIGHT`
-    multiplies them.
-    """
-
-    WEIGHT: ClassVar[str] = "weight"
-
-    @abstractmethod
-    def draws(self, shape: tuple[int, ...], seed: int, step: int) -> Values:
-        """What a step draws for a batch of stored data of this shape [B, …]: by name, each [B, …], on the CPU."""
-
-    def settled(self, draws: Values) -> Values:
-        """The draws of a batch, and what follows from all of them or from earlier losses, each [B, …]."""
-        return draws
-
-    @abstractmethod
-    def example_losses(self, raw: Tensor, draws: Values) -> Values:
-        """Losses [B] per group of parameters, of stored data [B, …] and what was settled for them."""
-
-    @abstractmethod
-    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters of each group."""
-
-    def begin(self, raw: Tensor, seed: int) -> None:
-        """Take from the first batch [B, …], before the first step, what weights start from besides the seed."""
-        return
-
-    def remember(self, draws: Values, losses: Values) -> None:
-        """Keep what later batches depend on of the losses [B] of a batch, before any weight."""
-        return
-
-    def decays(self, group: str) -> bool:
-        """Whether weight decay acts on the parameters of a group."""
-        return True
-
-    def diagnostics(self) -> dict[str, float]:
-        """Numbers worth logging besides the losses while it trains, by name."""
-        return {}
-
-    @final
-    def weighted(self, losses: Values, draws: Values) -> Values:
-        """Losses of examples as their mean counts them."""
-        if self.WEIGHT not in draws:
-            return losses
-        return {group: draws[self.WEIGHT].to(loss.dtype) * loss for group, loss in losses.items()}
-
-    @final
-    def batch_losses(self, raw: Tensor, seed: int, step: int) -> Values:
-        """The losses [B] per group whose means a step descends, from stored data [B, …]; it remembers them."""
-        if step == 0:
-            self.begin(raw, seed)
-        draws = self.settled(sent(self.draws(tuple(raw.shape), seed, step), raw.device))
-        losses = self.example_losses(raw, draws)
-        self.remember(draws, {group: loss.detach() for group, loss in losses.items()})
-        return self.weighted(losses, draws)
-
-
-def sent(values: Values, device: torch.device) -> Values:
-    """Values on a device, without waiting for their copies."""
-    return {name: send(value, device) for name, value in values.items()}

@@ -22,7 +22,7 @@ from ablations.metrics.registry import metric_of, names
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import MOST_SETS, Evaluation
 from ablations.settings.identity import cell_id, content_hash
-from ablations.settings.layers import cell_of
+from ablations.settings.making import cell_of
 from ablations.settings.registry import describe
 from ablations.settings.rules import refusal
 from ablations.stages.contents import fit_of, floor_content, metric_content

@@ -15,7 +15,7 @@ from ablations.stages.journal import Journal
 from ablations.tracking.mlflow_runs import rows_of
 from analysis.errors import InputError
 from analysis.read.names import SEARCH
-from diffusion_core.choices import choice_name
+from diffusion_core.named import choice_name
 
 
 def check_same_request(

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ablations.settings.cell import Cell
-from ablations.settings.layers import cell_of
+from ablations.settings.making import cell_of
 from ablations.stages.artifacts import WEIGHTS
 from ablations.stages.contents import fit_of
 from ablations.stages.journal import Journal

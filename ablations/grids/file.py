@@ -1,16 +1,10 @@
-"""A file of `configs/grid/`: a question, its axes with their levels, and what papers lead one to expect."""
+"""What a file of `configs/grid/` holds: a question, its axes with their levels, and what papers lead one to expect."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from ablations.metrics.registry import column_names, directed
-from ablations.settings import grammar
-from ablations.settings.folders import told
-from analysis.errors import InputError, unknown
-from analysis.read.names import LAYOUTS
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class LevelSpec(BaseModel):
@@ -103,76 +97,6 @@ class GridFile(BaseModel):
     columns: list[str] = []
     expects: list[ClaimSpec] = []
     deck: bool = False
-
-
-PARTS: dict[str, type[BaseModel]] = {
-    "levels": LevelSpec,
-    "axes": AxisSpec,
-    "expects": ClaimSpec,
-    "primary": PrimarySpec,
-}
-"""What the lists of a grid file hold, the innermost first."""
-
-
-def read(name: str) -> GridFile:
-    """The grid file of that name; InputError where it says what has no meaning."""
-    try:
-        file = GridFile.model_validate(grammar.load("grid", name))
-    except ValidationError as error:
-        raise InputError(f"{told('grid', name)}: {_in_words(error)}") from error
-    if file.seeds != "auto" and file.seeds < 1:
-        raise InputError(f"{told('grid', name)}: seeds must be at least 1, or auto, got {file.seeds}")
-    levels = {axis.name: {level.name for level in axis.levels} for axis in file.axes}
-    if file.layout not in LAYOUTS:
-        raise unknown(f"layout of {told('grid', name)}", file.layout, LAYOUTS)
-    named = [*file.baseline.items(), *(pair for claim in file.expects for pair in claim.levels)]
-    named += [pair for one in file.primary for pair in one.levels]
-    for rule in file.leave_out:
-        named += [(axis, level) for axis, given in rule.items() for level in listed(given)]
-    for claim in file.expects:
-        if claim.metric not in directed():
-            raise unknown(f"metric that a claim of configs/grid/{name}.yaml can be of", claim.metric, directed())
-    for metric in file.relevant:
-        if metric not in directed():
-            raise unknown(f"metric with a relevant difference in configs/grid/{name}.yaml", metric, directed())
-    _check_primary(name, file)
-    for column in file.columns:
-        if column not in column_names():
-            raise unknown(f"column of configs/grid/{name}.yaml", column, column_names())
-    for axis, level in named:
-        if level not in levels.get(axis, ()):
-            raise InputError(
-                f"{told('grid', name)}: leave_out, baseline, primary or expects name no level {axis}={level}"
-            )
-    return file
-
-
-def _in_words(error: ValidationError) -> str:
-    """Where a file says what has no meaning, what is wrong with it, and which keys there are."""
-    # A key that is misspelt is one that is missing too.
-    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    if first["type"] != "extra_forbidden":
-        return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-    *parents, key = first["loc"]
-    where = ".".join(map(str, parents))
-    model = next((model for part, model in PARTS.items() if part in parents), GridFile)
-    return str(unknown(f"key of {where or 'a grid'}", str(key), list(model.model_fields)))
-
-
-def _check_primary(name: str, file: GridFile) -> None:
-    """InputError where a comparison is no pair of two cells, or is declared twice."""
-    seen: set[frozenset[tuple[tuple[str, str], ...]]] = set()
-    for one in file.primary:
-        cells = [tuple(sorted((file.baseline | levels).items())) for levels in (one.compare, one.to)]
-        lacking = [axis.name for axis in file.axes if any(axis.name not in dict(cell) for cell in cells)]
-        where = f"{told('grid', name)}: the primary comparison of {one.compare} to {one.to or 'the baseline'}"
-        if lacking:
-            raise InputError(f"{where} names no level of {', '.join(lacking)}, and neither does the baseline")
-        if cells[0] == cells[1]:
-            raise InputError(f"{where} compares a cell with itself")
-        if frozenset(cells) in seen:
-            raise InputError(f"{where} is declared twice")
-        seen.add(frozenset(cells))
 
 
 def listed(given: str | list[str]) -> list[str]:

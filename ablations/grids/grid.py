@@ -3,7 +3,7 @@
 A file of `configs/grid/` gives the question, what all cells share (`set`), and the axes; a level sets one key or
 several. The command line adds to it: a key that is an axis picks or replaces its levels, commas make a new axis,
 anything else holds for all cells, a field of a choice that the grid varies for those that have it. How settings become
-a cell is in `settings/layers.py`.
+a cell is in `settings/layers.py` and `settings/making.py`.
 
 Where schedules are compared, all cells are put on the same footing unless told otherwise (`EQUAL_TERMS`).
 """
@@ -16,13 +16,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, LevelSpec, listed, read
+from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, LevelSpec, listed
 from ablations.grids.fractional import d_optimal, model_matrix
+from ablations.grids.reading import read
 from ablations.metrics.registry import MEASURED_KINDS, metric_of, refuse_foreign
 from ablations.settings.arguments import Request
 from ablations.settings.budget import TooDear
 from ablations.settings.cell import AXES, PLAIN, Cell
-from ablations.settings.layers import choices_first, make_cell
+from ablations.settings.layers import choices_first
+from ablations.settings.making import make_cell
 from ablations.settings.registry import fields_of
 from ablations.settings.rules import continuous_refusal, refusal
 from analysis.errors import InputError, unknown

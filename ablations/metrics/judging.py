@@ -23,8 +23,8 @@ from ablations.metrics.sets import Examined, Judged
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
 from analysis.read.names import SET_SPREAD
-from diffusion_core.choices import choice_name
 from diffusion_core.encodings import GreyLevels
+from diffusion_core.named import choice_name
 
 SHORT = {"validation": "val", "test": "test"}
 """Splits as metric names spell them."""

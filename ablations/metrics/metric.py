@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ablations.metrics.sets import Judged
-from diffusion_core.choices import choice_name
+from diffusion_core.named import choice_name
 
 Direction = Literal["min", "max", "none"]
 Part = Literal["autoencoder", "diffusion"]

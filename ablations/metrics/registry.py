@@ -20,7 +20,7 @@ from ablations.metrics.precision_recall import PrecisionMetric, RecallMetric
 from ablations.settings.origins import origin_of
 from ablations.settings.registry import class_of, classes
 from analysis.errors import InputError
-from diffusion_core.choices import choice_name
+from diffusion_core.named import choice_name
 
 DEFAULT: tuple[Metric, ...] = (
     Fid(),

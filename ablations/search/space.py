@@ -16,7 +16,8 @@ from ablations.settings.budget import rungs
 from ablations.settings.cell import AXES, PLAIN, Cell
 from ablations.settings.grammar import load
 from ablations.settings.identity import content_hash
-from ablations.settings.layers import choices_first, make_cell
+from ablations.settings.layers import choices_first
+from ablations.settings.making import make_cell
 from ablations.settings.registry import fields_of, is_whole
 from analysis.errors import InputError
 

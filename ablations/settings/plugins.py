@@ -20,7 +20,7 @@ from ablations.settings.origins import OURS, file_of, place_of
 from ablations.settings.outside import REGISTERED, unnamed
 from ablations.settings.packages import DOORS, SHIPPED, Offer, offered
 from analysis.errors import InputError
-from diffusion_core.choices import choice_name
+from diffusion_core.named import choice_name
 
 C = TypeVar("C", bound=type)
 
@@ -40,11 +40,22 @@ def name_of(axis: str, cls: type) -> str:
 
 
 def shipped(base: type) -> dict[str, type]:
-    """The final classes below a base that ship, by name; those that have a file each beside the base's are read.
+    """The final classes below a base that ship, by name; those that have a file each beside the base's are read."""
+    _read_beside(base.__module__)
+    return _read(base)
+
+
+def shipped_class(base: type, name: str) -> type | None:
+    """The class below a base that ships under a name. What lies beside the base is read only if it is not known yet:
+    it may import torch."""
+    return _read(base).get(name) or shipped(base).get(name)
+
+
+def _read(base: type) -> dict[str, type]:
+    """The final classes below a base that ship and have been imported, by name.
 
     What stands for a choice in the shared checks (`testing/`) is none.
     """
-    _read_beside(base.__module__)
     places = {cls: cls.__module__.split(".") for cls in (base, *_descendants(base))}
     known = [cls for cls, place in places.items() if place[0] in OURS and "testing" not in place]
     return {choice_name(cls): cls for cls in known if not inspect.isabstract(cls)}

@@ -20,9 +20,9 @@ from ablations.settings.cell import BASES, NUMBERS
 from ablations.settings.origins import origin_of
 from ablations.settings.outside import unnamed
 from ablations.settings.packages import DOORS
-from ablations.settings.plugins import imported, outside, shipped
+from ablations.settings.plugins import imported, outside, shipped, shipped_class
 from analysis.errors import InputError, unknown
-from diffusion_core.choices import choice_name
+from diffusion_core.named import choice_name
 
 ORIGIN = "origin"
 """The key of a described choice that says where a class from outside comes from."""
@@ -43,9 +43,8 @@ def classes(base: type) -> dict[str, type]:
 
 def class_of(base: type, name: str, axis: str) -> type:
     """The class of a name below a base; InputError, which calls it an `axis`, where there is none that can be used."""
-    known = shipped(base)
-    if name in known:
-        return known[name]
+    if (known := shipped_class(base, name)) is not None:
+        return known
     if name in unnamed(_axis(base)):
         return imported(_axis(base), name)
     raise unknown(axis, name, classes(base))

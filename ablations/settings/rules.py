@@ -16,8 +16,9 @@ from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.identity import from_outside
 from ablations.settings.origins import origin_of
 from analysis.errors import InputError
-from diffusion_core.choices import chain_refusal, choice_name, flow_refusal, level_refusal
+from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
+from diffusion_core.named import choice_name
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.randomness import built

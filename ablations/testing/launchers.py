@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from ablations.launchers.protocol import Launcher, Workers
-from ablations.settings.layers import make_cell
+from ablations.settings.making import make_cell
 from ablations.stages.journal import Journal, Result
 from ablations.stages.kinds import FloorStage
 from ablations.workers.perform import perform

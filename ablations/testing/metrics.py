@@ -27,8 +27,8 @@ from ablations.metrics.metric import Direction, Kind, Metric, Part
 from ablations.metrics.registry import kind_of
 from ablations.metrics.sets import Examined, Judged
 from ablations.settings.plugins import is_frozen
-from diffusion_core.choices import choice_name
 from diffusion_core.encodings import GreyLevels
+from diffusion_core.named import choice_name
 
 N = 200
 """Samples that a metric is tried on."""

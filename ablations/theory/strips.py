@@ -21,11 +21,11 @@ from ablations.stages.journal import Journal
 from ablations.theory.formulas import HORIZON, SCHEDULES
 from ablations.workers.restore import load
 from analysis.files import replace_file
-from diffusion_core.choices import choice_name
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import diffuse
 from diffusion_core.gamma import Gamma
+from diffusion_core.named import choice_name
 from diffusion_core.precision import resolve_precision
 from diffusion_core.randomness import normal, uniform
 

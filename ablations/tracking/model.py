@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ablations.settings.cell import Cell
 from ablations.settings.identity import parameters
-from ablations.settings.layers import cell_of
+from ablations.settings.making import cell_of
 from ablations.stages.artifacts import FIT, STAGE, WEIGHTS, read_artifact, write_artifact
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import Parts

@@ -39,8 +39,9 @@ from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import resolve_precision
 from diffusion_core.ranks import ALONE, Ranks
 from diffusion_core.timesteps import Importance
+from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Report, Trainer, fetched, part, train
-from diffusion_core.training import Learner, Training
+from diffusion_core.training import Training
 
 CHECKPOINT_SECONDS = 20.0
 HISTORY_SECONDS = 2.0

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from torch import Tensor
 
-from diffusion_core.choices import axis_of
+from diffusion_core.named import axis_of
 from diffusion_core.testing.variants import name
 
 Property = Callable[..., None]

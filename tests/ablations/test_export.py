@@ -15,7 +15,7 @@ from ablations.driver import pages
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import parameters
-from ablations.settings.layers import cell_of
+from ablations.settings.making import cell_of
 from ablations.stages.artifacts import read_tensors
 from ablations.stages.journal import Journal
 from diffusion_core.trainer import part

@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core.choices import Choices, Time, chain_refusal, choice_name, level_refusal, refusal
+from diffusion_core.choices import Choices, Time, chain_refusal, level_refusal, refusal
 from diffusion_core.denoiser import TimeInput
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
+from diffusion_core.named import choice_name
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, MixtureSameFamily, Normal
 
-from diffusion_core.choices import Choices, choice_name
+from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.fitting import noise_moments
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
+from diffusion_core.named import choice_name
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import Epsilon

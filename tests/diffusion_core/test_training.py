@@ -24,8 +24,9 @@ from diffusion_core.randomness import key
 from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear
 from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
+from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Report, Trainer, batch_indices, part, train, trained, warm_up
-from diffusion_core.training import Learner, Training
+from diffusion_core.training import Training
 from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance
 
 CPU = torch.device("cpu")

@@ -29,7 +29,7 @@ from ablations.stages.artifacts import write_tensors
 from analysis.errors import InputError
 from analysis.files import write_json
 from analysis.options import Option, run
-from diffusion_core.choices import choice_name
+from diffusion_core.named import choice_name
 
 BATCH = 1000
 

@@ -19,7 +19,7 @@ from ablations.data.digits import Digits
 from ablations.data.fashion_mnist import FashionMnist
 from ablations.settings import registry
 from ablations.settings.identity import cell_id, parameters
-from ablations.settings.layers import cell_of, make_cell
+from ablations.settings.making import cell_of, make_cell
 from ablations.stages.graph import floor_of, stages_of
 from ablations.testing import data as shared
 from analysis.errors import InputError

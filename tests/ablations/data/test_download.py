@@ -15,7 +15,7 @@ from ablations.data.cifar10 import Cifar10
 from ablations.data.download import MIRROR, Published, fetch
 from ablations.data.fashion_mnist import FashionMnist
 from ablations.settings.identity import cell_id, parameters
-from ablations.settings.layers import cell_of, make_cell
+from ablations.settings.making import cell_of, make_cell
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import cifar_archive, cifar_pickles, fashion
 from tests.ablations.data.served import serving

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from ablations.grids import file, grid
+from ablations.grids import grid, reading
 from ablations.search import study
-from ablations.settings import grammar, identity, layers, registry
+from ablations.settings import grammar, identity, making, registry
 from ablations.settings.arguments import parse_run, parse_search
 from ablations.settings.cell import AXES
 from ablations.settings.identity import cell_id, content_hash, parameters
 from ablations.settings.rules import refusal
 from ablations.stages.graph import once, stages_of
 from analysis.errors import InputError
-from diffusion_core.choices import choice_name
+from diffusion_core.named import choice_name
 
 DIGEST = "d" * 12
 RESULTS = Path(__file__).parents[3] / "results"
@@ -104,7 +104,7 @@ def without_rungs(cell):
 def test_parameters_give_the_cell_back():
     for point in points("grid=parameterization").points:
         original = replace(without_rungs(point.cell), seed=3)
-        assert layers.cell_of(parameters(original), 3) == original
+        assert making.cell_of(parameters(original), 3) == original
 
 
 def test_equal_cells_have_equal_ids_whatever_the_text():
@@ -139,7 +139,7 @@ def test_committed_results_are_still_those_of_their_command(folder):
     # drawn is part of its numbers.
     pairs = set()
     for row in rows:
-        cell = layers.cell_of(row, int(row["seed"]))
+        cell = making.cell_of(row, int(row["seed"]))
         drawn = {} if today else {"exact": cell.evaluation.exact, "strata": cell.evaluation.strata}
         same = [
             ids
@@ -188,13 +188,13 @@ def training_of(cell, digest, precision):
 
 def test_axes_that_older_files_have_not_are_read_as_what_was_done_then():
     known = parameters(cell("horizon=25", "sampler.steps=5"))
-    older = {name: text for name, text in known.items() if name.split(".")[0] not in layers.YOUNGER}
+    older = {name: text for name, text in known.items() if name.split(".")[0] not in making.YOUNGER}
     assert len(older) < len(known)
-    assert layers.cell_of(older, 0) == cell("horizon=25", "sampler.steps=5")
+    assert making.cell_of(older, 0) == cell("horizon=25", "sampler.steps=5")
     renamed = known | {"schedule": "found", "schedule.knots": "[-13.3, 5.0]"}
     renamed = {name: text for name, text in renamed.items() if not re.match("schedule[.](beta|resc|zero)", name)}
-    assert choice_name(layers.cell_of(renamed, 0).schedule) == "saved"
-    assert all(AXES[axis] == before for axis, before in layers.YOUNGER.items())
+    assert choice_name(making.cell_of(renamed, 0).schedule) == "saved"
+    assert all(AXES[axis] == before for axis, before in making.YOUNGER.items())
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_data_precision_and_numerics_are_part_of_the_id(monkeypatch):
 def test_an_extractors_weights_count_by_what_they_hold_not_by_where_they_lie():
     here, there = cell("evaluation.weights=here.safetensors"), cell("evaluation.weights=there.safetensors")
     assert parameters(here)["evaluation.weights"] == "here.safetensors"
-    assert layers.cell_of(parameters(here), 0) == here
+    assert making.cell_of(parameters(here), 0) == here
     assert cell_id(here, DIGEST, "float32", "x:1") == cell_id(there, DIGEST, "float32", "x:1")
     assert cell_id(here, DIGEST, "float32", "x:1") != cell_id(here, DIGEST, "float32", "x:2")
     assert cell_id(cell(), DIGEST, "float32", "x:1") == cell_id(cell(), DIGEST, "float32", "x:2")
@@ -480,7 +480,7 @@ GRIDS = sorted(grammar.options_of("grid"))
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_every_grid_file_asks_a_question_and_makes_cells(name):
-    asked = file.read(name)
+    asked = reading.read(name)
     made = points(f"grid={name}")
     assert asked.question.endswith("?")
     assert asked.seeds >= 5 or name == "deck"
@@ -527,5 +527,5 @@ def test_a_fraction_keeps_the_baseline_and_says_so():
 
 def test_what_a_choice_suggests_yields_to_a_field_that_an_earlier_layer_sets():
     asked = [{"evaluation.continuous": 4}, {"objective": "vlb_continuous"}]
-    assert layers.make_cell(asked, 0).evaluation.continuous == 4
-    assert layers.make_cell(asked[1:], 0).evaluation.continuous == 32
+    assert making.make_cell(asked, 0).evaluation.continuous == 4
+    assert making.make_cell(asked[1:], 0).evaluation.continuous == 32

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablations.grids import file as grid_file
+from ablations.grids import reading
+from ablations.grids.beforehand import refuse_numbers
 from ablations.grids.grid import make
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run, parse_search
@@ -52,6 +53,13 @@ def in_one_line(error):
     assert 0 < len(" ".join(str(error).split())) < 2000
 
 
+def made(words):
+    """A grid, made as a command makes it."""
+    request = parse_run(words)
+    refuse_numbers(request)
+    return make(request)
+
+
 @drawn(400)
 @given(words=st.lists(WORDS, max_size=4))
 def test_a_command_line_is_understood_or_refused(words):
@@ -68,11 +76,11 @@ def test_fields_make_a_grid_or_are_refused(words):
     given_ = {word.split("=")[0] for word in words}
     kept = [word for word in SMALL if word.split("=")[0] not in given_]
     try:
-        made = make(parse_run([*kept, *words]))
+        grid = made([*kept, *words])
     except InputError as error:
         in_one_line(error)
     else:
-        assert len(made.points) == 1
+        assert len(grid.points) == 1
 
 
 GRID = {
@@ -109,8 +117,23 @@ def test_a_grids_file_is_read_or_refused(content, text, configs):
     (configs / "grid" / "mine.yaml").write_text(json.dumps(content) if text is None else text, encoding="utf-8")
     grammar.use(None)
     try:
-        grid_file.read("mine")
-        make(parse_run(["grid=mine", *SMALL]))
+        reading.read("mine")
+        made(["grid=mine", *SMALL])
+    except InputError as error:
+        in_one_line(error)
+
+
+CHOICE = {"name": "linear", "beta_1": 0.001, "suggests": {"time_input": "log_snr", "training.steps": 7}}
+
+
+@drawn(200)
+@given(content=mutated(CHOICE))
+def test_a_choices_file_is_read_or_refused(content, configs):
+    (configs / "schedule").mkdir(exist_ok=True)
+    (configs / "schedule" / "mine.yaml").write_text(json.dumps(content), encoding="utf-8")
+    grammar.use(None)
+    try:
+        made(["schedule=mine", *SMALL])
     except InputError as error:
         in_one_line(error)
 
@@ -131,5 +154,5 @@ def test_no_file_of_choices_runs_code_or_grows(text, configs):
     (configs / "grid" / "mine.yaml").write_text(text, encoding="utf-8")
     grammar.use(None)
     with pytest.raises(InputError):
-        grid_file.read("mine")
+        reading.read("mine")
     assert not (configs.parent / "ran").exists()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ablations.settings.layers import make_cell
+from ablations.settings.making import make_cell
 from diffusion_core.choices import Choices
 
 

@@ -19,7 +19,7 @@ from ablations.metrics.fid import cautions
 from ablations.metrics.judging import extractor_identity, extractor_of
 from ablations.metrics.sets import Examined, Judged
 from ablations.settings.identity import cell_id
-from ablations.settings.layers import make_cell
+from ablations.settings.making import make_cell
 from tests.ablations.data.served import serving
 
 NAME = "inception-v3-compat"

@@ -1,0 +1,79 @@
+"""A cell of settings (`layers.py`), or of the parameters that its results were written with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from ablations.settings.budget import matched_steps
+from ablations.settings.cell import AXES, NUMBERS, PLAIN, WORDS, Cell
+from ablations.settings.layers import fields_in, laid, plain_of, values_of
+from ablations.settings.origins import origin_of
+from ablations.settings.registry import ORIGIN, build
+from ablations.settings.rules import refusal
+from analysis.errors import InputError
+from diffusion_core.choices import flow_refusal
+
+YOUNGER = {"space": "pixels", "spacing": "uniform"}
+"""Axes that files of results may not have, and the choice that stands for what was done before there were any."""
+
+FORMER = {"schedule": {"found": "saved"}}
+"""Axis → names under which files of results may know a choice, and its present one."""
+
+
+def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
+    """The cell of these layers of settings, later ones over earlier ones."""
+    settings = laid(layers)
+    choices: dict[str, Any] = {axis: build(axis, values_of(axis, settings)) for axis in AXES}
+    cell = Cell(**choices, **plain_of(settings), seed=seed)
+    return _within_budget(cell if "evaluation.continuous" in fields_in(layers) else _without_suggestion(cell))
+
+
+def _without_suggestion(cell: Cell) -> Cell:
+    """The cell without a score in continuous time, which an objective suggests, where it has no such likelihood."""
+    if not cell.evaluation.continuous:
+        return cell
+    if cell.space.likelihood and cell.horizon and flow_refusal(cell.choices) is None:
+        return cell
+    return replace(cell, evaluation=replace(cell.evaluation, continuous=0))
+
+
+def _within_budget(cell: Cell) -> Cell:
+    """The cell with the training steps that its budget comes to."""
+    if cell.budget == "steps" or cell.horizon == 0 or refusal(cell) is not None:
+        return cell
+    return replace(cell, training=replace(cell.training, steps=matched_steps(cell)))
+
+
+def cell_of(parameters: dict[str, str], seed: int) -> Cell:
+    """The cell whose `identity.parameters` these are; InputError where they are not a cell's of this version."""
+    choices: dict[str, Any] = {}
+    for axis in AXES:
+        values = {
+            key.split(".", 1)[1]: _read(text) for key, text in parameters.items() if key.startswith(f"{axis}.") and text
+        }
+        name = parameters.get(axis) or YOUNGER.get(axis, axis)
+        name = FORMER.get(axis, {}).get(name, name)
+        origin = values.pop(ORIGIN, "")
+        choices[axis] = build(axis, {"name": name, **values})
+        _check_origin(f"{axis}={name}", origin, origin_of(type(choices[axis])))
+    plain = {key: _read(parameters.get(key, "")) for key in NUMBERS}
+    plain |= {key: parameters.get(key) or PLAIN[key] for key in WORDS}
+    return Cell(**choices, **plain_of(plain), seed=seed)
+
+
+def _check_origin(choice: str, then: str, now: str) -> None:
+    """InputError unless the class that a cell was made with is the one that is here."""
+    if then != now:
+        raise InputError(
+            f"{choice} of this cell was {then or 'one that ships'}, and here is {now or 'one that ships'}: "
+            "take the version that the cell was made with, or run its grid again under another name=…"
+        )
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

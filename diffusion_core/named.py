@@ -1,0 +1,24 @@
+"""What choices are called: by the name of their class, whichever axis it belongs to."""
+
+from __future__ import annotations
+
+import re
+
+FOUNDATIONS = ("builtins", "abc", "torch")
+"""Where the base classes come from that make no axis: object, ABC, torch.nn.Module."""
+
+
+def axis_of(cls: type) -> type:
+    """The base class of the axis that a choice's class belongs to."""
+    return next(base for base in reversed(cls.__mro__) if base.__module__.split(".")[0] not in FOUNDATIONS)
+
+
+def choice_name(choice: object) -> str:
+    """The name of a choice, or of its class, in texts and files: MinSnr() → min_snr, LearnedSchedule() → learned.
+
+    It is the class's name in snake case, without the name of the axis's base class where it ends in that.
+    """
+    cls = choice if isinstance(choice, type) else type(choice)
+    axis = axis_of(cls)
+    own = cls.__name__ if cls is axis else cls.__name__.removesuffix(axis.__name__)
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", own).lower()
