@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablations.grids.beforehand import refuse_numbers
+from ablations.grids.file import shared_and_levels
 from ablations.launchers.warm import LOCAL, warm_up
 from ablations.settings.arguments import parse_run
+from ablations.settings.beforehand import refuse_numbers
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> int:
         return 0
     request = parse_run(arguments)
     # What makes no sense is refused before more is imported than is needed to tell.
-    refuse_numbers(request)
+    refuse_numbers(*shared_and_levels(request))
     if request.launcher == LOCAL and not request.dry_run:
         # Beside the imports of this process, which take as long.
         warm_up()

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.launchers.warm import LOCAL, warm_up
-from ablations.search.file import PRUNERS, SAMPLERS
+from ablations.search.file import PRUNERS, SAMPLERS, shared_and_levels
 from ablations.settings.arguments import SearchRequest, parse_search
+from ablations.settings.beforehand import refuse_numbers
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
 from ablations.settings.patience import soon
@@ -28,10 +29,11 @@ def main(arguments: list[str]) -> int:
         print(help_text())
         return 0
     request = parse_search(arguments)
+    # What makes no sense is refused before more is imported than is needed to tell.
+    refuse_numbers(*shared_and_levels(request))
     if request.launcher == LOCAL and not request.dry_run:
         warm_up()
     with soon(f"{request.title}: reading its choices and its data …"):
-        # What makes no sense is refused before the rest is imported.
         from ablations.search.study import make
 
         study = make(request)

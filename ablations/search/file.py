@@ -1,4 +1,7 @@
-"""A file of `configs/study/`: a question, what is searched and where, by which objective, and with how much."""
+"""A file of `configs/study/`: a question, what is searched and where, by which objective, and with how much.
+
+Nothing here imports torch: what makes no sense is refused before (`settings/beforehand.py`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ablations.settings import grammar
+from ablations.settings.arguments import SearchRequest
 from ablations.settings.cell import check_key
 from ablations.settings.folders import told
 from ablations.settings.grammar import Range
@@ -28,6 +32,8 @@ PRUNERS = {
     "hyperband": "several such, that start at different rungs",
     "wilcoxon": "leaves out a trial's further seeds once its first ones are worse than the best trial's",
 }
+FIXED = ("data", "evaluation", "threads", "budget", "training.precision")
+"""Groups and keys that are alike for all trials of a search: what they are judged on, and by."""
 
 
 class ParameterSpec(BaseModel):
@@ -109,3 +115,43 @@ def read(name: str) -> StudyFile:
     for key in file.parameters:
         check_key(key, f"setting in {told('study', name)}")
     return file
+
+
+def asked_of(request: SearchRequest) -> StudyFile:
+    """The study file that a request names, an empty one where it names none."""
+    return read(request.study) if request.study else StudyFile(question="", parameters={})
+
+
+def space_of(file: StudyFile, request: SearchRequest) -> tuple[dict[str, ParameterSpec], dict[str, Any]]:
+    """The parameters of the file as the command line changes them, and what is fixed."""
+    parameters, fixed = dict(file.parameters), dict(file.set)
+    for key, values in request.settings.items():
+        label = parameters[key].label if key in parameters else ""
+        if len(values) == 1:
+            parameters.pop(key, None)
+            fixed[key] = values[0]
+        elif not all(isinstance(value, (bool, int, float, str)) for value in values):
+            raise InputError(f"{key}: choices of a search are names or numbers, got {values[0]!r}")
+        else:
+            fixed.pop(key, None)
+            if len(set(map(str, values))) < len(values):
+                raise InputError(f"{key}: choices must differ, got {', '.join(map(str, values))}")
+            parameters[key] = ParameterSpec(choices=values, label=label)
+    for key, given in request.ranges.items():
+        if not given.low < given.high or (given.log and given.low <= 0):
+            above = "0 < low < high" if given.log else "low < high"
+            raise InputError(f"{key} needs an interval with {above}, got {given.low:g} and {given.high:g}")
+        fixed.pop(key, None)
+        parameters[key] = parameters.get(key, ParameterSpec(low=0, high=1)).narrowed(given)
+    for key in parameters:
+        if key in FIXED or key.split(".")[0] in FIXED:
+            raise InputError(f"{key} is alike for all trials of a search, which it would not compare: give one value")
+        fixed.pop(key, None)
+    return parameters, fixed
+
+
+def shared_and_levels(request: SearchRequest) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The layers of settings that all trials share, and what is searched, choice by choice."""
+    parameters, fixed = space_of(asked_of(request), request)
+    choices: list[tuple[str, Any]] = [(key, choice) for key, spec in parameters.items() for choice in spec.choices]
+    return [fixed], [{key: choice} for key, choice in [*choices, *((key, None) for key in parameters)]]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablations.metrics.registry import facts
-from ablations.search.file import ParameterSpec, StudyFile
+from ablations.search.file import FIXED, ParameterSpec, StudyFile
 from ablations.settings.budget import rungs
 from ablations.settings.cell import AXES, PLAIN, Cell
 from ablations.settings.grammar import load
@@ -28,8 +28,6 @@ DIGITS = 4
 """Significant digits of a number that is tried: a finer one would be no other choice, and hard to read."""
 NEAR_ONE = 0.9
 """Above it, up to 1, the distance from 1 has so many digits: a decay of 0.9996 is another than one of 0.9995."""
-FIXED = ("data", "evaluation", "threads", "budget", "training.precision")
-"""Groups and keys that are alike for all trials of a search: what they are judged on, and by."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Any
 
 from ablations.grids.grid import equal_terms, terms_footnote
 from ablations.metrics.registry import SHOWN, facts, names, objectives
-from ablations.search.file import PRUNERS, SAMPLERS, ParameterSpec, StudyFile, read
-from ablations.search.space import FIXED, Study, whole
+from ablations.search.file import PRUNERS, SAMPLERS, ParameterSpec, asked_of, space_of
+from ablations.search.space import Study, whole
 from ablations.settings.arguments import SearchRequest
 from ablations.settings.cell import AXES, NUMBERS, WORDS, Cell, check_word
 from ablations.settings.grammar import load
@@ -29,7 +29,7 @@ FEWEST_SEEDS = 5
 
 def make(request: SearchRequest) -> Study:
     """The study that a request asks for; InputError where its words have no meaning together."""
-    file = read(request.study) if request.study else StudyFile(question="", parameters={})
+    file = asked_of(request)
     changed = {
         name: getattr(request, name) for name in ("objective", "sampler", "pruner", "startup", "seed", "confirm")
     }
@@ -38,7 +38,7 @@ def make(request: SearchRequest) -> Study:
         if getattr(file, name) not in words:
             raise unknown(f"study.{name}", getattr(file, name), words)
     _check_objective(file.objective)
-    parameters, fixed = _space(file, request)
+    parameters, fixed = space_of(file, request)
     terms = equal_terms(set(parameters), set(fixed))
     fixed = {**{key: value for key, (value, _) in terms.items()}, **fixed}
     if fixed.get("evaluation.sets") == "auto":
@@ -96,34 +96,6 @@ def _judged(objective: list[str], fixed: dict[str, Any]) -> dict[str, Any]:
     more = [name for name in judging if name not in shown and name not in given]
     asked = {"evaluation.metrics": [*given, *more]} if more and isinstance(given, list) else {}
     return {"evaluation.quality": ["validation", "test"], **fixed, **asked}
-
-
-def _space(file: StudyFile, request: SearchRequest) -> tuple[dict[str, ParameterSpec], dict[str, Any]]:
-    """The parameters of the file as the command line changes them, and what is fixed."""
-    parameters, fixed = dict(file.parameters), dict(file.set)
-    for key, values in request.settings.items():
-        label = parameters[key].label if key in parameters else ""
-        if len(values) == 1:
-            parameters.pop(key, None)
-            fixed[key] = values[0]
-        elif not all(isinstance(value, (bool, int, float, str)) for value in values):
-            raise InputError(f"{key}: choices of a search are names or numbers, got {values[0]!r}")
-        else:
-            fixed.pop(key, None)
-            if len(set(map(str, values))) < len(values):
-                raise InputError(f"{key}: choices must differ, got {', '.join(map(str, values))}")
-            parameters[key] = ParameterSpec(choices=values, label=label)
-    for key, given in request.ranges.items():
-        if not given.low < given.high or (given.log and given.low <= 0):
-            above = "0 < low < high" if given.log else "low < high"
-            raise InputError(f"{key} needs an interval with {above}, got {given.low:g} and {given.high:g}")
-        fixed.pop(key, None)
-        parameters[key] = parameters.get(key, ParameterSpec(low=0, high=1)).narrowed(given)
-    for key in parameters:
-        if key in FIXED or key.split(".")[0] in FIXED:
-            raise InputError(f"{key} is alike for all trials of a search, which it would not compare: give one value")
-        fixed.pop(key, None)
-    return parameters, fixed
 
 
 def _possible(key: str, parameters: dict[str, ParameterSpec], fixed: dict[str, Any], *, asked: bool) -> bool:
