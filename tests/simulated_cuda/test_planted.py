@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-from diffusion_core import gamma, likelihood, precision, randomness, samplers, trainer, training
+from diffusion_core import gamma, likelihood, precision, randomness, samplers, trainable, trainer
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.objectives import Simple
@@ -39,7 +39,7 @@ def times_stay_on_the_host(patch):
 
 
 def noise_is_not_sent(patch):
-    for module in (randomness, training):
+    for module in (randomness, trainable):
         patch.setattr(module, "send", lambda value, device: value)
 
 
@@ -48,7 +48,7 @@ def indices_are_not_sent(patch):
 
 
 def draws_are_sent_from_pageable_memory(patch):
-    patch.setattr(training, "send", lambda value, device: value.to(device))
+    patch.setattr(trainable, "send", lambda value, device: value.to(device))
 
 
 def a_history_is_no_buffer(patch):
