@@ -37,9 +37,8 @@ def test_machines_start_ray_with_a_token_and_the_first_of_them_starts_the_others
     assert file["file_mounts"] == {"~/.ray/auth_token": "~/.ray/auth_token"}
 
 
-def test_ray_takes_the_file_of_machines_for_one_of_its_own():
-    ray = pytest.importorskip("ray")
-    schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
+def test_ray_takes_the_file_of_machines_for_one_of_its_own(real_ray):
+    schema = Path(real_ray.__file__).parent / "autoscaler" / "ray-schema.json"
     pytest.importorskip("jsonschema").validate(read(MACHINES), json.loads(schema.read_text(encoding="utf-8")))
 
 
