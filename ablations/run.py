@@ -82,7 +82,7 @@ def main(arguments: list[str]) -> int:
             from ablations.theory.deck import write_deck
 
             write_deck(folder, records, journal, planned.here.data)
-        return finish(folder, records, tracker, interrupted)
+        return finish(folder, records, journal, tracker, interrupted)
 
 
 def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:

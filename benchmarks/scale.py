@@ -209,7 +209,7 @@ def parts_of(words: list[str]) -> dict[str, float]:
     provenance = {"command": request.command, "code": "", "seeds": planned.grid.seeds}
     (records, _, _), run_seconds = timed(lambda: execute.execute(planned, journal, folder, None, provenance))
     _, deliver_seconds = timed(lambda: execute.deliver(tracker, folder))
-    _, page_seconds = timed(lambda: pages.finish(folder, records, tracker, interrupted=False))
+    _, page_seconds = timed(lambda: pages.finish(folder, records, journal, tracker, interrupted=False))
     _, again_seconds = timed(lambda: _succeeded(words))
     return dict(zip(PARTS, (plan_seconds, run_seconds, deliver_seconds, page_seconds, again_seconds), strict=True))
 

@@ -9,7 +9,6 @@ of a class that is not at hand, or of data that have changed: what its command h
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,6 +28,7 @@ from ablations.stages.contents import fit_of, floor_content, metric_content
 from ablations.stages.graph import more_sets, stages_of
 from ablations.stages.kinds import SamplesStage
 from analysis.errors import InputError
+from analysis.files import read_json
 from analysis.read.csv_files import read_csv
 from analysis.read.names import AUTOENCODER, SEARCH, TRIALS
 from diffusion_core.precision import Precision
@@ -144,10 +144,8 @@ def _trials(folder: Path) -> Iterator[tuple[list[Row], list[int]]]:
 
 
 def _head(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    head = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(head, dict):
+    head = read_json(path)
+    if head is not None and not isinstance(head, dict):
         raise InputError(f"{path} describes no results")
     return head
 

@@ -26,6 +26,7 @@ from ablations.stages.shelves import Readable
 MOST = 10
 """So many stages of a kind are listed."""
 AGAIN = "the same command makes it anew"
+UNSEEN = "the same command makes it anew once {result} is deleted, whose sizes hold all the same"
 
 LEAVES: dict[str, tuple[str, ...]] = {
     "cost/parameters": (WEIGHTS,),
@@ -57,7 +58,7 @@ def stages(root: Path, *, digests: bool = False) -> Part:
         "stages",
         [
             Finding("stages", many),
-            *_some([_damaged(left, reason) for left, reason in damaged], "damaged"),
+            *_some([_damaged(left, reason, journal) for left, reason in damaged], "damaged"),
             *_some([_failed(left, failure) for left, failure in lost if failure.kind != "stopped"], "failed"),
             *_some([_failed(left, failure) for left, failure in lost if failure.kind == "stopped"], "stopped"),
         ],
@@ -111,8 +112,10 @@ def _failure(left: Left, journal: Journal) -> Failure | None:
         return Failure("error", f"{STATUS} cannot be read ({error})")
 
 
-def _damaged(left: Left, reason: str) -> Finding:
-    return Finding(left.id, f"damaged: {reason}", "wrong", AGAIN.format(folder=left.folder))
+def _damaged(left: Left, reason: str, journal: Journal) -> Finding:
+    """A command holds files to their sizes before it takes a stage for finished, and to no more."""
+    todo = AGAIN if journal.damage(left.id) else UNSEEN.format(result=left.folder / RESULT)
+    return Finding(left.id, f"damaged: {reason}", "wrong", todo)
 
 
 def _failed(left: Left, failure: Failure) -> Finding:

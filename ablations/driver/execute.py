@@ -18,7 +18,8 @@ from typing import Any
 from ablations.driver.bar import Bar, OtherCommands, bar, tried_again
 from ablations.driver.live import Live, watching
 from ablations.driver.plan import Plan
-from ablations.driver.requests import check_no_search, check_same_request
+from ablations.driver.provenance import since
+from ablations.driver.requests import asked_by, check_no_search, check_same_request
 from ablations.driver.sets import with_enough
 from ablations.driver.shown import last_shown, still_there
 from ablations.driver.spent import Spent
@@ -38,6 +39,7 @@ from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_runs import request_of
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_views import view_in
+from analysis.errors import InputError
 
 WRITE_SECONDS = 15.0
 REST = 20
@@ -91,7 +93,7 @@ class Execution:
     """A command at work on the grid of a results folder: what stood there before, and what time was spent on it.
 
     Results are written after each `pause`, in a turn of the folder; `tried` are the stages that it has started, each
-    once; the tracker is None once it has failed.
+    once; those that turned out `damaged` are made anew at the end; the tracker is None once it has failed.
     """
 
     journal: Journal
@@ -102,6 +104,7 @@ class Execution:
     turns: Turns
     pause: Pause = field(default_factory=Pause)
     tried: set[str] = field(default_factory=set)
+    damaged: set[str] = field(default_factory=set)
 
     @staticmethod
     @contextmanager
@@ -120,10 +123,14 @@ class Execution:
             with turns.turn():
                 if not confirms:
                     check_no_search(folder)
-                before = check_same_request(folder, plan, journal, provenance["command"], shared=turns.shared)
+                before = check_same_request(folder, plan, journal, provenance["command"])
+                if not turns.take(asked_by(plan)):
+                    raise InputError(
+                        f"a command that is at work on {folder} was asked for other choices: give this grid a name of "
+                        "its own with name=…, or wait for it"
+                    )
                 if standing(folder) is None:
-                    since = _since(None, provenance, 0.0)
-                    write(plan, journal, folder, records_of(plan, journal), since)
+                    write(plan, journal, folder, records_of(plan, journal), since(None, provenance, 0.0))
             first = [item.stages[0].id for item in plan.planned if item.stages]
             if all(journal.result(stage_id) is None for stage_id in first):
                 # Results that came with a checkout: nothing here is continued.
@@ -174,23 +181,24 @@ class Execution:
         InputError where another command has made the folder another plan's.
         """
         while True:
+            if ended and self.damaged:
+                self.tried -= self.damaged
+                self.damaged.clear()
+                self.launch(plan, plan, provenance)
             try:
                 return self._publish(plan, provenance, ended=ended, wait=wait)
             except Damaged as error:
-                stage_id = error.folder.name
-                print(f"{stage_id} is made anew: {error.what}", file=sys.stderr)
-                self.journal.forget_result(stage_id)
-                self.tried.discard(stage_id)
-            if ended:
-                self.launch(plan, plan, provenance)
+                print(f"{error.folder.name} is made anew: {error.what}", file=sys.stderr)
+                self.journal.forget_result(error.folder.name)
+                self.damaged.add(error.folder.name)
 
     def _publish(self, plan: Plan, provenance: dict[str, Any], *, ended: bool, wait: bool) -> list[Record]:
         """Once; Damaged where something of a finished stage is."""
-        since = _since(self.before, provenance, self.seconds if self.tried else None)
+        told = since(self.before, provenance, self.seconds if self.tried else None)
         with self.turns.turn(wait=wait) as turn:
             if turn is None:
                 return []
-            check_same_request(self.folder, plan, self.journal, provenance["command"], shared=self.turns.shared)
+            check_same_request(self.folder, plan, self.journal, provenance["command"])
             records = records_of(plan, self.journal)
             if self.tracker is not None and turn.others:
                 self.tracker.forget()
@@ -199,7 +207,7 @@ class Execution:
                 # What came with a checkout, or another command wrote, of more seeds, stands until there is as much.
                 return records
             turn.lease.check()
-            head = head_with(plan, self.journal, records, since)
+            head = head_with(plan, self.journal, records, told)
             if not (turn.others and stands_already(self.folder, head, records)):
                 write_results(self.folder, head, records, self.journal, plan.here.data)
             self.tracker = deliver(self.tracker, self.folder)
@@ -249,31 +257,6 @@ def stopping() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _since(before: dict[str, Any] | None, provenance: dict[str, Any], spent: float | None) -> dict[str, Any]:
-    """Provenance with the seconds `spent` so far, None where nothing ran since what stood `before`, and whether a grid
-    was continued with more seeds."""
-    if before is None:
-        return {**provenance, "seconds": round(spent or 0.0, 1), "continued": False}
-    ran, seconds = spent is not None, before["seconds"] if spent is None else spent
-    # Of fewer seeds than before nothing runs, and yet the results are those that were asked for now.
-    made_by = provenance if ran or before["seeds"] != provenance["seeds"] else before
-    return {
-        **provenance,
-        "command": made_by["command"],
-        "code": made_by["code"],
-        "seconds": round(seconds, 1),
-        "continued": bool(before.get("continued")) or _replanned(before, provenance),
-    }
-
-
-def _replanned(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Whether there are other seeds than were planned when results were seen: more of them, or other looks at them."""
-    looks = [(head.get("auto") or {}).get("looks") for head in (before, now)]
-    if looks == [None, None]:
-        return not set(now["seeds"]) <= set(before["seeds"])
-    return looks[0] != looks[1] or before["seeds"][:1] != now["seeds"][:1]
 
 
 def records_of(plan: Plan, journal: Journal) -> list[Record]:

@@ -38,7 +38,8 @@ SHEET = "samples_on_the_way"
 class Live:
     """What watches stages, and shows those whose turn has come of what waits for them (`watched`, by stage).
 
-    The experiment is introduced by a `question` and the `view` that its link opens.
+    The experiment is introduced by a `question` and the `view` that its link opens. Once it is `over`, nothing more is
+    shown. One thread at a time shows something, or leaves what was shown (`turn`).
     """
 
     tracker: Tracker
@@ -50,6 +51,8 @@ class Live:
     shown: dict[tuple[str, str], Watched] = field(default_factory=dict)
     rows: dict[tuple[str, str], int] = field(default_factory=dict)
     system: System = field(default_factory=System)
+    over: threading.Event = field(default_factory=threading.Event)
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
     def expect(self, one: Watched, stages: Iterable[Stage]) -> None:
         """Something more waits for these stages."""
@@ -72,9 +75,13 @@ class Live:
             self.tracker.introduce(self.question, self.view)
         machine = self.system.now() if under_way else {}
         for key, one in under_way.items():
-            if self.tracker.show(one.run(), one.points(), machine):
-                self.shown[key] = one
-                self._show_samples(key, one)
+            with self.turn:
+                # Whoever stops does not wait for all of them.
+                if self.over.is_set():
+                    return
+                if self.tracker.show(one.run(), one.points(), machine):
+                    self.shown[key] = one
+                    self._show_samples(key, one)
 
     def _ours(self, one: Watched) -> bool:
         """Whether no other driver shows it, since it runs a stage that comes before ours."""
@@ -101,9 +108,10 @@ class Live:
             self.rows[key] = len(found)
 
     def leave(self) -> None:
-        """Say of what was shown and is not over that nothing runs it any more."""
+        """Show no more, and say of what was shown and is not over that nothing runs it any more."""
+        self.over.set()
         # A store that has gone away is found by the driver when it publishes.
-        with suppress(TrackingError):
+        with self.turn, suppress(TrackingError):
             for key, one in self.shown.items():
                 if not any(self._elsewhere(stage, one) for stage in one.stages):
                     self.tracker.leave(key)
@@ -115,19 +123,18 @@ def watching(live: Live | None) -> Iterator[None]:
     if live is None:
         yield
         return
-    over = threading.Event()
-    thread = threading.Thread(target=_watch, args=(live, over), daemon=True)
+    thread = threading.Thread(target=_watch, args=(live,), daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        live.over.set()
         thread.join()
 
 
-def _watch(live: Live, over: threading.Event) -> None:
+def _watch(live: Live) -> None:
     # A store that goes away, or a damaged file, is found by the driver too, which says what to do.
     with suppress(TrackingError, InputError, OSError):
-        while not over.wait(SECONDS):
+        while not live.over.wait(SECONDS):
             if live.tracker.is_open:
                 live.look()

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ablations.driver.trained import forgetting_damaged
 from ablations.results.records import Record
+from ablations.stages.artifacts import Damaged
 from ablations.stages.journal import Journal
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
@@ -23,8 +25,11 @@ def deliver_models(tracker: Tracker, records: Iterable[Record], journal: Journal
             if tracker.model_in(tags) == parts.training:
                 continue
             with TemporaryDirectory() as place:
-                write_model(Path(place), item.planned.cell, parts, journal)
+                with forgetting_damaged(journal):
+                    write_model(Path(place), item.planned.cell, parts, journal)
                 tracker.attach_model(tags, Path(place), parts.training)
+        except Damaged as error:
+            print(f"warning: {error}. Its model is delivered then")
         except TrackingError as error:
             print(f"warning: {error}. Models are delivered when the same command is given again")
             return

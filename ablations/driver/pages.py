@@ -8,7 +8,9 @@ from tempfile import NamedTemporaryFile
 from ablations.driver.shown import Shown, last_shown, remember, still_there
 from ablations.grids.grid import words
 from ablations.results.records import Record
+from ablations.settings.addresses import FOLDER, is_remote
 from ablations.stages.disk import in_bytes, left_by
+from ablations.stages.journal import Journal
 from ablations.tracking.addresses import Summary, rescue
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
@@ -26,7 +28,7 @@ def writable(results: Path) -> None:
         raise InputError(f"results={results} is no folder that can be written: {error.strerror}") from error
 
 
-def finish(folder: Path, records: list[Record], tracker: Tracker | None, interrupted: bool) -> int:
+def finish(folder: Path, records: list[Record], journal: Journal, tracker: Tracker | None, interrupted: bool) -> int:
     """Tables, figures and summary of what there is, where they are not as they were left; the exit code."""
     last = last_shown(folder)
     said = last.said if last is not None else write_pages(folder)
@@ -34,9 +36,7 @@ def finish(folder: Path, records: list[Record], tracker: Tracker | None, interru
     names = [name for name in ("report.html", "table.md", "figures", "samples", "runs.csv") if (folder / name).exists()]
     print(f"\nfiles    {folder}/  ({', '.join(names)}, …)")
     if records:
-        print(
-            f"disk     {taken(folder.parent / '.stages', records)}; python -m ablations.clean frees what nobody needs"
-        )
+        print(kept_in(journal, folder.parent, records))
     summary = None if tracker is None else summarised(folder, tracker, last)
     if tracker is not None and summary is not None:
         print(f"MLflow   {summary.link}")
@@ -53,6 +53,17 @@ def finish(folder: Path, records: list[Record], tracker: Tracker | None, interru
     for line in unmeasured[:5]:
         print(line)
     return 1 if failed or unmeasured else 0
+
+
+def kept_in(journal: Journal, results: Path, records: list[Record]) -> str:
+    """A line that says where the stages of these cells are, and what they take where that is a disk."""
+    if is_remote(journal.address):
+        return f"stages   {journal.address}"
+    line = f"disk     {taken(journal.root, records)}"
+    if journal.address != str((results / FOLDER).resolve()):
+        # Nobody frees these but who knows what else needs them.
+        return f"{line}, in {journal.root}"
+    return f"{line}; python -m ablations.clean frees what nobody needs"
 
 
 def taken(root: Path, records: list[Record]) -> str:

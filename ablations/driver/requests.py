@@ -9,7 +9,7 @@ from typing import Any
 from ablations.driver.plan import Plan
 from ablations.results.folder import of_an_earlier_version, standing
 from ablations.settings.cell import Cell
-from ablations.settings.identity import from_outside
+from ablations.settings.identity import content_hash, from_outside
 from ablations.settings.registry import ORIGIN
 from ablations.stages.journal import Journal
 from ablations.tracking.mlflow_runs import rows_of
@@ -18,13 +18,16 @@ from analysis.read.names import SEARCH
 from diffusion_core.named import choice_name
 
 
-def check_same_request(
-    folder: Path, plan: Plan, journal: Journal, command: str, *, shared: bool = False
-) -> dict[str, Any] | None:
+def asked_by(plan: Plan) -> str:
+    """What a results folder holds one of: the cells of a plan, as a short text."""
+    return content_hash({"cells": sorted({item.cell_id for item in plan.planned})})
+
+
+def check_same_request(folder: Path, plan: Plan, journal: Journal, command: str) -> dict[str, Any] | None:
     """The grid.json that stands in `folder`; InputError where it holds other cells than these.
 
     None also where it holds the same cells as another kind of device makes them, or what an earlier version made by the
-    same command, and came with a checkout: not where the folder is `shared` with another command that is at work.
+    same command, and came with a checkout.
     """
     head = standing(folder)
     if head is None:
@@ -33,11 +36,11 @@ def check_same_request(
     sensible = [item.cell for item in plan.planned if item.refusal is None]
     if theirs == {item.cell_id for item in plan.planned}:
         return head
-    if not shared and plan.here.made_elsewhere(
+    if plan.here.made_elsewhere(
         lambda there: {there.id_of(item.cell) for item in plan.planned} == theirs, sensible, journal
     ):
         return None
-    if not shared and of_an_earlier_version(folder, head.get("command", ""), command, journal):
+    if of_an_earlier_version(folder, head.get("command", ""), command, journal):
         return None
     raise InputError(
         f"{folder} holds the results of {_changed(folder, sensible) or 'other choices'} "

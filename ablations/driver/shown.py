@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -20,24 +20,30 @@ from analysis.read.names import PAGES
 
 @dataclass(frozen=True)
 class Shown:
-    """A digest of what pages are made of, one of the pages, what a terminal `said`, and the `summary` of it all in a
-    store that is a file here; None where there is none such."""
+    """A digest of what pages are made of, one of the pages, what a terminal `said`, the `summary` of it all in a store
+    that is a file here, None where there is none such, and the `place` of the folder then."""
 
     content: str
     pages: str
     said: str
     summary: Summary | None
+    place: str
 
 
 def last_shown(folder: Path) -> Shown | None:
-    """What was shown of a results folder, if nothing has changed since."""
+    """What was shown of a results folder, if nothing has changed since.
+
+    Where it was moved or copied, its store is to be opened: the addresses of artifacts there follow it only then.
+    """
     try:
         written = json.loads(_place(folder).read_text(encoding="utf-8"))
         summary = Summary(**written["summary"]) if written["summary"] else None
-        shown = Shown(written["content"], written["pages"], written["said"], summary)
+        shown = Shown(written["content"], written["pages"], written["said"], summary, written["place"])
     except (OSError, ValueError, TypeError, LookupError):
         return None
-    return shown if (shown.content, shown.pages) == (content_of(folder), pages_of(folder)) else None
+    if (shown.content, shown.pages) != (content_of(folder), pages_of(folder)):
+        return None
+    return shown if shown.place == str(folder.resolve()) else replace(shown, summary=None)
 
 
 def still_there(shown: Shown | None, uri: str) -> Summary | None:
@@ -49,7 +55,8 @@ def still_there(shown: Shown | None, uri: str) -> Summary | None:
 def remember(folder: Path, said: str, summary: Summary | None) -> None:
     """Write down what is shown of a results folder; a store that is no file is asked again the next time."""
     kept = summary if summary is not None and summary.file else None
-    write_json(_place(folder), asdict(Shown(content_of(folder), pages_of(folder), said, kept)))
+    shown = Shown(content_of(folder), pages_of(folder), said, kept, str(folder.resolve()))
+    write_json(_place(folder), asdict(shown))
 
 
 def content_of(folder: Path) -> str:

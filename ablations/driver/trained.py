@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 
 from ablations.settings.cell import Cell
 from ablations.settings.making import cell_of
-from ablations.stages.artifacts import WEIGHTS
+from ablations.stages.artifacts import WEIGHTS, Damaged
 from ablations.stages.contents import fit_of
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import Parts
@@ -48,10 +50,27 @@ def cell_in(row: dict[str, str]) -> Cell:
 
 
 def trained(cell: Cell, row: dict[str, str], journal: Journal, device: torch.device) -> Model:
-    """What a row learned, as it is evaluated; InputError where it was not trained here."""
+    """What a row learned, as it is evaluated; InputError where it was not trained here.
+
+    What turns out damaged has no result from then on, so that the command of its grid makes it anew, as the error says.
+    """
     training = row["training_id"]
     if not journal.has(training, WEIGHTS):
         where = f"{journal.address}/{training}/{WEIGHTS}"
         raise InputError(f"cell {row['cell_id']} was not trained here ({where} is missing): run its grid first")
     fitted = fit_of(cell, training) if cell.horizon else None
-    return load(cell, cell.data.load(), journal, Parts(training, fitted, row.get("autoencoder_id") or None), device)
+    parts = Parts(training, fitted, row.get("autoencoder_id") or None)
+    with forgetting_damaged(journal):
+        return load(cell, cell.data.load(), journal, parts, device)
+
+
+@contextmanager
+def forgetting_damaged(journal: Journal) -> Iterator[None]:
+    """What is read is held to its digests; a stage whose files are damaged loses its result."""
+    try:
+        yield
+    except Damaged as error:
+        # A journal that only its owner may change keeps it.
+        with suppress(OSError):
+            journal.forget_result(error.folder.name)
+        raise

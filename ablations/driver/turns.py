@@ -1,7 +1,7 @@
 """Whose turn it is to write results/<grid>/ and to deliver it: one command's at a time, of all that work on it.
 
     results/.leases/<grid>/             the lease of whoever writes, and `last`: the command that did so last
-    results/.leases/<grid>/<command>/   the lease of a command that is at work on the grid
+    results/.leases/<grid>/<command>/   the lease of a command that is at work on the grid, and what it was asked for
     results/.leases/.clean/             the lease of `ablations.clean` while it frees: who begins then waits for it
 
 Each can be deleted while no command runs. The lease of a command that was killed at work stays, as a sign of that,
@@ -20,6 +20,8 @@ from pathlib import Path
 from ablations.stages.lease import NAME, WAITED, Lease, holder, leased
 from analysis.files import write_text
 
+REQUEST = "request"
+"""What a command at work was asked for, beside its lease."""
 SEARCH = "search"
 """The lease of a search's one driver, beside these."""
 CLEANING = ".clean"
@@ -65,14 +67,15 @@ class Turns:
                 yield
                 self._take_over()
         finally:
-            # Another may look into it at this moment, and leave it there: nobody's folder says nothing.
-            with suppress(OSError):
-                own.rmdir()
+            _leave(own)
 
-    @property
-    def shared(self) -> bool:
-        """Whether other commands are at work on the folder."""
-        return any(holder(path) is not None for path in self._others())
+    def take(self, request: str) -> bool:
+        """Have the folder's name for a request, in a turn; whether no command at work has it for another one."""
+        asked = [_asked(path) for path in self._others() if holder(path) is not None]
+        free = all(other in ("", request) for other in asked)
+        if free:
+            write_text(self.place / self.me / REQUEST, request)
+        return free
 
     def _others(self) -> list[Path]:
         return [path for path in self.place.glob("*/") if path.is_dir() and path.name not in (self.me, SEARCH)]
@@ -83,12 +86,27 @@ class Turns:
         for path in (path for path in self._others() if any(path.glob(f"{NAME}*")) and holder(path) is None):
             with leased(path):
                 pass
-            with suppress(OSError):
-                path.rmdir()
+            _leave(path)
 
     def _last(self) -> str:
         path = self.place / "last"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _asked(path: Path) -> str:
+    """What the command of this folder was asked for; "" where it has not come to that, or is gone."""
+    try:
+        return (path / REQUEST).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _leave(path: Path) -> None:
+    """Take a command's folder away, whose lease is let go."""
+    (path / REQUEST).unlink(missing_ok=True)
+    # Another may look into it at this moment, and leave it there: nobody's folder says nothing.
+    with suppress(OSError):
+        path.rmdir()
 
 
 def place_of(folder: Path) -> Path:

@@ -9,6 +9,7 @@ where the other one gave it up.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -62,7 +63,7 @@ class Dispatch:
     What may start is looked for among the stages of which something changed only, `unseen`: there may be thousands.
     `startable` is a heap of those whose needs were all met when they were last looked at, and `behind` says who needs
     a stage. What other commands run is `elsewhere`. All that it was ever told of is `known`. `silent` are stages whose
-    workers gave no sign of life when they were last watched.
+    workers gave no sign of life when they were last watched, and for how many seconds.
     """
 
     def __init__(self, launcher: Launcher, journal: Journal, devices: list[str]) -> None:
@@ -75,7 +76,7 @@ class Dispatch:
         self.running: list[Running] = []
         self.elsewhere: dict[str, Waiting] = {}
         self.looked = self.watched = time.monotonic()
-        self.silent: set[str] = set()
+        self.silent: dict[str, float] = {}
         self.ended: dict[str, bool] = {}
         self.startable: list[Waiting] = []
         self.lost: list[Waiting] = []
@@ -85,9 +86,10 @@ class Dispatch:
         self.again = itertools.count(-1, -1)
 
     def add(self, stages: list[Stage], rest_on: Iterable[Stage] = ()) -> None:
-        """More stages to run, after those they need: each is here too, or has its result. One that is here stays.
+        """More stages to run, after those they need: each is here too, has its result, or is among what they `rest_on`.
 
-        How one of them failed before is forgotten. What they `rest_on` runs again where one finds it damaged.
+        One that is here stays. How one of them failed before is forgotten. What they `rest_on` runs again where one
+        finds it damaged; what of it is neither here nor has its result did not finish, and is not waited for.
         """
         self.known |= {stage.id: stage for stage in (*rest_on, *stages)}
         for stage in stages:
@@ -104,7 +106,9 @@ class Dispatch:
             self.journal.forget_failure(stage.id)
             self._wait(Waiting.of(stage, 1, next(self.orders)))
         known = self.ended.keys() | here | {stage.id for stage in stages}
-        assert all(need in known for stage in stages for need in stage.needs), "a stage needs one that is not here"
+        for need in needs - known:
+            assert need in self.known, "a stage needs one that is not here"
+            self._note(need, finished=False)
 
     def run(self) -> Iterator[Event]:
         """Run all that was added, until nothing waits; what is under way when this is left is cancelled."""
@@ -244,27 +248,29 @@ class Dispatch:
     def _standing_still(self) -> list[Running]:
         """The stages whose workers have not touched their lease for as long as loses it, at two looks in a row.
 
-        After a sleep of the whole machine the first look is before any worker has had the time to touch it.
+        After a sleep of the whole machine the first look is before any worker has had the time to touch it. Of a store
+        the second may be told what the first was: it counts once more seconds have passed by the store's clock.
         """
         if time.monotonic() - self.watched < WATCH_SECONDS:
             return []
         self.watched = time.monotonic()
-        found = []
+        before, self.silent = self.silent, {}
         for work in self.running:
             number, seconds = self.journal.last_touch(work.stage.id)
             if number > work.lease and seconds > LOST:
-                found.append(work)
-        before, self.silent = self.silent, {work.stage.id for work in found}
-        return [work for work in found if work.stage.id in before]
+                self.silent[work.stage.id] = seconds
+        longer = {name for name, seconds in self.silent.items() if seconds > before.get(name, math.inf)}
+        return [work for work in self.running if work.stage.id in longer]
 
     def _mend(self, work: Running) -> Event:
         """Have made anew what a stage found damaged, and the stage tried once more after it."""
         failure = self.journal.failure(work.stage.id)
+        for need in work.stage.needs:
+            # Its worker has just taken the result of one of them away.
+            self.journal.look(need)
         lost = [need for need in work.stage.needs if self.journal.result(need) is None]
         if work.tries == TRIES or not all(need in self.known for need in lost):
             return self._over(work.stage, "failed")
-        for need in lost:
-            self.ended.pop(need, None)
         self.add([self.known[need] for need in lost])
         self._wait(Waiting.of(work.stage, work.tries + 1, next(self.orders)))
         return Event("damaged", work.stage, told="" if failure is None else failure.message)

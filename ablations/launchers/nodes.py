@@ -11,6 +11,7 @@ import pickle
 import platform
 import uuid
 from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import cache
 from multiprocessing import spawn
 from pathlib import Path
@@ -28,7 +29,9 @@ from analysis.errors import InputError
 from diffusion_core.precision import Precision, resolve_precision
 
 TOKEN = ".seen-by-"
-"""How the file in a journal begins by which a node knows it."""
+"""How the file in a journal begins by which a node knows it; the day when it was made follows."""
+LONGEST = timedelta(days=400)
+"""No command runs for longer."""
 MAIN = ("init_main_from_name", "init_main_from_path")
 """How a worker reads the driver's program once more, where classes may be registered in it."""
 
@@ -65,10 +68,15 @@ class Place:
 
 
 def new_token(journal: str) -> str:
-    """The name of a new file in a journal, and no other such is there."""
-    shelf, token = journal_at(journal).shelf(), f"{TOKEN}{uuid.uuid4().hex}"
+    """The name of a new file in a journal, which no copy of it on a node's own disk has.
+
+    Other commands have theirs beside it. What killed ones left is taken away once none can run that long.
+    """
+    shelf, today = journal_at(journal).shelf(), date.today()
+    token = f"{TOKEN}{today.isoformat()}-{uuid.uuid4().hex}"
     for left in shelf.names(TOKEN):
-        shelf.remove(left)
+        if left[len(TOKEN) :] < (today - LONGEST).isoformat():
+            shelf.remove(left)
     shelf.make(token, "")
     return token
 

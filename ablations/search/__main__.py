@@ -149,14 +149,14 @@ def confirm(
     grid = confirmation(plan, finalists(optimizer))
     if grid is None:
         with Turns(folder).turn():
-            return finish(folder, [], tracker, interrupted=False)
+            return finish(folder, [], journal, tracker, interrupted=False)
     looks = optimizer.confirmed([plan.here.id_of(point.cell) for point in grid.points])
     grid = noted(grid, optimizer.counted(), optimizer.seconds, looks)
     planned = plan_grid(grid, plan.here.launcher, plan.here.devices)
     told = {**provenance, "seeds": grid.seeds}
     records, tracker, interrupted = execute(planned, journal, folder, tracker, told, confirms=True)
     with Turns(folder).turn():
-        return finish(folder, records, tracker, interrupted)
+        return finish(folder, records, journal, tracker, interrupted)
 
 
 def _stopped(optimizer: Optimizer, *, interrupted: bool) -> int:

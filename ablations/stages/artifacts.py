@@ -181,6 +181,11 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(passed_over="; ".join(damaged))
 
 
+def forget_damaged(folder: Path) -> None:
+    """Take away the last checkpoint, which was passed over: it would take the place of the one before it."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
 def left_in(folder: Path) -> list[str]:
     """The names of what a stage leaves for good: tensors that are neither a checkpoint nor of a rung."""
     passing = (CHECKPOINT, BEFORE)

@@ -6,6 +6,7 @@ driver   Whole    a listing of all objects every few seconds, however many stage
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -17,7 +18,9 @@ from ablations.stages.shelves import Readable
 SECONDS = 5.0
 """Between two listings."""
 REST = 20
-"""A listing is made again after so many times as long as the last one took."""
+"""A listing is made again after so many times as long as one takes."""
+LONGEST = 60.0
+"""Between two listings, however long one takes: a command is to see what stands still or runs elsewhere."""
 MOST = 50
 """Small texts that are read after each listing, of those that have changed."""
 
@@ -76,6 +79,7 @@ class Whole(Listing):
         self.texts: dict[str, tuple[str, str]] = {}
         self.reads = 0
         self.time = 0.0
+        self.took = math.inf
         self.next = 0.0
 
     def of(self, stage_id: str) -> dict[str, Seen]:
@@ -110,12 +114,15 @@ class Whole(Listing):
         if time.monotonic() < self.next:
             return
         began = time.monotonic()
-        self.stages = _by_stage(self.bucket.listed(""))
-        self.time = self.bucket.now()
+        # The clock first: however long the listing takes, a lease in it does not seem older than it was.
+        now = self.bucket.now()
+        self.stages, self.time = _by_stage(self.bucket.listed("")), now
         self.doubtful.clear()
         self.reads = MOST
         ended = time.monotonic()
-        self.next = ended + max(SECONDS, REST * (ended - began))
+        # A store that was away makes one listing long: of two in a row the shorter tells how long one takes.
+        before, self.took = self.took, ended - began
+        self.next = ended + min(LONGEST, max(SECONDS, REST * min(before, self.took)))
 
 
 @dataclass(frozen=True)

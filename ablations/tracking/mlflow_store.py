@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from ablations.results.records import NOT_RUN
 from ablations.tracking.addresses import Summary, refusal
 from ablations.tracking.mlflow_client import TrackingError, guard, opened, refuse_links
-from ablations.tracking.mlflow_found import found, kept, one_of
+from ablations.tracking.mlflow_found import anew, found, is_gone, kept, one_of
 from ablations.tracking.mlflow_runs import (
     REPORTED,
     REQUEST,
@@ -41,29 +42,27 @@ from ablations.tracking.mlflow_runs import (
     tracked_runs,
     tracked_trials,
 )
+from ablations.tracking.mlflow_summary import delivered
 from ablations.tracking.mlflow_views import VIEW, view_in
+from ablations.tracking.mlflow_writing import INTERRUPTED, end, log, send
 from analysis.errors import InputError
-from analysis.files import whole_files, write_json
+from analysis.files import write_json
 from analysis.read.links import page, to_json, tracking_of, without_password
-from analysis.read.names import OVER_STEPS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import Run
 
-BATCH = 1000
 MODEL = "model"
 """The artifact of a run that is its model, and the tag that says of which training."""
-INTERRUPTED = "interrupted"
-ENDINGS = {"failed": "FAILED", INTERRUPTED: "KILLED"}
-"""What MLflow calls how a run ended, where it did not finish."""
 
 
 class Tracker:
     """The experiment of one grid in one tracking store, which is opened when it is needed or when `begin` says so.
 
     Two threads may write: what is done about one run is done whole. So may other commands, whose runs are looked for
-    before one is shown, and after one is made: of two that were made at once the later goes.
+    before one is shown or completed, and after one is made: of two that were made at once the later goes. Two may
+    deliver to one run: both write the same points, which are there once.
     """
 
     def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
@@ -156,7 +155,7 @@ class Tracker:
         One that is over is left as it is, and False returned.
         """
         with self.lock:
-            shown: bool = guard(self.uri, lambda: self._show(run, points, machine))
+            shown: bool = guard(self.uri, lambda: self._whole(run, lambda: self._show(run, points, machine)))
             return shown
 
     def _show(self, run: Tracked, points: Points, machine: dict[str, float]) -> bool:
@@ -165,22 +164,23 @@ class Tracker:
         key = key_of(run.tags)
         # Another command may have shown it since.
         known = self.known.get(key) if key in self.live else found(self.client, self.experiment_id, run.tags)
-        if known is not None and known.reported is None:
-            return False
         if known is None:
             known, _ = self._begin(run, {})
+        if known.reported is None:
+            return False
         if key not in self.live:
             self.live.add(key)
+            self.known[key] = known
             self.client.update_run(known.run_id, status="RUNNING")
             tags = run.tags | {"content": ""}
             self.client.log_batch(known.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        now, reported = time.time(), dict(known.reported or {})
+        now, reported = time.time(), dict(known.reported)
         new = [(name, y, x) for name, line in points.items() for x, y in line if x > reported.get(name, -1.0)]
         # A training that goes on from a checkpoint is behind what was reported of it, for a while.
         reported |= {name: max(reported.get(name, -1.0), *(x for x, _ in line)) for name, line in points.items()}
         metrics = [Metric(name, y, int(1000 * now), int(x)) for name, y, x in new]
         metrics += [Metric(name, y, int(1000 * now), int(now - known.began)) for name, y in machine.items()]
-        self._send(known.run_id, metrics)
+        send(self.client, known.run_id, metrics)
         self.client.set_tag(known.run_id, REPORTED, json.dumps(reported))
         self.known[key] = Known(known.run_id, "", reported, known.began)
         return True
@@ -217,78 +217,80 @@ class Tracker:
                 guard(self.uri, lambda: self._leave(known.run_id))
 
     def _leave(self, run_id: str) -> None:
-        # Another command may have completed it since.
-        if not self.client.get_run(run_id).data.tags.get("content"):
+        # Another command may have completed it since, or deleted it.
+        if not is_gone(self.client, run_id) and not self.client.get_run(run_id).data.tags.get("content"):
             self.client.set_tag(run_id, "status", INTERRUPTED)
-            self.client.set_terminated(run_id, ENDINGS[INTERRUPTED])
+            end(self.client, run_id, INTERRUPTED)
 
     def _begin(self, run: Tracked, reported: dict[str, float] | None) -> tuple[Known, bool]:
         """A new run, of which so much has been reported, None where all of it follows at once; or where another command
         was first, the one that it made, and False."""
         from mlflow.entities import Param
 
+        key = key_of(run.tags)
         tags = run.tags | ({} if reported is None else {REPORTED: json.dumps(reported)})
         made = self.client.create_run(self.experiment_id, tags=tags, run_name=name_of(run)).info
-        self.client.log_batch(made.run_id, params=[Param(key, value) for key, value in run.params.items()])
-        here = found(self.client, self.experiment_id, run.tags)
-        known = here or Known(made.run_id, "", reported, made.start_time / 1000)
-        self.known[key_of(run.tags)] = known
+        self.known[key] = Known(made.run_id, "", reported, made.start_time / 1000)
+        self.client.log_batch(made.run_id, params=[Param(*param) for param in run.params.items()])
+        known = found(self.client, self.experiment_id, run.tags) or self.known[key]
+        self.known[key] = known
         return known, known.run_id == made.run_id
+
+    def _whole(self, run: Tracked, act: Callable[[], bool]) -> bool:
+        """act(), which writes a run, once more where another command has deleted that meanwhile."""
+        key = key_of(run.tags)
+
+        def is_lost() -> bool:
+            lost = key in self.known and is_gone(self.client, self.known[key].run_id)
+            if lost:
+                del self.known[key]
+                self.live.discard(key)
+            return lost
+
+        return anew(act, is_lost)
 
     def _publish(self, run: Tracked) -> bool:
         """Complete a run, or make it; False where it is here already."""
+        with self.lock:
+            return self._whole(run, lambda: self._complete(run))
+
+    def _complete(self, run: Tracked) -> bool:
         from mlflow.entities import RunTag
 
         key, status = key_of(run.tags), run.tags["status"]
-        with self.lock:
-            here, new = set[str](), False
-            known: Known | None = self.known.get(key)
-            if known is None:
-                known, new = self._begin(run, None)
-            if known.content == run.content:
-                return False
-            if known.reported is None and not new:
-                known, here = kept(self.client, known, run)
-            if known is None:
-                known, new = self._begin(run, None)
-            self._log(known, run, here)
-            # What was stopped may be taken up from where its curves end.
-            before = known.reported or {}
-            reported = last_of(run.curves, before) if status == INTERRUPTED else None
-            tags = ({} if new else run.tags) | {"content": run.content}
-            tags |= {} if reported is None else {REPORTED: json.dumps(reported)}
-            self.client.log_batch(known.run_id, tags=[RunTag(*tag) for tag in tags.items()])
-            left = not new and reported is None and not here
-            # A command that was killed here has taken it away already.
-            if left and REPORTED in self.client.get_run(known.run_id).data.tags:
-                self.client.delete_tag(known.run_id, REPORTED)
-            self.client.set_terminated(known.run_id, ENDINGS.get(status, "FINISHED"))
-            self.live.discard(key)
-            self.known[key] = Known(known.run_id, run.content, reported, known.began)
+        here, new = set[str](), False
+        known: Known | None = self.known.get(key)
+        if known is not None and known.content != run.content:
+            # Another command may have delivered it since, or deleted it.
+            known = found(self.client, self.experiment_id, run.tags)
+        if known is None:
+            known, new = self._begin(run, None)
+        self.known[key] = known
+        if known.content == run.content:
+            # Who delivered it may have been killed before, or shown a last point after.
+            if known.reported is not None and status != INTERRUPTED:
+                end(self.client, known.run_id, status, reports=True)
+                self.known[key] = replace(known, reported=None)
+            return False
+        if known.reported is None and not new:
+            known, here = kept(self.client, known, run)
+        if known is None:
+            del self.known[key]
+            return self._complete(run)
+        self._log(known, run, here)
+        # What was stopped may be taken up from where its curves end.
+        before = known.reported or {}
+        reported = last_of(run.curves, before) if status == INTERRUPTED else None
+        tags = ({} if new else run.tags) | {"content": run.content}
+        tags |= {} if reported is None else {REPORTED: json.dumps(reported)}
+        self.client.log_batch(known.run_id, tags=[RunTag(*tag) for tag in tags.items()])
+        end(self.client, known.run_id, status, reports=not new and reported is None and not here)
+        self.live.discard(key)
+        self.known[key] = Known(known.run_id, run.content, reported, known.began)
         return True
 
     def _log(self, known: Known, run: Tracked, here: set[str]) -> None:
-        """What of a run is not here yet, but for its tags; the metrics of these names are."""
-        from mlflow.entities import Metric
-
-        now, run_id, reported = int(time.time() * 1000), known.run_id, known.reported or {}
-        finals = {name: value for name, value in run.metrics.items() if not name.startswith(OVER_STEPS)}
-        metrics = [Metric(name, value, now, 0) for name, value in finals.items() if name not in here]
-        for line in run.curves:
-            name, x = line["curve"], float(line["x"])
-            if name.startswith(OVER_STEPS) and x > reported.get(name, -1.0):
-                metrics.append(Metric(name, float(line["y"]), now, int(x)))
-        self._send(run_id, metrics)
-        text = "".join(f"{line['curve']},{line['x']},{line['y']}\n" for line in run.curves)
-        self.client.log_text(run_id, "curve,x,y\n" + text, "curves.csv")
-        if run.images:
-            self.client.log_text(run_id, run.images, "images.csv")
-        if run.sheet is not None:
-            self.client.log_artifact(run_id, str(run.sheet))
-
-    def _send(self, run_id: str, metrics: list[Metric]) -> None:
-        for start in range(0, len(metrics), BATCH):
-            self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+        log(self.client, known, run, here)
 
     def summarise(self, folder: Path) -> Summary:
         """Publish table, figures and grid.json as the summary run."""
@@ -297,17 +299,9 @@ class Tracker:
 
     def _summarise(self, folder: Path) -> Summary:
         refuse_links(folder)
-        for run in self.client.search_runs([self.experiment_id], "tags.kind = 'summary'"):
-            self.client.delete_run(run.info.run_id)
         head = head_in(folder)
         tags = {"kind": "summary", "grid": self.experiment, REQUEST: request_of(head)}
-        run_id = self.client.create_run(self.experiment_id, tags=tags, run_name="summary").info.run_id
-        for path in sorted(folder.iterdir()):
-            if path.is_file() or path.name in ("figures", "strips", "reconstructions"):
-                for file in whole_files(path):
-                    place = file.relative_to(folder).parent
-                    self.client.log_artifact(run_id, str(file), None if place == Path() else place.as_posix())
-        self.client.set_terminated(run_id, "FINISHED")
+        run_id = delivered(self.client, self.experiment_id, folder, tags)
         self._introduce(head["question"], view_in(folder, head))
         return Summary(self.uri, run_id, page(self.uri, self.experiment_id))
 

@@ -22,6 +22,7 @@ from ablations.settings.cell import Cell
 from ablations.stages.artifacts import (
     WEIGHTS,
     average_at,
+    forget_damaged,
     read_artifact,
     read_checkpoint,
     write_artifact,
@@ -121,6 +122,7 @@ def learn(
     if checkpoint.passed_over and ranks.rank == 0:
         line = f"training {folder.name} goes on from step {checkpoint.step}, since {checkpoint.passed_over}"
         print(line, file=sys.stderr)
+        forget_damaged(folder)
     last = until or plan.steps
     history = list(checkpoint.history)
     device = next(learner.parameters()).device

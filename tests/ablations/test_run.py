@@ -21,10 +21,13 @@ from PIL import Image
 
 from ablations import publish, run, sample
 from ablations.driver import execute
+from ablations.driver.execute import Execution
+from ablations.driver.plan import plan
 from ablations.grids.grid import make
 from ablations.launchers import dispatch as dispatching
 from ablations.launchers.dispatch import Dispatch
 from ablations.launchers.local import Local
+from ablations.launchers.protocol import launcher_of
 from ablations.results import folder
 from ablations.settings import identity
 from ablations.settings.arguments import parse_run
@@ -32,6 +35,7 @@ from ablations.settings.identity import NUMERICS
 from ablations.stages.artifacts import read_checkpoint, read_tensors, write_tensors
 from ablations.stages.graph import stages_of
 from ablations.stages.journal import Journal
+from ablations.stages.kinds import BoundStage
 from ablations.stages.version import code_version
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
@@ -197,6 +201,38 @@ def test_a_damaged_file_of_a_result_is_made_anew_when_that_is_written(damage, fi
     assert "made anew" in capfd.readouterr().err
     assert without_costs(rows(again)) == without_costs(before)
     assert (again.folder / "images.csv").read_bytes() == images
+
+
+def test_damage_that_is_met_on_the_way_is_made_anew_at_the_end(again, capfd):
+    request = parse_run(again.arguments)
+    launcher = launcher_of(request)
+    made = plan(make(request), launcher, launcher.devices("cpu", 1))
+    journal = Journal(again.results / ".stages")
+    bounds = [stage for stage in made.stages() if isinstance(stage, BoundStage) and stage.split == "test"]
+    altered(journal.folder(bounds[0].id) / "bound.safetensors")
+    (again.folder / "runs.csv").unlink()
+    told = {"command": request.command, "code": "1", "seeds": made.grid.seeds}
+    with Execution.of(made, journal, again.folder, None, told) as execution:
+        execution.launch(made, made, told)
+        execution.publish(made, told, ended=False, wait=False)
+        assert "bound.safetensors has been altered" in capfd.readouterr().err
+        records = execution.publish(made, told, ended=True)
+    assert [record.status for record in records] == ["finished"] * 4
+
+
+def test_altered_weights_that_are_met_when_a_cell_is_sampled_are_made_anew_by_the_command_of_its_grid(
+    again, tmp_path, monkeypatch, capsys
+):
+    """Their size is as it was, which is all that a finished grid's command looks at."""
+    before = rows(again)
+    altered(again.results / ".stages" / before[0]["training_id"] / "weights.safetensors")
+    words = [f"cell={before[0]['cell_id']}", f"results={again.results}", f"out={tmp_path / 'drawn'}", "n=1"]
+    line = one_line_error(sample.main, words, capsys, monkeypatch)
+    assert "has been altered since it was written" in line
+    assert "the command of its grid makes it anew" in line
+    assert run.main(again.arguments) == 0
+    assert without_costs(rows(again)) == without_costs(before)
+    assert sample.main(words) == 0
 
 
 def without_costs(found):

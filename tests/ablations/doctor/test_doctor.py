@@ -87,6 +87,7 @@ def test_stages_that_are_damaged_are_named_with_what_to_do(doctor, again):
     assert text.endswith("3 things are wrong (!).\n")
     code, text = doctor("digests=yes")
     assert "weights.safetensors has been altered since it was written" in said_of(text, trained[1].name)
+    assert f"once {trained[1] / 'result.json'} is deleted" in said_of(text, trained[1].name)
     assert text.endswith("4 things are wrong (!).\n")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -154,7 +155,7 @@ def test_a_run_that_was_left_is_taken_up_again(watched, journal, tracker):
     watch.leave()
     assert {one.info.status for one in runs_of(tracker)} == {"KILLED"}
     # Its training goes on from a checkpoint before the last report.
-    watch.tracker = again(tracker)
+    watch = replace(watch, tracker=again(tracker), over=threading.Event())
     reported(journal, item, 20)
     watch.look()
     reported(journal, item, 20, 40, 60)
@@ -164,6 +165,31 @@ def test_a_run_that_was_left_is_taken_up_again(watched, journal, tracker):
     assert {one.info.status for one in found} == {"RUNNING"}
     (one,) = [one for one in found if one.data.tags["cell_id"] == item.cell_id]
     assert steps(tracker, one) == [20, 40, 60]
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_who_stops_in_the_middle_of_a_look_leaves_what_it_has_shown_and_shows_no_more(
+    at, watched, tracker, monkeypatch
+):
+    _, watch = watched
+    show, calls, looking = Tracker.show, [], threading.Event()
+
+    def shown(self, *given):
+        calls.append(given)
+        if len(calls) == at:
+            looking.set()
+            assert watch.over.wait(60), "nobody stops"
+        return show(self, *given)
+
+    monkeypatch.setattr(Tracker, "show", shown)
+    thread = threading.Thread(target=watch.look)
+    thread.start()
+    assert looking.wait(60)
+    watch.leave()
+    thread.join()
+    assert [one.info.status for one in runs_of(tracker)] == ["KILLED"] * at
+    watch.look()
+    assert len(calls) == at
 
 
 @pytest.fixture

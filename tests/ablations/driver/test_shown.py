@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow.tracking._tracking_service import utils
 
 from ablations import run
 from ablations.driver import pages, shown
+from ablations.driver.pages import kept_in
 from ablations.driver.shown import Shown, content_of, last_shown, remember, still_there
+from ablations.stages.journal import Journal
 from ablations.tracking.addresses import Summary
 from ablations.tracking.mlflow_store import Tracker
 from analysis.files import write_json
@@ -104,7 +109,7 @@ def test_a_record_that_is_none_is_no_record(content, tmp_path):
     folder = tmp_path / "grid"
     folder.mkdir()
     remember(folder, "said", None)
-    assert last_shown(folder) == Shown(content_of(folder), last_shown(folder).pages, "said", None)
+    assert last_shown(folder) == Shown(content_of(folder), last_shown(folder).pages, "said", None, str(folder))
     (tmp_path / ".shown" / "grid.json").write_text(content)
     assert last_shown(folder) is None
 
@@ -118,3 +123,57 @@ def test_a_store_that_is_no_file_is_asked_again(tmp_path):
     assert last_shown(folder).summary is None
     assert still_there(replace(last_shown(folder), summary=there), there.uri) is None
     assert still_there(None, there.uri) is None
+
+
+def forget_stores():
+    """A process remembers where a run's artifacts are, and where a store's file was."""
+    utils._artifact_repos_cache.clear()
+    utils._tracking_store_registry._get_store_with_resolved_uri.cache_clear()
+    while SqlAlchemyStore._engine_map:
+        SqlAlchemyStore._engine_map.popitem()[1].dispose()
+
+
+def test_a_project_that_was_moved_takes_the_addresses_of_its_artifacts_along(again, drawn, tmp_path, monkeypatch):
+    words = [word for word in again.arguments if not word.startswith("results=")]
+    place = again.results
+    for name in ("project", "elsewhere"):
+        forget_stores()
+        (tmp_path / name).mkdir()
+        place = place.rename(tmp_path / name / "results")
+        monkeypatch.chdir(tmp_path / name)
+        assert run.main([*words, "results=results"]) == 0
+        with closing(sqlite3.connect(place / "mlflow.db")) as store:
+            addresses = store.execute("select artifact_uri from runs where lifecycle_stage = 'active'").fetchall()
+        assert len(addresses) == 5
+        assert {address.startswith(f"{place.as_uri()}/.artifacts/tiny/") for (address,) in addresses} == {True}
+        assert still_there(last_shown(place / "tiny"), "sqlite:///results/mlflow.db") is not None
+    # At first alone, since the store's address is another.
+    assert len(drawn) == 1
+
+
+def disk_line(capsys):
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("disk")]
+    return line
+
+
+def test_the_end_of_a_grid_says_what_its_stages_take_where_they_are(again, tmp_path, capsys):
+    assert run.main(again.arguments) == 0
+    before = disk_line(capsys)
+    stages = (again.results / ".stages").rename(tmp_path / "stages")
+    assert run.main([*again.arguments, f"journal={stages}"]) == 0
+    taken, _, _ = before.partition(";")
+    assert disk_line(capsys) == f"{taken}, in {stages}"
+    assert " in 14 stages of these cells" in taken
+
+
+@dataclass(frozen=True)
+class Elsewhere(Journal):
+    """A journal on an object store, with copies in a folder."""
+
+    @property
+    def address(self):
+        return "s3://bucket/prefix"
+
+
+def test_what_stages_take_of_a_bucket_is_not_measured(tmp_path):
+    assert kept_in(Elsewhere(tmp_path), Path("results"), []) == "stages   s3://bucket/prefix"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
-from ablations.driver.execute import Execution
+from ablations.driver.execute import Execution, records_of, write
 from ablations.driver.plan import Plan, plan
 from ablations.driver.turns import Turns
 from ablations.grids.grid import make
@@ -15,7 +16,7 @@ from ablations.launchers.local import Local
 from ablations.settings.arguments import parse_run
 from ablations.stages.journal import Journal, Result
 from analysis.errors import InputError
-from tests.ablations.conftest import TINY
+from tests.ablations.conftest import ELSEWHERE, TINY
 
 COMMAND = {"command": "python -m ablations.run", "code": "1"}
 
@@ -59,9 +60,13 @@ def finished(folder):
 def test_a_command_is_at_work_until_it_ends(folder):
     first, second = Turns(folder), Turns(folder)
     with first.at_work():
-        assert second.shared
-        assert not first.shared
-    assert not second.shared
+        assert first.take("a")
+        with second.at_work():
+            assert not second.take("b")
+            assert second.take("a")
+            assert first.take("a")
+    with second.at_work():
+        assert second.take("b")
     assert list(second.place.iterdir()) == []
 
 
@@ -85,10 +90,27 @@ def test_of_two_requests_that_begin_at_once_under_one_name_the_second_is_refused
     begun()
     before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert (folder / "grid.json") in before
-    with pytest.raises(InputError, match=r"results of other choices .*name="):
+    with pytest.raises(InputError, match=r"asked for other choices: .*name="):
         begun("training.ema=0.5")
     begun()
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_over_results_that_came_with_a_checkout_the_first_request_has_the_name(begun, journal, folder):
+    """Its cells are those of another kind of device, and stay until it writes its own."""
+    here = planned()
+    conditions = replace(here.here, precision=ELSEWHERE)
+    there = replace(here, planned=[conditions.planned(p.levels, p.cell, p.refusal) for p in here.planned])
+    told = COMMAND | {"seeds": here.grid.seeds, "seconds": 0.0, "continued": False}
+    write(there, journal, folder, records_of(there, journal), told)
+    first, made, told = begun()
+    begun()
+    refused = pytest.raises(InputError, match=r"at work on .*shared was asked for other choices: .*name=")
+    with refused, Execution.of(there, journal, folder, None, told):
+        pass
+    ran(journal, made)
+    first.publish(made, told, ended=False, wait=False)
+    assert finished(folder) == 1
 
 
 def test_a_grid_that_became_anothers_is_not_overwritten(begun, journal, folder):

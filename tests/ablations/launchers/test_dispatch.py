@@ -11,9 +11,11 @@ import pytest
 from ablations.launchers import dispatch as module
 from ablations.launchers.dispatch import TRIES, Dispatch
 from ablations.launchers.protocol import Launcher, WorkerDied, Workers
+from ablations.stages import listing
 from ablations.stages.journal import Failure, Journal, Result
 from ablations.stages.kinds import FloorStage
-from ablations.stages.lease import leased
+from ablations.stages.lease import LOST, leased
+from ablations.stages.opening import journal_at, journal_of
 
 
 @dataclass
@@ -163,6 +165,16 @@ def test_more_stages_may_be_added_while_others_run_and_how_one_failed_before_is_
         dispatch.add([stage("e", "nothing")])
 
 
+def test_what_rests_on_a_stage_that_failed_in_an_earlier_dispatch_is_left_out_and_that_failure_stays(told):
+    failed = Failure("error", "no")
+    told.journal.write_failure("a", failed)
+    dispatch = Dispatch(Scripted(told), told.journal, ["cpu"])
+    dispatch.add([stage("b", "a"), stage("c", "a", "b"), stage("d")], [stage("a"), stage("b", "a"), stage("d")])
+    events = {event.stage.id: event.kind for event in dispatch.run() if event.kind in ("ended", "left_out")}
+    assert events == {"b": "left_out", "c": "left_out", "d": "ended"}
+    assert told.journal.failure("a") == failed
+
+
 @pytest.fixture
 def often(monkeypatch):
     """What runs elsewhere is looked at all the time."""
@@ -227,3 +239,63 @@ def test_what_another_command_finished_meanwhile_is_not_started(told):
     told.journal.write_result("a", Result("diverged", "", {}, {}, {}))
     assert [event.kind for event in dispatch.run()] == ["ended", "left_out"]
     assert told.started == []
+
+
+@dataclass(frozen=True)
+class Touched(Journal):
+    """Tells of a lease, question by question, its number and since when it was not touched."""
+
+    touches: list[tuple[int, float]]
+
+    def last_touch(self, stage_id):
+        return self.touches.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "dies"),
+    [
+        ([LOST + 1, LOST + 11], True),
+        ([LOST + 1, 2.0, LOST + 1], False),
+        ([LOST + 1, LOST + 1, LOST + 1, 2.0], False),
+        ([LOST + 1, LOST + 1, LOST + 6], True),
+    ],
+    ids=["it stands still", "it comes back", "a listing is seen again", "and then a newer one"],
+)
+def test_a_worker_is_lost_once_two_looks_in_a_row_that_know_more_and_more_find_it_silent(
+    tmp_path, monkeypatch, often, seconds, dies
+):
+    monkeypatch.setattr(module, "WATCH_SECONDS", 0.0)
+    told = Told(Touched(tmp_path, [(0, 0.0), *((1, late) for late in seconds)]), {"a": ["runs"]})
+    run = dispatched(told, [stage("a")]).run()
+    kinds = [next(run).kind for _ in ["started", *seconds]]
+    run.close()
+    assert kinds == ["started", *["progress"] * (len(seconds) - 1), "died" if dies else "progress"]
+
+
+@dataclass
+class Finding(Told):
+    """Workers with a journal of their own: a stage that ends damaged has found its need so, which has no result now."""
+
+    def submit(self, stage, device):
+        self.journal.bring(stage.id)
+        if self.ends.get(stage.id, [""])[0] == "damaged":
+            self.journal.forget_result(*stage.needs)
+            self.journal.write_failure(stage.id, Failure("damaged", "a: weights have been altered"))
+        return super().submit(stage, device)
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_a_need_that_is_found_damaged_is_made_anew_though_the_driver_has_just_seen_its_result(
+    place, tmp_path, monkeypatch, request
+):
+    monkeypatch.setattr(listing, "SECONDS", 60.0)
+    url = str(tmp_path / "kept") if place == "folder" else request.getfixturevalue("object_store").url
+    workers = Finding(journal_at(url), {"b": ["damaged", "finished"]})
+    workers.journal.bring("a")
+    workers.journal.write_result("a", Result("finished", "", {}, {}, {}))
+    dispatch = Dispatch(Scripted(workers), journal_of(tmp_path, url), ["cpu"])
+    dispatch.add([stage("b", "a")], [stage("a")])
+    events = [(event.kind, event.stage.id, event.status) for event in dispatch.run() if event.kind != "progress"]
+    assert [name for name, _ in workers.started] == ["b", "a", "b"]
+    assert events[1] == ("damaged", "b", "")
+    assert events[-1] == ("ended", "b", "finished")

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from ablations.launchers import nodes, ray
-from ablations.launchers.nodes import Place, Told, new_token, perform_told
+from ablations.launchers.nodes import Place, Told, new_token, perform_told, take_away
 from ablations.launchers.protocol import WorkerDied
 from ablations.launchers.ray import Need, Node, Ray
 from ablations.stages.bucket import bucket_at
@@ -263,7 +263,14 @@ def test_a_node_that_cannot_read_the_store_of_the_journal_is_named_with_the_reas
         perform_told(told, Place(object_store.url, token, HERE), given, "cpu")
 
 
-def test_a_journal_is_known_by_one_file_of_the_last_command(tmp_path):
-    first, second = new_token(str(tmp_path)), new_token(str(tmp_path))
-    assert first != second
-    assert list(tmp_path.iterdir()) == [tmp_path / second]
+def test_each_command_knows_a_journal_by_a_file_of_its_own_and_only_very_old_ones_go(tmp_path):
+    old = tmp_path / ".seen-by-2020-02-29-0123"
+    old.touch()
+    first = Place(str(tmp_path), new_token(str(tmp_path)), HERE)
+    second = Place(str(tmp_path), new_token(str(tmp_path)), HERE)
+    assert first.is_seen
+    assert second.is_seen
+    take_away(second)
+    assert first.is_seen
+    assert not second.is_seen
+    assert not old.exists()

@@ -15,6 +15,7 @@ from ablations.stages import artifacts, disk
 from ablations.stages.artifacts import (
     Damaged,
     forget_checkpoints,
+    forget_damaged,
     read_artifact,
     read_checkpoint,
     read_tensors,
@@ -160,6 +161,14 @@ def test_a_training_goes_on_from_the_last_checkpoint_that_is_whole(tmp_path):
     assert (before.step, before.seconds, list(before.history)) == (20, 2.0, reports[:2])
     assert before.start[1]["a"].tolist() == [20.0] * 3
     assert before.passed_over.startswith("checkpoint.safetensors is not a readable safetensors file")
+    forget_damaged(tmp_path)
+    # A writer that gets no further than this has not lost the one that was whole.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(artifacts, "write_artifact", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            write_checkpoint(tmp_path, reports, {})
+    assert read_checkpoint(tmp_path).step == 20
+    (tmp_path / "checkpoint.safetensors").write_bytes(cut)
     (tmp_path / "checkpoint-before.safetensors").write_bytes(cut)
     assert read_checkpoint(tmp_path).start is None
     assert "; checkpoint-before.safetensors is not a readable" in read_checkpoint(tmp_path).passed_over

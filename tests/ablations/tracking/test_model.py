@@ -44,6 +44,19 @@ def test_it_is_delivered_once(delivered, monkeypatch):
     assert run.main([*done.arguments, "tracking.models=true"]) == 0
 
 
+def test_altered_weights_are_no_model_and_are_made_anew_by_the_same_command(again, capsys):
+    weights = min((again.results / ".stages").glob("*/weights.safetensors"))
+    content = weights.read_bytes()
+    # What is read lies in the file that is altered.
+    tensors = {name: value.clone() for name, value in read_tensors(weights)[0].items()}
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert run.main([*again.arguments, "tracking.models=true"]) == 0
+    assert "has been altered since it was written" in capsys.readouterr().out
+    assert run.main([*again.arguments, "tracking.models=true"]) == 0
+    assert "warning" not in capsys.readouterr().out
+    assert all(torch.equal(value, tensors[name]) for name, value in read_tensors(weights)[0].items())
+
+
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
 def test_mlflow_draws_the_samples_of_the_cell(delivered, monkeypatch):
     """As many as are asked for, seed by seed; those of the trained seed are the first that the cell was judged by."""

@@ -1,0 +1,245 @@
+"""Two commands with results folders of their own deliver one grid to one store: each run is there once and whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from ablations.tracking import mlflow_store
+from ablations.tracking.mlflow_client import TrackingError
+from ablations.tracking.mlflow_runs import REPORTED, Tracked
+from ablations.tracking.mlflow_store import Tracker
+from analysis.files import write_json
+
+LOSS = "train/network"
+
+
+@pytest.fixture
+def two(store, tmp_path):
+    """The trackers of two commands, which have looked at an empty experiment."""
+    shutil.copy(store, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    made = [Tracker(uri, "seen", tmp_path / host / ".artifacts") for host in ("a", "b")]
+    for one in made:
+        one.artifacts.parent.mkdir()
+        assert one.known == {}
+    return made
+
+
+def cell(*at, status="finished", params=None, **metrics):
+    tags = {"kind": "cell", "cell_id": "0" * 12, "seed": "0", "status": status}
+    curve = [{"curve": LOSS, "x": str(step), "y": str(1 / step)} for step in at]
+    return Tracked(tags, params or {"cell": "baseline", "horizon": "25"}, metrics, curve, "", None)
+
+
+def runs_of(tracker, kind="cell"):
+    return tracker.client.search_runs([tracker.experiment_id], f"tags.kind = '{kind}'")
+
+
+def is_there(tracker, run):
+    """The one run that there is, with every number of `run` once."""
+    (found,) = runs_of(tracker)
+    assert (found.info.status, found.data.tags["content"]) == ("FINISHED", run.content)
+    assert REPORTED not in found.data.tags
+    assert found.data.params == run.params
+    for name, value in run.metrics.items():
+        assert [point.value for point in tracker.client.get_metric_history(found.info.run_id, name)] == [value]
+    points = tracker.client.get_metric_history(found.info.run_id, LOSS)
+    assert Counter((point.step, point.value) for point in points) == Counter(
+        (int(line["x"]), float(line["y"])) for line in run.curves
+    )
+    return found.info.run_id
+
+
+def meanwhile(monkeypatch, tracker, name, act, *, after=False):
+    """Let `act` happen before a tracker calls its method `name` for the first time, or after."""
+    real, left = getattr(tracker, name), [act]
+
+    def interleaved(*given):
+        if left and not after:
+            left.pop()()
+        found = real(*given)
+        if left:
+            left.pop()()
+        return found
+
+    monkeypatch.setattr(tracker, name, interleaved)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before its numbers", "after them"])
+@pytest.mark.parametrize("more", [{}, {"b": 2.0}], ids=["the same", "a metric more"])
+def test_a_run_that_another_command_is_just_delivering_is_completed_by_both(after, more, two, monkeypatch):
+    first, second = two
+    seen = []
+
+    def deliver():
+        seen.append(second.known[("0" * 12, "0")].run_id)
+        assert first._publish(cell(20, 40, a=1.0, **more))
+
+    meanwhile(monkeypatch, second, "_log", deliver, after=after)
+    assert second._publish(cell(20, 40, a=1.0, **more))
+    assert seen == [is_there(first, cell(20, 40, a=1.0, **more))]
+
+
+def test_a_run_that_has_no_parameters_yet_is_given_them(two, monkeypatch):
+    first, second = two
+    log, left = MlflowClient.log_batch, [lambda: first._publish(cell(20, a=1.0))]
+
+    def interleaved(self, run_id, *given, **named):
+        if left:
+            assert left.pop()()
+        return log(self, run_id, *given, **named)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", interleaved)
+    assert not second._publish(cell(20, a=1.0))
+    is_there(first, cell(20, a=1.0))
+
+
+def test_a_shown_run_that_two_complete_at_once_has_each_point_once(two, monkeypatch):
+    first, second = two
+    assert first.show(cell(), {LOSS: [(20.0, 1 / 20)]}, {})
+    second.forget()
+    assert len(second.known) == 1
+    assert first.show(cell(), {LOSS: [(20.0, 1 / 20), (40.0, 1 / 40)]}, {})
+    meanwhile(monkeypatch, second, "_log", lambda: first._publish(cell(20, 40, 60, a=1.0)), after=True)
+    assert second._publish(cell(20, 40, 60, a=1.0))
+    is_there(first, cell(20, 40, 60, a=1.0))
+
+
+def test_what_two_no_longer_report_is_said_once(two, monkeypatch):
+    first, second = two
+    assert first.show(cell(), {}, {})
+    delete, left = MlflowClient.delete_tag, [lambda: first._publish(cell(20, a=1.0))]
+
+    def interleaved(self, run_id, key):
+        if left:
+            left.pop()
+            delete(self, run_id, key)
+        delete(self, run_id, key)
+
+    monkeypatch.setattr(MlflowClient, "delete_tag", interleaved)
+    assert second._publish(cell(20, a=1.0))
+    is_there(first, cell(20, a=1.0))
+
+
+def test_a_run_that_is_deleted_while_it_is_delivered_is_delivered_again(two, monkeypatch):
+    first, second = two
+    lost = []
+
+    def delete():
+        lost.append(second.known[("0" * 12, "0")].run_id)
+        first.client.delete_run(lost[0])
+
+    meanwhile(monkeypatch, second, "_log", delete)
+    assert second._publish(cell(20, a=1.0))
+    assert is_there(first, cell(20, a=1.0)) not in lost
+
+
+def test_a_run_that_is_deleted_while_it_is_shown_is_shown_again(two):
+    first, second = two
+    assert first.show(cell(), {LOSS: [(20.0, 0.5)]}, {})
+    second.client.delete_run(runs_of(second)[0].info.run_id)
+    first.leave(("0" * 12, "0"))
+    assert first.show(cell(), {LOSS: [(20.0, 0.5)]}, {})
+    (found,) = runs_of(second)
+    assert (found.info.status, found.data.metrics) == ("RUNNING", {LOSS: 0.5})
+
+
+def test_a_store_that_refuses_is_not_asked_again(two, monkeypatch):
+    def refused(*given):
+        calls.append(given)
+        raise MlflowException("refused")
+
+    calls = []
+    monkeypatch.setattr(two[0], "_log", refused)
+    with pytest.raises(MlflowException, match="refused"):
+        two[0]._publish(cell(20, a=1.0))
+    assert len(calls) == 1
+
+
+def test_what_a_killed_command_has_delivered_in_part_is_completed_by_a_later_one(two, monkeypatch):
+    def killed():
+        raise KeyboardInterrupt
+
+    first, second = two
+    meanwhile(monkeypatch, first, "_log", killed, after=True)
+    with pytest.raises(KeyboardInterrupt):
+        first._publish(cell(20, 40, a=1.0))
+    (half,) = runs_of(second)
+    assert second._publish(cell(20, 40, a=1.0))
+    assert is_there(second, cell(20, 40, a=1.0)) == half.info.run_id
+
+
+@pytest.mark.parametrize("other", [cell(20, a=2.0), cell(20, a=1.0, params={"cell": "other"})], ids=["value", "choice"])
+def test_what_it_left_of_other_results_is_replaced(other, two, monkeypatch):
+    def killed():
+        raise KeyboardInterrupt
+
+    first, second = two
+    meanwhile(monkeypatch, first, "_log", killed, after=True)
+    with pytest.raises(KeyboardInterrupt):
+        first._publish(other)
+    assert second._publish(cell(20, a=1.0))
+    is_there(second, cell(20, a=1.0))
+
+
+def test_what_is_over_is_not_shown_where_it_was_not_there_a_moment_ago(two, monkeypatch):
+    first, second = two
+    assert first._publish(cell(20, a=1.0))
+    with monkeypatch.context() as patch:
+        found, looks = mlflow_store.found, [None]
+        patch.setattr(mlflow_store, "found", lambda *given: looks.pop() if looks else found(*given))
+        assert not second.show(cell(status="running"), {LOSS: [(20.0, 0.5)]}, {})
+    is_there(first, cell(20, a=1.0))
+
+
+def test_a_whole_run_of_which_more_is_reported_is_over(two):
+    first, second = two
+    assert first._publish(cell(20, a=1.0))
+    (found,) = runs_of(first)
+    first.client.set_tag(found.info.run_id, REPORTED, "{}")
+    first.client.update_run(found.info.run_id, status="RUNNING")
+    assert not second._publish(cell(20, a=1.0))
+    is_there(first, cell(20, a=1.0))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "seen"
+    write_json(made / "grid.json", {"name": "seen", "question": "What?", "metrics": [], "cells": {}})
+    return made
+
+
+def test_of_summaries_that_two_deliver_at_once_one_stays(two, folder, monkeypatch):
+    first, second = two
+    old = first.summarise(folder).run
+    log, left, made = MlflowClient.log_artifact, [second, first], []
+
+    def interleaved(self, *given):
+        if left:
+            made.append(left.pop().summarise(folder).run)
+        log(self, *given)
+
+    monkeypatch.setattr(MlflowClient, "log_artifact", interleaved)
+    made.append(second.summarise(folder).run)
+    (found,) = runs_of(first, "summary")
+    assert found.info.run_id == made[-1]
+    assert found.info.run_id != old
+    assert found.info.status == "FINISHED"
+
+
+def test_a_command_that_stops_trying_says_that_its_run_was_deleted(two, monkeypatch):
+    first, second = two
+    log = second._log
+
+    def deleted(known, *given):
+        first.client.delete_run(known.run_id)
+        log(known, *given)
+
+    monkeypatch.setattr(second, "_log", deleted)
+    with pytest.raises(TrackingError, match="deleted"):
+        mlflow_store.guard(second.uri, lambda: second._publish(cell(20, a=1.0)))
