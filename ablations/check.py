@@ -50,9 +50,11 @@ class Checked:
             from ablations.metrics.registry import metric_of
 
             return metric_of(self.name)
+        from ablations.settings.layers import values_of
         from ablations.settings.registry import base_of, build
 
-        return build(self.axis, grammar.load(self.axis, self.name) | self.fields, base_of(self.axis))
+        settings = {self.axis: self.name} | {f"{self.axis}.{key}": value for key, value in self.fields.items()}
+        return build(self.axis, values_of(self.axis, settings), base_of(self.axis))
 
 
 def parse(arguments: list[str]) -> list[Checked]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 from ablations.settings.exits import exit_code
 from analysis.errors import InputError
 from analysis.options import Option, folder_name, run
+from analysis.plain import line
 from analysis.read.folders import folders_in
 
 PURPOSE = "Deliver the grids of a results folder to MLflow. What is there already is left alone, so it can be repeated."
@@ -19,12 +21,14 @@ OPTIONS = {
 
 
 def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return run("ablations.publish", PURPOSE, OPTIONS, publish, arguments)
+    """The command; its exit code, which is 1 where folders were left out."""
+    left: list[Path] = []
+    code = run("ablations.publish", PURPOSE, OPTIONS, lambda given: left.extend(publish(given)), arguments)
+    return code or int(bool(left))
 
 
-def publish(given: dict[str, Any]) -> None:
-    """Publish, and print a line per grid."""
+def publish(given: dict[str, Any]) -> list[Path]:
+    """Publish, and print a line per grid; the folders among several that cannot be read."""
     results = Path(given["results"])
     known = [folder for folder in folders_in(results) if folder.parent == results]
     folders = [results / folder_name("grid", given["grid"])] if given["grid"] else known
@@ -32,13 +36,33 @@ def publish(given: dict[str, Any]) -> None:
         raise InputError(f"{results} holds no results to publish: run a grid first")
     from ablations.driver.turns import Turns
     from ablations.tracking.addresses import default_uri
+    from ablations.tracking.mlflow_client import TrackingError
     from ablations.tracking.mlflow_runs import head_in
 
+    if given["grid"]:
+        head_in(folders[0])
+    uri, left = given["tracking.uri"] or default_uri(results), []
     for folder in folders:
-        head_in(folder)
-    for folder in folders:
-        with Turns(folder).turn():
-            print(deliver(folder, given["tracking.uri"] or default_uri(results), results))
+        try:
+            _check(folder)
+            with Turns(folder).turn():
+                print(deliver(folder, uri, results))
+        except InputError as error:
+            # A store that does not answer takes none of the others either.
+            if len(folders) == 1 or isinstance(error.__cause__, TrackingError):
+                raise
+            print(f"error: {line(str(error))}", file=sys.stderr)
+            left.append(folder)
+    return left
+
+
+def _check(folder: Path) -> None:
+    """InputError where what describes a folder of results cannot be read; its tables are read as they are delivered."""
+    from analysis.read.meta import parse_meta
+    from analysis.read.search import read_search, search_alone
+
+    head = folder / "grid.json"
+    read_search(folder) if search_alone(folder) else parse_meta(head.read_bytes(), str(head))
 
 
 def deliver(folder: Path, uri: str, results: Path) -> str:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ablations.settings.cell import Cell
     from ablations.workers.restore import Model
 
+MOST = 100_000
+MODELS = ("runs:/", "models:/")
+"""How MLflow names models; a folder is one too."""
 OPTIONS = {
     "cell": Option("a cell's id, or its first digits: the column cell_id of results/<grid>/runs.csv"),
     "model": Option("in its place a model that MLflow holds, runs:/RUN/model (see tracking.models), or its folder"),
@@ -44,6 +47,8 @@ def sample(given: dict[str, Any]) -> None:
     """Write the picture and print its path."""
     if given["n"] < 1:
         raise InputError(f"n must be at least 1, got {given['n']}")
+    if given["n"] > MOST:
+        raise InputError(f"n must be at most {MOST}, got {given['n']}: a sheet holds no more")
     if bool(given["cell"]) == bool(given["model"]):
         raise InputError("give either cell=ID, of a cell that was trained here, or model=runs:/RUN/model")
     from ablations.launchers.protocol import found_devices
@@ -75,6 +80,8 @@ def _from_store(model: str, uri: str, results: Path, device: torch.device) -> tu
     from ablations.tracking.mlflow_client import TrackingError, downloaded
     from ablations.tracking.model import read_model
 
+    if not Path(model).is_dir() and not model.startswith(MODELS):
+        raise InputError(f"model={model} is no folder, and no name that MLflow gives to one: runs:/RUN/model")
     try:
         return read_model(downloaded(model, uri or default_uri(results)), device)
     except TrackingError as error:

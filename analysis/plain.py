@@ -38,10 +38,11 @@ def line(text: str) -> str:
 
 
 def plain_json(text: str | bytes) -> str | bytes:
-    """A JSON text whose strings, and keys, are plain; what is no JSON stays, for whoever reads it to refuse it."""
+    """A JSON text whose strings, and keys, are plain; what is no JSON, or too deep, stays, for whoever reads it to
+    refuse it."""
     try:
         return json.dumps(_plain_within(json.loads(text)))
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 from diffusion_core.gamma import Gamma
 
+MOST_HISTORY = 1000
+"""Losses that are kept of each t."""
+
 
 class TimestepSampler(nn.Module, ABC):
     """A sampler of times from a density over 1..T; what it remembers is a buffer."""
@@ -157,6 +160,11 @@ class Importance(Timesteps):
     def __post_init__(self) -> None:
         if self.history < 1 or not 0 < self.floor <= 1:
             raise ValueError(f"importance needs history >= 1 and 0 < floor <= 1, got {self.history} and {self.floor}")
+        if self.history > MOST_HISTORY:
+            raise ValueError(
+                f"importance needs history <= {MOST_HISTORY}, got {self.history}: it is uniform until each t has that "
+                "many losses"
+            )
 
     def build(self, gamma: Gamma) -> ImportanceSampler:
         return ImportanceSampler(gamma.horizon, self)

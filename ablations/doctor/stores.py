@@ -91,7 +91,7 @@ def _unreadable(folder: Path) -> str:
     """Why the files of a grid or a search cannot be read; "" if they can."""
     try:
         read_search(folder) if search_alone(folder) else read_folder(folder)
-    except InputError as error:
+    except (InputError, OSError) as error:
         return str(error)
     return ""
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -152,15 +152,16 @@ class Execution:
         live = self._live(plan, head_of(meanwhile.grid, meanwhile.planned, plan.here.data, None, provenance))
         with stopping(), bar(f"{len(missing)} stages", total) as shown, watching(live):
             try:
-                for event in _launch(plan, self.journal, missing, shown):
-                    self.spent.keep()
-                    if live is not None:
-                        live.note(event)
-                    if self.tracker is not None:
-                        _open_beside(self.tracker, event)
-                    if event.kind == "ended" and self.pause.over:
-                        with self.pause.writing():
-                            self.publish(meanwhile, provenance, ended=False, wait=False)
+                with closing(_launch(plan, self.journal, missing, shown)) as events:
+                    for event in events:
+                        self.spent.keep()
+                        if live is not None:
+                            live.note(event)
+                        if self.tracker is not None:
+                            _open_beside(self.tracker, event)
+                        if event.kind == "ended" and self.pause.over:
+                            with self.pause.writing():
+                                self.publish(meanwhile, provenance, ended=False, wait=False)
             except KeyboardInterrupt:
                 if live is not None:
                     live.leave()
@@ -221,7 +222,7 @@ def _open_beside(tracker: Tracker, event: Event) -> None:
     tracker.check()
 
 
-def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar) -> Iterator[Event]:
+def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar) -> Generator[Event, None, None]:
     """Run stages and move the bar; yields what happens to them."""
     if not missing:
         return
@@ -231,18 +232,19 @@ def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar) -> I
     dispatch = Dispatch(plan.here.launcher, journal, plan.here.devices)
     dispatch.add(missing, plan.stages())
     others = OtherCommands(dispatch, shown)
-    for event in dispatch.run():
-        others.tell()
-        if event.kind in ("died", "damaged"):
-            shown.write(tried_again(event))
-        elif event.kind != "started":
-            # One that is made anew was not counted on.
-            cost = total.get(event.stage.id) or work(event.stage, plan.here.data)
-            before, now = done.get(event.stage.id, 0.0), event.share * cost
-            done[event.stage.id] = now
-            at += now - before
-            shown.move_to(at)
-        yield event
+    with closing(dispatch.run()) as events:
+        for event in events:
+            others.tell()
+            if event.kind in ("died", "damaged"):
+                shown.write(tried_again(event))
+            elif event.kind != "started":
+                # One that is made anew was not counted on.
+                cost = total.get(event.stage.id) or work(event.stage, plan.here.data)
+                before, now = done.get(event.stage.id, 0.0), event.share * cost
+                done[event.stage.id] = now
+                at += now - before
+                shown.move_to(at)
+            yield event
 
 
 @contextmanager

@@ -7,11 +7,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ablations.settings import grammar
 from ablations.settings.arguments import Request
+from ablations.settings.bounds import MOST_VALUES
 from ablations.settings.layers import choices_first
+
+
+def _text(given: object) -> object:
+    """A number, true or false as the text that names its level."""
+    return str(given) if isinstance(given, (bool, int, float)) else given
+
+
+LevelName = Annotated[str, BeforeValidator(_text)]
+Difference = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+"""How far apart two scores are that count as apart."""
 
 
 class LevelSpec(BaseModel):
@@ -19,7 +30,7 @@ class LevelSpec(BaseModel):
     axis's own key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
+    name: LevelName
     label: str = ""
     set: dict[str, Any] = {}
 
@@ -27,7 +38,7 @@ class LevelSpec(BaseModel):
     @classmethod
     def named(cls, given: object) -> object:
         """`linear` is {name: linear}."""
-        return {"name": str(given)} if isinstance(given, (str, int, float)) else given
+        return {"name": given} if isinstance(given, (str, int, float)) else given
 
     @property
     def title(self) -> str:
@@ -42,6 +53,14 @@ class AxisSpec(BaseModel):
     label: str = ""
     levels: list[LevelSpec]
 
+    @model_validator(mode="before")
+    @classmethod
+    def typed(cls, given: object) -> object:
+        """A level that is named by a number, true or false sets that, whose type its name has lost."""
+        if not isinstance(given, dict) or not isinstance(given.get("levels"), list):
+            return given
+        return given | {"levels": [_typed(given.get("name"), level) for level in given["levels"]]}
+
     @property
     def title(self) -> str:
         return self.label or self.name
@@ -52,6 +71,13 @@ class AxisSpec(BaseModel):
         return {key for level in self.levels for key in (level.set or {self.name: None})}
 
 
+def _typed(axis: object, level: object) -> object:
+    """A level as a file gives it, with what it sets where its name is no text."""
+    fields = level if isinstance(level, dict) else {"name": level}
+    name = fields.get("name")
+    return fields | {"set": fields.get("set") or {axis: name}} if isinstance(name, (bool, int, float)) else level
+
+
 class ClaimSpec(BaseModel):
     """A paper's finding that the grid puts to the test, in the fields of `analysis.read.meta.Expectation`."""
 
@@ -59,10 +85,10 @@ class ClaimSpec(BaseModel):
     claim: str
     source: str
     metric: str
-    better: dict[str, str]
-    than: dict[str, str]
-    within: float | None = Field(default=None, gt=0)
-    since: dict[str, str] = {}
+    better: dict[str, LevelName]
+    than: dict[str, LevelName]
+    within: Difference | None = None
+    since: dict[str, LevelName] = {}
 
     @property
     def levels(self) -> list[tuple[str, str]]:
@@ -77,8 +103,8 @@ class PrimarySpec(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    compare: dict[str, str]
-    to: dict[str, str] = {}
+    compare: dict[str, LevelName]
+    to: dict[str, LevelName] = {}
 
     @property
     def levels(self) -> list[tuple[str, str]]:
@@ -93,17 +119,25 @@ class GridFile(BaseModel):
     question: str
     axes: list[AxisSpec]
     set: dict[str, Any] = {}
-    leave_out: list[dict[str, str | list[str]]] = []
-    fraction: int | None = Field(default=None, ge=2)
-    baseline: dict[str, str] = {}
+    leave_out: list[dict[str, LevelName | list[LevelName]]] = []
+    fraction: int | None = Field(default=None, ge=2, le=MOST_VALUES)
+    baseline: dict[str, LevelName] = {}
     primary: list[PrimarySpec] = []
-    relevant: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]] = {}
+    relevant: dict[str, Difference] = {}
     seeds: int | Literal["auto"] = 5
     layout: str = "general"
     footnotes: list[str] = []
     columns: list[str] = []
     expects: list[ClaimSpec] = []
     deck: bool = False
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def counted(cls, given: object) -> object:
+        """True is no number of seeds."""
+        if isinstance(given, bool):
+            raise ValueError(f"must be a whole number or auto, got {given}")
+        return given
 
 
 def listed(given: str | list[str]) -> list[str]:

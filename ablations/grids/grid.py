@@ -21,6 +21,7 @@ from ablations.grids.fractional import d_optimal, model_matrix
 from ablations.grids.reading import read
 from ablations.metrics.registry import MEASURED_KINDS, metric_of, refuse_foreign
 from ablations.settings.arguments import Request
+from ablations.settings.bounds import MOST_VALUES
 from ablations.settings.budget import TooDear
 from ablations.settings.cell import AXES, PLAIN, Cell
 from ablations.settings.layers import choices_first
@@ -30,7 +31,7 @@ from ablations.settings.rules import continuous_refusal, refusal
 from analysis.errors import InputError, unknown
 from analysis.statistics.looks import MOST, Looks, plan_of
 
-MOST_CELLS, MOST_RUNS = 100_000, 200_000
+MOST_CELLS, MOST_RUNS = MOST_VALUES, 200_000
 """Beyond which planning alone takes hours: ten thousand cells are planned in half a minute."""
 
 EQUAL_TERMS = {

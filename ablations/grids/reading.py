@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import BaseModel, ValidationError
 
 from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, LevelSpec, PrimarySpec, listed
 from ablations.metrics.registry import column_names, directed
 from ablations.settings import grammar
 from ablations.settings.folders import told
+from ablations.settings.titles import LONGEST
 from analysis.errors import InputError, unknown
 from analysis.read.names import LAYOUTS
 
@@ -28,6 +31,7 @@ def read(name: str) -> GridFile:
         raise InputError(f"{told('grid', name)}: {_in_words(error)}") from error
     if file.seeds != "auto" and file.seeds < 1:
         raise InputError(f"{told('grid', name)}: seeds must be at least 1, or auto, got {file.seeds}")
+    _check_axes(told("grid", name), file.axes)
     levels = {axis.name: {level.name for level in axis.levels} for axis in file.axes}
     if file.layout not in LAYOUTS:
         raise unknown(f"layout of {told('grid', name)}", file.layout, LAYOUTS)
@@ -38,6 +42,8 @@ def read(name: str) -> GridFile:
     for claim in file.expects:
         if claim.metric not in directed():
             raise unknown(f"metric that a claim of configs/grid/{name}.yaml can be of", claim.metric, directed())
+        if claim.better == claim.than:
+            raise InputError(f"{told('grid', name)}: expects compares {claim.better} with itself: {claim.claim!r}")
     for metric in file.relevant:
         if metric not in directed():
             raise unknown(f"metric with a relevant difference in configs/grid/{name}.yaml", metric, directed())
@@ -53,12 +59,26 @@ def read(name: str) -> GridFile:
     return file
 
 
+def _check_axes(where: str, axes: list[AxisSpec]) -> None:
+    """InputError unless each axis has levels, and a name of its own that MLflow and a table's column can have."""
+    names = [axis.name for axis in axes]
+    for axis in axes:
+        # A column with a slash is a metric's.
+        if re.fullmatch(r"\w([\w.: -]*[\w.:-])?", axis.name) is None or len(axis.name) > LONGEST:
+            allowed = "letters, digits and '_', with '-', '.', ':' and spaces after the first"
+            raise InputError(f"{where}: an axis is named by at most {LONGEST} {allowed}, got {axis.name!r}")
+        if names.count(axis.name) > 1:
+            raise InputError(f"{where}: the axis {axis.name!r} is given twice: give it once, with all of its levels")
+        if not axis.levels:
+            raise InputError(f"{where}: the axis {axis.name!r} has no levels: give it some, or leave it out")
+
+
 def _in_words(error: ValidationError) -> str:
     """Where a file says what has no meaning, what is wrong with it, and which keys there are."""
     # A key that is misspelt is one that is missing too.
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     if first["type"] != "extra_forbidden":
-        return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+        return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, "))))
     *parents, key = first["loc"]
     where = ".".join(map(str, parents))
     model = next((model for part, model in PARTS.items() if part in parents), GridFile)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -110,8 +110,8 @@ class Dispatch:
             assert need in self.known, "a stage needs one that is not here"
             self._note(need, finished=False)
 
-    def run(self) -> Iterator[Event]:
-        """Run all that was added, until nothing waits; what is under way when this is left is cancelled."""
+    def run(self) -> Generator[Event, None, None]:
+        """Run all that was added, until nothing waits; what is under way when this is closed is cancelled."""
         workers = self.launcher.start(self.journal.address, self.devices)
         try:
             while self.waiting or self.running or self.elsewhere:

@@ -30,6 +30,7 @@ from ablations.workers.together import SEPARATOR
 from analysis.errors import InputError
 
 AUTO = "auto"
+MOST_WORKERS = 4096
 LOOK_SECONDS = 0.2
 """Between two looks at whether a stage is over that is waited for."""
 
@@ -49,6 +50,8 @@ class Local(Launcher):
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"launcher.workers must be at least 1, got {self.workers}")
+        if self.workers is not None and self.workers > MOST_WORKERS:
+            raise ValueError(f"launcher.workers must be at most {MOST_WORKERS}, got {self.workers}: each is a process")
         if self.per_gpu != AUTO and (isinstance(self.per_gpu, str) or self.per_gpu < 1):
             raise ValueError(
                 f"launcher.per_gpu must be at least 1, the cells at a time on a GPU, or auto, got {self.per_gpu}"

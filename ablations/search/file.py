@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ablations.settings import grammar
 from ablations.settings.arguments import SearchRequest
+from ablations.settings.bounds import MOST_VALUES
 from ablations.settings.cell import check_key
 from ablations.settings.folders import told
 from ablations.settings.grammar import Range
@@ -64,6 +65,8 @@ class ParameterSpec(BaseModel):
         steps = (self.high - self.low) / (self.step or self.high - self.low)
         if abs(steps - round(steps)) > 1e-9:
             raise ValueError(f"high must be some steps above low, got {self.low:g} to {self.high:g} by {self.step:g}")
+        if steps > MOST_VALUES:
+            raise ValueError(f"at most {MOST_VALUES} steps, got {steps:g}: take a larger step, or none")
         return self
 
     def __str__(self) -> str:

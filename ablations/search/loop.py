@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -183,15 +184,16 @@ class Searcher:
             try:
                 self._pump(shown)
                 others = OtherCommands(self.dispatch, shown, self._best)
-                for event in self.dispatch.run():
-                    others.tell()
-                    if self.live is not None:
-                        self.live.note(event)
-                    if event.kind in ("died", "damaged"):
-                        shown.write(tried_again(event))
-                    if event.kind in ("ended", "left_out"):
-                        self.over.add(event.stage.id)
-                        self._pump(shown)
+                with closing(self.dispatch.run()) as events:
+                    for event in events:
+                        others.tell()
+                        if self.live is not None:
+                            self.live.note(event)
+                        if event.kind in ("died", "damaged"):
+                            shown.write(tried_again(event))
+                        if event.kind in ("ended", "left_out"):
+                            self.over.add(event.stage.id)
+                            self._pump(shown)
             finally:
                 self._spend()
 

@@ -8,7 +8,6 @@ Nothing here imports torch, so that errors about names come at once.
 from __future__ import annotations
 
 import math
-import re
 import shlex
 import sys
 from abc import ABC, abstractmethod
@@ -21,8 +20,9 @@ from ablations.settings.addresses import address_of
 from ablations.settings.cell import AXES, WORDS, check_key, check_word
 from ablations.settings.evaluation import SEEDS
 from ablations.settings.folders import told
-from ablations.settings.grammar import Range, overrides
+from ablations.settings.grammar import Range, overrides, written
 from ablations.settings.outside import REGISTERED
+from ablations.settings.titles import check_title
 from analysis.errors import InputError, unknown
 
 MOST_SEEDS = 10_000
@@ -203,10 +203,11 @@ def _sorted(
     given: dict[str, Any] = {}
     settings: dict[str, list[Any]] = {}
     found: dict[str, Range] = {}
+    texts = written(arguments)
     for key, values in overrides(arguments, ranges=ranges):
         if key in options:
             name, kind = options[key]
-            given[name] = _option(key, values, kind)
+            given[name] = _option(key, values, kind, texts[key])
         elif key.startswith(LAUNCHER):
             given.setdefault("launcher_fields", {})[key.removeprefix(LAUNCHER)] = _one(key, values)
         elif isinstance(values, Range):
@@ -231,14 +232,15 @@ def _script() -> str:
     return Path(main.__file__ or "").name if REGISTERED and of_script else ""
 
 
-def _option(key: str, values: list[Any] | Range, kind: type) -> Any:
+def _option(key: str, values: list[Any] | Range, kind: type, text: str) -> Any:
     if kind is list and not isinstance(values, Range):
         return [str(value) for value in values]
     value = _one(key, values)
     if kind is Seeds and value == AUTO:
         return AUTO
     if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = str(value)
+        # A folder called 1.10 is not the number 1.1.
+        value = text
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, int if kind is Seeds else kind) or (kind in (int, Seeds) and isinstance(value, bool)):
@@ -269,8 +271,7 @@ def _check(request: Common) -> None:
     _check_number("seeds", request.seeds, 1, MOST_SEEDS)
     if not 0 <= request.first_seed < SEEDS:
         raise InputError(f"first_seed must not be negative, and below {SEEDS}, got {request.first_seed}")
-    if request.name is not None and re.fullmatch(r"\w[\w.-]*", request.name) is None:
-        raise InputError(f"name must be letters, digits, '_', '-' and '.', the first no '.', got {request.name!r}")
+    check_title(request.title, request.name)
     address_of(Path(request.results), request.journal)
     if request.launcher not in grammar.options_of("launcher"):
         raise unknown("launcher", request.launcher, grammar.options_of("launcher"))
@@ -296,10 +297,9 @@ def axis_levels(grid: str | None) -> dict[str, set[str]]:
     if not isinstance(axes, list) or not all(isinstance(axis, dict) and "name" in axis for axis in axes):
         raise InputError(f"{told('grid', grid)}: axes must be a list, each with name and levels, got {axes!r}")
     return {
-        str(axis["name"]): {
-            str(level.get("name") if isinstance(level, dict) else level) for level in axis.get("levels", [])
-        }
+        str(axis["name"]): {str(level.get("name") if isinstance(level, dict) else level) for level in listed}
         for axis in axes
+        if isinstance(listed := axis.get("levels"), list)
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -25,6 +26,10 @@ def exit_code(main: Callable[[list[str]], int]) -> int:
 
 def outcome(main: Callable[[list[str]], int], arguments: list[str]) -> int:
     """The exit code of a command on these arguments, once packages that cannot be used were named."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
+            # What such a terminal has no letters for is written out.
+            stream.reconfigure(errors="backslashreplace")
     for complaint in complaints():
         print(f"warning: {line(complaint)}", file=sys.stderr)
     try:
@@ -33,6 +38,13 @@ def outcome(main: Callable[[list[str]], int], arguments: list[str]) -> int:
     except InputError as error:
         print(f"error: {line(str(error))}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # Python would find it once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not {"--help", "-h", "help"} & set(arguments):
+            said = "what read this command's output has ended. Finished stages are kept, the same command continues"
+            print(f"error: {said}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(
             f"error: {line(str(error))}. Finished stages are kept: mend this, and the same command continues",

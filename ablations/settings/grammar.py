@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -18,15 +19,17 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from ablations.settings import folders
+from ablations.settings.bounds import refuse_many, refuse_vast
 from ablations.settings.folders import files
 from ablations.settings.outside import unnamed
+from ablations.settings.packages import DOORS
 from analysis.errors import InputError, unknown
 
 
@@ -91,6 +94,7 @@ def _first_line(path: Path) -> str:
 def _read(path: Path, group: str, option: str, _written: int) -> dict[str, Any]:
     """A file as it was written then."""
     try:
+        refuse_vast(path)
         node: Any = OmegaConf.load(path)
         if "defaults" in node:
             node = _composed(path, group, option)
@@ -100,12 +104,21 @@ def _read(path: Path, group: str, option: str, _written: int) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold `key: value` lines, got {values!r}")
     refuse_code(values, str(path))
+    if group in DOORS and values.get("name") is None:
+        raise InputError(
+            f"{path} lacks `name`, the {group} whose values it holds: add the line `name: …`, one of those in --help"
+        )
     return {str(key): value for key, value in values.items()}
 
 
 def _composed(path: Path, group: str, option: str) -> Any:
     """What a file with a list of defaults comes to; Hydra takes ten times as long as to read one without."""
-    with initialize_config_dir(str(path.parents[option.count("/") + 1]), version_base="1.3"):
+    folder = path.parents[option.count("/") + 1]
+    for other in (folder / group).rglob("*.yaml"):
+        # One that cannot be read is no matter where the defaults do not name it.
+        with suppress(YAMLError, OSError, UnicodeDecodeError):
+            refuse_vast(other)
+    with initialize_config_dir(str(folder), version_base="1.3"):
         node = compose(f"{group}/{option}")
     for name in (group, *option.split("/")[:-1]):
         node = node[name]
@@ -158,7 +171,7 @@ def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[s
         try:
             override = OverridesParser.create().parse_override(argument)
             values = _values(override, ranges)
-        except (HydraException, ValueError) as error:
+        except (HydraException, ValueError, ArithmeticError) as error:
             raise InputError(f"{argument!r} cannot be read as key=value: {_plainly(str(error))}") from error
         key = override.key_or_group
         if override.package is not None:
@@ -173,8 +186,17 @@ def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[s
         yield key, values
 
 
+def written(arguments: list[str]) -> dict[str, str]:
+    """The value of each key as it was written, where a text is meant that reads like a number."""
+    parts = [argument.partition("=") for argument in arguments]
+    return {key.strip(): text.strip() for key, _, text in parts}
+
+
 def _values(override: Override, ranges: bool) -> list[Any] | Range:
     value = override.value()
+    _check_tags(value)
+    if isinstance(value, RangeSweep):
+        refuse_many(value)
     if ranges and isinstance(value, RangeSweep):
         numbers: list[float] = [float(str(number)) for number in override.sweep_iterator()]
         if len(numbers) < 2 or numbers[0] > numbers[-1]:
@@ -185,6 +207,13 @@ def _values(override: Override, ranges: bool) -> list[Any] | Range:
             raise ValueError("interval needs two ends")
         return Range(float(value.start), float(value.end), "log" in value.tags)
     return list(override.sweep_iterator()) if override.is_sweep_override() else [value]
+
+
+def _check_tags(value: Any) -> None:
+    """ValueError where a tag would be ignored."""
+    known = {"log"} if isinstance(value, IntervalSweep) else set()
+    for tag in sorted(value.tags - known if isinstance(value, Sweep) else ()):
+        raise ValueError(f"no tag called {tag!r} here: there is log, of an interval, tag(log,interval(low,high))")
 
 
 def _check_value(key: str, value: Any) -> None:

@@ -22,6 +22,7 @@ from analysis.figures.deck import DECK, deck_figure
 from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import Drawn, add_above, as_png, save, styled
 from analysis.figures.elbo import elbo_figure
+from analysis.figures.extremes import drawable, drawable_search
 from analysis.figures.history import history_figure
 from analysis.figures.lines import lines_figure
 from analysis.figures.metrics import estimate_figure, metrics_figure
@@ -82,8 +83,8 @@ OF_NO_CELLS = frozenset({"strips", *DECK, *SEARCH_FIGURES})
 
 
 def shown(answers: Answers) -> Answers:
-    """The answers of the cells that figures show."""
-    return best(answers, MOST_CELLS)
+    """The answers of the cells that figures show, from numbers that can be drawn."""
+    return best(drawable(answers), MOST_CELLS)
 
 
 def draw(answers: Answers) -> dict[str, Drawn]:
@@ -93,7 +94,7 @@ def draw(answers: Answers) -> dict[str, Drawn]:
 
 def draw_search(search: Search) -> dict[str, Drawn]:
     """Every figure that a search has data for, by name."""
-    return _drawn({name: partial(make, search) for name, make in SEARCH_FIGURES.items()})
+    return _drawn({name: partial(make, drawable_search(search)) for name, make in SEARCH_FIGURES.items()})
 
 
 def write_figures(answers: Answers, folder: Path) -> dict[str, Drawn]:
@@ -109,7 +110,7 @@ def write_figures(answers: Answers, folder: Path) -> dict[str, Drawn]:
 
 def write_search_figures(search: Search, folder: Path) -> dict[str, Drawn]:
     """The same of a search, with or without a grid."""
-    return _written({name: partial(make, search) for name, make in SEARCH_FIGURES.items()}, folder)
+    return _written({name: partial(make, drawable_search(search)) for name, make in SEARCH_FIGURES.items()}, folder)
 
 
 Makers = Mapping[str, Callable[[], Figure | None]]

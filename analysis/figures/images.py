@@ -19,25 +19,36 @@ from analysis.errors import InputError
 DPI = 300
 """Dots to a printed inch."""
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+WIDEST, TALLEST = 50, 4
+"""How many times as wide as high a sheet is at most, for a strip is a row of squares; and as high as wide."""
 _CHAR = 0.075
 """The width in inches of a letter at the side of images."""
 
 
 def read_image(path: Path) -> NDArray[np.float64]:
-    """The pixels of a file, [H, W] or [H, W, 3] in [0, 1]; InputError where it is no picture, or one of so many pixels
-    that Pillow warns, of which none is unpacked."""
+    """The pixels of a file, [H, W] or [H, W, 3] in [0, 1]; InputError where it is no picture, one whose sides are no
+    sheet's, or one of so many pixels that Pillow warns, of which none is unpacked."""
     try:
         # Matplotlib opens a PNG past Pillow's own check.
-        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning), Image.open(path):
+        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning), Image.open(path) as file:
+            _check_sides(*file.size)
             return np.asarray(imread(path), dtype=np.float64)
     except UNREADABLE as error:
         raise InputError(f"{path} is no picture that can be shown ({error}): run its grid again") from error
 
 
+def _check_sides(width: int, height: int) -> None:
+    """ValueError where a picture is a line: drawn as wide as a panel, it would be longer than memory holds."""
+    if width > WIDEST * height or height > TALLEST * width:
+        raise ValueError(f"{width} × {height} pixels are no sheet of images")
+
+
 def squares(path: Path) -> NDArray[np.float64]:
-    """The images of a file, as many squares as it is wide."""
+    """The images of a file, as many squares as it is wide; InputError where it is not as wide as one."""
     pixels = read_image(path)
     size = len(pixels)
+    if pixels.shape[1] < size:
+        raise InputError(f"{path} is no row of square images, but higher than wide: run its grid again")
     return np.stack([pixels[:, i * size : (i + 1) * size] for i in range(pixels.shape[1] // size)])
 
 

@@ -13,6 +13,9 @@ from analysis.read.names import METADATA, NOT_COMPARABLE, SETS, SEVERAL
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import mean_interval
 
+_LONGEST = 709.0
+"""The largest whole number whose exponential a float64 holds."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -29,12 +32,17 @@ class Estimate:
     @property
     def low(self) -> float:
         """The lower end of the 95 % interval."""
-        return self.mean / math.exp(self.half_width) if self.factor else self.mean - self.half_width
+        return self.mean / self._width if self.factor else self.mean - self.half_width
 
     @property
     def high(self) -> float:
         """The upper end of the 95 % interval."""
-        return self.mean * math.exp(self.half_width) if self.factor else self.mean + self.half_width
+        return self.mean * self._width if self.factor else self.mean + self.half_width
+
+    @property
+    def _width(self) -> float:
+        """The factor from the mean to either end; of more than float64 holds, infinite."""
+        return math.inf if self.half_width > _LONGEST else math.exp(self.half_width)
 
     @property
     def known(self) -> bool:

@@ -48,9 +48,12 @@ def near_an_end(parameter: SearchedParameter, value: str) -> str:
     """Whether a value lies in the last 5 % of a range, "low" or "high", by logarithm where it is drawn so; else ""."""
     if parameter.low is None or parameter.high is None or value == "" or parameter.step is not None:
         return ""
+    if parameter.low == parameter.high:
+        return ""
+    number = min(max(float(value), parameter.low), parameter.high)
     scale = math.log if parameter.log else float
     low, high = scale(parameter.low), scale(parameter.high)
-    share = (scale(float(value)) - low) / (high - low)
+    share = (scale(number) - low) / (high - low)
     return "low" if share < END else "high" if share > 1 - END else ""
 
 

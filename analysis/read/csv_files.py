@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import InputError
+from analysis.notation import counted
 from analysis.plain import plain
+from analysis.read.allowed import first_twice
 from analysis.read.guarded import APOSTROPHE, is_number, read_back
 
 
@@ -31,7 +34,7 @@ def parse_csv(content: bytes, needed: Sequence[str], source: str) -> pd.DataFram
         reason = " ".join(str(error).split())
         raise InputError(f"{source} is not a CSV file ({reason}): run the grid again") from error
     check_whole(content, source)
-    texts = texts.fillna("")
+    _check_fields(content, source)
     if APOSTROPHE in content:
         texts = texts.rename(columns=read_back).map(read_back)
     _check_ids(texts, source)
@@ -49,6 +52,24 @@ def plain_texts(texts: pd.DataFrame) -> pd.DataFrame:
     """The same for who looks at it: in what is no metric, and in the heads, every character is seen."""
     shown = texts.rename(columns=plain)
     return shown.assign(**{name: shown[name].map(plain) for name in shown.columns if "/" not in name})
+
+
+def _check_fields(content: bytes, source: str) -> None:
+    """InputError where columns have one name, or a row is torn: pandas renames the one, and fills up the other."""
+    try:
+        heads, *rows = (row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")) if row)
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{source} is not a CSV file ({error}): run the grid again") from error
+    twice = first_twice(heads)
+    if twice is not None:
+        raise InputError(f"{source} has several columns {twice!r}: keep one and remove the others")
+    torn = next(((i, row) for i, row in enumerate(rows, start=1) if len(row) != len(heads)), None)
+    if torn is not None:
+        i, row = torn
+        reason = f"row {i} below the heads has {counted(len(row), 'field')} for {counted(len(heads), 'column')}"
+        raise InputError(
+            f"{source} is not a CSV file ({reason}): run the grid again, what has finished is not repeated"
+        )
 
 
 def _check_ids(texts: pd.DataFrame, source: str) -> None:

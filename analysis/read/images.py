@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,9 @@ from analysis.read.names import KEYS
 ImageValues = np.ndarray[tuple[int], np.dtype[np.float64]]
 Scored = tuple[str, int, str, ImageValues]
 """cell_id, seed, metric, and the value of each image."""
+
+_ROUNDING = 1e-5
+"""The share of the largest value of a row by which its mean may differ from the metric, both having been rounded."""
 
 
 def no_images() -> pd.DataFrame:
@@ -47,6 +51,23 @@ def ordered_images(images: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         if (cell_id, seed) in order
     ]
     return images.iloc[[row for *_, row in sorted(places)]] if places else no_images()
+
+
+def check_means(images: pd.DataFrame, runs: pd.DataFrame, source: str) -> None:
+    """InputError where the mean over a run's images is another number than its metric, beyond what rounding makes."""
+    keys = list(zip(runs["cell_id"], runs["seed"], strict=True))
+    for metric, rows in images.groupby(level="metric"):
+        if metric in runs:
+            known = dict(zip(keys, runs[metric], strict=True))
+            told = np.array([known.get((cell_id, seed), math.nan) for cell_id, seed, _ in rows.index])
+            apart = np.abs(rows.mean(axis="columns").to_numpy() - told)
+            wrong = apart > _ROUNDING * np.abs(rows.to_numpy()).max(axis=1, initial=0.0)
+            if wrong.any():
+                cell_id, seed, _ = rows.index[int(wrong.argmax())]
+                raise InputError(
+                    f"{source}: the mean of {metric} over the images of cell_id {cell_id} at seed {seed} is not the "
+                    f"{told[wrong.argmax()]:g} of runs.csv: run the grid again, its finished stages are not repeated"
+                )
 
 
 def _scored(content: bytes, source: str) -> list[Scored]:

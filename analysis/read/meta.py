@@ -7,15 +7,16 @@ newer writer stays readable.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from analysis.errors import InputError
 from analysis.plain import plain_json
+from analysis.read.allowed import Decimals, Finite, Looks, Share, check_axis, check_different, check_metric
+from analysis.read.former import described
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,11 @@ class Axis:
 
     name: str
     label: str
-    levels: tuple[Level, ...]
+    levels: Annotated[tuple[Level, ...], Field(min_length=1)]
+
+    def __post_init__(self) -> None:
+        """ValueError where its column would be taken for a metric's, or a level is there twice."""
+        check_axis(self.name, [level.name for level in self.levels])
 
     def label_of(self, name: str) -> str:
         """The label of a level; a level that grid.json does not list is called by its name."""
@@ -59,8 +64,6 @@ def kind_of(name: str) -> str:
     return name.split("/")[0]
 
 
-LIKELIHOOD = "likelihood"
-"""What a metric decides that is of each held-out image, and of no sample."""
 Part = Literal["autoencoder", "diffusion"]
 
 
@@ -78,14 +81,18 @@ class ShownMetric:
     label: str
     direction: Literal["min", "max", "none"]
     unit: str | None = None
-    decimals: int | None = None
+    decimals: Decimals | None = None
     decides: str | None = None
     part: Part | None = None
     asked: bool = False
     scale: Literal["linear", "log"] = "linear"
-    resolution: float = 0.0
-    relevant: float | None = None
-    least: float | None = None
+    resolution: Finite = 0.0
+    relevant: Share | None = None
+    least: Finite | None = None
+
+    def __post_init__(self) -> None:
+        """ValueError where its column would be taken for a choice's."""
+        check_metric(self.name)
 
     @property
     def margin(self) -> float:
@@ -119,34 +126,6 @@ class ShownMetric:
         """The head of its column: label, unit, and an arrow in the better direction."""
         unit = f" ({self.unit})" if self.unit else ""
         return f"{self.label}{unit} {ARROWS[self.direction]}".strip()
-
-
-FORMER: Mapping[str, Mapping[str, Any]] = {
-    "nll/": {"decides": LIKELIHOOD, "relevant": 0.01},
-    "nll/test_": {},
-    "nll/test_reconstruction": {"part": "autoencoder"},
-    "nll/test_entropy": {"part": "autoencoder"},
-    "nll_continuous/": {"part": "diffusion"},
-    "nll_ode/": {"part": "diffusion"},
-    "bound_variance/": {"part": "diffusion", "scale": "log"},
-    "noise/": {"part": "diffusion"},
-    "fid/": {"decides": "samples", "scale": "log", "relevant": 0.05, "least": 0.0},
-    "energy_distance/": {"decides": "samples", "least": 0.0},
-    "rfid/": {"part": "autoencoder", "scale": "log", "least": 0.0},
-    "psnr/": {"part": "autoencoder"},
-    "cost/train_": {"part": "diffusion"},
-    "cost/autoencoder_": {"part": "autoencoder"},
-}
-"""How a name begins → what is known of the metric where its file is older than these keys; the longest beginning
-counts."""
-
-
-def described(given: Any) -> Any:
-    """A metric's entry of a file, completed where it is older than its keys."""
-    if not isinstance(given, dict):
-        return given
-    known = max((start for start in FORMER if str(given.get("name")).startswith(start)), key=len, default="")
-    return {**FORMER.get(known, {}), **given}
 
 
 DescribedMetric = Annotated[ShownMetric, BeforeValidator(described)]
@@ -197,7 +176,7 @@ class Auto:
     A cell that makes no sense, and so was never run, is not among the latter.
     """
 
-    looks: tuple[int, ...]
+    looks: Looks
     stopped: dict[str, int]
 
 
@@ -231,7 +210,7 @@ class Meta:
     footnotes: tuple[str, ...] = ()
     expects: tuple[Expectation, ...] = ()
     primary: tuple[Primary, ...] = ()
-    relevant: dict[str, float] = field(default_factory=dict)
+    relevant: dict[str, Share] = field(default_factory=dict)
     cells: dict[str, dict[str, str]] = field(default_factory=dict)
     command: str | None = None
     seconds: float | None = None
@@ -239,6 +218,12 @@ class Meta:
     auto: Auto | None = None
     code: str | None = None
     device: str | None = None
+
+    def __post_init__(self) -> None:
+        """ValueError where two axes, metrics or seeds are one."""
+        check_different("axis", [axis.name for axis in self.axes])
+        check_different("metric", [metric.name for metric in self.metrics])
+        check_different("seed", self.seeds)
 
     @property
     def example(self) -> str:

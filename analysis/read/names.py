@@ -17,6 +17,8 @@ VERSIONS = ("code", "numerics", "data_digest", PRECISION)
 network, which `training.precision=auto` leaves to the machine; "" where unknown."""
 METADATA = (*FIXED, TRACEBACK, NOTES, *LATENT, *VERSIONS)
 """The columns that are neither choices nor metrics."""
+AMOUNTS = ("training.steps", "training.batch")
+"""The choices that are counted with: whole numbers."""
 SETS = "cost/sample_sets"
 """How many generated sets were drawn, where `evaluation.sets=auto` asked for as many as it takes."""
 SET_SPREAD = "_set_sd"

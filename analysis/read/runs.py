@@ -31,10 +31,11 @@ import pandas as pd
 from analysis.errors import InputError, unknown
 from analysis.read.csv_files import numbers, plain_texts, read_csv, whole_numbers
 from analysis.read.formulas import no_formulas, parse_formulas
-from analysis.read.images import no_images, ordered_images, parse_images
+from analysis.read.images import check_means, no_images, ordered_images, parse_images
 from analysis.read.links import Tracking, read_tracking
 from analysis.read.meta import Axis, Meta, kind_of, parse_meta
 from analysis.read.names import (
+    AMOUNTS,
     CURVES,
     FIXED,
     FORMULAS,
@@ -104,12 +105,13 @@ def read_folder(path: Path | str) -> GridResults:
     source = folder / "runs.csv"
     texts = read_csv(source, FIXED)
     _check_whole(texts, meta, str(source))
+    runs = tidy_runs(texts, meta, str(source))
     return GridResults(
         meta,
-        tidy_runs(texts, meta, str(source)),
+        runs,
         _subfolder(folder / "samples"),
         lambda: _read_curves(folder / "curves.csv"),
-        lambda: _read_images(folder / "images.csv"),
+        lambda: _read_images(folder / "images.csv", runs),
         read_tracking(folder / "tracking.json"),
         _subfolder(folder / "strips"),
         lambda: _read_formulas(folder / FORMULAS),
@@ -136,6 +138,8 @@ def tidy_runs(texts: pd.DataFrame, meta: Meta, source: str) -> pd.DataFrame:
     for name in metrics:
         runs[name] = numbers(runs[name], name, source)
     _check(runs, axes, source)
+    _check_levels(runs, meta.axes, source)
+    _check_amounts(runs, source)
     _check_versions(runs, source)
     return _sorted(runs, meta.axes)
 
@@ -179,6 +183,26 @@ def _check(runs: pd.DataFrame, axes: list[str], source: str) -> None:
         )
 
 
+def _check_levels(runs: pd.DataFrame, axes: Sequence[Axis], source: str) -> None:
+    """InputError where a row has a level that its axis lacks."""
+    for axis in axes:
+        known = [level.name for level in axis.levels]
+        strange = sorted(set(runs[f"axis.{axis.name}"]) - set(known))
+        if strange:
+            raise InputError(
+                f"{source} holds {axis.name}={strange[0]}, which grid.json does not list: expected one of "
+                f"{', '.join(known)}; run the grid again, its finished stages are not repeated"
+            )
+
+
+def _check_amounts(runs: pd.DataFrame, source: str) -> None:
+    """InputError where what is counted with is no whole number above 0; a cell may have none."""
+    for name in (name for name in AMOUNTS if name in runs):
+        strange = [text for text in runs[name].unique() if text and not (text.isdecimal() and int(text))]
+        if strange:
+            raise InputError(f"{source}: the column {name!r} holds {strange[0]!r} where a whole number above 0 is due")
+
+
 def _check_whole(texts: pd.DataFrame, meta: Meta, source: str) -> None:
     """InputError where a cell lacks a row at a seed that it was run at: it has one whatever became of it."""
     known = set(zip(texts["cell_id"], texts["seed"], strict=True))
@@ -213,8 +237,10 @@ def _read_curves(path: Path) -> pd.DataFrame:
     return texts.assign(seed=whole_numbers(texts["seed"], "seed", str(path)), **points)[list(CURVES)]
 
 
-def _read_images(path: Path) -> pd.DataFrame:
-    return parse_images(path.read_bytes(), str(path)) if path.is_file() else no_images()
+def _read_images(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
+    images = parse_images(path.read_bytes(), str(path)) if path.is_file() else no_images()
+    check_means(images, runs, str(path))
+    return images
 
 
 def _read_formulas(path: Path) -> pd.DataFrame:

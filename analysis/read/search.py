@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from analysis.errors import InputError
 from analysis.plain import plain_json
+from analysis.read.allowed import Finite, check_different
 from analysis.read.csv_files import numbers, parse_csv, plain_texts, whole_numbers
 from analysis.read.meta import DescribedMetric
 from analysis.read.names import RUNGS, SEARCH, TRIALS
@@ -37,10 +38,10 @@ class SearchedParameter:
     label: str
     kind: Literal["float", "int", "choice"]
     choices: tuple[str, ...] = ()
-    low: float | None = None
-    high: float | None = None
+    low: Finite | None = None
+    high: Finite | None = None
     log: bool = False
-    step: float | None = None
+    step: Finite | None = None
     when: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -92,7 +93,7 @@ class SearchMeta:
     objectives: tuple[DescribedMetric, ...]
     parameters: tuple[SearchedParameter, ...]
     sampler: str
-    seeds: tuple[int, ...]
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
     pruner: str = NO_PRUNER
     horizon: int | None = None
     default: dict[str, str] = field(default_factory=dict)
@@ -107,7 +108,8 @@ class SearchMeta:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        """ValueError where there are not one or two objectives, each with a direction, or nothing is searched."""
+        """ValueError where there are not one or two objectives, each with a direction, nothing is searched, or two are
+        one."""
         if len(self.objectives) not in (1, 2):
             raise ValueError(f"a search has one or two objectives, not {len(self.objectives)}")
         for objective in self.objectives:
@@ -115,6 +117,8 @@ class SearchMeta:
                 raise ValueError(f"{objective.name} has no direction to search in: an objective's is min or max")
         if not self.parameters:
             raise ValueError("a search has parameters")
+        check_different("objective", [objective.name for objective in self.objectives])
+        check_different("parameter", [parameter.name for parameter in self.parameters])
         for parameter in self.parameters:
             for winner in self.winners:
                 parameter.check(winner.params.get(parameter.name, ""))

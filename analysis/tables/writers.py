@@ -64,10 +64,15 @@ _CODE = re.compile(r"(?<!`)(`[^`]+`)(?!`)")
 """Between single backticks, which Markdown cannot take for others."""
 
 
+_MARKUP = re.compile(r"([\\`|*<\[\]$~]|\b_|_\b|&(?=#?\w+;))")
+"""What Markdown, as GitHub reads it, takes for more than a letter: of formulas and entities too."""
+
+
 def _md(text: str) -> str:
     """Text in one line, escaped for Markdown, but for its `code`."""
     pieces = _CODE.split(re.sub(r"\s*\n\s*", " ", text))
-    return "".join(p if i % 2 else re.sub(r"([\\`|*<\[\]]|\b_|_\b)", r"\\\1", p) for i, p in enumerate(pieces))
+    escaped = "".join(piece if i % 2 else _MARKUP.sub(r"\\\1", piece) for i, piece in enumerate(pieces))
+    return re.sub(r"^(\s*)([#>]|[+-](?= ))", r"\1\\\2", escaped)
 
 
 def html_table(table: ResultTable, *, caption: bool = True) -> str:

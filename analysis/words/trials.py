@@ -15,10 +15,13 @@ DIGITS = 3
 
 
 def value_text(parameter: SearchedParameter, value: float | str) -> str:
-    """A value as readers write it; "–" where the trial has not this parameter."""
+    """A value as readers write it; "–" where the trial has not this parameter. A default may be no number."""
     if parameter.kind == "choice" or value == "":
         return str(value) or "–"
-    number = float(value)
+    try:
+        number = float(value)
+    except ValueError:
+        return str(value)
     if math.isnan(number):
         return "–"
     if parameter.kind == "int":

@@ -17,6 +17,11 @@ def test_every_choice_that_is_named_is_checked(capsys):
     ]
 
 
+def test_what_a_choice_suggests_for_others_is_no_field_of_it(capsys):
+    assert check.main(["schedule=learned_linear", "objective=vlb_continuous"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["schedule=learned_linear passes", "objective=vlb_continuous passes"]
+
+
 def test_one_that_cannot_be_made_does_not_hide_the_next(capsys):
     assert check.main(["schedule=linear", "schedule.beta_T=2.0", "timesteps=uniform"]) == 1
     first, second = capsys.readouterr().out.splitlines()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
 import ablations
 from ablations import __main__ as commands
+from ablations import publish
 
 
 def test_every_command_has_its_line_and_help():
@@ -21,3 +23,15 @@ def test_it_runs_the_command_that_is_named():
     )
     assert done.returncode == 2
     assert "no option called 'grd'" in done.stderr
+
+
+def test_publishing_says_which_folders_cannot_be_read_and_delivers_the_others(again, capsys):
+    broken = again.results / "broken"
+    shutil.copytree(again.folder, broken)
+    (broken / "grid.json").write_text("[" * 100_000)
+    assert publish.main([f"results={again.results}"]) == 1
+    told = capsys.readouterr()
+    assert told.err.count("\n") == 1
+    assert f"error: {broken / 'grid.json'} is not the description of a grid" in told.err
+    assert "tiny: 0 runs published" in told.out
+    assert publish.main(["grid=broken", f"results={again.results}"]) == 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import gc
+import itertools
 import json
 import math
 import platform
@@ -23,6 +25,7 @@ from ablations import publish, run, sample
 from ablations.driver import execute
 from ablations.driver.execute import Execution
 from ablations.driver.plan import plan
+from ablations.driver.spent import Spent
 from ablations.grids.grid import make
 from ablations.launchers import dispatch as dispatching
 from ablations.launchers.dispatch import Dispatch
@@ -31,6 +34,7 @@ from ablations.launchers.protocol import launcher_of
 from ablations.results import folder
 from ablations.settings import identity
 from ablations.settings.arguments import parse_run
+from ablations.settings.exits import outcome
 from ablations.settings.identity import NUMERICS
 from ablations.stages.artifacts import read_checkpoint, read_tensors, write_tensors
 from ablations.stages.graph import stages_of
@@ -669,3 +673,27 @@ def test_a_trained_cell_beats_both_histograms_on_digits(tmp_path):
     scored = Journal(tmp_path).result(stages[1].id).metrics
     codes = stages[0].cell.data.load().codes
     assert scored["nll/val"] + 3 * scored["nll/val_se"] < min(codes["one histogram"], codes["histogram per pixel"])
+
+
+def test_a_full_disk_that_the_driver_meets_is_one_line(tmp_path, monkeypatch, capsys):
+    """Also where it meets it once more as it lets go of what is under way."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    calls = itertools.count()
+
+    def later(_):
+        # Once a worker is at it.
+        if next(calls) > 5:
+            full()
+
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    monkeypatch.setattr(Spent, "keep", later)
+    monkeypatch.setattr(Journal, "write_failure", full)
+    words = ["data=mixture2d", "network=mlp", "horizon=25", "training.steps=100000", "launcher.workers=1"]
+    assert outcome(run.main, [*words, f"results={tmp_path}"]) == 1
+    gc.collect()
+    assert unraisable == []
+    assert capsys.readouterr().err.count("No space left on device") == 1

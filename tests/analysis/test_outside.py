@@ -197,3 +197,11 @@ def test_a_picture_of_too_many_pixels_is_refused_with_the_limit(tmp_path, monkey
     path.write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"sheet\.png is no picture that can be shown"):
         read_image(path)
+
+
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (10, 41)])
+def test_a_picture_that_is_a_line_is_refused(size, tmp_path):
+    path = tmp_path / "sheet.png"
+    Image.new("L", size).save(path)
+    with pytest.raises(InputError, match=r"sheet\.png is no picture that can be shown \(.* are no sheet of images\)"):
+        read_image(path)

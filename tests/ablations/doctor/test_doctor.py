@@ -276,3 +276,18 @@ def test_results_that_cannot_be_read_are_wrong(doctor, again):
     assert code == 1
     assert "0 of 1 can be read" in said_of(text, "folders")
     assert "is not the description of a grid" in said_of(text, "tiny")
+
+
+def test_every_folder_is_looked_at_whatever_is_wrong_with_others(doctor, again):
+    head = json.loads((again.folder / "grid.json").read_text())
+    for name, changes in (("deep", None), ("twice", {"axes": head["axes"] * 2}), ("none", {"cells": {"gone": {}}})):
+        folder = again.results / name
+        folder.mkdir()
+        (folder / "runs.csv").write_bytes((again.folder / "runs.csv").read_bytes())
+        (folder / "grid.json").write_text("[" * 100_000 if changes is None else json.dumps(head | changes))
+    code, text = doctor()
+    assert code == 1
+    assert "1 of 4 can be read" in said_of(text, "folders")
+    assert "is not the description of a grid" in said_of(text, "deep")
+    assert "is there twice" in said_of(text, "twice")
+    assert "of the rows that grid.json lists" in said_of(text, "none")

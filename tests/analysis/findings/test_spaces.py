@@ -13,7 +13,8 @@ from analysis.findings.spaces import (
     in_latents,
     is_vae,
 )
-from analysis.read.meta import Expectation, ShownMetric, described
+from analysis.read.former import described
+from analysis.read.meta import Expectation, ShownMetric
 from analysis.read.runs import read_folder
 from analysis.words.cells import without_value
 from analysis.words.claims import why

@@ -84,3 +84,13 @@ def test_damaged_images_are_refused(folder, head, line, message):
 def test_a_file_without_rows_is_as_good_as_none(folder):
     with_images(folder, [], ("cell_id", "seed", "metric"))
     assert read_folder(folder).images.empty
+
+
+def test_values_that_contradict_the_metric_are_refused(folder):
+    lines = list(image_rows(rows()))
+    line = next(line for line in lines if line[2] == NLL)
+    line[3] = str(float(line[3]) + 0.01)
+    grid = read_folder(with_images(folder, lines))
+    place = f"cell_id {line[0]} at seed {line[1]}"
+    with pytest.raises(InputError, match=rf"images\.csv: the mean of nll/test over the images of {place} is not the"):
+        _ = grid.images

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
 
 from analysis.errors import InputError
-from analysis.read.meta import Auto, Meta, Primary, ShownMetric
+from analysis.read.meta import Auto, Meta, Primary, ShownMetric, parse_meta
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import build, rows
+from tests.analysis.conftest import build, meta, rows
 
 NLL = ShownMetric("nll/test", "NLL", "min", relevant=0.01)
 FID = ShownMetric("fid/train/x", "FID", "min", scale="log", relevant=0.05)
@@ -65,3 +66,35 @@ def test_rows_of_seeds_that_a_cell_never_had_are_not_missed(tmp_path):
     assert found.meta.auto == Auto((2, 3), stopped)
     with pytest.raises(InputError, match=r"lacks .* of the rows"):
         read_folder(build(tmp_path / "fixed", table, cells=cells))
+
+
+FAULTS = {
+    "metrics.0.decimals: Input should be greater": lambda told: told["metrics"][0].update(decimals=-5),
+    "metrics.1.relevant: Input should be greater": lambda told: told["metrics"][1].update(relevant=-5),
+    "relevant.fid: Input should be greater": lambda told: told.update(relevant={"fid": -5}),
+    "the axis 'loss' is there twice": lambda told: told["axes"].append(told["axes"][1]),
+    "the level 'mu' is there twice": lambda told: told["axes"][0]["levels"].append({"name": "mu", "label": "μ"}),
+    "the metric 'nll/test' is there twice": lambda told: told["metrics"].append(told["metrics"][0]),
+    "the seed 0 is there twice": lambda told: told["seeds"].append(0),
+    "axes.0.levels: Tuple should have at least 1": lambda told: told["axes"][0].update(levels=[]),
+    "the axis 'loss/target' has the name of a metric": lambda told: told["axes"][1].update(name="loss/target"),
+    "the metric 'schedule' has the name of a choice": lambda told: told["metrics"][0].update(name="schedule"),
+    "the metric 'axis.a/b' has the name of a choice": lambda told: told["metrics"][0].update(name="axis.a/b"),
+    "auto.looks: Tuple should have at least 1": lambda told: told.update(auto={"looks": [], "stopped": {}}),
+    "auto.looks.0: Input should be greater": lambda told: told.update(auto={"looks": [0], "stopped": {}}),
+}
+
+
+@pytest.mark.parametrize("message", FAULTS)
+def test_what_is_wrong_with_grid_json_is_one_line(message):
+    told = json.loads(json.dumps(meta()))
+    FAULTS[message](told)
+    with pytest.raises(InputError) as error:
+        parse_meta(json.dumps(told), "grid.json")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_of_brackets_alone_is_no_grid():
+    with pytest.raises(InputError, match=r"^grid\.json is not the description of a grid: the file: Invalid JSON"):
+        parse_meta("[" * 100_000, "grid.json")

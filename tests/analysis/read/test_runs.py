@@ -98,6 +98,12 @@ def changed(**changes):
     [
         (changed(seed="one"), r"the column 'seed' holds 'one' where a whole number is due"),
         (changed(**{NLL: "2,5"}), r"runs.csv: the column 'nll/test' holds '2,5' where a number is due"),
+        (
+            changed(**{"axis.loss": "odd"}),
+            r"runs.csv holds loss=odd, which grid.json does not list: expected",
+        ),
+        (changed(**{"training.steps": "abc"}), r"'training.steps' holds 'abc' where a whole number above 0 is due"),
+        (changed(**{"training.batch": "0"}), r"'training.batch' holds '0' where a whole number above 0 is due"),
         (changed(status="done"), r"holds the status 'done': expected one of finished, diverged, incompatible, pruned"),
         (
             [*rows(), {**rows()[0], "cell_id": "other"}],

@@ -103,6 +103,11 @@ HEAD_FAULTS = {
         {"schedule.beta_1": "x"}
     ),
     "schedule.beta_1 is a choice of none": lambda head: head["parameters"][0].update(kind="choice"),
+    "seeds: Tuple should have at least 1": lambda head: head.update(seeds=[]),
+    "objectives.0.decimals: Input should be greater": lambda head: head["objectives"][0].update(decimals=-4),
+    "parameters.0.high: Input should be a finite": lambda head: head["parameters"][0].update(high=float("inf")),
+    "the parameter 'schedule.beta_1' is there twice": lambda head: head["parameters"].append(head["parameters"][0]),
+    "the objective 'nll/val' is there twice": lambda head: head["objectives"].append(head["objectives"][0]),
     "winners.0.trial: Field required": lambda head: head["winners"][0].pop("trial"),
     "trials.csv lacks trial 99, which won": lambda head: head["winners"][0].update(trial=99),
 }

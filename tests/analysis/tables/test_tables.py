@@ -1,6 +1,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -386,3 +387,9 @@ def test_written_twice_the_files_are_equal(folder):
     first = [(folder / name).read_bytes() for name in names]
     write_tables(answers_of(folder), folder)
     assert [(folder / name).read_bytes() for name in names] == first
+
+
+def test_markdown_takes_no_formula_entity_or_heading_from_outside(table):
+    written = markdown(replace(table, caption="# $x$ &lt; a & b ~~c~~ `$1`", verdict=("> quoted", "- #2")))
+    assert written.startswith(r"\# \$x\$ \&lt; a & b \~\~c\~\~ `$1`")
+    assert written.endswith("- \\> quoted\n- \\- #2\n")

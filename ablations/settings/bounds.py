@@ -1,0 +1,49 @@
+"""How much a text may come to: a few characters can stand for more than a memory holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from hydra.core.override_parser.types import RangeSweep
+
+from analysis.errors import InputError
+
+MOST_VALUES = 100_000
+"""As many as a grid may have cells."""
+MOST_BYTES = 1_000_000
+MOST_NODES = 50_000
+"""Names, values, lists and mappings of a file, each alias counted as what it stands for; so many are read in 3 s."""
+
+
+def refuse_many(sweep: RangeSweep) -> None:
+    """ValueError where range(…) is of no value, or of more than can be tried; nothing is expanded to find out."""
+    start, stop, step = float(sweep.start or 0), float(sweep.stop or 0), float(sweep.step)
+    if step == 0 or (stop - start) / step <= 0:
+        raise ValueError(f"range holds no value from {start:g} to {stop:g} by {step:g}")
+    if not (stop - start) / step <= MOST_VALUES:
+        raise ValueError(f"range may hold at most {MOST_VALUES} values: take a larger step, or ends closer together")
+
+
+def refuse_vast(path: Path) -> None:
+    """InputError where a file is too long, or comes to too much once its aliases are what they stand for."""
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise InputError(f"{path} may have at most {MOST_BYTES} bytes, got {size}")
+    text = path.read_text(encoding="utf-8")
+    # Without an alias there are no more nodes than characters.
+    node = yaml.compose(text, Loader=yaml.SafeLoader) if "*" in text or size > MOST_NODES else None
+    if node is not None and _nodes(node, {}) > MOST_NODES:
+        raise InputError(
+            f"{path} may come to at most {MOST_NODES} names and values, its aliases (*) spelt out: leave some out"
+        )
+
+
+def _nodes(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many nodes a node comes to."""
+    if id(node) not in known:
+        # What holds itself has no end.
+        known[id(node)] = MOST_NODES
+        parts = node.value if isinstance(node, yaml.CollectionNode) else []
+        inner = [part for pair in parts for part in pair] if isinstance(node, yaml.MappingNode) else parts
+        known[id(node)] = 1 + sum(_nodes(part, known) for part in inner)
+    return known[id(node)]

@@ -1,0 +1,23 @@
+"""What a folder of results may be called: it lies beside the suite's own files."""
+
+from __future__ import annotations
+
+import re
+
+from analysis.errors import InputError
+
+DATABASES = ("mlflow.db", "optuna.db")
+OWN = {f"{database}{ending}" for database in DATABASES for ending in ("", "-journal", "-wal", "-shm")}
+"""The files that the suite, and SQLite for it, keep in a folder of results; all others of theirs begin with a dot."""
+LONGEST = 100
+
+
+def check_title(title: str, name: str | None) -> None:
+    """InputError unless results can be in a folder of this title, which is the name that was given, if one was."""
+    if name is not None and re.fullmatch(r"\w[\w.-]*", name) is None:
+        raise InputError(f"name must be letters, digits, '_', '-' and '.', the first no '.', got {name!r}")
+    if len(title) > LONGEST:
+        raise InputError(f"name must have at most {LONGEST} characters, got {len(title)}: give a shorter name=…")
+    # Some file systems do not tell capitals apart.
+    if title.lower() in OWN:
+        raise InputError(f"name must be none of the suite's own files in a results folder, got {title!r}: give another")

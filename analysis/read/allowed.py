@@ -1,0 +1,46 @@
+"""What the descriptions of grids and searches may hold: numbers that can be shown, and names that are told apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from typing import Annotated, TypeVar
+
+from pydantic import Field
+
+from analysis.read.names import METADATA
+
+T = TypeVar("T", bound=Hashable)
+
+Decimals = Annotated[int, Field(ge=0, le=15)]
+"""How many decimals a number is shown with; a float64 has no more."""
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A difference, or a share of a value: never below 0."""
+Looks = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+"""At how many seeds it is looked."""
+
+
+def check_different(what: str, names: Iterable[Hashable]) -> None:
+    """ValueError where two of these are one."""
+    twice = first_twice(names)
+    if twice is not None:
+        raise ValueError(f"the {what} {twice!r} is there twice")
+
+
+def first_twice(names: Iterable[T]) -> T | None:
+    """The first of these names that is there again; None where all are different."""
+    return next((name for name, n in Counter(names).items() if n > 1), None)
+
+
+def check_axis(name: str, levels: Iterable[str]) -> None:
+    """ValueError where an axis has the name of a metric, or a level twice."""
+    if "/" in name:
+        raise ValueError(f"the axis {name!r} has the name of a metric: an axis has no / in its name")
+    check_different("level", levels)
+
+
+def check_metric(name: str) -> None:
+    """ValueError where a metric has the name of another column of runs.csv."""
+    if "/" not in name or name in METADATA or name.startswith("axis."):
+        raise ValueError(f"the metric {name!r} has the name of a choice: a metric is called KIND/OF_WHAT")

@@ -1,0 +1,93 @@
+"""What a grid file may hold: levels that are no text, names that results can have, and nothing that has no meaning."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from ablations.grids.file import AxisSpec, shared_and_levels
+from ablations.grids.grid import make
+from ablations.grids.reading import read
+from ablations.settings import grammar
+from ablations.settings.arguments import parse_run
+from analysis.errors import InputError
+
+AXIS = {"name": "schedule", "levels": ["linear", "cosine"]}
+CLAIM = {"claim": "c", "source": "s", "metric": "nll", "better": {"schedule": "cosine"}}
+
+
+@pytest.fixture
+def said(configs):
+    """Writes a grid file, grid=mine, of these axes and keys."""
+    (configs / "grid").mkdir(exist_ok=True)
+
+    def write(*axes, **keys):
+        content = {"question": "?", "axes": list(axes), **keys}
+        (configs / "grid" / "mine.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+        grammar.use(None)
+
+    yield write
+    grammar.use(None)
+
+
+def cells(*words):
+    return [point.cell for point in make(parse_run(["grid=mine", *words])).points]
+
+
+def test_numbers_and_booleans_are_levels(said):
+    said(
+        {"name": "horizon", "levels": [100, {"name": 200, "label": "twice"}]},
+        {"name": "schedule.rescale", "levels": [True, False]},
+        {"name": "training.learning_rate", "levels": [1e-3]},
+        baseline={"horizon": 100, "schedule.rescale": True, "training.learning_rate": 0.001},
+        primary=[{"compare": {"horizon": 200}}],
+        leave_out=[{"horizon": 200, "schedule.rescale": [False]}],
+        expects=[CLAIM | {"better": {"horizon": 200}, "than": {"horizon": 100}, "since": {"schedule.rescale": True}}],
+    )
+    found = [(cell.horizon, cell.schedule.rescale, cell.training.learning_rate) for cell in cells()]
+    assert found == [(100, True, 0.001), (100, False, 0.001), (200, True, 0.001)]
+    assert read("mine").axes[0].levels[1].title == "twice"
+    assert shared_and_levels(parse_run(["grid=mine"]))[1][:2] == [{"horizon": 100}, {"horizon": 200}]
+
+
+def test_levels_that_are_numbers_are_picked_and_joined_by_others(said):
+    said({"name": "horizon", "levels": [100, 200]})
+    assert [cell.horizon for cell in cells("horizon=200,300")] == [200, 300]
+
+
+def test_a_level_that_says_what_it_sets_sets_that():
+    axis = AxisSpec.model_validate({"name": "size", "levels": [{"name": 1, "set": {"network.channels": 32}}, "two"]})
+    assert [(level.name, level.set) for level in axis.levels] == [("1", {"network.channels": 32}), ("two", {})]
+
+
+@pytest.mark.parametrize("name", ["a/b", "a(b)", "a,b", "a\x07b", "a\n", " a", "-", "", "a" * 101])
+def test_an_axis_that_results_cannot_name_is_refused(name, said):
+    said({"name": name, "levels": [{"name": "x", "set": {"horizon": 50}}, {"name": "y", "set": {"horizon": 60}}]})
+    with pytest.raises(InputError, match=r"mine\.yaml: an axis is named by at most 100 letters, digits .*, got"):
+        cells()
+
+
+@pytest.mark.parametrize("name", ["schedule.beta_1", "Loss weighted", "a:b-c", "größe"])
+def test_an_axis_that_results_can_name_is_none_of_those(name, said):
+    said({"name": name, "levels": [{"name": "x", "set": {"horizon": 50}}, {"name": "y", "set": {"horizon": 60}}]})
+    assert [cell.horizon for cell in cells()] == [50, 60]
+
+
+WRONG = {
+    "the axis 'schedule' is given twice": {"axes": [AXIS, AXIS]},
+    "the axis 'schedule' has no levels: give it some": {"axes": [AXIS | {"levels": []}]},
+    "axes.0.levels: ": {"axes": [AXIS | {"levels": None}]},
+    "seeds: must be a whole number or auto, got True$": {"seeds": True},
+    "fraction: .* less than or equal to 100000": {"fraction": 10**6},
+    "within: .*finite": {"expects": [CLAIM | {"than": {"schedule": "linear"}, "within": float("inf")}]},
+    "expects compares {'schedule': 'cosine'} with itself": {"expects": [CLAIM | {"than": {"schedule": "cosine"}}]},
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_what_has_no_meaning_is_refused_by_its_name(message, said):
+    keys = {"axes": [AXIS]} | WRONG[message]
+    said(*keys.pop("axes"), **keys)
+    with pytest.raises(InputError, match=message) as error:
+        cells()
+    assert "mine.yaml" in str(error.value)
