@@ -22,15 +22,13 @@ def log(client: MlflowClient, known: Known, run: Tracked, here: set[str]) -> Non
     """What of a run is not here yet, but for its tags and parameters; the metrics of these names are."""
     from mlflow.entities import Metric
 
-    # A point of the same time, step and value is there once, whoever else delivers it at this moment or has before it
-    # was killed; and a run's beginning is a time that all know.
-    began, run_id, reported = round(1000 * known.began), known.run_id, known.reported or {}
+    run_id, reported, time = known.run_id, known.reported or {}, _time(client, known)
     finals = {name: value for name, value in run.metrics.items() if not name.startswith(OVER_STEPS)}
-    metrics = [Metric(name, value, began, 0) for name, value in finals.items() if name not in here]
+    metrics = [Metric(name, value, time, 0) for name, value in finals.items() if name not in here]
     for line in run.curves:
         name, x = line["curve"], float(line["x"])
         if name.startswith(OVER_STEPS) and x > reported.get(name, -1.0):
-            metrics.append(Metric(name, float(line["y"]), began, int(x)))
+            metrics.append(Metric(name, float(line["y"]), time, int(x)))
     send(client, run_id, metrics)
     text = "".join(f"{line['curve']},{line['x']},{line['y']}\n" for line in run.curves)
     client.log_text(run_id, "curve,x,y\n" + text, "curves.csv")
@@ -38,6 +36,21 @@ def log(client: MlflowClient, known: Known, run: Tracked, here: set[str]) -> Non
         client.log_text(run_id, run.images, "images.csv")
     if run.sheet is not None:
         client.log_artifact(run_id, str(run.sheet))
+
+
+def _time(client: MlflowClient, known: Known) -> int:
+    """The time, in ms, of what is delivered: after what was shown before, or the run's beginning where nothing was.
+
+    All commands find the same: a point of the same time, step and value is there once, whoever else delivers it at this
+    moment, or has before it was killed.
+    """
+    times = [
+        1 + point.timestamp
+        for name, last in (known.reported or {}).items()
+        for point in client.get_metric_history(known.run_id, name)
+        if point.step <= last
+    ]
+    return max([round(1000 * known.began), *times])
 
 
 def send(client: MlflowClient, run_id: str, metrics: list[Metric]) -> None:
