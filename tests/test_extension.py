@@ -82,6 +82,7 @@ def test_its_choices_pass_the_checks_of_those_that_ship(installed, capsys):
     ]
 
 
+@pytest.mark.slow
 def test_every_row_says_which_package_and_source_made_it(ran):
     with (ran / "runs.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -93,6 +94,7 @@ def test_every_row_says_which_package_and_source_made_it(ran):
         assert 0 <= float(row["straightness/samples"]) <= 1
 
 
+@pytest.mark.slow
 def test_its_metric_reaches_table_figures_verdict_claim_and_report(ran):
     shown = {metric["name"]: metric for metric in json.loads((ran / "grid.json").read_text())["metrics"]}
     assert shown["straightness/samples"]["label"] == "Straight"

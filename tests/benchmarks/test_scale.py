@@ -9,6 +9,7 @@ import pytest
 from benchmarks import scale
 
 
+@pytest.mark.slow
 def test_one_size_is_measured_in_all_its_parts(capsys):
     assert scale.main(["one=2"]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])

@@ -15,6 +15,7 @@ from analysis.words.trials import value_text
 from tests.analysis.conftest import FID, NLL, answers_of, build, rows
 from tests.analysis.figures.conftest import files_written
 from tests.analysis.searches import one_objective
+from tests.axes import thinned
 
 
 def changed(name, value, only=0):
@@ -22,8 +23,10 @@ def changed(name, value, only=0):
     return [row | ({name: value} if i == only or only < 0 else {}) for i, row in enumerate(rows())]
 
 
-@pytest.mark.parametrize("name", [FID, NLL])
-@pytest.mark.parametrize("value", ["5e-324", "1e308", "-1e308"])
+EXTREMES = [(name, value) for value in ("5e-324", "1e308", "-1e308") for name in (FID, NLL)]
+
+
+@pytest.mark.parametrize(("name", "value"), thinned(EXTREMES, 3, [f"{name}-{value}" for name, value in EXTREMES]))
 def test_figures_of_extreme_numbers_are_drawn(name, value, tmp_path, quick):
     metrics = [
         {"name": NLL, "label": "NLL", "direction": "min", "decides": "likelihood"},
