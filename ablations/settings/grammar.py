@@ -100,6 +100,9 @@ def _read(path: Path, group: str, option: str, _written: int) -> dict[str, Any]:
             node = _composed(path, group, option)
     except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
+    except AssertionError as error:
+        # All that OmegaConf says of a text that stands alone.
+        raise InputError(f"{path} must hold `key: value` lines, and is one text") from error
     values = OmegaConf.to_container(node)
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold `key: value` lines, got {values!r}")

@@ -97,3 +97,12 @@ def test_a_file_without_the_name_of_its_choice_is_told_so(configs):
     ):
         parse_run(["schedule=mine"])
     grammar.use(None)
+
+
+@pytest.mark.parametrize("text", ["'0'", "0", "[]", "- a"])
+def test_a_file_of_no_lines_is_told_so(text, configs):
+    (configs / "schedule").mkdir(exist_ok=True)
+    (configs / "schedule" / "mine.yaml").write_text(text, encoding="utf-8")
+    grammar.use(None)
+    with pytest.raises(InputError, match=r"mine\.yaml (must hold `key: value` lines|cannot be read)"):
+        grammar.load("schedule", "mine")
