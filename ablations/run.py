@@ -28,7 +28,6 @@ def main(arguments: list[str]) -> int:
         print(help_text())
         return 0
     request = parse_run(arguments)
-    # What makes no sense is refused before more is imported than is needed to tell.
     refuse_numbers(*shared_and_levels(request))
     if request.launcher == LOCAL and not request.dry_run:
         # Beside the imports of this process, which take as long.

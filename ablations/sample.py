@@ -48,7 +48,7 @@ def sample(given: dict[str, Any]) -> None:
     if given["n"] < 1:
         raise InputError(f"n must be at least 1, got {given['n']}")
     if given["n"] > MOST:
-        raise InputError(f"n must be at most {MOST}, got {given['n']}: a sheet holds no more")
+        raise InputError(f"n must be at most {MOST}, got {given['n']}: they are held in memory at once")
     if bool(given["cell"]) == bool(given["model"]):
         raise InputError("give either cell=ID, of a cell that was trained here, or model=runs:/RUN/model")
     from ablations.launchers.protocol import found_devices

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from diffusion_core.gamma import Gamma
 
 MOST_HISTORY = 1000
-"""Losses that are kept of each t."""
+"""So many losses may be kept of each t."""
 
 
 class TimestepSampler(nn.Module, ABC):

@@ -26,7 +26,7 @@ from ablations.stages.shelves import Readable
 MOST = 10
 """So many stages of a kind are listed."""
 AGAIN = "the same command makes it anew"
-UNSEEN = "the same command makes it anew once {result} is deleted, whose sizes hold all the same"
+UNSEEN = "the same command makes it anew once {result} is deleted: by itself it looks at the sizes of files alone"
 
 LEAVES: dict[str, tuple[str, ...]] = {
     "cost/parameters": (WEIGHTS,),
@@ -113,7 +113,7 @@ def _failure(left: Left, journal: Journal) -> Failure | None:
 
 
 def _damaged(left: Left, reason: str, journal: Journal) -> Finding:
-    """A command holds files to their sizes before it takes a stage for finished, and to no more."""
+    """What is said of a damaged stage: a command sees a wrong size by itself, and no altered byte."""
     todo = AGAIN if journal.damage(left.id) else UNSEEN.format(result=left.folder / RESULT)
     return Finding(left.id, f"damaged: {reason}", "wrong", todo)
 

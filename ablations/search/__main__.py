@@ -29,7 +29,6 @@ def main(arguments: list[str]) -> int:
         print(help_text())
         return 0
     request = parse_search(arguments)
-    # What makes no sense is refused before more is imported than is needed to tell.
     refuse_numbers(*shared_and_levels(request))
     if request.launcher == LOCAL and not request.dry_run:
         warm_up()

@@ -156,5 +156,5 @@ def space_of(file: StudyFile, request: SearchRequest) -> tuple[dict[str, Paramet
 def shared_and_levels(request: SearchRequest) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The layers of settings that all trials share, and what is searched, choice by choice."""
     parameters, fixed = space_of(asked_of(request), request)
-    choices: list[tuple[str, Any]] = [(key, choice) for key, spec in parameters.items() for choice in spec.choices]
-    return [fixed], [{key: choice} for key, choice in [*choices, *((key, None) for key in parameters)]]
+    choices: list[dict[str, Any]] = [{key: choice} for key, spec in parameters.items() for choice in spec.choices]
+    return [fixed], [*choices, *({key: None} for key in parameters)]

@@ -16,7 +16,7 @@ LIKELIHOODS = ("continuous", "ode", "estimates")
 SEEDS = 2**31
 """Seeds are below it."""
 MOST_FIT = 65_536
-"""They are held in memory at once."""
+"""Images that a variance is fitted to, which are held in memory at once."""
 FEWEST_SETS, MOST_SETS = 2, 16
 """Generated sets a cell and seed where their number is `auto`: it is doubled while drawing adds more than a little."""
 
@@ -78,8 +78,7 @@ class Evaluation:
                 raise ValueError(f"evaluation.{name} must be at least 1, got {getattr(self, name)}")
         if self.fit > MOST_FIT:
             raise ValueError(
-                f"evaluation.fit must be at most {MOST_FIT}, got {self.fit}: a variance of a few hundred images has an "
-                "error of a few percent"
+                f"evaluation.fit must be at most {MOST_FIT}, got {self.fit}: so many images are held in memory at once"
             )
         if self.estimates < 0 or self.estimates == 1:
             raise ValueError(f"evaluation.estimates must be at least 2, or 0 for none, got {self.estimates}")

@@ -42,16 +42,16 @@ def name_of(axis: str, cls: type) -> str:
 def shipped(base: type) -> dict[str, type]:
     """The final classes below a base that ship, by name; those that have a file each beside the base's are read."""
     _read_beside(base.__module__)
-    return _read(base)
+    return _loaded(base)
 
 
 def shipped_class(base: type, name: str) -> type | None:
     """The class below a base that ships under a name. What lies beside the base is read only if it is not known yet:
     it may import torch."""
-    return _read(base).get(name) or shipped(base).get(name)
+    return _loaded(base).get(name) or shipped(base).get(name)
 
 
-def _read(base: type) -> dict[str, type]:
+def _loaded(base: type) -> dict[str, type]:
     """The final classes below a base that ship and have been imported, by name.
 
     What stands for a choice in the shared checks (`testing/`) is none.
