@@ -68,10 +68,7 @@ def main(arguments: list[str]) -> int:
     planned = replace(planned, here=packed(planned.here, planned.missing(journal)))
     opened = open_tracker(request.tracking_uri or default_uri(results), grid.name, results)
     provenance = {"command": request.command, "code": code_version()}
-    if declared is None:
-        rounds = fixed(planned, journal)
-    else:
-        rounds = looked(replace(declared, plan=planned), journal)
+    rounds = fixed(planned, journal) if declared is None else looked(replace(declared, plan=planned), journal)
     ended = execute(rounds, journal, folder, opened, provenance, hours=request.hours)
     with Turns(folder).turn():
         if request.tracking_models and ended.tracker is not None:

@@ -9,52 +9,46 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
 
 from analysis.errors import InputError
 
 
 class Drawing:
-    """A process that draws the pages of a results folder; what a terminal shows of them goes into a file."""
+    """A process that draws the pages of a results folder, and says what a terminal shows of them."""
 
     def __init__(self, folder: Path) -> None:
-        self.said: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")
-        self.wrong: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "analysis.pages", str(folder)],
             stdin=subprocess.DEVNULL,
-            stdout=self.said,
-            stderr=self.wrong,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=_environment(),
+            encoding="utf-8",
             # Ctrl-C is for the driver, which waits for the last round's pages.
             start_new_session=True,
         )
+        reader = ThreadPoolExecutor(1)
+        self.told = reader.submit(self.process.communicate)
+        reader.shutdown(wait=False)
 
     @property
     def over(self) -> bool:
         """Whether all is drawn, or nothing more will be."""
-        return self.process.poll() is not None
+        return self.told.done()
 
     def result(self) -> str:
         """What a terminal shows, waited for; InputError where the pages could not be drawn."""
-        code = self.process.wait()
-        said, wrong = _content(self.said), _content(self.wrong)
-        if code:
-            raise InputError(wrong.strip().rpartition("\n")[2] or f"its process ended with {code}")
+        said, wrong = self.told.result()
+        if self.process.returncode:
+            raise InputError(wrong.strip().rpartition("\n")[2] or f"its process ended with {self.process.returncode}")
         return said.rstrip("\n")
 
     def stop(self) -> None:
         """End it at once."""
         self.process.kill()
-        self.process.wait()
-
-
-def _content(file: IO[str]) -> str:
-    with file:
-        file.seek(0)
-        return file.read()
+        self.told.result()
 
 
 def _environment() -> dict[str, str]:

@@ -73,7 +73,7 @@ def execute(
     hours: float | None = None,
     confirms: bool = False,
 ) -> Ended:
-    """Round after round, to the end or until it is stopped; after each but the last its pages are drawn beside the next.
+    """Round after round, to the end or until it is stopped; the pages of each are drawn beside the next.
 
     It ends once `hours` were spent by all commands on the grid. Where it `confirms` a search, the results of that stand
     in the folder too.
@@ -210,22 +210,24 @@ class Execution:
         meanwhile = self.shown or of
         if self.live is not None:
             self.live.watch(watched_by_stage(of.whole, self.journal, self._request(of.whole), self.folder))
-        with bar(f"round {of.number} of {of.of}", total) as shown:
-            with closing(_launch(plan, self.journal, missing, shown)) as events:
-                for event in events:
-                    self.spent.keep()
-                    if self.hours is not None and self.seconds > 3600 * self.hours:
-                        return "hours"
-                    if self.live is not None:
-                        self.live.note(event)
-                    if self.tracker is not None:
-                        _open_beside(self.tracker, event)
-                    if self.showing is not None and self.showing.over:
-                        with shown.apart():
-                            self._showed()
-                    if event.kind == "ended" and self.pause.over and self.showing is None:
-                        with self.pause.writing():
-                            self.publish(meanwhile.whole, self.shown, ended=False, wait=False)
+        with (
+            bar(f"round {of.number} of {of.of}", total) as shown,
+            closing(_launch(plan, self.journal, missing, shown)) as events,
+        ):
+            for event in events:
+                self.spent.keep()
+                if self.hours is not None and self.seconds > 3600 * self.hours:
+                    return "hours"
+                if self.live is not None:
+                    self.live.note(event)
+                if self.tracker is not None:
+                    _open_beside(self.tracker, event)
+                if self.showing is not None and self.showing.over:
+                    with shown.apart():
+                        self._showed()
+                if event.kind == "ended" and self.pause.over and self.showing is None:
+                    with self.pause.writing():
+                        self.publish(meanwhile.whole, self.shown, ended=False, wait=False)
         return ""
 
     def _show(self) -> None:

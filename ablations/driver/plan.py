@@ -51,8 +51,10 @@ class Conditions:
         return cell_id(cell, self.data.digest, self.precision_of(cell), self.extractor)
 
     def planned(self, levels: dict[str, str], cell: Cell, reason: str | None, *, early: bool = False) -> Planned:
-        """A cell with its identity and, unless there is a reason why it makes no sense, its stages; it is judged `early`
-        where the first answer rests on it."""
+        """A cell with its identity and, unless there is a reason why it makes no sense, its stages.
+
+        It is judged `early` where the first answer rests on it.
+        """
         digest = self.data.digest
         stages = [] if reason else stages_of(cell, digest, self.precision_of(cell), self.extractor, early=early)
         return Planned(levels, cell, self.id_of(cell), digest, [*stages, *metric_stages(cell, stages)], reason)

@@ -25,8 +25,10 @@ from analysis.read.runs import read_folder
 
 
 def doubled(plan: Plan, journal: Journal) -> Iterator[tuple[Plan, int]]:
-    """A plan whose first sets are drawn → it with 4 sets, 8, …, and their number, each to be run before the next is asked
-    for, until there are as many as it takes."""
+    """A plan whose first sets are drawn → it with 4 sets, 8, …, and their number, until there are as many as it takes.
+
+    Each is to be run before the next is asked for.
+    """
     first, sets = plan, FEWEST_SETS
     if not any(item.cell.evaluation.sets == "auto" for item in plan.planned):
         return

@@ -135,8 +135,9 @@ def rung_curves(planned: Planned, journal: Journal) -> dict[str, tuple[list[floa
     found: dict[str, dict[float, float]] = {}
     for stage in (stage for stage in planned.stages if isinstance(stage, RungStage)):
         result = journal.result(stage.id)
-        for name in [] if result is None else [name for name in result.metrics if not name.startswith("cost/")]:
-            found.setdefault(f"{RUNG}{name}", {})[stage.step] = result.metrics[name]
+        metrics = {} if result is None else result.metrics
+        for name in (name for name in metrics if not name.startswith("cost/")):
+            found.setdefault(f"{RUNG}{name}", {})[stage.step] = metrics[name]
     return {name: (list(ys), list(ys.values())) for name, ys in sorted(found.items())}
 
 
