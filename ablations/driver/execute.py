@@ -190,6 +190,8 @@ class Execution:
                 stop = "interrupted"
             if stop and self.live is not None:
                 self.live.leave()
+            # What is being drawn keeps the folder's turn.
+            self._showed()
         if not stop and self.shown is not None:
             # Of looks there may have been fewer than there might be.
             self.shown = replace(self.shown, of=self.shown.number, preliminary=False)

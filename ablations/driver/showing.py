@@ -38,7 +38,7 @@ class Showing:
         return self.drawing.over
 
     def end(self, tracker: Tracker | None) -> bool:
-        """Once they are drawn, print what a terminal shows of them, and give the store its summary; whether they were."""
+        """Once they are drawn, print what a terminal shows and give the store its summary; whether they were."""
         with self.turn:
             try:
                 said = self.drawing.result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import io
+import json
 import shutil
 import uuid
 import warnings
@@ -18,7 +19,7 @@ from mlflow.tracking._tracking_service import utils
 from ablations import run
 from ablations.data import base
 from ablations.data.digits import Digits
-from ablations.driver import estimates, pages
+from ablations.driver import estimates, pages, showing
 from ablations.launchers.ray import QUIET
 from ablations.metrics import judging
 from ablations.settings import grammar
@@ -106,10 +107,27 @@ def give_way_without_a_journal(main, again, other):
         main([*again.arguments, other, "dry_run=true"])
 
 
+class NoDrawing:
+    """A process that has drawn the pages of a round already, and says which round they are of."""
+
+    over = True
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def result(self):
+        """What a terminal shows of it."""
+        return f"round {json.loads((self.folder / 'grid.json').read_text())['round']['number']}"
+
+    def stop(self):
+        """There is nothing to stop."""
+
+
 @pytest.fixture
 def without_pictures(monkeypatch):
     """Drawing takes longer than what these tests run."""
     monkeypatch.setattr(pages, "write_pages", said)
+    monkeypatch.setattr(showing, "Drawing", NoDrawing)
 
 
 @pytest.fixture

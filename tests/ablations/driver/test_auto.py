@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from ablations import run
-from ablations.driver import looking, pages
+from ablations.driver import looking, pages, showing
+from ablations.driver.execute import Execution
 from ablations.driver.looking import Declared, Known, differences
 from ablations.driver.plan import plan
 from ablations.grids.grid import make
@@ -28,6 +29,7 @@ from analysis.read.csv_files import read_csv
 from analysis.read.meta import ShownMetric
 from analysis.read.runs import read_folder
 from analysis.statistics.looks import follow, plan_of
+from tests.ablations.conftest import NoDrawing
 from tests.ablations.settings.test_grammar import one_line_error
 
 NOISE = np.random.default_rng(7).normal(size=(4, 20))
@@ -47,6 +49,7 @@ def alone(monkeypatch):
     """Nothing is drawn or delivered."""
     monkeypatch.setattr(mlflow_store, "open_tracker", lambda *place: None)
     monkeypatch.setattr(pages, "write_pages", lambda folder: "")
+    monkeypatch.setattr(showing, "Drawing", NoDrawing)
 
 
 @pytest.fixture
@@ -169,11 +172,15 @@ def test_seeds_max_ends_what_stays_open(scored, tmp_path, capsys, monkeypatch):
     assert "  open at seeds.max=5: parameterization=v, parameterization=epsilon" in capsys.readouterr().out
 
 
-def test_no_look_is_begun_after_the_hours_and_the_same_command_with_more_goes_on(scored, tmp_path, capsys):
-    few = dict.fromkeys(ENDED, 3)
-    for _ in range(2):
-        assert ran(tmp_path, "seeds=auto", "hours=1e-9") == few
-        assert "hours=1e-09 are over before 5 seeds" in capsys.readouterr().out
+@pytest.mark.parametrize("hours_at", [0, 14, 40])
+def test_the_hours_end_at_any_moment_and_more_of_them_go_on(hours_at, scored, tmp_path, monkeypatch, capsys):
+    """Each look has three stages a cell and seed: the first is over after 36 of them, the second after 48."""
+    monkeypatch.setattr(Execution, "seconds", property(lambda self: 3600.0 * (len(scored) >= hours_at)))
+    assert max(ran(tmp_path, "seeds=auto", "hours=0.5").values()) == 3
+    said = capsys.readouterr().out
+    assert ("of 12 trainings finished; nothing to show yet" in said) == (hours_at < 36)
+    assert "the hours are over: finished stages are kept, the same command with more hours goes on" in said
+    assert head(tmp_path)["round"]["number"] == (0 if hours_at < 36 else 1)
     assert ran(tmp_path) == ENDED
     assert head(tmp_path)["continued"] is False
 
@@ -284,7 +291,6 @@ def test_a_dry_run_says_the_least_and_the_most(scored, tmp_path, capsys):
         ("seeds=auto hours=long", "hours must be a number, got 'long'"),
         ("seeds=automatic", "seeds must be a whole number or auto, got 'automatic'"),
         ("seeds.max=20", "seeds.max says how far seeds=auto goes: give both, or seeds=N alone"),
-        ("seeds=5 hours=2", "hours says how far seeds=auto goes: give both, or seeds=N alone"),
     ],
 )
 def test_a_wrong_word_is_one_line(call, message, capsys, monkeypatch, tmp_path):
