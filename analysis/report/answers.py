@@ -18,7 +18,7 @@ from analysis.read.meta import Meta
 from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
 from analysis.words.claims import why
 from analysis.words.factorial import factorial_sentences
-from analysis.words.verdicts import amount, headline, margin
+from analysis.words.verdicts import amount, beside_codes, headline, led, margin
 
 _EXPLORATORY = "Exploratory: other seeds were asked for after results were seen"
 _ONE_SEED = "One seed: no verdict"
@@ -26,7 +26,9 @@ _NOTHING_LEARNT = "Every cell is worse than a uniform code"
 
 
 def verdict(answers: Answers) -> Section:
-    """What to take, per metric that decides."""
+    """What to take, per metric that decides; where no verdict is due yet, which cell leads."""
+    if answers.preliminary:
+        return Section("verdict", "Who leads", tuple(_leader(found) for found in answers.findings))
     if not answers.findings:
         why_none = ("No cell has a likelihood, a FID or an energy distance, so there is nothing to decide by.",)
         return Section("verdict", "Verdict", (Answer("No verdict.", "", "", why_none),))
@@ -45,6 +47,17 @@ def _answer(found: Findings, meta: Meta) -> Answer:
         return Answer(f"For {use} no verdict; best value:", name, ".", reasons, _mark(found, _ONE_SEED))
     take = f"For {use}, at this budget, take" if found.rivals else f"For {use} take"
     return Answer(take, name, f"{_as_good(found)}{_open(found)}{_rivals(found)}.", reasons, _mark(found))
+
+
+def _leader(found: Findings) -> Answer:
+    """Which cell leads, and by how much."""
+    mark, codes = "Preliminary", (beside_codes(found),)
+    why = tuple(text for text in codes if text)
+    if found.best is None or found.lead is None or len(found.ranked) < 2 or found.same:
+        return Answer(f"For {found.metric.decides}: nothing to choose between yet.", "", "", (headline(found),), mark)
+    return Answer(
+        f"In {found.metric.label} leads", found.cells[found.best].name, f": {led(found, found.lead)}.", why, mark
+    )
 
 
 def _mark(found: Findings, otherwise: str = "") -> str:
