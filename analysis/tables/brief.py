@@ -14,7 +14,6 @@ from rich.console import Console
 
 from analysis.findings.answers import Answers
 from analysis.findings.pairs import CellComparison
-from analysis.notation import counted
 from analysis.statistics.families import Verdict
 from analysis.tables.captions import interval, setting
 from analysis.tables.table import ResultTable
@@ -24,7 +23,7 @@ from analysis.words.verdicts import comparison_sentence, headline
 
 MOST = 3
 """Comparisons that are told; the report has all."""
-NOTE = 96
+NOTE = 112
 """Characters of a footnote; the report has the whole."""
 _ORDER = get_args(Verdict)
 
@@ -35,9 +34,10 @@ def terminal_answer(answers: Answers, table: ResultTable, cut: str = "", console
     known = list(_by_weight([found.pairs for found in answers.findings]))
     told = tuple(comparison_sentence(pair) for pair in known[:MOST])
     notes = tuple(_short(note) for note in table.footnotes)
-    head = [text for text in (banner(answers), *map(headline, answers.findings)) if text]
+    said = banner(answers)
     blocks = [
-        paragraphs(head, console),
+        paragraphs([said], console) if said else "",
+        paragraphs(map(headline, answers.findings), console),
         terminal_text(replace(table, caption=_rests_on(answers, table, cut), footnotes=notes, verdict=told), console),
         paragraphs([_rest(len(known) - len(told))], console),
     ]
@@ -69,5 +69,4 @@ def _short(note: str) -> str:
 
 def _rest(n: int) -> str:
     """Where to read on."""
-    more = f"… and {counted(n, 'comparison')} more, with all that was found," if n else "All that was found is"
-    return f"{more} in report.html"
+    return f"… and {n} more, with all that was found, in report.html" if n else "All that was found is in report.html"
