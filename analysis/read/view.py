@@ -4,7 +4,8 @@
     round of first rungs        of these, what each training scored at its first rung: nll/val ← rung/nll/val
 
 No verdict is due in a preliminary round, so what only verdicts need is left out: looks, claims, trainings on their way.
-At a rung nothing is known per held-out image, and samples, costs and curves of the end are none of the round's.
+At a rung nothing is known per held-out image, and samples, costs and curves are of the end, or would be other ones when
+pages are drawn anew.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.read.meta import Auto, Meta, ShownMetric
-from analysis.read.names import NOTES, OVER_STEPS, RUNG, SCORED, STATUSES, TRACEBACK, UNDER_WAY
+from analysis.read.names import NOTES, RUNG, SCORED, STATUSES, TRACEBACK, UNDER_WAY
 
 STEPS = "training.steps"
 KEYS = ["cell_id", "seed"]
@@ -77,7 +78,7 @@ def as_of_round(meta: Meta, runs: pd.DataFrame, load_curves: Load) -> View:
     whole = [int(steps) for steps in known[STEPS] if steps] if STEPS in known else []
     basis = replace(basis, steps=_ends(taken), of_steps=_ends(whole))
     columns = [str(name) for name in scored if "/" in str(name)]
-    return View(_judged_at_rungs(shown, columns), scored, lambda: _until(curves, scores.first), basis)
+    return View(_judged_at_rungs(shown, columns), scored, lambda: curves[:0], basis)
 
 
 def _first(auto: Auto, seeds: int) -> Auto:
@@ -147,10 +148,3 @@ def _at_rung(metric: ShownMetric, columns: list[str], sets: int) -> ShownMetric:
     if metric.name in columns or on_validation not in columns:
         return one
     return replace(one, name=on_validation, label=f"{metric.label} (validation)")
-
-
-def _until(curves: pd.DataFrame, first: dict[tuple[str, int], int]) -> pd.DataFrame:
-    """What trainings told over their steps, as far as their first rung."""
-    ends = np.array([first.get(key, -1) for key in zip(curves["cell_id"], curves["seed"], strict=True)])
-    over_steps = curves["curve"].str.startswith(OVER_STEPS) & ~curves["curve"].str.startswith(RUNG)
-    return curves[over_steps & (curves["x"] <= ends)]

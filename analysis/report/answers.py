@@ -56,7 +56,7 @@ def _leader(found: Findings) -> Answer:
     if found.best is None or found.lead is None or len(found.ranked) < 2 or found.same:
         return Answer(f"For {found.metric.decides}: nothing to choose between yet.", "", "", (headline(found),), mark)
     return Answer(
-        f"In {found.metric.label} leads", found.cells[found.best].name, f": {led(found, found.lead)}.", why, mark
+        "", found.cells[found.best].name, f" leads in {found.metric.label}: {led(found, found.lead)}.", why, mark
     )
 
 

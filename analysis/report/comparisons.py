@@ -66,7 +66,7 @@ def _told(found: Findings, shown: Findings, cut: str) -> list[Items]:
         pairs = [pair for pair in found.pairs if pair.verdict == word]
         here = [pair for pair in shown.pairs if pair.verdict == word]
         lines = tuple(_line(pair, found) if base is None else _against(pair, found) for pair in here)
-        count = f"({len(pairs)} of {len(found.pairs)})"
+        count = f"({len(pairs)})" if word == "open" else f"({len(pairs)} of {len(found.pairs)})"
         untold = word == "cannot tell"
         fresh = _FRESH if untold and base is not None and any(pair.fresh_seeds for pair in pairs) else ""
         out = _without_metric(left_out_sentence(found), found) if untold else ""

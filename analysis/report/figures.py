@@ -177,4 +177,5 @@ def alternative(name: str, answers: Answers) -> str:
 
 def _verdicts(found: Findings) -> str:
     words = [pair.verdict for pair in found.pairs]
-    return ", ".join(f"{words.count(word)} {word}" for word in get_args(Verdict) if word in words)
+    told = {"open": "without a verdict yet"}
+    return ", ".join(f"{words.count(word)} {told.get(word, word)}" for word in get_args(Verdict) if word in words)

@@ -1,7 +1,8 @@
 """The synthetic grid while its command goes on: five seeds are planned, of which three have been scored on their way.
 
-At its first rung, 125 of 500 steps, a cell's values are those of its end times a factor, 1.5 of NLL on validation images
-and 2 of the others; at the second, 250 steps, they are those of the end. Some trainings have gone further than others.
+At its first rung, 125 of 500 steps, a cell's values are those of its end times a factor, 1.5 of NLL on validation
+images and 2 of the others; at the second, 250 steps, they are those of the end. Some trainings have gone further than
+others.
 """
 
 from __future__ import annotations
@@ -88,9 +89,5 @@ def write(folder, table, points, **changes):
 
 def in_round(path, table=None, points=None, **changes):
     """A results folder in the middle of its first round, or as these say."""
-    folder = build(path, under_way() if table is None else table)
-    return write(folder, folder_rows(table), list(rungs()) if points is None else points, **changes)
-
-
-def folder_rows(table):
-    return under_way() if table is None else table
+    table = under_way() if table is None else table
+    return write(build(path, table), table, list(rungs()) if points is None else points, **changes)
