@@ -134,15 +134,17 @@ def as_png(figure: Figure) -> Drawn:
     return Drawn(data.getvalue(), (float(width), float(height)))
 
 
-def save(figure: Figure, path: Path) -> Drawn:
-    """Write <path>.png and <path>.pdf, without dates and versions; the former as it was written."""
+def save(figure: Figure, path: Path, *, pdf: bool = True) -> Drawn:
+    """Write <path>.png and <path>.pdf, without dates and versions; the former as it was written. Without `pdf`, a file
+    of that name goes: it would be of something else."""
     drawn = as_png(figure)
     replace_file(path.with_name(f"{path.name}.png"), lambda temporary: temporary.write_bytes(drawn.png))
-    pdf = {"CreationDate": None, "Producer": None, "Creator": None}
-    replace_file(
-        path.with_name(f"{path.name}.pdf"),
-        lambda temporary: figure.savefig(temporary, format="pdf", metadata=pdf),
-    )
+    paper = path.with_name(f"{path.name}.pdf")
+    if not pdf:
+        paper.unlink(missing_ok=True)
+        return drawn
+    plain = {"CreationDate": None, "Producer": None, "Creator": None}
+    replace_file(paper, lambda temporary: figure.savefig(temporary, format="pdf", metadata=plain))
     return drawn
 
 

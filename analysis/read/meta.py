@@ -235,6 +235,11 @@ class Meta:
         return self.round is not None and self.round.preliminary
 
     @property
+    def at_rungs(self) -> bool:
+        """Whether trainings stand at their first rung."""
+        return self.round is not None and self.round.rung
+
+    @property
     def example(self) -> str:
         """What one of the data is called: a point, which no extractor judges, or an image."""
         return "point" if self.extractor is None else "image"

@@ -109,17 +109,16 @@ def read_folder(path: Path | str) -> GridResults:
     _check_whole(texts, of_round(meta), str(source))
     runs = tidy_runs(texts, meta, str(source))
     view = as_of_round(meta, runs, lambda: _read_curves(folder / "curves.csv"))
-    at_rungs = meta.round is not None and meta.round.rung
     return GridResults(
         view.meta,
         view.runs,
-        None if at_rungs else _subfolder(folder / "samples"),
+        None if meta.at_rungs else _subfolder(folder / "samples"),
         view.load_curves,
-        no_images if at_rungs else lambda: _read_images(folder / "images.csv", runs),
+        no_images if meta.at_rungs else lambda: _read_images(folder / "images.csv", runs),
         read_tracking(folder / "tracking.json"),
-        None if at_rungs else _subfolder(folder / "strips"),
+        None if meta.at_rungs else _subfolder(folder / "strips"),
         lambda: _read_formulas(folder / FORMULAS),
-        None if at_rungs else _subfolder(folder / "reconstructions"),
+        None if meta.at_rungs else _subfolder(folder / "reconstructions"),
         search_in(folder),
         view.basis,
     )

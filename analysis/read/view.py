@@ -68,7 +68,7 @@ def as_of_round(meta: Meta, runs: pd.DataFrame, load_curves: Load) -> View:
     shown = of_round(meta)
     basis = Basis(len(meta.seeds)) if meta.auto is None else Basis(meta.auto.looks[-1], looks=True)
     own = _filled(runs[runs["seed"].isin(shown.seeds)].reset_index(drop=True))
-    if not meta.round.rung:
+    if not meta.at_rungs:
         return View(shown, own, load_curves, basis)
     curves = load_curves()
     scores = _scores(curves)

@@ -66,10 +66,9 @@ def missing(answers: Answers) -> Section:
     """Every run that did not finish, or was not scored where the round is of rungs; how it ended and why."""
     everyone = answers.grid.runs
     runs = everyone[~everyone["status"].isin(COUNTED)]
-    at_rungs = answers.meta.round is not None and answers.meta.round.rung
-    whole, lacking = (
-        ("were scored at their first rung", "were not scored") if at_rungs else ("finished", "did not finish")
-    )
+    whole, lacking = "finished", "did not finish"
+    if answers.meta.at_rungs:
+        whole, lacking = "were scored at their first rung", "were not scored"
     did = lacking.partition(" ")[0]
     title = f"What {lacking.replace('were', 'was')}"
     if runs.empty:

@@ -29,8 +29,7 @@ def banner(answers: Answers) -> str:
 
 def at_rungs(answers: Answers) -> str:
     """What a metric is at a rung; "" where trainings were whole."""
-    now = answers.meta.round
-    if now is None or not now.rung:
+    if not answers.meta.at_rungs:
         return ""
     renamed = [metric for metric in answers.metrics if metric.decides and metric.name.endswith("/val")]
     of_codes = "; codes without a network are scored on test images"

@@ -98,6 +98,10 @@ def test_a_preliminary_page_holds_no_word_of_a_verdict(first, second):
     )
 
 
+def test_a_preliminary_round_has_figures_for_the_screen_alone(first):
+    assert sorted(path.name for path in (first[0] / "figures").iterdir()) == ["differences.png", "metrics.png"]
+
+
 def test_the_figure_of_differences_has_sides_and_no_verdicts(first, tmp_path):
     with styled():
         preliminary = words_in(differences_figure(answers_of(first[0])))
