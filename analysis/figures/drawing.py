@@ -24,7 +24,7 @@ from analysis.files import replace_file
 from analysis.findings.cells import CellRuns
 from analysis.notation import mathtext
 from analysis.read.meta import Axis
-from analysis.read.names import STATUSES, UNDER_WAY
+from analysis.read.names import STATUSES, UNSCORED
 from analysis.words.cells import UNCOMPARED
 
 STYLE = Path(__file__).with_name("style.mplstyle")
@@ -177,7 +177,7 @@ def status_word(cell: CellRuns, metric: str = "") -> str:
     """How a cell without results, or without this metric, ended, in words; "none" where it finished without them."""
     if metric and not cell.comparable(metric):
         return UNCOMPARED
-    ended = [status for status in (*STATUSES[1:], UNDER_WAY) if (cell.runs["status"] == status).any()]
+    ended = [status for status in (*STATUSES[1:], UNSCORED) if (cell.runs["status"] == status).any()]
     return ", ".join(ended) or "none"
 
 

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.read.meta import Auto, Meta, ShownMetric
-from analysis.read.names import NOTES, RUNG, SCORED, STATUSES, TRACEBACK, UNDER_WAY
+from analysis.read.names import NOTES, RUNG, SCORED, STATUSES, TRACEBACK, UNSCORED
 
 STEPS = "training.steps"
 KEYS = ["cell_id", "seed"]
-UNSCORED = "not scored on its way"
-"""Why a run has no values in a round of rungs: not yet, or it never has, as where a variance is fitted at the end."""
+NO_SCORE = "it has no rung, or none yet"
+"""Why a run has no values in a round of rungs."""
 _ONGOING = (STATUSES[0], "interrupted")
 """How runs stand that may be scored yet; the others have a reason of their own."""
 
@@ -122,8 +122,8 @@ def _at_rungs(runs: pd.DataFrame, scores: Scores) -> pd.DataFrame:
     values = scores.values.reindex(keys).reset_index(drop=True)
     own = values.notna().any(axis="columns").to_numpy()
     ongoing = rest["status"].isin(_ONGOING).to_numpy() & ~own
-    rest["status"] = np.where(own, SCORED, np.where(ongoing, UNDER_WAY, rest["status"]))
-    rest["reason"] = np.where(own, "", np.where(ongoing, UNSCORED, rest["reason"]))
+    rest["status"] = np.where(own, SCORED, np.where(ongoing, UNSCORED, rest["status"]))
+    rest["reason"] = np.where(own, "", np.where(ongoing, NO_SCORE, rest["reason"]))
     rest[TRACEBACK] = np.where(own | ongoing, "", rest[TRACEBACK])
     rest[NOTES] = ""
     return _filled(pd.concat([rest, values], axis="columns"))

@@ -27,11 +27,11 @@ _NOTHING_LEARNT = "Every cell is worse than a uniform code"
 
 def verdict(answers: Answers) -> Section:
     """What to take, per metric that decides; where no verdict is due yet, which cell leads."""
-    if answers.preliminary:
-        return Section("verdict", "Who leads", tuple(_leader(found) for found in answers.findings))
     if not answers.findings:
         why_none = ("No cell has a likelihood, a FID or an energy distance, so there is nothing to decide by.",)
         return Section("verdict", "Verdict", (Answer("No verdict.", "", "", why_none),))
+    if answers.preliminary:
+        return Section("verdict", "Who leads", tuple(_leader(found) for found in answers.findings))
     told = tuple(_answer(found, answers.meta) for found in answers.findings)
     return Section("verdict", "Verdict", told)
 
@@ -51,13 +51,12 @@ def _answer(found: Findings, meta: Meta) -> Answer:
 
 def _leader(found: Findings) -> Answer:
     """Which cell leads, and by how much."""
-    mark, codes = "Preliminary", (beside_codes(found),)
-    why = tuple(text for text in codes if text)
+    mark = "Preliminary"
     if found.best is None or found.lead is None or len(found.ranked) < 2 or found.same:
         return Answer(f"For {found.metric.decides}: nothing to choose between yet.", "", "", (headline(found),), mark)
-    return Answer(
-        "", found.cells[found.best].name, f" leads in {found.metric.label}: {led(found, found.lead)}.", why, mark
-    )
+    rest = f" leads in {found.metric.label}: {led(found, found.lead)}."
+    codes = beside_codes(found)
+    return Answer("", found.cells[found.best].name, rest, (codes,) if codes else (), mark)
 
 
 def _mark(found: Findings, otherwise: str = "") -> str:

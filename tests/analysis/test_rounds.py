@@ -21,8 +21,10 @@ from analysis.errors import InputError, NothingYet, unknown
 from analysis.exports import answers_json, read_answers
 from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import styled
+from analysis.findings.best import best
 from analysis.report import main as report_command
 from analysis.report import report
+from analysis.words.verdicts import headline
 from tests.analysis import rounds
 from tests.analysis.conftest import FID, IS, NLL, answers_of, meta, pipe, terminal
 from tests.analysis.rounds import END, FIRST, NLL_VAL, PLANNED, WHOLE
@@ -166,7 +168,7 @@ def test_which_round_it_is_stands_in_the_answers(first, second):
     assert (told.round.number, told.round.of, told.round.seeds, told.round.planned_seeds) == (1, 3, 3, 5)
     assert (told.round.rung, told.round.steps, told.round.preliminary) == (True, (125, 125), True)
     assert told.round.sentence == BANNER
-    assert {status for cell in told.cells for status in cell.runs} == {"scored", "under way", "diverged"}
+    assert {status for cell in told.cells for status in cell.runs} == {"scored", "not scored", "diverged"}
     later = json.loads(answers_json(answers_of(second)))
     assert (later["round"]["rung"], later["round"]["steps"], later["seeds"]) == (False, None, [0, 1, 2])
     assert later["round"]["sentence"].startswith("Preliminary: round 2 of 3, 3 of 5 seeds. It names")
@@ -279,3 +281,18 @@ def test_pages_are_written_by_a_process_of_their_own(first, tmp_path):
 def test_errors_come_through_a_pipe_as_they_are(error):
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), again.args) == (type(error), error.args)
+
+
+def test_a_round_of_rungs_in_which_nothing_was_scored_has_a_page(tmp_path):
+    found = everything(answers_of(rounds.in_round(tmp_path / "grid", points=[])))
+    assert "No verdict." in found["report"]
+    assert "not scored in 3 of 3 seeds (it has no rung, or none yet)" in found["markdown"]
+    assert not VERDICTS.search(found["report"])
+
+
+def test_of_many_cells_the_best_are_shown_and_no_more_is_said(first, tmp_path):
+    whole = answers_of(first[0])
+    cut = best(whole, 4)
+    assert [cell.name for cell in cut.cells] == [whole.cells[i].name for i in sorted(cut.kept)]
+    assert [headline(found) for found in cut.findings] == [headline(found) for found in whole.findings]
+    assert cut.preliminary

@@ -10,7 +10,7 @@ from analysis.errors import InputError, NothingYet
 from analysis.findings.answers import Answers
 from analysis.pages import write_pages
 from analysis.read.runs import read_folder
-from analysis.read.view import UNSCORED as WHY
+from analysis.read.view import NO_SCORE
 from tests.analysis import rounds
 from tests.analysis.conftest import DIVERGED, FID, IS, NLL, PARTLY, cell_id
 from tests.analysis.rounds import END, FIRST, NLL_VAL, PLANNED, UNSCORED, WHOLE
@@ -42,7 +42,7 @@ def test_a_round_of_rungs_has_the_values_of_the_first_rung_of_its_seeds(place):
 def test_what_has_no_score_is_not_known_and_says_why(place):
     found = frame(read_folder(rounds.in_round(place)))
     waiting = found.loc[cell_id(UNSCORED)]
-    assert set(zip(waiting["status"], waiting["reason"], strict=True)) == {("under way", WHY)}
+    assert set(zip(waiting["status"], waiting["reason"], strict=True)) == {("not scored", NO_SCORE)}
     assert waiting[[NLL_VAL, FID, IS]].isna().all(axis=None)
     lost = found.loc[cell_id(DIVERGED)]
     assert set(lost["status"]) == {"diverged"}
