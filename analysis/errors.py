@@ -10,6 +10,10 @@ class InputError(ValueError):
     """A wrong call, or runs that are missing, corrupt or mixed."""
 
 
+class NothingYet(InputError):
+    """Results of which no round is whole: there is nothing to show, and nothing is wrong."""
+
+
 def unknown(kind: str, given: str, allowed: Iterable[str]) -> InputError:
     """The error that `given` is no `kind`, with the allowed ones and the nearest."""
     names = sorted(allowed)

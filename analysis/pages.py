@@ -1,6 +1,9 @@
 """All that is shown of a results folder, worked out and drawn once.
 
 folder ─▶ Answers ─▶ table.*, answers.json, figures/ ─▶ report.html;  and what a terminal shows
+
+It may run beside the command that goes on with the grid, in a process of its own: grid.json is read first, and of all
+other files no more than it speaks of is shown, however much they have grown by then.
 """
 
 from __future__ import annotations
@@ -8,7 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from analysis.errors import InputError
+from analysis.errors import InputError, NothingYet
 from analysis.figures import write_figures, write_search_figures
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
@@ -20,21 +23,27 @@ from analysis.tables.search import terminal_search
 
 
 def write_pages(folder: Path | str) -> str:
-    """Write every page of a results folder, those of its search where there is no grid; its table for a terminal."""
+    """Write every page of a results folder, those of its search where there is no grid; its answer for a terminal.
+
+    Where no round of it is whole, no page is written, and the text says so.
+    """
     results = Path(folder)
     figures = results / "figures"
     if search_alone(results):
         search = read_search(results)
         write_report(search_report(search, write_search_figures(search, figures)), results)
         return terminal_search(search)
-    answers = Answers.of(read_folder(results))
+    try:
+        answers = Answers.of(read_folder(results))
+    except NothingYet as nothing:
+        return str(nothing)
     write_tables(answers, results)
     write_report(report(answers, write_figures(answers, figures)), results)
     return in_words(answers)
 
 
 def in_words(answers: Answers) -> str:
-    """A grid for a terminal: the search that it confirms, if it does, and its table."""
+    """A grid for a terminal: the search that it confirms, if it does, and its answer with the table."""
     search = answers.grid.search
     parts = [terminal_search(search, answers.optimism)] if search is not None else []
     return "\n\n".join([*parts, terminal_table(answers)])

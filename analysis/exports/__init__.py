@@ -3,7 +3,7 @@
     Answers ─ contents ─▶ AnswersFile ─▶ results/<grid>/answers.json ─▶ AnswersFile
 
 Floats have seven digits, as runs.csv has them, so that a file is the same bytes wherever it is made; what is not finite
-is null.
+is null. A grid that was not run in rounds has no key `round`, as no earlier version has.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ FILE = "answers.json"
 
 def answers_json(answers: Answers) -> str:
     """The text of answers.json."""
-    return json.dumps(_plain(asdict(answers_file(answers))), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    content = asdict(answers_file(answers))
+    if content["round"] is None:
+        del content["round"]
+    return json.dumps(_plain(content), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
 def write_answers(answers: Answers, folder: Path | str) -> None:

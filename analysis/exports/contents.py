@@ -18,6 +18,7 @@ from analysis.exports.schema import (
     AnsweredHeadline,
     AnsweredOptimism,
     AnsweredReference,
+    AnsweredRound,
     AnsweredRung,
     AnsweredWeight,
     AnswersFile,
@@ -30,8 +31,10 @@ from analysis.findings.pairs import CellComparison
 from analysis.findings.search import Optimism
 from analysis.findings.summary import known_values
 from analysis.findings.verdicts import Findings
+from analysis.statistics.families import Open
 from analysis.words.cells import noted, shortfalls
 from analysis.words.claims import claim_sentence
+from analysis.words.rounds import banner
 from analysis.words.search import optimism_sentence
 from analysis.words.verdicts import comparison_sentence, headline
 
@@ -79,7 +82,16 @@ def answers_file(answers: Answers) -> AnswersFile:
         optimism=tuple(map(_optimism, answers.optimism or ())),
         rungs=tuple(_rungs(answers)),
         courses=tuple(_courses(answers)),
+        round=_round(answers),
     )
+
+
+def _round(answers: Answers) -> AnsweredRound | None:
+    now, basis = answers.meta.round, answers.grid.basis
+    if now is None or basis is None:
+        return None
+    told = now.number, now.of, now.seeds, basis.planned, now.rung, basis.steps, now.preliminary, banner(answers)
+    return AnsweredRound(*told)
 
 
 def _cells(answers: Answers) -> Iterator[AnsweredCell]:
@@ -133,10 +145,13 @@ def _comparison(pair: CellComparison, a: int, b: int) -> AnsweredComparison:
 
 
 def _sure(pair: CellComparison) -> tuple[float | None, float | None, int | None]:
-    """The adjusted p of a difference and of equality, or the number of seeds at which looks settled it."""
+    """The adjusted p of a difference and of equality, or the number of seeds at which looks settled it; none of these
+    where no verdict is due."""
     if pair.sequential is not None:
         looked = pair.sequential
         return None, None, looked.equal if pair.verdict == "equal" else looked.different
+    if isinstance(pair.decision, Open):
+        return None, None, None
     return pair.decision.different, pair.decision.equal, None
 
 

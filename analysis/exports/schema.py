@@ -92,6 +92,22 @@ class AnsweredComparison:
 
 
 @dataclass(frozen=True)
+class AnsweredRound:
+    """Which round a file is of: on so many seeds of those that are planned, or there may be at most, and of a round of
+    first rungs the fewest and most steps that trainings had taken. A preliminary one says in a sentence what it rests
+    on."""
+
+    number: int
+    of: int
+    seeds: int
+    planned_seeds: int
+    rung: bool
+    steps: tuple[int, int] | None
+    preliminary: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
 class AnsweredRung:
     """A metric where trainings were scored on their way, or at their end, which is the last: a mean per cell, the cell
     to take there, and those that may be the best."""
@@ -237,6 +253,7 @@ class AnswersFile:
     optimism: tuple[AnsweredOptimism, ...]
     rungs: tuple[AnsweredRung, ...] = ()
     courses: tuple[AnsweredCourse, ...] = ()
+    round: AnsweredRound | None = None
 
     def __post_init__(self) -> None:
         """ValueError where it is of another version."""

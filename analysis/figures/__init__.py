@@ -2,7 +2,7 @@
 
 Each is drawn once and saved as PNG and PDF, byte for byte alike when drawn anew in one environment. One whose data are
 absent is not drawn, and a stale file of its name goes; but for samples, strips and reconstructions where their images
-are not at hand.
+are not at hand. A preliminary round has no PDF: it takes longer than all else that a page does, while others train.
 """
 
 from __future__ import annotations
@@ -104,8 +104,9 @@ def write_figures(answers: Answers, folder: Path) -> dict[str, Drawn]:
         "strips": answers.grid.strips,
         "reconstructions": answers.grid.reconstructions,
     }
-    kept = {name for name, source in images.items() if source is None}
-    return _written(_makers(answers), folder, kept)
+    # Beside a round of rungs, pictures of whole trainings would be of something else.
+    kept = {name for name, source in images.items() if source is None and not answers.meta.at_rungs}
+    return _written(_makers(answers), folder, kept, pdf=not answers.preliminary)
 
 
 def write_search_figures(search: Search, folder: Path) -> dict[str, Drawn]:
@@ -139,7 +140,7 @@ def _drawn(makers: Makers) -> dict[str, Drawn]:
         return {name: as_png(figure) for name, make in makers.items() if (figure := make()) is not None}
 
 
-def _written(makers: Makers, folder: Path, kept: Collection[str] = ()) -> dict[str, Drawn]:
+def _written(makers: Makers, folder: Path, kept: Collection[str] = (), *, pdf: bool = True) -> dict[str, Drawn]:
     """Each figure that there is, in its files. Files of the others go, but for those that are `kept`."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {}
@@ -147,7 +148,7 @@ def _written(makers: Makers, folder: Path, kept: Collection[str] = ()) -> dict[s
         for name, make in makers.items():
             figure = make()
             if figure is not None:
-                drawn[name] = save(figure, folder / name)
+                drawn[name] = save(figure, folder / name, pdf=pdf)
             elif name not in kept:
                 for path in files_of(folder, name):
                     path.unlink(missing_ok=True)
@@ -170,6 +171,6 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             drawn = write_figures(Answers.of(read(values)), folder)
         for name in drawn:
-            print(*files_of(folder, name), sep="\n")
+            print(*(path for path in files_of(folder, name) if path.is_file()), sep="\n")
 
     return options.run("analysis.figures", "Draw the figures of a grid that was run.", SOURCE, show, arguments)

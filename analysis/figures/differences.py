@@ -3,7 +3,7 @@ their mean and 95 % interval.
 
 The verdict stands at the right in words, and is in shape and filling as well as in colour. It is of the adjusted
 test, so that a verdict can be "cannot tell" though its own interval leaves 0, or a ratio of 1, out. Differences that do
-not matter lie in the grey band.
+not matter lie in the grey band. In a preliminary round there is no verdict, and the sides say which is above.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ LOOKS: dict[Verdict, Look] = {
     "worse": Look(to_rgb("#C04A00"), (), "s"),
     "equal": Look(to_rgb("#3B7D5B"), (), "D"),
     "cannot tell": Look(to_rgb(GREY), (), "o"),
+    "open": Look(to_rgb(GREY), (), "o"),
 }
 
 
@@ -99,7 +100,7 @@ def _panel(
     dress(axes, view, _label(found.metric, base), across)
     axes.axvline(_none(found.metric), color="black", linewidth=0.8, zorder=1)
     _band(axes, found.metric)
-    _directions(axes, view, found.metric, base)
+    _directions(axes, view, _sides(found, base), _none(found.metric))
     rounding = Rounding.of(found.metric.decimals, [estimate.half_width for estimate in estimates.values()])
     for height, (a, b) in places.items():
         pair = pairs.get(_place(a, b))
@@ -108,10 +109,11 @@ def _panel(
             words(axes, word, 0.0, height, "left", style="italic")
             continue
         estimate, verdict = estimates[_place(a, b)], pair.verdict
-        look, told = LOOKS[verdict], verdict != "cannot tell"
+        look, told = LOOKS[verdict], verdict not in ("cannot tell", "open")
         if estimate.values:
             row(axes, estimate, height, look, view, rounding.number(estimate.mean), filled=told)
-        words(axes, verdict, 1.02, height, "left", color="black" if told else GREY)
+        if verdict != "open":
+            words(axes, verdict, 1.02, height, "left", color="black" if told else GREY)
 
 
 def _estimate(grid: GridResults, pair: CellComparison) -> Estimate:
@@ -157,11 +159,19 @@ def _label(metric: ShownMetric, base: CellRuns | None) -> str:
     return f"{metric.label} minus that of {base.name}{unit}" if base else f"difference in {metric.label}{unit}"
 
 
-def _directions(axes: Axes, view: Window, metric: ShownMetric, base: CellRuns | None) -> None:
-    """The words above the rows: on which side of no difference which cell is the better one."""
-    lower, higher = ("better", "worse") if metric.sign < 0 else ("worse", "better")
+def _sides(found: Findings, base: CellRuns | None) -> tuple[str, str]:
+    """What a difference below and above none means: which cell is the better one, or lies where, if no verdict is
+    due."""
+    if found.lead is not None:
+        return ("below", "above") if base is not None else ("first is below", "first is above")
     if base is None:
-        lower, higher = ("first is better", "second is better")[:: -metric.sign]
-    zero, low = view.share(_none(metric)), -0.75
+        first, second = ("first is better", "second is better")[:: -found.metric.sign]
+        return first, second
+    return ("better", "worse") if found.metric.sign < 0 else ("worse", "better")
+
+
+def _directions(axes: Axes, view: Window, sides: tuple[str, str], none: float) -> None:
+    """The words above the rows, on either side of no difference."""
+    (lower, higher), zero, low = sides, view.share(none), -0.75
     words(axes, f"◂ {lower}", zero - 0.015, low, "right", fontsize=6.5)
     words(axes, f"{higher} ▸", zero + 0.015, low, "left", fontsize=6.5)

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import matplotlib.style
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
@@ -24,7 +24,7 @@ from analysis.files import replace_file
 from analysis.findings.cells import CellRuns
 from analysis.notation import mathtext
 from analysis.read.meta import Axis
-from analysis.read.names import STATUSES
+from analysis.read.names import STATUSES, UNSCORED
 from analysis.words.cells import UNCOMPARED
 
 STYLE = Path(__file__).with_name("style.mplstyle")
@@ -33,6 +33,11 @@ Color = tuple[float, float, float]
 WIDTH = 7.0
 """Inches: a page's text, or two columns of it."""
 GREY = "#6b6b6b"
+COLORBLIND = (
+    *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
+    *("#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"),
+)
+"""seaborn's palette of this name."""
 DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1), (5, 1, 1, 1), (3, 1, 1, 1, 1, 1))
 _STEPS = (
     (1.0,),
@@ -129,22 +134,32 @@ def as_png(figure: Figure) -> Drawn:
     return Drawn(data.getvalue(), (float(width), float(height)))
 
 
-def save(figure: Figure, path: Path) -> Drawn:
-    """Write <path>.png and <path>.pdf, without dates and versions; the former as it was written."""
+def save(figure: Figure, path: Path, *, pdf: bool = True) -> Drawn:
+    """Write <path>.png and <path>.pdf, without dates and versions; the former as it was written. Without `pdf`, a file
+    of that name goes: it would be of something else."""
     drawn = as_png(figure)
     replace_file(path.with_name(f"{path.name}.png"), lambda temporary: temporary.write_bytes(drawn.png))
-    pdf = {"CreationDate": None, "Producer": None, "Creator": None}
-    replace_file(
-        path.with_name(f"{path.name}.pdf"),
-        lambda temporary: figure.savefig(temporary, format="pdf", metadata=pdf),
-    )
+    paper = path.with_name(f"{path.name}.pdf")
+    if not pdf:
+        paper.unlink(missing_ok=True)
+        return drawn
+    plain = {"CreationDate": None, "Producer": None, "Creator": None}
+    replace_file(paper, lambda temporary: figure.savefig(temporary, format="pdf", metadata=plain))
     return drawn
 
 
 def distinct_looks(n: int) -> list[Look]:
     """n looks: colours that stay apart for the colour-blind, dashes and markers in turn."""
-    palette = sns.color_palette("colorblind" if n <= 10 else "husl", n)
-    return [Look(color, DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)]) for i, color in enumerate(palette)]
+    return [Look(color, DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)]) for i, color in enumerate(_palette(n))]
+
+
+def _palette(n: int) -> Sequence[Color]:
+    """n colours."""
+    if n <= len(COLORBLIND):
+        return [to_rgb(color) for color in COLORBLIND[:n]]
+    from seaborn import color_palette  # It takes as long to import as a page takes to draw, and few grids need it.
+
+    return [to_rgb(color) for color in color_palette("husl", n)]
 
 
 def looks(axes: Sequence[Axis]) -> dict[str, Look]:
@@ -162,7 +177,7 @@ def status_word(cell: CellRuns, metric: str = "") -> str:
     """How a cell without results, or without this metric, ended, in words; "none" where it finished without them."""
     if metric and not cell.comparable(metric):
         return UNCOMPARED
-    ended = [status for status in STATUSES[1:] if (cell.runs["status"] == status).any()]
+    ended = [status for status in (*STATUSES[1:], UNSCORED) if (cell.runs["status"] == status).any()]
     return ", ".join(ended) or "none"
 
 

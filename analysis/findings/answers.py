@@ -12,6 +12,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from analysis.errors import NothingYet
 from analysis.findings.bits import Bits, bits_of, shares_of
 from analysis.findings.cells import CellRuns, cells_of, parameters_of
 from analysis.findings.comparisons import ImageShare, share_of_images
@@ -49,8 +50,16 @@ class Answers:
 
     @staticmethod
     def of(grid: GridResults) -> Answers:
-        """The answers of a grid."""
+        """The answers of a grid; NothingYet where no round of it is whole."""
+        now = grid.meta.round
+        if now is not None and now.number == 0:
+            raise NothingYet(f"{now.finished} of {now.trainings} trainings finished; nothing to show yet")
         return Answers(grid)
+
+    @property
+    def preliminary(self) -> bool:
+        """Whether no verdict is due yet: all that claims something is left out then."""
+        return self.grid.meta.preliminary
 
     @property
     def meta(self) -> Meta:
@@ -94,7 +103,7 @@ class Answers:
         return [self._image_share(found) for found in self.findings]
 
     def _image_share(self, found: Findings) -> tuple[CellRuns, CellRuns, ImageShare] | None:
-        if found.best is None or len(found.ranked) < 2:
+        if self.preliminary or found.best is None or len(found.ranked) < 2:
             return None
         best = self.cells[found.best]
         second = next(self.cells[i] for i in found.ranked if i != found.best)
@@ -110,6 +119,8 @@ class Answers:
     @cached_property
     def effects(self) -> list[Factorial]:
         """What the axes do to each metric that decides, where there are axes and runs enough to say."""
+        if self.preliminary:
+            return []
         found = [factorial(self.grid, one.metric, self.cells, one.pairs) for one in self.findings]
         return [one for one in found if one is not None]
 
@@ -121,6 +132,8 @@ class Answers:
     @cached_property
     def purchases(self) -> list[Purchase]:
         """Each metric that decides against each cost at which it is bought."""
+        if self.preliminary:
+            return []
         return [
             Purchase(found, cost, tuple(front_of_cells(found, cost)))
             for found in self.findings
@@ -196,7 +209,9 @@ class Answers:
     @cached_property
     def optimism(self) -> list[Optimism] | None:
         """By how much the values of the search that the grid confirms flattered it; None where it confirms none."""
-        return optimism(self.grid.search, self.grid) if self.grid.search is not None else None
+        if self.preliminary or self.grid.search is None:
+            return None
+        return optimism(self.grid.search, self.grid)
 
     def once_a_training(self, metric: str) -> Answers:
         """The answers of the runs that have this metric, one of those that share a training and its value: cells that

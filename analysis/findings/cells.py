@@ -9,7 +9,7 @@ from functools import cached_property
 import pandas as pd
 
 from analysis.read.meta import kind_of
-from analysis.read.names import METADATA, NOT_COMPARABLE, SETS, SEVERAL
+from analysis.read.names import COUNTED, METADATA, NOT_COMPARABLE, SETS, SEVERAL
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import mean_interval
 
@@ -103,8 +103,8 @@ class CellRuns:
 
     @cached_property
     def _finished(self) -> pd.DataFrame:
-        """The rows of the seeds that finished."""
-        return self.runs[self.runs["status"] == "finished"]
+        """The rows of the seeds that finished, or were scored where the round is of rungs."""
+        return self.runs[self.runs["status"].isin(COUNTED)]
 
 
 def axis_columns(grid: GridResults) -> list[str]:

@@ -4,7 +4,8 @@
     one axis, few levels    every level against every other
     else                    every cell against the baseline
 
-Where seeds were added while one looked, they are those that it declares, judged look by look (`statistics.looks`).
+Where seeds were added while one looked, they are those that it declares, judged look by look (`statistics.looks`). In
+a preliminary round none of them is judged.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from itertools import combinations
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import Array, paired
 from analysis.read.meta import Auto, Meta, ShownMetric
+from analysis.read.names import COUNTED
 from analysis.read.runs import GridResults
-from analysis.statistics.families import ALPHA, Decision, Verdict, judge
+from analysis.statistics.families import ALPHA, Decision, Open, Verdict, judge
 from analysis.statistics.looks import Looked, Looks, follow
-from analysis.statistics.paired import Comparison, fresh_seeds
+from analysis.statistics.paired import Comparison, compare, fresh_seeds
 
 EVERY_PAIR_UP_TO = 6
 """Levels of a grid's only axis up to which each is compared with each."""
@@ -39,7 +41,7 @@ class CellComparison:
     metric: ShownMetric
     a: CellRuns
     b: CellRuns
-    decision: Decision | Looked
+    decision: Decision | Looked | Open
     family: int
     primary: bool
 
@@ -58,8 +60,8 @@ class CellComparison:
     @property
     def adjusted(self) -> float:
         """The adjusted p of what the verdict says: that both are equal for practical purposes, or else that they
-        differ; nan where it was decided by looks."""
-        if isinstance(self.decision, Looked):
+        differ; nan where it was decided by looks, or is not decided."""
+        if not isinstance(self.decision, Decision):
             return math.nan
         return self.decision.equal if self.verdict == "equal" else self.decision.different
 
@@ -71,8 +73,8 @@ class CellComparison:
     @cached_property
     def fresh_seeds(self) -> int | None:
         """How many new seeds, alone, would tell the difference as it looks, at an even share of the error rate; None
-        where no affordable number would, and where the looks say how many were worth it."""
-        if self.sequential is not None:
+        where no affordable number would, where the looks say how many were worth it, and where the plan has more."""
+        if not isinstance(self.decision, Decision):
             return None
         return fresh_seeds(self.comparison, level=1 - ALPHA / self.family)
 
@@ -94,6 +96,12 @@ def pairs(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> 
     asked = [one for one in _asked(grid, cells) if all(cell.estimate(metric.name).known for cell in one[:2])]
     known = [(paired(grid, metric, a, b), a, b, primary) for a, b, primary in asked]
     known = [one for one in known if one[0].size]
+    if grid.meta.preliminary:
+        opened = (Open(compare(differences, resolution=metric.resolution)) for differences, *_ in known)
+        return [
+            CellComparison(metric, a, b, one, len(known), primary)
+            for (_, a, b, primary), one in zip(known, opened, strict=True)
+        ]
     decisions = judge(
         [differences for differences, *_ in known],
         margins=metric.margin,
@@ -162,7 +170,7 @@ def at_levels(meta: Meta, cells: Sequence[CellRuns], levels: Mapping[str, str]) 
 def baseline(grid: GridResults, cells: Sequence[CellRuns]) -> CellRuns | None:
     """The cell that the grid names as its baseline, else the first; None where it has no finished run."""
     chosen = at_levels(grid.meta, cells, grid.meta.baseline) or cells[0]
-    return chosen if (chosen.runs["status"] == "finished").any() else None
+    return chosen if chosen.runs["status"].isin(COUNTED).any() else None
 
 
 def one_training(cells: Sequence[CellRuns]) -> bool:

@@ -1,7 +1,8 @@
 """Where the cells of a grid stand in one metric: the comparisons asked for, and which cells are shown to be better.
 
 One rule, for whatever a page says: a cell is beaten where the list of comparisons says so, or where another is shown to
-be better among all pairs (`statistics.families`). What is not beaten may be the best, and is bold.
+be better among all pairs (`statistics.families`). What is not beaten may be the best, and is bold. A preliminary round
+tests nothing.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ def standing(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) 
     if metric.sign == 0 or len(known) < 2:
         return Standing((), beaten)
     asked = pairs(grid, metric, cells) if metric.deciding else []
+    if grid.meta.preliminary:
+        return Standing(asked, beaten)
     compared, near = _order(grid, metric, [cells[i] for i in known])
     for i, rivals in zip(known, compared, strict=True):
         beaten[i] = None if rivals is None else frozenset(known[j] for j in rivals)

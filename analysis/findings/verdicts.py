@@ -4,6 +4,8 @@
     as good       others that are shown to be worse by no more than the difference that matters, if at all
     open          others that may be the best, and may be much worse
 
+In a preliminary round no verdict is due: the cell with the best mean leads, and that is all.
+
 The ± of a difference is of that difference alone.
 """
 
@@ -20,6 +22,7 @@ import pandas as pd
 from analysis.findings.budget import Budget, budget_of
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.curves import curves_of
+from analysis.findings.leads import Lead, lead_of
 from analysis.findings.pairs import CellComparison, one_training
 from analysis.findings.standings import Standing
 from analysis.findings.summary import Summary
@@ -35,7 +38,7 @@ UNIFORM, HISTOGRAM = "uniform code", "histogram"
 @dataclass(frozen=True, eq=False)
 class Findings:
     """One metric's answer: its cells' estimates, where they stand and, where known, what they did on their way; `codes`
-    are what codes without a network score."""
+    are what codes without a network score. It has a `lead` where no verdict is due."""
 
     metric: ShownMetric
     cells: Sequence[CellRuns]
@@ -44,6 +47,7 @@ class Findings:
     exploratory: bool
     budget: Budget | None = None
     codes: Sequence[KnownValue] = ()
+    lead: Lead | None = None
 
     @property
     def pairs(self) -> Sequence[CellComparison]:
@@ -163,6 +167,8 @@ def findings(grid: GridResults, summary: Summary) -> list[Findings]:
         stands = summary.standing[metric.name]
         codes, estimates = grid.meta.baselines.get(metric.name, ()), summary.estimates[metric.name]
         found = Findings(metric, summary.cells, estimates, stands, grid.meta.continued, codes=codes)
+        if grid.meta.preliminary:
+            return replace(found, lead=lead_of(grid, metric, [summary.cells[i] for i in found.ranked]))
         if not grid.meta.rungs:
             return found
         return replace(found, budget=budget_of(metric, summary.cells, stands, found.best, curve))

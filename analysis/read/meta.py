@@ -17,6 +17,7 @@ from analysis.errors import InputError
 from analysis.plain import plain_json
 from analysis.read.allowed import Decimals, Finite, Looks, Share, check_axis, check_different, check_metric
 from analysis.read.former import described
+from analysis.read.rounds import Round
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ class Meta:
     `decoder` is p(x₀|x₁) of the bound's L₀, in words. `primary` are the comparisons that it is run for, `relevant` the
     smallest differences that matter to it, by the kind of the metric, where they are not the metric's own. `seeds` are
     all that any cell has; where they were added as `auto` says, cells have the first so many of them. `rungs` is how
-    often trainings were scored on their way.
+    often trainings were scored on their way. `round` is what the pages are of, where a command works in rounds.
     """
 
     name: str
@@ -218,12 +219,25 @@ class Meta:
     auto: Auto | None = None
     code: str | None = None
     device: str | None = None
+    round: Round | None = None
 
     def __post_init__(self) -> None:
-        """ValueError where two axes, metrics or seeds are one."""
+        """ValueError where two axes, metrics or seeds are one, or a round has more seeds than there are."""
         check_different("axis", [axis.name for axis in self.axes])
         check_different("metric", [metric.name for metric in self.metrics])
         check_different("seed", self.seeds)
+        if self.round is not None and self.round.seeds > len(self.seeds):
+            raise ValueError(f"round {self.round.number} rests on {self.round.seeds} seeds of {len(self.seeds)}")
+
+    @property
+    def preliminary(self) -> bool:
+        """Whether no verdict is due yet."""
+        return self.round is not None and self.round.preliminary
+
+    @property
+    def at_rungs(self) -> bool:
+        """Whether trainings stand at their first rung."""
+        return self.round is not None and self.round.rung
 
     @property
     def example(self) -> str:

@@ -30,6 +30,10 @@ RUNG = "rung/"
 OVER_STEPS = ("train/", "schedule/", "timesteps/", RUNG)
 """How the names of curves over training steps begin."""
 STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "failed")
+SCORED, UNSCORED = "scored", "not scored"
+"""How runs stand at their first rung: what a round of rungs says in the place of how they ended; no runs.csv does."""
+COUNTED = (STATUSES[0], SCORED)
+"""The statuses of runs whose values count."""
 
 HELD_OUT = "held-out"
 """The sheet of samples/ that holds data: points that no training has seen."""

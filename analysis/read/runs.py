@@ -51,6 +51,7 @@ from analysis.read.names import (
     VERSIONS,
 )
 from analysis.read.search import Search, search_in
+from analysis.read.view import Basis, as_of_round, of_round
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ class GridResults:
     """What a grid found. `samples` is the folder of its sample sheets, `strips` that of its forward and reverse
     processes, `reconstructions` that of what its autoencoders make of test images; `tracking` is None where it was
     delivered to no store. `search` is that whose winners it confirms, if it does. Curves, images and formulas are read
-    when first asked for."""
+    when first asked for. Where a command works in rounds, all of it is as of the last one, with its `basis`."""
 
     meta: Meta
     runs: pd.DataFrame
@@ -70,6 +71,7 @@ class GridResults:
     load_formulas: Callable[[], pd.DataFrame] = no_formulas
     reconstructions: Path | None = None
     search: Search | None = None
+    basis: Basis | None = None
 
     @cached_property
     def curves(self) -> pd.DataFrame:
@@ -104,19 +106,21 @@ def read_folder(path: Path | str) -> GridResults:
     meta = parse_meta(head.read_bytes(), str(head))
     source = folder / "runs.csv"
     texts = read_csv(source, FIXED)
-    _check_whole(texts, meta, str(source))
+    _check_whole(texts, of_round(meta), str(source))
     runs = tidy_runs(texts, meta, str(source))
+    view = as_of_round(meta, runs, lambda: _read_curves(folder / "curves.csv"))
     return GridResults(
-        meta,
-        runs,
-        _subfolder(folder / "samples"),
-        lambda: _read_curves(folder / "curves.csv"),
-        lambda: _read_images(folder / "images.csv", runs),
+        view.meta,
+        view.runs,
+        None if meta.at_rungs else _subfolder(folder / "samples"),
+        view.load_curves,
+        no_images if meta.at_rungs else lambda: _read_images(folder / "images.csv", runs),
         read_tracking(folder / "tracking.json"),
-        _subfolder(folder / "strips"),
+        None if meta.at_rungs else _subfolder(folder / "strips"),
         lambda: _read_formulas(folder / FORMULAS),
-        _subfolder(folder / "reconstructions"),
+        None if meta.at_rungs else _subfolder(folder / "reconstructions"),
         search_in(folder),
+        view.basis,
     )
 
 

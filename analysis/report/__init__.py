@@ -32,6 +32,7 @@ from analysis.report.search import search_report, search_section, with_optimism
 from analysis.tables import read_through
 from analysis.tables.table import ResultTable
 from analysis.tables.writers import html_table
+from analysis.words.rounds import banner, round_of
 from analysis.words.seeds import seeds_taken
 
 FILE = "report.html"
@@ -39,7 +40,8 @@ FILE = "report.html"
 
 def report(answers: Answers, drawn: Mapping[str, Drawn]) -> str:
     """The page, with these figures in it."""
-    return render(answers.meta.question, [_setting(answers)], sections(answers, drawn))
+    lead = [text for text in (_setting(answers), banner(answers)) if text]
+    return render(answers.meta.question, lead, sections(answers, drawn))
 
 
 CURVES = ("elbo", "bound", "split", "estimate", "weights", "schedules", "training")
@@ -92,6 +94,7 @@ def _setting(answers: Answers) -> str:
         f"T = {meta.horizon}" if meta.horizon else "",
         counted(len(answers.cells), "cell"),
         seeds_taken(meta),
+        round_of(answers),
     ]
     return " · ".join(word for word in words if word)
 

@@ -18,7 +18,7 @@ from analysis.read.meta import Meta
 from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
 from analysis.words.claims import why
 from analysis.words.factorial import factorial_sentences
-from analysis.words.verdicts import amount, headline, margin
+from analysis.words.verdicts import amount, beside_codes, headline, led, margin
 
 _EXPLORATORY = "Exploratory: other seeds were asked for after results were seen"
 _ONE_SEED = "One seed: no verdict"
@@ -26,10 +26,12 @@ _NOTHING_LEARNT = "Every cell is worse than a uniform code"
 
 
 def verdict(answers: Answers) -> Section:
-    """What to take, per metric that decides."""
+    """What to take, per metric that decides; where no verdict is due yet, which cell leads."""
     if not answers.findings:
         why_none = ("No cell has a likelihood, a FID or an energy distance, so there is nothing to decide by.",)
         return Section("verdict", "Verdict", (Answer("No verdict.", "", "", why_none),))
+    if answers.preliminary:
+        return Section("verdict", "Who leads", tuple(_leader(found) for found in answers.findings))
     told = tuple(_answer(found, answers.meta) for found in answers.findings)
     return Section("verdict", "Verdict", told)
 
@@ -45,6 +47,16 @@ def _answer(found: Findings, meta: Meta) -> Answer:
         return Answer(f"For {use} no verdict; best value:", name, ".", reasons, _mark(found, _ONE_SEED))
     take = f"For {use}, at this budget, take" if found.rivals else f"For {use} take"
     return Answer(take, name, f"{_as_good(found)}{_open(found)}{_rivals(found)}.", reasons, _mark(found))
+
+
+def _leader(found: Findings) -> Answer:
+    """Which cell leads, and by how much."""
+    mark = "Preliminary"
+    if found.best is None or found.lead is None or len(found.ranked) < 2 or found.same:
+        return Answer(f"For {found.metric.decides}: nothing to choose between yet.", "", "", (headline(found),), mark)
+    rest = f" leads in {found.metric.label}: {led(found, found.lead)}."
+    codes = beside_codes(found)
+    return Answer("", found.cells[found.best].name, rest, (codes,) if codes else (), mark)
 
 
 def _mark(found: Findings, otherwise: str = "") -> str:

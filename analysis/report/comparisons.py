@@ -25,6 +25,8 @@ from analysis.words.verdicts import (
     evidence,
     left_out_sentence,
     margin,
+    open_size,
+    side,
 )
 
 _FRESH = (
@@ -48,7 +50,8 @@ def comparisons(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     ]
     if not blocks:
         return None
-    return Section("comparisons", "What was told apart", (*pictures, *blocks))
+    title = "How cells differ so far" if answers.preliminary else "What was told apart"
+    return Section("comparisons", title, (*pictures, *blocks))
 
 
 def _told(found: Findings, shown: Findings, cut: str) -> list[Items]:
@@ -63,7 +66,7 @@ def _told(found: Findings, shown: Findings, cut: str) -> list[Items]:
         pairs = [pair for pair in found.pairs if pair.verdict == word]
         here = [pair for pair in shown.pairs if pair.verdict == word]
         lines = tuple(_line(pair, found) if base is None else _against(pair, found) for pair in here)
-        count = f"({len(pairs)} of {len(found.pairs)})"
+        count = f"({len(pairs)})" if word == "open" else f"({len(pairs)} of {len(found.pairs)})"
         untold = word == "cannot tell"
         fresh = _FRESH if untold and base is not None and any(pair.fresh_seeds for pair in pairs) else ""
         out = _without_metric(left_out_sentence(found), found) if untold else ""
@@ -88,6 +91,8 @@ def _lacking(found: Findings, *cells: CellRuns) -> str:
 
 
 def _title(word: Verdict, base: str | None) -> str:
+    if word == "open":
+        return "differences" if base is None else f"beside {base}"
     if word == "cannot tell":
         return "cannot tell at this budget" if base is None else f"cannot be told from {base} at this budget"
     if word == "equal":
@@ -109,8 +114,10 @@ def _without_metric(text: str, found: Findings) -> str:
 
 def _against(pair: CellComparison, found: Findings) -> str:
     """What the title leaves to say: which cell, by how much, and what would confirm it."""
-    if math.isnan(pair.comparison.p) or pair.same:
+    if pair.same or (math.isnan(pair.comparison.p) and pair.verdict != "open"):
         return _line(pair, found)
+    if pair.verdict == "open":
+        return f"{pair.a.name}: {side(pair)} by {open_size(pair)}."
     size = apart(pair.metric, pair.comparison)
     toward = "better" if pair.metric.sign * pair.comparison.difference > 0 else "worse"
     n, sure = pair.fresh_seeds, evidence(pair)

@@ -104,7 +104,8 @@ def _differences(answers: Answers) -> str:
         operations = f"Trainings differ in their operations by up to a factor of {max(means) / min(means):.3g}."
     else:
         operations = ""
-    times = "" if used.exact or len(answers.cells) < 2 or len(answers.meta.seeds) < 2 else _times(used)
+    untold = used.exact or answers.preliminary or len(answers.cells) < 2 or len(answers.meta.seeds) < 2
+    times = "" if untold else _times(used)
     return f"{operations} {times}".strip()
 
 

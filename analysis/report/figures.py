@@ -95,6 +95,13 @@ CAPTIONS = {
         "bound, by T. Both on a mixture of Gaussians, where the truth is known."
     ),
 }
+PRELIMINARY = {
+    "differences": (
+        "How cells differ so far, by seed (dots) with their mean and 95 % interval, each difference by itself."
+    ),
+    "compute": "What is bought by training in each space, its autoencoder included: a line joins the cells of a space.",
+}
+"""What is said of figures in which a verdict would stand, where none is due."""
 SHOWS = {
     "samples": "Sheet of generated samples of {cells}",
     "metrics": "Chart with a row for each of {cells}: seeds, mean, interval of {metrics}. The table holds the numbers",
@@ -133,7 +140,8 @@ def pictures(answers: Answers, drawn: Mapping[str, Drawn]) -> dict[str, Picture]
 def caption(name: str, answers: Answers) -> str:
     """What to see in a figure, and what not every grid has of it."""
     more = {"samples": _outside, "differences": _band, "bound": _off_the_axis}
-    return " ".join(text for text in (CAPTIONS[name], more[name](answers) if name in more else "") if text)
+    captions = CAPTIONS | PRELIMINARY if answers.preliminary else CAPTIONS
+    return " ".join(text for text in (captions[name], more[name](answers) if name in more else "") if text)
 
 
 def _outside(answers: Answers) -> str:
@@ -169,4 +177,5 @@ def alternative(name: str, answers: Answers) -> str:
 
 def _verdicts(found: Findings) -> str:
     words = [pair.verdict for pair in found.pairs]
-    return ", ".join(f"{words.count(word)} {word}" for word in get_args(Verdict) if word in words)
+    told = {"open": "without a verdict yet"}
+    return ", ".join(f"{words.count(word)} {told.get(word, word)}" for word in get_args(Verdict) if word in words)

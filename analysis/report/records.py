@@ -10,11 +10,12 @@ from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import in_latents
 from analysis.notation import duration, some
 from analysis.read.links import Tracking
-from analysis.read.names import AUTOENCODER, TRACEBACK
+from analysis.read.names import AUTOENCODER, COUNTED, TRACEBACK
 from analysis.read.runs import GridResults
 from analysis.report.page import Block, Details, Fact, FactTable, Items, Link, Section, Text, Verbatim
 from analysis.tables import MOST_ROWS
 from analysis.words.cells import noted, reason_in_short, why_not_comparable
+from analysis.words.rounds import round_of
 from analysis.words.weights import weight_lines
 
 
@@ -62,29 +63,34 @@ def _apart(answers: Answers) -> list[str]:
 
 
 def missing(answers: Answers) -> Section:
-    """Every run that did not finish, how it ended and why."""
+    """Every run that did not finish, or was not scored where the round is of rungs; how it ended and why."""
     everyone = answers.grid.runs
-    runs = everyone[everyone["status"] != "finished"]
+    runs = everyone[~everyone["status"].isin(COUNTED)]
+    whole, lacking = "finished", "did not finish"
+    if answers.meta.at_rungs:
+        whole, lacking = "were scored at their first rung", "were not scored"
+    did = lacking.partition(" ")[0]
+    title = f"What {lacking.replace('were', 'was')}"
     if runs.empty:
-        return Section("missing", "What did not finish", (Text(f"Nothing: all {len(everyone)} runs finished."),))
+        return Section("missing", title, (Text(f"Nothing: all {len(everyone)} runs {whole}."),))
     rows, traces = [], []
     for cell in answers.cells:
-        lost = cell.runs[cell.runs["status"] != "finished"]
+        lost = cell.runs[~cell.runs["status"].isin(COUNTED)]
         for seed, status, reason, trace in lost[["seed", "status", "reason", TRACEBACK]].itertuples(index=False):
             message = reason_in_short(reason)
             rows.append((cell.name, str(seed), status, message or "no reason was recorded"))
             # An older writer left the traceback below the reason.
             full = trace.strip() or reason.strip()
             traces += [Verbatim(f"{cell.name}, seed {seed}", full)] if full not in ("", message) else []
-    told = f"{len(runs)} of {len(everyone)} runs did not finish. Means and intervals are over the seeds that did."
+    told = f"{len(runs)} of {len(everyone)} runs {lacking}. Means and intervals are over the seeds that {did}."
     sheet = FactTable(
-        f"Runs that did not finish{_first(len(rows))}",
+        f"Runs that {lacking}{_first(len(rows))}",
         ("Cell", "Seed", "Status", "Reason"),
         tuple(rows[:MOST_ROWS]),
         numbers=False,
     )
     folded = [Details(f"Tracebacks{_first(len(traces))}", tuple(traces[:MOST_ROWS]))] if traces else []
-    return Section("missing", "What did not finish", (Text(told), sheet, *folded))
+    return Section("missing", title, (Text(told), sheet, *folded))
 
 
 def provenance(answers: Answers) -> Section:
@@ -92,6 +98,7 @@ def provenance(answers: Answers) -> Section:
     grid, meta, tracked = answers.grid, answers.meta, answers.grid.tracking
     facts: dict[str, Fact] = {
         "Grid": meta.name,
+        "Round": round_of(answers).removeprefix("round "),
         "Command": f"`{meta.command}`" if meta.command else "",
         "Took": duration(meta.seconds) if meta.seconds is not None else "",
         "Code": _codes(grid),

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from analysis.statistics.paired import LEVEL, Comparison, compare, equivalent
 from analysis.statistics.variances import Array, Means, over_both, over_seeds
 
-Verdict = Literal["better", "worse", "equal", "cannot tell"]
+Verdict = Literal["better", "worse", "equal", "cannot tell", "open"]
 ALPHA = 1 - LEVEL
 EVENLY = 0.25
 """The part of α that all comparisons share evenly."""
@@ -65,6 +65,17 @@ class Decision:
         if not self.different <= ALPHA:
             return "cannot tell"
         return "better" if sign * self.found.difference > 0 else "worse"
+
+
+@dataclass(frozen=True)
+class Open:
+    """A comparison of which no verdict is due yet: the difference and its interval are all that is said of it."""
+
+    found: Comparison
+
+    def verdict(self, sign: int) -> Verdict:
+        """None, whichever end is better."""
+        return "open"
 
 
 def judge(

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -67,6 +67,8 @@ class Means:
 
     def _p(self, mean: float, by_seeds: float, by_images: float) -> float:
         """The p of one mean whose variance has both parts."""
+        from scipy import optimize  # A page without values per image need not wait for it.
+
         # It lies between those that the fewest and the most degrees of freedom would give, up to rounding.
         t = mean / np.sqrt(by_seeds + by_images)
         alone = [2 * float(special.stdtr(n - 1, -t)) for n in (self.seeds, self.images)]

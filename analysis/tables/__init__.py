@@ -18,12 +18,12 @@ from analysis.files import write_text
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
 from analysis.read.source import SOURCE, read
+from analysis.tables.brief import terminal_answer
 from analysis.tables.captions import caption
 from analysis.tables.forms import Frame
 from analysis.tables.latex import latex_table
 from analysis.tables.layouts import LAYOUTS, choose
 from analysis.tables.table import Footnotes, ResultTable
-from analysis.tables.terminal import terminal_text
 from analysis.tables.tidy import tidy_csv
 from analysis.tables.writers import markdown
 from analysis.words.best import left_out
@@ -53,10 +53,11 @@ def read_through(answers: Answers) -> ResultTable:
 
 
 def _verdict(answers: Answers) -> tuple[str, ...]:
-    """Which cell to take, what the looks say of what was declared where seeds were added, and what became of claims."""
+    """Which cell to take, what the looks say of what was declared where seeds were added, or how cells differ so far
+    where no verdict is due, and what became of claims."""
     looked = answers.meta.auto is not None
-    pairs = [pair for found in answers.findings for pair in found.pairs]
-    declared = pairs if looked and answers.meta.primary else []
+    pairs = [pair for found in answers.findings for pair in found.pairs if pair.primary]
+    declared = pairs if (looked or answers.preliminary) and answers.meta.primary else []
     out = [sentence for found in answers.findings if declared and (sentence := left_out_sentence(found))]
     claims = [claim_sentence(outcome, first_look=looked) for outcome in answers.claims]
     return (*map(headline, answers.findings), *map(comparison_sentence, declared), *out, *claims)
@@ -78,8 +79,9 @@ def write_tables(answers: Answers, folder: Path | str) -> None:
 
 
 def terminal_table(answers: Answers, console: Console | None = None) -> str:
-    """The table as a console shows it, the process's own by default."""
-    return terminal_text(read_through(answers), console)
+    """The answer in short as a console shows it, the process's own by default: who is the best, the table, and what
+    matters most of what was compared."""
+    return terminal_answer(answers, read_through(answers), left_out(best(answers, MOST_ROWS)), console)
 
 
 OPTIONS = {

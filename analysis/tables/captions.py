@@ -13,6 +13,7 @@ from analysis.notation import Rounding, duration, listed, two_digits
 from analysis.read.meta import Meta, ShownMetric
 from analysis.read.names import PRECISION
 from analysis.read.runs import GridResults
+from analysis.words.rounds import at_rungs, banner, round_of
 from analysis.words.seeds import looked, seeds_taken
 
 _CONTINUOUS = "nll_continuous/"
@@ -26,42 +27,47 @@ _FAR = 2
 
 
 def caption(answers: Answers) -> str:
-    """The caption: question, data, seeds and interval, decoder, own errors, quality, latents, budget, provenance."""
+    """The caption: what a preliminary page rests on; question, data, seeds and interval, decoder, own errors, quality,
+    latents, budget, provenance."""
     meta = answers.meta
     judged = [_decoder(answers), *map(own_error, answers.draw_errors), _quality(meta), _latents(answers)]
     parts = [
+        banner(answers),
+        at_rungs(answers),
         meta.question,
-        _setting(meta),
+        setting(meta),
         _interval(answers),
         *judged,
         _budget(answers.grid),
-        _provenance(answers.grid),
+        _provenance(answers),
     ]
     return " ".join(part for part in parts if part)
 
 
-def _setting(meta: Meta) -> str:
+def setting(meta: Meta) -> str:
+    """The data, and T where it is one."""
     horizon = f", T = {meta.horizon}" if meta.horizon else ""
     return f"Data: {meta.data}{horizon}."
 
 
 def _interval(answers: Answers) -> str:
     """What a ± holds, and what bold says."""
-    n = len(answers.meta.seeds)
-    if n < 2:
-        return "One seed, so no interval is known and none is set in bold."
+    if len(answers.meta.seeds) < 2:
+        return "One seed, so no interval is known" + ("." if answers.preliminary else " and none is set in bold.")
     given = [_given(error, answers.meta.examples) for error in answers.held_out_errors]
     factors = [found.metric.label for found in answers.findings if found.metric.scale == "log"]
     logs = f"{listed(factors)} is compared by its logarithm, so its differences are factors." if factors else ""
-    return " ".join(
-        [
-            f"Mean ± half-width of the 95 % t-interval over {seeds_taken(answers.meta)}{looked(answers.meta)}.",
-            *given,
-            *([logs] if logs else []),
-            "Bold: the cells that may be the best, which means that no other is shown to be better (paired t-tests "
-            "over all pairs; the error rate of 5 % goes mostly to the pairs that lie far apart).",
-        ]
+    bold = (
+        "Bold: the cells that may be the best, which means that no other is shown to be better (paired t-tests "
+        "over all pairs; the error rate of 5 % goes mostly to the pairs that lie far apart)."
     )
+    told = [interval(answers.meta), *given, logs, "" if answers.preliminary else bold]
+    return " ".join(text for text in told if text)
+
+
+def interval(meta: Meta) -> str:
+    """What a ± is, and over how many seeds."""
+    return f"Mean ± half-width of the 95 % t-interval over {seeds_taken(meta)}{looked(meta)}."
 
 
 def _given(error: HeldOutError, what: str) -> str:
@@ -160,15 +166,16 @@ def _count(value: float) -> str:
     return f"{value:g}"
 
 
-def _provenance(grid: GridResults) -> str:
-    meta = grid.meta
+def _provenance(answers: Answers) -> str:
+    grid, meta = answers.grid, answers.meta
     took = f" ({duration(meta.seconds)})" if meta.seconds is not None else ""
     precisions = "/".join(sorted(set(grid.runs[PRECISION]) - {""}))
     device = ", ".join(["", *(word for word in (meta.device, precisions) if word)])
     several = [f"{code} ({n} runs)" for code, n in grid.codes] if len(grid.codes) > 1 else []
     made_by = ", ".join(several) or meta.code
     code = f"; code {made_by}" if made_by else ""
-    command = f"`{meta.command}`{took}{device}{code}." if meta.command else ""
+    which = f"; {round_of(answers)}" if not answers.preliminary and round_of(answers) else ""
+    command = f"`{meta.command}`{took}{device}{code}{which}." if meta.command else ""
     continued = (
         " Other seeds were asked for after results were seen, so its verdicts are exploratory."
         if meta.continued

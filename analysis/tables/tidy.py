@@ -14,13 +14,14 @@ from analysis.tables.forms import Frame
 from analysis.tables.layouts import choose
 from analysis.tables.published import PaperTable, numbers
 from analysis.words.cells import UNCOMPARED, noted, shortfall, why_not_comparable
+from analysis.words.rounds import banner
 
 _PARTS = ("mean", "half_width", "n", "bold")
 
 
 def tidy_csv(answers: Answers, layout: str = "") -> str:
     """A row per cell (levels, seeds, shortfall, what cannot be compared and notes; mean, half-width, n, whether bold;
-    published numbers with the data that they are of), and per known value."""
+    published numbers with the data that they are of), and per known value; of a preliminary round first what it is."""
     frame = Frame(answers)
     papers = choose(frame, layout).papers
     summary = answers.summary
@@ -28,7 +29,12 @@ def tidy_csv(answers: Answers, layout: str = "") -> str:
     write = csv.writer(text, lineterminator="\n").writerow
     beside = _heads(papers)
     head = ["row", *(axis.name for axis in answers.axes), "seeds", "note"]
-    write(_guarded([*head, *(f"{metric.name} {part}" for metric in summary.metrics for part in _PARTS), *beside]))
+    parts = _PARTS[:-1] if answers.preliminary else _PARTS
+    heads = [f"{metric.name} {part}" for metric in summary.metrics for part in parts]
+    write(_guarded([*head, *heads, *beside]))
+    if answers.preliminary:
+        rest = [""] * (len(heads) + len(beside))
+        write(_guarded(["round", *[""] * len(answers.axes), len(answers.meta.seeds), banner(answers), *rest]))
     for i, cell in enumerate(summary.cells):
         apart = [metric for metric in summary.metrics if not cell.comparable(metric.name)]
         told = (shortfall([cell]), *dict.fromkeys(map(why_not_comparable, apart)), *noted([cell])[0])
@@ -38,11 +44,11 @@ def tidy_csv(answers: Answers, layout: str = "") -> str:
             found = summary.estimates[metric.name][i]
             bold = int(i in summary.standing[metric.name].leading)
             mean = UNCOMPARED if metric in apart else _digits(found.mean)
-            row += [mean, _digits(found.half_width), len(found.values), bold]
+            row += [mean, _digits(found.half_width), len(found.values), bold][: len(parts)]
         write(_guarded([*row, *_published(papers, cell, frame)]))
     for label, values in references(answers.meta, answers.metrics).items():
-        known = [(_digits(values.get(metric.name, math.nan)), "", "", "") for metric in summary.metrics]
-        row = ["reference", *[""] * len(answers.axes), "", label, *(part for four in known for part in four)]
+        known = [[_digits(values.get(metric.name, math.nan)), *[""] * (len(parts) - 1)] for metric in summary.metrics]
+        row = ["reference", *[""] * len(answers.axes), "", label, *(part for of in known for part in of)]
         write(_guarded([*row, *[""] * len(beside)]))
     return text.getvalue()
 

@@ -12,7 +12,7 @@ from itertools import chain
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import applies
 from analysis.read.meta import ShownMetric
-from analysis.read.names import NOTES, STATUSES
+from analysis.read.names import COUNTED, NOTES, SCORED, STATUSES, UNSCORED
 
 UNCOMPARED = "not comparable"
 """What stands in the place of a value that there is none of."""
@@ -29,15 +29,15 @@ def reason_in_short(reason: str) -> str:
 def shortfall(cells: Sequence[CellRuns]) -> str:
     """Which seeds are not finished, how they ended and why; "" where all are. Counts are per cell, reasons of all."""
     total = len(cells[0].runs)
-    if all(status == STATUSES[0] for cell in cells for status in cell.runs["status"]):
+    if all(status in COUNTED for cell in cells for status in cell.runs["status"]):
         return ""
     parts = []
-    for status in STATUSES[1:]:
+    for status in (*STATUSES[1:], UNSCORED):
         ended = [reason for cell in cells for reason in cell.runs["reason"][cell.runs["status"] == status]]
         if ended:
             parts.append(f"{status} in {len(ended) // len(cells)} of {total} seeds{_reasons(ended)}")
-    finished = int((cells[0].runs["status"] == "finished").sum())
-    rest = f"; mean over the other {finished}" if parts and finished else ""
+    counted = int(cells[0].runs["status"].isin(COUNTED).sum())
+    rest = f"; mean over the other {counted}" if parts and counted else ""
     return "; ".join(parts) + rest
 
 
@@ -99,4 +99,5 @@ def without_value(cell: CellRuns, metric: ShownMetric) -> str:
     """Why a cell that finished has no value here, in words; "" where it cannot have one."""
     if not cell.comparable(metric.name):
         return why_not_comparable(metric)
-    return "finished, but without this metric" if applies(cell, metric) else ""
+    how = SCORED if (cell.runs["status"] == SCORED).any() else STATUSES[0]
+    return f"{how}, but without this metric" if applies(cell, metric) else ""

@@ -1,4 +1,5 @@
-"""What is said of a metric that decides: which cell to take and how sure that is, and which of two is better.
+"""What is said of a metric that decides: which cell to take and how sure that is, and which of two is better; where no
+verdict is due yet, which cell leads, and how two differ.
 
 On a log scale a difference is a factor: the ratio of the larger value to the smaller one.
 """
@@ -6,7 +7,9 @@ On a log scale a difference is a factor: the ratio of the larger value to the sm
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+from analysis.findings.leads import Lead
 from analysis.findings.pairs import CellComparison
 from analysis.findings.verdicts import UNIFORM, Findings
 from analysis.notation import Rounding, listed_names, percent, probability
@@ -21,6 +24,15 @@ _FACTOR = Rounding(decimals=2)
 def amount(metric: ShownMetric, value: float, half_width: float) -> str:
     """A value with its interval and unit, as the table rounds it."""
     text = Rounding.of(metric.decimals, [half_width]).measured(value, half_width)
+    return f"{text} {metric.unit}" if metric.unit else text
+
+
+def span(metric: ShownMetric, value: float, half_width: float) -> str:
+    """A value with the ends of its interval, as far as there can be values, and its unit."""
+    rounding = Rounding.of(metric.decimals, [half_width])
+    least = -math.inf if metric.least is None else metric.least
+    low, high = (rounding.number(end) for end in (max(value - half_width, least), value + half_width))
+    text = rounding.number(value) if math.isnan(half_width) else f"{rounding.number(value)} ({low} to {high})"
     return f"{text} {metric.unit}" if metric.unit else text
 
 
@@ -55,6 +67,8 @@ def confirmation(pair: CellComparison) -> str:
 def comparison_sentence(pair: CellComparison) -> str:
     """The verdict on two cells with its numbers."""
     label, found = pair.metric.label, pair.comparison
+    if pair.verdict == "open" and not pair.same:
+        return f"{label}: {pair.a.name} is {side(pair)} {pair.b.name} by {open_size(pair)}."
     if math.isnan(found.p):
         return f"{label}: cannot tell {pair.a.name} from {pair.b.name}: fewer than two seeds finished both."
     if pair.shared:
@@ -73,6 +87,20 @@ def comparison_sentence(pair: CellComparison) -> str:
     return f"{label}: cannot tell {pair.a.name} from {pair.b.name} at this budget: the difference is {numbers}{more}."
 
 
+def side(pair: CellComparison) -> str:
+    """Where a cell's values lie beside those of another, whichever end is the better one."""
+    return "above" if pair.comparison.difference > 0 else "below"
+
+
+def open_size(pair: CellComparison) -> str:
+    """The size of a difference that nothing is claimed of."""
+    return f"{apart(pair.metric, pair.comparison)}{_of_one_seed(pair.comparison)}"
+
+
+def _of_one_seed(found: Comparison) -> str:
+    return " (one seed)" if found.n < 2 else ""
+
+
 def evidence(pair: CellComparison) -> str:
     """How sure the verdict on a pair is: its adjusted p, or the look that decided."""
     looked = pair.sequential
@@ -84,7 +112,8 @@ def evidence(pair: CellComparison) -> str:
 
 
 def headline(found: Findings) -> str:
-    """Which cell to take, how sure that is, and whether any cell is better than a code that needs no network."""
+    """Which cell to take, how sure that is, and whether any cell is better than a code that needs no network; where no
+    verdict is due, which cell leads."""
     return " ".join(text for text in (_taken(found), beside_codes(found)) if text)
 
 
@@ -95,7 +124,10 @@ def beside_codes(found: Findings) -> str:
         return ""
     who = "It" if len(found.ranked) == 1 else "Every cell"
     name = code.label if code.label.startswith("one ") else f"a {code.label}"
-    start = f"{who} is worse than {name} ({amount(found.metric, code.value, math.nan)})"
+    value = amount(found.metric, code.value, math.nan)
+    if found.lead is not None:
+        return f"{'It does not reach' if who == 'It' else 'No cell reaches'} {name} ({value}) yet."
+    start = f"{who} is worse than {name} ({value})"
     if code.label != UNIFORM:
         return f"{start}, which needs no network."
     return f"{start}: it was trained too little, or the bound was taken in too few steps."
@@ -105,9 +137,11 @@ def _taken(found: Findings) -> str:
     """Which cell to take, and how sure that is."""
     label = found.metric.label
     if found.best is None:
-        return f"{label}: no cell finished."
+        return f"{label}: no cell finished." if found.lead is None else f"{label}: no cell has a value yet."
     cell, estimate = found.cells[found.best], found.estimates[found.best]
     value = amount(found.metric, estimate.mean, estimate.half_width)
+    if found.lead is not None and len(found.ranked) > 1 and not found.same:
+        return f"{cell.name} leads in {label}: {led(found, found.lead)}."
     start = "Exploratory, since other seeds were asked for after results were seen. " if found.exploratory else ""
     if len(found.ranked) < 2:
         return f"{start}{label} of {cell.name}: {value}."
@@ -118,6 +152,18 @@ def _taken(found: Findings) -> str:
     if not found.leading:
         return f"{start}{label}: {cell.name} has the best value, {value}, of one seed: no verdict."
     return f"{start}{label}: {cell.name} {_standing(found, value)}{_untested(found)}."
+
+
+def led(found: Findings, lead: Lead) -> str:
+    """The value of the cell that leads, and by how much it is ahead of the next; both with their intervals."""
+    assert found.best is not None, "no cell leads"
+    metric, estimate = found.metric, found.estimates[found.best]
+    value = span(metric, estimate.mean, estimate.half_width)
+    if lead.second is None or lead.ahead is None:
+        return value if lead.second is None else f"{value}; next {lead.second.name}"
+    size = lead.ahead.difference, lead.ahead.half_width
+    by = factor(*size) if metric.scale == "log" else span(replace(metric, least=None), *size)
+    return f"{value}; next {lead.second.name}, by {by}{_of_one_seed(lead.ahead)}"
 
 
 def _standing(found: Findings, value: str) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 from analysis.findings.answers import Answers
 from analysis.notation import width
 from analysis.read.runs import read_folder
-from analysis.tables import render, table_of, terminal_table, write_tables
+from analysis.tables import render, table_of, write_tables
 from analysis.tables.latex import latex_table
 from analysis.tables.terminal import terminal_text
 from analysis.tables.writers import markdown
@@ -85,7 +85,6 @@ def table(grid):
 def test_render_is_the_table_as_written(grid, table):
     assert render(Answers.of(grid), "markdown") == markdown(table)
     assert render(Answers.of(grid), "latex") == latex_table(table)
-    assert terminal_table(Answers.of(grid), pipe()) == terminal_text(table, pipe())
 
 
 def test_markdown(table):

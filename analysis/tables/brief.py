@@ -1,0 +1,72 @@
+"""What a terminal shows of a grid: the answer, the table, three comparisons, and where the rest is.
+
+ε · unweighted MSE is the best of 11 … ─▶ table ─▶ • x₀ · L is worse than … ─▶ … and 17 more in report.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, zip_longest
+from typing import get_args
+
+from rich.console import Console
+
+from analysis.findings.answers import Answers
+from analysis.findings.pairs import CellComparison
+from analysis.statistics.families import Verdict
+from analysis.tables.captions import interval, setting
+from analysis.tables.table import ResultTable
+from analysis.tables.terminal import paragraphs, terminal_text
+from analysis.words.rounds import banner
+from analysis.words.verdicts import comparison_sentence, headline
+
+MOST = 3
+"""Comparisons that are told; the report has all."""
+NOTE = 112
+"""Characters of a footnote; the report has the whole."""
+_ORDER = get_args(Verdict)
+
+
+def terminal_answer(answers: Answers, table: ResultTable, cut: str = "", console: Console | None = None) -> str:
+    """The answer of a grid, with its table, as a console shows it, the process's own by default; `cut` says which cells
+    the table has where it has not all."""
+    known = list(_by_weight([found.pairs for found in answers.findings]))
+    told = tuple(comparison_sentence(pair) for pair in known[:MOST])
+    notes = tuple(_short(note) for note in table.footnotes)
+    said = banner(answers)
+    blocks = [
+        paragraphs([said], console) if said else "",
+        paragraphs(map(headline, answers.findings), console),
+        terminal_text(replace(table, caption=_rests_on(answers, table, cut), footnotes=notes, verdict=told), console),
+        paragraphs([_rest(len(known) - len(told))], console),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _by_weight(of_metrics: Sequence[Sequence[CellComparison]]) -> Iterator[CellComparison]:
+    """The comparisons, of each metric in turn, what matters most first: what is declared, then by verdict and size."""
+
+    def weight(pair: CellComparison) -> tuple[bool, int, float]:
+        return not pair.primary, _ORDER.index(pair.verdict), -abs(pair.comparison.difference)
+
+    ordered = (sorted(pairs, key=weight) for pairs in of_metrics)
+    return (pair for pair in chain.from_iterable(zip_longest(*ordered)) if pair is not None)
+
+
+def _rests_on(answers: Answers, table: ResultTable, cut: str) -> str:
+    """Data, seeds, and what is meant by ± and by bold."""
+    several = len(answers.meta.seeds) > 1
+    bold = any(entry.bold for row in table.rows for entry in row.entries)
+    said = interval(answers.meta) if several else "", "Bold: no other cell is shown to be better." if bold else "", cut
+    return " ".join(text for text in (setting(answers.meta), *said) if text)
+
+
+def _short(note: str) -> str:
+    """A footnote as far as there is room for it."""
+    return note if len(note) <= NOTE else f"{note[: NOTE - 1].rpartition(' ')[0]} …"
+
+
+def _rest(n: int) -> str:
+    """Where to read on."""
+    return f"… and {n} more, with all that was found, in report.html" if n else "All that was found is in report.html"
