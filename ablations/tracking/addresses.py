@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -107,9 +106,8 @@ def refusal(uri: str) -> str:
     if not path.parent.is_dir():
         return f"the tracking store {uri} does not answer: {path.parent} is no folder"
     if not path.exists():
-        near = get_close_matches(path.name, [other.name for other in path.parent.glob("*.db")], 1)
-        meant = f"{SQLITE}{path.parent / near[0]}" if near else ""
-        return f"there is no tracking store {uri}; did you mean {meant}? Call a new one something else" if near else ""
+        # A new one, whatever lies beside it: the command says at its start that it makes it.
+        return ""
     try:
         _asked(path, "pragma schema_version")
     except sqlite3.Error as error:
