@@ -36,7 +36,6 @@ def main(arguments: list[str]) -> int:
         from ablations.grids.grid import make
 
         grid = make(request)
-        from ablations.driver.auto import execute_auto
         from ablations.driver.execute import execute
         from ablations.driver.looking import Declared
         from ablations.driver.models import deliver_models
@@ -44,6 +43,7 @@ def main(arguments: list[str]) -> int:
         from ablations.driver.pages import finish, writable
         from ablations.driver.plan import plan
         from ablations.driver.requests import check_no_search, check_same_request
+        from ablations.driver.rounds import fixed, looked
         from ablations.driver.turns import Turns
         from ablations.launchers.protocol import launcher_of
         from ablations.stages.opening import journal_of
@@ -67,21 +67,17 @@ def main(arguments: list[str]) -> int:
 
     planned = replace(planned, here=packed(planned.here, planned.missing(journal)))
     opened = open_tracker(request.tracking_uri or default_uri(results), grid.name, results)
-    provenance = {"command": request.command, "code": code_version(), "seeds": grid.seeds}
-    if declared is None:
-        records, tracker, interrupted = execute(planned, journal, folder, opened, provenance)
-    else:
-        declared = replace(declared, plan=planned)
-        ended = execute_auto(declared, journal, folder, opened, provenance, request.hours)
-        records, tracker, interrupted = ended
+    provenance = {"command": request.command, "code": code_version()}
+    rounds = fixed(planned, journal) if declared is None else looked(replace(declared, plan=planned), journal)
+    ended = execute(rounds, journal, folder, opened, provenance, hours=request.hours)
     with Turns(folder).turn():
-        if request.tracking_models and tracker is not None:
-            deliver_models(tracker, records, journal)
-        if grid.file.deck:
+        if request.tracking_models and ended.tracker is not None:
+            deliver_models(ended.tracker, ended.records, journal)
+        if grid.file.deck and not ended.stop:
             from ablations.theory.deck import write_deck
 
-            write_deck(folder, records, journal, planned.here.data)
-        return finish(folder, records, journal, tracker, interrupted)
+            write_deck(folder, ended.records, journal, planned.here.data)
+        return finish(folder, journal, ended)
 
 
 def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:

@@ -5,8 +5,10 @@ folder ─▶ Answers ─▶ table.*, answers.json, figures/ ─▶ report.html;
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+from analysis.errors import InputError
 from analysis.figures import write_figures, write_search_figures
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
@@ -36,3 +38,10 @@ def in_words(answers: Answers) -> str:
     search = answers.grid.search
     parts = [terminal_search(search, answers.optimism)] if search is not None else []
     return "\n\n".join([*parts, terminal_table(answers)])
+
+
+if __name__ == "__main__":
+    try:
+        print(write_pages(sys.argv[1]))
+    except InputError as error:
+        raise SystemExit(str(error)) from None

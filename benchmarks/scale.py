@@ -25,7 +25,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -191,7 +191,7 @@ def mapped(count: int, side: int) -> dict[str, float]:
 
 def parts_of(words: list[str]) -> dict[str, float]:
     """Processor seconds of each part of a command, and of the command once more."""
-    from ablations.driver import execute, pages
+    from ablations.driver import execute, pages, rounds, written
     from ablations.driver.plan import plan
     from ablations.grids.grid import make
     from ablations.launchers.protocol import launcher_of
@@ -206,10 +206,11 @@ def parts_of(words: list[str]) -> dict[str, float]:
     tracker = open_tracker(default_uri(results), request.title, results)
     launcher = launcher_of(request)
     planned, plan_seconds = timed(lambda: plan(make(request), launcher, ["cpu", "cpu"]))
-    provenance = {"command": request.command, "code": "", "seeds": planned.grid.seeds}
-    (records, _, _), run_seconds = timed(lambda: execute.execute(planned, journal, folder, None, provenance))
-    _, deliver_seconds = timed(lambda: execute.deliver(tracker, folder))
-    _, page_seconds = timed(lambda: pages.finish(folder, records, journal, tracker, interrupted=False))
+    provenance = {"command": request.command, "code": ""}
+    once = rounds.at_once(planned)
+    ended, run_seconds = timed(lambda: execute.execute(once, journal, folder, None, provenance))
+    _, deliver_seconds = timed(lambda: written.deliver(tracker, folder))
+    _, page_seconds = timed(lambda: pages.finish(folder, journal, replace(ended, tracker=tracker)))
     _, again_seconds = timed(lambda: _succeeded(words))
     return dict(zip(PARTS, (plan_seconds, run_seconds, deliver_seconds, page_seconds, again_seconds), strict=True))
 

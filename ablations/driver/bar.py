@@ -49,6 +49,18 @@ class Bar:
         """A line above the bar, which stays."""
         self.progress.console.print(line(text), markup=False, highlight=False, soft_wrap=True)
 
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Out of the way of what is printed meanwhile, on whatever stream."""
+        if self.progress.disable:
+            yield
+            return
+        self.progress.stop()
+        try:
+            yield
+        finally:
+            self.progress.start()
+
     def line(self) -> None:
         """How far it is, as a line."""
         self.last = time.monotonic()

@@ -9,33 +9,33 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ablations.driver.bar import Bar, OtherCommands, bar, tried_again
 from ablations.driver.live import Live, watching
 from ablations.driver.plan import Plan
 from ablations.driver.provenance import since
 from ablations.driver.requests import asked_by, check_no_search, check_same_request
-from ablations.driver.sets import with_enough
-from ablations.driver.shown import last_shown, still_there
+from ablations.driver.rounds import Round, trainings
+from ablations.driver.showing import Showing
 from ablations.driver.spent import Spent
 from ablations.driver.turns import Turns
 from ablations.driver.watched import watched_by_stage
+from ablations.driver.written import deliver, head_with, records_of, write
 from ablations.launchers.dispatch import Dispatch
 from ablations.launchers.events import Event
 from ablations.results.folder import finished_in, standing, stands_already, write_results
 from ablations.results.grid_json import head_of
-from ablations.results.records import Record, record
+from ablations.results.records import Record
 from ablations.stages.artifacts import Damaged
 from ablations.stages.graph import work
-from ablations.stages.journal import Journal, Result
+from ablations.stages.journal import Journal
 from ablations.stages.kinds import Stage
-from ablations.tracking.addresses import rescue
-from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_runs import request_of
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_views import view_in
@@ -45,26 +45,43 @@ WRITE_SECONDS = 15.0
 REST = 20
 """Results are written again after so many times as long as it last took: those of thousands of cells take seconds."""
 
+Stop = Literal["", "interrupted", "hours"]
+"""What stopped a command before its end, if anything did: a signal, or that its hours are over."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its records, its tracker (None once it has failed), the last round that is whole (None where
+    none is) and whether that was `said` already, how many trainings have finished, of how many, and what stopped it."""
+
+    records: list[Record]
+    tracker: Tracker | None
+    shown: Round | None
+    said: bool
+    finished: int
+    trainings: int
+    stop: Stop
+
 
 def execute(
-    plan: Plan,
+    rounds: Iterable[Round],
     journal: Journal,
     folder: Path,
     tracker: Tracker | None,
     provenance: dict[str, Any],
     *,
+    hours: float | None = None,
     confirms: bool = False,
-) -> tuple[list[Record], Tracker | None, bool]:
-    """Run what is missing; the records, the tracker (None once it has failed), and whether it was interrupted.
+) -> Ended:
+    """Round after round, to the end or until it is stopped; the pages of each are drawn beside the next.
 
-    Where it `confirms` a search, the results of that stand in the folder too.
+    It ends once `hours` were spent by all commands on the grid. Where it `confirms` a search, the results of that stand
+    in the folder too.
     """
-    with Execution.of(plan, journal, folder, tracker, provenance, confirms=confirms) as execution:
-        interrupted = execution.launch(plan, plan, provenance)
-        if not interrupted:
-            plan, _, interrupted = with_enough(plan, journal, lambda more: execution.launch(more, more, provenance))
-        records = execution.publish(plan, provenance, ended=not interrupted)
-        return records, execution.tracker, interrupted
+    going = iter(rounds)
+    first = next(going)
+    with Execution.of(first, journal, folder, tracker, provenance, hours=hours, confirms=confirms) as execution:
+        return execution.carry_out(chain([first], going))
 
 
 @dataclass
@@ -93,15 +110,23 @@ class Execution:
     """A command at work on the grid of a results folder: what stood there before, and what time was spent on it.
 
     Results are written after each `pause`, in a turn of the folder; `tried` are the stages that it has started, each
-    once; those that turned out `damaged` are made anew at the end; the tracker is None once it has failed.
+    once; those that turned out `damaged` are made anew at the end; the tracker is None once it has failed. `shown` is
+    the last round that is whole, `showing` what is drawn of it beside the next one.
     """
 
     journal: Journal
     folder: Path
     tracker: Tracker | None
     before: dict[str, Any] | None
+    provenance: dict[str, Any]
     spent: Spent
     turns: Turns
+    first: Round
+    hours: float | None = None
+    live: Live | None = None
+    shown: Round | None = None
+    showing: Showing | None = None
+    said: bool = False
     pause: Pause = field(default_factory=Pause)
     tried: set[str] = field(default_factory=set)
     damaged: set[str] = field(default_factory=set)
@@ -109,16 +134,17 @@ class Execution:
     @staticmethod
     @contextmanager
     def of(
-        plan: Plan,
+        first: Round,
         journal: Journal,
         folder: Path,
         tracker: Tracker | None,
         provenance: dict[str, Any],
         *,
+        hours: float | None = None,
         confirms: bool = False,
     ) -> Iterator[Execution]:
         """The beginning, from which on the folder's name is this plan's; InputError where it holds other cells."""
-        turns = Turns(folder)
+        turns, plan = Turns(folder), first.whole
         with turns.at_work():
             with turns.turn():
                 if not confirms:
@@ -130,54 +156,107 @@ class Execution:
                         "its own with name=…, or wait for it"
                     )
                 if standing(folder) is None:
-                    write(plan, journal, folder, records_of(plan, journal), since(None, provenance, 0.0))
-            first = [item.stages[0].id for item in plan.planned if item.stages]
-            if all(journal.result(stage_id) is None for stage_id in first):
-                # Results that came with a checkout: nothing here is continued.
+                    told = {**provenance, **first.told, "round": first.none_yet().described(0)}
+                    write(plan, journal, folder, records_of(plan, journal), since(None, told, 0.0))
+            stages = [item.stages[0].id for item in plan.planned if item.stages]
+            if all(journal.result(stage_id) is None for stage_id in stages):
                 before = None
-            begun = any(journal.folder(stage_id).is_dir() for stage_id in first)
+            begun = any(journal.folder(stage_id).is_dir() for stage_id in stages)
             spent = Spent.on(folder, float(before["seconds"]) if before else 0.0, begun=begun)
-            yield Execution(journal, folder, tracker, before, spent, turns)
+            yield Execution(journal, folder, tracker, before, provenance, spent, turns, first, hours)
 
     @property
     def seconds(self) -> float:
         """Seconds of all commands on the grid so far."""
         return self.spent.seconds
 
-    def launch(self, plan: Plan, meanwhile: Plan, provenance: dict[str, Any]) -> bool:
-        """Run what a plan lacks, and write now and then the results of `meanwhile`; whether it was interrupted."""
-        missing = [stage for stage in plan.missing(self.journal) if stage.id not in self.tried]
+    def carry_out(self, rounds: Iterable[Round]) -> Ended:
+        """Round after round, to the end or until something stops it."""
+        self.live = self._live(self.first.whole)
+        last: Round = self.first
+        stop: Stop = ""
+        with stopping(), watching(self.live):
+            try:
+                for last in rounds:
+                    if self._missing(last.plan):
+                        if self.shown is not None and self.shown.number < last.number:
+                            self._show()
+                        stop = self.launch(last.plan, last)
+                        self._showed()
+                        if stop:
+                            break
+                    self.shown = last
+            except KeyboardInterrupt:
+                stop = "interrupted"
+            if stop and self.live is not None:
+                self.live.leave()
+        if not stop and self.shown is not None:
+            # Of looks there may have been fewer than there might be.
+            self.shown = replace(self.shown, of=self.shown.number, preliminary=False)
+        whole = (self.shown or self.first).whole
+        records = self.publish(whole, self.shown, ended=not stop)
+        finished = len(_finished(records))
+        return Ended(records, self.tracker, self.shown, self.said, finished, len(trainings(whole)), stop)
+
+    def _missing(self, plan: Plan) -> list[Stage]:
+        """The stages that a plan lacks and that were not tried yet."""
+        return [stage for stage in plan.missing(self.journal) if stage.id not in self.tried]
+
+    def launch(self, plan: Plan, of: Round) -> Stop:
+        """Run what a plan lacks, and write now and then the results of the round; what stopped it."""
+        missing = self._missing(plan)
         self.tried |= {stage.id for stage in missing}
         total = sum(work(stage, plan.here.data) for stage in missing)
-        live = self._live(plan, head_of(meanwhile.grid, meanwhile.planned, plan.here.data, None, provenance))
-        with stopping(), bar(f"{len(missing)} stages", total) as shown, watching(live):
-            try:
-                with closing(_launch(plan, self.journal, missing, shown)) as events:
-                    for event in events:
-                        self.spent.keep()
-                        if live is not None:
-                            live.note(event)
-                        if self.tracker is not None:
-                            _open_beside(self.tracker, event)
-                        if event.kind == "ended" and self.pause.over:
-                            with self.pause.writing():
-                                self.publish(meanwhile, provenance, ended=False, wait=False)
-            except KeyboardInterrupt:
-                if live is not None:
-                    live.leave()
-                return True
-        return False
+        meanwhile = self.shown or of
+        if self.live is not None:
+            self.live.watch(watched_by_stage(of.whole, self.journal, self._request(of.whole), self.folder))
+        with (
+            bar(f"round {of.number} of {of.of}", total) as shown,
+            closing(_launch(plan, self.journal, missing, shown)) as events,
+        ):
+            for event in events:
+                self.spent.keep()
+                if self.hours is not None and self.seconds > 3600 * self.hours:
+                    return "hours"
+                if self.live is not None:
+                    self.live.note(event)
+                if self.tracker is not None:
+                    _open_beside(self.tracker, event)
+                if self.showing is not None and self.showing.over:
+                    with shown.apart():
+                        self._showed()
+                if event.kind == "ended" and self.pause.over and self.showing is None:
+                    with self.pause.writing():
+                        self.publish(meanwhile.whole, self.shown, ended=False, wait=False)
+        return ""
 
-    def _live(self, plan: Plan, head: dict[str, Any]) -> Live | None:
+    def _show(self) -> None:
+        """Write the results of the last round that is whole, and begin to draw its pages."""
+        if self.shown is not None:
+            self.publish(self.shown.whole, self.shown, ended=False)
+            self.said, self.showing = False, Showing.begin(self.folder, self.turns)
+
+    def _showed(self) -> None:
+        """Say what was drawn, once it is all there."""
+        showing, self.showing = self.showing, None
+        if showing is not None:
+            self.said = showing.end(self.tracker)
+
+    def _request(self, plan: Plan) -> str:
+        """What names the cells of a plan in the store."""
+        return request_of(head_of(plan.grid, plan.planned, plan.here.data, None, self.provenance))
+
+    def _live(self, plan: Plan) -> Live | None:
         """What shows the cells of a plan while they run, by their grid.json; None without a store."""
         if self.tracker is None:
             return None
-        watched = watched_by_stage(plan, self.journal, request_of(head), self.folder)
-        return Live(self.tracker, plan.here.data, head["question"], view_in(self.folder, head), watched)
+        head = head_of(plan.grid, plan.planned, plan.here.data, None, {**self.provenance, **self.first.told})
+        return Live(self.tracker, plan.here.data, head["question"], view_in(self.folder, head))
 
-    def publish(self, plan: Plan, provenance: dict[str, Any], *, ended: bool, wait: bool = True) -> list[Record]:
-        """Write the results of a plan, and deliver them; left for another time where another command writes there, and
-        one does not `wait` for it. What turns out damaged is left out, or, at the end, made anew.
+    def publish(self, plan: Plan, shown: Round | None, *, ended: bool, wait: bool = True) -> list[Record]:
+        """Write the results of a plan, whose pages are of the round that is `shown`, and deliver them; left for another
+        time where another command writes there, and one does not `wait` for it. What turns out damaged is left out, or,
+        at the end, made anew.
 
         InputError where another command has made the folder another plan's.
         """
@@ -185,34 +264,42 @@ class Execution:
             if ended and self.damaged:
                 self.tried -= self.damaged
                 self.damaged.clear()
-                self.launch(plan, plan, provenance)
+                self.launch(plan, shown or self.first)
             try:
-                return self._publish(plan, provenance, ended=ended, wait=wait)
+                return self._publish(plan, shown, ended=ended, wait=wait)
             except Damaged as error:
                 print(f"{error.folder.name} is made anew: {error.what}", file=sys.stderr)
                 self.journal.forget_result(error.folder.name)
                 self.damaged.add(error.folder.name)
 
-    def _publish(self, plan: Plan, provenance: dict[str, Any], *, ended: bool, wait: bool) -> list[Record]:
+    def _publish(self, plan: Plan, shown: Round | None, *, ended: bool, wait: bool) -> list[Record]:
         """Once; Damaged where something of a finished stage is."""
-        told = since(self.before, provenance, self.seconds if self.tried else None)
         with self.turns.turn(wait=wait) as turn:
             if turn is None:
                 return []
-            check_same_request(self.folder, plan, self.journal, provenance["command"])
+            check_same_request(self.folder, plan, self.journal, self.provenance["command"])
             records = records_of(plan, self.journal)
             if self.tracker is not None and turn.others:
                 self.tracker.forget()
             finished = sum(item.status == "finished" for item in records)
-            if (turn.others or not ended) and finished < finished_in(self.folder):
-                # What came with a checkout, or another command wrote, of more seeds, stands until there is as much.
+            if turn.others and finished < finished_in(self.folder):
+                # What another command wrote, of more seeds, stands until there is as much.
                 return records
             turn.lease.check()
+            this = shown or self.first.none_yet()
+            spent = self.seconds if self.tried else None
+            now = {**self.provenance, **this.told, "round": this.described(len(_finished(records)))}
+            told = since(self.before, now, spent)
             head = head_with(plan, self.journal, records, told)
             if not (turn.others and stands_already(self.folder, head, records)):
                 write_results(self.folder, head, records, self.journal, plan.here.data)
             self.tracker = deliver(self.tracker, self.folder)
         return records
+
+
+def _finished(records: Iterable[Record]) -> set[str]:
+    """The ids of the trainings of cells that have finished."""
+    return {parts.training for one in records if one.status == "finished" and (parts := one.planned.parts) is not None}
 
 
 def _open_beside(tracker: Tracker, event: Event) -> None:
@@ -259,41 +346,3 @@ def stopping() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def records_of(plan: Plan, journal: Journal) -> list[Record]:
-    """What the journal holds of a plan's cells."""
-    journal.expect(stage.id for stage in plan.stages())
-    return [record(planned, journal) for planned in plan.planned]
-
-
-def write(plan: Plan, journal: Journal, folder: Path, records: list[Record], provenance: dict[str, Any]) -> None:
-    """Write results/<grid>/ from these records and the journal."""
-    write_results(folder, head_with(plan, journal, records, provenance), records, journal, plan.here.data)
-
-
-def head_with(plan: Plan, journal: Journal, records: list[Record], provenance: dict[str, Any]) -> dict[str, Any]:
-    """grid.json of a plan, with what real images score and the device that made its cells."""
-    floor = floor_of(plan, journal)
-    device = {"device": next((r.metadata["device"] for r in records if "device" in r.metadata), "")}
-    return head_of(plan.grid, plan.planned, plan.here.data, floor, {**provenance, **device})
-
-
-def floor_of(plan: Plan, journal: Journal) -> Result | None:
-    """What real images score, as far as it is known; None while nothing is."""
-    floor = journal.result(plan.floor.id) if plan.floor else None
-    more = [journal.result(stage.id) for stage in plan.metric_floors]
-    scores = {name: value for result in more if result for name, value in result.metrics.items()}
-    return replace(floor, metrics=floor.metrics | scores) if floor else None
-
-
-def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
-    """Publish to the tracker, unless it has it all; None, with a warning that says what to do, where it fails."""
-    if tracker is None or still_there(last_shown(folder), tracker.uri) is not None:
-        return tracker
-    try:
-        tracker.publish(folder)
-    except TrackingError as error:
-        print(f"warning: {error}. Results are safe in {folder}; deliver them later: {rescue(folder, tracker.uri)}")
-        return None
-    return tracker

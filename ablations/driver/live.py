@@ -20,7 +20,7 @@ from ablations.driver.watched import Watched
 from ablations.launchers.events import Event
 from ablations.results.sample_sheets import SHEET_COLUMNS, write_sheet
 from ablations.stages.artifacts import read_tensors
-from ablations.stages.kinds import Stage
+from ablations.stages.kinds import RungStage, Stage
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.system import System
@@ -59,12 +59,18 @@ class Live:
         for stage in stages:
             self.watched.setdefault(stage.id, []).append(one)
 
+    def watch(self, more: dict[str, list[Watched]]) -> None:
+        """Something more waits for stages, by the id of the stage."""
+        self.watched |= more
+
     def note(self, event: Event) -> None:
-        """What happened to a stage."""
-        if event.kind == "started" and event.stage.id in self.watched:
-            self.running.add(event.stage.id)
+        """What happened to a stage; a rung that leads takes its training on its way."""
+        stage = event.stage
+        ids = {stage.id, stage.training.id} if isinstance(stage, RungStage) and stage.leads else {stage.id}
+        if event.kind == "started":
+            self.running |= ids & self.watched.keys()
         elif event.kind in ("ended", "elsewhere", "left_out"):
-            self.running.discard(event.stage.id)
+            self.running -= ids
 
     def look(self) -> None:
         """Show what all that is under way has come to; TrackingError where the store does not answer."""

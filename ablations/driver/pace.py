@@ -199,7 +199,7 @@ class Pace:
 
 
 def standing(stages: Iterable[Stage], journal: Journal) -> dict[str, float]:
-    """The share that trainings among these stages, or before them, have come to in a journal on a disk, by their ids."""
+    """The share that trainings among these stages, or before them, have come to in a journal on a disk, by ids."""
     found = {}
     trainings = [stage.training if isinstance(stage, RungStage) else stage for stage in stages]
     for training in {one.id: one for one in trainings if isinstance(one, TrainingStage)}.values():

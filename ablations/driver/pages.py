@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from ablations.driver.shown import Shown, last_shown, remember, still_there
+from ablations.driver.execute import Ended
+from ablations.driver.shown import last_shown, remember
+from ablations.driver.written import summarised
 from ablations.grids.grid import words
 from ablations.results.records import Record
 from ablations.settings.addresses import FOLDER, is_remote
 from ablations.stages.disk import in_bytes, left_by
 from ablations.stages.journal import Journal
-from ablations.tracking.addresses import Summary, rescue
-from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from analysis.errors import InputError
 from analysis.read.links import without_password
@@ -28,31 +28,45 @@ def writable(results: Path) -> None:
         raise InputError(f"results={results} is no folder that can be written: {error.strerror}") from error
 
 
-def finish(folder: Path, records: list[Record], journal: Journal, tracker: Tracker | None, interrupted: bool) -> int:
-    """Tables, figures and summary of what there is, where they are not as they were left; the exit code."""
+def finish(folder: Path, journal: Journal, ended: Ended) -> int:
+    """Tables, figures and summary of the last round that is whole, where they are not as they were left, and how to go
+    on; the exit code."""
+    if ended.shown is None:
+        print(f"{ended.finished} of {ended.trainings} trainings finished; nothing to show yet")
+    elif ended.stop and ended.said:
+        # Its pages were drawn, and its table printed, beside what was stopped.
+        print(f"\n{folder}/ shows round {ended.shown.number} of {ended.shown.of}: {ended.shown.title}")
+    else:
+        show(folder, ended.tracker)
+    if ended.records:
+        print(kept_in(journal, folder.parent, ended.records))
+    if ended.stop == "interrupted":
+        print("interrupted: finished stages are kept, the same command continues")
+        return 130
+    if ended.stop == "hours":
+        print("the hours are over: finished stages are kept, the same command with more hours goes on")
+    failed = [r for r in ended.records if r.status == "failed" or (r.status == "interrupted" and not ended.stop)]
+    for item in failed[:5]:
+        print(f"{item.status}: {words(item.planned.levels)} seed {item.planned.cell.seed}: {item.reason}")
+    unmeasured = list(dict.fromkeys(line for item in ended.records for line in item.unmeasured))
+    for line in unmeasured[:5]:
+        print(line)
+    return 1 if failed or unmeasured else 0
+
+
+def show(folder: Path, tracker: Tracker | None) -> None:
+    """Draw the pages and give the store its summary, unless both are as they were left; say what there is."""
     last = last_shown(folder)
     said = last.said if last is not None else write_pages(folder)
     print(said)
     names = [name for name in ("report.html", "table.md", "figures", "samples", "runs.csv") if (folder / name).exists()]
     print(f"\nfiles    {folder}/  ({', '.join(names)}, …)")
-    if records:
-        print(kept_in(journal, folder.parent, records))
-    summary = None if tracker is None else summarised(folder, tracker, last)
+    summary = None if tracker is None else summarised(folder, tracker)
     if tracker is not None and summary is not None:
         print(f"MLflow   {summary.link}")
         if not tracker.uri.startswith("http"):
             print(f"         after: mlflow ui --backend-store-uri {without_password(tracker.uri)}")
     remember(folder, said, summary)
-    if interrupted:
-        print("interrupted: finished stages are kept, the same command continues")
-        return 130
-    failed = [r for r in records if r.status in ("failed", "interrupted")]
-    for item in failed[:5]:
-        print(f"{item.status}: {words(item.planned.levels)} seed {item.planned.cell.seed}: {item.reason}")
-    unmeasured = list(dict.fromkeys(line for item in records for line in item.unmeasured))
-    for line in unmeasured[:5]:
-        print(line)
-    return 1 if failed or unmeasured else 0
 
 
 def kept_in(journal: Journal, results: Path, records: list[Record]) -> str:
@@ -70,18 +84,6 @@ def taken(root: Path, records: list[Record]) -> str:
     """What the stages of these cells take on the disk."""
     stages = left_by(root, {stage.id for item in records for stage in item.planned.stages})
     return f"{in_bytes(sum(left.bytes for left in stages))} in {counted(len(stages), 'stage')} of these cells"
-
-
-def summarised(folder: Path, tracker: Tracker, last: Shown | None) -> Summary | None:
-    """Where the store has the pages, which it is given unless it has them; None, with a warning, where that fails."""
-    there = still_there(last, tracker.uri)
-    if there is not None:
-        return there
-    try:
-        return tracker.summarise(folder)
-    except TrackingError as error:
-        print(f"warning: {error}. Deliver later: {rescue(folder, tracker.uri)}")
-        return None
 
 
 def write_pages(folder: Path) -> str:

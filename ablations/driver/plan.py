@@ -23,6 +23,7 @@ from ablations.stages.journal import Journal
 from ablations.stages.kinds import FloorStage, Stage
 from ablations.workers.together import devices_of
 from analysis.errors import InputError
+from analysis.statistics.looks import SEEDS
 from diffusion_core.precision import Precision
 from diffusion_core.spaces import Latents
 
@@ -49,10 +50,13 @@ class Conditions:
         """The id of a cell, which its seeds share."""
         return cell_id(cell, self.data.digest, self.precision_of(cell), self.extractor)
 
-    def planned(self, levels: dict[str, str], cell: Cell, reason: str | None) -> Planned:
-        """A cell with its identity and, unless there is a reason why it makes no sense, its stages."""
+    def planned(self, levels: dict[str, str], cell: Cell, reason: str | None, *, early: bool = False) -> Planned:
+        """A cell with its identity and, unless there is a reason why it makes no sense, its stages.
+
+        It is judged `early` where the first answer rests on it.
+        """
         digest = self.data.digest
-        stages = [] if reason else stages_of(cell, digest, self.precision_of(cell), self.extractor)
+        stages = [] if reason else stages_of(cell, digest, self.precision_of(cell), self.extractor, early=early)
         return Planned(levels, cell, self.id_of(cell), digest, [*stages, *metric_stages(cell, stages)], reason)
 
     def made_elsewhere(self, same: Callable[[Conditions], bool], cells: Iterable[Cell], journal: Journal) -> bool:
@@ -144,7 +148,10 @@ def plan(grid: Grid, launcher: Launcher, devices: list[str]) -> Plan:
     points = grid.at_seeds()
     judged = any(point.cell.evaluation.quality for point in points)
     here = conditions([point.cell for point in points], launcher, devices, judged=judged)
-    planned = [here.planned(point.levels, point.cell, point.refusal) for point in points]
+    first = grid.seeds[: SEEDS[0]] if len([point for point in grid.points if point.refusal is None]) > 1 else []
+    planned = [
+        here.planned(point.levels, point.cell, point.refusal, early=point.cell.seed in first) for point in points
+    ]
     _refuse_equal(planned)
     floor = floor_of(planned[0].cell, here.data.digest, here.extractor) if judged else None
     scored = [item.cell for item in planned if item.refusal is None]

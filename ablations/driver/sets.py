@@ -8,7 +8,7 @@ depends on the sets drawn before alone, so a command that is given again takes t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,27 +23,25 @@ from analysis.findings.spending import Spending, spending
 from analysis.notation import percent
 from analysis.read.runs import read_folder
 
-Launch = Callable[[Plan], bool]
-"""Runs what a plan lacks; whether it was interrupted."""
 
+def doubled(plan: Plan, journal: Journal) -> Iterator[tuple[Plan, int]]:
+    """A plan whose first sets are drawn → it with 4 sets, 8, …, and their number, until there are as many as it takes.
 
-def with_enough(plan: Plan, journal: Journal, launch: Launch) -> tuple[Plan, int, bool]:
-    """A plan whose first sets are drawn → with as many as it takes, their number, and whether it was interrupted."""
+    Each is to be run before the next is asked for.
+    """
     first, sets = plan, FEWEST_SETS
     if not any(item.cell.evaluation.sets == "auto" for item in plan.planned):
-        return plan, sets, False
+        return
     while sets < MOST_SETS:
         found = most_noisy(plan, journal)
         if found is None or found.enough <= sets:
-            break
+            return
         sets *= 2
         print(f"{said(found)}: {sets} sets a cell and seed", flush=True)
         plan = first.with_sets(sets)
-        if launch(plan):
-            return plan, sets, True
-    if sets == MOST_SETS and (found := most_noisy(plan, journal)) is not None and found.enough > sets:
+        yield plan, sets
+    if (found := most_noisy(plan, journal)) is not None and found.enough > sets:
         print(f"{said(found)}: more than {MOST_SETS} are not drawn", flush=True)
-    return plan, sets, False
 
 
 def most_noisy(plan: Plan, journal: Journal) -> Spending | None:

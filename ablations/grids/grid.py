@@ -150,9 +150,8 @@ def _looks(request: Request, seeds: int | str) -> Looks | None:
     """The looks at seeds that are added where they decide; InputError where they are not, and it is said how far."""
     if seeds == "auto":
         return looks_of(MOST if request.most is None else request.most)
-    for key, value in (("seeds.max", request.most), ("hours", request.hours)):
-        if value is not None:
-            raise InputError(f"{key} says how far seeds=auto goes: give both, or seeds=N alone")
+    if request.most is not None:
+        raise InputError("seeds.max says how far seeds=auto goes: give both, or seeds=N alone")
     return None
 
 

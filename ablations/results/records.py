@@ -81,7 +81,8 @@ def record(planned: Planned, journal: Journal) -> Record:
         if result is None:
             failure = journal.failure(stage.id) or Failure("stopped", NOT_RUN)
             told = {TRACEBACK: failure.traceback} if failure.traceback else {}
-            return Record(planned, failure.status, failure.message, {}, curves, metadata | told)
+            on_the_way = rung_curves(planned, journal)
+            return Record(planned, failure.status, failure.message, {}, curves | on_the_way, metadata | told)
         if not isinstance(stage, AutoencoderStage):
             curves |= {name: (xs, ys) for name, (xs, ys) in result.curves.items()}
         if isinstance(stage, SamplesStage):
@@ -91,7 +92,7 @@ def record(planned: Planned, journal: Journal) -> Record:
         codes.append(result.metadata.get("code", ""))
         metadata = joined(metadata, result.metadata) | versions(codes, planned.digest)
         if result.status != "finished":
-            return Record(planned, result.status, result.reason, {}, curves, metadata)
+            return Record(planned, result.status, result.reason, {}, curves | rung_curves(planned, journal), metadata)
     for parts in drawn.values():
         metrics |= of_all(parts)
     if planned.cell.evaluation.sets == "auto" and "test" in drawn:
@@ -108,7 +109,6 @@ def with_besides(finished: Record, codes: list[str], journal: Journal) -> Record
     if not asked:
         return finished
     metrics, metadata, unmeasured = dict(finished.metrics), dict(finished.metadata), []
-    on_the_way: dict[str, dict[float, float]] = {}
     judged: dict[str, list[Part]] = {}
     sets = {stage.id: stage.sets for stage in finished.planned.stages if isinstance(stage, SamplesStage)}
     for stage in asked:
@@ -118,10 +118,7 @@ def with_besides(finished: Record, codes: list[str], journal: Journal) -> Record
             codes = [*codes, result.metadata.get("code", "")]
             if isinstance(stage, MetricStage):
                 judged.setdefault(stage.column, []).append((sets[stage.samples], result.metrics))
-                continue
-            for name in (name for name in result.metrics if not name.startswith("cost/")):
-                on_the_way.setdefault(f"{RUNG}{name}", {})[stage.step] = result.metrics[name]
-            if RUNG_SECONDS in result.metrics:
+            elif RUNG_SECONDS in result.metrics:
                 metrics[RUNG_SECONDS] = metrics.get(RUNG_SECONDS, 0.0) + result.metrics[RUNG_SECONDS]
         elif failure is not None and failure.kind != "stopped":
             what = stage.column if isinstance(stage, MetricStage) else f"{stage.scores} at step {stage.step}"
@@ -130,9 +127,20 @@ def with_besides(finished: Record, codes: list[str], journal: Journal) -> Record
         # Of fewer sets than the others, a value would be another one.
         whole = sum(stage.column == column for stage in asked if isinstance(stage, MetricStage))
         metrics |= of_all(parts) if len(parts) == whole else {}
-    curves = finished.curves | {name: (list(ys), list(ys.values())) for name, ys in sorted(on_the_way.items())}
+    curves = finished.curves | rung_curves(finished.planned, journal)
     metadata = joined(metadata, {"notes": "\n".join(unmeasured)}) | versions(codes, finished.planned.digest)
     return replace(finished, metrics=metrics, curves=curves, metadata=metadata, unmeasured=tuple(unmeasured))
+
+
+def rung_curves(planned: Planned, journal: Journal) -> dict[str, tuple[list[float], list[float]]]:
+    """A curve of each metric over the rungs where a cell's training was scored, whatever has become of it since."""
+    found: dict[str, dict[float, float]] = {}
+    for stage in (stage for stage in planned.stages if isinstance(stage, RungStage)):
+        result = journal.result(stage.id)
+        metrics = {} if result is None else result.metrics
+        for name in (name for name in metrics if not name.startswith("cost/")):
+            found.setdefault(f"{RUNG}{name}", {})[stage.step] = metrics[name]
+    return {name: (list(ys), list(ys.values())) for name, ys in sorted(found.items())}
 
 
 def own_metrics(stage: Stage, metrics: dict[str, float]) -> dict[str, float]:

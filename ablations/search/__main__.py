@@ -139,8 +139,9 @@ def confirm(
 ) -> int:
     """Run the winners and the paper's default anew, and say what came of all; the exit code."""
     from ablations.driver.execute import execute
-    from ablations.driver.pages import finish
+    from ablations.driver.pages import finish, show
     from ablations.driver.plan import plan as plan_grid
+    from ablations.driver.rounds import at_once
     from ablations.driver.turns import Turns
     from ablations.search.confirmation import confirmation, noted
     from ablations.search.records import finalists
@@ -148,14 +149,14 @@ def confirm(
     grid = confirmation(plan, finalists(optimizer))
     if grid is None:
         with Turns(folder).turn():
-            return finish(folder, [], journal, tracker, interrupted=False)
+            show(folder, tracker)
+        return 0
     looks = optimizer.confirmed([plan.here.id_of(point.cell) for point in grid.points])
     grid = noted(grid, optimizer.counted(), optimizer.seconds, looks)
     planned = plan_grid(grid, plan.here.launcher, plan.here.devices)
-    told = {**provenance, "seeds": grid.seeds}
-    records, tracker, interrupted = execute(planned, journal, folder, tracker, told, confirms=True)
+    ended = execute(at_once(planned), journal, folder, tracker, provenance, confirms=True)
     with Turns(folder).turn():
-        return finish(folder, records, journal, tracker, interrupted)
+        return finish(folder, journal, ended)
 
 
 def _stopped(optimizer: Optimizer, *, interrupted: bool) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ablations.driver import execute
+from ablations.driver import execute, written
 from ablations.driver.turns import Turns
 from ablations.search.confirmation import forget_another
 from ablations.search.curves import TrialCurves, standing_curves
@@ -73,4 +73,4 @@ class SearchResults:
                 self.tracker.forget()
             if write_search(self.folder, self.plan, self.optimizer, self.curves, made, ended=ended):
                 forget_another(self.folder, self.plan, finalists(self.optimizer))
-                self.tracker = execute.deliver(self.tracker, self.folder)
+                self.tracker = written.deliver(self.tracker, self.folder)

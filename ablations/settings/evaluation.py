@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
 HeldOut = Literal["validation", "test"]
@@ -38,8 +38,9 @@ class Evaluation:
     With `sets=auto` they are doubled, for all cells alike, until drawing adds less than a tenth to what differences
     vary by between seeds.
 
-    A training is scored on its way at `rungs`, a half, a quarter, … of its steps, by the bound on validation images;
-    at the last `judged_rungs` of them samples are drawn and judged as well.
+    A training is scored on its way at `rungs`, a half, a quarter, … of its steps, by the bound on validation images, of
+    fewer draws (`at_rung`); at the first of them, which the first answer rests on, and at the last `judged_rungs` one
+    set of samples is drawn and judged as well.
     """
 
     clip: bool = True
@@ -67,6 +68,11 @@ class Evaluation:
     def first_sets(self) -> int:
         """The sets that are drawn in any case."""
         return FEWEST_SETS if self.sets == "auto" else self.sets
+
+    @property
+    def at_rung(self) -> Evaluation:
+        """How a training is scored on its way: a quarter of the strata, and the bound alone."""
+        return replace(self, strata=max(1, self.strata // 4), estimates=0, continuous=0, ode=0)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < SEEDS:

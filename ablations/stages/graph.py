@@ -43,8 +43,13 @@ from diffusion_core.precision import Precision
 from diffusion_core.spaces import Latents
 
 
-def stages_of(cell: Cell, digest: str, precision: Precision, extractor: str | None) -> list[Stage]:
-    """The stages of a cell in order; `digest` is the data's, `extractor` its features' identity."""
+def stages_of(
+    cell: Cell, digest: str, precision: Precision, extractor: str | None, *, early: bool = False
+) -> list[Stage]:
+    """The stages of a cell in order; `digest` is the data's, `extractor` its features' identity.
+
+    It is judged `early`, at its first rung without being asked to, where the first answer rests on it.
+    """
     stages: list[Stage] = []
     parts = Parts("")
     if cell.space.encoded:
@@ -62,32 +67,32 @@ def stages_of(cell: Cell, digest: str, precision: Precision, extractor: str | No
         judge = extractor if "test" in cell.evaluation.quality else None
         content = {"stage": "reconstruction", "autoencoder": parts.autoencoder, "extractor": judge}
         stages.append(ReconstructionStage(content_hash(content), cell, parts.autoencoder, (parts.autoencoder,)))
-    on_the_way = _rungs(cell, parts, stages, extractor)
+    on_the_way = _rungs(cell, parts, stages, extractor, early=early)
     scored = tuple(on_the_way)
     return [*(replace(one, scored=scored) if isinstance(one, TrainingStage) else one for one in stages), *on_the_way]
 
 
-def _rungs(cell: Cell, parts: Parts, stages: Iterable[Stage], extractor: str | None) -> list[RungStage]:
+def _rungs(cell: Cell, parts: Parts, stages: Iterable[Stage], extractor: str | None, *, early: bool) -> list[RungStage]:
     """The rungs of a cell's training; none of what reads a fit, which is of the whole training."""
     training = next((stage for stage in stages if isinstance(stage, TrainingStage)), None)
     if training is None:
         return []
     steps = rungs(cell.training, cell.evaluation.rungs)
     scored = cell.space.likelihood and parts_of_bound(cell, parts).fit is None
-    judged = steps[-cell.evaluation.judged_rungs :] if cell.evaluation.judged_rungs else []
-    judged = judged if parts_of_samples(cell, parts).fit is None else []
     found = [rung_of(training, step) for step in steps if scored]
-    found += [_judged_rung(training, parts, step, extractor) for step in judged]
+    judges = cell.data.extractor is not None and "test" in cell.evaluation.quality
+    if judges and parts_of_samples(cell, parts).fit is None:
+        asked = steps[-cell.evaluation.judged_rungs :] if cell.evaluation.judged_rungs else []
+        judged = {*(steps[:1] if early else ()), *asked}
+        found += [_judged_rung(training, parts, step, extractor) for step in sorted(judged)]
     # Those that the training did not score on its way come after it, unless it has diverged.
     ended = [stage for stage in stages if isinstance(stage, BoundStage) and stage.split == "validation"]
     return [replace(rung, needs=(*rung.needs, training.id, *_ids(ended))) for rung in found]
 
 
 def _judged_rung(training: TrainingStage, parts: Parts, step: int, extractor: str | None) -> RungStage:
-    """The stage that judges samples of a training's network at a step."""
-    content = samples_content(
-        training.cell, replace(parts, fit=None), "test", extractor, training.cell.evaluation.first_sets
-    )
+    """The stage that judges a set of samples of a training's network at a step."""
+    content = samples_content(training.cell, replace(parts, fit=None), "test", extractor, 1)
     known = content_hash(content | {"stage": "rung", "step": step})
     return RungStage(known, training.cell, training, step, training.needs, "samples")
 
@@ -104,7 +109,8 @@ def validated(stages: Iterable[Stage]) -> list[Stage]:
 
 def rung_of(training: TrainingStage, step: int) -> RungStage:
     """The stage that scores a training at a step, and takes it there where it has not been."""
-    content = bound_content(training.cell, Parts(training.id, None, training.autoencoder), "validation")
+    cell = replace(training.cell, evaluation=training.cell.evaluation.at_rung)
+    content = bound_content(cell, Parts(training.id, None, training.autoencoder), "validation")
     return RungStage(
         content_hash(content | {"stage": "rung", "step": step}), training.cell, training, step, training.needs
     )
@@ -190,7 +196,7 @@ def work(stage: Stage, data: Data) -> float:
         return float(3 * cell.space.steps * cell.space.batch)
     if isinstance(stage, TrainingStage):
         return float(training_passes(cell) * cell.training.steps * cell.training.batch)
-    if isinstance(stage, RungStage) and stage.training.id not in stage.needs:
+    if isinstance(stage, RungStage) and stage.leads:
         return float(training_passes(cell) * stage.step * cell.training.batch)
     if isinstance(stage, FitStage):
         return float(cell.horizon * plan.fit)
@@ -198,8 +204,9 @@ def work(stage: Stage, data: Data) -> float:
         return 0.0
     if isinstance(stage, RungStage):
         if stage.scores == "bound":
-            return float(len(data.images["validation"]) * bound_passes(cell)[0])
-        return float(plan.first_sets * len(data.images["test"]) * sample_passes(cell))
+            scored = replace(cell, evaluation=plan.at_rung)
+            return float(len(data.images["validation"]) * bound_passes(scored)[0])
+        return float(len(data.images["test"]) * sample_passes(cell))
     held_out = len(data.images[stage.split])
     if isinstance(stage, BoundStage):
         return float(held_out * sum(bound_passes(cell)))

@@ -72,6 +72,11 @@ class RungStage:
     scores: Scores = "bound"
     kind: Literal["rung"] = "rung"
 
+    @property
+    def leads(self) -> bool:
+        """Whether it may take its training to its step: it waits for nothing that has been there."""
+        return self.needs == self.training.needs
+
 
 @dataclass(frozen=True)
 class FitStage:

@@ -220,18 +220,17 @@ def run_samples(stage: SamplesStage, model: Model, data: Data, folder: Path, pro
 
 
 def deciding_scores(cell: Cell, model: Model, data: Data, folder: Path, progress: Progress) -> dict[str, float]:
-    """What as many samples as a cell is judged by score in the metrics that decide; nothing where they are not finite.
+    """What a set of samples scores in the metrics that decide; nothing where they are not finite.
 
     No test image enters: images are held against those of the training. The first samples are kept, to be looked at.
     """
-    n = len(data.images["test"])
-    samples = draw_samples(cell, model, n * cell.evaluation.first_sets, progress)
+    samples = draw_samples(cell, model, len(data.images["test"]), progress)
     if samples is None:
         return {}
     write_artifact(folder, SAMPLES, {"samples": samples[:SHOWN]})
     yardstick = yardstick_of(cell, "test", data, samples.device)
     metrics = [metric for metric in DEFAULT if metric.decides is not None and metric.extracts]
-    return yardstick.scores(metrics, torch.split(samples, n), spread=lambda _: False)
+    return yardstick.scores(metrics, [samples], spread=lambda _: False)
 
 
 def draw_samples(cell: Cell, model: Model, n: int, progress: Progress, first: int = 0) -> Tensor | None:

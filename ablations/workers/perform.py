@@ -20,12 +20,14 @@ from __future__ import annotations
 import platform
 import sys
 import traceback
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 
 import torch
 
+from ablations.data.base import Data
 from ablations.stages.artifacts import BEFORE, CHECKPOINT, HISTORY, SAMPLES, Damaged, average_at, forget_checkpoints
 from ablations.stages.journal import DAMAGED, RESULT, Failure, Journal, Result
 from ablations.stages.kinds import (
@@ -43,7 +45,7 @@ from ablations.stages.lease import ELSEWHERE, Elsewhere, Lease, LeaseLost, lease
 from ablations.stages.opening import journal_at
 from ablations.stages.version import code_version
 from ablations.workers import evaluate, train
-from ablations.workers.progress import progress_writer
+from ablations.workers.progress import Progress, progress_writer
 from ablations.workers.restore import load, load_encoding, load_learner
 from ablations.workers.together import devices_of, perform_together, shared
 from ablations.workers.train_autoencoder import run_autoencoder
@@ -161,23 +163,7 @@ def _run(stage: Stage, journal: Journal, device: torch.device, lease: Lease, ran
             return train.run_training(cell, stage, encoding, data, folder, send, device, progress, score, ranks)
         return evaluate.run_reconstruction(cell, encoding, data, folder, device)
     if isinstance(stage, RungStage):
-        training = stage.training.id
-        encoding = load_encoding(cell, data, journal, stage.training.autoencoder, device)
-        # Beside its training, or after it, a rung reads what that has left; before it, it holds the training's folder.
-        left = training in stage.needs
-        with nullcontext(lease) if left else leased(journal.shelf(training)) as held:
-            if held is None:
-                raise Elsewhere(f"training {training} is run by another process")
-            journal.bring(training, *([average_at(stage.step), HISTORY, RESULT] if left else []))
-            place, leave = journal.folder(training), partial(journal.leave, training)
-            try:
-                return train.run_rung(cell, stage, encoding, data, place, leave, folder, device, progress)
-            except Damaged:
-                # An average is made anew by a training that passes its step again: from before it, for which nothing
-                # of what lies beyond may be left.
-                for name in () if left else (average_at(stage.step), CHECKPOINT, BEFORE):
-                    journal.discard(training, name)
-                raise
+        return _run_rung(stage, journal, data, device, lease, progress)
     if isinstance(stage, FitStage):
         return evaluate.run_fit(
             cell, load_learner(cell, data, journal, stage.parts, device).diffusion, data, folder, progress
@@ -188,6 +174,38 @@ def _run(stage: Stage, journal: Journal, device: torch.device, lease: Lease, ran
         timesteps = learner.timesteps if learner else None
         return evaluate.run_bound(cell, stage.split, model, timesteps, data, folder, progress)
     return evaluate.run_samples(stage, load(cell, data, journal, stage.parts, device), data, folder, progress)
+
+
+def _run_rung(
+    stage: RungStage, journal: Journal, data: Data, device: torch.device, lease: Lease, progress: Progress
+) -> Result:
+    """Score a training at a step, by the average that it has left there; where there is none, by training it so far,
+    for which its folder is held."""
+    training, kept = stage.training.id, average_at(stage.step)
+    encoding = load_encoding(stage.cell, data, journal, stage.training.autoencoder, device)
+    left = training in stage.needs or journal.has(training, kept)
+    with nullcontext(lease) if left else _held(journal, training):
+        journal.bring(training, *([kept, HISTORY, RESULT] if left else []))
+        place, leave, own = journal.folder(training), partial(journal.leave, training), journal.folder(stage.id)
+        try:
+            return train.run_rung(stage.cell, stage, encoding, data, place, leave, own, device, progress)
+        except Damaged:
+            if training not in stage.needs:
+                # An average is made anew by a training that passes its step again: from before it, for which nothing
+                # of what lies beyond may be left.
+                with _held(journal, training) if left else nullcontext():
+                    for name in (kept, CHECKPOINT, BEFORE):
+                        journal.discard(training, name)
+            raise
+
+
+@contextmanager
+def _held(journal: Journal, training: str) -> Iterator[None]:
+    """Hold a training's folder; Elsewhere where another process does."""
+    with leased(journal.shelf(training)) as held:
+        if held is None:
+            raise Elsewhere(f"training {training} is run by another process")
+        yield
 
 
 def device_name(device: torch.device) -> str:

@@ -240,7 +240,8 @@ def run_rung(
     if stage.scores == "samples":
         scores = evaluate.deciding_scores(cell, averaged, data, own, progress)
     else:
-        nll = evaluate.bound_of(cell, averaged, data.images["validation"].to(device)).total.mean()
+        scored = replace(cell, evaluation=cell.evaluation.at_rung)
+        nll = evaluate.bound_of(scored, averaged, data.images["validation"].to(device)).total.mean()
         scores = {"nll/val": float(nll)}
     bad = [name for name, value in scores.items() if not math.isfinite(value)]
     if bad or not scores:

@@ -205,7 +205,7 @@ def test_samples_that_are_not_finite_are_no_score(tmp_path):
     known = record(found.planned[0], journal)
     assert (known.status, known.unmeasured) == ("finished", ())
     assert known.curves == {"rung/nll/val": ([20, 40], [20.0, 40.0])}
-    # The seconds of both rungs that have a score, and none of those that the training took to get there.
+    # The seconds of both rungs, and none of those that the training took to get there.
     assert known.metrics == {"nll/test": 2.0, "cost/total_flops": 0.0, "cost/rung_seconds": 3.0}
 
 

@@ -1,0 +1,170 @@
+"""The rounds of a command: what is run next, and how far what is shown then goes.
+
+    first rung, few seeds, judged  ─▶  whole trainings, few seeds  ─▶  further seeds  ─▶  …  ─▶  all that was asked for
+
+Which rounds there are is fixed before the first one. With a fixed number of seeds, what is shown before the end is
+preliminary: no round depends on it, so that the rule of the final answer is untouched by it. With `seeds=auto` the
+rounds of whole trainings are the planned looks, each at the seeds that those before it left something to decide for; a
+look that is begun is run to its end, and its decisions come from the journal alone (`looking`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ablations.driver.looking import Declared
+from ablations.driver.plan import Plan
+from ablations.driver.sets import doubled
+from ablations.grids.planned import Planned
+from ablations.stages.journal import Journal
+from ablations.stages.kinds import AutoencoderStage, RungStage, Stage
+from ablations.workers.together import devices_of
+from analysis.statistics.looks import SEEDS
+
+
+@dataclass(frozen=True)
+class Round:
+    """What is run (`plan`), and of whose cells and seeds results are written (`whole`).
+
+    It is the `number`-th `of` so many at most. What is shown after it rests on the first `seeds` seeds, at the first
+    `rung` of each training or at its end, and is `preliminary` unless it is a planned look or the end. grid.json is
+    `told` more of it.
+    """
+
+    number: int
+    of: int
+    plan: Plan
+    whole: Plan
+    seeds: int
+    rung: bool
+    preliminary: bool
+    told: dict[str, Any]
+
+    @property
+    def title(self) -> str:
+        """What is run, in words."""
+        seeds = f"{self.seeds} seed{'s' * (self.seeds > 1)}"
+        return f"trainings to their first rung ({_steps(self.plan)}), {seeds}" if self.rung else f"all, {seeds}"
+
+    def described(self, finished: int) -> dict[str, Any]:
+        """What grid.json says of it, where so many trainings have `finished`."""
+        return {
+            "number": self.number,
+            "of": self.of,
+            "seeds": self.seeds,
+            "rung": self.rung,
+            "preliminary": self.preliminary,
+            "finished": finished,
+            "trainings": len(trainings(self.whole)),
+        }
+
+    def none_yet(self) -> Round:
+        """What is shown while this first round is not whole: nothing."""
+        return replace(self, number=0, seeds=0, rung=False, preliminary=True)
+
+
+def trainings(plan: Plan) -> set[str]:
+    """The ids of what a plan trains last: diffusions, and autoencoders that have none behind them."""
+    return {parts.training for item in plan.planned if (parts := item.parts) is not None}
+
+
+def fixed(plan: Plan, journal: Journal) -> Iterator[Round]:
+    """The rounds of a fixed number of seeds; at the end as many generated sets as it takes, where that is asked for."""
+    rounds = planned(plan)
+    yield from rounds
+    for more, _ in doubled(plan, journal):
+        yield replace(rounds[-1], plan=more, whole=more)
+
+
+def planned(plan: Plan) -> list[Round]:
+    """The rounds of a fixed number of seeds, as they are known beforehand."""
+    n = len(plan.grid.seeds)
+    counts = [n] if _sensible(plan) < 2 else [*(seeds for seeds in SEEDS if seeds < n), n]
+    parts = [(count, False, plan.first(dict.fromkeys(_cells(plan), count))) for count in counts]
+    early = at_first_rung(parts[0][2])
+    parts = [*([(counts[0], True, early)] if early is not None else []), *parts]
+    return [
+        Round(number, len(parts), part, plan, count, rung, number < len(parts), {"seeds": plan.grid.seeds})
+        for number, (count, rung, part) in enumerate(parts, start=1)
+    ]
+
+
+def at_once(plan: Plan) -> list[Round]:
+    """One round of all."""
+    seeds = plan.grid.seeds
+    return [Round(1, 1, plan, plan, len(seeds), rung=False, preliminary=False, told={"seeds": seeds})]
+
+
+def looked(declared: Declared, journal: Journal) -> Iterator[Round]:
+    """The rounds of `seeds=auto`: look after look, until nothing is open, or at the most seeds."""
+    state = declared.begin()
+    whole = declared.plan.first(state.seeds)
+    early, looks = at_first_rung(whole), declared.looks.seeds
+    before = 0 if early is None else 1
+    of = before + len(looks)
+    if early is not None:
+        yield Round(1, of, early, whole, looks[0], rung=True, preliminary=True, told=_told(whole))
+    for number, n in enumerate(looks, start=before + 1):
+        part = declared.plan.first(state.seeds)
+        yield (this := Round(number, of, part, part, n, rung=False, preliminary=False, told=_told(part)))
+        if n == looks[0]:
+            first = declared.plan
+            for more, sets in doubled(part, journal):
+                yield replace(this, plan=more, whole=more)
+                declared = replace(declared, plan=first.with_sets(sets))
+        earlier, state = state, declared.after(state, n, journal)
+        print("\n".join(declared.said(earlier, state, n)), flush=True)
+        if not state.open:
+            return
+
+
+def _told(part: Plan) -> dict[str, Any]:
+    """What grid.json says of the looks and of the seeds so far."""
+    assert part.grid.looks is not None, "its seeds are not added by looks"
+    stopped = Counter(item.cell_id for item in part.planned if item.refusal is None)
+    auto = {"looks": list(part.grid.looks.seeds), "most": part.grid.looks.most, "stopped": dict(stopped)}
+    return {"seeds": part.grid.seeds, "auto": auto}
+
+
+def at_first_rung(plan: Plan) -> Plan | None:
+    """A plan up to the first rung of each training, where cells are to be compared there; else None.
+
+    The first stage at a rung takes its training so far, and those that score the same training come after it. Several
+    devices that share a training would not do so at a rung with the same numbers.
+    """
+    leads: dict[str, str] = {}
+    found = [replace(item, stages=_early(item, leads)) for item in plan.planned]
+    if _sensible(plan) < 2 or not leads or len(devices_of(plan.here.devices[0])) > 1:
+        return None
+    return replace(plan, planned=found)
+
+
+def _early(item: Planned, leads: dict[str, str]) -> list[Stage]:
+    """The stages of a cell up to its first rung; `leads` is the stage that takes each training there, by its id."""
+    rungs = [stage for stage in item.stages if isinstance(stage, RungStage)]
+    first = [stage for stage in rungs if stage.step == min(rung.step for rung in rungs)]
+    early: list[Stage] = [stage for stage in item.stages if isinstance(stage, AutoencoderStage) and first]
+    for stage in first:
+        lead = leads.setdefault(stage.training.id, stage.id)
+        needs = stage.training.needs if lead == stage.id else (*stage.training.needs, lead)
+        early.append(replace(stage, needs=needs))
+    return early
+
+
+def _cells(plan: Plan) -> set[str]:
+    return {item.cell_id for item in plan.planned}
+
+
+def _sensible(plan: Plan) -> int:
+    """How many cells make sense."""
+    return len({item.cell_id for item in plan.planned if item.refusal is None})
+
+
+def _steps(plan: Plan) -> str:
+    """How far trainings are taken: 150 of 300 steps."""
+    rungs = [stage for item in plan.planned for stage in item.stages if isinstance(stage, RungStage)]
+    found = sorted({(rung.step, rung.cell.training.steps) for rung in rungs})
+    return " to ".join(f"{step} of {steps}" for step, steps in dict.fromkeys((found[0], found[-1]))) + " steps"

@@ -1,0 +1,53 @@
+"""What is shown of a round that is whole, while the next one is run: drawn, printed, delivered."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablations.driver.drawing import Drawing
+from ablations.driver.shown import last_shown, remember
+from ablations.driver.turns import Turns
+from ablations.driver.written import summarised
+from ablations.tracking.mlflow_store import Tracker
+from analysis.errors import InputError
+
+
+@dataclass(frozen=True)
+class Showing:
+    """Pages of a results folder that are being drawn, and the turn of the folder that is kept meanwhile."""
+
+    folder: Path
+    drawing: Drawing
+    turn: ExitStack
+
+    @staticmethod
+    def begin(folder: Path, turns: Turns) -> Showing | None:
+        """Draw the pages, unless they are there already, or another command writes there."""
+        turn = ExitStack()
+        if last_shown(folder) is not None or turn.enter_context(turns.turn(wait=False)) is None:
+            turn.close()
+            return None
+        return Showing(folder, Drawing(folder), turn)
+
+    @property
+    def over(self) -> bool:
+        """Whether all is drawn."""
+        return self.drawing.over
+
+    def end(self, tracker: Tracker | None) -> bool:
+        """Once they are drawn, print what a terminal shows of them, and give the store its summary; whether they were."""
+        with self.turn:
+            try:
+                said = self.drawing.result()
+            except KeyboardInterrupt:
+                self.drawing.stop()
+                raise
+            except InputError as error:
+                print(f"warning: the pages of this round could not be drawn: {error}", file=sys.stderr)
+                return False
+            print(said, flush=True)
+            remember(self.folder, said, None if tracker is None else summarised(self.folder, tracker))
+            return True

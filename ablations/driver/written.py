@@ -1,0 +1,67 @@
+"""What is written and delivered of a plan: results/<grid>/ from the journal, and the tracking store from that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ablations.driver.plan import Plan
+from ablations.driver.shown import last_shown, still_there
+from ablations.results.folder import write_results
+from ablations.results.grid_json import head_of
+from ablations.results.records import Record, record
+from ablations.stages.journal import Journal, Result
+from ablations.tracking.addresses import Summary, rescue
+from ablations.tracking.mlflow_client import TrackingError
+from ablations.tracking.mlflow_store import Tracker
+
+
+def records_of(plan: Plan, journal: Journal) -> list[Record]:
+    """What the journal holds of a plan's cells."""
+    journal.expect(stage.id for stage in plan.stages())
+    return [record(planned, journal) for planned in plan.planned]
+
+
+def write(plan: Plan, journal: Journal, folder: Path, records: list[Record], provenance: dict[str, Any]) -> None:
+    """Write results/<grid>/ from these records and the journal."""
+    write_results(folder, head_with(plan, journal, records, provenance), records, journal, plan.here.data)
+
+
+def head_with(plan: Plan, journal: Journal, records: list[Record], provenance: dict[str, Any]) -> dict[str, Any]:
+    """grid.json of a plan, with what real images score and the device that made its cells."""
+    floor = floor_of(plan, journal)
+    device = {"device": next((r.metadata["device"] for r in records if "device" in r.metadata), "")}
+    return head_of(plan.grid, plan.planned, plan.here.data, floor, {**provenance, **device})
+
+
+def floor_of(plan: Plan, journal: Journal) -> Result | None:
+    """What real images score, as far as it is known; None while nothing is."""
+    floor = journal.result(plan.floor.id) if plan.floor else None
+    more = [journal.result(stage.id) for stage in plan.metric_floors]
+    scores = {name: value for result in more if result for name, value in result.metrics.items()}
+    return replace(floor, metrics=floor.metrics | scores) if floor else None
+
+
+def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
+    """Publish to the tracker, unless it has it all; None, with a warning that says what to do, where it fails."""
+    if tracker is None or still_there(last_shown(folder), tracker.uri) is not None:
+        return tracker
+    try:
+        tracker.publish(folder)
+    except TrackingError as error:
+        print(f"warning: {error}. Results are safe in {folder}; deliver them later: {rescue(folder, tracker.uri)}")
+        return None
+    return tracker
+
+
+def summarised(folder: Path, tracker: Tracker) -> Summary | None:
+    """Where the store has the pages, which it is given unless it has them; None, with a warning, where that fails."""
+    there = still_there(last_shown(folder), tracker.uri)
+    if there is not None:
+        return there
+    try:
+        return tracker.summarise(folder)
+    except TrackingError as error:
+        print(f"warning: {error}. Deliver later: {rescue(folder, tracker.uri)}")
+        return None
