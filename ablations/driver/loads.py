@@ -54,8 +54,9 @@ class Load:
     @property
     def kinds(self) -> dict[Key, Stage]:
         """A stage of each kind of pass that it takes."""
-        trains = {alike(one): one for one in [_trained(self.stage)] if one is not None}
-        return {alike(one): one for one in (self.stage, *(one.stage for one in self.scored))} | trains
+        found = [self.stage, *(one.stage for one in self.scored)]
+        found += [one.training for one in found if isinstance(one, RungStage) and one.leads]
+        return {alike(one): one for one in found}
 
     @cached_property
     def whole(self) -> Amounts:
@@ -88,12 +89,13 @@ def loads_of(stages: Iterable[Stage], data: Data, starts: Mapping[str, float] = 
 
 def _load(stage: Stage, data: Data, inside: set[str], starts: Mapping[str, float]) -> Load:
     if isinstance(stage, TrainingStage):
-        steps, rungs = stage.cell.training.steps, [rung for rung in stage.scored if rung.id in inside]
+        rungs = sorted((rung for rung in stage.scored if rung.id in inside), key=lambda rung: rung.step)
+        steps = stage.cell.training.steps
         scored = tuple(Scored(rung.step / steps, rung, amounts_of(rung, data)) for rung in rungs)
         return Load(stage, amounts_of(stage, data), scored, starts.get(stage.id, 0.0))
-    training = _trained(stage)
-    if isinstance(stage, RungStage) and training is not None:
-        # It tells how far the training is to its step, and is scored there.
+    if isinstance(stage, RungStage) and stage.leads:
+        # It tells how far its training is to its step, and is scored there.
+        training = stage.training
         way = stage.step / training.cell.training.steps
         own = {BEGIN: 1.0, alike(training): way * work(training, data)}
         start = min(1.0, starts.get(training.id, 0.0) / way)
@@ -101,16 +103,10 @@ def _load(stage: Stage, data: Data, inside: set[str], starts: Mapping[str, float
     return Load(stage, amounts_of(stage, data))
 
 
-def _trained(stage: Stage) -> TrainingStage | None:
-    """The training that a rung takes to its step, if it does, and is not run after what does."""
-    takes = isinstance(stage, RungStage) and set(stage.needs) <= set(stage.training.needs)
-    return stage.training if isinstance(stage, RungStage) and takes else None
-
-
 def amounts_of(stage: Stage, data: Data) -> Amounts:
     """The parts of a stage, of a rung those of scoring it."""
     found: Amounts = {BEGIN: 1.0}
-    scored = replace(stage, needs=(stage.training.id,)) if isinstance(stage, RungStage) else stage
+    scored = replace(stage, needs=(*stage.needs, stage.training.id)) if isinstance(stage, RungStage) else stage
     if passes := work(scored, data):
         found[alike(stage)] = passes
     if sets := judged_sets(stage):
@@ -125,7 +121,7 @@ def judged_sets(stage: Stage) -> float:
     if isinstance(stage, ReconstructionStage):
         return 1.0
     if isinstance(stage, RungStage):
-        return float(stage.cell.evaluation.first_sets) if stage.scores == "samples" else 0.0
+        return 1.0 if stage.scores == "samples" else 0.0
     if isinstance(stage, MetricStage):
         return float(stage.cell.evaluation.first_sets)
     return float(getattr(stage, "sets", 0))

@@ -41,6 +41,7 @@ TRUST = 5.0
 """What is expected counts like so many seconds that were measured: a first stage, which loads much, is no rule."""
 ENOUGH = 4.0
 """Seconds of passes to be measured before anything is said, where there is no estimate."""
+TURNS = 3
 LAST = 0.1
 """What is left, by share, of a stage that tells none, once it has taken as long as was expected."""
 
@@ -177,10 +178,16 @@ class Pace:
         """Seconds of each part, as far as is known now: what it was expected to take counts like a few seconds that
         were measured, by what the others took of what was expected of them."""
         expected = {**self.guesses, **self.expected}
-        took, amounts = self.took, self.amounts
-        for one in self.under_way.values():
-            for seconds, parts in one.measured():
-                took, amounts = added(took, shared_out(seconds, parts, expected)), added(amounts, parts)
+        under_way = [found for one in self.under_way.values() for found in one.measured()]
+        each = expected
+        for _ in range(TURNS):
+            # Which part took how long of a stage is told by what each takes, and that by it.
+            took = added(self.took, *(shared_out(seconds, parts, each) for seconds, parts in under_way))
+            amounts = added(self.amounts, *(parts for _, parts in under_way))
+            each = self._known(expected, took, amounts)
+        return each
+
+    def _known(self, expected: Mapping[Key, float], took: Amounts, amounts: Amounts) -> dict[Key, float]:
         passes = {key: amount for key, amount in amounts.items() if key not in GUESSED}
         trust = TRUST if self.expected else 0.0
         planned = trust + seconds_of(passes, expected)
