@@ -220,3 +220,8 @@ def shared_out(seconds: float, parts: Amounts, each: Mapping[Key, float]) -> dic
     """Seconds by part, in proportion to what each is expected to take."""
     expected = seconds_of(parts, each)
     return {key: seconds * amount * each[key] / expected for key, amount in parts.items()}
+
+
+def minutes(seconds: float) -> str:
+    """Seconds in words."""
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"

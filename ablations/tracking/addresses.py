@@ -72,6 +72,15 @@ def deleted_runs(file: Path) -> list[tuple[str, str]]:
     return [(str(run), str(address)) for run, address in _asked(file, query)]
 
 
+def experiment_in(file: Path, name: str) -> str:
+    """MLflow's id of an experiment in a store in a file; "" where it is not there."""
+    query = "select experiment_id from experiments where name = ? and lifecycle_stage = 'active'"
+    try:
+        return next((str(row[0]) for row in _asked(file, query, name)), "")
+    except sqlite3.Error:
+        return ""
+
+
 def quick_check(file: Path) -> str:
     """What is wrong with a database in a file, by its own check, in a line; "" if nothing is. sqlite3.Error where it
     cannot be read at all."""
