@@ -51,7 +51,7 @@ class Bar:
 
     def left(self, seconds: float | None) -> None:
         """So many seconds are left, which may not be known."""
-        self.progress.update(self.task, left="" if seconds is None else f"{in_steps(seconds)} left")
+        self.progress.update(self.task, left="" if seconds is None else f"about {in_steps(seconds)} left")
 
     def write(self, text: str) -> None:
         """A line above the bar, which stays."""
@@ -114,7 +114,7 @@ def _shown(
 ) -> Iterator[Bar]:
     """A bar of these columns before and after the time since."""
     shown = sys.stderr.isatty()
-    columns = (TextColumn("{task.description}"), *before, TimeElapsedColumn(), *after)
+    columns = (TextColumn("{task.description}"), *before, TimeElapsedColumn(), TextColumn("elapsed"), *after)
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not shown, expand=True) as progress:
         one = Bar(progress, progress.add_task(name, total=total, completed=int(done), told="", left=""))
