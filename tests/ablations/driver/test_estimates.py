@@ -81,7 +81,7 @@ def test_each_network_is_measured_once_in_each_way_and_passes_count_at_their_own
             return Pass(lambda: seconds, 1)
 
         monkeypatch.setattr(passes, name, make)
-    monkeypatch.setattr(estimates, "_seconds", lambda action, device, most: action())
+    monkeypatch.setattr(estimates, "_seconds", lambda action, device, threads, most: action())
     stages, data = found.stages(), found.here.data
     seconds = measured(stages, "cpu", 1).seconds(stages, data, 1)
     assert sorted(asked) == sorted((name, channels) for name in MEASURES[:3] for channels in (8, 16))
