@@ -29,13 +29,14 @@ def main(arguments: list[str]) -> int:
         return 0
     request = parse_run(arguments)
     refuse_numbers(*shared_and_levels(request))
-    if request.launcher == LOCAL and not request.dry_run:
+    if request.launcher == LOCAL:
         # Beside the imports of this process, which take as long.
         warm_up()
     with soon(f"{request.title}: reading its choices and its data …"):
         from ablations.grids.grid import make
 
         grid = make(request)
+        from ablations.driver.beginning import beginning
         from ablations.driver.execute import execute
         from ablations.driver.looking import Declared
         from ablations.driver.models import deliver_models
@@ -44,7 +45,9 @@ def main(arguments: list[str]) -> int:
         from ablations.driver.plan import plan
         from ablations.driver.requests import check_no_search, check_same_request
         from ablations.driver.rounds import fixed, looked
+        from ablations.driver.sizes import beforehand
         from ablations.driver.turns import Turns
+        from ablations.driver.watch import where
         from ablations.launchers.protocol import launcher_of
         from ablations.stages.opening import journal_of
         from ablations.stages.version import code_version
@@ -69,7 +72,11 @@ def main(arguments: list[str]) -> int:
     opened = open_tracker(request.tracking_uri or default_uri(results), grid.name, results)
     provenance = {"command": request.command, "code": code_version()}
     rounds = fixed(planned, journal) if declared is None else looked(replace(declared, plan=planned), journal)
-    ended = execute(rounds, journal, folder, opened, provenance, hours=request.hours)
+    said, known = beginning(beforehand(planned, declared), journal)
+    if said and declared is not None:
+        said += [f"  then looks at {_listed(declared.looks.seeds[1:])} seeds, of what is open"]
+    print("\n".join([*said, *(where(opened) if said else [])]), end="\n" if said else "", flush=True)
+    ended = execute(rounds, journal, folder, opened, provenance, hours=request.hours, expected=known.each)
     with Turns(folder).turn():
         if request.tracking_models and ended.tracker is not None:
             deliver_models(ended.tracker, ended.records, journal)
@@ -83,6 +90,8 @@ def main(arguments: list[str]) -> int:
 def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:
     """The grid's cells, how many stages are new, and an estimate of the time; the least and the most of it where seeds
     are added by looks."""
+    from ablations.driver import rounds
+    from ablations.driver.sizes import sizes
     from ablations.grids.grid import words
 
     lines = [f"{plan.grid.name}: {plan.grid.file.question}"]
@@ -91,40 +100,12 @@ def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:
             levels = words(item.levels) or "baseline"
             lines.append(f"  {item.cell_id}  {levels}" + (f"  incompatible: {item.refusal}" if item.refusal else ""))
     if declared is None:
-        return "\n".join([*lines, *sizes(plan, journal)])
-    most = plan.first(declared.all_open())
+        return "\n".join([*lines, *sizes(rounds.planned(plan), journal)])
+    least, most = (plan.first(seeds) for seeds in (declared.begin().seeds, declared.all_open()))
     lines += [f"{len(declared.pairs)} comparisons, looked at with {_listed(declared.looks.seeds)} seeds"]
-    lines += ["at least:", *(f"  {line}" for line in sizes(plan.first(declared.begin().seeds), journal))]
-    lines += ["at most:", *(f"  {line}" for line in sizes(most, journal))]
+    for name, part in (("at least:", least), ("at most:", most)):
+        lines += [name, *(f"  {line}" for line in sizes(rounds.planned(part), journal))]
     return "\n".join(lines)
-
-
-def sizes(plan: Plan, journal: Journal) -> list[str]:
-    """How many stages a plan has, how many of them are new, and how long these take, about."""
-    from ablations.driver import room
-    from ablations.driver.estimates import seconds_and_memory
-    from ablations.driver.pages import counted, minutes
-    from ablations.stages.disk import in_bytes
-
-    stages = plan.stages()
-    missing = plan.missing(journal)
-    learns = ("training", "autoencoder")
-    new = sum(stage.kind in learns for stage in missing)
-    trainings = sum(stage.kind in learns for stage in stages)
-    encoders = sum(stage.kind == "autoencoder" for stage in stages)
-    of_encoders = f" ({encoders} of autoencoders)" if encoders else ""
-    cells = len({item.cell_id for item in plan.planned})
-    size = f"{counted(cells, 'cell')} × {counted(len(plan.grid.seeds), 'seed')}"
-    devices = plan.here.devices
-    seconds, memory = plan.here.launcher.there(devices[0], seconds_and_memory, missing, devices[0])
-    each = "" if memory is None or not missing else f", each with {in_bytes(int(memory))} of memory"
-    needed = room.bytes_of(missing, len(devices), plan.here.data)
-    return [
-        f"{size}: {counted(trainings, 'training')}{of_encoders}, {new} of them new",
-        f"about {minutes(seconds / len(devices))} on {len(devices)} worker(s) ({devices[0]}){each}, measured just now; "
-        "to start, draw and deliver comes on top",
-        room.in_words(needed, journal.root),
-    ]
 
 
 def _listed(numbers: Sequence[int]) -> str:

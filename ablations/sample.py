@@ -90,12 +90,12 @@ def _from_store(model: str, uri: str, results: Path, device: torch.device) -> tu
 
 def draw(cell: Cell, model: Model, n: int, path: Path) -> Path:
     """Sample, and write the sheet; its path."""
-    from ablations.driver.bar import bar
+    from ablations.driver.bar import counting
     from ablations.results.sample_sheets import write_sheet
     from ablations.workers.evaluate import draw_samples
 
     data = cell.data.load()
-    with bar("sampling", 1.0) as shown:
+    with counting("sampling", 1.0) as shown:
         samples = draw_samples(cell, model, n, shown.move_to)
     if samples is None:
         raise InputError(f"the samples of {path.name.removeprefix('samples-')} are not finite: it diverged")

@@ -398,12 +398,6 @@ def test_no_number_of_the_findings_stands_by_itself(text, held):
     assert not re.findall(r"[^.]{0,60}\d[^.]{0,20}", text.replace("N(0, I)", ""))
 
 
-def test_how_long_the_first_command_takes():
-    trainings, _, minutes = spent_by_looks()
-    five = minutes * 5 * len(grid_json("parameterization")["cells"]) / trainings
-    assert f"trains, evaluates, logs, draws: {five:.0f} minutes on 2 busy CPU cores" in README
-
-
 def test_how_many_trainings_looks_save():
     assert f"The question of the first command, with `seeds=auto`, {looks()[-1].removesuffix('.')} (" in README
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,18 +13,25 @@ from rich.progress import (
     BarColumn,
     Progress,
     ProgressColumn,
+    SpinnerColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
+from ablations.driver.pace import minutes
 from ablations.launchers.dispatch import Dispatch
 from ablations.launchers.events import Event
 from analysis.plain import line
 
 LINE_SECONDS = 30.0
 """Between two lines where there is no terminal."""
+WIDTH = 24
+"""Of the bar itself, in letters."""
+JUMP = 5
+"""Seconds that are left are told in steps of so many, for none can be known better."""
 
 
 class Bar:
@@ -33,17 +40,18 @@ class Bar:
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self.progress = progress
         self.task = task
-        self.last = time.monotonic()
 
     def move_to(self, done: float) -> None:
         """So much is done."""
         self.progress.update(self.task, completed=done)
-        if self.progress.disable and time.monotonic() - self.last > LINE_SECONDS:
-            self.line()
 
     def tell(self, what: str) -> None:
         """Say something beside the bar."""
         self.progress.update(self.task, told=line(what))
+
+    def left(self, seconds: float | None) -> None:
+        """So many seconds are left, which may not be known."""
+        self.progress.update(self.task, left="" if seconds is None else f"about {in_steps(seconds)} left")
 
     def write(self, text: str) -> None:
         """A line above the bar, which stays."""
@@ -63,59 +71,105 @@ class Bar:
 
     def line(self) -> None:
         """How far it is, as a line."""
-        self.last = time.monotonic()
         columns = [one for one in self.progress.columns if isinstance(one, ProgressColumn)]
         task = next(task for task in self.progress.tasks if task.id == self.task)
-        self.write(" ".join(str(one(task)) for one in columns if not isinstance(one, BarColumn)).strip())
+        shown = [one for one in columns if not isinstance(one, (BarColumn, SpinnerColumn))]
+        self.write(" ".join(text for one in shown if (text := str(one(task)).strip())))
 
 
 @contextmanager
 def bar(name: str, total: float | None, *, done: int = 0, counts: bool = False) -> Iterator[Bar]:
-    """A bar that is called so, or its lines; it shows numbers where its total `counts` things, else a share."""
+    """A bar that is called so, or its lines; it shows numbers where its total `counts` things, else a share.
+
+    What is left is told by whoever moves it.
+    """
     amount = "{task.completed:.0f} of {task.total:.0f}" if counts and total is not None else "{task.percentage:3.0f}%"
     amount = "{task.completed:.0f}" if counts and total is None else amount
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        TextColumn(amount),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("elapsed,"),
-        TimeRemainingColumn(),
-        TextColumn("left {task.fields[told]}", markup=False),
-    )
-    # Its speed is that of the last ten minutes, since stages differ in theirs.
+    with _shown(name, total, [TextColumn(amount), BarColumn(WIDTH)], [LEFT, TOLD], done) as one:
+        yield one
+
+
+@contextmanager
+def counting(name: str, total: float) -> Iterator[Bar]:
+    """A bar whose time left goes by its own speed: of one thing that is always done alike."""
+    left = [TimeRemainingColumn(), TextColumn("left")]
+    with _shown(name, total, [TextColumn("{task.percentage:3.0f}%"), BarColumn(WIDTH)], left) as one:
+        yield one
+
+
+@contextmanager
+def waiting(name: str) -> Iterator[None]:
+    """The time since, while something is done of which nobody knows how far it is."""
+    with _shown(name, None, [SpinnerColumn()], []):
+        yield
+
+
+LEFT = TextColumn("{task.fields[left]}", markup=False)
+TOLD = TextColumn("{task.fields[told]}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
+
+
+@contextmanager
+def _shown(
+    name: str, total: float | None, before: list[ProgressColumn], after: list[ProgressColumn], done: int = 0
+) -> Iterator[Bar]:
+    """A bar of these columns before and after the time since."""
     shown = sys.stderr.isatty()
-    with Progress(*columns, console=console, disable=not shown, speed_estimate_period=600) as progress:
-        one = Bar(progress, progress.add_task(name, total=total, completed=int(done), told=""))
+    columns = (TextColumn("{task.description}"), *before, TimeElapsedColumn(), TextColumn("elapsed"), *after)
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not shown, expand=True) as progress:
+        one = Bar(progress, progress.add_task(name, total=total, completed=int(done), told="", left=""))
         if shown:
             yield one
             return
         one.line()
-        try:
-            yield one
-        finally:
-            one.line()
+        with every(LINE_SECONDS, one.line):
+            try:
+                yield one
+            finally:
+                one.line()
+
+
+@contextmanager
+def every(seconds: float, action: Callable[[], object]) -> Iterator[None]:
+    """Do something now and then meanwhile, in a thread of its own, whatever else is done or waited for."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(seconds):
+            action()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def in_steps(seconds: float) -> str:
+    """Seconds that are left in words, about."""
+    return minutes(seconds if seconds > 90 else max(JUMP, JUMP * round(seconds / JUMP)))
 
 
 @dataclass
 class OtherCommands:
-    """What a terminal shows of the stages that other commands run: their number beside the bar, after `words`; and a
-    line, once, where there is nothing to do but to wait for them."""
+    """What a terminal shows beside the bar: `words`, and the number of stages that other commands run; and a line,
+    once, where there is nothing to do but to wait for them."""
 
     dispatch: Dispatch
     shown: Bar
     words: Callable[[], str] = str
-    number: int = 0
+    told: str = ""
     said: bool = False
 
     def tell(self) -> None:
         """Show what has changed."""
         number = len(self.dispatch.elsewhere)
-        if number != self.number:
-            self.number = number
-            told = [self.words(), f"{number} run elsewhere" if number else ""]
-            self.shown.tell(", ".join(word for word in told if word))
+        told = ", ".join(word for word in (self.words(), f"{number} run elsewhere" if number else "") if word)
+        if told != self.told:
+            self.told = told
+            self.shown.tell(told)
         if number and not self.dispatch.running and not self.said and (holders := self.dispatch.holders()):
             self.said = True
             who = ", ".join(map(str, holders))

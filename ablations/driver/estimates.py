@@ -1,60 +1,137 @@
-"""How long stages will take, and with how much memory.
+"""How long stages will take, and with how much memory: their parts, at seconds that are measured now.
 
-Their passes of a network, times the seconds of a pass, measured now per network; and what this process took meanwhile.
+    seconds = begin + Σ amount of a part × seconds of one, side by side on the workers + pages and delivery at the end
+
+A part is measured by as many processes at a time as there will be workers, since these slow each other down. What else
+the machine does is left out of it, as far as that can be.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from multiprocessing import get_context
 
 import torch
 
-from ablations.driver.passes import alike, count_of, maker_of
+from ablations.data.base import Data
+from ablations.driver.loads import BEGIN, JUDGE, NOWHERE, Key, loads_of, seconds_of, side_by_side
+from ablations.driver.passes import count_of, maker_of
+from ablations.launchers.warm import METHOD
+from ablations.metrics.judging import yardstick_of
+from ablations.settings import plugins
+from ablations.settings.cell import Cell
 from ablations.stages.graph import work
 from ablations.stages.kinds import Stage
 from ablations.workers.memory import peak_memory, reset_peak_memory
 from ablations.workers.together import devices_of
 
 MEASURED = 0.5
-"""Seconds of measuring, per network and kind of pass."""
+"""Seconds of measuring, per kind of pass."""
+MOST = 8
+"""So many processes measure at a time, at most."""
+QUICK = 0.1
+"""The same where a command is waiting to begin."""
+STAGE, JUDGED = 0.3, 0.15
+"""Seconds of a stage's begin and end (data, weights, files, and that somebody notices), and of judging a set."""
+COMMAND, FIRST, DRAWN, DELIVERED = 5.0, 3.0, 8.0, 0.04
+"""Seconds until the first worker begins, of what it loads before its first stages, of drawing pages, and of delivering
+a run to MLflow."""
 
 
-def seconds_and_memory(stages: Iterable[Stage], device: str) -> tuple[float, float | None]:
-    """Seconds that these stages take, one after another, and the bytes that a worker takes at its most, where this
-    system says that."""
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of each part, and the bytes that a worker takes at its most, where this system says that."""
+
+    each: dict[Key, float] = field(default_factory=dict)
+    memory: float | None = None
+
+    def seconds(
+        self, stages: Sequence[Stage], data: Data, workers: int, starts: Mapping[str, float] = NOWHERE
+    ) -> float:
+        """Seconds that these stages take on so many workers; some go on from a share of them, by their ids."""
+        loads = loads_of(stages, data, starts)
+        left = [(load.stage, seconds_of(load.whole, self.each), False) for load in loads.values()]
+        return side_by_side(left, workers)
+
+
+def measured(stages: Sequence[Stage], device: str, processes: int, most: float | None = None) -> Measured:
+    """The parts of these stages, as measured by so many processes at a time, for at `most` so many seconds each.
+
+    Judging, for which much is loaded, is guessed where there is little time.
+    """
+    kinds: dict[Key, Stage] = {}
+    for load in loads_of(stages, stages[0].cell.data.load()).values() if stages else ():
+        kinds |= {key: one for key, one in load.kinds.items() if key not in kinds and work(one, one.cell.data.load())}
+    if not kinds:
+        return Measured({BEGIN: STAGE, JUDGE: 0.0})
+    judged = next((stage for stage in stages if stage.cell.evaluation.quality), None) if most is None else None
+    asked = list(kinds.items()), judged, device, most or MEASURED
+    count = max(1, min(processes, MOST))
+    if count == 1:
+        found = [_measured(*asked)]
+    else:
+        with ExitStack() as pools:
+            begun = [pools.enter_context(_process()).submit(_measured, *asked, turn) for turn in range(count)]
+            found = [one.result() for one in begun]
+    memory = [one.memory for one in found if one.memory is not None]
+    each = {key: statistics.fmean(one.each[key] for one in found) for key in found[0].each}
+    return Measured(each, max(memory, default=None))
+
+
+def _process() -> ProcessPoolExecutor:
+    context, known = get_context(METHOD), (plugins.modules(),)
+    return ProcessPoolExecutor(1, mp_context=context, initializer=plugins.import_modules, initargs=known)
+
+
+def _measured(
+    kinds: list[tuple[Key, Stage]], judged: Stage | None, device: str, most: float, turn: int = 0
+) -> Measured:
+    """All of these in this process, for so many seconds each; in an order that differs by its `turn`, for workers are
+    at different stages."""
     here = torch.device(devices_of(device)[0])
     told = reset_peak_memory(here)
-    seconds = seconds_of(stages, device)
-    return seconds, peak_memory(here).get("cost/peak_memory_bytes") if told else None
-
-
-def seconds_of(stages: Iterable[Stage], device: str) -> float:
-    """Seconds that these stages take, one after another."""
-    here = torch.device(devices_of(device)[0])
-    known: dict[Hashable, float] = {}
-    total = 0.0
-    for stage in stages:
+    each: dict[Key, float] = {BEGIN: STAGE, JUDGE: JUDGED}
+    at = turn * len(kinds) // 2 % len(kinds)
+    for key, stage in kinds[at:] + kinds[:at]:
         data = stage.cell.data.load()
-        passes = work(stage, data)
-        if not passes:
-            continue
-        cell, key = stage.cell, alike(stage)
-        if key not in known:
-            torch.set_num_threads(cell.threads)
-            made = maker_of(stage)(cell, data, here, count_of(cell, data))
-            known[key] = _seconds(made.action, here) / made.passes
-        total += passes * known[key]
-    return total
+        torch.set_num_threads(stage.cell.threads)
+        made = maker_of(stage)(stage.cell, data, here, count_of(stage.cell, data))
+        each[key] = _seconds(made.action, here, stage.cell.threads, most) / made.passes
+    if judged is not None:
+        each[JUDGE] = _judging(judged.cell, here)
+    return Measured(each, peak_memory(here).get("cost/peak_memory_bytes") if told else None)
 
 
-def _seconds(action: Callable[[], object], device: torch.device) -> float:
-    """Seconds of an action, after a first one."""
+def _judging(cell: Cell, device: torch.device) -> float:
+    """Seconds of judging one set, by what all are judged by."""
+    data = cell.data.load()
+    images, clock = data.images["test"].to(device), clock_of(device, cell.threads)
+    yardstick = yardstick_of(cell, "test", data, device)
+    yardstick.default_scores([images])
+    began = clock()
+    yardstick.default_scores([images])
+    return clock() - began
+
+
+def _seconds(action: Callable[[], object], device: torch.device, threads: int, most: float) -> float:
+    """Seconds of an action, after a first one: the median, for something else may have been done meanwhile."""
+    clock = clock_of(device, threads)
     action()
-    count, began = 0, time.perf_counter()
-    while time.perf_counter() - began < MEASURED:
-        count += 1
+    found: list[float] = []
+    while sum(found) < most:
+        before = clock()
         action()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-    return (time.perf_counter() - began) / count
+        found.append(clock() - before)
+    return statistics.median(found)
+
+
+def clock_of(device: torch.device, threads: int) -> Callable[[], float]:
+    """What tells seconds: where one thread does all, those of the processor, which are the same on a busy machine."""
+    return time.process_time if device.type == "cpu" and threads == 1 else time.perf_counter

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ablations.driver.bar import Bar, OtherCommands, bar, tried_again
+from ablations.driver.following import Following, names_of
 from ablations.driver.live import Live, watching
+from ablations.driver.pace import Pace
 from ablations.driver.plan import Plan
 from ablations.driver.provenance import since
 from ablations.driver.requests import asked_by, check_no_search, check_same_request
@@ -25,6 +27,7 @@ from ablations.driver.rounds import Round, trainings
 from ablations.driver.showing import Showing
 from ablations.driver.spent import Spent
 from ablations.driver.turns import Turns
+from ablations.driver.watch import Watch
 from ablations.driver.watched import watched_by_stage
 from ablations.driver.written import deliver, head_with, records_of, write
 from ablations.launchers.dispatch import Dispatch
@@ -33,7 +36,6 @@ from ablations.results.folder import finished_in, standing, stands_already, writ
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record
 from ablations.stages.artifacts import Damaged
-from ablations.stages.graph import work
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import Stage
 from ablations.tracking.mlflow_runs import request_of
@@ -44,6 +46,8 @@ from analysis.errors import InputError
 WRITE_SECONDS = 15.0
 REST = 20
 """Results are written again after so many times as long as it last took: those of thousands of cells take seconds."""
+
+NOTHING: Mapping[Hashable, float] = {}
 
 Stop = Literal["", "interrupted", "hours"]
 """What stopped a command before its end, if anything did: a signal, or that its hours are over."""
@@ -72,15 +76,17 @@ def execute(
     *,
     hours: float | None = None,
     confirms: bool = False,
+    expected: Mapping[Hashable, float] = NOTHING,
 ) -> Ended:
     """Round after round, to the end or until it is stopped; the pages of each are drawn beside the next.
 
     It ends once `hours` were spent by all commands on the grid. Where it `confirms` a search, the results of that stand
-    in the folder too.
+    in the folder too. What parts of stages are `expected` to take is how long it takes until they are measured.
     """
     going = iter(rounds)
     first = next(going)
     with Execution.of(first, journal, folder, tracker, provenance, hours=hours, confirms=confirms) as execution:
+        execution.pace.expected = expected
         return execution.carry_out(chain([first], going))
 
 
@@ -122,6 +128,8 @@ class Execution:
     spent: Spent
     turns: Turns
     first: Round
+    pace: Pace
+    watch: Watch
     hours: float | None = None
     live: Live | None = None
     shown: Round | None = None
@@ -163,7 +171,10 @@ class Execution:
                 before = None
             begun = any(journal.folder(stage_id).is_dir() for stage_id in stages)
             spent = Spent.on(folder, float(before["seconds"]) if before else 0.0, begun=begun)
-            yield Execution(journal, folder, tracker, before, provenance, spent, turns, first, hours)
+            pace = Pace(plan.here.data, len(plan.here.devices))
+            yield Execution(
+                journal, folder, tracker, before, provenance, spent, turns, first, pace, Watch.of(tracker), hours
+            )
 
     @property
     def seconds(self) -> float:
@@ -208,13 +219,12 @@ class Execution:
         """Run what a plan lacks, and write now and then the results of the round; what stopped it."""
         missing = self._missing(plan)
         self.tried |= {stage.id for stage in missing}
-        total = sum(work(stage, plan.here.data) for stage in missing)
         meanwhile = self.shown or of
         if self.live is not None:
             self.live.watch(watched_by_stage(of.whole, self.journal, self._request(of.whole), self.folder))
         with (
-            bar(f"round {of.number} of {of.of}", total) as shown,
-            closing(_launch(plan, self.journal, missing, shown)) as events,
+            bar(f"round {of.number} of {of.of}", 1.0) as shown,
+            closing(_launch(plan, self.journal, missing, shown, self.pace)) as events,
         ):
             for event in events:
                 self.spent.keep()
@@ -224,6 +234,7 @@ class Execution:
                     self.live.note(event)
                 if self.tracker is not None:
                     _open_beside(self.tracker, event)
+                    self.watch.tell(shown)
                 if self.showing is not None and self.showing.over:
                     with shown.apart():
                         self._showed()
@@ -311,28 +322,20 @@ def _open_beside(tracker: Tracker, event: Event) -> None:
     tracker.check()
 
 
-def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar) -> Generator[Event, None, None]:
-    """Run stages and move the bar; yields what happens to them."""
+def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar, pace: Pace) -> Generator[Event, None, None]:
+    """Run stages, which the bar follows; yields what happens to them."""
     if not missing:
         return
-    total = {stage.id: work(stage, plan.here.data) for stage in missing}
-    done: dict[str, float] = {}
-    at = 0.0
     dispatch = Dispatch(plan.here.launcher, journal, plan.here.devices)
     dispatch.add(missing, plan.stages())
-    others = OtherCommands(dispatch, shown)
+    following = Following(shown, pace, missing, journal, names_of(plan))
+    others = OtherCommands(dispatch, shown, following.words)
     with closing(dispatch.run()) as events:
         for event in events:
+            following.note(event)
             others.tell()
             if event.kind in ("died", "damaged"):
                 shown.write(tried_again(event))
-            elif event.kind != "started":
-                # One that is made anew was not counted on.
-                cost = total.get(event.stage.id) or work(event.stage, plan.here.data)
-                before, now = done.get(event.stage.id, 0.0), event.share * cost
-                done[event.stage.id] = now
-                at += now - before
-                shown.move_to(at)
             yield event
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from ablations.driver.bar import waiting
 from ablations.driver.execute import Ended
 from ablations.driver.shown import last_shown, remember
 from ablations.driver.written import summarised
@@ -57,7 +58,7 @@ def finish(folder: Path, journal: Journal, ended: Ended) -> int:
 def show(folder: Path, tracker: Tracker | None) -> None:
     """Draw the pages and give the store its summary, unless both are as they were left; say what there is."""
     last = last_shown(folder)
-    said = last.said if last is not None else write_pages(folder)
+    said = last.said if last is not None else drawn(folder)
     print(said)
     names = [name for name in ("report.html", "table.md", "figures", "samples", "runs.csv") if (folder / name).exists()]
     print(f"\nfiles    {folder}/  ({', '.join(names)}, …)")
@@ -86,6 +87,12 @@ def taken(root: Path, records: list[Record]) -> str:
     return f"{in_bytes(sum(left.bytes for left in stages))} in {counted(len(stages), 'stage')} of these cells"
 
 
+def drawn(folder: Path) -> str:
+    """The same as `write_pages`, with a sign of life: it takes seconds."""
+    with waiting("drawing the report"):
+        return write_pages(folder)
+
+
 def write_pages(folder: Path) -> str:
     """Tables, figures and report of a results folder, and what a terminal shows of it: after its runs were delivered,
     whose links the report shows, and before the summary, which carries it all."""
@@ -97,8 +104,3 @@ def write_pages(folder: Path) -> str:
 def counted(n: int, noun: str) -> str:
     """1 cell, 2 cells."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
-
-
-def minutes(seconds: float) -> str:
-    """Seconds in words."""
-    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"

@@ -7,14 +7,14 @@ differ in precision and in batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 
 from ablations.data.base import Data
-from ablations.settings.budget import training_passes
+from ablations.settings.budget import autoencoder_flops, forward_flops, training_passes
 from ablations.settings.cell import Cell
 from ablations.stages.kinds import AutoencoderStage, RungStage, SamplesStage, Stage, TrainingStage
 from ablations.workers.restore import autoencoder_of
@@ -58,6 +58,30 @@ def alike(stage: Stage) -> Hashable:
     network = (cell.space, cell.network, cell.schedule.learned)
     plan = cell.training
     return (maker_of(stage), *network, plan.batch, plan.micro_batch, plan.precision)
+
+
+def guessed(stages: Mapping[Hashable, Stage], data: Data) -> dict[Hashable, float]:
+    """Seconds of a pass of each of these stages, about: as of the baseline's network on digits; where there are
+    several networks, more of those with more operations."""
+    networks = {key: _network(stage) for key, stage in stages.items()}
+    ratios = dict.fromkeys(networks.values(), 1.0)
+    if len(ratios) > 1:
+        one_each = {networks[key]: stage for key, stage in stages.items()}
+        ratios = {name: CALLED + (1 - CALLED) * _operations(one, data) / BASELINE for name, one in one_each.items()}
+    return {key: ratios[networks[key]] * ABOUT[maker_of(stage)] for key, stage in stages.items()}
+
+
+def _network(stage: Stage) -> Hashable:
+    """What tells the network that a stage takes passes of from others."""
+    return stage.cell.space, None if isinstance(stage, AutoencoderStage) else stage.cell.network
+
+
+def _operations(stage: Stage, data: Data) -> float:
+    """Floating-point operations of a pass of what a stage takes through."""
+    cell, here = stage.cell, torch.device("cpu")
+    if isinstance(stage, AutoencoderStage):
+        return float(sum(autoencoder_flops(autoencoder_of(cell, data), data.shape, cell.space.shape_of(data.shape))))
+    return float(forward_flops(learner_of(cell, data, here).diffusion))
 
 
 def training_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pass:
@@ -121,3 +145,11 @@ def learner_of(cell: Cell, data: Data, device: torch.device) -> DiffusionLearner
         learner = DiffusionLearner.of(cell.choices, data.encoding, data.shape)
     learner.diffusion.initialise(cell.seed)
     return learner.to(device)
+
+
+ABOUT: dict[Maker, float] = {training_pass: 98e-6, sampling_pass: 70e-6, scoring_pass: 66e-6, autoencoder_pass: 90e-6}
+"""Seconds of a pass of an example through the baseline's network, on a core of today's."""
+BASELINE = 6.0e6
+"""Operations of such a pass."""
+CALLED = 0.2
+"""The share of it that a network of few operations takes as well."""

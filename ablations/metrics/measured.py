@@ -39,6 +39,7 @@ MEASURED: tuple[MetricColumn, ...] = (
     replace(_COST, name="cost/sample_flops", label="FLOPs per sample"),
     replace(_COST, name="cost/train_seconds", label="Training", unit="s", digits=0, part="diffusion"),
     replace(_COST, name="cost/autoencoder_seconds", label="Autoencoder", unit="s", digits=0, part="autoencoder"),
+    replace(_COST, name="cost/rung_seconds", label="Rungs", unit="s", digits=0, part="diffusion"),
     MetricColumn(
         "bound_variance/test",
         "Variance of the estimate",

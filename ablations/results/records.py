@@ -16,7 +16,7 @@ from ablations.settings.evaluation import HeldOut
 from ablations.settings.identity import NUMERICS, parameters
 from ablations.stages.journal import Failure, Journal
 from ablations.stages.kinds import AutoencoderStage, MetricStage, RungStage, SamplesStage, Stage
-from analysis.read.names import NOTES, RUNG, SETS, SEVERAL, TRACEBACK, VERSIONS
+from analysis.read.names import NOTES, RUNG, RUNG_SECONDS, SETS, SEVERAL, TRACEBACK, VERSIONS
 
 NOT_RUN = "not run yet"
 """The reason of a cell whose turn has not come."""
@@ -104,7 +104,7 @@ def record(planned: Planned, journal: Journal) -> Record:
 
 def with_besides(finished: Record, codes: list[str], journal: Journal) -> Record:
     """A finished cell with what was asked for besides, as far as it is there: metrics, and at rungs a curve of each
-    metric; `codes` made the cell."""
+    metric, and what these cost in all; `codes` made the cell."""
     asked = [stage for stage in finished.planned.stages if isinstance(stage, (MetricStage, RungStage))]
     if not asked:
         return finished
@@ -118,6 +118,8 @@ def with_besides(finished: Record, codes: list[str], journal: Journal) -> Record
             codes = [*codes, result.metadata.get("code", "")]
             if isinstance(stage, MetricStage):
                 judged.setdefault(stage.column, []).append((sets[stage.samples], result.metrics))
+            elif RUNG_SECONDS in result.metrics:
+                metrics[RUNG_SECONDS] = metrics.get(RUNG_SECONDS, 0.0) + result.metrics[RUNG_SECONDS]
         elif failure is not None and failure.kind != "stopped":
             what = stage.column if isinstance(stage, MetricStage) else f"{stage.scores} at step {stage.step}"
             unmeasured.append(f"{what} was not measured: {failure.message}")

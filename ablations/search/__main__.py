@@ -17,6 +17,7 @@ from analysis.errors import InputError
 
 if TYPE_CHECKING:
     from ablations.driver.live import Live
+    from ablations.search.announced import Announced
     from ablations.search.loop import SearchPlan
     from ablations.search.optimizer import Optimizer
     from ablations.stages.journal import Journal
@@ -30,7 +31,7 @@ def main(arguments: list[str]) -> int:
         return 0
     request = parse_search(arguments)
     refuse_numbers(*shared_and_levels(request))
-    if request.launcher == LOCAL and not request.dry_run:
+    if request.launcher == LOCAL:
         warm_up()
     with soon(f"{request.title}: reading its choices and its data …"):
         from ablations.search.study import make
@@ -74,9 +75,12 @@ def main(arguments: list[str]) -> int:
 
 def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: Path, tracker: Tracker | None) -> int:
     """Run the trials, then the confirmation; the exit code."""
+    from ablations.driver.estimates import QUICK
     from ablations.driver.execute import stopping
     from ablations.driver.live import watching
     from ablations.driver.pages import write_pages
+    from ablations.driver.watch import where
+    from ablations.search.announced import Announced
     from ablations.search.loop import Searcher
     from ablations.search.optimizer import Optimizer
     from ablations.search.optimizer.storage import shown
@@ -89,6 +93,10 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     provenance: dict[str, Any] = {"command": request.command, "code": code_version()}
     results = SearchResults.of(plan, optimizer, journal, folder, provenance, tracker)
     live = None if tracker is None else live_of(plan, tracker)
+    over, limit = optimizer.counted(), plan.study.limit
+    announced = Announced.of(plan, QUICK) if limit is None or over < limit else Announced(plan)
+    if announced.trial:
+        print("\n".join([*announced.lines(over), *where(tracker)]), flush=True)
     searcher = Searcher(
         plan, optimizer, journal, folder, lambda: results.write_in_time(ran=searcher.ran), plan.study.limit, live
     )
@@ -106,12 +114,12 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
         with results.turns.turn():
             print(write_pages(folder))
         return _stopped(optimizer, interrupted=interrupted)
-    code = confirm(plan, optimizer, journal, folder, results.tracker, provenance)
+    code = confirm(plan, optimizer, journal, folder, results.tracker, provenance, announced)
     print(f"Optuna   optuna-dashboard {shown(storage)}")
     if any(name.split(".")[0] == "schedule" for name in plan.study.parameters) and (folder / "grid.json").exists():
-        where = "" if request.results == "results" else f" results={request.results}"
+        place = "" if request.results == "results" else f" results={request.results}"
         print(
-            f"keep     python -m ablations.export search={plan.study.name} name=NAME{where}   "
+            f"keep     python -m ablations.export search={plan.study.name} name=NAME{place}   "
             "(then schedule=saved/NAME)"
         )
     nothing = not any(trial.state == "complete" for trial in optimizer.trials()) and plan.study.limit is not None
@@ -136,10 +144,11 @@ def confirm(
     folder: Path,
     tracker: Tracker | None,
     provenance: dict[str, Any],
+    announced: Announced,
 ) -> int:
     """Run the winners and the paper's default anew, and say what came of all; the exit code."""
     from ablations.driver.execute import execute
-    from ablations.driver.pages import finish, show
+    from ablations.driver.pages import counted, finish, show
     from ablations.driver.plan import plan as plan_grid
     from ablations.driver.rounds import at_once
     from ablations.driver.turns import Turns
@@ -154,7 +163,12 @@ def confirm(
     looks = optimizer.confirmed([plan.here.id_of(point.cell) for point in grid.points])
     grid = noted(grid, optimizer.counted(), optimizer.seconds, looks)
     planned = plan_grid(grid, plan.here.launcher, plan.here.devices)
-    ended = execute(at_once(planned), journal, folder, tracker, provenance, confirms=True)
+    if planned.missing(journal):
+        cells = len(grid.points)
+        size = f"{counted(cells, 'cell')} × {counted(len(grid.seeds), 'seed')}"
+        print(f"confirmation on test data, {size}{announced.confirmation(cells)}", flush=True)
+    expected = announced.measured.each
+    ended = execute(at_once(planned), journal, folder, tracker, provenance, confirms=True, expected=expected)
     with Turns(folder).turn():
         return finish(folder, journal, ended)
 
@@ -174,32 +188,23 @@ def _stopped(optimizer: Optimizer, *, interrupted: bool) -> int:
 
 def dry_run(plan: SearchPlan) -> str:
     """The space, and an estimate of the time."""
-    from ablations.driver.estimates import seconds_of
-    from ablations.driver.pages import minutes
+    from ablations.search.announced import Announced
     from ablations.search.rows import said
     from ablations.search.space import whole
 
-    study, devices = plan.study, plan.here.devices
+    study = plan.study
     lines = [f"{study.name}: {study.file.question}"]
     for name, parameter in study.parameters.items():
         group = name.partition(".")[0]
-        where = f", where {group} is {' or '.join(study.when(name)[group])}" if study.when(name) else ""
+        there = f", where {group} is {' or '.join(study.when(name)[group])}" if study.when(name) else ""
         paper = f"; the paper's default is {said(study.default[name])}" if name in study.default else ""
-        lines.append(f"  {name:24} {parameter}{where}{paper}")
+        lines.append(f"  {name:24} {parameter}{there}{paper}")
         for value in parameter.choices or parameter.ends if name in study.default else ():
             whole_value = int(value) if whole(name, parameter) else value
             reason = plan.refusal({**study.default, name: whole_value})
             if reason is not None and "." in name:
                 lines.append(f"    {said(value)} makes no sense beside the other defaults: {reason}")
-    stages = [stage for item in plan.planned(study.default) for stage in item.stages]
-    each = plan.here.launcher.there(devices[0], seconds_of, stages, devices[0])
-    count = study.limit
-    how = f"{study.file.sampler}, pruner {study.file.pruner}, by {' and '.join(plan.objectives)}"
-    budget = f"{count} trials" if count is not None else f"{study.hours:g} hours of trials"
-    lines.append(f"{budget} ({how}), then the winner and the paper's default at {study.file.confirm} fresh seeds")
-    if count is not None:
-        total = minutes(count * each / len(devices))
-        lines.append(f"the paper's default as every trial: about {total}, unpruned, on {len(devices)} worker(s)")
+    lines += Announced.of(plan).lines()
     return "\n".join(lines)
 
 

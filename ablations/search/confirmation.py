@@ -6,7 +6,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from ablations.driver.pages import counted, minutes
+from ablations.driver.pace import minutes
+from ablations.driver.pages import counted
 from ablations.grids.file import AxisSpec, GridFile, LevelSpec
 from ablations.grids.grid import Grid, Point
 from ablations.search.loop import SearchPlan

@@ -147,7 +147,8 @@ class Searcher:
     """Runs a study's trials until its budget is spent; `told` is called after each, and `live` shows them meanwhile.
     Their results are to be in `folder`.
 
-    `ran` says whether any stage was started, `accidents` how many of the last trials failed for no fault of theirs.
+    `done` of them are over, the `best` of which is shown, and were `before` this command. `ran` says whether any stage
+    was started, `accidents` how many of the last trials failed for no fault of theirs.
     """
 
     def __init__(
@@ -173,20 +174,24 @@ class Searcher:
         self.over: set[str] = set()
         self.accidents = 0
         self.ran = False
-        self.since = time.monotonic()
+        self.best = ""
+        self.began = self.since = time.monotonic()
+        self.before = self.done = 0
 
     def run(self) -> None:
         """All trials; KeyboardInterrupt leaves those that are under way to be taken up again."""
         for number, params in self.optimizer.resume():
             self._begin(number, params)
-        done = self.optimizer.counted() - len(self.underway)
-        with bar("trials", self.limit, done=done, counts=True) as shown:
+        self.before = self.done = self.optimizer.counted() - len(self.underway)
+        self.best = self._best()
+        with bar("trials", self.limit, done=self.done, counts=True) as shown:
             try:
                 self._pump(shown)
-                others = OtherCommands(self.dispatch, shown, self._best)
+                others = OtherCommands(self.dispatch, shown, lambda: self.best)
                 with closing(self.dispatch.run()) as events:
                     for event in events:
                         others.tell()
+                        shown.left(self._left())
                         if self.live is not None:
                             self.live.note(event)
                         if event.kind in ("died", "damaged"):
@@ -257,8 +262,9 @@ class Searcher:
         del self.underway[item.number]
         self.accidents = self.accidents + 1 if outcome.again else 0
         self._spend()
-        shown.move_to(self.optimizer.counted() - len(self.underway))
-        shown.tell(self._best())
+        self.done = self.optimizer.counted() - len(self.underway)
+        shown.move_to(self.done)
+        self.best = self._best()
         self.told()
         return True
 
@@ -270,6 +276,15 @@ class Searcher:
             and (hours is None or self.optimizer.seconds + time.monotonic() - self.since < 3600 * hours)
             and self.accidents < ACCIDENTS
         )
+
+    def _left(self) -> float | None:
+        """Seconds that the trials left take, as long as those of this command took, or are left of its hours."""
+        seconds = time.monotonic() - self.began
+        over = self.done - self.before
+        if self.limit is not None:
+            return seconds / over * (self.limit - self.done) if over else None
+        assert self.plan.study.hours is not None, "a search has a number of trials, or hours"
+        return max(0.0, 3600 * self.plan.study.hours - self.optimizer.seconds - (time.monotonic() - self.since))
 
     def _best(self) -> str:
         front = self.optimizer.front()

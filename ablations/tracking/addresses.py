@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -73,6 +72,15 @@ def deleted_runs(file: Path) -> list[tuple[str, str]]:
     return [(str(run), str(address)) for run, address in _asked(file, query)]
 
 
+def experiment_in(file: Path, name: str) -> str:
+    """MLflow's id of an experiment in a store in a file; "" where it is not there."""
+    query = "select experiment_id from experiments where name = ? and lifecycle_stage = 'active'"
+    try:
+        return next((str(row[0]) for row in _asked(file, query, name)), "")
+    except sqlite3.Error:
+        return ""
+
+
 def quick_check(file: Path) -> str:
     """What is wrong with a database in a file, by its own check, in a line; "" if nothing is. sqlite3.Error where it
     cannot be read at all."""
@@ -107,9 +115,8 @@ def refusal(uri: str) -> str:
     if not path.parent.is_dir():
         return f"the tracking store {uri} does not answer: {path.parent} is no folder"
     if not path.exists():
-        near = get_close_matches(path.name, [other.name for other in path.parent.glob("*.db")], 1)
-        meant = f"{SQLITE}{path.parent / near[0]}" if near else ""
-        return f"there is no tracking store {uri}; did you mean {meant}? Call a new one something else" if near else ""
+        # A new one, whatever lies beside it: the command says at its start that it makes it.
+        return ""
     try:
         _asked(path, "pragma schema_version")
     except sqlite3.Error as error:

@@ -35,6 +35,7 @@ from ablations.workers.checkpoints import Checkpoints, Send
 from ablations.workers.memory import peak_memory, placed, reset_peak_memory
 from ablations.workers.progress import Progress
 from ablations.workers.restore import build, restore
+from analysis.read.names import RUNG_SECONDS
 from diffusion_core.encodings import Encoding
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import resolve_precision
@@ -212,7 +213,8 @@ def run_rung(
     where its files are sent.
 
     The first samples that are judged are left in its `own`. A training that is beyond that step already, and whose
-    average there was never left, says nothing of it: no metrics.
+    average there was never left, says nothing of it: no metrics. What it cost is the seconds of the training up to
+    there, and those of scoring it.
     """
     checkpoint = read_checkpoint(folder)
     kept, seconds = average_at(stage.step), checkpoint.seconds
@@ -234,6 +236,7 @@ def run_rung(
             return Result("diverged", learned.reason, {}, {}, {})
         average, seconds = learned.average, learned.last["seconds"]
     averaged = restore(cell, encoding, data, average).to(device).diffusion
+    began = time.monotonic()
     if stage.scores == "samples":
         scores = evaluate.deciding_scores(cell, averaged, data, own, progress)
     else:
@@ -243,7 +246,8 @@ def run_rung(
     bad = [name for name, value in scores.items() if not math.isfinite(value)]
     if bad or not scores:
         return Result("diverged", f"{bad[0] if bad else 'samples'} at step {stage.step}: not finite", {}, {}, {})
-    return evaluate.finished_with({"cost/train_seconds": seconds} | scores)
+    costs = {"cost/train_seconds": seconds, RUNG_SECONDS: time.monotonic() - began}
+    return evaluate.finished_with(costs | scores)
 
 
 def line_of(report: Report, seconds: float) -> dict[str, float]:

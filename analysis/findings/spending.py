@@ -20,9 +20,9 @@ from analysis.findings.cells import CellRuns
 from analysis.findings.costs import AUTOENCODER_SECONDS, SAMPLE_SECONDS, TRAIN_SECONDS
 from analysis.findings.verdicts import Findings
 from analysis.read.meta import ShownMetric
-from analysis.read.names import SET_SPREAD
+from analysis.read.names import RUNG_SECONDS, SET_SPREAD
 
-SCORING = ("cost/bound_seconds", "cost/fit_seconds")
+SCORING = ("cost/bound_seconds", "cost/fit_seconds", RUNG_SECONDS)
 """Seconds of a seed beside its training and its samples."""
 LITTLE = 0.1
 """The part that drawing may add to the seeds' variance and be left out of account."""

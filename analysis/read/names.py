@@ -27,6 +27,8 @@ SEVERAL = ", "
 """Between the codes of a run that was trained by one version and scored by another, and between kinds of metrics."""
 RUNG = "rung/"
 """How the names of curves begin that are metrics of a training on its way, over its steps: rung/nll/val of nll/val."""
+RUNG_SECONDS = "cost/rung_seconds"
+"""The seconds of scoring a training on its way, at all of its rungs."""
 OVER_STEPS = ("train/", "schedule/", "timesteps/", RUNG)
 """How the names of curves over training steps begin."""
 STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "failed")

@@ -18,6 +18,7 @@ from analysis.findings.costs import (
     included,
 )
 from analysis.notation import Rounding, some
+from analysis.read.names import RUNG_SECONDS
 from analysis.report.page import Block, FactTable, Items, Section, Text
 from analysis.tables import MOST_ROWS
 from analysis.words.best import left_out
@@ -52,6 +53,7 @@ def _columns(answers: Answers) -> list[tuple[str, list[str]]]:
         (f"Training operations{also} (FLOPs)", [_span(values, si) for values in costs.train_flops.values]),
         ("of these the autoencoder's (FLOPs)", [_span(values, si) for values in _known(cells, AUTOENCODER_FLOPS)]),
         (f"Training time{also} ({unit})", [_span(values, _scaled(size)) for values in seconds]),
+        (f"Scoring at rungs ({unit})", [_span(values, _scaled(size)) for values in _known(cells, RUNG_SECONDS)]),
         ("Operations per sample (FLOPs)", [_span(values, si) for values in _known(cells, SAMPLE_FLOPS)]),
         (
             f"{drawn.label.capitalize()} ({small_unit})",

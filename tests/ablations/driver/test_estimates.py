@@ -1,4 +1,4 @@
-"""Estimates count each stage's passes at the seconds of the pass that it takes. No test looks at how long one takes."""
+"""Estimates count each stage's parts at the seconds of a part that is measured. No test looks at how long one takes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import pytest
 import torch
 
 from ablations.driver import estimates, passes
+from ablations.driver.estimates import COMMAND, DELIVERED, DRAWN, FIRST, Measured, measured
+from ablations.driver.loads import BEGIN, JUDGE
 from ablations.driver.passes import Pass
 from ablations.driver.plan import plan
+from ablations.driver.rounds import planned as rounds_of
+from ablations.driver.sizes import seconds_of_rounds
 from ablations.grids.grid import make
 from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
 from ablations.stages.graph import work
+from ablations.stages.journal import Journal
 from tests.ablations.conftest import TINY
 
 CPU = torch.device("cpu")
@@ -20,6 +25,13 @@ MEASURES = ("training_pass", "scoring_pass", "sampling_pass", "autoencoder_pass"
 
 def planned(*words):
     return plan(make(parse_run(list(words))), Serial(), ["cpu"])
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Judging is not measured, and passes as little as can be."""
+    monkeypatch.setattr(estimates, "MEASURED", 1e-3)
+    monkeypatch.setattr(estimates, "_judging", lambda *given: 0.25)
 
 
 @pytest.mark.parametrize(
@@ -34,14 +46,30 @@ def planned(*words):
     ],
     ids=" ".join,
 )
-def test_every_kind_of_pass_can_be_measured(words, monkeypatch):
-    monkeypatch.setattr(estimates, "MEASURED", 1e-3)
+def test_every_kind_of_pass_can_be_measured(words, short):
     tiny = TINY if "network=mlp" not in words else [word for word in TINY if not word.startswith("network.")]
     found = planned(*tiny, *words)
-    assert estimates.seconds_of(found.stages(), "cpu") > 0
+    known = measured(found.stages(), "cpu", 1)
+    assert known.seconds(found.stages(), found.here.data, 1) > 0
+    assert known.memory is None or known.memory > 0
 
 
-def test_each_network_is_measured_once_in_each_way_and_passes_count_at_their_own_seconds(monkeypatch):
+def test_judging_is_measured(monkeypatch):
+    monkeypatch.setattr(estimates, "MEASURED", 1e-3)
+    found = planned(*TINY)
+    assert 0 < measured(found.stages(), "cpu", 1).each[JUDGE] < 60
+    assert measured([], "cpu", 1).each == {BEGIN: estimates.STAGE, JUDGE: 0.0}
+
+
+def test_several_processes_measure_side_by_side(short):
+    """What a worker takes is the same whoever measures it: other processes have keys of the same kinds."""
+    found = planned(*TINY)
+    together, alone = (measured(found.stages(), "cpu", count, 1e-3) for count in (2, 1))
+    assert together.each.keys() == alone.each.keys()
+    assert all(seconds > 0 for seconds in together.each.values())
+
+
+def test_each_network_is_measured_once_in_each_way_and_passes_count_at_their_own_seconds(monkeypatch, short):
     found = planned(
         *(word for word in TINY if word != "network.channels=8"), "network.channels=8,16", "variance=beta,beta_tilde"
     )
@@ -53,11 +81,27 @@ def test_each_network_is_measured_once_in_each_way_and_passes_count_at_their_own
             return Pass(lambda: seconds, 1)
 
         monkeypatch.setattr(passes, name, make)
-    monkeypatch.setattr(estimates, "_seconds", lambda action, device: action())
-    seconds = estimates.seconds_of(found.stages(), "cpu")
+    monkeypatch.setattr(estimates, "_seconds", lambda action, device, threads, most: action())
+    stages, data = found.stages(), found.here.data
+    seconds = measured(stages, "cpu", 1).seconds(stages, data, 1)
     assert sorted(asked) == sorted((name, channels) for name in MEASURES[:3] for channels in (8, 16))
     kinds = {"training": 1.0, "bound": 0.1, "samples": 0.01, "floor": 0.0}
-    expected = sum(kinds[stage.kind] * work(stage, found.here.data) for stage in found.stages())
+    expected = sum(kinds[stage.kind] * work(stage, data) for stage in stages)
+    judged = {"samples": 2, "floor": 2}
+    expected += sum(estimates.STAGE + 0.25 * judged.get(stage.kind, 0) for stage in stages)
     assert seconds == pytest.approx(expected)
     # 2 trainings of 60 steps of 64 images at 3 passes each, and 4 cells' draws and samples.
     assert seconds > 2 * 60 * 64 * 3
+
+
+def test_rounds_take_together_what_all_takes_and_the_first_what_begins_a_command(tmp_path, short):
+    found = planned(*TINY, "parameterization=v,epsilon", "seeds=5", "evaluation.rungs=2")
+    stages, data, journal = found.stages(), found.here.data, Journal(tmp_path)
+    known = measured(stages, "cpu", 1)
+    rounds = rounds_of(found)
+    assert [one.rung for one in rounds] == [True, False, False]
+    taken = seconds_of_rounds(rounds, journal, known)
+    assert all(seconds > 0 for seconds in taken)
+    beside = COMMAND + FIRST + (1 + 2) * DRAWN + DELIVERED * len(found.planned)
+    assert sum(taken) - beside == pytest.approx(known.seconds(stages, data, 1))
+    assert seconds_of_rounds(rounds[:1], journal, Measured(known.each))[0] < sum(taken) / 2

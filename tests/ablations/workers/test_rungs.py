@@ -166,6 +166,7 @@ def test_a_rung_at_the_first_report_is_scored_on_the_way(tmp_path):
     results = [Journal(tmp_path).result(rung.id) for rung in training.scored]
     assert [result and result.status for result in results] == ["finished"] * len(training.scored)
     assert all(result.metrics["cost/train_seconds"] > 0 for result in results)
+    assert all(result.metrics["cost/rung_seconds"] > 0 for result in results)
 
 
 def test_a_training_that_was_over_before_says_nothing_of_its_way(tmp_path, without_pictures):
@@ -197,11 +198,15 @@ def test_samples_that_are_not_finite_are_no_score(tmp_path):
     journal = Journal(tmp_path)
     for stage in found.stages():
         status = "diverged" if isinstance(stage, RungStage) and stage.scores == "samples" else "finished"
-        metrics = {"nll/val": float(stage.step)} if isinstance(stage, RungStage) else {"nll/test": 2.0}
+        metrics = {"nll/test": 2.0}
+        if isinstance(stage, RungStage):
+            metrics = {"nll/val": float(stage.step), "cost/rung_seconds": 1.5, "cost/train_seconds": 8.0}
         journal.write_result(stage.id, Result(status, "", metrics if status == "finished" else {}, {}, {}))
     known = record(found.planned[0], journal)
     assert (known.status, known.unmeasured) == ("finished", ())
     assert known.curves == {"rung/nll/val": ([20, 40], [20.0, 40.0])}
+    # The seconds of both rungs, and none of those that the training took to get there.
+    assert known.metrics == {"nll/test": 2.0, "cost/total_flops": 0.0, "cost/rung_seconds": 3.0}
 
 
 def test_a_search_reads_the_average_that_a_grid_left(tmp_path):

@@ -71,6 +71,14 @@ def test_seconds_told_apart_are_counted():
     assert "Training times can be told apart in 2 of 3 pairs of cells" in section.blocks[0].text
 
 
+def test_scoring_at_rungs_has_a_column_where_it_is_known():
+    grid = costed(trained={"linear": 100.0, "cosine": 100.0, "learned": 210.0}, linear=2, cosine=2, learned=2)
+    assert not any("rungs" in head for head in cost(Answers.of(grid), []).blocks[-1].head)
+    known = dataclasses.replace(grid, runs=grid.runs.assign(**{"cost/rung_seconds": 7.0}))
+    sheet = cost(Answers.of(known), []).blocks[-1]
+    assert [row[list(sheet.head).index("Scoring at rungs (s)")] for row in sheet.rows] == 3 * ["7.00"]
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(9.2e12, "9.20 T"), (145521, "146 k"), (0.0, "0"), (999.0, "999"), (5e19, "50.0 E")]
 )

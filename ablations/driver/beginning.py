@@ -1,0 +1,44 @@
+"""What a command says before its bar: what it runs and for how long, and what makes no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ablations.driver.estimates import QUICK, Measured
+from ablations.driver.pace import minutes
+from ablations.driver.pages import counted
+from ablations.driver.plan import Plan
+from ablations.driver.rounds import Round, trainings
+from ablations.driver.sizes import in_turn, measured_there, seconds_of_rounds
+from ablations.grids.grid import words
+from ablations.stages.journal import Journal
+from analysis.plain import line
+
+NAMED = 5
+"""So many cells are named in lines of their own."""
+
+
+def beginning(rounds: Sequence[Round], journal: Journal) -> tuple[list[str], Measured]:
+    """What is run, by rounds, and for how long, about; and what that was measured by. Nothing of what is all there."""
+    plan = rounds[-1].plan
+    missing = [stage for one in rounds for stage in one.plan.missing(journal)]
+    if not missing:
+        return [], Measured()
+    cells = len({item.cell_id for item in plan.planned if item.refusal is None})
+    new = len(trainings(plan) & {stage.id for stage in missing})
+    size = f"{counted(cells, 'cell')} × {counted(len(plan.grid.seeds), 'seed')}, {counted(new, 'training')} to run"
+    known = measured_there(plan.here, missing, QUICK)
+    if not known.each:
+        return [f"{plan.grid.name}: {size}, {counted(len(rounds), 'round')}", *refused(plan)], known
+    taken = seconds_of_rounds(rounds, journal, known)
+    total = f"about {minutes(sum(taken))} on {counted(len(plan.here.devices), 'worker')}"
+    turns = in_turn(rounds, taken) if len(rounds) > 1 else []
+    return [f"{plan.grid.name}: {size}, {total}", *turns, *refused(plan)], known
+
+
+def refused(plan: Plan) -> list[str]:
+    """Which cells make no sense and why, a line each; of many the first, and how many more there are."""
+    reasons = {item.cell_id: item for item in plan.planned if item.refusal is not None}
+    lines = [line(f"incompatible: {words(item.levels) or 'this cell'}: {item.refusal}") for item in reasons.values()]
+    more = len(lines) - NAMED
+    return [*lines[:NAMED], *([f"incompatible: {more} more, in the table"] if more > 0 else [])]

@@ -1,0 +1,128 @@
+"""What a bar shows of stages while they are run: how much is done, how long the rest takes, and what one of them is at.
+
+events ─▶ pace ─▶ share, seconds left          journal ─▶ the last loss of a training that is under way
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ablations.driver.bar import Bar
+from ablations.driver.pace import Pace, standing
+from ablations.driver.plan import Plan
+from ablations.grids.file import GridFile
+from ablations.launchers.events import Event
+from ablations.stages.artifacts import read_history
+from ablations.stages.journal import Journal
+from ablations.stages.kinds import (
+    AutoencoderStage,
+    BoundStage,
+    FitStage,
+    FloorStage,
+    MetricStage,
+    ReconstructionStage,
+    RungStage,
+    SamplesStage,
+    Stage,
+    TrainingStage,
+)
+from analysis.notation import Rounding
+from analysis.plain import line
+
+SECONDS = 1.0
+"""Between two looks at how long the rest takes."""
+TURN = 4.0
+"""For which one of those under way is shown."""
+
+
+@dataclass
+class Following:
+    """A bar that follows stages, each of which has a name of its cell; its total is 1."""
+
+    shown: Bar
+    pace: Pace
+    stages: Sequence[Stage]
+    journal: Journal
+    names: Mapping[str, str]
+    now: Callable[[], float] = time.monotonic
+    under_way: dict[str, Stage] = field(default_factory=dict)
+    looked: float = -SECONDS
+    turned: float = -TURN
+    share: float = 0.0
+    told: str = ""
+
+    def __post_init__(self) -> None:
+        self.pace.plan(self.stages, standing(self.stages, self.journal))
+
+    def note(self, event: Event) -> None:
+        """What happened to a stage."""
+        self.pace.note(event)
+        if event.kind == "started":
+            self.under_way[event.stage.id] = event.stage
+        elif event.kind != "progress":
+            self.under_way.pop(event.stage.id, None)
+        if self.now() - self.looked >= SECONDS:
+            self.look()
+
+    def look(self) -> None:
+        """Show how far it is. It never goes back, though stages turn out to take longer."""
+        self.looked = self.now()
+        self.share = max(self.share, self.pace.share(self.stages))
+        self.shown.move_to(self.share)
+        self.shown.left(self.pace.seconds(self.stages))
+
+    def words(self) -> str:
+        """One of those under way, in turn."""
+        if self.under_way and self.now() - self.turned >= TURN:
+            self.turned = self.now()
+            name, stage = next(iter(self.under_way.items()))
+            self.under_way[name] = self.under_way.pop(name)
+            self.told = told_of(stage, self.names.get(name, ""), self.journal)
+        return self.told if self.under_way else ""
+
+
+def told_of(stage: Stage, name: str, journal: Journal) -> str:
+    """A stage under way in words, with the last loss of what trains."""
+    at = [doing(stage)]
+    trained = stage.training if isinstance(stage, RungStage) and stage.leads else stage
+    if isinstance(trained, (TrainingStage, AutoencoderStage)):
+        reports = read_history(journal.folder(trained.id))
+        losses = [value for key, value in (reports[-1] if reports else {}).items() if key.startswith("train/")]
+        at += [f"loss {Rounding().number(losses[0])}"] if losses else []
+    return line(": ".join(part for part in (name, ", ".join(at)) if part))
+
+
+def doing(stage: Stage) -> str:
+    """What a stage does."""
+    if isinstance(stage, (TrainingStage, AutoencoderStage)):
+        return "training" if isinstance(stage, TrainingStage) else "training its autoencoder"
+    if isinstance(stage, RungStage):
+        return f"training to step {stage.step}" if stage.leads else f"{_scoring(stage)} at step {stage.step}"
+    if isinstance(stage, FloorStage):
+        return "real images judged"
+    if isinstance(stage, MetricStage):
+        return f"judged by {stage.metric}"
+    named = {FitStage: "fitting its variance", ReconstructionStage: "reconstructions", SamplesStage: "drawing samples"}
+    return f"bound on {stage.split} data" if isinstance(stage, BoundStage) else named[type(stage)]
+
+
+def _scoring(stage: RungStage) -> str:
+    return "bound" if stage.scores == "bound" else "samples"
+
+
+def names_of(plan: Plan) -> dict[str, str]:
+    """The cell and seed of each stage of a plan, by its id, as a reader calls them; of a shared one the first."""
+    found: dict[str, str] = {}
+    for item in plan.planned:
+        called = " · ".join(titles(plan.grid.file, item.levels))
+        for stage in item.stages:
+            found.setdefault(stage.id, ", ".join(part for part in (called, f"seed {item.cell.seed}") if part))
+    return found
+
+
+def titles(file: GridFile, levels: Mapping[str, str]) -> list[str]:
+    """The levels of a cell as a reader calls them, in the order of the axes."""
+    known = {axis.name: {level.name: level.title for level in axis.levels} for axis in file.axes}
+    return [known.get(axis, {}).get(level, level) for axis, level in levels.items()]

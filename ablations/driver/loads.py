@@ -1,0 +1,182 @@
+"""What a stage takes, in parts that take alike wherever they are; and how long stages take by the seconds of a part.
+
+    seconds of a stage = Σ amount of a part × seconds of one of its kind
+    parts              = passes of a network, by how they are taken (`passes.alike`); a judged set; what begins and ends
+
+A training has the parts of the rungs that it scores on its way, and such a rung none of its own. A rung that takes its
+training to its step has the training's parts so far.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from heapq import heappop, heappush
+
+from ablations.data.base import Data
+from ablations.driver.passes import alike
+from ablations.stages.graph import work
+from ablations.stages.kinds import FloorStage, MetricStage, ReconstructionStage, RungStage, Stage, TrainingStage
+
+Key = Hashable
+Amounts = dict[Key, float]
+"""The amount of each part."""
+
+NOWHERE: Mapping[str, float] = {}
+BEGIN, JUDGE = "begin", "judge"
+"""The parts that are no passes: a stage's begin and end, once for each; and judging one generated set."""
+NEAR = 1e-3
+"""Shares are told to four digits."""
+SIDE_BY_SIDE = 4000
+"""Stages up to which it is worked out who runs when."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A rung that is scored on the way of a training, at this share of it."""
+
+    share: float
+    stage: RungStage
+    amounts: Amounts
+
+
+@dataclass(frozen=True)
+class Load:
+    """A stage with the parts that are its own, and what is `scored` on its way; it goes on from the share `start`."""
+
+    stage: Stage
+    own: Amounts
+    scored: tuple[Scored, ...] = ()
+    start: float = 0.0
+
+    @property
+    def kinds(self) -> dict[Key, Stage]:
+        """A stage of each kind of pass that it takes."""
+        found = [self.stage, *(one.stage for one in self.scored)]
+        found += [one.training for one in found if isinstance(one, RungStage) and one.leads]
+        return {alike(one): one for one in found}
+
+    @cached_property
+    def whole(self) -> Amounts:
+        """All of it, from its start on."""
+        return less(added(self.own, *(one.amounts for one in self.scored)), self._passed(self.start))
+
+    def done(self, share: float) -> Amounts:
+        """What is done of it at a share, as it tells that itself: what begins it and judges is not in that."""
+        return less(self._passed(share), self._passed(self.start))
+
+    def at(self, share: float) -> Amounts:
+        """What is scored at a share, after this is told."""
+        return added(*(one.amounts for one in self.scored if abs(share - one.share) <= NEAR))
+
+    def _passed(self, share: float) -> Amounts:
+        own = {key: share * amount for key, amount in self.own.items() if key not in (BEGIN, JUDGE)}
+        return added(own, *(one.amounts for one in self.scored if share > one.share + NEAR))
+
+
+def loads_of(stages: Iterable[Stage], data: Data, starts: Mapping[str, float] = NOWHERE) -> dict[str, Load]:
+    """The load of each of these stages, by its id; of a rung that one of them scores on its way, none.
+
+    Some stages go on from a share of them, given by their ids.
+    """
+    stages = list(stages)
+    here = {stage.id for stage in stages}
+    inside = {rung.id for stage in stages if isinstance(stage, TrainingStage) for rung in stage.scored} & here
+    return {stage.id: _load(stage, data, inside, starts) for stage in stages if stage.id not in inside}
+
+
+def _load(stage: Stage, data: Data, inside: set[str], starts: Mapping[str, float]) -> Load:
+    if isinstance(stage, TrainingStage):
+        rungs = sorted((rung for rung in stage.scored if rung.id in inside), key=lambda rung: rung.step)
+        steps = stage.cell.training.steps
+        scored = tuple(Scored(rung.step / steps, rung, amounts_of(rung, data)) for rung in rungs)
+        return Load(stage, amounts_of(stage, data), scored, starts.get(stage.id, 0.0))
+    if isinstance(stage, RungStage) and stage.leads:
+        # It tells how far its training is to its step, and is scored there.
+        training = stage.training
+        way = stage.step / training.cell.training.steps
+        own = {BEGIN: 1.0, alike(training): way * work(training, data)}
+        start = min(1.0, starts.get(training.id, 0.0) / way)
+        return Load(stage, own, (Scored(1.0, stage, less(amounts_of(stage, data), {BEGIN: 1.0})),), start)
+    return Load(stage, amounts_of(stage, data))
+
+
+def amounts_of(stage: Stage, data: Data) -> Amounts:
+    """The parts of a stage, of a rung those of scoring it."""
+    found: Amounts = {BEGIN: 1.0}
+    scored = replace(stage, needs=(*stage.needs, stage.training.id)) if isinstance(stage, RungStage) else stage
+    if passes := work(scored, data):
+        found[alike(stage)] = passes
+    if sets := judged_sets(stage):
+        found[JUDGE] = sets
+    return found
+
+
+def judged_sets(stage: Stage) -> float:
+    """How many sets of images or points a stage judges; a floor, which knows no other's features, two."""
+    if isinstance(stage, FloorStage):
+        return 2.0
+    if isinstance(stage, ReconstructionStage):
+        return 1.0
+    if isinstance(stage, RungStage):
+        return 1.0 if stage.scores == "samples" else 0.0
+    if isinstance(stage, MetricStage):
+        return float(stage.cell.evaluation.first_sets)
+    return float(getattr(stage, "sets", 0))
+
+
+def added(*given: Mapping[Key, float]) -> Amounts:
+    """The amounts of all of these."""
+    found: Amounts = {}
+    for amounts in given:
+        for key, amount in amounts.items():
+            found[key] = found.get(key, 0.0) + amount
+    return found
+
+
+def less(some: Amounts, done: Amounts) -> Amounts:
+    """What is left of some parts."""
+    found = {key: amount - done.get(key, 0.0) for key, amount in some.items()}
+    return {key: amount for key, amount in found.items() if amount > 1e-9}
+
+
+def side_by_side(left: Sequence[tuple[Stage, float, bool]], workers: int) -> float:
+    """Seconds until stages are over of which each takes so many, on so many workers; some are under way already.
+
+    A stage waits for those of these that it needs; of those that can start, those nearest to the end of their cell do.
+    Of very many it is said as if they were cut finely.
+    """
+    total = sum(seconds for _, seconds, _ in left)
+    if len(left) > SIDE_BY_SIDE:
+        return total / workers
+    known = {stage.id for stage, _, _ in left}
+    waits = {stage.id: {need for need in stage.needs if need in known} for stage, _, _ in left}
+    behind: dict[str, list[int]] = {}
+    ready: list[tuple[int, int]] = []
+    running: list[tuple[float, int]] = []
+    for order, (stage, seconds, under_way) in enumerate(left):
+        if under_way:
+            heappush(running, (seconds, order))
+        elif not waits[stage.id]:
+            heappush(ready, (-len(stage.needs), order))
+        for need in () if under_way else waits[stage.id]:
+            behind.setdefault(need, []).append(order)
+    now = 0.0
+    while ready or running:
+        while ready and len(running) < workers:
+            _, order = heappop(ready)
+            heappush(running, (now + left[order][1], order))
+        now, order = heappop(running)
+        for waiting in behind.get(left[order][0].id, ()):
+            stage = left[waiting][0]
+            waits[stage.id].discard(left[order][0].id)
+            if not waits[stage.id]:
+                heappush(ready, (-len(stage.needs), waiting))
+    return now
+
+
+def seconds_of(amounts: Mapping[Key, float], each: Mapping[Key, float]) -> float:
+    """The seconds of these parts, at so many for one of each; nan where that is not known of one."""
+    return math.fsum(amount * each.get(key, math.nan) for key, amount in amounts.items())

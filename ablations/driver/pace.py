@@ -1,0 +1,227 @@
+"""How long what is left takes, from what stages took: of those that ended, and of those under way as far as they are.
+
+A stage's seconds are shared out over its parts (`loads`) as these are expected to take; a part of a kind takes what
+those before it took. What was not measured yet is taken from an estimate, or guessed by its network's operations, times
+what the measured took of what was expected of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ablations.data.base import Data
+from ablations.driver.loads import (
+    BEGIN,
+    JUDGE,
+    NOWHERE,
+    Amounts,
+    Key,
+    Load,
+    added,
+    less,
+    loads_of,
+    seconds_of,
+    side_by_side,
+)
+from ablations.driver.passes import guessed
+from ablations.launchers.events import Event
+from ablations.stages.artifacts import read_history
+from ablations.stages.graph import work
+from ablations.stages.journal import Journal
+from ablations.stages.kinds import RungStage, Stage, TrainingStage
+
+Measured = tuple[float, Amounts]
+"""Seconds, and what was done in them."""
+
+GUESSED: dict[Key, float] = {BEGIN: 0.4, JUDGE: 0.15}
+"""Seconds of what is no pass, about, until they are measured."""
+TRUST = 5.0
+"""What is expected counts like so many seconds that were measured: a first stage, which loads much, is no rule."""
+ENOUGH = 4.0
+"""Seconds of passes to be measured before anything is said, where there is no estimate."""
+TURNS = 3
+LAST = 0.1
+"""What is left, by share, of a stage that tells none, once it has taken as long as was expected."""
+
+
+@dataclass
+class UnderWay:
+    """A stage that was started at a time, and how far it is: its `share`, since when; and from which share on it is
+    known to move, and since when."""
+
+    load: Load
+    began: float
+    share: float
+    told: float
+    first: float = 0.0
+    moved: float | None = None
+
+    def tell(self, share: float, now: float) -> None:
+        """So much of it is done. It may be told less, where what was left there was of another's way."""
+        if share > self.share:
+            if self.moved is None:
+                self.first, self.moved = share, now
+            self.share, self.told = share, now
+
+    def seconds(self, each: Mapping[Key, float], now: float) -> float:
+        """What is left of it; of what tells no share, by the time that it has taken so far."""
+        left = seconds_of(less(self.load.whole, self.load.done(self.share)), each)
+        told = 0.0 < self.share < 1.0 and self.moved is not None
+        untold = seconds_of(self.load.at(self.share), each) if told else left
+        return left - min(now - self.told, (1 - LAST) * untold)
+
+    def measured(self) -> list[Measured]:
+        """What has taken how long, once its share moves. Before it does, a stage may load what others have loaded."""
+        if self.moved is None:
+            return []
+        return _known(self.told - self.moved, less(self.load.done(self.share), self.load.done(self.first)))
+
+    def ended(self, now: float) -> list[Measured]:
+        """The same of a stage that is over: to where its share began to move, and from there on."""
+        if self.moved is None:
+            return _known(now - self.began, self.load.whole)
+        first = self.load.done(self.first)
+        last = {key: amount for key, amount in less(self.load.whole, first).items() if key != BEGIN}
+        return [*_known(self.moved - self.began, added({BEGIN: 1.0}, first)), *_known(now - self.moved, last)]
+
+
+def _known(seconds: float, parts: Amounts) -> list[Measured]:
+    return [(seconds, parts)] if parts and seconds > 0 else []
+
+
+@dataclass
+class Pace:
+    """What the parts of stages take, and how long stages take by that, so many `workers` at a time.
+
+    `expected` are seconds of parts by an estimate; without one they are `guesses`. `took` and `amounts` are what was
+    measured of each part in stages that are over.
+    """
+
+    data: Data
+    workers: int
+    expected: Mapping[Key, float] = field(default_factory=dict)
+    now: Callable[[], float] = time.monotonic
+    loads: dict[str, Load] = field(default_factory=dict)
+    under_way: dict[str, UnderWay] = field(default_factory=dict)
+    over: set[str] = field(default_factory=set)
+    took: dict[Key, float] = field(default_factory=dict)
+    amounts: Amounts = field(default_factory=dict)
+    kinds: dict[Key, Stage] = field(default_factory=dict)
+    guesses: dict[Key, float] = field(default_factory=lambda: dict[Key, float](GUESSED))
+
+    def plan(self, stages: Iterable[Stage], starts: Mapping[str, float] = NOWHERE) -> None:
+        """These are to be run too; some go on from a share of them, by their ids. Rungs among them are scored on the
+        way of their training, where that is."""
+        found = loads_of(stages, self.data, starts)
+        self.loads |= found
+        self.over -= found.keys()
+        for load in found.values():
+            self.kinds |= {key: one for key, one in load.kinds.items() if work(one, self.data)}
+        if self.kinds.keys() - self.guesses.keys() - self.expected.keys():
+            self.guesses = GUESSED | guessed(self.kinds, self.data)
+
+    def note(self, event: Event) -> None:
+        """What happened to a stage."""
+        name, now = event.stage.id, self.now()
+        if event.kind == "started":
+            if name not in self.loads:
+                # It is made anew, and was not planned.
+                self.plan([event.stage])
+            self.over.discard(name)
+            self.under_way[name] = UnderWay(self.loads[name], now, self.loads[name].start, now)
+        elif event.kind == "progress":
+            if name in self.under_way:
+                self.under_way[name].tell(event.share, now)
+        else:
+            one = self.under_way.pop(name, None)
+            if one is not None and event.status == "finished":
+                self._learn(one.ended(now))
+            if event.kind in ("ended", "left_out"):
+                self.over.add(name)
+
+    def seconds(self, stages: Iterable[Stage]) -> float | None:
+        """Seconds until those of these stages are over that are not; None while too little was measured to say."""
+        if not self.expected and self.measured < ENOUGH:
+            return None
+        each, now = self.each(), self.now()
+        left = []
+        for stage in stages:
+            one = self.under_way.get(stage.id)
+            if one is not None:
+                left.append((stage, one.seconds(each, now), True))
+            elif stage.id in self.loads and stage.id not in self.over:
+                left.append((stage, seconds_of(self.loads[stage.id].whole, each), False))
+        return side_by_side(left, self.workers)
+
+    def share(self, stages: Iterable[Stage]) -> float:
+        """The share of these stages that is done, by the seconds that they take."""
+        each, done, total = self.each(), 0.0, 0.0
+        for load in [self.loads[stage.id] for stage in stages if stage.id in self.loads]:
+            whole = seconds_of(load.whole, each)
+            one = self.under_way.get(load.stage.id)
+            total += whole
+            done += (
+                whole if load.stage.id in self.over else 0.0 if one is None else seconds_of(load.done(one.share), each)
+            )
+        return done / total if total else 1.0
+
+    @property
+    def measured(self) -> float:
+        """Seconds of passes that were measured."""
+        under_way = [found for one in self.under_way.values() for found in one.measured()]
+        over = sum(seconds for key, seconds in self.took.items() if key not in GUESSED)
+        return over + sum(seconds for seconds, _ in under_way)
+
+    def each(self) -> dict[Key, float]:
+        """Seconds of each part, as far as is known now: what it was expected to take counts like a few seconds that
+        were measured, by what the others took of what was expected of them."""
+        expected = {**self.guesses, **self.expected}
+        under_way = [found for one in self.under_way.values() for found in one.measured()]
+        each = expected
+        for _ in range(TURNS):
+            # Which part took how long of a stage is told by what each takes, and that by it.
+            took = added(self.took, *(shared_out(seconds, parts, each) for seconds, parts in under_way))
+            amounts = added(self.amounts, *(parts for _, parts in under_way))
+            each = self._known(expected, took, amounts)
+        return each
+
+    def _known(self, expected: Mapping[Key, float], took: Amounts, amounts: Amounts) -> dict[Key, float]:
+        passes = {key: amount for key, amount in amounts.items() if key not in GUESSED}
+        trust = TRUST if self.expected else 0.0
+        planned = trust + seconds_of(passes, expected)
+        ratio = (trust + sum(took[key] for key in passes)) / planned if planned else 1.0
+        known = {key: seconds * (1.0 if key in GUESSED else ratio) for key, seconds in expected.items()}
+        return {
+            key: (TRUST + took.get(key, 0.0)) / (TRUST / seconds + amounts.get(key, 0.0))
+            for key, seconds in known.items()
+        }
+
+    def _learn(self, found: list[Measured]) -> None:
+        each = self.each()
+        for seconds, parts in found:
+            self.took = added(self.took, shared_out(seconds, parts, each))
+            self.amounts = added(self.amounts, parts)
+
+
+def standing(stages: Iterable[Stage], journal: Journal) -> dict[str, float]:
+    """The share that trainings among these stages, or before them, have come to in a journal on a disk, by ids."""
+    found = {}
+    trainings = [stage.training if isinstance(stage, RungStage) else stage for stage in stages]
+    for training in {one.id: one for one in trainings if isinstance(one, TrainingStage)}.values():
+        history = read_history(journal.folder(training.id))
+        if history:
+            found[training.id] = history[-1]["step"] / training.cell.training.steps
+    return found
+
+
+def shared_out(seconds: float, parts: Amounts, each: Mapping[Key, float]) -> dict[Key, float]:
+    """Seconds by part, in proportion to what each is expected to take."""
+    expected = seconds_of(parts, each)
+    return {key: seconds * amount * each[key] / expected for key, amount in parts.items()}
+
+
+def minutes(seconds: float) -> str:
+    """Seconds in words."""
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"

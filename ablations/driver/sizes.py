@@ -1,0 +1,95 @@
+"""What a plan takes, before it is run: trainings, minutes by rounds, memory, room on a disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ablations.driver import room
+from ablations.driver.estimates import COMMAND, DELIVERED, DRAWN, FIRST, Measured, measured
+from ablations.driver.looking import Declared
+from ablations.driver.pace import minutes
+from ablations.driver.pages import counted
+from ablations.driver.plan import Conditions, Plan
+from ablations.driver.rounds import Round, planned
+from ablations.launchers.local import Local
+from ablations.stages.disk import in_bytes
+from ablations.stages.journal import Journal
+from ablations.stages.kinds import RungStage, Stage
+
+
+def sizes(rounds: Sequence[Round], journal: Journal) -> list[str]:
+    """How many stages the last of these rounds has, how many are new, and how long each of the rounds takes, about."""
+    plan = rounds[-1].plan
+    stages, missing = plan.stages(), [one.plan.missing(journal) for one in rounds]
+    everything = [stage for of_round in missing for stage in of_round]
+    learns = ("training", "autoencoder")
+    new = sum(stage.kind in learns for stage in missing[-1])
+    trainings = sum(stage.kind in learns for stage in stages)
+    encoders = sum(stage.kind == "autoencoder" for stage in stages)
+    of_encoders = f" ({encoders} of autoencoders)" if encoders else ""
+    cells = len({item.cell_id for item in plan.planned})
+    size = f"{counted(cells, 'cell')} × {counted(len(plan.grid.seeds), 'seed')}"
+    known = measured_there(plan.here, everything)
+    each = "" if known.memory is None or not everything else f", each with {in_bytes(int(known.memory))} of memory"
+    taken = seconds_of_rounds(rounds, journal, known)
+    devices = plan.here.devices
+    needed = room.bytes_of(missing[-1], len(devices), plan.here.data)
+    return [
+        f"{size}: {counted(trainings, 'training')}{of_encoders}, {new} of them new",
+        f"about {minutes(sum(taken))} on {len(devices)} worker(s) ({devices[0]}){each}, measured just now",
+        *(in_turn(rounds, taken) if len(rounds) > 1 and everything else []),
+        room.in_words(needed, journal.root),
+    ]
+
+
+def beforehand(plan: Plan, declared: Declared | None) -> list[Round]:
+    """The rounds that are known before anything was run: where seeds are added by looks, those up to the first."""
+    if declared is None:
+        return planned(plan)
+    first = planned(plan.first(declared.begin().seeds))
+    return [replace(one, of=len(first) - 1 + len(declared.looks.seeds)) for one in first]
+
+
+def in_turn(rounds: Sequence[Round], taken: Sequence[float]) -> list[str]:
+    """A line for each round, with what it takes."""
+    return [
+        f"  round {one.number} of {one.of}: {one.title}: {minutes(seconds)}{' more' if one.number > 1 else ''}"
+        for one, seconds in zip(rounds, taken, strict=True)
+    ]
+
+
+def measured_there(here: Conditions, stages: Sequence[Stage], most: float | None = None) -> Measured:
+    """What parts of these stages take where they are to run, measured for so long each; nothing on a GPU, which takes
+    long to open, where there is so little time."""
+    devices, launcher = here.devices, here.launcher
+    if most is not None and devices[0] != "cpu":
+        return Measured()
+    beside = len(devices) if isinstance(launcher, Local) else 1
+    return launcher.there(devices[0], measured, list(stages), devices[0], beside, most)
+
+
+def seconds_of_rounds(rounds: Sequence[Round], journal: Journal, known: Measured) -> list[float]:
+    """What each of these rounds takes after those before it; the first with what begins a command, the last with what
+    ends it. Nothing where there is nothing to do."""
+    workers = len(rounds[0].plan.here.devices)
+    done: set[str] = set()
+    starts: dict[str, float] = {}
+    found = []
+    for one in rounds:
+        stages = [stage for stage in one.plan.missing(journal) if stage.id not in done]
+        found.append(known.seconds(stages, one.plan.here.data, workers, starts))
+        done |= {stage.id for stage in stages}
+        starts |= {
+            rung.training.id: rung.step / rung.cell.training.steps
+            for rung in stages
+            if isinstance(rung, RungStage) and rung.leads
+        }
+    if not any(found):
+        return found
+    runs = len(rounds[-1].plan.planned)
+    # Pages of a round are drawn beside the workers of the next one, which they slow down.
+    found = [seconds + (DRAWN / workers if i and seconds else 0.0) for i, seconds in enumerate(found)]
+    found[0] += COMMAND + FIRST
+    found[-1] += DRAWN + DELIVERED * runs
+    return found

@@ -1,0 +1,52 @@
+"""Where a command can be watched in MLflow, said as soon as that is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablations.driver.bar import Bar
+from ablations.tracking.addresses import SQLITE, experiment_in
+from ablations.tracking.mlflow_store import Tracker
+from analysis.read.links import page, without_password
+
+
+@dataclass
+class Watch:
+    """A link that is told once, when the store is open, unless it was `known` before."""
+
+    tracker: Tracker | None
+    known: bool
+
+    @staticmethod
+    def of(tracker: Tracker | None) -> Watch:
+        """The link to a tracker's experiment."""
+        return Watch(tracker, tracker is None or bool(_experiment(tracker)))
+
+    def tell(self, shown: Bar) -> None:
+        """Say it, if it is news."""
+        if self.tracker is not None and not self.known and self.tracker.is_open:
+            self.known = True
+            shown.write(f"MLflow   {page(self.tracker.uri, self.tracker.experiment_id)}")
+
+
+def where(tracker: Tracker | None) -> list[str]:
+    """What is said of it at once, without opening the store: how to see it, and the link to an experiment that is there
+    already."""
+    if tracker is None:
+        return []
+    known, uri = _experiment(tracker), without_password(tracker.uri)
+    link = page(tracker.uri, known) if known else f"experiment {tracker.experiment}"
+    if tracker.uri.startswith("http"):
+        return [f"MLflow   {link}, {uri}"]
+    new = "" if known or not tracker.uri.startswith(SQLITE) or _file(tracker).exists() else ", a new store"
+    return [f"MLflow   {link}{new}", f"         after: mlflow ui --backend-store-uri {uri}"]
+
+
+def _experiment(tracker: Tracker) -> str:
+    """The experiment's id, as far as it is known without MLflow; "" where it is not."""
+    return experiment_in(_file(tracker), tracker.experiment) if tracker.uri.startswith(SQLITE) else ""
+
+
+def _file(tracker: Tracker) -> Path:
+    return Path(tracker.uri.removeprefix(SQLITE))

@@ -1,0 +1,63 @@
+"""What a search says before its trials, and before it confirms what they found: what is run, and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ablations.driver.estimates import Measured
+from ablations.driver.pace import minutes
+from ablations.driver.pages import counted
+from ablations.driver.sizes import measured_there
+from ablations.search.loop import SearchPlan
+from ablations.stages.graph import rung_of
+from ablations.stages.kinds import Stage, TrainingStage
+
+
+@dataclass(frozen=True)
+class Announced:
+    """The stages of a trial of the paper's default, and those of it at a fresh seed, with test data; what their parts
+    take was `measured`."""
+
+    plan: SearchPlan
+    trial: list[Stage] = field(default_factory=list)
+    confirming: list[Stage] = field(default_factory=list)
+    measured: Measured = field(default_factory=Measured)
+
+    @staticmethod
+    def of(plan: SearchPlan, most: float | None = None) -> Announced:
+        """Measured for so long each."""
+        study = plan.study
+        trial = [stage for item in plan.planned(study.default) for stage in item.stages]
+        for training in [stage for stage in trial if isinstance(stage, TrainingStage)] if study.prunes else []:
+            rungs = [rung_of(training, step) for step in study.rungs(training.cell)]
+            trial += [replace(rung, needs=(*rung.needs, training.id)) for rung in rungs]
+        confirming = plan.here.planned({}, study.cell(study.default, study.seeds[-1] + 1), None).stages
+        return Announced(plan, trial, confirming, measured_there(plan.here, [*trial, *confirming], most))
+
+    def lines(self, over: int = 0) -> list[str]:
+        """What is to come, where so many trials are over."""
+        study, workers = self.plan.study, len(self.plan.here.devices)
+        how = f"{study.file.sampler}, pruner {study.file.pruner}, by {' and '.join(self.plan.objectives)}"
+        if study.limit is None:
+            trials = f"{study.hours:g} hours of trials ({how})"
+        else:
+            left = max(0, study.limit - over)
+            takes = self._about(left * self._alone(self.trial) / workers)
+            trials = f"{counted(left, 'trial')} ({how}){takes}{', if none is pruned' if takes and study.prunes else ''}"
+        seeds = counted(study.file.confirm, "fresh seed")
+        return [
+            f"{trials}, on {counted(workers, 'worker')}",
+            f"then, on test data, the winner and the paper's default at {seeds}{self.confirmation(2)}",
+        ]
+
+    def confirmation(self, cells: int) -> str:
+        """How long it takes to confirm so many cells, each like the paper's default."""
+        seeds, each = self.plan.study.file.confirm, self._alone(self.confirming)
+        return self._about(max(each, cells * seeds * each / len(self.plan.here.devices)))
+
+    def _alone(self, stages: list[Stage]) -> float:
+        """Seconds of these, one after another."""
+        return self.measured.seconds(stages, self.plan.here.data, 1)
+
+    def _about(self, seconds: float) -> str:
+        return f": about {minutes(seconds)}" if self.measured.each else ""
