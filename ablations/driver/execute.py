@@ -123,7 +123,7 @@ class Execution:
             with turns.turn():
                 if not confirms:
                     check_no_search(folder)
-                before = check_same_request(folder, plan, journal, provenance["command"])
+                before = check_same_request(folder, plan)
                 if not turns.take(asked_by(plan)):
                     raise InputError(
                         f"a command that is at work on {folder} was asked for other choices: give this grid a name of "
@@ -133,7 +133,7 @@ class Execution:
                     write(plan, journal, folder, records_of(plan, journal), since(None, provenance, 0.0))
             first = [item.stages[0].id for item in plan.planned if item.stages]
             if all(journal.result(stage_id) is None for stage_id in first):
-                # Results that came with a checkout: nothing here is continued.
+                # No result has been seen yet, so other seeds continue nothing.
                 before = None
             begun = any(journal.folder(stage_id).is_dir() for stage_id in first)
             spent = Spent.on(folder, float(before["seconds"]) if before else 0.0, begun=begun)
@@ -199,13 +199,13 @@ class Execution:
         with self.turns.turn(wait=wait) as turn:
             if turn is None:
                 return []
-            check_same_request(self.folder, plan, self.journal, provenance["command"])
+            check_same_request(self.folder, plan)
             records = records_of(plan, self.journal)
             if self.tracker is not None and turn.others:
                 self.tracker.forget()
             finished = sum(item.status == "finished" for item in records)
-            if (turn.others or not ended) and finished < finished_in(self.folder):
-                # What came with a checkout, or another command wrote, of more seeds, stands until there is as much.
+            if turn.others and finished < finished_in(self.folder):
+                # What another command wrote, of more seeds, stands until there is as much.
                 return records
             turn.lease.check()
             head = head_with(plan, self.journal, records, told)
