@@ -166,7 +166,7 @@ def test_a_confirmation_of_another_winner_is_taken_away(again):
 
 def test_all_that_a_search_has_run_is_needed_pruned_trials_and_their_rungs_too(searched):
     journal = Journal(searched.results / ".stages")
-    needs = needs_of(searched.results / "found", Read(frozenset()), worked_on=True)
+    needs = needs_of(searched.results / "found", Read(frozenset()))
     assert needs.unknown == ""
     assert {folder.name for folder in journal.root.iterdir()} <= needs.stages
 
