@@ -17,7 +17,7 @@ from typing import Any
 from ablations.settings.exits import exit_code
 from analysis.errors import InputError, unknown
 from analysis.options import Option, folder_name, run
-from analysis.read.folders import COMMITTED, committed_in, holds_results, names_in, no_grid
+from analysis.read.folders import COMMITTED, committed_in, holds_results, is_committed, names_in, no_grid
 
 PURPOSE = (
     "Copy your own run of a grid, once it is over, to results/committed/, where README, docs and tests read it, and "
@@ -53,7 +53,7 @@ def record(given: dict[str, Any]) -> None:
     if not name:
         raise InputError(f"which grid? give grid=NAME; {results}/ holds {', '.join(names_in(results)) or 'none yet'}")
     own = results / name
-    if not holds_results(own):
+    if is_committed(own) or not holds_results(own):
         raise no_grid(own, names_in(results))
     with Turns(own).turn(), Turns(results / COMMITTED).turn():
         check_over(own)

@@ -272,7 +272,7 @@ def _check(request: Common) -> None:
     if not 0 <= request.first_seed < SEEDS:
         raise InputError(f"first_seed must not be negative, and below {SEEDS}, got {request.first_seed}")
     check_title(request.title, request.name)
-    check_results(request.results)
+    check_results(Path(request.results))
     address_of(Path(request.results), request.journal)
     if request.launcher not in grammar.options_of("launcher"):
         raise unknown("launcher", request.launcher, grammar.options_of("launcher"))

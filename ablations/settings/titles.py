@@ -27,10 +27,10 @@ def check_title(title: str, name: str | None) -> None:
         )
 
 
-def check_results(results: str) -> None:
-    """InputError where a folder is that of committed results, which no run changes."""
-    if Path(results).resolve().name == COMMITTED:
+def check_results(results: Path) -> None:
+    """InputError where a folder is that of committed results, which `ablations.record` alone writes to."""
+    if results.resolve().name == COMMITTED:
         raise InputError(
-            f"results={results} is where committed results are, which no run changes: give its parent, and promote a "
-            "finished run by `python -m ablations.record grid=NAME`"
+            f"{results} is where committed results are: give results={results.parent}, where your own are, and promote "
+            "a finished run by `python -m ablations.record grid=NAME`"
         )

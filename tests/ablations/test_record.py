@@ -83,6 +83,7 @@ ROUND = {"number": 1, "of": 3, "seeds": 3, "rung": True, "preliminary": True}
     [
         ({}, [], "which grid? give grid=NAME; results/ holds steps"),
         ({}, ["grid=stepz"], "no grid in results called 'stepz': there are steps; did you mean 'steps'?"),
+        ({}, ["grid=committed/steps"], "no grid in results/committed called 'steps': there are steps"),
         ({}, ["grid=../steps"], "which leads to no other place"),
         ({}, ["redraw=true"], "results/committed holds no grids to draw"),
         (

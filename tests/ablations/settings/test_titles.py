@@ -20,7 +20,7 @@ def test_no_name_is_that_of_a_file_or_a_folder_of_the_suites_own(parse, name):
 
 @PARSERS
 def test_no_run_goes_where_committed_results_are(parse):
-    with pytest.raises(InputError, match=r"results=results/committed is where committed .*: give its parent"):
+    with pytest.raises(InputError, match=r"results/committed is where committed results are: give results=results,"):
         parse(["results=results/committed"])
 
 
