@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "register", "run_grid", "run_search"]
 
-COMMANDS = ("run", "search", "sample", "export", "publish", "check", "clean", "doctor")
+COMMANDS = ("run", "search", "sample", "export", "publish", "check", "clean", "doctor", "record")
 ROOMS = ("search", "clean", "doctor")
 """Those that are packages."""
 

@@ -31,7 +31,7 @@ OPTIONS = {
     "name": Option("what it will be called: schedule=saved/NAME", required=True),
     "cell": Option("a finished cell with a learned schedule, or its id's first digits: runs.csv's column cell_id"),
     "seed": Option("which of the cell's trained seeds", 0, int),
-    "search": Option("a search's folder in results/, search-schedule say"),
+    "search": Option("a search's folder in results/, else in results/committed/: search-schedule say"),
     "winner": Option("found, or where two objectives were searched: best_nll, best_fid, …, between"),
     "results": Option("the results folder", "results"),
     "journal": Option(f"{HELP}; by default RESULTS/.stages"),
@@ -55,7 +55,7 @@ def export(given: dict[str, Any]) -> None:
     path = place(given["name"], given["configs"])
     results = Path(given["results"])
     if given["search"]:
-        text = searched_file(results / folder_name("search", given["search"]), given["winner"])
+        text = searched_file(search_in(results, folder_name("search", given["search"])), given["winner"])
     else:
         from ablations.driver.trained import find
         from ablations.stages.opening import journal_of
@@ -85,6 +85,15 @@ def place(name: str, configs: str) -> Path:
     if f"saved/{name}" in grammar.options_of("schedule"):
         raise InputError(f"schedule=saved/{name} is there already and is never overwritten: take another name=")
     return Path(configs) / "schedule" / "saved" / f"{name}.yaml"
+
+
+def search_in(results: Path, name: str) -> Path:
+    """The folder of one's own search of this name, or of the committed one where there is none."""
+    from analysis.read.folders import COMMITTED
+    from analysis.read.names import SEARCH
+
+    committed = results / COMMITTED / name
+    return committed if (committed / SEARCH).is_file() and not (results / name / SEARCH).is_file() else results / name
 
 
 def searched_file(folder: Path, level: str) -> str:

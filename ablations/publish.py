@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings.exits import exit_code
+from ablations.settings.titles import check_results
 from analysis.errors import InputError
 from analysis.options import Option, folder_name, run
 from analysis.plain import line
@@ -34,6 +35,7 @@ def publish(given: dict[str, Any]) -> list[Path]:
     folders = [results / folder_name("grid", given["grid"])] if given["grid"] else known
     if not folders:
         raise InputError(f"{results} holds no results to publish: run a grid first")
+    check_results(folders[0].parent)
     from ablations.driver.turns import Turns
     from ablations.tracking.addresses import default_uri
     from ablations.tracking.mlflow_client import TrackingError

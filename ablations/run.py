@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
         print(dry_run(planned, declared, journal))
     else:
         writable(results)
-    check_same_request(folder, planned, journal, request.command)
+    check_same_request(folder, planned)
     check_no_search(folder)
     if request.dry_run:
         return 0

@@ -45,7 +45,7 @@ from benchmarks.workloads import WORKLOADS, hastened, import_again, import_all, 
 OPTIONS = {
     "outages": Option("how many in all", 100, int),
     "seed": Option("what they and their moments are drawn by", 0, int),
-    "out": Option("a folder to write table.md and outages.csv to"),
+    "out": Option("a folder to write outages.md and outages.csv to"),
 }
 KINDS = ("killed", "slow", "hung", "500", "full disk")
 WELL = "well"
@@ -203,7 +203,7 @@ def measure(given: dict[str, Any]) -> None:
             bench.happen(KINDS[len(bench.outages) % len(KINDS)], chance)
             page = table(bench, f"outages={given['outages']} seed={given['seed']}")
             if given["out"]:
-                write_text(Path(given["out"]) / "table.md", page + "\n")
+                write_text(Path(given["out"]) / "outages.md", page + "\n")
                 write_text(Path(given["out"]) / "outages.csv", rows(bench))
             print(f"{len(bench.outages)} outages, {len(bench.wrong)} wrong", file=sys.stderr, flush=True)
         print(page)

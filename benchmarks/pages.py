@@ -20,7 +20,9 @@ from analysis.errors import InputError
 from analysis.options import Option
 
 OPTIONS = {
-    "grids": Option("results folders, with commas between them", "results/parameterization-long,results/latent"),
+    "grids": Option(
+        "results folders, with commas between them", "results/committed/parameterization-long,results/committed/latent"
+    ),
     "rounds": Option("how often the pages of each are written; medians are told", 5, int),
     "out": Option("a file to write the table to as well"),
 }

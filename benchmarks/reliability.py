@@ -39,7 +39,7 @@ OPTIONS = {
     "faults": Option("how many faults in all", 1000, int),
     "seed": Option("what they and their moments are drawn by", 0, int),
     "only": Option("grid, or search: the one of the two commands that they happen to"),
-    "out": Option("a folder to write table.md and faults.csv to"),
+    "out": Option("a folder to write reliability.md and reliability.csv to"),
     "keep": Option("a folder for what is left of rounds that went wrong"),
 }
 MOST = 10
@@ -75,8 +75,8 @@ def measure(given: dict[str, Any]) -> None:
             page = table(bench, words, time.monotonic() - began)
             if given["out"]:
                 # A run of hours may be stopped too.
-                write_text(Path(given["out"]) / "table.md", page + "\n")
-                write_text(Path(given["out"]) / "faults.csv", rows(bench))
+                write_text(Path(given["out"]) / "reliability.md", page + "\n")
+                write_text(Path(given["out"]) / "reliability.csv", rows(bench))
             bench.told()
     print(page)
     if bench.wrong:

@@ -95,7 +95,7 @@ def test_the_core_is_read():
 FLOORS = {
     "ablations": [
         {"__main__"},
-        {"run", "search", "sample", "export", "publish", "check", "clean", "doctor", "compatibility"},
+        {"run", "search", "sample", "export", "publish", "check", "clean", "doctor", "record", "compatibility"},
         {"testing"},
         {"driver"},
         {"launchers", "theory", "tracking"},

@@ -37,7 +37,7 @@ class Told:
 
     @cached_property
     def answers(self) -> dict[str, Any]:
-        return json.loads((ROOT / "results" / self.name / "answers.json").read_text(encoding="utf-8"))
+        return json.loads((ROOT / "results" / "committed" / self.name / "answers.json").read_text(encoding="utf-8"))
 
     @cached_property
     def cells(self) -> dict[tuple[str, ...], int]:
@@ -87,7 +87,7 @@ def size(pair: dict[str, Any]) -> str:
 
 def grid_json(name: str) -> dict[str, Any]:
     """What grid.json says of a grid."""
-    return json.loads((ROOT / "results" / name / "grid.json").read_text(encoding="utf-8"))
+    return json.loads((ROOT / "results" / "committed" / name / "grid.json").read_text(encoding="utf-8"))
 
 
 def parameterization() -> list[str]:
@@ -439,7 +439,7 @@ def test_what_the_search_found():
     said = f"has {nlls[0]} bits/dim against {nlls[1]}, and an FID of {fids[0]} against {fids[1]}: better in both"
     assert said in SEARCHING
     assert [len(told.leaders(metric)) for metric in (NLL, FID)] == [1, 1]
-    trials = json.loads((ROOT / "results" / told.name / "search.json").read_text(encoding="utf-8"))
+    trials = json.loads((ROOT / "results" / "committed" / told.name / "search.json").read_text(encoding="utf-8"))
     minutes = (trials["seconds"] + grid_json(told.name)["seconds"]) / 60
     assert f"on digits: {minutes:.0f} minutes on 2 busy CPU cores" in SEARCHING
     assert (

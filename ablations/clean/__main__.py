@@ -67,24 +67,18 @@ def looked_at(given: dict[str, Any], results: Path) -> Survey:
     from ablations.clean.waste import survey
     from ablations.stages.disk import left_in
     from ablations.tracking.addresses import default_uri
-    from analysis.read.folders import folders_in
+    from analysis.read.folders import committed_in, folders_in
 
-    stages, folders = left_in(results / ".stages"), folders_in(results)
+    stages, folders = left_in(results / ".stages"), [*folders_in(results), *committed_in(results)]
     present, needs = frozenset(left.id for left in stages if left.finished), []
     for whole in (False, True):
         read = Read(present, whole)
-        needs = [needs_of(folder, read, worked_on=worked_on(folder)) for folder in folders]
+        needs = [needs_of(folder, read) for folder in folders]
         if {left.id for left in stages} <= {stage for one in needs for stage in one.stages}:
             # Nobody has to ask what cells may be asked for besides.
             break
     uri = given["tracking.uri"] or default_uri(results)
     return survey(results, needs, uri, unfinished=given["unfinished"] == "true")
-
-
-def worked_on(folder: Path) -> bool:
-    """Whether a command has worked on results here, which did not only come with a checkout."""
-    signs = (folder.parent / ".leases" / folder.name, folder.parent / ".shown" / f"{folder.name}.json")
-    return any(sign.exists() for sign in signs)
 
 
 def page(found: Survey, given: dict[str, Any]) -> str:

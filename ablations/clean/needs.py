@@ -30,6 +30,7 @@ from ablations.stages.kinds import SamplesStage
 from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.read.csv_files import read_csv
+from analysis.read.folders import is_committed
 from analysis.read.names import AUTOENCODER, SEARCH, TRIALS
 from diffusion_core.precision import Precision
 
@@ -97,10 +98,10 @@ class Read:
         return [describe(metric_of(name)) for name in names()]
 
 
-def needs_of(folder: Path, read: Read, *, worked_on: bool) -> Needs:
-    """What a results folder needs; `worked_on` says whether a command has worked on it here.
+def needs_of(folder: Path, read: Read) -> Needs:
+    """What a results folder needs.
 
-    One that came with a checkout, and nothing of it was run here, is no riddle where it is not understood.
+    A committed one of which nothing was run here is no riddle where it is not understood.
     """
     found: set[str] = set()
     riddles = []
@@ -114,7 +115,7 @@ def needs_of(folder: Path, read: Read, *, worked_on: bool) -> Needs:
                 riddles.append(f"cell {rows[0]['cell_id']}: {error}")
     except (InputError, KeyError, TypeError, ValueError) as error:
         return Needs(folder, frozenset(found), f"it cannot be read ({error})")
-    here = worked_on or not read.present.isdisjoint(found)
+    here = not is_committed(folder) or not read.present.isdisjoint(found)
     return Needs(folder, frozenset(found), riddles[0] if riddles and here else "")
 
 

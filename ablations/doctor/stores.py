@@ -17,7 +17,7 @@ from ablations.settings.registry import build
 from ablations.stages.disk import bytes_of, in_bytes
 from ablations.tracking.addresses import SQLITE, quick_check
 from analysis.errors import InputError
-from analysis.read.folders import folders_in
+from analysis.read.folders import committed_in, folders_in
 from analysis.read.links import without_password
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search, search_alone
@@ -81,8 +81,12 @@ def _file(name: str, path: Path, then: str) -> Finding:
 
 def folders(results: Path) -> Part:
     """The folders of grids and searches: how many can be read, and why others cannot."""
-    found = folders_in(results)
-    broken = [Finding(folder.name, reason, "wrong") for folder in found if (reason := _unreadable(folder))]
+    found = [*folders_in(results), *committed_in(results)]
+    broken = [
+        Finding(str(folder.relative_to(results)), reason, "wrong")
+        for folder in found
+        if (reason := _unreadable(folder))
+    ]
     many = f"{len(found) - len(broken)} of {len(found)} can be read"
     return Part("results", [Finding("folders", many), *broken] if found else [])
 

@@ -157,7 +157,7 @@ class Execution:
             with turns.turn():
                 if not confirms:
                     check_no_search(folder)
-                before = check_same_request(folder, plan, journal, provenance["command"])
+                before = check_same_request(folder, plan)
                 if not turns.take(asked_by(plan)):
                     raise InputError(
                         f"a command that is at work on {folder} was asked for other choices: give this grid a name of "
@@ -168,6 +168,7 @@ class Execution:
                     write(plan, journal, folder, records_of(plan, journal), since(None, told, 0.0))
             stages = [item.stages[0].id for item in plan.planned if item.stages]
             if all(journal.result(stage_id) is None for stage_id in stages):
+                # No result has been seen yet, so other seeds continue nothing.
                 before = None
             begun = any(journal.folder(stage_id).is_dir() for stage_id in stages)
             spent = Spent.on(folder, float(before["seconds"]) if before else 0.0, begun=begun)
@@ -290,7 +291,7 @@ class Execution:
         with self.turns.turn(wait=wait) as turn:
             if turn is None:
                 return []
-            check_same_request(self.folder, plan, self.journal, self.provenance["command"])
+            check_same_request(self.folder, plan)
             records = records_of(plan, self.journal)
             if self.tracker is not None and turn.others:
                 self.tracker.forget()

@@ -6,9 +6,8 @@ samples are judged by, and the devices.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import get_args
 
 from ablations.data.base import Data
 from ablations.grids.grid import Grid, words
@@ -32,19 +31,17 @@ from diffusion_core.spaces import Latents
 class Conditions:
     """What all cells of a grid or of a search share.
 
-    `extractor` is the identity of what samples are judged by, None where none are; `precision` is None where each cell
-    has its own choice resolved for the device.
+    `extractor` is the identity of what samples are judged by, None where none are.
     """
 
     data: Data
     extractor: str | None
     launcher: Launcher
     devices: list[str]
-    precision: Precision | None = None
 
     def precision_of(self, cell: Cell) -> Precision:
-        """What a cell is trained in."""
-        return self.precision or self.launcher.precision(cell.training.precision, self.devices[0])
+        """What a cell is trained in: its own choice, resolved for the device."""
+        return self.launcher.precision(cell.training.precision, self.devices[0])
 
     def id_of(self, cell: Cell) -> str:
         """The id of a cell, which its seeds share."""
@@ -58,18 +55,6 @@ class Conditions:
         digest = self.data.digest
         stages = [] if reason else stages_of(cell, digest, self.precision_of(cell), self.extractor, early=early)
         return Planned(levels, cell, self.id_of(cell), digest, [*stages, *metric_stages(cell, stages)], reason)
-
-    def made_elsewhere(self, same: Callable[[Conditions], bool], cells: Iterable[Cell], journal: Journal) -> bool:
-        """Whether what stands in a results folder came with a checkout from another kind of device.
-
-        It does where it is the `same` at another precision, and none of its cells has been trained here so.
-        """
-        for precision in get_args(Precision):
-            there = replace(self, precision=precision)
-            if same(there):
-                first = [there.planned({}, cell, None).stages[0] for cell in cells]
-                return all(journal.result(stage.id) is None for stage in first)
-        return False
 
 
 def conditions(cells: list[Cell], launcher: Launcher, devices: list[str], *, judged: bool) -> Conditions:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ablations.driver.plan import Plan
-from ablations.results.folder import of_an_earlier_version, standing
+from ablations.results.folder import standing
 from ablations.settings.cell import Cell
-from ablations.settings.identity import content_hash, from_outside
+from ablations.settings.identity import NUMERICS, content_hash, from_outside
 from ablations.settings.registry import ORIGIN
-from ablations.stages.journal import Journal
 from ablations.tracking.mlflow_runs import rows_of
 from analysis.errors import InputError
 from analysis.read.names import SEARCH
@@ -23,25 +22,12 @@ def asked_by(plan: Plan) -> str:
     return content_hash({"cells": sorted({item.cell_id for item in plan.planned})})
 
 
-def check_same_request(folder: Path, plan: Plan, journal: Journal, command: str) -> dict[str, Any] | None:
-    """The grid.json that stands in `folder`; InputError where it holds other cells than these.
-
-    None also where it holds the same cells as another kind of device makes them, or what an earlier version made by the
-    same command, and came with a checkout.
-    """
+def check_same_request(folder: Path, plan: Plan) -> dict[str, Any] | None:
+    """The grid.json that stands in `folder`, if any; InputError where it holds other cells than these."""
     head = standing(folder)
-    if head is None:
-        return None
-    theirs = set(head["cells"])
-    sensible = [item.cell for item in plan.planned if item.refusal is None]
-    if theirs == {item.cell_id for item in plan.planned}:
+    if head is None or set(head["cells"]) == {item.cell_id for item in plan.planned}:
         return head
-    if plan.here.made_elsewhere(
-        lambda there: {there.id_of(item.cell) for item in plan.planned} == theirs, sensible, journal
-    ):
-        return None
-    if of_an_earlier_version(folder, head.get("command", ""), command, journal):
-        return None
+    sensible = [item.cell for item in plan.planned if item.refusal is None]
     raise InputError(
         f"{folder} holds the results of {_changed(folder, sensible) or 'other choices'} "
         f"({head.get('command', 'unknown')}), which are never overwritten: give this grid a name of its own with "
@@ -56,9 +42,12 @@ def check_no_search(folder: Path) -> None:
 
 
 def _changed(folder: Path, cells: Iterable[Cell]) -> str:
-    """A class from outside that was another one when the results of a folder were made, in words; "" if none is."""
+    """What was another one when the results of a folder were made, this code or a class from outside, in words; "" if
+    nothing was."""
     runs = folder / "runs.csv"
     rows = rows_of(runs, ()) if runs.exists() else []
+    if {row.get("numerics", "") for row in rows} - {"", str(NUMERICS)}:
+        return "another version of this code, which gives other numbers"
     for cell in cells:
         for axis, choice, here in from_outside(cell):
             name = choice_name(choice)

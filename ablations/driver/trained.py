@@ -17,30 +17,37 @@ from ablations.stages.kinds import Parts
 from ablations.workers.restore import Model, load
 from analysis.errors import InputError
 from analysis.read.csv_files import read_csv
+from analysis.read.folders import COMMITTED
 
 
 def find(results: Path, cell: str, seed: int) -> dict[str, str]:
-    """The row of a cell and seed among all grids of a results folder, with its `grid`.
+    """The row of a cell and seed among all grids of a results folder, else among committed ones, with its `grid`.
 
     InputError where it is none, or ambiguous.
     """
-    tables = [
-        read_csv(path, ("cell_id", "seed", "status", "training_id")).assign(grid=path.parent.name)
-        for path in sorted(results.glob("*/runs.csv"))
-    ]
-    rows = [row for table in tables for row in table.to_dict("records") if row["cell_id"].startswith(cell)]
+    rows = _rows_of(cell, results) or _rows_of(cell, results / COMMITTED)
     ids = sorted({row["cell_id"] for row in rows})
     if not ids:
         raise InputError(f"no cell {cell!r} in {results}/*/runs.csv: take an id from the column cell_id there")
     if len(ids) > 1:
         raise InputError(f"{cell!r} fits several cells, {', '.join(ids)}: give more digits")
-    seeds = {row["seed"]: {str(key): str(value) for key, value in row.items()} for row in rows}
+    seeds = {row["seed"]: row for row in rows}
     if str(seed) not in seeds:
         raise InputError(f"cell {ids[0]} has no seed {seed}: it has {', '.join(sorted(seeds))}")
     row = seeds[str(seed)]
     if row["status"] not in ("finished", "diverged"):
         raise InputError(f"cell {ids[0]} at seed {seed} is {row['status']}, not trained: run its grid again")
     return row
+
+
+def _rows_of(cell: str, results: Path) -> list[dict[str, str]]:
+    """The rows of all grids in a folder whose cell's id begins so, each with its `grid`."""
+    tables = [
+        read_csv(path, ("cell_id", "seed", "status", "training_id")).assign(grid=path.parent.name)
+        for path in sorted(results.glob("*/runs.csv"))
+    ]
+    rows = [row for table in tables for row in table.to_dict("records") if row["cell_id"].startswith(cell)]
+    return [{str(key): str(value) for key, value in row.items()} for row in rows]
 
 
 def cell_in(row: dict[str, str]) -> Cell:

@@ -29,7 +29,6 @@ from ablations.results import autoencoders
 from ablations.results.csv_text import csv_text, curve_rows, number, of_image, union
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_sheet
-from ablations.settings.identity import NUMERICS
 from ablations.stages.artifacts import PER_IMAGE, SAMPLES, read_artifact
 from ablations.stages.journal import Journal
 from ablations.stages.kinds import BoundStage, SamplesStage
@@ -147,35 +146,11 @@ def standing(folder: Path) -> dict[str, Any] | None:
     return head
 
 
-def of_an_earlier_version(folder: Path, made_by: str, command: str, journal: Journal) -> bool:
-    """Whether a folder's results, which `made_by` made, are what an earlier version's same `command` left elsewhere.
-
-    Such results came with a checkout: other NUMERICS stand in their rows, and none of their trainings was run here.
-    """
-    from analysis.read.csv_files import read_csv
-
-    if _asked(made_by) != _asked(command) or not (folder / "runs.csv").exists():
-        return False
-    rows = read_csv(folder / "runs.csv", ["training_id"])
-    trainings = set(rows["training_id"]) - {""}
-    earlier = "numerics" not in rows or str(NUMERICS) not in set(rows["numerics"])
-    return earlier and all(journal.result(training) is None for training in trainings)
-
-
-def _asked(command: str) -> set[str]:
-    return {word for word in command.split() if not word.startswith("dry_run=")}
-
-
 def finished_in(folder: Path) -> int:
     """How many finished rows a results folder holds; none where it cannot be read."""
-    return rows_with(folder / "runs.csv", "status", "finished")
-
-
-def rows_with(path: Path, column: str, value: str) -> int:
-    """How many rows of a CSV file have this value; none where it cannot be read."""
     from analysis.read.csv_files import read_csv
 
     try:
-        return int((read_csv(path, [column])[column] == value).sum())
+        return int((read_csv(folder / "runs.csv", ["status"])["status"] == "finished").sum())
     except InputError:
         return 0

@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     journal, folder = journal_of(results, request.journal), results / study.name
     if not request.dry_run:
         writable(results)
-    check_same_search(folder, plan, journal, request.command)
+    check_same_search(folder, plan)
     if request.dry_run:
         print(dry_run(plan))
         return 0
@@ -109,7 +109,7 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
             if live is not None:
                 live.leave()
     stopped = interrupted or searcher.accidents > 0
-    results.write(ran=searcher.ran, ended=not stopped)
+    results.write(ran=searcher.ran)
     if stopped:
         with results.turns.turn():
             print(write_pages(folder))

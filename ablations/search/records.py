@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ablations.metrics.metric import MetricColumn
 from ablations.metrics.registry import fact_of
 from ablations.results.csv_text import csv_text, union
-from ablations.results.folder import of_an_earlier_version, rows_with
 from ablations.search.curves import CURVES, TrialCurves
 from ablations.search.file import ParameterSpec
 from ablations.search.loop import SearchPlan
@@ -27,7 +26,6 @@ from ablations.search.optimizer.told import Told
 from ablations.search.rows import COLUMNS, row_of, said, sayable
 from ablations.search.space import Params, Study, whole
 from ablations.settings.identity import parameters
-from ablations.stages.journal import Journal
 from ablations.tracking.mlflow_runs import RUNNING
 from analysis.errors import InputError
 from analysis.files import read_json, write_json, write_text
@@ -95,17 +93,9 @@ def write_search(
     optimizer: Optimizer,
     curves: TrialCurves,
     provenance: dict[str, Any],
-    *,
-    ended: bool,
-) -> bool:
-    """All of these files; whether they were written.
-
-    While a search goes on, results that came with a checkout stand until there are as many.
-    """
+) -> None:
+    """All of these files."""
     trials = optimizer.trials()
-    complete = sum(trial.state == "complete" for trial in trials)
-    if not ended and complete < complete_in(folder):
-        return False
     folder.mkdir(parents=True, exist_ok=True)
     rows = [row_of(plan.study, trial) for trial in trials]
     names = list(dict.fromkeys([*COLUMNS, *(f"param.{name}" for name in plan.study.parameters), *union(rows)]))
@@ -118,12 +108,6 @@ def write_search(
         write_text(folder / RUNGS, csv_text(columns, [dict(zip(columns, line, strict=True)) for line in reported]))
     write_text(folder / TRIAL_CURVES, csv_text(CURVES, curves.rows(trials)))
     write_json(folder / SEARCH, head_of(plan, optimizer, trials, provenance))
-    return True
-
-
-def complete_in(folder: Path) -> int:
-    """How many complete trials a results folder holds; none where it cannot be read."""
-    return rows_with(folder / TRIALS, "state", "complete")
 
 
 def importances_of(optimizer: Optimizer) -> dict[str, Any]:
@@ -217,20 +201,13 @@ def steps_of(plan: SearchPlan, params: Params) -> int:
     return len(plan.study.seeds) * cell.training.steps if cell.horizon else 0
 
 
-def check_same_search(folder: Path, plan: SearchPlan, journal: Journal, command: str) -> None:
-    """InputError where a results folder holds another search, or a grid's results.
-
-    The same search as another kind of device or an earlier version makes it, which came with a checkout, is no other.
-    """
+def check_same_search(folder: Path, plan: SearchPlan) -> None:
+    """InputError where a results folder holds another search, or a grid's results."""
     head = read_json(folder / SEARCH)
     if head is None and not (folder / "grid.json").exists():
         return
-    theirs = head.get("identity") if isinstance(head, dict) else None
-    elsewhere = theirs and plan.here.made_elsewhere(
-        lambda there: replace(plan, here=there).identity == theirs, [plan.default], journal
-    )
-    what = str(head.get("command", "unknown")) if isinstance(head, dict) else "a grid"
-    if theirs != plan.identity and not elsewhere and not of_an_earlier_version(folder, what, command, journal):
+    if not isinstance(head, dict) or head.get("identity") != plan.identity:
+        what = str(head.get("command", "unknown")) if isinstance(head, dict) else "a grid"
         raise InputError(
             f"{folder} holds the results of other choices ({what}), which are never overwritten: give this search a "
             "name of its own with name=…"

@@ -50,9 +50,9 @@ class SearchResults:
         before, turns = read_json(folder / SEARCH), Turns(folder)
         curves = TrialCurves(plan, journal, standing_curves(folder / TRIAL_CURVES))
         with turns.turn():
-            check_same_search(folder, plan, journal, provenance["command"])
+            check_same_search(folder, plan)
             if before is None:
-                write_search(folder, plan, optimizer, curves, provenance, ended=False)
+                write_search(folder, plan, optimizer, curves, provenance)
         return SearchResults(plan, optimizer, journal, folder, provenance, tracker, before, turns, curves)
 
     def write_in_time(self, *, ran: bool) -> None:
@@ -61,16 +61,16 @@ class SearchResults:
             self.tracker.check()
         if self.pause.over:
             with self.pause.writing():
-                self.write(ran=ran, ended=False)
+                self.write(ran=ran)
 
-    def write(self, *, ran: bool, ended: bool) -> None:
+    def write(self, *, ran: bool) -> None:
         """Write and deliver what has been found; `ran` says whether this command has started anything."""
         # A command that starts nothing did not make what is there.
         made = self.provenance if ran or self.before is None else {key: self.before[key] for key in self.provenance}
         with self.turns.turn() as turn:
-            check_same_search(self.folder, self.plan, self.journal, self.provenance["command"])
+            check_same_search(self.folder, self.plan)
             if self.tracker is not None and turn is not None and turn.others:
                 self.tracker.forget()
-            if write_search(self.folder, self.plan, self.optimizer, self.curves, made, ended=ended):
-                forget_another(self.folder, self.plan, finalists(self.optimizer))
-                self.tracker = written.deliver(self.tracker, self.folder)
+            write_search(self.folder, self.plan, self.optimizer, self.curves, made)
+            forget_another(self.folder, self.plan, finalists(self.optimizer))
+            self.tracker = written.deliver(self.tracker, self.folder)

@@ -22,7 +22,7 @@ from ablations.settings.evaluation import SEEDS
 from ablations.settings.folders import told
 from ablations.settings.grammar import Range, overrides, written
 from ablations.settings.outside import REGISTERED
-from ablations.settings.titles import check_title
+from ablations.settings.titles import check_results, check_title
 from analysis.errors import InputError, unknown
 
 MOST_SEEDS = 10_000
@@ -272,6 +272,7 @@ def _check(request: Common) -> None:
     if not 0 <= request.first_seed < SEEDS:
         raise InputError(f"first_seed must not be negative, and below {SEEDS}, got {request.first_seed}")
     check_title(request.title, request.name)
+    check_results(Path(request.results))
     address_of(Path(request.results), request.journal)
     if request.launcher not in grammar.options_of("launcher"):
         raise unknown("launcher", request.launcher, grammar.options_of("launcher"))

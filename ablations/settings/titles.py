@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from analysis.errors import InputError
+from analysis.read.folders import COMMITTED
 
 DATABASES = ("mlflow.db", "optuna.db")
-OWN = {f"{database}{ending}" for database in DATABASES for ending in ("", "-journal", "-wal", "-shm")}
-"""The files that the suite, and SQLite for it, keep in a folder of results; all others of theirs begin with a dot."""
+OWN = {COMMITTED, *(f"{database}{ending}" for database in DATABASES for ending in ("", "-journal", "-wal", "-shm"))}
+"""What the suite, and SQLite for it, keep in a folder of results; all others of theirs begin with a dot."""
 LONGEST = 100
 
 
@@ -20,4 +22,15 @@ def check_title(title: str, name: str | None) -> None:
         raise InputError(f"name must have at most {LONGEST} characters, got {len(title)}: give a shorter name=…")
     # Some file systems do not tell capitals apart.
     if title.lower() in OWN:
-        raise InputError(f"name must be none of the suite's own files in a results folder, got {title!r}: give another")
+        raise InputError(
+            f"name must be none of what the suite itself keeps in a results folder, got {title!r}: give another"
+        )
+
+
+def check_results(results: Path) -> None:
+    """InputError where a folder is that of committed results, which `ablations.record` alone writes to."""
+    if results.resolve().name == COMMITTED:
+        raise InputError(
+            f"{results} is where committed results are: give results={results.parent}, where your own are, and promote "
+            "a finished run by `python -m ablations.record grid=NAME`"
+        )

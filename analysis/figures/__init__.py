@@ -3,6 +3,7 @@
 Each is drawn once and saved as PNG and PDF, byte for byte alike when drawn anew in one environment. One whose data are
 absent is not drawn, and a stale file of its name goes; but for samples, strips and reconstructions where their images
 are not at hand. A preliminary round has no PDF: it takes longer than all else that a page does, while others train.
+Those of a committed grid go to results/.committed/<grid>/figures/.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ from analysis.figures.split import split_figure
 from analysis.figures.strips import strips_figure
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
-from analysis.read.search import Search, read_search, search_alone
-from analysis.read.source import SOURCE, folder_of, read
+from analysis.read.search import Search, read_search
+from analysis.read.source import SOURCE, source_of
 from analysis.words.best import left_out
 
 SEARCH_FIGURES: dict[str, Callable[[Search], Figure | None]] = {
@@ -164,12 +165,12 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
 
     def show(values: dict[str, str]) -> None:
-        results = folder_of(values)
-        folder = results / "figures"
-        if "://" not in values["runs"] and search_alone(results):
-            drawn = write_search_figures(read_search(results), folder)
+        source = source_of(values)
+        folder = source.pages / "figures"
+        if source.search_alone:
+            drawn = write_search_figures(read_search(source.folder), folder)
         else:
-            drawn = write_figures(Answers.of(read(values)), folder)
+            drawn = write_figures(Answers.of(source.read()), folder)
         for name in drawn:
             print(*(path for path in files_of(folder, name) if path.is_file()), sep="\n")
 

@@ -1,14 +1,65 @@
-"""Which folders hold results."""
+"""Which folders hold results, and where those are that were committed.
+
+    results/<grid>/              what a person runs, which git ignores
+    results/committed/<grid>/    what was run for all to read, and comes with the code
+    results/.committed/<grid>/   pages that a command draws of that
+
+No command writes to results/committed/ but `ablations.record`.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from analysis.errors import InputError, unknown
 from analysis.read.names import SEARCH
+
+COMMITTED = "committed"
+"""The folder within one of results that holds those that are committed: no results are called so."""
 
 
 def folders_in(results: Path) -> list[Path]:
-    """The folders below one that hold a grid's or a search's results; hidden ones are left out."""
+    """The folders below one that hold a grid's or a search's results; hidden ones and committed ones are left out."""
     heads = [path for name in ("grid.json", SEARCH) for path in results.rglob(name)]
-    inner = [path.relative_to(results).parts[:-1] for path in heads]
-    return sorted({results.joinpath(*parts) for parts in inner if parts and not any(one[0] == "." for one in parts)})
+    inner = {path.relative_to(results).parts[:-1] for path in heads}
+    own = [parts for parts in inner if parts and parts[0] != COMMITTED and not any(one[0] == "." for one in parts)]
+    return sorted(results.joinpath(*parts) for parts in own)
+
+
+def committed_in(results: Path) -> list[Path]:
+    """The folders of committed results within one of results."""
+    return folders_in(results / COMMITTED)
+
+
+def holds_results(folder: Path) -> bool:
+    """Whether a folder holds the results of a grid or a search."""
+    return any((folder / name).is_file() for name in ("grid.json", SEARCH))
+
+
+def own_or_committed(results: Path, name: str) -> Path:
+    """The folder of the results of this name: a person's own, else the committed ones; InputError where none are."""
+    for folder in (results / name, results / COMMITTED / name):
+        if holds_results(folder):
+            return folder
+    raise no_grid(results / name, [*names_in(results), *names_in(results / COMMITTED)])
+
+
+def names_in(results: Path) -> list[str]:
+    """The names of the grids that lie in a folder."""
+    return sorted(path.parent.name for path in results.glob("*/grid.json"))
+
+
+def no_grid(folder: Path, names: list[str]) -> InputError:
+    """The error that no grid stands in a folder, with those that stand elsewhere."""
+    hint = unknown(f"grid in {folder.parent}", folder.name, dict.fromkeys(names))
+    return InputError(f"{hint} ({folder / 'grid.json'} is missing; `python -m ablations.run grid=NAME` runs a grid)")
+
+
+def is_committed(folder: Path) -> bool:
+    """Whether the results of a folder are committed ones."""
+    return folder.resolve().parent.name == COMMITTED
+
+
+def pages_of(folder: Path) -> Path:
+    """Where the pages of a results folder go that any command but `ablations.record` draws: beside committed ones."""
+    return folder.parent.parent / f".{COMMITTED}" / folder.name if is_committed(folder) else folder

@@ -28,8 +28,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.errors import InputError, unknown
+from analysis.errors import InputError
 from analysis.read.csv_files import numbers, plain_texts, read_csv, whole_numbers
+from analysis.read.folders import COMMITTED, names_in, no_grid
 from analysis.read.formulas import no_formulas, parse_formulas
 from analysis.read.images import check_means, no_images, ordered_images, parse_images
 from analysis.read.links import Tracking, read_tracking
@@ -260,6 +261,5 @@ def _no_grid(folder: Path) -> InputError:
         return InputError(
             f"{folder} holds a search that has confirmed nothing, so it has no table: see its report.html"
         )
-    others = sorted(path.parent.name for path in folder.parent.glob("*/grid.json"))
-    hint = unknown(f"grid in {folder.parent}", folder.name, others)
-    return InputError(f"{hint} ({folder / 'grid.json'} is missing; `python -m ablations.run grid=NAME` runs a grid)")
+    committed = [f"{COMMITTED}/{name}" for name in names_in(folder.parent / COMMITTED)]
+    return no_grid(folder, [*names_in(folder.parent), *committed])

@@ -2,35 +2,65 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.errors import InputError
 from analysis.options import Option, folder_name
+from analysis.read.folders import COMMITTED, is_committed, names_in, own_or_committed, pages_of
 from analysis.read.runs import GridResults, read_folder
+from analysis.read.search import search_alone
 from analysis.read.store import read_store
 
 SOURCE = {
-    "grid": Option("the grid's name, as in `python -m ablations.run grid=NAME`"),
-    "runs": Option("a results folder (default results/<grid>), or a tracking store: sqlite:///PATH, http://HOST:PORT"),
+    "grid": Option("the grid's name: your own run of it in results/<grid>, else the one in results/committed/<grid>"),
+    "runs": Option("instead: a results folder, or a tracking store: sqlite:///PATH, http://HOST:PORT"),
 }
 """The options of every command that reads a grid."""
+RESULTS = Path("results")
 
 
-def folder_of(values: Mapping[str, str]) -> Path:
-    """The results folder that grid= and runs= name."""
-    if values["runs"] and "://" not in values["runs"]:
-        return Path(values["runs"])
-    return Path("results") / folder_name("grid", values["grid"])
+@dataclass(frozen=True)
+class Source:
+    """What is read: a results folder, or the grid of its name in a tracking `store`, "" for none."""
+
+    folder: Path
+    store: str = ""
+
+    @property
+    def pages(self) -> Path:
+        """The folder that its pages are written to, which holds nothing committed."""
+        return pages_of(self.folder)
+
+    @property
+    def search_alone(self) -> bool:
+        """Whether it is a search that has confirmed nothing."""
+        return not self.store and search_alone(self.folder)
+
+    def read(self) -> GridResults:
+        """The grid; InputError where there is none."""
+        return read_store(self.store, self.folder.name) if self.store else read_folder(self.folder)
 
 
-def read(values: Mapping[str, str]) -> GridResults:
-    """The grid that grid= and runs= name; InputError where there is none, or it is not said which."""
-    if "://" in values["runs"]:
-        if not values["grid"]:
-            raise InputError(f"runs={values['runs']} is a tracking store, which holds many grids: give grid=NAME too")
-        return read_store(values["runs"], values["grid"])
-    if not values["grid"] and not values["runs"]:
-        found = sorted(path.parent.name for path in Path("results").glob("*/grid.json"))
-        raise InputError(f"which grid? give grid=NAME; results/ holds {', '.join(found) or 'none yet'}")
-    return read_folder(folder_of(values))
+def source_of(values: Mapping[str, str]) -> Source:
+    """What grid= and runs= name, of which a line on stderr says whose run it is where only the name is given;
+    InputError where there is none, or it is not said which."""
+    grid, runs = values["grid"], values["runs"]
+    if "://" in runs:
+        if not grid:
+            raise InputError(f"runs={runs} is a tracking store, which holds many grids: give grid=NAME too")
+        return Source(RESULTS / folder_name("grid", grid), runs)
+    if runs:
+        return Source(Path(runs))
+    if not grid:
+        raise InputError(f"which grid? give grid=NAME; {_held(RESULTS)}; {_held(RESULTS / COMMITTED)}")
+    folder = own_or_committed(RESULTS, folder_name("grid", grid))
+    whose = f"the committed run: {RESULTS}/ holds none of your own" if is_committed(folder) else "your own run"
+    print(f"reading {folder}, {whose}", file=sys.stderr)
+    return Source(folder)
+
+
+def _held(results: Path) -> str:
+    return f"{results}/ holds {', '.join(names_in(results)) or 'none yet'}"

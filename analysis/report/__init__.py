@@ -3,7 +3,7 @@
     answers and figures ─▶ sections ─▶ report.html
 
 The answer comes first, then what it rests on, then where that comes from. The page loads nothing and runs nothing, and
-the same grid gives the same bytes.
+the same grid gives the same bytes. That of a committed grid goes to results/.committed/<grid>/.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from analysis.figures.drawing import Drawn
 from analysis.files import write_text
 from analysis.findings.answers import Answers
 from analysis.notation import counted
-from analysis.read.search import read_search, search_alone
-from analysis.read.source import SOURCE, folder_of, read
+from analysis.read.search import read_search
+from analysis.read.source import SOURCE, source_of
 from analysis.report.answers import axes, noise, published, verdict
 from analysis.report.budget import budget
 from analysis.report.comparisons import comparisons
@@ -110,13 +110,13 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
 
     def show(values: dict[str, str]) -> None:
-        folder = folder_of(values)
-        if "://" not in values["runs"] and search_alone(folder):
-            search = read_search(folder)
+        source = source_of(values)
+        if source.search_alone:
+            search = read_search(source.folder)
             page = search_report(search, draw_search(search))
         else:
-            answers = Answers.of(read(values))
+            answers = Answers.of(source.read())
             page = report(answers, draw(answers))
-        print(write_report(page, folder))
+        print(write_report(page, source.pages))
 
     return options.run("analysis.report", "Write the report of a grid that was run.", SOURCE, show, arguments)

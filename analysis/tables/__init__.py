@@ -17,7 +17,7 @@ from analysis.exports import write_answers
 from analysis.files import write_text
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
-from analysis.read.source import SOURCE, read
+from analysis.read.source import SOURCE, source_of
 from analysis.tables.brief import terminal_answer
 from analysis.tables.captions import caption
 from analysis.tables.forms import Frame
@@ -95,6 +95,6 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
 
     def show(values: dict[str, str]) -> None:
-        print(render(Answers.of(read(values)), values["format"], values["layout"]), end="")
+        print(render(Answers.of(source_of(values).read()), values["format"], values["layout"]), end="")
 
     return options.run("analysis.tables", "Print the table of a grid that was run.", OPTIONS, show, arguments)

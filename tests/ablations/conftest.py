@@ -27,7 +27,6 @@ from ablations.stages.artifacts import read_tensors
 from ablations.stages.journal import Journal
 from ablations.workers import checkpoints, train
 from ablations.workers.perform import perform
-from analysis.errors import InputError
 from analysis.findings.answers import Answers
 from analysis.pages import in_words
 from analysis.read.runs import read_folder
@@ -55,8 +54,6 @@ TINY = [
 
 HERE = resolve_precision("auto", torch.device("cpu"))
 """The precision of cells on this machine's processor."""
-ELSEWHERE = {"float32": "bf16", "bf16": "float32"}[HERE]
-"""That of another kind of device."""
 
 
 FEW = 64
@@ -95,16 +92,6 @@ def tiny(tmp_path_factory, store):
 def said(folder):
     """What a terminal shows of a results folder, whose pages are not written."""
     return terminal_search(read_search(folder)) if search_alone(folder) else in_words(Answers.of(read_folder(folder)))
-
-
-def give_way_without_a_journal(main, again, other):
-    """Results that today's cells are not of stand while they were made here, and stand before another request."""
-    with pytest.raises(InputError, match="results of other choices"):
-        main([*again.arguments, "dry_run=true"])
-    shutil.rmtree(again.results / ".stages")
-    assert main([*again.arguments, "dry_run=true"]) == 0
-    with pytest.raises(InputError, match="results of other choices"):
-        main([*again.arguments, other, "dry_run=true"])
 
 
 class NoDrawing:

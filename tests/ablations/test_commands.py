@@ -6,9 +6,12 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 import ablations
 from ablations import __main__ as commands
 from ablations import publish
+from tests.analysis.conftest import build
 
 
 def test_every_command_has_its_line_and_help():
@@ -35,3 +38,12 @@ def test_publishing_says_which_folders_cannot_be_read_and_delivers_the_others(ag
     assert f"error: {broken / 'grid.json'} is not the description of a grid" in told.err
     assert "tiny: 0 runs published" in told.out
     assert publish.main(["grid=broken", f"results={again.results}"]) == 2
+
+
+@pytest.mark.parametrize("words", [["grid=committed/tiny"], ["results=results/committed"]])
+def test_what_is_committed_is_delivered_to_no_store(words, tmp_path, monkeypatch, capsys):
+    build(tmp_path / "results" / "committed" / "tiny")
+    monkeypatch.chdir(tmp_path)
+    assert publish.main(words) == 2
+    assert "results/committed is where committed results are: give results=results," in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.db"))

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from diffusion_core.trainer import part
 from tests.ablations.conftest import TINY, said
 from tests.ablations.settings.test_grammar import one_line_error
 
+COMMITTED = Path(__file__).parents[2] / "results" / "committed"
 POINTS = [word for word in TINY if not word.startswith(("network.", "training.steps"))]
 
 
@@ -132,3 +134,13 @@ def test_a_schedule_that_was_not_trained_here_or_is_flat_is_not_kept(learned, co
     line = one_line_error(export.main, [*arguments, f"results={results}"], capsys, monkeypatch)
     assert "is flat somewhere to 6 digits" in line
     assert not (configs / "schedule" / "saved").exists()
+
+
+def test_what_a_committed_search_found_is_kept_where_there_is_none_of_ones_own(configs, capsys):
+    shutil.copytree(COMMITTED / "search-schedule", configs.parent / "results" / "committed" / "search-schedule")
+    (configs.parent / "results" / "search-schedule").mkdir()
+    assert export.main(["search=search-schedule", "name=mine"]) == 0
+    cell = make(parse_run(["schedule=saved/mine"])).points[0].cell
+    head = json.loads((COMMITTED / "search-schedule" / "search.json").read_text(encoding="utf-8"))
+    found = {name.split(".")[1]: float(value) for name, value in head["winners"][0]["params"].items()}
+    assert vars(cell.schedule).items() >= found.items()

@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from ablations import publish, run, sample
-from ablations.driver import execute
+from ablations.driver import execute, requests
 from ablations.driver.execute import Execution
 from ablations.driver.plan import plan
 from ablations.driver.spent import Spent
@@ -31,7 +31,6 @@ from ablations.launchers import dispatch as dispatching
 from ablations.launchers.dispatch import Dispatch
 from ablations.launchers.local import Local
 from ablations.launchers.protocol import launcher_of
-from ablations.results import folder
 from ablations.settings import identity
 from ablations.settings.arguments import parse_run
 from ablations.settings.exits import outcome
@@ -49,7 +48,7 @@ from analysis.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from diffusion_core.parameterizations import V
-from tests.ablations.conftest import ELSEWHERE, HERE, give_way_without_a_journal
+from tests.ablations.conftest import HERE
 from tests.ablations.settings.test_grammar import one_line_error
 from tests.axes import thinned
 
@@ -115,22 +114,11 @@ def test_a_folder_with_other_results_is_never_overwritten(again):
     assert (again.folder / "grid.json").read_bytes() == before
 
 
-def test_results_of_another_kind_of_device_that_came_with_a_checkout_are_no_other_choices(again, monkeypatch, capsys):
-    """A GPU trains in bf16, so its cells have other ids than those that are committed; asked for is the same."""
-    from ablations.launchers import protocol
-
-    monkeypatch.setattr(protocol, "resolve_precision", lambda precision, device: ELSEWHERE)
-    give_way_without_a_journal(run.main, again, "training.ema=0.9")
-
-
-def test_results_of_an_earlier_version_that_came_with_a_checkout_give_way_to_the_same_command(again, monkeypatch):
-    """A stranger's first command in a fresh clone is one whose results are committed, by code that may be older."""
+def test_results_of_another_version_of_this_code_are_named_so_and_never_overwritten(again, monkeypatch):
     monkeypatch.setattr(identity, "NUMERICS", NUMERICS + 1)
-    monkeypatch.setattr(folder, "NUMERICS", NUMERICS + 1)
-    head = json.loads((again.folder / "grid.json").read_text())
-    made = {**head, "command": " ".join(["python -m ablations.run", *again.arguments])}
-    (again.folder / "grid.json").write_text(json.dumps(made))
-    give_way_without_a_journal(run.main, again, "training.ema=0.9")
+    monkeypatch.setattr(requests, "NUMERICS", NUMERICS + 1)
+    with pytest.raises(InputError, match=r"results of another version of this code, .*name="):
+        run.main([*again.arguments, "dry_run=true"])
 
 
 def test_a_dry_run_counts_and_estimates_without_running(again, capsys, monkeypatch):
@@ -490,27 +478,6 @@ def test_a_second_run_leaves_diverged_cells_alone(tmp_path, capsys, monkeypatch,
     assert run.main(arguments) == 0
     assert run.main([*arguments, "dry_run=true"]) == 0
     assert "0 of them new" in capsys.readouterr().out
-
-
-def test_results_that_came_with_a_checkout_stand_until_there_are_as_many_new_ones(again, monkeypatch):
-    shutil.rmtree(again.results / ".stages")
-    before = (again.folder / "runs.csv").read_bytes()
-
-    def stopped(self):
-        raise KeyboardInterrupt
-        yield
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Dispatch, "run", stopped)
-        assert run.main(again.arguments) == 130
-    assert (again.folder / "runs.csv").read_bytes() == before
-    assert run.main(again.arguments) == 0
-    scores = [
-        [row["nll/test"] for row in csv.DictReader(text.splitlines())]
-        for text in (before.decode(), (again.folder / "runs.csv").read_text())
-    ]
-    assert scores[0] == scores[1]
-    assert head(again)["continued"] is False
 
 
 def test_a_publication_that_breaks_off_leaves_no_duplicate(again, monkeypatch):

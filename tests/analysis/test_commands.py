@@ -1,7 +1,10 @@
+import shutil
+
 import pytest
 
-from analysis import figures, tables
-from tests.analysis.conftest import answers_of, build
+from analysis import figures, report, tables
+from analysis.figures.metrics import metrics_figure
+from tests.analysis.conftest import AXES, answers_of, build
 
 
 @pytest.mark.parametrize("command", [tables, figures])
@@ -24,14 +27,45 @@ def test_tables_prints_what_it_writes(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == (folder / "table.md").read_text(encoding="utf-8")
 
 
+def test_ones_own_run_is_read_if_there_is_one_and_else_the_committed_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    build(tmp_path / "results" / "committed" / "steps", axes=[AXES[0] | {"label": "committed"}, AXES[1]])
+    (tmp_path / "results" / "steps" / "figures").mkdir(parents=True)
+    for whose, said in (
+        ("committed", "reading results/committed/steps, the committed run: results/ holds none of your own\n"),
+        ("my own", "reading results/steps, your own run\n"),
+    ):
+        assert tables.main(["grid=steps"]) == 0
+        shown = capsys.readouterr()
+        assert whose in shown.out
+        assert shown.err == said
+        shutil.rmtree(tmp_path / "results" / "steps")
+        build(tmp_path / "results" / "steps", axes=[AXES[0] | {"label": "my own"}, AXES[1]])
+
+
+@pytest.mark.parametrize("word", ["grid=steps", "runs=results/committed/steps"])
+def test_pages_of_a_committed_grid_go_beside_it(word, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(figures, "FIGURES", {"metrics": metrics_figure})
+    folder = build(tmp_path / "results" / "committed" / "steps")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert figures.main([word]) == 0
+    assert report.main([word]) == 0
+    pages = ["figures/metrics.png", "figures/metrics.pdf", "report.html"]
+    assert capsys.readouterr().out.splitlines() == [f"results/.committed/steps/{page}" for page in pages]
+    assert all((tmp_path / "results" / ".committed" / "steps" / page).is_file() for page in pages)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "error: which grid? give grid=NAME; results/ holds parameterization"),
+        ([], "which grid? give grid=NAME; results/ holds parameterization; results/committed/ holds steps"),
         (
             ["grid=parametrization"],
-            "did you mean 'parameterization'? (results/parametrization/grid.json is missing; `python",
+            "there are parameterization, steps; did you mean 'parameterization'? (results/parametrization/grid.json is",
         ),
+        (["runs=results/step"], "there are committed/steps, parameterization (results/step/grid.json is missing"),
         (
             ["runs=sqlite:///x.db"],
             "error: runs=sqlite:///x.db is a tracking store, which holds many grids: give grid=NAME",
@@ -44,6 +78,7 @@ def test_tables_prints_what_it_writes(tmp_path, monkeypatch, capsys):
 )
 def test_a_user_error_is_one_line_and_exit_code_2(arguments, message, tmp_path, monkeypatch, capsys):
     build(tmp_path / "results" / "parameterization")
+    build(tmp_path / "results" / "committed" / "steps")
     monkeypatch.chdir(tmp_path)
     assert tables.main(arguments) == 2
     shown = capsys.readouterr()

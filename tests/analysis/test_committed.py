@@ -1,8 +1,7 @@
-"""What is committed under results/ is what its own files give."""
+"""What is committed under results/committed/ is what its own files give."""
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
@@ -14,17 +13,12 @@ from analysis.tables import table_of, write_tables
 from tests.analysis.conftest import answers_of
 
 ROOT = Path(__file__).parents[2]
-COMMITTED = [
-    name
-    for name in re.findall(r"^!results/(.+)/$", (ROOT / ".gitignore").read_text(), re.MULTILINE)
-    # Where faults and outages are counted there are no cells.
-    if name != "reliability"
-]
+COMMITTED = sorted(path.parent.name for path in ROOT.glob("results/committed/*/grid.json"))
 
 
 @pytest.mark.parametrize("name", COMMITTED)
 def test_tables_are_rebuilt_byte_for_byte(name, tmp_path):
-    committed = ROOT / "results" / name
+    committed = ROOT / "results" / "committed" / name
     folder = tmp_path / "results" / name
     shutil.copytree(
         committed, folder, ignore=shutil.ignore_patterns("table.*", "answers.json", "figures", "report.html")
@@ -35,7 +29,7 @@ def test_tables_are_rebuilt_byte_for_byte(name, tmp_path):
 
 
 def test_a_table_says_what_the_looks_decided_of_what_was_declared():
-    answers = answers_of(ROOT / "results" / "parameterization")
+    answers = answers_of(ROOT / "results" / "committed" / "parameterization")
     said = table_of(answers).verdict
     assert len([one for one in said if "settled at" in one]) == 2 * len(answers.meta.primary) == 8
     assert len([one for one in said if "here, at the first look," in one]) == len(answers.claims)
@@ -43,8 +37,8 @@ def test_a_table_says_what_the_looks_decided_of_what_was_declared():
 
 @pytest.mark.parametrize("name", ["parameterization", "search-schedule"])
 def test_the_committed_figures_are_those_that_there_are_data_for(name):
-    answers = answers_of(ROOT / "results" / name)
+    answers = answers_of(ROOT / "results" / "committed" / name)
     with styled():
         drawn = {figure for figure, make in FIGURES.items() if make(answers) is not None}
-    committed = {path.name for path in (ROOT / "results" / name / "figures").iterdir()}
+    committed = {path.name for path in (ROOT / "results" / "committed" / name / "figures").iterdir()}
     assert committed == {f"{figure}.{suffix}" for figure in drawn for suffix in ("png", "pdf")}

@@ -38,7 +38,7 @@ from scipy import optimize, stats
 
 from tests.axes import thinned
 
-ROOT = Path(__file__).parents[2] / "results"
+ROOT = Path(__file__).parents[2] / "results" / "committed"
 SEVEN_DIGITS = 2e-6
 MARGINS = {"nll": 0.01, "fid": 0.05}
 LOGARITHMIC = ("fid", "rfid")

@@ -26,11 +26,11 @@ def test_a_few_faults_leave_no_trace(tmp_path):
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "`python -m benchmarks.reliability faults=3 seed=5 only=grid`: 3 faults" in ran.stdout
     assert "Rounds that did not end with the numbers of an unbroken command: 0 of" in ran.stdout
-    with (tmp_path / "faults.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "reliability.csv").open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
     assert len(found) == 3
     assert {row["fault"] for row in found} <= {kind.name for kind in FAULTS}
-    assert (tmp_path / "table.md").read_text(encoding="utf-8") == ran.stdout[ran.stdout.index("`python") :]
+    assert (tmp_path / "reliability.md").read_text(encoding="utf-8") == ran.stdout[ran.stdout.index("`python") :]
 
 
 @pytest.mark.slow

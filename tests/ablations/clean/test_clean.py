@@ -193,9 +193,9 @@ def test_results_that_are_not_understood_keep_all_that_may_be_theirs(again, clea
     assert folder.exists()
 
 
-def test_results_that_came_with_a_checkout_and_of_which_nothing_was_run_here_are_no_riddle(again, clean):
+def test_committed_results_of_which_nothing_was_run_here_are_no_riddle(again, clean):
     folder = stage(again.results)
-    other = again.results / "old"
+    other = again.results / "committed" / "old"
     shutil.copytree(again.folder, other)
     lines = (other / "runs.csv").read_text().splitlines()
     head, rows = lines[0], [line.split(",") for line in lines[1:]]
@@ -219,7 +219,7 @@ def test_seeds_that_looks_may_come_to_are_needed(tmp_path, few_digits):
         (folder / "grid.json").write_text(
             json.dumps(head | {"auto": {"looks": [3, most], "most": most, "stopped": {}}})
         )
-        assert seeds & needs_of(folder, Read(frozenset()), worked_on=True).stages == needed
+        assert seeds & needs_of(folder, Read(frozenset())).stages == needed
 
 
 def test_temporary_files_of_the_dead_go_once_nobody_has_written_to_them_for_an_hour(again, clean):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from dataclasses import replace
 
 import pytest
 
-from ablations.driver.execute import Execution, records_of, write
+from ablations.driver.execute import Execution
 from ablations.driver.plan import Plan, plan
 from ablations.driver.turns import Turns
 from ablations.grids.grid import make
@@ -16,7 +15,7 @@ from ablations.launchers.local import Local
 from ablations.settings.arguments import parse_run
 from ablations.stages.journal import Journal, Result
 from analysis.errors import InputError
-from tests.ablations.conftest import ELSEWHERE, TINY
+from tests.ablations.conftest import TINY
 
 COMMAND = {"command": "python -m ablations.run", "code": "1"}
 
@@ -90,27 +89,17 @@ def test_of_two_requests_that_begin_at_once_under_one_name_the_second_is_refused
     begun()
     before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert (folder / "grid.json") in before
-    with pytest.raises(InputError, match=r"asked for other choices: .*name="):
+    with pytest.raises(InputError, match=r"holds the results of other choices .*name="):
         begun("training.ema=0.5")
     begun()
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
-def test_over_results_that_came_with_a_checkout_the_first_request_has_the_name(begun, journal, folder):
-    """Its cells are those of another kind of device, and stay until it writes its own."""
-    here = planned()
-    conditions = replace(here.here, precision=ELSEWHERE)
-    there = replace(here, planned=[conditions.planned(p.levels, p.cell, p.refusal) for p in here.planned])
-    told = COMMAND | {"seeds": here.grid.seeds, "seconds": 0.0, "continued": False}
-    write(there, journal, folder, records_of(there, journal), told)
-    first, made, told = begun()
+def test_the_name_of_a_command_at_work_is_its_own_though_its_folder_was_moved_away(begun, folder):
     begun()
-    refused = pytest.raises(InputError, match=r"at work on .*shared was asked for other choices: .*name=")
-    with refused, Execution.of(there, journal, folder, None, told):
-        pass
-    ran(journal, made)
-    first.publish(made, told, ended=False, wait=False)
-    assert finished(folder) == 1
+    folder.rename(folder.with_name("moved"))
+    with pytest.raises(InputError, match=r"at work on .*shared was asked for other choices: .*name="):
+        begun("training.ema=0.5")
 
 
 def test_a_grid_that_became_anothers_is_not_overwritten(begun, journal, folder):

@@ -23,7 +23,7 @@ from analysis.errors import InputError
 from diffusion_core.named import choice_name
 
 DIGEST = "d" * 12
-RESULTS = Path(__file__).parents[3] / "results"
+RESULTS = Path(__file__).parents[3] / "results" / "committed"
 
 
 def points(*arguments):

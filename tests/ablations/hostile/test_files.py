@@ -26,7 +26,7 @@ from tests.ablations.hostile.conftest import drawn
 from tests.ablations.hostile.test_words import in_one_line, mutated
 
 ROOT = Path(__file__).parents[3]
-GRID = ROOT / "results" / "precision"
+GRID = ROOT / "results" / "committed" / "precision"
 
 
 @st.composite

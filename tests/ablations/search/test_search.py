@@ -19,10 +19,9 @@ import pytest
 from ablations import export, run
 from ablations.clean.needs import Read, needs_of
 from ablations.grids.grid import make
-from ablations.results import folder
 from ablations.search import __main__ as search
 from ablations.search.study import make as make_study
-from ablations.settings import grammar, identity
+from ablations.settings import grammar
 from ablations.settings.arguments import parse_run, parse_search
 from ablations.settings.identity import cell_id, parameters
 from ablations.stages.artifacts import read_tensors
@@ -33,7 +32,7 @@ from ablations.workers import train
 from analysis.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
-from tests.ablations.conftest import ELSEWHERE, HERE, give_way_without_a_journal
+from tests.ablations.conftest import HERE
 from tests.ablations.search.conftest import POINTS
 from tests.ablations.settings.test_grammar import one_line_error
 
@@ -167,7 +166,7 @@ def test_a_confirmation_of_another_winner_is_taken_away(again):
 
 def test_all_that_a_search_has_run_is_needed_pruned_trials_and_their_rungs_too(searched):
     journal = Journal(searched.results / ".stages")
-    needs = needs_of(searched.results / "found", Read(frozenset()), worked_on=True)
+    needs = needs_of(searched.results / "found", Read(frozenset()))
     assert needs.unknown == ""
     assert {folder.name for folder in journal.root.iterdir()} <= needs.stages
 
@@ -191,23 +190,6 @@ def test_another_search_does_not_overwrite_it(again):
     with pytest.raises(InputError, match=r"holds the results of other choices.*name=…"):
         search.main([*again.arguments, "study.seed=4"])
     assert trials_in(again.results)
-
-
-def test_a_search_of_another_kind_of_device_that_came_with_a_checkout_is_no_other(again, monkeypatch, capsys):
-    from ablations.launchers import protocol
-
-    monkeypatch.setattr(protocol, "resolve_precision", lambda precision, device: ELSEWHERE)
-    give_way_without_a_journal(search.main, again, "study.seed=3")
-
-
-def test_a_search_of_an_earlier_version_that_came_with_a_checkout_gives_way_to_the_same_command(again, monkeypatch):
-    later = identity.NUMERICS + 1
-    for module in (identity, folder):
-        monkeypatch.setattr(module, "NUMERICS", later)
-    path = again.results / "found" / "search.json"
-    made = {**json.loads(path.read_text()), "command": parse_search(again.arguments).command}
-    path.write_text(json.dumps(made))
-    give_way_without_a_journal(search.main, again, "study.seed=3")
 
 
 def test_a_trial_that_equals_a_finished_cell_costs_nothing(again):

@@ -7,14 +7,21 @@ import pytest
 from ablations.settings.arguments import parse_run, parse_search
 from analysis.errors import InputError
 
+DATABASES = ("mlflow.db", "MLflow.db", "optuna.db", "optuna.db-wal", "mlflow.db-journal")
 PARSERS = pytest.mark.parametrize("parse", [parse_run, parse_search])
 
 
 @PARSERS
-@pytest.mark.parametrize("name", ["mlflow.db", "MLflow.db", "optuna.db", "optuna.db-wal", "mlflow.db-journal"])
-def test_no_name_is_one_of_the_suites_own_files(parse, name):
-    with pytest.raises(InputError, match=f"none of the suite's own files in a results folder, got '{name}'"):
+@pytest.mark.parametrize("name", [*DATABASES, "committed", "Committed"])
+def test_no_name_is_that_of_a_file_or_a_folder_of_the_suites_own(parse, name):
+    with pytest.raises(InputError, match=f"none of what the suite itself keeps .*, got '{name}'"):
         parse([f"name={name}"])
+
+
+@PARSERS
+def test_no_run_goes_where_committed_results_are(parse):
+    with pytest.raises(InputError, match=r"results/committed is where committed results are: give results=results,"):
+        parse(["results=results/committed"])
 
 
 @PARSERS

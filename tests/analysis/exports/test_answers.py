@@ -21,7 +21,7 @@ from tests.analysis.conftest import DIVERGED, FID, MEANS, NLL, PARTLY, REVERSED,
 
 ROOT = Path(__file__).parents[3]
 DOCS = (ROOT / "docs" / "answers.md").read_text(encoding="utf-8")
-COMMITTED = sorted(ROOT.glob("results/*/answers.json"))
+COMMITTED = sorted(ROOT.glob("results/committed/*/answers.json"))
 
 
 def lists():
@@ -49,10 +49,10 @@ def test_every_key_is_documented_and_no_other():
 
 
 @pytest.mark.parametrize(
-    ("folder", "example"), re.findall(r"From `results/([\w-]+)`:\n\n```json\n(.*?)```", DOCS, re.DOTALL)
+    ("folder", "example"), re.findall(r"From `results/committed/([\w-]+)`:\n\n```json\n(.*?)```", DOCS, re.DOTALL)
 )
 def test_the_examples_are_those_of_committed_grids(folder, example):
-    whole = json.loads((ROOT / "results" / folder / FILE).read_text(encoding="utf-8"))
+    whole = json.loads((ROOT / "results" / "committed" / folder / FILE).read_text(encoding="utf-8"))
     assert any(json.loads(example) in part for part in whole.values() if isinstance(part, list))
 
 

@@ -91,8 +91,8 @@ def test_one_axis_or_one_seed_has_no_effects():
 
 
 def test_axes_that_depend_on_each_other_have_no_averages_by_a_model_that_denies_it():
-    """In results/latent pixels have no cell without a diffusion, where latents score worst by far."""
-    grid = read_folder(Path(__file__).parents[3] / "results" / "latent")
+    """In results/committed/latent pixels have no cell without a diffusion, where latents score worst by far."""
+    grid = read_folder(Path(__file__).parents[3] / "results" / "committed" / "latent")
     fid = next(metric for metric in grid.meta.metrics if metric.kind == "fid")
     found = factorial(grid, fid, cells_of(grid))
     assert any("Diffuses and Diffusion depend on each other" in line for line in factorial_sentences(found))

@@ -1,0 +1,115 @@
+"""`python -m ablations.record grid=NAME`: one's own run of a grid becomes the committed one, with pages drawn anew.
+
+    results/NAME ─▶ a copy ─▶ pages ─▶ results/committed/NAME
+
+Nothing else writes committed results. What is built beside them takes their place at the end, by two renames: whatever
+stops the command before leaves them as they were.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ablations.settings.exits import exit_code
+from analysis.errors import InputError, unknown
+from analysis.options import Option, folder_name, run
+from analysis.read.folders import COMMITTED, committed_in, holds_results, is_committed, names_in, no_grid
+
+PURPOSE = (
+    "Copy your own run of a grid, once it is over, to results/committed/, where README, docs and tests read it, and "
+    "draw its pages anew. With redraw=true draw those of committed grids anew, after the code that draws has changed."
+)
+OPTIONS = {
+    "grid": Option("a grid in results/ that was run to its end; with redraw=true a committed one, else all"),
+    "redraw": Option("draw committed grids anew, and copy nothing", "false", choices=("true", "false")),
+    "results": Option("the results folder", "results"),
+}
+LEFT_OUT = ("report.html", "tracking.json", ".*")
+"""What is not committed of a folder: its largest page, where its runs are in a store, and what is hidden."""
+UNDONE = ("failed", "interrupted")
+
+
+def main(arguments: list[str]) -> int:
+    """The command; its exit code."""
+    return run("ablations.record", PURPOSE, OPTIONS, record, arguments)
+
+
+def record(given: dict[str, Any]) -> None:
+    """Promote a run, or draw committed grids anew, a line each."""
+    from ablations.driver.turns import Turns
+
+    results = Path(given["results"])
+    name = folder_name("grid", given["grid"]) if given["grid"] else ""
+    if given["redraw"] == "true":
+        folders = chosen(results, name)
+        with Turns(results / COMMITTED).turn():
+            for folder in folders:
+                print(f"{put(folder, folder)}: drawn anew", flush=True)
+        return
+    if not name:
+        raise InputError(f"which grid? give grid=NAME; {results}/ holds {', '.join(names_in(results)) or 'none yet'}")
+    own = results / name
+    if is_committed(own) or not holds_results(own):
+        raise no_grid(own, names_in(results))
+    with Turns(own).turn(), Turns(results / COMMITTED).turn():
+        check_over(own)
+        place = put(own, results / COMMITTED / name)
+    print(f"{place}: recorded from {own}. Commit it once `pytest` passes: README and docs are held to its numbers")
+
+
+def chosen(results: Path, name: str) -> list[Path]:
+    """The committed grid of this name, or all of them; InputError where there is none."""
+    known = {folder.name: folder for folder in committed_in(results)}
+    if name and name not in known:
+        raise unknown(f"grid in {results / COMMITTED}", name, known)
+    if not known:
+        raise InputError(f"{results / COMMITTED} holds no grids to draw: record one first, with grid=NAME")
+    return [known[name]] if name else list(known.values())
+
+
+def check_over(folder: Path) -> None:
+    """InputError where a run is not whole: its plan is not over, or some of it failed."""
+    from analysis.files import read_json
+    from analysis.read.csv_files import read_csv
+    from analysis.read.search import search_alone
+
+    if search_alone(folder):
+        raise InputError(f"{folder} is a search that has confirmed nothing yet: give its command again until it has")
+    head = read_json(folder / "grid.json")
+    told = head.get("round") if isinstance(head, dict) else None
+    if told and (told["preliminary"] or told["number"] == 0):
+        raise InputError(
+            f"{folder} shows round {told['number']} of {told['of']}, which is preliminary: give its command again "
+            f"until its plan is over ({head.get('command', 'unknown')})"
+        )
+    counts = Counter(read_csv(folder / "runs.csv", ("status",))["status"])
+    undone = [f"{counts[status]} {status}" for status in UNDONE if counts[status]]
+    if undone or not counts:
+        raise InputError(
+            f"{folder} has {counts.total()} runs, of which {' and '.join(undone) or 'none'} are no results: give its "
+            "command again until all are finished"
+        )
+
+
+def put(source: Path, place: Path) -> Path:
+    """Make `place` a copy of a results folder with pages drawn anew, and return it."""
+    from analysis.pages import write_pages
+
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".record-") as temporary:
+        new = Path(temporary) / place.name
+        shutil.copytree(source, new, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        write_pages(new)
+        (new / "report.html").unlink()
+        if place.exists():
+            place.rename(Path(temporary) / "replaced")
+        new.rename(place)
+    return place
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_code(main))

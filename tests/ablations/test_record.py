@@ -1,0 +1,172 @@
+"""One's own run of a grid becomes the committed one by one command, whole or not at all; nothing else touches those."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ablations import record, sample
+from analysis import pages
+from tests.ablations.settings.test_grammar import one_line_error
+from tests.analysis.conftest import build
+
+ROOT = Path(__file__).parents[2]
+FRAMES = {"grid.json", "runs.csv", "curves.csv", "images.csv"}
+TABLES = {"table.md", "table.tex", "table.csv", "answers.json"}
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """Where a run called steps stands, with what a run leaves beside its frames; pages are a line of text."""
+
+    def write_pages(folder):
+        for name in ("report.html", "table.md"):
+            (folder / name).write_text(f"of {(folder / 'grid.json').read_text()}")
+
+    monkeypatch.setattr(pages, "write_pages", write_pages)
+    monkeypatch.chdir(tmp_path)
+    folder = build(tmp_path / "results" / "steps")
+    for name in ("report.html", "tracking.json", "table.md", ".grid.json.abcdefgh"):
+        (folder / name).write_text("left")
+    return tmp_path / "results"
+
+
+def change(folder, **changes):
+    head = json.loads((folder / "grid.json").read_text())
+    (folder / "grid.json").write_text(json.dumps(head | changes))
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_run_is_recorded_whole_and_so_is_what_takes_its_place(results, capsys):
+    place = results / "committed" / "steps"
+    for question in ("first", "second"):
+        change(results / "steps", question=question)
+        assert record.main(["grid=steps"]) == 0
+        assert "results/committed/steps: recorded from results/steps" in capsys.readouterr().out
+        assert names(place) == {"grid.json", "runs.csv", "curves.csv", "samples", "table.md"}
+        assert question in (place / "table.md").read_text()
+        assert names(place.parent) == {"steps"}
+    assert (results / "steps" / "table.md").read_text() == "left"
+
+
+def test_pages_of_what_is_committed_are_drawn_anew_whatever_stands_in_results(results, capsys):
+    assert record.main(["grid=steps"]) == 0
+    (results / "committed" / "steps" / "table.md").write_text("of older code")
+    change(results / "steps", question="of another run")
+    shutil.copytree(results / "committed" / "steps", results / "committed" / "again")
+    capsys.readouterr()
+    assert record.main(["redraw=true", "grid=steps"]) == 0
+    assert (results / "committed" / "again" / "table.md").read_text() == "of older code"
+    assert record.main(["redraw=true"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"results/committed/{name}: drawn anew" for name in ("steps", "again", "steps")
+    ]
+    for name in ("steps", "again"):
+        text = (results / "committed" / name / "table.md").read_text()
+        assert text.startswith("of {")
+        assert "of another run" not in text
+
+
+ROUND = {"number": 1, "of": 3, "seeds": 3, "rung": True, "preliminary": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "message"),
+    [
+        ({}, [], "which grid? give grid=NAME; results/ holds steps"),
+        ({}, ["grid=stepz"], "no grid in results called 'stepz': there are steps; did you mean 'steps'?"),
+        ({}, ["grid=committed/steps"], "no grid in results/committed called 'steps': there are steps"),
+        ({}, ["grid=../steps"], "which leads to no other place"),
+        ({}, ["redraw=true"], "results/committed holds no grids to draw"),
+        (
+            {"round": ROUND},
+            ["grid=steps"],
+            "shows round 1 of 3, which is preliminary: give its command again until its",
+        ),
+        ({"round": ROUND | {"number": 0}}, ["grid=steps"], "shows round 0 of 3"),
+    ],
+)
+def test_what_is_no_run_that_is_over_is_refused_in_a_line(changes, words, message, results, monkeypatch, capsys):
+    change(results / "steps", **changes)
+    assert message in one_line_error(record.main, words, capsys, monkeypatch)
+    assert not (results / "committed").exists()
+
+
+def test_the_last_round_of_a_plan_is_recorded(results):
+    change(results / "steps", round=ROUND | {"number": 3, "rung": False, "preliminary": False})
+    assert record.main(["grid=steps"]) == 0
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_a_run_that_is_not_whole_is_refused_in_a_line(status, results, monkeypatch, capsys):
+    path = results / "steps" / "runs.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    rows[0]["status"] = rows[4]["status"] = status
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    line = one_line_error(record.main, ["grid=steps"], capsys, monkeypatch)
+    assert f"has {len(rows)} runs, of which 2 {status} are no results" in line
+
+
+def test_pages_that_cannot_be_drawn_leave_what_is_committed_as_it_was(results, monkeypatch, capsys):
+    assert record.main(["grid=steps"]) == 0
+    before = (results / "committed" / "steps" / "table.md").read_text()
+
+    def broken(folder):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(pages, "write_pages", broken)
+    change(results / "steps", question="another")
+    assert record.main(["grid=steps"]) == 1
+    assert (results / "committed" / "steps" / "table.md").read_text() == before
+    assert names(results / "committed") == {"steps"}
+
+
+def test_a_real_run_is_recorded_and_git_sees_that_and_nothing_else(tiny, tmp_path, monkeypatch):
+    """Also by its files alone: no other has to be added."""
+    shutil.copytree(tiny.results, tmp_path / "results")
+    shutil.copy(ROOT / ".gitignore", tmp_path / ".gitignore")
+    for name in ("results/.committed/tiny/report.html", "samples-abc-0.png", "configs/schedule/saved/mine.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("made by a command")
+
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    git("init", "-q")
+    git("add", ".gitignore")
+    assert git("status", "--porcelain", "--untracked-files=all") == "A  .gitignore\n"
+    monkeypatch.chdir(tmp_path)
+    assert record.main(["grid=tiny"]) == 0
+    (tmp_path / "results" / "committed" / "tiny" / "report.html").write_text("drawn by hand")
+    seen = {
+        Path(line[3:]).relative_to("results/committed/tiny") for line in git("status", "-s", "-uall").splitlines()[1:]
+    }
+    assert {path.parts[0] for path in seen} == FRAMES | TABLES | {"figures", "samples"}
+    own, recorded = tmp_path / "results" / "tiny", tmp_path / "results" / "committed" / "tiny"
+    for name in FRAMES | TABLES:
+        assert (recorded / name).read_bytes() == (own / name).read_bytes(), name
+
+
+def test_a_cell_is_found_among_committed_ones_where_no_run_of_ones_own_has_it(again, capsys, monkeypatch):
+    """Its weights are here only if it was trained here."""
+    (again.results / "committed").mkdir()
+    again.folder.rename(again.results / "committed" / "tiny")
+    with (again.results / "committed" / "tiny" / "runs.csv").open(newline="", encoding="utf-8") as file:
+        cell = next(csv.DictReader(file))["cell_id"]
+    words = [f"cell={cell}", f"results={again.results}", f"out={again.results / 'drawn'}", "n=1"]
+    assert sample.main(words) == 0
+    assert capsys.readouterr().out == f"{again.results / 'drawn.png'}\n"
+    shutil.rmtree(again.results / ".stages")
+    assert "was not trained here" in one_line_error(sample.main, words, capsys, monkeypatch)
