@@ -90,7 +90,9 @@ def test_the_exact_denoiser_is_tweedies_by_autograd():
     )
 
 
-SCHEDULES = pytest.mark.parametrize("schedule", [Linear(), LogSnrLinear()], ids=name)
+SCHEDULES = pytest.mark.parametrize(
+    "schedule", [Linear(), pytest.param(LogSnrLinear(), marks=pytest.mark.thorough)], ids=name
+)
 
 
 def gap_of(total: Tensor, points: Tensor) -> tuple[float, float]:
@@ -112,6 +114,7 @@ def test_with_the_exact_score_and_beta_the_discrete_bound_is_next_to_the_entropy
     assert -4 * error < gap < 0.06 + 4 * error
 
 
+@pytest.mark.thorough
 def test_with_the_exact_score_beta_tilde_keeps_half_of_eulers_constant_under_linear():
     """½ Σ_{t≥2} [1/(t − 1) − log t/(t − 1)] nats per dimension, as β_t starts near 0, where β̃_t/β_t = (t − 1)/t."""
     gap, error = discrete_gap(16_000, BetaTilde(), Linear())
@@ -148,7 +151,7 @@ def test_with_the_exact_score_a_fitted_variance_leaves_no_gap_even_in_few_steps(
     [
         Linear(),
         *(pytest.param(s, marks=pytest.mark.slow) for s in (LogSnrLinear(), Cosine())),
-        LearnedSchedule(width=2),
+        pytest.param(LearnedSchedule(width=2), marks=pytest.mark.thorough),
     ],
     ids=name,
 )
