@@ -219,7 +219,9 @@ def combinations(objective: Objective, schedules: Sequence[Schedule]) -> list[di
 
 
 @pytest.mark.parametrize("objective", members(Objective), ids=name)
-@pytest.mark.parametrize("schedules", [OF_EACH_KIND, pytest.param(members(Schedule), marks=pytest.mark.slow)], ids=len)
+@pytest.mark.parametrize(
+    "schedules", [OF_EACH_KIND, pytest.param(members(Schedule), marks=pytest.mark.slow)], ids=["of_each_kind", "all"]
+)
 def test_every_combination_of_choices_is_refused_or_gives_finite_losses_with_gradients(objective, schedules):
     """Losses are asked of few in which every two choices meet; of all of them where all schedules are."""
     raw, sensible = torch.linspace(-1, 1, 60).reshape(30, 2), []
