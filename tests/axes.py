@@ -1,11 +1,17 @@
-"""The choices of every axis, found among the classes of the core, so that a new one meets the shared checks."""
+"""The choices of every axis, found among the classes of the core, so that a new one meets the shared checks.
+
+And tests over crossings of axes, which a loop within a test goes through: a case of pytest's costs more than most of
+them do.
+"""
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import is_dataclass
 from functools import cache
 from typing import Any, TypeVar
 
@@ -19,6 +25,8 @@ from diffusion_core.testing.saying import Property
 from diffusion_core.testing.variants import name, variants
 
 Choice = TypeVar("Choice")
+Test = Callable[..., None]
+Goes = Callable[..., bool]
 
 TELLING: dict[type, dict[str, Any]] = {Saved: {"knots": (-13.3, -7.0, -4.0, 5.0)}}
 """Fields of a choice whose defaults show nothing of it: between two knots a found schedule is `log_snr_linear`."""
@@ -62,21 +70,89 @@ def before_noise() -> tuple[Schedule, ...]:
     return tuple(schedule for schedule in members(Schedule) if not ends_in_noise(schedule))
 
 
-def spoken(every: int = 1) -> pytest.MarkDecorator:
-    """A test per parameterization and schedule that go together: each schedule in v, each parameterization at three.
+def spoken(parameterization: Parameterization, schedule: Schedule, **_: Any) -> bool:
+    """Whether these go together and are looked at: each schedule in v, each parameterization at three."""
+    go_together = parameterization.reads_noise or not ends_in_noise(schedule)
+    few = isinstance(parameterization, V) or isinstance(schedule, Linear | LearnedSchedule | Rectified)
+    return go_together and few
 
-    All but each `every`-th are slow.
+
+Crossing = dict[str, Any]
+"""A value of each axis, by its name."""
+
+
+def always(**_: Any) -> bool:
+    """Any values go together."""
+    return True
+
+
+def crossings(goes: Goes, axes: dict[str, Iterable[Any]]) -> list[Crossing]:
+    """Every crossing of the axes' values that goes."""
+    every = (dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values()))
+    return [crossing for crossing in every if goes(**crossing)]
+
+
+def pairwise(every: Sequence[Crossing]) -> list[Crossing]:
+    """Few of these crossings in which any two values meet that do in one of them; the same ones each time.
+
+    Greedy: the next is the first of those that bring most pairs.
     """
-    few = (Linear, LearnedSchedule, Rectified)
-    pairs = [
-        (parameterization, schedule)
-        for parameterization in members(Parameterization)
-        for schedule in members(Schedule)
-        if (parameterization.reads_noise or not ends_in_noise(schedule))
-        and (isinstance(parameterization, V) or isinstance(schedule, few))
-    ]
-    names = [f"{name(parameterization)}-{name(schedule)}" for parameterization, schedule in pairs]
-    return pytest.mark.parametrize(("parameterization", "schedule"), thinned(pairs, every, names))
+    pairs = [set(itertools.combinations(crossing.items(), 2)) for crossing in every]
+    missing: set[Any] = set().union(*pairs)
+    chosen = []
+    while missing:
+        best = max(range(len(every)), key=lambda i: len(pairs[i] & missing))
+        chosen.append(every[best])
+        missing -= pairs[best]
+    return chosen
+
+
+def across(goes: Goes = always, **axes: Iterable[Any]) -> Callable[[Test], Test]:
+    """One test that asks at every crossing of these axes which goes; an error says at which."""
+    return lambda asked: _named(asked, lambda: _ask(asked, crossings(goes, axes)))
+
+
+def paired(goes: Goes = always, **axes: Iterable[Any]) -> Callable[[Test], Test]:
+    """One test that asks at few crossings of these axes, in which any two values meet that go together."""
+    return lambda asked: _named(asked, lambda: _ask(asked, pairwise(crossings(goes, axes))))
+
+
+def paired_or_all(goes: Goes = always, **axes: Iterable[Any]) -> Callable[[Test], Test]:
+    """Two tests: one at few crossings, as `paired`, and a thorough one at all the others."""
+
+    def decorate(asked: Test) -> Test:
+        def test(few: bool) -> None:
+            every = crossings(goes, axes)
+            chosen = pairwise(every)
+            _ask(asked, chosen if few else [crossing for crossing in every if crossing not in chosen])
+
+        return FEW_OR_OTHERS(_named(asked, test))
+
+    return decorate
+
+
+FEW_OR_OTHERS = pytest.mark.parametrize(
+    "few", [pytest.param(True, id="pairs"), pytest.param(False, id="others", marks=pytest.mark.thorough)]
+)
+
+
+def _ask(asked: Test, each: Sequence[Crossing]) -> None:
+    assert each
+    for crossing in each:
+        try:
+            asked(**crossing)
+        except BaseException as error:
+            told = (f"{axis}={name(value) if is_dataclass(value) else value}" for axis, value in crossing.items())
+            error.add_note(f"at {', '.join(told)}")
+            raise
+
+
+def _named(asked: Test, test: Test) -> Test:
+    """The test, called as what it asks is: no `functools.wraps`, by which pytest would take the axes for fixtures."""
+    test.__name__, test.__qualname__, test.__doc__ = asked.__name__, asked.__qualname__, asked.__doc__
+    test.__module__ = asked.__module__
+    test.place_as = asked  # type: ignore[attr-defined]
+    return test
 
 
 def thinned(values: Sequence[Any], every: int, names: Sequence[str]) -> list[Any]:

@@ -164,10 +164,13 @@ def cases(objective: Objective, batch: Batch, partners: Partners) -> list[Case]:
 
 
 def _all(objective: Objective, schedule: Schedule, partners: Partners) -> Iterator[tuple[Batch, Case]]:
-    """Every batch with every case of it."""
+    """Every batch with every case of it; where σ² does not enter the loss, its first stands for all."""
     for batch in batches(objective, schedule):
+        asked: set[Parameterization] = set()
         for case in cases(objective, batch, partners):
-            yield batch, case
+            if objective.reads_variance or case[0] not in asked:
+                asked.add(case[0])
+                yield batch, case
 
 
 def _at(case: Case, first: int) -> Place:

@@ -19,7 +19,7 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import X0, Epsilon
-from diffusion_core.randomness import seeded
+from diffusion_core.randomness import BLOCK, seeded
 from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Linear, LogSnrLinear, Schedule
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
@@ -71,18 +71,19 @@ def at_sample(index: tuple[int, ...]) -> str:
 
 def a_sample_does_not_depend_on_how_many_are_drawn_or_in_which_batches(sampler: Sampler) -> None:
     """Sample i of a seed is the same whatever is drawn beside it, up to how a batch is computed."""
+    n = BLOCK + 6
     for made in models():
-        every = sampler.sample(made, 130, seed=3, clip=True)
-        shape = (130, *made.shape)
-        require(sampler, f"130 samples must be {list(shape)}", every.shape == shape, f"they are {list(every.shape)}")
+        every = sampler.sample(made, n, seed=3, clip=True)
+        shape = (n, *made.shape)
+        require(sampler, f"{n} samples must be {list(shape)}", every.shape == shape, f"they are {list(every.shape)}")
         for words, part in (
             ("however many are drawn", sampler.sample(made, 10, seed=3, clip=True)),
-            ("in whichever batches", sampler.sample(made, 130, seed=3, clip=True, batch=50)),
+            ("in whichever batches", sampler.sample(made, n, seed=3, clip=True, batch=50)),
         ):
             rule = f"a sample must be the same {words}"
             require_close(sampler, rule, part, every[: len(part)], rtol=1e-5, atol=1e-5, place=at_sample)
         different = len(torch.unique(every, dim=0))
-        require(sampler, "samples of a seed must differ", different == 130, f"of 130 only {different} do")
+        require(sampler, "samples of a seed must differ", different == n, f"of {n} only {different} do")
 
 
 def seeds_are_repeatable_and_different(sampler: Sampler) -> None:
@@ -214,11 +215,11 @@ def reads_the_variance_only_if_it_says_so(sampler: Sampler) -> None:
 def variance_of_samples_tends_to_the_datas_as_the_horizon_grows(
     sampler: Sampler, schedules: tuple[Schedule, ...] = (Linear(), LogSnrLinear())
 ) -> None:
-    """On Gaussian data with the exact denoiser, where every step is linear."""
+    """On Gaussian data with the exact denoiser, where every step is linear; to T = 400 under the first schedule."""
     whole = replace(sampler, steps=None, skip=0.0)
     variances = (Beta(), BetaTilde()) if sampler.reads_variance else (Beta(),)
-    horizons = (25, 100, 400)
     for schedule, variance in itertools.product(schedules, variances):
+        horizons = (25, 100, 400) if schedule == schedules[0] else (25, 100)
         errors = []
         for horizon in horizons:
             ratio = variance_of_samples(whole, exact_model(horizon, variance, schedule=schedule)) / DATA.variance
@@ -227,7 +228,8 @@ def variance_of_samples_tends_to_the_datas_as_the_horizon_grows(
         off = ", ".join(f"{100 * error:.3g} %" for error in errors)
         at = ", ".join(map(str, horizons))
         found = f"at T={at} it is off by {off} with {name(schedule)} and {name(variance)}"
-        require(sampler, rule, errors[0] > errors[1] > errors[2] < 16 / horizons[2], found)
+        falls = all(later < earlier for earlier, later in itertools.pairwise(errors))
+        require(sampler, rule, falls and errors[-1] < 16 / horizons[-1], found)
 
 
 PROPERTIES: tuple[Property, ...] = (

@@ -19,6 +19,7 @@ from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import key
 from diffusion_core.schedules import Linear
 from diffusion_core.testing import networks
+from diffusion_core.testing.saying import run
 from diffusion_core.timesteps import Uniform
 from diffusion_core.trainer import part, train
 from diffusion_core.training import Training
@@ -212,9 +213,8 @@ NOT_ITS = (networks.starts_at_zero, networks.output_stays_float32_under_bf16_aut
 """Its last layer has a bias, and no word on autocast."""
 
 
-@properties(tuple(holds for holds in networks.PROPERTIES if holds not in NOT_ITS))
-def test_the_shared_checks_find_nothing_else(holds):
-    holds(Patchwork(), SHAPE)
+def test_the_shared_checks_find_nothing_else():
+    run([holds for holds in networks.PROPERTIES if holds not in NOT_ITS], Patchwork(), SHAPE)
 
 
 @properties(NOT_ITS)

@@ -15,21 +15,19 @@ from diffusion_core.forward import Pair, expand
 from diffusion_core.reverse import Reverse
 from diffusion_core.schedules import Linear, Schedule
 from diffusion_core.testing.problems import bayes
-from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde, Variance
-from tests.axes import before_noise, members
+from tests.axes import across, before_noise, members
 
 HORIZON = 60
 RAW = 0.3
-SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
-BEFORE_NOISE = pytest.mark.parametrize("schedule", before_noise(), ids=name)
-STEPS = pytest.mark.parametrize("steps", [HORIZON, 13])
+STEPS = (HORIZON, 13)
 
 
 class Case:
     """x_0, x̂_0 and x_t at the steps k = 2..K of a chain, and the term of a variance there."""
 
-    def __init__(self, schedule: Schedule, steps: int, generator: torch.Generator) -> None:
+    def __init__(self, schedule: Schedule, steps: int) -> None:
+        generator = torch.Generator().manual_seed(0)
         chain = Chain(schedule.build(HORIZON), strided_times(HORIZON, steps), schedule.first_step)
         self.pair: Pair = chain.pair(torch.arange(2, steps + 1))
         self.alpha_bar = torch.sigmoid(-chain.gamma(chain.times[1:]))
@@ -58,11 +56,6 @@ class Case:
         return ((self.x0 - self.x0_hat) ** 2).sum(1)
 
 
-@pytest.fixture
-def case_of(generator):
-    return lambda schedule, steps: Case(schedule, steps, generator)
-
-
 def test_kl_of_normals_is_that_of_torch_distributions(generator):
     mean_q, mean_p = 2 * torch.randn(2, 500, generator=generator, dtype=torch.float64)
     log_q, log_p = 3 * torch.randn(2, 500, generator=generator, dtype=torch.float64)
@@ -78,11 +71,9 @@ def test_kl_of_nearly_equal_variances_keeps_its_digits():
     torch.testing.assert_close(actual, expected, rtol=1e-8, atol=0)
 
 
-@SCHEDULES
-@STEPS
-@pytest.mark.parametrize("variance", members(Variance), ids=name)
-def test_denoising_term_is_the_kl_of_bayes_posterior_and_p(schedule, steps, variance, case_of):
-    case = case_of(schedule, steps)
+@across(schedule=members(Schedule), steps=STEPS, variance=members(Variance))
+def test_denoising_term_is_the_kl_of_bayes_posterior_and_p(schedule, steps, variance):
+    case = Case(schedule, steps)
     alpha_bar = case.alpha_bar[:, None]
     mean_q, variance_q = bayes(case.x0, case.x_t, alpha_bar[1:], alpha_bar[:-1])
     mean_p, _ = bayes(case.x0_hat, case.x_t, alpha_bar[1:], alpha_bar[:-1])
@@ -92,28 +83,25 @@ def test_denoising_term_is_the_kl_of_bayes_posterior_and_p(schedule, steps, vari
     torch.testing.assert_close(case.term(variance), expected, rtol=1e-8, atol=1e-12)
 
 
-@SCHEDULES
-@STEPS
-def test_at_beta_tilde_the_x0_weight_is_half_the_fall_of_the_signal_to_noise_ratio(schedule, steps, case_of):
-    case = case_of(schedule, steps)
+@across(schedule=members(Schedule), steps=STEPS)
+def test_at_beta_tilde_the_x0_weight_is_half_the_fall_of_the_signal_to_noise_ratio(schedule, steps):
+    case = Case(schedule, steps)
     weight = 0.5 * (case.signal_to_noise[:-1] - case.signal_to_noise[1:])
     torch.testing.assert_close(case.term(BetaTilde()), weight * case.x0_error, rtol=1e-9, atol=0)
 
 
-@BEFORE_NOISE
-@STEPS
-def test_at_beta_tilde_the_eps_weight_is_half_expm1_of_the_rise_of_gamma(schedule, steps, case_of):
-    case = case_of(schedule, steps)
+@across(schedule=before_noise(), steps=STEPS)
+def test_at_beta_tilde_the_eps_weight_is_half_expm1_of_the_rise_of_gamma(schedule, steps):
+    case = Case(schedule, steps)
     weight = 0.5 * torch.expm1(case.signal_to_noise.log().neg().diff())
     eps_error = case.signal_to_noise[1:] * case.x0_error
     torch.testing.assert_close(case.term(BetaTilde()), weight * eps_error, rtol=1e-9, atol=0)
 
 
-@BEFORE_NOISE
-@STEPS
-def test_at_beta_the_term_has_the_eps_weight_of_ho_et_al_and_a_constant(schedule, steps, case_of):
+@across(schedule=before_noise(), steps=STEPS)
+def test_at_beta_the_term_has_the_eps_weight_of_ho_et_al_and_a_constant(schedule, steps):
     """β²/(2 σ² α (1 − ᾱ_t)) ‖ε − ε̂‖² + D/2 (log σ²/β̃ + β̃/σ² − 1)."""
-    case = case_of(schedule, steps)
+    case = Case(schedule, steps)
     alpha = case.alpha_bar[1:] / case.alpha_bar[:-1]
     beta, ratio = 1 - alpha, (1 - case.alpha_bar[:-1]) / (1 - case.alpha_bar[1:])
     weight = beta / (2 * alpha * (1 - case.alpha_bar[1:]))
@@ -122,8 +110,9 @@ def test_at_beta_the_term_has_the_eps_weight_of_ho_et_al_and_a_constant(schedule
     torch.testing.assert_close(case.term(Beta()), expected, rtol=1e-9, atol=1e-13)
 
 
-@SCHEDULES
-def test_prior_term_is_the_kl_to_the_standard_normal(schedule, generator):
+@across(schedule=members(Schedule))
+def test_prior_term_is_the_kl_to_the_standard_normal(schedule):
+    generator = torch.Generator().manual_seed(0)
     gamma = schedule.build(HORIZON)(torch.arange(1, HORIZON + 1))
     x0 = torch.randn(HORIZON, 3, 2, generator=generator, dtype=torch.float64)
     alpha_bar = torch.sigmoid(-gamma)[:, None, None]

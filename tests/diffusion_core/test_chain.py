@@ -17,12 +17,9 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import V
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, Schedule
-from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Beta
-from tests.axes import members
-
-SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
+from tests.axes import across, members
 
 
 def alpha_bar_of(schedule: Schedule, horizon: int) -> np.ndarray:
@@ -52,8 +49,7 @@ def test_a_chain_that_does_not_fit_is_refused(steps):
         strided_times(40, steps)
 
 
-@SCHEDULES
-@pytest.mark.parametrize("steps", [2, 7, 50])
+@across(schedule=members(Schedule), steps=(2, 7, 50))
 def test_beta_of_a_strided_step_is_that_of_the_kept_alpha_bars(schedule, steps):
     chain = Chain(schedule.build(50).requires_grad_(False), strided_times(50, steps), schedule.first_step)
     kept = alpha_bar_of(schedule, 50)[chain.times]
@@ -63,7 +59,7 @@ def test_beta_of_a_strided_step_is_that_of_the_kept_alpha_bars(schedule, steps):
     np.testing.assert_allclose(pair.beta_tilde, pair.beta * (1 - kept[:-1]) / (1 - kept[1:]), rtol=1e-9)
 
 
-@SCHEDULES
+@across(schedule=members(Schedule))
 def test_the_trained_pair_is_one_step_of_the_full_chain_whatever_the_stride(schedule):
     chain = Chain(schedule.build(50).requires_grad_(False), strided_times(50, 7), schedule.first_step)
     alpha_bar = alpha_bar_of(schedule, 50)
@@ -72,9 +68,7 @@ def test_the_trained_pair_is_one_step_of_the_full_chain_whatever_the_stride(sche
     np.testing.assert_allclose(pair.beta, 1 - alpha_bar[chain.times[1:]] / alpha_bar[chain.times[1:] - 1], rtol=1e-9)
 
 
-@SCHEDULES
-@pytest.mark.parametrize("steps", [1, 2, 7, 50])
-@pytest.mark.parametrize("rule", ["beta_tilde_2", "beta_1"])
+@across(schedule=members(Schedule), steps=(1, 2, 7, 50), rule=("beta_tilde_2", "beta_1"))
 def test_variance_of_the_first_step_follows_the_chains_rule(schedule, steps, rule):
     chain = Chain(schedule.build(50).requires_grad_(False), strided_times(50, steps), rule)
     kept = alpha_bar_of(schedule, 50)[chain.times]
@@ -88,9 +82,7 @@ def test_variance_of_the_first_step_follows_the_chains_rule(schedule, steps, rul
 COEFFICIENTS = [name for name, value in vars(Pair).items() if isinstance(value, coefficient)]
 
 
-@SCHEDULES
-@pytest.mark.parametrize("steps", [1, 2, 7, 50])
-@pytest.mark.parametrize("of", ["pair", "trained_pair"])
+@across(schedule=members(Schedule), steps=(1, 2, 7, 50), of=("pair", "trained_pair"))
 def test_a_coefficient_is_that_of_the_noise_levels_whichever_steps_are_asked_for(schedule, steps, of):
     """k in any order and as often as may be, by a pair of the noise levels themselves: to the last digit of float32."""
     gamma = schedule.build(50).requires_grad_(False)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -24,6 +23,7 @@ from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified, Sc
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.testing.problems import GaussianData, MixtureData, Output, denoiser_output, diffusion
 from diffusion_core.variances import Beta, BetaTilde, Variance
+from tests.axes import across, paired
 
 HORIZON = 41
 STEPS = 11
@@ -35,25 +35,16 @@ ROUNDED = {"rtol": 1e-6, "atol": 1e-6}
 
 PREDICTIONS = {"epsilon": Epsilon(), "sample": X0(), "v_prediction": V()}
 GAUSSIAN, MIXTURE = GaussianData((0.3, 1.7)), MixtureData(components=8, width=0.2)
-PROBLEM = pytest.mark.parametrize("data", [GAUSSIAN, MIXTURE], ids=["gaussian", "mixture"])
-SPOKEN = pytest.mark.parametrize(
-    ("data", "prediction", "schedule"),
-    [
-        (GAUSSIAN, "epsilon", Linear()),
-        (MIXTURE, "epsilon", Cosine()),
-        (GAUSSIAN, "sample", Cosine()),
-        (MIXTURE, "sample", Linear()),
-        (MIXTURE, "v_prediction", Cosine()),
-    ],
-    ids=[
-        "gaussian-epsilon-linear",
-        "mixture-epsilon-cosine",
-        "gaussian-x0-cosine",
-        "mixture-x0-linear",
-        "mixture-v-cosine",
-    ],
+PROBLEMS = (GAUSSIAN, MIXTURE)
+SPOKEN = (
+    (GAUSSIAN, "epsilon", Linear()),
+    (MIXTURE, "epsilon", Cosine()),
+    (GAUSSIAN, "sample", Cosine()),
+    (MIXTURE, "sample", Linear()),
+    (MIXTURE, "v_prediction", Cosine()),
 )
-LENGTH = pytest.mark.parametrize("steps", [None, STEPS])
+"""Data, what a network predicts of it in the library's words, and a schedule."""
+LENGTHS = (None, STEPS)
 
 
 @dataclass(frozen=True)
@@ -102,14 +93,14 @@ def case(
     return Case(output, model, noise[0], noise)
 
 
-@SPOKEN
-@pytest.mark.parametrize(("variance", "theirs"), [(Beta(), "fixed_large"), (BetaTilde(), "fixed_small")])
-@LENGTH
-def test_ancestral_sampling_is_ddpm_scheduler(data, prediction, schedule, variance, theirs, steps):
+@paired(words=SPOKEN, variance=(Beta(), BetaTilde()), steps=LENGTHS)
+def test_ancestral_sampling_is_ddpm_scheduler(words, variance, steps):
     """At their own draws of noise, which each step makes anew from a seed; the last step, at their t = 0, adds none."""
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
+    data, prediction, schedule = words
     made = case(data, PREDICTIONS[prediction], schedule, variance=variance)
+    theirs = "fixed_large" if variance == Beta() else "fixed_small"
     scheduler = DDPMScheduler(HORIZON, prediction_type=prediction, variance_type=theirs, clip_sample=False)
     scheduler.alphas_cumprod = made.alpha_bar()
     scheduler.set_timesteps(timesteps=[t - 1 for t in made.times(steps)])
@@ -121,18 +112,14 @@ def test_ancestral_sampling_is_ddpm_scheduler(data, prediction, schedule, varian
     torch.testing.assert_close(made.ours(Ancestral(steps=steps)), x, **EXACT)
 
 
-@SPOKEN
-@pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
-@LENGTH
-def test_ddim_is_ddim_scheduler(data, prediction, schedule, eta, steps):
+@paired(words=SPOKEN, eta=(0.0, 0.4, 1.0), steps=LENGTHS)
+def test_ddim_is_ddim_scheduler(words, eta, steps):
+    data, prediction, schedule = words
     made = case(data, PREDICTIONS[prediction], schedule)
     torch.testing.assert_close(made.ours(Ddim(steps=steps, eta=eta)), by_ddim(made, prediction, eta, steps), **EXACT)
 
 
-@PROBLEM
-@pytest.mark.parametrize("prediction", ["sample", "v_prediction"])
-@pytest.mark.parametrize("eta", [0.0, 0.4])
-@LENGTH
+@paired(data=PROBLEMS, prediction=("sample", "v_prediction"), eta=(0.0, 0.4), steps=LENGTHS)
 def test_ddim_from_noise_alone_is_ddim_scheduler_where_the_terminal_snr_is_zero(data, prediction, eta, steps):
     """At η = 1 the root that it takes there is of 0, give or take the last digit, and not a number."""
     made = case(data, PREDICTIONS[prediction], Linear(zero_terminal=True))
@@ -153,16 +140,14 @@ def by_ddim(made: Case, prediction: str, eta: float, steps: int | None) -> Tenso
     return x
 
 
-@SPOKEN
-@pytest.mark.parametrize("equation", ["ode", "sde"])
-@pytest.mark.parametrize("order", [1, 2])
-@LENGTH
-def test_dpm_solver_is_dpm_solver_multistep_scheduler(data, prediction, schedule, equation, order, steps):
+@paired(words=SPOKEN, equation=("ode", "sde"), order=(1, 2), steps=LENGTHS)
+def test_dpm_solver_is_dpm_solver_multistep_scheduler(words, equation, order, steps):
     """Its "midpoint" and, for the last step, into σ = 0, first order: `final_sigmas_type="zero"` has no other, so that
     `lower_order_final` and `euler_at_final` change nothing.
     """
     from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 
+    data, prediction, schedule = words
     made = case(data, PREDICTIONS[prediction], schedule)
     kind = "dpmsolver++" if equation == "ode" else "sde-dpmsolver++"
     scheduler = DPMSolverMultistepScheduler(
@@ -178,12 +163,12 @@ def test_dpm_solver_is_dpm_solver_multistep_scheduler(data, prediction, schedule
     torch.testing.assert_close(made.ours(DpmSolver(steps=steps, order=order, equation=equation)), x, **ROUNDED)
 
 
-@SPOKEN
-@LENGTH
-def test_heun_is_heun_discrete_scheduler(data, prediction, schedule, steps):
+@across(words=SPOKEN, steps=LENGTHS)
+def test_heun_is_heun_discrete_scheduler(words, steps):
     """It walks in y = x/√ᾱ, two calls for a step but for the last, and shows the network y/√(1 + σ²) = x."""
     from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
 
+    data, prediction, schedule = words
     made = case(data, PREDICTIONS[prediction], schedule)
     scheduler = HeunDiscreteScheduler(HORIZON, prediction_type=prediction)
     scheduler.set_timesteps(timesteps=[t - 1 for t in made.times(steps)])
@@ -195,8 +180,7 @@ def test_heun_is_heun_discrete_scheduler(data, prediction, schedule, steps):
     torch.testing.assert_close(made.ours(Heun(steps=steps)), y, **EXACT)
 
 
-@PROBLEM
-@pytest.mark.parametrize("sampler", [Ddim(), DpmSolver(order=1), DpmSolver(order=2)], ids=["ddim", "1", "2m"])
+@across(data=PROBLEMS, sampler=(Ddim(), DpmSolver(order=1), DpmSolver(order=2)))
 def test_edms_preconditioning_and_sigmas_are_those_of_the_edm_schedulers(data, sampler):
     """A network F told c_in y, x̂_0 = c_skip y + c_out F, and σ evenly spaced in its logarithm, from 80 to 0.002."""
     from diffusers.schedulers.scheduling_edm_dpmsolver_multistep import EDMDPMSolverMultistepScheduler
@@ -242,9 +226,7 @@ def along_the_path(scheduler, made: Case, steps: int | None) -> Tensor:
     return x
 
 
-@PROBLEM
-@pytest.mark.parametrize("shift", [1.0, 3.0])
-@LENGTH
+@across(data=PROBLEMS, shift=(1.0, 3.0), steps=LENGTHS)
 def test_ddim_on_the_straight_path_is_flow_match_euler_discrete_scheduler(data, shift, steps):
     """x_u ← x_u − (u − u') v, at its own u, which it shifts itself: float32 leaves 6e-8 of u, and as much of x."""
     from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
@@ -256,9 +238,7 @@ def test_ddim_on_the_straight_path_is_flow_match_euler_discrete_scheduler(data, 
     torch.testing.assert_close(made.ours(Ddim(steps=steps)), along_the_path(scheduler, made, steps), **ROUNDED)
 
 
-@PROBLEM
-@pytest.mark.parametrize("order", [1, 2])
-@LENGTH
+@across(data=PROBLEMS, order=(1, 2), steps=LENGTHS)
 def test_dpm_solver_on_the_straight_path_is_the_schedulers_with_flow_sigmas(data, order, steps):
     from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 

@@ -23,7 +23,7 @@ from diffusion_core.testing.problems import Function, diffusion
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Timesteps, TimestepSampler, Uniform
 from diffusion_core.variances import AnalyticMse, Beta, BetaTilde, LearnedDiagonal
-from tests.axes import members
+from tests.axes import across, members, paired
 
 BASE = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), Mlp(width=16, layers=1), 50)
 
@@ -163,7 +163,7 @@ def test_mean_of_simple_at_zero_output_is_the_noises_unit_variance():
     assert losses.mean().item() == pytest.approx(1, abs=5 * math.sqrt(2 / 40_000))
 
 
-@pytest.mark.parametrize("schedule", members(Schedule), ids=name)
+@across(schedule=members(Schedule))
 def test_curves_are_the_schedule_its_bounds_and_the_objectives_weight(schedule):
     made = diffusion(
         lambda x_t, t: x_t, 50, parameterization=X0(), schedule=schedule, objective=Vlb(), variance=BetaTilde()
@@ -263,9 +263,11 @@ def test_a_variance_that_a_network_is_taught_cannot_be_swapped(trained, asked):
     assert learner.with_variance(trained).network is learner.network
 
 
-@pytest.mark.parametrize("encoding", [GreyLevels(17), Continuous()], ids=name)
-@pytest.mark.parametrize("variance", [Beta(), BetaTilde(), LearnedDiagonal()], ids=name)
-@pytest.mark.parametrize("k", [[1, 7, 1, 30], [2, 7, 11, 50], [1, 1, 1, 1]])
+@paired(
+    encoding=(GreyLevels(17), Continuous()),
+    variance=(Beta(), BetaTilde(), LearnedDiagonal()),
+    k=((1, 7, 1, 30), (2, 7, 11, 50), (1, 1, 1, 1)),
+)
 def test_a_term_is_the_same_with_the_decoder_in_its_own_rows_and_in_all(encoding, variance, k):
     """The one is a CPU's way, the other a GPU's; their gradients too."""
     objective = Vlb() if variance.learned else Simple()

@@ -17,7 +17,7 @@ from diffusion_core import encodings
 from diffusion_core.encodings import Continuous, Encoding, GreyLevels, log_bin_probability, softmax_decoder
 from diffusion_core.latents import LatentCode
 from diffusion_core.testing.variants import name
-from tests.axes import classes
+from tests.axes import across, classes
 
 LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1
 MEANS = [-30.0, -1.0, -0.997, 0.0, 0.0013, 0.5, 0.99, 1.0, 1.004, 40.0]
@@ -43,16 +43,14 @@ def log_probabilities(mean: float, log_variance: float) -> Tensor:
     return log_bin_probability(LEVELS, torch.full_like(LEVELS, mean), torch.full_like(LEVELS, log_variance))
 
 
-@pytest.mark.parametrize("mean", MEANS)
-@pytest.mark.parametrize("log_variance", [-60.0, *LOG_VARIANCES, 40.0])
+@across(mean=MEANS, log_variance=(-60.0, *LOG_VARIANCES, 40.0))
 def test_probabilities_of_all_grey_levels_sum_to_one(mean, log_variance):
     """To rounding: the edges that two bins share are known to 2^-53, which is a share of σ."""
     log_p = log_probabilities(mean, log_variance)
     assert torch.logsumexp(log_p, 0).item() == pytest.approx(0, abs=1e-12 + 1e-16 * math.exp(-log_variance / 2))
 
 
-@pytest.mark.parametrize("log_variance", [-14.0, -9.2, -6.0, -2.0, 0.0, 3.0, 20.0])
-@pytest.mark.parametrize("mean", [-1.0, 0.0, 0.0013, 0.99, 1.004])
+@across(log_variance=(-14.0, -9.2, -6.0, -2.0, 0.0, 3.0, 20.0), mean=(-1.0, 0.0, 0.0013, 0.99, 1.004))
 def test_probability_of_a_grey_level_agrees_with_sixty_digits(mean, log_variance):
     log_p = log_probabilities(mean, log_variance)
     with mpmath.workdps(60):
@@ -61,9 +59,7 @@ def test_probability_of_a_grey_level_agrees_with_sixty_digits(mean, log_variance
             assert log_p[level].item() == pytest.approx(expected, rel=1e-11, abs=1e-9), level
 
 
-@pytest.mark.parametrize("sigma", [1e-3, 0.02, 1.0])
-@pytest.mark.parametrize("deviations", [-60, -40, -8, 8, 40, 60])
-@pytest.mark.parametrize("level", [0, 3, 128, 252, 255])
+@across(sigma=(1e-3, 0.02, 1.0), deviations=(-60, -40, -8, 8, 40, 60), level=(0, 3, 128, 252, 255))
 def test_probability_and_its_slope_are_exact_far_out_in_the_tails(level, sigma, deviations):
     mean = float(LEVELS[level]) + sigma * deviations
     at = (mean, 2 * math.log(sigma))
@@ -76,8 +72,7 @@ def test_probability_and_its_slope_are_exact_far_out_in_the_tails(level, sigma, 
         assert actual.item() == pytest.approx(float(value), rel=1e-8, abs=1e-12)
 
 
-@pytest.mark.parametrize("log_variance", LOG_VARIANCES)
-@pytest.mark.parametrize("mean", MEANS)
+@across(log_variance=LOG_VARIANCES, mean=MEANS)
 def test_decoder_and_its_gradient_are_finite_whatever_the_network_says(mean, log_variance):
     """Every level at once, so that branches that are not taken would show as well."""
     parameters = [torch.tensor(v, dtype=torch.float32, requires_grad=True) for v in (mean, log_variance)]
@@ -107,8 +102,7 @@ def test_continuous_decoder_is_the_gaussian_density(generator):
     torch.testing.assert_close(Continuous().decoder_term(x0, mean, shared), expected, rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("levels", [2, 3, 10, 17, 128, 255, 256])
-@pytest.mark.parametrize("u", [0.0, 0.3, 0.5, 0.93, ALMOST_ONE])
+@across(levels=(2, 3, 10, 17, 128, 255, 256), u=(0.0, 0.3, 0.5, 0.93, ALMOST_ONE))
 def test_every_grey_level_comes_back_from_its_encoding(levels, u):
     encoding = GreyLevels(levels)
     raw = torch.arange(levels, dtype=torch.uint8)
@@ -178,8 +172,7 @@ def dequantised_bits(mean: float, log_variance: float) -> Tensor:
     return nats.reshape(17, 15).mean(1) / math.log(2) + encoding.offset_bits
 
 
-@pytest.mark.parametrize("log_variance", [-7.0, -4.0, -1.0, 2.0])
-@pytest.mark.parametrize("mean", [-0.9, 0.02, 0.6])
+@across(log_variance=(-7.0, -4.0, -1.0, 2.0), mean=(-0.9, 0.02, 0.6))
 def test_dequantised_code_is_no_shorter_than_that_of_the_level_itself(mean, log_variance):
     """By Jensen; the 15 bins of a level hold its mass, the last level's stopping short of 255."""
     bits = dequantised_bits(mean, log_variance)
@@ -207,8 +200,7 @@ def test_every_encoding_encodes_to_float32_and_decodes_to_what_it_encoded(encodi
     assert encoding.bounded == encoding.grey_levels
 
 
-@pytest.mark.parametrize("gamma", [-40.0, -13.3, -9.0, -7.0, -3.0, 2.0])
-@pytest.mark.parametrize("noise", [0.0, 1.0, -5.5])
+@across(gamma=(-40.0, -13.3, -9.0, -7.0, -3.0, 2.0), noise=(0.0, 1.0, -5.5))
 def test_the_softmax_decoder_is_a_softmax_over_every_level(gamma, noise):
     """All 256 levels, those at both ends included, by torch's own log_softmax; and its gradient in γ by autograd."""
     eps = torch.full_like(LEVELS, noise)

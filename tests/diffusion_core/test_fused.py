@@ -9,6 +9,7 @@ from torch.nn.functional import group_norm, silu
 
 from diffusion_core.networks import fused
 from diffusion_core.networks.fused import NormSilu
+from tests.axes import across
 
 needs_kernel = pytest.mark.skipif(not fused.works(), reason="no compiler here builds the kernel")
 SHAPES = [(3, 16, 8, 8), (2, 12, 5, 3), (2, 64, 2, 2), (1, 4, 1, 1), (2, 96, 7, 4), (5, 6, 4, 4)]
@@ -41,9 +42,7 @@ def gradients(y, layer, x, modulation, dy):
 
 
 @needs_kernel
-@pytest.mark.parametrize(("told", "act"), CASES)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("last", [True, False], ids=["channels_last", "channels_first"])
+@across(shape=SHAPES, told=(True, False), act=(True, False), last=(True, False))
 def test_it_is_the_norm_written_out_and_so_is_its_gradient(shape, told, act, last):
     layer, x, modulation, dy = problem(shape, told, act)
     if last:

@@ -5,7 +5,6 @@ Expectations over x_0 and ε are exact (`GaussianData.expected`), not drawn.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import replace
 
@@ -15,17 +14,22 @@ import torch
 from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.parameterizations import Parameterization
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
-from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Schedule
-from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.schedules import Linear, Schedule
+from diffusion_core.solvers import Heun
 from diffusion_core.testing.exact import DATA, exact_model, expected_bound, expected_terms, variance_of_samples
 from diffusion_core.testing.problems import GaussianData, bayes
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde, Variance
-from tests.axes import members, spoken
+from tests.axes import across, members, paired, paired_or_all, spoken
 
 EULER = 0.5772156649015329
-FIXED = pytest.mark.parametrize("variance", [Beta(), BetaTilde()], ids=name)
+FIXED = (Beta(), BetaTilde())
+SPOKEN = {"parameterization": members(Parameterization), "schedule": members(Schedule)}
+HORIZON = 30
+STRIDES = (HORIZON, 13, 1)
+"""Steps of a chain that are taken one by one."""
 
 
 def gap(horizon: int, variance: Variance, data: GaussianData, schedule: Schedule | None = None) -> float:
@@ -48,9 +52,7 @@ def closed_form_terms(model: Diffusion, data: GaussianData, variance: Variance, 
     return np.concatenate([first, rest]).mean(1) / math.log(2)
 
 
-@spoken()
-@FIXED
-@pytest.mark.parametrize("steps", [80, 13])
+@paired_or_all(spoken, **SPOKEN, variance=FIXED, steps=(80, 13))
 @torch.no_grad()
 def test_every_term_of_the_bound_has_its_closed_form_expectation(parameterization, schedule, variance, steps):
     model = exact_model(80, variance, DATA, parameterization, schedule)
@@ -58,7 +60,7 @@ def test_every_term_of_the_bound_has_its_closed_form_expectation(parameterizatio
     np.testing.assert_allclose(expected_terms(model, DATA, steps), expected, rtol=1e-8, atol=1e-12)
 
 
-@spoken()
+@across(spoken, **SPOKEN)
 def test_on_data_that_are_one_point_beta_tilde_makes_every_denoising_term_vanish(parameterization, schedule):
     data = GaussianData((0.0, 0.0))
     terms = expected_terms(exact_model(60, BetaTilde(), data, parameterization, schedule), data)
@@ -74,8 +76,11 @@ def test_with_beta_the_bound_tends_to_the_entropy_with_a_gap_of_order_one_over_t
     assert gaps[-1] < 0.01
 
 
-@pytest.mark.parametrize("variances", [(0.3, 0.3), (2.5, 0.6)])
-@pytest.mark.parametrize(("schedule", "tolerance"), [(Linear(), 3e-3), (Linear(beta_1=1e-3), 3e-4)])
+@pytest.mark.parametrize(
+    ("variances", "schedule", "tolerance"),
+    [((0.3, 0.3), Linear(), 3e-3), ((2.5, 0.6), Linear(beta_1=1e-3), 3e-4)],
+    ids=["from 1e-4", "from 1e-3"],
+)
 def test_with_beta_tilde_the_bound_keeps_a_gap_of_half_the_euler_constant_in_nats(variances, schedule, tolerance):
     """½ Σ_{t≥2} [1/(t−1) − log t/(t−1)] = γ_Euler/2 per dimension, whatever the data; the rest falls as log T/T, the
     slower the faster β rises from β_1.
@@ -97,11 +102,9 @@ def steps_of(sampler: Sampler, model: Diffusion, steps: int | None, x: Tensor, n
     return torch.cat(taken)
 
 
-@spoken(every=3)
-@FIXED
-@pytest.mark.parametrize("steps", [80, 13, 1])
+@paired(spoken, **SPOKEN, variance=FIXED, steps=STRIDES)
 def test_an_ancestral_step_is_affine_with_the_coefficients_of_bayes_rule(parameterization, schedule, variance, steps):
-    model = exact_model(80, variance, DATA, parameterization, schedule)
+    model = exact_model(HORIZON, variance, DATA, parameterization, schedule)
     alpha_bar = torch.sigmoid(-model.gamma(model.chain(steps).times))[:, None]
     x_t = torch.ones(steps, 2, dtype=torch.float64)
     still, moved = (steps_of(Ancestral(), model, steps, x_t, noise * x_t) for noise in (0, 1))
@@ -126,11 +129,9 @@ def slope(y: Tensor, r: Tensor) -> Tensor:
     return r * y / (DATA.variance + r**2)
 
 
-@spoken(every=3)
-@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("steps", [80, 13, 1])
+@paired(spoken, **SPOKEN, eta=(0.0, 0.5, 1.0), steps=STRIDES)
 def test_a_ddim_step_is_affine_with_the_papers_coefficients(parameterization, schedule, eta, steps):
-    model = exact_model(80, BetaTilde(), DATA, parameterization, schedule)
+    model = exact_model(HORIZON, BetaTilde(), DATA, parameterization, schedule)
     x_t = torch.ones(steps, 2, dtype=torch.float64)
     still, moved = (steps_of(Ddim(eta=eta), model, steps, x_t, n * x_t) for n in (0, 1))
     alpha_bar = torch.sigmoid(-model.gamma(model.chain(steps).times))[:, None]
@@ -146,10 +147,9 @@ def test_a_ddim_step_is_affine_with_the_papers_coefficients(parameterization, sc
     torch.testing.assert_close(moved - still, sigma.expand(-1, 2), rtol=1e-8, atol=1e-9)
 
 
-@spoken()
-@pytest.mark.parametrize("steps", [80, 13, 1])
+@paired(spoken, **SPOKEN, steps=STRIDES)
 def test_a_heun_step_is_the_trapezoid_rule_of_the_flow(parameterization, schedule, steps):
-    model = exact_model(80, BetaTilde(), DATA, parameterization, schedule)
+    model = exact_model(HORIZON, BetaTilde(), DATA, parameterization, schedule)
     ended = model.gamma.ends_in_noise
     k = torch.arange(1, steps + 1)
     x_t = torch.ones(steps, 2, dtype=torch.float64)
@@ -176,27 +176,7 @@ def test_ddim_with_eta_1_is_the_ancestral_step_at_beta_tilde_and_no_other():
         assert torch.allclose(ours, ancestral, rtol=1e-10, atol=1e-12) == equal
 
 
-@pytest.mark.parametrize(
-    ("sampler", "order"), [(Ddim(), 1), (Heun(), 2), (DpmSolver(order=1), 1), (DpmSolver(order=2), 2)], ids=name
-)
-@pytest.mark.parametrize("schedule", [LogSnrLinear(gamma_min=-8.0, gamma_max=4.0), Linear(), Cosine()], ids=name)
-def test_the_order_of_a_flow_sampler(sampler, order, schedule):
-    """The exact flow from t to s multiplies x by √(V_s/V_t), V = ᾱ s + 1 − ᾱ; taken short of cosine's capped end."""
-    errors, counts = [], (100, 200, 400, 800)
-    for horizon in counts:
-        model = exact_model(horizon, BetaTilde(), schedule=schedule)
-        chain, last = model.chain(), round(0.9 * horizon)
-        alpha_bar = torch.sigmoid(-model.gamma(torch.tensor([round(0.1 * horizon), last])))[:, None]
-        v = alpha_bar * DATA.variance + 1 - alpha_bar
-        one = torch.ones(1, 2, dtype=torch.float64)
-        walk = sampler.walk(model, one, chain, last, lambda k: torch.zeros(1, 2), clip=False)
-        x = list(itertools.islice(walk, last - round(0.1 * horizon)))[-1]
-        errors.append((x - (v[0] / v[1]).sqrt()).abs().max().item())
-    measured = np.polyfit(np.log(counts), np.log(errors), 1)[0]
-    assert measured == pytest.approx(-order, abs=0.15)
-
-
-@FIXED
+@pytest.mark.parametrize("variance", FIXED, ids=name)
 @pytest.mark.parametrize("sampler", members(Sampler), ids=name)
 @pytest.mark.parametrize("steps", [5, pytest.param(40, marks=pytest.mark.slow)])
 def test_samples_have_the_mean_and_covariance_of_the_exact_recursion(variance, sampler, steps):

@@ -261,8 +261,17 @@ def fresh(
     return model
 
 
-@LEARNED
-@pytest.mark.parametrize("objective", [Simple(), Vlb(), VlbContinuous()], ids=name)
+@pytest.mark.parametrize(
+    ("schedule", "objective"),
+    [
+        (LearnedSchedule(width=8), Simple()),
+        (LearnedLinear(), Vlb()),
+        (LearnedSchedule(width=8), VlbContinuous()),
+        pytest.param(LearnedSchedule(width=8), Vlb(), marks=pytest.mark.thorough),
+        pytest.param(LearnedLinear(), VlbContinuous(), marks=pytest.mark.thorough),
+    ],
+    ids=name,
+)
 def test_after_training_gamma_still_rises_and_has_moved(schedule, objective):
     model = fresh(schedule, objective, Continuous())
     data = MixtureData().sample(2000, 0).float()

@@ -17,7 +17,7 @@ from diffusion_core.testing.exact import exact_model
 from diffusion_core.testing.problems import Function, GaussianData
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde
-from tests.axes import members
+from tests.axes import across, members
 
 DATA = GaussianData((0.3, 1.7))
 BOTH = [objective for objective in members(Objective) if objective.discrete and objective.continuous]
@@ -63,8 +63,7 @@ def test_the_bound_of_many_steps_tends_to_that_of_continuous_time():
     assert errors[2] < 0.02
 
 
-@pytest.mark.parametrize("horizon", [10, 1000])
-@pytest.mark.parametrize("objective", BOTH, ids=name)
+@across(objective=BOTH, horizon=(10, 1000))
 def test_in_continuous_time_no_loss_depends_on_the_number_of_steps(objective, horizon):
     """A schedule that is a function of u has no T: the same u and noise levels give the same loss."""
     schedule, losses = LogSnrLinear(-6.0, 4.0), []
@@ -94,8 +93,7 @@ def counted(learner: DiffusionLearner) -> list[int]:
     return calls
 
 
-@pytest.mark.parametrize("parameterization", [Epsilon(), Mu(), V()], ids=name)
-@pytest.mark.parametrize("objective", [Simple(), Vlb(), VlbContinuous()], ids=name)
+@across(parameterization=(Epsilon(), Mu(), V()), objective=(Simple(), Vlb(), VlbContinuous()))
 def test_a_step_of_training_evaluates_gamma_at_most_four_times_and_the_network_once(parameterization, objective):
     if isinstance(parameterization, Mu) and isinstance(objective, VlbContinuous):
         return
@@ -113,7 +111,7 @@ def test_a_step_of_training_evaluates_gamma_at_most_four_times_and_the_network_o
     assert network == 1
 
 
-@pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
+@across(parameterization=members(Parameterization))
 def test_a_step_of_a_chain_asks_gamma_once_and_of_a_strided_mu_once_more(parameterization):
     """For the pair; a mean between two times is read by the pair that it was trained on."""
     model = exact_model(30, Beta(), DATA, parameterization, Cosine())

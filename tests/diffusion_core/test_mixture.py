@@ -61,6 +61,7 @@ def test_bound_of_a_trained_network_is_within_a_twentieth_of_a_bit_of_the_entrop
     assert -3 * error < gap.mean().item() < 0.05
 
 
+@pytest.mark.thorough
 def test_samples_of_a_trained_network_have_the_mixtures_radii_and_angles(trained):
     x = Ancestral().sample(trained, 4000, seed=0, clip=False, batch=4000).double()
     true = DATA.sample(4000, 3)
@@ -90,7 +91,9 @@ def test_the_exact_denoiser_is_tweedies_by_autograd():
     )
 
 
-SCHEDULES = pytest.mark.parametrize("schedule", [Linear(), LogSnrLinear()], ids=name)
+SCHEDULES = pytest.mark.parametrize(
+    "schedule", [Linear(), pytest.param(LogSnrLinear(), marks=pytest.mark.thorough)], ids=name
+)
 
 
 def gap_of(total: Tensor, points: Tensor) -> tuple[float, float]:
@@ -112,6 +115,7 @@ def test_with_the_exact_score_and_beta_the_discrete_bound_is_next_to_the_entropy
     assert -4 * error < gap < 0.06 + 4 * error
 
 
+@pytest.mark.thorough
 def test_with_the_exact_score_beta_tilde_keeps_half_of_eulers_constant_under_linear():
     """½ Σ_{t≥2} [1/(t − 1) − log t/(t − 1)] nats per dimension, as β_t starts near 0, where β̃_t/β_t = (t − 1)/t."""
     gap, error = discrete_gap(16_000, BetaTilde(), Linear())
@@ -148,7 +152,7 @@ def test_with_the_exact_score_a_fitted_variance_leaves_no_gap_even_in_few_steps(
     [
         Linear(),
         *(pytest.param(s, marks=pytest.mark.slow) for s in (LogSnrLinear(), Cosine())),
-        LearnedSchedule(width=2),
+        pytest.param(LearnedSchedule(width=2), marks=pytest.mark.thorough),
     ],
     ids=name,
 )

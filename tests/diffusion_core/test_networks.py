@@ -14,8 +14,9 @@ from diffusion_core.networks.unet import UNet
 from diffusion_core.randomness import built
 from diffusion_core.testing import networks
 from diffusion_core.testing.networks import TIME, fresh, inputs, stirred
+from diffusion_core.testing.saying import run
 from diffusion_core.testing.variants import name
-from tests.axes import classes, properties
+from tests.axes import across, classes
 
 CASES = [
     (Mlp(width=16, layers=2), (2,)),
@@ -31,16 +32,10 @@ NETWORKS = pytest.mark.parametrize(
 )
 
 
-@properties(networks.ALONE)
 @NETWORKS
-def test_every_network_is_a_choice(network, shape, holds):
-    holds(network)
-
-
-@properties(networks.PROPERTIES)
-@NETWORKS
-def test_every_network_keeps_what_networks_keep(network, shape, holds):
-    holds(network, shape)
+def test_every_network_keeps_what_networks_keep(network, shape):
+    run(networks.ALONE, network)
+    run(networks.PROPERTIES, network, shape)
 
 
 def test_what_a_network_takes_is_found():
@@ -49,8 +44,9 @@ def test_what_a_network_takes_is_found():
     assert networks.taken(UNet(channels=2, multipliers=(1,) * 5, groups=1, attention=())) == [(3, 16, 16)]
 
 
-@NETWORKS
-def test_the_first_step_reaches_the_last_layer_alone(network, shape):
+@across(case=CASES)
+def test_the_first_step_reaches_the_last_layer_alone(case):
+    network, shape = case
     module = fresh(network, shape)
     (module(inputs(shape), TIME) - 1).square().sum().backward()
     taught = [name for name, p in module.named_parameters() if p.grad is not None and p.grad.any()]
@@ -58,8 +54,9 @@ def test_the_first_step_reaches_the_last_layer_alone(network, shape):
     assert all("out" in name for name in taught)
 
 
-@NETWORKS
-def test_networks_with_other_outputs_differ_in_the_last_layers_weight_and_bias_alone(network, shape):
+@across(case=CASES)
+def test_networks_with_other_outputs_differ_in_the_last_layers_weight_and_bias_alone(case):
+    network, shape = case
     one, other = (fresh(network, shape, learned=learned).state_dict() for learned in (False, True))
     assert len([key for key in one if one[key].shape != other[key].shape]) == 2
 

@@ -21,7 +21,7 @@ from diffusion_core.parameterizations import Epsilon, Mu, Parameterization, V
 from diffusion_core.schedules import Linear, LogSnrLinear, Schedule
 from diffusion_core.testing.problems import GaussianData, MixtureData, denoiser_output, diffusion
 from diffusion_core.testing.variants import name
-from tests.axes import before_noise, ends_in_noise, members, thinned
+from tests.axes import across, before_noise, ends_in_noise, members
 
 DATA = GaussianData((0.3, 1.7))
 HORIZON = 1000
@@ -57,10 +57,17 @@ def gaussian_flow(x0: Tensor, model: Diffusion) -> Tensor:
 
 
 FIXED = [schedule for schedule in before_noise() if not schedule.learned]
+AT_A_LEVEL = [parameterization for parameterization in members(Parameterization) if not parameterization.needs_pair]
+EACH = [(p, FIXED[i % len(FIXED)]) for i, p in enumerate(AT_A_LEVEL)]
+"""Each parameterization under a schedule of its own."""
+OTHERS = [(V(), schedule) for schedule in FIXED if schedule not in {used for _, used in EACH}]
 
 
-@pytest.mark.parametrize("parameterization", [p for p in members(Parameterization) if not p.needs_pair], ids=name)
-@pytest.mark.parametrize("schedule", thinned(FIXED, 2, [*map(name, FIXED)]))
+@pytest.mark.parametrize(
+    ("parameterization", "schedule"),
+    [*EACH, *(pytest.param(*other, marks=pytest.mark.thorough) for other in OTHERS)],
+    ids=name,
+)
 def test_on_gaussian_data_the_flow_has_its_closed_form(parameterization, schedule):
     x0 = torch.tensor([[0.5, -1.0], [0.0, 0.0], [2.0, 3.0]])
     model = exact_model(DATA, schedule, parameterization)
@@ -89,7 +96,7 @@ def test_the_mixture_is_the_data_sets():
     torch.testing.assert_close(Mixture2d().log_density(x), MIXTURE.density.log_prob(x))
 
 
-@pytest.mark.parametrize("schedule", [Linear(), LogSnrLinear()], ids=name)
+@pytest.mark.parametrize("schedule", [LogSnrLinear(), pytest.param(Linear(), marks=pytest.mark.thorough)], ids=name)
 def test_on_a_mixture_with_the_exact_score_the_flow_gives_the_exact_density(schedule):
     """Within 0.01 bits/dim, point by point: what is left is the noise at γ_1 and N(0, I) in place of q(x_T)."""
     x0 = MIXTURE.sample(300, 0)
@@ -176,7 +183,7 @@ def test_a_mean_between_two_times_has_no_flow():
         flow_likelihood(model, torch.zeros(2, 2), steps=2, probes=1, seed=0)
 
 
-@pytest.mark.parametrize("schedule", [s for s in members(Schedule) if ends_in_noise(s)], ids=name)
+@across(schedule=[s for s in members(Schedule) if ends_in_noise(s)])
 def test_from_noise_alone_there_is_no_flow(schedule):
     model = exact_model(DATA, schedule, V())
     reason = "ends in noise alone, at an infinite noise level that no integral over noise levels reaches"

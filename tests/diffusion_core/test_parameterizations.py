@@ -10,29 +10,24 @@ import torch
 from diffusion_core.forward import Pair
 from diffusion_core.parameterizations import X0, EdmParameterization, Epsilon, Mu, Parameterization, V, Velocity
 from diffusion_core.schedules import Schedule
-from diffusion_core.testing import parameterizations
+from diffusion_core.testing import check_parameterization, parameterizations
 from diffusion_core.testing.parameterizations import Draw
 from diffusion_core.testing.problems import bayes
+from diffusion_core.testing.saying import run
 from diffusion_core.testing.variants import name
-from tests.axes import before_noise, members, properties, spoken
-
-PARAMETERIZATIONS = pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
-SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
+from tests.axes import across, before_noise, members, spoken
 
 
-@properties(parameterizations.ALONE)
-@PARAMETERIZATIONS
-def test_every_parameterization_is_a_choice(parameterization, holds):
-    holds(parameterization)
+@pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
+def test_every_parameterization_keeps_what_parameterizations_keep(parameterization):
+    """Under every schedule that it is spoken with, beside those of its check."""
+    check_parameterization(parameterization)
+    for schedule in members(Schedule):
+        if spoken(parameterization, schedule):
+            run(parameterizations.PROPERTIES, parameterization, schedule)
 
 
-@properties(parameterizations.PROPERTIES)
-@spoken()
-def test_every_parameterization_keeps_what_parameterizations_keep(parameterization, schedule, holds):
-    holds(parameterization, schedule)
-
-
-@SCHEDULES
+@across(schedule=members(Schedule))
 def test_targets_are_those_of_the_papers(schedule):
     draw = Draw(schedule)
     arguments = draw.x0, draw.eps, draw.x_t, draw.pair
@@ -46,8 +41,7 @@ def test_targets_are_those_of_the_papers(schedule):
     torch.testing.assert_close(Mu().target(*arguments)[0], draw.x0[0], rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("schedule", before_noise(), ids=name)
-@pytest.mark.parametrize("sigma_data", [0.5, 1.0, 3.0])
+@across(schedule=before_noise(), sigma_data=(0.5, 1.0, 3.0))
 def test_edm_is_preconditioned_by_karras_et_als_table(schedule, sigma_data):
     """D(x; σ) = c_skip x + c_out F(c_in x) with x = x_t/√ᾱ = x_0 + σ ε (Karras et al. 2022, Table 1)."""
     draw = Draw(schedule)
@@ -66,7 +60,7 @@ def test_edm_is_preconditioned_by_karras_et_als_table(schedule, sigma_data):
     torch.testing.assert_close(edm.kappa(draw.pair)[:, None], c_out**-2, rtol=1e-9, atol=0)
 
 
-@SCHEDULES
+@across(schedule=members(Schedule))
 def test_edm_at_unit_data_is_v_with_the_other_sign(schedule):
     """There c_in x = x_t, and F = √(1 − ᾱ) x_0 − √ᾱ ε."""
     draw = Draw(schedule)

@@ -18,10 +18,9 @@ from diffusion_core.testing.exact import DATA, exact_model, expected_bound
 from diffusion_core.testing.problems import GaussianData, bayes, diffusion
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Analytic, Beta, BetaTilde
-from tests.axes import ends_in_noise, members
+from tests.axes import across, ends_in_noise, members
 
-ENDED = pytest.mark.parametrize("schedule", [s for s in members(Schedule) if ends_in_noise(s)], ids=name)
-SPOKEN = pytest.mark.parametrize("parameterization", [X0(), V(), Velocity(), EdmParameterization()], ids=name)
+ENDED = tuple(schedule for schedule in members(Schedule) if ends_in_noise(schedule))
 
 
 @pytest.mark.parametrize("cls", [Linear, Cosine, Sigmoid])
@@ -37,7 +36,7 @@ def test_a_rescaled_schedule_is_lin_et_als(cls, horizon):
     assert torch.sigmoid(-moved(t))[-1] == 0
 
 
-@ENDED
+@across(schedule=ENDED)
 def test_the_last_x_is_the_noise_itself_and_the_prior_costs_nothing(schedule):
     seen = []
 
@@ -53,10 +52,12 @@ def test_the_last_x_is_the_noise_itself_and_the_prior_costs_nothing(schedule):
     assert model.prior(1000 * x0).tolist() == [0] * 5
 
 
-@ENDED
-@SPOKEN
-@pytest.mark.parametrize("variance", [Beta(), BetaTilde(), Analytic()], ids=name)
-@pytest.mark.parametrize("steps", [30, 4])
+@across(
+    schedule=ENDED,
+    parameterization=(X0(), V(), Velocity(), EdmParameterization()),
+    variance=(Beta(), BetaTilde(), Analytic()),
+    steps=(30, 4),
+)
 def test_the_last_step_is_the_kl_of_bayes_posterior_and_p(schedule, parameterization, variance, steps):
     """q(x_s | x_T, x_0) = N(√ᾱ_s x_0, 1 − ᾱ_s), for x_T tells nothing; its σ² is β̃ = 1 − ᾱ_s, and β = 1."""
     said = {}
@@ -79,8 +80,7 @@ def test_the_last_step_is_the_kl_of_bayes_posterior_and_p(schedule, parameteriza
     torch.testing.assert_close(ours, kl_divergence(q, p).sum(1), rtol=1e-9, atol=1e-12)
 
 
-@ENDED
-@pytest.mark.parametrize("data", [DATA, GaussianData((0.02, 6.0))], ids=["near", "far"])
+@across(schedule=ENDED, data=(DATA, GaussianData((0.02, 6.0))))
 def test_the_bound_of_the_exact_denoiser_tends_to_the_entropy_from_above(schedule, data):
     """Of Gaussian data, at σ² = β; with no L_T, what is left is the steps'."""
     gaps = [expected_bound(exact_model(T, Beta(), data, schedule=schedule), data) - data.entropy for T in (100, 400)]
@@ -88,7 +88,9 @@ def test_the_bound_of_the_exact_denoiser_tends_to_the_entropy_from_above(schedul
     assert gaps[1] < 0.5 * gaps[0]
 
 
-@ENDED
+@pytest.mark.parametrize(
+    "schedule", [Rectified(), pytest.param(Cosine(zero_terminal=True), marks=pytest.mark.thorough)], ids=name
+)
 def test_a_bound_of_drawn_data_is_finite_and_not_below_the_entropy(schedule):
     model = exact_model(200, Beta(), DATA, schedule=schedule)
     raw = DATA.variance.sqrt() * torch.randn(4000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -98,18 +100,17 @@ def test_a_bound_of_drawn_data_is_finite_and_not_below_the_entropy(schedule):
     assert found.total.mean().item() > DATA.entropy - 4 * found.standard_error
 
 
-@ENDED
+@across(schedule=ENDED)
 def test_what_says_nothing_of_noise_alone_is_refused(schedule):
     """ε of x_T = ε is known without the network, and γ_T = ∞ cannot be told to it."""
     with pytest.raises(ValueError, match=r"ends in noise alone .*, where parameterization=epsilon says nothing of x_0"):
         diffusion(lambda x_t, t: x_t, 30, parameterization=Epsilon(), schedule=schedule)
 
 
-@ENDED
-@pytest.mark.parametrize(("space", "power"), [("x0", -0.5), ("v", -1.0), ("epsilon", -2.0)])
-def test_a_weight_that_grows_without_end_towards_noise_is_refused(schedule, space, power):
+@across(schedule=ENDED, objective=(Weighted("x0", -0.5), Weighted("v", -1.0), Weighted("epsilon", -2.0)))
+def test_a_weight_that_grows_without_end_towards_noise_is_refused(schedule, objective):
     """SNR^power of x_0 at SNR = 0; with T real times, none of which is T, it is finite wherever it is read."""
-    asked = {"parameterization": V(), "schedule": schedule, "objective": Weighted(space, power)}
+    asked = {"parameterization": V(), "schedule": schedule, "objective": objective}
     with pytest.raises(ValueError, match=r"objective=weighted has no finite weight: take an objective.power of 0"):
         diffusion(lambda x_t, t: x_t, 30, **asked)
     assert diffusion(lambda x_t, t: x_t, 30, **asked, time="continuous").choices.in_continuous_time

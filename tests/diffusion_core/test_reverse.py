@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -12,14 +11,11 @@ from diffusion_core.objectives import Vlb
 from diffusion_core.parameterizations import X0, Parameterization
 from diffusion_core.schedules import Schedule
 from diffusion_core.testing.problems import bayes, denoiser_output, diffusion
-from diffusion_core.testing.variants import name
 from diffusion_core.variances import Variance
-from tests.axes import members, spoken
+from tests.axes import across, members, paired_or_all, spoken
 
 HORIZON = 60
-PARAMETERIZATIONS = pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
-STEPS = pytest.mark.parametrize("steps", [HORIZON, 13, 1])
-CLIP = pytest.mark.parametrize("clip", [False, True])
+SPOKEN = {"parameterization": members(Parameterization), "schedule": members(Schedule)}
 
 
 def denoise(x_t: Tensor, alpha_bar: Tensor) -> Tensor:
@@ -47,9 +43,7 @@ def points(steps: int) -> Tensor:
     return 1.5 * torch.randn(steps, 1, 2, 2, generator=generator, dtype=torch.float64)
 
 
-@spoken()
-@STEPS
-@CLIP
+@paired_or_all(spoken, **SPOKEN, steps=(HORIZON, 13, 1), clip=(False, True))
 def test_mean_is_bayes_rule_at_the_denoised_x0_for_every_parameterization(parameterization, schedule, steps, clip):
     diffusion = model(parameterization, schedule)
     chain = diffusion.chain(steps)
@@ -66,8 +60,7 @@ def test_mean_is_bayes_rule_at_the_denoised_x0_for_every_parameterization(parame
     torch.testing.assert_close(p.mean, torch.cat([x0[:1], mean]), rtol=1e-9, atol=1e-9)
 
 
-@spoken()
-@pytest.mark.parametrize("variance", members(Variance), ids=name)
+@paired_or_all(spoken, **SPOKEN, variance=members(Variance))
 def test_variance_of_p_does_not_depend_on_what_is_predicted(parameterization, schedule, variance):
     k = torch.arange(1, HORIZON + 1)
     ours, other = (
@@ -80,7 +73,7 @@ def test_variance_of_p_does_not_depend_on_what_is_predicted(parameterization, sc
     assert torch.equal(ours.gaussian.log_variance, ours.log_variance)
 
 
-@PARAMETERIZATIONS
+@across(parameterization=members(Parameterization))
 def test_unbounded_data_are_never_clipped(parameterization):
     schedule = members(Schedule)[0]
     output = denoiser_output(denoise, parameterization, schedule, HORIZON)

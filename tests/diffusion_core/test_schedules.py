@@ -18,22 +18,18 @@ from diffusion_core.schedules import (
     Schedule,
     Sigmoid,
 )
-from diffusion_core.testing import schedules
+from diffusion_core.testing import check_schedule
 from diffusion_core.testing.schedules import HORIZONS, allowed, times_between
 from diffusion_core.testing.variants import name
-from tests.axes import members, properties
-
-PROPERTIES = properties(schedules.PROPERTIES)
-SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
+from tests.axes import across, members
 
 
 @pytest.mark.parametrize("schedule", [*members(Schedule), Linear(rescale=False)], ids=name)
-@PROPERTIES
-def test_every_schedule_keeps_what_schedules_keep(schedule, holds):
-    holds(schedule)
+def test_every_schedule_keeps_what_schedules_keep(schedule):
+    check_schedule(schedule)
 
 
-@SCHEDULES
+@across(schedule=members(Schedule))
 def test_every_schedule_of_the_core_is_looked_at_at_every_horizon_asked_for(schedule):
     assert set(allowed(schedule, HORIZONS)) == set(HORIZONS)
     assert set(allowed(schedule, (2, 50, 400))) == ({50, 400} if isinstance(schedule, Linear) else {2, 50, 400})

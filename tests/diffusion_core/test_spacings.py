@@ -24,11 +24,12 @@ from diffusion_core.spacings import (
     Spacing,
     UniformSpacing,
 )
+from diffusion_core.testing import check_spacing
 from diffusion_core.testing.exact import exact_model
 from diffusion_core.testing.problems import GaussianData, MixtureData, denoiser_output, diffusion
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Analytic, AnalyticMse, Beta, BetaTilde, LearnedVariance
-from tests.axes import members
+from tests.axes import across, members
 
 NOTHING = torch.zeros(0, 0)
 DATA = GaussianData((0.3, 1.7))
@@ -41,7 +42,11 @@ def some_terms(horizon: int) -> Tensor:
 
 
 @pytest.mark.parametrize("spacing", members(Spacing), ids=name)
-@pytest.mark.parametrize("schedule", members(Schedule), ids=name)
+def test_every_spacing_keeps_what_spacings_keep(spacing):
+    check_spacing(spacing)
+
+
+@across(spacing=members(Spacing), schedule=members(Schedule))
 def test_every_spacing_keeps_as_many_times_as_there_are_steps_and_ends_in_T(spacing, schedule):
     for horizon in (30, 64):
         gamma, terms = schedule.build(horizon), some_terms(horizon)
@@ -54,8 +59,7 @@ def test_every_spacing_keeps_as_many_times_as_there_are_steps_and_ends_in_T(spac
         assert spacing.times(gamma, horizon, terms).tolist() == list(range(horizon + 1))
 
 
-@pytest.mark.parametrize("spacing", members(Spacing), ids=name)
-@pytest.mark.parametrize("steps", [0, 31])
+@across(spacing=members(Spacing), steps=(0, 31))
 def test_a_chain_that_does_not_fit_is_refused(spacing, steps):
     with pytest.raises(ValueError, match=f"a chain of {steps} steps does not fit a horizon of T=30"):
         spacing.times(Cosine().build(30), steps, some_terms(30))
@@ -69,8 +73,7 @@ def test_uniform_and_quadratic_are_their_formulas():
     assert found[1] == [1 + round(999 * (i / 9) ** 2) for i in k.tolist()]
 
 
-@pytest.mark.parametrize("schedule", [Cosine(), LogSnrLinear(), Linear(), Rectified(end=0.999)], ids=name)
-@pytest.mark.parametrize("steps", [5, 10])
+@across(schedule=(Cosine(), LogSnrLinear(), Linear(), Rectified(end=0.999)), steps=(5, 10))
 def test_level_spacings_are_even_on_their_own_scale(schedule, steps):
     """γ evenly spaced, and σ_i = (σ_max^{1/ρ} + i/(N − 1) (σ_min^{1/ρ} − σ_max^{1/ρ}))^ρ (Karras et al. 2022, eq. 5).
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from diffusion_core.schedules import Schedule
-from diffusion_core.testing import variances
-from diffusion_core.testing.variances import HORIZON, chain_of, log_variance_at
+from diffusion_core.testing import check_variance, variances
+from diffusion_core.testing.saying import run
+from diffusion_core.testing.variances import HORIZON, STEPS, chain_of, log_variance_at
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import (
     Analytic,
@@ -20,38 +21,27 @@ from diffusion_core.variances import (
     Moments,
     Variance,
 )
-from tests.axes import members, properties
+from tests.axes import across, members
 
-VARIANCES = pytest.mark.parametrize("variance", members(Variance), ids=name)
-SCHEDULES = pytest.mark.parametrize("schedule", members(Schedule), ids=name)
-STEPS = pytest.mark.parametrize("steps", [HORIZON, 9])
-RULES = pytest.mark.parametrize("rule", ["beta_tilde_2", "beta_1"])
+RULES = ("beta_tilde_2", "beta_1")
 
 
-@properties(variances.ALONE)
-@VARIANCES
-def test_every_variance_is_a_choice(variance, holds):
-    holds(variance)
+@pytest.mark.parametrize("variance", members(Variance), ids=name)
+def test_every_variance_keeps_what_variances_keep(variance):
+    """Under every schedule, those of its check among them."""
+    check_variance(variance)
+    for schedule in members(Schedule):
+        run(variances.PROPERTIES, variance, schedule)
 
 
-@properties(variances.PROPERTIES)
-@VARIANCES
-@SCHEDULES
-def test_every_variance_keeps_what_variances_keep(variance, schedule, holds):
-    holds(variance, schedule)
-
-
-@SCHEDULES
-@STEPS
+@across(schedule=members(Schedule), steps=STEPS)
 def test_fixed_variances_are_beta_and_beta_tilde_of_the_chains_own_steps(schedule, steps):
     pair, truth = chain_of(schedule, steps)
     for variance, expected in ((Beta(), truth.beta[1:]), (BetaTilde(), truth.beta_tilde)):
         torch.testing.assert_close(log_variance_at(variance, pair)[1:].exp(), expected, rtol=1e-10, atol=0)
 
 
-@SCHEDULES
-@STEPS
-@RULES
+@across(schedule=members(Schedule), steps=STEPS, rule=RULES)
 def test_fixed_variances_take_the_chains_rule_at_the_first_step(schedule, steps, rule):
     pair, truth = chain_of(schedule, steps, rule)
     expected = {"beta_tilde_2": truth.beta_tilde[0], "beta_1": truth.beta_1[0]}[rule].log().item()
@@ -59,8 +49,7 @@ def test_fixed_variances_take_the_chains_rule_at_the_first_step(schedule, steps,
     assert log_variance_at(BetaTilde(), pair)[0].item() == pytest.approx(expected, rel=1e-10)
 
 
-@SCHEDULES
-@pytest.mark.parametrize("raw", [-1.5, 0.0, 2.0])
+@across(schedule=members(Schedule), raw=(-1.5, 0.0, 2.0))
 def test_learned_diagonal_is_log_beta_plus_what_the_network_says_at_every_step(schedule, raw):
     pair, truth = chain_of(schedule, HORIZON)
     torch.testing.assert_close(
@@ -68,9 +57,7 @@ def test_learned_diagonal_is_log_beta_plus_what_the_network_says_at_every_step(s
     )
 
 
-@SCHEDULES
-@STEPS
-@RULES
+@across(schedule=members(Schedule), steps=STEPS, rule=RULES)
 def test_learned_runs_from_beta_tilde_to_beta_of_the_chains_own_steps_in_the_logarithm(schedule, steps, rule):
     """β̃ at o = −1, β at o = 1, their geometric mean at o = 0; where β̃_1 = 0, β̃_2 or β_1 stands for it."""
     pair, truth = chain_of(schedule, steps, rule)

@@ -17,7 +17,6 @@ from diffusion_core.testing import (
     check_variance,
 )
 from diffusion_core.testing.variants import name, variants
-from tests.axes import members
 from tests.diffusion_core import wrong
 from tests.diffusion_core import wrong_networks as networks
 
@@ -119,12 +118,6 @@ def test_what_is_wrong_is_told_in_one_line(check, choice, message):
     assert re.search(message, told), told
     axis = next(base for base in CHECKS if isinstance(choice, base))
     assert told.startswith(f"{axis.__name__} {type(choice).__name__}")
-
-
-@pytest.mark.parametrize("base", CHECKS, ids=lambda base: base.__name__)
-def test_what_the_core_has_passes_its_check(base):
-    """The first of each axis: every member goes through every property in the tests of its axis."""
-    CHECKS[base](members(base)[0])
 
 
 def test_classes_from_outside_that_are_right_pass():

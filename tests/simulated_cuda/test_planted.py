@@ -131,7 +131,10 @@ a_sampler_waits = test_waiting.test_a_sampler_waits_at_no_step
         (a_history_is_no_buffer, test_gpu.test_importance_remembers_on_the_gpu_what_it_does_on_the_cpu, "same device"),
         (
             results_stay_on_the_device,
-            partial(test_gpu.test_the_bound_is_that_of_the_cpu, None, Linear(), False),
+            partial(
+                test_gpu.test_the_bound_is_that_of_the_cpu,
+                {"parameterization": None, "schedule": Linear(), "clip": False},
+            ),
             "device",
         ),
         (steps_are_counted_on_the_host, partial(a_sampler_waits, Ancestral(), Linear()), r"assert \d+ == \d+"),

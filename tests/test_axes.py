@@ -1,0 +1,70 @@
+"""Crossings of axes: in the few of them any two values meet, and an error says where."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from diffusion_core.schedules import Cosine
+from tests.axes import across, crossings, paired, paired_or_all, pairwise
+
+AXES = {"a": range(4), "b": range(3), "c": range(3), "d": "xy"}
+
+
+def goes(a, b, **_):
+    return (a, b) != (1, 1)
+
+
+def pairs(some):
+    return {pair for crossing in some for pair in itertools.combinations(crossing.items(), 2)}
+
+
+def test_any_two_values_that_go_together_meet_in_few_crossings():
+    every = crossings(goes, AXES)
+    few = pairwise(every)
+    assert len(every) == 66
+    assert len(few) <= 16
+    assert pairs(few) == pairs(every)
+    assert (("a", 1), ("b", 1)) not in pairs(few)
+    assert few == pairwise(every)
+
+
+def test_a_test_asks_at_all_of_them_or_few_and_another_at_the_others():
+    asked = []
+
+    def test_something(**crossing):
+        """It says what."""
+        asked.append(crossing)
+
+    all_at_once, few_at_once, either = (
+        decorate(goes, **AXES)(test_something) for decorate in (across, paired, paired_or_all)
+    )
+    assert {(test.__name__, test.__doc__) for test in (all_at_once, few_at_once, either)} == {
+        ("test_something", "It says what.")
+    }
+    found = []
+    for ask in (all_at_once, few_at_once, lambda: either(few=True), lambda: either(few=False)):
+        ask()
+        found.append(asked.copy())
+        asked.clear()
+    every, few, first, others = found
+    assert every == crossings(goes, AXES)
+    assert few == first == pairwise(every)
+    assert [crossing for crossing in every if crossing in first or crossing in others] == every
+    assert len(first) + len(others) == len(every)
+
+
+def test_an_error_says_at_which_crossing_it_is():
+    @across(schedule=[Cosine(s=0.1)], steps=[3, 4])
+    def test_something(schedule, steps):
+        assert steps < 4
+
+    with pytest.raises(AssertionError) as caught:
+        test_something()
+    assert caught.value.__notes__ == ["at schedule=Cosine(s=0.1), steps=4"]
+
+
+def test_no_crossing_is_no_test():
+    with pytest.raises(AssertionError):
+        across(lambda **_: False, a=[1])(lambda a: None)()
