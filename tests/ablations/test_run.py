@@ -10,7 +10,7 @@ import math
 import platform
 import re
 import shutil
-import subprocess
+import signal
 import sys
 import time
 from pathlib import Path
@@ -43,7 +43,7 @@ from ablations.stages.kinds import BoundStage
 from ablations.stages.version import code_version
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
-from ablations.workers import evaluate
+from ablations.workers import evaluate, train
 from ablations.workers.perform import perform
 from analysis.errors import InputError
 from analysis.read.runs import read_folder
@@ -52,6 +52,7 @@ from diffusion_core.parameterizations import V
 from tests.ablations.conftest import ELSEWHERE, HERE, give_way_without_a_journal
 from tests.ablations.settings.test_grammar import one_line_error
 from tests.axes import thinned
+from tests.forked import forked
 
 
 def rows(done):
@@ -314,18 +315,18 @@ SLOW_TRAINING = (
 
 def killed_half_way(stage, root):
     """Perform a stage in a process that is killed (SIGKILL) once its first checkpoint lies on the disk."""
-    code = (
-        "from ablations.workers import train\nfrom ablations.workers.perform import perform\n"
-        "from tests.ablations.test_run import cell_stages, SLOW_TRAINING\ntrain.CHECKPOINT_SECONDS = 0\n"
-        f"perform(cell_stages(*SLOW_TRAINING, 'training.report_every=10')[0], {str(root)!r}, 'cpu')\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code])
+
+    def command():
+        train.CHECKPOINT_SECONDS = 0
+        perform(stage, str(root), "cpu")
+        return 0
+
     checkpoint = root / stage.id / "checkpoint.safetensors"
+    child = forked(command, root.with_suffix(".log"))
     while not checkpoint.exists():
-        assert process.poll() is None
+        assert not child.ended
         time.sleep(0.002)
-    process.kill()
-    process.wait()
+    assert child.signal(signal.SIGKILL) == -signal.SIGKILL
     return checkpoint
 
 
