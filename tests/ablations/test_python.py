@@ -37,6 +37,7 @@ def results(tmp_path, store, monkeypatch):
     return folder
 
 
+@pytest.mark.thorough
 def test_a_script_registers_a_class_that_its_workers_know(tmp_path, store):
     (tmp_path / "results").mkdir()
     shutil.copy(store, tmp_path / "results" / "mlflow.db")

@@ -173,6 +173,13 @@ def of_another(path):
     shutil.copy(min(found for found in path.parent.parent.glob(f"*/{path.name}") if found != path), path)
 
 
+def planned(done):
+    """The plan of a run's command."""
+    request = parse_run(done.arguments)
+    launcher = launcher_of(request)
+    return plan(make(request), launcher, launcher.devices("cpu", 1))
+
+
 DAMAGES = pytest.mark.parametrize(
     "damage", thinned([altered, cut, Path.unlink, of_another], 4, ["altered", "cut", "unlink", "of_another"])
 )
@@ -180,11 +187,13 @@ DAMAGES = pytest.mark.parametrize(
 
 @DAMAGES
 def test_a_damaged_training_is_made_anew_by_itself_and_nothing_else_is(damage, again, capfd):
-    """A worker finds it when it reads the weights for bounds that are asked for again; or it is seen at once."""
+    """A worker finds it when it reads the weights for a bound that is asked for again; or it is seen at once."""
     before, training = rows(again), rows(again)[0]["training_id"]
     damage(again.results / ".stages" / training / "weights.safetensors")
-    for path in (again.results / ".stages").glob("*/bound.safetensors"):
-        (path.parent / "result.json").unlink()
+    bounds = [
+        stage.id for stage in planned(again).stages() if isinstance(stage, BoundStage) and training in stage.needs
+    ]
+    (again.results / ".stages" / bounds[0] / "result.json").unlink()
     others = {path: path.stat().st_mtime_ns for path in (again.results / ".stages").glob("*/samples.safetensors")}
     assert run.main(again.arguments) == 0
     told = capfd.readouterr().err
@@ -209,9 +218,7 @@ def test_a_damaged_file_of_a_result_is_made_anew_when_that_is_written(damage, fi
 
 
 def test_damage_that_is_met_on_the_way_is_made_anew_at_the_end(again, capfd):
-    request = parse_run(again.arguments)
-    launcher = launcher_of(request)
-    made = plan(make(request), launcher, launcher.devices("cpu", 1))
+    request, made = parse_run(again.arguments), planned(again)
     journal = Journal(again.results / ".stages")
     bounds = [stage for stage in made.stages() if isinstance(stage, BoundStage) and stage.split == "test"]
     altered(journal.folder(bounds[0].id) / "bound.safetensors")
@@ -291,7 +298,7 @@ def test_a_bound_worse_than_two_uniform_codes_is_remarked(nll, uniform, expected
 @pytest.mark.parametrize(
     ("horizon", "remarked"), thinned([("null", True), ("25", True), ("5", False)], 2, ["null", "25", "5"])
 )
-def test_a_large_bound_is_a_value_with_a_remark_where_it_is_over_all_steps(tmp_path, horizon, remarked):
+def test_a_large_bound_is_a_value_with_a_remark_where_it_is_over_all_steps(tmp_path, few_digits, horizon, remarked):
     """β̃ is far too small for a stride: that says nothing against the training."""
     less = ("horizon=25", "variance=beta_tilde", "network.channels=8", "training.steps=2", "evaluation.quality=[]")
     training, *bounds = cell_stages(*less, f"evaluation.horizon={horizon}")
@@ -493,6 +500,7 @@ def test_a_second_run_leaves_diverged_cells_alone(tmp_path, capsys, monkeypatch,
     assert "0 of them new" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_results_that_came_with_a_checkout_stand_until_there_are_as_many_new_ones(again, monkeypatch):
     shutil.rmtree(again.results / ".stages")
     before = (again.folder / "runs.csv").read_bytes()
