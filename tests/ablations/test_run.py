@@ -433,6 +433,7 @@ def test_publishing_again_adds_nothing_and_stale_runs_are_replaced(again):
     assert 1.25 in {run.data.metrics["nll/test"] for run in found}
 
 
+@pytest.mark.thorough
 def test_more_seeds_continue_and_a_store_that_goes_away_costs_no_result_and_is_delivered_later(
     again, capsys, monkeypatch
 ):

@@ -123,6 +123,7 @@ def test_a_rung_ends_in_the_network_of_a_training_of_so_many_steps(scored, tmp_p
         assert all(bool((kept[name] == ended[name]).all()) for name in kept)
 
 
+@pytest.mark.thorough
 def test_and_scores_what_that_one_scores(scored, tmp_path, without_pictures):
     words, results = scored
     alone = ["parameterization=v", "variance=beta", "name=tiny", *shorter(TINY), f"results={tmp_path}"]
@@ -168,6 +169,7 @@ def test_a_rung_at_the_first_report_is_scored_on_the_way(tmp_path):
     assert all(result.metrics["cost/train_seconds"] > 0 for result in results)
 
 
+@pytest.mark.thorough
 def test_a_training_that_was_over_before_says_nothing_of_its_way(tmp_path, without_pictures):
     words = [*TINY, "name=late", f"results={tmp_path}", "launcher=serial"]
     assert run.main(words) == 0
