@@ -60,6 +60,7 @@ def ran(installed, store):
     return installed / "results" / "tiny"
 
 
+@pytest.mark.thorough
 def test_nothing_is_wrong_with_what_it_offers(installed):
     assert complaints() == []
     assert {(offer.axis, offer.name) for offer in offers()} == {
@@ -71,6 +72,7 @@ def test_nothing_is_wrong_with_what_it_offers(installed):
     assert all(offer.of_package == "the package ablations-stripes 0.1.0" for offer in offers())
 
 
+@pytest.mark.thorough
 def test_its_choices_pass_the_checks_of_those_that_ship(installed, capsys):
     words = ["schedule=laplace", "network=transformer", "data=stripes", "metric=straightness"]
     assert check.main(words) == 0

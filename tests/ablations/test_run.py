@@ -10,7 +10,7 @@ import math
 import platform
 import re
 import shutil
-import subprocess
+import signal
 import sys
 import time
 from pathlib import Path
@@ -42,7 +42,7 @@ from ablations.stages.kinds import BoundStage
 from ablations.stages.version import code_version
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
-from ablations.workers import evaluate
+from ablations.workers import evaluate, train
 from ablations.workers.perform import perform
 from analysis.errors import InputError
 from analysis.read.runs import read_folder
@@ -51,6 +51,7 @@ from diffusion_core.parameterizations import V
 from tests.ablations.conftest import HERE
 from tests.ablations.settings.test_grammar import one_line_error
 from tests.axes import thinned
+from tests.forked import forked
 
 
 def rows(done):
@@ -160,6 +161,13 @@ def of_another(path):
     shutil.copy(min(found for found in path.parent.parent.glob(f"*/{path.name}") if found != path), path)
 
 
+def planned(done):
+    """The plan of a run's command."""
+    request = parse_run(done.arguments)
+    launcher = launcher_of(request)
+    return plan(make(request), launcher, launcher.devices("cpu", 1))
+
+
 DAMAGES = pytest.mark.parametrize(
     "damage", thinned([altered, cut, Path.unlink, of_another], 4, ["altered", "cut", "unlink", "of_another"])
 )
@@ -167,11 +175,13 @@ DAMAGES = pytest.mark.parametrize(
 
 @DAMAGES
 def test_a_damaged_training_is_made_anew_by_itself_and_nothing_else_is(damage, again, capfd):
-    """A worker finds it when it reads the weights for bounds that are asked for again; or it is seen at once."""
+    """A worker finds it when it reads the weights for a bound that is asked for again; or it is seen at once."""
     before, training = rows(again), rows(again)[0]["training_id"]
     damage(again.results / ".stages" / training / "weights.safetensors")
-    for path in (again.results / ".stages").glob("*/bound.safetensors"):
-        (path.parent / "result.json").unlink()
+    bounds = [
+        stage.id for stage in planned(again).stages() if isinstance(stage, BoundStage) and training in stage.needs
+    ]
+    (again.results / ".stages" / bounds[0] / "result.json").unlink()
     others = {path: path.stat().st_mtime_ns for path in (again.results / ".stages").glob("*/samples.safetensors")}
     assert run.main(again.arguments) == 0
     told = capfd.readouterr().err
@@ -196,9 +206,7 @@ def test_a_damaged_file_of_a_result_is_made_anew_when_that_is_written(damage, fi
 
 
 def test_damage_that_is_met_on_the_way_is_made_anew_at_the_end(again, capfd):
-    request = parse_run(again.arguments)
-    launcher = launcher_of(request)
-    made = plan(make(request), launcher, launcher.devices("cpu", 1))
+    request, made = parse_run(again.arguments), planned(again)
     journal = Journal(again.results / ".stages")
     bounds = [stage for stage in made.stages() if isinstance(stage, BoundStage) and stage.split == "test"]
     altered(journal.folder(bounds[0].id) / "bound.safetensors")
@@ -278,7 +286,7 @@ def test_a_bound_worse_than_two_uniform_codes_is_remarked(nll, uniform, expected
 @pytest.mark.parametrize(
     ("horizon", "remarked"), thinned([("null", True), ("25", True), ("5", False)], 2, ["null", "25", "5"])
 )
-def test_a_large_bound_is_a_value_with_a_remark_where_it_is_over_all_steps(tmp_path, horizon, remarked):
+def test_a_large_bound_is_a_value_with_a_remark_where_it_is_over_all_steps(tmp_path, few_digits, horizon, remarked):
     """β̃ is far too small for a stride: that says nothing against the training."""
     less = ("horizon=25", "variance=beta_tilde", "network.channels=8", "training.steps=2", "evaluation.quality=[]")
     training, *bounds = cell_stages(*less, f"evaluation.horizon={horizon}")
@@ -302,18 +310,18 @@ SLOW_TRAINING = (
 
 def killed_half_way(stage, root):
     """Perform a stage in a process that is killed (SIGKILL) once its first checkpoint lies on the disk."""
-    code = (
-        "from ablations.workers import train\nfrom ablations.workers.perform import perform\n"
-        "from tests.ablations.test_run import cell_stages, SLOW_TRAINING\ntrain.CHECKPOINT_SECONDS = 0\n"
-        f"perform(cell_stages(*SLOW_TRAINING, 'training.report_every=10')[0], {str(root)!r}, 'cpu')\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code])
+
+    def command():
+        train.CHECKPOINT_SECONDS = 0
+        perform(stage, str(root), "cpu")
+        return 0
+
     checkpoint = root / stage.id / "checkpoint.safetensors"
+    child = forked(command, root.with_suffix(".log"))
     while not checkpoint.exists():
-        assert process.poll() is None
+        assert not child.ended
         time.sleep(0.002)
-    process.kill()
-    process.wait()
+    assert child.signal(signal.SIGKILL) == -signal.SIGKILL
     return checkpoint
 
 
@@ -413,6 +421,7 @@ def test_publishing_again_adds_nothing_and_stale_runs_are_replaced(again):
     assert 1.25 in {run.data.metrics["nll/test"] for run in found}
 
 
+@pytest.mark.thorough
 def test_more_seeds_continue_and_a_store_that_goes_away_costs_no_result_and_is_delivered_later(
     again, capsys, monkeypatch
 ):

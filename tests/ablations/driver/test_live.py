@@ -200,6 +200,7 @@ def quick(few_digits, monkeypatch):
     monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
 
 
+@pytest.mark.thorough
 def test_a_whole_grid_has_one_run_a_cell_and_each_point_once(quick, store, tmp_path, without_pictures, monkeypatch):
     shutil.copy(store, tmp_path / "mlflow.db")
     seen = []
@@ -266,6 +267,7 @@ LATENTS = [
 ]
 
 
+@pytest.mark.thorough
 def test_an_autoencoder_that_cells_share_is_one_run_from_its_training_to_its_reconstructions(
     quick, few_digits, store, tmp_path, without_pictures, monkeypatch
 ):

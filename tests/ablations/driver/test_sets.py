@@ -28,9 +28,10 @@ from analysis.read.meta import ShownMetric
 from analysis.read.runs import read_folder
 from tests.ablations.conftest import said
 from tests.ablations.search.conftest import POINTS
+from tests.made_once import made_once
 
 DISTANCE = "energy_distance/test"
-SMALL = ["data=mixture2d", "network=mlp", "network.width=16", "network.layers=1", "horizon=25"]
+SMALL = ["data=mixture2d", "network=mlp", "network.width=16", "network.layers=1", "horizon=10"]
 SHORT = ["training.steps=60", "training.warmup=10", "training.report_every=20", "evaluation.exact=2"]
 GRID = ["parameterization=v,epsilon", "name=auto", "seeds=2", *SMALL, *SHORT, "evaluation.strata=2"]
 
@@ -56,16 +57,20 @@ def rows(results):
 @pytest.fixture(scope="module")
 def four(tmp_path_factory, store):
     """Four sets a cell and seed, as if it took more than three; and the same asked for by number."""
-    results = tmp_path_factory.mktemp("sets")
-    shutil.copy(store, results / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "write_pages", said)
-        patch.setattr(sets, "most_noisy", lambda *given: noisy(3.5))
-        words = [*GRID, "evaluation.sets=auto", "evaluation.metrics=[mmd]", f"results={results}", "launcher=serial"]
-        assert run.main(words) == 0
-        by_number = [*GRID, "evaluation.sets=4", "evaluation.metrics=[mmd]", f"results={results}", "launcher=serial"]
-        assert run.main([word if word != "name=auto" else "name=four" for word in by_number]) == 0
-    return words, results
+
+    def make(results):
+        shutil.copy(store, results / "mlflow.db")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pages, "write_pages", said)
+            patch.setattr(sets, "most_noisy", lambda *given: noisy(3.5))
+            more = ["evaluation.metrics=[mmd]", f"results={results}", "launcher=serial"]
+            words = [*GRID, "evaluation.sets=auto", *more]
+            assert run.main(words) == 0
+            by_number = [*GRID, "evaluation.sets=4", *more]
+            assert run.main([word if word != "name=auto" else "name=four" for word in by_number]) == 0
+        return words, results
+
+    return made_once(tmp_path_factory, "sets", make)
 
 
 def test_the_sets_are_those_of_any_number_and_so_are_their_values(four):

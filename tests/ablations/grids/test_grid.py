@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import re
 import shlex
@@ -49,15 +50,6 @@ def test_every_class_of_an_axis_has_its_config_file(axis):
     # The files of `saved` are those that were saved: there may be none.
     files = {option for option in grammar.options_of(axis) if "/" not in option}
     assert set(registry.classes(registry.base_of(axis))) - {"saved"} == files
-
-
-@pytest.mark.parametrize("name", grammar.options_of("grid"))
-def test_every_grid_file_makes_its_cells(name):
-    made = points(f"grid={name}")
-    assert made.points
-    for point in made.points:
-        assert refusal(point.cell) is None
-    assert made.file.baseline in [point.levels for point in made.points]
 
 
 def test_the_parameterization_grid_has_the_rows_of_ddpms_table_2():
@@ -478,14 +470,20 @@ def test_what_one_cell_is_scored_by_all_are_that_can_be():
 GRIDS = sorted(grammar.options_of("grid"))
 
 
+@functools.cache
+def shipped(name):
+    """A grid that ships, made once for all tests of it."""
+    return points(f"grid={name}")
+
+
 @pytest.mark.parametrize("name", GRIDS)
 def test_every_grid_file_asks_a_question_and_makes_cells(name):
-    asked = reading.read(name)
-    made = points(f"grid={name}")
+    asked, made = reading.read(name), shipped(name)
     assert asked.question.endswith("?")
     assert asked.seeds >= 5 or name == "deck"
-    assert not all(refusal(point.cell) for point in made.points)
+    assert made.points
     assert all(refusal(point.cell) is None for point in made.points)
+    assert made.file.baseline in [point.levels for point in made.points]
 
 
 @pytest.mark.parametrize("name", GRIDS)
@@ -493,7 +491,7 @@ def test_every_grid_states_its_cells_and_minutes_in_the_help_line(name):
     line = grammar.options_of("grid")[name]
     said = re.search(r"(\d+)( x (\d+))? cells", line)
     n = int(said[1]) * int(said[3] or 1)
-    assert n == len(points(f"grid={name}").points)
+    assert n == len(shipped(name).points)
     minutes = re.search(r"about (\d+) minutes", line)
     assert minutes
     assert int(minutes[1]) <= 55
@@ -501,7 +499,7 @@ def test_every_grid_states_its_cells_and_minutes_in_the_help_line(name):
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_expectations_name_their_source_and_cells_that_are_there(name):
-    made = points(f"grid={name}")
+    made = shipped(name)
     levels = [point.levels for point in made.points]
     for claim in made.file.expects:
         assert claim.source

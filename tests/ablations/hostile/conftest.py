@@ -1,4 +1,4 @@
-"""How many inputs are drawn: some hundreds a test in CI, the same ones each time; as many as are asked for by
+"""How many inputs are drawn: some tens a test, the same ones each time; as many as are asked for by
 
 HOSTILE=2000 pytest tests/ablations/hostile -n auto        2,000 a test, other ones each time
 """
@@ -14,7 +14,7 @@ CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck
 
 
 def drawn(quick: int) -> settings:
-    """The settings of a test that draws so many in CI."""
+    """The settings of a test that draws so many where none are asked for."""
     return settings(
         max_examples=ASKED or quick,
         derandomize=not ASKED,

@@ -50,7 +50,7 @@ RESULT |= {"metadata": {"device": "cpu"}, "stage": "abc", "files": {"bound.safet
 FAILURE = {"kind": "error", "message": "no", "traceback": "", "status": "failed"}
 
 
-@drawn(400)
+@drawn(100)
 @given(content=mutated(RESULT), other=damaged(json.dumps(RESULT).encode()), plain=st.booleans())
 def test_a_result_is_one_or_none(content, other, plain, tmp_path):
     folder = tmp_path / "abc"
@@ -62,7 +62,7 @@ def test_a_result_is_one_or_none(content, other, plain, tmp_path):
     assert (found is None) or journal.damage("abc") == ""
 
 
-@drawn(200)
+@drawn(60)
 @given(content=mutated(FAILURE), other=damaged(json.dumps(FAILURE).encode()), plain=st.booleans(), share=st.binary())
 def test_a_failure_and_a_share_are_read_or_said_to_be_damaged(content, other, plain, share, tmp_path):
     folder = tmp_path / "abc"
@@ -83,7 +83,7 @@ def artefact(tmp_path_factory):
     return (folder / "checkpoint.safetensors").read_bytes(), tensors
 
 
-@drawn(400)
+@drawn(100)
 @given(data=st.data())
 def test_tensors_are_those_that_were_written_or_damaged(data, artefact, tmp_path):
     whole, tensors = artefact
@@ -116,7 +116,7 @@ def folder_of_results(tmp_path_factory):
     return folder, frames
 
 
-@drawn(250)
+@drawn(60)
 @given(data=st.data())
 def test_results_are_read_or_refused(data, folder_of_results):
     folder, frames = folder_of_results
@@ -135,7 +135,7 @@ def test_results_are_read_or_refused(data, folder_of_results):
             in_one_line(error)
 
 
-@drawn(40)
+@drawn(20)
 @given(data=st.data())
 def test_a_store_answers_or_says_that_it_does_not(data, store, tmp_path):
     import mlflow
@@ -152,7 +152,7 @@ def test_a_store_answers_or_says_that_it_does_not(data, store, tmp_path):
     in_one_line(told or "it answers")
 
 
-@drawn(60)
+@drawn(30)
 @given(data=st.data())
 def test_a_folder_of_pictures_is_read_or_refused(data, tmp_path, monkeypatch):
     monkeypatch.setenv("DIFFUSION_ABLATIONS_CACHE", str(tmp_path / "cache"))

@@ -61,7 +61,7 @@ def made(words):
     return make(request)
 
 
-@drawn(400)
+@drawn(100)
 @given(words=st.lists(WORDS, max_size=4))
 def test_a_command_line_is_understood_or_refused(words):
     for parse in (parse_run, parse_search):
@@ -71,7 +71,7 @@ def test_a_command_line_is_understood_or_refused(words):
             in_one_line(error)
 
 
-@drawn(150)
+@drawn(50)
 @given(words=st.lists(st.builds(lambda key, value: f"{key}={value}", st.sampled_from(FIELDS), NUMBERS), max_size=3))
 def test_fields_make_a_grid_or_are_refused(words):
     given_ = {word.split("=")[0] for word in words}
@@ -112,7 +112,7 @@ def mutated(draw, content):
     return draw(VALUES)
 
 
-@drawn(200)
+@drawn(60)
 @given(content=mutated(GRID), text=st.one_of(st.none(), st.text(max_size=60)))
 def test_a_grids_file_is_read_or_refused(content, text, configs):
     (configs / "grid" / "mine.yaml").write_text(json.dumps(content) if text is None else text, encoding="utf-8")
@@ -127,7 +127,7 @@ def test_a_grids_file_is_read_or_refused(content, text, configs):
 CHOICE = {"name": "linear", "beta_1": 0.001, "suggests": {"time_input": "log_snr", "training.steps": 7}}
 
 
-@drawn(200)
+@drawn(60)
 @given(content=mutated(CHOICE))
 def test_a_choices_file_is_read_or_refused(content, configs):
     (configs / "schedule").mkdir(exist_ok=True)

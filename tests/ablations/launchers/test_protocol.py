@@ -21,6 +21,7 @@ from ablations.settings.registry import classes
 from ablations.testing.launchers import stage
 from ablations.workers.perform import perform
 from analysis.errors import InputError
+from tests.sampling import sampled
 
 
 def asked(*words):
@@ -132,7 +133,7 @@ def test_a_worker_that_dies_while_it_has_nothing_to_do_costs_nothing(tmp_path):
         workers.close()
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.05, 0.1, 0.2])
+@pytest.mark.parametrize("seconds", sampled([0.02, 0.0, 0.05, 0.1, 0.2], 5))
 def test_a_worker_that_dies_as_it_is_given_a_stage_costs_a_try(tmp_path, seconds):
     """Whenever that is: before it takes the stage, as it does, or after."""
     workers = Local().start(str(tmp_path), ["cpu"])
@@ -187,6 +188,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.thorough
 def test_workers_end_with_a_driver_that_is_killed(tmp_path):
     (tmp_path / "driver.py").write_text(DRIVER)
     command = [sys.executable, tmp_path / "driver.py", tmp_path]

@@ -130,7 +130,9 @@ def test_the_value_is_the_mean_over_the_sets_that_were_drawn(again, images, extr
     assert float(row[f"{MMD}_set_sd"]) == pytest.approx(abs(values[0] - values[1]) / math.sqrt(2), rel=1e-5)
 
 
-def test_it_reaches_the_table_and_replaces_the_runs_in_mlflow(tiny, tmp_path):
+def test_it_reaches_the_table_and_replaces_the_runs_in_mlflow(tiny, tmp_path, monkeypatch):
+    # Drawing takes longer than all else.
+    monkeypatch.setattr("analysis.pages.write_figures", lambda answers, folder: {})
     results = tmp_path / "results"
     shutil.copytree(tiny.results, results)
     words = [word for word in tiny.arguments if not word.startswith("results=")]
@@ -227,7 +229,7 @@ expects:
 """
 
 
-def test_a_claim_may_be_of_any_metric_that_has_a_direction(again, configs, capsys, monkeypatch):
+def test_a_claim_may_be_of_any_metric_that_has_a_direction(again, few_digits, configs, capsys, monkeypatch):
     words = [word for word in again.arguments if not word.startswith(("variance=", "parameterization=", "name="))]
     for metric in ("mmd", "recall"):
         (configs / "grid" / "mine.yaml").write_text(GRID.format(metric=metric))
@@ -251,11 +253,11 @@ def test_a_column_that_is_none_is_refused_before_anything_is_trained(configs, ca
 def test_a_search_may_go_by_it(store, tmp_path, without_pictures):
     shutil.copy(store, tmp_path / "mlflow.db")
     words = [w for w in POINTS if not w.startswith(("study.pruner", "trials"))]
-    assert search.main([*words, "study.objective=mmd", "trials=5", f"results={tmp_path}", "launcher=serial"]) == 0
+    assert search.main([*words, "study.objective=mmd", "trials=3", f"results={tmp_path}", "launcher=serial"]) == 0
     found = read_search(tmp_path / "found")
     (objective,) = found.head.objectives
     assert (objective.name, objective.label, objective.decimals) == ("mmd/val", "MMD²", 4)
-    assert len(found.complete) == 5
+    assert len(found.complete) == 3
     best = found.complete.sort_values("mmd/val").iloc[0]
     assert found.head.winners[0].trial == best["trial"]
     confirmed = json.loads((tmp_path / "found" / "grid.json").read_text())

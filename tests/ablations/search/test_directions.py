@@ -11,7 +11,6 @@ from ablations.driver import pages
 from ablations.metrics.precision_recall import PrecisionMetric
 from ablations.metrics.registry import facts, objectives
 from ablations.search import __main__ as search
-from ablations.search.file import SAMPLERS
 from ablations.search.records import finalists
 from ablations.search.study import make
 from ablations.search.trial import TrialOutcome
@@ -21,8 +20,8 @@ from analysis.findings.trials import best_trials, front_of_trials
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from tests.ablations.conftest import TINY, said
-from tests.ablations.search.test_optimizer import bowl, installed, opened
-from tests.axes import thinned
+from tests.ablations.search.test_optimizer import EVERY_SAMPLER, bowl, installed, opened
+from tests.made_once import made_once
 
 PRECISION, COVERAGE = "precision/val/digits-cnn", "coverage/val"
 WORDS = [
@@ -43,7 +42,7 @@ def tell(optimizer, number, *values):
     optimizer.tell(number, TrialOutcome("complete", values=values), "cell")
 
 
-@pytest.mark.parametrize("sampler", thinned([*SAMPLERS], 3, [*SAMPLERS]))
+@EVERY_SAMPLER
 def test_going_up_is_going_down_on_the_negative(sampler, tmp_path):
     """Every sampler draws the same trials, and the best is the same."""
     ways = []
@@ -107,14 +106,17 @@ def test_a_metric_that_is_turned_makes_another_search(monkeypatch):
 @pytest.fixture(scope="module")
 def climbed(tmp_path_factory, store):
     """The learning rate by coverage, on points; and in the same folder by NLL and density."""
-    results = tmp_path_factory.mktemp("climbed")
-    shutil.copy(store, results / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "write_pages", said)
-        for name, objective in {"up": "coverage", "both": "nll,density"}.items():
-            words = [*WORDS, f"study.objective={objective}", f"name={name}", f"results={results}"]
-            assert search.main(words) == 0
-    return results
+
+    def make(results):
+        shutil.copy(store, results / "mlflow.db")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pages, "write_pages", said)
+            for name, objective in {"up": "coverage", "both": "nll,density"}.items():
+                words = [*WORDS, f"study.objective={objective}", f"name={name}", f"results={results}"]
+                assert search.main(words) == 0
+        return results
+
+    return made_once(tmp_path_factory, "climbed", make)
 
 
 def test_the_largest_value_wins(climbed):

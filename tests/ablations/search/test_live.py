@@ -51,6 +51,7 @@ def opened(tmp_path, name="mlflow"):
     return Tracker(f"sqlite:///{tmp_path / name}.db", "found", tmp_path)
 
 
+@pytest.mark.thorough
 def test_a_trial_is_a_run_while_it_runs_and_the_one_that_publishing_makes(quick, words, tmp_path, monkeypatch):
     seen = []
     show = Tracker.show

@@ -9,6 +9,7 @@ import numpy as np
 import optuna
 import pytest
 
+from ablations.search import optimizer as module
 from ablations.search.file import PRUNERS, SAMPLERS
 from ablations.search.optimizer import Optimizer, storage
 from ablations.search.optimizer.storage import shown
@@ -16,7 +17,7 @@ from ablations.search.study import make
 from ablations.search.trial import TrialOutcome
 from ablations.settings.arguments import parse_search
 from analysis.errors import InputError
-from tests.axes import thinned
+from tests.sampling import sampled
 
 SPACE = [
     "schedule=log_snr_linear",
@@ -64,7 +65,13 @@ def installed(sampler):
     return sampler
 
 
-@pytest.mark.parametrize("sampler", thinned([*SAMPLERS], 3, [*SAMPLERS]))
+MARKS = {"tpe": [], "qmc": [pytest.mark.thorough]}
+EVERY_SAMPLER = pytest.mark.parametrize(
+    "sampler", [pytest.param(name, marks=MARKS.get(name, [pytest.mark.slow])) for name in SAMPLERS]
+)
+
+
+@EVERY_SAMPLER
 def test_a_search_that_was_killed_goes_on_as_it_would_have(sampler, tmp_path):
     ways = []
     for name, kills in {"whole": (), "cut": (0, 4, 9)}.items():
@@ -128,7 +135,10 @@ def test_failed_trials_keep_their_reason_and_accidents_are_asked_for_again_once(
     assert states == [("failed", "the bound is not finite"), ("failed", "No space left on device")]
 
 
-@pytest.mark.parametrize("pruner", [name for name in PRUNERS if name not in ("none", "wilcoxon")])
+JUDGING = [name for name in PRUNERS if name not in ("none", "wilcoxon")]
+
+
+@pytest.mark.parametrize("pruner", sampled(JUDGING, 3))
 def test_a_pruner_ends_the_worst_and_never_the_best(pruner, tmp_path):
     """Values that fall alike from rung to rung, the ninth trial's far above all, the tenth's far below."""
     rungs = [50, 100, 200]
@@ -181,7 +191,8 @@ def test_the_front_of_two_objectives_is_what_nothing_beats_in_both(tmp_path):
     assert optimizer.front() == [i for i, over in enumerate(beaten) if not over] == [0, 1, 2]
 
 
-def test_importances_are_of_what_the_value_depends_on(tmp_path):
+def test_importances_are_of_what_the_value_depends_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "RESAMPLINGS", 8)
     optimizer = opened(tmp_path, "study.sampler=random", window=1)
     for _ in range(30):
         number, params = optimizer.ask()
@@ -194,6 +205,7 @@ def test_importances_are_of_what_the_value_depends_on(tmp_path):
     assert math.isclose(sum(one for one, _, _ in shares.values()), 1, abs_tol=1e-6)
 
 
+@pytest.mark.thorough
 def test_what_the_value_does_not_depend_on_has_importances_that_say_nothing(tmp_path):
     """Values at random: the range says so, where a share alone would name a winner."""
     optimizer = opened(tmp_path, "study.sampler=random", window=1)
@@ -274,7 +286,7 @@ def test_a_kill_between_two_writes_of_an_ask_leaves_all_of_the_trial_or_nothing(
     assert again.ask() == opened(tmp_path / "other").ask()
 
 
-@pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
+@pytest.mark.parametrize("pruner", sampled(["halving", "median", "hyperband"], 3))
 def test_a_trial_that_is_judged_again_after_a_kill_is_judged_alike(pruner, tmp_path):
     rungs = [50, 100, 200]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import resource
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -26,6 +25,7 @@ from ablations.stages.artifacts import (
 from ablations.stages.journal import RESULT, Failure, Journal, Result
 from analysis.errors import InputError
 from analysis.files import read_json, replace_file, write_json
+from tests.forked import forked
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
@@ -253,20 +253,18 @@ def test_who_looks_at_the_disk_without_torch_calls_files_what_they_are_called():
     assert disk.RESULT == RESULT
 
 
-WRITE = """
-import resource, sys, torch
-from pathlib import Path
-from ablations.stages.artifacts import write_tensors
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-try:
-    write_tensors(Path(sys.argv[1]), {"a": torch.zeros(10_000)})
-except OSError as error:
-    print(error)
-"""
-
-
 def test_a_disk_that_refuses_tensors_is_the_machines_failure_and_names_the_file(tmp_path):
-    path = tmp_path / "weights.safetensors"
-    done = subprocess.run([sys.executable, "-c", WRITE, str(path)], capture_output=True, text=True, check=True)
-    assert done.stdout == f"[Errno 27] File too large: {str(path)!r}\n"
-    assert list(tmp_path.iterdir()) == []
+    path, log = tmp_path / "stage" / "weights.safetensors", tmp_path / "log"
+
+    def command():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            write_tensors(path, {"a": torch.zeros(10_000)})
+        except OSError as error:
+            print(error)
+        return 0
+
+    path.parent.mkdir()
+    assert forked(command, log).finish() == 0
+    assert log.read_text(encoding="utf-8") == f"[Errno 27] File too large: {str(path)!r}\n"
+    assert list(path.parent.iterdir()) == []

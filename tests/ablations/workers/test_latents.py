@@ -139,7 +139,7 @@ def grid(tmp_path_factory, store):
         {"name": "vae", "set": {"space": "latents", "horizon": 0}},
         {"name": "vq", "set": {"space": "latents", "space.regularization": "vq", "horizon": 25}},
     ]
-    file = {"question": "Where?", "axes": [{"name": "place", "levels": levels}], "seeds": 2, "layout": "ldm"}
+    file = {"question": "Where?", "axes": [{"name": "place", "levels": levels}], "seeds": 1, "layout": "ldm"}
     file["columns"] = ["rfid/train/{extractor}", "psnr/test", "cost/total_flops", "cost/sample_flops"]
 
     def make(folder):
@@ -190,12 +190,7 @@ def test_every_cell_has_what_it_can_have(grid):
 
 def test_each_autoencoder_has_a_row_and_a_run_of_its_own(grid):
     found = rows(grid, "autoencoders.csv")
-    assert [(row["space.regularization"], row["seed"]) for row in found] == [
-        ("kl", "0"),
-        ("vq", "0"),
-        ("kl", "1"),
-        ("vq", "1"),
-    ]
+    assert [(row["space.regularization"], row["seed"]) for row in found] == [("kl", "0"), ("vq", "0")]
     for row in found:
         values = metrics(row)
         assert values["cost/autoencoder_flops"] > 0
@@ -213,7 +208,7 @@ def test_each_autoencoder_has_a_row_and_a_run_of_its_own(grid):
         history = client.get_metric_history(one.info.run_id, "train/autoencoder")
         assert [point.step for point in history] == [50, 60]
         assert f"{one.data.tags['cell_id']}.png" in {file.path for file in client.list_artifacts(one.info.run_id)}
-    assert len(client.search_runs([experiment_id], "tags.kind = 'cell'")) == 8
+    assert len(client.search_runs([experiment_id], "tags.kind = 'cell'")) == 4
 
 
 def test_folder_and_store_give_equal_frames(grid):

@@ -20,6 +20,7 @@ from tests.analysis.figures.test_schedules import SCHEDULE, fabricated, fixed, l
 from tests.analysis.figures.test_split import with_estimate
 from tests.analysis.latent import latent
 from tests.analysis.searches import one_objective, two_objectives
+from tests.sampling import sampled
 
 
 def deck(folder):
@@ -88,7 +89,10 @@ def png(name, folder):
     return file.getvalue()
 
 
-@pytest.mark.parametrize(("make", "name"), [(make, name) for make, names in SCENES.items() for name in names])
+DRAWN = [(make, name) for make, names in SCENES.items() for name in names]
+
+
+@pytest.mark.parametrize(("make", "name"), sampled(DRAWN, 3))
 def test_a_figure_drawn_twice_is_drawn_alike(folders, make, name):
     first = png(name, folders(make))
     with matplotlib.rc_context(OWN_SETTINGS):

@@ -1,9 +1,9 @@
 import json
-import subprocess
-import sys
 
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from matplotlib.lines import Line2D
 from PIL import Image
 
@@ -35,13 +35,11 @@ def test_a_grid_has_the_figures_that_it_has_data_for(folder, quick):
 
 
 def test_figures_leave_no_global_state_behind():
-    code = (
-        "import sys, matplotlib; before = dict(matplotlib.rcParams)\n"
-        "from analysis.figures.drawing import new_figure, styled\n"
-        "with styled(): new_figure(1, 1)\n"
-        "import matplotlib.pyplot as plt; assert not plt.get_fignums(); assert dict(matplotlib.rcParams) == before"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    before = dict(matplotlib.rcParams)
+    with styled():
+        new_figure(1, 1)
+    assert not pyplot.get_fignums()
+    assert dict(matplotlib.rcParams) == before
 
 
 def test_what_has_no_data_is_not_drawn(folder, quick):

@@ -209,6 +209,7 @@ def test_what_is_not_comparable_is_said_where_its_value_would_be(grid, make):
     assert "none" not in texts(nll.figure)
 
 
+@pytest.mark.thorough
 def test_stale_files_go(tmp_path, quick):
     folder = latent(tmp_path / "latent")
     new = {f"{name}.{suffix}" for name in ("reconstructions", "compute", "elbo") for suffix in ("png", "pdf")}

@@ -8,6 +8,7 @@ from analysis.figures.drawing import styled
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from tests.analysis.many import many
+from tests.sampling import sampled
 
 CELLS = 60
 WORDS = f"Shown are the {MOST_CELLS} best of {CELLS} cells by NLL and the baseline; table.csv has all."
@@ -27,7 +28,7 @@ def drawn(answers, name):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("name", ["samples", "metrics", "differences", "training", "weights", "bound"])
+@pytest.mark.parametrize("name", sampled(["samples", "metrics", "differences", "training", "weights", "bound"], 4))
 def test_a_figure_of_many_cells_fits_a_page_and_says_what_it_leaves_out(answers, name):
     figure = drawn(answers, name)
     assert WORDS in [text.get_text().replace("\n", " ") for text in figure.texts]

@@ -14,6 +14,8 @@ from tests.analysis.conftest import pipe
 from tests.analysis.many import many
 from tests.analysis.report.pages import Page
 
+pytestmark = pytest.mark.thorough
+
 CELLS = MOST_ROWS + 20
 WORDS = f"Shown are the {MOST_ROWS} best of {CELLS} cells by NLL and the baseline"
 LAST, LEFT_OUT = f"level {CELLS - 1:03}", f"level {CELLS - 2:03}"

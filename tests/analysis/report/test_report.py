@@ -5,6 +5,8 @@ import dataclasses
 import re
 from itertools import pairwise
 
+import pytest
+
 from analysis import report
 from analysis.figures import FIGURES
 from analysis.read import source
@@ -125,6 +127,7 @@ def test_provenance_names_every_run(page):
     assert details["text"].count("t-epsilon-simple") == 3
 
 
+@pytest.mark.thorough
 def test_the_same_grid_gives_the_same_bytes(folder, quick):
     first = page_of(folder).read_bytes()
     assert page_of(folder).read_bytes() == first

@@ -4,6 +4,7 @@ import pytest
 
 from tests.analysis.conftest import AXES, FID, NLL, build, rows, write_csv
 from tests.analysis.report.pages import Page, page_of
+from tests.sampling import sampled
 
 
 def one_axis(table, **changes):
@@ -33,33 +34,33 @@ def scene(name):
     return table, {}
 
 
-@pytest.mark.parametrize(
-    ("name", "first", "sections"),
-    [
-        (
-            "one cell",
-            "For likelihood: nothing to choose between.",
-            "verdict table samples curves noise cost",
-        ),
-        (
-            "one seed",
-            "For likelihood no verdict; best value: ε · L, fixed isotropic Σ.",
-            "verdict table samples curves",
-        ),
-        ("all diverged", "No verdict.", "verdict table samples curves besides missing"),
-        ("points", "For likelihood take MSE at ε-weight 1", "verdict comparisons budget table samples curves besides"),
-        (
-            "no samples",
-            "For likelihood take ε · L, fixed isotropic Σ",
-            "verdict comparisons budget table axes curves besides noise",
-        ),
-        (
-            "no curves",
-            "For likelihood take ε · L, fixed isotropic Σ",
-            "verdict comparisons budget table axes samples besides noise",
-        ),
-    ],
-)
+LACKING = [
+    (
+        "one cell",
+        "For likelihood: nothing to choose between.",
+        "verdict table samples curves noise cost",
+    ),
+    (
+        "one seed",
+        "For likelihood no verdict; best value: ε · L, fixed isotropic Σ.",
+        "verdict table samples curves",
+    ),
+    ("all diverged", "No verdict.", "verdict table samples curves besides missing"),
+    ("points", "For likelihood take MSE at ε-weight 1", "verdict comparisons budget table samples curves besides"),
+    (
+        "no samples",
+        "For likelihood take ε · L, fixed isotropic Σ",
+        "verdict comparisons budget table axes curves besides noise",
+    ),
+    (
+        "no curves",
+        "For likelihood take ε · L, fixed isotropic Σ",
+        "verdict comparisons budget table axes samples besides noise",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "first", "sections"), sampled(LACKING, 2, [name for name, *_ in LACKING]))
 def test_a_grid_that_lacks_something(tmp_path, quick, name, first, sections):
     table, changes = scene(name)
     folder = build(tmp_path / "g", table, **changes)

@@ -5,6 +5,7 @@ import pytest
 
 from analysis.statistics.effects import effects
 from tests.analysis.statistics.factorials import A, B, D, grid
+from tests.sampling import sampled
 
 SIMULATIONS = 300
 # 5 % and 3 Monte-Carlo errors.
@@ -46,8 +47,11 @@ def rates(frame, draw, images=None):
     return {name: n / SIMULATIONS for name, n in found.items()}, any_of_all / SIMULATIONS
 
 
-@pytest.mark.parametrize("noisy", [1.0, 10.0], ids=["even", "noisy"])
-@pytest.mark.parametrize("sharing", [own, shared, partly])
+SCENES = [(sharing, noisy) for noisy in (1.0, 10.0) for sharing in (own, shared, partly)]
+NAMES = [f"{sharing.__name__}-{'even' if noisy == 1 else 'noisy'}" for sharing, noisy in SCENES]
+
+
+@pytest.mark.parametrize(("sharing", "noisy"), sampled(SCENES, 5, NAMES))
 @pytest.mark.parametrize("seeds", [3, pytest.param(8, marks=pytest.mark.slow)])
 def test_no_effect_is_found_too_often(seeds, sharing, noisy):
     """The lower bound errs by finding too little; with one degree of freedom there is no bound to take."""
@@ -71,7 +75,7 @@ def test_effects_of_the_images_alone_are_not_found():
     assert family <= HIGH
 
 
-@pytest.mark.parametrize("factor", ["a", "b"])
+@pytest.mark.parametrize("factor", sampled(["a", "b"], 2))
 def test_a_planted_main_effect_is_found_and_no_other(factor):
     frame = grid({"a": D, "b": B}, 5)
     planted = 20.0 * (frame[factor] == {"a": "d2", "b": "b1"}[factor]).to_numpy()

@@ -105,6 +105,7 @@ def test_without_weights_the_refusal_says_all_ways_out():
     refuse(None, rf"give evaluation.weights=download, {path}, or take evaluation.quality=\[\]")
 
 
+@pytest.mark.thorough
 def test_a_network_of_another_layout_is_refused(state, tmp_path):
     # What torchvision's inception_v3 has and has not.
     other = {key: value for key, value in state.items() if not key.startswith("fc.")}
@@ -195,6 +196,7 @@ def cell_with(weights: str):
     return make_cell([{"data": "patches", "evaluation.weights": weights}], seed=0)
 
 
+@pytest.mark.thorough
 def test_fetched_weights_are_one_extractor_and_one_cell_with_the_same_file_from_a_path(weights, server, tmp_path):
     fetched, given = cell_with("download"), cell_with(str(weights))
     known = [extractor_identity(cell) for cell in (fetched, given)]
