@@ -42,6 +42,8 @@ TRUST = 5.0
 ENOUGH = 4.0
 """Seconds of passes to be measured before anything is said, where there is no estimate."""
 TURNS = 3
+INSTANT = 1e-9
+"""Seconds, which are none."""
 LAST = 0.1
 """What is left, by share, of a stage that tells none, once it has taken as long as was expected."""
 
@@ -193,8 +195,9 @@ class Pace:
         planned = trust + seconds_of(passes, expected)
         ratio = (trust + sum(took[key] for key in passes)) / planned if planned else 1.0
         known = {key: seconds * (1.0 if key in GUESSED else ratio) for key, seconds in expected.items()}
+        # What took no time that a clock shows counts like what it took.
         return {
-            key: (TRUST + took.get(key, 0.0)) / (TRUST / seconds + amounts.get(key, 0.0))
+            key: (TRUST + took.get(key, 0.0)) / (TRUST / max(seconds, INSTANT) + amounts.get(key, 0.0))
             for key, seconds in known.items()
         }
 

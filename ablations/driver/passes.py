@@ -110,7 +110,8 @@ def scoring_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pa
 def sampling_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pass:
     """A call of the sampler."""
     diffusion = learner_of(cell, data, device).eval().diffusion
-    chain = diffusion.chain(cell.sampler.steps)
+    # Which times are visited changes nothing of what a call takes, and a fitted spacing is not known yet.
+    chain = diffusion.chain(None if cell.spacing.fitted else cell.sampler.steps)
     x_t = torch.randn(count, *diffusion.shape, device=device)
     chosen = resolve_precision(cell.training.precision, device)
     call = partial(reverse_at, diffusion, x_t, chain, chain.steps, clip=cell.evaluation.clip)

@@ -22,8 +22,9 @@ import torch
 from PIL import Image
 
 from ablations import publish, run, sample
-from ablations.driver import execute, requests
+from ablations.driver import execute, requests, written
 from ablations.driver.execute import Execution
+from ablations.driver.rounds import at_once
 from ablations.driver.plan import plan
 from ablations.driver.spent import Spent
 from ablations.grids.grid import make
@@ -211,12 +212,12 @@ def test_damage_that_is_met_on_the_way_is_made_anew_at_the_end(again, capfd):
     bounds = [stage for stage in made.stages() if isinstance(stage, BoundStage) and stage.split == "test"]
     altered(journal.folder(bounds[0].id) / "bound.safetensors")
     (again.folder / "runs.csv").unlink()
-    told = {"command": request.command, "code": "1", "seeds": made.grid.seeds}
-    with Execution.of(made, journal, again.folder, None, told) as execution:
-        execution.launch(made, made, told)
-        execution.publish(made, told, ended=False, wait=False)
+    (whole,) = at_once(made)
+    with Execution.of(whole, journal, again.folder, None, {"command": request.command, "code": "1"}) as execution:
+        execution.launch(made, whole)
+        execution.publish(made, whole, ended=False, wait=False)
         assert "bound.safetensors has been altered" in capfd.readouterr().err
-        records = execution.publish(made, told, ended=True)
+        records = execution.publish(made, whole, ended=True)
     assert [record.status for record in records] == ["finished"] * 4
 
 
@@ -531,7 +532,7 @@ def test_a_row_knows_what_made_it_and_what_it_cost(tiny):
     for row in rows(tiny):
         assert (row["code"], row["numerics"], row["data_digest"]) == (code_version(), str(NUMERICS), digest)
         assert row["precision"] == HERE
-        assert f"cpu ({platform.machine()}), {HERE}; code" in " ".join(tiny.printed.split())
+        assert f"cpu ({platform.machine()}), {HERE}; code" in (tiny.folder / "table.md").read_text(encoding="utf-8")
         assert float(row["cost/train_flops"]) == pytest.approx(3 * float(row["cost/flops_per_image"]) * 60 * 64)
     assert read_folder(tiny.folder).codes == [(code_version(), 4)]
 
@@ -582,9 +583,9 @@ def test_a_failed_delivery_leaves_no_word_of_where_the_runs_are(again, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr(Tracker, "_log", broken)
-        assert execute.deliver(tracker, again.folder) is None
+        assert written.deliver(tracker, again.folder) is None
     assert read_folder(again.folder).tracking is None
-    assert execute.deliver(tracker, again.folder) is tracker
+    assert written.deliver(tracker, again.folder) is tracker
     assert len(read_folder(again.folder).tracking.runs) == 4
 
 

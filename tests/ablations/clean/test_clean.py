@@ -20,6 +20,7 @@ from ablations.clean import freeing
 from ablations.clean.__main__ import main
 from ablations.clean.needs import Read, needs_of
 from ablations.driver.execute import Execution
+from ablations.driver.rounds import at_once
 from ablations.driver.plan import plan
 from ablations.driver.turns import CLEANING, Turns, wait_for_cleaning
 from ablations.grids.grid import make
@@ -210,8 +211,8 @@ def test_seeds_that_looks_may_come_to_are_needed(tmp_path, few_digits):
     words = ["name=looked", "evaluation.quality=[]", "parameterization=epsilon,v", *TINY]
     three, five = (plan(make(parse_run([*words, f"seeds={n}"])), Local(), ["cpu"]) for n in (3, 5))
     folder, journal = tmp_path / "looked", Journal(tmp_path / ".stages")
-    told = {"command": "python -m ablations.run", "code": "1", "seeds": three.grid.seeds}
-    with Execution.of(three, journal, folder, None, told):
+    (whole,) = at_once(three)
+    with Execution.of(whole, journal, folder, None, {"command": "python -m ablations.run", "code": "1"}):
         head = json.loads((folder / "grid.json").read_text())
     seeds = {stage.id for stage in five.stages()} - {stage.id for stage in three.stages()}
     assert len(seeds) == 2 * 2 * 3

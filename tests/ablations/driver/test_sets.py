@@ -31,7 +31,7 @@ from tests.ablations.search.conftest import POINTS
 from tests.made_once import made_once
 
 DISTANCE = "energy_distance/test"
-SMALL = ["data=mixture2d", "network=mlp", "network.width=16", "network.layers=1", "horizon=10"]
+SMALL = ["data=mixture2d", "network=mlp", "network.width=16", "network.layers=1", "horizon=25"]
 SHORT = ["training.steps=60", "training.warmup=10", "training.report_every=20", "evaluation.exact=2"]
 GRID = ["parameterization=v,epsilon", "name=auto", "seeds=2", *SMALL, *SHORT, "evaluation.strata=2"]
 
@@ -142,27 +142,18 @@ def test_a_command_that_is_given_again_starts_nothing_and_says_the_same(four, mo
     [(None, 2), (1.2, 2), (2.0, 2), (2.1, 4), (5.0, 8), (16.0, 16), (90.0, 16), (float("inf"), 16)],
 )
 def test_they_are_doubled_while_they_are_too_few(enough, expected, monkeypatch, tmp_path):
-    launched = []
     told = None if enough is None else noisy(enough)
     monkeypatch.setattr(sets, "most_noisy", lambda *given: told)
-    found, n, interrupted = sets.with_enough(
-        planned(*GRID, "evaluation.sets=auto"), Journal(tmp_path), lambda more: launched.append(more)
-    )
-    assert (n, interrupted) == (expected, False)
-    assert {item.sets for item in found.planned} == {expected}
-    assert [one.planned[0].sets for one in launched] == [2**k for k in range(2, expected.bit_length())]
-
-
-def test_an_interrupted_one_ends(monkeypatch, tmp_path):
-    monkeypatch.setattr(sets, "most_noisy", lambda *given: noisy(90.0))
-    _, n, interrupted = sets.with_enough(planned(*GRID, "evaluation.sets=auto"), Journal(tmp_path), lambda more: True)
-    assert (n, interrupted) == (4, True)
+    found = list(sets.doubled(planned(*GRID, "evaluation.sets=auto"), Journal(tmp_path)))
+    counts = [2**k for k in range(2, expected.bit_length())]
+    assert [n for _, n in found] == counts
+    assert [{item.sets for item in more.planned} for more, _ in found] == [{n} for n in counts]
 
 
 def test_where_the_number_is_given_nothing_is_asked(monkeypatch, tmp_path):
     monkeypatch.setattr(sets, "most_noisy", lambda *given: 1 / 0)
     before = planned(*GRID, "evaluation.sets=3")
-    assert sets.with_enough(before, Journal(tmp_path), lambda more: True) == (before, 2, False)
+    assert list(sets.doubled(before, Journal(tmp_path))) == []
 
 
 def test_what_decides_is_what_the_page_would_say(four):

@@ -9,6 +9,7 @@ import pytest
 
 from ablations.driver.execute import Execution
 from ablations.driver.plan import Plan, plan
+from ablations.driver.rounds import Round, at_once
 from ablations.driver.turns import Turns
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
@@ -39,10 +40,10 @@ def begun(journal, folder):
     """Begins what a command does, which is at work until the test is over."""
     with ExitStack() as stack:
 
-        def begin(*words: str) -> tuple[Execution, Plan, dict]:
+        def begin(*words: str) -> tuple[Execution, Plan, Round]:
             made = planned(*words)
-            told = COMMAND | {"seeds": made.grid.seeds}
-            return stack.enter_context(Execution.of(made, journal, folder, None, told)), made, told
+            (whole,) = at_once(made)
+            return stack.enter_context(Execution.of(whole, journal, folder, None, COMMAND)), made, whole
 
         yield begin
 
