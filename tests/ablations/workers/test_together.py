@@ -33,7 +33,7 @@ def training_of(choices):
 @pytest.mark.parametrize(
     "choices",
     [
-        f"{CELL} training.micro_batch=3",
+        pytest.param(f"{CELL} training.micro_batch=3", marks=pytest.mark.thorough),
         pytest.param(
             "objective=vlb_continuous timesteps=low_discrepancy schedule=learned time_input=log_snr",
             marks=pytest.mark.slow,
