@@ -19,7 +19,7 @@ from typing import Any, Literal
 from ablations.driver.bar import Bar, OtherCommands, bar, tried_again
 from ablations.driver.following import Following, names_of
 from ablations.driver.live import Live, watching
-from ablations.driver.pace import Pace
+from ablations.driver.pace import Pace, minutes
 from ablations.driver.plan import Plan
 from ablations.driver.provenance import since
 from ablations.driver.requests import asked_by, check_no_search, check_same_request
@@ -239,6 +239,7 @@ class Execution:
                 if self.showing is not None and self.showing.over:
                     with shown.apart():
                         self._showed()
+                        print(self._next(of, missing), flush=True)
                 if event.kind == "ended" and self.pause.over and self.showing is None:
                     with self.pause.writing():
                         self.publish(meanwhile.whole, self.shown, ended=False, wait=False)
@@ -255,6 +256,13 @@ class Execution:
         showing, self.showing = self.showing, None
         if showing is not None:
             self.said = showing.end(self.tracker)
+
+    def _next(self, of: Round, stages: list[Stage]) -> str:
+        """What is under way and how long it takes, in words."""
+        left = self.pace.seconds(stages)
+        return (
+            f"next     {of.named}" + ("" if left is None else f", about {minutes(left)}") + "; Ctrl-C keeps all of this"
+        )
 
     def _request(self, plan: Plan) -> str:
         """What names the cells of a plan in the store."""

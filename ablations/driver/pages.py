@@ -36,7 +36,7 @@ def finish(folder: Path, journal: Journal, ended: Ended) -> int:
         print(f"{ended.finished} of {ended.trainings} trainings finished; nothing to show yet")
     elif ended.stop and ended.said:
         # Its pages were drawn, and its table printed, beside what was stopped.
-        print(f"\n{folder}/ shows round {ended.shown.number} of {ended.shown.of}: {ended.shown.title}")
+        print(f"\n{folder}/ shows {ended.shown.named}{', which is preliminary' * ended.shown.preliminary}")
     else:
         show(folder, ended.tracker)
     if ended.records:

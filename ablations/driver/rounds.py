@@ -44,10 +44,19 @@ class Round:
     told: dict[str, Any]
 
     @property
+    def named(self) -> str:
+        """Its number and what is run, in words."""
+        return f"round {self.number} of {self.of}: {self.title}"
+
+    @property
     def title(self) -> str:
         """What is run, in words."""
         seeds = f"{self.seeds} seed{'s' * (self.seeds > 1)}"
-        return f"trainings to their first rung ({_steps(self.plan)}), {seeds}" if self.rung else f"all, {seeds}"
+        return (
+            f"trainings to their first rung ({_steps(self.plan)}), {seeds}"
+            if self.rung
+            else f"whole trainings, {seeds}"
+        )
 
     def described(self, finished: int) -> dict[str, Any]:
         """What grid.json says of it, where so many trainings have `finished`."""

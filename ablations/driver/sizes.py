@@ -54,7 +54,7 @@ def beforehand(plan: Plan, declared: Declared | None) -> list[Round]:
 def in_turn(rounds: Sequence[Round], taken: Sequence[float]) -> list[str]:
     """A line for each round, with what it takes."""
     return [
-        f"  round {one.number} of {one.of}: {one.title}: {minutes(seconds)}{' more' if one.number > 1 else ''}"
+        f"  {one.named}: {minutes(seconds)}{' more' if one.number > 1 else ''}"
         for one, seconds in zip(rounds, taken, strict=True)
     ]
 

@@ -130,6 +130,14 @@ def request_of(head: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(sorted(head.get("cells", {}))).encode()).hexdigest()[:12]
 
 
+def round_of(head: dict[str, Any]) -> str:
+    """Which round a grid.json speaks of, in words; "" where it speaks of none."""
+    this = head.get("round")
+    if not this:
+        return ""
+    return f"{this['number']} of {this['of']}{', preliminary' * this['preliminary']}"
+
+
 def tracked_runs(folder: Path) -> list[Tracked]:
     """The cells of a results folder, none where it holds a search's trials alone; InputError where it is damaged."""
     if not (folder / "grid.json").exists() and (folder / SEARCH).exists():

@@ -38,6 +38,7 @@ from ablations.tracking.mlflow_runs import (
     last_of,
     name_of,
     request_of,
+    round_of,
     tracked_autoencoders,
     tracked_runs,
     tracked_trials,
@@ -300,7 +301,7 @@ class Tracker:
     def _summarise(self, folder: Path) -> Summary:
         refuse_links(folder)
         head = head_in(folder)
-        tags = {"kind": "summary", "grid": self.experiment, REQUEST: request_of(head)}
+        tags = {"kind": "summary", "grid": self.experiment, REQUEST: request_of(head), "round": round_of(head)}
         run_id = delivered(self.client, self.experiment_id, folder, tags)
         self._introduce(head["question"], view_in(folder, head))
         return Summary(self.uri, run_id, page(self.uri, self.experiment_id))

@@ -28,7 +28,7 @@ from analysis.statistics.families import Verdict, beaten_by, judge
 from analysis.statistics.paired import Comparison, compare
 from analysis.statistics.variances import Array
 
-STEPS = "training.steps"
+STEPS, JUDGED = "training.steps", "evaluation.judged_rungs"
 _TOLD = ("better", "worse")
 
 
@@ -107,6 +107,10 @@ def budget_of(
     column = metric.name.replace("/test", "/val")
     ends = tuple(cell.estimate(column).values for cell in cells)
     found = _by_share(cells, curve(f"{RUNG}{column}"))
+    if metric.decides == "samples":
+        # Those of the first answer alone are of its seeds alone.
+        judged = max((int(cell.parameter(JUDGED) or 0) for cell in cells), default=0)
+        found = [one for one in found if round(one.halvings) <= judged]
     if not found or not any(ends):
         return None
     seeds = sorted({seed for of_cells in (*(one.values for one in found), ends) for of in of_cells for seed in of})

@@ -22,10 +22,10 @@ import torch
 from PIL import Image
 
 from ablations import publish, run, sample
-from ablations.driver import execute, requests, written
+from ablations.driver import requests, written
 from ablations.driver.execute import Execution
-from ablations.driver.rounds import at_once
 from ablations.driver.plan import plan
+from ablations.driver.rounds import at_once
 from ablations.driver.spent import Spent
 from ablations.grids.grid import make
 from ablations.launchers import dispatch as dispatching

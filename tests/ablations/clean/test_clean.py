@@ -20,8 +20,8 @@ from ablations.clean import freeing
 from ablations.clean.__main__ import main
 from ablations.clean.needs import Read, needs_of
 from ablations.driver.execute import Execution
-from ablations.driver.rounds import at_once
 from ablations.driver.plan import plan
+from ablations.driver.rounds import at_once
 from ablations.driver.turns import CLEANING, Turns, wait_for_cleaning
 from ablations.grids.grid import make
 from ablations.launchers.local import Local

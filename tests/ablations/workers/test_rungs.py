@@ -142,8 +142,8 @@ def test_every_cell_has_its_curves_and_nothing_is_a_metric(scored):
     assert (steps.count(20), steps.count(40)) == (2, 2)
     # The first is judged for the first answer, the last since it was asked for.
     assert [step for *_, step in curve(results, f"rung/{FID}")] == [20, 40] * 2
-    head = (results / "tiny" / "runs.csv").read_text(encoding="utf-8").splitlines()[0]
-    assert "rung" not in head
+    head = (results / "tiny" / "runs.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert [name for name in head if "rung" in name and not name.startswith("evaluation.")] == ["cost/rung_seconds"]
 
 
 @pytest.mark.slow
@@ -236,7 +236,7 @@ def test_a_rung_whose_score_is_lost_is_scored_again_though_the_training_is_beyon
     for _ in range(2):
         for step in (20, 40):
             assert perform(rung_of(training, step), str(tmp_path), "cpu") == "finished"
-        scores.append([journal.result(rung_of(training, step).id).metrics for step in (20, 40)])
+        scores.append([journal.result(rung_of(training, step).id).metrics["nll/val"] for step in (20, 40)])
         assert perform(training, str(tmp_path), "cpu") == "finished"
         for step in (20, 40):
             journal.forget_result(rung_of(training, step).id)
