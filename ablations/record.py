@@ -30,7 +30,7 @@ OPTIONS = {
 }
 LEFT_OUT = ("report.html", "tracking.json", ".*")
 """What is not committed of a folder: its largest page, where its runs are in a store, and what is hidden."""
-UNDONE = ("failed", "interrupted")
+UNDONE = {"failed", "interrupted"}
 
 
 def main(arguments: list[str]) -> int:
@@ -81,18 +81,15 @@ def check_over(folder: Path) -> None:
         raise InputError(f"{folder} is a search that has confirmed nothing yet: give its command again until it has")
     head = read_json(folder / "grid.json")
     told = head.get("round") if isinstance(head, dict) else None
-    if told and (told["preliminary"] or told["number"] == 0):
+    if isinstance(told, dict) and (told.get("preliminary") or not told.get("number")):
         raise InputError(
-            f"{folder} shows round {told['number']} of {told['of']}, which is preliminary: give its command again "
-            f"until its plan is over ({head.get('command', 'unknown')})"
+            f"{folder} is at round {told.get('number')} of {told.get('of')} of its plan, and shows nothing final: give "
+            f"its command again until that is over ({head.get('command', 'unknown')})"
         )
     counts = Counter(read_csv(folder / "runs.csv", ("status",))["status"])
-    undone = [f"{counts[status]} {status}" for status in UNDONE if counts[status]]
-    if undone or not counts:
-        raise InputError(
-            f"{folder} has {counts.total()} runs, of which {' and '.join(undone) or 'none'} are no results: give its "
-            "command again until all are finished"
-        )
+    if not counts or counts.keys() & UNDONE:
+        ended = ", ".join(f"{many} {status}" for status, many in sorted(counts.items())) or "none"
+        raise InputError(f"{folder} is not whole (runs: {ended}): give its command again until all are finished")
 
 
 def put(source: Path, place: Path) -> Path:

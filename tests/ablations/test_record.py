@@ -89,9 +89,9 @@ ROUND = {"number": 1, "of": 3, "seeds": 3, "rung": True, "preliminary": True}
         (
             {"round": ROUND},
             ["grid=steps"],
-            "shows round 1 of 3, which is preliminary: give its command again until its",
+            "is at round 1 of 3 of its plan, and shows nothing final: give its",
         ),
-        ({"round": ROUND | {"number": 0}}, ["grid=steps"], "shows round 0 of 3"),
+        ({"round": ROUND | {"number": 0}}, ["grid=steps"], "is at round 0 of 3"),
     ],
 )
 def test_what_is_no_run_that_is_over_is_refused_in_a_line(changes, words, message, results, monkeypatch, capsys):
@@ -116,7 +116,8 @@ def test_a_run_that_is_not_whole_is_refused_in_a_line(status, results, monkeypat
         writer.writeheader()
         writer.writerows(rows)
     line = one_line_error(record.main, ["grid=steps"], capsys, monkeypatch)
-    assert f"has {len(rows)} runs, of which 2 {status} are no results" in line
+    assert "results/steps is not whole (runs: " in line
+    assert f"2 {status}" in line
 
 
 def test_pages_that_cannot_be_drawn_leave_what_is_committed_as_it_was(results, monkeypatch, capsys):
