@@ -17,6 +17,7 @@ from analysis.read.store import read_store
 from analysis.tables import render
 from tests.analysis.conftest import NLL, build, rows
 from tests.analysis.read.test_images import with_images
+from tests.analysis.rounds import in_round
 from tests.analysis.searches import one_objective
 
 GRID = "parameterization"
@@ -95,6 +96,16 @@ def published(tracker, tmp_path_factory):
 
 def images_in(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_store_has_a_grid_as_of_its_round(tracker, tmp_path):
+    folder = in_round(tmp_path / "on_the_way")
+    tracker.publish("on_the_way", folder)
+    ours, theirs = read_folder(folder), read_store(tracker.uri, "on_the_way")
+    assert theirs.meta == ours.meta
+    assert theirs.basis == ours.basis
+    pd.testing.assert_frame_equal(ours.runs, theirs.runs)
+    assert render(Answers.of(theirs), "markdown") == render(Answers.of(ours), "markdown")
 
 
 def test_folder_and_store_give_equal_grids(published, tracker):
