@@ -51,7 +51,7 @@ class Bar:
 
     def left(self, seconds: float | None) -> None:
         """So many seconds are left, which may not be known."""
-        self.progress.update(self.task, left="" if seconds is None else f"about {in_steps(seconds)} left")
+        self.progress.update(self.task, left=f"about {in_steps(seconds)} left" if seconds else "")
 
     def write(self, text: str) -> None:
         """A line above the bar, which stays."""

@@ -346,6 +346,7 @@ def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar, pace
             if event.kind in ("died", "damaged"):
                 shown.write(tried_again(event))
             yield event
+    following.look()
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.driver.bar import Bar
 from ablations.tracking.addresses import SQLITE, experiment_in
+from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from analysis.read.links import page, without_password
 
@@ -27,7 +29,9 @@ class Watch:
         """Say it, if it is news."""
         if self.tracker is not None and not self.known and self.tracker.is_open:
             self.known = True
-            shown.write(f"MLflow   {page(self.tracker.uri, self.tracker.experiment_id)}")
+            # Of a store that cannot be used, whoever delivers to it says what to do.
+            with suppress(TrackingError):
+                shown.write(f"MLflow   {page(self.tracker.uri, self.tracker.experiment_id)}")
 
 
 def where(tracker: Tracker | None) -> list[str]:

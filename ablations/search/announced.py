@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ablations.driver.estimates import Measured
+from ablations.driver.estimates import DRAWN, FIRST, Measured
 from ablations.driver.pace import minutes
 from ablations.driver.pages import counted
 from ablations.driver.sizes import measured_there
@@ -42,7 +42,7 @@ class Announced:
             trials = f"{study.hours:g} hours of trials ({how})"
         else:
             left = max(0, study.limit - over)
-            takes = self._about(left * self._alone(self.trial) / workers)
+            takes = self._about(FIRST + left * self._alone(self.trial) / workers)
             trials = f"{counted(left, 'trial')} ({how}){takes}{', if none is pruned' if takes and study.prunes else ''}"
         seeds = counted(study.file.confirm, "fresh seed")
         return [
@@ -51,9 +51,9 @@ class Announced:
         ]
 
     def confirmation(self, cells: int) -> str:
-        """How long it takes to confirm so many cells, each like the paper's default."""
+        """How long it takes to confirm so many cells, each like the paper's default, and to draw the pages."""
         seeds, each = self.plan.study.file.confirm, self._alone(self.confirming)
-        return self._about(max(each, cells * seeds * each / len(self.plan.here.devices)))
+        return self._about(DRAWN + max(each, cells * seeds * each / len(self.plan.here.devices)))
 
     def _alone(self, stages: list[Stage]) -> float:
         """Seconds of these, one after another."""

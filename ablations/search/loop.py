@@ -16,6 +16,7 @@ from pathlib import Path
 from ablations.driver.bar import Bar, OtherCommands, bar, tried_again
 from ablations.driver.live import Live
 from ablations.driver.plan import Conditions, conditions
+from ablations.driver.watch import Watch
 from ablations.driver.watched import Watched
 from ablations.grids.planned import Planned
 from ablations.launchers.dispatch import Dispatch
@@ -188,10 +189,12 @@ class Searcher:
             try:
                 self._pump(shown)
                 others = OtherCommands(self.dispatch, shown, lambda: self.best)
+                watch = Watch.of(None if self.live is None else self.live.tracker)
                 with closing(self.dispatch.run()) as events:
                     for event in events:
                         others.tell()
                         shown.left(self._left())
+                        watch.tell(shown)
                         if self.live is not None:
                             self.live.note(event)
                         if event.kind in ("died", "damaged"):

@@ -453,6 +453,13 @@ def test_two_objectives_end_in_a_front_that_is_confirmed(store, tmp_path, withou
         assert values["best_energy"]["energy_distance/val"] == pytest.approx(best["energy_distance/val"])
 
 
+def test_a_search_says_what_it_runs_before_its_trials_and_before_it_confirms(searched):
+    assert "9 trials (tpe, pruner median, by nll/val): about " in searched.printed
+    assert "then, on test data, the winner and the paper's default at 2 fresh seeds: about " in searched.printed
+    assert "confirmation on test data, 2 cells × 2 seeds: about " in searched.printed
+    assert "MLflow   " in searched.printed.partition("confirmation")[0]
+
+
 def test_a_dry_run_says_what_is_searched_and_starts_nothing(tmp_path, capsys):
     assert search.main([*POINTS, "dry_run=true", f"results={tmp_path}"]) == 0
     printed = capsys.readouterr().out
