@@ -54,6 +54,22 @@ WORKLOADS = (
 )
 
 
+class Undrawn:
+    """The pages of a round that nobody draws."""
+
+    over = True
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def result(self) -> str:
+        """Nothing is shown of them."""
+        return ""
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
+
+
 def import_all() -> None:
     """Import all that a command does, once for all forks."""
     import mlflow  # noqa: F401
@@ -80,7 +96,7 @@ def import_again(folder: Path) -> None:
 
 def hastened(at: mmap) -> None:
     """In a command's process: report and checkpoint at each chance, draw no pages, and say what one is at."""
-    from ablations.driver import execute, live, pages
+    from ablations.driver import execute, live, pages, showing
     from ablations.launchers import dispatch
     from ablations.search.optimizer import Optimizer
     from ablations.stages import lease
@@ -97,6 +113,7 @@ def hastened(at: mmap) -> None:
         setattr(owner, name, told(at, moment, getattr(owner, name)))
 
     vars(pages).update(write_pages=lambda folder: "")
+    vars(showing).update(Drawing=Undrawn)
     is_at(perform, "_run", lambda stage, *given: str(stage.kind))
     is_at(checkpoints, "write_checkpoint", lambda *given: "checkpoint")
     is_at(execute, "write_results", lambda *given: "writing results")
