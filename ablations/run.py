@@ -130,7 +130,7 @@ def help_text() -> str:
         "  seeds=N first_seed=N    the seeds (mostly 5 in a grid, 1 without one); more of them continue it",
         "  seeds=auto              seeds are added where they decide: it is looked at 3, 5, 8, 12 of them, and cells",
         "                          whose comparisons are settled stop; how far: seeds.max=N (12)",
-        "  hours=H                 ends wherever it is after so many hours of all its commands; pages are the last round's",
+        "  hours=H                 ends after so many hours of all its commands, wherever it is",
         "  fraction=N              run N of the grid's cells, chosen so that effects are told best (D-optimal)",
         "  name=NAME               the folder in results/ and the MLflow experiment",
         "  device=auto             auto, cpu, cuda or cuda:N",

@@ -28,7 +28,7 @@ from analysis.statistics.families import Verdict, beaten_by, judge
 from analysis.statistics.paired import Comparison, compare
 from analysis.statistics.variances import Array
 
-STEPS, JUDGED = "training.steps", "evaluation.judged_rungs"
+STEPS = "training.steps"
 _TOLD = ("better", "worse")
 
 
@@ -106,11 +106,12 @@ def budget_of(
     """What a metric's values at rungs say; None where it has none. `curve` gives a curve [x, seed] of each cell."""
     column = metric.name.replace("/test", "/val")
     ends = tuple(cell.estimate(column).values for cell in cells)
-    found = _by_share(cells, curve(f"{RUNG}{column}"))
-    if metric.decides == "samples":
-        # Those of the first answer alone are of its seeds alone.
-        judged = max((int(cell.parameter(JUDGED) or 0) for cell in cells), default=0)
-        found = [one for one in found if round(one.halvings) <= judged]
+    # Where later seeds were not scored, a rung was one for the first answer alone.
+    found = [
+        one
+        for one in _by_share(cells, curve(f"{RUNG}{column}"))
+        if any(end.keys() <= there.keys() for end, there in zip(ends, one.values, strict=True) if there)
+    ]
     if not found or not any(ends):
         return None
     seeds = sorted({seed for of_cells in (*(one.values for one in found), ends) for of in of_cells for seed in of})
