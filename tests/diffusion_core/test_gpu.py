@@ -37,7 +37,8 @@ pytestmark = pytest.mark.cuda
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 LATENTS = [Latents(f, width=8, regularization=kind) for f in (1, 4) for kind in ("kl", "vq")]
 DIGITS = torch.randint(17, (64, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-UNET = UNet(channels=8, groups=4)
+UNET = UNet(channels=8, groups=4, multipliers=(1,), attention=(16,))
+"""With attention in the middle alone: what tensors meet there is the same at every resolution."""
 STRIDED = (Ancestral(steps=6), Ddim(steps=6, skip=0.2), Heun(steps=6), DpmSolver(steps=6))
 RECIPES = pytest.mark.parametrize(
     "recipe",
@@ -56,7 +57,7 @@ RECIPES = pytest.mark.parametrize(
             },
             id="continuous",
         ),
-        pytest.param({}, id="simple"),
+        pytest.param({"network": UNet(channels=8, groups=4)}, id="simple"),
     ],
 )
 
@@ -71,6 +72,7 @@ def model(
     spacing: Spacing | None = None,
     time_input: TimeInput = "t",
     horizon: int = 100,
+    network: UNet = UNET,
 ) -> Diffusion:
     choices = Choices(
         parameterization or Epsilon(),
@@ -78,7 +80,7 @@ def model(
         schedule or Linear(),
         objective or Simple(),
         timesteps or Uniform(),
-        UNET,
+        network,
         horizon,
         time_input,
         spacing=spacing or UniformSpacing(),
