@@ -17,6 +17,8 @@ def site(tmp_path, monkeypatch):
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
+    # A file that is edited within a second, at the same length, would be taken for what was compiled before.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     known = dict(REGISTERED)
     offers.cache_clear()
     yield folder
