@@ -307,7 +307,7 @@ def budget() -> list[str]:
 def looks() -> list[str]:
     told = Told("parameterization")
     head = grid_json(told.name)
-    assert head["command"].endswith("grid=parameterization seeds=auto")
+    assert head["command"].endswith("grid=parameterization training.steps=500 evaluation.rungs=2 seeds=auto")
     of_metric = {m: [one for one in told.answers["comparisons"] if one["metric"] == m] for m in (NLL, FID)}
     assert len(head["primary"]) == 4
     assert [sorted(one["settled_at"] for one in found) for found in of_metric.values()] == [[3, 3, 3, 5], [5, 5, 5, 8]]
@@ -317,7 +317,7 @@ def looks() -> list[str]:
     assert bound > 2 * code
     trainings, most, minutes = spent_by_looks()
     return [
-        f"(500 steps a cell, {minutes:.0f} minutes on 2 busy CPU cores",
+        f"`{head['command'].removeprefix('python -m ablations.run ')}` ({minutes:.0f} minutes on 2 busy CPU cores",
         "The grid declares four comparisons. In NLL all are settled by 5 seeds; in FID three are by 5 seeds, and the "
         "last by 8.",
         f"That last one is x₀ with its unweighted MSE. In FID it is behind ε by {size(last)}, which is little.",
@@ -399,7 +399,7 @@ def test_no_number_of_the_findings_stands_by_itself(text, held):
 
 
 def test_how_many_trainings_looks_save():
-    assert f"The question of the first command, with `seeds=auto`, {looks()[-1].removesuffix('.')} (" in README
+    assert f"The question of the first command, at 500 steps and with `seeds=auto`, {looks()[-1].removesuffix('.')} (" in README
 
 
 def times_ours(size: str, row: str) -> str:
