@@ -399,7 +399,10 @@ def test_no_number_of_the_findings_stands_by_itself(text, held):
 
 
 def test_how_many_trainings_looks_save():
-    assert f"The question of the first command, at 500 steps and with `seeds=auto`, {looks()[-1].removesuffix('.')} (" in README
+    assert (
+        f"The question of the first command, at 500 steps and with `seeds=auto`, {looks()[-1].removesuffix('.')} ("
+        in README
+    )
 
 
 def times_ours(size: str, row: str) -> str:

@@ -173,9 +173,14 @@ class Execution:
             begun = any(journal.folder(stage_id).is_dir() for stage_id in stages)
             spent = Spent.on(folder, float(before["seconds"]) if before else 0.0, begun=begun)
             pace = Pace(plan.here.data, len(plan.here.devices))
-            yield Execution(
+            execution = Execution(
                 journal, folder, tracker, before, provenance, spent, turns, first, pace, Watch.of(tracker), hours
             )
+            try:
+                yield execution
+            finally:
+                if execution.showing is not None:
+                    execution.showing.leave()
 
     @property
     def seconds(self) -> float:

@@ -37,6 +37,11 @@ class Showing:
         """Whether all is drawn."""
         return self.drawing.over
 
+    def leave(self) -> None:
+        """Let go of it, where an error ends the command."""
+        with self.turn:
+            self.drawing.stop()
+
     def end(self, tracker: Tracker | None) -> bool:
         """Once they are drawn, print what a terminal shows and give the store its summary; whether they were."""
         with self.turn:

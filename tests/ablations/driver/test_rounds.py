@@ -19,6 +19,7 @@ from ablations import run
 from ablations.driver import pages, showing
 from ablations.driver.plan import plan
 from ablations.driver.rounds import at_first_rung, planned
+from ablations.driver.turns import Turns
 from ablations.grids.grid import make
 from ablations.launchers.dispatch import Dispatch
 from ablations.launchers.local import Local
@@ -180,6 +181,22 @@ def test_a_command_that_is_stopped_in_any_round_shows_the_last_one_and_ends_as_i
     assert run.main(words) == 0
     assert rows(tmp_path) == rows(unbroken[0])
     assert head(tmp_path)["continued"] is False
+
+
+def test_an_error_lets_the_folder_go_whose_pages_are_being_drawn(tmp_path, alone, monkeypatch):
+    real, calls = Dispatch.run, []
+
+    def broken(self):
+        calls.append(self)
+        if len(calls) > 1:
+            raise OSError("the disk is full")
+        yield from real(self)
+
+    monkeypatch.setattr(Dispatch, "run", broken)
+    with pytest.raises(OSError, match="the disk is full"):
+        run.main([*BOUNDS, f"results={tmp_path}"])
+    with Turns(tmp_path / "rounds").turn(wait=False) as turn:
+        assert turn is not None
 
 
 def test_what_a_first_rung_found_is_in_the_files_of_what_is_not_over(tmp_path, alone, monkeypatch):
