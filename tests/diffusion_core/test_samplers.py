@@ -18,14 +18,15 @@ from diffusion_core.testing.variants import name
 from tests.axes import members
 
 
-def of_first_order(sampler: Sampler) -> bool:
-    """Whether a sampler is DDIM in other words."""
-    return isinstance(sampler, DpmSolver) and sampler.order == 1
+def of_a_kind(sampler: Sampler) -> bool:
+    """Whether a sampler is another's kin: order 1 is DDIM, and Heun's churn is held to its algorithm in test_edm.py."""
+    first_order = isinstance(sampler, DpmSolver) and sampler.order == 1
+    return first_order or (isinstance(sampler, Heun) and sampler.churn > 0)
 
 
 @pytest.mark.parametrize(
     "sampler",
-    [pytest.param(s, marks=[pytest.mark.thorough] if of_first_order(s) else []) for s in members(Sampler)],
+    [pytest.param(s, marks=[pytest.mark.thorough] if of_a_kind(s) else []) for s in members(Sampler)],
     ids=name,
 )
 def test_every_sampler_keeps_what_samplers_keep(sampler):
