@@ -31,7 +31,7 @@ from tests.ablations.search.conftest import POINTS
 from tests.made_once import made_once
 
 DISTANCE = "energy_distance/test"
-SMALL = ["data=mixture2d", "network=mlp", "network.width=16", "network.layers=1", "horizon=10"]
+SMALL = ["data=mixture2d", "network=mlp", "network.width=16", "network.layers=1", "horizon=25"]
 SHORT = ["training.steps=60", "training.warmup=10", "training.report_every=20", "evaluation.exact=2"]
 GRID = ["parameterization=v,epsilon", "name=auto", "seeds=2", *SMALL, *SHORT, "evaluation.strata=2"]
 
