@@ -134,6 +134,7 @@ def test_pages_that_cannot_be_drawn_leave_what_is_committed_as_it_was(results, m
     assert names(results / "committed") == {"steps"}
 
 
+@pytest.mark.thorough
 def test_a_real_run_is_recorded_and_git_sees_that_and_nothing_else(tiny, tmp_path, monkeypatch):
     """Also by its files alone: no other has to be added."""
     shutil.copytree(tiny.results, tmp_path / "results")

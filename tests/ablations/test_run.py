@@ -654,6 +654,7 @@ def test_a_trained_cell_beats_both_histograms_on_digits(tmp_path):
     assert scored["nll/val"] + 3 * scored["nll/val_se"] < min(codes["one histogram"], codes["histogram per pixel"])
 
 
+@pytest.mark.thorough
 def test_a_full_disk_that_the_driver_meets_is_one_line(tmp_path, monkeypatch, capsys):
     """Also where it meets it once more as it lets go of what is under way."""
 

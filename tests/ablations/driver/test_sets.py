@@ -73,6 +73,7 @@ def four(tmp_path_factory, store):
     return made_once(tmp_path_factory, "sets", make)
 
 
+@pytest.mark.thorough
 def test_the_sets_are_those_of_any_number_and_so_are_their_values(four):
     _, results = four
     with (results / "four" / "runs.csv").open(encoding="utf-8", newline="") as file:
@@ -85,6 +86,7 @@ def test_the_sets_are_those_of_any_number_and_so_are_their_values(four):
         assert mine["training_id"] == other["training_id"]
 
 
+@pytest.mark.thorough
 def test_pages_say_how_many_were_drawn(four):
     _, results = four
     answers = Answers.of(read_folder(results / "auto"))
@@ -92,6 +94,7 @@ def test_pages_say_how_many_were_drawn(four):
     assert [cell.sets for cell in answers.cells] == [4, 4]
 
 
+@pytest.mark.thorough
 def test_each_sample_is_where_it_would_be(four):
     _, results = four
     journal = Journal(results / ".stages")
@@ -121,6 +124,7 @@ def test_a_metric_that_is_asked_for_reads_every_stage():
     assert more_sets(item.stages[:1], None, 16) == []
 
 
+@pytest.mark.thorough
 def test_a_command_that_is_given_again_starts_nothing_and_says_the_same(four, monkeypatch, without_pictures, capsys):
     words, results = four
     monkeypatch.setattr(sets, "most_noisy", lambda *given: noisy(3.5))
@@ -156,6 +160,7 @@ def test_where_the_number_is_given_nothing_is_asked(monkeypatch, tmp_path):
     assert list(sets.doubled(before, Journal(tmp_path))) == []
 
 
+@pytest.mark.thorough
 def test_what_decides_is_what_the_page_would_say(four):
     """Of the two sets alone, and then of all: the same numbers as in the report of such a folder."""
     from analysis.findings.spending import spending

@@ -147,6 +147,7 @@ def test_it_reaches_the_table_and_replaces_the_runs_in_mlflow(tiny, tmp_path, mo
     assert tracker.publish(results / "tiny") == 0
 
 
+@pytest.mark.thorough
 def test_a_metric_that_breaks_costs_no_other_number_and_is_tried_again(again, monkeypatch, capsys):
     def broken(self, judged):
         raise ZeroDivisionError("no samples\nthat differ")
@@ -229,6 +230,7 @@ expects:
 """
 
 
+@pytest.mark.thorough
 def test_a_claim_may_be_of_any_metric_that_has_a_direction(again, few_digits, configs, capsys, monkeypatch):
     words = [word for word in again.arguments if not word.startswith(("variance=", "parameterization=", "name="))]
     for metric in ("mmd", "recall"):
@@ -250,6 +252,7 @@ def test_a_column_that_is_none_is_refused_before_anything_is_trained(configs, ca
     assert "no column of configs/grid/mine.yaml called 'nll/test_L1': there are" in line
 
 
+@pytest.mark.thorough
 def test_a_search_may_go_by_it(store, tmp_path, without_pictures):
     shutil.copy(store, tmp_path / "mlflow.db")
     words = [w for w in POINTS if not w.startswith(("study.pruner", "trials"))]

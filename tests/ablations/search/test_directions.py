@@ -119,6 +119,7 @@ def climbed(tmp_path_factory, store):
     return made_once(tmp_path_factory, "climbed", make)
 
 
+@pytest.mark.thorough
 def test_the_largest_value_wins(climbed):
     here = read_search(climbed / "up")
     (objective,) = here.head.objectives
@@ -129,6 +130,7 @@ def test_the_largest_value_wins(climbed):
     assert best_trials(here, 1)["trial"].tolist() == [won.trial]
 
 
+@pytest.mark.thorough
 def test_its_confirmation_shows_what_was_searched_by(climbed):
     """At fresh seeds, on test data, though tables show coverage only where it is asked for."""
     grid = read_folder(climbed / "up")
@@ -139,6 +141,7 @@ def test_its_confirmation_shows_what_was_searched_by(climbed):
     assert set(found.fresh.values) == {1, 2}
 
 
+@pytest.mark.thorough
 def test_two_objectives_of_two_directions_end_in_a_front(climbed):
     here = read_search(climbed / "both")
     assert [objective.direction for objective in here.head.objectives] == ["min", "max"]
@@ -152,6 +155,7 @@ def test_two_objectives_of_two_directions_end_in_a_front(climbed):
     assert {winner.trial for winner in here.head.winners} <= free
 
 
+@pytest.mark.thorough
 def test_a_search_by_another_metric_trains_nothing_anew(climbed):
     with (climbed / "up" / "trials.csv").open() as file:
         up = [row["cell_id"] for row in csv.DictReader(file)]

@@ -192,6 +192,7 @@ def test_another_search_does_not_overwrite_it(again):
     assert trials_in(again.results)
 
 
+@pytest.mark.thorough
 def test_a_trial_that_equals_a_finished_cell_costs_nothing(again):
     """The same points by a search of another name, whose storage is new, find every stage in the journal."""
     stages = set((again.results / ".stages").iterdir())
@@ -420,6 +421,7 @@ def test_a_search_for_no_schedule_has_none_to_keep(again, configs, capsys, monke
     assert "was for training.ema, and not for a schedule" in line
 
 
+@pytest.mark.thorough
 def test_divergence_is_a_failed_trial_and_the_search_goes_on(store, tmp_path, capsys, without_pictures):
     """At a learning rate of 10^30 the loss is not finite; the paper's 0.002 wins, and nothing is confirmed."""
     shutil.copy(store, tmp_path / "mlflow.db")

@@ -164,6 +164,7 @@ def metrics(row):
     return {key: float(value) for key, value in row.items() if "/" in key and value}
 
 
+@pytest.mark.thorough
 def test_every_cell_has_what_it_can_have(grid):
     found = {(row["axis.place"], row["seed"]): row for row in rows(grid)}
     assert {row["status"] for row in found.values()} == {"finished"}
@@ -188,6 +189,7 @@ def test_every_cell_has_what_it_can_have(grid):
     assert vae["training_id"] == vae["autoencoder_id"] != kl["training_id"]
 
 
+@pytest.mark.thorough
 def test_each_autoencoder_has_a_row_and_a_run_of_its_own(grid):
     found = rows(grid, "autoencoders.csv")
     assert [(row["space.regularization"], row["seed"]) for row in found] == [("kl", "0"), ("vq", "0")]
@@ -211,12 +213,14 @@ def test_each_autoencoder_has_a_row_and_a_run_of_its_own(grid):
     assert len(client.search_runs([experiment_id], "tags.kind = 'cell'")) == 4
 
 
+@pytest.mark.thorough
 def test_folder_and_store_give_equal_frames(grid):
     folder, stored = read_folder(grid / "places"), read_store(f"sqlite:///{grid}/mlflow.db", "places")
     assert folder.runs.equals(stored.runs)
     assert folder.curves.equals(stored.curves)
 
 
+@pytest.mark.thorough
 def test_delivered_twice_nothing_is_new(grid, capsys):
     from ablations import publish
 
@@ -224,6 +228,7 @@ def test_delivered_twice_nothing_is_new(grid, capsys):
     assert "places: 0 runs published" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_reconstructions_are_pictured_beside_their_originals(grid):
     test = cell_of().data.load().images["test"]
     originals = np.asarray(Image.open(grid / "places" / "reconstructions" / "originals.png"))
@@ -242,6 +247,7 @@ def loaded(grid, place):
     return row, cell, load(cell, cell.data.load(), Journal(grid / ".stages"), parts, CPU)
 
 
+@pytest.mark.thorough
 def test_psnr_and_samples_of_the_vae_are_what_its_files_say(grid):
     row, cell, vae = loaded(grid, "vae")
     assert isinstance(vae, Vae)
@@ -258,6 +264,7 @@ def test_psnr_and_samples_of_the_vae_are_what_its_files_say(grid):
     np.testing.assert_allclose(picture[1:9, 1:9], np.rint(expected))
 
 
+@pytest.mark.thorough
 def test_sampling_by_hand_goes_through_the_decoder(grid):
     row, cell, model = loaded(grid, "kl")
     assert isinstance(model, Diffusion)
@@ -268,6 +275,7 @@ def test_sampling_by_hand_goes_through_the_decoder(grid):
     assert model.encoding.decode(x0).shape == (64, 1, 8, 8)
 
 
+@pytest.mark.thorough
 def test_the_scale_is_of_all_training_images_by_the_averaged_encoder(grid):
     row, cell, model = loaded(grid, "kl")
     file, _ = read_tensors(grid / ".stages" / row["autoencoder_id"] / "weights.safetensors")
@@ -282,6 +290,7 @@ def test_the_scale_is_of_all_training_images_by_the_averaged_encoder(grid):
     assert not torch.equal(file["learner/encoder.conv_in.weight"], weights)
 
 
+@pytest.mark.thorough
 def test_what_an_autoencoder_scores_by_itself(grid):
     """The evidence bound by torch's divergence, on validation images; the codes that are used."""
     validation = cell_of().data.load().images["validation"]
@@ -298,6 +307,7 @@ def test_what_an_autoencoder_scores_by_itself(grid):
             assert values["codes_used/val"] == len(distances.argmin(1).unique())
 
 
+@pytest.mark.thorough
 def test_a_sample_costs_its_passes_and_one_decoding(grid):
     for place in ("pixels", "kl", "vae"):
         row, cell, model = loaded(grid, place)
@@ -370,6 +380,7 @@ def test_a_posterior_that_ignores_the_image_is_found_out(tmp_path):
     assert "collapsed" in Journal(tmp_path).result(found.id).reason
 
 
+@pytest.mark.thorough
 def test_an_autoencoder_cut_and_continued_is_bit_identical(cut_and_whole):
     results, weights = cut_and_whole(stages("space.steps=120")[0], cuts=1)
     assert weights[0].keys() == weights[1].keys()

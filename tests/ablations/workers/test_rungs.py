@@ -111,6 +111,7 @@ def test_cells_that_share_a_training_share_its_rungs_and_it_leaves_what_any_of_t
     assert len(ids) == len(set(ids)) == 6
 
 
+@pytest.mark.thorough
 def test_a_rung_ends_in_the_network_of_a_training_of_so_many_steps(scored, tmp_path):
     """The rates of this trainer do not look ahead, so a shorter training is the beginning of a longer one."""
     words, results = scored
@@ -125,6 +126,7 @@ def test_a_rung_ends_in_the_network_of_a_training_of_so_many_steps(scored, tmp_p
 
 
 @pytest.mark.thorough
+@pytest.mark.thorough
 def test_and_scores_what_that_one_scores(scored, tmp_path, without_pictures):
     words, results = scored
     alone = ["parameterization=v", "variance=beta", "name=tiny", *shorter(TINY), f"results={tmp_path}"]
@@ -136,6 +138,7 @@ def test_and_scores_what_that_one_scores(scored, tmp_path, without_pictures):
     assert curve(results, f"rung/{FID}")[cell, "0", 40] == pytest.approx(float(row[FID]), rel=1e-6)
 
 
+@pytest.mark.thorough
 def test_every_cell_has_its_curves_and_nothing_is_a_metric(scored):
     _, results = scored
     steps = [step for *_, step in curve(results, "rung/nll/val")]
