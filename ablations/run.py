@@ -73,9 +73,8 @@ def main(arguments: list[str]) -> int:
     provenance = {"command": request.command, "code": code_version()}
     rounds = fixed(planned, journal) if declared is None else looked(replace(declared, plan=planned), journal)
     said, known = beginning(beforehand(planned, declared), journal)
-    if said and declared is not None:
-        said += [f"  then looks at {_listed(declared.looks.seeds[1:])} seeds, of what is open"]
-    print("\n".join([*said, *(where(opened) if said else [])]), end="\n" if said else "", flush=True)
+    if said:
+        print("\n".join([*said, *_looks(declared), *where(opened)]), flush=True)
     ended = execute(rounds, journal, folder, opened, provenance, hours=request.hours, expected=known.each)
     with Turns(folder).turn():
         if request.tracking_models and ended.tracker is not None:
@@ -106,6 +105,12 @@ def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:
     for name, part in (("at least:", least), ("at most:", most)):
         lines += [name, *(f"  {line}" for line in sizes(rounds.planned(part), journal))]
     return "\n".join(lines)
+
+
+def _looks(declared: Declared | None) -> list[str]:
+    """What follows the first look, where seeds are added by looks and there is more than one."""
+    later = () if declared is None else declared.looks.seeds[1:]
+    return [f"  then looks at {_listed(later)} seeds, of what is open"] if later else []
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -64,7 +64,7 @@ class Common(ABC):
 class Request(Common):
     """What `ablations.run` is asked for.
 
-    With `auto`, seeds are added where they decide: `most` of them at most, and none that begin after so many `hours`.
+    With `auto`, seeds are added where they decide, `most` of them at most. It ends after so many `hours`.
     """
 
     grid: str | None = None

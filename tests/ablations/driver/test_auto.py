@@ -172,6 +172,11 @@ def test_seeds_max_ends_what_stays_open(scored, tmp_path, capsys, monkeypatch):
     assert "  open at seeds.max=5: parameterization=v, parameterization=epsilon" in capsys.readouterr().out
 
 
+def test_one_look_may_be_all(scored, tmp_path, capsys):
+    assert ran(tmp_path, "seeds=auto", "seeds.max=3") == dict.fromkeys(ENDED, 3)
+    assert "then looks at" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("hours_at", [0, 14, 40])
 def test_the_hours_end_at_any_moment_and_more_of_them_go_on(hours_at, scored, tmp_path, monkeypatch, capsys):
     """Each look has three stages a cell and seed: the first is over after 36 of them, the second after 48."""
