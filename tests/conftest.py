@@ -8,6 +8,7 @@ A test marked `cuda` is two: one on a simulated device, everywhere, and one on t
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ablations.driver import estimates
 from ablations.settings import patience
 from tests.made_once import made_once
 from tests.simulated_cuda import simulated_cuda
@@ -41,6 +43,12 @@ def one_thread() -> None:
 def no_hurry() -> None:
     """What tests look for on a terminal does not depend on how busy the machine is."""
     patience.SECONDS = 1e6
+
+
+@pytest.fixture(autouse=True, scope="session")
+def estimated_at_once() -> None:
+    """What a command says of its minutes is measured by a pass of each kind, and no longer."""
+    estimates.MEASURED = estimates.QUICK = 1e-4
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -83,6 +91,20 @@ def card(request):
     else:
         with simulated_cuda(devices=2) as devices:
             yield devices
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`-m thorough` is what CI runs besides; what is slow or needs a device is asked for by that name alone."""
+    for item in items:
+        if item.get_closest_marker("slow") or item.get_closest_marker("gpu"):
+            item.own_markers = [mark for mark in item.own_markers if mark.name != "thorough"]
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: to look through all of it for garbage again and again takes long."""
+    gc.collect()
+    gc.freeze()
 
 
 def unexpected(reasons: list[str]) -> list[str]:

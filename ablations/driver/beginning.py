@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ablations.driver.estimates import QUICK, Measured
+from ablations.driver.estimates import Measured
 from ablations.driver.pace import minutes
 from ablations.driver.pages import counted
 from ablations.driver.plan import Plan
@@ -27,7 +27,7 @@ def beginning(rounds: Sequence[Round], journal: Journal) -> tuple[list[str], Mea
     cells = len({item.cell_id for item in plan.planned if item.refusal is None})
     new = len(trainings(plan) & {stage.id for stage in missing})
     size = f"{counted(cells, 'cell')} × {counted(len(plan.grid.seeds), 'seed')}, {counted(new, 'training')} to run"
-    known = measured_there(plan.here, missing, QUICK)
+    known = measured_there(plan.here, missing, quick=True)
     if not known.each:
         return [f"{plan.grid.name}: {size}, {counted(len(rounds), 'round')}", *refused(plan)], known
     taken = seconds_of_rounds(rounds, journal, known)

@@ -59,18 +59,18 @@ class Measured:
         return side_by_side(left, workers)
 
 
-def measured(stages: Sequence[Stage], device: str, processes: int, most: float | None = None) -> Measured:
-    """The parts of these stages, as measured by so many processes at a time, for at `most` so many seconds each.
+def measured(stages: Sequence[Stage], device: str, processes: int, quick: bool = False) -> Measured:
+    """The parts of these stages, as measured by so many processes at a time.
 
-    Judging, for which much is loaded, is guessed where there is little time.
+    Judging, for which much is loaded, is guessed where a `quick` answer is asked for.
     """
     kinds: dict[Key, Stage] = {}
     for load in loads_of(stages, stages[0].cell.data.load()).values() if stages else ():
         kinds |= {key: one for key, one in load.kinds.items() if key not in kinds and work(one, one.cell.data.load())}
     if not kinds:
         return Measured({BEGIN: STAGE, JUDGE: 0.0})
-    judged = next((stage for stage in stages if stage.cell.evaluation.quality), None) if most is None else None
-    asked = list(kinds.items()), judged, device, most or MEASURED
+    judged = next((stage for stage in stages if stage.cell.evaluation.quality), None) if not quick else None
+    asked = list(kinds.items()), judged, device, QUICK if quick else MEASURED
     count = max(1, min(processes, MOST))
     if count == 1:
         found = [_measured(*asked)]

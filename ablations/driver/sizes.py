@@ -59,14 +59,16 @@ def in_turn(rounds: Sequence[Round], taken: Sequence[float]) -> list[str]:
     ]
 
 
-def measured_there(here: Conditions, stages: Sequence[Stage], most: float | None = None) -> Measured:
-    """What parts of these stages take where they are to run, measured for so long each; nothing on a GPU, which takes
-    long to open, where there is so little time."""
+def measured_there(here: Conditions, stages: Sequence[Stage], quick: bool = False) -> Measured:
+    """What parts of these stages take where they are to run.
+
+    Nothing where a `quick` answer is asked for on a GPU, which takes long to open.
+    """
     devices, launcher = here.devices, here.launcher
-    if most is not None and devices[0] != "cpu":
+    if quick and devices[0] != "cpu":
         return Measured()
     beside = len(devices) if isinstance(launcher, Local) else 1
-    return launcher.there(devices[0], measured, list(stages), devices[0], beside, most)
+    return launcher.there(devices[0], measured, list(stages), devices[0], beside, quick)
 
 
 def seconds_of_rounds(rounds: Sequence[Round], journal: Journal, known: Measured) -> list[float]:

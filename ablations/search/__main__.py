@@ -75,7 +75,6 @@ def main(arguments: list[str]) -> int:
 
 def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: Path, tracker: Tracker | None) -> int:
     """Run the trials, then the confirmation; the exit code."""
-    from ablations.driver.estimates import QUICK
     from ablations.driver.execute import stopping
     from ablations.driver.live import watching
     from ablations.driver.pages import write_pages
@@ -94,7 +93,7 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     results = SearchResults.of(plan, optimizer, journal, folder, provenance, tracker)
     live = None if tracker is None else live_of(plan, tracker)
     over, limit = optimizer.counted(), plan.study.limit
-    announced = Announced.of(plan, QUICK) if limit is None or over < limit else Announced(plan)
+    announced = Announced.of(plan, quick=True) if limit is None or over < limit else Announced(plan)
     if announced.trial:
         print("\n".join([*announced.lines(over), *where(tracker)]), flush=True)
     searcher = Searcher(

@@ -24,15 +24,15 @@ class Announced:
     measured: Measured = field(default_factory=Measured)
 
     @staticmethod
-    def of(plan: SearchPlan, most: float | None = None) -> Announced:
-        """Measured for so long each."""
+    def of(plan: SearchPlan, quick: bool = False) -> Announced:
+        """Measured now."""
         study = plan.study
         trial = [stage for item in plan.planned(study.default) for stage in item.stages]
         for training in [stage for stage in trial if isinstance(stage, TrainingStage)] if study.prunes else []:
             rungs = [rung_of(training, step) for step in study.rungs(training.cell)]
             trial += [replace(rung, needs=(*rung.needs, training.id)) for rung in rungs]
         confirming = plan.here.planned({}, study.cell(study.default, study.seeds[-1] + 1), None).stages
-        return Announced(plan, trial, confirming, measured_there(plan.here, [*trial, *confirming], most))
+        return Announced(plan, trial, confirming, measured_there(plan.here, [*trial, *confirming], quick))
 
     def lines(self, over: int = 0) -> list[str]:
         """What is to come, where so many trials are over."""

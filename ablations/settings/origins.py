@@ -16,6 +16,7 @@ import inspect
 import json
 import sys
 import textwrap
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -43,9 +44,16 @@ def _origin(cls: Any) -> str:
 
 def made_by(cls: type) -> str:
     """The installed package of a class with its version, or the file of its script."""
-    packages = packages_distributions().get(cls.__module__.split(".")[0], [])
+    places = tuple((place, Path(place).stat().st_mtime_ns) for place in sys.path if Path(place).is_dir())
+    packages = _installed(places).get(cls.__module__.split(".")[0], [])
     file = file_of(cls.__module__)
     return f"{packages[0]} {version(packages[0])}" if packages else file.name if file else NOTEBOOK
+
+
+@lru_cache(maxsize=1)
+def _installed(places: tuple[tuple[str, int], ...]) -> Mapping[str, list[str]]:
+    """The packages that each module is of, where folders were last changed at these times: to read them takes long."""
+    return packages_distributions()
 
 
 def place_of(cls: type) -> str:

@@ -19,7 +19,7 @@ from mlflow.tracking._tracking_service import utils
 from ablations import run
 from ablations.data import base
 from ablations.data.digits import Digits
-from ablations.driver import estimates, pages, showing
+from ablations.driver import pages, showing
 from ablations.launchers.ray import QUIET
 from ablations.metrics import judging
 from ablations.settings import grammar
@@ -120,8 +120,6 @@ def without_pictures(monkeypatch):
 @pytest.fixture
 def again(tiny, tmp_path, without_pictures, monkeypatch):
     """A copy of the tiny run that a test may change; what it runs, it runs in this process."""
-    # Estimates measure no longer than it takes to have one.
-    monkeypatch.setattr(estimates, "MEASURED", 1e-4)
     # A process remembers where a run's artifacts are, and runs of copies are called alike.
     utils._artifact_repos_cache.clear()
     results = tmp_path / "results"

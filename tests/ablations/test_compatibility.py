@@ -74,6 +74,7 @@ def rows(pairs, configs):
     return pairs.covering()
 
 
+@pytest.mark.thorough
 def test_every_pair_is_in_a_cell_or_refused(pairs, rows):
     seen = {frozenset(pair) for row in rows for pair in itertools.combinations(row.values(), 2)}
     for first, second in itertools.combinations(pairs.axes, 2):

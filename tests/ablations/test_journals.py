@@ -154,6 +154,7 @@ def test_a_training_that_is_cut_goes_on_from_its_checkpoint_on_another_machine(
     assert left == {"average-100.safetensors", "metrics.jsonl", "progress", "result.json", "weights.safetensors"}
 
 
+@pytest.mark.thorough
 def test_a_training_whose_store_stays_away_fails_as_a_machine_does_and_a_later_one_goes_on(
     object_store, caches, training, tmp_path, monkeypatch
 ):

@@ -5,6 +5,7 @@ import pytest
 from analysis import figures, report, tables
 from analysis.figures.metrics import metrics_figure
 from tests.analysis.conftest import AXES, answers_of, build
+from tests.sampling import sampled
 
 
 @pytest.mark.parametrize("command", [tables, figures])
@@ -43,7 +44,7 @@ def test_ones_own_run_is_read_if_there_is_one_and_else_the_committed_one(tmp_pat
         build(tmp_path / "results" / "steps", axes=[AXES[0] | {"label": "my own"}, AXES[1]])
 
 
-@pytest.mark.parametrize("word", ["grid=steps", "runs=results/committed/steps"])
+@pytest.mark.parametrize("word", sampled(["grid=steps", "runs=results/committed/steps"], 2))
 def test_pages_of_a_committed_grid_go_beside_it(word, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(figures, "FIGURES", {"metrics": metrics_figure})

@@ -418,7 +418,7 @@ def grid_of(name):
     return Grid(name)
 
 
-every = pytest.mark.parametrize("name", thinned(_grids(), 3, _grids()))
+every = pytest.mark.parametrize("name", thinned(_grids(), 6, _grids()))
 
 
 def check_estimates(grid):

@@ -11,11 +11,12 @@ from benchmarks import timing
 from benchmarks.__main__ import main
 from benchmarks.cases import SMALL, Workload, scoring_cases, training_cases
 from benchmarks.timing import interleaved
+from tests.sampling import sampled
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("cases", [training_cases, scoring_cases])
+@pytest.mark.parametrize("cases", sampled([scoring_cases, training_cases], 2))
 def test_every_case_runs(cases):
     for case in cases(Workload(SMALL, (1, 8, 8), 4, CPU)).values():
         case()

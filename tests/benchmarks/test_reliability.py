@@ -20,7 +20,7 @@ from benchmarks.faults import AT_BYTES, FAULTS, MEGABYTE, Child, Kill, OutOfMemo
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_few_faults_leave_no_trace(tmp_path):
     command = [sys.executable, "-m", "benchmarks.reliability", "faults=3", "seed=5", "only=grid", f"out={tmp_path}"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})

@@ -108,6 +108,7 @@ def discrete_gap(horizon: int, variance: Variance, schedule: Schedule) -> tuple[
     return gap_of(bound(model, points, exact=40, strata=100, seed=0, clip=False, batch=10_000).total, points)
 
 
+@pytest.mark.thorough
 @SCHEDULES
 def test_with_the_exact_score_and_beta_the_discrete_bound_is_next_to_the_entropy(schedule):
     gap, error = discrete_gap(1000, Beta(), schedule)
@@ -123,6 +124,7 @@ def test_with_the_exact_score_beta_tilde_keeps_half_of_eulers_constant_under_lin
     assert gap * math.log(2) == pytest.approx(EULER / 2, abs=0.03 + 4 * error)
 
 
+@pytest.mark.thorough
 def test_with_the_exact_score_beta_tildes_gap_falls_as_one_over_the_horizon_under_a_linear_gamma():
     """γ rises by Δ = span/T a step, so that β̃_t/β_t ≥ e^−Δ: at most ½ Σ [e^Δ − 1 − Δ] = span²/4T, and over ¼ of it."""
     gap, error = discrete_gap(1000, BetaTilde(), LogSnrLinear())

@@ -144,6 +144,7 @@ for way in json.loads(sys.argv[1]):
 """
 
 
+@pytest.mark.thorough
 def test_what_a_program_said_of_tf32_is_as_it_was_afterwards():
     """Each way in a process of its own: what torch keeps of them cannot be taken back."""
     ways = list(SETTINGS.values())

@@ -26,6 +26,7 @@ from diffusion_core.training import Training
 from diffusion_core.variances import Beta, LearnedVariance
 from tests.diffusion_core.test_gpu import CPU, CUDA, DIGITS, model
 from tests.diffusion_core.test_waiting import waits
+from tests.sampling import sampled
 
 pytestmark = pytest.mark.cuda
 
@@ -87,7 +88,7 @@ def states(made, device, **changes):
     return [(report.losses, {key: value.cpu().clone() for key, value in report.state().items()}) for report in reports]
 
 
-@pytest.mark.parametrize(("learner_of", "what", "pieces"), [*LEARNERS, (autoencoder_of, "vq", None)])
+@pytest.mark.parametrize(("learner_of", "what", "pieces"), sampled([*LEARNERS, (autoencoder_of, "vq", None)], 4))
 def test_a_recorded_training_is_the_training(learner_of, what, pieces, monkeypatch, card):
     monkeypatch.setattr(fused, "works", lambda: False)
     recordings = recorded_by(monkeypatch)

@@ -17,6 +17,7 @@ from diffusion_core.stratified import Stratum, draws_of, strata_of, unexplained
 from diffusion_core.testing.exact import DATA, exact_model
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.variances import Beta, BetaTilde
+from tests.sampling import sampled
 
 HORIZON = 40
 Term = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -89,7 +90,7 @@ def given_images(model: Diffusion, x0: Tensor) -> Tensor:
     return total.double() / (2 * math.log(2))
 
 
-@pytest.mark.parametrize(("variance", "n"), [(Beta(), 60), (BetaTilde(), 4)])
+@pytest.mark.parametrize(("variance", "n"), sampled([(BetaTilde(), 4), (Beta(), 60)], 2))
 def test_the_own_error_is_the_spread_over_seeds_about_the_expectation(variance, n):
     model, x0, seeds = exact_model(HORIZON, variance), points(n), 60
     results = [scored(model, x0, seed) for seed in range(seeds)]

@@ -29,6 +29,7 @@ from diffusion_core.training import Training
 from diffusion_core.variances import Analytic, Beta, LearnedVariance, Variance
 from tests.axes import members, thinned
 from tests.diffusion_core.test_gpu import CUDA, DIGITS, LATENTS, model
+from tests.sampling import sampled
 
 pytestmark = pytest.mark.cuda
 
@@ -76,7 +77,7 @@ def training_waits(of, steps):
     return waits(lambda: list(train(of, data, plan, 0)))
 
 
-@pytest.mark.parametrize("recipe", thinned(RECIPES, 6, [recipe_name(recipe) for recipe in RECIPES]))
+@pytest.mark.parametrize("recipe", thinned(RECIPES, 18, [recipe_name(recipe) for recipe in RECIPES]))
 def test_a_training_waits_at_its_reports_alone(recipe):
     few, more = (training_waits(learner(recipe), steps) for steps in (1, 3))
     assert more == few > 0
@@ -105,7 +106,7 @@ def test_a_step_waits_for_nothing_at_all(rounding):
 @pytest.mark.parametrize(
     "schedule", [Linear(), pytest.param(Cosine(zero_terminal=True), marks=pytest.mark.slow)], ids=name
 )
-@pytest.mark.parametrize("sampler", members(Sampler), ids=name)
+@pytest.mark.parametrize("sampler", sampled(members(Sampler), 4, [*map(name, members(Sampler))]))
 def test_a_sampler_waits_at_no_step(sampler, schedule):
     diffusion = model(CUDA, V(), schedule=schedule, horizon=25)
 
@@ -132,7 +133,9 @@ def test_likelihoods_in_continuous_time_wait_at_no_draw_and_no_step():
 
 
 @pytest.mark.parametrize("fit", [noise_moments, bound_terms], ids=lambda fit: fit.__name__)
-@pytest.mark.parametrize("variance", [Beta(), LearnedVariance(), Analytic()], ids=name)
+@pytest.mark.parametrize(
+    "variance", sampled([Analytic(), Beta(), LearnedVariance()], 3, ["Analytic", "Beta", "LearnedVariance"])
+)
 def test_a_fit_waits_at_no_level_and_no_draw(variance, fit):
     def waits_of(horizon, draws):
         diffusion, raw = model(CUDA, V(), variance, Vlb(), LogSnrLinear(), horizon=horizon), DIGITS.to(CUDA)

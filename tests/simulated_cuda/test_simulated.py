@@ -381,6 +381,7 @@ def test_what_is_made_on_the_devices_takes_memory_and_a_view_takes_none():
     assert torch.cuda.mem_get_info(FIRST) == (free - 1024 * 4, total)
 
 
+@pytest.mark.thorough
 def test_a_process_has_the_devices_from_its_start():
     words = "import torch; print(torch.cuda.device_count(), torch.ones(2, device='cuda:2').device)"
     done = subprocess.run([sys.executable, "-c", words], env=environment(3), capture_output=True, text=True, check=True)

@@ -107,6 +107,7 @@ def test_after_it_the_same_command_starts_nothing_and_all_commands_work(again, c
     assert (tmp_path / "drawn.png").exists()
 
 
+@pytest.mark.thorough
 def test_metrics_and_rungs_that_a_grid_was_asked_for_besides_are_its_own(again, clean):
     more = ["evaluation.metrics=[density]", "evaluation.rungs=1"]
     assert run.main([*again.arguments, *more]) == 0

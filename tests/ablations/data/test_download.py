@@ -234,6 +234,7 @@ def test_whether_files_were_fetched_is_no_part_of_what_a_cell_is(archive, tmp_pa
     assert cell_of(parameters(fetching), seed=0) == fetching == plain
 
 
+@pytest.mark.thorough
 def test_the_official_digests_are_torchvisions():
     datasets = pytest.importorskip("torchvision.datasets")
     assert (Cifar10.published.url, Cifar10.published.digest) == (datasets.CIFAR10.url, datasets.CIFAR10.tgz_md5)

@@ -109,6 +109,7 @@ def test_a_missing_file_says_where_the_set_comes_from(tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path(DEBIAN).is_dir(), reason="needs Debian's dataset-fashion-mnist")
 def test_debians_set_is_what_torchvision_reads(tmp_path):
     datasets = pytest.importorskip("torchvision.datasets")

@@ -15,7 +15,7 @@ from ablations.data.patches import GAP, Patches, places
 SHAPE = (427, 640)
 
 
-@pytest.mark.parametrize("size", [8, 16, 32])
+@pytest.mark.parametrize("size", [16, *(pytest.param(n, marks=pytest.mark.thorough) for n in (8, 32))])
 def test_no_pixel_and_no_neighbourhood_is_shared_between_splits(size):
     seen = torch.zeros(3, 2, *SHAPE)
     for part, found in zip(seen, places(*SHAPE, size).values(), strict=True):

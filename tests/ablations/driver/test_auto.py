@@ -31,6 +31,7 @@ from analysis.read.runs import read_folder
 from analysis.statistics.looks import follow, plan_of
 from tests.ablations.conftest import NoDrawing
 from tests.ablations.settings.test_grammar import one_line_error
+from tests.sampling import sampled
 
 NOISE = np.random.default_rng(7).normal(size=(4, 20))
 NLL = {
@@ -142,7 +143,7 @@ def test_the_same_command_runs_nothing_again_and_decides_the_same(scored, tmp_pa
     assert head(tmp_path)["continued"] is False
 
 
-@pytest.mark.parametrize("stop", [0, 20, 36, 40, 50])
+@pytest.mark.parametrize("stop", sampled([50, 0, 20, 36, 40], 5))
 def test_a_command_that_is_killed_decides_the_same_in_the_end(stop, scored, tmp_path, capsys):
     """It has 36 stages before its first look, and 48 before its second."""
     ran(tmp_path / "whole")
@@ -177,7 +178,7 @@ def test_one_look_may_be_all(scored, tmp_path, capsys):
     assert "then looks at" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("hours_at", [0, 14, 40])
+@pytest.mark.parametrize("hours_at", sampled([40, 14, 0], 3))
 def test_the_hours_end_at_any_moment_and_more_of_them_go_on(hours_at, scored, tmp_path, monkeypatch, capsys):
     """Each look has three stages a cell and seed: the first is over after 36 of them, the second after 48."""
     monkeypatch.setattr(Execution, "seconds", property(lambda self: 3600.0 * (len(scored) >= hours_at)))
@@ -192,7 +193,7 @@ def test_the_hours_end_at_any_moment_and_more_of_them_go_on(hours_at, scored, tm
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("seeds=3", "seeds=auto"), ("seeds=auto seeds.max=5", "seeds=auto"), ("seeds=auto", "seeds=12")],
+    sampled([("seeds=3", "seeds=auto"), ("seeds=auto seeds.max=5", "seeds=auto"), ("seeds=auto", "seeds=12")], 3),
 )
 def test_another_plan_after_results_were_seen_is_exploratory(first, second, scored, tmp_path):
     ran(tmp_path, *first.split())

@@ -113,6 +113,7 @@ def test_images_and_passes_are_what_a_worker_is_seen_to_take(planned, monkeypatc
     assert begun - ended == images["train"].numel() + CALLS * min(BATCH, len(images["test"]))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("space", [[], ["space=latents", "space.f=2", "space.width=8"]], ids=["pixels", "latents"])
 def test_every_kind_of_pass_takes_memory_and_the_larger_network_more(space):
     taken = []

@@ -15,6 +15,7 @@ from ablations.workers.perform import perform
 WORDS = ("horizon=25", "network.channels=8", "training.steps=2", "training.report_every=1", "training.warmup=0")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("more", [(), ("evaluation.rungs=1",), ("space=latents", "space.steps=2", "space.width=8")])
 def test_it_is_what_stages_leave(more, tmp_path, few_digits):
     found = plan(make(parse_run([*WORDS, *more, "seeds=1"])), Serial(), ["cpu"])

@@ -22,6 +22,7 @@ from analysis.files import write_json
 from analysis.pages import write_pages
 from analysis.read.names import PAGES
 from tests.ablations.conftest import said
+from tests.sampling import sampled
 
 
 @pytest.fixture
@@ -56,7 +57,9 @@ def test_a_second_command_draws_and_delivers_nothing_and_says_the_same(again, dr
     assert capsys.readouterr().out == first
 
 
-@pytest.mark.parametrize("change", ["a page is gone", "a page was edited", "a file is new", "the code draws anew"])
+@pytest.mark.parametrize(
+    "change", sampled(["a page is gone", "a page was edited", "a file is new", "the code draws anew"], 3)
+)
 def test_what_changed_is_drawn_again(change, again, drawn, monkeypatch):
     assert last_shown(again.folder) is not None
     if change == "a page is gone":
@@ -134,6 +137,7 @@ def forget_stores():
         SqlAlchemyStore._engine_map.popitem()[1].dispose()
 
 
+@pytest.mark.thorough
 def test_a_project_that_was_moved_takes_the_addresses_of_its_artifacts_along(again, drawn, tmp_path, monkeypatch):
     words = [word for word in again.arguments if not word.startswith("results=")]
     place = again.results

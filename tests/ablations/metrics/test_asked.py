@@ -116,6 +116,7 @@ def test_a_finished_grid_gains_a_column_and_redraws_nothing(again, monkeypatch):
     assert rows(again)[0].keys() == before[0].keys()
 
 
+@pytest.mark.thorough
 def test_the_value_is_the_mean_over_the_sets_that_were_drawn(again, images, extractor):
     assert run.main([*again.arguments, "evaluation.metrics=[mmd]"]) == 0
     row = rows(again)[0]
@@ -130,6 +131,7 @@ def test_the_value_is_the_mean_over_the_sets_that_were_drawn(again, images, extr
     assert float(row[f"{MMD}_set_sd"]) == pytest.approx(abs(values[0] - values[1]) / math.sqrt(2), rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_it_reaches_the_table_and_replaces_the_runs_in_mlflow(tiny, tmp_path, monkeypatch):
     # Drawing takes longer than all else.
     monkeypatch.setattr("analysis.pages.write_figures", lambda answers, folder: {})
@@ -177,6 +179,7 @@ def test_a_value_that_is_no_number_is_noted(again, monkeypatch):
         assert "density/train/digits-cnn" not in row
 
 
+@pytest.mark.thorough
 def test_points_are_their_own_features(tmp_path):
     words = ["data=mixture2d", "network=mlp", "training.steps=10", "evaluation.metrics=[mmd,coverage]"]
     found = planned(*words)

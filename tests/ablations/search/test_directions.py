@@ -42,6 +42,7 @@ def tell(optimizer, number, *values):
     optimizer.tell(number, TrialOutcome("complete", values=values), "cell")
 
 
+@pytest.mark.thorough
 @EVERY_SAMPLER
 def test_going_up_is_going_down_on_the_negative(sampler, tmp_path):
     """Every sampler draws the same trials, and the best is the same."""
@@ -60,6 +61,7 @@ def test_going_up_is_going_down_on_the_negative(sampler, tmp_path):
     assert bowl(params[best]) == min(map(bowl, params))
 
 
+@pytest.mark.thorough
 def test_wilcoxon_leaves_out_seeds_of_a_trial_with_less_where_more_is_better(tmp_path):
     optimizer = opened(tmp_path, "study.pruner=wilcoxon", "seeds=8", window=1, objectives=(PRECISION,))
     number, _ = optimizer.ask()

@@ -83,6 +83,7 @@ def mine(tags):
     return {name: value for name, value in tags.items() if not name.startswith("mlflow.")}
 
 
+@pytest.mark.thorough
 def test_a_search_that_is_stopped_and_goes_on_keeps_its_runs(quick, words, tmp_path, monkeypatch):
     real, shown, show = checkpoints.write_checkpoint, threading.Event(), Tracker.show
 

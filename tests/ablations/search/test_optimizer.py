@@ -191,6 +191,7 @@ def test_the_front_of_two_objectives_is_what_nothing_beats_in_both(tmp_path):
     assert optimizer.front() == [i for i, over in enumerate(beaten) if not over] == [0, 1, 2]
 
 
+@pytest.mark.thorough
 def test_importances_are_of_what_the_value_depends_on(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "RESAMPLINGS", 8)
     optimizer = opened(tmp_path, "study.sampler=random", window=1)
@@ -205,7 +206,7 @@ def test_importances_are_of_what_the_value_depends_on(tmp_path, monkeypatch):
     assert math.isclose(sum(one for one, _, _ in shares.values()), 1, abs_tol=1e-6)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_what_the_value_does_not_depend_on_has_importances_that_say_nothing(tmp_path):
     """Values at random: the range says so, where a share alone would name a winner."""
     optimizer = opened(tmp_path, "study.sampler=random", window=1)

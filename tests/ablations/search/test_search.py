@@ -124,6 +124,7 @@ def test_curves_of_a_trial_are_those_of_its_result_and_not_of_what_is_watched(ag
     assert (again.results / "found" / "trial_curves.csv").read_bytes() == before
 
 
+@pytest.mark.thorough
 def test_run_again_it_starts_nothing_and_more_trials_continue_it(again, capsys):
     before, command = trials_in(again.results), read_search(again.results / "found").head.command
     stages = set((again.results / ".stages").iterdir())

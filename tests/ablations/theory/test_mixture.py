@@ -13,7 +13,6 @@ from ablations.data.mixture2d import Mixture2d
 from ablations.theory import mixture
 from diffusion_core.schedules import Cosine, Linear
 from diffusion_core.variances import Beta
-from tests.sampling import sampled
 
 
 def marginal(data, alpha_bar):
@@ -25,7 +24,8 @@ def marginal(data, alpha_bar):
     return MixtureSameFamily(Categorical(torch.ones(data.modes, dtype=torch.float64)), normals)
 
 
-@pytest.mark.parametrize(("alpha_bar", "beta"), sampled([(0.9, 0.5), (1.0, 0.05), (1.0, 0.9), (0.5, 0.2)], 4))
+@pytest.mark.thorough
+@pytest.mark.parametrize(("alpha_bar", "beta"), [(0.9, 0.5), (1.0, 0.05)])
 def test_the_reverse_step_and_its_divergence_by_integration(alpha_bar, beta):
     """q(x_s | x_t) = q(x_s) q(x_t | x_s) / q(x_t) on a lattice, its moments and its KL as sums over it."""
     data = Mixture2d(modes=3, std=0.3)
@@ -71,6 +71,7 @@ def test_the_exact_noise_is_the_score(schedule):
         torch.testing.assert_close(found, -((1 - alpha_bar) ** 0.5) * score)
 
 
+@pytest.mark.thorough
 def test_the_bound_lies_above_the_exact_density_and_comes_nearer():
     gaps = [mixture.gap(Mixture2d(), Linear(), Beta(), horizon) for horizon in (25, 100, 1000)]
     assert gaps[0] > gaps[1] > gaps[2] > 0

@@ -373,6 +373,7 @@ def test_the_rules_of_collapse(regularization, active, variance, expected):
     )
 
 
+@pytest.mark.thorough
 def test_a_posterior_that_ignores_the_image_is_found_out(tmp_path):
     """At a weight this large nothing is worth saying."""
     found = stages("space.kl_weight=1000", "space.steps=150")[0]

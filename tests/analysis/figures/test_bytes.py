@@ -92,7 +92,7 @@ def png(name, folder):
 DRAWN = [(make, name) for make, names in SCENES.items() for name in names]
 
 
-@pytest.mark.parametrize(("make", "name"), sampled(DRAWN, 3))
+@pytest.mark.parametrize(("make", "name"), sampled(DRAWN, 9))
 def test_a_figure_drawn_twice_is_drawn_alike(folders, make, name):
     first = png(name, folders(make))
     with matplotlib.rc_context(OWN_SETTINGS):
@@ -103,6 +103,7 @@ def test_every_figure_has_a_scene():
     assert sorted(name for names in SCENES.values() for name in names) == sorted(FIGURES)
 
 
+@pytest.mark.thorough
 def test_both_files_are_alike_when_saved_twice(folders, tmp_path):
     grid = read_folder(folders(build))
     written = []

@@ -26,7 +26,7 @@ def changed(name, value, only=0):
 EXTREMES = [(name, value) for value in ("5e-324", "1e308", "-1e308") for name in (FID, NLL)]
 
 
-@pytest.mark.parametrize(("name", "value"), thinned(EXTREMES, 3, [f"{name}-{value}" for name, value in EXTREMES]))
+@pytest.mark.parametrize(("name", "value"), thinned(EXTREMES, 6, [f"{name}-{value}" for name, value in EXTREMES]))
 def test_figures_of_extreme_numbers_are_drawn(name, value, tmp_path, quick):
     metrics = [
         {"name": NLL, "label": "NLL", "direction": "min", "decides": "likelihood"},

@@ -14,6 +14,7 @@ def test_a_browser_reads_the_verdict(text, tmp_path):
     assert seen.texts("p", **{"class": "take"})[0].startswith("For likelihood take ε · L, fixed isotropic Σ")
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="needs chromium and chromedriver")
 def test_on_a_phone_links_lead_where_they_say_and_nothing_is_too_wide(text, tmp_path):
     file = tmp_path / "report.html"

@@ -101,7 +101,7 @@ CELLS = {
 SCENES = [(name, n, sign) for n, sign in ((3, 1), (5, -1), (3, -1), (5, 1)) for name in CELLS]
 
 
-@pytest.mark.parametrize(("name", "n", "sign"), sampled(SCENES, 5))
+@pytest.mark.parametrize(("name", "n", "sign"), sampled(SCENES, 12))
 def test_the_true_best_is_kept(name, n, sign):
     behind, sds = CELLS[name]
     rng = np.random.default_rng(n)

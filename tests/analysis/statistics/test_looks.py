@@ -157,6 +157,7 @@ def test_follow_stops_where_seeds_do():
     assert [one.found.n for one in found] == [3, 5]
 
 
+@pytest.mark.thorough
 def test_false_claims_and_misses_are_as_rare_as_they_should_be():
     """Ten comparisons, half of them with δ = 0 and half with δ at a margin of a few standard errors."""
     rng = np.random.default_rng(3)

@@ -76,6 +76,7 @@ def test_features_are_those_of_torch_fidelitys_own_class(weights, images):
     assert float(ours[0].std(0).max()) > 0.01
 
 
+@pytest.mark.thorough
 def test_safetensors_and_pth_are_one_network_with_digests_of_their_own(weights, state, images, tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file(state, path)
