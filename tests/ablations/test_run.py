@@ -221,6 +221,7 @@ def test_damage_that_is_met_on_the_way_is_made_anew_at_the_end(again, capfd):
     assert [record.status for record in records] == ["finished"] * 4
 
 
+@pytest.mark.thorough
 def test_altered_weights_that_are_met_when_a_cell_is_sampled_are_made_anew_by_the_command_of_its_grid(
     again, tmp_path, monkeypatch, capsys
 ):

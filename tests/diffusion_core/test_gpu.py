@@ -146,6 +146,7 @@ def test_samples_are_those_of_the_cpu(sampler):
     torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("spacing", thinned(members(Spacing), 3, [*map(name, members(Spacing))]))
 def test_a_strided_bound_is_that_of_the_cpu(spacing):
     """Over fewer steps than the network was made for: their times are chosen on the host."""
@@ -217,6 +218,7 @@ def test_importance_remembers_on_the_gpu_what_it_does_on_the_cpu():
     assert all(torch.equal(on_gpu[key].cpu(), on_cpu[key]) for key in on_cpu)
 
 
+@pytest.mark.thorough
 def test_a_few_training_steps_are_close_to_the_cpus():
     """TF32 rounds products to 10 bits, which the loss shows little of."""
     plan = Training(steps=6, batch=32, warmup=5, report_every=3, precision="float32")
@@ -287,6 +289,7 @@ def test_codes_and_reconstructions_are_those_of_the_cpu(space):
     assert apart.double().mean() < 0.005
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("space", thinned(LATENTS, 3, [*map(name, LATENTS)]))
 def test_autoencoders_learn_under_autocast(space):
     autoencoder = space.build(GreyLevels(17), (1, 8, 8))

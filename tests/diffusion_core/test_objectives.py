@@ -54,7 +54,7 @@ def test_every_objective_keeps_what_objectives_keep(objective):
     check_objective(objective)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @across(objective=OBJECTIVES, schedule=[s for s in before_noise() if s not in SCHEDULES])
 def test_every_objective_keeps_it_under_every_other_schedule_with_all_that_it_goes_with(objective, schedule):
     run(objectives.PROPERTIES, objective, schedule, PARTNERS)

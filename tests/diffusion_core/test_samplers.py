@@ -26,7 +26,7 @@ def of_a_kind(sampler: Sampler) -> bool:
 
 @pytest.mark.parametrize(
     "sampler",
-    [pytest.param(s, marks=[pytest.mark.thorough] if of_a_kind(s) else []) for s in members(Sampler)],
+    [pytest.param(s, marks=[pytest.mark.slow] if of_a_kind(s) else []) for s in members(Sampler)],
     ids=name,
 )
 def test_every_sampler_keeps_what_samplers_keep(sampler):

@@ -328,7 +328,7 @@ def test_a_value_without_a_logarithm_is_none():
     assert looking.scaled(-1.0, ShownMetric("is/x", "IS", "max")) == -1
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_whoever_reads_the_files_of_cells_that_were_trained_decides_the_same(tmp_path, alone):
     words = ["parameterization=epsilon,v", "data=mixture2d", "network=mlp", "training.steps=20", *WORDS[1:]]
     assert run.main([*words, "seeds=auto", "seeds.max=5", f"results={tmp_path}"]) == 0

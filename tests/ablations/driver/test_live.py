@@ -222,7 +222,7 @@ def test_a_whole_grid_has_one_run_a_cell_and_each_point_once(quick, store, tmp_p
     assert of_store.runs.equals(of_files.runs)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_grid_that_is_stopped_and_goes_on_keeps_its_runs(quick, store, tmp_path, without_pictures, monkeypatch):
     shutil.copy(store, tmp_path / "mlflow.db")
     words = [*WORDS, f"results={tmp_path}", "launcher=serial"]

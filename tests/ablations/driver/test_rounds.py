@@ -200,7 +200,7 @@ def test_an_error_lets_the_folder_go_whose_pages_are_being_drawn(tmp_path, alone
         assert turn is not None
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_what_a_first_rung_found_is_in_the_files_of_what_is_not_over(tmp_path, alone, monkeypatch):
     words = [*scored("seeds=2"), "name=rounds", f"results={tmp_path}"]
     real = Dispatch.run

@@ -233,7 +233,7 @@ expects:
 """
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_claim_may_be_of_any_metric_that_has_a_direction(again, few_digits, configs, capsys, monkeypatch):
     words = [word for word in again.arguments if not word.startswith(("variance=", "parameterization=", "name="))]
     for metric in ("mmd", "recall"):

@@ -82,6 +82,7 @@ def test_a_search_that_was_killed_goes_on_as_it_would_have(sampler, tmp_path):
     assert ways[0] == ways[1]
 
 
+@pytest.mark.thorough
 def test_other_seeds_of_the_study_draw_other_trials(tmp_path):
     found = []
     for seed in (0, 1):
@@ -90,6 +91,7 @@ def test_other_seeds_of_the_study_draw_other_trials(tmp_path):
     assert found[0] != found[1]
 
 
+@pytest.mark.thorough
 def test_the_sampler_grid_visits_every_combination_once(tmp_path):
     words = ["schedule=log_snr_linear", "schedule.gamma_min=-8,-4", "schedule.gamma_max=range(2,5,1)"]
     study = make(parse_search([*words, "study.sampler=grid"]))
@@ -218,6 +220,7 @@ def test_what_the_value_does_not_depend_on_has_importances_that_say_nothing(tmp_
     assert all(high - low > 0.3 for low, high in ranges)
 
 
+@pytest.mark.thorough
 def test_of_few_or_equal_trials_there_are_no_importances(tmp_path):
     optimizer = opened(tmp_path, window=1)
     for _ in range(12):
@@ -314,6 +317,7 @@ def test_a_trial_that_is_judged_again_after_a_kill_is_judged_alike(pruner, tmp_p
         optimizer.tell(number, TrialOutcome("failed", "x"), "cell")
 
 
+@pytest.mark.thorough
 def test_sobol_points_of_a_parameter_that_only_some_trials_have_differ(tmp_path):
     study = make(parse_search(["study=schedule_joint", "study.sampler=qmc"]))
     optimizer = Optimizer(study, "mine", ["nll/val"], f"sqlite:///{tmp_path}/optuna.db", 1)

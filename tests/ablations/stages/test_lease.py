@@ -62,7 +62,7 @@ class OnStore:
         return self.store.time(self.prefix + name)
 
 
-@pytest.fixture(params=["folder", "store", "moto"])
+@pytest.fixture(params=["folder", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("store", "moto"))])
 def places(request, tmp_path, monkeypatch):
     """name → a place of that name: in a folder, on the store of these tests, and on one that others wrote."""
     if request.param == "folder":

@@ -44,6 +44,7 @@ def test_it_is_delivered_once(delivered, monkeypatch):
     assert run.main([*done.arguments, "tracking.models=true"]) == 0
 
 
+@pytest.mark.thorough
 def test_altered_weights_are_no_model_and_are_made_anew_by_the_same_command(again, capsys):
     weights = min((again.results / ".stages").glob("*/weights.safetensors"))
     content = weights.read_bytes()

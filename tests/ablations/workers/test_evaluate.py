@@ -74,6 +74,7 @@ def analytic(tmp_path_factory):
     return root, performed(root, "variance=analytic", "evaluation.fit=16", "evaluation.seed=3")
 
 
+@pytest.mark.thorough
 def test_a_fit_is_what_the_network_tells_of_noise_and_misses_of_x0_at_each_t(analytic):
     """By draws of the training's seed, 0, whatever the evaluation's."""
     root, found = analytic

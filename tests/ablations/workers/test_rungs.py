@@ -178,7 +178,7 @@ def test_a_rung_at_the_first_report_is_scored_on_the_way(tmp_path):
     assert all(result.metrics["cost/rung_seconds"] > 0 for result in results)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_training_that_was_over_before_says_nothing_of_its_way(tmp_path, without_pictures):
     words = [*TINY, "name=late", f"results={tmp_path}", "launcher=serial"]
     assert run.main(words) == 0

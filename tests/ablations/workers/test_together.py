@@ -33,7 +33,7 @@ def training_of(choices):
 @pytest.mark.parametrize(
     "choices",
     [
-        pytest.param(f"{CELL} training.micro_batch=3", marks=pytest.mark.thorough),
+        pytest.param(f"{CELL} training.micro_batch=3", marks=pytest.mark.slow),
         pytest.param(
             "objective=vlb_continuous timesteps=low_discrepancy schedule=learned time_input=log_snr",
             marks=pytest.mark.slow,

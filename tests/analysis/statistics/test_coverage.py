@@ -121,6 +121,7 @@ def test_a_cell_far_behind_is_ruled_out():
     assert kept[:, 1].mean() > 0.9
 
 
+@pytest.mark.thorough
 def test_adding_seeds_until_the_verdict_comes_finds_what_is_not_there():
     """Why a verdict after added seeds is `exploratory`: 5 % a look become 18 % over looks at 3 to 12 seeds."""
     differences = np.random.default_rng(0).normal(size=(2000, 12))
@@ -140,6 +141,7 @@ def test_the_fresh_seeds_planned_reach_the_power_promised(effect):
         assert np.mean([compare(differences).p <= 0.05 for differences in fewer]) < 0.8 + 0.02, "no more than needed"
 
 
+@pytest.mark.thorough
 def test_the_fresh_seeds_planned_reach_the_power_promised_on_few_images():
     """The images stay the same: their error, 1/√m, does not shrink with the seeds."""
     n = fresh_seeds(Comparison(0.4, 9.9, 0.5, 3, 0.3, image_error=0.1))
@@ -156,6 +158,7 @@ def test_equal_generators_give_equal_bootstrap_intervals_and_others_do_not():
     np.testing.assert_allclose(first, other, atol=0.05)
 
 
+@pytest.mark.thorough
 def test_the_bootstrap_covers_where_it_is_allowed():
     rng = np.random.default_rng(0)
     intervals = [bootstrap_interval(rng.normal(2, 1, 30), rng) for _ in range(600)]
