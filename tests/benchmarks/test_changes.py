@@ -24,7 +24,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("undone", thinned(MEASURES, 3, [measure.words for measure in MEASURES]))
 def test_a_step_with_a_measure_undone_has_the_losses_of_one_as_it_is(undone):
     def losses(measure):
@@ -45,7 +45,7 @@ def test_what_is_undone_is_done_again_after_a_step(undone):
     assert known == [changes.fused.works, changes.layers.attend, changes.unet.modulations, changes.Diffusion.term_of]
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_page_has_a_row_for_each_measure_at_each_size(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(
         changes, "interleaved", lambda cases, rounds, device: {name: Timing(1.0, 1.5) for name in cases}

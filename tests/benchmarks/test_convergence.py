@@ -9,7 +9,7 @@ from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.spacings import UniformSpacing
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_row_holds_the_errors_and_the_order_fitted_to_the_last_three(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(convergence, "grids", lambda: [("short", LogSnrLinear(-2.0, 2.0), UniformSpacing())])
     assert convergence.main(["doublings=3", f"out={tmp_path}/t.md"]) == 0

@@ -59,7 +59,7 @@ def say(mode, word):
     mode[:] = word.encode().ljust(AT_BYTES, b"\0")
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_it_passes_on_what_it_is_asked_and_what_it_is_told(proxied):
     mode, address, _ = proxied
     say(mode, outages.WELL)
@@ -68,7 +68,7 @@ def test_it_passes_on_what_it_is_asked_and_what_it_is_told(proxied):
         asked(address, b"missing")
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_an_outage_is_what_it_is_called(proxied, monkeypatch):
     mode, address, upstream = proxied
     say(mode, "500")

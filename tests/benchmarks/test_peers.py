@@ -96,7 +96,7 @@ def test_columns_are_of_one_network_call_on_a_batch():
     assert found == ("5.0", "200.00", "20", "3.00", "1.50", "50.0%")
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_full_loop_and_our_bound_estimate_the_same():
     model, images = TINY.diffusion(horizon=25).eval(), Workload(SMALL, TINY.shape, 32, CPU).images
     mine = [peer_bound.ours(model, images, seed) for seed in range(3)]

@@ -27,7 +27,7 @@ def test_kinds(operation, kind):
     assert profile.kind_of(operation) == kind
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_every_operation_has_a_part():
     parts = profile.profiled(training_step(WORKLOAD, NOTHING, BASE.objective), 2)
     assert set(parts) <= {*profile.KINDS, profile.REST}

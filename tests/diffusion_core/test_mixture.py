@@ -61,7 +61,7 @@ def test_bound_of_a_trained_network_is_within_a_twentieth_of_a_bit_of_the_entrop
     assert -3 * error < gap.mean().item() < 0.05
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_samples_of_a_trained_network_have_the_mixtures_radii_and_angles(trained):
     x = Ancestral().sample(trained, 4000, seed=0, clip=False, batch=4000).double()
     true = DATA.sample(4000, 3)

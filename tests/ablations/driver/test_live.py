@@ -268,7 +268,7 @@ LATENTS = [
 ]
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_an_autoencoder_that_cells_share_is_one_run_from_its_training_to_its_reconstructions(
     quick, few_digits, store, tmp_path, without_pictures, monkeypatch
 ):
@@ -333,7 +333,7 @@ def test_a_run_that_lacks_what_came_later_is_completed_and_any_other_replaced(be
     assert (ids[0] == ids[1]) == kept
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_store_that_goes_away_ends_the_looking_alone(quick, store, tmp_path, without_pictures, monkeypatch, capsys):
     shutil.copy(store, tmp_path / "mlflow.db")
 

@@ -96,7 +96,7 @@ def test_another_store_is_given_all(again, drawn, tmp_path, store):
     assert len(tracker.client.search_runs([tracker.experiment_id])) == 5
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_pages_are_all_that_drawing_writes(tiny, tmp_path):
     folder = tmp_path / "tiny"
     folder.mkdir()

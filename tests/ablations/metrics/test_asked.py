@@ -255,7 +255,7 @@ def test_a_column_that_is_none_is_refused_before_anything_is_trained(configs, ca
     assert "no column of configs/grid/mine.yaml called 'nll/test_L1': there are" in line
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_search_may_go_by_it(store, tmp_path, without_pictures):
     shutil.copy(store, tmp_path / "mlflow.db")
     words = [w for w in POINTS if not w.startswith(("study.pruner", "trials"))]

@@ -193,7 +193,7 @@ def test_the_front_of_two_objectives_is_what_nothing_beats_in_both(tmp_path):
     assert optimizer.front() == [i for i, over in enumerate(beaten) if not over] == [0, 1, 2]
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_importances_are_of_what_the_value_depends_on(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "RESAMPLINGS", 8)
     optimizer = opened(tmp_path, "study.sampler=random", window=1)

@@ -471,7 +471,7 @@ def test_a_dry_run_says_what_is_searched_and_starts_nothing(tmp_path, capsys):
     assert not (tmp_path / "found").exists()
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_an_accident_stops_the_search_with_what_to_do(again, monkeypatch, capsys):
     """Workers that cannot write their journal: three trials in a row fail, and no more are asked for."""
     from concurrent.futures import Future

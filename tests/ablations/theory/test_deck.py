@@ -49,7 +49,7 @@ def frames(path):
     return np.stack(np.split(values, values.shape[1] // values.shape[0], axis=1))
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_formulas_and_strips_are_left_beside_the_results(results):
     lines = read_csv(results / "deck" / "formulas.csv", ("figure", "series", "x", "y"))
     figures = {"alpha_bar", "log_snr", "prior", "prior_end", "beta_ratio", "eps_weight", "reverse_kl", "gap"}
@@ -60,7 +60,7 @@ def test_formulas_and_strips_are_left_beside_the_results(results):
     assert strips == known | {"forward-learned.png", "backward-linear.png", "backward-learned.png"}
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_forward_strip_goes_from_the_image_to_noise(results):
     image = Digits().load().images["test"][0, 0].numpy().astype(int)
     for name in ("linear", "cosine", "learned"):
@@ -74,7 +74,7 @@ def test_a_forward_strip_goes_from_the_image_to_noise(results):
     assert x[-1].std() == pytest.approx(1, abs=0.25)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_backward_strip_ends_in_the_cells_first_sample(results):
     head = json.loads((results / "deck" / "grid.json").read_text())
     first = next(cell for cell, levels in head["cells"].items() if levels["schedule"] == "linear")

@@ -51,7 +51,7 @@ SCENES = [(sharing, noisy) for noisy in (1.0, 10.0) for sharing in (own, shared,
 NAMES = [f"{sharing.__name__}-{'even' if noisy == 1 else 'noisy'}" for sharing, noisy in SCENES]
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize(("sharing", "noisy"), sampled(SCENES, 5, NAMES))
 @pytest.mark.parametrize("seeds", [3, pytest.param(8, marks=pytest.mark.slow)])
 def test_no_effect_is_found_too_often(seeds, sharing, noisy):
