@@ -154,6 +154,8 @@ class Card:
             one_for_all = (torch.default_generator,) * self.devices
             stack.enter_context(mock.patch.object(torch.cuda, "default_generators", one_for_all))
             stack.enter_context(mock.patch.object(torch, "Generator", Generator))
+            # A build for CUDA would ask its driver for the stream.
+            stack.enter_context(mock.patch.object(torch.accelerator, "current_accelerator", lambda **_: None))
             packages = torch.serialization._package_registry
             # Before the CPU's own entry, to which every storage is one of its.
             entry = (0, self._location, self._restored)

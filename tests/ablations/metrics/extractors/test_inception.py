@@ -149,6 +149,7 @@ def test_a_file_that_would_run_code_is_refused_and_runs_nothing(zipped, tmp_path
     assert not target.exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
 def test_a_whole_module_and_a_torchscript_program_are_refused(tmp_path):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")
     refuse(tmp_path / "module.pth", "is not a state_dict that can be read without running code")
