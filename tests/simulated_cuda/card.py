@@ -155,7 +155,7 @@ class Card:
             stack.enter_context(mock.patch.object(torch.cuda, "default_generators", one_for_all))
             stack.enter_context(mock.patch.object(torch, "Generator", Generator))
             # A build for CUDA would ask its driver for the stream.
-            stack.enter_context(mock.patch.object(torch.accelerator, "current_accelerator", lambda **_: None))
+            stack.enter_context(mock.patch.object(torch.accelerator, "current_accelerator", return_value=None))
             packages = torch.serialization._package_registry
             # Before the CPU's own entry, to which every storage is one of its.
             entry = (0, self._location, self._restored)
