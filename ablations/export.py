@@ -23,7 +23,7 @@ from analysis.options import Option, folder_name, run
 from analysis.plain import line
 
 if TYPE_CHECKING:
-    from ablations.stages.journal import Journal
+    from ablations.engine.journal import Journal
     from diffusion_core.diffusion import Diffusion
 
 PURPOSE = "Keep a schedule that a cell learned (cell=) or a search found (search=), as schedule=saved/NAME."

@@ -19,7 +19,7 @@ from ablations.settings.patience import soon
 if TYPE_CHECKING:
     from ablations.driver.looking import Declared
     from ablations.driver.plan import Plan
-    from ablations.stages.journal import Journal
+    from ablations.engine.journal import Journal
 
 
 def main(arguments: list[str]) -> int:
@@ -48,9 +48,9 @@ def main(arguments: list[str]) -> int:
         from ablations.driver.sizes import beforehand
         from ablations.driver.turns import Turns
         from ablations.driver.watch import where
+        from ablations.engine.version import code_version
         from ablations.launchers.protocol import launcher_of
         from ablations.stages.opening import journal_of
-        from ablations.stages.version import code_version
 
         launcher = launcher_of(request)
         planned = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))

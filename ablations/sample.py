@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from ablations.settings.cell import Cell
-    from ablations.workers.restore import Model
+    from ablations.stages.restore import Model
 
 MOST = 100_000
 MODELS = ("runs:/", "models:/")
@@ -52,7 +52,7 @@ def sample(given: dict[str, Any]) -> None:
     if bool(given["cell"]) == bool(given["model"]):
         raise InputError("give either cell=ID, of a cell that was trained here, or model=runs:/RUN/model")
     from ablations.launchers.protocol import found_devices
-    from ablations.workers.perform import pinned
+    from ablations.stages.devices import pinned
 
     device, results = pinned(found_devices(given["device"])[0]), Path(given["results"])
     if given["model"]:
@@ -92,7 +92,7 @@ def draw(cell: Cell, model: Model, n: int, path: Path) -> Path:
     """Sample, and write the sheet; its path."""
     from ablations.driver.bar import counting
     from ablations.results.sample_sheets import write_sheet
-    from ablations.workers.evaluate import draw_samples
+    from ablations.stages.samples import draw_samples
 
     data = cell.data.load()
     with counting("sampling", 1.0) as shown:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from ablations.stages.artifacts import BEFORE, CHECKPOINT
+from ablations.engine.files import BEFORE, CHECKPOINT
 
 
 def numbers(results: Path, name: str) -> dict[str, str]:

@@ -66,11 +66,11 @@ def estimated(workers: int) -> list[Row]:
     from ablations.driver.plan import plan
     from ablations.driver.rounds import planned
     from ablations.driver.sizes import seconds_of_rounds
+    from ablations.engine.journal import Journal
     from ablations.grids.grid import make
     from ablations.launchers.local import Local
     from ablations.launchers.warm import warm_up
     from ablations.settings.arguments import parse_run
-    from ablations.stages.journal import Journal
 
     warm_up()
     launcher = Local(workers=workers)

@@ -31,11 +31,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import ablations
-from ablations.launchers.protocol import Launcher, Workers
+from ablations.engine.files import STAGE, left_in
+from ablations.engine.journal import Journal
+from ablations.engine.stage import Stage
+from ablations.engine.workers import Workers
+from ablations.launchers.protocol import Launcher
 from ablations.settings.exits import exit_code
-from ablations.stages.artifacts import STAGE, left_in, read_artifact, write_artifact
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import BoundStage, SamplesStage, Stage
+from ablations.stages import stage as stages
+from ablations.stages.artifacts import read_artifact, write_artifact
 from analysis import options
 from analysis.errors import InputError
 from analysis.options import Option
@@ -193,10 +196,10 @@ def parts_of(words: list[str]) -> dict[str, float]:
     """Processor seconds of each part of a command, and of the command once more."""
     from ablations.driver import execute, pages, rounds, written
     from ablations.driver.plan import plan
+    from ablations.engine.journal import Journal
     from ablations.grids.grid import make
     from ablations.launchers.protocol import launcher_of
     from ablations.settings.arguments import parse_run
-    from ablations.stages.journal import Journal
     from ablations.tracking.addresses import default_uri
     from ablations.tracking.mlflow_store import open_tracker
 
@@ -249,6 +252,7 @@ class Copying(Workers):
             self.known[_kind_in(path.parent)] = path.parent
 
     def submit(self, stage: Stage, device: str) -> Future[str]:
+        assert isinstance(stage, stages.Stage), "a grid's stages are of cells"
         other, own = self.known[_kind_of(stage)], self.root / stage.id
         for name in left_in(other):
             tensors, words = read_artifact(other, name)
@@ -270,9 +274,8 @@ class Copying(Workers):
         """Nothing was started."""
 
 
-def _kind_of(stage: Stage) -> str:
-    split = stage.split if isinstance(stage, (BoundStage, SamplesStage)) else ""
-    return f"{stage.kind} {split}".strip()
+def _kind_of(stage: stages.Stage) -> str:
+    return f"{stage.kind} {stage.held_out or ''}".strip()
 
 
 def _kind_in(folder: Path) -> str:

@@ -136,11 +136,12 @@ def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
 
 def run(results: Path, name: str, words: list[str]) -> list[Told]:
     """The trials of a search without its confirmation."""
+    from ablations.engine.journal import Journal
     from ablations.launchers.local import Local
-    from ablations.search.loop import Searcher, plan_search
+    from ablations.search.loop import Searcher
     from ablations.search.optimizer import Optimizer
+    from ablations.search.plan import plan_search
     from ablations.search.study import make
-    from ablations.stages.journal import Journal
 
     results.mkdir(parents=True, exist_ok=True)
     study = make(parse_search([*SPACE, *words, f"name={name}"]))

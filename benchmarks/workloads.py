@@ -97,13 +97,12 @@ def import_again(folder: Path) -> None:
 def hastened(at: mmap) -> None:
     """In a command's process: report and checkpoint at each chance, draw no pages, and say what one is at."""
     from ablations.driver import execute, live, pages, showing
-    from ablations.launchers import dispatch
+    from ablations.engine import dispatch, lease
     from ablations.search.optimizer import Optimizer
-    from ablations.stages import lease
+    from ablations.stages import checkpoints, stage, training_loop
     from ablations.tracking.mlflow_store import Tracker
-    from ablations.workers import checkpoints, perform, train
 
-    vars(train).update(CHECKPOINT_SECONDS=0.0, HISTORY_SECONDS=0.0)
+    vars(training_loop).update(CHECKPOINT_SECONDS=0.0, HISTORY_SECONDS=0.0)
     vars(lease).update(RENEWED=0.2, LOST=2.0)
     vars(dispatch).update(ELSEWHERE_SECONDS=0.2)
     vars(live).update(SECONDS=0.2)
@@ -114,7 +113,7 @@ def hastened(at: mmap) -> None:
 
     vars(pages).update(write_pages=lambda folder: "")
     vars(showing).update(Drawing=Undrawn)
-    is_at(perform, "_run", lambda stage, *given: str(stage.kind))
+    is_at(stage.Stage, "run", lambda one, *given: str(one.kind))
     is_at(checkpoints, "write_checkpoint", lambda *given: "checkpoint")
     is_at(execute, "write_results", lambda *given: "writing results")
     is_at(Tracker, "publish", lambda *given: "delivering")

@@ -41,8 +41,8 @@ def clean(given: dict[str, Any]) -> None:
     if not results.is_dir():
         raise InputError(f"results={results} is no folder: give the one that a grid was run in")
     from ablations.driver.turns import CLEANING
+    from ablations.engine.lease import holder, leased
     from ablations.settings import grammar
-    from ablations.stages.lease import holder, leased
 
     grammar.use(given["configs"] or None)
     if given["yes"] != "true":
@@ -65,7 +65,7 @@ def looked_at(given: dict[str, Any], results: Path) -> Survey:
     """What there is to free in a results folder."""
     from ablations.clean.needs import Read, needs_of
     from ablations.clean.waste import survey
-    from ablations.stages.disk import left_in
+    from ablations.engine.disk import left_in
     from ablations.tracking.addresses import default_uri
     from analysis.read.folders import committed_in, folders_in
 
@@ -84,7 +84,7 @@ def looked_at(given: dict[str, Any], results: Path) -> Survey:
 def page(found: Survey, given: dict[str, Any]) -> str:
     """What there is, what can be freed of it, and what is kept."""
     from ablations.clean.waste import KINDS
-    from ablations.stages.disk import in_bytes
+    from ablations.engine.disk import in_bytes
 
     held = sum(left.bytes for left in found.stages)
     named = sum(left.id in found.needed for left in found.stages)
@@ -104,14 +104,14 @@ def page(found: Survey, given: dict[str, Any]) -> str:
 
 def in_all(waste: Iterable[Waste]) -> str:
     """How many things, and their bytes."""
-    from ablations.stages.disk import in_bytes
+    from ablations.engine.disk import in_bytes
 
     found = list(waste)
     return f"{_counted(len(found), 'thing')}, {in_bytes(sum(one.bytes for one in found))}"
 
 
 def _row(words: str, waste: list[Waste]) -> str:
-    from ablations.stages.disk import in_bytes
+    from ablations.engine.disk import in_bytes
 
     return f"  {words:<{WIDEST}}{len(waste):>6}  {in_bytes(sum(one.bytes for one in waste)):>9}"
 

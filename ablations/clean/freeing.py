@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from ablations.clean.waste import FREED, Waste, is_quiet
-from ablations.stages.disk import RESULT
-from ablations.stages.lease import leased
+from ablations.engine.disk import RESULT
+from ablations.engine.lease import leased
 
 
 def free(waste: Waste, results: Path) -> bool:

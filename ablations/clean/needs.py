@@ -24,9 +24,11 @@ from ablations.settings.identity import cell_id, content_hash
 from ablations.settings.making import cell_of
 from ablations.settings.registry import describe
 from ablations.settings.rules import refusal
-from ablations.stages.contents import fit_of, floor_content, metric_content
-from ablations.stages.graph import more_sets, stages_of
-from ablations.stages.kinds import SamplesStage
+from ablations.stages.fit import fit_of
+from ablations.stages.floor import floor_content
+from ablations.stages.graph import stages_of
+from ablations.stages.metric import metric_content
+from ablations.stages.samples import more_sets
 from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.read.csv_files import read_csv
@@ -186,7 +188,7 @@ def _all_of(cell: Cell, digest: str, precision: Precision, extractor: str | None
     stages += more_sets(stages, extractor, MOST_SETS) if cell.evaluation.sets == "auto" else []
     for stage in stages:
         yield stage.id
-        if isinstance(stage, SamplesStage) and read.whole:
+        if stage.drawn and read.whole:
             yield from (content_hash(metric_content(stage.id, described)) for described in read.metrics)
 
 

@@ -20,8 +20,8 @@ from urllib.parse import unquote, urlparse
 
 from ablations.clean.needs import Needs
 from ablations.driver.turns import CLEANING
-from ablations.stages.disk import CHECKPOINTS, Left, bytes_of, in_bytes, left_in, subfolders
-from ablations.stages.lease import NAME, holder
+from ablations.engine.disk import CHECKPOINTS, Left, bytes_of, in_bytes, left_in, subfolders
+from ablations.engine.lease import NAME, holder
 from ablations.tracking.addresses import SQLITE, deleted_runs
 
 FREED = ".freed"
@@ -29,7 +29,7 @@ FREED = ".freed"
 QUIET = 3600.0
 """Seconds after which nobody writes on into a temporary file."""
 TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
-"""The name of a file that is written beside its place (`stages.files`), or by which a folder's clock is asked."""
+"""The name of a file that is written beside its place (`analysis.files`), or by which a folder's clock is asked."""
 
 KINDS = {
     "stages": "stages that no grid or search here needs",

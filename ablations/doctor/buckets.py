@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from ablations.doctor.page import Finding, Part
 from ablations.doctor.stages import lease
+from ablations.engine.disk import RESULT, in_bytes
+from ablations.engine.lease import NAME
 from ablations.stages.bucket import bucket_at
-from ablations.stages.disk import RESULT, in_bytes
-from ablations.stages.lease import NAME
 from ablations.stages.listing import Listed, Whole
 from analysis.errors import InputError
 

@@ -15,9 +15,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from ablations.doctor.page import Finding, Part
+from ablations.engine.disk import in_bytes
+from ablations.engine.version import ROOT, code_version
 from ablations.settings.packages import complaints, offers
-from ablations.stages.disk import in_bytes
-from ablations.stages.version import ROOT, code_version
 
 NAME = "diffusion-ablations"
 EXTRAS = {

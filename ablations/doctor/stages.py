@@ -8,20 +8,13 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from ablations.doctor.page import Finding, Mark, Part
-from ablations.stages.artifacts import (
-    FIT,
-    PER_IMAGE,
-    RECONSTRUCTIONS,
-    SAMPLES,
-    WEIGHTS,
-    Damaged,
-    read_artifact,
-)
-from ablations.stages.artifacts import left_in as left_for_good
-from ablations.stages.disk import RESULT, STATUS, Left, left_in, subfolders
-from ablations.stages.journal import Failure, Journal, Result
-from ablations.stages.lease import NAME, holder
-from ablations.stages.shelves import Readable
+from ablations.engine.disk import RESULT, STATUS, Left, left_in, subfolders
+from ablations.engine.files import Damaged
+from ablations.engine.files import left_in as left_for_good
+from ablations.engine.journal import Failure, Journal, Result
+from ablations.engine.lease import NAME, holder
+from ablations.engine.shelves import Readable
+from ablations.stages.artifacts import FIT, PER_IMAGE, RECONSTRUCTIONS, SAMPLES, WEIGHTS, read_artifact
 
 MOST = 10
 """So many stages of a kind are listed."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from ablations.data.base import DataSet
 from ablations.data.kept import CACHE, cache
 from ablations.doctor.page import Finding, Part
+from ablations.engine.disk import bytes_of, in_bytes
 from ablations.settings import grammar
 from ablations.settings.registry import build
-from ablations.stages.disk import bytes_of, in_bytes
 from ablations.tracking.addresses import SQLITE, quick_check
 from analysis.errors import InputError
 from analysis.read.folders import committed_in, folders_in

@@ -21,9 +21,9 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from ablations.driver.pace import minutes
-from ablations.launchers.dispatch import Dispatch
-from ablations.launchers.events import Event
+from ablations.driver.wording import minutes
+from ablations.engine.dispatch import Dispatch
+from ablations.engine.events import Event
 from analysis.plain import line
 
 LINE_SECONDS = 30.0

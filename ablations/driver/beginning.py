@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ablations.driver.estimates import Measured
-from ablations.driver.pace import minutes
-from ablations.driver.pages import counted
 from ablations.driver.plan import Plan
 from ablations.driver.rounds import Round, trainings
 from ablations.driver.sizes import in_turn, measured_there, seconds_of_rounds
+from ablations.driver.wording import counted, minutes
+from ablations.engine.journal import Journal
 from ablations.grids.grid import words
-from ablations.stages.journal import Journal
 from analysis.plain import line
 
 NAMED = 5

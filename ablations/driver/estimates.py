@@ -25,10 +25,9 @@ from ablations.launchers.warm import METHOD
 from ablations.metrics.judging import yardstick_of
 from ablations.settings import plugins
 from ablations.settings.cell import Cell
-from ablations.stages.graph import work
-from ablations.stages.kinds import Stage
-from ablations.workers.memory import peak_memory, reset_peak_memory
-from ablations.workers.together import devices_of
+from ablations.stages.devices import devices_of
+from ablations.stages.memory import peak_memory, reset_peak_memory
+from ablations.stages.stage import Stage
 
 MEASURED = 0.5
 """Seconds of measuring, per kind of pass."""
@@ -66,7 +65,7 @@ def measured(stages: Sequence[Stage], device: str, processes: int, quick: bool =
     """
     kinds: dict[Key, Stage] = {}
     for load in loads_of(stages, stages[0].cell.data.load()).values() if stages else ():
-        kinds |= {key: one for key, one in load.kinds.items() if key not in kinds and work(one, one.cell.data.load())}
+        kinds |= {key: one for key, one in load.kinds.items() if key not in kinds and one.work(one.cell.data.load())}
     if not kinds:
         return Measured({BEGIN: STAGE, JUDGE: 0.0})
     judged = next((stage for stage in stages if stage.cell.evaluation.quality), None) if not quick else None

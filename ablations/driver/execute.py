@@ -19,7 +19,7 @@ from typing import Any, Literal
 from ablations.driver.bar import Bar, OtherCommands, bar, tried_again
 from ablations.driver.following import Following, names_of
 from ablations.driver.live import Live, watching
-from ablations.driver.pace import Pace, minutes
+from ablations.driver.pace import Pace
 from ablations.driver.plan import Plan
 from ablations.driver.provenance import since
 from ablations.driver.requests import asked_by, check_no_search, check_same_request
@@ -29,15 +29,16 @@ from ablations.driver.spent import Spent
 from ablations.driver.turns import Turns
 from ablations.driver.watch import Watch
 from ablations.driver.watched import watched_by_stage
+from ablations.driver.wording import minutes
 from ablations.driver.written import deliver, head_with, records_of, write
-from ablations.launchers.dispatch import Dispatch
-from ablations.launchers.events import Event
+from ablations.engine.dispatch import Dispatch
+from ablations.engine.events import Event
+from ablations.engine.files import Damaged
+from ablations.engine.journal import Journal
 from ablations.results.folder import finished_in, standing, stands_already, write_results
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record
-from ablations.stages.artifacts import Damaged
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import Stage
+from ablations.stages.stage import Stage
 from ablations.tracking.mlflow_runs import request_of
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_views import view_in

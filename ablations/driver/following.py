@@ -12,22 +12,11 @@ from dataclasses import dataclass, field
 from ablations.driver.bar import Bar
 from ablations.driver.pace import Pace, standing
 from ablations.driver.plan import Plan
+from ablations.engine.events import Event
+from ablations.engine.journal import Journal
 from ablations.grids.file import GridFile
-from ablations.launchers.events import Event
 from ablations.stages.artifacts import read_history
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import (
-    AutoencoderStage,
-    BoundStage,
-    FitStage,
-    FloorStage,
-    MetricStage,
-    ReconstructionStage,
-    RungStage,
-    SamplesStage,
-    Stage,
-    TrainingStage,
-)
+from ablations.stages.stage import Stage
 from analysis.notation import Rounding
 from analysis.plain import line
 
@@ -60,6 +49,7 @@ class Following:
         """What happened to a stage."""
         self.pace.note(event)
         if event.kind == "started":
+            assert isinstance(event.stage, Stage), "what is planned is of cells"
             self.under_way[event.stage.id] = event.stage
         elif event.kind != "progress":
             self.under_way.pop(event.stage.id, None)
@@ -85,31 +75,13 @@ class Following:
 
 def told_of(stage: Stage, name: str, journal: Journal) -> str:
     """A stage under way in words, with the last loss of what trains."""
-    at = [doing(stage)]
-    trained = stage.training if isinstance(stage, RungStage) and stage.leads else stage
-    if isinstance(trained, (TrainingStage, AutoencoderStage)):
+    at = [stage.doing]
+    trained = stage.trained
+    if trained.trains:
         reports = read_history(journal.folder(trained.id))
         losses = [value for key, value in (reports[-1] if reports else {}).items() if key.startswith("train/")]
         at += [f"loss {Rounding().number(losses[0])}"] if losses else []
     return line(": ".join(part for part in (name, ", ".join(at)) if part))
-
-
-def doing(stage: Stage) -> str:
-    """What a stage does."""
-    if isinstance(stage, (TrainingStage, AutoencoderStage)):
-        return "training" if isinstance(stage, TrainingStage) else "training its autoencoder"
-    if isinstance(stage, RungStage):
-        return f"training to step {stage.step}" if stage.leads else f"{_scoring(stage)} at step {stage.step}"
-    if isinstance(stage, FloorStage):
-        return "real images judged"
-    if isinstance(stage, MetricStage):
-        return f"judged by {stage.metric}"
-    named = {FitStage: "fitting its variance", ReconstructionStage: "reconstructions", SamplesStage: "drawing samples"}
-    return f"bound on {stage.split} data" if isinstance(stage, BoundStage) else named[type(stage)]
-
-
-def _scoring(stage: RungStage) -> str:
-    return "bound" if stage.scores == "bound" else "samples"
 
 
 def names_of(plan: Plan) -> dict[str, str]:

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ablations.data.base import Data
+from ablations.data.tensors import read_tensors
 from ablations.driver.watched import Watched
-from ablations.launchers.events import Event
+from ablations.engine.events import Event
 from ablations.results.sample_sheets import SHEET_COLUMNS, write_sheet
-from ablations.stages.artifacts import read_tensors
-from ablations.stages.kinds import RungStage, Stage
+from ablations.stages.stage import Stage
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.system import System
@@ -66,7 +66,8 @@ class Live:
     def note(self, event: Event) -> None:
         """What happened to a stage; a rung that leads takes its training on its way."""
         stage = event.stage
-        ids = {stage.id, stage.training.id} if isinstance(stage, RungStage) and stage.leads else {stage.id}
+        assert isinstance(stage, Stage), "what is planned is of cells"
+        ids = {stage.id, stage.trained.id}
         if event.kind == "started":
             self.running |= ids & self.watched.keys()
         elif event.kind in ("ended", "elsewhere", "left_out"):

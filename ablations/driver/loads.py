@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from heapq import heappop, heappush
 
 from ablations.data.base import Data
 from ablations.driver.passes import alike
-from ablations.stages.graph import work
-from ablations.stages.kinds import FloorStage, MetricStage, ReconstructionStage, RungStage, Stage, TrainingStage
+from ablations.stages.rung import RungStage
+from ablations.stages.stage import OnTheWay, Stage
+from ablations.stages.training import TrainingStage
 
 Key = Hashable
 Amounts = dict[Key, float]
@@ -38,7 +39,7 @@ class Scored:
     """A rung that is scored on the way of a training, at this share of it."""
 
     share: float
-    stage: RungStage
+    stage: OnTheWay
     amounts: Amounts
 
 
@@ -54,9 +55,8 @@ class Load:
     @property
     def kinds(self) -> dict[Key, Stage]:
         """A stage of each kind of pass that it takes."""
-        found = [self.stage, *(one.stage for one in self.scored)]
-        found += [one.training for one in found if isinstance(one, RungStage) and one.leads]
-        return {alike(one): one for one in found}
+        found: list[Stage] = [self.stage, *(one.stage for one in self.scored)]
+        return {alike(one): one for each in found for one in (each, each.trained)}
 
     @cached_property
     def whole(self) -> Amounts:
@@ -97,7 +97,7 @@ def _load(stage: Stage, data: Data, inside: set[str], starts: Mapping[str, float
         # It tells how far its training is to its step, and is scored there.
         training = stage.training
         way = stage.step / training.cell.training.steps
-        own = {BEGIN: 1.0, alike(training): way * work(training, data)}
+        own = {BEGIN: 1.0, alike(training): way * training.work(data)}
         start = min(1.0, starts.get(training.id, 0.0) / way)
         return Load(stage, own, (Scored(1.0, stage, less(amounts_of(stage, data), {BEGIN: 1.0})),), start)
     return Load(stage, amounts_of(stage, data))
@@ -106,25 +106,11 @@ def _load(stage: Stage, data: Data, inside: set[str], starts: Mapping[str, float
 def amounts_of(stage: Stage, data: Data) -> Amounts:
     """The parts of a stage, of a rung those of scoring it."""
     found: Amounts = {BEGIN: 1.0}
-    scored = replace(stage, needs=(*stage.needs, stage.training.id)) if isinstance(stage, RungStage) else stage
-    if passes := work(scored, data):
+    if passes := stage.work_alone(data):
         found[alike(stage)] = passes
-    if sets := judged_sets(stage):
-        found[JUDGE] = sets
+    if stage.judged:
+        found[JUDGE] = stage.judged
     return found
-
-
-def judged_sets(stage: Stage) -> float:
-    """How many sets of images or points a stage judges; a floor, which knows no other's features, two."""
-    if isinstance(stage, FloorStage):
-        return 2.0
-    if isinstance(stage, ReconstructionStage):
-        return 1.0
-    if isinstance(stage, RungStage):
-        return 1.0 if stage.scores == "samples" else 0.0
-    if isinstance(stage, MetricStage):
-        return float(stage.cell.evaluation.first_sets)
-    return float(getattr(stage, "sets", 0))
 
 
 def added(*given: Mapping[Key, float]) -> Amounts:

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ablations.driver.plan import Plan
+from ablations.engine.journal import Journal
 from ablations.grids.grid import words
 from ablations.results.csv_text import number, of_image
 from ablations.results.folder import images_of
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, record
-from ablations.stages.journal import Journal
 from analysis.errors import InputError
 from analysis.read.meta import Meta, ShownMetric, kind_of, parse_meta
 from analysis.statistics.looks import Looked, Looks, begin, look

@@ -7,9 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ablations.driver.trained import forgetting_damaged
+from ablations.engine.files import Damaged
+from ablations.engine.journal import Journal
 from ablations.results.records import Record
-from ablations.stages.artifacts import Damaged
-from ablations.stages.journal import Journal
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.model import write_model

@@ -26,11 +26,12 @@ from ablations.driver.loads import (
     side_by_side,
 )
 from ablations.driver.passes import guessed
-from ablations.launchers.events import Event
+from ablations.engine.events import Event
+from ablations.engine.journal import Journal
 from ablations.stages.artifacts import read_history
-from ablations.stages.graph import work
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import RungStage, Stage, TrainingStage
+from ablations.stages.rung import RungStage
+from ablations.stages.stage import Stage
+from ablations.stages.training import TrainingStage
 
 Measured = tuple[float, Amounts]
 """Seconds, and what was done in them."""
@@ -120,17 +121,19 @@ class Pace:
         self.loads |= found
         self.over -= found.keys()
         for load in found.values():
-            self.kinds |= {key: one for key, one in load.kinds.items() if work(one, self.data)}
+            self.kinds |= {key: one for key, one in load.kinds.items() if one.work(self.data)}
         if self.kinds.keys() - self.guesses.keys() - self.expected.keys():
             self.guesses = GUESSED | guessed(self.kinds, self.data)
 
     def note(self, event: Event) -> None:
         """What happened to a stage."""
-        name, now = event.stage.id, self.now()
+        stage, now = event.stage, self.now()
+        assert isinstance(stage, Stage), "what is planned is of cells"
+        name = stage.id
         if event.kind == "started":
             if name not in self.loads:
                 # It is made anew, and was not planned.
-                self.plan([event.stage])
+                self.plan([stage])
             self.over.discard(name)
             self.under_way[name] = UnderWay(self.loads[name], now, self.loads[name].start, now)
         elif event.kind == "progress":
@@ -223,8 +226,3 @@ def shared_out(seconds: float, parts: Amounts, each: Mapping[Key, float]) -> dic
     """Seconds by part, in proportion to what each is expected to take."""
     expected = seconds_of(parts, each)
     return {key: seconds * amount * each[key] / expected for key, amount in parts.items()}
-
-
-def minutes(seconds: float) -> str:
-    """Seconds in words."""
-    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"

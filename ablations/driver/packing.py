@@ -23,10 +23,9 @@ from ablations.driver.plan import Conditions
 from ablations.launchers.protocol import cores
 from ablations.launchers.warm import METHOD
 from ablations.settings import plugins
-from ablations.stages.graph import work
-from ablations.stages.kinds import Stage
-from ablations.workers.memory import placed
-from ablations.workers.perform import claim
+from ablations.stages.devices import claim
+from ablations.stages.memory import placed
+from ablations.stages.stage import Stage
 from diffusion_core.recorded import WARM_UP
 
 MOST = 16
@@ -57,14 +56,14 @@ class Memory:
 
 def packed(here: Conditions, stages: Sequence[Stage]) -> Conditions:
     """Conditions whose devices are as many as the launcher runs cells at a time, for these stages."""
-    if not any(work(stage, here.data) for stage in stages):
+    if not any(stage.work(here.data) for stage in stages):
         return here
     return replace(here, devices=here.launcher.packed(here.devices, partial(cells_at_a_time, here, stages)))
 
 
 def cells_at_a_time(here: Conditions, stages: Sequence[Stage], gpus: list[str]) -> int:
     """As many as fit on each of these, said in a line."""
-    distinct = {alike(stage): stage for stage in stages if work(stage, here.data)}
+    distinct = {alike(stage): stage for stage in stages if stage.work(here.data)}
     most = max(1, min(MOST, cores() // len(gpus)))
     try:
         memory = measured(list(distinct.values()), gpus[0])

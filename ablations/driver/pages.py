@@ -8,12 +8,13 @@ from tempfile import NamedTemporaryFile
 from ablations.driver.bar import waiting
 from ablations.driver.execute import Ended
 from ablations.driver.shown import last_shown, remember
+from ablations.driver.wording import counted
 from ablations.driver.written import summarised
+from ablations.engine.disk import in_bytes, left_by
+from ablations.engine.journal import Journal
 from ablations.grids.grid import words
 from ablations.results.records import Record
 from ablations.settings.addresses import FOLDER, is_remote
-from ablations.stages.disk import in_bytes, left_by
-from ablations.stages.journal import Journal
 from ablations.tracking.mlflow_store import Tracker
 from analysis.errors import InputError
 from analysis.read.links import without_password
@@ -99,8 +100,3 @@ def write_pages(folder: Path) -> str:
     from analysis import pages
 
     return pages.write_pages(folder)
-
-
-def counted(n: int, noun: str) -> str:
-    """1 cell, 2 cells."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -16,8 +16,8 @@ import torch
 from ablations.data.base import Data
 from ablations.settings.budget import autoencoder_flops, forward_flops, training_passes
 from ablations.settings.cell import Cell
-from ablations.stages.kinds import AutoencoderStage, RungStage, SamplesStage, Stage, TrainingStage
-from ablations.workers.restore import autoencoder_of
+from ablations.stages.restore import autoencoder_of
+from ablations.stages.stage import Passes, Stage
 from diffusion_core import precision
 from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
@@ -44,12 +44,7 @@ Maker = Callable[[Cell, Data, torch.device, int], Pass]
 
 def maker_of(stage: Stage) -> Maker:
     """What makes the passes that a stage takes."""
-    if isinstance(stage, AutoencoderStage):
-        return autoencoder_pass
-    if isinstance(stage, TrainingStage):
-        return training_pass
-    drawn = isinstance(stage, SamplesStage) or (isinstance(stage, RungStage) and stage.scores == "samples")
-    return sampling_pass if drawn else scoring_pass
+    return MAKERS[stage.passes]
 
 
 def alike(stage: Stage) -> Hashable:
@@ -57,7 +52,7 @@ def alike(stage: Stage) -> Hashable:
     cell = stage.cell
     network = (cell.space, cell.network, cell.schedule.learned)
     plan = cell.training
-    return (maker_of(stage), *network, plan.batch, plan.micro_batch, plan.precision)
+    return (stage.passes, *network, plan.batch, plan.micro_batch, plan.precision)
 
 
 def guessed(stages: Mapping[Hashable, Stage], data: Data) -> dict[Hashable, float]:
@@ -68,18 +63,18 @@ def guessed(stages: Mapping[Hashable, Stage], data: Data) -> dict[Hashable, floa
     if len(ratios) > 1:
         one_each = {networks[key]: stage for key, stage in stages.items()}
         ratios = {name: CALLED + (1 - CALLED) * _operations(one, data) / BASELINE for name, one in one_each.items()}
-    return {key: ratios[networks[key]] * ABOUT[maker_of(stage)] for key, stage in stages.items()}
+    return {key: ratios[networks[key]] * ABOUT[stage.passes] for key, stage in stages.items()}
 
 
 def _network(stage: Stage) -> Hashable:
     """What tells the network that a stage takes passes of from others."""
-    return stage.cell.space, None if isinstance(stage, AutoencoderStage) else stage.cell.network
+    return stage.cell.space, None if stage.passes == "autoencoder" else stage.cell.network
 
 
 def _operations(stage: Stage, data: Data) -> float:
     """Floating-point operations of a pass of what a stage takes through."""
     cell, here = stage.cell, torch.device("cpu")
-    if isinstance(stage, AutoencoderStage):
+    if stage.passes == "autoencoder":
         return float(sum(autoencoder_flops(autoencoder_of(cell, data), data.shape, cell.space.shape_of(data.shape))))
     return float(forward_flops(learner_of(cell, data, here).diffusion))
 
@@ -148,7 +143,13 @@ def learner_of(cell: Cell, data: Data, device: torch.device) -> DiffusionLearner
     return learner.to(device)
 
 
-ABOUT: dict[Maker, float] = {training_pass: 98e-6, sampling_pass: 70e-6, scoring_pass: 66e-6, autoencoder_pass: 90e-6}
+MAKERS: dict[Passes, Maker] = {
+    "training": training_pass,
+    "sampling": sampling_pass,
+    "scoring": scoring_pass,
+    "autoencoder": autoencoder_pass,
+}
+ABOUT: dict[Passes, float] = {"training": 98e-6, "sampling": 70e-6, "scoring": 66e-6, "autoencoder": 90e-6}
 """Seconds of a pass of an example through the baseline's network, on a core of today's."""
 BASELINE = 6.0e6
 """Operations of such a pass."""

@@ -10,17 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ablations.data.base import Data
+from ablations.engine.journal import Journal
 from ablations.grids.grid import Grid, words
 from ablations.grids.planned import Planned
 from ablations.launchers.protocol import Launcher
-from ablations.metrics.asked import check, metric_floors, metric_stages
 from ablations.metrics.judging import extractor_identity
 from ablations.settings.cell import Cell
 from ablations.settings.identity import cell_id
-from ablations.stages.graph import floor_of, more_sets, once, stages_of
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import FloorStage, Stage
-from ablations.workers.together import devices_of
+from ablations.stages.asked import check, metric_floors, metric_stages
+from ablations.stages.devices import devices_of
+from ablations.stages.floor import FloorStage, floor_of
+from ablations.stages.graph import once, stages_of
+from ablations.stages.samples import more_sets
+from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from analysis.statistics.looks import SEEDS
 from diffusion_core.precision import Precision

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -11,18 +10,15 @@ import torch
 
 from ablations.data.base import Data
 from ablations.driver.passes import alike, learner_of
-from ablations.stages.disk import in_bytes
-from ablations.stages.kinds import AutoencoderStage, BoundStage, SamplesStage, Stage, TrainingStage
-from ablations.workers.restore import autoencoder_of
+from ablations.engine.disk import in_bytes
+from ablations.stages.restore import autoencoder_of
+from ablations.stages.stage import Stage
+from ablations.stages.training import WEIGHT_BYTES
 
-FLOAT, TERM = 4, 8
-"""Bytes of a weight, and of a term of the bound."""
-WEIGHTS, STATE = 2, 4
-"""Numbers for each parameter: itself and its average; in a checkpoint also the optimiser's two moments."""
+STATE = 4
+"""Numbers for each parameter in a checkpoint: itself, its average, and the optimiser's two moments."""
 KEPT = 2
 """Checkpoints of a training under way."""
-TERMS = 3
-"""Terms of the bound that are kept of each image."""
 
 
 def bytes_of(stages: Sequence[Stage], workers: int, data: Data) -> int:
@@ -30,24 +26,20 @@ def bytes_of(stages: Sequence[Stage], workers: int, data: Data) -> int:
     known: dict[Hashable, int] = {}
     left, largest = 0, 0
     for stage in stages:
-        if isinstance(stage, (TrainingStage, AutoencoderStage)):
+        parameters = 0
+        if stage.trains:
             key = alike(stage)
             if key not in known:
                 known[key] = parameters_of(stage, data)
             parameters = known[key]
-            rungs = len({rung.step for rung in stage.scored}) if isinstance(stage, TrainingStage) else 0
-            left += FLOAT * parameters * (WEIGHTS + rungs)
-            largest = max(largest, FLOAT * parameters * STATE * KEPT)
-        elif isinstance(stage, SamplesStage):
-            left += stage.sets * len(data.images[stage.split]) * math.prod(data.shape)
-        elif isinstance(stage, BoundStage):
-            left += len(data.images[stage.split]) * TERMS * TERM
+            largest = max(largest, WEIGHT_BYTES * parameters * STATE * KEPT)
+        left += stage.bytes_left(data, parameters)
     return left + workers * largest
 
 
 def parameters_of(stage: Stage, data: Data) -> int:
     """How many parameters a stage trains."""
-    of_codes = isinstance(stage, AutoencoderStage)
+    of_codes = stage.passes == "autoencoder"
     module = autoencoder_of(stage.cell, data) if of_codes else learner_of(stage.cell, data, torch.device("cpu"))
     return sum(parameter.numel() for parameter in module.parameters())
 

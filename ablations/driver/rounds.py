@@ -18,10 +18,11 @@ from typing import Any
 from ablations.driver.looking import Declared
 from ablations.driver.plan import Plan
 from ablations.driver.sets import doubled
+from ablations.engine.journal import Journal
 from ablations.grids.planned import Planned
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import AutoencoderStage, RungStage, Stage
-from ablations.workers.together import devices_of
+from ablations.stages.devices import devices_of
+from ablations.stages.rung import RungStage
+from ablations.stages.stage import Stage
 from analysis.statistics.looks import SEEDS
 
 
@@ -155,7 +156,7 @@ def _early(item: Planned, leads: dict[str, str]) -> list[Stage]:
     """The stages of a cell up to its first rung; `leads` is the stage that takes each training there, by its id."""
     rungs = [stage for stage in item.stages if isinstance(stage, RungStage)]
     first = [stage for stage in rungs if stage.step == min(rung.step for rung in rungs)]
-    early: list[Stage] = [stage for stage in item.stages if isinstance(stage, AutoencoderStage) and first]
+    early: list[Stage] = [stage for stage in item.stages if stage.kind == "autoencoder" and first]
     for stage in first:
         lead = leads.setdefault(stage.training.id, stage.id)
         needs = stage.training.needs if lead == stage.id else (*stage.training.needs, lead)

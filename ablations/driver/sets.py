@@ -13,11 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ablations.driver.plan import Plan
+from ablations.engine.journal import Journal
 from ablations.results.folder import write_frames
 from ablations.results.grid_json import head_of
 from ablations.results.records import record
 from ablations.settings.evaluation import FEWEST_SETS, MOST_SETS
-from ablations.stages.journal import Journal
 from analysis.findings.answers import Answers
 from analysis.findings.spending import Spending, spending
 from analysis.notation import percent

@@ -8,14 +8,14 @@ from dataclasses import replace
 from ablations.driver import room
 from ablations.driver.estimates import COMMAND, DELIVERED, DRAWN, FIRST, Measured, measured
 from ablations.driver.looking import Declared
-from ablations.driver.pace import minutes
-from ablations.driver.pages import counted
 from ablations.driver.plan import Conditions, Plan
 from ablations.driver.rounds import Round, planned
+from ablations.driver.wording import counted, minutes
+from ablations.engine.disk import in_bytes
+from ablations.engine.journal import Journal
 from ablations.launchers.local import Local
-from ablations.stages.disk import in_bytes
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import RungStage, Stage
+from ablations.stages.rung import RungStage
+from ablations.stages.stage import Stage
 
 
 def sizes(rounds: Sequence[Round], journal: Journal) -> list[str]:

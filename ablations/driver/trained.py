@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 
+from ablations.engine.files import Damaged
+from ablations.engine.journal import Journal
 from ablations.settings.cell import Cell
 from ablations.settings.making import cell_of
-from ablations.stages.artifacts import WEIGHTS, Damaged
-from ablations.stages.contents import fit_of
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import Parts
-from ablations.workers.restore import Model, load
+from ablations.stages.artifacts import WEIGHTS
+from ablations.stages.fit import fit_of
+from ablations.stages.restore import Model, load
+from ablations.stages.stage import Parts
 from analysis.errors import InputError
 from analysis.read.csv_files import read_csv
 from analysis.read.folders import COMMITTED

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablations.stages.lease import NAME, WAITED, Lease, holder, leased
+from ablations.engine.lease import NAME, WAITED, Lease, holder, leased
 from analysis.files import write_text
 
 REQUEST = "request"

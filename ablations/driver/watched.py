@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import get_args
 
 from ablations.driver.plan import Plan
+from ablations.engine.journal import Journal
 from ablations.grids.planned import Planned
 from ablations.results import autoencoders
 from ablations.results.records import record
 from ablations.stages.artifacts import HISTORY, SAMPLES, read_history
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import AutoencoderStage, FloorStage, RungStage, Scores, Stage, TrainingStage
+from ablations.stages.graph import training_of
+from ablations.stages.stage import OnTheWay, Scores, Stage
 from ablations.tracking.mlflow_runs import RUNNING, Points, Tracked, autoencoder_run, cell_run
 from analysis.read.names import OVER_STEPS, RUNG
 
@@ -64,7 +65,7 @@ class WatchedCell(Watched):
 
     @property
     def stages(self) -> Sequence[Stage]:
-        return [stage for stage in self.planned.stages if not isinstance(stage, FloorStage)]
+        return [stage for stage in self.planned.stages if stage.of_cell]
 
     @property
     def key(self) -> tuple[str, str]:
@@ -92,15 +93,15 @@ class WatchedCell(Watched):
         return [path for path in places if path.exists()]
 
     @property
-    def _rungs(self) -> list[RungStage]:
-        return [stage for stage in self.planned.stages if isinstance(stage, RungStage)]
+    def _rungs(self) -> list[OnTheWay]:
+        return [stage for stage in self.planned.stages if isinstance(stage, OnTheWay)]
 
 
 @dataclass(frozen=True)
 class WatchedAutoencoder(Watched):
     """An autoencoder of a grid whose results are in `folder`."""
 
-    stage: AutoencoderStage
+    stage: Stage
     journal: Journal
     folder: Path
 
@@ -122,7 +123,7 @@ class WatchedAutoencoder(Watched):
 
 def points_of(stages: list[Stage], journal: Journal) -> Points:
     """What the training of a diffusion among these stages has reported."""
-    training = next((stage for stage in stages if isinstance(stage, TrainingStage)), None)
+    training = training_of(stages)
     return {} if training is None else reported(training.id, journal)
 
 
@@ -148,8 +149,8 @@ def watched_by_stage(plan: Plan, journal: Journal, request: str, folder: Path) -
     for item in plan.planned:
         cell = WatchedCell(item, journal, request, folder)
         for stage in item.stages:
-            if isinstance(stage, AutoencoderStage) and stage.id not in found:
+            if stage.kind == "autoencoder" and stage.id not in found:
                 found[stage.id] = [WatchedAutoencoder(stage, journal, folder)]
-            if not isinstance(stage, FloorStage):
+            if stage.of_cell:
                 found.setdefault(stage.id, []).append(cell)
     return found

@@ -8,10 +8,10 @@ from typing import Any
 
 from ablations.driver.plan import Plan
 from ablations.driver.shown import last_shown, still_there
+from ablations.engine.journal import Journal, Result
 from ablations.results.folder import write_results
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, record
-from ablations.stages.journal import Journal, Result
 from ablations.tracking.addresses import Summary, rescue
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker

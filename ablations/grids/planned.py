@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ablations.settings.cell import Cell
-from ablations.stages.kinds import Parts, SamplesStage, Stage
+from ablations.stages.stage import Parts, Stage
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Planned:
     @property
     def sets(self) -> int:
         """How many generated sets are judged on test data; 0 where none is."""
-        return sum(stage.sets for stage in self.stages if isinstance(stage, SamplesStage) and stage.split == "test")
+        return sum(stage.drawn for stage in self.stages if stage.held_out == "test")
 
     @property
     def parts(self) -> Parts | None:

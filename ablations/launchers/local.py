@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
 
-from ablations.launchers.protocol import Launcher, WorkerDied, Workers, cores, found_devices
+from ablations.engine.stage import Stage
+from ablations.engine.workers import WorkerDied, Workers
+from ablations.launchers.protocol import Launcher, cores, found_devices
 from ablations.launchers.warm import METHOD, warm_up
 from ablations.settings import plugins
-from ablations.stages.kinds import Stage
-from ablations.workers.perform import answers, perform
-from ablations.workers.together import SEPARATOR
+from ablations.stages.devices import SEPARATOR, answers
+from ablations.stages.perform import perform
 from analysis.errors import InputError
 
 AUTO = "auto"

@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 
+from ablations.engine.version import source_digest
 from ablations.settings import plugins
-from ablations.stages.kinds import Stage
+from ablations.stages.devices import devices_of
 from ablations.stages.opening import journal_at
-from ablations.stages.version import source_digest
-from ablations.workers.perform import perform
-from ablations.workers.together import devices_of
+from ablations.stages.perform import perform
+from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from diffusion_core.precision import Precision, resolve_precision
 

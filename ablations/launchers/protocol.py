@@ -13,57 +13,20 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 
+from ablations.engine.workers import Workers
 from ablations.settings import grammar
 from ablations.settings.arguments import Common
 from ablations.settings.registry import build
-from ablations.stages.kinds import Stage
-from ablations.workers.together import devices_of
+from ablations.stages.devices import devices_of
 from analysis.errors import InputError
 from diffusion_core.precision import Asked, Precision, resolve_precision
 
 T = TypeVar("T")
-
-
-class WorkerDied(Exception):
-    """The worker of a stage ended before the stage did: it was killed, or ran out of memory."""
-
-
-class Workers(ABC):
-    """What a launcher starts, and what runs stages until it is closed."""
-
-    @abstractmethod
-    def submit(self, stage: Stage, device: str) -> Future[str]:
-        """Run a stage on a device: a future of its status, "finished", "diverged" or "failed", or "elsewhere" where
-        another command runs it."""
-
-    def over(self, future: Future[str]) -> bool:
-        """Whether a future has come to something, or never will."""
-        return future.done()
-
-    @abstractmethod
-    def status(self, future: Future[str]) -> str:
-        """The status that a future came to, once it is over.
-
-        WorkerDied where its worker did, OSError where not even a failure could be written down.
-        """
-
-    @abstractmethod
-    def cancel(self, future: Future[str]) -> None:
-        """Stop the stage of a future, and let its worker take another."""
-
-    def more(self) -> list[str]:
-        """Devices that have come since the start, or since this was last asked: each takes one more stage."""
-        return []
-
-    @abstractmethod
-    def close(self) -> None:
-        """End all workers, whatever they do."""
 
 
 @dataclass(frozen=True)

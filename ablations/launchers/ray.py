@@ -21,10 +21,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
+from ablations.engine.stage import Stage
+from ablations.engine.workers import WorkerDied, Workers
 from ablations.launchers.nodes import Place, Told, call_told, new_token, perform_told, take_away
-from ablations.launchers.protocol import Launcher, WorkerDied, Workers, checked_device, cores
-from ablations.stages.kinds import Stage
-from ablations.workers.together import SEPARATOR
+from ablations.launchers.protocol import Launcher, checked_device, cores
+from ablations.stages.devices import SEPARATOR
 from analysis.errors import InputError
 from diffusion_core.precision import Asked, Precision
 
@@ -169,7 +170,7 @@ class Tasks(Workers):
         self.perform = self.ray.remote(max_retries=0)(perform_told)
 
     def submit(self, stage: Stage, device: str) -> Future[str]:
-        self.need = Need(stage.cell.threads, self.gpus)
+        self.need = Need(stage.threads, self.gpus)
         task = self.perform.options(name=stage.kind, num_cpus=self.need.cpus, num_gpus=self.need.gpus)
         reference = task.remote(self.told, self.place, pickle.dumps(stage), device)
         future: Future[str] = reference.future()

@@ -8,9 +8,10 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from ablations.launchers.protocol import Launcher, Workers, found_devices
-from ablations.stages.kinds import Stage
-from ablations.workers.perform import perform
+from ablations.engine.stage import Stage
+from ablations.engine.workers import Workers
+from ablations.launchers.protocol import Launcher, found_devices
+from ablations.stages.perform import perform
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from multiprocessing import forkserver
 LOCAL = "local"
 """The launcher whose workers these are."""
 METHOD = "forkserver"
-WORK = ["ablations.workers.perform", "torch._dynamo"]
+WORK = ["ablations.stages.perform", "torch._dynamo"]
 """The second is imported by what counts operations, in each process anew otherwise."""
 
 

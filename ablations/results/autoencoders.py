@@ -15,31 +15,31 @@ from typing import Any
 from torch import Tensor
 
 from ablations.data.base import Data
+from ablations.engine.journal import Curves, Journal
 from ablations.results.csv_text import csv_text, number, union
 from ablations.results.sample_sheets import strip
 from ablations.settings.identity import parameters
 from ablations.stages.artifacts import RECONSTRUCTIONS, read_artifact
-from ablations.stages.journal import Curves, Journal
-from ablations.stages.kinds import AutoencoderStage, ReconstructionStage, Stage
+from ablations.stages.stage import Stage
 from analysis.files import replace_file, write_text
 from diffusion_core.encodings import GreyLevels
 
 TABLE = "autoencoders.csv"
 FOLDER = "reconstructions"
 
-Judged = tuple[AutoencoderStage, ReconstructionStage]
+Judged = tuple[Stage, Stage]
 """An autoencoder and what judges its reconstructions."""
 
 
 def judged_in(stages: Iterable[Stage]) -> list[Judged]:
     """Every autoencoder once, in order, with the stage of its reconstructions."""
-    found: dict[str, AutoencoderStage] = {}
-    judged: dict[str, ReconstructionStage] = {}
+    found: dict[str, Stage] = {}
+    judged: dict[str, Stage] = {}
     for stage in stages:
-        if isinstance(stage, AutoencoderStage):
+        if stage.kind == "autoencoder":
             found.setdefault(stage.id, stage)
-        if isinstance(stage, ReconstructionStage):
-            judged.setdefault(stage.autoencoder, stage)
+        if stage.kind == "reconstruction":
+            judged.setdefault(stage.needs[0], stage)
     return [(stage, judged[stage_id]) for stage_id, stage in found.items()]
 
 
@@ -65,7 +65,7 @@ def rows(encoders: Sequence[Judged], journal: Journal) -> list[dict[str, Any]]:
     return lines
 
 
-def row(stage: AutoencoderStage, status: str, reason: str = "", code: str = "") -> dict[str, Any]:
+def row(stage: Stage, status: str, reason: str = "", code: str = "") -> dict[str, Any]:
     """The columns of autoencoders.csv before the metrics; `code` is what made it, "" where that is not known."""
     known = {"cell_id": stage.id, "seed": stage.cell.seed, "status": status, "reason": reason, "code": code}
     own = {

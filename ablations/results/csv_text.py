@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ablations.stages.journal import Curves
+from ablations.engine.journal import Curves
 from analysis.read.guarded import guarded
 
 MOST_POINTS, EARLY = 250, 50

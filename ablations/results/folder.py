@@ -25,13 +25,12 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data
+from ablations.engine.journal import Journal
 from ablations.results import autoencoders
 from ablations.results.csv_text import csv_text, curve_rows, number, of_image, union
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_sheet
 from ablations.stages.artifacts import PER_IMAGE, SAMPLES, read_artifact
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import BoundStage, SamplesStage
 from analysis.errors import InputError
 from analysis.files import read_json, write_json, write_text
 from analysis.read.names import CURVES, HELD_OUT, KEYS
@@ -105,7 +104,7 @@ def images_csv(records: list[Record], journal: Journal) -> str:
 
 def images_of(record: Record, journal: Journal) -> dict[str, list[float]]:
     """What each test image costs a record, by the metric that is its mean over images."""
-    bounds = [stage for stage in record.planned.stages if isinstance(stage, BoundStage) and stage.split == "test"]
+    bounds = [stage for stage in record.planned.stages if stage.kind == "bound" and stage.held_out == "test"]
     asked = [(metric, file) for metric, file in PER_IMAGE.items() if metric in record.metrics]
     left = [(metric, file, journal.holding(stage.id, file)) for stage in bounds for metric, file in asked]
     return {metric: per_image(folder, file) for metric, file, folder in left if (folder / file).exists()}
@@ -121,8 +120,8 @@ def write_samples(folder: Path, records: list[Record], journal: Journal, data: D
     for item in records:
         name = f"{item.planned.cell_id}-{item.planned.cell.seed}"
         for stage in item.planned.stages:
-            first = isinstance(stage, SamplesStage) and stage.first == 0
-            if item.status == "finished" and first and (left := journal.holding(stage.id, SAMPLES) / SAMPLES).exists():
+            shown = item.status == "finished" and stage.shows
+            if shown and (left := journal.holding(stage.id, SAMPLES) / SAMPLES).exists():
                 kept.add(write_sheet(folder / name, read_artifact(left.parent, SAMPLES)[0]["samples"], data))
     for stale in set(folder.iterdir()) - kept:
         if re.fullmatch(r"[0-9a-f]{12}-\d+\.(png|csv)", stale.name):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ablations.data.base import Data
+from ablations.engine.journal import Result
 from ablations.grids.grid import Grid
 from ablations.grids.planned import Planned
 from ablations.metrics.fid import cautions
@@ -12,7 +13,6 @@ from ablations.metrics.metric import MetricColumn
 from ablations.metrics.registry import column_of, is_default, shown_metrics
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.identity import parameters
-from ablations.stages.journal import Result
 from diffusion_core.encodings import GreyLevels
 
 DENSITY = "Gaussian density"

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ablations.engine.journal import Failure, Journal
 from ablations.grids.planned import Planned
 from ablations.results.sets import Part, of_all
 from ablations.settings.evaluation import HeldOut
 from ablations.settings.identity import NUMERICS, parameters
-from ablations.stages.journal import Failure, Journal
-from ablations.stages.kinds import AutoencoderStage, MetricStage, RungStage, SamplesStage, Stage
+from ablations.stages.stage import OnTheWay, Stage
 from analysis.read.names import NOTES, RUNG, RUNG_SECONDS, SETS, SEVERAL, TRACEBACK, VERSIONS
 
 NOT_RUN = "not run yet"
@@ -75,7 +75,7 @@ def record(planned: Planned, journal: Journal) -> Record:
     metadata: dict[str, str] = {}
     codes: list[str] = []
     for stage in planned.stages:
-        if isinstance(stage, (MetricStage, RungStage)):
+        if stage.besides:
             continue
         result = journal.result(stage.id)
         if result is None:
@@ -83,10 +83,10 @@ def record(planned: Planned, journal: Journal) -> Record:
             told = {TRACEBACK: failure.traceback} if failure.traceback else {}
             on_the_way = rung_curves(planned, journal)
             return Record(planned, failure.status, failure.message, {}, curves | on_the_way, metadata | told)
-        if not isinstance(stage, AutoencoderStage):
+        if stage.kind != "autoencoder":
             curves |= {name: (xs, ys) for name, (xs, ys) in result.curves.items()}
-        if isinstance(stage, SamplesStage):
-            drawn.setdefault(stage.split, []).append((stage.sets, result.metrics))
+        if stage.drawn and stage.held_out:
+            drawn.setdefault(stage.held_out, []).append((stage.drawn, result.metrics))
         else:
             metrics |= own_metrics(stage, result.metrics)
         codes.append(result.metadata.get("code", ""))
@@ -105,27 +105,26 @@ def record(planned: Planned, journal: Journal) -> Record:
 def with_besides(finished: Record, codes: list[str], journal: Journal) -> Record:
     """A finished cell with what was asked for besides, as far as it is there: metrics, and at rungs a curve of each
     metric, and what these cost in all; `codes` made the cell."""
-    asked = [stage for stage in finished.planned.stages if isinstance(stage, (MetricStage, RungStage))]
+    asked = [stage for stage in finished.planned.stages if stage.besides]
     if not asked:
         return finished
     metrics, metadata, unmeasured = dict(finished.metrics), dict(finished.metadata), []
     judged: dict[str, list[Part]] = {}
-    sets = {stage.id: stage.sets for stage in finished.planned.stages if isinstance(stage, SamplesStage)}
+    sets = {stage.id: stage.drawn for stage in finished.planned.stages}
     for stage in asked:
         result, failure = journal.result(stage.id), journal.failure(stage.id)
         if result is not None:
             metadata = joined(metadata, result.metadata)
             codes = [*codes, result.metadata.get("code", "")]
-            if isinstance(stage, MetricStage):
-                judged.setdefault(stage.column, []).append((sets[stage.samples], result.metrics))
+            if stage.fills:
+                judged.setdefault(stage.fills, []).append((sets[stage.needs[-1]], result.metrics))
             elif RUNG_SECONDS in result.metrics:
                 metrics[RUNG_SECONDS] = metrics.get(RUNG_SECONDS, 0.0) + result.metrics[RUNG_SECONDS]
         elif failure is not None and failure.kind != "stopped":
-            what = stage.column if isinstance(stage, MetricStage) else f"{stage.scores} at step {stage.step}"
-            unmeasured.append(f"{what} was not measured: {failure.message}")
+            unmeasured.append(f"{stage.measures} was not measured: {failure.message}")
     for column, parts in judged.items():
         # Of fewer sets than the others, a value would be another one.
-        whole = sum(stage.column == column for stage in asked if isinstance(stage, MetricStage))
+        whole = sum(stage.fills == column for stage in asked)
         metrics |= of_all(parts) if len(parts) == whole else {}
     curves = finished.curves | rung_curves(finished.planned, journal)
     metadata = joined(metadata, {"notes": "\n".join(unmeasured)}) | versions(codes, finished.planned.digest)
@@ -135,7 +134,9 @@ def with_besides(finished: Record, codes: list[str], journal: Journal) -> Record
 def rung_curves(planned: Planned, journal: Journal) -> dict[str, tuple[list[float], list[float]]]:
     """A curve of each metric over the rungs where a cell's training was scored, whatever has become of it since."""
     found: dict[str, dict[float, float]] = {}
-    for stage in (stage for stage in planned.stages if isinstance(stage, RungStage)):
+    for stage in planned.stages:
+        if not isinstance(stage, OnTheWay):
+            continue
         result = journal.result(stage.id)
         metrics = {} if result is None else result.metrics
         for name in (name for name in metrics if not name.startswith("cost/")):
@@ -145,11 +146,7 @@ def rung_curves(planned: Planned, journal: Journal) -> dict[str, tuple[list[floa
 
 def own_metrics(stage: Stage, metrics: dict[str, float]) -> dict[str, float]:
     """What a stage says of the cell: of an autoencoder, which has a row of its own, its costs."""
-    return {
-        name: value
-        for name, value in metrics.items()
-        if not isinstance(stage, AutoencoderStage) or name.startswith("cost/")
-    }
+    return {name: value for name, value in metrics.items() if stage.kind != "autoencoder" or name.startswith("cost/")}
 
 
 def total_flops(metrics: dict[str, float]) -> dict[str, float]:

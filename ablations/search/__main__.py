@@ -17,10 +17,10 @@ from analysis.errors import InputError
 
 if TYPE_CHECKING:
     from ablations.driver.live import Live
+    from ablations.engine.journal import Journal
     from ablations.search.announced import Announced
-    from ablations.search.loop import SearchPlan
     from ablations.search.optimizer import Optimizer
-    from ablations.stages.journal import Journal
+    from ablations.search.plan import SearchPlan
     from ablations.tracking.mlflow_store import Tracker
 
 
@@ -40,10 +40,10 @@ def main(arguments: list[str]) -> int:
         from ablations.driver.packing import packed
         from ablations.driver.pages import writable
         from ablations.driver.turns import SEARCH, place_of, wait_for_cleaning
+        from ablations.engine.lease import holder, leased
         from ablations.launchers.protocol import launcher_of
-        from ablations.search.loop import plan_search
+        from ablations.search.plan import plan_search
         from ablations.search.records import check_same_search
-        from ablations.stages.lease import holder, leased
         from ablations.stages.opening import journal_of
 
         launcher = launcher_of(request)
@@ -79,12 +79,12 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     from ablations.driver.live import watching
     from ablations.driver.pages import write_pages
     from ablations.driver.watch import where
+    from ablations.engine.version import code_version
     from ablations.search.announced import Announced
     from ablations.search.loop import Searcher
     from ablations.search.optimizer import Optimizer
     from ablations.search.optimizer.storage import shown
     from ablations.search.results import SearchResults
-    from ablations.stages.version import code_version
 
     storage = request.storage or f"sqlite:///{folder.parent / 'optuna.db'}"
     shared = folder.parent if request.storage else None
@@ -147,10 +147,11 @@ def confirm(
 ) -> int:
     """Run the winners and the paper's default anew, and say what came of all; the exit code."""
     from ablations.driver.execute import execute
-    from ablations.driver.pages import counted, finish, show
+    from ablations.driver.pages import finish, show
     from ablations.driver.plan import plan as plan_grid
     from ablations.driver.rounds import at_once
     from ablations.driver.turns import Turns
+    from ablations.driver.wording import counted
     from ablations.search.confirmation import confirmation, noted
     from ablations.search.records import finalists
 

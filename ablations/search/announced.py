@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ablations.driver.estimates import DRAWN, FIRST, Measured
-from ablations.driver.pace import minutes
-from ablations.driver.pages import counted
 from ablations.driver.sizes import measured_there
-from ablations.search.loop import SearchPlan
-from ablations.stages.graph import rung_of
-from ablations.stages.kinds import Stage, TrainingStage
+from ablations.driver.wording import counted, minutes
+from ablations.search.plan import SearchPlan
+from ablations.stages.rung import rung_of
+from ablations.stages.stage import Stage
+from ablations.stages.training import TrainingStage
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from ablations.driver.pace import minutes
-from ablations.driver.pages import counted
+from ablations.driver.wording import counted, minutes
 from ablations.grids.file import AxisSpec, GridFile, LevelSpec
 from ablations.grids.grid import Grid, Point
-from ablations.search.loop import SearchPlan
+from ablations.search.plan import SearchPlan
 from ablations.search.records import Finalist
 from ablations.search.rows import said
 from ablations.search.space import Params

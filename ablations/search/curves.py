@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ablations.driver.watched import points_of
+from ablations.engine.journal import Journal
 from ablations.results.csv_text import drawn, number
-from ablations.search.loop import SearchPlan
 from ablations.search.optimizer.told import Told
-from ablations.stages.journal import Journal
+from ablations.search.plan import SearchPlan
 from ablations.tracking.mlflow_runs import RUNNING
 
 CURVES = ("trial", "seed", "curve", "x", "y")

@@ -20,9 +20,9 @@ from ablations.metrics.registry import fact_of
 from ablations.results.csv_text import csv_text, union
 from ablations.search.curves import CURVES, TrialCurves
 from ablations.search.file import ParameterSpec
-from ablations.search.loop import SearchPlan
 from ablations.search.optimizer import Optimizer
 from ablations.search.optimizer.told import Told
+from ablations.search.plan import SearchPlan
 from ablations.search.rows import COLUMNS, row_of, said, sayable
 from ablations.search.space import Params, Study, whole
 from ablations.settings.identity import parameters

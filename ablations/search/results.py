@@ -11,12 +11,12 @@ from typing import Any
 
 from ablations.driver import execute, written
 from ablations.driver.turns import Turns
+from ablations.engine.journal import Journal
 from ablations.search.confirmation import forget_another
 from ablations.search.curves import TrialCurves, standing_curves
-from ablations.search.loop import SearchPlan
 from ablations.search.optimizer import Optimizer
+from ablations.search.plan import SearchPlan
 from ablations.search.records import check_same_search, finalists, write_search
-from ablations.stages.journal import Journal
 from ablations.tracking.mlflow_store import Tracker
 from analysis.files import read_json
 from analysis.read.names import SEARCH, TRIAL_CURVES

@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
+from ablations.engine.journal import Failure, Journal
 from ablations.grids.planned import Planned
 from ablations.results.records import own_metrics
-from ablations.stages.graph import rung_of
-from ablations.stages.journal import Failure, Journal
-from ablations.stages.kinds import MetricStage, RungStage, Stage, TrainingStage
+from ablations.stages.graph import training_of
+from ablations.stages.rung import RungStage, rung_of
+from ablations.stages.stage import Stage
+from ablations.stages.training import TrainingStage
 
 LEFT_OUT = Failure("left_out", "a stage of it was left out, since one that it needs did not finish")
 """What became of a trial that waits for what another one lost."""
@@ -112,7 +114,7 @@ def _missing(stages: list[Stage], journal: Journal) -> Generator[list[Stage], No
 
 
 def _training(stages: list[Stage]) -> TrainingStage | None:
-    return next((stage for stage in stages if isinstance(stage, TrainingStage)), None)
+    return training_of(stages)
 
 
 def _before(stages: list[Stage]) -> list[Stage]:
@@ -127,7 +129,7 @@ def _failure(stages: list[Stage], journal: Journal, objectives: list[str]) -> tu
     A metric that is no objective does not count.
     """
     for stage in stages:
-        if isinstance(stage, MetricStage) and stage.column not in objectives:
+        if stage.fills and stage.fills not in objectives:
             continue
         result = journal.result(stage.id)
         if result is None:

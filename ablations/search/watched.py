@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.driver.watched import Watched, points_of
+from ablations.engine.journal import Journal
 from ablations.grids.planned import Planned
 from ablations.search.optimizer.told import Told
 from ablations.search.rows import row_of
 from ablations.search.space import Params, Study
-from ablations.stages.graph import rung_of
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import Stage, TrainingStage
+from ablations.stages.graph import training_of
+from ablations.stages.rung import rung_of
+from ablations.stages.stage import Stage
 from ablations.tracking.mlflow_runs import RUNG_NLL, RUNNING, Points, Tracked, of_seed, trial_run
 
 RUNG_METRIC = "nll/val"
@@ -34,7 +35,7 @@ class WatchedTrial(Watched):
 
     @property
     def stages(self) -> Sequence[Stage]:
-        training = next((stage for stage in self.planned[0].stages if isinstance(stage, TrainingStage)), None)
+        training = training_of(self.planned[0].stages)
         steps = self.study.rungs(self.planned[0].cell) if self.study.prunes else []
         rungs = [rung_of(training, step) for step in steps if training is not None]
         return [*rungs, *(stage for item in self.planned for stage in item.stages)]
@@ -61,7 +62,7 @@ class WatchedTrial(Watched):
     def _rungs(self) -> list[tuple[float, float]]:
         """What the pruner has been told of the first seed."""
         item = self.planned[0]
-        training = next((stage for stage in item.stages if isinstance(stage, TrainingStage)), None)
+        training = training_of(item.stages)
         if training is None or not self.study.prunes:
             return []
         found = []

@@ -15,26 +15,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from analysis.errors import InputError
-from analysis.files import replace_file, write_text
+from ablations.data.tensors import read_tensors, write_tensors
+from ablations.engine.files import AVERAGE, BEFORE, CHECKPOINT, DIGEST, STAGE, Damaged
+from analysis.files import write_text
 
 WEIGHTS = "weights.safetensors"
 """Weights of a diffusion or of an autoencoder: the learner's, and their average."""
-CHECKPOINT = "checkpoint.safetensors"
-"""The state from which a training that was stopped goes on."""
-BEFORE = "checkpoint-before.safetensors"
-"""The one before that, from which it goes on where the last one is damaged."""
 HISTORY = "metrics.jsonl"
 """A line per report of a training, for whoever watches it."""
 FIT = "fit.safetensors"
@@ -43,6 +34,8 @@ MOMENTS = ("noise", "error", "alpha_bar", "data")
 TERMS = "terms"
 SAMPLES = "samples.safetensors"
 """All generated sets, one after the other."""
+SHOWN = 12
+"""Test images whose reconstructions are kept, and samples of a training on its way."""
 RECONSTRUCTIONS = "reconstructions.safetensors"
 """The first test images, and what an autoencoder makes of them."""
 
@@ -52,20 +45,6 @@ PER_IMAGE = {
     "nll_ode/test": "ode.safetensors",
 }
 """Metric → the file of the values per image whose mean it is."""
-
-AVERAGE = "average-"
-"""How the names begin of averages at rungs."""
-STAGE, DIGEST = "stage", "sha256"
-"""What an artefact says of itself: whose it is, and what its tensors hash to. Older ones may say neither."""
-
-
-class Damaged(InputError):
-    """An artefact of a stage is missing, cut, altered or another stage's; `folder` is the stage's that it should be."""
-
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"{path} {why}: the command of its grid makes it anew")
-        self.folder = path.parent
-        self.what = f"{path.name} {why}"
 
 
 def average_at(step: int) -> str:
@@ -84,56 +63,6 @@ def read_artifact(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str,
     if words.get(STAGE, folder.name) != folder.name:
         raise Damaged(folder / name, f"was left by another stage, {words[STAGE]}")
     return tensors, words
-
-
-def write_tensors(path: Path, tensors: dict[str, Tensor], **words: str) -> None:
-    """Tensors, their digest and a few words about them, in a form that cannot run code."""
-    flat: dict[str, Tensor] = {}
-    held: set[int] = set()
-    for name, value in tensors.items():
-        plain = value.detach().cpu().contiguous()
-        # Layers may share a parameter, which the format does not know: it is written under each of its names.
-        flat[name] = plain.clone() if plain.untyped_storage().data_ptr() in held else plain
-        held.add(flat[name].untyped_storage().data_ptr())
-    metadata = {**words, DIGEST: _digest(flat, words)}
-
-    def save(temporary: Path) -> None:
-        try:
-            save_file(flat, temporary, metadata=metadata)
-        except SafetensorError as error:
-            # A full disk is the machine's refusal, which this library says in words of its own.
-            number = re.search(r"os error (\d+)", str(error))
-            if number is None:
-                raise
-            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
-
-    replace_file(path, save)
-
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What `write_tensors` wrote, but for its digest; Damaged where the file is missing, cut, altered or foreign."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            words = dict(file.metadata() or {})
-    except FileNotFoundError as error:
-        raise Damaged(path, "is missing") from error
-    except SafetensorError as error:
-        raise Damaged(path, f"is not a readable safetensors file ({error})") from error
-    told = words.pop(DIGEST, None)
-    if told not in (None, _digest(tensors, words)):
-        raise Damaged(path, "has been altered since it was written (its digest is another)")
-    return tensors, words
-
-
-def _digest(tensors: dict[str, Tensor], words: dict[str, str]) -> str:
-    """SHA-256 of words, and of tensors by name: of their types, shapes and bytes."""
-    found = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
-    for name in sorted(tensors):
-        value = tensors[name]
-        found.update(f"{name} {value.dtype} {list(value.shape)} ".encode())
-        found.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -184,20 +113,6 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 def forget_damaged(folder: Path) -> None:
     """Take away the last checkpoint, which was passed over: it would take the place of the one before it."""
     (folder / CHECKPOINT).unlink(missing_ok=True)
-
-
-def left_in(folder: Path) -> list[str]:
-    """The names of what a stage leaves for good: tensors that are neither a checkpoint nor of a rung."""
-    passing = (CHECKPOINT, BEFORE)
-    names = sorted(path.name for path in folder.glob("*.safetensors"))
-    return [name for name in names if name not in passing and not name.startswith((".", AVERAGE))]
-
-
-def forget_checkpoints(folder: Path) -> None:
-    """Take them away, since the training has ended."""
-    for name in (CHECKPOINT, BEFORE):
-        with suppress(FileNotFoundError):
-            (folder / name).unlink()
 
 
 def write_history(folder: Path, history: list[dict[str, float]]) -> None:

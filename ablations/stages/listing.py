@@ -12,8 +12,8 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from ablations.engine.shelves import Readable
 from ablations.stages.bucket import Bucket, Seen
-from ablations.stages.shelves import Readable
 
 SECONDS = 5.0
 """Between two listings."""

@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.data.kept import cache
-from ablations.stages.artifacts import BEFORE, CHECKPOINT
+from ablations.engine.files import BEFORE, CHECKPOINT
+from ablations.engine.journal import PROGRESS, RESULT, STATUS, Failure, Journal, Result, within
+from ablations.engine.lease import NAME as LEASE
+from ablations.engine.lease import Holder, holder, last_touch
+from ablations.engine.shelves import Shelf
 from ablations.stages.bucket import Bucket, Seen
-from ablations.stages.journal import PROGRESS, RESULT, STATUS, Failure, Journal, Result, within
-from ablations.stages.lease import NAME as LEASE
-from ablations.stages.lease import Holder, holder, last_touch
 from ablations.stages.listing import Listed, Listing
-from ablations.stages.shelves import Objects, Shelf
+from ablations.stages.objects import Objects
 from analysis.files import replace_file
 
 WORKERS, DRIVER = "workers", "driver"

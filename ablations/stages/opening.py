@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ablations.engine.journal import Journal
 from ablations.settings.addresses import address_of, is_remote
 from ablations.stages.bucket import bucket_at
-from ablations.stages.journal import Journal
 
 
 def journal_at(address: str) -> Journal:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import torch
 
-from ablations.launchers.protocol import Launcher, Workers
+from ablations.engine.journal import Journal, Result
+from ablations.engine.workers import Workers
+from ablations.launchers.protocol import Launcher
 from ablations.settings.making import make_cell
-from ablations.stages.journal import Journal, Result
-from ablations.stages.kinds import FloorStage
-from ablations.workers.perform import perform
+from ablations.stages.floor import FloorStage
+from ablations.stages.perform import perform
 from analysis.errors import InputError
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.saying import Property, fail, require

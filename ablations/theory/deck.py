@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablations.data.base import Data
+from ablations.engine.journal import Journal
 from ablations.results.csv_text import csv_text, number
 from ablations.results.records import Record
-from ablations.stages.journal import Journal
 from ablations.theory import formulas, mixture, strips
 from analysis.files import write_text
 

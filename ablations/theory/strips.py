@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data
+from ablations.engine.journal import Journal
 from ablations.results.records import Record
 from ablations.results.sample_sheets import strip
 from ablations.settings.cell import Cell
 from ablations.settings.identity import parameters
-from ablations.stages.journal import Journal
+from ablations.stages.restore import load
 from ablations.theory.formulas import HORIZON, SCHEDULES
-from ablations.workers.restore import load
 from analysis.files import replace_file
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels

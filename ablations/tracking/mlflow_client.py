@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations.stages.lease import leased
+from ablations.engine.lease import leased
 from ablations.tracking.addresses import SQLITE, make_whole, refusal, what_to_do
 from ablations.tracking.moved import follow
 from analysis.read.links import reason_of, without_password, without_passwords

@@ -21,14 +21,15 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from ablations.engine.files import STAGE
+from ablations.engine.journal import Journal
 from ablations.settings.cell import Cell
 from ablations.settings.identity import parameters
 from ablations.settings.making import cell_of
-from ablations.stages.artifacts import FIT, STAGE, WEIGHTS, read_artifact, write_artifact
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import Parts
-from ablations.workers.evaluate import draw_samples
-from ablations.workers.restore import Model, load
+from ablations.stages.artifacts import FIT, WEIGHTS, read_artifact, write_artifact
+from ablations.stages.restore import Model, load
+from ablations.stages.samples import draw_samples
+from ablations.stages.stage import Parts
 from analysis.errors import InputError
 from analysis.files import read_json, write_json, write_text
 

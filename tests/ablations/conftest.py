@@ -19,14 +19,14 @@ from mlflow.tracking._tracking_service import utils
 from ablations import run
 from ablations.data import base
 from ablations.data.digits import Digits
+from ablations.data.tensors import read_tensors
 from ablations.driver import pages, showing
+from ablations.engine.journal import Journal
 from ablations.launchers.ray import QUIET
 from ablations.metrics import judging
 from ablations.settings import grammar
-from ablations.stages.artifacts import read_tensors
-from ablations.stages.journal import Journal
-from ablations.workers import checkpoints, train
-from ablations.workers.perform import perform
+from ablations.stages import checkpoints, training_loop
+from ablations.stages.perform import perform
 from analysis.findings.answers import Answers
 from analysis.pages import in_words
 from analysis.read.runs import read_folder
@@ -156,7 +156,7 @@ def configs(tmp_path, monkeypatch):
 @pytest.fixture
 def cut_and_whole(tmp_path, monkeypatch):
     """(stage, cuts) → results and weights of a stage cut at its first so many checkpoints, and of a whole one."""
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0)
 
     class Cut(Exception):
         pass

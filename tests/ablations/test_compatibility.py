@@ -14,10 +14,10 @@ import pytest
 
 from ablations import run
 from ablations.compatibility import STEPS, Pairs, all_values, document, settings_of, value
+from ablations.data.tensors import read_tensors
 from ablations.driver import plan
 from ablations.settings import grammar
-from ablations.stages.artifacts import read_tensors
-from ablations.workers import train_autoencoder
+from ablations.stages import autoencoder
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from tests.ablations.conftest import FEW
@@ -169,7 +169,7 @@ def tiny_space(cell):
 def test_every_pair_trains_scores_and_samples(
     data, rows, configs, few_digits, tmp_path, store, capsys, monkeypatch, without_pictures
 ):
-    monkeypatch.setattr(train_autoencoder, "collapse", lambda *_: "")
+    monkeypatch.setattr(autoencoder, "collapse", lambda *_: "")
     # Chains of no steps, which differ in what they do not read.
     monkeypatch.setattr(plan, "_refuse_equal", lambda planned: None)
     shutil.copy(store, tmp_path / "mlflow.db")

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from ablations import export, run
+from ablations.data.tensors import read_tensors
 from ablations.driver import pages
+from ablations.engine.journal import Journal
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import parameters
 from ablations.settings.making import cell_of
-from ablations.stages.artifacts import read_tensors
-from ablations.stages.journal import Journal
 from diffusion_core.trainer import part
 from tests.ablations.conftest import TINY, said
 from tests.ablations.settings.test_grammar import one_line_error

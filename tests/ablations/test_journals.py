@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 
 from ablations import run, sample
+from ablations.engine.journal import Journal
 from ablations.stages import bucket as module
+from ablations.stages import training_loop
 from ablations.stages.bucket import bucket_at
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import RungStage, TrainingStage
 from ablations.stages.opening import journal_at
-from ablations.workers import train
-from ablations.workers.perform import perform
+from ablations.stages.perform import perform
+from ablations.stages.rung import RungStage
+from ablations.stages.training import TrainingStage
 
 POINTS = [
     "data=mixture2d",
@@ -128,8 +129,8 @@ def test_a_training_that_is_cut_goes_on_from_its_checkpoint_on_another_machine(
 ):
     stage, rung = training
     assert perform(stage, str(tmp_path / "whole"), "cpu") == "finished"
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0)
-    real = train.train
+    monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0)
+    real = training_loop.train
 
     def cut(*given):
         for report in real(*given):
@@ -138,7 +139,7 @@ def test_a_training_that_is_cut_goes_on_from_its_checkpoint_on_another_machine(
             yield report
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "train", cut)
+        patch.setattr(training_loop, "train", cut)
         with pytest.raises(KeyboardInterrupt):
             perform(stage, object_store.url, "cpu")
     assert f"{stage.id}/checkpoint.safetensors" in object_store.objects()
@@ -159,10 +160,10 @@ def test_a_training_whose_store_stays_away_fails_as_a_machine_does_and_a_later_o
     object_store, caches, training, tmp_path, monkeypatch
 ):
     stage, _ = training
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0)
     for name, value in (("PATIENCE", 0.3), ("PAUSES", (0.1,))):
         monkeypatch.setattr(module, name, value)
-    real, store = train.train, object_store.store
+    real, store = training_loop.train, object_store.store
 
     def cut_off(*given):
         for report in real(*given):
@@ -171,7 +172,7 @@ def test_a_training_whose_store_stays_away_fails_as_a_machine_does_and_a_later_o
                 store.stop()
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "train", cut_off)
+        patch.setattr(training_loop, "train", cut_off)
         with pytest.raises(OSError, match=f"^{object_store.url}: Could not connect"):
             perform(stage, object_store.url, "cpu")
     store.busy = False
@@ -188,10 +189,10 @@ SCRIPT = """
 import sys
 from ablations import run
 from ablations.driver import pages
-from ablations.workers import train
+from ablations.stages import training_loop
 
 # Read by workers too, which read this file.
-train.CHECKPOINT_SECONDS = 0.5
+training_loop.CHECKPOINT_SECONDS = 0.5
 pages.write_pages = lambda folder: ""
 
 if __name__ == "__main__":

@@ -205,8 +205,8 @@ PICKLES = {
     "ablations/data/cifar10.py": "a reader that knows two classes of its own",
     "ablations/launchers/nodes.py": "from Ray, between the processes of one command, on a cluster with a token",
     "ablations/launchers/ray.py": "to Ray",
-    "ablations/workers/rank.py": "from a folder that is this user's alone, of the process that started it",
-    "ablations/workers/together.py": "to it",
+    "ablations/stages/rank.py": "from a folder that is this user's alone, of the process that started it",
+    "ablations/stages/together.py": "to it",
     "ablations/metrics/extractors/weights.py": "the name of an error",
 }
 """Where the word stands, and what is read there."""

@@ -22,29 +22,30 @@ import torch
 from PIL import Image
 
 from ablations import publish, run, sample
+from ablations.data.tensors import read_tensors, write_tensors
 from ablations.driver import requests, written
 from ablations.driver.execute import Execution
 from ablations.driver.plan import plan
 from ablations.driver.rounds import at_once
 from ablations.driver.spent import Spent
+from ablations.engine import dispatch as dispatching
+from ablations.engine.dispatch import Dispatch
+from ablations.engine.journal import Journal
+from ablations.engine.version import code_version
 from ablations.grids.grid import make
-from ablations.launchers import dispatch as dispatching
-from ablations.launchers.dispatch import Dispatch
 from ablations.launchers.local import Local
 from ablations.launchers.protocol import launcher_of
 from ablations.settings import identity
 from ablations.settings.arguments import parse_run
 from ablations.settings.exits import outcome
 from ablations.settings.identity import NUMERICS
-from ablations.stages.artifacts import read_checkpoint, read_tensors, write_tensors
+from ablations.stages import bound, training_loop
+from ablations.stages.artifacts import read_checkpoint
+from ablations.stages.bound import BoundStage
 from ablations.stages.graph import stages_of
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import BoundStage
-from ablations.stages.version import code_version
+from ablations.stages.perform import perform
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
-from ablations.workers import evaluate, train
-from ablations.workers.perform import perform
 from analysis.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
@@ -132,14 +133,14 @@ def test_a_dry_run_counts_and_estimates_without_running(again, capsys, monkeypat
 
 
 def test_one_bad_cell_does_not_stop_a_grid(again, capsys, monkeypatch):
-    bound_of = evaluate.bound_of
+    bound_of = bound.bound_of
 
     def bound_or_not(cell, *given):
         if isinstance(cell.parameterization, V):
             raise ValueError("v has no bound today")
         return bound_of(cell, *given)
 
-    monkeypatch.setattr(evaluate, "bound_of", bound_or_not)
+    monkeypatch.setattr(bound, "bound_of", bound_or_not)
     for path in (again.results / ".stages").glob("*/bound.safetensors"):
         (path.parent / "result.json").unlink()
     assert run.main(again.arguments) == 1
@@ -282,7 +283,7 @@ def test_the_largest_beta_is_kept(tmp_path):
     ],
 )
 def test_a_bound_worse_than_two_uniform_codes_is_remarked(nll, uniform, expected):
-    assert re.search(expected, evaluate.remarkable(nll, uniform))
+    assert re.search(expected, bound.remarkable(nll, uniform))
 
 
 @pytest.mark.parametrize(
@@ -314,7 +315,7 @@ def killed_half_way(stage, root):
     """Perform a stage in a process that is killed (SIGKILL) once its first checkpoint lies on the disk."""
 
     def command():
-        train.CHECKPOINT_SECONDS = 0
+        training_loop.CHECKPOINT_SECONDS = 0
         perform(stage, str(root), "cpu")
         return 0
 

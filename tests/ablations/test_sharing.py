@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from ablations.stages.journal import Journal
+from ablations.engine.journal import Journal
 from ablations.tracking.mlflow_store import Tracker
 from tests.ablations.conftest import TINY
 from tests.postgres import postgres

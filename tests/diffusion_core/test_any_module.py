@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ablations.stages.artifacts import read_tensors, write_tensors
+from ablations.data.tensors import read_tensors, write_tensors
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous

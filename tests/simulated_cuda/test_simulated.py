@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ablations.stages.artifacts import read_tensors, write_tensors
+from ablations.data.tensors import read_tensors, write_tensors
 from tests.simulated_cuda import environment, simulated_cuda
 
 SAME_DEVICE = "Expected all tensors to be on the same device"

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from ablations.data.base import DataSet
 from ablations.data.digits import Digits
 from ablations.data.fashion_mnist import FashionMnist
+from ablations.data.tensors import write_tensors
 from ablations.metrics.extractors import ARCHITECTURES, HERE, digest_of
 from ablations.metrics.extractors.architectures import Architecture
 from ablations.settings.exits import exit_code
-from ablations.stages.artifacts import write_tensors
 from analysis.errors import InputError
 from analysis.files import write_json
 from analysis.options import Option, run

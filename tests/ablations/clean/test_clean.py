@@ -23,11 +23,11 @@ from ablations.driver.execute import Execution
 from ablations.driver.plan import plan
 from ablations.driver.rounds import at_once
 from ablations.driver.turns import CLEANING, Turns, wait_for_cleaning
+from ablations.engine.journal import Failure, Journal, Result
+from ablations.engine.lease import Holder, holder, leased
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
 from ablations.settings.arguments import parse_run
-from ablations.stages.journal import Failure, Journal, Result
-from ablations.stages.lease import Holder, holder, leased
 from tests.ablations.conftest import TINY
 
 OTHER = "0123456789ab"

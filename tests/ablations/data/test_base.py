@@ -20,7 +20,8 @@ from ablations.data.fashion_mnist import FashionMnist
 from ablations.settings import registry
 from ablations.settings.identity import cell_id, parameters
 from ablations.settings.making import cell_of, make_cell
-from ablations.stages.graph import floor_of, stages_of
+from ablations.stages.floor import floor_of
+from ablations.stages.graph import stages_of
 from ablations.testing import data as shared
 from analysis.errors import InputError
 from tests.ablations.data.fabricated import cifar_pickles, fashion, pictures, saved_images

@@ -18,9 +18,9 @@ from ablations.doctor import machine, stores
 from ablations.doctor.__main__ import main
 from ablations.doctor.page import Finding, Part, page
 from ablations.doctor.stages import expected
+from ablations.engine.journal import Failure, Journal, Result
+from ablations.engine.lease import Holder, leased
 from ablations.stages.bucket import bucket_at
-from ablations.stages.journal import Failure, Journal, Result
-from ablations.stages.lease import Holder, leased
 from diffusion_core.networks import fused
 
 DAY = 24 * 3600

@@ -16,13 +16,13 @@ from ablations.driver import looking, pages, showing
 from ablations.driver.execute import Execution
 from ablations.driver.looking import Declared, Known, differences
 from ablations.driver.plan import plan
+from ablations.engine.dispatch import Dispatch
+from ablations.engine.events import Event
+from ablations.engine.journal import Failure, Journal, Result
 from ablations.grids.grid import make
-from ablations.launchers.dispatch import Dispatch
-from ablations.launchers.events import Event
 from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
-from ablations.stages.journal import Failure, Journal, Result
-from ablations.stages.kinds import BoundStage
+from ablations.stages.bound import BoundStage
 from ablations.tracking import mlflow_store
 from analysis.errors import InputError
 from analysis.read.csv_files import read_csv

@@ -8,12 +8,13 @@ import pytest
 
 from ablations.driver import bar as bars
 from ablations.driver.bar import bar, counting, in_steps, waiting
-from ablations.driver.following import Following, doing, names_of, told_of
+from ablations.driver.following import Following, names_of, told_of
 from ablations.driver.pace import Pace
-from ablations.launchers.events import Event
+from ablations.engine.events import Event
+from ablations.engine.journal import Journal
 from ablations.stages.artifacts import write_history
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import RungStage, TrainingStage
+from ablations.stages.rung import RungStage
+from ablations.stages.training import TrainingStage
 from tests.ablations.driver.test_pace import RUNGS, planned, speeds
 
 
@@ -112,11 +113,11 @@ def test_it_never_goes_back(followed):
 
 def test_every_kind_of_stage_says_what_it_does(tmp_path):
     found = planned("seeds=1", "parameterization=v", "space=latents", "space.f=2", "variance=analytic", *RUNGS)
-    told = [doing(stage) for stage in found.stages()]
+    told = [stage.doing for stage in found.stages()]
     assert len(set(told)) > 5
     more = planned("seeds=1", "parameterization=v", *RUNGS, "evaluation.metrics=[mmd]")
     rungs = [stage for stage in more.stages() if isinstance(stage, RungStage)]
-    assert [doing(stage) for stage in rungs][:1] == ["bound at step 160"]
+    assert [stage.doing for stage in rungs][:1] == ["bound at step 160"]
     lead = next(iter(more.planned[0].stages[0].scored))
-    assert "judged by mmd" in [doing(stage) for stage in more.stages()]
+    assert "judged by mmd" in [stage.doing for stage in more.stages()]
     assert told_of(lead, "v, seed 0", Journal(tmp_path)).startswith("v, seed 0: ")

@@ -13,10 +13,10 @@ from ablations.driver.plan import plan
 from ablations.driver.rounds import planned
 from ablations.driver.sizes import beforehand
 from ablations.driver.watch import Watch, where
+from ablations.engine.journal import Journal, Result
 from ablations.grids.grid import make
 from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
-from ablations.stages.journal import Journal, Result
 from ablations.tracking.addresses import experiment_in
 from ablations.tracking.mlflow_store import Tracker
 from tests.ablations.conftest import TINY

@@ -12,15 +12,14 @@ from ablations.driver.passes import Pass
 from ablations.driver.plan import plan
 from ablations.driver.rounds import planned as rounds_of
 from ablations.driver.sizes import seconds_of_rounds
+from ablations.engine.journal import Journal
 from ablations.grids.grid import make
 from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
-from ablations.stages.graph import work
-from ablations.stages.journal import Journal
 from tests.ablations.conftest import TINY
 
 CPU = torch.device("cpu")
-MEASURES = ("training_pass", "scoring_pass", "sampling_pass", "autoencoder_pass")
+MEASURES = ("training", "scoring", "sampling", "autoencoder")
 
 
 def planned(*words):
@@ -80,13 +79,13 @@ def test_each_network_is_measured_once_in_each_way_and_passes_count_at_their_own
             asked.append((name, cell.network.channels))
             return Pass(lambda: seconds, 1)
 
-        monkeypatch.setattr(passes, name, make)
+        monkeypatch.setitem(passes.MAKERS, name, make)
     monkeypatch.setattr(estimates, "_seconds", lambda action, device, threads, most: action())
     stages, data = found.stages(), found.here.data
     seconds = measured(stages, "cpu", 1).seconds(stages, data, 1)
     assert sorted(asked) == sorted((name, channels) for name in MEASURES[:3] for channels in (8, 16))
     kinds = {"training": 1.0, "bound": 0.1, "samples": 0.01, "floor": 0.0}
-    expected = sum(kinds[stage.kind] * work(stage, data) for stage in stages)
+    expected = sum(kinds[stage.kind] * stage.work(data) for stage in stages)
     judged = {"samples": 2, "floor": 2}
     expected += sum(estimates.STAGE + 0.25 * judged.get(stage.kind, 0) for stage in stages)
     assert seconds == pytest.approx(expected)

@@ -11,25 +11,27 @@ import pytest
 import torch
 
 from ablations import run
+from ablations.data.tensors import write_tensors
 from ablations.driver import execute, live
 from ablations.driver.plan import plan
 from ablations.driver.watched import watched_by_stage
+from ablations.engine.events import Event
+from ablations.engine.journal import Journal, Result
+from ablations.engine.lease import leased
 from ablations.grids.grid import make
-from ablations.launchers.events import Event
 from ablations.launchers.local import Local
 from ablations.results.grid_json import head_of
 from ablations.settings.arguments import parse_run
-from ablations.stages.artifacts import SAMPLES, write_history, write_tensors
-from ablations.stages.journal import Journal, Result
-from ablations.stages.kinds import RungStage, TrainingStage
-from ablations.stages.lease import leased
+from ablations.stages import autoencoder, checkpoints, training_loop
+from ablations.stages.artifacts import SAMPLES, write_history
+from ablations.stages.rung import RungStage
+from ablations.stages.training import TrainingStage
 from ablations.tracking import mlflow_store
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_runs import Tracked, key_of, request_of
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_views import view
 from ablations.tracking.system import System
-from ablations.workers import checkpoints, train, train_autoencoder
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from tests.ablations.conftest import TINY
@@ -196,8 +198,8 @@ def test_who_stops_in_the_middle_of_a_look_leaves_what_it_has_shown_and_shows_no
 def quick(few_digits, monkeypatch):
     """A look so often that tiny trainings are seen."""
     monkeypatch.setattr(live, "SECONDS", 0.05)
-    monkeypatch.setattr(train, "HISTORY_SECONDS", 0.0)
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training_loop, "HISTORY_SECONDS", 0.0)
+    monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0.0)
 
 
 @pytest.mark.thorough
@@ -275,7 +277,7 @@ def test_an_autoencoder_that_cells_share_is_one_run_from_its_training_to_its_rec
     shutil.copy(store, tmp_path / "mlflow.db")
     monkeypatch.setattr(execute, "WRITE_SECONDS", 0.0)
     monkeypatch.setattr(execute, "REST", 0.0)
-    shown, looked, show, learn = {}, threading.Event(), Tracker.show, train_autoencoder.learn
+    shown, looked, show, learn = {}, threading.Event(), Tracker.show, autoencoder.learn
 
     def seen(self, one, *rest):
         found = show(self, one, *rest)
@@ -290,7 +292,7 @@ def test_an_autoencoder_that_cells_share_is_one_run_from_its_training_to_its_rec
         return learned
 
     monkeypatch.setattr(Tracker, "show", seen)
-    monkeypatch.setattr(train_autoencoder, "learn", waited)
+    monkeypatch.setattr(autoencoder, "learn", waited)
     words = [word for word in WORDS if not word.startswith(("schedule", "evaluation.sets"))]
     assert run.main([*words, *LATENTS, f"results={tmp_path}", "launcher=serial"]) == 0
     found = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path)

@@ -12,14 +12,16 @@ from ablations.driver.loads import BEGIN, JUDGE, loads_of, seconds_of, side_by_s
 from ablations.driver.pace import GUESSED, Pace, standing
 from ablations.driver.passes import alike, guessed
 from ablations.driver.plan import plan
+from ablations.engine.events import Event
+from ablations.engine.journal import Journal
 from ablations.grids.grid import make
-from ablations.launchers.events import Event
 from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
 from ablations.stages.artifacts import write_history
-from ablations.stages.graph import work
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import BoundStage, RungStage, SamplesStage, TrainingStage
+from ablations.stages.bound import BoundStage
+from ablations.stages.rung import RungStage
+from ablations.stages.samples import SamplesStage
+from ablations.stages.training import TrainingStage
 from tests.ablations.conftest import TINY
 
 STEP = 0.5
@@ -97,7 +99,7 @@ class Machine:
 def speeds(found, factors=None, factor=1.0):
     """What parts take: as guessed, times a factor, or one by its kind; at a factor of 2 a training takes 20 s."""
     stages = {alike(stage): stage for stage in found.stages() if not isinstance(stage, RungStage)}
-    each = guessed({key: stage for key, stage in stages.items() if work(stage, found.here.data)}, found.here.data)
+    each = guessed({key: stage for key, stage in stages.items() if stage.work(found.here.data)}, found.here.data)
     kinds = factors or {}
     return {
         **{key: seconds * factor * kinds.get(stages[key].kind, 1.0) for key, seconds in each.items()},

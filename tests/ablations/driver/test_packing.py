@@ -14,10 +14,10 @@ from ablations.driver.passes import Pass
 from ablations.driver.plan import plan
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
-from ablations.search.loop import plan_search
+from ablations.search.plan import plan_search
 from ablations.search.study import make as make_study
 from ablations.settings.arguments import parse_run, parse_search
-from ablations.stages.kinds import TrainingStage
+from ablations.stages.training import TrainingStage
 from tests.ablations.conftest import TINY
 from tests.simulated_cuda import simulated_cuda
 

@@ -6,11 +6,11 @@ import pytest
 
 from ablations.driver import execute
 from ablations.driver.plan import Plan, plan
+from ablations.engine.journal import Journal
 from ablations.grids import grid
 from ablations.launchers.local import Local
 from ablations.settings.arguments import parse_run
-from ablations.stages.journal import Journal
-from ablations.workers.perform import perform
+from ablations.stages.perform import perform
 from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.read.csv_files import read_csv

@@ -6,11 +6,11 @@ import pytest
 
 from ablations.driver.plan import plan
 from ablations.driver.room import bytes_of, in_words
+from ablations.engine.journal import Journal
 from ablations.grids.grid import make
 from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
-from ablations.stages.journal import Journal
-from ablations.workers.perform import perform
+from ablations.stages.perform import perform
 
 WORDS = ("horizon=25", "network.channels=8", "training.steps=2", "training.report_every=1", "training.warmup=0")
 

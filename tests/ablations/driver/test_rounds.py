@@ -20,15 +20,16 @@ from ablations.driver import pages, showing
 from ablations.driver.plan import plan
 from ablations.driver.rounds import at_first_rung, planned
 from ablations.driver.turns import Turns
+from ablations.engine.dispatch import Dispatch
+from ablations.engine.journal import Journal
 from ablations.grids.grid import make
-from ablations.launchers.dispatch import Dispatch
 from ablations.launchers.local import Local
 from ablations.settings.arguments import parse_run
 from ablations.stages.artifacts import average_at
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import RungStage, TrainingStage
+from ablations.stages.perform import perform
+from ablations.stages.rung import RungStage
+from ablations.stages.training import TrainingStage
 from ablations.tracking import mlflow_store
-from ablations.workers.perform import perform
 from analysis.read.names import RUNG
 from tests.ablations.conftest import TINY, NoDrawing, said
 from tests.axes import thinned

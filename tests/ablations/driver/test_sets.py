@@ -10,17 +10,17 @@ import pytest
 import torch
 
 from ablations import run
+from ablations.data.tensors import read_tensors
 from ablations.driver import pages, sets
 from ablations.driver.plan import plan
+from ablations.engine.dispatch import Dispatch
+from ablations.engine.journal import Journal
 from ablations.grids.grid import make
-from ablations.launchers.dispatch import Dispatch
 from ablations.launchers.local import Local
 from ablations.results.sets import of_all
 from ablations.settings.arguments import parse_run
-from ablations.stages.artifacts import read_tensors
-from ablations.stages.graph import more_sets
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import MetricStage, SamplesStage
+from ablations.stages.metric import MetricStage
+from ablations.stages.samples import SamplesStage, more_sets
 from analysis.errors import InputError
 from analysis.findings.answers import Answers
 from analysis.findings.spending import Spending

@@ -15,7 +15,7 @@ from ablations import run
 from ablations.driver import pages, shown
 from ablations.driver.pages import kept_in
 from ablations.driver.shown import Shown, content_of, last_shown, remember, still_there
-from ablations.stages.journal import Journal
+from ablations.engine.journal import Journal
 from ablations.tracking.addresses import Summary
 from ablations.tracking.mlflow_store import Tracker
 from analysis.files import write_json

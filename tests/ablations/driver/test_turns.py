@@ -11,10 +11,10 @@ from ablations.driver.execute import Execution
 from ablations.driver.plan import Plan, plan
 from ablations.driver.rounds import Round, at_once
 from ablations.driver.turns import Turns
+from ablations.engine.journal import Journal, Result
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
 from ablations.settings.arguments import parse_run
-from ablations.stages.journal import Journal, Result
 from analysis.errors import InputError
 from tests.ablations.conftest import TINY
 

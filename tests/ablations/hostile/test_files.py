@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ablations.data.folder import Folder
+from ablations.engine.files import Damaged
+from ablations.engine.journal import Failure, Journal, Result
 from ablations.results.folder import standing
-from ablations.stages.artifacts import Damaged, read_artifact, read_checkpoint, write_artifact
-from ablations.stages.journal import Failure, Journal, Result
+from ablations.stages.artifacts import read_artifact, read_checkpoint, write_artifact
 from ablations.tracking.addresses import refusal
 from ablations.tracking.mlflow_client import TrackingError, guard
 from analysis.errors import InputError

@@ -11,15 +11,16 @@ import time
 import psutil
 import pytest
 
+from ablations.engine.workers import WorkerDied
 from ablations.launchers import local, warm
 from ablations.launchers.local import Local
-from ablations.launchers.protocol import Launcher, WorkerDied, launcher_of
+from ablations.launchers.protocol import Launcher, launcher_of
 from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
 from ablations.settings.grammar import options_of
 from ablations.settings.registry import classes
+from ablations.stages.perform import perform
 from ablations.testing.launchers import stage
-from ablations.workers.perform import perform
 from analysis.errors import InputError
 from tests.sampling import sampled
 

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from ablations.engine.workers import WorkerDied
 from ablations.launchers import nodes, ray
 from ablations.launchers.nodes import Place, Told, new_token, perform_told, take_away
-from ablations.launchers.protocol import WorkerDied
 from ablations.launchers.ray import Need, Node, Ray
 from ablations.stages.bucket import bucket_at
 from ablations.testing.launchers import stage

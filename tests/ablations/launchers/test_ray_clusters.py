@@ -72,10 +72,10 @@ import os
 import sys
 from ablations import run
 from ablations.driver import pages
-from ablations.workers import train
+from ablations.stages import training_loop
 
 # Workers read this file too.
-train.CHECKPOINT_SECONDS = 0.5
+training_loop.CHECKPOINT_SECONDS = 0.5
 if os.environ.get("OWN_CACHES"):
     # Each process as on a machine of its own.
     os.environ["DIFFUSION_ABLATIONS_CACHE"] += f"-{os.getpid()}"

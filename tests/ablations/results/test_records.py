@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from ablations.driver.plan import plan
+from ablations.engine.journal import Failure, Journal, Result
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
 from ablations.metrics.registry import shown_metrics
@@ -17,7 +18,6 @@ from ablations.results.grid_json import head_of
 from ablations.results.records import Record, joined, record, versions
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import NUMERICS
-from ablations.stages.journal import Failure, Journal, Result
 from ablations.tracking.mlflow_store import Tracker
 from analysis.read.names import SEVERAL
 from analysis.read.runs import read_folder

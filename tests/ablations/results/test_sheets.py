@@ -2,8 +2,8 @@
 
 from ablations.data.digits import Digits
 from ablations.data.mixture2d import Mixture2d
+from ablations.engine.journal import Journal
 from ablations.results.folder import write_samples
-from ablations.stages.journal import Journal
 
 
 def test_held_out_points_stand_beside_those_that_are_drawn(tmp_path):

@@ -10,20 +10,20 @@ import pytest
 
 from ablations import publish
 from ablations.driver import live
-from ablations.launchers.events import Event
+from ablations.engine.events import Event
+from ablations.engine.journal import Journal, Result
 from ablations.launchers.serial import Serial
 from ablations.search import __main__ as search
-from ablations.search.loop import plan_search
+from ablations.search.plan import plan_search
 from ablations.search.study import make
 from ablations.search.watched import WatchedTrial
 from ablations.settings.arguments import parse_search
+from ablations.stages import checkpoints, training_loop
 from ablations.stages.artifacts import write_history
-from ablations.stages.graph import rung_of
-from ablations.stages.journal import Journal, Result
-from ablations.stages.kinds import TrainingStage
+from ablations.stages.rung import rung_of
+from ablations.stages.training import TrainingStage
 from ablations.tracking.mlflow_runs import RUNG_NLL, key_of
 from ablations.tracking.mlflow_store import Tracker
-from ablations.workers import checkpoints, train
 from tests.ablations.driver.test_live import LOSS, Machine, runs_of, steps
 from tests.ablations.search.conftest import POINTS
 
@@ -36,8 +36,8 @@ FEW += ["study.pruner=halving", "study.sampler=random", "trials=2"]
 def quick(monkeypatch):
     """A look so often that tiny trainings are seen."""
     monkeypatch.setattr(live, "SECONDS", 0.05)
-    monkeypatch.setattr(train, "HISTORY_SECONDS", 0.0)
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training_loop, "HISTORY_SECONDS", 0.0)
+    monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -18,17 +18,18 @@ import pytest
 
 from ablations import export, run
 from ablations.clean.needs import Read, needs_of
+from ablations.data.tensors import read_tensors
+from ablations.engine.journal import Journal
 from ablations.grids.grid import make
 from ablations.search import __main__ as search
 from ablations.search.study import make as make_study
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run, parse_search
 from ablations.settings.identity import cell_id, parameters
-from ablations.stages.artifacts import read_tensors
-from ablations.stages.graph import rung_of, stages_of
-from ablations.stages.journal import Journal
-from ablations.stages.kinds import TrainingStage
-from ablations.workers import train
+from ablations.stages.artifacts import WEIGHTS
+from ablations.stages.graph import stages_of
+from ablations.stages.rung import rung_of
+from ablations.stages.training import TrainingStage
 from analysis.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
@@ -147,8 +148,8 @@ def test_a_confirmation_of_another_winner_is_taken_away(again):
     """As a longer search would leave it behind if it were stopped before its own."""
     from ablations.launchers.local import Local
     from ablations.search.confirmation import forget_another
-    from ablations.search.loop import plan_search
     from ablations.search.optimizer import Optimizer
+    from ablations.search.plan import plan_search
     from ablations.search.records import Finalist
 
     folder = again.results / "found"
@@ -208,7 +209,7 @@ def test_a_trial_that_equals_a_finished_cell_costs_nothing(again):
 
 def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
     """Every complete trial went by rungs; the first one's training is repeated whole."""
-    from ablations.workers.perform import perform
+    from ablations.stages.perform import perform
 
     study = make_study(parse_search(POINTS))
     row = next(r for r in rows_of(folder_of(searched) / "trials.csv") if r["state"] == "complete")
@@ -222,7 +223,7 @@ def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
     assert all(by_rungs.result(rung_of(training, step).id) for step in study.rungs(cell))
     whole = Journal(searched.results / ".whole")
     assert perform(training, str(whole.root), "cpu") == "finished"
-    left, right = (read_tensors(journal.folder(training.id) / train.WEIGHTS)[0] for journal in (by_rungs, whole))
+    left, right = (read_tensors(journal.folder(training.id) / WEIGHTS)[0] for journal in (by_rungs, whole))
     assert left.keys() == right.keys()
     assert all(bool((left[name] == right[name]).all()) for name in left)
     shutil.rmtree(whole.root)
@@ -230,8 +231,8 @@ def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
 
 def test_a_rung_that_was_cut_off_before_its_bound_is_scored_from_its_checkpoint(tmp_path, monkeypatch):
     """Killed between the checkpoint and the bound, as unbroken."""
-    from ablations.workers import evaluate
-    from ablations.workers.perform import perform
+    from ablations.stages import rung as rungs
+    from ablations.stages.perform import perform
 
     study = make_study(parse_search(POINTS))
     cell = study.cell({"schedule.gamma_min": -6.0, "schedule.gamma_max": 3.0}, 0)
@@ -239,7 +240,7 @@ def test_a_rung_that_was_cut_off_before_its_bound_is_scored_from_its_checkpoint(
     assert isinstance(training, TrainingStage)
     rung = rung_of(training, 20)
     with monkeypatch.context() as patch:
-        patch.setattr(evaluate, "bound_of", lambda *given: 1 / 0)
+        patch.setattr(rungs, "bound_of", lambda *given: 1 / 0)
         assert perform(rung, str(tmp_path / "cut"), "cpu") == "failed"
     found = []
     for name in ("cut", "whole"):
@@ -265,8 +266,8 @@ def test_interrupted_at_once_it_says_so_and_goes_on_later(store, tmp_path, monke
 def test_a_second_look_at_test_data_is_said(again):
     from ablations.launchers.local import Local
     from ablations.search.confirmation import confirmation, noted
-    from ablations.search.loop import plan_search
     from ablations.search.optimizer import Optimizer
+    from ablations.search.plan import plan_search
     from ablations.search.records import Finalist
 
     plan = plan_search(make_study(parse_search(POINTS)), Local(), ["cpu"])

@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from ablations.engine.journal import Failure, Result
 from ablations.grids.planned import Planned
-from ablations.metrics.asked import metric_stages
 from ablations.search.study import make
 from ablations.search.trial import TrialOutcome, course
 from ablations.settings.arguments import parse_search
-from ablations.stages.graph import rung_of, stages_of, validated
-from ablations.stages.journal import Failure, Result
-from ablations.stages.kinds import MetricStage, TrainingStage
+from ablations.stages.asked import metric_stages
+from ablations.stages.graph import stages_of, validated
+from ablations.stages.metric import MetricStage
+from ablations.stages.rung import rung_of
+from ablations.stages.training import TrainingStage
 
 NLL = ["nll/val"]
 

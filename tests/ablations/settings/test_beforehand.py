@@ -12,7 +12,7 @@ from ablations.grids import grid
 from ablations.launchers.serial import Serial
 from ablations.search import file as studies
 from ablations.search import study
-from ablations.search.loop import plan_search
+from ablations.search.plan import plan_search
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run, parse_search
 from ablations.settings.beforehand import refuse_numbers

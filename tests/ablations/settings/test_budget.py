@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ablations.engine.journal import Journal
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.settings.budget import bound_passes, forward_flops, train_flops
-from ablations.stages.journal import Journal
-from ablations.workers.memory import peak_memory, reset_peak_memory
-from ablations.workers.restore import build
+from ablations.stages.memory import peak_memory, reset_peak_memory
+from ablations.stages.restore import build
 
 CPU = torch.device("cpu")
 MEMORY = "cost/peak_memory_bytes"
@@ -54,13 +54,13 @@ def test_where_the_system_does_not_say_there_is_no_such_metric(tmp_path):
 
 @pytest.mark.parametrize("can", [True, False])
 def test_a_training_says_what_memory_it_took_where_that_can_be_told(can, tmp_path, monkeypatch):
+    from ablations.stages import training_loop
     from ablations.stages.graph import stages_of
-    from ablations.workers import train
-    from ablations.workers.perform import perform
+    from ablations.stages.perform import perform
 
     cell = cell_of("training.steps=4")
     stage = stages_of(cell, cell.data.load().digest, "float32", None)[0]
-    monkeypatch.setattr(train, "reset_peak_memory", lambda device: can)
+    monkeypatch.setattr(training_loop, "reset_peak_memory", lambda device: can)
     assert perform(stage, str(tmp_path), "cpu") == "finished"
     metrics = Journal(tmp_path).result(stage.id).metrics
     assert (MEMORY in metrics) == can

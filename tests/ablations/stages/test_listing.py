@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from ablations.engine.lease import LOST, last_touch
 from ablations.stages import listing
 from ablations.stages.bucket import Bucket, Seen
-from ablations.stages.lease import LOST, last_touch
 from ablations.stages.listing import Listed, Whole
 
 

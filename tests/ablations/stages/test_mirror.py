@@ -12,11 +12,13 @@ import pytest
 import torch
 
 from ablations import run
+from ablations.engine.files import Damaged
+from ablations.engine.journal import Failure, Journal, Result
+from ablations.engine.lease import leased
 from ablations.stages import bucket as module
 from ablations.stages import listing
 from ablations.stages.artifacts import (
     Checkpoint,
-    Damaged,
     read_artifact,
     read_checkpoint,
     read_history,
@@ -25,8 +27,6 @@ from ablations.stages.artifacts import (
     write_history,
 )
 from ablations.stages.bucket import Bucket, bucket_at
-from ablations.stages.journal import Failure, Journal, Result
-from ablations.stages.lease import leased
 from ablations.stages.opening import journal_at, journal_of
 from analysis.errors import InputError
 from tests.object_store import JOURNAL, NOW, Kept

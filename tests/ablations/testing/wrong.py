@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ablations.data.base import Data, DataSet, image_data
-from ablations.launchers.protocol import Launcher, Workers, found_devices
+from ablations.engine.journal import Journal, Result
+from ablations.engine.workers import Workers
+from ablations.launchers.protocol import Launcher, found_devices
 from ablations.launchers.serial import ThisProcess
 from ablations.metrics.extractors.architectures import Architecture
-from ablations.stages.journal import Journal, Result
-from ablations.stages.kinds import Stage
+from ablations.stages.stage import Stage
 
 
 def noise(n: int, levels: int = 17, side: int = 8, seed: int | None = 0) -> Tensor:

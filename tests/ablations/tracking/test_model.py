@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 from ablations import run, sample
-from ablations.stages.artifacts import read_tensors
+from ablations.data.tensors import read_tensors
+from ablations.stages.samples import draw_samples
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.model import read_model
-from ablations.workers.evaluate import draw_samples
 from analysis.errors import InputError
 from tests.ablations.settings.test_grammar import one_line_error
 

@@ -1,0 +1,329 @@
+"""Which stage starts when: each once the stages that it needs have finished, on a device that is free.
+
+A stage whose worker dies, or stands still, is tried once more; one that needs what did not finish is left out, and one
+that finds damaged what it needs has that made anew before it is tried again. More stages may be added while others run.
+One that another command runs is left to it, and looked at again after a while: then it has its result, or is run here,
+where the other one gave it up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+
+from ablations.engine.events import Event
+from ablations.engine.journal import DAMAGED, Failure, Journal
+from ablations.engine.lease import ELSEWHERE, LOST, Holder
+from ablations.engine.stage import Stage
+from ablations.engine.workers import Starts, WorkerDied, Workers
+
+POLL_SECONDS = 0.2
+ELSEWHERE_SECONDS = 2.0
+"""Between two looks at what other commands run."""
+WATCH_SECONDS = 10.0
+"""Between two looks at whether workers give signs of life."""
+TRIES = 2
+STOPPED = Failure("stopped", "the command was stopped")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stage under way: its future, the device that it holds, which try this is, and the last lease before it."""
+
+    stage: Stage
+    future: Future[str]
+    device: str
+    tries: int
+    lease: int
+
+
+@dataclass(frozen=True, order=True)
+class Waiting:
+    """A stage that waits for a try; those nearest to the end of their cell start first, and of these in `order`."""
+
+    priority: int
+    order: int
+    stage: Stage = field(compare=False)
+    tries: int = field(compare=False)
+
+    @staticmethod
+    def of(stage: Stage, tries: int, order: int) -> Waiting:
+        """The same with the priority of a stage."""
+        return Waiting(-len(stage.needs), order, stage, tries)
+
+
+class Dispatch:
+    """Stages, from being added to having ended, on the devices of a launcher, and on those that come.
+
+    What may start is looked for among the stages of which something changed only, `unseen`: there may be thousands.
+    `startable` is a heap of those whose needs were all met when they were last looked at, and `behind` says who needs
+    a stage. What other commands run is `elsewhere`. All that it was ever told of is `known`. `silent` are stages whose
+    workers gave no sign of life when they were last watched, and for how many seconds.
+    """
+
+    def __init__(self, launcher: Starts, journal: Journal, devices: list[str]) -> None:
+        self.launcher = launcher
+        self.journal = journal
+        self.devices = devices
+        self.free = list(devices)
+        self.waiting: dict[str, Waiting] = {}
+        self.known: dict[str, Stage] = {}
+        self.running: list[Running] = []
+        self.elsewhere: dict[str, Waiting] = {}
+        self.looked = self.watched = time.monotonic()
+        self.silent: dict[str, float] = {}
+        self.ended: dict[str, bool] = {}
+        self.startable: list[Waiting] = []
+        self.lost: list[Waiting] = []
+        self.unseen: set[str] = set()
+        self.behind: dict[str, set[str]] = {}
+        self.orders = itertools.count()
+        self.again = itertools.count(-1, -1)
+
+    def add(self, stages: Sequence[Stage], rest_on: Iterable[Stage] = ()) -> None:
+        """More stages to run, after those they need: each is here too, has its result, or is among what they `rest_on`.
+
+        One that is here stays. How one of them failed before is forgotten. What they `rest_on` runs again where one
+        finds it damaged; what of it is neither here nor has its result did not finish, and is not waited for.
+        """
+        self.known |= {stage.id: stage for stage in (*rest_on, *stages)}
+        for stage in stages:
+            self.ended.pop(stage.id, None)
+        needs = {need for stage in stages for need in stage.needs}
+        self.journal.expect(needs)
+        for need in needs:
+            result = self.journal.result(need)
+            if result is not None:
+                self._note(need, finished=result.status == "finished")
+        here = self.waiting.keys() | self.elsewhere.keys() | {work.stage.id for work in self.running}
+        new = [stage for stage in stages if stage.id not in here]
+        for stage in new:
+            self.journal.forget_failure(stage.id)
+            self._wait(Waiting.of(stage, 1, next(self.orders)))
+        known = self.ended.keys() | here | {stage.id for stage in stages}
+        for need in needs - known:
+            assert need in self.known, "a stage needs one that is not here"
+            self._note(need, finished=False)
+
+    def run(self) -> Generator[Event, None, None]:
+        """Run all that was added, until nothing waits; what is under way when this is closed is cancelled."""
+        workers = self.launcher.start(self.journal.address, self.devices)
+        try:
+            while self.waiting or self.running or self.elsewhere:
+                self.free += workers.more()
+                yield from self._look_elsewhere()
+                for one in self._ready(len(self.free)):
+                    yield from self._begin(workers, one)
+                for work in [work for work in self.running if workers.over(work.future)]:
+                    self._let_go(work)
+                    yield self._end(work, workers)
+                for work in self._standing_still():
+                    workers.cancel(work.future)
+                    self._let_go(work)
+                    yield self._died(work, f"it stood still for {LOST:.0f} seconds")
+                for one in self._impossible():
+                    del self.waiting[one.stage.id]
+                    self._note(one.stage.id, finished=False)
+                    yield Event("left_out", one.stage, 1.0)
+                yield from (Event("progress", w.stage, self.journal.progress(w.stage.id)) for w in self.running)
+                if not (self.free and self._ready(1)):
+                    self._pause()
+        finally:
+            try:
+                for work in list(self.running):
+                    self.cancel(workers, work)
+            finally:
+                workers.close()
+
+    def _pause(self) -> None:
+        """Wait until something may have happened."""
+        if self.running:
+            wait([work.future for work in self.running], POLL_SECONDS, FIRST_COMPLETED)
+        elif self.elsewhere:
+            time.sleep(POLL_SECONDS)
+
+    def _begin(self, workers: Workers, one: Waiting) -> Iterator[Event]:
+        """Start a stage, unless another command has run it since it was added, or runs it."""
+        result = self.journal.result(one.stage.id)
+        if result is not None:
+            del self.waiting[one.stage.id]
+            yield self._over(one.stage, result.status)
+        elif self._holder(one.stage) is not None:
+            del self.waiting[one.stage.id]
+            yield self._leave(one)
+        else:
+            if damage := self.journal.damage(one.stage.id):
+                yield Event("damaged", one.stage, told=f"{one.stage.kind} {one.stage.id}: {damage}")
+            yield Event("started", one.stage)
+            self._start(workers, one)
+
+    def _look_elsewhere(self) -> Iterator[Event]:
+        """What has become, now and then, of stages that other commands run; one that was given up waits to be run."""
+        if time.monotonic() - self.looked < ELSEWHERE_SECONDS:
+            return
+        self.looked = time.monotonic()
+        for one in list(self.elsewhere.values()):
+            stage = one.stage
+            result, failure = self.journal.result(stage.id), self.journal.failure(stage.id)
+            if result is None and self._holder(stage) is not None:
+                yield Event("progress", stage, self.journal.progress(stage.id))
+                continue
+            del self.elsewhere[stage.id]
+            if result is not None:
+                yield self._over(stage, result.status)
+            elif failure is not None and not failure.accidental:
+                yield self._over(stage, failure.status)
+            else:
+                self._wait(one)
+
+    def holders(self) -> list[Holder]:
+        """Who runs what is run elsewhere, each once."""
+        return list(dict.fromkeys(found for one in self.elsewhere.values() if (found := self._holder(one.stage))))
+
+    def _holder(self, stage: Stage) -> Holder | None:
+        return self.journal.holder(stage.id)
+
+    def _leave(self, one: Waiting) -> Event:
+        """Leave a stage to another command."""
+        self.elsewhere[one.stage.id] = one
+        return Event("elsewhere", one.stage, self.journal.progress(one.stage.id))
+
+    def _over(self, stage: Stage, status: str) -> Event:
+        self._note(stage.id, finished=status == "finished")
+        return Event("ended", stage, 1.0, status)
+
+    def _start(self, workers: Workers, one: Waiting) -> None:
+        stage = one.stage
+        del self.waiting[stage.id]
+        device = self.free.pop(0)
+        lease, _ = self.journal.last_touch(stage.id)
+        try:
+            future = workers.submit(stage, device)
+        except KeyboardInterrupt:
+            # In this process, a stage is run while it is submitted.
+            self.journal.write_failure(stage.id, STOPPED)
+            raise
+        self.running.append(Running(stage, future, device, one.tries, lease))
+
+    def cancel(self, workers: Workers, work: Running) -> None:
+        """Stop a stage that is under way: it is marked interrupted unless it has its result, and its device is free."""
+        self._let_go(work)
+        workers.cancel(work.future)
+        self.journal.look(work.stage.id)
+        if self.journal.result(work.stage.id) is None:
+            self.journal.write_failure(work.stage.id, STOPPED)
+
+    def _let_go(self, work: Running) -> None:
+        self.running.remove(work)
+        self.free.append(work.device)
+
+    def _end(self, work: Running, workers: Workers) -> Event:
+        self.journal.look(work.stage.id)
+        try:
+            status = workers.status(work.future)
+        except WorkerDied as error:
+            return self._died(work, str(error))
+        except OSError as error:
+            # The worker could not even write down its failure: the disk is full, say. The driver's turn to try.
+            status = self._failed(work.stage, Failure("machine", f"its journal could not be written: {error}"))
+        if status == ELSEWHERE:
+            return self._leave(Waiting.of(work.stage, work.tries, next(self.orders)))
+        if status == DAMAGED:
+            return self._mend(work)
+        return self._over(work.stage, status)
+
+    def _died(self, work: Running, why: str) -> Event:
+        """Try a stage once more whose worker is gone."""
+        if work.tries < TRIES:
+            self._wait(Waiting.of(work.stage, work.tries + 1, next(self.again)))
+            return Event("died", work.stage)
+        failure = Failure("died", f"its worker died {TRIES} times: {why}")
+        return self._over(work.stage, self._failed(work.stage, failure))
+
+    def _standing_still(self) -> list[Running]:
+        """The stages whose workers have not touched their lease for as long as loses it, at two looks in a row.
+
+        After a sleep of the whole machine the first look is before any worker has had the time to touch it. Of a store
+        the second may be told what the first was: it counts once more seconds have passed by the store's clock.
+        """
+        if time.monotonic() - self.watched < WATCH_SECONDS:
+            return []
+        self.watched = time.monotonic()
+        before, self.silent = self.silent, {}
+        for work in self.running:
+            number, seconds = self.journal.last_touch(work.stage.id)
+            if number > work.lease and seconds > LOST:
+                self.silent[work.stage.id] = seconds
+        longer = {name for name, seconds in self.silent.items() if seconds > before.get(name, math.inf)}
+        return [work for work in self.running if work.stage.id in longer]
+
+    def _mend(self, work: Running) -> Event:
+        """Have made anew what a stage found damaged, and the stage tried once more after it."""
+        failure = self.journal.failure(work.stage.id)
+        for need in work.stage.needs:
+            # Its worker has just taken the result of one of them away.
+            self.journal.look(need)
+        lost = [need for need in work.stage.needs if self.journal.result(need) is None]
+        if work.tries == TRIES or not all(need in self.known for need in lost):
+            return self._over(work.stage, "failed")
+        self.add([self.known[need] for need in lost])
+        self._wait(Waiting.of(work.stage, work.tries + 1, next(self.orders)))
+        return Event("damaged", work.stage, told="" if failure is None else failure.message)
+
+    def _failed(self, stage: Stage, failure: Failure) -> str:
+        self.journal.write_failure(stage.id, failure)
+        return failure.status
+
+    def _wait(self, one: Waiting) -> None:
+        self.waiting[one.stage.id] = one
+        self.unseen.add(one.stage.id)
+        for need in one.stage.needs:
+            self.behind.setdefault(need, set()).add(one.stage.id)
+
+    def _note(self, stage_id: str, *, finished: bool) -> None:
+        """How a stage ended: those behind it are to be looked at."""
+        self.ended[stage_id] = finished
+        self.unseen |= self.behind.get(stage_id, set())
+
+    def _look(self) -> None:
+        """Sort what is unseen into what can start and what never can."""
+        for one in sorted(self.waiting[stage_id] for stage_id in self.unseen if stage_id in self.waiting):
+            if self._met(one.stage):
+                heappush(self.startable, one)
+            elif not self._possible(one.stage):
+                self.lost.append(one)
+        self.unseen.clear()
+
+    def _ready(self, free: int) -> list[Waiting]:
+        """The first stages that can start now, those nearest to the end of their cell first."""
+        self._look()
+        ready: list[Waiting] = []
+        while self.startable and len(ready) < free:
+            one = heappop(self.startable)
+            if self._waits(one) and self._met(one.stage) and one not in ready:
+                ready.append(one)
+        for one in ready:
+            heappush(self.startable, one)
+        return ready
+
+    def _impossible(self) -> list[Waiting]:
+        """The stages that wait for what did not finish."""
+        self._look()
+        lost, self.lost = sorted(self.lost, key=lambda one: one.order), []
+        return [one for one in lost if self._waits(one) and not self._possible(one.stage)]
+
+    def _waits(self, one: Waiting) -> bool:
+        return self.waiting.get(one.stage.id) is one
+
+    def _met(self, stage: Stage) -> bool:
+        """Whether all that a stage needs finished."""
+        return all(self.ended.get(need) for need in stage.needs)
+
+    def _possible(self, stage: Stage) -> bool:
+        """Whether all that a stage needs finished, or may still do so."""
+        return all(self.ended.get(need, True) for need in stage.needs)

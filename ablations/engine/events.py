@@ -1,0 +1,21 @@
+"""What happens to stages while they are run, as whoever runs them is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ablations.engine.stage import Stage
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to a stage: it started, progressed to `share`, ended with `status`, or its worker died; it is run
+    elsewhere, by another command; what it left, or needs, was damaged, as `told`, and is made anew; or it was left out,
+    since one that it needs did not finish."""
+
+    kind: Literal["started", "progress", "ended", "died", "damaged", "elsewhere", "left_out"]
+    stage: Stage
+    share: float = 0.0
+    status: str = ""
+    told: str = ""

@@ -1,0 +1,72 @@
+"""A stage: a unit of work that is known by an id and needs what other stages have left; and the bench that it runs on.
+
+    stage.run(bench) ─▶ Result, and files in bench.folder
+
+The id is of the content of what the stage reads. Which stages there are, and what they do, is no matter of this room.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from ablations.engine.journal import Journal, Result
+from ablations.engine.lease import Lease
+from ablations.engine.progress import Progress, progress_writer
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a stage runs: its journal, the device, and the lease of its folder; of processes that share it, the `rank`.
+
+    What it leaves is in the folder of `place`, which is its own unless it works for another.
+    """
+
+    stage: str
+    journal: Journal
+    device: str
+    lease: Lease
+    place: str
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def folder(self) -> Path:
+        """Where it leaves its files."""
+        return self.journal.folder(self.place)
+
+    @cached_property
+    def progress(self) -> Progress:
+        """Says which share of the stage is done."""
+        return progress_writer(self.journal, self.stage, self.lease)
+
+    def leave(self, *names: str) -> None:
+        """Deliver files of the folder to where the journal is."""
+        self.journal.leave(self.place, *names)
+
+    def at(self, place: str) -> Bench:
+        """The same in the folder of another stage."""
+        return replace(self, place=place)
+
+
+class Stage(ABC):
+    """A unit of work; frozen, and pickled on its way to a worker."""
+
+    id: str
+    needs: tuple[str, ...]
+    kind: ClassVar[str]
+    """What it is called in a word."""
+    trains: ClassVar[bool] = False
+    """Whether it leaves checkpoints, and may be shared by several devices."""
+
+    @property
+    @abstractmethod
+    def threads(self) -> int:
+        """How many threads of a processor it takes."""
+
+    @abstractmethod
+    def run(self, bench: Bench) -> Result:
+        """Do it: what comes of it, after all that it leaves beside. Of several ranks the first leaves anything."""

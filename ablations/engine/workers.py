@@ -1,0 +1,52 @@
+"""What runs stages: workers, each of which takes a stage and a device, and gives a future of how the stage ended."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from concurrent.futures import Future
+from typing import Protocol
+
+from ablations.engine.stage import Stage
+
+
+class WorkerDied(Exception):
+    """The worker of a stage ended before the stage did: it was killed, or ran out of memory."""
+
+
+class Workers(ABC):
+    """What a launcher starts, and what runs stages until it is closed."""
+
+    @abstractmethod
+    def submit(self, stage: Stage, device: str) -> Future[str]:
+        """Run a stage on a device: a future of its status, "finished", "diverged" or "failed", or "elsewhere" where
+        another command runs it."""
+
+    def over(self, future: Future[str]) -> bool:
+        """Whether a future has come to something, or never will."""
+        return future.done()
+
+    @abstractmethod
+    def status(self, future: Future[str]) -> str:
+        """The status that a future came to, once it is over.
+
+        WorkerDied where its worker did, OSError where not even a failure could be written down.
+        """
+
+    @abstractmethod
+    def cancel(self, future: Future[str]) -> None:
+        """Stop the stage of a future, and let its worker take another."""
+
+    def more(self) -> list[str]:
+        """Devices that have come since the start, or since this was last asked: each takes one more stage."""
+        return []
+
+    @abstractmethod
+    def close(self) -> None:
+        """End all workers, whatever they do."""
+
+
+class Starts(Protocol):
+    """A launcher, as far as stages are dispatched to it."""
+
+    def start(self, journal: str, devices: list[str]) -> Workers:
+        """Workers that keep their journal at this address."""

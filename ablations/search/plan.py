@@ -1,0 +1,108 @@
+"""A study with what all its trials share: what a trial runs, and which metrics its objectives are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ablations.driver.plan import Conditions, conditions
+from ablations.grids.planned import Planned
+from ablations.launchers.protocol import Launcher
+from ablations.metrics.judging import SHORT, against
+from ablations.metrics.registry import facts, metric_of, names, refuse_foreign
+from ablations.search.space import Params, Study, whole
+from ablations.settings.cell import Cell
+from ablations.settings.rules import refusal
+from ablations.stages.graph import validated
+from ablations.stages.stage import Stage
+from analysis.errors import InputError
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """A study under the conditions that all its trials share, and the metrics that its objectives are there."""
+
+    study: Study
+    here: Conditions
+    objectives: list[str]
+
+    @property
+    def default(self) -> Cell:
+        """The cell of the paper's default."""
+        return self.study.cell(self.study.default, self.study.seeds[0])
+
+    @property
+    def identity(self) -> str:
+        """What the search is known by in its storage: it goes on only as the same one."""
+        return self.study.identity(self.here.id_of(self.default))
+
+    @property
+    def window(self) -> int:
+        """How many trials are under way: somewhat more than workers, so that one that ends early frees its worker."""
+        side_by_side = 1 if self.study.file.pruner == "wilcoxon" else len(self.study.seeds)
+        workers = max(1, len(self.here.devices) // side_by_side)
+        return workers + workers // 2
+
+    def planned(self, params: Params) -> list[Planned]:
+        """A point of the space at each seed, with the stages that validation rests on.
+
+        InputError where its values make no cell.
+        """
+        cells = [self.study.cell(params, seed) for seed in self.study.seeds]
+        reason = refusal(cells[0])
+        each = [self.here.planned({}, cell, reason) for cell in cells]
+        return [replace(item, stages=validated(item.stages)) for item in each]
+
+    def possible(self, params: Params) -> list[Planned]:
+        """The same; nothing where its values make no cell."""
+        try:
+            return self.planned(params)
+        except (InputError, KeyError):
+            return []
+
+    def demanding(self) -> list[Stage]:
+        """The stages of the paper's default, with each end and choice of a parameter alone, and with all upper ends."""
+        study = self.study
+        known = {name: study.parameters[name] for name in study.default}
+        points: list[Params] = [{name: value} for name, one in known.items() for value in one.choices or one.ends]
+        points += [{}, {name: one.ends[1] for name, one in known.items() if not one.choices}]
+        found = []
+        for point in points:
+            values = {name: int(v) if whole(name, known[name]) else v for name, v in (study.default | point).items()}
+            params = {name: value for name, value in values.items() if study.applies(name, values)}
+            found += [stage for item in self.possible(params)[:1] for stage in item.stages]
+        return found
+
+    def refusal(self, params: Params) -> str | None:
+        """Why a point of the space makes no sense; None if it does."""
+        try:
+            return self.planned(params)[0].refusal
+        except InputError as error:
+            return str(error)
+
+
+def plan_search(study: Study, launcher: Launcher, devices: list[str]) -> SearchPlan:
+    """InputError where the paper's default makes no sense, since the search is compared with it."""
+    default = study.cell(study.default, study.seeds[0])
+    reason = refusal(default)
+    if reason is not None:
+        raise InputError(f"what all trials share makes no sense: {reason}")
+    here = conditions([default], launcher, devices, judged=bool(default.evaluation.quality))
+    return SearchPlan(study, here, metric_names(study, default))
+
+
+def metric_names(study: Study, cell: Cell) -> list[str]:
+    """The metrics that the objectives are, on validation data; InputError where one is not for such data."""
+    extractor = cell.data.extractor
+    found = []
+    for name in study.file.objective:
+        # What FID is to images, the energy distance is to points.
+        known = "energy_distance" if name == "fid" and extractor is None else name
+        if known not in names():
+            found.append(facts()[known].name.replace("/test", f"/{SHORT['validation']}"))
+            continue
+        metric = metric_of(known)
+        refuse_foreign(metric, known, extractor)
+        found.append(metric.column(against(cell.data, "validation"), extractor).name)
+    if len(set(found)) < len(found):
+        raise InputError(f"study.objective={','.join(study.file.objective)} is twice the same on this data: {found[0]}")
+    return found

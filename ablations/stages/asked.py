@@ -1,0 +1,62 @@
+"""The metrics that a cell's evaluation asks for by name, `evaluation.metrics`, beside those that every cell has.
+
+They are no part of what a cell is, nor of any stage that it has without them: a finished grid that is asked for one
+more metric is the same grid. Each is a stage of its own after the samples that it reads, and so is its floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ablations.metrics.judging import against
+from ablations.metrics.metric import Metric
+from ablations.metrics.registry import DEFAULT, metric_of, refuse_foreign
+from ablations.settings.cell import Cell
+from ablations.settings.evaluation import HeldOut
+from ablations.settings.registry import describe
+from ablations.stages.floor import FloorStage, metric_floor_of
+from ablations.stages.metric import MetricStage, metric_of_samples
+from ablations.stages.stage import Stage
+from analysis.errors import InputError
+
+
+def check(cell: Cell) -> None:
+    """InputError where a metric that is asked for is none, or is not for the cell's data, or is of samples on the
+    way of a training that only test points could judge."""
+    if cell.evaluation.judged_rungs and cell.data.extractor is None:
+        raise InputError(
+            f"evaluation.judged_rungs={cell.evaluation.judged_rungs}: samples of points are held against test points, "
+            "which are read once, when a training is over: leave it out (evaluation.rungs=… takes the bound)"
+        )
+    for name in cell.evaluation.metrics:
+        refuse_foreign(metric_of(name), name, cell.data.extractor)
+
+
+def asked(cell: Cell) -> dict[str, Metric]:
+    """What is asked for by name, without what every cell has."""
+    found = {name: metric_of(name) for name in cell.evaluation.metrics}
+    return {name: metric for name, metric in found.items() if metric not in DEFAULT}
+
+
+def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:
+    """The stages of the metrics asked for, after those of a cell: one for each, and split whose samples are judged."""
+    return [
+        metric_of_samples(samples, name, describe(metric), _column(metric, samples.cell, samples.held_out))
+        for samples in stages
+        if samples.drawn and samples.held_out
+        for name, metric in asked(cell).items()
+        if samples.held_out == "test" or not metric.reads_held_out
+    ]
+
+
+def _column(metric: Metric, cell: Cell, split: HeldOut) -> str:
+    return metric.column(against(cell.data, split), cell.data.extractor).name
+
+
+def metric_floors(cells: Iterable[Cell], digest: str, extractor: str | None) -> list[FloorStage]:
+    """What held-out data score in the metrics that any of these cells, all of one data set, is asked for.
+
+    `extractor` is its features' identity.
+    """
+    wanted = {name: (metric, cell) for cell in cells for name, metric in asked(cell).items() if metric.has_floor}
+    return [metric_floor_of(cell, digest, extractor, name, describe(metric)) for name, (metric, cell) in wanted.items()]

@@ -1,0 +1,155 @@
+"""autoencoder: stored images ─▶ weights, the scale of its codes, and whether they are any to diffuse.
+
+Cells with one space share it.
+
+A code z is scaled per channel to unit variance over all training images. It is none to diffuse where it is not finite,
+says nothing of the image (`INACTIVE`), or is not of unit variance at draws that the scale was not estimated from
+(`OFF_SCALE`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ablations.data.base import Data
+from ablations.engine.journal import Result, noted
+from ablations.engine.stage import Bench
+from ablations.metrics.reconstruction import psnr
+from ablations.settings.budget import autoencoder_flops, autoencoder_train_flops
+from ablations.settings.cell import Cell
+from ablations.settings.registry import describe
+from ablations.stages.artifacts import WEIGHTS, write_artifact
+from ablations.stages.memory import placed
+from ablations.stages.restore import autoencoder_of, restore_autoencoder
+from ablations.stages.stage import Passes, Stage
+from ablations.stages.training import WEIGHT_BYTES, WEIGHTS_EACH
+from ablations.stages.training_loop import learn
+from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
+from diffusion_core.latents import LatentCode, Standard, standard
+from diffusion_core.precision import Precision, resolve_precision
+from diffusion_core.spaces import Latents
+from diffusion_core.units import bits_per_dim
+
+INACTIVE = 0.01
+"""A channel whose mean tells images apart by less than this share of its variance says nothing of the image."""
+OFF_SCALE = 0.05
+"""How far from 1 the variance of scaled codes may be, at draws that the scale was not estimated from."""
+DRAWN = 200_000
+"""Numbers per channel that it is taken over: for the noise of that to be far below `OFF_SCALE`."""
+
+
+@dataclass(frozen=True)
+class AutoencoderStage(Stage):
+    """An autoencoder to be trained."""
+
+    id: str
+    cell: Cell
+    needs: tuple[str, ...] = ()
+    kind = "autoencoder"
+    trains = True
+
+    @property
+    def passes(self) -> Passes:
+        return "autoencoder"
+
+    @property
+    def validates(self) -> bool:
+        return True
+
+    @property
+    def doing(self) -> str:
+        return "training its autoencoder"
+
+    def work(self, data: Data) -> float:
+        assert isinstance(self.cell.space, Latents), "the data themselves need no autoencoder"
+        return float(3 * self.cell.space.steps * self.cell.space.batch)
+
+    def bytes_left(self, data: Data, parameters: int) -> int:
+        return WEIGHT_BYTES * parameters * WEIGHTS_EACH
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        """Weights and the scale of the codes are left in weights.safetensors."""
+        cell, space = self.cell, self.cell.space
+        assert isinstance(space, Latents), "the data themselves need no autoencoder"
+        images = placed(data.images["train"], device)
+        plan = space.plan(cell.training.precision)
+        learner = autoencoder_of(cell, data).to(device)
+        learned = learn(learner, images, plan, cell.seed, bench)
+        autoencoder = restore_autoencoder(cell, data, learned.average).to(device)
+        scale = standard(autoencoder, images)
+        tensors = {"standard/mean": scale.mean, "standard/scale": scale.scale}
+        if bench.rank == 0:
+            write_artifact(bench.folder, WEIGHTS, learned.weights | tensors, step=str(learned.last["step"]))
+        code = LatentCode(autoencoder, scale.mean, scale.scale, data.shape, space.shape_of(data.shape))
+        encode, decode = autoencoder_flops(autoencoder, data.shape, code.code_shape)
+        seen = learned.last["step"] * plan.batch
+        reason = learned.reason or collapse(autoencoder, scale, code, images)
+        metrics = {
+            **learned.finals(),
+            "cost/autoencoder_seconds": learned.last["seconds"],
+            "cost/autoencoder_flops": autoencoder_train_flops(encode, decode, seen, len(images)),
+            "cost/autoencoder_parameters": float(sum(p.numel() for p in autoencoder.parameters())),
+            **({} if reason else held_out_scores(code, data.images["validation"].to(device))),
+            **{f"cost/autoencoder_{name.removeprefix('cost/')}": value for name, value in learned.memory.items()},
+        }
+        return Result(
+            status="diverged" if reason else "finished",
+            reason=f"autoencoder: {reason}" if reason else "",
+            metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
+            curves=learned.curves(),
+            metadata={"precision": resolve_precision(plan.precision, device), **noted(metrics)},
+        )
+
+
+@torch.no_grad()
+def collapse(autoencoder: Autoencoder, scale: Standard, code: LatentCode, images: Tensor) -> str:
+    """Why codes are none to diffuse, by rules declared beforehand; "" if they are."""
+    if not bool(scale.scale.isfinite().all()):
+        return "its codes are not finite"
+    if not bool((scale.scale > 0).all()):
+        return "collapsed: a channel of its codes is the same for every image and place"
+    if float(scale.active.max()) < INACTIVE:
+        share = 100 * float(scale.active.max())
+        return f"collapsed: what its codes say of the image is {share:.2g} % of their variance at most"
+    stored = code.store(images)
+    if isinstance(autoencoder, VqAutoencoder) and autoencoder.used(stored) < 2:
+        return "collapsed: every place of every image has the same code"
+    draws = math.ceil(DRAWN * len(scale.scale) / math.prod((len(images), *code.code_shape)))
+    squares = [(code.draw(stored, 1, i, "latents/check").double() ** 2).mean((0, 2, 3)) for i in range(draws)]
+    variance = torch.stack(squares).mean(0)
+    worst = float(variance[(variance - 1).abs().argmax()])
+    if not abs(worst - 1) <= OFF_SCALE:
+        return f"a channel of its scaled codes has the variance {worst:.3g} instead of 1"
+    return ""
+
+
+@torch.no_grad()
+def held_out_scores(code: LatentCode, images: Tensor) -> dict[str, float]:
+    """PSNR on validation images, and the evidence bound that kl is trained by (z ~ N(0, I)), or the codes used."""
+    autoencoder = code.autoencoder
+    scores = {"psnr/val": psnr(code.reconstruct(images), images, autoencoder.levels.levels)}
+    stored = code.store(images)
+    if isinstance(autoencoder, VqAutoencoder):
+        return scores | {"codes_used/val": float(autoencoder.used(stored))}
+    assert isinstance(autoencoder, KlAutoencoder)
+    taken = code.code(images, 0, "bound/dequantise")
+    assert taken.reconstruction is not None
+    dims = math.prod(images.shape[1:])
+    kl = bits_per_dim(autoencoder.kl(stored), dims).mean()
+    reconstruction = bits_per_dim(taken.reconstruction, dims).mean()
+    return scores | {
+        "elbo/val": float(reconstruction + kl),
+        "elbo/val_reconstruction": float(reconstruction),
+        "elbo/val_kl": float(kl),
+    }
+
+
+def autoencoder_content(cell: Cell, digest: str, precision: Precision) -> dict[str, Any]:
+    """All that the training of an autoencoder reads."""
+    content = {"stage": "autoencoder", "space": describe(cell.space), "threads": cell.threads, "digest": digest}
+    return content | {"precision": precision, "seed": cell.seed}

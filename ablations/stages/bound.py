@@ -1,0 +1,186 @@
+"""bound: weights, fit ─▶ the bound per image, its split and its terms per t; likelihoods in continuous time.
+
+It reads a training, its fit where σ² or the spacing of the bound's steps is fitted, and the evaluation. Cells that
+differ in the sampler alone share it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ablations.data.base import Data
+from ablations.engine.journal import LARGE_BOUND, Result, noted
+from ablations.engine.progress import Progress
+from ablations.engine.stage import Bench
+from ablations.metrics.judging import SHORT
+from ablations.settings.budget import bound_passes
+from ablations.settings.cell import Cell
+from ablations.settings.evaluation import HeldOut
+from ablations.settings.identity import described
+from ablations.stages.artifacts import PER_IMAGE, write_artifact
+from ablations.stages.fit import chain_content, spaced_by_fit
+from ablations.stages.restore import Model, load, load_learner
+from ablations.stages.stage import Parts, Stage
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance
+from diffusion_core.ode import flow_likelihood
+from diffusion_core.spaces import Latents
+from diffusion_core.vae import Vae
+
+IMAGE_BYTES = 3 * 8
+"""Bytes of the terms that are kept of an image."""
+
+
+@dataclass(frozen=True)
+class BoundStage(Stage):
+    """A trained network whose bound is taken on a held-out split, and likelihoods in continuous time if asked for;
+    values per image are kept."""
+
+    id: str
+    cell: Cell
+    parts: Parts
+    split: HeldOut
+    needs: tuple[str, ...]
+    kind = "bound"
+
+    @property
+    def held_out(self) -> HeldOut:
+        return self.split
+
+    @property
+    def doing(self) -> str:
+        return f"bound on {self.split} data"
+
+    def work(self, data: Data) -> float:
+        return float(len(data.images[self.split]) * sum(bound_passes(self.cell)))
+
+    def bytes_left(self, data: Data, parameters: int) -> int:
+        return len(data.images[self.split]) * IMAGE_BYTES
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        learner = load_learner(self.cell, data, bench.journal, self.parts, device) if self.cell.horizon else None
+        model = learner.diffusion if learner else load(self.cell, data, bench.journal, self.parts, device)
+        timesteps = learner.timesteps if learner else None
+        cell, plan, name = self.cell, self.cell.evaluation, SHORT[self.split]
+        images = data.images[self.split].to(model.device)
+        discrete, continuous, flow = bound_passes(cell)
+        total = discrete + continuous + flow
+        began = time.monotonic()
+        scored = bound_of(cell, model, images)
+        write_artifact(bench.folder, PER_IMAGE["nll/test"], scored.parts)
+        metrics = means_of(f"nll/{name}", scored) | {"cost/bound_seconds": time.monotonic() - began}
+        if plan.estimates and isinstance(model, Diffusion) and timesteps is not None:
+            metrics[f"bound_variance/{name}"] = estimate_variance(
+                model, timesteps, images, draws=plan.estimates, batch=cell.training.batch, seed=plan.seed
+            )
+        nll = metrics[f"nll/{name}"]
+        reason = "" if math.isfinite(nll) else "the bound is not finite"
+        flag = remarkable(nll, data.encoding.uniform_bits) if self.split == "test" and bound_was_meant(cell) else ""
+        if continuous and not reason and isinstance(model, Diffusion):
+            bench.progress(discrete / total)
+            began = time.monotonic()
+            terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed, clip=plan.clip)
+            write_artifact(bench.folder, PER_IMAGE["nll_continuous/test"], terms.parts)
+            metrics |= means_of(f"nll_continuous/{name}", terms) | {"cost/continuous_seconds": time.monotonic() - began}
+        if flow and not reason and isinstance(model, Diffusion):
+            before = discrete + continuous
+
+            def advance(share: float) -> None:
+                bench.progress((before + share * flow) / total)
+
+            metrics |= _flow(cell, name, model, images, bench.folder, advance)
+        k = [float(k) for k in range(1, len(scored.per_step) + 1)]
+        return Result(
+            status="diverged" if reason else "finished",
+            reason=reason,
+            metrics={key: value for key, value in metrics.items() if math.isfinite(value)},
+            curves={f"bound_per_t/{name}": (k, scored.per_step.tolist())} if k else {},
+            metadata=noted(metrics, flag),
+        )
+
+
+def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
+    """The bound as the cell's evaluation asks for it."""
+    plan = cell.evaluation
+    if isinstance(model, Vae):
+        return model.bound(images, seed=plan.seed)
+    with model.network_in("float32", captured=cell.training.captured):
+        return bound(
+            model,
+            images,
+            exact=plan.exact,
+            strata=plan.strata,
+            seed=plan.seed,
+            clip=plan.clip,
+            steps=plan.horizon,
+        )
+
+
+def _flow(
+    cell: Cell, name: str, diffusion: Diffusion, images: Tensor, folder: Path, progress: Progress
+) -> dict[str, float]:
+    plan = cell.evaluation
+    began = time.monotonic()
+    scored = flow_likelihood(
+        diffusion, images, steps=plan.ode_steps, probes=plan.ode, seed=plan.seed, progress=progress
+    )
+    write_artifact(folder, PER_IMAGE["nll_ode/test"], {"total": scored.total})
+    metrics = {
+        f"nll_ode/{name}": float(scored.total.mean()),
+        f"nll_ode/{name}_se": scored.standard_error,
+        "cost/ode_seconds": time.monotonic() - began,
+    }
+    # One probe states no error of its own, which is nothing to warn of.
+    return metrics | ({} if math.isnan(scored.probe_error) else {f"nll_ode/{name}_probe_se": scored.probe_error})
+
+
+def means_of(metric: str, terms: Terms) -> dict[str, float]:
+    """The bound, its parts and its standard errors, by metric name: from images and draws, and from its draws alone."""
+    means = {"": terms.total, **{f"_{part}": values for part, values in terms.parts.items()}}
+    errors = {"_se": terms.standard_error} | ({"_draw_se": terms.draw_error} if isinstance(terms, Bound) else {})
+    return {f"{metric}{part}": float(values.mean()) for part, values in means.items()} | {
+        f"{metric}{error}": value for error, value in errors.items()
+    }
+
+
+def bound_was_meant(cell: Cell) -> bool:
+    """Whether a large bound says that training came to little.
+
+    Over fewer steps than a network was trained on it may be as large as it likes: that is a finding about σ². And an
+    autoencoder whose KL has a small weight was never asked to make its code cheap.
+    """
+    all_steps = cell.horizon == 0 or cell.evaluation.horizon in (None, cell.horizon)
+    return all_steps and not (isinstance(cell.space, Latents) and cell.space.kl_weight < 1)
+
+
+def remarkable(nll: float, uniform_bits: float | None) -> str:
+    """What is to be remarked of a bound that is finite, and more than twice a code's that knows nothing; "" of others.
+
+    It is a value like any other: samples of such a network may be good, and more steps may mend it.
+    """
+    if uniform_bits is None or not 2 * uniform_bits < nll < math.inf:
+        return ""
+    return f"the bound, {nll:.2f} bits/dim, {LARGE_BOUND} {uniform_bits:.2f}"
+
+
+def parts_of_bound(cell: Cell, parts: Parts) -> Parts:
+    """The parts that the bound reads: its fit may be of another chain's spacing."""
+    return parts if cell.variance.fitted or spaced_by_fit(cell, cell.evaluation.horizon) else replace(parts, fit=None)
+
+
+def bound_content(cell: Cell, parts: Parts, split: HeldOut) -> dict[str, Any]:
+    """All that a bound reads; `parts` are those of `parts_of_bound`."""
+    known = described(cell)
+    unread = ("quality", "sets", "fit", *([] if cell.evaluation.ode else ["ode_steps"]))
+    read = {key: value for key, value in known["evaluation"].items() if key not in unread}
+    content: dict[str, Any] = {"stage": "bound", "training": parts.training, "split": split, "evaluation": read}
+    if cell.horizon == 0:
+        return content | {"evaluation": {"seed": read["seed"]}}
+    return content | chain_content(cell, parts, cell.evaluation.horizon, reads_variance=True)

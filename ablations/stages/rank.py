@@ -1,0 +1,65 @@
+"""One of the processes of a training that several devices share; torchrun starts it (`together.py`)."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import torch
+from torch import distributed
+
+from ablations.engine.journal import Failure
+from ablations.engine.lease import LeaseLost
+from ablations.engine.perform import perform_share
+from ablations.engine.stage import Bench
+from ablations.settings import plugins
+from ablations.stages.devices import pinned
+from ablations.stages.opening import journal_at
+from ablations.stages.together import Task
+from diffusion_core.ranks import Ranks
+
+PATIENCE = timedelta(days=7)
+"""How long ranks wait for one another: while the first one judges samples on the way, the others do."""
+
+
+def main(path: str) -> int:
+    """Perform this rank's share of a task; 1 where that fails, which the journal then tells."""
+    # In a folder that is this user's alone, and was made for it (`perform_together`).
+    task: Task = pickle.loads(Path(path).read_bytes())
+    threading.Thread(target=_end_with, args=(task.worker,), daemon=True).start()
+    plugins.import_modules(task.modules)
+    stage, own = task.stage, task.devices[int(os.environ["LOCAL_RANK"])]
+    torch.set_num_threads(stage.threads)
+    device = pinned(own)
+    nccl = device.type == "cuda" and distributed.is_nccl_available()
+    distributed.init_process_group("nccl" if nccl else "gloo", timeout=PATIENCE)
+    journal = journal_at(task.journal)
+    try:
+        ranks = Ranks.here()
+        perform_share(stage, Bench(stage.id, journal, own, task.lease, stage.id, ranks.rank, ranks.world))
+    except LeaseLost:
+        # Whose stage it is now writes what becomes of it.
+        return 1
+    except Exception as error:
+        journal.write_failure(stage.id, Failure.of(error, traceback.format_exc()))
+        return 1
+    distributed.destroy_process_group()
+    return 0
+
+
+def _end_with(worker: int) -> None:
+    """End this process when the worker that waits for it does."""
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(worker).wait()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

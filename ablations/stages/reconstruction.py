@@ -1,0 +1,58 @@
+"""reconstruction: autoencoder ─▶ reconstructed test images and what they score: what its code loses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ablations.data.base import Data
+from ablations.engine.journal import Result
+from ablations.engine.stage import Bench
+from ablations.metrics.fid import Fid
+from ablations.metrics.judging import yardstick_of
+from ablations.metrics.reconstruction import psnr
+from ablations.settings.cell import Cell
+from ablations.settings.identity import content_hash
+from ablations.stages.artifacts import RECONSTRUCTIONS, SHOWN, write_artifact
+from ablations.stages.restore import load_encoding
+from ablations.stages.stage import Stage, finished_with
+from diffusion_core.latents import LatentCode
+
+
+@dataclass(frozen=True)
+class ReconstructionStage(Stage):
+    """An autoencoder whose reconstructions of test images are judged."""
+
+    id: str
+    cell: Cell
+    autoencoder: str
+    needs: tuple[str, ...]
+    kind = "reconstruction"
+
+    @property
+    def judged(self) -> float:
+        return 1.0
+
+    @property
+    def doing(self) -> str:
+        return "reconstructions"
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        encoding = load_encoding(self.cell, data, bench.journal, self.autoencoder, device)
+        assert isinstance(encoding, LatentCode), "the data themselves are not reconstructed"
+        images = data.images["test"].to(device)
+        made = encoding.reconstruct(images)
+        write_artifact(bench.folder, RECONSTRUCTIONS, {"originals": images[:SHOWN], "reconstructions": made[:SHOWN]})
+        metrics = {"psnr/test": psnr(made, images, encoding.autoencoder.levels.levels)}
+        if "test" in self.cell.evaluation.quality:
+            scores = yardstick_of(self.cell, "test", data, device).scores([Fid()], [made])
+            metrics |= {f"r{name}": value for name, value in scores.items()}
+        return finished_with(metrics)
+
+
+def reconstruction_of(cell: Cell, autoencoder: str, extractor: str | None) -> ReconstructionStage:
+    """The stage that judges an autoencoder's reconstructions, by these features where samples are judged."""
+    judge = extractor if "test" in cell.evaluation.quality else None
+    content = {"stage": "reconstruction", "autoencoder": autoencoder, "extractor": judge}
+    return ReconstructionStage(content_hash(content), cell, autoencoder, (autoencoder,))

@@ -1,0 +1,108 @@
+"""What earlier stages left, as objects again: encodings, diffusions, variational autoencoders.
+
+An encoding is the data's own, or an autoencoder's with its scale; a diffusion has its averaged weights, and its fit.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ablations.data.base import Data
+from ablations.engine.journal import Journal
+from ablations.settings.cell import Cell
+from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifact
+from ablations.stages.stage import Parts
+from analysis.errors import InputError
+from diffusion_core.autoencoder import Autoencoder
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Encoding, GreyLevels
+from diffusion_core.latents import LatentCode
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.spaces import Latents
+from diffusion_core.trainer import part
+from diffusion_core.vae import Vae
+from diffusion_core.variances import Fitted, Moments
+
+Model = Diffusion | Vae
+
+
+def autoencoder_of(cell: Cell, data: Data) -> Autoencoder:
+    """The cell's autoencoder with its seed's initial weights, on the CPU."""
+    space, levels = cell.space, data.encoding
+    assert isinstance(space, Latents), "the data themselves need no autoencoder"
+    assert isinstance(levels, GreyLevels), "images have grey levels"
+    autoencoder = space.build(levels, data.shape)
+    autoencoder.initialise(cell.seed)
+    return autoencoder
+
+
+def restore_autoencoder(cell: Cell, data: Data, average: dict[str, Tensor]) -> Autoencoder:
+    """The cell's autoencoder with the averaged weights, which nothing teaches; ValueError where they are not its."""
+    autoencoder = autoencoder_of(cell, data)
+    _load(autoencoder, average)
+    return autoencoder.eval().requires_grad_(False)
+
+
+def build(cell: Cell, encoding: Encoding, data: Data, device: torch.device) -> DiffusionLearner:
+    """The cell's diffusion, to be taught, with its seed's initial weights."""
+    learner = DiffusionLearner.of(cell.choices, encoding, encoding.shape_of(data.shape))
+    learner.diffusion.initialise(cell.seed)
+    return learner.to(device)
+
+
+def restore(cell: Cell, encoding: Encoding, data: Data, average: dict[str, Tensor]) -> DiffusionLearner:
+    """The cell's diffusion with the averaged weights, and what taught it; ValueError where they are not this cell's."""
+    learner = DiffusionLearner.of(cell.choices, encoding, encoding.shape_of(data.shape))
+    _load(learner, average)
+    return learner.eval()
+
+
+def _load(module: torch.nn.Module, average: dict[str, Tensor]) -> None:
+    try:
+        module.load_state_dict(average)
+    except RuntimeError as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+
+
+def load_encoding(cell: Cell, data: Data, journal: Journal, autoencoder: str | None, device: torch.device) -> Encoding:
+    """The data's own encoding, or that of a finished autoencoder stage; InputError for a foreign file."""
+    if autoencoder is None:
+        return data.encoding
+    folder = journal.holding(autoencoder, WEIGHTS)
+    tensors, _ = read_artifact(folder, WEIGHTS)
+    try:
+        module = restore_autoencoder(cell, data, part(tensors, "average")).to(device)
+        scale = part(tensors, "standard")
+        shape = cell.space.shape_of(data.shape)
+        return LatentCode(module, scale["mean"].to(device), scale["scale"].to(device), data.shape, shape)
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{folder / WEIGHTS} does not hold the autoencoder of this cell: {error}") from error
+
+
+def load(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> Model:
+    """The cell as its finished stages left it; InputError where a file is missing or foreign."""
+    if cell.horizon == 0:
+        encoding = load_encoding(cell, data, journal, parts.autoencoder, device)
+        assert isinstance(encoding, LatentCode), "a chain of no steps is an autoencoder's"
+        return Vae(encoding)
+    return load_learner(cell, data, journal, parts, device).diffusion
+
+
+def load_learner(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> DiffusionLearner:
+    """The cell's diffusion, and what taught it, as its finished stages left them; InputError as `load`."""
+    encoding = load_encoding(cell, data, journal, parts.autoencoder, device)
+    folder = journal.holding(parts.training, WEIGHTS)
+    tensors, _ = read_artifact(folder, WEIGHTS)
+    try:
+        learner = restore(cell, encoding, data, part(tensors, "average"))
+    except ValueError as error:
+        raise InputError(f"{folder / WEIGHTS} does not hold the weights of this cell: {error}") from error
+    if parts.fit is not None:
+        fitted, _ = read_artifact(journal.holding(parts.fit, FIT), FIT)
+        if isinstance(cell.variance, Fitted):
+            moments = {name: fitted[name] for name in MOMENTS}
+            learner.diffusion.fit(cell.variance.x0_variance(Moments(**moments)))
+        if TERMS in fitted:
+            learner.diffusion.fit_terms(fitted[TERMS])
+    return learner.to(device)

@@ -1,0 +1,174 @@
+"""rung: a training's average at a step, or all that leads to it ─▶ what it scores there.
+
+It reads what its training reads, and how it is scored: by the bound on validation images, or by a set of samples.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+
+import torch
+
+from ablations.data.base import Data
+from ablations.engine.files import BEFORE, CHECKPOINT, Damaged
+from ablations.engine.journal import RESULT, Journal, Result
+from ablations.engine.lease import Elsewhere, leased
+from ablations.engine.stage import Bench
+from ablations.settings.budget import bound_passes, sample_passes
+from ablations.settings.cell import Cell
+from ablations.settings.identity import content_hash
+from ablations.stages.artifacts import HISTORY, average_at, read_artifact, read_checkpoint
+from ablations.stages.bound import bound_content, bound_of
+from ablations.stages.restore import load_encoding, restore
+from ablations.stages.samples import deciding_scores, samples_content
+from ablations.stages.stage import OnTheWay, Parts, Passes, Scores, Stage, finished_with
+from ablations.stages.training import TrainingStage, trained
+from ablations.stages.training_loop import Course
+from analysis.read.names import RUNG_SECONDS
+from diffusion_core.encodings import Encoding
+from diffusion_core.trainer import part
+
+
+@dataclass(frozen=True)
+class RungStage(OnTheWay):
+    """A training's network at a step, scored as a finished one: by its bound on validation images, or by its samples.
+
+    It reads the average that its training left there, and is run on the way of this, or after it. A pruner asks for it
+    before: then it takes the training to that step, and leaves a checkpoint, from which the training goes on.
+    """
+
+    id: str
+    cell: Cell
+    training: TrainingStage
+    step: int
+    needs: tuple[str, ...]
+    scores: Scores = "bound"
+    kind = "rung"
+    besides = True
+
+    @property
+    def leads(self) -> bool:
+        """Whether it may take its training to its step: it waits for nothing that has been there."""
+        return self.needs == self.training.needs
+
+    @property
+    def trained(self) -> Stage:
+        return self.training if self.leads else self
+
+    @property
+    def passes(self) -> Passes:
+        return "sampling" if self.scores == "samples" else "scoring"
+
+    @property
+    def judged(self) -> float:
+        return 1.0 if self.scores == "samples" else 0.0
+
+    @property
+    def measures(self) -> str:
+        return f"{self.scores} at step {self.step}"
+
+    @property
+    def doing(self) -> str:
+        return f"training to step {self.step}" if self.leads else self.measures
+
+    def work(self, data: Data) -> float:
+        return self.training.work_until(self.step) if self.leads else self.work_alone(data)
+
+    def work_alone(self, data: Data) -> float:
+        """The passes of scoring it."""
+        if self.scores == "samples":
+            return float(len(data.images["test"]) * sample_passes(self.cell))
+        return float(len(data.images["validation"]) * bound_passes(at_rung(self.cell))[0])
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        """By the average that its training has left there; where there is none, by training it so far, for which its
+        folder is held."""
+        training, kept, journal = self.training.id, average_at(self.step), bench.journal
+        encoding = load_encoding(self.cell, data, journal, self.training.autoencoder, device)
+        left = training in self.needs or journal.has(training, kept)
+        with nullcontext(bench.lease) if left else _held(journal, training):
+            journal.bring(training, *([kept, HISTORY, RESULT] if left else []))
+            try:
+                return self._scored(bench, encoding, data, device)
+            except Damaged:
+                if training not in self.needs:
+                    # An average is made anew by a training that passes its step again: from before it, for which
+                    # nothing of what lies beyond may be left.
+                    with _held(journal, training) if left else nullcontext():
+                        for name in (kept, CHECKPOINT, BEFORE):
+                            journal.discard(training, name)
+                raise
+
+    def _scored(self, bench: Bench, encoding: Encoding, data: Data, device: torch.device) -> Result:
+        """What the averaged network at the step scores, to which it is trained in its training's folder if need be.
+
+        The first samples that are judged are left. A training that is beyond that step already, and whose average there
+        was never left, says nothing of it: no metrics. What it cost is the seconds of the training up to there, and
+        those of scoring it.
+        """
+        cell, place = self.cell, bench.at(self.training.id)
+        checkpoint = read_checkpoint(place.folder)
+        kept, seconds = average_at(self.step), checkpoint.seconds
+        if (place.folder / kept).exists():
+            average, words = read_artifact(place.folder, kept)
+            # One of an earlier version does not say what it took.
+            seconds = float(words.get("seconds", "nan"))
+        elif (place.folder / RESULT).exists() or checkpoint.step > self.step:
+            return Result(
+                "finished", "", {}, {}, {"notes": f"trained beyond step {self.step} before it was judged there"}
+            )
+        elif checkpoint.state is not None and checkpoint.step == self.step:
+            average = part(checkpoint.state, "average")
+        else:
+            # Left for whoever has to score it again, when the training is beyond it.
+            learned = trained(cell, encoding, data, device, place, Course(self.step, frozenset({self.step})))
+            if learned.reason:
+                return Result("diverged", learned.reason, {}, {}, {})
+            average, seconds = learned.average, learned.last["seconds"]
+        averaged = restore(cell, encoding, data, average).to(device).diffusion
+        began = time.monotonic()
+        if self.scores == "samples":
+            scores = deciding_scores(cell, averaged, data, bench.folder, bench.progress)
+        else:
+            nll = bound_of(at_rung(cell), averaged, data.images["validation"].to(device)).total.mean()
+            scores = {"nll/val": float(nll)}
+        bad = [name for name, value in scores.items() if not math.isfinite(value)]
+        if bad or not scores:
+            return Result("diverged", f"{bad[0] if bad else 'samples'} at step {self.step}: not finite", {}, {}, {})
+        costs = {"cost/train_seconds": seconds, RUNG_SECONDS: time.monotonic() - began}
+        return finished_with(costs | scores)
+
+
+def at_rung(cell: Cell) -> Cell:
+    """A cell as it is scored at a rung: with fewer draws."""
+    return replace(cell, evaluation=cell.evaluation.at_rung)
+
+
+@contextmanager
+def _held(journal: Journal, training: str) -> Iterator[None]:
+    """Hold a training's folder; Elsewhere where another process does."""
+    with leased(journal.shelf(training)) as held:
+        if held is None:
+            raise Elsewhere(f"training {training} is run by another process")
+        yield
+
+
+def rung_of(training: TrainingStage, step: int) -> RungStage:
+    """The stage that scores a training at a step, and takes it there where it has not been."""
+    content = bound_content(at_rung(training.cell), Parts(training.id, None, training.autoencoder), "validation")
+    return _rung(content, training, step, "bound")
+
+
+def judged_rung(training: TrainingStage, parts: Parts, step: int, extractor: str | None) -> RungStage:
+    """The stage that judges a set of samples of a training's network at a step."""
+    content = samples_content(training.cell, replace(parts, fit=None), "test", extractor, 1)
+    return _rung(content, training, step, "samples")
+
+
+def _rung(content: dict[str, object], training: TrainingStage, step: int, scores: Scores) -> RungStage:
+    known = content_hash(content | {"stage": "rung", "step": step})
+    return RungStage(known, training.cell, training, step, training.needs, scores)

@@ -1,0 +1,152 @@
+"""samples: weights, fit ─▶ generated sets and what they score.
+
+It reads a training, the sampler, its fit where the sampler reads σ² or the spacing of its steps is fitted. Cells that
+differ in how the bound is taken share it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ablations.data.base import Data
+from ablations.engine.journal import Result
+from ablations.engine.progress import Progress
+from ablations.engine.stage import Bench
+from ablations.metrics.judging import yardstick_of
+from ablations.metrics.registry import DEFAULT
+from ablations.settings.budget import sample_flops, sample_passes
+from ablations.settings.cell import Cell
+from ablations.settings.evaluation import HeldOut
+from ablations.settings.identity import content_hash, described
+from ablations.stages.artifacts import SAMPLES, SHOWN, write_artifact
+from ablations.stages.fit import chain_content, spaced_by_fit
+from ablations.stages.restore import Model, load
+from ablations.stages.stage import Parts, Passes, Stage, finished_with
+from diffusion_core.precision import resolve_precision
+from diffusion_core.vae import Vae
+
+
+@dataclass(frozen=True)
+class SamplesStage(Stage):
+    """A trained network to be sampled and judged: `sets` sets from the `first` on, each as large as a held-out split.
+
+    Those of a cell and seed are the same sets however many are drawn.
+    """
+
+    id: str
+    cell: Cell
+    parts: Parts
+    split: HeldOut
+    needs: tuple[str, ...]
+    sets: int
+    first: int = 0
+    kind = "samples"
+
+    @property
+    def passes(self) -> Passes:
+        return "sampling"
+
+    @property
+    def held_out(self) -> HeldOut:
+        return self.split
+
+    @property
+    def drawn(self) -> int:
+        return self.sets
+
+    @property
+    def shows(self) -> bool:
+        return self.first == 0
+
+    @property
+    def judged(self) -> float:
+        return float(self.sets)
+
+    @property
+    def doing(self) -> str:
+        return "drawing samples"
+
+    def work(self, data: Data) -> float:
+        return float(self.sets * len(data.images[self.split]) * sample_passes(self.cell))
+
+    def bytes_left(self, data: Data, parameters: int) -> int:
+        return self.sets * len(data.images[self.split]) * math.prod(data.shape)
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        """The sets are kept."""
+        model = load(self.cell, data, bench.journal, self.parts, device)
+        began = time.monotonic()
+        cell, n = self.cell, len(data.images[self.split])
+        samples = draw_samples(cell, model, n * self.sets, bench.progress, first=n * self.first)
+        if samples is None:
+            return Result("diverged", "the samples are not finite", {}, {}, {})
+        seconds = time.monotonic() - began
+        write_artifact(bench.folder, SAMPLES, {"samples": samples})
+        metrics = yardstick_of(cell, self.split, data, samples.device).default_scores(torch.split(samples, n))
+        costs = {"cost/sample_seconds": seconds, "cost/sample_flops": sample_flops(cell, model)}
+        return finished_with({**costs, **metrics})
+
+
+def deciding_scores(cell: Cell, model: Model, data: Data, folder: Path, progress: Progress) -> dict[str, float]:
+    """What a set of samples scores in the metrics that decide; nothing where they are not finite.
+
+    No test image enters: images are held against those of the training. The first samples are kept, to be looked at.
+    """
+    samples = draw_samples(cell, model, len(data.images["test"]), progress)
+    if samples is None:
+        return {}
+    write_artifact(folder, SAMPLES, {"samples": samples[:SHOWN]})
+    yardstick = yardstick_of(cell, "test", data, samples.device)
+    metrics = [metric for metric in DEFAULT if metric.decides is not None and metric.extracts]
+    return yardstick.scores(metrics, [samples], spread=lambda _: False)
+
+
+def draw_samples(cell: Cell, model: Model, n: int, progress: Progress, first: int = 0) -> Tensor | None:
+    """Samples `first`..`first + n` as stored values, by the cell's sampler, seed and precision; None where they are not
+    finite."""
+    if isinstance(model, Vae):
+        x = model.sample(n, seed=cell.seed, first=first)
+    else:
+        precision = resolve_precision(cell.training.precision, model.device)
+        with model.network_in(precision, captured=cell.training.captured):
+            x = cell.sampler.sample(model, n, seed=cell.seed, clip=cell.evaluation.clip, first=first, progress=progress)
+    return model.encoding.decode(x) if bool(x.isfinite().all()) else None
+
+
+def parts_of_samples(cell: Cell, parts: Parts) -> Parts:
+    """The parts that sampling reads, which may leave σ² unread."""
+    fitted = cell.variance.fitted and cell.sampler.reads_variance
+    return parts if fitted or spaced_by_fit(cell, cell.sampler.steps) else replace(parts, fit=None)
+
+
+def samples_content(
+    cell: Cell, parts: Parts, split: HeldOut, extractor: str | None, sets: int, first: int = 0
+) -> dict[str, Any]:
+    """All that sampling and judging so many sets read; `parts` are those of `parts_of_samples`."""
+    known, plan = described(cell), cell.evaluation
+    content: dict[str, Any] = {"stage": "samples", "training": parts.training, "split": split}
+    content |= {"sets": sets, "extractor": extractor} | ({"first": first} if first else {})
+    if cell.horizon == 0:
+        return content | {"seed": cell.seed}
+    content |= {"clip": plan.clip, "sampler": known["sampler"]}
+    return content | chain_content(cell, parts, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
+
+
+def more_sets(stages: Iterable[Stage], extractor: str | None, sets: int) -> list[SamplesStage]:
+    """The stages that draw what a cell lacks to so many sets, twice as many by each, after the first sets."""
+    found = []
+    for first in [stage for stage in stages if isinstance(stage, SamplesStage) and stage.first == 0]:
+        drawn, needs = first.sets, (*first.needs, first.id)
+        while drawn < sets:
+            content = samples_content(first.cell, first.parts, first.split, extractor, drawn, drawn)
+            found.append(replace(first, id=content_hash(content), needs=needs, sets=drawn, first=drawn))
+            drawn *= 2
+    return found

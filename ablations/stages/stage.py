@@ -1,0 +1,149 @@
+"""What all stages of a cell have in common. Each kind has a file of its own, which says what it reads, what it takes,
+how it is run and what it leaves:
+
+    [autoencoder] ▸ training ▸ [fit] ▸ bound on validation ▸ [samples] ▸ bound on test ▸ [samples] ▸ [reconstruction]
+    samples ▸ [metric]        training ▸ [rungs]
+
+The autoencoder is that of latents, and its reconstructions of test images are judged at last; a chain of no steps has
+no training, and a code without a likelihood no bound. The fit is of a fitted variance, and samples are drawn where the
+split is judged; a metric that is asked for by name reads them, and nothing waits for it. A rung is a training on its
+way, and a floor is of a data set. Which stages a cell has is in `graph`.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self, cast
+
+import torch
+
+from ablations.data.base import Data
+from ablations.engine import stage as engine
+from ablations.engine.journal import Result, noted
+from ablations.engine.stage import Bench
+from ablations.engine.version import code_version
+from ablations.settings.cell import Cell
+from ablations.settings.evaluation import HeldOut
+from ablations.stages.devices import claim
+
+Passes = Literal["training", "scoring", "sampling", "autoencoder"]
+"""How a network's passes are taken: they differ in precision and in batch."""
+Scores = Literal["bound", "samples"]
+"""What a training on its way is scored by."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The stages that hold what a cell learned; `training` is the autoencoder's where the chain has no steps."""
+
+    training: str
+    fit: str | None = None
+    autoencoder: str | None = None
+
+
+class Stage(engine.Stage):
+    """A stage of a cell."""
+
+    cell: Cell
+    besides: ClassVar[bool] = False
+    """Whether it is asked for besides: a cell is finished without it."""
+    of_cell: ClassVar[bool] = True
+    """Whether it is of a cell, and not of a data set."""
+
+    @property
+    def threads(self) -> int:
+        return self.cell.threads
+
+    @property
+    def trained(self) -> Stage:
+        """The training that it does: of a rung that takes its training to its step, that; otherwise itself."""
+        return self
+
+    @property
+    def passes(self) -> Passes:
+        """How it takes passes of its network."""
+        return "scoring"
+
+    @property
+    def held_out(self) -> HeldOut | None:
+        """The held-out images that a value of it is of."""
+        return None
+
+    @property
+    def drawn(self) -> int:
+        """How many sets of samples it draws."""
+        return 0
+
+    @property
+    def shows(self) -> bool:
+        """Whether the first samples of its cell are its own."""
+        return False
+
+    @property
+    def fills(self) -> str:
+        """The column of results that it is there for, if it is for one alone."""
+        return ""
+
+    @property
+    def validates(self) -> bool:
+        """Whether values on validation rest on it: it reads no test data."""
+        return self.held_out == "validation"
+
+    @property
+    def judged(self) -> float:
+        """How many sets of images or points it judges."""
+        return 0.0
+
+    @property
+    def measures(self) -> str:
+        """What it measures, as a reader calls it."""
+        return self.kind
+
+    @property
+    @abstractmethod
+    def doing(self) -> str:
+        """What it does, in words."""
+
+    def work(self, data: Data) -> float:
+        """Forward passes of one example that it takes, a backward pass counting two: the unit of time estimates."""
+        return 0.0
+
+    def work_alone(self, data: Data) -> float:
+        """The same without that of another stage, which it may do first."""
+        return self.work(data)
+
+    def bytes_left(self, data: Data, parameters: int) -> int:
+        """Bytes that it leaves for good, where it trains so many parameters."""
+        return 0
+
+    def needing(self, needs: tuple[str, ...]) -> Self:
+        """The same that waits for these."""
+        # Each kind is a dataclass.
+        return cast("Self", replace(cast("Any", self), needs=needs))
+
+    def run(self, bench: Bench) -> Result:
+        device = claim(bench.device, self.threads)
+        result = self.result(bench, self.cell.data.load(), device)
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
+        made_by = {"device": name if bench.world == 1 else f"{bench.world} × {name}", "code": code_version()}
+        return replace(result, metadata={**made_by, **result.metadata})
+
+    @abstractmethod
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        """What comes of it on this device, after all that it leaves on the bench."""
+
+
+class OnTheWay(Stage):
+    """A stage that scores a training at a step."""
+
+    step: int
+    scores: Scores
+
+
+def finished_with(metrics: dict[str, float], **metadata: str) -> Result:
+    """A finished stage's result: what is no number is left out of its metrics, and noted."""
+    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return Result("finished", "", finite, {}, metadata | noted(metrics))

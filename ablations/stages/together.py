@@ -1,0 +1,60 @@
+"""A training that several devices share: a process for each, joined by torchrun's rendezvous.
+
+    worker ─▶ torchrun ─▶ rank 0, 1, …: the same stage, each with its share of every batch (`diffusion_core.ranks`)
+
+The first rank leaves what the stage leaves, by the same functions as a worker by itself; the worker waits for all of
+them, and they end with it.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablations.engine.lease import Lease
+from ablations.engine.stage import Bench, Stage
+from ablations.settings import plugins
+from ablations.stages.devices import devices_of
+
+RANK = "ablations.stages.rank"
+"""What each process runs."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the ranks of a training are told: the stage, where its journal is, and what its worker knows and holds."""
+
+    stage: Stage
+    journal: str
+    devices: list[str]
+    modules: list[str]
+    worker: int
+    lease: Lease
+
+
+def perform_together(stage: Stage, bench: Bench) -> None:
+    """Run a training on several devices, which leaves its result or its failure; RuntimeError if it leaves neither."""
+    journal = bench.journal
+    task = Task(stage, journal.address, devices_of(bench.device), plugins.modules(), os.getpid(), bench.lease)
+    journal.forget_failure(stage.id)
+    with tempfile.TemporaryDirectory() as folder:
+        # A folder of this user's own: what is read there runs code.
+        path = Path(folder) / "task"
+        path.write_bytes(pickle.dumps(task))
+        words = ["torch.distributed.run", "--standalone", f"--nproc-per-node={len(task.devices)}", "-m", RANK]
+        done = subprocess.run(
+            [sys.executable, "-m", *words, str(path)],
+            env={**os.environ, "OMP_NUM_THREADS": str(stage.threads)},
+            capture_output=True,
+            text=True,
+            start_new_session=True,
+        )
+    if done.returncode and journal.failure(stage.id) is None:
+        bench.lease.check()
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        raise RuntimeError(f"its {len(task.devices)} processes ended with {done.returncode}: {' | '.join(said[-3:])}")

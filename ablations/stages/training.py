@@ -1,0 +1,148 @@
+"""training: stored images, or their codes ─▶ weights (learner and average), curves, what the training cost.
+
+It reads all of a cell but how it is scored, and its autoencoder. Cells that differ in σ² share it wherever training
+does not read σ²; a fitted σ² is trained as β̃.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ablations.data.base import Data
+from ablations.engine.journal import Curves, Result
+from ablations.engine.stage import Bench
+from ablations.settings.budget import forward_flops, train_flops, training_passes
+from ablations.settings.cell import Cell
+from ablations.settings.identity import described
+from ablations.settings.registry import describe
+from ablations.stages.artifacts import WEIGHTS, write_artifact
+from ablations.stages.memory import placed
+from ablations.stages.perform import perform
+from ablations.stages.restore import build, load_encoding, restore
+from ablations.stages.stage import OnTheWay, Passes, Stage
+from ablations.stages.training_loop import Course, Trained, finite, learn
+from diffusion_core.encodings import Encoding
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.precision import Precision, resolve_precision
+from diffusion_core.timesteps import Importance
+
+WEIGHT_BYTES, WEIGHTS_EACH = 4, 2
+"""Bytes of a number; and numbers that are left of a parameter: itself and its average."""
+
+
+@dataclass(frozen=True)
+class TrainingStage(Stage):
+    """A network to be trained, on the codes of an autoencoder if there is one.
+
+    On its way it leaves its average at the steps of its rungs, and has them `scored`, which is no part of what it is.
+    """
+
+    id: str
+    cell: Cell
+    autoencoder: str | None = None
+    needs: tuple[str, ...] = ()
+    scored: tuple[OnTheWay, ...] = ()
+    kind = "training"
+    trains = True
+
+    @property
+    def passes(self) -> Passes:
+        return "training"
+
+    @property
+    def validates(self) -> bool:
+        return True
+
+    @property
+    def doing(self) -> str:
+        return "training"
+
+    @property
+    def rungs(self) -> frozenset[int]:
+        """The steps at which it is scored."""
+        return frozenset(rung.step for rung in self.scored)
+
+    def work(self, data: Data) -> float:
+        return self.work_until(self.cell.training.steps)
+
+    def work_until(self, step: int) -> float:
+        """Its passes up to a step."""
+        return float(training_passes(self.cell) * step * self.cell.training.batch)
+
+    def bytes_left(self, data: Data, parameters: int) -> int:
+        return WEIGHT_BYTES * parameters * (WEIGHTS_EACH + len(self.rungs))
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        cell = self.cell
+        encoding = load_encoding(cell, data, bench.journal, self.autoencoder, device)
+
+        def score(step: int) -> None:
+            for rung in (rung for rung in self.scored if rung.step == step):
+                perform(rung, bench.journal.address, str(device))
+
+        learned = trained(cell, encoding, data, device, bench, Course(rungs=self.rungs, score=score))
+        if bench.rank == 0:
+            write_artifact(bench.folder, WEIGHTS, learned.weights, step=str(learned.last["step"]))
+        return training_result(cell, restore(cell, encoding, data, learned.average).to(device), learned, device)
+
+
+def trained(cell: Cell, encoding: Encoding, data: Data, device: torch.device, bench: Bench, course: Course) -> Trained:
+    """A cell's diffusion, trained on this bench as far as the course goes."""
+    learner, stored = build(cell, encoding, data, device), stored_of(encoding, data, device)
+    return learn(learner, stored, cell.training, cell.seed, bench, course)
+
+
+def stored_of(encoding: Encoding, data: Data, device: torch.device) -> Tensor:
+    """The training images, or their codes, as they are trained on: on the device if it has room for them."""
+    return placed(encoding.store(placed(data.images["train"], device)), device)
+
+
+def training_result(cell: Cell, averaged: DiffusionLearner, learned: Trained, device: torch.device) -> Result:
+    """What a training's history amounts to, and what the choices do, by the averaged learner that is evaluated."""
+    last = learned.last
+    images, flops = last["step"] * cell.training.batch, float(forward_flops(averaged.diffusion))
+    shape = averaged.curves()
+    metrics = {
+        **learned.finals(),
+        "cost/train_seconds": last["seconds"],
+        "cost/images_per_second": images / max(last["seconds"], 1e-9),
+        "cost/flops_per_image": flops,
+        "cost/train_flops": train_flops(cell, flops, images),
+        "cost/parameters": float(sum(p.numel() for p in averaged.diffusion.network.parameters())),
+        "noise/beta_max": float(shape["beta"].max()),
+        **learned.memory,
+    }
+    t = [float(t) for t in range(1, cell.horizon + 1)]
+    curves: Curves = {name: finite(t, values.tolist()) for name, values in shape.items()}
+    return Result(
+        status="diverged" if learned.reason else "finished",
+        reason=learned.reason,
+        metrics=metrics,
+        curves=curves | learned.curves(),
+        metadata={"precision": resolve_precision(cell.training.precision, device), **notes(cell, learned)},
+    )
+
+
+def notes(cell: Cell, learned: Trained) -> dict[str, str]:
+    """What is to be remarked of a training, a line each: that an importance sampler drew uniform t to the end, say."""
+    lines = [*learned.remarks]
+    warm = learned.last.get("timesteps/warm", 1.0)
+    if warm < 1 and isinstance(cell.timesteps, Importance):
+        share = f"{math.floor(100 * warm)} % of t have their {cell.timesteps.history} losses"
+        lines.append(f"importance sampler still warming up: {share}")
+    return {"notes": "\n".join(lines)} if lines else {}
+
+
+def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str, Any]:
+    """All that a training reads; its autoencoder's content is part of it."""
+    unread = ("sampler", "spacing", "evaluation", "variance", "budget")
+    read = {axis: value for axis, value in described(cell).items() if axis not in unread}
+    learns_from_bound = cell.schedule.learned and not cell.choices.in_continuous_time
+    if cell.objective.reads_variance or cell.variance.learned or learns_from_bound:
+        read["variance"] = describe(cell.variance.trained_as)
+    return {"stage": "training", **read, "digest": digest, "precision": precision, "seed": cell.seed}

@@ -1,0 +1,171 @@
+"""The loop of every training, an autoencoder's too: from its last checkpoint, over its rungs, to its end.
+
+What it leaves is what a stage keeps: checkpoints, the history of its reports, averages at rungs.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ablations.engine.journal import Curves
+from ablations.engine.stage import Bench
+from ablations.stages.artifacts import average_at, forget_damaged, read_checkpoint, write_artifact, write_history
+from ablations.stages.checkpoints import Checkpoints
+from ablations.stages.memory import peak_memory, reset_peak_memory
+from diffusion_core.ranks import ALONE, Ranks
+from diffusion_core.trainable import Learner
+from diffusion_core.trainer import Report, Trainer, fetched, part, train
+from diffusion_core.training import Training
+
+CHECKPOINT_SECONDS = 20.0
+HISTORY_SECONDS = 2.0
+"""Whoever watches a training reads its reports after so many seconds."""
+
+History = list[dict[str, float]]
+
+WARM: set[torch.device] = set()
+"""The GPUs that this process has trained on."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a training ended: its last state's weights, the reports of all its steps, its memory, and what to remark."""
+
+    weights: dict[str, Tensor]
+    history: History
+    memory: dict[str, float]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def last(self) -> dict[str, float]:
+        return self.history[-1]
+
+    @property
+    def average(self) -> dict[str, Tensor]:
+        return part(self.weights, "average")
+
+    @property
+    def logged(self) -> list[str]:
+        return [name for name in self.last if name not in ("step", "seconds")]
+
+    @property
+    def reason(self) -> str:
+        """Why it counts as diverged; "" if it does not."""
+        losses = [name for name in self.logged if name.startswith("train/") and not name.endswith(("_sd", "_sigma"))]
+        bad = [name.removeprefix("train/") for name in losses if not math.isfinite(self.last[name])]
+        return f"the {bad[0]} loss was not finite by step {self.last['step']:.0f}" if bad else ""
+
+    def finals(self) -> dict[str, float]:
+        """The last value of all that is logged."""
+        return {name: self.last[name] for name in self.logged if math.isfinite(self.last[name])}
+
+    def curves(self) -> Curves:
+        """All that is logged over steps."""
+        steps = [line["step"] for line in self.history]
+        return {name: finite(steps, [line[name] for line in self.history]) for name in self.logged}
+
+
+@dataclass(frozen=True)
+class Course:
+    """How far a training goes, and what is done on its way: to the end, or `until` a step, where a checkpoint is left.
+
+    At the steps `rungs` averages are left, and `score` is called, whose time is not the training's. All of these are
+    steps of a report, beyond the last checkpoint.
+    """
+
+    until: int | None = None
+    rungs: frozenset[int] = frozenset()
+    score: Callable[[int], None] = lambda step: None
+
+
+WHOLE = Course()
+
+
+def warm_up(learner: Learner, images: Tensor, plan: Training, device: torch.device) -> None:
+    """Take a step on a copy, in which a process loads its kernels: no part of what its first training costs."""
+    batch = fetched(images, torch.arange(plan.batch) % len(images), device)
+    Trainer(copy.deepcopy(learner), replace(plan, captured=False), device).step(batch, 0, 0)
+    torch.cuda.synchronize(device)
+
+
+def learn(
+    learner: Learner,
+    images: Tensor,
+    plan: Training,
+    seed: int,
+    bench: Bench,
+    course: Course = WHOLE,
+) -> Trained:
+    """Train from the last checkpoint, or from the start, as far as its course goes.
+
+    What is left on the bench on the way is sent to where the journal is. Of several ranks the first alone leaves
+    anything.
+    """
+    folder, until = bench.folder, course.until
+    ranks = ALONE if bench.world == 1 else Ranks.here()
+    checkpoint = read_checkpoint(folder)
+    if checkpoint.passed_over and ranks.rank == 0:
+        line = f"training {folder.name} goes on from step {checkpoint.step}, since {checkpoint.passed_over}"
+        print(line, file=sys.stderr)
+        forget_damaged(folder)
+    last = until or plan.steps
+    history = list(checkpoint.history)
+    device = next(learner.parameters()).device
+    if device.type == "cuda" and device not in WARM:
+        WARM.add(device)
+        warm_up(learner, images, plan, device)
+    measured = reset_peak_memory(device)
+    began = saved = told = time.monotonic()
+    report: Report | None = None
+    with Checkpoints(folder, bench.leave) as checkpoints:
+        for report in train(learner, images, plan, seed, checkpoint.start, ranks):
+            history.append(line_of(report, checkpoint.seconds + time.monotonic() - began))
+            if ranks.rank == 0:
+                bench.progress(report.step / last)
+                if report.finite and report.step in course.rungs:
+                    paused = time.monotonic()
+                    # Whoever scores it reads how long it took to get there.
+                    took = str(history[-1]["seconds"])
+                    write_artifact(folder, average_at(report.step), part(report.state(), "average"), seconds=took)
+                    bench.leave(average_at(report.step))
+                    course.score(report.step)
+                    began += time.monotonic() - paused
+                if time.monotonic() - told > HISTORY_SECONDS:
+                    checkpoints.tell(history)
+                    told = time.monotonic()
+                due = report.step == until or time.monotonic() - saved > CHECKPOINT_SECONDS
+                if due and report.finite and report.step < plan.steps:
+                    checkpoints.save(history, report.state())
+                    saved = time.monotonic()
+            if report.step == until:
+                break
+    assert report is not None, "a checkpoint is never of the last step"
+    if ranks.rank == 0:
+        write_history(folder, history)
+    weights = {name: value for name, value in report.state().items() if not name.startswith("optimiser/")}
+    return Trained(weights, history, peak_memory(device) if measured else {}, report.remarks)
+
+
+def line_of(report: Report, seconds: float) -> dict[str, float]:
+    """A report as a line of the history: losses, their standard deviations between steps, the learner's diagnostics."""
+    return {
+        "step": report.step,
+        "seconds": round(seconds, 3),
+        **{f"train/{group}": loss for group, loss in report.losses.items()},
+        **{f"train/{group}_sd": deviation for group, deviation in report.standard_deviations.items()},
+        **report.diagnostics,
+    }
+
+
+def finite(xs: list[float], ys: list[float]) -> tuple[list[float], list[float]]:
+    """The points of a curve that a figure can show."""
+    points = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]
+    return [x for x, _ in points], [y for _, y in points]

@@ -1,0 +1,302 @@
+"""Which stage starts when, and what becomes of one that dies, fails or is stopped, by workers that are told how."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import pytest
+
+from ablations.engine import dispatch as module
+from ablations.engine.dispatch import TRIES, Dispatch
+from ablations.engine.journal import Failure, Journal, Result
+from ablations.engine.lease import LOST, leased
+from ablations.engine.workers import WorkerDied, Workers
+from ablations.launchers.protocol import Launcher
+from ablations.stages import listing
+from ablations.stages.floor import FloorStage
+from ablations.stages.opening import journal_at, journal_of
+
+
+@dataclass
+class Told(Workers):
+    """Ends each stage at once, as `ends` says: by a status, or by an exception. "runs" is under way for ever."""
+
+    journal: Journal
+    ends: dict[str, list[object]]
+    started: list[tuple[str, str]] = field(default_factory=list)
+    cancelled: list[Future] = field(default_factory=list)
+    closed: bool = False
+
+    def submit(self, stage, device):
+        self.started.append((stage.id, device))
+        end = self.ends.get(stage.id, ["finished"])
+        end = end.pop(0) if len(end) > 1 else end[0]
+        future = Future()
+        if end is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        if isinstance(end, Exception):
+            future.set_exception(end)
+        elif end != "runs":
+            if end in ("finished", "diverged"):
+                self.journal.write_result(stage.id, Result(end, "", {}, {}, {}))
+            future.set_result(end)
+        return future
+
+    def status(self, future):
+        return future.result()
+
+    def cancel(self, future):
+        self.cancelled.append(future)
+
+    def close(self):
+        self.closed = True
+
+
+@dataclass(frozen=True)
+class Scripted(Launcher):
+    workers: Told
+
+    def devices(self, device, threads):
+        return ["cpu"]
+
+    def start(self, journal, devices):
+        return self.workers
+
+
+def stage(name, *needs):
+    return FloorStage(name, None, needs=needs)
+
+
+@pytest.fixture
+def told(tmp_path):
+    return Told(Journal(tmp_path), {})
+
+
+def dispatched(told: Told, stages, devices=("cpu",)) -> Dispatch:
+    dispatch = Dispatch(Scripted(told), told.journal, list(devices))
+    dispatch.add(stages)
+    return dispatch
+
+
+def test_a_stage_starts_once_what_it_needs_has_finished_and_those_near_their_end_go_first(told):
+    stages = [stage("a"), stage("b"), stage("c", "a"), stage("d", "a", "c")]
+    events = [(event.kind, event.stage.id) for event in dispatched(told, stages).run() if event.kind != "progress"]
+    assert [name for name, _ in told.started] == ["a", "c", "d", "b"]
+    assert [name for kind, name in events if kind == "ended"] == ["a", "c", "d", "b"]
+    assert told.closed
+
+
+def test_each_stage_that_runs_holds_a_device(told):
+    told.ends = {"a": ["runs"], "b": ["runs"]}
+    run = dispatched(told, [stage("a"), stage("b"), stage("c")], ["cuda:0", "cuda:1"]).run()
+    kinds = [next(run).kind for _ in range(4)]
+    run.close()
+    assert kinds == ["started", "started", "progress", "progress"]
+    assert told.started == [("a", "cuda:0"), ("b", "cuda:1")]
+
+
+def test_a_stage_whose_worker_dies_is_tried_once_more(told):
+    told.ends = {"a": [WorkerDied("killed"), "finished"]}
+    events = [event for event in dispatched(told, [stage("a"), stage("b", "a")]).run() if event.kind != "progress"]
+    assert [(event.kind, event.stage.id) for event in events if event.kind in ("died", "ended")] == [
+        ("died", "a"),
+        ("ended", "a"),
+        ("ended", "b"),
+    ]
+    assert told.journal.failure("a") is None
+
+
+@pytest.mark.parametrize(
+    ("end", "kind", "message"),
+    [
+        (WorkerDied("exit code -9"), "died", f"its worker died {TRIES} times: exit code -9"),
+        (OSError(28, "No space left on device"), "machine", "its journal could not be written: [Errno 28]"),
+    ],
+)
+def test_what_cannot_be_run_has_failed_and_what_needs_it_is_left_out(told, end, kind, message):
+    told.ends = {"a": [end]}
+    events = list(dispatched(told, [stage("a"), stage("b", "a"), stage("c")]).run())
+    ended = {event.stage.id: (event.kind, event.status) for event in events if event.kind in ("ended", "left_out")}
+    assert ended == {"a": ("ended", "failed"), "b": ("left_out", ""), "c": ("ended", "finished")}
+    failure = told.journal.failure("a")
+    assert failure.kind == kind
+    assert failure.message.startswith(message)
+
+
+def test_what_needs_a_diverged_stage_is_left_out(told):
+    told.ends = {"a": ["diverged"]}
+    events = [event.kind for event in dispatched(told, [stage("a"), stage("b", "a")]).run() if event.kind != "progress"]
+    assert events == ["started", "ended", "left_out"]
+
+
+def test_left_early_it_stops_what_is_under_way_and_keeps_what_has_finished(told):
+    told.ends = {"b": ["runs"]}
+    dispatch = dispatched(told, [stage("a"), stage("b"), stage("c", "b")])
+    run = dispatch.run()
+    while next(run).stage.id != "b":
+        pass
+    next(run)
+    run.close()
+    assert (len(told.cancelled), told.closed, dispatch.free) == (1, True, ["cpu"])
+    assert told.journal.result("a") is not None
+    assert told.journal.failure("b") == Failure("stopped", "the command was stopped")
+    assert told.journal.failure("c") is None
+
+
+def test_ctrl_c_in_a_stage_that_runs_in_this_process_marks_it_interrupted(told):
+    told.ends = {"a": [KeyboardInterrupt]}
+    with pytest.raises(KeyboardInterrupt):
+        list(dispatched(told, [stage("a")]).run())
+    assert told.journal.failure("a").status == "interrupted"
+    assert told.closed
+
+
+def test_more_stages_may_be_added_while_others_run_and_how_one_failed_before_is_forgotten(told):
+    told.journal.write_failure("b", Failure("error", "an earlier try"))
+    dispatch = dispatched(told, [stage("a")])
+    for event in dispatch.run():
+        if (event.kind, event.stage.id) == ("started", "a"):
+            dispatch.add([stage("a"), stage("b", "a")])
+    assert [name for name, _ in told.started] == ["a", "b"], "what is here stays"
+    assert told.journal.failure("b") is None
+    dispatch.add([stage("d", "b")])
+    with pytest.raises(AssertionError, match="needs one that is not here"):
+        dispatch.add([stage("e", "nothing")])
+
+
+def test_what_rests_on_a_stage_that_failed_in_an_earlier_dispatch_is_left_out_and_that_failure_stays(told):
+    failed = Failure("error", "no")
+    told.journal.write_failure("a", failed)
+    dispatch = Dispatch(Scripted(told), told.journal, ["cpu"])
+    dispatch.add([stage("b", "a"), stage("c", "a", "b"), stage("d")], [stage("a"), stage("b", "a"), stage("d")])
+    events = {event.stage.id: event.kind for event in dispatch.run() if event.kind in ("ended", "left_out")}
+    assert events == {"b": "left_out", "c": "left_out", "d": "ended"}
+    assert told.journal.failure("a") == failed
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """What runs elsewhere is looked at all the time."""
+    monkeypatch.setattr(module, "ELSEWHERE_SECONDS", 0.0)
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+
+
+def test_what_another_command_runs_holds_up_nothing_and_ends_with_its_result(told, often):
+    dispatch = dispatched(told, [stage("a"), stage("b"), stage("c", "a")])
+    events = []
+    with leased(told.journal.folder("a")):
+        for event in dispatch.run():
+            events.append((event.kind, event.stage.id))
+            if events[-1] == ("ended", "b"):
+                assert [found.pid for found in dispatch.holders()] == [os.getpid()]
+                told.journal.write_result("a", Result("finished", "", {}, {}, {}))
+    told_of = [one for one in events if one[0] != "progress"]
+    assert told_of == [
+        ("elsewhere", "a"),
+        ("started", "b"),
+        ("ended", "b"),
+        ("ended", "a"),
+        ("started", "c"),
+        ("ended", "c"),
+    ]
+    assert [name for name, _ in told.started] == ["b", "c"]
+
+
+def test_what_another_command_gave_up_is_run_here(told, often):
+    dispatch = dispatched(told, [stage("a")])
+    with leased(told.journal.folder("a")):
+        run = dispatch.run()
+        assert next(run).kind == "elsewhere"
+        told.journal.write_failure("a", Failure("stopped", "the command was stopped"))
+    assert [event.kind for event in run if event.kind != "progress"] == ["started", "ended"]
+    assert [name for name, _ in told.started] == ["a"]
+
+
+def test_what_failed_at_another_command_has_failed_here_too(told, often):
+    dispatch = dispatched(told, [stage("a"), stage("b", "a")])
+    with leased(told.journal.folder("a")):
+        run = dispatch.run()
+        assert next(run).kind == "elsewhere"
+        told.journal.write_failure("a", Failure("error", "no"))
+    ended = [(event.kind, event.status) for event in run if event.kind != "progress"]
+    assert ended == [("ended", "failed"), ("left_out", "")]
+    assert told.started == []
+
+
+def test_a_worker_that_finds_its_stage_taken_takes_another_and_comes_back(told, often):
+    told.ends = {"a": ["elsewhere", "finished"]}
+    events = [(event.kind, event.stage.id) for event in dispatched(told, [stage("a"), stage("b")]).run()]
+    assert [one for one in events if one[0] in ("elsewhere", "ended")] == [
+        ("elsewhere", "a"),
+        ("ended", "b"),
+        ("ended", "a"),
+    ]
+
+
+def test_what_another_command_finished_meanwhile_is_not_started(told):
+    dispatch = dispatched(told, [stage("a"), stage("b", "a")])
+    told.journal.write_result("a", Result("diverged", "", {}, {}, {}))
+    assert [event.kind for event in dispatch.run()] == ["ended", "left_out"]
+    assert told.started == []
+
+
+@dataclass(frozen=True)
+class Touched(Journal):
+    """Tells of a lease, question by question, its number and since when it was not touched."""
+
+    touches: list[tuple[int, float]]
+
+    def last_touch(self, stage_id):
+        return self.touches.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "dies"),
+    [
+        ([LOST + 1, LOST + 11], True),
+        ([LOST + 1, 2.0, LOST + 1], False),
+        ([LOST + 1, LOST + 1, LOST + 1, 2.0], False),
+        ([LOST + 1, LOST + 1, LOST + 6], True),
+    ],
+    ids=["it stands still", "it comes back", "a listing is seen again", "and then a newer one"],
+)
+def test_a_worker_is_lost_once_two_looks_in_a_row_that_know_more_and_more_find_it_silent(
+    tmp_path, monkeypatch, often, seconds, dies
+):
+    monkeypatch.setattr(module, "WATCH_SECONDS", 0.0)
+    told = Told(Touched(tmp_path, [(0, 0.0), *((1, late) for late in seconds)]), {"a": ["runs"]})
+    run = dispatched(told, [stage("a")]).run()
+    kinds = [next(run).kind for _ in ["started", *seconds]]
+    run.close()
+    assert kinds == ["started", *["progress"] * (len(seconds) - 1), "died" if dies else "progress"]
+
+
+@dataclass
+class Finding(Told):
+    """Workers with a journal of their own: a stage that ends damaged has found its need so, which has no result now."""
+
+    def submit(self, stage, device):
+        self.journal.bring(stage.id)
+        if self.ends.get(stage.id, [""])[0] == "damaged":
+            self.journal.forget_result(*stage.needs)
+            self.journal.write_failure(stage.id, Failure("damaged", "a: weights have been altered"))
+        return super().submit(stage, device)
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_a_need_that_is_found_damaged_is_made_anew_though_the_driver_has_just_seen_its_result(
+    place, tmp_path, monkeypatch, request
+):
+    monkeypatch.setattr(listing, "SECONDS", 60.0)
+    url = str(tmp_path / "kept") if place == "folder" else request.getfixturevalue("object_store").url
+    workers = Finding(journal_at(url), {"b": ["damaged", "finished"]})
+    workers.journal.bring("a")
+    workers.journal.write_result("a", Result("finished", "", {}, {}, {}))
+    dispatch = Dispatch(Scripted(workers), journal_of(tmp_path, url), ["cpu"])
+    dispatch.add([stage("b", "a")], [stage("a")])
+    events = [(event.kind, event.stage.id, event.status) for event in dispatch.run() if event.kind != "progress"]
+    assert [name for name, _ in workers.started] == ["b", "a", "b"]
+    assert events[1] == ("damaged", "b", "")
+    assert events[-1] == ("ended", "b", "finished")

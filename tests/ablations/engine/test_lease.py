@@ -1,0 +1,342 @@
+"""A place is one process's at a time, whatever dies or stands still, and who has lost it leaves nothing there: in a
+folder, and among the objects of a store."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from ablations.engine import lease, shelves
+from ablations.engine.lease import LOST, Elsewhere, Holder, LeaseLost, holder, leased, take
+from ablations.engine.shelves import Folder
+from ablations.stages.bucket import bucket_at
+from ablations.stages.objects import Objects
+from tests.object_store import MotoStore, used
+
+
+class InFolder:
+    """Leases in a folder, whose times can be set."""
+
+    def __init__(self, folder: Path):
+        self.shelf = Folder(folder)
+        self.opened = f"Folder(pathlib.Path({str(folder)!r}))"
+
+    def write(self, name: str, text: str) -> None:
+        self.shelf.path.mkdir(exist_ok=True)
+        (self.shelf.path / name).write_text(text)
+
+    def stand_still(self, name: str, seconds: float) -> None:
+        then = self.time(name) - seconds
+        os.utime(self.shelf.path / name, (then, then))
+
+    def time(self, name: str) -> float:
+        return (self.shelf.path / name).stat().st_mtime
+
+
+class OnStore:
+    """Leases in a stage's objects, whose times can be set in the store."""
+
+    def __init__(self, store, stage_id: str):
+        self.store = store
+        self.prefix = f"{stage_id}/"
+        self.shelf = Objects(store.url, self.prefix)
+        self.opened = f"Objects({store.url!r}, {self.prefix!r})"
+
+    def write(self, name: str, text: str) -> None:
+        bucket_at(self.store.url).write(self.prefix + name, text)
+
+    def stand_still(self, name: str, seconds: float) -> None:
+        self.store.age(self.prefix + name, seconds)
+
+    def time(self, name: str) -> float:
+        return self.store.time(self.prefix + name)
+
+
+@pytest.fixture(params=["folder", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("store", "moto"))])
+def places(request, tmp_path, monkeypatch):
+    """name → a place of that name: in a folder, on the store of these tests, and on one that others wrote."""
+    if request.param == "folder":
+        yield lambda name: InFolder(tmp_path / name)
+    elif request.param == "store":
+        store = request.getfixturevalue("object_store")
+        yield lambda name: OnStore(store, name)
+    else:
+        pytest.importorskip("moto")
+        with used(MotoStore(), monkeypatch) as found:
+            bucket = found.bucket(f"b-{uuid.uuid4().hex}")
+            yield lambda name: OnStore(bucket, name)
+
+
+@pytest.fixture
+def place(places):
+    return places("a")
+
+
+def by_another(place, number: int = 1, since: float = 0.0, **changed: object) -> None:
+    """A lease that a process of another machine has not touched for so many seconds."""
+    other = replace(Holder.here(), **{"host": "elsewhere", "machine": "another", **changed})
+    place.write(f"lease.{number}", json.dumps(asdict(other)))
+    place.stand_still(f"lease.{number}", since)
+
+
+def names(place) -> list[str]:
+    return place.shelf.names("lease.")
+
+
+def test_one_at_a_time_holds_a_place_and_leaves_nothing_there(places):
+    place = places("a")
+    with leased(place.shelf) as held:
+        assert held is not None
+        assert holder(place.shelf).pid == os.getpid()
+        with leased(place.shelf) as second:
+            assert second is None
+        held.check()
+    assert place.shelf.names("") == []
+    assert holder(place.shelf) is None
+    assert holder(places("never made").shelf) is None
+    with leased(place.shelf) as third:
+        assert third is not None
+
+
+def test_who_waits_has_it_next(place):
+    order = []
+
+    def second():
+        with leased(place.shelf, wait=True):
+            order.append("second")
+
+    with leased(place.shelf):
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(2 * lease.WAITED)
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["free", "lost"])
+def test_of_many_who_try_at_once_one_has_it(places, lost):
+    def race(place) -> list[lease.Lease]:
+        start = threading.Barrier(6)
+
+        def one() -> lease.Lease | None:
+            start.wait(10)
+            return take(place.shelf)
+
+        return [found for found in [other.result() for other in [pool.submit(one) for _ in range(6)]] if found]
+
+    with ThreadPoolExecutor(6) as pool:
+        for i in range(40 if isinstance(places("a"), InFolder) else 3):
+            place = places(str(i))
+            if lost:
+                by_another(place, 1, LOST + 1)
+                by_another(place, 2, LOST + 1)
+            (winner,) = race(place)
+            winner.check()
+            assert names(place) == [winner.name]
+
+
+def test_a_process_that_was_killed_here_has_lost_it_at_once(place):
+    code = "import pathlib, time\nfrom ablations.engine.lease import take\n"
+    code += "from ablations.engine.shelves import Folder\nfrom ablations.stages.objects import Objects\n"
+    code += f"take({place.opened})\n"
+    process = subprocess.Popen([sys.executable, "-c", f"{code}print('held', flush=True)\ntime.sleep(60)"], stdout=-1)
+    assert process.stdout.readline() == b"held\n"
+    assert holder(place.shelf).pid == process.pid
+    assert take(place.shelf) is None
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert take(place.shelf) is not None, "nobody has waited for it, and yet it has ended"
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_pid_that_another_process_has_by_now_holds_nothing(place):
+    by_another(place, machine=Holder.here().machine)
+    assert holder(place.shelf) is not None, "the same pid and start are this process"
+    by_another(place, machine=Holder.here().machine, started="1")
+    assert holder(place.shelf) is None
+
+
+def test_another_machines_process_has_lost_it_once_the_clock_of_the_files_says_so(places, monkeypatch):
+    """The clocks of hosts are wrong by a minute and more, say."""
+    place = places("a")
+    by_another(place, since=LOST - 5)
+    monkeypatch.setattr(time, "time", lambda real=time.time: real() + 2 * LOST)
+    assert str(holder(place.shelf)) == f"elsewhere (process {os.getpid()})"
+    assert take(place.shelf) is None
+    monkeypatch.undo()
+    by_another(place, since=LOST + 5)
+    monkeypatch.setattr(time, "time", lambda real=time.time: real() - 2 * LOST)
+    assert holder(place.shelf) is None
+    assert take(place.shelf).name == "lease.2"
+    assert names(place) == ["lease.2"]
+
+
+@pytest.mark.parametrize("text", ["", '{"host": "a', '{"host": "a"}'])
+def test_a_lease_that_is_being_written_is_held_until_it_is_old(place, text):
+    place.write("lease.1", text)
+    assert holder(place.shelf) is not None
+    assert take(place.shelf) is None
+    place.stand_still("lease.1", LOST + 1)
+    assert take(place.shelf) is not None
+
+
+def test_a_lease_of_which_a_byte_was_altered_is_held_until_it_is_old(tmp_path):
+    (tmp_path / "lease.1").write_bytes(b'{"host": "\xa0"}')
+    assert holder(tmp_path) is not None
+    os.utime(tmp_path / "lease.1", (0, 0))
+    assert holder(tmp_path) is None
+
+
+def test_it_is_renewed_while_it_is_held(place, monkeypatch):
+    monkeypatch.setattr(lease, "RENEWED", 0.01)
+    with leased(place.shelf) as held:
+        place.stand_still(held.name, 2 * LOST)
+        late = place.time(held.name)
+        for _ in range(500):
+            if place.time(held.name) > late + LOST:
+                break
+            time.sleep(0.01)
+        assert time.time() - place.time(held.name) < LOST
+
+
+def test_who_stood_still_finds_that_it_is_anothers_and_leaves_that_alone(place):
+    with leased(place.shelf) as held:
+        place.stand_still(held.name, LOST + 1)
+        second = take(place.shelf)
+        assert second is not None
+        with pytest.raises(LeaseLost, match=rf"not renewed for 60 seconds, .* \(process {os.getpid()}\) runs it now"):
+            held.check()
+        assert held.shelf.touch(held.name, held.text, held.tag) is None, "it does not come back"
+        assert names(place) == [second.name]
+    second.check()
+    second.release()
+    with pytest.raises(Elsewhere, match="it is run anew"):
+        second.check()
+
+
+def test_who_looked_before_others_had_it_takes_nothing_from_them(place, monkeypatch):
+    """It saw lease 4 lost; meanwhile that was taken over and let go, and a third one has the first of a free folder."""
+    by_another(place, 4, LOST + 1)
+    numbers, views = lease._numbers, [[4]]
+    third = []
+
+    def looked(shelf):
+        if views:
+            place.shelf.remove("lease.4")
+            seen = views.pop()
+            third.append(take(place.shelf))
+            by_another(place, 4, LOST + 1)
+            return seen
+        return [one for one in numbers(shelf) if one != 4]
+
+    monkeypatch.setattr(lease, "_numbers", looked)
+    assert take(place.shelf) is None
+    third[0].check()
+
+
+def test_an_answer_of_the_store_that_is_lost_loses_no_lease(object_store):
+    """The put was done, and its sender was told nothing: it has what it made, and touches what is there."""
+    shelf = Objects(object_store.url, "a/")
+    bucket_at(object_store.url).write("a/lease.1", "mine")
+    assert shelf.make("lease.1", "mine") is not None
+    assert shelf.make("lease.1", "another's") is None
+    assert shelf.touch("lease.1", "mine", "the tag of a put before") is not None
+    assert shelf.touch("lease.1", "another's", "the tag of a put before") is None
+
+
+def test_a_folder_that_is_cleaned_away_as_a_lease_is_made_is_made_again(tmp_path, monkeypatch):
+    place, mkdir, made = tmp_path / "stage", Path.mkdir, []
+
+    def made_and_cleaned(self, *given, **named):
+        mkdir(self, *given, **named)
+        made.append(self)
+        if len(made) == 1:
+            self.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", made_and_cleaned)
+    assert Folder(place).make("lease.1", "mine") == ""
+    assert (place / "lease.1").read_text() == "mine"
+    assert made == [place, place]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_interrupted_at_any_moment_it_holds_nothing_any_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(lease, "LOST", 0.2)
+    moments = itertools.count()
+
+    def interrupt(at):
+        """Raise KeyboardInterrupt at so manieth line of this room's code."""
+        left = itertools.count(at, -1)
+
+        def trace(frame, event, argument):
+            here = frame.f_code.co_filename in (lease.__file__, shelves.__file__)
+            if not here or frame.f_code.co_name in ("_renew", "release", "check"):
+                return None
+            if event == "line" and next(left) == 0:
+                raise KeyboardInterrupt
+            return trace
+
+        return trace
+
+    interrupted = True
+    while interrupted:
+        place, interrupted = tmp_path / str(moment := next(moments)), False
+        try:
+            sys.settrace(interrupt(moment))
+            with leased(place):
+                sys.settrace(None)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            sys.settrace(None)
+        # What is not renewed any more is lost after a while.
+        time.sleep(0.3 if list(place.glob("lease.*")) else 0)
+        assert holder(place) is None, moment
+    assert moment > 20
+
+
+def test_interrupted_as_its_thread_starts_it_is_not_renewed_for_ever(tmp_path, monkeypatch):
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        start(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            leased(tmp_path).__enter__()
+    assert holder(tmp_path) is None
+    assert not any(thread.name.endswith("(_renew)") for thread in threading.enumerate())
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from ablations.engine.lease import leased
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+try:
+    with leased(Path(sys.argv[1])):
+        print("held")
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_a_disk_that_is_full_as_it_is_taken_leaves_the_place_free(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "File too large\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,149 @@
+"""Every value of every axis goes through all stages of a cell on a CUDA device, and scores there what it does here."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from ablations.compatibility import all_values
+from ablations.engine.journal import Journal
+from ablations.grids.grid import make
+from ablations.metrics.judging import extractor_identity
+from ablations.metrics.registry import metric_of, names
+from ablations.settings.arguments import parse_run
+from ablations.stages import autoencoder, training
+from ablations.stages.asked import metric_floors, metric_stages
+from ablations.stages.floor import floor_of
+from ablations.stages.graph import stages_of
+from ablations.stages.perform import perform
+from ablations.stages.rung import rung_of
+from ablations.stages.training import TrainingStage
+from ablations.stages.training_loop import Trained
+from diffusion_core.networks import fused
+from tests.axes import thinned
+
+
+def metrics_of(kind):
+    return f"evaluation.metrics=[{','.join(name for name in names() if kind in metric_of(name).of)}]"
+
+
+RUNGS = "evaluation.rungs=1 evaluation.judged_rungs=1"
+CELLS = (
+    f"{RUNGS} {metrics_of('images')} evaluation.quality=[validation,test]",
+    "parameterization=mu variance=learned objective=hybrid timesteps=importance schedule=cosine first_step=beta_1 "
+    "sampler=ancestral sampler.steps=5 spacing=quadratic",
+    "parameterization=x0 variance=learned_diagonal objective=vlb schedule=sigmoid time_input=log_snr "
+    "sampler=dpm_solver",
+    "parameterization=v variance=analytic objective=vlb_continuous timesteps=low_discrepancy schedule=learned "
+    "time_input=log_snr sampler=ddim evaluation.continuous=2",
+    "parameterization=velocity variance=analytic_mse objective=weighted timesteps=logit_normal schedule=rectified "
+    "sampler=ddim sampler.steps=5 sampler.eta=1 spacing=log_snr horizon=12",
+    "parameterization=edm variance=beta_tilde objective=edm timesteps=log_normal schedule=log_snr_linear "
+    "time=continuous sampler=heun evaluation.ode=1 horizon=12",
+    "parameterization=v objective=min_snr schedule=cosine schedule.zero_terminal=True evaluation.horizon=5 "
+    "spacing=karras horizon=12",
+    "space=latents variance=analytic_mse objective=p2 schedule=learned_linear budget=flops evaluation.horizon=5 "
+    "spacing=optimal sampler=heun sampler.churn=10 sampler.skip=0.2 training.steps=8",
+    "space=latents space.f=4 horizon=0",
+    "space=latents space.regularization=vq sampler.steps=5 training.precision=bf16",
+    f"data=mixture2d network=mlp evaluation.estimates=2 {metrics_of('points')}",
+)
+"""Cells that show every value, each beside the defaults."""
+TINY = (
+    "horizon=25 training.steps=4 training.captured=false training.batch=16 training.learning_rate=1e-4 "
+    "training.warmup=1 training.report_every=2 training.precision=float32 "
+    "evaluation.exact=2 evaluation.strata=2 evaluation.sets=1 evaluation.fit=8 evaluation.ode_steps=2"
+)
+TINY_UNET = "network.channels=8 network.multipliers=[1] network.attention=[]"
+TINY_MLP = "network.width=16 network.layers=2"
+TINY_SPACE = "space.steps=2 space.width=8 space.batch=8"
+
+
+def cell_of(choices):
+    """The cell of these words, whose own settings stand over what makes it tiny."""
+    words = [*TINY.split(), *(TINY_MLP if "mlp" in choices else TINY_UNET).split()]
+    words += TINY_SPACE.split() if "space=latents" in choices else []
+    settings = dict(word.split("=", 1) for word in [*words, *choices.split()])
+    return make(parse_run([f"{key}={value}" for key, value in settings.items()])).points[0].cell
+
+
+def all_stages(cell):
+    """All stages of a cell, of the metrics that it asks for, and of its floor."""
+    digest, extractor = cell.data.load().digest, extractor_identity(cell)
+    stages = stages_of(cell, digest, "float32", extractor)
+    floors = [floor_of(cell, digest, extractor), *metric_floors([cell], digest, extractor)]
+    return [*stages, *metric_stages(cell, stages), *floors]
+
+
+@pytest.fixture
+def untaught(few_digits, monkeypatch):
+    """What hardly learns is not called collapsed, and both devices take torch's own operations."""
+    monkeypatch.setattr(autoencoder, "collapse", lambda *_: "")
+    monkeypatch.setattr(fused, "works", lambda: False)
+
+
+def shown_by(choices):
+    """The values that a cell really goes through, by their labels."""
+    settings = dict(word.split("=", 1) for word in choices.split())
+    labels = set()
+    for axis, (default, *others) in all_values().items():
+        held = [value for value in others if all(settings.get(key) == str(entry) for key, entry in value.settings)]
+        labels.add((axis, max([default, *held], key=lambda value: (value in held, len(value.settings))).label))
+    if settings.get("horizon") == "0":
+        return {label for label in labels if label[0] in ("data", "space", "horizon")}
+    strided = "sampler.steps" in settings or "evaluation.horizon" in settings
+    return {label for label in labels if label[0] != "spacing" or strided}
+
+
+def test_every_value_is_in_a_cell():
+    values = {(axis, value.label) for axis, values in all_values().items() for value in values}
+    assert set().union(*map(shown_by, CELLS)) == values
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("choices", thinned(CELLS, 8, [f"choices{i}" for i in range(len(CELLS))]))
+def test_every_stage_scores_on_the_device_what_it_does_on_the_cpu(choices, untaught, tmp_path, card):
+    here, there = Journal(tmp_path / "here"), Journal(tmp_path / "there")
+    for stage in all_stages(cell_of(choices)):
+        for journal, device in ((here, "cpu"), (there, "cuda:0")):
+            assert perform(stage, str(journal.root), device) == "finished", journal.failure(stage.id)
+        same = approximately(card, choices)
+        mine, theirs = here.result(stage.id), there.result(stage.id)
+        assert scores(theirs) == same(scores(mine)), stage
+        assert theirs.curves.keys() == mine.curves.keys()
+        for name in mine.curves:
+            assert theirs.curves[name][1] == same(mine.curves[name][1]), (stage, name)
+
+
+def scores(result):
+    """What a stage measured, but for what it cost."""
+    return {name: value for name, value in result.metrics.items() if not name.startswith("cost/")}
+
+
+def approximately(card, choices):
+    """How near numbers are to be: equal on a simulated device, where they are worked out alike."""
+    if card is None:
+        return partial(pytest.approx, rel=2e-2, abs=2e-2, nan_ok=True)
+    # The decoder that sums over all values leaves out on a CPU those that hardly count.
+    near = 1e-6 if "continuous" in choices else 0
+    return partial(pytest.approx, rel=near, abs=near, nan_ok=True)
+
+
+@pytest.mark.cuda
+def test_a_training_on_the_device_goes_on_from_its_rung(untaught, tmp_path, card):
+    training = next(stage for stage in all_stages(cell_of(CELLS[0])) if isinstance(stage, TrainingStage))
+    cut, whole = Journal(tmp_path / "cut"), Journal(tmp_path / "whole")
+    for stage, journal in ((rung_of(training, 2), cut), (training, cut), (training, whole)):
+        assert perform(stage, str(journal.root), "cuda:0") == "finished", journal.failure(stage.id)
+    assert scores(cut.result(training.id)) == approximately(card, "")(scores(whole.result(training.id)))
+
+
+def test_what_is_remarked_of_a_training_is_noted():
+    cold = Trained({}, [{"step": 1, "timesteps/warm": 0.256}], {}, ("its steps are not recorded: why",))
+    noted = training.notes(cell_of("timesteps=importance"), cold)
+    assert noted["notes"].splitlines() == [
+        "its steps are not recorded: why",
+        "importance sampler still warming up: 25 % of t have their 10 losses",
+    ]
+    assert training.notes(cell_of(""), Trained({}, [{"step": 1}], {})) == {}

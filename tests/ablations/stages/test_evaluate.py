@@ -1,0 +1,271 @@
+"""What stages leave: a fit, likelihoods in continuous time, histories; each against a computation of the test's own."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ablations.data.tensors import read_tensors
+from ablations.driver.plan import plan
+from ablations.driver.trained import trained
+from ablations.engine.journal import Journal, noted
+from ablations.grids.grid import make
+from ablations.launchers.local import Local
+from ablations.metrics import extractors
+from ablations.results.folder import per_image
+from ablations.settings.arguments import parse_run
+from ablations.stages import samples as sampling
+from ablations.stages.graph import stages_of
+from ablations.stages.perform import perform
+from ablations.stages.restore import load
+from ablations.stages.stage import Parts
+from diffusion_core.bound import mean_dims
+from diffusion_core.forward import diffuse
+from diffusion_core.likelihood import bound
+from diffusion_core.randomness import draw, normal, uniform
+from diffusion_core.trainer import part
+
+SMALL = [
+    "horizon=25",
+    "network.channels=8",
+    "network.multipliers=[1]",
+    "network.attention=[]",
+    "training.steps=40",
+    "training.report_every=10",
+    "training.batch=32",
+    "evaluation.exact=2",
+    "evaluation.strata=2",
+    "evaluation.sets=1",
+    "sampler.steps=4",
+]
+POINTS = ["data=mixture2d", *(word for word in SMALL if not word.startswith("network."))]
+
+
+def stages(*arguments, base=SMALL):
+    given = {word.split("=")[0] for word in arguments}
+    words = [*(word for word in base if word.split("=")[0] not in given), *arguments]
+    cell = make(parse_run(words)).points[0].cell
+    return stages_of(cell, cell.data.load().digest, "float32", "x")
+
+
+def performed(root, *arguments, kinds=("training", "fit", "bound", "samples"), base=SMALL):
+    """The stages of a cell that ran, by (kind, split), and their results."""
+    journal, found = Journal(root), {}
+    for stage in stages(*arguments, base=base):
+        if stage.kind in kinds:
+            assert perform(stage, str(root), "cpu") == "finished", journal.failure(stage.id)
+            found[stage.kind, getattr(stage, "split", None)] = stage, journal.result(stage.id)
+    return found
+
+
+def network_of(root, stage):
+    cell = stage.cell
+    parts = getattr(stage, "parts", Parts(stage.id))
+    return load(cell, cell.data.load(), Journal(root), replace(parts, fit=None), torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def analytic(tmp_path_factory):
+    """A cell with a fitted variance, all its stages."""
+    root = tmp_path_factory.mktemp("analytic") / ".stages"
+    return root, performed(root, "variance=analytic", "evaluation.fit=16", "evaluation.seed=3")
+
+
+@pytest.mark.thorough
+def test_a_fit_is_what_the_network_tells_of_noise_and_misses_of_x0_at_each_t(analytic):
+    """By draws of the training's seed, 0, whatever the evaluation's."""
+    root, found = analytic
+    stage, result = found["fit", None]
+    tensors, _ = read_tensors(Journal(root).folder(stage.id) / "fit.safetensors")
+    diffusion, data = network_of(root, stage), stage.cell.data.load()
+    index = torch.randint(897, (16,), generator=draw(0, 0, "fit/image"))
+    raw = data.images["train"][index]
+    level = 15 * raw + (uniform(0, 0, "fit/dequantise", (16, 1, 8, 8), raw.device) * 15).floor()
+    x0 = (level / 127.5 - 1).float()
+    for t in (1, 7, 25):
+        eps = normal(0, t, "fit/eps", (16, 1, 8, 8), raw.device)
+        times = torch.full((16,), t)
+        gamma = diffusion.gamma(times)
+        x_t = diffuse(x0, eps, gamma)
+        with torch.no_grad():
+            predicted = diffusion.network(x_t, times * (1000 / 25))
+        sigma, signal = torch.sigmoid(gamma).sqrt()[0].float(), torch.sigmoid(-gamma).sqrt()[0].float()
+        missed = x0 - ((x_t - sigma * predicted) / signal).clamp(-1, 1)
+        told = float(mean_dims(eps**2 - predicted**2).mean())
+        assert float(tensors["noise"][t - 1]) == pytest.approx(told, rel=1e-4, abs=1e-5)
+        assert float(tensors["error"][t - 1]) == pytest.approx(float(mean_dims(missed**2).mean()), rel=1e-4)
+        assert float(tensors["alpha_bar"][t - 1]) == pytest.approx(float(torch.sigmoid(-gamma[0])))
+    level = 15 * data.images["train"] + (uniform(0, 1, "fit/dequantise", (897, 1, 8, 8), raw.device) * 15).floor()
+    spread = float((level / 127.5 - 1).var(0, correction=0).mean())
+    assert float(tensors["data"]) == pytest.approx(spread, rel=1e-4)
+    curves = {"noise_told": tensors["noise"], "x0_error": tensors["error"]}
+    for name, values in curves.items():
+        assert result.curves[name] == [list(range(1, 26)), values.tolist()]
+
+
+def analytic_x0_variance(moments):
+    """Theorem 1 of Bao et al. 2022 with the draws' own noise, no more than Var x_0 (T = 25 ends before noise alone)."""
+    told = moments["noise"].clamp(min=0) * (1 - moments["alpha_bar"]) / moments["alpha_bar"]
+    return told.minimum(moments["data"])
+
+
+def test_a_bound_reads_the_fit(analytic):
+    root, found = analytic
+    stage, result = found["bound", "validation"]
+    moments, _ = read_tensors(Journal(root).folder(stage.parts.fit) / "fit.safetensors")
+    diffusion, data = network_of(root, stage), stage.cell.data.load()
+    images = data.images["validation"]
+    settings = {"exact": 2, "strata": 2, "seed": 3, "clip": True}
+    scores = []
+    for x0_variance in (analytic_x0_variance(moments), moments["error"]):
+        diffusion.fit(x0_variance)
+        scored = bound(diffusion, images, **settings)
+        scores.append((float(scored.total.mean()), scored.draw_error))
+    assert (result.metrics["nll/val"], result.metrics["nll/val_draw_se"]) == scores[0]
+    assert abs(scores[0][0] - scores[1][0]) > 0.01
+
+
+def test_sampling_a_finished_cell_reads_its_fit(analytic):
+    root, found = analytic
+    stage, _ = found["samples", "test"]
+    moments = read_tensors(Journal(root).folder(stage.parts.fit) / "fit.safetensors")[0]
+    row = {"cell_id": "x", "training_id": stage.parts.training}
+    diffusion = trained(stage.cell, row, Journal(root), torch.device("cpu"))
+    assert torch.equal(diffusion.x0_variance[1:], analytic_x0_variance(moments))
+    again = sampling.draw_samples(stage.cell, diffusion, 64, lambda share: None)
+    kept = read_tensors(Journal(root).folder(stage.id) / "samples.safetensors")[0]["samples"]
+    assert torch.equal(again, kept[:64])
+
+
+def test_an_extractors_weights_are_known_by_their_digest(tmp_path):
+    for folder in ("here", "there"):
+        shutil.copytree(extractors.HERE, tmp_path / folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    plans = [
+        plan(make(parse_run([*SMALL, *words])), Local(), ["cpu"])
+        for words in (
+            [],
+            *([f"evaluation.weights={tmp_path / f / 'digits-cnn.safetensors'}"] for f in ("here", "there")),
+        )
+    ]
+    shipped, here, there = ([one.planned[0].cell_id, *(stage.id for stage in one.stages())] for one in plans)
+    assert here == there
+    assert here[0] != shipped[0]
+    assert here[1:] == shipped[1:]
+
+
+def test_likelihoods_in_continuous_time_are_kept_per_image_and_add_up(tmp_path):
+    words = ["evaluation.continuous=2", "evaluation.ode=1", "evaluation.ode_steps=2", "schedule=log_snr_linear"]
+    found = performed(tmp_path, *words, kinds=("training", "bound"))
+    for split, name in (("validation", "val"), ("test", "test")):
+        stage, result = found["bound", split]
+        folder = Journal(tmp_path).folder(stage.id)
+        terms, _ = read_tensors(folder / "continuous.safetensors")
+        total = terms["L0"] + terms["Lt"] + terms["LT"]
+        metrics = result.metrics
+        assert metrics[f"nll_continuous/{name}"] == pytest.approx(float(total.mean()), rel=1e-12)
+        parts = [metrics[f"nll_continuous/{name}_{part}"] for part in ("L0", "Lt", "LT")]
+        assert sum(parts) == pytest.approx(metrics[f"nll_continuous/{name}"], rel=1e-12)
+        assert f"nll_continuous/{name}_draw_se" not in metrics
+        assert metrics[f"nll_continuous/{name}_se"] == pytest.approx(float(total.std()) / math.sqrt(450), rel=1e-12)
+        ode = read_tensors(folder / "ode.safetensors")[0]["total"]
+        assert ode.shape == (450,)
+        assert metrics[f"nll_ode/{name}"] == pytest.approx(float(ode.mean()), rel=1e-12)
+        assert metrics[f"nll_ode/{name}_se"] == pytest.approx(float(ode.std()) / math.sqrt(450), rel=1e-12)
+        assert f"nll_ode/{name}_probe_se" not in metrics
+        assert result.metadata.keys() == {"device", "code"}
+        for file, metric in (("bound", "nll"), ("continuous", "nll_continuous"), ("ode", "nll_ode")):
+            values = per_image(folder, f"{file}.safetensors")
+            assert len(values) == 450
+            assert math.fsum(values) / 450 == pytest.approx(metrics[f"{metric}/{name}"], rel=1e-12)
+
+
+def test_what_is_no_number_is_left_out_and_noted():
+    metrics = {"nll/test": 1.0, "nll_ode/test": math.nan, "nll_ode/test_se": math.inf}
+    assert noted(metrics) == {"notes": "not finite: nll_ode/test, nll_ode/test_se"}
+    assert noted(metrics, "a remark") == {"notes": "a remark\nnot finite: nll_ode/test, nll_ode/test_se"}
+    assert noted({"nll/test": 1.0}, "a remark") == {"notes": "a remark"}
+    assert noted({"nll/test": 1.0}) == {}
+
+
+LEARNED = ["schedule=learned", "objective=vlb_continuous", "evaluation.continuous=0"]
+
+
+def test_a_learned_schedule_is_logged_as_it_trains_and_drawn_as_it_is_evaluated(tmp_path):
+    stage, result = performed(tmp_path, *LEARNED, kinds=("training",), base=POINTS)["training", None]
+    history = [result.curves[f"schedule/gamma_{q}"] for q in (0, 25, 50, 75, 100)]
+    assert all(xs == [10, 20, 30, 40] for xs, _ in history)
+    for q, (_, ys) in zip((0, 25, 50, 75, 100), history, strict=True):
+        assert result.metrics[f"schedule/gamma_{q}"] == ys[-1]
+    groups = ("network", "schedule_ends", "schedule_shape")
+    for group in groups:
+        assert len(result.curves[f"train/{group}"][1]) == 4
+        assert min(result.curves[f"train/{group}_sd"][1]) > 0
+    tensors, _ = read_tensors(Journal(tmp_path).folder(stage.id) / "weights.safetensors")
+    ends = {}
+    for name in ("average", "learner"):
+        weights = part(tensors, name)
+        start = -13.3 + 18.3 * float(weights["diffusion.denoiser.gamma.shift"])
+        ends[name] = start, start + 18.3 * math.exp(float(weights["diffusion.denoiser.gamma.log_stretch"]))
+    t, log_snr = result.curves["log_snr"]
+    assert t == list(range(1, 26))
+    assert (-log_snr[0], -log_snr[-1]) == pytest.approx(ends["average"], rel=1e-9)
+    assert (history[0][1][-1], history[-1][1][-1]) == pytest.approx(ends["learner"], rel=1e-9)
+    assert abs(ends["average"][0] - ends["learner"][0]) > 1e-4
+
+
+def test_the_spread_of_the_losses_is_that_of_the_steps_between_reports(tmp_path):
+    every, some = (
+        performed(tmp_path / n, f"training.report_every={n}", kinds=("training",))["training", None][1]
+        for n in ("1", "20")
+    )
+    losses = torch.tensor(every.curves["train/network"][1], dtype=torch.float64)
+    assert every.curves["train/network_sd"][1] == [0.0] * 40
+    assert some.curves["train/network"][0] == [20, 40]
+    for i, block in enumerate(losses.split(20)):
+        assert some.curves["train/network"][1][i] == pytest.approx(float(block.mean()), rel=1e-6)
+        assert some.curves["train/network_sd"][1][i] == pytest.approx(float(block.std(correction=0)), rel=1e-4)
+
+
+def test_an_importance_sampler_that_is_still_cold_is_noted(tmp_path):
+    words = ["timesteps=importance", "training.report_every=5"]
+    cold = performed(tmp_path, *words, "training.steps=5", kinds=("training",))["training", None][1]
+    assert 0 <= cold.metrics["timesteps/warm"] < 1
+    share = math.floor(100 * cold.metrics["timesteps/warm"])
+    assert cold.metadata["notes"] == f"importance sampler still warming up: {share} % of t have their 10 losses"
+    words += ["timesteps.history=2", "training.steps=20"]
+    warm = performed(tmp_path, *words, kinds=("training",))["training", None][1]
+    assert warm.metrics["timesteps/warm"] == warm.curves["timesteps/warm"][1][-1] == 1
+    assert "notes" not in warm.metadata
+
+
+@pytest.mark.parametrize("choices", [LEARNED, ["timesteps=importance", "timesteps.history=3"]])
+def test_a_training_cut_at_any_report_and_continued_is_bit_identical(choices, cut_and_whole):
+    results, weights = cut_and_whole(stages(*choices, "data=mixture2d", base=POINTS)[0], cuts=2)
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
+    assert results[0].curves == results[1].curves
+
+
+def test_work_counts_forward_passes():
+    data = stages()[0].cell.data.load()
+    counted = {
+        ("training", ""): 3 * 40 * 32,
+        ("training", "schedule=learned"): 5 * 40 * 32,
+        ("training", "schedule=learned objective=vlb_continuous"): 7 * 40 * 32,
+        ("fit", "variance=analytic evaluation.fit=16"): 25 * 16,
+        # Two halves: t = 1 three times and 2 twice, two runs, the last two times. With 3 steps there is nothing to run
+        # over, and t = 1 and 2 are taken once more instead.
+        ("bound", ""): 450 * 2 * (3 + 2 + 2 + 2),
+        ("bound", "evaluation.horizon=3"): 450 * 2 * (4 + 3 + 1),
+        ("bound", "evaluation.continuous=8 evaluation.ode=2 evaluation.ode_steps=5"): 450 * (18 + 8 + 4 * 5 * 5),
+        ("samples", ""): 450 * 4,
+        ("samples", "sampler=heun sampler.steps=10 evaluation.sets=2"): 2 * 450 * 19,
+        ("samples", "sampler=ddim sampler.steps=10 sampler.skip=0.2"): 450 * 8,
+    }
+    for (kind, words), expected in counted.items():
+        found = [stage.work(data) for stage in stages(*words.split()) if stage.kind == kind]
+        assert set(found) == {expected}, (kind, words)
