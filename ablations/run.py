@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
     opened = open_tracker(request.tracking_uri or default_uri(results), grid.name, results)
     provenance = {"command": request.command, "code": code_version()}
     rounds = fixed(planned, journal) if declared is None else looked(replace(declared, plan=planned), journal)
-    said, known = beginning(beforehand(planned, declared), journal)
+    said, known = beginning(beforehand(planned, declared), journal, request.hours)
     if said:
         print("\n".join([*said, *_looks(declared), *where(opened)]), flush=True)
     ended = execute(rounds, journal, folder, opened, provenance, hours=request.hours, expected=known.each)

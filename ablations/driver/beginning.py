@@ -17,7 +17,7 @@ NAMED = 5
 """So many cells are named in lines of their own."""
 
 
-def beginning(rounds: Sequence[Round], journal: Journal) -> tuple[list[str], Measured]:
+def beginning(rounds: Sequence[Round], journal: Journal, hours: float | None = None) -> tuple[list[str], Measured]:
     """What is run, by rounds, and for how long, about; and what that was measured by. Nothing of what is all there."""
     plan = rounds[-1].plan
     missing = [stage for one in rounds for stage in one.plan.missing(journal)]
@@ -32,6 +32,8 @@ def beginning(rounds: Sequence[Round], journal: Journal) -> tuple[list[str], Mea
     taken = seconds_of_rounds(rounds, journal, known)
     total = f"about {minutes(sum(taken))} on {counted(len(plan.here.devices), 'worker')}"
     turns = in_turn(rounds, taken) if len(rounds) > 1 else []
+    if hours is not None:
+        turns = [*turns, f"it ends once all its commands have taken {minutes(3600 * hours)} (hours={hours:g})"]
     return [f"{plan.grid.name}: {size}, {total}", *turns, *refused(plan)], known
 
 

@@ -57,7 +57,8 @@ Stop = Literal["", "interrupted", "hours"]
 @dataclass(frozen=True)
 class Ended:
     """How a command ended: its records, its tracker (None once it has failed), the last round that is whole (None where
-    none is) and whether that was `said` already, how many trainings have finished, of how many, and what stopped it."""
+    none is) and whether that was `said` already, how many trainings have finished, of how many, what stopped it; and
+    the seconds that all commands have spent on the grid."""
 
     records: list[Record]
     tracker: Tracker | None
@@ -66,6 +67,7 @@ class Ended:
     finished: int
     trainings: int
     stop: Stop
+    seconds: float
 
 
 def execute(
@@ -188,6 +190,11 @@ class Execution:
         """Seconds of all commands on the grid so far."""
         return self.spent.seconds
 
+    @property
+    def _over(self) -> bool:
+        """Whether the hours are."""
+        return self.hours is not None and self.seconds > 3600 * self.hours
+
     def carry_out(self, rounds: Iterable[Round]) -> Ended:
         """Round after round, to the end or until something stops it."""
         self.live = self._live(self.first.whole)
@@ -216,7 +223,7 @@ class Execution:
         whole = (self.shown or self.first).whole
         records = self.publish(whole, self.shown, ended=not stop)
         finished = len(_finished(records))
-        return Ended(records, self.tracker, self.shown, self.said, finished, len(trainings(whole)), stop)
+        return Ended(records, self.tracker, self.shown, self.said, finished, len(trainings(whole)), stop, self.seconds)
 
     def _missing(self, plan: Plan) -> list[Stage]:
         """The stages that a plan lacks and that were not tried yet."""
@@ -224,6 +231,8 @@ class Execution:
 
     def launch(self, plan: Plan, of: Round) -> Stop:
         """Run what a plan lacks, and write now and then the results of the round; what stopped it."""
+        if self._over:
+            return "hours"
         missing = self._missing(plan)
         self.tried |= {stage.id for stage in missing}
         meanwhile = self.shown or of
@@ -235,7 +244,7 @@ class Execution:
         ):
             for event in events:
                 self.spent.keep()
-                if self.hours is not None and self.seconds > 3600 * self.hours:
+                if self._over:
                     return "hours"
                 if self.live is not None:
                     self.live.note(event)

@@ -8,7 +8,7 @@ from tempfile import NamedTemporaryFile
 from ablations.driver.bar import waiting
 from ablations.driver.execute import Ended
 from ablations.driver.shown import last_shown, remember
-from ablations.driver.wording import counted
+from ablations.driver.wording import counted, minutes
 from ablations.driver.written import summarised
 from ablations.engine.disk import in_bytes, left_by
 from ablations.engine.journal import Journal
@@ -46,7 +46,8 @@ def finish(folder: Path, journal: Journal, ended: Ended) -> int:
         print("interrupted: finished stages are kept, the same command continues")
         return 130
     if ended.stop == "hours":
-        print("the hours are over: finished stages are kept, the same command with more hours goes on")
+        spent = f"all commands here have taken {minutes(ended.seconds)}"
+        print(f"the hours are over ({spent}): finished stages are kept, the same command with more hours goes on")
     failed = [r for r in ended.records if r.status == "failed" or (r.status == "interrupted" and not ended.stop)]
     for item in failed[:5]:
         print(f"{item.status}: {words(item.planned.levels)} seed {item.planned.cell.seed}: {item.reason}")
@@ -67,7 +68,7 @@ def show(folder: Path, tracker: Tracker | None) -> None:
     if tracker is not None and summary is not None:
         print(f"MLflow   {summary.link}")
         if not tracker.uri.startswith("http"):
-            print(f"         after: mlflow ui --backend-store-uri {without_password(tracker.uri)}")
+            print(f"         opens once this runs: mlflow ui --backend-store-uri {without_password(tracker.uri)}")
     remember(folder, said, summary)
 
 

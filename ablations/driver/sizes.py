@@ -8,6 +8,7 @@ from dataclasses import replace
 from ablations.driver import room
 from ablations.driver.estimates import COMMAND, DELIVERED, DRAWN, FIRST, Measured, measured
 from ablations.driver.looking import Declared
+from ablations.driver.pace import standing
 from ablations.driver.plan import Conditions, Plan
 from ablations.driver.rounds import Round, planned
 from ablations.driver.wording import counted, minutes
@@ -53,10 +54,14 @@ def beforehand(plan: Plan, declared: Declared | None) -> list[Round]:
 
 def in_turn(rounds: Sequence[Round], taken: Sequence[float]) -> list[str]:
     """A line for each round, with what it takes."""
-    return [
-        f"  {one.named}: {minutes(seconds)}{' more' if one.number > 1 else ''}"
-        for one, seconds in zip(rounds, taken, strict=True)
-    ]
+    return [f"  {one.named}: {_takes(one, seconds)}" for one, seconds in zip(rounds, taken, strict=True)]
+
+
+def _takes(one: Round, seconds: float) -> str:
+    """What a round takes, in words."""
+    if not seconds:
+        return "there already"
+    return f"{minutes(seconds)} more" if one.number > 1 else minutes(seconds)
 
 
 def measured_there(here: Conditions, stages: Sequence[Stage], quick: bool = False) -> Measured:
@@ -72,11 +77,11 @@ def measured_there(here: Conditions, stages: Sequence[Stage], quick: bool = Fals
 
 
 def seconds_of_rounds(rounds: Sequence[Round], journal: Journal, known: Measured) -> list[float]:
-    """What each of these rounds takes after those before it; the first with what begins a command, the last with what
-    ends it. Nothing where there is nothing to do."""
+    """What each of these rounds takes after those before it, and after what trainings have come to; the first that does
+    anything with what begins a command, the last with what ends it. Nothing where there is nothing to do."""
     workers = len(rounds[0].plan.here.devices)
     done: set[str] = set()
-    starts: dict[str, float] = {}
+    starts = standing([stage for one in rounds for stage in one.plan.missing(journal)], journal)
     found = []
     for one in rounds:
         stages = [stage for stage in one.plan.missing(journal) if stage.id not in done]
@@ -92,6 +97,6 @@ def seconds_of_rounds(rounds: Sequence[Round], journal: Journal, known: Measured
     runs = len(rounds[-1].plan.planned)
     # Pages of a round are drawn beside the workers of the next one, which they slow down.
     found = [seconds + (DRAWN / workers if i and seconds else 0.0) for i, seconds in enumerate(found)]
-    found[0] += COMMAND + FIRST
+    found[next(i for i, seconds in enumerate(found) if seconds)] += COMMAND + FIRST
     found[-1] += DRAWN + DELIVERED * runs
     return found

@@ -44,7 +44,7 @@ def where(tracker: Tracker | None) -> list[str]:
     if tracker.uri.startswith("http"):
         return [f"MLflow   {link}, {uri}"]
     new = "" if known or not tracker.uri.startswith(SQLITE) or _file(tracker).exists() else ", a new store"
-    return [f"MLflow   {link}{new}", f"         after: mlflow ui --backend-store-uri {uri}"]
+    return [f"MLflow   {link}{new}", f"         opens once this runs: mlflow ui --backend-store-uri {uri}"]
 
 
 def _experiment(tracker: Tracker) -> str:

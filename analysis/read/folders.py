@@ -52,7 +52,8 @@ def names_in(results: Path) -> list[str]:
 def no_grid(folder: Path, names: list[str]) -> InputError:
     """The error that no grid stands in a folder, with those that stand elsewhere."""
     hint = unknown(f"grid in {folder.parent}", folder.name, dict.fromkeys(names))
-    return InputError(f"{hint} ({folder / 'grid.json'} is missing; `python -m ablations.run grid=NAME` runs a grid)")
+    how = f"`python -m ablations.run grid={folder.name}` runs it, if it ships"
+    return InputError(f"{hint} ({folder / 'grid.json'} is missing; {how})")
 
 
 def is_committed(folder: Path) -> bool:

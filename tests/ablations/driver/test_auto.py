@@ -178,6 +178,14 @@ def test_one_look_may_be_all(scored, tmp_path, capsys):
     assert "then looks at" not in capsys.readouterr().out
 
 
+def test_hours_that_are_over_begin_nothing(scored, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Execution, "seconds", 7200.0)
+    assert run.main([*WORDS, f"results={tmp_path}", "seeds=auto", "hours=1"]) == 0
+    said = capsys.readouterr().out
+    assert "the hours are over (all commands here have taken 120 minutes)" in said
+    assert not scored
+
+
 @pytest.mark.parametrize("hours_at", sampled([40, 14, 0], 3))
 def test_the_hours_end_at_any_moment_and_more_of_them_go_on(hours_at, scored, tmp_path, monkeypatch, capsys):
     """Each look has three stages a cell and seed: the first is over after 36 of them, the second after 48."""
@@ -185,7 +193,7 @@ def test_the_hours_end_at_any_moment_and_more_of_them_go_on(hours_at, scored, tm
     assert max(ran(tmp_path, "seeds=auto", "hours=0.5").values()) == 3
     said = capsys.readouterr().out
     assert ("of 12 trainings finished; nothing to show yet" in said) == (hours_at < 36)
-    assert "the hours are over: finished stages are kept, the same command with more hours goes on" in said
+    assert "the hours are over (all commands here have taken 60 minutes): finished stages are kept" in said
     assert head(tmp_path)["round"]["number"] == (0 if hours_at < 36 else 1)
     assert ran(tmp_path) == ENDED
     assert head(tmp_path)["continued"] is False

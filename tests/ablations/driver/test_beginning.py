@@ -60,6 +60,21 @@ def test_what_makes_no_sense_is_named_with_its_reason_and_of_much_the_first(tmp_
     assert told[-1] == "incompatible: 1 more, in the table"
 
 
+def test_a_round_that_is_over_is_there_already_and_begins_nothing(tmp_path, unmeasured):
+    found, journal = plan_of("parameterization=v,epsilon", "seeds=5", "evaluation.rungs=2"), Journal(tmp_path)
+    rounds = planned(found)
+    for stage in rounds[0].plan.stages():
+        journal.write_result(stage.id, Result("finished", "", {"nll/val": 2.0}, {}, {}))
+    told = beginning(rounds, journal)[0]
+    assert told[1].endswith(": there already")
+    assert not any("there already" in line for line in told[2:])
+
+
+def test_a_limit_of_hours_is_told(tmp_path, unmeasured):
+    told = beginning(planned(plan_of("seeds=1")), Journal(tmp_path), hours=0.01)[0]
+    assert told[-1] == "it ends once all its commands have taken 36 seconds (hours=0.01)"
+
+
 def test_nothing_is_said_of_what_is_all_there(tmp_path, unmeasured):
     found, journal = plan_of("seeds=1"), Journal(tmp_path)
     for stage in found.stages():
@@ -72,7 +87,7 @@ def test_a_new_store_is_said_to_be_one_and_an_experiment_that_is_there_linked_at
     new = Tracker(f"sqlite:///{place}", "mine", tmp_path)
     assert where(new) == [
         "MLflow   experiment mine, a new store",
-        f"         after: mlflow ui --backend-store-uri sqlite:///{place}",
+        f"         opens once this runs: mlflow ui --backend-store-uri sqlite:///{place}",
     ]
     place.write_bytes(store.read_bytes())
     assert where(new)[0] == "MLflow   experiment mine"

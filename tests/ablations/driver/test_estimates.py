@@ -16,6 +16,7 @@ from ablations.engine.journal import Journal
 from ablations.grids.grid import make
 from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
+from ablations.stages.artifacts import write_history
 from tests.ablations.conftest import TINY
 
 CPU = torch.device("cpu")
@@ -104,3 +105,14 @@ def test_rounds_take_together_what_all_takes_and_the_first_what_begins_a_command
     beside = COMMAND + FIRST + (1 + 2) * DRAWN + DELIVERED * len(found.planned)
     assert sum(taken) - beside == pytest.approx(known.seconds(stages, data, 1))
     assert seconds_of_rounds(rounds[:1], journal, Measured(known.each))[0] < sum(taken) / 2
+
+
+def test_a_training_that_is_half_done_takes_half_as_long(tmp_path, short):
+    found = planned(*TINY)
+    (training,) = [stage for stage in found.stages() if stage.kind == "training"]
+    known = Measured(dict.fromkeys(measured(found.stages(), "cpu", 1).each, 1e-3))
+    rounds, journal = rounds_of(found), Journal(tmp_path)
+    whole = sum(seconds_of_rounds(rounds, journal, known))
+    write_history(journal.folder(training.id), [{"step": 30, "seconds": 1.0}])
+    left = sum(seconds_of_rounds(rounds, journal, known))
+    assert whole - left == pytest.approx(training.work(found.here.data) / 2 * 1e-3)
