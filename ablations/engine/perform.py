@@ -69,7 +69,8 @@ def _performed(stage: Stage, bench: Bench, runs: Runs) -> str:
     ended = journal.result(stage.id)
     if ended is None:
         # One of several processes has said why.
-        return "failed"
+        failure = journal.failure(stage.id)
+        return DAMAGED if failure is not None and failure.kind == "damaged" else "failed"
     journal.forget_failure(stage.id)
     forget_checkpoints(journal.folder(stage.id))
     journal.discard(stage.id, CHECKPOINT)

@@ -15,6 +15,7 @@ import psutil
 import torch
 from torch import distributed
 
+from ablations.engine.files import Damaged
 from ablations.engine.journal import Failure
 from ablations.engine.lease import LeaseLost
 from ablations.engine.perform import perform_share
@@ -46,6 +47,10 @@ def main(path: str) -> int:
         perform_share(stage, Bench(stage.id, journal, own, task.lease, stage.id, ranks.rank, ranks.world))
     except LeaseLost:
         # Whose stage it is now writes what becomes of it.
+        return 1
+    except Damaged as error:
+        journal.forget_result(error.folder.name)
+        journal.write_failure(stage.id, Failure.of(error, ""))
         return 1
     except Exception as error:
         journal.write_failure(stage.id, Failure.of(error, traceback.format_exc()))

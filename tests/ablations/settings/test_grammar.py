@@ -235,7 +235,7 @@ def test_help_is_quick():
     assert time.perf_counter() - began < 10
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_every_file_that_ships_is_read_as_hydra_composes_it():
     for group in (*AXES, "grid", "study", "launcher"):
         for option, (path, *_) in files(group).items():

@@ -12,12 +12,14 @@ import pytest
 import torch
 
 from ablations import run
+from ablations.data.digits import Digits
 from ablations.data.tensors import read_tensors
 from ablations.driver.plan import plan
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
+from ablations.metrics import extractors
 from ablations.metrics.density_coverage import CoverageMetric, DensityMetric
 from ablations.metrics.mmd import Mmd
 from ablations.metrics.sets import Examined, Judged
@@ -118,14 +120,15 @@ def test_a_finished_grid_gains_a_column_and_redraws_nothing(again, monkeypatch):
 
 
 @pytest.mark.thorough
-def test_the_value_is_the_mean_over_the_sets_that_were_drawn(again, images, extractor):
+def test_the_value_is_the_mean_over_the_sets_that_were_drawn(again):
     assert run.main([*again.arguments, "evaluation.metrics=[mmd]"]) == 0
     row = rows(again)[0]
     found = plan(make(parse_run([*again.arguments, "evaluation.metrics=[mmd]"])), Local(), ["cpu"])
     (stage,) = [stage for stage in found.planned[0].stages if isinstance(stage, MetricStage)]
     journal = Journal(again.results / ".stages")
     drawn = read_tensors(journal.folder(stage.samples) / "samples.safetensors")[0]["samples"]
-    real = Examined(images["train"], extractor)
+    extractor = extractors.load("digits-cnn")
+    real = Examined(Digits().load().images["train"], extractor)
     values = [Mmd().compute(Judged(Examined(part, extractor), real)) for part in drawn.split(450)]
     assert len(values) == 2
     assert float(row[MMD]) == pytest.approx(sum(values) / 2, rel=1e-6)

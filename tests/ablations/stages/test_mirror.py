@@ -32,7 +32,7 @@ from analysis.errors import InputError
 from tests.object_store import JOURNAL, NOW, Kept
 from tests.sampling import sampled
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 DONE = Result("finished", "", {"nll/test": 2.0}, {}, {"device": "cpu"})
 

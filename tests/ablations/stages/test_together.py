@@ -70,11 +70,11 @@ def test_batches_that_cannot_be_shared_are_refused_before_anything_runs():
 
 
 @pytest.mark.slow
-def test_a_rank_that_fails_says_why_as_a_worker_by_itself_does(tmp_path):
+def test_a_rank_that_finds_what_it_needs_damaged_says_so_as_a_worker_by_itself_does(tmp_path):
     """Codes whose autoencoder is not there."""
     training = training_of("space=latents")
     for name, device in (("one", "cpu"), ("two", TWO)):
-        assert perform(training, str(tmp_path / name), device) == "failed"
+        assert perform(training, str(tmp_path / name), device) == "damaged"
     one, two = (Journal(tmp_path / name).failure(training.id) for name in ("one", "two"))
     assert two.message == one.message.replace(str(tmp_path / "one"), str(tmp_path / "two"))
     assert two.kind == one.kind

@@ -14,7 +14,7 @@ from tests.analysis.conftest import pipe
 from tests.analysis.many import many
 from tests.analysis.report.pages import Page
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 CELLS = MOST_ROWS + 20
 WORDS = f"Shown are the {MOST_ROWS} best of {CELLS} cells by NLL and the baseline"
