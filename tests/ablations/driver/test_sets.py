@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import statistics
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,9 +15,10 @@ from ablations.data.tensors import read_tensors
 from ablations.driver import pages, sets
 from ablations.driver.plan import plan
 from ablations.engine.dispatch import Dispatch
-from ablations.engine.journal import Journal
+from ablations.engine.journal import Journal, Result
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
+from ablations.results.records import record
 from ablations.results.sets import of_all
 from ablations.settings.arguments import parse_run
 from ablations.stages.metric import MetricStage
@@ -25,6 +27,7 @@ from analysis.errors import InputError
 from analysis.findings.answers import Answers
 from analysis.findings.spending import Spending
 from analysis.read.meta import ShownMetric
+from analysis.read.names import SETS
 from analysis.read.runs import read_folder
 from tests.ablations.conftest import said
 from tests.ablations.search.conftest import POINTS
@@ -52,6 +55,18 @@ def noisy(enough, k=2):
 def rows(results):
     with (results / "auto" / "runs.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_the_sets_of_all_stages_are_counted(tmp_path):
+    (item,) = planned(*SMALL, *SHORT, "evaluation.sets=auto").planned
+    more = more_sets(item.stages, None, 8)
+    item, journal = replace(item, stages=[*item.stages, *more]), Journal(tmp_path)
+    for stage in item.stages:
+        metrics = {DISTANCE: 2.0, f"{DISTANCE}_set_sd": 0.1} if stage.drawn else {"nll/test": 2.0}
+        journal.write_result(stage.id, Result("finished", "", metrics, {}, {}))
+    drawn = [stage.drawn for stage in samples_of(item)]
+    assert len(drawn) > 1
+    assert record(item, journal).metrics[SETS] == sum(drawn)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ from ablations.results.records import record
 from ablations.settings.arguments import parse_run
 from ablations.settings.budget import rungs
 from ablations.settings.evaluation import Evaluation
-from ablations.stages import checkpoints, training_loop
+from ablations.stages import checkpoints, training, training_loop
 from ablations.stages import rung as on_the_way
 from ablations.stages import samples as sampling
 from ablations.stages.artifacts import WEIGHTS, average_at
@@ -57,6 +58,18 @@ def rungs_of(stages):
 def training_of(stages):
     (training,) = [stage for stage in stages if isinstance(stage, TrainingStage)]
     return training
+
+
+def test_what_scoring_on_the_way_takes_is_not_the_trainings(tmp_path, monkeypatch):
+    """A clock that stands still but where a rung is scored: an hour."""
+    now = [0.0]
+    monkeypatch.setattr(training_loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(training, "perform", lambda *given: now.append(now.pop() + 3600.0))
+    stage = training_of(planned(*TINY, "evaluation.rungs=2").planned[0].stages)
+    assert len(stage.rungs) == 2
+    assert perform(stage, str(tmp_path), "cpu") == "finished"
+    assert now == [7200.0]
+    assert Journal(tmp_path).result(stage.id).metrics["cost/train_seconds"] == 0.0
 
 
 @pytest.fixture(scope="module")
