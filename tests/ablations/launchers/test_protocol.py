@@ -205,7 +205,7 @@ def test_workers_end_with_a_driver_that_is_killed(tmp_path):
 
 def test_workers_are_forked_from_a_process_that_knows_their_work():
     """What a worker imports first is what takes long; the name is one that can be imported."""
-    assert importlib.import_module(warm.WORK[0]).perform is perform
+    assert importlib.import_module(warm.WORK).perform is perform
     assert warm.LOCAL in options_of("launcher")
 
 

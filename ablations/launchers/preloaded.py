@@ -1,0 +1,16 @@
+"""What a worker needs, imported by the process that workers are forked from, and then left alone by the collector of
+garbage: in each worker it would go through all of it, and so copy it."""
+
+from __future__ import annotations
+
+import gc
+
+# What counts operations imports it, in each process anew otherwise.
+import torch._dynamo  # noqa: F401
+
+from ablations.stages.perform import perform
+
+__all__ = ["perform"]
+
+gc.collect()
+gc.freeze()
