@@ -192,7 +192,7 @@ class Execution:
 
     @property
     def _over(self) -> bool:
-        """Whether the hours are."""
+        """Whether all commands have taken the hours that there are."""
         return self.hours is not None and self.seconds > 3600 * self.hours
 
     def carry_out(self, rounds: Iterable[Round]) -> Ended:

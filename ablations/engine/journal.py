@@ -5,11 +5,11 @@
                               status.json        failed or interrupted, and how; such a stage runs again
                               progress           the share done, for the driver's bar
                               lease.1, …         who runs it (`lease`)
-                              …                  what the stage leaves beside (`artifacts`)
+                              …                  what the stage leaves beside (`stages.artifacts`)
 
 A kill at any moment leaves the old file or the new one. What is damaged all the same is as good as not there: its stage
 runs again. The folder may be another one (`journal=`), or an object store, of which workers and drivers have copies
-(`mirror`).
+(`stages.mirror`).
 """
 
 from __future__ import annotations

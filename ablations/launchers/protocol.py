@@ -1,7 +1,7 @@
 """Axis: where stages run.
 
     Launcher ──▶ Workers: each takes a stage and a device, and gives a future of how the stage ended
-    Dispatch ──▶ which stage starts when, on which device (`dispatch`)
+    Dispatch ──▶ which stage starts when, on which device (`engine.dispatch`)
 
 A launcher is a choice like any other: a frozen class, a file in `configs/launcher/`, fields that are set as
 `launcher.FIELD=`. Where stages run is no part of any identity, and changes no number.

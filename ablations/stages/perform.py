@@ -1,4 +1,4 @@
-"""A stage in a worker of ours: by itself, or shared by several devices where it trains on them."""
+"""A stage in a worker, by the address of its journal: on one device, or on several where it trains."""
 
 from __future__ import annotations
 

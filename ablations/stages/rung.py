@@ -26,7 +26,7 @@ from ablations.stages.bound import bound_content, bound_of
 from ablations.stages.restore import load_encoding, restore
 from ablations.stages.samples import deciding_scores, samples_content
 from ablations.stages.stage import OnTheWay, Parts, Passes, Scores, Stage, finished_with
-from ablations.stages.training import TrainingStage, trained
+from ablations.stages.training import TrainingStage, train_on
 from ablations.stages.training_loop import Course
 from analysis.read.names import RUNG_SECONDS
 from diffusion_core.encodings import Encoding
@@ -125,7 +125,7 @@ class RungStage(OnTheWay):
             average = part(checkpoint.state, "average")
         else:
             # Left for whoever has to score it again, when the training is beyond it.
-            learned = trained(cell, encoding, data, device, place, Course(self.step, frozenset({self.step})))
+            learned = train_on(cell, encoding, data, device, place, Course(self.step, frozenset({self.step})))
             if learned.reason:
                 return Result("diverged", learned.reason, {}, {}, {})
             average, seconds = learned.average, learned.last["seconds"]

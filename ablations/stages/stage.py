@@ -59,7 +59,7 @@ class Stage(engine.Stage):
 
     @property
     def trained(self) -> Stage:
-        """The training that it does: of a rung that takes its training to its step, that; otherwise itself."""
+        """The stage that is trained by it: its training for a rung that takes that to a step, itself for any other."""
         return self
 
     @property
@@ -79,12 +79,12 @@ class Stage(engine.Stage):
 
     @property
     def shows(self) -> bool:
-        """Whether the first samples of its cell are its own."""
+        """Whether the sheet of its cell shows its first samples."""
         return False
 
     @property
     def fills(self) -> str:
-        """The column of results that it is there for, if it is for one alone."""
+        """The column of results that it is run for; "" where it is run for more than one."""
         return ""
 
     @property
@@ -112,7 +112,7 @@ class Stage(engine.Stage):
         return 0.0
 
     def work_alone(self, data: Data) -> float:
-        """The same without that of another stage, which it may do first."""
+        """The same without the passes of another stage, which it may have to take first."""
         return self.work(data)
 
     def bytes_left(self, data: Data, parameters: int) -> int:

@@ -85,13 +85,13 @@ class TrainingStage(Stage):
             for rung in (rung for rung in self.scored if rung.step == step):
                 perform(rung, bench.journal.address, str(device))
 
-        learned = trained(cell, encoding, data, device, bench, Course(rungs=self.rungs, score=score))
+        learned = train_on(cell, encoding, data, device, bench, Course(rungs=self.rungs, score=score))
         if bench.rank == 0:
             write_artifact(bench.folder, WEIGHTS, learned.weights, step=str(learned.last["step"]))
         return training_result(cell, restore(cell, encoding, data, learned.average).to(device), learned, device)
 
 
-def trained(cell: Cell, encoding: Encoding, data: Data, device: torch.device, bench: Bench, course: Course) -> Trained:
+def train_on(cell: Cell, encoding: Encoding, data: Data, device: torch.device, bench: Bench, course: Course) -> Trained:
     """A cell's diffusion, trained on this bench as far as the course goes."""
     learner, stored = build(cell, encoding, data, device), stored_of(encoding, data, device)
     return learn(learner, stored, cell.training, cell.seed, bench, course)
