@@ -34,7 +34,7 @@ def register(cls: C) -> C:
     The class is derived from an axis's base class, a data set's, a launcher's, an extractor's or a metric's. Worker
     processes know it too. InputError, in one line, where it cannot be a choice.
     """
-    from ablations.settings import plugins
+    from ablations.settings.plugins import classes as plugins
 
     return plugins.register(cls)
 
@@ -80,7 +80,7 @@ def run_search(*words: str) -> Search:
 
 
 def _finished(code: int, *, dry_run: bool) -> None:
-    from analysis.errors import InputError
+    from analysis.format.errors import InputError
 
     if dry_run:
         raise InputError("dry_run=true runs nothing, so there is nothing to read: leave it out, or use ablations.main")

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.settings.addresses import HELP
 from ablations.settings.exits import exit_code
-from ablations.settings.folders import DEFAULT
-from analysis.errors import InputError, unknown
-from analysis.options import Option, folder_name, run
-from analysis.plain import line
+from ablations.settings.plugins.folders import DEFAULT
+from analysis.format.errors import InputError, unknown
+from analysis.format.options import Option, folder_name, run
+from analysis.format.plain import line
 
 if TYPE_CHECKING:
     from ablations.engine.journal import Journal
@@ -62,7 +62,7 @@ def export(given: dict[str, Any]) -> None:
 
         journal = journal_of(results, given["journal"], reads=True)
         text = schedule_file(find(results, given["cell"], given["seed"]), journal)
-    from analysis.files import write_text
+    from analysis.format.files import write_text
 
     try:
         write_text(path, text)
@@ -89,8 +89,8 @@ def place(name: str, configs: str) -> Path:
 
 def search_in(results: Path, name: str) -> Path:
     """The folder of one's own search of this name, or of the committed one where there is none."""
-    from analysis.read.folders import COMMITTED
-    from analysis.read.names import SEARCH
+    from analysis.format.folders import COMMITTED
+    from analysis.format.names import SEARCH
 
     committed = results / COMMITTED / name
     return committed if (committed / SEARCH).is_file() and not (results / name / SEARCH).is_file() else results / name
@@ -101,8 +101,8 @@ def searched_file(folder: Path, level: str) -> str:
     from ablations.driver.trained import cell_in
     from ablations.settings.registry import describe
     from ablations.tracking.mlflow_runs import rows_of
-    from analysis.files import read_json
-    from analysis.read.names import SEARCH, TRIALS
+    from analysis.format.files import read_json
+    from analysis.format.names import SEARCH, TRIALS
 
     head = read_json(folder / SEARCH)
     if not isinstance(head, dict):

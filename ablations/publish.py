@@ -8,10 +8,10 @@ from typing import Any
 
 from ablations.settings.exits import exit_code
 from ablations.settings.titles import check_results
-from analysis.errors import InputError
-from analysis.options import Option, folder_name, run
-from analysis.plain import line
-from analysis.read.folders import folders_in
+from analysis.format.errors import InputError
+from analysis.format.folders import folders_in
+from analysis.format.options import Option, folder_name, run
+from analysis.format.plain import line
 
 PURPOSE = "Deliver the grids of a results folder to MLflow. What is there already is left alone, so it can be repeated."
 OPTIONS = {
@@ -60,7 +60,7 @@ def publish(given: dict[str, Any]) -> list[Path]:
 
 def _check(folder: Path) -> None:
     """InputError where what describes a folder of results cannot be read; its tables are read as they are delivered."""
-    from analysis.read.meta import parse_meta
+    from analysis.format.grid_json import parse_meta
     from analysis.read.search import read_search, search_alone
 
     head = folder / "grid.json"

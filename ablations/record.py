@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from analysis.errors import InputError, unknown
-from analysis.options import Option, folder_name, run
-from analysis.read.folders import COMMITTED, committed_in, holds_results, is_committed, names_in, no_grid
+from analysis.format.errors import InputError, unknown
+from analysis.format.folders import COMMITTED, committed_in, holds_results, is_committed, names_in, no_grid
+from analysis.format.options import Option, folder_name, run
 
 PURPOSE = (
     "Copy your own run of a grid, once it is over, to results/committed/, where README, docs and tests read it, and "
@@ -73,8 +73,8 @@ def chosen(results: Path, name: str) -> list[Path]:
 
 def check_over(folder: Path) -> None:
     """InputError where a run is not whole: its plan is not over, or some of it failed."""
-    from analysis.files import read_json
-    from analysis.read.csv_files import read_csv
+    from analysis.format.csv_files import read_csv
+    from analysis.format.files import read_json
     from analysis.read.search import search_alone
 
     if search_alone(folder):

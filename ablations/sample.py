@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.settings.addresses import HELP
 from ablations.settings.exits import exit_code
-from analysis.errors import InputError
-from analysis.options import Option, run
+from analysis.format.errors import InputError
+from analysis.format.options import Option, run
 
 if TYPE_CHECKING:
     import torch

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from analysis.errors import InputError
-from analysis.options import Option, run
+from analysis.format.errors import InputError
+from analysis.format.options import Option, run
 
 OPTIONS = {
     "rounds": Option("how often every case is timed; medians are compared", 7, int),

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from analysis import options
-from analysis.errors import InputError
-from analysis.options import Option
+from analysis.format import options
+from analysis.format.errors import InputError
+from analysis.format.options import Option
 
 OPTIONS = {
     "cells": Option("trainings: cells times seeds", 10_000, int),

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from analysis import options
-from analysis.errors import InputError
-from analysis.options import Option
+from analysis.format import options
+from analysis.format.errors import InputError
+from analysis.format.options import Option
 from benchmarks.inference_errors import coverage_tables, equality_errors, error_tables, image_errors
 from benchmarks.inference_power import best_errors, equality_power, power_tables
 

@@ -32,9 +32,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ablations.settings.exits import exit_code
-from analysis import options
-from analysis.errors import InputError
-from analysis.options import Option
+from analysis.format import options
+from analysis.format.errors import InputError
+from analysis.format.options import Option
 from benchmarks.cases import SMALL, Workload, scoring_cases, training_cases
 from diffusion_core import encodings, precision
 from diffusion_core.diffusion import Diffusion

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from ablations.settings.exits import exit_code
-from analysis import options
-from analysis.errors import InputError
-from analysis.options import Option
+from analysis.format import options
+from analysis.format.errors import InputError
+from analysis.format.options import Option
 from analysis.statistics.families import ALPHA, settle
 from analysis.statistics.looks import FUTILE, Looks, claims, plan_of
 from analysis.statistics.variances import Array, over_seeds, quantile

@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from analysis import options
-from analysis.errors import InputError
-from analysis.options import Option
+from analysis.format import options
+from analysis.format.errors import InputError
+from analysis.format.options import Option
 
 HERE = Path(__file__).parents[1]
 GRIDS, TABLE = HERE / "ablations" / "configs" / "grid", HERE / "benchmarks" / "minutes.md"

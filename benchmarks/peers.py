@@ -17,9 +17,9 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from ablations.settings.exits import exit_code
-from analysis import options
-from analysis.errors import InputError
-from analysis.options import Option
+from analysis.format import options
+from analysis.format.errors import InputError
+from analysis.format.options import Option
 
 if TYPE_CHECKING:
     import torch

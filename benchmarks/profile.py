@@ -20,9 +20,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from ablations.launchers.protocol import found_devices
 from ablations.settings.exits import exit_code
-from analysis import options
-from analysis.errors import InputError
-from analysis.options import Option
+from analysis.format import options
+from analysis.format.errors import InputError
+from analysis.format.options import Option
 from benchmarks.cases import BASE, Workload
 from benchmarks.changes import CPU, NOTHING, SIZES, training_step
 from benchmarks.peak import Mode, multiply_adds, peak

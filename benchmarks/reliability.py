@@ -27,10 +27,10 @@ from typing import Any
 
 from ablations.results.csv_text import csv_text
 from ablations.settings.exits import exit_code
-from analysis import options
-from analysis.errors import InputError, unknown
-from analysis.files import write_json, write_text
-from analysis.options import Option
+from analysis.format import options
+from analysis.format.errors import InputError, unknown
+from analysis.format.files import write_json, write_text
+from analysis.format.options import Option
 from benchmarks.ended import finished_in, made_again, numbers
 from benchmarks.faults import AT_BYTES, FAULTS, Child, Fault, Hung
 from benchmarks.workloads import WORKLOADS, Workload, hastened, import_again, import_all, say_imported

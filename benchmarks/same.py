@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 import ablations
 from ablations.settings.exits import exit_code
-from analysis import options
-from analysis.errors import InputError
-from analysis.notation import probability
-from analysis.options import Option
+from analysis.format import options
+from analysis.format.errors import InputError
+from analysis.format.notation import probability
+from analysis.format.options import Option
 from analysis.statistics.paired import compare, equivalent
 from benchmarks.peers import machine
 from diffusion_core.networks import fused

@@ -39,9 +39,9 @@ from ablations.launchers.protocol import Launcher
 from ablations.settings.exits import exit_code
 from ablations.stages import stage as stages
 from ablations.stages.artifacts import read_artifact, write_artifact
-from analysis import options
-from analysis.errors import InputError
-from analysis.options import Option
+from analysis.format import options
+from analysis.format.errors import InputError
+from analysis.format.options import Option
 
 OPTIONS = {
     "cells": Option("how many cells, with commas between sizes", "10,100,1000"),

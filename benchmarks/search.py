@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.settings.arguments import parse_search
 from ablations.settings.exits import exit_code
-from analysis import options
-from analysis.errors import InputError
-from analysis.options import Option
+from analysis.format import options
+from analysis.format.errors import InputError
+from analysis.format.options import Option
 
 if TYPE_CHECKING:
     from ablations.search.optimizer.told import Told

@@ -15,8 +15,7 @@ from ablations import check, run
 from ablations.driver import pages
 from ablations.search import __main__ as search
 from ablations.settings import grammar
-from ablations.settings.outside import REGISTERED
-from ablations.settings.packages import complaints, offers
+from ablations.settings.plugins.packages import REGISTERED, complaints, offers
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "extension"
 QUICK = [

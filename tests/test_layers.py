@@ -122,8 +122,7 @@ FLOORS = {
         {"words"},
         {"findings"},
         {"read", "statistics"},
-        {"files", "notation", "options"},
-        {"errors", "plain"},
+        {"format"},
     ],
 }
 """Package → its rooms from the top floor down. A room imports from rooms below it, and from no other of its floor: so

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.settings.exits import exit_code
-from analysis.errors import InputError
-from analysis.options import Option, run
+from analysis.format.errors import InputError
+from analysis.format.options import Option, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,7 +67,7 @@ def looked_at(given: dict[str, Any], results: Path) -> Survey:
     from ablations.clean.waste import survey
     from ablations.engine.disk import left_in
     from ablations.tracking.addresses import default_uri
-    from analysis.read.folders import committed_in, folders_in
+    from analysis.format.folders import committed_in, folders_in
 
     stages, folders = left_in(results / ".stages"), [*folders_in(results), *committed_in(results)]
     present, needs = frozenset(left.id for left in stages if left.finished), []

@@ -29,11 +29,11 @@ from ablations.stages.floor import floor_content
 from ablations.stages.graph import stages_of
 from ablations.stages.metric import metric_content
 from ablations.stages.samples import more_sets
-from analysis.errors import InputError
-from analysis.files import read_json
-from analysis.read.csv_files import read_csv
-from analysis.read.folders import is_committed
-from analysis.read.names import AUTOENCODER, SEARCH, TRIALS
+from analysis.format.csv_files import read_csv
+from analysis.format.errors import InputError
+from analysis.format.files import read_json
+from analysis.format.folders import is_committed
+from analysis.format.names import AUTOENCODER, SEARCH, TRIALS
 from diffusion_core.precision import Precision
 
 RUNGS = 16

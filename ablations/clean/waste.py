@@ -29,7 +29,7 @@ FREED = ".freed"
 QUIET = 3600.0
 """Seconds after which nobody writes on into a temporary file."""
 TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
-"""The name of a file that is written beside its place (`analysis.files`), or by which a folder's clock is asked."""
+"""The name of a file that `analysis.format.files` writes beside its place, or by which a folder's clock is asked."""
 
 KINDS = {
     "stages": "stages that no grid or search here needs",

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from diffusion_core.encodings import Encoding, GreyLevels
 
 Split = Literal["train", "validation", "test"]

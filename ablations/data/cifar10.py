@@ -23,7 +23,7 @@ import torch
 from ablations.data.base import Data, DataSet, image_data
 from ablations.data.download import Published, fetch, whole
 from ablations.data.sources import Labelled, budgeted, check_sizes
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 PICKLES, BINARY = "cifar-10-batches-py", "cifar-10-batches-bin"
 SHAPE = (3, 32, 32)

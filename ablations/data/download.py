@@ -21,7 +21,7 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 MIRROR = "DIFFUSION_ABLATIONS_MIRROR"
 """The environment variable for another place, http(s):// or file://, where all files lie under their own names."""

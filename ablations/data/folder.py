@@ -14,7 +14,7 @@ from torch import Tensor
 from ablations.data.base import SPLITS, Data, DataSet, Split
 from ablations.data.kept import Pictures, kept
 from ablations.data.pictures import UNREADABLE, Mode, check_size, refuse_unreadable, shape_of, split_of, square
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ablations.data.base import FEWEST, Split
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 Mode = Literal["grey", "colour"]
 MODES: dict[Mode, str] = {"grey": "L", "colour": "RGB"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.settings.addresses import HELP
 from ablations.settings.exits import exit_code
-from analysis.options import Option, parse, usage
+from analysis.format.options import Option, parse, usage
 
 if TYPE_CHECKING:
     from ablations.doctor.page import Part

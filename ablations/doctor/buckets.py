@@ -10,7 +10,7 @@ from ablations.engine.disk import RESULT, in_bytes
 from ablations.engine.lease import NAME
 from ablations.stages.bucket import bucket_at
 from ablations.stages.listing import Listed, Whole
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 
 def bucket(address: str) -> list[Part]:

@@ -17,7 +17,7 @@ from packaging.specifiers import SpecifierSet
 from ablations.doctor.page import Finding, Part
 from ablations.engine.disk import in_bytes
 from ablations.engine.version import ROOT, code_version
-from ablations.settings.packages import complaints, offers
+from ablations.settings.plugins.packages import complaints, offers
 
 NAME = "diffusion-ablations"
 EXTRAS = {

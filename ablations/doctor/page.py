@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.plain import line
+from analysis.format.plain import line
 
 Mark = Literal["", "note", "wrong"]
 SIGNS: dict[Mark, str] = {"": " ", "note": "·", "wrong": "!"}

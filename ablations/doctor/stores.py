@@ -16,9 +16,9 @@ from ablations.engine.disk import bytes_of, in_bytes
 from ablations.settings import grammar
 from ablations.settings.registry import build
 from ablations.tracking.addresses import SQLITE, quick_check
-from analysis.errors import InputError
-from analysis.read.folders import committed_in, folders_in
-from analysis.read.links import without_password
+from analysis.format.errors import InputError
+from analysis.format.folders import committed_in, folders_in
+from analysis.format.links import without_password
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search, search_alone
 

@@ -24,7 +24,7 @@ from rich.table import Column
 from ablations.driver.wording import minutes
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.events import Event
-from analysis.plain import line
+from analysis.format.plain import line
 
 LINE_SECONDS = 30.0
 """Between two lines where there is no terminal."""

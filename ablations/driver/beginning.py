@@ -11,7 +11,7 @@ from ablations.driver.sizes import in_turn, measured_there, seconds_of_rounds
 from ablations.driver.wording import counted, minutes
 from ablations.engine.journal import Journal
 from ablations.grids.grid import words
-from analysis.plain import line
+from analysis.format.plain import line
 
 NAMED = 5
 """So many cells are named in lines of their own."""

@@ -12,7 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 
 class Drawing:

@@ -23,8 +23,8 @@ from ablations.driver.loads import BEGIN, JUDGE, NOWHERE, Key, loads_of, seconds
 from ablations.driver.passes import count_of, maker_of
 from ablations.launchers.warm import METHOD
 from ablations.metrics.judging import yardstick_of
-from ablations.settings import plugins
 from ablations.settings.cell import Cell
+from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import devices_of
 from ablations.stages.memory import peak_memory, reset_peak_memory
 from ablations.stages.stage import Stage

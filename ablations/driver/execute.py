@@ -42,7 +42,7 @@ from ablations.stages.stage import Stage
 from ablations.tracking.mlflow_runs import request_of
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_views import view_in
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 WRITE_SECONDS = 15.0
 REST = 20

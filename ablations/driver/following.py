@@ -17,8 +17,8 @@ from ablations.engine.journal import Journal
 from ablations.grids.file import GridFile
 from ablations.stages.artifacts import read_history
 from ablations.stages.stage import Stage
-from analysis.notation import Rounding
-from analysis.plain import line
+from analysis.format.notation import Rounding
+from analysis.format.plain import line
 
 SECONDS = 1.0
 """Between two looks at how long the rest takes."""

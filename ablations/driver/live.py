@@ -24,7 +24,7 @@ from ablations.stages.stage import Stage
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.system import System
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 SECONDS = 5.0
 """Between two looks at what is under way."""

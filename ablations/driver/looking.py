@@ -23,8 +23,8 @@ from ablations.results.csv_text import number, of_image
 from ablations.results.folder import images_of
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, record
-from analysis.errors import InputError
-from analysis.read.meta import Meta, ShownMetric, kind_of, parse_meta
+from analysis.format.errors import InputError
+from analysis.format.grid_json import Meta, ShownMetric, kind_of, parse_meta
 from analysis.statistics.looks import Looked, Looks, begin, look
 from analysis.statistics.variances import Array
 

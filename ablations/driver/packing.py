@@ -22,7 +22,7 @@ from ablations.driver.passes import alike, maker_of
 from ablations.driver.plan import Conditions
 from ablations.launchers.protocol import cores
 from ablations.launchers.warm import METHOD
-from ablations.settings import plugins
+from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import claim
 from ablations.stages.memory import placed
 from ablations.stages.stage import Stage

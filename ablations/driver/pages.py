@@ -16,8 +16,8 @@ from ablations.grids.grid import words
 from ablations.results.records import Record
 from ablations.settings.addresses import FOLDER, is_remote
 from ablations.tracking.mlflow_store import Tracker
-from analysis.errors import InputError
-from analysis.read.links import without_password
+from analysis.format.errors import InputError
+from analysis.format.links import without_password
 
 
 def writable(results: Path) -> None:

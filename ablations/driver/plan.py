@@ -23,7 +23,7 @@ from ablations.stages.floor import FloorStage, floor_of
 from ablations.stages.graph import once, stages_of
 from ablations.stages.samples import more_sets
 from ablations.stages.stage import Stage
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from analysis.statistics.looks import SEEDS
 from diffusion_core.precision import Precision
 from diffusion_core.spaces import Latents

@@ -12,8 +12,8 @@ from ablations.settings.cell import Cell
 from ablations.settings.identity import NUMERICS, content_hash, from_outside
 from ablations.settings.registry import ORIGIN
 from ablations.tracking.mlflow_runs import rows_of
-from analysis.errors import InputError
-from analysis.read.names import SEARCH
+from analysis.format.errors import InputError
+from analysis.format.names import SEARCH
 from diffusion_core.named import choice_name
 
 

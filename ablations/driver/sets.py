@@ -20,7 +20,7 @@ from ablations.results.records import record
 from ablations.settings.evaluation import FEWEST_SETS, MOST_SETS
 from analysis.findings.answers import Answers
 from analysis.findings.spending import Spending, spending
-from analysis.notation import percent
+from analysis.format.notation import percent
 from analysis.read.runs import read_folder
 
 

@@ -12,7 +12,7 @@ from ablations.driver.shown import last_shown, remember
 from ablations.driver.turns import Turns
 from ablations.driver.written import summarised
 from ablations.tracking.mlflow_store import Tracker
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 
 @dataclass(frozen=True)

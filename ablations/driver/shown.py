@@ -14,8 +14,8 @@ from pathlib import Path
 
 import analysis
 from ablations.tracking.addresses import Summary
-from analysis.files import whole_files, write_json
-from analysis.read.names import PAGES
+from analysis.format.files import whole_files, write_json
+from analysis.format.names import PAGES
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from ablations.driver.turns import place_of
-from analysis.files import write_text
+from analysis.format.files import write_text
 
 KEPT_SECONDS = 5.0
 """Between two writings: so much of a killed command is lost."""

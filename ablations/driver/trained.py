@@ -16,9 +16,9 @@ from ablations.stages.artifacts import WEIGHTS
 from ablations.stages.fit import fit_of
 from ablations.stages.restore import Model, load
 from ablations.stages.stage import Parts
-from analysis.errors import InputError
-from analysis.read.csv_files import read_csv
-from analysis.read.folders import COMMITTED
+from analysis.format.csv_files import read_csv
+from analysis.format.errors import InputError
+from analysis.format.folders import COMMITTED
 
 
 def find(results: Path, cell: str, seed: int) -> dict[str, str]:

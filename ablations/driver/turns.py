@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.engine.lease import NAME, WAITED, Lease, holder, leased
-from analysis.files import write_text
+from analysis.format.files import write_text
 
 REQUEST = "request"
 """What a command at work was asked for, beside its lease."""

@@ -22,7 +22,7 @@ from ablations.stages.artifacts import HISTORY, SAMPLES, read_history
 from ablations.stages.graph import training_of
 from ablations.stages.stage import OnTheWay, Scores, Stage
 from ablations.tracking.mlflow_runs import RUNNING, Points, Tracked, autoencoder_run, cell_run
-from analysis.read.names import OVER_STEPS, RUNG
+from analysis.format.names import OVER_STEPS, RUNG
 
 
 class Watched(ABC):

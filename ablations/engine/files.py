@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 CHECKPOINT = "checkpoint.safetensors"
 """The state from which a training that was stopped goes on."""

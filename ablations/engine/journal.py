@@ -25,8 +25,8 @@ from typing import Any, Literal, get_args
 from ablations.engine.files import DIGEST, STAGE, Damaged, left_in
 from ablations.engine.lease import Holder, holder, last_touch
 from ablations.engine.shelves import Folder, Shelf
-from analysis.errors import InputError
-from analysis.files import read_json, size_of, write_json
+from analysis.format.errors import InputError
+from analysis.format.files import read_json, size_of, write_json
 
 Curves = dict[str, tuple[list[float], list[float]]]
 """Name → xs, ys."""

@@ -79,7 +79,7 @@ def _typed(axis: object, level: object) -> object:
 
 
 class ClaimSpec(BaseModel):
-    """A paper's finding that the grid puts to the test, in the fields of `analysis.read.meta.Expectation`."""
+    """A paper's finding that the grid puts to the test, in the fields of `analysis.format.grid_json.Expectation`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     claim: str

@@ -28,7 +28,7 @@ from ablations.settings.layers import choices_first
 from ablations.settings.making import make_cell
 from ablations.settings.registry import fields_of
 from ablations.settings.rules import continuous_refusal, refusal
-from analysis.errors import InputError, unknown
+from analysis.format.errors import InputError, unknown
 from analysis.statistics.looks import MOST, Looks, plan_of
 
 MOST_CELLS, MOST_RUNS = MOST_VALUES, 200_000

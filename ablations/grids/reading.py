@@ -9,10 +9,10 @@ from pydantic import BaseModel, ValidationError
 from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, LevelSpec, PrimarySpec, listed
 from ablations.metrics.registry import column_names, directed
 from ablations.settings import grammar
-from ablations.settings.folders import told
+from ablations.settings.plugins.folders import told
 from ablations.settings.titles import LONGEST
-from analysis.errors import InputError, unknown
-from analysis.read.names import LAYOUTS
+from analysis.format.errors import InputError, unknown
+from analysis.format.names import LAYOUTS
 
 PARTS: dict[str, type[BaseModel]] = {
     "levels": LevelSpec,

@@ -25,10 +25,10 @@ from ablations.engine.stage import Stage
 from ablations.engine.workers import WorkerDied, Workers
 from ablations.launchers.protocol import Launcher, cores, found_devices
 from ablations.launchers.warm import METHOD, warm_up
-from ablations.settings import plugins
+from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import SEPARATOR, answers
 from ablations.stages.perform import perform
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 AUTO = "auto"
 MOST_WORKERS = 4096

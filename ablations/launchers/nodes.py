@@ -20,12 +20,12 @@ from typing import Any
 import torch
 
 from ablations.engine.version import source_digest
-from ablations.settings import plugins
+from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import devices_of
 from ablations.stages.opening import journal_at
 from ablations.stages.perform import perform
 from ablations.stages.stage import Stage
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from diffusion_core.precision import Precision, resolve_precision
 
 TOKEN = ".seen-by-"

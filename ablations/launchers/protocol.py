@@ -23,7 +23,7 @@ from ablations.settings import grammar
 from ablations.settings.arguments import Common
 from ablations.settings.registry import build
 from ablations.stages.devices import devices_of
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from diffusion_core.precision import Asked, Precision, resolve_precision
 
 T = TypeVar("T")

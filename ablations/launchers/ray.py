@@ -26,7 +26,7 @@ from ablations.engine.workers import WorkerDied, Workers
 from ablations.launchers.nodes import Place, Told, call_told, new_token, perform_told, take_away
 from ablations.launchers.protocol import Launcher, checked_device, cores
 from ablations.stages.devices import SEPARATOR
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from diffusion_core.precision import Asked, Precision
 
 T = TypeVar("T")

@@ -22,7 +22,7 @@ from ablations.metrics.registry import DEFAULT, against_test, kind_of
 from ablations.metrics.sets import Examined, Judged
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
-from analysis.read.names import SET_SPREAD
+from analysis.format.names import SET_SPREAD
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.named import choice_name
 

@@ -17,9 +17,9 @@ from ablations.metrics.measured import MEASURED
 from ablations.metrics.memorisation import Memorisation
 from ablations.metrics.metric import Kind, Metric, MetricColumn
 from ablations.metrics.precision_recall import PrecisionMetric, RecallMetric
-from ablations.settings.origins import origin_of
+from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import class_of, classes
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from diffusion_core.named import choice_name
 
 DEFAULT: tuple[Metric, ...] = (

@@ -21,7 +21,7 @@ from ablations.results.sample_sheets import strip
 from ablations.settings.identity import parameters
 from ablations.stages.artifacts import RECONSTRUCTIONS, read_artifact
 from ablations.stages.stage import Stage
-from analysis.files import replace_file, write_text
+from analysis.format.files import replace_file, write_text
 from diffusion_core.encodings import GreyLevels
 
 TABLE = "autoencoders.csv"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ablations.engine.journal import Curves
-from analysis.read.guarded import guarded
+from analysis.format.guarded import guarded
 
 MOST_POINTS, EARLY = 250, 50
 """How many points of a curve are written, and how many of them are its first."""

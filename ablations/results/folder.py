@@ -31,9 +31,9 @@ from ablations.results.csv_text import csv_text, curve_rows, number, of_image, u
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_sheet
 from ablations.stages.artifacts import PER_IMAGE, SAMPLES, read_artifact
-from analysis.errors import InputError
-from analysis.files import read_json, write_json, write_text
-from analysis.read.names import CURVES, HELD_OUT, KEYS
+from analysis.format.errors import InputError
+from analysis.format.files import read_json, write_json, write_text
+from analysis.format.names import CURVES, HELD_OUT, KEYS
 from diffusion_core.encodings import GreyLevels
 
 OF_ITS_WRITER = ("command", "code", "seconds", "continued")
@@ -147,7 +147,7 @@ def standing(folder: Path) -> dict[str, Any] | None:
 
 def finished_in(folder: Path) -> int:
     """How many finished rows a results folder holds; none where it cannot be read."""
-    from analysis.read.csv_files import read_csv
+    from analysis.format.csv_files import read_csv
 
     try:
         return int((read_csv(folder / "runs.csv", ["status"])["status"] == "finished").sum())

@@ -16,7 +16,7 @@ from ablations.results.sets import Part, of_all
 from ablations.settings.evaluation import HeldOut
 from ablations.settings.identity import NUMERICS, parameters
 from ablations.stages.stage import OnTheWay, Stage
-from analysis.read.names import NOTES, RUNG, RUNG_SECONDS, SETS, SEVERAL, TRACEBACK, VERSIONS
+from analysis.format.names import NOTES, RUNG, RUNG_SECONDS, SETS, SEVERAL, TRACEBACK, VERSIONS
 
 NOT_RUN = "not run yet"
 """The reason of a cell whose turn has not come."""

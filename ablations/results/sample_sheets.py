@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ablations.data.base import Data
-from analysis.files import replace_file, write_text
+from analysis.format.files import replace_file, write_text
 from diffusion_core.encodings import GreyLevels
 
 SHEET_IMAGES, SHEET_COLUMNS = 32, 8

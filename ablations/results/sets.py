@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from analysis.read.names import SET_SPREAD
+from analysis.format.names import SET_SPREAD
 
 Part = tuple[int, dict[str, float]]
 """How many sets a stage drew, and what it says of them by column."""

@@ -13,7 +13,7 @@ from ablations.settings.beforehand import refuse_numbers
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
 from ablations.settings.patience import soon
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 if TYPE_CHECKING:
     from ablations.driver.live import Live

@@ -14,7 +14,7 @@ from ablations.search.records import Finalist
 from ablations.search.rows import said
 from ablations.search.space import Params
 from ablations.settings.identity import parameters
-from analysis.files import read_json
+from analysis.format.files import read_json
 
 AXIS, DEFAULT = "choice", "default"
 

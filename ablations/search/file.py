@@ -14,9 +14,9 @@ from ablations.settings import grammar
 from ablations.settings.arguments import SearchRequest
 from ablations.settings.bounds import MOST_VALUES
 from ablations.settings.cell import check_key
-from ablations.settings.folders import told
 from ablations.settings.grammar import Range
-from analysis.errors import InputError
+from ablations.settings.plugins.folders import told
+from analysis.format.errors import InputError
 
 SAMPLERS = {
     "tpe": "tree-structured Parzen estimator (default)",

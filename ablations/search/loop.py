@@ -25,7 +25,7 @@ from ablations.search.plan import SearchPlan
 from ablations.search.space import Params
 from ablations.search.trial import Course, TrialOutcome, course
 from ablations.search.watched import WatchedTrial
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 ACCIDENTS = 3
 """Trials in a row that an accident ended, after which no more are asked for."""

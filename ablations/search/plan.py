@@ -14,7 +14,7 @@ from ablations.settings.cell import Cell
 from ablations.settings.rules import refusal
 from ablations.stages.graph import validated
 from ablations.stages.stage import Stage
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ from ablations.search.rows import COLUMNS, row_of, said, sayable
 from ablations.search.space import Params, Study, whole
 from ablations.settings.identity import parameters
 from ablations.tracking.mlflow_runs import RUNNING
-from analysis.errors import InputError
-from analysis.files import read_json, write_json, write_text
-from analysis.read.names import RUNGS, SEARCH, TRIAL_CURVES, TRIALS
+from analysis.format.errors import InputError
+from analysis.format.files import read_json, write_json, write_text
+from analysis.format.names import RUNGS, SEARCH, TRIAL_CURVES, TRIALS
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from ablations.search.optimizer import Optimizer
 from ablations.search.plan import SearchPlan
 from ablations.search.records import check_same_search, finalists, write_search
 from ablations.tracking.mlflow_store import Tracker
-from analysis.files import read_json
-from analysis.read.names import SEARCH, TRIAL_CURVES
+from analysis.format.files import read_json
+from analysis.format.names import SEARCH, TRIAL_CURVES
 
 
 @dataclass(eq=False)

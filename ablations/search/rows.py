@@ -8,7 +8,7 @@ from ablations.results.csv_text import number
 from ablations.search.optimizer.told import Told
 from ablations.search.space import Study
 from ablations.settings.identity import parameters
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 COLUMNS = ("trial", "state", "reason", "cell_id", "steps", "seconds")
 

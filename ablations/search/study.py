@@ -18,7 +18,7 @@ from ablations.settings.cell import AXES, NUMBERS, WORDS, Cell, check_word
 from ablations.settings.grammar import load
 from ablations.settings.layers import choices_first
 from ablations.settings.registry import all_fields, fields_of
-from analysis.errors import InputError, unknown
+from analysis.format.errors import InputError, unknown
 from diffusion_core.named import choice_name
 from diffusion_core.variances import Fitted
 

@@ -19,11 +19,11 @@ from ablations.settings import grammar
 from ablations.settings.addresses import address_of
 from ablations.settings.cell import AXES, WORDS, check_key, check_word
 from ablations.settings.evaluation import SEEDS
-from ablations.settings.folders import told
 from ablations.settings.grammar import Range, overrides, written
-from ablations.settings.outside import REGISTERED
+from ablations.settings.plugins.folders import told
+from ablations.settings.plugins.packages import REGISTERED
 from ablations.settings.titles import check_results, check_title
-from analysis.errors import InputError, unknown
+from analysis.format.errors import InputError, unknown
 
 MOST_SEEDS = 10_000
 """Each is a training of every cell; an interval over so many is a fiftieth as wide as over four."""

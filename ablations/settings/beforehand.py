@@ -13,9 +13,9 @@ from typing import Any
 
 from ablations.settings.cell import AXES
 from ablations.settings.layers import laid, plain_of, suggestions, values_of
-from ablations.settings.outside import unnamed
+from ablations.settings.plugins.packages import unnamed
 from ablations.settings.registry import build
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 PLAIN_AXES = ("schedule", "training", "evaluation")
 """Axes whose classes are imported without torch."""

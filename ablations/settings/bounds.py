@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from hydra.core.override_parser.types import RangeSweep
 
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 MOST_VALUES = 100_000
 """As many as a grid may have cells."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 
 from ablations.settings.cell import Cell
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels

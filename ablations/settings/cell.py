@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from analysis.errors import unknown
+from analysis.format.errors import unknown
 
 if TYPE_CHECKING:
     import ablations.data.base

@@ -8,9 +8,9 @@ import signal
 import sys
 from collections.abc import Callable
 
-from ablations.settings.packages import complaints
-from analysis.errors import InputError
-from analysis.plain import line, printed_plainly
+from ablations.settings.plugins.packages import complaints
+from analysis.format.errors import InputError
+from analysis.format.plain import line, printed_plainly
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""

@@ -25,12 +25,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from ablations.settings import folders
 from ablations.settings.bounds import refuse_many, refuse_vast
-from ablations.settings.folders import files
-from ablations.settings.outside import unnamed
-from ablations.settings.packages import DOORS
-from analysis.errors import InputError, unknown
+from ablations.settings.plugins import folders
+from ablations.settings.plugins.folders import files
+from ablations.settings.plugins.packages import DOORS, unnamed
+from analysis.format.errors import InputError, unknown
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from ablations.settings.cell import AXES, PLAIN, Cell
-from ablations.settings.origins import origin_of
+from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import describe
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Any
 
 from ablations.settings import grammar
 from ablations.settings.cell import AXES, LEAST, MOST, NUMBERS, PLAIN, WORDS, check_key, check_word
-from ablations.settings.folders import told
-from analysis.errors import InputError
+from ablations.settings.plugins.folders import told
+from analysis.format.errors import InputError
 
 
 def laid(layers: list[dict[str, Any]]) -> dict[str, Any]:

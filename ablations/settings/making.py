@@ -9,10 +9,10 @@ from typing import Any
 from ablations.settings.budget import matched_steps
 from ablations.settings.cell import AXES, NUMBERS, PLAIN, WORDS, Cell
 from ablations.settings.layers import fields_in, laid, plain_of, values_of
-from ablations.settings.origins import origin_of
+from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import ORIGIN, build
 from ablations.settings.rules import refusal
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from diffusion_core.choices import flow_refusal
 
 YOUNGER = {"space": "pixels", "spacing": "uniform"}

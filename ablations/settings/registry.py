@@ -17,11 +17,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from ablations.settings import grammar
 from ablations.settings.cell import BASES, NUMBERS
-from ablations.settings.origins import origin_of
-from ablations.settings.outside import unnamed
-from ablations.settings.packages import DOORS
-from ablations.settings.plugins import imported, outside, shipped, shipped_class
-from analysis.errors import InputError, unknown
+from ablations.settings.plugins.classes import imported, outside, shipped, shipped_class
+from ablations.settings.plugins.origins import origin_of
+from ablations.settings.plugins.packages import DOORS, unnamed
+from analysis.format.errors import InputError, unknown
 from diffusion_core.named import choice_name
 
 ORIGIN = "origin"

@@ -14,8 +14,8 @@ import torch
 from ablations.settings.cell import NUMBERS, Cell
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.identity import from_outside
-from ablations.settings.origins import origin_of
-from analysis.errors import InputError
+from ablations.settings.plugins.origins import origin_of
+from analysis.format.errors import InputError
 from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
 from diffusion_core.named import choice_name

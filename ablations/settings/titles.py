@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from analysis.errors import InputError
-from analysis.read.folders import COMMITTED
+from analysis.format.errors import InputError
+from analysis.format.folders import COMMITTED
 
 DATABASES = ("mlflow.db", "optuna.db")
 OWN = {COMMITTED, *(f"{database}{ending}" for database in DATABASES for ending in ("", "-journal", "-wal", "-shm"))}

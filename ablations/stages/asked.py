@@ -17,7 +17,7 @@ from ablations.settings.registry import describe
 from ablations.stages.floor import FloorStage, metric_floor_of
 from ablations.stages.metric import MetricStage, metric_of_samples
 from ablations.stages.stage import Stage
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 
 def check(cell: Cell) -> None:

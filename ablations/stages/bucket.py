@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ablations.settings.addresses import bucket_in
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 T = TypeVar("T")
 

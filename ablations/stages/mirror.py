@@ -27,7 +27,7 @@ from ablations.engine.shelves import Shelf
 from ablations.stages.bucket import Bucket, Seen
 from ablations.stages.listing import Listed, Listing
 from ablations.stages.objects import Objects
-from analysis.files import replace_file
+from analysis.format.files import replace_file
 
 WORKERS, DRIVER = "workers", "driver"
 """Whose copies they are."""

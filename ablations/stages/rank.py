@@ -20,7 +20,7 @@ from ablations.engine.journal import Failure
 from ablations.engine.lease import LeaseLost
 from ablations.engine.perform import perform_share
 from ablations.engine.stage import Bench
-from ablations.settings import plugins
+from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import pinned
 from ablations.stages.opening import journal_at
 from ablations.stages.together import Task

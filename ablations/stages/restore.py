@@ -13,7 +13,7 @@ from ablations.engine.journal import Journal
 from ablations.settings.cell import Cell
 from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifact
 from ablations.stages.stage import Parts
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels

@@ -28,7 +28,7 @@ from ablations.stages.samples import deciding_scores, samples_content
 from ablations.stages.stage import OnTheWay, Parts, Passes, Scores, Stage, finished_with
 from ablations.stages.training import TrainingStage, train_on
 from ablations.stages.training_loop import Course
-from analysis.read.names import RUNG_SECONDS
+from analysis.format.names import RUNG_SECONDS
 from diffusion_core.encodings import Encoding
 from diffusion_core.trainer import part
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ablations.engine.lease import Lease
 from ablations.engine.stage import Bench, Stage
-from ablations.settings import plugins
+from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import devices_of
 
 RANK = "ablations.stages.rank"

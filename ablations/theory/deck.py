@@ -16,7 +16,7 @@ from ablations.engine.journal import Journal
 from ablations.results.csv_text import csv_text, number
 from ablations.results.records import Record
 from ablations.theory import formulas, mixture, strips
-from analysis.files import write_text
+from analysis.format.files import write_text
 
 COLUMNS = ("figure", "series", "x", "y")
 

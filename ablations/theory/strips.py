@@ -20,7 +20,7 @@ from ablations.settings.cell import Cell
 from ablations.settings.identity import parameters
 from ablations.stages.restore import load
 from ablations.theory.formulas import HORIZON, SCHEDULES
-from analysis.files import replace_file
+from analysis.format.files import replace_file
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import diffuse

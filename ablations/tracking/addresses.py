@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import urlparse
 from urllib.request import getproxies, proxy_bypass
 
-from analysis.files import make_file
-from analysis.read.links import without_password, without_passwords
+from analysis.format.files import make_file
+from analysis.format.links import without_password, without_passwords
 
 SQLITE = "sqlite:///"
 DAMAGED = ("malformed", "not a database", "database corruption")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ablations.engine.lease import leased
 from ablations.tracking.addresses import SQLITE, make_whole, refusal, what_to_do
 from ablations.tracking.moved import follow
-from analysis.read.links import reason_of, without_password, without_passwords
+from analysis.format.links import reason_of, without_password, without_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ablations.tracking.mlflow_runs import OF_SEARCH, TRIAL, Known, Tracked
 from ablations.tracking.system import PREFIX
-from analysis.read.names import OVER_STEPS
+from analysis.format.names import OVER_STEPS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -13,9 +13,9 @@ from typing import Any
 
 from ablations.results import autoencoders
 from ablations.results.csv_text import csv_text
-from analysis.errors import InputError
-from analysis.files import read_json
-from analysis.read.names import (
+from analysis.format.errors import InputError
+from analysis.format.files import read_json
+from analysis.format.names import (
     FIXED,
     KEYS,
     LATENT,
@@ -179,7 +179,7 @@ def _rows_if_there(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV file that has these columns."""
-    from analysis.read.csv_files import read_csv
+    from analysis.format.csv_files import read_csv
 
     return [{str(key): value for key, value in row.items()} for row in read_csv(path, columns).to_dict("records")]
 

@@ -46,9 +46,9 @@ from ablations.tracking.mlflow_runs import (
 from ablations.tracking.mlflow_summary import delivered
 from ablations.tracking.mlflow_views import VIEW, view_in
 from ablations.tracking.mlflow_writing import INTERRUPTED, end, log, send
-from analysis.errors import InputError
-from analysis.files import write_json
-from analysis.read.links import page, to_json, tracking_of, without_password
+from analysis.format.errors import InputError
+from analysis.format.files import write_json
+from analysis.format.links import page, to_json, tracking_of, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations.tracking.mlflow_found import anew, is_gone
-from analysis.files import whole_files
+from analysis.format.files import whole_files
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from analysis.files import read_json
-from analysis.read.names import SEARCH
+from analysis.format.files import read_json
+from analysis.format.names import SEARCH
 
 VIEW = "mlflow.sharedViewState.grid"
 """The experiment's tag that holds it."""

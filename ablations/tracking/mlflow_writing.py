@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ablations.tracking.mlflow_runs import REPORTED, Known, Tracked
-from analysis.read.names import OVER_STEPS
+from analysis.format.names import OVER_STEPS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

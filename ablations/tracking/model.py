@@ -30,8 +30,8 @@ from ablations.stages.artifacts import FIT, WEIGHTS, read_artifact, write_artifa
 from ablations.stages.restore import Model, load
 from ablations.stages.samples import draw_samples
 from ablations.stages.stage import Parts
-from analysis.errors import InputError
-from analysis.files import read_json, write_json, write_text
+from analysis.format.errors import InputError
+from analysis.format.files import read_json, write_json, write_text
 
 _CELL = "cell.json"
 

@@ -16,11 +16,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from analysis.errors import InputError
 from analysis.exports.contents import answers_file
 from analysis.exports.schema import AnswersFile
-from analysis.files import write_text
 from analysis.findings.answers import Answers
+from analysis.format.errors import InputError
+from analysis.format.files import write_text
 
 FILE = "answers.json"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analysis.findings.expectations import Fate, Obstacle
-from analysis.read.meta import Axis, ShownMetric
+from analysis.format.grid_json import Axis, ShownMetric
 from analysis.statistics.families import Verdict
 
 VERSION = 2

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from analysis import options
 from analysis.figures.budget import budget_figure
 from analysis.figures.compute import compute_figure
 from analysis.figures.cost import cost_figure
@@ -37,6 +36,7 @@ from analysis.figures.split import split_figure
 from analysis.figures.strips import strips_figure
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
+from analysis.format import options
 from analysis.read.search import Search, read_search
 from analysis.read.source import SOURCE, source_of
 from analysis.words.best import left_out

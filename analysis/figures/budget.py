@@ -19,7 +19,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.budget import Budget, Rung
 from analysis.findings.cells import Estimate
 from analysis.findings.verdicts import Findings
-from analysis.notation import mathtext
+from analysis.format.notation import mathtext
 from analysis.statistics.paired import mean_interval
 from analysis.words.budget import steps_of
 

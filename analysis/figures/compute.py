@@ -23,8 +23,8 @@ from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.costs import Cost
 from analysis.findings.spaces import is_vae
-from analysis.notation import Rounding, mathtext
-from analysis.read.meta import ShownMetric
+from analysis.format.grid_json import ShownMetric
+from analysis.format.notation import Rounding, mathtext
 
 _CHARS = 16
 MOST = 12

@@ -21,7 +21,7 @@ from analysis.findings.answers import Answers, Purchase
 from analysis.findings.cells import Estimate
 from analysis.findings.costs import Cost
 from analysis.findings.verdicts import Findings
-from analysis.notation import Rounding, mathtext
+from analysis.format.notation import Rounding, mathtext
 from analysis.statistics.pareto import pareto_front
 
 _CHARS = 18

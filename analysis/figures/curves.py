@@ -29,7 +29,7 @@ from analysis.findings.cells import CellRuns
 from analysis.findings.curves import BOUND, TRAINING, shared
 from analysis.findings.spaces import in_latents
 from analysis.findings.weights import SAME, relative
-from analysis.notation import mathtext
+from analysis.format.notation import mathtext
 
 _COLUMNS = 4
 LINE = 0.16

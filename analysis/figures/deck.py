@@ -18,7 +18,7 @@ from analysis.figures.drawing import Look, distinct_looks, label_ends, panels, w
 from analysis.figures.names import unnamed_later, written
 from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
-from analysis.notation import mathtext
+from analysis.format.notation import mathtext
 
 
 @dataclass(frozen=True)

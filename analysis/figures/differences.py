@@ -24,8 +24,8 @@ from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import paired
 from analysis.findings.pairs import CellComparison
 from analysis.findings.verdicts import Findings
-from analysis.notation import Rounding
-from analysis.read.meta import Axis, ShownMetric
+from analysis.format.grid_json import Axis, ShownMetric
+from analysis.format.notation import Rounding
 from analysis.read.runs import GridResults
 from analysis.statistics.families import Verdict
 

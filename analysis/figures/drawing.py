@@ -20,11 +20,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from analysis.files import replace_file
 from analysis.findings.cells import CellRuns
-from analysis.notation import mathtext
-from analysis.read.meta import Axis
-from analysis.read.names import STATUSES, UNSCORED
+from analysis.format.files import replace_file
+from analysis.format.grid_json import Axis
+from analysis.format.names import STATUSES, UNSCORED
+from analysis.format.notation import mathtext
 from analysis.words.cells import UNCOMPARED
 
 STYLE = Path(__file__).with_name("style.mplstyle")

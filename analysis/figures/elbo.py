@@ -14,7 +14,7 @@ from analysis.figures.forest import rows
 from analysis.figures.windows import round_ticks
 from analysis.findings.answers import Answers
 from analysis.findings.bits import Bits
-from analysis.notation import Rounding, mathtext
+from analysis.format.notation import Rounding, mathtext
 
 PARTS = (
     BarPart("reconstruction", "#029E73", "white"),

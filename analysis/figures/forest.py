@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from analysis.figures.drawing import GREY, Look, wrapped
 from analysis.figures.windows import Window, show
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.notation import mathtext
-from analysis.read.meta import Axis
+from analysis.format.grid_json import Axis
+from analysis.format.notation import mathtext
 
 ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
 """What lies behind a text so that no line runs through it."""

@@ -32,8 +32,8 @@ from analysis.figures.trials import (
 )
 from analysis.figures.windows import Window, show
 from analysis.findings.trials import default_trial, value_of
-from analysis.notation import mathtext
-from analysis.read.meta import ShownMetric
+from analysis.format.grid_json import ShownMetric
+from analysis.format.notation import mathtext
 from analysis.read.search import Search
 from analysis.words.trials import DEFAULT
 

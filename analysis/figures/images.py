@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 from PIL import Image
 
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 DPI = 300
 """Dots to a printed inch."""

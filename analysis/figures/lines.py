@@ -24,8 +24,8 @@ from analysis.figures.windows import Window, around, show, whole_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.lines import ETA, EVALUATION, HORIZON, SAMPLING, SKIP, Line
-from analysis.notation import Rounding, mathtext
-from analysis.read.meta import ShownMetric
+from analysis.format.grid_json import ShownMetric
+from analysis.format.notation import Rounding, mathtext
 
 LABELS = {
     SAMPLING: "sampling steps",

@@ -14,7 +14,7 @@ from analysis.figures.drawing import WIDTH, distinct_looks, new_figure
 from analysis.figures.trials import PALE, beyond, emphasise, key, mark, names_key, views, worst_edge
 from analysis.figures.windows import Window, show
 from analysis.findings.trials import front_of_trials
-from analysis.notation import mathtext
+from analysis.format.notation import mathtext
 from analysis.read.search import Search
 
 

@@ -15,7 +15,7 @@ from analysis.figures.forest import beyond
 from analysis.figures.windows import Window, around, show
 from analysis.findings.cells import Estimate
 from analysis.findings.costs import Cost
-from analysis.notation import Rounding
+from analysis.format.notation import Rounding
 
 LOG_FROM = 3
 """Above this ratio of costs their axis is logarithmic."""

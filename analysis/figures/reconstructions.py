@@ -19,9 +19,9 @@ from analysis.figures.images import DPI, add_image, dots, side_lines, side_width
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import PSNR, RFID, autoencoder_axes
-from analysis.notation import Rounding, mathtext
-from analysis.read.meta import Axis
-from analysis.read.names import AUTOENCODER
+from analysis.format.grid_json import Axis
+from analysis.format.names import AUTOENCODER
+from analysis.format.notation import Rounding, mathtext
 from analysis.read.runs import GridResults
 
 ORIGINALS = "originals"

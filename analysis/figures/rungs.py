@@ -16,7 +16,7 @@ from analysis.figures.drawing import GREY, WIDTH, Color, distinct_looks, label_e
 from analysis.figures.trials import DARK, PALE, key, mark, winners
 from analysis.figures.windows import best_window, round_ticks, show
 from analysis.findings.trials import default_trial
-from analysis.notation import mathtext
+from analysis.format.notation import mathtext
 from analysis.read.search import Search
 from analysis.words.trials import DEFAULT
 

@@ -23,9 +23,9 @@ from analysis.figures.images import DPI, dots, read_image, show_image, side_line
 from analysis.figures.windows import round_ticks
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
-from analysis.notation import mathtext
-from analysis.read.meta import Axis
-from analysis.read.names import HELD_OUT
+from analysis.format.grid_json import Axis
+from analysis.format.names import HELD_OUT
+from analysis.format.notation import mathtext
 
 _TOP, _GAP = 0.24, 0.07
 _TICKS = 0.3

@@ -22,7 +22,7 @@ from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.curves import shared
-from analysis.notation import mathtext
+from analysis.format.notation import mathtext
 
 LOG_SNR = "log_snr"
 _GAMMA = re.compile(r"schedule/gamma_(\d+)")

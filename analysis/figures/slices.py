@@ -17,8 +17,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 from analysis.figures.drawing import MARKERS, WIDTH, new_figure, power, wrapped
 from analysis.figures.trials import INK, beyond, colors, emphasise, key, mark, standard_key, views
 from analysis.figures.windows import Window, around, show
-from analysis.notation import mathtext
-from analysis.read.meta import ShownMetric
+from analysis.format.grid_json import ShownMetric
+from analysis.format.notation import mathtext
 from analysis.read.search import Search, SearchedParameter
 from analysis.words.trials import value_text
 

@@ -15,7 +15,7 @@ from analysis.figures.bars import SMALL, BarPart, bar_axes, draw_bar
 from analysis.figures.drawing import GREY
 from analysis.figures.forest import rows
 from analysis.findings.answers import Answers
-from analysis.notation import mathtext
+from analysis.format.notation import mathtext
 
 TERMS = (
     BarPart("L_0", "#0173B2", "white"),

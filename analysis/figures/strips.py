@@ -18,7 +18,7 @@ from analysis.figures.drawing import GREY, WIDTH, new_figure
 from analysis.figures.images import DPI, add_image, dots, side_lines, side_width, squares
 from analysis.figures.names import written
 from analysis.findings.answers import Answers
-from analysis.notation import mathtext
+from analysis.format.notation import mathtext
 from analysis.read.runs import GridResults
 
 TITLES = {

@@ -19,8 +19,8 @@ from matplotlib.lines import Line2D
 from analysis.figures.drawing import GREY, Color, distinct_looks
 from analysis.figures.windows import Window, best_window
 from analysis.findings.trials import default_trial
-from analysis.notation import Rounding, mathtext
-from analysis.read.meta import ShownMetric
+from analysis.format.grid_json import ShownMetric
+from analysis.format.notation import Rounding, mathtext
 from analysis.read.search import Search
 from analysis.words.trials import DEFAULT
 

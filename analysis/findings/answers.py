@@ -12,7 +12,6 @@ from functools import cached_property
 
 import pandas as pd
 
-from analysis.errors import NothingYet
 from analysis.findings.bits import Bits, bits_of, shares_of
 from analysis.findings.cells import CellRuns, cells_of, parameters_of
 from analysis.findings.comparisons import ImageShare, share_of_images
@@ -29,7 +28,8 @@ from analysis.findings.spaces import space_axes
 from analysis.findings.summary import Summary, metrics_present
 from analysis.findings.verdicts import Findings, findings
 from analysis.findings.weights import Run, WeightCheck, changed_along, check_weights, effective_weights
-from analysis.read.meta import Axis, Meta, ShownMetric
+from analysis.format.errors import NothingYet
+from analysis.format.grid_json import Axis, Meta, ShownMetric
 from analysis.read.runs import GridResults
 
 

@@ -23,7 +23,7 @@ from analysis.findings.standings import Standing
 from analysis.findings.summary import Summary
 from analysis.findings.verdicts import Findings
 from analysis.findings.weights import WeightCheck
-from analysis.read.meta import Axis, ShownMetric
+from analysis.format.grid_json import Axis, ShownMetric
 from analysis.read.runs import GridResults
 
 T = TypeVar("T")

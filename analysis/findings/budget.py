@@ -22,8 +22,8 @@ import pandas as pd
 from analysis.findings.cells import CellRuns
 from analysis.findings.pairs import CellComparison
 from analysis.findings.standings import Standing
-from analysis.read.meta import ShownMetric
-from analysis.read.names import RUNG
+from analysis.format.grid_json import ShownMetric
+from analysis.format.names import RUNG
 from analysis.statistics.families import Verdict, beaten_by, judge
 from analysis.statistics.paired import Comparison, compare
 from analysis.statistics.variances import Array

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import pandas as pd
 
-from analysis.read.meta import kind_of
-from analysis.read.names import COUNTED, METADATA, NOT_COMPARABLE, SETS, SEVERAL
+from analysis.format.grid_json import kind_of
+from analysis.format.names import COUNTED, METADATA, NOT_COMPARABLE, SETS, SEVERAL
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import mean_interval
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.findings.cells import CellRuns
-from analysis.read.meta import ShownMetric
+from analysis.format.grid_json import ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import BOOTSTRAP_FROM, bootstrap_interval
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from analysis.findings.cells import CellRuns
-from analysis.read.meta import ShownMetric
+from analysis.format.grid_json import ShownMetric
 
 DRAW_ERROR = "_draw_se"
 """What follows the metric's name in the column of its own error."""

@@ -23,7 +23,7 @@ import numpy as np
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import contrast
-from analysis.read.meta import Expectation, ShownMetric
+from analysis.format.grid_json import Expectation, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.families import ALPHA, settle
 from analysis.statistics.paired import Comparison, compare, equivalent

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.errors import InputError
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import Array, seeds_of, values_of
 from analysis.findings.pairs import CellComparison
-from analysis.read.meta import Axis, ShownMetric
+from analysis.format.errors import InputError
+from analysis.format.grid_json import Axis, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.effects import Effect, Effects, effects
 from analysis.statistics.families import ALPHA

@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import values_of
-from analysis.read.meta import ShownMetric
+from analysis.format.grid_json import ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import mean_interval
 

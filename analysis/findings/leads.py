@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import contrast
-from analysis.read.meta import ShownMetric
+from analysis.format.grid_json import ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import Comparison, compare
 

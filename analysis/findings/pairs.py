@@ -18,8 +18,8 @@ from itertools import combinations
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import Array, paired
-from analysis.read.meta import Auto, Meta, ShownMetric
-from analysis.read.names import COUNTED
+from analysis.format.grid_json import Auto, Meta, ShownMetric
+from analysis.format.names import COUNTED
 from analysis.read.runs import GridResults
 from analysis.statistics.families import ALPHA, Decision, Open, Verdict, judge
 from analysis.statistics.looks import Looked, Looks, follow

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence, Set
 import pandas as pd
 
 from analysis.findings.cells import CellRuns
-from analysis.read.meta import Axis, ShownMetric
-from analysis.read.names import AUTOENCODER
+from analysis.format.grid_json import Axis, ShownMetric
+from analysis.format.names import AUTOENCODER
 from analysis.read.runs import GridResults
 
 SPACE, FACTOR = "space", "space.f"

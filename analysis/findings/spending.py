@@ -19,8 +19,8 @@ import numpy as np
 from analysis.findings.cells import CellRuns
 from analysis.findings.costs import AUTOENCODER_SECONDS, SAMPLE_SECONDS, TRAIN_SECONDS
 from analysis.findings.verdicts import Findings
-from analysis.read.meta import ShownMetric
-from analysis.read.names import RUNG_SECONDS, SET_SPREAD
+from analysis.format.grid_json import ShownMetric
+from analysis.format.names import RUNG_SECONDS, SET_SPREAD
 
 SCORING = ("cost/bound_seconds", "cost/fit_seconds", RUNG_SECONDS)
 """Seconds of a seed beside its training and its samples."""

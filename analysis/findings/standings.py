@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import values_of
 from analysis.findings.pairs import CellComparison, pairs
-from analysis.read.meta import ShownMetric
+from analysis.format.grid_json import ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics import families, looks
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.standings import Standing, standing
-from analysis.notation import Rounding
-from analysis.read.meta import Meta, ShownMetric
+from analysis.format.grid_json import Meta, ShownMetric
+from analysis.format.notation import Rounding
 from analysis.read.runs import GridResults
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.read.meta import ShownMetric
+from analysis.format.grid_json import ShownMetric
 from analysis.read.search import Search, SearchedParameter
 from analysis.statistics.pareto import pareto_front
 

@@ -26,8 +26,8 @@ from analysis.findings.leads import Lead, lead_of
 from analysis.findings.pairs import CellComparison, one_training
 from analysis.findings.standings import Standing
 from analysis.findings.summary import Summary
-from analysis.read.meta import KnownValue, ShownMetric
-from analysis.read.names import SET_SPREAD
+from analysis.format.grid_json import KnownValue, ShownMetric
+from analysis.format.names import SET_SPREAD
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import sampling_noise
 

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.cells import axis_columns, parameters_of
-from analysis.read.meta import Axis
+from analysis.format.grid_json import Axis
 from analysis.read.runs import GridResults
 
 EXPECTED, WEIGHT = "expected_weight", "eps_weight"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.read.csv_files import numbers, parse_csv
+from analysis.format.csv_files import numbers, parse_csv
 
 COLUMNS = ("figure", "series", "x", "y")
 

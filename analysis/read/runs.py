@@ -28,14 +28,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.errors import InputError
-from analysis.read.csv_files import numbers, plain_texts, read_csv, whole_numbers
-from analysis.read.folders import COMMITTED, names_in, no_grid
-from analysis.read.formulas import no_formulas, parse_formulas
-from analysis.read.images import check_means, no_images, ordered_images, parse_images
-from analysis.read.links import Tracking, read_tracking
-from analysis.read.meta import Axis, Meta, kind_of, parse_meta
-from analysis.read.names import (
+from analysis.format.csv_files import numbers, plain_texts, read_csv, whole_numbers
+from analysis.format.errors import InputError
+from analysis.format.folders import COMMITTED, names_in, no_grid
+from analysis.format.grid_json import Axis, Meta, kind_of, parse_meta
+from analysis.format.links import Tracking, read_tracking
+from analysis.format.names import (
     AMOUNTS,
     CURVES,
     FIXED,
@@ -51,6 +49,8 @@ from analysis.read.names import (
     TRACEBACK,
     VERSIONS,
 )
+from analysis.read.formulas import no_formulas, parse_formulas
+from analysis.read.images import check_means, no_images, ordered_images, parse_images
 from analysis.read.search import Search, search_in
 from analysis.read.view import Basis, as_of_round, of_round
 

@@ -16,12 +16,12 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import Field, TypeAdapter, ValidationError
 
-from analysis.errors import InputError
-from analysis.plain import plain_json
-from analysis.read.allowed import Finite, check_different
-from analysis.read.csv_files import numbers, parse_csv, plain_texts, whole_numbers
-from analysis.read.meta import DescribedMetric
-from analysis.read.names import RUNGS, SEARCH, TRIALS
+from analysis.format.allowed import Finite, check_different
+from analysis.format.csv_files import numbers, parse_csv, plain_texts, whole_numbers
+from analysis.format.errors import InputError
+from analysis.format.grid_json import DescribedMetric
+from analysis.format.names import RUNGS, SEARCH, TRIALS
+from analysis.format.plain import plain_json
 
 STATES = ("complete", "pruned", "failed", "running")
 NO_PRUNER = "none"

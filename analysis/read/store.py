@@ -21,9 +21,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.errors import InputError, unknown
-from analysis.read.links import reason_of, tracking_of, without_password
-from analysis.read.names import PAGES, SEARCH
+from analysis.format.errors import InputError, unknown
+from analysis.format.links import reason_of, tracking_of, without_password
+from analysis.format.names import PAGES, SEARCH
 from analysis.read.runs import GridResults, read_folder
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from analysis import options
 from analysis.figures import draw, draw_search
 from analysis.figures.deck import DECK
 from analysis.figures.drawing import Drawn
-from analysis.files import write_text
 from analysis.findings.answers import Answers
-from analysis.notation import counted
+from analysis.format import options
+from analysis.format.files import write_text
+from analysis.format.notation import counted
 from analysis.read.search import read_search
 from analysis.read.source import SOURCE, source_of
 from analysis.report.answers import axes, noise, published, verdict

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from analysis.findings.answers import Answers
 from analysis.findings.budget import Budget, Rung
 from analysis.findings.verdicts import Findings
-from analysis.notation import Rounding
+from analysis.format.notation import Rounding
 from analysis.report.page import Block, Fact, FactTable, Items, Section, Text
 from analysis.words.budget import RULE, UNKNOWN, budget_sentence, course_line, steps_of
 

@@ -11,7 +11,7 @@ from analysis.findings.best import best
 from analysis.findings.cells import CellRuns
 from analysis.findings.pairs import CellComparison, unmeasured
 from analysis.findings.verdicts import Findings
-from analysis.notation import begun, percent
+from analysis.format.notation import begun, percent
 from analysis.report.page import Block, Items, Section
 from analysis.statistics.families import Verdict
 from analysis.statistics.paired import POWER

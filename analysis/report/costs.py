@@ -17,8 +17,8 @@ from analysis.findings.costs import (
     Cost,
     included,
 )
-from analysis.notation import Rounding, some
-from analysis.read.names import RUNG_SECONDS
+from analysis.format.names import RUNG_SECONDS
+from analysis.format.notation import Rounding, some
 from analysis.report.page import Block, FactTable, Items, Section, Text
 from analysis.tables import MOST_ROWS
 from analysis.words.best import left_out

@@ -12,7 +12,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.curves import BOUND
 from analysis.findings.spaces import in_latents
 from analysis.findings.verdicts import Findings
-from analysis.notation import listed
+from analysis.format.notation import listed
 from analysis.report.page import Picture, picture
 from analysis.statistics.families import Verdict
 from analysis.words.best import cells_shown

@@ -8,9 +8,9 @@ from itertools import islice
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import in_latents
-from analysis.notation import duration, some
-from analysis.read.links import Tracking
-from analysis.read.names import AUTOENCODER, COUNTED, TRACEBACK
+from analysis.format.links import Tracking
+from analysis.format.names import AUTOENCODER, COUNTED, TRACEBACK
+from analysis.format.notation import duration, some
 from analysis.read.runs import GridResults
 from analysis.report.page import Block, Details, Fact, FactTable, Items, Link, Section, Text, Verbatim
 from analysis.tables import MOST_ROWS

@@ -8,7 +8,7 @@ from dataclasses import replace
 from analysis.figures import SEARCH_FIGURES
 from analysis.figures.drawing import Drawn
 from analysis.findings.search import Optimism
-from analysis.notation import duration
+from analysis.format.notation import duration
 from analysis.read.search import Search
 from analysis.report.figures import search_pictures
 from analysis.report.page import Block, Html, Items, Picture, Section, Text, render

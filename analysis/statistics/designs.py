@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from analysis.statistics.projections import IntArray
 
 RESERVED = ("seed", "y")

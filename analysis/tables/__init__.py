@@ -12,11 +12,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analysis import options
 from analysis.exports import write_answers
-from analysis.files import write_text
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
+from analysis.format import options
+from analysis.format.files import write_text
 from analysis.read.source import SOURCE, source_of
 from analysis.tables.brief import terminal_answer
 from analysis.tables.captions import caption

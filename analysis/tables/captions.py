@@ -9,9 +9,9 @@ from analysis.findings.costs import TOTAL_FLOPS
 from analysis.findings.draws import DrawError
 from analysis.findings.held_out import HeldOutError
 from analysis.findings.spaces import PSNR, RFID, in_latents
-from analysis.notation import Rounding, duration, listed, two_digits
-from analysis.read.meta import Meta, ShownMetric
-from analysis.read.names import PRECISION
+from analysis.format.grid_json import Meta, ShownMetric
+from analysis.format.names import PRECISION
+from analysis.format.notation import Rounding, duration, listed, two_digits
 from analysis.read.runs import GridResults
 from analysis.words.rounds import at_rungs, banner, round_of
 from analysis.words.seeds import looked, seeds_taken

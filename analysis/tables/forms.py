@@ -16,7 +16,7 @@ from typing import Protocol
 
 from analysis.findings.answers import Answers
 from analysis.findings.summary import Summary, references
-from analysis.read.meta import Axis, ShownMetric
+from analysis.format.grid_json import Axis, ShownMetric
 from analysis.tables.published import LABELS, PaperTable, numbers
 from analysis.tables.table import Column, Footnotes, TableEntry, TableRow
 from analysis.words.cells import UNCOMPARED, noted, shortfalls, without_value

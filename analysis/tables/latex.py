@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from analysis.notation import latex, width
+from analysis.format.notation import latex, width
 from analysis.tables.table import Column, ResultTable, TableRow, letter
 
 _WIDEST = 100

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from analysis.errors import InputError, unknown
+from analysis.format.errors import InputError, unknown
 from analysis.tables.forms import FlatForm, Form, Frame, GroupedForm, Shown
 from analysis.tables.matrix import MatrixForm
 from analysis.tables.papers import papers

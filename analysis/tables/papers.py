@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from analysis.errors import InputError, unknown
+from analysis.format.errors import InputError, unknown
 from analysis.tables.published import PaperTable, published
 
 PAPERS = Path(__file__).parents[1] / "papers.yaml"

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from analysis.findings.search import Optimism
 from analysis.findings.trials import best_trials, default_trial
-from analysis.notation import Rounding
-from analysis.read.meta import ShownMetric
+from analysis.format.grid_json import ShownMetric
+from analysis.format.notation import Rounding
 from analysis.read.search import Search
 from analysis.tables.table import Column, ResultTable, TableEntry, TableRow
 from analysis.tables.terminal import paragraphs, terminal_text

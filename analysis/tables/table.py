@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from analysis.notation import width
+from analysis.format.notation import width
 
 
 @dataclass(frozen=True)

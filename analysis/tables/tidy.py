@@ -9,7 +9,7 @@ import math
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.summary import references
-from analysis.read.guarded import guarded
+from analysis.format.guarded import guarded
 from analysis.tables.forms import Frame
 from analysis.tables.layouts import choose
 from analysis.tables.published import PaperTable, numbers

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from html import escape
 
-from analysis.notation import width
+from analysis.format.notation import width
 from analysis.tables.table import Column, ResultTable, TableEntry, TableRow, letter
 
 _INDENT = "\u2007"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.findings.answers import Answers
 from analysis.findings.best import Best, ranking
-from analysis.notation import counted
+from analysis.format.notation import counted
 
 
 def cells_shown(answers: Answers) -> str:

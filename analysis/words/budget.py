@@ -6,7 +6,7 @@ import math
 
 from analysis.findings.budget import Budget, Course, Rung
 from analysis.findings.verdicts import Findings
-from analysis.notation import Rounding, counted, listed
+from analysis.format.notation import Rounding, counted, listed
 from analysis.words.verdicts import apart
 
 RULE = (

@@ -11,8 +11,8 @@ from itertools import chain
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import applies
-from analysis.read.meta import ShownMetric
-from analysis.read.names import COUNTED, NOTES, SCORED, STATUSES, UNSCORED
+from analysis.format.grid_json import ShownMetric
+from analysis.format.names import COUNTED, NOTES, SCORED, STATUSES, UNSCORED
 
 UNCOMPARED = "not comparable"
 """What stands in the place of a value that there is none of."""

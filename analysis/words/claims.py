@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from analysis.findings.expectations import ClaimOutcome
-from analysis.notation import begun, probability
+from analysis.format.notation import begun, probability
 from analysis.words.verdicts import amount, factor
 
 

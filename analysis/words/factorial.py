@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.findings.factorial import Factorial, shown
-from analysis.notation import Rounding, probability, some
+from analysis.format.notation import Rounding, probability, some
 from analysis.statistics.effects import Effect
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.findings.answers import Answers
-from analysis.notation import percent
+from analysis.format.notation import percent
 from analysis.read.view import Basis
 
 FRACTIONS = {0.5: "half of the training", 0.25: "a quarter of the training", 0.125: "an eighth of the training"}

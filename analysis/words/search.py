@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from analysis.findings.search import Optimism
 from analysis.findings.trials import default_trial, near_an_end, value_of
-from analysis.notation import Rounding, begun, counted, listed
+from analysis.format.notation import Rounding, begun, counted, listed
 from analysis.read.search import NO_PRUNER, STATES, Search, SearchWinner
 from analysis.words.trials import DEFAULT, assignment, value_text
 from analysis.words.verdicts import amount

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from analysis.notation import counted, listed
-from analysis.read.meta import Meta
+from analysis.format.grid_json import Meta
+from analysis.format.notation import counted, listed
 
 
 def seeds_taken(meta: Meta) -> str:

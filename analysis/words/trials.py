@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from analysis.findings.trials import default_trial
-from analysis.notation import power_of_ten
+from analysis.format.notation import power_of_ten
 from analysis.read.search import Search, SearchedParameter
 
 DEFAULT = "paper's default"

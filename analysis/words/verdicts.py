@@ -12,8 +12,8 @@ from dataclasses import replace
 from analysis.findings.leads import Lead
 from analysis.findings.pairs import CellComparison
 from analysis.findings.verdicts import UNIFORM, Findings
-from analysis.notation import Rounding, listed_names, percent, probability
-from analysis.read.meta import ShownMetric
+from analysis.format.grid_json import ShownMetric
+from analysis.format.notation import Rounding, listed_names, percent, probability
 from analysis.statistics.paired import Comparison
 
 FEW = 3

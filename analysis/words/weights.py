@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from analysis.findings.weights import SAME, WeightCheck, WeightDifference
-from analysis.notation import power_of_ten, two_digits
-from analysis.read.meta import Axis
+from analysis.format.grid_json import Axis
+from analysis.format.notation import power_of_ten, two_digits
 
 
 def weight_footnotes(check: WeightCheck, axes: Sequence[Axis]) -> dict[str, str]:

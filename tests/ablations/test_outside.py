@@ -29,7 +29,7 @@ from ablations.metrics.extractors.weights import parse
 from ablations.settings.arguments import parse_run
 from ablations.tracking.mlflow_client import TrackingError, refuse_links
 from ablations.tracking.model import read_model
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from tests.ablations.data.fabricated import cifar_binary, fashion
 
 ROOT = Path(__file__).parents[2]

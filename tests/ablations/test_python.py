@@ -12,8 +12,8 @@ import pytest
 
 import ablations
 from ablations.driver import pages
-from ablations.settings.outside import REGISTERED
-from analysis.errors import InputError
+from ablations.settings.plugins.packages import REGISTERED
+from analysis.format.errors import InputError
 from tests.ablations.conftest import TINY
 from tests.ablations.settings.outside import STEEP, module
 

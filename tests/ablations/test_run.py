@@ -46,7 +46,7 @@ from ablations.stages.graph import stages_of
 from ablations.stages.perform import perform
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from diffusion_core.parameterizations import V

@@ -15,10 +15,10 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from analysis import figures, report, tables
-from analysis.errors import InputError
 from analysis.figures.images import read_image
 from analysis.findings.answers import Answers
-from analysis.notation import latex, mathtext
+from analysis.format.errors import InputError
+from analysis.format.notation import latex, mathtext
 from analysis.read.runs import read_folder
 from analysis.tables import render, table_of, terminal_table
 from analysis.tables.latex import latex_table

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from analysis.statistics.looks import begin, look, plan_of
 from benchmarks import looks
 

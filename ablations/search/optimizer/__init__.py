@@ -31,7 +31,7 @@ from ablations.search.optimizer.storage import cause, opened, quiet, shown
 from ablations.search.optimizer.told import STATES, Told, drawn, params_of, told_of
 from ablations.search.space import Params, Study
 from ablations.search.trial import TrialOutcome
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 STUDY_ATTRS = "study_attrs"
 """Where a trial keeps what its sampler noted of the whole search."""

@@ -23,7 +23,7 @@ from ablations.settings.making import cell_of, make_cell
 from ablations.stages.floor import floor_of
 from ablations.stages.graph import stages_of
 from ablations.testing import data as shared
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from tests.ablations.data.fabricated import cifar_pickles, fashion, pictures, saved_images
 from tests.axes import properties
 

@@ -11,7 +11,7 @@ import pytest
 
 from ablations.data.base import SPLITS
 from ablations.data.cifar10 import Cifar10, pickled_batch
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from tests.ablations.data.fabricated import batch, cifar_batches, cifar_binary, cifar_pickles, noise, python2_pickle
 
 SMALL = {"train_images": 40, "held_out_images": 5}

@@ -12,7 +12,7 @@ import torch
 
 from ablations.data.base import SPLITS
 from ablations.data.fashion_mnist import DEBIAN, FashionMnist, halved, padded
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from tests.ablations.data.fabricated import fashion, idx_file, noise
 
 SMALL = {"train_images": 50, "held_out_images": 10}

@@ -15,7 +15,7 @@ from PIL import Image
 from ablations.data.base import SPLITS
 from ablations.data.folder import Folder, picture
 from ablations.data.pictures import split_of
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from tests.ablations.data.fabricated import noise, pictures
 
 

@@ -24,9 +24,9 @@ from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
 from ablations.stages.bound import BoundStage
 from ablations.tracking import mlflow_store
-from analysis.errors import InputError
-from analysis.read.csv_files import read_csv
-from analysis.read.meta import ShownMetric
+from analysis.format.csv_files import read_csv
+from analysis.format.errors import InputError
+from analysis.format.grid_json import ShownMetric
 from analysis.read.runs import read_folder
 from analysis.statistics.looks import follow, plan_of
 from tests.ablations.conftest import NoDrawing

@@ -11,9 +11,9 @@ from ablations.grids import grid
 from ablations.launchers.local import Local
 from ablations.settings.arguments import parse_run
 from ablations.stages.perform import perform
-from analysis.errors import InputError
-from analysis.files import read_json
-from analysis.read.csv_files import read_csv
+from analysis.format.csv_files import read_csv
+from analysis.format.errors import InputError
+from analysis.format.files import read_json
 from tests.ablations.data.fabricated import pictures
 
 

@@ -30,7 +30,7 @@ from ablations.stages.perform import perform
 from ablations.stages.rung import RungStage
 from ablations.stages.training import TrainingStage
 from ablations.tracking import mlflow_store
-from analysis.read.names import RUNG
+from analysis.format.names import RUNG
 from tests.ablations.conftest import TINY, NoDrawing, said
 from tests.axes import thinned
 

@@ -23,11 +23,11 @@ from ablations.results.sets import of_all
 from ablations.settings.arguments import parse_run
 from ablations.stages.metric import MetricStage
 from ablations.stages.samples import SamplesStage, more_sets
-from analysis.errors import InputError
 from analysis.findings.answers import Answers
 from analysis.findings.spending import Spending
-from analysis.read.meta import ShownMetric
-from analysis.read.names import SETS
+from analysis.format.errors import InputError
+from analysis.format.grid_json import ShownMetric
+from analysis.format.names import SETS
 from analysis.read.runs import read_folder
 from tests.ablations.conftest import said
 from tests.ablations.search.conftest import POINTS

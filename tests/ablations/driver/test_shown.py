@@ -18,9 +18,9 @@ from ablations.driver.shown import Shown, content_of, last_shown, remember, stil
 from ablations.engine.journal import Journal
 from ablations.tracking.addresses import Summary
 from ablations.tracking.mlflow_store import Tracker
-from analysis.files import write_json
+from analysis.format.files import write_json
+from analysis.format.names import PAGES
 from analysis.pages import write_pages
-from analysis.read.names import PAGES
 from tests.ablations.conftest import said
 from tests.sampling import sampled
 

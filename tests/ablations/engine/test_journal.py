@@ -22,8 +22,8 @@ from ablations.stages.artifacts import (
     write_artifact,
     write_checkpoint,
 )
-from analysis.errors import InputError
-from analysis.files import read_json, replace_file, write_json
+from analysis.format.errors import InputError
+from analysis.format.files import read_json, replace_file, write_json
 from tests.forked import forked
 
 

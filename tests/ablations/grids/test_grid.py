@@ -20,7 +20,7 @@ from ablations.settings.cell import AXES
 from ablations.settings.identity import cell_id, content_hash, parameters
 from ablations.settings.rules import refusal
 from ablations.stages.graph import once, stages_of
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from diffusion_core.named import choice_name
 
 DIGEST = "d" * 12

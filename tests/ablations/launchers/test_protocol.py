@@ -21,7 +21,7 @@ from ablations.settings.grammar import options_of
 from ablations.settings.registry import classes
 from ablations.stages.perform import perform
 from ablations.testing.launchers import stage
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from tests.sampling import sampled
 
 

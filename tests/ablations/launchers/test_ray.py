@@ -17,7 +17,7 @@ from ablations.launchers.nodes import Place, Told, new_token, perform_told, take
 from ablations.launchers.ray import Need, Node, Ray
 from ablations.stages.bucket import bucket_at
 from ablations.testing.launchers import stage
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from tests.ablations.conftest import HERE
 
 

@@ -20,7 +20,7 @@ from ablations import run
 from ablations.launchers import nodes
 from ablations.launchers.ray import Ray
 from ablations.testing import check
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

@@ -19,7 +19,7 @@ from ablations.results.records import Record, joined, record, versions
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import NUMERICS
 from ablations.tracking.mlflow_store import Tracker
-from analysis.read.names import SEVERAL
+from analysis.format.names import SEVERAL
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from tests.analysis.conftest import build, rows

@@ -30,7 +30,7 @@ from ablations.stages.artifacts import WEIGHTS
 from ablations.stages.graph import stages_of
 from ablations.stages.rung import rung_of
 from ablations.stages.training import TrainingStage
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from tests.ablations.conftest import HERE

@@ -13,7 +13,7 @@ from ablations.search import space, study
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_search
 from ablations.settings.rules import refusal
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from tests.ablations.settings.test_grammar import one_line_error
 
 STUDIES = sorted(grammar.options_of("study"))

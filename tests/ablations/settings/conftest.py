@@ -7,8 +7,7 @@ import sys
 import pytest
 
 from ablations.settings import grammar
-from ablations.settings.outside import REGISTERED
-from ablations.settings.packages import offers
+from ablations.settings.plugins.packages import REGISTERED, offers
 
 
 @pytest.fixture

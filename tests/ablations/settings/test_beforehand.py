@@ -16,7 +16,7 @@ from ablations.search.plan import plan_search
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run, parse_search
 from ablations.settings.beforehand import refuse_numbers
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 REFUSED = [
     "horizon=20",
@@ -114,7 +114,7 @@ def test_and_no_study(name):
 def test_torch_is_not_imported_for_it():
     code = (
         "import sys\nfrom ablations import run\nfrom ablations.search import __main__ as search\n"
-        "from analysis.errors import InputError\n"
+        "from analysis.format.errors import InputError\n"
         f"for main, calls in ((run.main, {REFUSED!r}), (search.main, {OF_SEARCHES!r})):\n"
         "    for words in calls:\n"
         "        try: main(words.split())\n        except InputError: pass\n"

@@ -17,8 +17,8 @@ from ablations.settings import exits, grammar
 from ablations.settings.arguments import parse_run
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.evaluation import Budget
-from ablations.settings.folders import files
-from analysis.errors import InputError
+from ablations.settings.plugins.folders import files
+from analysis.format.errors import InputError
 from diffusion_core.choices import FirstStepRule, Time
 from diffusion_core.denoiser import TimeInput
 

@@ -12,12 +12,12 @@ import pytest
 
 import ablations
 from ablations.grids.grid import make
-from ablations.settings import plugins
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import cell_id, described, parameters
 from ablations.settings.making import cell_of
-from ablations.settings.origins import origin_of
-from analysis.errors import InputError
+from ablations.settings.plugins import classes as plugins
+from ablations.settings.plugins.origins import origin_of
+from analysis.format.errors import InputError
 from tests.ablations.settings.outside import STEEP, module
 
 

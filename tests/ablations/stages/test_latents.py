@@ -35,7 +35,7 @@ from ablations.stages.graph import once, stages_of
 from ablations.stages.perform import perform
 from ablations.stages.restore import autoencoder_of, load
 from ablations.stages.stage import Parts
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from diffusion_core.diffusion import Diffusion

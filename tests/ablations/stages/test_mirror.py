@@ -28,7 +28,7 @@ from ablations.stages.artifacts import (
 )
 from ablations.stages.bucket import Bucket, bucket_at
 from ablations.stages.opening import journal_at, journal_of
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from tests.object_store import JOURNAL, NOW, Kept
 from tests.sampling import sampled
 

@@ -31,7 +31,7 @@ from ablations.stages.graph import once
 from ablations.stages.perform import perform
 from ablations.stages.rung import RungStage, rung_of
 from ablations.stages.training import TrainingStage
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from diffusion_core.trainer import part
 from diffusion_core.training import Training
 from tests.ablations.conftest import TINY, said

@@ -15,7 +15,7 @@ from ablations.stages.artifacts import HISTORY
 from ablations.stages.perform import perform
 from ablations.stages.together import RANK
 from ablations.stages.training import TrainingStage
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from tests.ablations.stages.test_cuda import all_stages, cell_of
 
 TWO = "cpu+cpu"

@@ -18,7 +18,7 @@ from ablations.run import main
 from ablations.theory import mixture
 from ablations.theory.formulas import SCHEDULES
 from ablations.theory.strips import FRAMES, forward
-from analysis.read.csv_files import read_csv
+from analysis.format.csv_files import read_csv
 from tests.ablations.conftest import said
 from tests.made_once import made_once
 

@@ -13,7 +13,7 @@ from ablations.tracking import mlflow_store
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_runs import REPORTED, Tracked
 from ablations.tracking.mlflow_store import Tracker
-from analysis.files import write_json
+from analysis.format.files import write_json
 
 LOSS = "train/network"
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from analysis.findings.answers import Answers
-from analysis.read.meta import parse_meta
+from analysis.format.grid_json import parse_meta
 from analysis.read.runs import GridResults
 from analysis.words.claims import claim_sentence, why
 from tests.analysis.conftest import FID, NLL, meta

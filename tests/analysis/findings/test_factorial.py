@@ -9,7 +9,7 @@ import pytest
 
 from analysis.findings.cells import cells_of
 from analysis.findings.factorial import factorial
-from analysis.read.meta import parse_meta
+from analysis.format.grid_json import parse_meta
 from analysis.read.runs import GridResults, read_folder
 from analysis.words.factorial import factorial_sentences
 from tests.analysis.conftest import NLL, meta

@@ -13,8 +13,8 @@ from analysis.findings.spaces import (
     in_latents,
     is_vae,
 )
-from analysis.read.former import described
-from analysis.read.meta import Expectation, ShownMetric
+from analysis.format.former import described
+from analysis.format.grid_json import Expectation, ShownMetric
 from analysis.read.runs import read_folder
 from analysis.words.cells import without_value
 from analysis.words.claims import why

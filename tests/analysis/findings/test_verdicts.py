@@ -15,8 +15,8 @@ from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, cells_of
 from analysis.findings.comparisons import paired
 from analysis.findings.pairs import baseline, pairs
-from analysis.read.meta import parse_meta
-from analysis.read.names import CURVES, PRECISION
+from analysis.format.grid_json import parse_meta
+from analysis.format.names import CURVES, PRECISION
 from analysis.read.runs import GridResults
 from analysis.tables import table_of
 from analysis.words.cells import shortfall

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import write_csv
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.errors import InputError
-from analysis.read.names import METADATA
+from analysis.format.errors import InputError
+from analysis.format.names import METADATA
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import DIVERGED, FID, IS, MEANS, NLL, SEEDS, build, cell_id, meta, rows, write_rows
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from analysis.errors import InputError
 from analysis.findings.trials import default_trial
+from analysis.format.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search, search_alone, search_in
 from tests.analysis.searches import BETAS, FULL, NLL_VAL, confirmation, head, joint, one_objective, trial, write_search

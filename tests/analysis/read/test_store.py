@@ -8,10 +8,10 @@ import shutil
 import pandas as pd
 import pytest
 
-from analysis.errors import InputError
 from analysis.findings.answers import Answers
+from analysis.format.errors import InputError
+from analysis.format.links import to_json, tracking_of
 from analysis.read import store as reading
-from analysis.read.links import to_json, tracking_of
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from analysis.tables import render

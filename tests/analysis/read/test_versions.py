@@ -2,9 +2,9 @@
 
 import pytest
 
-from analysis.errors import InputError
 from analysis.findings.weights import changed
-from analysis.read.names import METADATA
+from analysis.format.errors import InputError
+from analysis.format.names import METADATA
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import build, rows
 

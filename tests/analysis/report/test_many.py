@@ -6,7 +6,7 @@ import re
 import pytest
 
 from analysis.findings.answers import Answers
-from analysis.notation import some
+from analysis.format.notation import some
 from analysis.read.runs import read_folder
 from analysis.report import report
 from analysis.tables import MOST_ROWS, render, terminal_table

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from analysis.findings.answers import Answers
-from analysis.read.links import tracking_of
+from analysis.format.links import tracking_of
 from analysis.read.runs import read_folder
 from analysis.report.costs import cost, si
 from analysis.report.page import FactTable, Link, Section, prose, render

@@ -3,7 +3,7 @@
 import itertools
 import json
 
-from analysis.read.names import CURVES
+from analysis.format.names import CURVES
 from tests.analysis.conftest import FID, IS, NLL, build, meta, write_csv, write_rows
 from tests.analysis.latent import latent
 

@@ -12,9 +12,9 @@ import pytest
 from rich.text import Text
 
 from analysis import tables
-from analysis.errors import InputError
-from analysis.notation import width
-from analysis.read import names
+from analysis.format import names
+from analysis.format.errors import InputError
+from analysis.format.notation import width
 from analysis.tables import render, table_of
 from analysis.tables.latex import latex_table
 from analysis.tables.layouts import LAYOUTS

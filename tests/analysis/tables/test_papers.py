@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 from analysis.tables.papers import PAPERS, read_papers
 
 VDM = """

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from analysis.findings.answers import Answers
-from analysis.notation import width
+from analysis.format.notation import width
 from analysis.read.runs import read_folder
 from analysis.tables import render, table_of, write_tables
 from analysis.tables.latex import latex_table

@@ -7,8 +7,8 @@ import math
 
 import pytest
 
-from analysis.errors import InputError
-from analysis.read.meta import Auto, Meta, Primary, ShownMetric, parse_meta
+from analysis.format.errors import InputError
+from analysis.format.grid_json import Auto, Meta, Primary, ShownMetric, parse_meta
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import build, meta, rows
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from analysis.notation import Rounding, duration, latex, listed_names, mathtext, power_of_ten, some, width
+from analysis.format.notation import Rounding, duration, latex, listed_names, mathtext, power_of_ten, some, width
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ come at once. What cannot be used is left out, with a line that says why (`compl
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -28,8 +29,11 @@ DOORS: dict[str, str] = {axis: base for axis, base in BASES.items() if axis not 
 }
 """What a class from outside can be, and the base class of each, by its dotted name."""
 
-SHIPPED = Path(__file__).parents[1] / "configs"
+SHIPPED = Path(__file__).parents[2] / "configs"
 """The files of choices, grids and studies that ship."""
+
+REGISTERED: dict[tuple[str, str], type] = {}
+"""(axis, name) → class from outside that this process has registered or imported (`classes.py`)."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,12 @@ def offers() -> tuple[Offer, ...]:
 def offered(axis: str, name: str) -> Offer | None:
     """The offer of a name, usable or not; None where there is none."""
     return next((offer for offer in offers() if (offer.axis, offer.name) == (axis, name)), None)
+
+
+def unnamed(axis: str) -> dict[str, str]:
+    """The names of classes from outside, for which no file is needed, with a line on each; none is imported for it."""
+    lines = {offer.name: f"from {offer.of_package}" for offer in offers() if offer.axis == axis and not offer.trouble}
+    return lines | {name: _first_line(cls) for (door, name), cls in REGISTERED.items() if door == axis}
 
 
 def complaints() -> list[str]:
@@ -104,6 +114,10 @@ def _trouble(offer: Offer, same: list[EntryPoint]) -> str:
         told = " and ".join(f"{version} in {place}" for version, place in sorted(versions.items()))
         return f"the package {offer.package} is installed in two versions, {told}: uninstall one of them"
     return ""
+
+
+def _first_line(cls: type) -> str:
+    return (inspect.getdoc(cls) or "a class from outside").splitlines()[0]
 
 
 def _place(package: Distribution) -> str:

@@ -8,9 +8,9 @@ import io
 import pytest
 
 from ablations.results.csv_text import csv_text
-from analysis.errors import InputError
-from analysis.read.csv_files import parse_csv
-from analysis.read.guarded import guarded, read_back
+from analysis.format.csv_files import parse_csv
+from analysis.format.errors import InputError
+from analysis.format.guarded import guarded, read_back
 
 STARTS = tuple("=+-@\t\r＝＋－＠")
 """What OWASP lists of how a field begins that is run."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.errors import InputError, unknown
-from analysis.read.names import SEARCH
+from analysis.format.errors import InputError, unknown
+from analysis.format.names import SEARCH
 
 COMMITTED = "committed"
 """The folder within one of results that holds those that are committed: no results are called so."""

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
-from analysis.read.names import METADATA
+from analysis.format.names import METADATA
 
 T = TypeVar("T", bound=Hashable)
 

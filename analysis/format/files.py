@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from analysis.files import make_file
+from analysis.format.files import make_file
 
 
 def refused(*given):

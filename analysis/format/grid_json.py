@@ -13,11 +13,11 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
-from analysis.errors import InputError
-from analysis.plain import plain_json
-from analysis.read.allowed import Decimals, Finite, Looks, Share, check_axis, check_different, check_metric
-from analysis.read.former import described
-from analysis.read.rounds import Round
+from analysis.format.allowed import Decimals, Finite, Looks, Share, check_axis, check_different, check_metric
+from analysis.format.errors import InputError
+from analysis.format.former import described
+from analysis.format.plain import plain_json
+from analysis.format.rounds import Round
 
 
 @dataclass(frozen=True)

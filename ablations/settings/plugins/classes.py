@@ -16,10 +16,9 @@ import pkgutil
 from functools import cache
 from typing import TypeVar
 
-from ablations.settings.origins import OURS, file_of, place_of
-from ablations.settings.outside import REGISTERED, unnamed
-from ablations.settings.packages import DOORS, SHIPPED, Offer, offered
-from analysis.errors import InputError
+from ablations.settings.plugins.origins import OURS, file_of, place_of
+from ablations.settings.plugins.packages import DOORS, REGISTERED, SHIPPED, Offer, offered, unnamed
+from analysis.format.errors import InputError
 from diffusion_core.named import choice_name
 
 C = TypeVar("C", bound=type)

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from analysis.errors import InputError
-from analysis.plain import plain_json
+from analysis.format.errors import InputError
+from analysis.format.plain import plain_json
 
 LOCAL = "http://127.0.0.1:5000"
 """Where `mlflow ui` shows a store that is no server."""

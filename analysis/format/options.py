@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.errors import InputError, unknown
-from analysis.plain import line, printed_plainly
+from analysis.format.errors import InputError, unknown
+from analysis.format.plain import line, printed_plainly
 
 KINDS = {str: "a text", int: "a whole number", float: "a number"}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.errors import InputError
-from analysis.read.csv_files import parse_csv
+from analysis.format.csv_files import parse_csv
+from analysis.format.errors import InputError
 from analysis.read.runs import read_folder
 
 

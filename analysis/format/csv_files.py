@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.errors import InputError
-from analysis.notation import counted
-from analysis.plain import plain
-from analysis.read.allowed import first_twice
-from analysis.read.guarded import APOSTROPHE, is_number, read_back
+from analysis.format.allowed import first_twice
+from analysis.format.errors import InputError
+from analysis.format.guarded import APOSTROPHE, is_number, read_back
+from analysis.format.notation import counted
+from analysis.format.plain import plain
 
 
 def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from analysis.errors import InputError
-from analysis.options import Option, parse, run, usage
+from analysis.format.errors import InputError
+from analysis.format.options import Option, parse, run, usage
 
 OPTIONS = {
     "grid": Option("a name", required=True),
@@ -101,7 +101,7 @@ def test_run_acts_on_the_values():
 @pytest.mark.parametrize(
     "module",
     [
-        "analysis.options",
+        "analysis.format.options",
         "ablations.publish",
         "ablations.sample",
         "ablations.export",

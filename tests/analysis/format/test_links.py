@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from analysis.errors import InputError
-from analysis.read.links import page, to_json, tracking_of, without_password, without_passwords
+from analysis.format.errors import InputError
+from analysis.format.links import page, to_json, tracking_of, without_password, without_passwords
 from analysis.read.runs import read_folder
 
 RUNS = {("a", 0): "r0", ("a", 10): "r10", ("b", 0): "s0"}

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from analysis.errors import InputError
+from analysis.format.errors import InputError
 
 OURS = ("diffusion_core", "ablations", "analysis")
 """What ships is known by NUMERICS instead."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ablations.settings.packages import SHIPPED, config_folders
-from analysis.errors import InputError
+from ablations.settings.plugins.packages import SHIPPED, config_folders
+from analysis.format.errors import InputError
 
 DEFAULT = "configs"
 

@@ -1,0 +1,13 @@
+"""The format of a results folder, and how both packages speak to a user: all that `ablations` and `analysis` share.
+
+    names, folders        files, columns and folders
+    grid_json, rounds     what a grid's grid.json says
+    csv_files, guarded    CSV files as text and as numbers
+    links                 where runs are in a tracking store
+    files                 files that appear whole or not at all
+    errors, plain         the one error of a wrong call, and text that is safe to show
+    notation              numbers and symbols as papers write them
+    options               key=value, the grammar of small commands
+
+Beside this room, `ablations` imports `analysis.pages`, which draws a grid's pages, and the rule of `seeds=auto`.
+"""
