@@ -15,7 +15,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations.settings.addresses import HELP
 from ablations.settings.exits import exit_code
 from ablations.settings.plugins.folders import DEFAULT
 from analysis.format.errors import InputError, unknown
@@ -34,7 +33,7 @@ OPTIONS = {
     "search": Option("a search's folder in results/, else in results/committed/: search-schedule say"),
     "winner": Option("found, or where two objectives were searched: best_nll, best_fid, …, between"),
     "results": Option("the results folder", "results"),
-    "journal": Option(f"{HELP}; by default RESULTS/.stages"),
+    "journal": Option("the folder where stages are kept; by default RESULTS/.stages"),
     "configs": Option("your own folder of choices, made where it is missing", DEFAULT),
 }
 
@@ -58,9 +57,9 @@ def export(given: dict[str, Any]) -> None:
         text = searched_file(search_in(results, folder_name("search", given["search"])), given["winner"])
     else:
         from ablations.driver.trained import find
-        from ablations.stages.opening import journal_of
+        from ablations.engine.journal import journal_of
 
-        journal = journal_of(results, given["journal"], reads=True)
+        journal = journal_of(results, given["journal"])
         text = schedule_file(find(results, given["cell"], given["seed"]), journal)
     from analysis.format.files import write_text
 

@@ -48,9 +48,9 @@ def main(arguments: list[str]) -> int:
         from ablations.driver.sizes import beforehand
         from ablations.driver.turns import Turns
         from ablations.driver.watch import where
+        from ablations.engine.journal import journal_of
         from ablations.engine.version import code_version
         from ablations.launchers.protocol import launcher_of
-        from ablations.stages.opening import journal_of
 
         launcher = launcher_of(request)
         planned = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations.settings.addresses import HELP
 from ablations.settings.exits import exit_code
 from analysis.format.errors import InputError
 from analysis.format.options import Option, run
@@ -27,7 +26,7 @@ OPTIONS = {
     "out": Option("where they go, without suffix: .png for images, .csv for points; by default samples-ID-SEED"),
     "device": Option("auto, cpu, cuda or cuda:N", "auto"),
     "results": Option("the results folder", "results"),
-    "journal": Option(f"{HELP}; by default RESULTS/.stages"),
+    "journal": Option("the folder where stages are kept; by default RESULTS/.stages"),
     "tracking.uri": Option("the store that holds the model, by default sqlite:///RESULTS/mlflow.db"),
 }
 
@@ -67,11 +66,11 @@ def _trained_here(
 ) -> tuple[str, tuple[Cell, Model]]:
     """A cell's id, the cell and what it learned."""
     from ablations.driver.trained import cell_in, find, trained
-    from ablations.stages.opening import journal_of
+    from ablations.engine.journal import journal_of
 
     row = find(results, given, seed)
     cell = cell_in(row)
-    return row["cell_id"], (cell, trained(cell, row, journal_of(results, journal, reads=True), device))
+    return row["cell_id"], (cell, trained(cell, row, journal_of(results, journal), device))
 
 
 def _from_store(model: str, uri: str, results: Path, device: torch.device) -> tuple[Cell, Model]:

@@ -31,7 +31,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import ablations
-from ablations.engine.files import STAGE, left_in
+from ablations.engine.files import STAGE, kept
 from ablations.engine.journal import Journal
 from ablations.engine.stage import Stage
 from ablations.engine.workers import Workers
@@ -254,7 +254,7 @@ class Copying(Workers):
     def submit(self, stage: Stage, device: str) -> Future[str]:
         assert isinstance(stage, stages.Stage), "a grid's stages are of cells"
         other, own = self.known[_kind_of(stage)], self.root / stage.id
-        for name in left_in(other):
+        for name in kept(path.name for path in other.iterdir()):
             tensors, words = read_artifact(other, name)
             write_artifact(own, name, tensors, **{key: word for key, word in words.items() if key != STAGE})
         result = Journal(other.parent).result(other.name)

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations.settings.addresses import HELP
 from ablations.settings.exits import exit_code
 from analysis.format.options import Option, parse, usage
 
@@ -19,7 +18,7 @@ PURPOSE = (
 )
 OPTIONS = {
     "results": Option("the results folder", "results"),
-    "journal": Option(f"{HELP}; by default RESULTS/.stages"),
+    "journal": Option("the folder where stages are kept; by default RESULTS/.stages"),
     "tracking.uri": Option("the tracking store, by default sqlite:///RESULTS/mlflow.db"),
     "data.root": Option("where data sets are looked for, where that is none of their own places"),
     "configs": Option("your own folder of choices, by default configs"),
@@ -55,22 +54,18 @@ def looked_at(given: dict[str, Any]) -> int:
 
 def everything_else(given: dict[str, Any]) -> list[Part]:
     """What is to be said beside the packages; ImportError where one of these is missing."""
-    from ablations.doctor.buckets import bucket
     from ablations.doctor.machine import machine
     from ablations.doctor.stages import leases, stages
     from ablations.doctor.stores import data_sets, disk, folders, stores
+    from ablations.engine.journal import journal_of
     from ablations.settings import grammar
-    from ablations.settings.addresses import address_of, is_remote
     from ablations.tracking.addresses import default_uri
 
     grammar.use(given["configs"] or None)
     results = Path(given["results"])
     uri = given["tracking.uri"] or default_uri(results)
     looked = [machine(), data_sets(given["data.root"]), stores(results, uri), disk(results), folders(results)]
-    address = address_of(results, given["journal"])
-    if is_remote(address):
-        return [*looked, leases(results, None), *bucket(address)]
-    root = Path(address)
+    root = journal_of(results, given["journal"]).root
     return [*looked, stages(root, digests=given["digests"] == "yes"), leases(results, root)]
 
 

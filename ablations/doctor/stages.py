@@ -9,11 +9,10 @@ from safetensors import SafetensorError, safe_open
 
 from ablations.doctor.page import Finding, Mark, Part
 from ablations.engine.disk import RESULT, STATUS, Left, left_in, subfolders
-from ablations.engine.files import Damaged
-from ablations.engine.files import left_in as left_for_good
+from ablations.engine.files import Damaged, kept
 from ablations.engine.journal import Failure, Journal, Result
 from ablations.engine.lease import NAME, holder
-from ablations.engine.shelves import Readable
+from ablations.engine.shelves import Shelf
 from ablations.stages.artifacts import FIT, PER_IMAGE, RECONSTRUCTIONS, SAMPLES, WEIGHTS, read_artifact
 
 MOST = 10
@@ -70,7 +69,7 @@ def damage(left: Left, journal: Journal, *, digests: bool) -> str:
     if missing:
         return f"it lacks {', '.join(missing)}"
     check = altered if digests else not_tensors
-    return next((reason for name in left_for_good(left.folder) if (reason := check(left.folder / name))), "")
+    return next((reason for name in kept(left.files) if (reason := check(left.folder / name))), "")
 
 
 def expected(result: Result) -> list[str]:
@@ -143,7 +142,7 @@ def _held(places: Iterable[tuple[str, Path]]) -> Iterator[Finding]:
             yield lease(name, place, "; python -m ablations.clean takes away what stays")
 
 
-def lease(name: str, place: Path | Readable, more: str = "") -> Finding:
+def lease(name: str, place: Path | Shelf, more: str = "") -> Finding:
     """Who holds a place with a lease, under this name; or that its holder is gone, and what is `more` to do then."""
     who = holder(place)
     if who is not None:

@@ -21,7 +21,7 @@ import torch
 from ablations.data.base import Data
 from ablations.driver.loads import BEGIN, JUDGE, NOWHERE, Key, loads_of, seconds_of, side_by_side
 from ablations.driver.passes import count_of, maker_of
-from ablations.launchers.warm import METHOD
+from ablations.engine.processes import METHOD
 from ablations.metrics.judging import yardstick_of
 from ablations.settings.cell import Cell
 from ablations.settings.plugins import classes as plugins

@@ -20,8 +20,8 @@ import torch
 
 from ablations.driver.passes import alike, maker_of
 from ablations.driver.plan import Conditions
+from ablations.engine.processes import METHOD
 from ablations.launchers.protocol import cores
-from ablations.launchers.warm import METHOD
 from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import claim
 from ablations.stages.memory import placed

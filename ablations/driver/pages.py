@@ -11,10 +11,9 @@ from ablations.driver.shown import last_shown, remember
 from ablations.driver.wording import counted, minutes
 from ablations.driver.written import summarised
 from ablations.engine.disk import in_bytes, left_by
-from ablations.engine.journal import Journal
+from ablations.engine.journal import FOLDER, Journal
 from ablations.grids.grid import words
 from ablations.results.records import Record
-from ablations.settings.addresses import FOLDER, is_remote
 from ablations.tracking.mlflow_store import Tracker
 from analysis.format.errors import InputError
 from analysis.format.links import without_password
@@ -73,9 +72,7 @@ def show(folder: Path, tracker: Tracker | None) -> None:
 
 
 def kept_in(journal: Journal, results: Path, records: list[Record]) -> str:
-    """A line that says where the stages of these cells are, and what they take where that is a disk."""
-    if is_remote(journal.address):
-        return f"stages   {journal.address}"
+    """A line that says where the stages of these cells are, and what they take."""
     line = f"disk     {taken(journal.root, records)}"
     if journal.address != str((results / FOLDER).resolve()):
         # Nobody frees these but who knows what else needs them.

@@ -18,7 +18,7 @@ from ablations.engine.journal import Journal
 from ablations.grids.planned import Planned
 from ablations.results import autoencoders
 from ablations.results.records import record
-from ablations.stages.artifacts import HISTORY, SAMPLES, read_history
+from ablations.stages.artifacts import SAMPLES, read_history
 from ablations.stages.graph import training_of
 from ablations.stages.stage import OnTheWay, Scores, Stage
 from ablations.tracking.mlflow_runs import RUNNING, Points, Tracked, autoencoder_run, cell_run
@@ -89,7 +89,7 @@ class WatchedCell(Watched):
 
     @property
     def samples(self) -> list[Path]:
-        places = [self.journal.holding(rung.id, SAMPLES) / SAMPLES for rung in self._rungs]
+        places = [self.journal.folder(rung.id) / SAMPLES for rung in self._rungs]
         return [path for path in places if path.exists()]
 
     @property
@@ -137,7 +137,7 @@ def reported(training: str, journal: Journal) -> Points:
         curves = {name: list(zip(*curve, strict=True)) for name, curve in result.curves.items()}
         return {name: points for name, points in curves.items() if points and name.startswith(OVER_STEPS)}
     found: Points = {}
-    for line in read_history(journal.holding(training, HISTORY)):
+    for line in read_history(journal.folder(training)):
         for name in (name for name in line if name.startswith(OVER_STEPS) and math.isfinite(line[name])):
             found.setdefault(name, []).append((line["step"], line[name]))
     return found

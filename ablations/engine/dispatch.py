@@ -95,7 +95,6 @@ class Dispatch:
         for stage in stages:
             self.ended.pop(stage.id, None)
         needs = {need for stage in stages for need in stage.needs}
-        self.journal.expect(needs)
         for need in needs:
             result = self.journal.result(need)
             if result is not None:
@@ -214,7 +213,6 @@ class Dispatch:
         """Stop a stage that is under way: it is marked interrupted unless it has its result, and its device is free."""
         self._let_go(work)
         workers.cancel(work.future)
-        self.journal.look(work.stage.id)
         if self.journal.result(work.stage.id) is None:
             self.journal.write_failure(work.stage.id, STOPPED)
 
@@ -223,7 +221,6 @@ class Dispatch:
         self.free.append(work.device)
 
     def _end(self, work: Running, workers: Workers) -> Event:
-        self.journal.look(work.stage.id)
         try:
             status = workers.status(work.future)
         except WorkerDied as error:
@@ -248,8 +245,7 @@ class Dispatch:
     def _standing_still(self) -> list[Running]:
         """The stages whose workers have not touched their lease for as long as loses it, at two looks in a row.
 
-        After a sleep of the whole machine the first look is before any worker has had the time to touch it. Of a store
-        the second may be told what the first was: it counts once more seconds have passed by the store's clock.
+        After a sleep of the whole machine the first look is before any worker has had the time to touch it.
         """
         if time.monotonic() - self.watched < WATCH_SECONDS:
             return []
@@ -265,9 +261,6 @@ class Dispatch:
     def _mend(self, work: Running) -> Event:
         """Have made anew what a stage found damaged, and the stage tried once more after it."""
         failure = self.journal.failure(work.stage.id)
-        for need in work.stage.needs:
-            # Its worker has just taken the result of one of them away.
-            self.journal.look(need)
         lost = [need for need in work.stage.needs if self.journal.result(need) is None]
         if work.tries == TRIES or not all(need in self.known for need in lost):
             return self._over(work.stage, "failed")

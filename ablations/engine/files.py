@@ -5,7 +5,7 @@ Whatever ends in .safetensors is an artefact, which names its stage and bears a 
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterable
 from pathlib import Path
 
 from analysis.format.errors import InputError
@@ -17,7 +17,7 @@ BEFORE = "checkpoint-before.safetensors"
 AVERAGE = "average-"
 """How the names begin of averages at rungs."""
 STAGE, DIGEST = "stage", "sha256"
-"""What an artefact says of itself: whose it is, and what its tensors hash to. Older ones may say neither."""
+"""What an artefact says of itself: whose it is, and what its tensors hash to."""
 
 
 class Damaged(InputError):
@@ -29,15 +29,7 @@ class Damaged(InputError):
         self.what = f"{path.name} {why}"
 
 
-def left_in(folder: Path) -> list[str]:
-    """The names of what a stage leaves for good: tensors that are neither a checkpoint nor of a rung."""
-    passing = (CHECKPOINT, BEFORE)
-    names = sorted(path.name for path in folder.glob("*.safetensors"))
-    return [name for name in names if name not in passing and not name.startswith((".", AVERAGE))]
-
-
-def forget_checkpoints(folder: Path) -> None:
-    """Take them away, since the training has ended."""
-    for name in (CHECKPOINT, BEFORE):
-        with suppress(FileNotFoundError):
-            (folder / name).unlink()
+def kept(names: Iterable[str]) -> list[str]:
+    """Those that a stage leaves for good, in order: tensors that are neither a checkpoint nor of a rung."""
+    tensors = (name for name in sorted(names) if name.endswith(".safetensors") and name not in (CHECKPOINT, BEFORE))
+    return [name for name in tensors if not name.startswith((".", AVERAGE))]

@@ -8,8 +8,7 @@
                               …                  what the stage leaves beside (`stages.artifacts`)
 
 A kill at any moment leaves the old file or the new one. What is damaged all the same is as good as not there: its stage
-runs again. The folder may be another one (`journal=`), or an object store, of which workers and drivers have copies
-(`stages.mirror`).
+runs again. The folder may be another one (`journal=`).
 """
 
 from __future__ import annotations
@@ -17,16 +16,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ablations.engine.files import DIGEST, STAGE, Damaged, left_in
+from ablations.engine.files import DIGEST, STAGE, Damaged, kept
 from ablations.engine.lease import Holder, holder, last_touch
 from ablations.engine.shelves import Folder, Shelf
 from analysis.format.errors import InputError
-from analysis.format.files import read_json, size_of, write_json
 
 Curves = dict[str, tuple[list[float], list[float]]]
 """Name → xs, ys."""
@@ -39,13 +36,10 @@ DAMAGED = "damaged"
 """The status of a stage that found what it needs damaged."""
 RESULT, STATUS, PROGRESS = "result.json", "status.json", "progress"
 FILES = "files"
-"""What result.json says of the artefacts beside it: their names and sizes. An older one says nothing."""
+"""What result.json says of the artefacts beside it: their names and sizes."""
 
-LARGE_BOUND = "is above twice the uniform code's"
-"""What is remarked of a bound that is worse than the code of somebody who knows nothing, by that much."""
-
-FORMER_METRICS = {"copies/train": "memorisation/train"}
-"""Metrics that older journals hold under another name."""
+FOLDER = ".stages"
+"""Where it is by default, in the folder of results."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +96,14 @@ class Failure:
         return self.kind != "error"
 
     @staticmethod
+    def read(content: dict[str, Any]) -> Failure:
+        """The failure that a status.json describes; TypeError or KeyError where it describes none."""
+        failure = Failure(content["kind"], content["message"], content["traceback"])
+        if failure.kind not in get_args(Kind) or not isinstance(failure.message + failure.traceback, str):
+            raise TypeError("a failure is of a kind, and says why in words")
+        return failure
+
+    @staticmethod
     def of(error: Exception, traceback: str) -> Failure:
         """The failure that an exception is; what speaks to the user says all in its message."""
         named = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
@@ -127,33 +129,25 @@ class Journal:
 
     @property
     def address(self) -> str:
-        """Where it is, for other processes: a folder, or s3://BUCKET/PREFIX."""
+        """Where it is, for other processes."""
         return str(self.root.resolve())
-
-    @property
-    def told_every(self) -> float:
-        """Seconds between two writings of how far a stage is."""
-        return 0.3
 
     def folder(self, stage_id: str) -> Path:
         """Where a stage leaves what it makes."""
         return self.root / stage_id
 
-    def holding(self, stage_id: str, *names: str) -> Path:
-        """A stage's folder with these files as they are now, each of which may be missing."""
-        return self.folder(stage_id)
-
-    def sizes(self, stage_id: str, names: Iterable[str]) -> dict[str, int | None]:
-        """The bytes of files that a stage has left; None of one that is missing."""
-        return {name: size_of(self.folder(stage_id) / name) for name in names}
+    def shelf(self, stage_id: str = "") -> Shelf:
+        """The small files of a stage, and its lease; or what is said of the whole journal."""
+        return Folder(self.root / stage_id)
 
     def has(self, stage_id: str, name: str) -> bool:
         """Whether a stage has left a file."""
-        return (self.folder(stage_id) / name).exists()
+        return self.shelf(stage_id).size(name) is not None
 
-    def shelf(self, stage_id: str = "") -> Shelf:
-        """Where the lease of a stage stands, or what is said of the whole journal."""
-        return Folder(self.root / stage_id)
+    def discard(self, stage_id: str, *names: str) -> None:
+        """Take files of a stage away, those that are there."""
+        for name in names:
+            self.shelf(stage_id).remove(name)
 
     def holder(self, stage_id: str) -> Holder | None:
         """Which process runs a stage; None where none does."""
@@ -162,19 +156,6 @@ class Journal:
     def last_touch(self, stage_id: str) -> tuple[int, float]:
         """The number of a stage's lease and the seconds since it was touched; zeros where there is none."""
         return last_touch(self.shelf(stage_id))
-
-    def bring(self, stage_id: str, *names: str) -> None:
-        """Make a stage's folder hold what it has left so far, or these files of it: for who holds it, and goes on."""
-
-    def leave(self, stage_id: str, *names: str) -> None:
-        """Deliver files of a stage's folder, or all that it is to keep: they are written there already."""
-
-    def discard(self, stage_id: str, name: str) -> None:
-        """Take a file of a stage away, if it is there."""
-        (self.folder(stage_id) / name).unlink(missing_ok=True)
-
-    def look(self, stage_id: str) -> None:
-        """A stage has changed: what was known of it is asked anew."""
 
     def result(self, stage_id: str) -> Result | None:
         """A stage's result; None while it has none, or where that or a file of it is damaged."""
@@ -193,39 +174,34 @@ class Journal:
 
     def _sound(self, stage_id: str) -> Result | None:
         """A stage's result, None while it has none; Damaged where it is no result of this stage, or lacks a file."""
-        folder = self.folder(stage_id)
-        path = folder / RESULT
+        folder, shelf = self.folder(stage_id), self.shelf(stage_id)
+        path, left = folder / RESULT, shelf.read(RESULT)
+        if left is None:
+            return None
         try:
-            content = read_json(path)
-            if content is None:
-                return None
-            if content.pop(DIGEST, None) not in (None, _digest(content)):
+            content = json.loads(left[0])
+            if content.pop(DIGEST) != _digest(content):
                 raise Damaged(path, "has been altered since it was written (its digest is another)")
-            files = dict(content.pop(FILES, {}))
-            if content.pop(STAGE, stage_id) != stage_id:
+            files = dict(content.pop(FILES))
+            if content.pop(STAGE) != stage_id:
                 raise Damaged(path, "is another stage's")
-            result = Result.of(_in_present_words(content))
+            result = Result.of(content)
         except Damaged:
             raise
-        except (InputError, TypeError, AttributeError, KeyError, ValueError) as error:
+        except (TypeError, AttributeError, KeyError, ValueError, RecursionError) as error:
             raise Damaged(path, "is no stage's result") from error
-        there = self.sizes(stage_id, files)
         for name, size in files.items():
-            found = there[name]
-            if found != size:
-                raise Damaged(folder / name, "is missing" if found is None else f"has {found} bytes of {size}")
+            present = shelf.size(name)
+            if present != size:
+                raise Damaged(folder / name, "is missing" if present is None else f"has {present} bytes of {size}")
         return result
-
-    def expect(self, stage_ids: Iterable[str]) -> None:
-        """The results of many stages are about to be asked for."""
 
     def write_result(self, stage_id: str, result: Result) -> None:
         """Say that a stage is finished, or diverged, and what came of it, after all that it leaves beside."""
-        folder = self.folder(stage_id)
-        about = {STAGE: stage_id, FILES: {name: size_of(folder / name) for name in left_in(folder)}}
+        shelf = self.shelf(stage_id)
+        about = {STAGE: stage_id, FILES: {name: shelf.size(name) for name in kept(shelf.names())}}
         content = asdict(result) | about
-        write_json(folder / RESULT, content | {DIGEST: _digest(content)})
-        self.leave(stage_id, RESULT)
+        shelf.write(RESULT, _as_json(content | {DIGEST: _digest(content)}))
 
     def forget_result(self, stage_id: str) -> None:
         """Take a stage's result away, since it is to run again."""
@@ -233,38 +209,41 @@ class Journal:
 
     def failure(self, stage_id: str) -> Failure | None:
         """How a stage failed or was interrupted; None where it did not."""
-        path = self.folder(stage_id) / STATUS
+        left = self.shelf(stage_id).read(STATUS)
         try:
-            content = read_json(path)
-            return None if content is None else _failure(content)
-        except (InputError, KeyError, TypeError, AttributeError):
-            return Failure("error", f"{path} is damaged")
+            return None if left is None else Failure.read(json.loads(left[0]))
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+            return Failure("error", f"{self.folder(stage_id) / STATUS} is damaged")
 
     def write_failure(self, stage_id: str, failure: Failure) -> None:
         """Say how a stage failed, or that it was interrupted."""
-        write_json(self.folder(stage_id) / STATUS, {"status": failure.status, **asdict(failure)})
-        self.leave(stage_id, STATUS)
+        self.shelf(stage_id).write(STATUS, _as_json({"status": failure.status, **asdict(failure)}))
 
     def forget_failure(self, stage_id: str) -> None:
         """Take away how a stage failed, since it is to run again."""
         self.discard(stage_id, STATUS)
 
     def progress(self, stage_id: str) -> float:
-        """The share of a stage that is done."""
+        """The share of a stage that is done; 0 where what says it is torn."""
         try:
-            share = float((self.folder(stage_id) / PROGRESS).read_text())
-        except (FileNotFoundError, ValueError):
+            share = float((self.shelf(stage_id).read(PROGRESS) or ("0", 0.0))[0])
+        except ValueError:
             return 0.0
-        return within(share)
+        return share if 0 <= share <= 1 else 0.0
 
     def write_progress(self, stage_id: str, share: float) -> None:
         """Say how far a stage is, whose folder is there."""
-        (self.folder(stage_id) / PROGRESS).write_text(f"{share:.4f}")
+        self.shelf(stage_id).note(PROGRESS, f"{share:.4f}")
 
 
-def within(share: float) -> float:
-    """A share of a stage, as far as it is one."""
-    return share if 0 <= share <= 1 else 0.0
+def journal_of(results: Path, folder: str | None) -> Journal:
+    """The journal of a command that keeps its results here, and was told `journal=`; InputError where that is none."""
+    if folder and "://" in folder:
+        raise InputError(
+            f"journal must be a folder, got {folder}: machines that share none run stages by launcher=ray, which "
+            "brings what they leave to the command's own"
+        )
+    return Journal(Path(folder) if folder else results / FOLDER)
 
 
 def _digest(content: dict[str, Any]) -> str:
@@ -272,23 +251,5 @@ def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _in_present_words(content: dict[str, Any]) -> dict[str, Any]:
-    """A result under the names and by the rules of today: a journal outlives words."""
-    words = {"metadata" if key == "facts" else key: value for key, value in content.items()}
-    if words["status"] == "diverged" and LARGE_BOUND in words["reason"]:
-        # Which was a divergence once, and is a value to be shown.
-        words |= {"status": "finished", "reason": "", "metadata": words["metadata"] | {"notes": words["reason"]}}
-    return words | {"metrics": {FORMER_METRICS.get(name, name): value for name, value in words["metrics"].items()}}
-
-
-def _failure(content: dict[str, Any]) -> Failure:
-    """The failure of a status.json; of an older one, which held a reason of several lines, by its first."""
-    if "reason" not in content:
-        failure = Failure(content["kind"], content["message"], content["traceback"])
-        if failure.kind not in get_args(Kind) or not all(
-            isinstance(t, str) for t in (failure.message, failure.traceback)
-        ):
-            raise TypeError("a failure is of a kind, and says why in words")
-        return failure
-    first, _, rest = str(content["reason"]).partition("\n")
-    return Failure("stopped" if content["status"] == "interrupted" else "error", first, rest)
+def _as_json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

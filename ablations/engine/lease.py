@@ -1,14 +1,11 @@
-"""A lease: a place is one process's while it works there, on network file systems and object stores too, which may know
-no locks.
+"""A lease: a place is one process's while it works there, on network file systems too, which may know no locks.
 
     <place>/lease.1, lease.2, …   who holds it; of several the one with the highest number counts
 
 It is had by making the file of the next number, which one of several processes can, and let go by removing it. Its
 holder touches it every few seconds. It is lost once its process is gone, which is seen at once on the same machine, or
-once it has not been touched for a minute by the clock of the file system, or of the store: those of hosts may differ. A
-holder that comes back after that, since it was frozen, finds that it is another's, and leaves nothing there.
-
-A place is a folder, or where else such files stand (`shelves`).
+once it has not been touched for a minute by the clock of the file system: those of hosts may differ. A holder that
+comes back after that, since it was frozen, finds that it is another's, and leaves nothing there.
 """
 
 from __future__ import annotations
@@ -21,11 +18,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from ablations.engine.shelves import Folder, Readable, Shelf
+from ablations.engine.shelves import Folder, Shelf
 
 RENEWED = 5.0
 """Seconds between two touches."""
@@ -76,13 +73,11 @@ class Holder:
 @dataclass(frozen=True)
 class Lease:
     """A lease that this process has, or the one that started it: where its file is, of which number, and the token in
-    it; what was written there, and the tag that it then had, for who touches it."""
+    it."""
 
     shelf: Shelf
     number: int
     token: str
-    text: str
-    tag: str
 
     @property
     def name(self) -> str:
@@ -90,13 +85,17 @@ class Lease:
 
     def check(self) -> None:
         """LeaseLost where it is another's, or nobody's."""
-        found, _ = _read(self.shelf, self.number)
-        if found is None or found.token != self.token:
+        owner, _ = _read(self.shelf, self.number)
+        if owner is None or owner.token != self.token:
             now = holder(self.shelf)
             raise LeaseLost(
                 f"its lease was not renewed for {LOST:.0f} seconds, since this process or its host stood still, and "
                 f"{'it is run anew' if now is None else f'{now} runs it now'}"
             )
+
+    def renew(self) -> bool:
+        """Touch it; False where it is lost, which its holder finds before it leaves anything."""
+        return self.shelf.touch(self.name)
 
     def release(self) -> None:
         """Let it go, where it is not lost."""
@@ -124,7 +123,7 @@ def leased(place: Path | Shelf, *, wait: bool = False) -> Iterator[Lease | None]
     finally:
         over.set()
         if renewing is not None and renewing.is_alive():
-            # One that was interrupted as it started never ends; and a touch that comes late finds no file.
+            # A thread that was interrupted as it started never ends. A touch that comes late finds no file.
             renewing.join(RENEWED)
         if lease is not None:
             lease.release()
@@ -133,62 +132,61 @@ def leased(place: Path | Shelf, *, wait: bool = False) -> Iterator[Lease | None]
 def take(place: Path | Shelf) -> Lease | None:
     """A lease of the place, which somebody has to renew; None where another holds it, or takes it at this moment."""
     shelf = Folder(place) if isinstance(place, Path) else place
-    found = _numbers(shelf)
-    if found and _held(shelf, found[-1]) is not None:
+    before = _numbers(shelf)
+    if before and _held(shelf, before[-1]) is not None:
         return None
-    number, me = (found[-1] if found else 0) + 1, Holder.here()
-    lease = Lease(shelf, number, me.token, json.dumps(asdict(me)), "")
+    number, me = (before[-1] if before else 0) + 1, Holder.here()
+    lease = Lease(shelf, number, me.token)
     try:
-        return _made(lease, found)
+        return lease if _made(lease, json.dumps(asdict(me)), before) else None
     except KeyboardInterrupt:
         lease.release()
         raise
 
 
-def _made(lease: Lease, found: list[int]) -> Lease | None:
-    """The same once its file is made, after those that were `found`; None where another has the place."""
-    tag = lease.shelf.make(lease.name, lease.text)
-    if tag is None:
-        return None
-    if _numbers(lease.shelf) != [*found, lease.number]:
+def _made(lease: Lease, text: str, before: list[int]) -> bool:
+    """Make the file of a lease, after those of these numbers; False where another has the place."""
+    if not lease.shelf.make(lease.name, text):
+        return False
+    if _numbers(lease.shelf) != [*before, lease.number]:
         # Since it was looked at, another has had it, and perhaps has it still under a lower number.
         lease.release()
-        return None
-    for lost in found:
+        return False
+    for lost in before:
         lease.shelf.remove(_name(lost))
-    return replace(lease, tag=tag)
+    return True
 
 
-def holder(place: Path | Readable) -> Holder | None:
+def holder(place: Path | Shelf) -> Holder | None:
     """Who holds a place; None where nobody does."""
     shelf = Folder(place) if isinstance(place, Path) else place
-    found = _numbers(shelf)
-    return _held(shelf, found[-1]) if found else None
+    numbers = _numbers(shelf)
+    return _held(shelf, numbers[-1]) if numbers else None
 
 
-def last_touch(shelf: Readable) -> tuple[int, float]:
+def last_touch(shelf: Shelf) -> tuple[int, float]:
     """The number of the lease that counts in a place, and the seconds since it was touched; zeros where there is none.
 
     One that a process has just made has a higher number than those before it.
     """
-    found = _numbers(shelf)
-    _, touched = _read(shelf, found[-1]) if found else (None, None)
-    return (found[-1], shelf.now() - touched) if touched is not None else (0, 0.0)
+    numbers = _numbers(shelf)
+    _, touched = _read(shelf, numbers[-1]) if numbers else (None, None)
+    return (numbers[-1], shelf.now() - touched) if touched is not None else (0, 0.0)
 
 
-def _held(shelf: Readable, number: int) -> Holder | None:
+def _held(shelf: Shelf, number: int) -> Holder | None:
     """Who holds this lease; None where it is lost, or was let go."""
-    found, touched = _read(shelf, number)
-    if touched is None or (found is not None and found.is_gone):
+    owner, touched = _read(shelf, number)
+    if touched is None or (owner is not None and owner.is_gone):
         return None
     try:
         late = shelf.now() - touched
     except FileNotFoundError:
         return None
-    return (found or Holder("another process", "", 0, "", "")) if late < LOST else None
+    return (owner or Holder("another process", "", 0, "", "")) if late < LOST else None
 
 
-def _read(shelf: Readable, number: int) -> tuple[Holder | None, float | None]:
+def _read(shelf: Shelf, number: int) -> tuple[Holder | None, float | None]:
     """Who wrote a lease, None while it is being written, and when it was last touched, None where it is not there."""
     read = shelf.read(_name(number))
     if read is None:
@@ -201,20 +199,16 @@ def _read(shelf: Readable, number: int) -> tuple[Holder | None, float | None]:
 
 
 def _renew(lease: Lease, over: threading.Event) -> None:
-    tag = lease.tag
     while not over.wait(RENEWED):
         try:
-            again = lease.shelf.touch(lease.name, lease.text, tag)
+            if not lease.renew():
+                return
         except OSError:
             # A network that does not answer for a while: the next touch may be in time.
             continue
-        if again is None:
-            # It is lost, which its holder finds before it leaves anything.
-            return
-        tag = again
 
 
-def _numbers(shelf: Readable) -> list[int]:
+def _numbers(shelf: Shelf) -> list[int]:
     """The numbers of the leases in a place, in order."""
     names = [name.removeprefix(NAME) for name in shelf.names(NAME)]
     return sorted(int(name) for name in names if name.isdecimal())

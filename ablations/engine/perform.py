@@ -1,36 +1,20 @@
 """One stage in a worker, from the files that it needs to the files that it leaves.
 
-A worker holds the lease of its stage's folder meanwhile (`lease`), and leaves nothing there once it has lost it. Where
-the journal is elsewhere, it has what the stage left so far brought here first, and delivers what it leaves.
+A worker holds the lease of its stage's folder meanwhile (`lease`), and leaves nothing there once it has lost it.
 """
 
 from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable
 
-from ablations.engine.files import CHECKPOINT, Damaged, forget_checkpoints
+from ablations.engine.files import BEFORE, CHECKPOINT, Damaged
 from ablations.engine.journal import DAMAGED, Failure, Journal
 from ablations.engine.lease import ELSEWHERE, Elsewhere, LeaseLost, leased
 from ablations.engine.stage import Bench, Stage
 
-Runs = Callable[[Stage, Bench], None]
-"""Runs a stage on a bench, and has its result written."""
 
-
-def perform_share(stage: Stage, bench: Bench) -> None:
-    """Run a stage, or this rank's share of it; the first rank leaves its result, unless its worker lost the stage."""
-    result = stage.run(bench)
-    if bench.rank == 0:
-        bench.lease.check()
-        bench.journal.leave(stage.id)
-        # It may have taken a while.
-        bench.lease.check()
-        bench.journal.write_result(stage.id, result)
-
-
-def perform(stage: Stage, journal: Journal, device: str, runs: Runs = perform_share) -> str:
+def perform(stage: Stage, journal: Journal, device: str) -> str:
     """Run a stage unless it has its result; "finished", "diverged" or "failed" (with its traceback in the journal),
     "damaged" where what it needs is, and now has no result any more, or "elsewhere" where another process runs it, or
     what it needs for itself."""
@@ -38,7 +22,7 @@ def perform(stage: Stage, journal: Journal, device: str, runs: Runs = perform_sh
         if lease is None:
             return ELSEWHERE
         try:
-            return _performed(stage, Bench(stage.id, journal, device, lease, stage.id), runs)
+            return _performed(stage, Bench(stage.id, journal, device, lease, stage.id))
         except LeaseLost as lost:
             print(f"{stage.kind} {stage.id} was stopped here: {lost}", file=sys.stderr)
             return ELSEWHERE
@@ -46,15 +30,14 @@ def perform(stage: Stage, journal: Journal, device: str, runs: Runs = perform_sh
             return ELSEWHERE
 
 
-def _performed(stage: Stage, bench: Bench, runs: Runs) -> str:
+def _performed(stage: Stage, bench: Bench) -> str:
     """What becomes of a stage that is ours; Elsewhere where it is not, or no longer."""
     journal, lease = bench.journal, bench.lease
-    known = journal.result(stage.id)
-    if known is not None:
-        return known.status
+    left = journal.result(stage.id)
+    if left is not None:
+        return left.status
     try:
-        journal.bring(stage.id)
-        runs(stage, bench)
+        stage.perform(bench)
     except Elsewhere:
         raise
     except Damaged as error:
@@ -72,6 +55,5 @@ def _performed(stage: Stage, bench: Bench, runs: Runs) -> str:
         failure = journal.failure(stage.id)
         return DAMAGED if failure is not None and failure.kind == "damaged" else "failed"
     journal.forget_failure(stage.id)
-    forget_checkpoints(journal.folder(stage.id))
-    journal.discard(stage.id, CHECKPOINT)
+    journal.discard(stage.id, CHECKPOINT, BEFORE)
     return ended.status

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from ablations.engine.journal import Journal
 from ablations.engine.lease import Lease
 
+SECONDS = 0.3
+"""Between two writings."""
+
 Progress = Callable[[float], None]
 """Takes the share of a stage that is done."""
 
@@ -21,7 +24,7 @@ def progress_writer(journal: Journal, stage_id: str, lease: Lease) -> Progress:
 
     def write(share: float) -> None:
         nonlocal last
-        if time.monotonic() - last > journal.told_every:
+        if time.monotonic() - last > SECONDS:
             last = time.monotonic()
             lease.check()
             journal.write_progress(stage_id, share)

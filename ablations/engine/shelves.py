@@ -1,11 +1,12 @@
-"""Where small files stand that several hosts make, touch and read: a folder, or a prefix of an object store.
+"""Where small files stand that several processes make, touch and read: a folder of a file system.
 
     make     a file that nobody else has made: of several who try at once one has made it
-    touch    it, which sets its time; it has to be as one left it
+    write    a file whole, in place of the one that is there
+    touch    it, which sets its time
     read     what is in it, and when it was last touched
     now      the time by the clock that sets those times: those of hosts may differ
 
-What leases need of either, and all that they need (`lease`).
+All that the journal and its leases ask of a file system, so that their protocol can be tried on a simulated one.
 """
 
 from __future__ import annotations
@@ -16,38 +17,47 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.format.files import size_of, write_text
 
-class Readable(ABC):
-    """A place whose files can be read; their names have no slash."""
+
+class Shelf(ABC):
+    """A place of small files, whose names have no slash."""
+
+    @abstractmethod
+    def make(self, name: str, text: str) -> bool:
+        """Make a file, whole and with its first time; False where there is one of that name."""
+
+    @abstractmethod
+    def write(self, name: str, text: str) -> None:
+        """Write a file: whoever reads it, and whatever kills the writer, finds the old text or the new one."""
+
+    @abstractmethod
+    def note(self, name: str, text: str) -> None:
+        """Write a file of no weight, which may be found torn."""
+
+    @abstractmethod
+    def touch(self, name: str) -> bool:
+        """Give a file the present time; False where it is not there any more."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove a file, which may be gone already."""
 
     @abstractmethod
     def read(self, name: str) -> tuple[str, float] | None:
         """The text of a file and its time; None where it is not there."""
 
     @abstractmethod
-    def names(self, beginning: str) -> list[str]:
+    def size(self, name: str) -> int | None:
+        """The bytes of a file; None where it is not there."""
+
+    @abstractmethod
+    def names(self, beginning: str = "") -> list[str]:
         """The files whose names begin so; none where the place is yet to be made."""
 
     @abstractmethod
     def now(self) -> float:
         """The time by the clock that touches files here; FileNotFoundError where there is no such place."""
-
-
-class Shelf(Readable):
-    """A place where files are made and touched. A tag, where there is one, tells a file from a later one."""
-
-    @abstractmethod
-    def make(self, name: str, text: str) -> str | None:
-        """Make a file, whole and with its first time; its tag, and None where there is one of that name."""
-
-    @abstractmethod
-    def touch(self, name: str, text: str, tag: str) -> str | None:
-        """Give the file that was made so, with this text and tag, the present time; its tag from now on, and None where
-        it is not there any more."""
-
-    @abstractmethod
-    def remove(self, name: str) -> None:
-        """Remove a file, which may be gone already."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +66,12 @@ class Folder(Shelf):
 
     path: Path
 
-    def make(self, name: str, text: str) -> str | None:
+    def make(self, name: str, text: str) -> bool:
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             file = (self.path / name).open("x", encoding="utf-8")
         except FileExistsError:
-            return None
+            return False
         except FileNotFoundError:
             # Somebody has cleaned the folder away in between.
             return self.make(name, text)
@@ -72,31 +82,40 @@ class Folder(Shelf):
             # A full disk: a file that says nothing would keep others away for a minute.
             self.remove(name)
             raise
-        return ""
+        return True
 
-    def touch(self, name: str, text: str, tag: str) -> str | None:
+    def write(self, name: str, text: str) -> None:
+        write_text(self.path / name, text)
+
+    def note(self, name: str, text: str) -> None:
+        (self.path / name).write_text(text, encoding="utf-8")
+
+    def touch(self, name: str) -> bool:
         try:
             os.utime(self.path / name)
         except FileNotFoundError:
-            return None
-        return tag
+            return False
+        return True
+
+    def remove(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
 
     def read(self, name: str) -> tuple[str, float] | None:
         # It is opened for both: a network's client asks for what it then shows.
         try:
             with (self.path / name).open(encoding="utf-8", errors="replace") as file:
                 return file.read(), os.fstat(file.fileno()).st_mtime
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def names(self, beginning: str) -> list[str]:
+    def size(self, name: str) -> int | None:
+        return size_of(self.path / name)
+
+    def names(self, beginning: str = "") -> list[str]:
         try:
             return [name for name in os.listdir(self.path) if name.startswith(beginning)]
         except FileNotFoundError:
             return []
-
-    def remove(self, name: str) -> None:
-        (self.path / name).unlink(missing_ok=True)
 
     def now(self) -> float:
         with tempfile.NamedTemporaryFile(dir=self.path, prefix=".now.") as file:

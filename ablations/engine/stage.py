@@ -43,10 +43,6 @@ class Bench:
         """Says which share of the stage is done."""
         return progress_writer(self.journal, self.stage, self.lease)
 
-    def leave(self, *names: str) -> None:
-        """Deliver files of the folder to where the journal is."""
-        self.journal.leave(self.place, *names)
-
     def at(self, place: str) -> Bench:
         """The same in the folder of another stage."""
         return replace(self, place=place)
@@ -59,8 +55,11 @@ class Stage(ABC):
     needs: tuple[str, ...]
     kind: ClassVar[str]
     """What it is called in a word."""
-    trains: ClassVar[bool] = False
-    """Whether it leaves checkpoints, and may be shared by several devices."""
+
+    @property
+    def holds(self) -> tuple[str, ...]:
+        """The stages in whose folders it works too, so that it has their leases meanwhile."""
+        return ()
 
     @property
     @abstractmethod
@@ -70,3 +69,14 @@ class Stage(ABC):
     @abstractmethod
     def run(self, bench: Bench) -> Result:
         """Do it: what comes of it, after all that it leaves beside. Of several ranks the first leaves anything."""
+
+    def perform(self, bench: Bench) -> None:
+        """Run it, or this rank's share of it; the first rank leaves its result, unless its worker lost the stage."""
+        result = self.run(bench)
+        if bench.rank == 0:
+            bench.lease.check()
+            bench.journal.write_result(self.id, result)
+
+    def has_lost(self, device: str) -> bool:
+        """True where a device no longer does what it is told, so that its process is of no more use."""
+        return False

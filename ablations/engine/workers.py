@@ -1,11 +1,14 @@
-"""What runs stages: workers, each of which takes a stage and a device, and gives a future of how the stage ended."""
+"""Workers: each takes a stage and a device, and gives a future of how the stage ended."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Protocol
 
+from ablations.engine.journal import Journal
+from ablations.engine.perform import perform
 from ablations.engine.stage import Stage
 
 
@@ -49,4 +52,28 @@ class Starts(Protocol):
     """A launcher, as far as stages are dispatched to it."""
 
     def start(self, journal: str, devices: list[str]) -> Workers:
-        """Workers that keep their journal at this address."""
+        """Workers that keep their journal in this folder."""
+
+
+class ThisProcess(Workers):
+    """The process that the command runs in: a stage has ended when it has been submitted."""
+
+    def __init__(self, journal: str) -> None:
+        self.journal = Journal(Path(journal))
+
+    def submit(self, stage: Stage, device: str) -> Future[str]:
+        future: Future[str] = Future()
+        try:
+            future.set_result(perform(stage, self.journal, device))
+        except OSError as error:
+            future.set_exception(error)
+        return future
+
+    def status(self, future: Future[str]) -> str:
+        return future.result()
+
+    def cancel(self, future: Future[str]) -> None:
+        """Nothing is under way once it has been submitted."""
+
+    def close(self) -> None:
+        """Nothing was started."""

@@ -1,7 +1,8 @@
 """What a worker on another machine is told by the driver, and what it makes sure of before it runs a stage.
 
-A node has the driver's code, sees the driver's journal, and takes for `training.precision=auto` what the driver does:
-otherwise its numbers would belong to other cells. Where one of these fails, an InputError says which, and of what node.
+A node has the driver's code, and takes for `training.precision=auto` what the driver does: otherwise its numbers would
+belong to other cells. Where one of these fails, an InputError says which, and of what node. One that sees the driver's
+journal works there; one that does not is sent what a stage reads, and sends back what it leaves (`engine.parcels`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import pickle
 import platform
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -19,11 +21,12 @@ from typing import Any
 
 import torch
 
+from ablations.engine.journal import Journal
+from ablations.engine.parcels import Changes, Parcel, performed
+from ablations.engine.perform import perform
 from ablations.engine.version import source_digest
 from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import devices_of
-from ablations.stages.opening import journal_at
-from ablations.stages.perform import perform
 from ablations.stages.stage import Stage
 from analysis.format.errors import InputError
 from diffusion_core.precision import Precision, resolve_precision
@@ -32,6 +35,8 @@ TOKEN = ".seen-by-"
 """How the file in a journal begins by which a node knows it; the day when it was made follows."""
 LONGEST = timedelta(days=400)
 """No command runs for longer."""
+UNSEEN = "unseen"
+"""The status of a stage on a node that does not see the journal, and has got no parcel."""
 MAIN = ("init_main_from_name", "init_main_from_path")
 """How a worker reads the driver's program once more, where classes may be registered in it."""
 
@@ -63,8 +68,8 @@ class Place:
 
     @property
     def is_seen(self) -> bool:
-        """Whether the journal can be read from here."""
-        return journal_at(self.journal).shelf().read(self.token) is not None
+        """True where the journal can be read from here."""
+        return (Path(self.journal) / self.token).exists()
 
 
 def new_token(journal: str) -> str:
@@ -72,7 +77,7 @@ def new_token(journal: str) -> str:
 
     Other commands have theirs beside it. What killed ones left is taken away once none can run that long.
     """
-    shelf, today = journal_at(journal).shelf(), date.today()
+    shelf, today = Journal(Path(journal)).shelf(), date.today()
     token = f"{TOKEN}{today.isoformat()}-{uuid.uuid4().hex}"
     for left in shelf.names(TOKEN):
         if left[len(TOKEN) :] < (today - LONGEST).isoformat():
@@ -83,7 +88,7 @@ def new_token(journal: str) -> str:
 
 def take_away(place: Place) -> None:
     """Take a journal's token away."""
-    journal_at(place.journal).shelf().remove(place.token)
+    Journal(Path(place.journal)).discard("", place.token)
 
 
 @cache
@@ -92,28 +97,28 @@ def _code() -> str:
     return f"{source_digest()} with torch {torch.__version__}"
 
 
-def perform_told(told: Told, place: Place, pickled: bytes, device: str) -> str:
-    """In a worker: perform a stage; InputError where this node is not as the driver believes."""
+def perform_told(told: Told, place: Place, pickled: bytes, parcel: Parcel | None, device: str) -> Iterator[Changes]:
+    """In a worker: perform a stage, in the driver's journal if it is seen from here, else with a parcel.
+
+    What the stage has left, where that is not in the journal; at last its status, `UNSEEN` where it could not be run
+    for want of a parcel. InputError where this node is not as the driver believes.
+    """
     _prepare(told)
-    try:
-        seen, said = place.is_seen, ""
-    except (OSError, InputError) as error:
-        seen, said = False, f" ({error})"
-    if not seen:
-        raise InputError(
-            f"the node {platform.node()} does not see {place.journal}{said}: take results=DIR in a folder that all "
-            "nodes share, or journal=s3://BUCKET/PREFIX, with what it needs on every node"
-        )
     # Of the driver alone: Ray carries it, and its token keeps others out.
     stage: Stage = pickle.loads(pickled)
     if stage.cell.training.precision == "auto":
-        found = resolve_precision("auto", torch.device(devices_of(device)[0]))
-        if found != place.auto:
+        here = resolve_precision("auto", torch.device(devices_of(device)[0]))
+        if here != place.auto:
             raise InputError(
-                f"training.precision=auto means {found} on the node {platform.node()} and {place.auto} to the command: "
+                f"training.precision=auto means {here} on the node {platform.node()} and {place.auto} to the command: "
                 "take training.precision=float32, or nodes of one kind"
             )
-    return perform(stage, place.journal, device)
+    if place.is_seen:
+        yield Changes(status=perform(stage, Journal(Path(place.journal)), device))
+    elif parcel is None:
+        yield Changes(status=UNSEEN)
+    else:
+        yield from performed(stage, parcel, device)
 
 
 def call_told(told: Told, pickled: bytes) -> Any:

@@ -8,9 +8,10 @@ import gc
 # What counts operations imports it, in each process anew otherwise.
 import torch._dynamo  # noqa: F401
 
-from ablations.stages.perform import perform
+from ablations.engine.perform import perform
+from ablations.stages import graph
 
-__all__ = ["perform"]
+__all__ = ["graph", "perform"]
 
 gc.collect()
 gc.freeze()

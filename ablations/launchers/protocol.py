@@ -55,7 +55,7 @@ class Launcher(ABC):
 
     @abstractmethod
     def start(self, journal: str, devices: list[str]) -> Workers:
-        """Workers that keep their journal at this address, as `perform` takes it: a folder, or s3://BUCKET/PREFIX."""
+        """Workers that keep their journal in this folder."""
 
 
 def launcher_of(request: Common) -> Launcher:

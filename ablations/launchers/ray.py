@@ -1,11 +1,6 @@
-"""Worker processes on the nodes of a Ray cluster, one stage at a time each.
+"""The nodes of a Ray cluster: what they hold, and how a command gets there; what runs on them is in `tasks`.
 
-    driver ──▶ Ray ──▶ a task per stage, on a node that has its CPUs free and its share of GPUs
-
-Ray finds a place for each, tells when a worker or its node is gone, and ends all of them with the driver. What a stage
-reads and leaves is in the journal, whose folder, or store, every node has to see; Ray carries stages there and words of
-how they ended back, and nothing else. So numbers are those of any other launcher, and a command that is killed
-continues from the journal. What a node has to be like is in `nodes`.
+Numbers are those of any other launcher, and a command that is killed continues from its journal.
 """
 
 from __future__ import annotations
@@ -14,16 +9,13 @@ import logging
 import os
 import pickle
 import socket
-import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from ablations.engine.stage import Stage
-from ablations.engine.workers import WorkerDied, Workers
-from ablations.launchers.nodes import Place, Told, call_told, new_token, perform_told, take_away
+from ablations.engine.workers import Workers
+from ablations.launchers.nodes import Told, call_told
 from ablations.launchers.protocol import Launcher, checked_device, cores
 from ablations.stages.devices import SEPARATOR
 from analysis.format.errors import InputError
@@ -35,10 +27,6 @@ AUTO = "auto"
 """The address of the cluster that this machine belongs to, or that RAY_ADDRESS names."""
 LOCAL = "local"
 """The address that starts a cluster of this machine, which ends with the command."""
-LOOK_SECONDS = 5.0
-"""Between two looks at which nodes there are."""
-PATIENCE = 60.0
-"""Seconds without any node that could hold a stage under way, before that is an error."""
 ASKED_SECONDS = 120.0
 """For a node to answer what it is asked before anything runs."""
 ANSWER_SECONDS = 5.0
@@ -76,12 +64,12 @@ class Ray(Launcher):
         checked_device(device)
         if ":" in device:
             raise InputError(f"launcher=ray takes whichever GPUs are free, got device={device}: take device=cuda")
-        nodes = _nodes(connected(self.address))
+        nodes = nodes_of(connected(self.address))
         on_gpus = device == "cuda" or (device == "auto" and any(node.gpus for node in nodes))
         need = Need(threads, self.gpus_per_cell if on_gpus else 0.0)
         count = sum(node.holds(need) for node in nodes)
         if not count:
-            raise InputError(f"no node of the cluster holds a cell, which needs {need}: {_listed(nodes)}")
+            raise InputError(f"no node of the cluster holds a cell, which needs {need}: {listed(nodes)}")
         gpus = max(1, int(self.gpus_per_cell))
         return [SEPARATOR.join(f"cuda:{i}" for i in range(gpus)) if on_gpus else "cpu"] * count
 
@@ -98,13 +86,15 @@ class Ray(Launcher):
             ray.cancel(reference, force=True)
             raise InputError(f"no GPU of the cluster was free within {ASKED_SECONDS:.0f} s: try again later") from error
         except ray.exceptions.RayTaskError as error:
-            raise _refusal(error) from error
+            raise refusal_of(error) from error
         return found
 
     def precision(self, asked: Asked, device: str) -> Precision:
         return _precision(self, asked, device)
 
     def start(self, journal: str, devices: list[str]) -> Workers:
+        from ablations.launchers.tasks import Tasks
+
         return Tasks(self, journal, devices)
 
 
@@ -145,78 +135,6 @@ class Node:
         return f"{self.address} has {self.cpus} CPU(s) and {self.gpus} GPU(s)"
 
 
-@dataclass(frozen=True)
-class Task:
-    """A stage that Ray has been given: Ray's word for it, and what it needs."""
-
-    reference: Any
-    need: Need
-
-
-class Tasks(Workers):
-    """Stages as tasks of a cluster."""
-
-    def __init__(self, launcher: Ray, journal: str, devices: list[str]) -> None:
-        self.ray = connected(launcher.address)
-        self.device = devices[0]
-        self.gpus = 0.0 if self.device == "cpu" else launcher.gpus_per_cell
-        self.slots = len(devices)
-        self.need = Need(1, self.gpus)
-        self.under_way: dict[Future[str], Task] = {}
-        self.looked = self.possible = time.monotonic()
-        self.told = Told.here()
-        self.place = Place(journal, new_token(journal), launcher.precision("auto", self.device))
-        # A second try is the dispatcher's.
-        self.perform = self.ray.remote(max_retries=0)(perform_told)
-
-    def submit(self, stage: Stage, device: str) -> Future[str]:
-        self.need = Need(stage.threads, self.gpus)
-        task = self.perform.options(name=stage.kind, num_cpus=self.need.cpus, num_gpus=self.need.gpus)
-        reference = task.remote(self.told, self.place, pickle.dumps(stage), device)
-        future: Future[str] = reference.future()
-        self.under_way[future] = Task(reference, self.need)
-        return future
-
-    def status(self, future: Future[str]) -> str:
-        self.under_way.pop(future, None)
-        try:
-            return future.result()
-        except self.ray.exceptions.RayTaskError as error:
-            raise _refusal(error) from error
-        except self.ray.exceptions.RayError as error:
-            raise WorkerDied(_first_line(error)) from error
-
-    def cancel(self, future: Future[str]) -> None:
-        task = self.under_way.pop(future, None)
-        if task is not None:
-            self.ray.cancel(task.reference, force=True)
-
-    def more(self) -> list[str]:
-        """A device for each stage that nodes hold which have joined since; InputError once none holds what waits."""
-        now = time.monotonic()
-        if now - self.looked < LOOK_SECONDS:
-            return []
-        self.looked = now
-        nodes = _nodes(self.ray)
-        needs = {task.need for task in self.under_way.values()}
-        if all(any(node.holds(need) for node in nodes) for need in needs):
-            self.possible = now
-        elif now - self.possible > PATIENCE:
-            raise InputError(
-                f"no node is left that holds a cell, which needs {max(needs, key=lambda need: need.cpus)}: "
-                f"{_listed(nodes)}; start one, and the same command continues"
-            )
-        joined = max(0, sum(node.holds(self.need) for node in nodes) - self.slots)
-        self.slots += joined
-        return [self.device] * joined
-
-    def close(self) -> None:
-        """What is under way is stopped; the processes are Ray's, which ends them with the driver."""
-        for future in list(self.under_way):
-            self.cancel(future)
-        take_away(self.place)
-
-
 NO_CLUSTER = (
     "no Ray cluster answers at launcher.address={address} ({said}): start one (ray start --head), give HOST:PORT of "
     f"its head, or take launcher.address={LOCAL}"
@@ -247,7 +165,7 @@ def connected(address: str) -> Any:
 
 def _no_way_in(address: str, error: Exception) -> str:
     """Why a cluster cannot be entered, and what to do."""
-    said = _first_line(error)
+    said = first_line(error)
     if "auth" in f"{type(error).__name__} {said}".lower() or said.startswith("Failed to connect to Ray cluster"):
         # Ray tries for a while, and then tells its own log alone that the token was refused.
         mode = os.environ.get("RAY_AUTH_MODE", "not set")
@@ -270,22 +188,22 @@ def _answers(address: str) -> None:
         raise InputError(NO_CLUSTER.format(address=address, said=error)) from error
 
 
-def _nodes(ray: Any) -> list[Node]:
+def nodes_of(ray: Any) -> list[Node]:
     """The nodes that are there."""
     found = [(node["NodeManagerAddress"], node["Resources"]) for node in ray.nodes() if node["Alive"]]
     return [Node(address, int(has.get("CPU", 0)), int(has.get("GPU", 0))) for address, has in found]
 
 
-def _listed(nodes: list[Node]) -> str:
+def listed(nodes: list[Node]) -> str:
     more = f", and {len(nodes) - SHOWN} more" if len(nodes) > SHOWN else ""
     return ", ".join(map(str, nodes[:SHOWN])) + more if nodes else "there is none"
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def _refusal(error: Any) -> Exception:
+def refusal_of(error: Any) -> Exception:
     """What a worker's exception is here: its own where it speaks to the user or of a disk."""
     if isinstance(error.cause, (InputError, OSError)):
         return error.cause

@@ -7,11 +7,10 @@ from multiprocessing import forkserver
 
 LOCAL = "local"
 """The launcher whose workers these are."""
-METHOD = "forkserver"
 WORK = "ablations.launchers.preloaded"
 
 
 def warm_up() -> None:
     """Start it, unless it runs; it ends when the last process does that knows of it."""
-    multiprocessing.get_context(METHOD).set_forkserver_preload([WORK])
+    multiprocessing.get_context("forkserver").set_forkserver_preload([WORK])
     forkserver.ensure_running()

@@ -86,7 +86,7 @@ def write_reconstructions(folder: Path, encoders: Sequence[Judged], journal: Jou
     """originals.png and a strip per autoencoder; strips of others go."""
     written = set()
     for stage, reconstruction in encoders:
-        left = journal.holding(reconstruction.id, RECONSTRUCTIONS)
+        left = journal.folder(reconstruction.id)
         if (left / RECONSTRUCTIONS).exists():
             tensors, _ = read_artifact(left, RECONSTRUCTIONS)
             folder.mkdir(parents=True, exist_ok=True)

@@ -106,7 +106,7 @@ def images_of(record: Record, journal: Journal) -> dict[str, list[float]]:
     """What each test image costs a record, by the metric that is its mean over images."""
     bounds = [stage for stage in record.planned.stages if stage.kind == "bound" and stage.held_out == "test"]
     asked = [(metric, file) for metric, file in PER_IMAGE.items() if metric in record.metrics]
-    left = [(metric, file, journal.holding(stage.id, file)) for stage in bounds for metric, file in asked]
+    left = [(metric, file, journal.folder(stage.id)) for stage in bounds for metric, file in asked]
     return {metric: per_image(folder, file) for metric, file, folder in left if (folder / file).exists()}
 
 
@@ -121,7 +121,7 @@ def write_samples(folder: Path, records: list[Record], journal: Journal, data: D
         name = f"{item.planned.cell_id}-{item.planned.cell.seed}"
         for stage in item.planned.stages:
             shown = item.status == "finished" and stage.shows
-            if shown and (left := journal.holding(stage.id, SAMPLES) / SAMPLES).exists():
+            if shown and (left := journal.folder(stage.id) / SAMPLES).exists():
                 kept.add(write_sheet(folder / name, read_artifact(left.parent, SAMPLES)[0]["samples"], data))
     for stale in set(folder.iterdir()) - kept:
         if re.fullmatch(r"[0-9a-f]{12}-\d+\.(png|csv)", stale.name):

@@ -40,11 +40,11 @@ def main(arguments: list[str]) -> int:
         from ablations.driver.packing import packed
         from ablations.driver.pages import writable
         from ablations.driver.turns import SEARCH, place_of, wait_for_cleaning
+        from ablations.engine.journal import journal_of
         from ablations.engine.lease import holder, leased
         from ablations.launchers.protocol import launcher_of
         from ablations.search.plan import plan_search
         from ablations.search.records import check_same_search
-        from ablations.stages.opening import journal_of
 
         launcher = launcher_of(request)
         threads = study.cell(study.default, study.seeds[0]).threads

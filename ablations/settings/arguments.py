@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ablations.engine.journal import journal_of
 from ablations.settings import grammar
-from ablations.settings.addresses import address_of
 from ablations.settings.cell import AXES, WORDS, check_key, check_word
 from ablations.settings.evaluation import SEEDS
 from ablations.settings.grammar import Range, overrides, written
@@ -273,7 +273,7 @@ def _check(request: Common) -> None:
         raise InputError(f"first_seed must not be negative, and below {SEEDS}, got {request.first_seed}")
     check_title(request.title, request.name)
     check_results(Path(request.results))
-    address_of(Path(request.results), request.journal)
+    journal_of(Path(request.results), request.journal)
     if request.launcher not in grammar.options_of("launcher"):
         raise unknown("launcher", request.launcher, grammar.options_of("launcher"))
 

@@ -54,7 +54,7 @@ class MetricStage(Stage):
         return f"judged by {self.metric}"
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        tensors, _ = read_artifact(bench.journal.holding(self.samples, SAMPLES), SAMPLES)
+        tensors, _ = read_artifact(bench.journal.folder(self.samples), SAMPLES)
         sets = torch.split(tensors["samples"].to(device), len(data.images[self.split]))
         yardstick = yardstick_of(self.cell, self.split, data, device)
         return finished_with(yardstick.scores([metric_of(self.metric)], sets))

@@ -16,13 +16,11 @@ import torch
 from torch import distributed
 
 from ablations.engine.files import Damaged
-from ablations.engine.journal import Failure
+from ablations.engine.journal import Failure, Journal
 from ablations.engine.lease import LeaseLost
-from ablations.engine.perform import perform_share
 from ablations.engine.stage import Bench
 from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import pinned
-from ablations.stages.opening import journal_at
 from ablations.stages.together import Task
 from diffusion_core.ranks import Ranks
 
@@ -41,10 +39,10 @@ def main(path: str) -> int:
     device = pinned(own)
     nccl = device.type == "cuda" and distributed.is_nccl_available()
     distributed.init_process_group("nccl" if nccl else "gloo", timeout=PATIENCE)
-    journal = journal_at(task.journal)
+    journal = Journal(Path(task.journal))
     try:
         ranks = Ranks.here()
-        perform_share(stage, Bench(stage.id, journal, own, task.lease, stage.id, ranks.rank, ranks.world))
+        stage.perform(Bench(stage.id, journal, own, task.lease, stage.id, ranks.rank, ranks.world))
     except LeaseLost:
         # Whose stage it is now writes what becomes of it.
         return 1

@@ -69,7 +69,7 @@ def load_encoding(cell: Cell, data: Data, journal: Journal, autoencoder: str | N
     """The data's own encoding, or that of a finished autoencoder stage; InputError for a foreign file."""
     if autoencoder is None:
         return data.encoding
-    folder = journal.holding(autoencoder, WEIGHTS)
+    folder = journal.folder(autoencoder)
     tensors, _ = read_artifact(folder, WEIGHTS)
     try:
         module = restore_autoencoder(cell, data, part(tensors, "average")).to(device)
@@ -92,14 +92,14 @@ def load(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.d
 def load_learner(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> DiffusionLearner:
     """The cell's diffusion, and what taught it, as its finished stages left them; InputError as `load`."""
     encoding = load_encoding(cell, data, journal, parts.autoencoder, device)
-    folder = journal.holding(parts.training, WEIGHTS)
+    folder = journal.folder(parts.training)
     tensors, _ = read_artifact(folder, WEIGHTS)
     try:
         learner = restore(cell, encoding, data, part(tensors, "average"))
     except ValueError as error:
         raise InputError(f"{folder / WEIGHTS} does not hold the weights of this cell: {error}") from error
     if parts.fit is not None:
-        fitted, _ = read_artifact(journal.holding(parts.fit, FIT), FIT)
+        fitted, _ = read_artifact(journal.folder(parts.fit), FIT)
         if isinstance(cell.variance, Fitted):
             moments = {name: fitted[name] for name in MOMENTS}
             learner.diffusion.fit(cell.variance.x0_variance(Moments(**moments)))

@@ -21,7 +21,7 @@ from ablations.engine.stage import Bench
 from ablations.settings.budget import bound_passes, sample_passes
 from ablations.settings.cell import Cell
 from ablations.settings.identity import content_hash
-from ablations.stages.artifacts import HISTORY, average_at, read_artifact, read_checkpoint
+from ablations.stages.artifacts import average_at, read_artifact, read_checkpoint
 from ablations.stages.bound import bound_content, bound_of
 from ablations.stages.restore import load_encoding, restore
 from ablations.stages.samples import deciding_scores, samples_content
@@ -54,6 +54,10 @@ class RungStage(OnTheWay):
     def leads(self) -> bool:
         """Whether it may take its training to its step: it waits for nothing that has been there."""
         return self.needs == self.training.needs
+
+    @property
+    def holds(self) -> tuple[str, ...]:
+        return (self.training.id,) if self.leads else ()
 
     @property
     def trained(self) -> Stage:
@@ -91,7 +95,6 @@ class RungStage(OnTheWay):
         encoding = load_encoding(self.cell, data, journal, self.training.autoencoder, device)
         left = training in self.needs or journal.has(training, kept)
         with nullcontext(bench.lease) if left else _held(journal, training):
-            journal.bring(training, *([kept, HISTORY, RESULT] if left else []))
             try:
                 return self._scored(bench, encoding, data, device)
             except Damaged:
@@ -99,8 +102,7 @@ class RungStage(OnTheWay):
                     # An average is made anew by a training that passes its step again: from before it, for which
                     # nothing of what lies beyond may be left.
                     with _held(journal, training) if left else nullcontext():
-                        for name in (kept, CHECKPOINT, BEFORE):
-                            journal.discard(training, name)
+                        journal.discard(training, kept, CHECKPOINT, BEFORE)
                 raise
 
     def _scored(self, bench: Bench, encoding: Encoding, data: Data, device: torch.device) -> Result:

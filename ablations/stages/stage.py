@@ -27,7 +27,8 @@ from ablations.engine.stage import Bench
 from ablations.engine.version import code_version
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
-from ablations.stages.devices import claim
+from ablations.stages.devices import answers, claim, devices_of
+from ablations.stages.together import perform_together
 
 Passes = Literal["training", "scoring", "sampling", "autoencoder"]
 """How a network's passes are taken: they differ in precision and in batch."""
@@ -48,6 +49,8 @@ class Stage(engine.Stage):
     """A stage of a cell."""
 
     cell: Cell
+    trains: ClassVar[bool] = False
+    """Whether it leaves checkpoints, and may be shared by several devices."""
     besides: ClassVar[bool] = False
     """Whether it is asked for besides: a cell is finished without it."""
     of_cell: ClassVar[bool] = True
@@ -130,6 +133,15 @@ class Stage(engine.Stage):
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
         made_by = {"device": name if bench.world == 1 else f"{bench.world} × {name}", "code": code_version()}
         return replace(result, metadata={**made_by, **result.metadata})
+
+    def perform(self, bench: Bench) -> None:
+        if self.trains and len(devices_of(bench.device)) > 1:
+            perform_together(self, bench)
+        else:
+            super().perform(bench)
+
+    def has_lost(self, device: str) -> bool:
+        return not answers(device)
 
     @abstractmethod
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:

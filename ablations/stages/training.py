@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ablations.data.base import Data
 from ablations.engine.journal import Curves, Result
+from ablations.engine.perform import perform
 from ablations.engine.stage import Bench
 from ablations.settings.budget import forward_flops, train_flops, training_passes
 from ablations.settings.cell import Cell
@@ -22,7 +23,6 @@ from ablations.settings.identity import described
 from ablations.settings.registry import describe
 from ablations.stages.artifacts import WEIGHTS, write_artifact
 from ablations.stages.memory import placed
-from ablations.stages.perform import perform
 from ablations.stages.restore import build, load_encoding, restore
 from ablations.stages.stage import OnTheWay, Passes, Stage
 from ablations.stages.training_loop import Course, Trained, finite, learn
@@ -83,7 +83,7 @@ class TrainingStage(Stage):
 
         def score(step: int) -> None:
             for rung in (rung for rung in self.scored if rung.step == step):
-                perform(rung, bench.journal.address, str(device))
+                perform(rung, bench.journal, str(device))
 
         learned = train_on(cell, encoding, data, device, bench, Course(rungs=self.rungs, score=score))
         if bench.rank == 0:

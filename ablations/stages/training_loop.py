@@ -106,8 +106,7 @@ def learn(
 ) -> Trained:
     """Train from the last checkpoint, or from the start, as far as its course goes.
 
-    What is left on the bench on the way is sent to where the journal is. Of several ranks the first alone leaves
-    anything.
+    Of several ranks the first alone leaves anything on the bench.
     """
     folder, until = bench.folder, course.until
     ranks = ALONE if bench.world == 1 else Ranks.here()
@@ -125,7 +124,7 @@ def learn(
     measured = reset_peak_memory(device)
     began = saved = told = time.monotonic()
     report: Report | None = None
-    with Checkpoints(folder, bench.leave) as checkpoints:
+    with Checkpoints(folder) as checkpoints:
         for report in train(learner, images, plan, seed, checkpoint.start, ranks):
             history.append(line_of(report, checkpoint.seconds + time.monotonic() - began))
             if ranks.rank == 0:
@@ -135,11 +134,10 @@ def learn(
                     # Whoever scores it reads how long it took to get there.
                     took = str(history[-1]["seconds"])
                     write_artifact(folder, average_at(report.step), part(report.state(), "average"), seconds=took)
-                    bench.leave(average_at(report.step))
                     course.score(report.step)
                     began += time.monotonic() - paused
                 if time.monotonic() - told > HISTORY_SECONDS:
-                    checkpoints.tell(history)
+                    write_history(folder, history)
                     told = time.monotonic()
                 due = report.step == until or time.monotonic() - saved > CHECKPOINT_SECONDS
                 if due and report.finite and report.step < plan.steps:

@@ -14,11 +14,11 @@ from pathlib import Path
 import torch
 
 from ablations.engine.journal import Journal, Result
+from ablations.engine.perform import perform
 from ablations.engine.workers import Workers
 from ablations.launchers.protocol import Launcher
 from ablations.settings.making import make_cell
 from ablations.stages.floor import FloorStage
-from ablations.stages.perform import perform
 from analysis.format.errors import InputError
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.saying import Property, fail, require
@@ -42,7 +42,7 @@ def expected() -> Result:
     """What `stage` comes to in this process."""
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as root:
-        perform(stage("here"), root, "cpu")
+        perform(stage("here"), Journal(Path(root)), "cpu")
         result = Journal(Path(root)).result("here")
     torch.set_num_threads(threads)
     assert result is not None, "the points of mixture2d can be scored"

@@ -40,7 +40,7 @@ def write_model(folder: Path, cell: Cell, parts: Parts, journal: Journal) -> Non
     """Leave a trained cell in a folder; InputError where its weights are not at hand."""
     for stage, name in ((parts.training, WEIGHTS), (parts.autoencoder, WEIGHTS), (parts.fit, FIT)):
         if stage is not None:
-            tensors, words = read_artifact(journal.holding(stage, name), name)
+            tensors, words = read_artifact(journal.folder(stage), name)
             place = folder / stage
             place.mkdir(parents=True, exist_ok=True)
             kept = {key: value for key, value in tensors.items() if not key.startswith("learner/")}

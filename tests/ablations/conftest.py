@@ -7,7 +7,6 @@ import gc
 import io
 import json
 import shutil
-import uuid
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,11 +21,11 @@ from ablations.data.digits import Digits
 from ablations.data.tensors import read_tensors
 from ablations.driver import pages, showing
 from ablations.engine.journal import Journal
+from ablations.engine.perform import perform
 from ablations.launchers.ray import QUIET
 from ablations.metrics import judging
 from ablations.settings import grammar
 from ablations.stages import checkpoints, training_loop
-from ablations.stages.perform import perform
 from analysis.findings.answers import Answers
 from analysis.pages import in_words
 from analysis.read.runs import read_folder
@@ -34,7 +33,6 @@ from analysis.read.search import read_search, search_alone
 from analysis.tables.search import terminal_search
 from diffusion_core.precision import resolve_precision
 from tests.made_once import made_once
-from tests.object_store import OwnStore, used
 
 TINY = [
     "horizon=25",
@@ -171,29 +169,15 @@ def cut_and_whole(tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(checkpoints, "write_checkpoint", cut)
             for _ in range(cuts):
-                assert perform(stage, str(tmp_path / "cut"), "cpu") == "failed"
+                assert perform(stage, Journal(tmp_path / "cut"), "cpu") == "failed"
         results, weights = [], []
         for name in ("cut", "whole"):
-            assert perform(stage, str(tmp_path / name), "cpu") == "finished"
+            assert perform(stage, Journal(tmp_path / name), "cpu") == "finished"
             results.append(Journal(tmp_path / name).result(stage.id))
             weights.append(read_tensors(Journal(tmp_path / name).folder(stage.id) / "weights.safetensors")[0])
         return results, weights
 
     return both
-
-
-@pytest.fixture
-def store_at(monkeypatch):
-    """A store of this machine, where this process and those that it starts find it."""
-    pytest.importorskip("s3fs")
-    with used(OwnStore(), monkeypatch) as found:
-        yield found
-
-
-@pytest.fixture
-def object_store(store_at):
-    """A new bucket of it."""
-    return store_at.bucket(f"b-{uuid.uuid4().hex}")
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ from ablations.driver.spent import Spent
 from ablations.engine import dispatch as dispatching
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal
+from ablations.engine.perform import perform
 from ablations.engine.version import code_version
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
@@ -43,7 +44,6 @@ from ablations.stages import bound, training_loop
 from ablations.stages.artifacts import read_checkpoint
 from ablations.stages.bound import BoundStage
 from ablations.stages.graph import stages_of
-from ablations.stages.perform import perform
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from analysis.format.errors import InputError
@@ -260,7 +260,7 @@ def cell_stages(*arguments):
 
 def test_a_loss_that_is_not_finite_ends_as_diverged(tmp_path):
     training = cell_stages("horizon=25", "network.channels=8", "training.steps=30", "training.learning_rate=1e30")[0]
-    assert perform(training, str(tmp_path), "cpu") == "diverged"
+    assert perform(training, Journal(tmp_path), "cpu") == "diverged"
     result = Journal(tmp_path).result(training.id)
     assert "loss was not finite" in result.reason
 
@@ -268,7 +268,7 @@ def test_a_loss_that_is_not_finite_ends_as_diverged(tmp_path):
 def test_the_largest_beta_is_kept(tmp_path):
     """Linear to 0.02, rescaled by 1000/25."""
     training = cell_stages("horizon=25", "network.channels=8", "training.steps=1")[0]
-    assert perform(training, str(tmp_path), "cpu") == "finished"
+    assert perform(training, Journal(tmp_path), "cpu") == "finished"
     assert Journal(tmp_path).result(training.id).metrics["noise/beta_max"] == pytest.approx(0.8)
 
 
@@ -294,7 +294,7 @@ def test_a_large_bound_is_a_value_with_a_remark_where_it_is_over_all_steps(tmp_p
     less = ("horizon=25", "variance=beta_tilde", "network.channels=8", "training.steps=2", "evaluation.quality=[]")
     training, *bounds = cell_stages(*less, f"evaluation.horizon={horizon}")
     for stage in (training, *bounds):
-        assert perform(stage, str(tmp_path), "cpu") == "finished"
+        assert perform(stage, Journal(tmp_path), "cpu") == "finished"
     validation, test = (Journal(tmp_path).result(bound.id) for bound in bounds)
     assert validation.metrics["nll/val"] > 2 * 4.0875
     assert "notes" not in validation.metadata
@@ -316,7 +316,7 @@ def killed_half_way(stage, root):
 
     def command():
         training_loop.CHECKPOINT_SECONDS = 0
-        perform(stage, str(root), "cpu")
+        perform(stage, Journal(root), "cpu")
         return 0
 
     checkpoint = root / stage.id / "checkpoint.safetensors"
@@ -333,8 +333,8 @@ def test_a_training_killed_half_way_and_continued_is_bit_identical(tmp_path):
     checkpoint = killed_half_way(stage, tmp_path / "killed")
     step = read_checkpoint(checkpoint.parent).step
     assert 0 < step < 60
-    assert perform(stage, str(tmp_path / "killed"), "cpu") == "finished"
-    assert perform(stage, str(tmp_path / "whole"), "cpu") == "finished"
+    assert perform(stage, Journal(tmp_path / "killed"), "cpu") == "finished"
+    assert perform(stage, Journal(tmp_path / "whole"), "cpu") == "finished"
     killed, whole = (
         read_tensors(tmp_path / name / stage.id / "weights.safetensors")[0] for name in ("killed", "whole")
     )
@@ -349,7 +349,7 @@ def test_a_foreign_checkpoint_is_not_continued(tmp_path, capfd):
     stage, other = cell_stages(*SLOW_TRAINING)[0], cell_stages(*SLOW_TRAINING, "first_seed=1")[0]
     folder = Journal(tmp_path).folder(stage.id)
     write_tensors(folder / "checkpoint.safetensors", {"a": torch.zeros(1)}, stage=other.id, step="1", seconds="1")
-    assert perform(stage, str(tmp_path), "cpu") == "finished"
+    assert perform(stage, Journal(tmp_path), "cpu") == "finished"
     told = f"goes on from step 0, since checkpoint.safetensors was left by another stage, {other.id}"
     assert told in capfd.readouterr().err
 
@@ -641,7 +641,7 @@ def test_numbers_do_not_change_without_raising_numerics(tmp_path):
     """A detector of change, not of error: where it fails with reason, raise NUMERICS and write down the new loss."""
     words = ["horizon=25", "network.channels=8", "training.steps=10", "training.report_every=10"]
     stage = cell_stages(*words, "training.precision=float32")[0]
-    assert perform(stage, str(tmp_path), "cpu") == "finished"
+    assert perform(stage, Journal(tmp_path), "cpu") == "finished"
     loss = Journal(tmp_path).result(stage.id).metrics["train/network"]
     assert loss == pytest.approx(LOSS_AFTER_TEN_STEPS[NUMERICS], rel=1e-4)
 
@@ -650,7 +650,7 @@ def test_numbers_do_not_change_without_raising_numerics(tmp_path):
 def test_a_trained_cell_beats_both_histograms_on_digits(tmp_path):
     stages = cell_stages("horizon=100", "schedule=cosine", "training.steps=500")
     for stage in stages[:2]:
-        assert perform(stage, str(tmp_path), "cpu") == "finished"
+        assert perform(stage, Journal(tmp_path), "cpu") == "finished"
     scored = Journal(tmp_path).result(stages[1].id).metrics
     codes = stages[0].cell.data.load().codes
     assert scored["nll/val"] + 3 * scored["nll/val_se"] < min(codes["one histogram"], codes["histogram per pixel"])

@@ -97,7 +97,7 @@ def test_it_says_first_and_frees_what_no_results_name_when_it_is_told_to(again, 
 def test_after_it_the_same_command_starts_nothing_and_all_commands_work(again, clean, monkeypatch, tmp_path):
     stage(again.results)
     clean("yes=true")
-    monkeypatch.setattr("ablations.launchers.serial.perform", lambda *_: pytest.fail("a stage was started"))
+    monkeypatch.setattr("ablations.engine.workers.perform", lambda *_: pytest.fail("a stage was started"))
     assert run.main(again.arguments) == 0
     from ablations.sample import main as sample
 

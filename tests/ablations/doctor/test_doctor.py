@@ -8,7 +8,6 @@ import re
 import shutil
 import sqlite3
 import subprocess
-from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
@@ -19,8 +18,7 @@ from ablations.doctor.__main__ import main
 from ablations.doctor.page import Finding, Part, page
 from ablations.doctor.stages import expected
 from ablations.engine.journal import Failure, Journal, Result
-from ablations.engine.lease import Holder, leased
-from ablations.stages.bucket import bucket_at
+from ablations.engine.lease import leased
 from diffusion_core.networks import fused
 
 DAY = 24 * 3600
@@ -247,27 +245,6 @@ def test_a_wrong_word_is_refused():
     from ablations.settings.exits import outcome
 
     assert outcome(main, ["result=here"]) == 2
-
-
-def test_a_journal_on_a_store_is_looked_at_there(doctor, object_store):
-    bucket = bucket_at(object_store.url)
-    for stage in range(15):
-        bucket.write(f"{stage:012}/result.json", "{}")
-    bucket.write("abc/lease.1", json.dumps(asdict(replace(Holder.here(), started="long ago"))))
-    code, text = doctor(f"journal={object_store.url}")
-    assert code == 0
-    assert "answers, and can be shared" in said_of(text, "journal")
-    assert "15 of 16 have their result" in text
-    assert "of a process that is gone" in said_of(text, "stage abc")
-    assert "ablations.clean" not in said_of(text, "stage abc")
-
-
-def test_a_store_that_does_not_answer_is_wrong_and_what_to_do_is_said(doctor, object_store, monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    code, text = doctor("journal=s3://none/here")
-    assert code == 1
-    assert "no store answers at http://127.0.0.1:1" in said_of(text, "journal")
-    assert "set AWS_ENDPOINT_URL" in said_of(text, "journal")
 
 
 def test_results_that_cannot_be_read_are_wrong(doctor, again):

@@ -7,10 +7,10 @@ import pytest
 from ablations.driver.plan import plan
 from ablations.driver.room import bytes_of, in_words
 from ablations.engine.journal import Journal
+from ablations.engine.perform import perform
 from ablations.grids.grid import make
 from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
-from ablations.stages.perform import perform
 
 WORDS = ("horizon=25", "network.channels=8", "training.steps=2", "training.report_every=1", "training.warmup=0")
 
@@ -20,7 +20,7 @@ WORDS = ("horizon=25", "network.channels=8", "training.steps=2", "training.repor
 def test_it_is_what_stages_leave(more, tmp_path, few_digits):
     found = plan(make(parse_run([*WORDS, *more, "seeds=1"])), Serial(), ["cpu"])
     for stage in found.stages():
-        assert perform(stage, str(tmp_path), "cpu") in ("finished", "diverged"), Journal(tmp_path).failure(stage.id)
+        assert perform(stage, Journal(tmp_path), "cpu") in ("finished", "diverged"), Journal(tmp_path).failure(stage.id)
     kept = ("weights", "average-", "samples", "bound")
     left = sum(path.stat().st_size for path in tmp_path.glob("*/*.safetensors") if path.name.startswith(kept))
     told = bytes_of(found.stages(), 0, found.here.data)

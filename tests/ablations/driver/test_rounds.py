@@ -22,11 +22,11 @@ from ablations.driver.rounds import at_first_rung, planned
 from ablations.driver.turns import Turns
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal
+from ablations.engine.perform import perform
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
 from ablations.settings.arguments import parse_run
 from ablations.stages.artifacts import average_at
-from ablations.stages.perform import perform
 from ablations.stages.rung import RungStage
 from ablations.stages.training import TrainingStage
 from ablations.tracking import mlflow_store
@@ -225,12 +225,12 @@ def test_an_average_that_turns_out_damaged_is_made_anew_though_it_was_led_there(
     rungs = [stage for stage in stages if isinstance(stage, RungStage)]
     lead = next(stage for stage in rungs if stage.leads)
     other = next(stage for stage in rungs if lead.id in stage.needs)
-    assert perform(lead, str(tmp_path), "cpu") == "finished"
+    assert perform(lead, Journal(tmp_path), "cpu") == "finished"
     path = Journal(tmp_path).folder(lead.training.id) / average_at(lead.step)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    assert perform(other, str(tmp_path), "cpu") == "damaged"
-    assert perform(other, str(tmp_path), "cpu") == "finished"
+    assert perform(other, Journal(tmp_path), "cpu") == "damaged"
+    assert perform(other, Journal(tmp_path), "cpu") == "finished"
     assert len(path.read_bytes()) == len(whole)
 
 

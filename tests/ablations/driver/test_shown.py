@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -13,9 +12,7 @@ from mlflow.tracking._tracking_service import utils
 
 from ablations import run
 from ablations.driver import pages, shown
-from ablations.driver.pages import kept_in
 from ablations.driver.shown import Shown, content_of, last_shown, remember, still_there
-from ablations.engine.journal import Journal
 from ablations.tracking.addresses import Summary
 from ablations.tracking.mlflow_store import Tracker
 from analysis.format.files import write_json
@@ -169,16 +166,3 @@ def test_the_end_of_a_grid_says_what_its_stages_take_where_they_are(again, tmp_p
     taken, _, _ = before.partition(";")
     assert disk_line(capsys) == f"{taken}, in {stages}"
     assert " in 14 stages of these cells" in taken
-
-
-@dataclass(frozen=True)
-class Elsewhere(Journal):
-    """A journal on an object store, with copies in a folder."""
-
-    @property
-    def address(self):
-        return "s3://bucket/prefix"
-
-
-def test_what_stages_take_of_a_bucket_is_not_measured(tmp_path):
-    assert kept_in(Elsewhere(tmp_path), Path("results"), []) == "stages   s3://bucket/prefix"

@@ -13,10 +13,7 @@ from ablations.engine.dispatch import TRIES, Dispatch
 from ablations.engine.journal import Failure, Journal, Result
 from ablations.engine.lease import LOST, leased
 from ablations.engine.workers import WorkerDied, Workers
-from ablations.launchers.protocol import Launcher
-from ablations.stages import listing
-from ablations.stages.floor import FloorStage
-from ablations.stages.opening import journal_at, journal_of
+from tests.ablations.engine.toys import toy as stage
 
 
 @dataclass
@@ -55,18 +52,11 @@ class Told(Workers):
 
 
 @dataclass(frozen=True)
-class Scripted(Launcher):
+class Scripted:
     workers: Told
-
-    def devices(self, device, threads):
-        return ["cpu"]
 
     def start(self, journal, devices):
         return self.workers
-
-
-def stage(name, *needs):
-    return FloorStage(name, None, needs=needs)
 
 
 @pytest.fixture
@@ -275,26 +265,19 @@ def test_a_worker_is_lost_once_two_looks_in_a_row_that_know_more_and_more_find_i
 
 @dataclass
 class Finding(Told):
-    """Workers with a journal of their own: a stage that ends damaged has found its need so, which has no result now."""
+    """Workers of which a stage that ends damaged has found its need so, which has no result now."""
 
     def submit(self, stage, device):
-        self.journal.bring(stage.id)
         if self.ends.get(stage.id, [""])[0] == "damaged":
             self.journal.forget_result(*stage.needs)
             self.journal.write_failure(stage.id, Failure("damaged", "a: weights have been altered"))
         return super().submit(stage, device)
 
 
-@pytest.mark.parametrize("place", ["folder", "bucket"])
-def test_a_need_that_is_found_damaged_is_made_anew_though_the_driver_has_just_seen_its_result(
-    place, tmp_path, monkeypatch, request
-):
-    monkeypatch.setattr(listing, "SECONDS", 60.0)
-    url = str(tmp_path / "kept") if place == "folder" else request.getfixturevalue("object_store").url
-    workers = Finding(journal_at(url), {"b": ["damaged", "finished"]})
-    workers.journal.bring("a")
+def test_a_need_that_is_found_damaged_is_made_anew_though_the_driver_has_just_seen_its_result(tmp_path):
+    workers = Finding(Journal(tmp_path), {"b": ["damaged", "finished"]})
     workers.journal.write_result("a", Result("finished", "", {}, {}, {}))
-    dispatch = Dispatch(Scripted(workers), journal_of(tmp_path, url), ["cpu"])
+    dispatch = Dispatch(Scripted(workers), workers.journal, ["cpu"])
     dispatch.add([stage("b", "a")], [stage("a")])
     events = [(event.kind, event.stage.id, event.status) for event in dispatch.run() if event.kind != "progress"]
     assert [name for name, _ in workers.started] == ["b", "a", "b"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import resource
@@ -12,7 +13,7 @@ import torch
 
 from ablations.data.tensors import read_tensors, write_tensors
 from ablations.engine import disk
-from ablations.engine.files import Damaged, forget_checkpoints
+from ablations.engine.files import Damaged
 from ablations.engine.journal import RESULT, Failure, Journal, Result
 from ablations.stages import artifacts
 from ablations.stages.artifacts import (
@@ -74,7 +75,21 @@ def test_corrupt_json_says_what_to_do(tmp_path):
         read_json(tmp_path / "grid.json")
 
 
-GOOD = {"status": "finished", "reason": "", "metrics": {"nll/test": 2.0}, "curves": {"a": [[1], [2]]}, "metadata": {}}
+GOOD = {
+    "status": "finished",
+    "reason": "",
+    "metrics": {"nll/test": 2.0},
+    "curves": {"a": [[1], [2]]},
+    "metadata": {},
+    "stage": "abc",
+    "files": {},
+}
+
+
+def signed(content):
+    """A result.json of this content, with the digest that says so."""
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return json.dumps(content | {"sha256": digest})
 
 
 @pytest.mark.parametrize(
@@ -85,15 +100,16 @@ GOOD = {"status": "finished", "reason": "", "metrics": {"nll/test": 2.0}, "curve
         "[]",
         "null2",
         "\x00",
-        json.dumps(GOOD | {"more": 1}),
-        json.dumps(GOOD | {"status": 3}),
-        json.dumps(GOOD | {"metrics": {"nll/test": "2.0"}}),
-        json.dumps(GOOD | {"metrics": [2.0]}),
-        json.dumps(GOOD | {"curves": {"a": [[1], []]}}),
-        json.dumps(GOOD | {"curves": {"a": 1}}),
-        json.dumps(GOOD | {"metadata": {"device": None}}),
-        json.dumps(GOOD | {"files": ["bound.safetensors"]}),
-        json.dumps(GOOD | {"stage": "def"}),
+        json.dumps(GOOD),
+        signed(GOOD | {"more": 1}),
+        signed(GOOD | {"status": 3}),
+        signed(GOOD | {"metrics": {"nll/test": "2.0"}}),
+        signed(GOOD | {"metrics": [2.0]}),
+        signed(GOOD | {"curves": {"a": [[1], []]}}),
+        signed(GOOD | {"curves": {"a": 1}}),
+        signed(GOOD | {"metadata": {"device": None}}),
+        signed(GOOD | {"files": ["bound.safetensors"]}),
+        signed(GOOD | {"stage": "def"}),
     ],
 )
 def test_a_result_that_is_none_is_as_good_as_not_there(content, tmp_path):
@@ -103,7 +119,7 @@ def test_a_result_that_is_none_is_as_good_as_not_there(content, tmp_path):
     journal = Journal(tmp_path)
     assert journal.result("abc") is None
     assert journal.damage("abc").startswith("result.json is ")
-    (folder / "result.json").write_text(json.dumps(GOOD))
+    (folder / "result.json").write_text(signed(GOOD))
     assert journal.result("abc").metrics == {"nll/test": 2.0}
     assert journal.damage("abc") == ""
 
@@ -171,7 +187,7 @@ def test_a_training_goes_on_from_the_last_checkpoint_that_is_whole(tmp_path):
     (tmp_path / "checkpoint-before.safetensors").write_bytes(cut)
     assert read_checkpoint(tmp_path).start is None
     assert "; checkpoint-before.safetensors is not a readable" in read_checkpoint(tmp_path).passed_over
-    forget_checkpoints(tmp_path)
+    Journal(tmp_path).discard("", "checkpoint.safetensors", "checkpoint-before.safetensors")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -199,24 +215,6 @@ def test_a_stage_without_result_is_not_finished(tmp_path):
     assert store.result("abc") is None
     store.forget_failure("abc")
     assert store.failure("abc") is None
-
-
-def test_journals_from_before_are_read_under_the_words_of_today(tmp_path):
-    """Results called their metadata facts, and a memorisation rate copies; a failure was a text of several lines."""
-    store = Journal(tmp_path)
-    old = {"status": "finished", "reason": "", "metrics": {"copies/train": 0.02, "nll/test": 2.0}, "curves": {}}
-    write_json(store.folder("abc") / "result.json", old | {"facts": {"device": "cpu"}})
-    assert store.result("abc") == Result(
-        "finished", "", {"memorisation/train": 0.02, "nll/test": 2.0}, {}, {"device": "cpu"}
-    )
-    large = {"status": "diverged", "reason": "the bound, 9.00 bits/dim, is above twice the uniform code's 4.09"}
-    write_json(store.folder("jkl") / "result.json", old | large | {"metadata": {"device": "cpu"}})
-    assert (store.result("jkl").status, store.result("jkl").reason) == ("finished", "")
-    assert store.result("jkl").metadata == {"device": "cpu", "notes": large["reason"]}
-    write_json(store.folder("def") / "status.json", {"status": "failed", "reason": "ValueError: no\nTraceback …"})
-    assert store.failure("def") == Failure("error", "ValueError: no", "Traceback …")
-    write_json(store.folder("ghi") / "status.json", {"status": "interrupted", "reason": "the command was stopped"})
-    assert store.failure("ghi") == Failure("stopped", "the command was stopped")
 
 
 NO_MORE = "RuntimeError: [x] DefaultCPUAllocator: can't allocate"

@@ -1,5 +1,4 @@
-"""A place is one process's at a time, whatever dies or stands still, and who has lost it leaves nothing there: in a
-folder, and among the objects of a store."""
+"""A place is one process's at a time, whatever dies or stands still, and who has lost it leaves nothing there."""
 
 from __future__ import annotations
 
@@ -10,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,9 +18,6 @@ import pytest
 from ablations.engine import lease, shelves
 from ablations.engine.lease import LOST, Elsewhere, Holder, LeaseLost, holder, leased, take
 from ablations.engine.shelves import Folder
-from ablations.stages.bucket import bucket_at
-from ablations.stages.objects import Objects
-from tests.object_store import MotoStore, used
 
 
 class InFolder:
@@ -30,7 +25,6 @@ class InFolder:
 
     def __init__(self, folder: Path):
         self.shelf = Folder(folder)
-        self.opened = f"Folder(pathlib.Path({str(folder)!r}))"
 
     def write(self, name: str, text: str) -> None:
         self.shelf.path.mkdir(exist_ok=True)
@@ -44,38 +38,10 @@ class InFolder:
         return (self.shelf.path / name).stat().st_mtime
 
 
-class OnStore:
-    """Leases in a stage's objects, whose times can be set in the store."""
-
-    def __init__(self, store, stage_id: str):
-        self.store = store
-        self.prefix = f"{stage_id}/"
-        self.shelf = Objects(store.url, self.prefix)
-        self.opened = f"Objects({store.url!r}, {self.prefix!r})"
-
-    def write(self, name: str, text: str) -> None:
-        bucket_at(self.store.url).write(self.prefix + name, text)
-
-    def stand_still(self, name: str, seconds: float) -> None:
-        self.store.age(self.prefix + name, seconds)
-
-    def time(self, name: str) -> float:
-        return self.store.time(self.prefix + name)
-
-
-@pytest.fixture(params=["folder", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("store", "moto"))])
-def places(request, tmp_path, monkeypatch):
-    """name → a place of that name: in a folder, on the store of these tests, and on one that others wrote."""
-    if request.param == "folder":
-        yield lambda name: InFolder(tmp_path / name)
-    elif request.param == "store":
-        store = request.getfixturevalue("object_store")
-        yield lambda name: OnStore(store, name)
-    else:
-        pytest.importorskip("moto")
-        with used(MotoStore(), monkeypatch) as found:
-            bucket = found.bucket(f"b-{uuid.uuid4().hex}")
-            yield lambda name: OnStore(bucket, name)
+@pytest.fixture
+def places(tmp_path):
+    """name → a place of that name."""
+    return lambda name: InFolder(tmp_path / name)
 
 
 @pytest.fixture
@@ -149,8 +115,8 @@ def test_of_many_who_try_at_once_one_has_it(places, lost):
 
 def test_a_process_that_was_killed_here_has_lost_it_at_once(place):
     code = "import pathlib, time\nfrom ablations.engine.lease import take\n"
-    code += "from ablations.engine.shelves import Folder\nfrom ablations.stages.objects import Objects\n"
-    code += f"take({place.opened})\n"
+    code += "from ablations.engine.shelves import Folder\n"
+    code += f"take(Folder(pathlib.Path({str(place.shelf.path)!r})))\n"
     process = subprocess.Popen([sys.executable, "-c", f"{code}print('held', flush=True)\ntime.sleep(60)"], stdout=-1)
     assert process.stdout.readline() == b"held\n"
     assert holder(place.shelf).pid == process.pid
@@ -219,7 +185,7 @@ def test_who_stood_still_finds_that_it_is_anothers_and_leaves_that_alone(place):
         assert second is not None
         with pytest.raises(LeaseLost, match=rf"not renewed for 60 seconds, .* \(process {os.getpid()}\) runs it now"):
             held.check()
-        assert held.shelf.touch(held.name, held.text, held.tag) is None, "it does not come back"
+        assert not held.renew(), "it does not come back"
         assert names(place) == [second.name]
     second.check()
     second.release()
@@ -247,16 +213,6 @@ def test_who_looked_before_others_had_it_takes_nothing_from_them(place, monkeypa
     third[0].check()
 
 
-def test_an_answer_of_the_store_that_is_lost_loses_no_lease(object_store):
-    """The put was done, and its sender was told nothing: it has what it made, and touches what is there."""
-    shelf = Objects(object_store.url, "a/")
-    bucket_at(object_store.url).write("a/lease.1", "mine")
-    assert shelf.make("lease.1", "mine") is not None
-    assert shelf.make("lease.1", "another's") is None
-    assert shelf.touch("lease.1", "mine", "the tag of a put before") is not None
-    assert shelf.touch("lease.1", "another's", "the tag of a put before") is None
-
-
 def test_a_folder_that_is_cleaned_away_as_a_lease_is_made_is_made_again(tmp_path, monkeypatch):
     place, mkdir, made = tmp_path / "stage", Path.mkdir, []
 
@@ -267,7 +223,7 @@ def test_a_folder_that_is_cleaned_away_as_a_lease_is_made_is_made_again(tmp_path
             self.rmdir()
 
     monkeypatch.setattr(Path, "mkdir", made_and_cleaned)
-    assert Folder(place).make("lease.1", "mine") == ""
+    assert Folder(place).make("lease.1", "mine")
     assert (place / "lease.1").read_text() == "mine"
     assert made == [place, place]
 

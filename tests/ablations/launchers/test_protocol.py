@@ -7,19 +7,22 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
+from ablations.engine import processes
+from ablations.engine.journal import Journal
+from ablations.engine.perform import perform
 from ablations.engine.workers import WorkerDied
-from ablations.launchers import local, warm
+from ablations.launchers import warm
 from ablations.launchers.local import Local
 from ablations.launchers.protocol import Launcher, launcher_of
 from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
 from ablations.settings.grammar import options_of
 from ablations.settings.registry import classes
-from ablations.stages.perform import perform
 from ablations.testing.launchers import stage
 from analysis.format.errors import InputError
 from tests.sampling import sampled
@@ -160,12 +163,12 @@ def test_a_worker_ends_where_its_gpu_no_longer_answers(status, lost, ends, monke
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     ended = []
-    monkeypatch.setattr(local, "perform", lambda *given: status)
+    monkeypatch.setattr(processes, "perform", lambda *given: status)
     monkeypatch.setattr("torch.cuda.synchronize", synchronize)
-    monkeypatch.setattr(local.os, "_exit", ended.append)
-    assert local._perform(None, "root", "cuda:0") == status
+    monkeypatch.setattr(processes.os, "_exit", ended.append)
+    assert processes._perform(stage("any"), Journal(Path("root")), "cuda:0") == status
     assert ended == ([1] if ends else [])
-    assert local._perform(None, "root", "cpu") == status
+    assert processes._perform(stage("any"), Journal(Path("root")), "cpu") == status
     assert ended == ([1] if ends else [])
 
 

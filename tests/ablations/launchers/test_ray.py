@@ -5,17 +5,18 @@ from __future__ import annotations
 import pickle
 import socket
 import sys
+import threading
 import time
-from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
 
+from ablations.engine.lease import leased
+from ablations.engine.parcels import Changes
 from ablations.engine.workers import WorkerDied
-from ablations.launchers import nodes, ray
+from ablations.launchers import nodes, ray, tasks
 from ablations.launchers.nodes import Place, Told, new_token, perform_told, take_away
 from ablations.launchers.ray import Need, Node, Ray
-from ablations.stages.bucket import bucket_at
 from ablations.testing.launchers import stage
 from analysis.format.errors import InputError
 from tests.ablations.conftest import HERE
@@ -44,7 +45,8 @@ class StandIn:
     def __init__(self, *has, raises=None):
         self.has = list(has)
         self.raises = raises
-        self.cancelled = []
+        self.cancelled, self.given, self.yields = [], [], []
+        self.ended = threading.Event()
 
     def is_initialized(self):
         return self.raises is None
@@ -58,12 +60,27 @@ class StandIn:
         return [*here, {"Alive": False, "NodeManagerAddress": "10.0.0.99", "Resources": {"CPU": 64.0, "GPU": 8.0}}]
 
     def remote(self, **_):
-        task = SimpleNamespace(remote=lambda *given: SimpleNamespace(future=Future, given=given))
+        task = SimpleNamespace(remote=lambda *given: self.told(given))
         return lambda function: SimpleNamespace(options=lambda **options: task)
+
+    def told(self, given):
+        """What a task yields: what `yields` says, after which it is under way until it is cancelled."""
+        self.given.append(given)
+        yield from self.yields
+        self.ended.wait()
+
+    def put(self, value):
+        return value
+
+    def get(self, reference):
+        if isinstance(reference, Exception):
+            raise reference
+        return reference
 
     def cancel(self, reference, force):
         assert force
         self.cancelled.append(reference)
+        self.ended.set()
 
 
 @pytest.fixture
@@ -138,7 +155,7 @@ def test_what_no_node_has_is_refused_at_once_with_what_they_have(has, device, th
 
 
 def started(launcher, root, monkeypatch, now):
-    monkeypatch.setattr(ray.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(tasks.time, "monotonic", lambda: now[0])
     return launcher.start(str(root), launcher.devices("cpu", 1))
 
 
@@ -149,11 +166,11 @@ def test_a_node_that_joins_brings_its_devices_and_one_that_takes_anothers_place_
     workers = started(Ray(), tmp_path, monkeypatch, now)
     found.has.append((3, 0))
     assert workers.more() == [], "nodes are looked at now and then"
-    now[0] += ray.LOOK_SECONDS
+    now[0] += tasks.LOOK_SECONDS
     assert workers.more() == ["cpu"] * 3
     for has, more in (([(3, 0)], 0), ([(3, 0), (2, 0)], 0), ([(3, 0), (4, 0)], 2)):
         found.has[:] = has
-        now[0] += ray.LOOK_SECONDS
+        now[0] += tasks.LOOK_SECONDS
         assert workers.more() == ["cpu"] * more
 
 
@@ -162,9 +179,9 @@ def test_stages_that_no_node_is_left_for_are_an_error_after_a_while(cluster, tmp
     workers = started(Ray(), tmp_path, monkeypatch, now)
     workers.submit(stage("lost"), "cpu")
     found.has.clear()
-    now[0] += ray.PATIENCE
+    now[0] += tasks.PATIENCE
     assert workers.more() == [], "a node may come back"
-    now[0] += ray.LOOK_SECONDS
+    now[0] += tasks.LOOK_SECONDS
     with pytest.raises(InputError, match=r"no node is left that holds a cell, which needs 1 CPU.*there is none; start"):
         workers.more()
     workers.close()
@@ -185,10 +202,10 @@ def test_stages_that_no_node_is_left_for_are_an_error_after_a_while(cluster, tmp
     ],
 )
 def test_what_becomes_of_a_task_is_said_in_the_protocols_words(raised, comes, message, cluster, tmp_path):
-    cluster((2, 0))
+    found = cluster((2, 0))
     workers = Ray().start(str(tmp_path), ["cpu"])
+    found.yields = [raised]
     future = workers.submit(stage("any"), "cpu")
-    future.set_exception(raised)
     with pytest.raises(comes, match=message):
         workers.status(future)
 
@@ -240,27 +257,34 @@ OTHER = {"float32": "bf16", "bf16": "float32"}[HERE]
 def test_a_node_that_is_not_as_the_command_believes_refuses_a_stage(told, tmp_path):
     token = new_token(str(tmp_path))
     given = pickle.dumps(stage("good"))
-    assert perform_told(told, Place(str(tmp_path), token, HERE), given, "cpu") == "finished"
-    with pytest.raises(InputError, match=r"does not see .*elsewhere: take results=DIR in a folder that all nodes sh"):
-        perform_told(told, Place(str(tmp_path / "elsewhere"), token, HERE), given, "cpu")
+
+    def statuses(told, place, parcel=None):
+        return [changes.status for changes in perform_told(told, place, given, parcel, "cpu")]
+
+    assert statuses(told, Place(str(tmp_path), token, HERE)) == ["finished"]
     with pytest.raises(InputError, match=f"training.precision=auto means {HERE} on the node .* and {OTHER} to the"):
-        perform_told(told, Place(str(tmp_path), token, OTHER), given, "cpu")
+        statuses(told, Place(str(tmp_path), token, OTHER))
     with pytest.raises(InputError, match=r"has other code .* than the command \(0 with torch 0\): install the same"):
-        perform_told(Told(told.folder, (), (), "0 with torch 0"), Place(str(tmp_path), token, HERE), given, "cpu")
+        statuses(Told(told.folder, (), (), "0 with torch 0"), Place(str(tmp_path), token, HERE))
+    elsewhere = Place(str(tmp_path / "elsewhere"), token, HERE)
+    assert statuses(told, elsewhere) == [nodes.UNSEEN]
+    assert statuses(told, elsewhere, {})[-1] == "finished"
+    assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_node_that_cannot_read_the_store_of_the_journal_is_named_with_the_reason(
-    told, object_store, monkeypatch, tmp_path
-):
-    token = new_token(object_store.url)
-    given = pickle.dumps(stage("good"))
-    assert perform_told(told, Place(object_store.url, token, HERE), given, "cpu") == "finished"
-    assert "good/result.json" in object_store.objects()
-    # A node of its own has a client of its own.
-    bucket_at.cache_clear()
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-    with pytest.raises(InputError, match=rf"the node \S+ does not see {object_store.url} \(.*: Forbidden\): take"):
-        perform_told(told, Place(object_store.url, token, HERE), given, "cpu")
+def test_a_node_that_does_not_see_the_journal_is_sent_what_a_stage_reads(cluster, tmp_path):
+    found = cluster((2, 0))
+    workers = Ray().start(str(tmp_path), ["cpu"])
+    found.ended.set()
+    found.yields = [Changes(status=nodes.UNSEEN)]
+    assert workers.status(workers.submit(stage("first"), "cpu")) == nodes.UNSEEN
+    assert [given[3] for given in found.given] == [None, {}], "the second time it had a parcel"
+    left = {("first", "result.json"): b"{}"}
+    found.yields = [Changes(left), Changes(status="finished")]
+    assert workers.status(workers.submit(stage("first"), "cpu")) == "finished"
+    assert [path.name for path in (tmp_path / "first").iterdir()] == ["result.json"]
+    with leased(tmp_path / "second"):
+        assert workers.status(workers.submit(stage("second"), "cpu")) == "elsewhere"
 
 
 def test_each_command_knows_a_journal_by_a_file_of_its_own_and_only_very_old_ones_go(tmp_path):

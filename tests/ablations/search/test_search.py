@@ -209,7 +209,7 @@ def test_a_trial_that_equals_a_finished_cell_costs_nothing(again):
 
 def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
     """Every complete trial went by rungs; the first one's training is repeated whole."""
-    from ablations.stages.perform import perform
+    from ablations.engine.perform import perform
 
     study = make_study(parse_search(POINTS))
     row = next(r for r in rows_of(folder_of(searched) / "trials.csv") if r["state"] == "complete")
@@ -222,7 +222,7 @@ def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
     assert by_rungs.result(training.id) is not None
     assert all(by_rungs.result(rung_of(training, step).id) for step in study.rungs(cell))
     whole = Journal(searched.results / ".whole")
-    assert perform(training, str(whole.root), "cpu") == "finished"
+    assert perform(training, whole, "cpu") == "finished"
     left, right = (read_tensors(journal.folder(training.id) / WEIGHTS)[0] for journal in (by_rungs, whole))
     assert left.keys() == right.keys()
     assert all(bool((left[name] == right[name]).all()) for name in left)
@@ -231,8 +231,8 @@ def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
 
 def test_a_rung_that_was_cut_off_before_its_bound_is_scored_from_its_checkpoint(tmp_path, monkeypatch):
     """Killed between the checkpoint and the bound, as unbroken."""
+    from ablations.engine.perform import perform
     from ablations.stages import rung as rungs
-    from ablations.stages.perform import perform
 
     study = make_study(parse_search(POINTS))
     cell = study.cell({"schedule.gamma_min": -6.0, "schedule.gamma_max": 3.0}, 0)
@@ -241,10 +241,10 @@ def test_a_rung_that_was_cut_off_before_its_bound_is_scored_from_its_checkpoint(
     rung = rung_of(training, 20)
     with monkeypatch.context() as patch:
         patch.setattr(rungs, "bound_of", lambda *given: 1 / 0)
-        assert perform(rung, str(tmp_path / "cut"), "cpu") == "failed"
+        assert perform(rung, Journal(tmp_path / "cut"), "cpu") == "failed"
     found = []
     for name in ("cut", "whole"):
-        assert perform(rung, str(tmp_path / name), "cpu") == "finished"
+        assert perform(rung, Journal(tmp_path / name), "cpu") == "finished"
         found.append(Journal(tmp_path / name).result(rung.id).metrics["nll/val"])
     assert found[0] == found[1]
 

@@ -54,14 +54,14 @@ def test_where_the_system_does_not_say_there_is_no_such_metric(tmp_path):
 
 @pytest.mark.parametrize("can", [True, False])
 def test_a_training_says_what_memory_it_took_where_that_can_be_told(can, tmp_path, monkeypatch):
+    from ablations.engine.perform import perform
     from ablations.stages import training_loop
     from ablations.stages.graph import stages_of
-    from ablations.stages.perform import perform
 
     cell = cell_of("training.steps=4")
     stage = stages_of(cell, cell.data.load().digest, "float32", None)[0]
     monkeypatch.setattr(training_loop, "reset_peak_memory", lambda device: can)
-    assert perform(stage, str(tmp_path), "cpu") == "finished"
+    assert perform(stage, Journal(tmp_path), "cpu") == "finished"
     metrics = Journal(tmp_path).result(stage.id).metrics
     assert (MEMORY in metrics) == can
     # A worker holds at least torch.

@@ -17,6 +17,7 @@ from ablations.data.tensors import read_tensors
 from ablations.driver.plan import plan
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal
+from ablations.engine.perform import perform
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
 from ablations.metrics import extractors
@@ -27,7 +28,6 @@ from ablations.search import __main__ as search
 from ablations.settings.arguments import parse_run
 from ablations.stages.floor import FloorStage
 from ablations.stages.metric import MetricStage
-from ablations.stages.perform import perform
 from ablations.tracking.mlflow_store import Tracker
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
@@ -188,7 +188,7 @@ def test_points_are_their_own_features(tmp_path):
     words = ["data=mixture2d", "network=mlp", "training.steps=10", "evaluation.metrics=[mmd,coverage]"]
     found = planned(*words)
     for stage in found.stages():
-        assert perform(stage, str(tmp_path), "cpu") == "finished", Journal(tmp_path).failure(stage.id)
+        assert perform(stage, Journal(tmp_path), "cpu") == "finished", Journal(tmp_path).failure(stage.id)
     journal = Journal(tmp_path)
     stages = {stage.column: stage for stage in found.stages() if isinstance(stage, MetricStage)}
     assert stages.keys() == {"mmd/test", "coverage/test"}

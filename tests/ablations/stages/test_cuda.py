@@ -8,6 +8,7 @@ import pytest
 
 from ablations.compatibility import all_values
 from ablations.engine.journal import Journal
+from ablations.engine.perform import perform
 from ablations.grids.grid import make
 from ablations.metrics.judging import extractor_identity
 from ablations.metrics.registry import metric_of, names
@@ -16,7 +17,6 @@ from ablations.stages import autoencoder, training
 from ablations.stages.asked import metric_floors, metric_stages
 from ablations.stages.floor import floor_of
 from ablations.stages.graph import stages_of
-from ablations.stages.perform import perform
 from ablations.stages.rung import rung_of
 from ablations.stages.training import TrainingStage
 from ablations.stages.training_loop import Trained
@@ -107,7 +107,7 @@ def test_every_stage_scores_on_the_device_what_it_does_on_the_cpu(choices, untau
     here, there = Journal(tmp_path / "here"), Journal(tmp_path / "there")
     for stage in all_stages(cell_of(choices)):
         for journal, device in ((here, "cpu"), (there, "cuda:0")):
-            assert perform(stage, str(journal.root), device) == "finished", journal.failure(stage.id)
+            assert perform(stage, journal, device) == "finished", journal.failure(stage.id)
         same = approximately(card, choices)
         mine, theirs = here.result(stage.id), there.result(stage.id)
         assert scores(theirs) == same(scores(mine)), stage
@@ -135,7 +135,7 @@ def test_a_training_on_the_device_goes_on_from_its_rung(untaught, tmp_path, card
     training = next(stage for stage in all_stages(cell_of(CELLS[0])) if isinstance(stage, TrainingStage))
     cut, whole = Journal(tmp_path / "cut"), Journal(tmp_path / "whole")
     for stage, journal in ((rung_of(training, 2), cut), (training, cut), (training, whole)):
-        assert perform(stage, str(journal.root), "cuda:0") == "finished", journal.failure(stage.id)
+        assert perform(stage, journal, "cuda:0") == "finished", journal.failure(stage.id)
     assert scores(cut.result(training.id)) == approximately(card, "")(scores(whole.result(training.id)))
 
 

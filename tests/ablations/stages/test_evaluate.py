@@ -13,6 +13,7 @@ from ablations.data.tensors import read_tensors
 from ablations.driver.plan import plan
 from ablations.driver.trained import trained
 from ablations.engine.journal import Journal, noted
+from ablations.engine.perform import perform
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
 from ablations.metrics import extractors
@@ -20,7 +21,6 @@ from ablations.results.folder import per_image
 from ablations.settings.arguments import parse_run
 from ablations.stages import samples as sampling
 from ablations.stages.graph import stages_of
-from ablations.stages.perform import perform
 from ablations.stages.restore import load
 from ablations.stages.stage import Parts
 from diffusion_core.bound import mean_dims
@@ -57,7 +57,7 @@ def performed(root, *arguments, kinds=("training", "fit", "bound", "samples"), b
     journal, found = Journal(root), {}
     for stage in stages(*arguments, base=base):
         if stage.kind in kinds:
-            assert perform(stage, str(root), "cpu") == "finished", journal.failure(stage.id)
+            assert perform(stage, Journal(root), "cpu") == "finished", journal.failure(stage.id)
             found[stage.kind, getattr(stage, "split", None)] = stage, journal.result(stage.id)
     return found
 

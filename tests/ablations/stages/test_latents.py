@@ -21,6 +21,7 @@ from ablations.driver import pages
 from ablations.driver.plan import plan
 from ablations.driver.trained import cell_in
 from ablations.engine.journal import Journal
+from ablations.engine.perform import perform
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
 from ablations.launchers.serial import Serial
@@ -32,7 +33,6 @@ from ablations.settings.rules import refusal
 from ablations.stages.autoencoder import collapse
 from ablations.stages.bound import bound_was_meant
 from ablations.stages.graph import once, stages_of
-from ablations.stages.perform import perform
 from ablations.stages.restore import autoencoder_of, load
 from ablations.stages.stage import Parts
 from analysis.format.errors import InputError
@@ -321,7 +321,7 @@ def test_a_sample_costs_its_passes_and_one_decoding(grid):
 def test_an_autoencoder_without_sense_ends_as_diverged_and_its_cells_with_it(tmp_path, store, without_pictures):
     broken = "space.learning_rate=1e30"
     found = stages(broken)
-    assert perform(found[0], str(tmp_path), "cpu") == "diverged"
+    assert perform(found[0], Journal(tmp_path), "cpu") == "diverged"
     result = Journal(tmp_path).result(found[0].id)
     assert result.reason.startswith("autoencoder: the autoencoder loss was not finite")
     words = [*SMALL, *(word for word in LATENTS if "learning_rate" not in word), broken]
@@ -377,7 +377,7 @@ def test_the_rules_of_collapse(regularization, active, variance, expected):
 def test_a_posterior_that_ignores_the_image_is_found_out(tmp_path):
     """At a weight this large nothing is worth saying."""
     found = stages("space.kl_weight=1000", "space.steps=150")[0]
-    assert perform(found, str(tmp_path), "cpu") == "diverged"
+    assert perform(found, Journal(tmp_path), "cpu") == "diverged"
     assert "collapsed" in Journal(tmp_path).result(found.id).reason
 
 
@@ -393,11 +393,11 @@ def test_a_foreign_or_missing_autoencoder_is_named(tmp_path):
     first, training, *_ = stages()
     other = stages("space.width=16")[0]
     journal = Journal(tmp_path)
-    assert perform(training, str(tmp_path), "cpu") == "damaged"
+    assert perform(training, Journal(tmp_path), "cpu") == "damaged"
     assert "weights.safetensors is missing" in journal.failure(training.id).message
-    assert perform(other, str(tmp_path), "cpu") == "finished"
+    assert perform(other, Journal(tmp_path), "cpu") == "finished"
     journal.folder(other.id).rename(journal.folder(first.id))
-    assert perform(training, str(tmp_path), "cpu") == "damaged"
+    assert perform(training, Journal(tmp_path), "cpu") == "damaged"
     assert f"weights.safetensors was left by another stage, {other.id}" in journal.failure(training.id).message
     assert journal.failure(training.id).accidental
 

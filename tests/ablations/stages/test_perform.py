@@ -6,14 +6,15 @@ import os
 
 import pytest
 
+from ablations.engine import progress
 from ablations.engine.journal import Journal, Result
 from ablations.engine.lease import LOST, leased, take
+from ablations.engine.perform import perform
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.stages import floor, training_loop
 from ablations.stages.floor import FloorStage
 from ablations.stages.graph import stages_of
-from ablations.stages.perform import perform
 from ablations.stages.rung import rung_of
 from ablations.stages.training import TrainingStage
 
@@ -34,7 +35,7 @@ def frozen(folder):
 def test_what_another_process_runs_is_left_to_it(tmp_path, cell):
     journal = Journal(tmp_path)
     with leased(journal.folder("floor")):
-        assert perform(FloorStage("floor", cell), str(tmp_path), "cpu") == "elsewhere"
+        assert perform(FloorStage("floor", cell), Journal(tmp_path), "cpu") == "elsewhere"
     assert list(journal.folder("floor").iterdir()) == []
 
 
@@ -47,13 +48,13 @@ def test_who_stood_still_leaves_neither_result_nor_failure(tmp_path, cell, monke
         return Result("finished", "", {}, {}, {})
 
     monkeypatch.setattr(floor.FloorStage, "result", slowly)
-    assert perform(FloorStage("floor", cell), str(tmp_path), "cpu") == "elsewhere"
+    assert perform(FloorStage("floor", cell), Journal(tmp_path), "cpu") == "elsewhere"
     assert [path.name for path in (tmp_path / "floor").iterdir()] == ["lease.2"]
     assert "floor floor was stopped here: its lease was not renewed for 60 seconds" in capsys.readouterr().err
 
 
 def test_a_training_that_stood_still_ends_at_its_next_report_and_leaves_no_weights(tmp_path, cell, monkeypatch):
-    monkeypatch.setattr(Journal, "told_every", -1.0)
+    monkeypatch.setattr(progress, "SECONDS", -1.0)
     (training,) = [
         stage for stage in stages_of(cell, cell.data.load().digest, "float32", "x") if isinstance(stage, TrainingStage)
     ]
@@ -65,7 +66,7 @@ def test_a_training_that_stood_still_ends_at_its_next_report_and_leaves_no_weigh
             yield report
 
     monkeypatch.setattr(training_loop, "train", stopping)
-    assert perform(training, str(tmp_path), "cpu") == "elsewhere"
+    assert perform(training, Journal(tmp_path), "cpu") == "elsewhere"
     assert [path.name for path in (tmp_path / training.id).iterdir()] == ["lease.2"]
 
 
@@ -75,6 +76,6 @@ def test_a_rung_that_needs_a_training_which_another_process_runs_waits_for_it(tm
     ]
     rung = rung_of(training, 4)
     with leased(tmp_path / training.id):
-        assert perform(rung, str(tmp_path), "cpu") == "elsewhere"
+        assert perform(rung, Journal(tmp_path), "cpu") == "elsewhere"
     assert Journal(tmp_path).failure(rung.id) is None
-    assert perform(rung, str(tmp_path), "cpu") == "finished"
+    assert perform(rung, Journal(tmp_path), "cpu") == "finished"

@@ -17,6 +17,7 @@ from ablations.data.tensors import read_tensors
 from ablations.driver import pages
 from ablations.driver.plan import plan
 from ablations.engine.journal import Journal, Result
+from ablations.engine.perform import perform
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
 from ablations.results.records import record
@@ -28,7 +29,6 @@ from ablations.stages import rung as on_the_way
 from ablations.stages import samples as sampling
 from ablations.stages.artifacts import WEIGHTS, average_at
 from ablations.stages.graph import once
-from ablations.stages.perform import perform
 from ablations.stages.rung import RungStage, rung_of
 from ablations.stages.training import TrainingStage
 from analysis.format.errors import InputError
@@ -67,7 +67,7 @@ def test_what_scoring_on_the_way_takes_is_not_the_trainings(tmp_path, monkeypatc
     monkeypatch.setattr(training, "perform", lambda *given: now.append(now.pop() + 3600.0))
     stage = training_of(planned(*TINY, "evaluation.rungs=2").planned[0].stages)
     assert len(stage.rungs) == 2
-    assert perform(stage, str(tmp_path), "cpu") == "finished"
+    assert perform(stage, Journal(tmp_path), "cpu") == "finished"
     assert now == [7200.0]
     assert Journal(tmp_path).result(stage.id).metrics["cost/train_seconds"] == 0.0
 
@@ -135,7 +135,7 @@ def test_a_rung_ends_in_the_network_of_a_training_of_so_many_steps(scored, tmp_p
     for item in planned(*words).planned[:1]:
         long = training_of(item.stages)
         short = training_of(planned(*shorter(words)).planned[0].stages)
-        assert perform(short, str(tmp_path), "cpu") == "finished"
+        assert perform(short, Journal(tmp_path), "cpu") == "finished"
         kept, _ = read_tensors(results / ".stages" / long.id / average_at(40))
         ended = part(read_tensors(tmp_path / short.id / WEIGHTS)[0], "average")
         assert kept.keys() == ended.keys()
@@ -174,13 +174,13 @@ def test_killed_after_a_rung_it_leaves_the_same_average(tmp_path, monkeypatch):
     """Cut at every report: what was left before is left again, and what comes after is left at all."""
     training = training_of(planned(*TINY, *ASKED).stages())
     monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0.0)
-    assert perform(training, str(tmp_path / "whole"), "cpu") == "finished"
+    assert perform(training, Journal(tmp_path / "whole"), "cpu") == "finished"
     real = checkpoints.write_checkpoint
     for _ in range(2):
         with monkeypatch.context() as patch:
             patch.setattr(checkpoints, "write_checkpoint", lambda *given: real(*given) or 1 / 0)
-            assert perform(training, str(tmp_path / "cut"), "cpu") == "failed"
-    assert perform(training, str(tmp_path / "cut"), "cpu") == "finished"
+            assert perform(training, Journal(tmp_path / "cut"), "cpu") == "failed"
+    assert perform(training, Journal(tmp_path / "cut"), "cpu") == "finished"
     for step in (20, 40):
         left, right = (read_tensors(tmp_path / name / training.id / average_at(step))[0] for name in ("whole", "cut"))
         assert all(bool((left[name] == right[name]).all()) for name in left)
@@ -188,7 +188,7 @@ def test_killed_after_a_rung_it_leaves_the_same_average(tmp_path, monkeypatch):
 
 def test_a_rung_at_the_first_report_is_scored_on_the_way(tmp_path):
     training = training_of(planned(*TINY, *ASKED).stages())
-    assert perform(training, str(tmp_path), "cpu") == "finished"
+    assert perform(training, Journal(tmp_path), "cpu") == "finished"
     results = [Journal(tmp_path).result(rung.id) for rung in training.scored]
     assert [result and result.status for result in results] == ["finished"] * len(training.scored)
     assert all(result.metrics["cost/train_seconds"] > 0 for result in results)
@@ -241,11 +241,11 @@ def test_a_search_reads_the_average_that_a_grid_left(tmp_path):
     words += [word for word in POINTS if word.startswith(("network", "training", "evaluation"))]
     training = training_of(planned(*words, "evaluation.rungs=2").stages())
     assert [rung.step for rung in training.scored] == [20, 40]
-    assert perform(training, str(tmp_path / "grid"), "cpu") == "finished"
+    assert perform(training, Journal(tmp_path / "grid"), "cpu") == "finished"
     found = []
     for name in ("grid", "search"):
         rung = rung_of(replace(training, scored=()), 40)
-        assert perform(rung, str(tmp_path / name), "cpu") == "finished"
+        assert perform(rung, Journal(tmp_path / name), "cpu") == "finished"
         found.append(Journal(tmp_path / name).result(rung.id).metrics)
     assert found[0]["nll/val"] == found[1]["nll/val"]
     assert found[0]["cost/train_seconds"] > 0
@@ -258,9 +258,9 @@ def test_a_rung_whose_score_is_lost_is_scored_again_though_the_training_is_beyon
     scores = []
     for _ in range(2):
         for step in (20, 40):
-            assert perform(rung_of(training, step), str(tmp_path), "cpu") == "finished"
+            assert perform(rung_of(training, step), Journal(tmp_path), "cpu") == "finished"
         scores.append([journal.result(rung_of(training, step).id).metrics["nll/val"] for step in (20, 40)])
-        assert perform(training, str(tmp_path), "cpu") == "finished"
+        assert perform(training, Journal(tmp_path), "cpu") == "finished"
         for step in (20, 40):
             journal.forget_result(rung_of(training, step).id)
     assert scores[0] == scores[1]
@@ -273,13 +273,13 @@ def test_an_average_that_was_altered_is_made_anew_for_a_search(beyond, tmp_path)
     training, journal = training_of(planned(*words).stages()), Journal(tmp_path)
     first, second = (rung_of(training, step) for step in (20, 40))
     for rung in (first, second) if beyond else (first,):
-        assert perform(rung, str(tmp_path), "cpu") == "finished"
+        assert perform(rung, Journal(tmp_path), "cpu") == "finished"
     score = journal.result(first.id).metrics["nll/val"]
     path = journal.folder(training.id) / average_at(20)
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     journal.forget_result(first.id)
-    assert perform(first, str(tmp_path), "cpu") == "damaged"
-    assert perform(first, str(tmp_path), "cpu") == "finished"
+    assert perform(first, Journal(tmp_path), "cpu") == "damaged"
+    assert perform(first, Journal(tmp_path), "cpu") == "finished"
     assert journal.result(first.id).metrics["nll/val"] == score
 
 

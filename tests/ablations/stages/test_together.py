@@ -11,8 +11,8 @@ import pytest
 
 from ablations.driver.plan import check_shared
 from ablations.engine.journal import Journal
+from ablations.engine.perform import perform
 from ablations.stages.artifacts import HISTORY
-from ablations.stages.perform import perform
 from ablations.stages.together import RANK
 from ablations.stages.training import TrainingStage
 from analysis.format.errors import InputError
@@ -45,7 +45,7 @@ def test_two_processes_train_as_one_does(choices, tmp_path):
     training = training_of(choices)
     losses = []
     for name, device in (("one", "cpu"), ("two", TWO)):
-        assert perform(training, str(tmp_path / name), device) == "finished", Journal(tmp_path / name).failure(
+        assert perform(training, Journal(tmp_path / name), device) == "finished", Journal(tmp_path / name).failure(
             training.id
         )
         losses.append(Journal(tmp_path / name).result(training.id))
@@ -74,7 +74,7 @@ def test_a_rank_that_finds_what_it_needs_damaged_says_so_as_a_worker_by_itself_d
     """Codes whose autoencoder is not there."""
     training = training_of("space=latents")
     for name, device in (("one", "cpu"), ("two", TWO)):
-        assert perform(training, str(tmp_path / name), device) == "damaged"
+        assert perform(training, Journal(tmp_path / name), device) == "damaged"
     one, two = (Journal(tmp_path / name).failure(training.id) for name in ("one", "two"))
     assert two.message == one.message.replace(str(tmp_path / "one"), str(tmp_path / "two"))
     assert two.kind == one.kind
@@ -84,9 +84,10 @@ def test_a_rank_that_finds_what_it_needs_damaged_says_so_as_a_worker_by_itself_d
 def test_ranks_end_with_the_worker_that_waits_for_them(tmp_path):
     """It is killed in the midst of a training."""
     words = (
-        "import sys; from ablations.stages.perform import perform; "
+        "import sys; from pathlib import Path; from ablations.engine.journal import Journal; "
+        "from ablations.engine.perform import perform; "
         "from tests.ablations.stages.test_together import LONG, TWO, training_of; "
-        "perform(training_of(LONG), sys.argv[1], TWO)"
+        "perform(training_of(LONG), Journal(Path(sys.argv[1])), TWO)"
     )
     training = training_of(LONG)
     folder = Journal(tmp_path).folder(training.id)

@@ -1,0 +1,134 @@
+"""Worker processes on this machine, one stage at a time each (Pebble).
+
+A worker that is killed costs its stage alone, and nothing where it had none: each has a pool of its own, which is
+replaced once it is broken, for a pool of several would break with an idle one, and lose a stage that one took and did
+not begin. A worker whose GPU no longer answers ends, so that its stage is tried again by another.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from pebble import ProcessExpired, ProcessPool
+from tqdm import tqdm
+
+from ablations.engine.journal import Journal
+from ablations.engine.perform import perform
+from ablations.engine.stage import Stage
+from ablations.engine.workers import WorkerDied, Workers
+
+METHOD = "forkserver"
+"""How they are started: each is forked from a process that has imported what it needs."""
+LOOK_SECONDS = 0.2
+"""Between two looks at whether a stage is over that is waited for."""
+
+Begin = Callable[[], None]
+"""Called in each new worker; it is pickled on its way there."""
+
+
+@dataclass
+class Worker:
+    """A process on a device, in a pool of its own, and the last stage that it was given."""
+
+    device: str
+    pool: ProcessPool
+    last: Future[str] | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether it has nothing to do."""
+        return self.last is None or self.last.done()
+
+    @property
+    def broken(self) -> bool:
+        """Whether its pool is, or will be: one whose process has died may still take a stage, and lose it."""
+        last = self.last
+        if last is None or not last.done() or last.cancelled():
+            return not self.pool.active
+        return isinstance(last.exception(), (ProcessExpired, BrokenProcessPool)) or not self.pool.active
+
+
+class Processes(Workers):
+    """A worker process for each of these devices, which may be named more than once."""
+
+    def __init__(self, journal: str, devices: list[str], begin: Begin) -> None:
+        self.journal = Journal(Path(journal))
+        self.begin = begin
+        self.workers = [Worker(device, self._pool()) for device in devices]
+
+    def submit(self, stage: Stage, device: str) -> Future[str]:
+        there = [worker for worker in self.workers if worker.device == device]
+        worker = next((worker for worker in there if worker.free), there[0])
+        if worker.broken:
+            _end(worker.pool)
+            worker.pool = self._pool()
+        future: Future[str] = worker.pool.schedule(_perform, args=[stage, self.journal, device])
+        worker.last = future
+        return future
+
+    def over(self, future: Future[str]) -> bool:
+        """A pool that is broken forgets what it has not given away yet."""
+        return future.done() or any(worker.last is future and not worker.pool.active for worker in self.workers)
+
+    def status(self, future: Future[str]) -> str:
+        while not self.over(future):
+            wait([future], LOOK_SECONDS)
+        if not future.done():
+            raise WorkerDied("it was killed before it began")
+        try:
+            return future.result()
+        except (ProcessExpired, BrokenProcessPool) as error:
+            raise WorkerDied(str(error)) from error
+
+    def cancel(self, future: Future[str]) -> None:
+        future.cancel()
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.pool.stop()  # type: ignore[no-untyped-call]
+        for worker in self.workers:
+            worker.pool.join()
+
+    def _pool(self) -> ProcessPool:
+        """A pool of one process."""
+        context = multiprocessing.get_context(METHOD)
+        return ProcessPool(max_workers=1, context=context, initializer=_begin, initargs=(self.begin,))
+
+
+def _end(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]
+    pool.join()
+
+
+def _perform(stage: Stage, journal: Journal, device: str) -> str:
+    """In a worker: perform a stage; the process ends where that has cost it its GPU."""
+    status = perform(stage, journal, device)
+    if status == "failed" and stage.has_lost(device):
+        # After an illegal access, say, a context fails whatever comes next.
+        os._exit(1)
+    return status
+
+
+def _begin(begin: Begin) -> None:
+    """In a new worker: begin as the driver asks, leave Ctrl-C to it, and end with it."""
+    begin()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        driver = multiprocessing.parent_process()
+        assert driver is not None, "a worker has a driver"
+        driver.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    # torch-fidelity makes a bar even where it is silent, whose lock is otherwise a semaphore of the machine: a worker
+    # that is stopped leaves it behind, with a warning.
+    tqdm.set_lock(threading.RLock())

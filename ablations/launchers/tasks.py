@@ -1,0 +1,152 @@
+"""Stages as tasks of a Ray cluster, a worker process at a time each.
+
+    command ──▶ Ray ──▶ a task per stage, on a node that has its CPUs free and its share of GPUs
+
+Ray finds a place for each, tells when a worker or its node is gone, and ends all of them with the command. A node that
+sees the journal works there. To others Ray's object store carries what a stage reads, and back what it leaves while it
+runs, checkpoints too (`engine.parcels`): so a cluster needs no folder that its nodes share.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ablations.engine.journal import Journal
+from ablations.engine.lease import ELSEWHERE, LeaseLost
+from ablations.engine.parcels import Desk, packed
+from ablations.engine.stage import Stage
+from ablations.engine.workers import WorkerDied, Workers
+from ablations.launchers.nodes import UNSEEN, Place, Told, new_token, perform_told, take_away
+from ablations.launchers.ray import Need, Ray, connected, first_line, listed, nodes_of, refusal_of
+from analysis.format.errors import InputError
+
+LOOK_SECONDS = 5.0
+"""Between two looks at which nodes there are."""
+PATIENCE = 60.0
+"""Seconds without any node that could hold a stage under way, before that is an error."""
+
+
+@dataclass
+class Task:
+    """A stage that Ray has been given: what it needs, its desk, and Ray's word for it, once it has one."""
+
+    stage: Stage
+    device: str
+    need: Need
+    desk: Desk
+    changes: Any = None
+    future: Future[str] = field(default_factory=Future)
+
+
+class Tasks(Workers):
+    """Stages as tasks of a cluster, each followed by a thread of the command."""
+
+    def __init__(self, launcher: Ray, journal: str, devices: list[str]) -> None:
+        self.ray = connected(launcher.address)
+        self.journal = Journal(Path(journal))
+        self.device = devices[0]
+        self.gpus = 0.0 if self.device == "cpu" else launcher.gpus_per_cell
+        self.slots = len(devices)
+        self.need = Need(1, self.gpus)
+        self.under_way: dict[Future[str], Task] = {}
+        self.looked = self.possible = time.monotonic()
+        self.told = Told.here()
+        self.place = Place(journal, new_token(journal), launcher.precision("auto", self.device))
+        self.shared = True
+        # A second try is the dispatcher's.
+        self.perform = self.ray.remote(max_retries=0, num_returns="streaming")(perform_told)
+
+    def submit(self, stage: Stage, device: str) -> Future[str]:
+        self.need = Need(stage.threads, self.gpus)
+        task = Task(stage, device, self.need, Desk(self.journal, stage))
+        self.under_way[task.future] = task
+        threading.Thread(target=self._follow, args=(task,), daemon=True).start()
+        return task.future
+
+    def _follow(self, task: Task) -> None:
+        """Take what a stage leaves, until it has ended, and only then say how."""
+        try:
+            status = self._run(task)
+            if status == UNSEEN:
+                # From now on every stage has what it reads with it.
+                self.shared = False
+                status = self._run(task)
+        except LeaseLost:
+            self._stop(task)
+            status = ELSEWHERE
+        except BaseException as error:
+            task.desk.close()
+            task.future.set_exception(error)
+            return
+        task.desk.close()
+        task.future.set_result(status)
+
+    def _run(self, task: Task) -> str:
+        """Give a stage to Ray, with all that it reads unless nodes see the journal; the status that it ends with."""
+        parcel = None
+        if not self.shared:
+            if not task.desk.open():
+                return ELSEWHERE
+            parcel = self.ray.put(packed(self.journal, task.stage))
+        options = {"name": task.stage.kind, "num_cpus": task.need.cpus, "num_gpus": task.need.gpus}
+        pickled = pickle.dumps(task.stage)
+        task.changes = self.perform.options(**options).remote(self.told, self.place, pickled, parcel, task.device)
+        if task.desk.closed:
+            # It was cancelled on its way.
+            self._stop(task)
+        status = ""
+        for reference in task.changes:
+            changes = self.ray.get(reference)
+            task.desk.take(changes)
+            status = changes.status
+        return status
+
+    def status(self, future: Future[str]) -> str:
+        self.under_way.pop(future, None)
+        try:
+            return future.result()
+        except self.ray.exceptions.RayTaskError as error:
+            raise refusal_of(error) from error
+        except self.ray.exceptions.RayError as error:
+            raise WorkerDied(first_line(error)) from error
+
+    def cancel(self, future: Future[str]) -> None:
+        task = self.under_way.pop(future, None)
+        if task is not None:
+            task.desk.close()
+            self._stop(task)
+
+    def _stop(self, task: Task) -> None:
+        if task.changes is not None:
+            self.ray.cancel(task.changes, force=True)
+
+    def more(self) -> list[str]:
+        """A device for each stage that nodes hold which have joined since; InputError once none holds what waits."""
+        now = time.monotonic()
+        if now - self.looked < LOOK_SECONDS:
+            return []
+        self.looked = now
+        nodes = nodes_of(self.ray)
+        needs = {task.need for task in self.under_way.values()}
+        if all(any(node.holds(need) for node in nodes) for need in needs):
+            self.possible = now
+        elif now - self.possible > PATIENCE:
+            raise InputError(
+                f"no node is left that holds a cell, which needs {max(needs, key=lambda need: need.cpus)}: "
+                f"{listed(nodes)}; start one, and the same command continues"
+            )
+        joined = max(0, sum(node.holds(self.need) for node in nodes) - self.slots)
+        self.slots += joined
+        return [self.device] * joined
+
+    def close(self) -> None:
+        """What is under way is stopped; the processes are Ray's, which ends them with the driver."""
+        for future in list(self.under_way):
+            self.cancel(future)
+        take_away(self.place)
