@@ -22,8 +22,8 @@ from ablations.engine.lease import ELSEWHERE, LeaseLost
 from ablations.engine.parcels import Desk, packed
 from ablations.engine.stage import Stage
 from ablations.engine.workers import WorkerDied, Workers
-from ablations.launchers.nodes import UNSEEN, Place, Told, new_token, perform_told, take_away
-from ablations.launchers.ray import Need, Ray, connected, first_line, listed, nodes_of, refusal_of
+from ablations.launchers.cluster import Need, first_line, listed, nodes_of, refusal_of
+from ablations.launchers.nodes import UNSEEN, Place, Told, perform_told, take_away
 from analysis.format.errors import InputError
 
 LOOK_SECONDS = 5.0
@@ -47,17 +47,17 @@ class Task:
 class Tasks(Workers):
     """Stages as tasks of a cluster, each followed by a thread of the command."""
 
-    def __init__(self, launcher: Ray, journal: str, devices: list[str]) -> None:
-        self.ray = connected(launcher.address)
-        self.journal = Journal(Path(journal))
+    def __init__(self, ray: Any, place: Place, devices: list[str], gpus: float) -> None:
+        self.ray = ray
+        self.place = place
+        self.journal = Journal(Path(place.journal))
         self.device = devices[0]
-        self.gpus = 0.0 if self.device == "cpu" else launcher.gpus_per_cell
         self.slots = len(devices)
-        self.need = Need(1, self.gpus)
+        self.gpus = gpus
+        self.need = Need(1, gpus)
         self.under_way: dict[Future[str], Task] = {}
         self.looked = self.possible = time.monotonic()
         self.told = Told.here()
-        self.place = Place(journal, new_token(journal), launcher.precision("auto", self.device))
         self.shared = True
         # A second try is the dispatcher's.
         self.perform = self.ray.remote(max_retries=0, num_returns="streaming")(perform_told)

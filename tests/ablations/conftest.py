@@ -22,7 +22,7 @@ from ablations.data.tensors import read_tensors
 from ablations.driver import pages, showing
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
-from ablations.launchers.ray import QUIET
+from ablations.launchers.cluster import QUIET
 from ablations.metrics import judging
 from ablations.settings import grammar
 from ablations.stages import checkpoints, training_loop

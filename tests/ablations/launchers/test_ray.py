@@ -14,9 +14,11 @@ import pytest
 from ablations.engine.lease import leased
 from ablations.engine.parcels import Changes
 from ablations.engine.workers import WorkerDied
-from ablations.launchers import nodes, ray, tasks
+from ablations.launchers import cluster as cluster_of
+from ablations.launchers import nodes, tasks
+from ablations.launchers.cluster import Need, Node
 from ablations.launchers.nodes import Place, Told, new_token, perform_told, take_away
-from ablations.launchers.ray import Need, Node, Ray
+from ablations.launchers.ray import Ray
 from ablations.testing.launchers import stage
 from analysis.format.errors import InputError
 from tests.ablations.conftest import HERE
@@ -234,7 +236,7 @@ def test_an_address_where_nothing_listens_is_told_in_seconds(cluster):
     began = time.monotonic()
     with pytest.raises(InputError, match=rf"no Ray cluster answers at launcher\.address={address} .*refused"):
         Ray(address).devices("cpu", 1)
-    assert time.monotonic() - began < ray.ANSWER_SECONDS
+    assert time.monotonic() - began < cluster_of.ANSWER_SECONDS
 
 
 def test_without_ray_it_says_how_to_get_it(monkeypatch):

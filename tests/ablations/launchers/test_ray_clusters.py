@@ -72,13 +72,14 @@ import os
 import sys
 from ablations import run
 from ablations.driver import pages
+from ablations.launchers import nodes
 from ablations.stages import training_loop
 
 # Workers read this file too.
 training_loop.CHECKPOINT_SECONDS = 0.5
-if os.environ.get("OWN_CACHES"):
-    # Each process as on a machine of its own.
-    os.environ["DIFFUSION_ABLATIONS_CACHE"] += f"-{os.getpid()}"
+if os.environ.get("NO_FOLDER"):
+    # Each worker as on a machine that shares no folder with the command.
+    nodes.Place.is_seen = False
 pages.write_pages = lambda folder: ""
 
 if __name__ == "__main__":
@@ -133,8 +134,11 @@ class Nodes:
         self.cluster.shutdown()
 
 
-@pytest.fixture
-def several(real_ray, tmp_path):
+@pytest.fixture(params=["shared", "alone"])
+def several(request, real_ray, tmp_path, monkeypatch):
+    """Nodes that see the journal, and nodes that share no folder with the command."""
+    if request.param == "alone":
+        monkeypatch.setenv("NO_FOLDER", "yes")
     real_ray.shutdown()
     found = Nodes(tmp_path / "several")
     yield found
@@ -180,46 +184,22 @@ def test_a_node_that_is_killed_in_mid_training_leaves_its_stage_to_the_other(sev
     assert numbers_in(several.results) == whole
 
 
-class InFolder:
-    """The files of a journal in a folder, as they are on a store."""
-
-    words: tuple[str, ...] = ()
-
-    def __init__(self, results):
-        self.root = results / ".stages"
-
-    def objects(self):
-        kept = [path for path in self.root.glob("*/*") if path.suffix in (".jsonl", ".safetensors")]
-        return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in kept}
-
-
-def first_report(journal, stage_id):
-    """The first line that a training has reported, with the seconds that it took."""
-    return journal.objects()[f"{stage_id}/metrics.jsonl"].splitlines()[0]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("on_store", [False, True], ids=["folder", "store"])
-def test_a_training_whose_node_is_killed_goes_on_from_its_checkpoint_on_another(
-    several, whole, on_store, request, monkeypatch
-):
-    journal, words = InFolder(several.results), []
-    if on_store:
-        # The nodes have no folder in common.
-        monkeypatch.setenv("OWN_CACHES", "yes")
-        journal = request.getfixturevalue("object_store")
-        words = [f"journal={journal.url}"]
-    first = several.join()
-    command = several.command(*words)
-    key = until(lambda: next((key for key in journal.objects() if key.endswith("/checkpoint.safetensors")), None))
+def test_a_training_whose_node_is_killed_goes_on_from_its_checkpoint_on_another(several, whole):
+    first, stages = several.join(), several.results / ".stages"
+    command = several.command()
+    checkpoint = until(lambda: next(stages.glob("*/checkpoint.safetensors"), None))
     several.cluster.remove_node(first, allow_graceful=False)
-    stage_id = key.partition("/")[0]
-    began = first_report(journal, stage_id)
+    began = first_report(checkpoint.parent)
     several.join()
     assert "trying it once more" in several.ended(command)
-    assert first_report(journal, stage_id) == began, "what was done before took the seconds that it took then"
+    assert first_report(checkpoint.parent) == began, "what was done before took the seconds that it took then"
     assert numbers_in(several.results) == whole
-    assert (several.results / ".stages").exists() != on_store
+
+
+def first_report(folder):
+    """The first line that a training has reported, with the seconds that it took."""
+    return (folder / "metrics.jsonl").read_text().splitlines()[0]
 
 
 @pytest.mark.slow

@@ -1,0 +1,133 @@
+"""A Ray cluster as a command sees it: how it gets there, which nodes there are, and what they hold."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+from ablations.launchers.protocol import cores
+from analysis.format.errors import InputError
+
+AUTO = "auto"
+"""The address of the cluster that this machine belongs to, or that RAY_ADDRESS names."""
+LOCAL = "local"
+"""The address that starts a cluster of this machine, which ends with the command."""
+ANSWER_SECONDS = 5.0
+"""For a head to answer at all."""
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""What Ray's environment is set to, unless it is set already: Ray sends no statistics, and prints no word of what a
+later version will do otherwise."""
+SHOWN = 5
+"""Nodes that an error lists."""
+STORE_BYTES = 100_000_000
+"""Memory of a cluster that is started here for what stages read and leave; the rest is on its disk."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a stage needs of a node."""
+
+    cpus: int
+    gpus: float
+
+    def __str__(self) -> str:
+        return f"{self.cpus} CPU(s)" + (f" and {self.gpus:g} GPU(s)" if self.gpus else "")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node that is there, and all that it has, whoever uses it."""
+
+    address: str
+    cpus: int
+    gpus: int
+
+    def holds(self, need: Need) -> int:
+        """How many stages at a time."""
+        by_cpus = self.cpus // need.cpus
+        if not need.gpus:
+            return by_cpus
+        by_gpus = self.gpus * int(1 / need.gpus) if need.gpus < 1 else self.gpus // int(need.gpus)
+        return min(by_cpus, by_gpus)
+
+    def __str__(self) -> str:
+        return f"{self.address} has {self.cpus} CPU(s) and {self.gpus} GPU(s)"
+
+
+NO_CLUSTER = (
+    "no Ray cluster answers at launcher.address={address} ({said}): start one (ray start --head), give HOST:PORT of "
+    f"its head, or take launcher.address={LOCAL}"
+)
+
+
+def connected(address: str) -> Any:
+    """Ray, connected to a cluster; InputError where it is not installed, or no cluster lets this process in."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError("launcher=ray needs Ray: pip install 'diffusion-ablations[ray]'") from error
+    if ray.is_initialized():
+        return ray
+    here: dict[str, Any] = {}
+    if address == LOCAL:
+        here = {"num_cpus": cores(), "include_dashboard": False, "object_store_memory": STORE_BYTES}
+    else:
+        _answers(os.environ.get("RAY_ADDRESS", address) if address == AUTO else address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **here)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise InputError(_no_way_in(address, error)) from error
+    return ray
+
+
+def _no_way_in(address: str, error: Exception) -> str:
+    """Why a cluster cannot be entered, and what to do."""
+    said = first_line(error)
+    if "auth" in f"{type(error).__name__} {said}".lower() or said.startswith("Failed to connect to Ray cluster"):
+        # Ray tries for a while, and then tells its own log alone that the token was refused.
+        mode = os.environ.get("RAY_AUTH_MODE", "not set")
+        return (
+            f"the Ray cluster at launcher.address={address} does not let this command in ({said}): export the same "
+            f"RAY_AUTH_MODE as for its head, token (Ray's default) or disabled, which is {mode} here; token needs the "
+            "head's ~/.ray/auth_token too"
+        )
+    return NO_CLUSTER.format(address=address, said=said)
+
+
+def _answers(address: str) -> None:
+    """InputError, in seconds, where nothing listens at the address of a head: Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+    except OSError as error:
+        raise InputError(NO_CLUSTER.format(address=address, said=error)) from error
+
+
+def nodes_of(ray: Any) -> list[Node]:
+    """The nodes that are there."""
+    alive = [(node["NodeManagerAddress"], node["Resources"]) for node in ray.nodes() if node["Alive"]]
+    return [Node(address, int(has.get("CPU", 0)), int(has.get("GPU", 0))) for address, has in alive]
+
+
+def listed(nodes: list[Node]) -> str:
+    more = f", and {len(nodes) - SHOWN} more" if len(nodes) > SHOWN else ""
+    return ", ".join(map(str, nodes[:SHOWN])) + more if nodes else "there is none"
+
+
+def first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def refusal_of(error: Any) -> Exception:
+    """What a worker's exception is here: its own where it speaks to the user or of a disk."""
+    if isinstance(error.cause, (InputError, OSError)):
+        return error.cause
+    last = str(error).strip().splitlines()[-1]
+    return InputError(f"a worker of the Ray cluster could not begin ({last}): install the same packages on every node")
