@@ -146,7 +146,6 @@ def test_what_pages_tell_to_run_is_understood(page, tmp_path, monkeypatch):
         module, *words = shlex.split(command, comments=True)
         if "--help" in words or any("…" in word or word.startswith("grid=NAME") for word in words):
             continue
-        words = [word.replace("BUCKET", "bucket") for word in words]
         if module == "ablations.run":
             make(parse_run(words))
         else:
