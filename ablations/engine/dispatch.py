@@ -9,7 +9,6 @@ where the other one gave it up.
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -63,7 +62,7 @@ class Dispatch:
     What may start is looked for among the stages of which something changed only, `unseen`: there may be thousands.
     `startable` is a heap of those whose needs were all met when they were last looked at, and `behind` says who needs
     a stage. What other commands run is `elsewhere`. All that it was ever told of is `known`. `silent` are stages whose
-    workers gave no sign of life when they were last watched, and for how many seconds.
+    workers gave no sign of life when they were last watched, and `leases` the numbers of those that they had.
     """
 
     def __init__(self, launcher: Starts, journal: Journal, devices: list[str]) -> None:
@@ -76,7 +75,8 @@ class Dispatch:
         self.running: list[Running] = []
         self.elsewhere: dict[str, Waiting] = {}
         self.looked = self.watched = time.monotonic()
-        self.silent: dict[str, float] = {}
+        self.silent: set[str] = set()
+        self.leases: dict[str, int] = {}
         self.ended: dict[str, bool] = {}
         self.startable: list[Waiting] = []
         self.lost: list[Waiting] = []
@@ -218,6 +218,7 @@ class Dispatch:
 
     def _let_go(self, work: Running) -> None:
         self.running.remove(work)
+        self.leases.pop(work.stage.id, None)
         self.free.append(work.device)
 
     def _end(self, work: Running, workers: Workers) -> Event:
@@ -243,20 +244,22 @@ class Dispatch:
         return self._over(work.stage, self._failed(work.stage, failure))
 
     def _standing_still(self) -> list[Running]:
-        """The stages whose workers have not touched their lease for as long as loses it, at two looks in a row.
+        """The stages whose workers have let their lease be lost, at two looks in a row: it was not touched for so long,
+        or is another's by now, or gone, since another has finished the stage.
 
         After a sleep of the whole machine the first look is before any worker has had the time to touch it.
         """
         if time.monotonic() - self.watched < WATCH_SECONDS:
             return []
         self.watched = time.monotonic()
-        before, self.silent = self.silent, {}
-        for work in self.running:
-            number, seconds = self.journal.last_touch(work.stage.id)
-            if number > work.lease and seconds > LOST:
-                self.silent[work.stage.id] = seconds
-        longer = {name for name, seconds in self.silent.items() if seconds > before.get(name, math.inf)}
-        return [work for work in self.running if work.stage.id in longer]
+        before, self.silent = self.silent, {work.stage.id for work in self.running if self._is_silent(work)}
+        return [work for work in self.running if work.stage.id in self.silent & before]
+
+    def _is_silent(self, work: Running) -> bool:
+        number, seconds = self.journal.last_touch(work.stage.id)
+        if number <= work.lease:
+            return work.stage.id in self.leases or self.journal.result(work.stage.id) is not None
+        return self.leases.setdefault(work.stage.id, number) != number or seconds > LOST
 
     def _mend(self, work: Running) -> Event:
         """Have made anew what a stage found damaged, and the stage tried once more after it."""
@@ -307,7 +310,8 @@ class Dispatch:
     def _impossible(self) -> list[Waiting]:
         """The stages that wait for what did not finish."""
         self._look()
-        lost, self.lost = sorted(self.lost, key=lambda one: one.order), []
+        # One is here twice where two that it needs failed one after the other.
+        lost, self.lost = sorted(dict.fromkeys(self.lost), key=lambda one: one.order), []
         return [one for one in lost if self._waits(one) and not self._possible(one.stage)]
 
     def _waits(self, one: Waiting) -> bool:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ablations.engine.files import DIGEST, STAGE, Damaged, kept
-from ablations.engine.lease import Holder, holder, last_touch
+from ablations.engine.lease import Holder, Lease, holder, last_touch
 from ablations.engine.shelves import Folder, Shelf
 from analysis.format.errors import InputError
 
@@ -196,12 +196,16 @@ class Journal:
                 raise Damaged(folder / name, "is missing" if present is None else f"has {present} bytes of {size}")
         return result
 
-    def write_result(self, stage_id: str, result: Result) -> None:
-        """Say that a stage is finished, or diverged, and what came of it, after all that it leaves beside."""
+    def write_result(self, stage_id: str, result: Result, lease: Lease | None = None) -> None:
+        """Say that a stage is finished, or diverged, and what came of it, after all that it leaves beside; LeaseLost
+        where the lease that its worker had is lost."""
         shelf = self.shelf(stage_id)
         about = {STAGE: stage_id, FILES: {name: shelf.size(name) for name in kept(shelf.names())}}
         content = asdict(result) | about
-        shelf.write(RESULT, _as_json(content | {DIGEST: _digest(content)}))
+        text = _as_json(content | {DIGEST: _digest(content)})
+        if lease is not None:
+            lease.check()
+        shelf.write(RESULT, text)
 
     def forget_result(self, stage_id: str) -> None:
         """Take a stage's result away, since it is to run again."""

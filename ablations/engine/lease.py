@@ -86,7 +86,8 @@ class Lease:
     def check(self) -> None:
         """LeaseLost where it is another's, or nobody's."""
         owner, _ = _read(self.shelf, self.number)
-        if owner is None or owner.token != self.token:
+        # Who takes it over makes the next one first, and may be a while before it removes this one.
+        if owner is None or owner.token != self.token or _numbers(self.shelf)[-1:] != [self.number]:
             now = holder(self.shelf)
             raise LeaseLost(
                 f"its lease was not renewed for {LOST:.0f} seconds, since this process or its host stood still, and "

@@ -43,6 +43,7 @@ def _performed(stage: Stage, bench: Bench) -> str:
     except Damaged as error:
         lease.check()
         journal.forget_result(error.folder.name)
+        lease.check()
         journal.write_failure(stage.id, Failure.of(error, ""))
         return DAMAGED
     except Exception as error:

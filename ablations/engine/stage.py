@@ -74,8 +74,7 @@ class Stage(ABC):
         """Run it, or this rank's share of it; the first rank leaves its result, unless its worker lost the stage."""
         result = self.run(bench)
         if bench.rank == 0:
-            bench.lease.check()
-            bench.journal.write_result(self.id, result)
+            bench.journal.write_result(self.id, result, bench.lease)
 
     def has_lost(self, device: str) -> bool:
         """True where a device no longer does what it is told, so that its process is of no more use."""

@@ -243,24 +243,33 @@ class Touched(Journal):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "dies"),
+    ("touches", "dies"),
     [
-        ([LOST + 1, LOST + 11], True),
-        ([LOST + 1, 2.0, LOST + 1], False),
-        ([LOST + 1, LOST + 1, LOST + 1, 2.0], False),
-        ([LOST + 1, LOST + 1, LOST + 6], True),
+        ([(1, LOST + 1), (1, LOST + 11)], True),
+        ([(1, LOST + 1), (1, 2.0), (1, LOST + 1)], False),
+        ([(1, 2.0), (2, 2.0), (2, 2.0)], True),
+        ([(1, 2.0), (0, 0.0), (0, 0.0)], True),
+        ([(0, 0.0), (0, 0.0), (1, 2.0)], False),
     ],
-    ids=["it stands still", "it comes back", "a listing is seen again", "and then a newer one"],
+    ids=["it stands still", "it comes back", "another has it", "another has finished it", "it is yet to begin"],
 )
-def test_a_worker_is_lost_once_two_looks_in_a_row_that_know_more_and_more_find_it_silent(
-    tmp_path, monkeypatch, often, seconds, dies
+def test_a_worker_is_lost_once_two_looks_in_a_row_find_that_it_has_no_lease(
+    tmp_path, monkeypatch, often, touches, dies
 ):
     monkeypatch.setattr(module, "WATCH_SECONDS", 0.0)
-    told = Told(Touched(tmp_path, [(0, 0.0), *((1, late) for late in seconds)]), {"a": ["runs"]})
+    told = Told(Touched(tmp_path, [(0, 0.0), *touches]), {"a": ["runs"]})
     run = dispatched(told, [stage("a")]).run()
-    kinds = [next(run).kind for _ in ["started", *seconds]]
+    kinds = [next(run).kind for _ in ["started", *touches]]
     run.close()
-    assert kinds == ["started", *["progress"] * (len(seconds) - 1), "died" if dies else "progress"]
+    assert kinds == ["started", *["progress"] * (len(touches) - 1), "died" if dies else "progress"]
+
+
+def test_two_that_a_stage_needs_fail_one_after_the_other_and_it_is_left_out_once(told, often):
+    told.ends = {"a": ["failed"], "b": ["elsewhere", "failed"]}
+    events = [
+        (event.kind, event.stage.id) for event in dispatched(told, [stage("a"), stage("b"), stage("c", "a", "b")]).run()
+    ]
+    assert events.count(("left_out", "c")) == 1
 
 
 @dataclass

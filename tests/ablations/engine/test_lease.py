@@ -193,6 +193,13 @@ def test_who_stood_still_finds_that_it_is_anothers_and_leaves_that_alone(place):
         second.check()
 
 
+def test_who_stood_still_has_lost_it_before_the_next_one_has_removed_it(place):
+    with leased(place.shelf) as held:
+        by_another(place, held.number + 1)
+        with pytest.raises(LeaseLost, match=r"elsewhere .* runs it now"):
+            held.check()
+
+
 def test_who_looked_before_others_had_it_takes_nothing_from_them(place, monkeypatch):
     """It saw lease 4 lost; meanwhile that was taken over and let go, and a third one has the first of a free folder."""
     by_another(place, 4, LOST + 1)

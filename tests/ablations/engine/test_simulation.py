@@ -1,0 +1,55 @@
+"""Ten thousand random histories of commands and workers that die, stand still and come back: every promise is kept.
+
+More of them, or one that broke a promise: python -m tests.ablations.engine.test_simulation FIRST [LAST]
+"""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.ablations.engine.simulation import History, Violation
+
+HISTORIES, PARTS = 10_000, 20
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_history_breaks_a_promise(part, capsys):
+    each = HISTORIES // PARTS
+    for seed in range(part * each, (part + 1) * each):
+        try:
+            History(seed).run()
+        except Violation as broken:
+            pytest.fail(f"seed {seed}: {broken}")
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("seed", [12518, 6850, 53])
+def test_histories_that_once_broke_one_keep_it_now(seed, capsys):
+    History(seed).run()
+
+
+def test_a_history_is_replayed_by_its_seed(capsys):
+    logs = []
+    for _ in range(2):
+        history = History(6850)
+        history.run()
+        logs.append(history.world.log)
+    assert logs[0] == logs[1]
+    assert any(" kill " in line or " freeze " in line for line in logs[0])
+
+
+def main(first: int, last: int) -> None:
+    """Run these histories; the log of one that breaks a promise."""
+    for seed in range(first, last):
+        history = History(seed)
+        try:
+            history.run()
+        except Violation as broken:
+            print(f"seed {seed}: {broken}", *history.world.log, sep="\n")
+
+
+if __name__ == "__main__":
+    begin = int(sys.argv[1])
+    main(begin, int(sys.argv[2]) if len(sys.argv) > 2 else begin + 1)
