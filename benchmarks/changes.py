@@ -25,7 +25,7 @@ from analysis import options
 from analysis.errors import InputError
 from analysis.options import Option
 from benchmarks.cases import BASE, LARGE, SMALL, Workload
-from benchmarks.peers import machine
+from benchmarks.machine import machine
 from benchmarks.timing import interleaved
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.learner import DiffusionLearner

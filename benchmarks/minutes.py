@@ -17,6 +17,7 @@ from ablations.settings.exits import exit_code
 from analysis import options
 from analysis.errors import InputError
 from analysis.options import Option
+from benchmarks.machine import processor
 
 HERE = Path(__file__).parents[1]
 GRIDS, TABLE = HERE / "ablations" / "configs" / "grid", HERE / "benchmarks" / "minutes.md"
@@ -105,18 +106,6 @@ def table(rows: Sequence[Row], workers: int) -> str:
     return "\n".join(
         [*lines, *(f"| {' | '.join(str(getattr(row, name)) for name in HEAD)} |" for row in rows)],
     )
-
-
-def processor() -> str:
-    """The processor's name, as far as this system tells it."""
-    import platform
-
-    try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        told = ""
-    found = re.search(r"^model name\s*: (.+)$", told, re.MULTILINE)
-    return found[1] if found else platform.machine()
 
 
 def told(text: str) -> list[Row]:

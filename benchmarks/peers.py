@@ -7,8 +7,6 @@ Everything takes turns in one process, so that ratios hold on a busy machine. Ne
 
 from __future__ import annotations
 
-import os
-import platform
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -20,6 +18,7 @@ from ablations.settings.exits import exit_code
 from analysis import options
 from analysis.errors import InputError
 from analysis.options import Option
+from benchmarks.machine import machine
 
 if TYPE_CHECKING:
     import torch
@@ -115,24 +114,6 @@ def page(rounds: int, device_name: str, threads: int, size: str, command: str) -
     if "tiny" in sizes:
         lines += [*bound_lines(device, rounds), *start_lines(rounds)]
     return lines
-
-
-def machine(device: torch.device, threads: int) -> str:
-    """The processor with its cores, and the GPU where one is used."""
-    import torch
-
-    gpu = f"{torch.cuda.get_device_name(device)}; " if device.type == "cuda" else ""
-    return f"{gpu}{processor(Path('/proc/cpuinfo'))}, {os.cpu_count()} cores, {threads} threads used"
-
-
-def processor(file: Path) -> str:
-    """The processor's name where a system tells it, else its kind."""
-    if file.is_file():
-        for line in file.read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
 
 
 def size_lines(name: str, size: Workload, rounds: int) -> list[str]:

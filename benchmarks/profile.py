@@ -25,8 +25,8 @@ from analysis.errors import InputError
 from analysis.options import Option
 from benchmarks.cases import BASE, Workload
 from benchmarks.changes import CPU, NOTHING, SIZES, training_step
+from benchmarks.machine import machine
 from benchmarks.peak import Mode, multiply_adds, peak
-from benchmarks.peers import machine
 from benchmarks.timing import timed
 from diffusion_core.precision import resolve_precision
 
