@@ -44,10 +44,8 @@ class Patches(DataSet):
         photos = [torch.from_numpy(np.array(photo)) for photo in scikit_learn().load_sample_images().images]
         height, width = photos[0].shape[:2]
         images = {
-            split: torch.stack(
-                [photos[i][y : y + self.size, x : x + self.size].permute(2, 0, 1) for i, y, x in corners]
-            )
-            for split, corners in places(height, width, self.size).items()
+            split: torch.stack([photos[i][y : y + self.size, x : x + self.size].permute(2, 0, 1) for i, y, x in drawn])
+            for split, drawn in places(height, width, self.size).items()
         }
         return image_data(images, {}, levels=256)
 
