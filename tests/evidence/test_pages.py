@@ -16,7 +16,7 @@ def test_each_program_rebuilds_a_page_that_is_there_and_that_names_it():
         if 'if __name__ == "__main__"' not in file.read_text(encoding="utf-8"):
             continue
         words = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
-        command = re.search(rf"python -m evidence\.{file.stem}.* out=(\S+)$", words, re.MULTILINE)
+        command = re.search(rf"python -m evidence\.{file.stem}.* (?:out=|> )(\S+)$", words, re.MULTILINE)
         assert command, f"{file.name} says no command that rebuilds its page"
         path = ROOT / command[1]
         page = path / f"{file.stem}.md" if path.is_dir() else path

@@ -1,6 +1,4 @@
-"""Which values of two axes go together: the tables of docs/choices.md, and few cells that show every pair which does.
-
-    python -m ablations.compatibility > docs/choices.md
+"""Pairs of values of two axes: those that are refused, with the reason, and few cells that show every pair that is not.
 
 A pair is refused if none of a few cells, of which one suits every value, takes both of its values (`SUITABLE`). Every
 other pair is in one of the cells of `covering`, which the tests train, score and sample. Of `TRIPLES`, three values
@@ -9,17 +7,14 @@ may be refused together though no two of them are.
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import random
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from ablations.metrics.registry import DEFAULT, metric_of, names
-from ablations.settings.cell import AXES, NUMBERS, WORDS
+from ablations.settings.cell import AXES, WORDS
 from ablations.settings.grammar import options_of
 from ablations.settings.making import make_cell
 from ablations.settings.rules import refusal as cell_refusal
@@ -111,19 +106,19 @@ def all_values() -> dict[str, list[Value]]:
 
 
 def settings_of(values: Iterable[Value]) -> dict[str, Any]:
-    """What these values set."""
-    return {key: entry for one in values for key, entry in one.settings}
+    """The settings of these values, by key."""
+    return {key: entry for value in values for key, entry in value.settings}
 
 
 @cache
 def refusal(suitable: int, values: frozenset[Value]) -> str | None:
-    """Why a suitable cell does not take these values; None if it does."""
+    """The reason why a suitable cell does not take these values; None if it does."""
     return cell_refusal(make_cell([{"horizon": HORIZON, **SUITABLE[suitable], **settings_of(values)}], 0))
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """The values of all axes, and why pairs of them are refused."""
+    """The values of all axes, and the reasons why pairs of them are refused."""
 
     axes: dict[str, list[Value]]
 
@@ -144,10 +139,10 @@ class Pairs:
     def _holds_refused(self, values: Iterable[Value]) -> bool:
         return any(frozenset(pair) in self.refused for pair in itertools.combinations(values, 2))
 
-    def _fits(self, one: Value, row: Combination) -> bool:
-        """Whether a value goes together with those of a row."""
-        values = {one, *row.values()}
-        alone = not any(frozenset((one, other)) in self.refused for other in row.values())
+    def _fits(self, value: Value, row: Combination) -> bool:
+        """True where a value goes together with those of a row."""
+        values = {value, *row.values()}
+        alone = not any(frozenset((value, other)) in self.refused for other in row.values())
         return alone and not any(triple <= values for triple in self.refused_triples)
 
     def _all(self) -> Iterator[tuple[Value, Value]]:
@@ -155,14 +150,14 @@ class Pairs:
             yield from itertools.product(first, second)
 
     def _reason(self, *values: Value) -> str | None:
-        """Why no cell holds all of these, said of one that takes each of them if there is one; None if one does."""
+        """The reason why no cell holds all of these, by one that takes each if there is one; None if a cell does."""
         reasons = {}
         for i in range(len(SUITABLE)):
             reason = refusal(i, frozenset(values))
             if reason is None:
                 return None
             reasons[i] = reason
-        return reasons[min(reasons, key=lambda i: sum(refusal(i, frozenset((one,))) is not None for one in values))]
+        return reasons[min(reasons, key=lambda i: sum(refusal(i, frozenset((value,))) is not None for value in values))]
 
     def covering(self) -> list[Combination]:
         """Combinations in which every pair that is not refused occurs; few, and the same ones each time.
@@ -185,10 +180,12 @@ class Pairs:
     def _grown(self, missing: Missing, dice: random.Random) -> Combination:
         """A row with a missing pair, and of each other axis, in a random order, what brings most missing pairs."""
         pair = dice.choice(list(missing))
-        order = [axis for axis in self.axes if axis not in {one.axis for one in pair}]
+        order = [axis for axis in self.axes if axis not in {value.axis for value in pair}]
         dice.shuffle(order)
-        row = self._completed({one.axis: one for one in pair}, order, missing, dice)
-        assert row is not None, f"{' and '.join(one.label for one in pair)} go together, but in no cell of these values"
+        row = self._completed({value.axis: value for value in pair}, order, missing, dice)
+        assert row is not None, (
+            f"{' and '.join(value.label for value in pair)} go together, but in no cell of these values"
+        )
         return row
 
     def _completed(
@@ -197,12 +194,12 @@ class Pairs:
         if not rest:
             return row
         axis, *others = rest
-        fitting = [one for one in self.axes[axis] if self._fits(one, row)]
+        fitting = [value for value in self.axes[axis] if self._fits(value, row)]
         # Ties fall at random, not always to the first value.
         dice.shuffle(fitting)
-        gain = {one: sum(frozenset((one, other)) in missing for other in row.values()) for one in fitting}
-        for one in sorted(fitting, key=lambda one: -gain[one]):
-            done = self._completed({**row, axis: one}, others, missing, dice)
+        gain = {value: sum(frozenset((value, other)) in missing for other in row.values()) for value in fitting}
+        for value in sorted(fitting, key=lambda value: -gain[value]):
+            done = self._completed({**row, axis: value}, others, missing, dice)
             if done is not None:
                 return done
         return None
@@ -211,72 +208,3 @@ class Pairs:
 def _new(row: Combination, missing: Missing) -> list[frozenset[Value]]:
     """The missing pairs of a row."""
     return [pair for pair in map(frozenset, itertools.combinations(row.values(), 2)) if pair in missing]
-
-
-HEAD = """# Choices
-
-What each axis offers, and which values of two axes do not go together. Written from the configuration files and the
-rules of refusal by `python -m ablations.compatibility > docs/choices.md`.
-"""
-
-METRICS = """## metrics
-
-Of samples; tables show what is asked for by `evaluation.metrics=[NAME,NAME]`.
-
-| | | of | better | |
-|---|---|---|---|---|"""
-
-REFUSED = f"""## Refused pairs
-
-Shown at horizon={HORIZON}, with digits for all images and mixture2d for all points. Every other pair of these values is
-in a cell that the tests train, score and sample.
-
-| | | why |
-|---|---|---|
-"""
-
-
-def document() -> str:
-    """docs/choices.md."""
-    sections = []
-    for axis in AXES:
-        options = {option: line for option, line in options_of(axis).items() if "/" not in option}
-        if axis == "schedule":
-            options["saved/NAME"] = "a learned one, kept by `python -m ablations.export cell=ID name=NAME`"
-        sections.append(_section(axis, options))
-    sections += [_section(axis, words) for axis, words in WORDS.items()]
-    sections.append(_metrics())
-    pairs = Pairs(all_values())
-    rows = []
-    for values, reason in [*pairs.refused.items(), *pairs.refused_triples.items()]:
-        first, *others = sorted((one.label for one in values), key=lambda label: _position(re.split("[.=]", label)[0]))
-        rows.append(f"| `{first}` | {' with '.join(f'`{label}`' for label in others)} | {_escaped(reason)} |\n")
-    return "\n".join([HEAD, *sections, REFUSED]) + "".join(rows)
-
-
-def _position(axis: str) -> int:
-    return [*AXES, *NUMBERS, *WORDS].index(axis)
-
-
-def _metrics() -> str:
-    """The metrics of samples, each by what its class says of it."""
-    rows = []
-    for name in names():
-        metric = metric_of(name)
-        always = "always measured" if metric in DEFAULT else "where asked for"
-        line = (inspect.getdoc(metric) or "").splitlines()[0].rstrip(".")
-        rows.append(f"| `{name}` | {_escaped(line)} | {' and '.join(metric.of)} | {metric.direction} | {always} |")
-    return "\n".join([METRICS, *rows, ""])
-
-
-def _section(axis: str, options: dict[str, str]) -> str:
-    rows = [f"| `{option}` | {_escaped(line)} |" for option, line in options.items()]
-    return "\n".join([f"## {axis}", "", f"| `{axis}=` | |", "|---|---|", *rows, ""])
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    print(document(), end="")

@@ -13,13 +13,14 @@ import pandas as pd
 import pytest
 
 from ablations import run
-from ablations.compatibility import STEPS, Pairs, all_values, document, settings_of, value
 from ablations.data.tensors import read_tensors
 from ablations.driver import plan
 from ablations.settings import grammar
 from ablations.stages import autoencoder
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
+from evidence.choices import document
+from evidence.pairs import STEPS, Pairs, all_values, settings_of, value
 from tests.ablations.conftest import FEW
 
 ROOT = Path(__file__).parents[2]
@@ -153,7 +154,7 @@ def test_the_triples_that_are_refused_are_a_learned_interior_that_the_bound_is_n
 
 def test_the_table_of_choices_is_that_of_the_rules():
     assert (ROOT / "docs" / "choices.md").read_text(encoding="utf-8") == document(), (
-        "run python -m ablations.compatibility > docs/choices.md"
+        "run python -m evidence.choices > docs/choices.md"
     )
 
 
