@@ -61,9 +61,6 @@ class Arrow(DataSet):
     def __post_init__(self) -> None:
         check_size("arrow", self.size)
 
-    def place(self) -> str:
-        return str(_folder(self.path))
-
     def read(self) -> Data:
         folder = _folder(self.path)
         files = [file for file in folder.rglob("*") if file.is_file()]

@@ -91,11 +91,6 @@ class DataSet(ABC):
     def read(self) -> Data:
         """Read or make it."""
 
-    def place(self) -> str:
-        """The place where it lies, without reading it, "" where that is not known before; InputError that says how to
-        get it where it is missing."""
-        return ""
-
 
 @lru_cache(maxsize=KEPT)
 def _loaded(choice: DataSet) -> Data:

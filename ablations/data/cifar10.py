@@ -71,9 +71,6 @@ class Cifar10(DataSet):
         images, labels = budgeted("cifar10", train, test, validation, self.train_images, self.held_out_images)
         return image_data(images, labels, levels=256)
 
-    def place(self) -> str:
-        return str(_folder(Path(self.root).expanduser()))
-
 
 def _is_complete(root: Path) -> bool:
     """True where every batch lies below a root."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -72,9 +72,6 @@ class FashionMnist(DataSet):
         images, labels = budgeted("fashion_mnist", train, test, validation, self.train_images, self.held_out_images)
         shaped = {split: padded(part) if self.size == 32 else halved(padded(part)) for split, part in images.items()}
         return image_data(shaped, labels, levels=256)
-
-    def place(self) -> str:
-        return str(_complete(Path(HOME)) or replace(self, download=False)._folder())
 
     def _folder(self) -> Path:
         """The folder that has the files, fetched to where that is asked for."""

@@ -38,10 +38,6 @@ class Folder(DataSet):
     def __post_init__(self) -> None:
         check_size("folder", self.size)
 
-    def place(self) -> str:
-        root = self._root()
-        return f"{root} ({len(image_files(root))} images)"
-
     def _root(self) -> Path:
         if not self.root:
             raise InputError("folder needs the place of its images: data.root=PATH")

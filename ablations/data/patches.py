@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import SPLITS, Data, DataSet, Split, image_data
-from ablations.data.sources import samples, scikit_learn
+from ablations.data.sources import scikit_learn
 
 ROWS, COLUMNS, GAP = 6, 10, 8
 """8 pixels are a block of the photos' JPEG."""
@@ -36,9 +36,6 @@ class Patches(DataSet):
     def __post_init__(self) -> None:
         if not SMALLEST <= self.size <= LARGEST:
             raise ValueError(f"patches needs a size of {SMALLEST} to {LARGEST} pixels, got {self.size}")
-
-    def place(self) -> str:
-        return str(samples() / "images")
 
     def read(self) -> Data:
         photos = [torch.from_numpy(np.array(photo)) for photo in scikit_learn().load_sample_images().images]
