@@ -1,4 +1,4 @@
-"""`python -m benchmarks.peers`: how fast others' libraries train and sample beside this suite, as Markdown.
+"""`python -m benchmarks.peers`: the speed of others' libraries beside this suite, as Markdown.
 
 python -m benchmarks.peers [rounds=7] [device=auto] [threads=2] [size=tiny|medium|ddpm|all] [out=FILE]
 
@@ -125,12 +125,12 @@ def size_lines(name: str, size: Workload, rounds: int) -> list[str]:
     # One table's networks are gone before the next one's are made.
     trained = case_lines("a training step", training_cases(size), size, rounds, best, Work(size.batch, 3, 1))
     sampled = case_lines("a call of sampling", sampling_cases(size), size, rounds, best, Work(size.batch, 1, STEPS))
-    told = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in best.items())
+    rates = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in best.items())
     return [
         "",
         f"## {name}: {list(size.shape)}, batch {size.batch}",
         "",
-        f"Peak, in 10⁹ operations a second: {told}.",
+        f"Peak, in 10⁹ operations a second: {rates}.",
         "",
         *prose(TRAINING),
         "",
@@ -144,7 +144,7 @@ def size_lines(name: str, size: Workload, rounds: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Work:
-    """What is timed at once: so many network calls on a batch, each of so many forward passes' work."""
+    """Work that is timed at once: so many network calls on a batch, each of so many forward passes' work."""
 
     batch: int
     passes: int

@@ -112,10 +112,10 @@ def driver_of(path: Path) -> Driver:
     except OSError as error:
         raise InputError(f"scale={path} cannot be read ({error}): run python -m evidence.scale out={path}") from error
     heads = next((row for row in rows if row[:2] == ["cells", "runs"]), None)
-    found = [dict(zip(heads, row, strict=True)) for row in rows if heads and len(row) == len(heads)][2:]
-    if not found:
+    measured = [dict(zip(heads, row, strict=True)) for row in rows if heads and len(row) == len(heads)][2:]
+    if not measured:
         raise InputError(f"scale={path} is no page of python -m evidence.scale")
-    last = max(found, key=lambda row: int(row["runs"]))
+    last = max(measured, key=lambda row: int(row["runs"]))
     parts = ("plan", "run", "deliver", "pages", "again")
     return Driver(int(last["runs"]), {part: float(last[part]) for part in parts}, float(last["peak memory, MB"]))
 

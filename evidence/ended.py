@@ -18,29 +18,29 @@ def numbers(results: Path, name: str) -> dict[str, str]:
     from analysis.read.store import read_store
 
     folder = results / name
-    found = {path.name: _without_costs(path) for path in sorted(folder.glob("*.csv"))}
+    held = {path.name: _without_costs(path) for path in sorted(folder.glob("*.csv"))}
     for path in sorted(results.glob(".stages/*/*.safetensors")):
         # A checkpoint that a command left which was killed as it took it away is nobody's.
         if path.name not in (CHECKPOINT, BEFORE):
-            found[f"{path.parent.name}/{path.name}"] = _digest(path)
+            held[f"{path.parent.name}/{path.name}"] = _digest(path)
     stored = read_store(f"sqlite:///{results / 'mlflow.db'}", name)
     same = read_folder(folder)
     for frame in ("runs", "curves"):
-        held = getattr(stored, frame).to_csv() == getattr(same, frame).to_csv()
-        found[f"the store's {frame}"] = "those of the folder" if held else "others"
-    return found
+        alike = getattr(stored, frame).to_csv() == getattr(same, frame).to_csv()
+        held[f"the store's {frame}"] = "those of the folder" if alike else "others"
+    return held
 
 
 def finished_in(results: Path) -> dict[str, tuple[int, int]]:
     """Inode and time of each finished stage's result, which tell it from another in its place."""
-    found = {path.parent.name: path.stat() for path in results.glob(".stages/*/result.json")}
-    return {stage: (one.st_ino, one.st_mtime_ns) for stage, one in found.items()}
+    files = {path.parent.name: path.stat() for path in results.glob(".stages/*/result.json")}
+    return {stage: (file.st_ino, file.st_mtime_ns) for stage, file in files.items()}
 
 
 def made_again(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]], torn: set[str]) -> Iterator[str]:
     """Stages that were finished before a fault and are not, or otherwise, but for those of which a file was torn, which
     whoever reads it next finds out."""
-    changed = [stage for stage, one in before.items() if now.get(stage) != one and stage not in torn]
+    changed = [stage for stage, result in before.items() if now.get(stage) != result and stage not in torn]
     if changed:
         yield f"finished stages were made again: {', '.join(changed)}"
 

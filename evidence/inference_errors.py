@@ -43,7 +43,8 @@ def coverage_tables(replicates: int) -> list[str]:
         for name, draw in {**pairs, **RAW}.items()
     }
     crossed = {
-        one.name: [covered(generator(1, n), one.draw, (replicates, 2, n), IMAGES) for n in SEEDS] for one in COMPONENTS
+        parts.name: [covered(generator(1, n), parts.draw, (replicates, 2, n), IMAGES) for n in SEEDS]
+        for parts in COMPONENTS
     }
     head = numbered("n", SEEDS)
     return [
@@ -66,8 +67,8 @@ def covered(rng: np.random.Generator, draw: Draw, shape: tuple[int, int, int], i
     """Share of intervals that hold 0, of the difference of two cells of equal means."""
     held = 0
     for count in chunks(shape[0], shape[1] * shape[2] * images):
-        found = moments_of(against_first(draw(rng, (count, *shape[1:]))))
-        held += int((np.abs(found.mean) <= found.half_width(ALPHA)).sum())
+        moments = moments_of(against_first(draw(rng, (count, *shape[1:]))))
+        held += int((np.abs(moments.mean) <= moments.half_width(ALPHA)).sum())
     return 100 * held / shape[0]
 
 
@@ -101,7 +102,7 @@ def error_tables(replicates: int) -> list[str]:
         *Table(pairs, MOST, free=tuple(RAW)).lines(head),
         f"By `judge` itself, grid by grid, {replicates} grids each: 11 cells against a baseline, nothing differs.",
         "",
-        *Table({name: [one(n, replicates) for n in SEEDS] for name, one in JUDGED.items()}, MOST).lines(head),
+        *Table({name: [rate(n, replicates) for n in SEEDS] for name, rate in JUDGED.items()}, MOST).lines(head),
     ]
 
 
@@ -140,19 +141,19 @@ def judged(
         if missing and n == 2:
             return math.nan
         grids = draw(generator(3, n), (replicates, 12, n))
-        return 100 * float(np.mean([any_claim(family(one, missing), resolution, primary) for one in grids]))
+        return 100 * float(np.mean([any_claim(family(item, missing), resolution, primary) for item in grids]))
 
     def family(values: Array, missing: bool) -> list[Array]:
         differences = list(values[1:] - values[0])
-        return [np.delete(one, i % len(one)) if missing and i % 3 else one for i, one in enumerate(differences)]
+        return [np.delete(item, i % len(item)) if missing and i % 3 else item for i, item in enumerate(differences)]
 
     return rate
 
 
 def any_claim(differences: list[Array], resolution: float, primary: Sequence[bool]) -> bool:
     """True where `judge` says of any that it differs."""
-    told: list[Decision] = judge(differences, resolution=resolution, primary=primary)
-    return any(one.verdict(1) in ("better", "worse") for one in told)
+    decisions: list[Decision] = judge(differences, resolution=resolution, primary=primary)
+    return any(decision.verdict(1) in ("better", "worse") for decision in decisions)
 
 
 JUDGED = {
@@ -173,8 +174,8 @@ def equality_errors(replicates: int) -> list[str]:
     regimes["one cell × 10, all others at the margin"] = (one_other(-1, 10.0), True)
     for name, (draw, most) in regimes.items():
         for sd in (0.25, 0.5, 1.0):
-            found = np.array([worst_with_margin(draw, n, sd, replicates, most) for n in SEEDS])
-            rows[f"{name}, {sd:g}"] = [*found[:, 2].tolist(), *found[:, :2].max(0).tolist()]
+            rates = np.array([worst_with_margin(draw, n, sd, replicates, most) for n in SEEDS])
+            rows[f"{name}, {sd:g}"] = [*rates[:, 2].tolist(), *rates[:, :2].max(0).tolist()]
     head = [*(f"either, n = {n}" for n in SEEDS), "difference, any n", "equal, any n"]
     numbers = ", ".join(map(str, CELLS))
     return [
@@ -193,23 +194,23 @@ def worst_with_margin(draw: Draw, n: int, sd: float, replicates: int, most: bool
 
     Half of the cells are at the margin, or all but the last.
     """
-    found = []
+    rates = []
     for k in CELLS:
         rng, margin, moved = generator(4, k, n), 1 / sd, k if most else 1 + k // 2
         values = draw(rng, (replicates, k + 1, n))
         values[:, 1:moved] += margin
         different, same = claimed(moments_of(against_first(values)), margin)
         wrong = different[:, moved - 1 :].any(-1), same[:, : moved - 1].any(-1)
-        found.append([100 * float(one.mean()) for one in (*wrong, wrong[0] | wrong[1])])
-    worst = np.max(found, axis=0)
+        rates.append([100 * float(false.mean()) for false in (*wrong, wrong[0] | wrong[1])])
+    worst = np.max(rates, axis=0)
     return float(worst[0]), float(worst[1]), float(worst[2])
 
 
 def image_errors(replicates: int) -> list[str]:
     """Share of families, with values known per image, that claim a difference that is none."""
-    regimes = [*COMPONENTS, *(replace(one, spread=1.2) for one in COMPONENTS[3:8])]
+    regimes = [*COMPONENTS, *(replace(parts, spread=1.2) for parts in COMPONENTS[3:8])]
     shapes = [(3, 3), (11, 3), (24, 3), (11, 5), (24, 8)]
-    rows = {one.name: [false_with_images(one, n, k, replicates) for k, n in shapes] for one in regimes}
+    rows = {parts.name: [false_with_images(parts, n, k, replicates) for k, n in shapes] for parts in regimes}
     return [
         "## False claims of a difference where values are known per image",
         "",

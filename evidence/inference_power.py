@@ -70,8 +70,8 @@ def worst_lost(
     draw: Draw, behind: Callable[[int], NDArray[np.floating[Any]]], n: int, replicates: int
 ) -> tuple[float, float]:
     """The worst rates of `lost` over numbers of cells."""
-    found = [lost(draw, behind(k), (replicates, k, n)) for k in (3, 11, 24)]
-    return max(one[0] for one in found), max(one[1] for one in found)
+    rates = [lost(draw, behind(k), (replicates, k, n)) for k in (3, 11, 24)]
+    return max(rate[0] for rate in rates), max(rate[1] for rate in rates)
 
 
 def lost(
@@ -85,26 +85,26 @@ def lost(
         gone = excluded(values, 0)
         out += int(gone.sum())
         lists = [said_worse(values), beaten(values)] + ([under(values)] if shape[1] <= 6 else [])
-        either[: len(lists)] += [(gone | one).sum() for one in lists]
+        either[: len(lists)] += [(gone | said).sum() for said in lists]
     return 100 * out / shape[0], 100 * float(either.max()) / shape[0]
 
 
 def said_worse(values: Array) -> Bools:
     """True where the list against the last cell says that the first is worse."""
-    found = moments_of(values[:, :-1] - values[:, -1:])
-    return claimed(found)[0][:, 0] & (found.mean[:, 0] < 0)
+    moments = moments_of(values[:, :-1] - values[:, -1:])
+    return claimed(moments)[0][:, 0] & (moments.mean[:, 0] < 0)
 
 
 def beaten(values: Array) -> Bools:
     """True where the list against the first cell says that any is better."""
-    found = moments_of(against_first(values))
-    return np.asarray((claimed(found)[0] & (found.mean > 0)).any(-1))
+    moments = moments_of(against_first(values))
+    return np.asarray((claimed(moments)[0] & (moments.mean > 0)).any(-1))
 
 
 def under(values: Array) -> Bools:
     """True where the list of every pair says that the first cell is worse than any."""
-    found = moments_of(every_pair(values))
-    return np.asarray((claimed(found)[0] & (found.mean < 0))[:, : values.shape[1] - 1].any(-1))
+    moments = moments_of(every_pair(values))
+    return np.asarray((claimed(moments)[0] & (moments.mean < 0))[:, : values.shape[1] - 1].any(-1))
 
 
 # 4. Power
@@ -137,9 +137,9 @@ def found_in_list(n: int, k: int, sds: float, replicates: int) -> tuple[float, f
     """Share of grids in which one cell of k is found, by Holm and here."""
     values = equal(generator(7, k, n), (replicates, k + 1, n))
     values[:, 1] += sds
-    found = moments_of(against_first(values))
-    holm = replace(found, spread=np.ones(found.spread.shape))
-    rates = [100 * float(claimed(one)[0][:, 0].mean()) for one in (holm, found)]
+    moments = moments_of(against_first(values))
+    holm = replace(moments, spread=np.ones(moments.spread.shape))
+    rates = [100 * float(claimed(rule)[0][:, 0].mean()) for rule in (holm, moments)]
     return rates[0], rates[1]
 
 
@@ -149,9 +149,9 @@ def found_below(n: int, k: int, sds: float, replicates: int) -> tuple[float, flo
     values[:, 0] += sds
     ours = np.mean([excluded(values, cell).mean() for cell in range(1, k)])
     leader = values.mean(-1).argmax(1)
-    found = moments_of(values[np.arange(replicates), leader][:, None] - values)
+    moments = moments_of(values[np.arange(replicates), leader][:, None] - values)
     with np.errstate(invalid="ignore"):
-        out = (found.mean > 0) & (found.two_sided() / 2 <= ALPHA / (k - 1))
+        out = (moments.mean > 0) & (moments.two_sided() / 2 <= ALPHA / (k - 1))
     return 100 * float(out[:, 1:].mean()), 100 * float(ours)
 
 

@@ -18,21 +18,21 @@ from analysis.statistics.variances import Array, Means, over_both, over_seeds
 Bools = NDArray[np.bool_]
 
 
-def claimed(found: Means, margin: float = math.nan) -> tuple[Bools, Bools]:
+def claimed(means: Means, margin: float = math.nan) -> tuple[Bools, Bools]:
     """The comparisons [grids, k] that are said to differ, and those said to be below the margin, as `judge` says."""
-    v, whole = capped(found.spread), found.mean.shape[-1]
+    v, whole = capped(means.spread), means.mean.shape[-1]
     apart, alike = (ALPHA, 0.0) if math.isnan(margin) else (ALPHA * (1 - EQUAL), ALPHA * EQUAL)
-    if found.images < 2:
-        first = found.two_sided() <= apart * shares(v)
+    if means.images < 2:
+        first = means.two_sided() <= apart * shares(v)
     else:
-        first = np.abs(found.mean) >= found.half_width(apart * shares(v)) * (1 - 1e-9)
+        first = np.abs(means.mean) >= means.half_width(apart * shares(v)) * (1 - 1e-9)
     different, same = np.zeros((2, *v.shape), dtype=bool)
     grids = np.flatnonzero(first.any(-1))
-    different[grids] = settled(at(found, grids).two_sided(), v[grids], apart)
+    different[grids] = settled(at(means, grids).two_sided(), v[grids], apart)
     if alike:
-        first = np.abs(found.mean) + found.half_width(2 * alike / whole) * (1 - 1e-9) <= margin
+        first = np.abs(means.mean) + means.half_width(2 * alike / whole) * (1 - 1e-9) <= margin
         grids = np.flatnonzero(first.any(-1))
-        same[grids] = settled(within(at(found, grids), margin), np.ones((len(grids), whole)), alike)
+        same[grids] = settled(within(at(means, grids), margin), np.ones((len(grids), whole)), alike)
     return different & ~same, same
 
 
@@ -53,25 +53,25 @@ def settled(p: Array, v: Array, alpha: float) -> Bools:
     return said
 
 
-def at(found: Means, where: Any) -> Means:
+def at(means: Means, where: Any) -> Means:
     """Some of the moments."""
-    parts = {name: getattr(found, name)[where] for name in ("mean", "by_seeds", "by_images", "spread")}
-    return replace(found, **parts)
+    parts = {name: getattr(means, name)[where] for name in ("mean", "by_seeds", "by_images", "spread")}
+    return replace(means, **parts)
 
 
-def within(found: Means, margin: float) -> Array:
+def within(means: Means, margin: float) -> Array:
     """p of the claims that differences are below the margin."""
-    below, above = (replace(found, mean=margin + sign * found.mean) for sign in (1, -1))
-    sides = [np.where(one.mean > 0, one.two_sided() / 2, 1 - one.two_sided() / 2) for one in (below, above)]
+    below, above = (replace(means, mean=margin + sign * means.mean) for sign in (1, -1))
+    sides = [np.where(side.mean > 0, side.two_sided() / 2, 1 - side.two_sided() / 2) for side in (below, above)]
     return np.asarray(np.maximum(*sides))
 
 
 def excluded(values: Array, cell: int) -> Bools:
     """In which grids [grids, cells, seeds (, images)] a cell may not be the best, where more is better."""
     others = np.delete(values, cell, axis=1) - values[:, [cell]]
-    found = moments_of(others)
-    ends = found.half_width(np.maximum(ALPHA * weights(capped(found.spread)), 1e-300))
-    return np.asarray((found.mean > ends).any(-1))
+    means = moments_of(others)
+    ends = means.half_width(np.maximum(ALPHA * weights(capped(means.spread)), 1e-300))
+    return np.asarray((means.mean > ends).any(-1))
 
 
 def moments_of(differences: Array) -> Means:

@@ -65,9 +65,9 @@ def scaled(place: int, factor: float) -> Callable[[np.random.Generator, int, int
     """Equal standard deviations but for one cell's."""
 
     def deviations(rng: np.random.Generator, repeats: int, cells: int) -> Array:
-        found = np.ones((repeats, cells))
-        found[:, place] = factor
-        return found
+        factors = np.ones((repeats, cells))
+        factors[:, place] = factor
+        return factors
 
     return deviations
 
@@ -159,13 +159,13 @@ def row(noise: Noise, repeats: int) -> str:
     plain, mixed, held = [], [], []
     for m in COUNTS:
         rng = np.random.default_rng([m, repeats])
-        found = ended(differences(noise, np.zeros(m), repeats, rng), np.zeros(m), math.nan)
-        plain.append(found.different.any(-1).mean())
-        held.append(found.held.mean())
+        grids = ended(differences(noise, np.zeros(m), repeats, rng), np.zeros(m), math.nan)
+        plain.append(grids.different.any(-1).mean())
+        held.append(grids.held.mean())
         differ = np.arange(m) % 2 == 1
         half = np.where(differ, MARGIN, 0.0)
-        found = ended(differences(noise, half, repeats, rng), half, MARGIN)
-        mixed.append(np.where(differ, found.equal, found.different).any(-1).mean())
+        grids = ended(differences(noise, half, repeats, rng), half, MARGIN)
+        mixed.append(np.where(differ, grids.equal, grids.different).any(-1).mean())
     rates = (", ".join(f"{100 * rate:.1f}" for rate in of_counts) for of_counts in (plain, mixed, held))
     return f"| {noise.name} | {' | '.join(rates)} |"
 
@@ -187,10 +187,10 @@ def ended(values: Array, truth: Array, margin: float, plan: Looks | None = None)
     seeds = np.zeros((repeats, m), np.int64)
     for n in plan.seeds:
         seeds[going] = n
-        found, spent = over_seeds(values[..., :n]), ALPHA * plan.weights[n]
-        error = np.sqrt(found.by_seeds)
-        p = np.stack([two_sided(found.mean / error, n), below(found.mean, error, margin, n)], axis=1)
-        held &= (~going | (np.abs(found.mean - truth) <= quantile(spent / m, n - 1) * error)).all(-1)
+        means, spent = over_seeds(values[..., :n]), ALPHA * plan.weights[n]
+        error = np.sqrt(means.by_seeds)
+        p = np.stack([two_sided(means.mean / error, n), below(means.mean, error, margin, n)], axis=1)
+        held &= (~going | (np.abs(means.mean - truth) <= quantile(spent / m, n - 1) * error)).all(-1)
         p = np.where(going[:, None], p, np.nan)
         claimed = claims(p, claimed, np.full(m, not math.isnan(margin)), spent)
         going = going & ~claimed.any(1) & (p[:, 0] <= FUTILE)
@@ -238,9 +238,9 @@ def costs(name: str, truth: Array, most: int, repeats: int) -> str:
 
 def fixed(values: Array) -> Flags:
     """The differences [R, m, n] that the rule for fixed seeds claims: [R, m]."""
-    found = over_seeds(values)
-    p = two_sided(found.mean / np.sqrt(found.by_seeds), found.seeds)
-    return np.array([settle(one, spread) <= ALPHA for one, spread in zip(p, found.spread, strict=True)])
+    means = over_seeds(values)
+    p = two_sided(means.mean / np.sqrt(means.by_seeds), means.seeds)
+    return np.array([settle(row, spread) <= ALPHA for row, spread in zip(p, means.spread, strict=True)])
 
 
 def beside(power: float, of_fixed: Array, seeds: float) -> str:

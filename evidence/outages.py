@@ -245,11 +245,11 @@ def table(bench: Bench, command: str) -> str:
         "|---|---:|---:|---:|---:|",
     ]
     for kind in KINDS:
-        of = [one for one in bench.outages if one.kind == kind]
+        of = [outage for outage in bench.outages if outage.kind == kind]
         if of:
-            lasted = statistics.median(one.lasted for one in of)
-            ratio = statistics.median(one.training for one in of) / statistics.median(bench.trainings)
-            refused = sum(one.code == REFUSED for one in of)
+            lasted = statistics.median(outage.lasted for outage in of)
+            ratio = statistics.median(outage.training for outage in of) / statistics.median(bench.trainings)
+            refused = sum(outage.code == REFUSED for outage in of)
             lines.append(f"| {kind} | {len(of)} | {refused} | {lasted:.1f} | {ratio:.2f} |")
     return "\n".join(lines)
 
@@ -258,7 +258,8 @@ def rows(bench: Bench) -> str:
     """A row per outage."""
     columns = ["outage", "began", "lasted", "exit code", "training seconds"]
     values = [
-        (one.kind, f"{one.began:.2f}", f"{one.lasted:.2f}", one.code, f"{one.training:.3f}") for one in bench.outages
+        (outage.kind, f"{outage.began:.2f}", f"{outage.lasted:.2f}", outage.code, f"{outage.training:.3f}")
+        for outage in bench.outages
     ]
     return csv_text(columns, [dict(zip(columns, row, strict=True)) for row in values])
 

@@ -81,7 +81,7 @@ def measure(given: dict[str, Any]) -> None:
                 # A run of hours may be stopped too.
                 write_text(Path(given["out"]) / "reliability.md", page + "\n")
                 write_text(Path(given["out"]) / "reliability.csv", rows(bench))
-            bench.told()
+            bench.report()
     print(page)
     if bench.wrong:
         raise InputError(f"{len(bench.wrong)} rounds did not end as an unbroken command does: {bench.wrong[0]}")
@@ -133,13 +133,13 @@ class Bench:
                 raise InputError(f"an unbroken command ended with {code}: {_last_lines(results)}")
             self.seconds[workload.name] = time.monotonic() - began
             import_again(results)
-            found = self.read(results, workload.name)
-            if self.numbers.setdefault(workload.name, found) != found:
+            held = self.read(results, workload.name)
+            if self.numbers.setdefault(workload.name, held) != held:
                 raise InputError(f"two unbroken commands came to different numbers: {workload.name}")
             print(f"an unbroken {workload.name} takes {self.seconds[workload.name]:.1f} s", flush=True)
             shutil.rmtree(results)
 
-    def told(self) -> None:
+    def report(self) -> None:
         """Say on a line how far it is."""
         print(
             f"{len(self.struck)} faults in {self.rounds} rounds, {len(self.wrong)} wrong", file=sys.stderr, flush=True
@@ -175,9 +175,9 @@ class Bench:
         child = Child.start(written, results.with_suffix(".log"), self.at)
         if child.finish():
             raise InputError(f"what a command left cannot be read: {_last_lines(results)}")
-        found: dict[str, str] = json.loads(place.read_text(encoding="utf-8"))
+        held: dict[str, str] = json.loads(place.read_text(encoding="utf-8"))
         place.unlink()
-        return found
+        return held
 
     def round(self, workload: Workload, chance: random.Random, most: int) -> None:
         """Faults, and then the same command until it ends well; what differs is written down."""
@@ -236,15 +236,15 @@ class Bench:
 
         A file that was torn after its last reader is seen by the next, and not before: those are left out.
         """
-        found, expected = self.read(results, workload.name), self.numbers[workload.name]
-        seen = [name for name in found | expected if name.partition("/")[0] not in torn]
-        return [name for name in seen if found.get(name) != expected.get(name)]
+        held, expected = self.read(results, workload.name), self.numbers[workload.name]
+        seen = [name for name in held | expected if name.partition("/")[0] not in torn]
+        return [name for name in seen if held.get(name) != expected.get(name)]
 
 
 def table(bench: Bench, command: str, seconds: float) -> str:
     """The page: how often each fault struck what, and how many rounds ended with other numbers."""
-    moments = sorted({one.moment for one in bench.struck})
-    counts = Counter((one.fault, one.moment) for one in bench.struck)
+    moments = sorted({struck.moment for struck in bench.struck})
+    counts = Counter((struck.fault, struck.moment) for struck in bench.struck)
     faults = [kind.name for kind in bench.faults]
     lines = [
         f"`python -m evidence.reliability {command}`: {len(bench.struck)} faults in {bench.rounds} rounds, "
@@ -268,7 +268,7 @@ def rows(bench: Bench) -> str:
     """A row per fault."""
     return csv_text(
         ["round", "workload", "fault", "seconds", "moment"],
-        [{**asdict(one), "seconds": f"{one.seconds:.3f}"} for one in bench.struck],
+        [{**asdict(struck), "seconds": f"{struck.seconds:.3f}"} for struck in bench.struck],
     )
 
 

@@ -75,8 +75,8 @@ def measure(given: dict[str, Any]) -> None:
     if not fused.works():
         raise InputError("the kernel cannot be built here, so there is nothing to compare")
     with TemporaryDirectory() as temporary:
-        found = both(Path(given["results"] or temporary), given["seeds"], CELL)
-    text = "\n".join(page(found, f"python -m evidence.same seeds={given['seeds']}"))
+        pairs = both(Path(given["results"] or temporary), given["seeds"], CELL)
+    text = "\n".join(page(pairs, f"python -m evidence.same seeds={given['seeds']}"))
     print(text)
     if given["out"]:
         Path(given["out"]).write_text(text + "\n", encoding="utf-8")
@@ -102,7 +102,7 @@ def trained(results: Path, seeds: int, cell: Sequence[str]) -> dict[str, NDArray
     return {margin.metric: runs[margin.metric].to_numpy(dtype="float64") for margin in MARGINS}
 
 
-def page(found: dict[str, Pair], command: str) -> list[str]:
+def page(pairs: dict[str, Pair], command: str) -> list[str]:
     """The numbers of each seed, and what they say of the difference."""
     lines = [
         "# The kernel for group norm and SiLU, and torch's operations in its place",
@@ -112,9 +112,9 @@ def page(found: dict[str, Pair], command: str) -> list[str]:
         machine(torch.device("cpu"), THREADS),
     ]
     for margin in MARGINS:
-        lines += ["", *seed_table(margin, *found[margin.metric])]
+        lines += ["", *seed_table(margin, *pairs[margin.metric])]
     lines += ["", "| metric | kernel less torch's, mean ± 95 % interval | margin | within it |", "|---|---|---|---|"]
-    return lines + [verdict(margin, *found[margin.metric]) for margin in MARGINS]
+    return lines + [verdict(margin, *pairs[margin.metric]) for margin in MARGINS]
 
 
 def seed_table(margin: Margin, kernel: NDArray[np.float64], torchs: NDArray[np.float64]) -> list[str]:
@@ -129,13 +129,13 @@ def seed_table(margin: Margin, kernel: NDArray[np.float64], torchs: NDArray[np.f
 
 def verdict(margin: Margin, kernel: NDArray[np.float64], torchs: NDArray[np.float64]) -> str:
     """The mean difference with its interval, and whether that lies within the margin."""
-    found, size = compare(kernel - torchs), margin.of(torchs)
-    within = abs(found.difference) + found.half_width <= size
+    mean, size = compare(kernel - torchs), margin.of(torchs)
+    within = abs(mean.difference) + mean.half_width <= size
     p = probability(equivalent(kernel - torchs, size))
-    told = f"{'yes' if within else 'no'} (p {p} by two one-sided tests)"
+    answer = f"{'yes' if within else 'no'} (p {p} by two one-sided tests)"
     size_text = f"{size:.{margin.decimals}f}" + (f" ({100 * margin.share:.0f} %)" if margin.share else "")
-    gap = f"{found.difference:+.{margin.decimals}f} ± {found.half_width:.{margin.decimals}f}"
-    return f"| {margin.label} | {gap} | ±{size_text} | {told} |"
+    gap = f"{mean.difference:+.{margin.decimals}f} ± {mean.half_width:.{margin.decimals}f}"
+    return f"| {margin.label} | {gap} | ±{size_text} | {answer} |"
 
 
 if __name__ == "__main__":

@@ -74,8 +74,8 @@ def main(arguments: list[str]) -> int:
 def measure(given: dict[str, Any]) -> None:
     """Measure each size in a process of its own, print, and write where asked."""
     if given["one"]:
-        one = given["one"]
-        print(json.dumps(mapped(*sides(one)) if "x" in one else measured(int(one), given["seeds"])))
+        size = given["one"]
+        print(json.dumps(mapped(*sides(size)) if "x" in size else measured(int(size), given["seeds"])))
         return
     try:
         cells, images = ([word for word in given[key].split(",") if word] for key in ("cells", "images"))
@@ -87,11 +87,11 @@ def measure(given: dict[str, Any]) -> None:
         ) from error
     if min(*numbers, given["seeds"]) < 1:
         raise InputError("cells, seeds and images must be at least 1")
-    found = {word: elsewhere(word, given["seeds"]) for word in (*cells, *images)}
+    costs = {word: elsewhere(word, given["seeds"]) for word in (*cells, *images)}
     command = f"python -m evidence.scale cells={given['cells']} seeds={given['seeds']} images={given['images']}"
     lines = [f"`{command}`, cpu ({platform.machine()})"]
-    lines += [*table({int(word): found[word] for word in cells}, given["seeds"])] if cells else []
-    lines += [*image_table({word: found[word] for word in images})] if images else []
+    lines += [*table({int(word): costs[word] for word in cells}, given["seeds"])] if cells else []
+    lines += [*image_table({word: costs[word] for word in images})] if images else []
     text = "\n".join(lines)
     print(text)
     if given["out"]:
@@ -140,8 +140,8 @@ def elsewhere(word: str, seeds: int) -> dict[str, float]:
     """One size in a process of its own."""
     command = [sys.executable, "-m", "evidence.scale", f"one={word}", f"seeds={seeds}"]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    costs: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return costs
 
 
 def measured(cells: int, seeds: int) -> dict[str, float]:

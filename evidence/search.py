@@ -96,11 +96,11 @@ def measured(results: Path, repeats: int, trials: int) -> str:
         f"| sampler, {trials} trials | median distance from the best | within {NEAR:.0%} | better than random |",
         "|---|---|---|---|",
     ]
-    for sampler, found in distances.items():
-        wins = sum(mine < theirs for mine, theirs in zip(found, distances["random"], strict=True))
-        near = sum(distance <= NEAR for distance in found)
+    for sampler, own in distances.items():
+        wins = sum(mine < theirs for mine, theirs in zip(own, distances["random"], strict=True))
+        near = sum(distance <= NEAR for distance in own)
         better = "" if sampler == "random" else f"{wins} of {repeats}"
-        lines.append(f"| {sampler} | {statistics.median(found):.1%} | {near} of {repeats} | {better} |")
+        lines.append(f"| {sampler} | {statistics.median(own):.1%} | {near} of {repeats} | {better} |")
     lines += ["", f"| pruner, {2 * trials} random trials | training steps | winner |", "|---|---|---|"]
     for pruner, (share, same) in pruned(results, 2 * trials).items():
         lines.append(f"| {pruner} | {share:.0%} | {'the same' if same else 'another'} |")
@@ -123,7 +123,7 @@ def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
 
     Each in a folder of its own: a training that is finished already is not judged on its way.
     """
-    told = {
+    searches = {
         pruner: run(
             results / f"pruner-{pruner}",
             "search",
@@ -131,9 +131,9 @@ def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
         )
         for pruner in PRUNERS
     }
-    steps = {pruner: sum(trial.metadata["steps"] for trial in found) for pruner, found in told.items()}
-    best = winner(told["none"]).number
-    return {pruner: (steps[pruner] / steps["none"], winner(found).number == best) for pruner, found in told.items()}
+    steps = {pruner: sum(trial.metadata["steps"] for trial in tried) for pruner, tried in searches.items()}
+    best = winner(searches["none"]).number
+    return {pruner: (steps[pruner] / steps["none"], winner(tried).number == best) for pruner, tried in searches.items()}
 
 
 def run(results: Path, name: str, words: list[str]) -> list[Told]:

@@ -109,8 +109,8 @@ class Server:
         assert self.process is not None, "it runs"
         with suppress(psutil.NoSuchProcess, ProcessLookupError):
             whole = psutil.Process(self.process.pid)
-            for one in (whole, *whole.children(recursive=True)):
-                resource.prlimit(one.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+            for process in (whole, *whole.children(recursive=True)):
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
 
 def serve(port: int, handler: type[BaseHTTPRequestHandler]) -> int:
@@ -121,5 +121,5 @@ def serve(port: int, handler: type[BaseHTTPRequestHandler]) -> int:
 
 def free_port() -> int:
     """A port that nobody listens at."""
-    with socket.create_server((LOOPBACK, 0)) as found:
-        return int(found.getsockname()[1])
+    with socket.create_server((LOOPBACK, 0)) as server:
+        return int(server.getsockname()[1])

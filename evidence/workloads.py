@@ -114,7 +114,7 @@ def hastened(at: mmap) -> None:
 
     vars(pages).update(write_pages=lambda folder: "")
     vars(showing).update(Drawing=Undrawn)
-    is_at(stage.Stage, "run", lambda one, *given: str(one.kind))
+    is_at(stage.Stage, "run", lambda begun, *given: str(begun.kind))
     is_at(checkpoints, "write_checkpoint", lambda *given: "checkpoint")
     is_at(execute, "write_results", lambda *given: "writing results")
     is_at(Tracker, "publish", lambda *given: "delivering")
