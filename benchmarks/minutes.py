@@ -108,12 +108,6 @@ def table(rows: Sequence[Row], workers: int) -> str:
     )
 
 
-def rows_in(text: str) -> list[Row]:
-    """The rows of such a table."""
-    rows = [re.fullmatch(r"\| (\w+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|", line) for line in text.splitlines()]
-    return [Row(row[1], *map(int, row.groups()[1:])) for row in rows if row is not None]
-
-
 def rewrite(path: Path, pattern: re.Pattern[str], by: str) -> None:
     """Write a place of a file anew; InputError where it is not there once."""
     text, count = pattern.subn(by, path.read_text(encoding="utf-8"))

@@ -9,7 +9,14 @@ import pytest
 
 from ablations.settings.grammar import options_of
 from analysis.errors import InputError
-from benchmarks.minutes import DOCS, FIRST_LINE, GRIDS, IN_DOCS, IN_README, README, TABLE, Row, rewrite, rows_in, table
+from benchmarks.minutes import DOCS, FIRST_LINE, GRIDS, IN_DOCS, IN_README, README, TABLE, Row, rewrite, table
+
+
+def rows_in(text):
+    """The rows of a table of minutes."""
+    rows = [re.fullmatch(r"\| (\w+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|", line) for line in text.splitlines()]
+    return [Row(row[1], *map(int, row.groups()[1:])) for row in rows if row is not None]
+
 
 ROWS = rows_in(TABLE.read_text(encoding="utf-8"))
 
