@@ -1,1 +1,1 @@
-"""How fast the suite is, as ratios measured in one process."""
+"""The suite's speed, as ratios measured in one process."""

@@ -1,4 +1,4 @@
-"""What is timed: a training step under every choice that may cost something, and a pass of everything that is scored.
+"""Cases that are timed: a training step under every choice that may cost something, a pass of all that is scored.
 
 All on random images of the shape asked for, by the U-Net of the baseline cell or a larger one.
 """

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.changes`: what each measure for speed gives, by taking it back, as Markdown.
+"""`python -m benchmarks.changes`: the gain of each measure for speed, by taking it back, as Markdown.
 
 python -m benchmarks.changes [rounds=15] [threads=1] [out=FILE]
 
@@ -25,7 +25,7 @@ from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
 from benchmarks.cases import BASE, LARGE, SMALL, Workload
-from benchmarks.peers import machine
+from benchmarks.machine import machine
 from benchmarks.timing import interleaved
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.learner import DiffusionLearner
@@ -90,7 +90,7 @@ class TorchAdamW:
 
 
 def each_of_its_own(blocks: Sequence[layers.ResidualBlock], time: Tensor) -> list[Tensor]:
-    """What tells blocks of time, by a product for each."""
+    """The time as each block reads it, by a product for each."""
     return [block.time(silu(time)) for block in blocks if block.time is not None]
 
 
@@ -105,7 +105,7 @@ def as_it_is(network: nn.Module) -> None:
 
 @dataclass(frozen=True)
 class Measure:
-    """What was done for speed, in `words`, and how it is undone: `around` a step, in another precision or trainer, or
+    """A measure for speed, in `words`, and how it is undone: `around` a step, in another precision or trainer, or
     by what is made of the `network`.
 
     It has a part in sampling where `samples`; `objective` is what is trained by.
@@ -188,7 +188,7 @@ def row(measure: Measure, workload: Workload, rounds: int) -> str:
     """A measure with its ratios."""
 
     def ratio(case: Callable[[Workload, Measure, Objective], Callable[[], object]]) -> str:
-        cases = {one.words: case(workload, one, measure.objective) for one in (NOTHING, measure)}
+        cases = {undone.words: case(workload, undone, measure.objective) for undone in (NOTHING, measure)}
         return f"{interleaved(cases, rounds, workload.device)[measure.words].ratio:.2f}"
 
     return f"| {measure.words} | {ratio(training_step)} | {ratio(sampling_call) if measure.samples else ''} |"

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.launches`: how many operations a step asks a card for, as Markdown.
+"""`python -m benchmarks.launches`: the operations that a step asks a card for, as Markdown.
 
 python -m benchmarks.launches [device=cpu] [before=FOLDER] [out=FILE]
 
@@ -48,7 +48,7 @@ OPTIONS = {
 SILENT = {"empty", "empty_strided", "empty_like", "new_empty", "new_empty_strided", "_unsafe_view", "lift_fresh"}
 """Operations that launch nothing and are no views by their schema."""
 LONG = "fit"
-"""How a score begins that asks for as much at every level: it takes a minute to count."""
+"""The beginning of a score that asks for as much at every level: it takes a minute to count."""
 SYNCHRONISES = "synchronizing CUDA operation"
 
 
@@ -77,7 +77,7 @@ class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
         viewing = any(result.alias_info and not result.alias_info.is_write for result in func._schema.returns)
         if not viewing and func.overloadpacket.__name__ not in SILENT:
             met = tree_leaves((args, kwargs, out))
-            self.count += any(isinstance(one, Tensor) and one.device.type == self.device.type for one in met)
+            self.count += any(isinstance(value, Tensor) and value.device.type == self.device.type for value in met)
         return out
 
 
@@ -102,7 +102,7 @@ def write(given: dict[str, Any]) -> None:
 
 
 def counts(device: torch.device) -> Counts:
-    """What every training and every score asks for, with the baseline's network and few images: they do not matter."""
+    """The launches of every training and score, with the baseline's network and few images: they do not matter."""
     workload = Workload(SMALL, (1, 8, 8), 16, device)
     with as_on_a_card():
         scores = {name: case for name, case in scoring_cases(workload).items() if not name.startswith(LONG)}
@@ -132,15 +132,15 @@ def count(case: Callable[[], object], device: torch.device) -> Count:
 
 
 def waits(case: Callable[[], object]) -> int:
-    """How often the host waits for a card in a call."""
-    with warnings.catch_warnings(record=True) as told:
+    """The number of times that the host waits for a card in a call."""
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
         try:
             case()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    return sum(SYNCHRONISES in str(one.message) for one in told)
+    return sum(SYNCHRONISES in str(warning.message) for warning in warned)
 
 
 def counts_in(folder: Path, device: torch.device) -> Counts:
@@ -153,8 +153,8 @@ def counts_in(folder: Path, device: torch.device) -> Counts:
     done = subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
     if done.returncode:
         raise InputError(f"before={folder} could not be counted: {done.stderr.strip().splitlines()[-1]}")
-    told = json.loads(done.stdout)
-    return {title: {name: Count(**one) for name, one in cases.items()} for title, cases in told.items()}
+    counted = json.loads(done.stdout)
+    return {title: {name: Count(**count) for name, count in cases.items()} for title, cases in counted.items()}
 
 
 def commit_of(folder: Path) -> str:
@@ -165,11 +165,11 @@ def commit_of(folder: Path) -> str:
 
 def as_json(device: str) -> dict[str, dict[str, dict[str, int | None]]]:
     """`counts` as JSON can hold it."""
-    found = counts(torch.device(device))
-    return {title: {name: asdict(one) for name, one in cases.items()} for title, cases in found.items()}
+    counted = counts(torch.device(device))
+    return {title: {name: asdict(count) for name, count in cases.items()} for title, cases in counted.items()}
 
 
-def page(found: Counts, before: Counts | None, device: torch.device) -> list[str]:
+def page(counted: Counts, before: Counts | None, device: torch.device) -> list[str]:
     """A table for training and one for scoring."""
     where = f"on {torch.cuda.get_device_name(device)}" if device.type == "cuda" else "on a CPU, by the path of a card"
     lines = [
@@ -178,19 +178,19 @@ def page(found: Counts, before: Counts | None, device: torch.device) -> list[str
         f"By `python -m benchmarks.launches`, counted {where}, torch {torch.__version__}: the baseline's network,",
         "float32 but where it says bf16. What is no view is about one launch of a kernel.",
     ]
-    for title, cases in found.items():
+    for title, cases in counted.items():
         lines += ["", *table(title, cases, None if before is None else before[title])]
     return lines
 
 
 def table(title: str, cases: Mapping[str, Count], before: Mapping[str, Count] | None) -> list[str]:
     """A row per case, with columns for what there is."""
-    waited = any(one.waits is not None for one in cases.values())
+    waited = any(count.waits is not None for count in cases.values())
     head = [title, *(["before"] if before is not None else []), "launches", *(["host waits"] if waited else [])]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for name, one in cases.items():
+    for name, count in cases.items():
         earlier = [] if before is None else [str(before[name].launches) if name in before else "–"]
-        row = [name, *earlier, str(one.launches), *([str(one.waits)] if waited else [])]
+        row = [name, *earlier, str(count.launches), *([str(count.waits)] if waited else [])]
         lines.append(f"| {' | '.join(row)} |")
     return lines
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.minutes`: how long each grid that ships takes, as `dry_run=true` estimates it, written down.
+"""`python -m benchmarks.minutes`: the minutes that each grid that ships takes, by `dry_run=true`, written down.
 
 The table goes to `benchmarks/minutes.md`, and its minutes to the first line of each grid's file, which `--help` shows,
 to README.md and to docs/grids.md: so that all of them say the same. Grids share what is measured of passes alike.
@@ -17,6 +17,7 @@ from ablations.settings.exits import exit_code
 from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
+from benchmarks.machine import processor
 
 HERE = Path(__file__).parents[1]
 GRIDS, TABLE = HERE / "ablations" / "configs" / "grid", HERE / "benchmarks" / "minutes.md"
@@ -76,19 +77,19 @@ def estimated(workers: int) -> list[Row]:
     launcher = Local(workers=workers)
     names = sorted(path.stem for path in GRIDS.glob("*.yaml"))
     plans = {name: plan(make(parse_run([f"grid={name}"])), launcher, ["cpu"] * workers) for name in names}
-    known = measured([stage for one in plans.values() for stage in one.stages()], "cpu", workers)
+    passes = measured([stage for grid in plans.values() for stage in grid.stages()], "cpu", workers)
     with TemporaryDirectory() as empty:
         journal = Journal(Path(empty))
-        taken = {name: sum(seconds_of_rounds(planned(one), journal, known)) for name, one in plans.items()}
+        taken = {name: sum(seconds_of_rounds(planned(grid), journal, passes)) for name, grid in plans.items()}
     return [
         Row(
             name,
-            len({item.cell_id for item in one.planned}),
-            len(one.grid.seeds),
-            sum(stage.kind == "training" for stage in one.stages()),
+            len({item.cell_id for item in grid.planned}),
+            len(grid.grid.seeds),
+            sum(stage.kind == "training" for stage in grid.stages()),
             max(1, round(taken[name] / 60)),
         )
-        for name, one in plans.items()
+        for name, grid in plans.items()
     ]
 
 
@@ -105,24 +106,6 @@ def table(rows: Sequence[Row], workers: int) -> str:
     return "\n".join(
         [*lines, *(f"| {' | '.join(str(getattr(row, name)) for name in HEAD)} |" for row in rows)],
     )
-
-
-def processor() -> str:
-    """The processor's name, as far as this system tells it."""
-    import platform
-
-    try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        told = ""
-    found = re.search(r"^model name\s*: (.+)$", told, re.MULTILINE)
-    return found[1] if found else platform.machine()
-
-
-def told(text: str) -> list[Row]:
-    """The rows of such a table."""
-    found = [re.fullmatch(r"\| (\w+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|", line) for line in text.splitlines()]
-    return [Row(one[1], *map(int, one.groups()[1:])) for one in found if one is not None]
 
 
 def rewrite(path: Path, pattern: re.Pattern[str], by: str) -> None:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.pages`: how long the pages of a finished grid take, as Markdown.
+"""`python -m benchmarks.pages`: the seconds that the pages of a finished grid take, as Markdown.
 
 Tables, answers.json, figures, report and the terminal's table, written from copies of results folders. What is imported
 once is not counted. Grids take turns, round after round, so that a busy machine slows all of them alike.

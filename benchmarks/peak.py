@@ -1,4 +1,4 @@
-"""What the machine could do: multiply-adds of a network, and how fast the device takes products and convolutions.
+"""The peak of a machine: multiply-adds of a network, and the speed at which a device takes products and convolutions.
 
     share of the peak (MFU) = 2 · multiply-adds of a call / (seconds · peak),   three forward passes a training step
 
@@ -29,7 +29,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 def mode_name(mode: Mode, device: torch.device) -> str:
-    """What a reader calls a mode on a device."""
+    """The name of a mode on a device, for readers."""
     if mode == "torch":
         return "float32, TF32 in convolutions" if device.type == "cuda" else "float32"
     return mode
@@ -59,7 +59,7 @@ def multiply_adds(network: nn.Module, shape: tuple[int, ...]) -> int:
 
 
 def parameters(network: nn.Module) -> int:
-    """How many numbers a network learns."""
+    """The number of numbers that a network learns."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 

@@ -1,4 +1,4 @@
-"""What a bound costs at equal error: ours by few terms per image against the full loop over all T of them.
+"""The cost of a bound at equal error: ours by few terms per image against the full loop over all T of them.
 
 The full loop is that of improved-diffusion (Nichol & Dhariwal 2021, `calc_bpd_loop`): every L_{t−1} once per image, at
 noise of its own. Both have an error over their draws with the images given: for the mean over N images, each estimated
@@ -37,14 +37,14 @@ EXACT, STRATA = Evaluation.exact, Evaluation.strata
 """The suite's own terms of a bound."""
 IMAGES = 128
 BRIGHTER = 15
-"""What takes the 17 levels of digits to 0..240."""
+"""The factor that takes the 17 levels of digits to 0..240."""
 TIMED = 20
-"""How many of the loop's T terms are timed: each takes one network call."""
+"""The number of the loop's T terms that are timed: each takes one network call."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one way takes: network passes and seconds per image, and its own error in bits/dim."""
+    """The cost of one way: network passes and seconds per image, and its own error in bits/dim."""
 
     passes: int
     seconds: float
@@ -58,7 +58,7 @@ class Cost:
 def digits_model(device: torch.device, horizon: int, steps: int) -> tuple[Diffusion, Tensor]:
     """The baseline's network after a training on digits, and held-out images [N, 1, 8, 8], in 8-bit grey levels."""
     data = Digits().read()
-    images = {split: found.to(device) * BRIGHTER for split, found in data.images.items()}
+    images = {split: values.to(device) * BRIGHTER for split, values in data.images.items()}
     learner = DiffusionLearner.of(replace(BASE, horizon=horizon), GreyLevels(), data.shape)
     learner.diffusion.initialise(0)
     plan = Training(steps=steps, warmup=min(100, steps), report_every=steps)
@@ -88,13 +88,13 @@ def full_loop(model: Diffusion, images: Tensor, seed: int, times: Iterable[int])
 
 def own_error(estimates: list[Tensor]) -> float:
     """The error over draws of the mean over images, from several estimates [N] of each image."""
-    found = torch.stack(estimates)
-    return float(found.var(0).sum().sqrt() / found.shape[1])
+    values = torch.stack(estimates)
+    return float(values.var(0).sum().sqrt() / values.shape[1])
 
 
 def costs(model: Diffusion, images: Tensor, rounds: int, repeats: int) -> tuple[Cost, Cost]:
-    """What ours and the full loop take, timed in turns; their errors from `repeats` loops and four times as many of
-    ours."""
+    """The costs of ours and of the full loop, timed in turns; their errors from `repeats` loops, and four times as
+    many of ours."""
     horizon, n = model.choices.horizon, len(images)
     every = range(1, horizon + 1)
     some = every[:: max(1, horizon // TIMED)]

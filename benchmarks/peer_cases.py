@@ -1,4 +1,4 @@
-"""What is compared with others' libraries: networks of three sizes, a step of each one's training, each one's DDIM.
+"""Cases to compare with others' libraries: networks of three sizes, a step of each one's training, each one's DDIM.
 
 Peers are `diffusers` (its UNet2DModel and the loop of its example of unconditional training) and
 `denoising_diffusion_pytorch` (its Unet, loss and Trainer's step). Their data lies ready on the device in the range that
@@ -47,7 +47,7 @@ STEPS = 10
 """Network calls of a chain of samples."""
 
 OURS: tuple[tuple[str, Setting], ...] = (("as cells are: ", "auto"), ("", "float32"), ("", "bf16"))
-"""What each row is called before its precision, and the setting."""
+"""The name of each row before its precision, and the setting."""
 PEER_MODES: tuple[Mode, ...] = ("torch", "bf16")
 
 
@@ -82,16 +82,16 @@ class Peer(Protocol):
 def training_cases(size: Workload) -> list[Case]:
     """A training step of ours, as cells take it first, and of each peer."""
     ours = [_training(size, name, precision) for name, precision in OURS]
-    found = peers(size, training=True).items()
-    return ours + [_case(size, name, peer, mode, peer.step) for name, peer in found for mode in PEER_MODES]
+    theirs = peers(size, training=True).items()
+    return ours + [_case(size, name, peer, mode, peer.step) for name, peer in theirs for mode in PEER_MODES]
 
 
 def sampling_cases(size: Workload) -> list[Case]:
     """A batch of samples by DDIM of ours, as cells draw them, and of each peer."""
     model = size.diffusion(horizon=HORIZON).eval()
     ours = [_sampling(size, model, name, precision) for name, precision in OURS]
-    found = peers(size, training=False).items()
-    return ours + [_case(size, name, peer, mode, peer.sample) for name, peer in found for mode in PEER_MODES]
+    theirs = peers(size, training=False).items()
+    return ours + [_case(size, name, peer, mode, peer.sample) for name, peer in theirs for mode in PEER_MODES]
 
 
 def _sampling(size: Workload, model: Diffusion, name: str, setting: Setting) -> Case:

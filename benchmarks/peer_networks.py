@@ -19,8 +19,8 @@ TOLERANCE = 0.03
 def alike(ours: nn.Module, theirs: nn.Module, shape: tuple[int, ...]) -> None:
     """Nothing, where two networks learn as many numbers and take as many multiply-adds, within 3 %."""
     for count in (parameters, lambda network: multiply_adds(network, shape)):
-        one, other = count(ours), count(theirs)
-        assert abs(other / one - 1) <= TOLERANCE, f"the structures differ: {one} and {other}"
+        here, there = count(ours), count(theirs)
+        assert abs(there / here - 1) <= TOLERANCE, f"the structures differ: {here} and {there}"
 
 
 def widths(config: UNet) -> tuple[int, ...]:
@@ -29,7 +29,7 @@ def widths(config: UNet) -> tuple[int, ...]:
 
 
 def attends(config: UNet, side: int) -> list[bool]:
-    """Which resolutions have attention."""
+    """True for each resolution that has attention."""
     return [side >> i in config.attention for i in range(len(config.multipliers))]
 
 

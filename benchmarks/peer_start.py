@@ -40,7 +40,7 @@ out = network(DDPMScheduler().add_noise(images, noise, t), t).sample
 torch.nn.functional.mse_loss(out, noise).backward()
 optimiser.step()
 """
-"""What a peer's user would write for one step."""
+"""The script that a peer's user would write for one step."""
 
 LIMIT = 300.0
 """Seconds after which there is no first step to be waited for."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.peers`: how fast others' libraries train and sample beside this suite, as Markdown.
+"""`python -m benchmarks.peers`: the speed of others' libraries beside this suite, as Markdown.
 
 python -m benchmarks.peers [rounds=7] [device=auto] [threads=2] [size=tiny|medium|ddpm|all] [out=FILE]
 
@@ -7,8 +7,6 @@ Everything takes turns in one process, so that ratios hold on a busy machine. Ne
 
 from __future__ import annotations
 
-import os
-import platform
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -20,6 +18,7 @@ from ablations.settings.exits import exit_code
 from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
+from benchmarks.machine import machine
 
 if TYPE_CHECKING:
     import torch
@@ -117,24 +116,6 @@ def page(rounds: int, device_name: str, threads: int, size: str, command: str) -
     return lines
 
 
-def machine(device: torch.device, threads: int) -> str:
-    """The processor with its cores, and the GPU where one is used."""
-    import torch
-
-    gpu = f"{torch.cuda.get_device_name(device)}; " if device.type == "cuda" else ""
-    return f"{gpu}{processor(Path('/proc/cpuinfo'))}, {os.cpu_count()} cores, {threads} threads used"
-
-
-def processor(file: Path) -> str:
-    """The processor's name where a system tells it, else its kind."""
-    if file.is_file():
-        for line in file.read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
-
-
 def size_lines(name: str, size: Workload, rounds: int) -> list[str]:
     """Both tables of a size."""
     from benchmarks.peak import peaks
@@ -144,12 +125,12 @@ def size_lines(name: str, size: Workload, rounds: int) -> list[str]:
     # One table's networks are gone before the next one's are made.
     trained = case_lines("a training step", training_cases(size), size, rounds, best, Work(size.batch, 3, 1))
     sampled = case_lines("a call of sampling", sampling_cases(size), size, rounds, best, Work(size.batch, 1, STEPS))
-    told = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in best.items())
+    rates = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in best.items())
     return [
         "",
         f"## {name}: {list(size.shape)}, batch {size.batch}",
         "",
-        f"Peak, in 10⁹ operations a second: {told}.",
+        f"Peak, in 10⁹ operations a second: {rates}.",
         "",
         *prose(TRAINING),
         "",
@@ -163,7 +144,7 @@ def size_lines(name: str, size: Workload, rounds: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Work:
-    """What is timed at once: so many network calls on a batch, each of so many forward passes' work."""
+    """Work that is timed at once: so many network calls on a batch, each of so many forward passes' work."""
 
     batch: int
     passes: int

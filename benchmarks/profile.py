@@ -1,4 +1,4 @@
-"""`python -m benchmarks.profile`: where the time of a training step goes, as Markdown.
+"""`python -m benchmarks.profile`: the time of a training step by kind of operation, as Markdown.
 
 python -m benchmarks.profile [device=cpu] [steps=20] [threads=1] [out=FILE]
 
@@ -25,8 +25,8 @@ from analysis.format.errors import InputError
 from analysis.format.options import Option
 from benchmarks.cases import BASE, Workload
 from benchmarks.changes import CPU, NOTHING, SIZES, training_step
+from benchmarks.machine import machine
 from benchmarks.peak import Mode, multiply_adds, peak
-from benchmarks.peers import machine
 from benchmarks.timing import timed
 from diffusion_core.precision import resolve_precision
 
@@ -112,11 +112,11 @@ def told(workload: Workload, steps: int) -> list[str]:
 def profiled(step: Callable[[], object], steps: int) -> dict[str, float]:
     """Milliseconds of a step by kind. A profile beforehand takes what the profiler needs to start."""
     for count in (1, steps):
-        with profile(activities=[ProfilerActivity.CPU]) as found:
+        with profile(activities=[ProfilerActivity.CPU]) as taken:
             for _ in range(count):
                 step()
     parts: dict[str, float] = defaultdict(float)
-    for event in found.key_averages():
+    for event in taken.key_averages():
         parts[kind_of(event.key)] += event.self_cpu_time_total / 1000 / steps
     return parts
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from mmap import mmap
 from pathlib import Path
 
-from benchmarks.faults import AT_BYTES, Child
+from evidence.child import AT_BYTES, Child
 
 
 def forked(command: Callable[[], int], log: Path) -> Child:

@@ -198,7 +198,7 @@ def test_lines_that_differ_are_found(printed, expected, found):
 
 def test_the_numbers_of_docs_statistics_are_those_of_the_simulation():
     told = " ".join((DOCS / "statistics.md").read_text(encoding="utf-8").split())
-    page = (ROOT / "benchmarks" / "inference.md").read_text(encoding="utf-8")
+    page = (ROOT / "evidence" / "inference.md").read_text(encoding="utf-8")
     parts = dict(part.split("\n", 1) for part in page.split("\n## ")[1:])
     worst = {head: [float(rate) for rate in re.findall(r"\*\*([\d.]+)\*\*", part)] for head, part in parts.items()}
     coverage, lost = worst["Coverage of the 95 % interval of a difference"], worst["The true best is lost"]

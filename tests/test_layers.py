@@ -102,7 +102,7 @@ def test_the_core_is_read():
 FLOORS = {
     "ablations": [
         {"__main__"},
-        {"run", "search", "sample", "export", "publish", "check", "clean", "doctor", "record", "compatibility"},
+        {"run", "search", "sample", "export", "publish", "check", "clean", "doctor", "record"},
         {"testing"},
         {"driver"},
         {"launchers", "theory", "tracking"},

@@ -427,7 +427,7 @@ def test_speed_and_precision():
 
 
 def test_what_the_kernel_changes():
-    page = (ROOT / "benchmarks" / "same.md").read_text(encoding="utf-8")
+    page = (ROOT / "evidence" / "same.md").read_text(encoding="utf-8")
     nll, fid = (re.search(rf"\| {head} \| \+([\d.]+) ± ([\d.]+) \|", page) for head in (r"NLL \(bits/dim\)", "FID"))
     sizes = [f"{float(one):.{decimals}f}" for found, decimals in ((nll, 3), (fid, 1)) for one in found.groups()]
     assert "The kernel changes them by {} ± {} and {} ± {}".format(*sizes) in GPU

@@ -1,4 +1,4 @@
-"""`python -m ablations.clean`: what of a results folder nobody needs any more, and, with yes=true, to free it."""
+"""`python -m ablations.clean`: tell what of a results folder nobody needs any more, and, with yes=true, free it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from analysis.format.errors import InputError
 from analysis.format.options import Option, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ablations.clean.waste import Survey, Waste
 
 PURPOSE = (
@@ -24,7 +22,6 @@ OPTIONS = {
     "unfinished": Option("trainings that were stopped and that no results name too", "false", choices=BOOLEAN),
     "results": Option("the results folder", "results"),
     "tracking.uri": Option("the store whose deleted runs' artifacts are freed, by default sqlite:///RESULTS/mlflow.db"),
-    "configs": Option("your own folder of choices, where results name some of it, by default configs"),
 }
 WIDEST = 52
 AGAIN = "python -m ablations.clean"
@@ -40,80 +37,61 @@ def clean(given: dict[str, Any]) -> None:
     results = Path(given["results"])
     if not results.is_dir():
         raise InputError(f"results={results} is no folder: give the one that a grid was run in")
+    from ablations.clean.freeing import free
+    from ablations.clean.waste import survey
     from ablations.driver.turns import CLEANING
     from ablations.engine.lease import holder, leased
-    from ablations.settings import grammar
+    from ablations.tracking.addresses import default_uri
 
-    grammar.use(given["configs"] or None)
+    uri, unfinished = given["tracking.uri"] or default_uri(results), given["unfinished"] == "true"
     if given["yes"] != "true":
-        print(page(looked_at(given, results), given))
+        print(page(survey(results, uri, unfinished=unfinished), given))
         return
     place = results / ".leases" / CLEANING
     with leased(place) as lease:
         if lease is None:
             raise InputError(f"{holder(place) or 'another command'} is cleaning {results} already: wait for it")
         # Who begins from now on waits, and whoever was at work before is seen.
-        found = looked_at(given, results)
-        print(page(found, given))
-        from ablations.clean.freeing import free
-
-        freed = [one for one in found.waste if free(one, results)]
-    print(f"\nfreed {in_all(freed)}" if found.waste else "")
+        seen = survey(results, uri, unfinished=unfinished)
+        print(page(seen, given))
+        freed = [waste for waste in seen.waste if free(waste, results)]
+    print(f"\nfreed {in_all(freed)}" if seen.waste else "")
 
 
-def looked_at(given: dict[str, Any], results: Path) -> Survey:
-    """What there is to free in a results folder."""
-    from ablations.clean.needs import Read, needs_of
-    from ablations.clean.waste import survey
-    from ablations.engine.disk import left_in
-    from ablations.tracking.addresses import default_uri
-    from analysis.format.folders import committed_in, folders_in
-
-    stages, folders = left_in(results / ".stages"), [*folders_in(results), *committed_in(results)]
-    present, needs = frozenset(left.id for left in stages if left.finished), []
-    for whole in (False, True):
-        read = Read(present, whole)
-        needs = [needs_of(folder, read) for folder in folders]
-        if {left.id for left in stages} <= {stage for one in needs for stage in one.stages}:
-            # Nobody has to ask what cells may be asked for besides.
-            break
-    uri = given["tracking.uri"] or default_uri(results)
-    return survey(results, needs, uri, unfinished=given["unfinished"] == "true")
-
-
-def page(found: Survey, given: dict[str, Any]) -> str:
-    """What there is, what can be freed of it, and what is kept."""
+def page(seen: Survey, given: dict[str, Any]) -> str:
+    """The lines of what there is, what can be freed of it, and what is kept."""
     from ablations.clean.waste import KINDS
     from ablations.engine.disk import in_bytes
 
-    held = sum(left.bytes for left in found.stages)
-    named = sum(left.id in found.needed for left in found.stages)
-    lines = [f"{given['results']}: {_counted(len(found.stages), 'stage')}, {in_bytes(held)}; {named} of them are named"]
-    sums = [(words, found.of(kind)) for kind, words in KINDS.items() if found.of(kind)]
+    held = sum(left.bytes for left in seen.stages)
+    needed = sum(left.id in seen.needed for left in seen.stages)
+    lines = [
+        f"{given['results']}: {_counted(len(seen.stages), 'stage')}, {in_bytes(held)}; {needed} of them are needed"
+    ]
+    sums = [(words, seen.of(kind)) for kind, words in KINDS.items() if seen.of(kind)]
     lines += ["", "to be freed" if sums else "nothing is to be freed"]
     lines += [_row(words, waste) for words, waste in sums]
-    lines += [_row("in all", found.waste)] if len(sums) > 1 else []
-    lines += ["", "kept", *(f"  {line}" for line in found.kept)] if found.kept else []
+    lines += [_row("in all", seen.waste)] if len(sums) > 1 else []
+    lines += ["", "kept", *(f"  {line}" for line in seen.kept)] if seen.kept else []
     if sums and given["yes"] != "true":
-        told = [
+        asked = [
             f"{key}={given[key]}" for key, option in OPTIONS.items() if key != "yes" and given[key] != option.default
         ]
-        lines += ["", " ".join([AGAIN, *told, "yes=true"]) + "    frees it"]
+        lines += ["", " ".join([AGAIN, *asked, "yes=true"]) + "    frees it"]
     return "\n".join(lines)
 
 
-def in_all(waste: Iterable[Waste]) -> str:
-    """How many things, and their bytes."""
+def in_all(waste: list[Waste]) -> str:
+    """The number of things, and their bytes."""
     from ablations.engine.disk import in_bytes
 
-    found = list(waste)
-    return f"{_counted(len(found), 'thing')}, {in_bytes(sum(one.bytes for one in found))}"
+    return f"{_counted(len(waste), 'thing')}, {in_bytes(sum(item.bytes for item in waste))}"
 
 
 def _row(words: str, waste: list[Waste]) -> str:
     from ablations.engine.disk import in_bytes
 
-    return f"  {words:<{WIDEST}}{len(waste):>6}  {in_bytes(sum(one.bytes for one in waste)):>9}"
+    return f"  {words:<{WIDEST}}{len(waste):>6}  {in_bytes(sum(item.bytes for item in waste)):>9}"
 
 
 def _counted(n: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""How what nobody needs is freed: a folder is moved aside first, and so is gone at once or not at all.
+"""Freeing of what nobody needs: a folder is moved aside first, and so is gone at once or not at all.
 
     .stages/<id>/ ─▶ .stages/.freed/<id>.… ─▶ nothing        killed in between, it is freed the next time
 
@@ -20,7 +20,7 @@ from ablations.engine.lease import leased
 def free(waste: Waste, results: Path) -> bool:
     """Free something; False where it has come to be needed since, or is gone."""
     path = waste.path
-    if waste.kind == "freed":
+    if waste.kind in ("freed", "lists"):
         shutil.rmtree(path)
         return True
     if waste.kind == "artifacts":

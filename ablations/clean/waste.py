@@ -1,4 +1,4 @@
-"""What of a results folder can be freed, by kind; and what is kept, though nothing names it, with the reason.
+"""Waste of a results folder, by kind; and what is kept, though no results need it, with the reason.
 
     superseded checkpoints, temporary files, leases      of processes that are gone: at any time
     stages, artifacts of deleted runs                     only while no command is at work, and none was killed at work
@@ -18,11 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from ablations.clean.needs import Needs
+from ablations.clean.needs import Needs, needs_of
 from ablations.driver.turns import CLEANING
+from ablations.driver.wanted import WANTED
 from ablations.engine.disk import CHECKPOINTS, Left, bytes_of, in_bytes, left_in, subfolders
 from ablations.engine.lease import NAME, holder
 from ablations.tracking.addresses import SQLITE, deleted_runs
+from analysis.format.folders import COMMITTED, committed_in, folders_in
 
 FREED = ".freed"
 """The folder beside stages, and beside artifacts, into which is moved what is being freed."""
@@ -36,6 +38,7 @@ KINDS = {
     "checkpoints": "checkpoints of trainings that are finished",
     "temporary": "temporary files of writers that were killed",
     "leases": "leases of processes that are gone",
+    "lists": "lists of what results that are gone needed",
     "artifacts": "artifacts of runs that were deleted in MLflow",
     "freed": "what a clean that was killed has left",
 }
@@ -53,7 +56,7 @@ class Waste:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a results folder holds: its stages, what can be freed of it, and lines that say what is kept, and why."""
+    """Content of a results folder: its stages, what can be freed of it, and lines that say what is kept, and why."""
 
     stages: list[Left]
     needed: frozenset[str]
@@ -61,18 +64,20 @@ class Survey:
     kept: list[str] = field(default_factory=list)
 
     def of(self, kind: str) -> list[Waste]:
-        """What can be freed of a kind."""
-        return [one for one in self.waste if one.kind == kind]
+        """All of a kind."""
+        return [item for item in self.waste if item.kind == kind]
 
 
-def survey(results: Path, needs: Iterable[Needs], uri: str, *, unfinished: bool) -> Survey:
-    """What there is to free. With `unfinished`, also trainings that were stopped and that no results name."""
-    needs = list(needs)
+def survey(results: Path, uri: str, *, unfinished: bool) -> Survey:
+    """Look for what there is to free. With `unfinished`, also trainings that were stopped and that no results need."""
     root, artifacts = results / ".stages", results / ".artifacts"
-    needed = frozenset(stage for one in needs for stage in one.stages)
     stages = left_in(root)
+    present = frozenset(left.id for left in stages)
+    needs = [needs_of(folder, present) for folder in [*folders_in(results), *committed_in(results)]]
+    needed = frozenset(stage for need in needs for stage in need.stages)
     held = {left.id for left in stages if holder(left.folder) is not None}
     waste = [*_checkpoints(stages, held), *_temporary(results, stages, held), *_leases(results, stages, held)]
+    waste += [Waste("lists", place, bytes_of(place)) for place in _left_behind(results)]
     waste += [Waste("freed", path, bytes_of(path)) for base in (root, artifacts) for path in _half_freed(base)]
     busy = _at_work(results, held)
     reasons = [*busy, *_riddles(needs), *([] if unfinished else _killed(results))]
@@ -80,9 +85,9 @@ def survey(results: Path, needs: Iterable[Needs], uri: str, *, unfinished: bool)
     going = [] if unfinished else [left for left in spare if left.goes_on]
     spare = [left for left in spare if left not in going]
     deleted = [] if busy else list(_deleted(uri, artifacts))
-    kept = [_counted(going, "no results name, though they may go on: unfinished=true frees them")] if going else []
+    kept = [_counted(going, "no results need, though they may go on: unfinished=true frees them")] if going else []
     if reasons:
-        kept += [_counted(spare, "no results name, since one may be needed yet:"), *reasons] if spare else []
+        kept += [_counted(spare, "no results list, since one may be needed yet:"), *reasons] if spare else []
         spare = []
     waste += [Waste("stages", left.folder, left.bytes) for left in spare] + deleted
     if not uri.startswith(SQLITE):
@@ -103,15 +108,15 @@ def _counted(stages: list[Left], why: str) -> str:
 
 
 def _at_work(results: Path, held: Iterable[str]) -> list[str]:
-    """Who is at work, a line each."""
-    found = [(place, holder(place)) for place in commands(results)]
-    named = {place.relative_to(results / ".leases").parts[0]: who for place, who in found if who is not None}
+    """The commands, or else a worker, that are at work, a line each."""
+    holders = [(place, holder(place)) for place in commands(results)]
+    named = {place.relative_to(results / ".leases").parts[0]: who for place, who in holders if who is not None}
     lines = [f"  {who} is at work on {results / name}: clean when it has ended" for name, who in named.items()]
-    return lines or [f"  a worker is at work on stage {one}: clean when it has ended" for one in sorted(held)[:1]]
+    return lines or [f"  a worker is at work on stage {name}: clean when it has ended" for name in sorted(held)[:1]]
 
 
 def _killed(results: Path) -> list[str]:
-    """Which commands were killed at work, and not given again since, a line each."""
+    """The commands that were killed at work, and not given again since, a line each."""
     places = [place for place in commands(results) if place.parent != results / ".leases"]
     dead = {place.parent.name for place in places if _has_lease(place) and holder(place) is None}
     there = sorted(name for name in dead if (results / name).is_dir())
@@ -120,12 +125,9 @@ def _killed(results: Path) -> list[str]:
 
 
 def _riddles(needs: Iterable[Needs]) -> list[str]:
-    """Which results are not understood, a line each."""
-    advice = (
-        'give configs= where its choices are, or clean from the script that has its class (ablations.main(["clean"])); '
-        "moved elsewhere, what only it needs is freed"
-    )
-    return [f"  {one.folder} is not understood here ({one.unknown}): {advice}" for one in needs if one.unknown]
+    """The results that do not say what they need, a line each."""
+    advice = "give its command again, and it does; moved elsewhere, what only it needs is freed"
+    return [f"  {need.folder} does not say what it needs ({need.unknown}): {advice}" for need in needs if need.unknown]
 
 
 def _checkpoints(stages: Iterable[Left], held: set[str]) -> Iterator[Waste]:
@@ -148,7 +150,7 @@ def _temporary(results: Path, stages: Iterable[Left], held: set[str]) -> Iterato
 
 
 def is_quiet(path: Path) -> bool:
-    """Whether nobody has written to a file for a while, by the clock of its file system."""
+    """True where nobody has written to a file for a while, by the clock of its file system."""
     with tempfile.TemporaryFile(dir=path.parent) as file:
         return os.fstat(file.fileno()).st_mtime - path.stat().st_mtime > QUIET
 
@@ -171,6 +173,12 @@ def _leases(results: Path, stages: Iterable[Left], held: set[str]) -> Iterator[W
             yield Waste("leases", path, bytes_of(path))
 
 
+def _left_behind(results: Path) -> list[Path]:
+    """The lists of results that are neither here nor committed."""
+    there = {folder.name for top in (results, results / COMMITTED) for folder in subfolders(top)}
+    return [place for place in subfolders(results / WANTED) if place.name not in there]
+
+
 def _has_lease(folder: Path) -> bool:
     return any(folder.glob(f"{NAME}*"))
 
@@ -181,7 +189,7 @@ def _half_freed(root: Path) -> list[Path]:
 
 
 def _deleted(uri: str, artifacts: Path) -> Iterator[Waste]:
-    """What deleted runs of a store that is a file have left below the folder of artifacts, and nowhere else."""
+    """Artifacts of deleted runs of a store that is a file, below the folder of artifacts and nowhere else."""
     if not uri.startswith(SQLITE) or not Path(uri.removeprefix(SQLITE)).is_file():
         return
     inside = artifacts.resolve()

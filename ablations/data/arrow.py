@@ -27,7 +27,7 @@ NAMES: dict[Split, tuple[str, ...]] = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test",),
 }
-"""What data sets call their splits."""
+"""The names that data sets give their splits."""
 
 
 class Example(NamedTuple):
@@ -61,15 +61,12 @@ class Arrow(DataSet):
     def __post_init__(self) -> None:
         check_size("arrow", self.size)
 
-    def place(self) -> str:
-        return str(_folder(self.path))
-
     def read(self) -> Data:
         folder = _folder(self.path)
         files = [file for file in folder.rglob("*") if file.is_file()]
-        return kept(replace(self, path=""), folder, files, partial(self._found, folder))
+        return kept(replace(self, path=""), folder, files, partial(self._listed, folder))
 
-    def _found(self, folder: Path) -> Pictures[Example]:
+    def _listed(self, folder: Path) -> Pictures[Example]:
         whole = _tables(self.path, folder)
         image, label = self._columns(whole)
         tables = {own: _undecoded(table, image, label) for own, table in whole.items()}
@@ -86,9 +83,9 @@ class Arrow(DataSet):
             content = tables[example.own][example.row][image]["bytes"]
             return self._picture(content, f"image {example.row} of {example.own} in {self.path}")
 
-        found = {split: sorted(part, key=_by_key) for split, part in parts.items()}
+        ordered = {split: sorted(part, key=_by_key) for split, part in parts.items()}
         shape = shape_of(self.size, self.mode)
-        return Pictures(f"arrow: {self.path}", found, shape, decode, _class_of if label else None)
+        return Pictures(f"arrow: {self.path}", ordered, shape, decode, _class_of if label else None)
 
     def _picture(self, content: bytes, what: str) -> Tensor:
         try:
@@ -114,7 +111,7 @@ class Arrow(DataSet):
 
 
 def _which(what: str, field: str, given: str, columns: list[str], path: str) -> str:
-    """What to say where a column is wanted."""
+    """The line that asks for a column."""
     got = f", got data.{field}={given}" if given else ""
     advice = f"name one of {', '.join(columns)} with data.{field}=COLUMN" if columns else "it has none"
     return f"arrow: which column of {path} holds the {what}{got}: {advice}"
@@ -138,18 +135,18 @@ def _tables(path: str, folder: Path) -> dict[Split, Any]:
         raise InputError("arrow needs the package datasets: pip install 'diffusion-ablations[datasets]'") from error
     datasets.disable_progress_bars()
     try:
-        found = datasets.load_from_disk(str(folder))
+        loaded = datasets.load_from_disk(str(folder))
     except Exception as error:
         # A damaged folder fails in any way.
         reason = " ".join(str(error).split())
         raise InputError(f"arrow: data.path={path} is no data set that save_to_disk wrote ({reason})") from error
-    if not isinstance(found, dict):
-        return {"train": found}
-    tables = {split: found[name] for split, names in NAMES.items() for name in names if name in found}
+    if not isinstance(loaded, dict):
+        return {"train": loaded}
+    tables = {split: loaded[name] for split, names in NAMES.items() for name in names if name in loaded}
     if "train" not in tables:
-        if len(found) != 1:
-            raise InputError(f"arrow: {path} has the splits {', '.join(found)}, and training needs one called train")
-        return {"train": next(iter(found.values()))}
+        if len(loaded) != 1:
+            raise InputError(f"arrow: {path} has the splits {', '.join(loaded)}, and training needs one called train")
+        return {"train": next(iter(loaded.values()))}
     return tables
 
 

@@ -30,7 +30,7 @@ CODE_BATCH = 1000
 CODE_VALUES = CODE_BATCH * 3 * 32**2
 """Values that are looked at at once, where fewer examples have as many."""
 KEPT = 4
-"""How many sets a process keeps in memory."""
+"""The number of sets that a process keeps in memory."""
 
 FEWEST = 5
 """Images that each split needs: with fewer, precision and recall have no third neighbour."""
@@ -91,11 +91,6 @@ class DataSet(ABC):
     def read(self) -> Data:
         """Read or make it."""
 
-    def place(self) -> str:
-        """Where it lies, without reading it, "" where that is not known before; InputError that says how to get it
-        where it is missing."""
-        return ""
-
 
 @lru_cache(maxsize=KEPT)
 def _loaded(choice: DataSet) -> Data:
@@ -127,10 +122,10 @@ def histogram_codes(train: Tensor, test: Tensor, levels: int) -> dict[str, float
     pixels = math.prod(train.shape[1:])
     first = torch.arange(pixels) * levels
     counts = torch.zeros(pixels * levels, dtype=torch.float64)
-    one = torch.ones((), dtype=torch.float64)
+    unit = torch.ones((), dtype=torch.float64)
     for part in pieces(train.flatten(1)):
         # Counted where they are: of large images there are more counts than values in a piece.
-        counts.index_add_(0, (first + part).flatten(), one.expand(part.numel()))
+        counts.index_add_(0, (first + part).flatten(), unit.expand(part.numel()))
     per_pixel = counts.view(pixels, levels)
     everywhere = per_pixel.sum(0) + 1
     log_everywhere = torch.log2(everywhere / everywhere.sum())

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from ablations.data.base import SPLITS, Data, DataSet, image_data
-from ablations.data.sources import digits, samples
+from ablations.data.sources import digits
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,6 @@ class Digits(DataSet):
     """The 1797 handwritten digits that scikit-learn ships: 8×8, 17 grey levels, split 897/450/450."""
 
     extractor: ClassVar[str | None] = "digits-cnn"
-
-    def place(self) -> str:
-        return str(samples() / "data")
 
     def read(self) -> Data:
         levels, classes = digits()

@@ -41,17 +41,17 @@ class Published:
 
     @property
     def name(self) -> str:
-        """What the file is called, at its address and here."""
+        """The name of the file, at its address and here."""
         return self.url.rpartition("/")[2]
 
     @property
     def address(self) -> str:
-        """Where it is fetched from: the mirror, if one is named."""
+        """The address that it is fetched from: the mirror's, if one is named."""
         mirror = os.environ.get(MIRROR)
         return f"{mirror.rstrip('/')}/{self.name}" if mirror else self.url
 
     def is_at(self, path: Path) -> bool:
-        """Whether this very file lies there."""
+        """True where this very file lies there."""
         if not path.is_file():
             return False
         with path.open("rb") as file:
@@ -63,19 +63,19 @@ class Published:
         OSError, HTTPException or ValueError if it does not come, or what comes is not it.
         """
         request = Request(self.address, headers={"User-Agent": "diffusion-ablations"})
-        found = self._hash()
+        digest = self._hash()
         with urlopen(request, timeout=PATIENCE) as answer, path.open("xb") as file:
             announced = int(answer.headers.get("Content-Length") or 0)
             with tqdm(total=announced or None, unit="B", unit_scale=True, desc=self.name, disable=None) as bar:
                 while chunk := answer.read(CHUNK):
-                    found.update(chunk)
+                    digest.update(chunk)
                     file.write(chunk)
                     bar.update(len(chunk))
             received = file.tell()
         if received < announced:
             raise ValueError(f"it broke off after {received} of {announced} bytes")
-        if found.hexdigest() != self.digest:
-            raise ValueError(f"it is another file, of {self.algorithm} {found.hexdigest()}, not {self.digest}")
+        if digest.hexdigest() != self.digest:
+            raise ValueError(f"it is another file, of {self.algorithm} {digest.hexdigest()}, not {self.digest}")
 
     def _hash(self) -> hashlib._Hash:
         return hashlib.new(self.algorithm, usedforsecurity=False)
@@ -112,6 +112,6 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in one line; `urllib` wraps what the socket says."""
+    """The trouble in one line; `urllib` wraps what the socket says."""
     inner = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
     return " ".join(str(inner).split()) or type(error).__name__

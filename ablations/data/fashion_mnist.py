@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -26,7 +26,7 @@ from analysis.format.errors import InputError
 
 DEBIAN = "/usr/share/datasets/fashion-mnist"
 RAW = Path("FashionMNIST") / "raw"
-"""Where torchvision keeps the files in its root."""
+"""The folder of torchvision's root that has the files."""
 HOME = "data"
 """The root that they are fetched to where none of the user's own is named: Debian's is no place for others to write."""
 ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
@@ -73,14 +73,11 @@ class FashionMnist(DataSet):
         shaped = {split: padded(part) if self.size == 32 else halved(padded(part)) for split, part in images.items()}
         return image_data(shaped, labels, levels=256)
 
-    def place(self) -> str:
-        return str(_complete(Path(HOME)) or replace(self, download=False)._folder())
-
     def _folder(self) -> Path:
         """The folder that has the files, fetched to where that is asked for."""
         root = Path(self.root).expanduser()
-        if found := _complete(root):
-            return found
+        if complete := _complete(root):
+            return complete
         if not self.download:
             raise InputError(
                 f"fashion_mnist is not in data.root={root}: data.download=true fetches it; or `apt install "
@@ -88,8 +85,8 @@ class FashionMnist(DataSet):
                 f"{RAW}, with data.root=PATH"
             )
         home = Path(HOME) if self.root == DEBIAN else root
-        if found := _complete(home):
-            return found
+        if complete := _complete(home):
+            return complete
         for file in self.published:
             fetch(file, home / RAW)
         return home / RAW
@@ -140,7 +137,7 @@ def _read(folder: Path, split: str, kind: str) -> np.ndarray[tuple[int, ...], np
 
 
 def _content(path: Path) -> bytes:
-    """What a file holds, unpacked; ValueError where that is more than any file of this set has."""
+    """The content of a file, unpacked; ValueError where that is more than any file of this set has."""
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:

@@ -38,10 +38,6 @@ class Folder(DataSet):
     def __post_init__(self) -> None:
         check_size("folder", self.size)
 
-    def place(self) -> str:
-        root = self._root()
-        return f"{root} ({len(image_files(root))} images)"
-
     def _root(self) -> Path:
         if not self.root:
             raise InputError("folder needs the place of its images: data.root=PATH")
@@ -50,9 +46,9 @@ class Folder(DataSet):
     def read(self) -> Data:
         root = self._root()
         files = image_files(root)
-        return kept(replace(self, root=""), root, files, partial(self._found, files))
+        return kept(replace(self, root=""), root, files, partial(self._listed, files))
 
-    def _found(self, files: list[Path]) -> Pictures[Path]:
+    def _listed(self, files: list[Path]) -> Pictures[Path]:
         parts: dict[Split, list[Path]] = {split: [] for split in SPLITS}
         for key, path in sorted(zip(hashes(files), files, strict=True)):
             parts[split_of(key)].append(path)
@@ -75,20 +71,20 @@ def image_files(root: Path) -> list[Path]:
 
 
 def _refuse(error: OSError) -> None:
-    """What is left out would make another data set of the rest."""
+    """Refuse a folder that cannot be read: without its pictures the rest would be another data set."""
     raise InputError(f"folder: {error.filename} cannot be read ({error.strerror}): mend it, or take it away") from error
 
 
 def hashes(files: list[Path]) -> list[str]:
     """The SHA-256 of each file, in hex digits; InputError that names those which cannot be read."""
-    found, unreadable = [], []
+    digests, unreadable = [], []
     for path in files:
         try:
-            found.append(hashlib.sha256(path.read_bytes()).hexdigest())
+            digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
         except OSError as error:
             unreadable.append(f"folder: {path} cannot be read ({error}): mend it, or take it away")
     refuse_unreadable(unreadable)
-    return found
+    return digests
 
 
 def picture(path: Path, size: int, mode: Mode) -> Tensor:

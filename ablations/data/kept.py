@@ -61,7 +61,7 @@ class Pictures(Generic[T]):
     """
 
     what: str
-    found: dict[Split, list[T]]
+    listed: dict[Split, list[T]]
     shape: tuple[int, int, int]
     decode: Callable[[T], Tensor]
     label: Callable[[T], int] | None = None
@@ -69,18 +69,18 @@ class Pictures(Generic[T]):
     @cached_property
     def taken(self) -> dict[Split, list[T]]:
         """Those that are in the data; InputError where they are too few."""
-        return alike(self.what, self.found)
+        return alike(self.what, self.listed)
 
     @property
     def counts(self) -> list[int]:
-        """How many are in each split."""
+        """The number in each split."""
         return [len(self.taken[split]) for split in SPLITS]
 
     @property
     def labels(self) -> dict[Split, list[int]]:
         """The class of each; empty where there are no classes."""
         label = self.label
-        return {} if label is None else {split: [label(one) for one in self.taken[split]] for split in SPLITS}
+        return {} if label is None else {split: [label(picture) for picture in self.taken[split]] for split in SPLITS}
 
     @property
     def size(self) -> int:
@@ -90,12 +90,12 @@ class Pictures(Generic[T]):
     def decoded(self) -> Iterator[Tensor]:
         """Each, split after split; at the end InputError that names those which cannot be read."""
         unreadable: list[str] = []
-        with tqdm(total=sum(map(len, self.found.values())), desc=self.what, delay=2, disable=None) as bar:
+        with tqdm(total=sum(map(len, self.listed.values())), desc=self.what, delay=2, disable=None) as bar:
             for split in SPLITS:
-                for place, one in enumerate(self.found[split]):
+                for place, picture in enumerate(self.listed[split]):
                     bar.update()
                     try:
-                        image = self.decode(one)
+                        image = self.decode(picture)
                     except InputError as error:
                         unreadable.append(str(error))
                         continue
@@ -134,9 +134,9 @@ def cache() -> Path:
 
 def _state(file: Path, root: Path) -> bytes:
     """A file's name, size and times; the second tells when it was last replaced, whatever the first was set to."""
-    found = file.stat()
+    status = file.stat()
     name = os.fsencode(file)[len(os.fsencode(root)) :]
-    return b"%b\0%d %d %d" % (name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return b"%b\0%d %d %d" % (name, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _digest(parts: Iterable[bytes]) -> str:
@@ -152,14 +152,14 @@ def _mapped(place: Path) -> Data | None:
         seal, text = (place / KNOWN).read_text(encoding="utf-8").split("\n", 1)
         if seal != hashlib.sha256(text.encode()).hexdigest():
             return None
-        known = json.loads(text)
-        if known["file"] != _stamp(place / IMAGES):
+        head = json.loads(text)
+        if head["file"] != _stamp(place / IMAGES):
             return None
-        images = _images(place / IMAGES, known["counts"])
+        images = _images(place / IMAGES, head["counts"])
     except (OSError, ValueError):
         return None
-    labels = {split: torch.tensor(known["labels"][split]) for split in SPLITS if known["labels"]}
-    return Data(images, labels, GreyLevels(LEVELS), known["codes"]).remembering(known["digest"])
+    labels = {split: torch.tensor(head["labels"][split]) for split in SPLITS if head["labels"]}
+    return Data(images, labels, GreyLevels(LEVELS), head["codes"]).remembering(head["digest"])
 
 
 def _made(place: Path, pictures: Pictures[T]) -> Data:
@@ -175,14 +175,14 @@ def _made(place: Path, pictures: Pictures[T]) -> Data:
         part.mkdir()
         digest = _write(part / IMAGES, (sum(pictures.counts), *pictures.shape), pictures.decoded())
         images = _images(part / IMAGES, pictures.counts)
-        known = {
+        head = {
             "file": _stamp(part / IMAGES),
             "counts": pictures.counts,
             "digest": digest[:12],
             "codes": histogram_codes(images["train"], images["test"], LEVELS),
             "labels": pictures.labels,
         }
-        text = json.dumps(known)
+        text = json.dumps(head)
         with (part / KNOWN).open("w", encoding="utf-8") as file:
             file.write(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
             file.flush()
@@ -220,9 +220,9 @@ def _images(path: Path, counts: list[int]) -> dict[Split, Tensor]:
 
 
 def _stamp(path: Path) -> list[int]:
-    """What a file's content is not changed without."""
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns]
+    """A file's size and time, which change with its content."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _in_memory(pictures: Pictures[T], folder: Path, error: OSError) -> Data:

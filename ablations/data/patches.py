@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import SPLITS, Data, DataSet, Split, image_data
-from ablations.data.sources import samples, scikit_learn
+from ablations.data.sources import scikit_learn
 
 ROWS, COLUMNS, GAP = 6, 10, 8
 """8 pixels are a block of the photos' JPEG."""
@@ -37,15 +37,12 @@ class Patches(DataSet):
         if not SMALLEST <= self.size <= LARGEST:
             raise ValueError(f"patches needs a size of {SMALLEST} to {LARGEST} pixels, got {self.size}")
 
-    def place(self) -> str:
-        return str(samples() / "images")
-
     def read(self) -> Data:
         photos = [torch.from_numpy(np.array(photo)) for photo in scikit_learn().load_sample_images().images]
         height, width = photos[0].shape[:2]
         images = {
-            split: torch.stack([photos[i][y : y + self.size, x : x + self.size].permute(2, 0, 1) for i, y, x in found])
-            for split, found in places(height, width, self.size).items()
+            split: torch.stack([photos[i][y : y + self.size, x : x + self.size].permute(2, 0, 1) for i, y, x in drawn])
+            for split, drawn in places(height, width, self.size).items()
         }
         return image_data(images, {}, levels=256)
 

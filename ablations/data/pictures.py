@@ -30,7 +30,7 @@ UNREADABLE = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
-"""What `square` raises of a picture that cannot be read."""
+"""The errors that `square` raises of a picture that cannot be read."""
 
 MOST_PIXELS = 1 << 26
 """Pixels of a picture when its shorter side is scaled: one that is a line would else fill any memory."""

@@ -1,4 +1,4 @@
-"""What sets share: scikit-learn's samples, and the splits of a set that is published as training and test images.
+"""Parts that sets share: scikit-learn's samples, and the splits of a set that is published as training and test images.
 
     published training images ─▶ fixed permutation ─▶ validation pool | training pool     published test images
                                                         first n          first m               first n
@@ -28,8 +28,8 @@ Labelled = tuple[Tensor, Tensor]
 def samples() -> Path:
     """The folder of the data that scikit-learn ships: to import it takes a second, which every process that works would
     spend."""
-    found = find_spec("sklearn")
-    places = list(found.submodule_search_locations or []) if found else []
+    spec = find_spec("sklearn")
+    places = list(spec.submodule_search_locations or []) if spec else []
     return Path(places[0] if places else "") / "datasets"
 
 

@@ -42,7 +42,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], **words: str) -> None:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What `write_tensors` wrote, but for its digest; Damaged where the file is missing, cut, altered or foreign."""
+    """The tensors and words that `write_tensors` wrote; Damaged where the file is missing, cut, altered or foreign."""
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -51,17 +51,17 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise Damaged(path, "is missing") from error
     except SafetensorError as error:
         raise Damaged(path, f"is not a readable safetensors file ({error})") from error
-    told = words.pop(DIGEST, None)
-    if told not in (None, _digest(tensors, words)):
+    written = words.pop(DIGEST, None)
+    if written not in (None, _digest(tensors, words)):
         raise Damaged(path, "has been altered since it was written (its digest is another)")
     return tensors, words
 
 
 def _digest(tensors: dict[str, Tensor], words: dict[str, str]) -> str:
     """SHA-256 of words, and of tensors by name: of their types, shapes and bytes."""
-    found = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
     for name in sorted(tensors):
         value = tensors[name]
-        found.update(f"{name} {value.dtype} {list(value.shape)} ".encode())
-        found.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        digest.update(f"{name} {value.dtype} {list(value.shape)} ".encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

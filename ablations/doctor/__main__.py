@@ -1,30 +1,23 @@
-"""`python -m ablations.doctor`: whether all is well with a machine and a results folder, and what to do where not."""
+"""`python -m ablations.doctor`: look whether all is well with a machine and a results folder, and say what to do."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ablations.settings.exits import exit_code
 from analysis.format.options import Option, parse, usage
 
-if TYPE_CHECKING:
-    from ablations.doctor.page import Part
-
 PURPOSE = (
-    "Look at packages, devices, data sets, stores, disks and stages, and say what is found; what is wrong (!), and "
-    "what could be better (·), comes with what to do. The exit code is 0 if nothing is wrong, and 1 otherwise."
+    "Look at libraries and devices, stores, the disk and stages, and say what is there; what is wrong (!), and what "
+    "could be better (·), comes with what to do. The exit code is 0 if nothing is wrong, and 1 otherwise."
 )
 OPTIONS = {
     "results": Option("the results folder", "results"),
-    "journal": Option("the folder where stages are kept; by default RESULTS/.stages"),
+    "journal": Option("the folder of stages, by default RESULTS/.stages"),
     "tracking.uri": Option("the tracking store, by default sqlite:///RESULTS/mlflow.db"),
-    "data.root": Option("where data sets are looked for, where that is none of their own places"),
-    "configs": Option("your own folder of choices, by default configs"),
-    "digests": Option(
-        "whether every file that stages left is read, and held to its digest", "no", choices=("no", "yes")
-    ),
+    "digests": Option("read every file that stages left, and hold it to its digest", "no", choices=("no", "yes")),
 }
 
 
@@ -38,35 +31,27 @@ def main(arguments: list[str]) -> int:
 
 def looked_at(given: dict[str, Any]) -> int:
     """Print the page; 1 if something on it is wrong."""
-    from ablations.doctor.machine import packages
+    from ablations.doctor.machine import devices, versions
     from ablations.doctor.page import page
 
-    parts = [packages()]
+    parts = {"versions": list(versions())}
+    results = Path(given["results"])
+    root = Path(given["journal"] or results / ".stages")
     try:
-        parts += everything_else(given)
+        from ablations.doctor.stages import leases, stages
+        from ablations.doctor.stores import disk, stores
+
+        parts["devices"] = list(devices())
+        parts["stores"] = list(stores(results, given["tracking.uri"]))
+        parts["disk"] = list(disk(results))
+        parts["stages"] = list(stages(root, digests=given["digests"] == "yes"))
+        parts["leases"] = list(leases(results, root))
     except ImportError as error:
         print(page(parts))
-        print(f"error: {error}. The rest of this page needs it: see above", file=sys.stderr)
+        print(f"error: {error}. The rest of this page needs it: `pip check` says what is missing", file=sys.stderr)
         return 1
     print(page(parts))
-    return int(any(one.mark == "wrong" for part in parts for one in part.findings))
-
-
-def everything_else(given: dict[str, Any]) -> list[Part]:
-    """What is to be said beside the packages; ImportError where one of these is missing."""
-    from ablations.doctor.machine import machine
-    from ablations.doctor.stages import leases, stages
-    from ablations.doctor.stores import data_sets, disk, folders, stores
-    from ablations.engine.journal import journal_of
-    from ablations.settings import grammar
-    from ablations.tracking.addresses import default_uri
-
-    grammar.use(given["configs"] or None)
-    results = Path(given["results"])
-    uri = given["tracking.uri"] or default_uri(results)
-    looked = [machine(), data_sets(given["data.root"]), stores(results, uri), disk(results), folders(results)]
-    root = journal_of(results, given["journal"]).root
-    return [*looked, stages(root, digests=given["digests"] == "yes"), leases(results, root)]
+    return int(any(finding.mark == "wrong" for findings in parts.values() for finding in findings))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""What a look at a machine and its results has found, and the page that says it."""
+"""Findings of a look at a machine and its results, and the page that says them."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,14 +10,12 @@ from analysis.format.plain import line
 
 Mark = Literal["", "note", "wrong"]
 SIGNS: dict[Mark, str] = {"": " ", "note": "·", "wrong": "!"}
-"""What stands before a line: nothing where all is well, a dot where something can be done, a mark where it must."""
-WIDTH = 120
-GAP = 2
+"""The sign before a line: none where all is well, a dot where something can be done, a mark where it must."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that was looked at: its name, what was found, and `todo`, what to do about it."""
+    """Something that was looked at: its name, what it is like, and `todo`, what to do about it."""
 
     name: str
     value: str
@@ -26,40 +23,20 @@ class Finding:
     todo: str = ""
 
 
-@dataclass(frozen=True)
-class Part:
-    """Findings of one kind under a title."""
-
-    title: str
-    findings: list[Finding]
-
-
-def page(parts: Iterable[Part]) -> str:
-    """All parts, aligned, with what to do below what asks for it; and in the end how much is wrong."""
-    shown = [part for part in parts if part.findings]
-    room = max((len(line(one.name)) for part in shown for one in part.findings), default=0)
-    blocks = ["\n".join([part.title, *(text for one in part.findings for text in _lines(one, room))]) for part in shown]
-    return "\n\n".join([*blocks, said([one for part in shown for one in part.findings])])
+def page(parts: Mapping[str, list[Finding]]) -> str:
+    """All findings below their titles, aligned, with what to do below each; and in the end how much is wrong."""
+    findings = [finding for part in parts.values() for finding in part]
+    room = max(len(line(finding.name)) for finding in findings)
+    blocks = [
+        "\n".join([title, *(text for finding in part for text in _lines(finding, room))])
+        for title, part in parts.items()
+        if part
+    ]
+    wrong = sum(finding.mark == "wrong" for finding in findings)
+    verdict = {0: "Nothing is wrong.", 1: "1 thing is wrong (!)."}.get(wrong, f"{wrong} things are wrong (!).")
+    return "\n\n".join([*blocks, verdict])
 
 
-def said(findings: Iterable[Finding]) -> str:
-    """How much is wrong, in a line."""
-    wrong = sum(one.mark == "wrong" for one in findings)
-    if not wrong:
-        return "Nothing is wrong."
-    return "1 thing is wrong (!)." if wrong == 1 else f"{wrong} things are wrong (!)."
-
-
-def _lines(one: Finding, room: int) -> list[str]:
-    indent = " " * (GAP + 2 + room + GAP)
-    head = f"{SIGNS[one.mark]:>{GAP + 1}} {line(one.name):<{room}}{' ' * GAP}"
-    value = _wrapped(line(one.value), head, indent)
-    return [*value, *(_wrapped(line(one.todo), f"{indent}→ ", f"{indent}  ") if one.todo else [])]
-
-
-def _wrapped(text: str, first: str, later: str) -> list[str]:
-    """A text within the page's width, whose long words stay whole: they may be addresses and commands."""
-    found = textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
-    )
-    return found or [first.rstrip()]
+def _lines(finding: Finding, room: int) -> list[str]:
+    head = f"  {SIGNS[finding.mark]} {line(finding.name):<{room}}  {line(finding.value)}"
+    return [head, *([f"{' ' * (room + 6)}→ {line(finding.todo)}"] if finding.todo else [])]

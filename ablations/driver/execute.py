@@ -27,6 +27,7 @@ from ablations.driver.rounds import Round, trainings
 from ablations.driver.showing import Showing
 from ablations.driver.spent import Spent
 from ablations.driver.turns import Turns
+from ablations.driver.wanted import Wanted
 from ablations.driver.watch import Watch
 from ablations.driver.watched import watched_by_stage
 from ablations.driver.wording import minutes
@@ -133,6 +134,7 @@ class Execution:
     first: Round
     pace: Pace
     watch: Watch
+    wanted: Wanted
     hours: float | None = None
     live: Live | None = None
     shown: Round | None = None
@@ -158,6 +160,7 @@ class Execution:
         turns, plan = Turns(folder), first.whole
         with turns.at_work():
             with turns.turn():
+                wanted = Wanted(folder)
                 if not confirms:
                     check_no_search(folder)
                 before = check_same_request(folder, plan)
@@ -177,7 +180,18 @@ class Execution:
             spent = Spent.on(folder, float(before["seconds"]) if before else 0.0, begun=begun)
             pace = Pace(plan.here.data, len(plan.here.devices))
             execution = Execution(
-                journal, folder, tracker, before, provenance, spent, turns, first, pace, Watch.of(tracker), hours
+                journal,
+                folder,
+                tracker,
+                before,
+                provenance,
+                spent,
+                turns,
+                first,
+                pace,
+                Watch.of(tracker),
+                wanted,
+                hours,
             )
             try:
                 yield execution
@@ -203,6 +217,7 @@ class Execution:
         with stopping(), watching(self.live):
             try:
                 for last in rounds:
+                    self.wanted.add(last.plan.stages())
                     if self._missing(last.plan):
                         if self.shown is not None and self.shown.number < last.number:
                             self._show()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ablations.driver.bar import Bar, OtherCommands, bar, tried_again
 from ablations.driver.live import Live
+from ablations.driver.wanted import Wanted
 from ablations.driver.watch import Watch
 from ablations.driver.watched import Watched
 from ablations.engine.dispatch import Dispatch
@@ -75,6 +76,7 @@ class Searcher:
         self.dispatch = Dispatch(plan.here.launcher, journal, plan.here.devices)
         self.underway: dict[int, Underway] = {}
         self.over: set[str] = set()
+        self.wanted = Wanted(folder)
         self.accidents = 0
         self.ran = False
         self.best = ""
@@ -139,6 +141,7 @@ class Searcher:
             judge if one_by_one else None,
         )
         watched = WatchedTrial(study, self.identity, number, params, planned, self.journal, self.folder)
+        self.wanted.add(watched.stages)
         self.underway[number] = Underway(number, planned[0].cell_id, way, watched)
 
     def _advance(self, item: Underway) -> bool:

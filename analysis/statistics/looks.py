@@ -29,7 +29,7 @@ Why no more than α of all grids make a false claim, whatever depends on what, a
     comparisons with δ = 0 and a margin of 4 standard errors would make false claims in nearly 3 α of all grids.
 
 Likewise, all intervals  mean ± t(1 − α w_l/2m) SE  of all comparisons at all looks hold together with probability
-1 − α, and so do those that are shown when it is stopped. `benchmarks.looks` has the rates by simulation.
+1 − α, and so do those that are shown when it is stopped. `evidence.looks` has the rates by simulation.
 """
 
 from __future__ import annotations

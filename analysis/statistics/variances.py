@@ -16,7 +16,7 @@ q²/(6n), which two roundings of width q add to a difference.
 What tells how far from 0 the seeds lie before any test is made, Σ_s d_s² of the seeds' means, holds the images' part
 of the mean n times. It would pick out the comparison whose images deviate most, so it counts from 3.5² n V_2 upwards
 only: 3.5 standard errors of the images. Without that a family errs in up to 20 % instead of 5 %, and from 3 on in up to
-5.9 % at 30 seeds and 40 cells, simulated with these moments alone; `benchmarks.inference` has what is left.
+5.9 % at 30 seeds and 40 cells, simulated with these moments alone; `evidence.inference` has what is left.
 """
 
 from __future__ import annotations

@@ -9,9 +9,16 @@ import pytest
 
 from ablations.settings.grammar import options_of
 from analysis.format.errors import InputError
-from benchmarks.minutes import DOCS, FIRST_LINE, GRIDS, IN_DOCS, IN_README, README, TABLE, Row, rewrite, table, told
+from benchmarks.minutes import DOCS, FIRST_LINE, GRIDS, IN_DOCS, IN_README, README, TABLE, Row, rewrite, table
 
-ROWS = told(TABLE.read_text(encoding="utf-8"))
+
+def rows_in(text):
+    """The rows of a table of minutes."""
+    rows = [re.fullmatch(r"\| (\w+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|", line) for line in text.splitlines()]
+    return [Row(row[1], *map(int, row.groups()[1:])) for row in rows if row is not None]
+
+
+ROWS = rows_in(TABLE.read_text(encoding="utf-8"))
 
 
 def test_every_grid_that_ships_is_in_the_table():
@@ -38,7 +45,7 @@ def test_readme_and_docs_say_the_same():
 
 def test_a_table_is_read_as_it_was_written():
     rows = [Row("deck", 23, 1, 10, 4), Row("vdm", 9, 5, 25, 1)]
-    assert told(table(rows, 2)) == rows
+    assert rows_in(table(rows, 2)) == rows
 
 
 def test_minutes_are_written_in_place_of_others_and_where_none_were(tmp_path):

@@ -13,6 +13,7 @@ from torch import nn
 
 from benchmarks import peer_bound, peer_cases, peers
 from benchmarks.cases import SMALL, Workload
+from benchmarks.machine import processor
 from benchmarks.peak import MODES, multiply_adds, parameters, peak, running
 from benchmarks.peer_networks import alike, diffusers_defaults, diffusers_of_our_structure
 from benchmarks.timing import Timing
@@ -134,5 +135,5 @@ def test_a_wrong_call_is_one_line(capsys):
 
 def test_the_processor_is_named_where_the_system_tells(tmp_path):
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU\n")
-    assert peers.processor(tmp_path / "cpuinfo") == "Some CPU"
-    assert peers.processor(tmp_path / "none")
+    assert processor(tmp_path / "cpuinfo") == "Some CPU"
+    assert processor(tmp_path / "none")

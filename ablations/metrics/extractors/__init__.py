@@ -93,12 +93,6 @@ def located(name: str, weights: str | None) -> Path | None:
     return fetch(architecture.published, Path(torch.hub.get_dir()) / "checkpoints")
 
 
-def is_at_hand(name: str, weights: str | None) -> bool:
-    """Whether the file of weights that is named lies here, so that nothing would be fetched."""
-    published = architecture_of(name).published if weights == DOWNLOAD else None
-    return published is None or (Path(torch.hub.get_dir()) / "checkpoints" / published.name).is_file()
-
-
 def identity(name: str, weights: Path | None = None) -> str:
     """name:digest, what a stage that uses the extractor is known by.
 

@@ -18,17 +18,9 @@ from mlflow import MlflowClient
 from ablations import run
 from ablations.clean import freeing
 from ablations.clean.__main__ import main
-from ablations.clean.needs import Read, needs_of
-from ablations.driver.execute import Execution
-from ablations.driver.plan import plan
-from ablations.driver.rounds import at_once
 from ablations.driver.turns import CLEANING, Turns, wait_for_cleaning
 from ablations.engine.journal import Failure, Journal, Result
 from ablations.engine.lease import Holder, holder, leased
-from ablations.grids.grid import make
-from ablations.launchers.local import Local
-from ablations.settings.arguments import parse_run
-from tests.ablations.conftest import TINY
 
 OTHER = "0123456789ab"
 """The id of a stage that no results name."""
@@ -78,7 +70,7 @@ def test_a_finished_grid_needs_all_that_it_has(again, clean):
     assert "nothing is to be freed" in said
     # Four cells of two trainings: with two bounds and samples each, and what real images score.
     assert "15 stages" in said
-    assert "15 of them are named" in said
+    assert "15 of them are needed" in said
     assert left(again.results) == before
 
 
@@ -115,7 +107,7 @@ def test_metrics_and_rungs_that_a_grid_was_asked_for_besides_are_its_own(again, 
     assert stages > 15
     # The files are those of the cells without them again.
     assert run.main(again.arguments) == 0
-    assert f"{stages} of them are named" in clean("yes=true")
+    assert f"{stages} of them are needed" in clean("yes=true")
     assert len(list((again.results / ".stages").iterdir())) == stages
 
 
@@ -126,7 +118,7 @@ def test_a_grid_that_is_moved_away_takes_its_needs_along_but_for_what_another_on
     shutil.rmtree(again.results / ".leases" / "tiny")
     said = clean("yes=true")
     # Two trainings, and of each the bounds and samples of β; what real images score is of them too.
-    assert "9 of them are named" in said
+    assert "9 of them are needed" in said
     assert len({name.split("/")[0] for name in left(again.results)}) == 9
     assert run.main([*words, "variance=beta", "name=half"]) == 0
 
@@ -181,47 +173,49 @@ def test_what_a_command_that_was_killed_has_left_waits_for_it_to_be_given_again(
     assert not folder.exists()
 
 
-def test_results_that_are_not_understood_keep_all_that_may_be_theirs(again, clean):
+def test_results_whose_command_listed_nothing_keep_all_that_may_be_theirs(again, clean):
     folder = stage(again.results)
+    shutil.rmtree(again.results / ".wanted")
+    said = clean("yes=true")
+    assert f"{again.folder} does not say what it needs (its command listed no stages" in said
+    assert "2 of them are needed" in said, "the trainings, which rows name"
     path = again.folder / "runs.csv"
     text = path.read_text()
-    cell = text.splitlines()[1].split(",")[0]
-    path.write_text(text.replace(cell, "f" * 12))
-    said = clean("yes=true")
-    assert f"{again.folder} is not understood here (cell {'f' * 12}: it is of an earlier version" in said
-    assert folder.exists()
     path.write_text("no table")
     assert "cannot be read" in clean("yes=true")
     assert folder.exists()
+    path.write_text(text)
+    assert run.main(again.arguments) == 0
+    said = clean("yes=true")
+    assert "15 of them are needed" in said
+    assert not folder.exists()
 
 
-def test_committed_results_of_which_nothing_was_run_here_are_no_riddle(again, clean):
+def test_results_that_were_run_elsewhere_are_no_riddle(again, clean):
     folder = stage(again.results)
-    other = again.results / "committed" / "old"
-    shutil.copytree(again.folder, other)
-    lines = (other / "runs.csv").read_text().splitlines()
-    head, rows = lines[0], [line.split(",") for line in lines[1:]]
-    for row in rows:
-        row[:2] = "e" * 12, "d" * 12
-    (other / "runs.csv").write_text("\n".join([head, *(",".join(row) for row in rows)]) + "\n")
+    for name in ("elsewhere", "committed/old"):
+        other = again.results / name
+        shutil.copytree(again.folder, other)
+        path = other / "runs.csv"
+        lines = path.read_text().splitlines()
+        rows = [line.split(",") for line in lines[1:]]
+        for row in rows:
+            row[:2] = "e" * 12, "d" * 12
+        path.write_text("\n".join([lines[0], *(",".join(row) for row in rows)]) + "\n")
     clean("yes=true")
     assert not folder.exists()
 
 
-def test_seeds_that_looks_may_come_to_are_needed(tmp_path, few_digits):
-    words = ["name=looked", "evaluation.quality=[]", "parameterization=epsilon,v", *TINY]
-    three, five = (plan(make(parse_run([*words, f"seeds={n}"])), Local(), ["cpu"]) for n in (3, 5))
-    folder, journal = tmp_path / "looked", Journal(tmp_path / ".stages")
-    (whole,) = at_once(three)
-    with Execution.of(whole, journal, folder, None, {"command": "python -m ablations.run", "code": "1"}):
-        head = json.loads((folder / "grid.json").read_text())
-    seeds = {stage.id for stage in five.stages()} - {stage.id for stage in three.stages()}
-    assert len(seeds) == 2 * 2 * 3
-    for most, needed in ((5, seeds), (3, set())):
-        (folder / "grid.json").write_text(
-            json.dumps(head | {"auto": {"looks": [3, most], "most": most, "stopped": {}}})
-        )
-        assert seeds & needs_of(folder, Read(frozenset())).stages == needed
+def test_what_was_committed_keeps_what_the_run_of_its_name_wanted(again, clean):
+    (again.results / "committed").mkdir()
+    again.folder.rename(again.results / "committed" / "tiny")
+    assert "15 of them are needed" in clean("yes=true")
+
+
+def test_lists_go_with_results_that_are_gone(again, clean):
+    shutil.rmtree(again.folder)
+    assert "lists of what results that are gone needed" in clean("yes=true")
+    assert list((again.results / ".wanted").iterdir()) == []
 
 
 def test_temporary_files_of_the_dead_go_once_nobody_has_written_to_them_for_an_hour(again, clean):

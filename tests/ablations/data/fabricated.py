@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
-import pickle
 import struct
 import tarfile
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,41 +39,6 @@ def fashion(folder: Path, images: np.ndarray | None = None, compress: bool = Tru
         )
 
 
-class Python2Pickler(pickle._Pickler):
-    """Writes as CIFAR's files were written: Python 2's strings, the old name of numpy's module, protocol 2."""
-
-    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
-
-    def save_string(self, value: bytes | str) -> None:
-        text = value.encode() if isinstance(value, str) else value
-        short = len(text) < 256
-        self.write((b"U" + bytes([len(text)]) if short else b"T" + struct.pack("<i", len(text))) + text)
-        self.memoize(value)
-
-    dispatch[bytes] = dispatch[str] = save_string
-
-    def save_global(self, obj: Any, name: str | None = None) -> None:
-        self.write(f"c{obj.__module__.replace('_core', 'core')}\n{name or obj.__qualname__}\n".encode())
-        self.memoize(obj)
-
-
-def python2_pickle(content: Any) -> bytes:
-    file = io.BytesIO()
-    Python2Pickler(file, protocol=2).dump(content)
-    return file.getvalue()
-
-
-def batch(images: np.ndarray, labels: list[int], name: str = "batch 1") -> bytes:
-    return python2_pickle(
-        {
-            b"batch_label": name.encode(),
-            b"labels": labels,
-            b"data": images,
-            b"filenames": [f"picture_{i}.png".encode() for i in range(len(images))],
-        }
-    )
-
-
 CIFAR = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
 
 
@@ -87,32 +51,31 @@ def cifar_batches() -> dict[str, tuple[np.ndarray, list[int]]]:
     }
 
 
-def cifar_pickles(root: Path) -> None:
-    folder = root / "cifar-10-batches-py"
+def cifar_files() -> dict[str, bytes]:
+    """Each batch's file: records of a label and the three planes."""
+    return {
+        f"{name}.bin": np.concatenate([np.array(labels, np.uint8)[:, None], images], axis=1).tobytes()
+        for name, (images, labels) in cifar_batches().items()
+    }
+
+
+def cifar(root: Path) -> None:
+    folder = root / "cifar-10-batches-bin"
     folder.mkdir(parents=True)
-    for name, (images, labels) in cifar_batches().items():
-        (folder / name).write_bytes(batch(images, labels))
+    for name, content in cifar_files().items():
+        (folder / name).write_bytes(content)
 
 
 def cifar_archive() -> bytes:
-    """The published archive's layout: the pickles in their folder, beside files that nobody reads."""
-    beside = {"batches.meta": b"no batch", "readme.html": b"<html>"}
-    pickles = {name: batch(images, labels) for name, (images, labels) in cifar_batches().items()}
+    """The published archive's layout: the batches in their folder, beside files that nobody reads."""
+    beside = {"batches.meta.txt": b"airplane", "readme.html": b"<html>"}
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz") as archive:
-        for name, content in (pickles | beside).items():
-            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+        for name, content in (cifar_files() | beside).items():
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return file.getvalue()
-
-
-def cifar_binary(root: Path) -> None:
-    folder = root / "cifar-10-batches-bin"
-    folder.mkdir(parents=True)
-    for name, (images, labels) in cifar_batches().items():
-        records = np.concatenate([np.array(labels, np.uint8)[:, None], images], axis=1)
-        (folder / f"{name}.bin").write_bytes(records.tobytes())
 
 
 def picture_file(number: int) -> bytes:

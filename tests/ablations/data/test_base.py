@@ -24,7 +24,7 @@ from ablations.stages.floor import floor_of
 from ablations.stages.graph import stages_of
 from ablations.testing import data as shared
 from analysis.format.errors import InputError
-from tests.ablations.data.fabricated import cifar_pickles, fashion, pictures, saved_images
+from tests.ablations.data.fabricated import cifar, fashion, pictures, saved_images
 from tests.axes import properties
 
 SMALL = {"train_images": 20, "held_out_images": 5}
@@ -34,7 +34,7 @@ WHOLE = ("folder", "arrow")
 
 def choice(name: str, root: Path) -> DataSet:
     """The set at a root where its files were made up, if it has one."""
-    make = {"fashion_mnist": fashion, "cifar10": cifar_pickles, "folder": pictures, "arrow": saved_images}.get(name)
+    make = {"fashion_mnist": fashion, "cifar10": cifar, "folder": pictures, "arrow": saved_images}.get(name)
     if make is None:
         return registry.classes(registry.base_of("data"))[name]()
     make(root)

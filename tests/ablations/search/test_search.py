@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from ablations import export, run
-from ablations.clean.needs import Read, needs_of
 from ablations.data.tensors import read_tensors
+from ablations.driver.wanted import wanted_by
 from ablations.engine.journal import Journal
 from ablations.grids.grid import make
 from ablations.search import __main__ as search
@@ -168,9 +168,7 @@ def test_a_confirmation_of_another_winner_is_taken_away(again):
 
 def test_all_that_a_search_has_run_is_needed_pruned_trials_and_their_rungs_too(searched):
     journal = Journal(searched.results / ".stages")
-    needs = needs_of(searched.results / "found", Read(frozenset()))
-    assert needs.unknown == ""
-    assert {folder.name for folder in journal.root.iterdir()} <= needs.stages
+    assert {folder.name for folder in journal.root.iterdir()} <= wanted_by(searched.results / "found")
 
 
 def test_a_grid_does_not_overwrite_a_search(again):

@@ -6,7 +6,6 @@ from functools import partial
 
 import pytest
 
-from ablations.compatibility import all_values
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
 from ablations.grids.grid import make
@@ -21,6 +20,7 @@ from ablations.stages.rung import rung_of
 from ablations.stages.training import TrainingStage
 from ablations.stages.training_loop import Trained
 from diffusion_core.networks import fused
+from evidence.pairs import all_values
 from tests.axes import thinned
 
 

@@ -1,0 +1,67 @@
+"""The outcome of a command, for `evidence.reliability`: numbers in files and store but for costs, stages made again."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from ablations.engine.files import BEFORE, CHECKPOINT
+
+
+def numbers(results: Path, name: str) -> dict[str, str]:
+    """All that files and store hold of a workload but for costs, and the digest of each stage's tensors, by name."""
+    from analysis.read.runs import read_folder
+    from analysis.read.store import read_store
+
+    folder = results / name
+    held = {path.name: _without_costs(path) for path in sorted(folder.glob("*.csv"))}
+    for path in sorted(results.glob(".stages/*/*.safetensors")):
+        # A checkpoint that a command left which was killed as it took it away is nobody's.
+        if path.name not in (CHECKPOINT, BEFORE):
+            held[f"{path.parent.name}/{path.name}"] = _digest(path)
+    stored = read_store(f"sqlite:///{results / 'mlflow.db'}", name)
+    same = read_folder(folder)
+    for frame in ("runs", "curves"):
+        alike = getattr(stored, frame).to_csv() == getattr(same, frame).to_csv()
+        held[f"the store's {frame}"] = "those of the folder" if alike else "others"
+    return held
+
+
+def finished_in(results: Path) -> dict[str, tuple[int, int]]:
+    """Inode and time of each finished stage's result, which tell it from another in its place."""
+    files = {path.parent.name: path.stat() for path in results.glob(".stages/*/result.json")}
+    return {stage: (file.st_ino, file.st_mtime_ns) for stage, file in files.items()}
+
+
+def made_again(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]], torn: set[str]) -> Iterator[str]:
+    """Stages that were finished before a fault and are not, or otherwise, but for those of which a file was torn, which
+    whoever reads it next finds out."""
+    changed = [stage for stage, result in before.items() if now.get(stage) != result and stage not in torn]
+    if changed:
+        yield f"finished stages were made again: {', '.join(changed)}"
+
+
+def _digest(path: Path) -> str:
+    """The hash of a file's tensors, whatever it says of them."""
+    digest = hashlib.sha256()
+    try:
+        with safe_open(path, framework="numpy") as file:
+            for name in sorted(file.keys()):
+                digest.update(name.encode() + file.get_tensor(name).tobytes())
+    except SafetensorError as error:
+        return f"unreadable: {error}"
+    return digest.hexdigest()
+
+
+def _without_costs(path: Path) -> str:
+    """A CSV file without what its runs cost, and which code and processor made it."""
+    with path.open(encoding="utf-8", newline="") as file:
+        head, *lines = csv.reader(file)
+    kept = [i for i, name in enumerate(head) if not name.startswith("cost/") and name not in ("code", "seconds")]
+    curve = head.index("curve") if "curve" in head else None
+    shown = [line for line in lines if curve is None or not line[curve].startswith("cost/")]
+    return "\n".join(",".join(line[i] for i in kept) for line in [head, *shown])

@@ -1,0 +1,201 @@
+"""Faults done to a command, for `evidence.reliability`: kills, stops, too little memory or disk, torn files, freezes.
+
+start ──▶ Child (a fork, which runs the command) ──▶ Fault.strike after a while ──▶ how the child ended
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import resource
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from evidence.child import Child
+
+MEGABYTE = 1 << 20
+GROUPS = (
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+    ("/sys/fs/cgroup", "memory.max"),
+)
+"""Folders of Linux's groups of processes that share a limit of memory, with the limit's file: cgroup 1, and 2."""
+PATIENCE = 30.0
+"""Seconds before a process that is out of memory is killed."""
+
+
+class Fault(ABC):
+    """Something that happens to a command."""
+
+    name: ClassVar[str]
+    of_searches: ClassVar[bool] = True
+
+    @classmethod
+    def is_possible(cls) -> bool:
+        """True where it can be done on this machine."""
+        return True
+
+    @abstractmethod
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+        """Do it to a child that runs, and see that it has ended; the stage whose files it damaged, "" where none.
+
+        `again` starts the same command beside it.
+        """
+
+
+class Kill(Fault):
+    """SIGKILL: the process is gone between two instructions."""
+
+    name = "SIGKILL"
+
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+        child.signal(signal.SIGKILL)
+        return ""
+
+
+class Terminate(Fault):
+    """SIGTERM, as a cluster sends it before it takes a node."""
+
+    name = "SIGTERM"
+
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+        child.signal(signal.SIGTERM)
+        return ""
+
+
+class OutOfMemory(Fault):
+    """The process may map no more than a little beyond what it has, and is killed if it does not end by that.
+
+    CPython waits for ever for a thread that had no memory to begin with. No search is done this to: a trial that runs
+    out of memory has failed, which is a finding about its cell, and what is asked for next depends on it.
+    """
+
+    name = "out of memory"
+    of_searches = False
+
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+        _limit(child, resource.RLIMIT_AS, _mapped(child.pid) + chance.randrange(8) * MEGABYTE)
+        if not child.wait(PATIENCE):
+            child.signal(signal.SIGKILL)
+        return ""
+
+
+class OutOfMemoryKiller(Fault):
+    """The process may use no more than a little memory beyond what it has, and the kernel kills it when it does.
+
+    That is a SIGKILL at a moment at which it asked for memory: what a container or a node that is full does. It takes
+    a control group of its own, which not everyone may make.
+    """
+
+    name = "OOM killer"
+
+    @classmethod
+    def is_possible(cls) -> bool:
+        group = _memory_group(MEGABYTE)
+        if group is not None:
+            group.rmdir()
+        return group is not None
+
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+        group = _memory_group(chance.randrange(1, 8) * MEGABYTE)
+        assert group is not None, "it is possible"
+        try:
+            with contextlib.suppress(ProcessLookupError):
+                (group / "cgroup.procs").write_text(str(child.pid), encoding="ascii")
+            if not child.wait(PATIENCE):
+                child.signal(signal.SIGKILL)
+        finally:
+            group.rmdir()
+        return ""
+
+
+class FullDisk(Fault):
+    """No file may grow beyond a few kilobytes: writes are refused as on a full disk, by EFBIG."""
+
+    name = "full disk"
+
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+        _limit(child, resource.RLIMIT_FSIZE, chance.choice([0, 100, 4096, 20_000]))
+        child.finish()
+        return ""
+
+
+class TornWrite(Fault):
+    """SIGKILL, and a file of the journal is cut or altered, as after a loss of power on a disk that lied."""
+
+    name = "torn write"
+
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+        child.signal(signal.SIGKILL)
+        files = sorted(path for path in (results / ".stages").rglob("*") if path.is_file() and path.stat().st_size)
+        if not files:
+            return ""
+        path = chance.choice(files)
+        content = bytearray(path.read_bytes())
+        if chance.random() < 0.5:
+            content = content[: chance.randrange(len(content))]
+        else:
+            content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        path.write_bytes(content)
+        return path.parent.name
+
+
+class Freeze(Fault):
+    """SIGSTOP until another command has taken what it held and ended; then it comes back."""
+
+    name = "frozen"
+
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+        os.kill(child.pid, signal.SIGSTOP)
+        try:
+            again().finish()
+        finally:
+            child.signal(signal.SIGCONT)
+        return ""
+
+
+FAULTS: dict[type[Fault], int] = {
+    Kill: 54,
+    Terminate: 12,
+    OutOfMemory: 8,
+    OutOfMemoryKiller: 6,
+    FullDisk: 8,
+    TornWrite: 9,
+    Freeze: 3,
+}
+"""The number of each in a hundred faults."""
+
+
+def _memory_group(most: int) -> Path | None:
+    """A new group of processes that may use so many bytes together; None where none can be made."""
+    for root, limit in GROUPS:
+        group = Path(root) / f"ablations-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            # The file is there where the group's controller is on, and no other can be made.
+            (group / limit).write_text(str(most), encoding="ascii")
+        except OSError:
+            group.rmdir()
+            continue
+        return group
+    return None
+
+
+def _limit(child: Child, what: int, most: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        resource.prlimit(child.pid, what, (most, most))
+
+
+def _mapped(pid: int) -> int:
+    """Bytes that a process has mapped."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0])
+    except (FileNotFoundError, IndexError):
+        return 0
+    return pages * resource.getpagesize()

@@ -1,0 +1,170 @@
+"""The quality of searches where the answer is known, as Markdown. It rebuilds `evidence/search.md`:
+
+    python -m evidence.search repeats=10 trials=30 out=evidence/search.md
+
+A dense sweep trains every cell of a small space on 2-D data. Searches of the same space are then held to it, many times
+over with other draws: how far the best of their trials is from the sweep's best, as a share of the sweep's range. And
+the same proposals are run with and without a pruner: the training steps that it saves, and whether the winner changes.
+
+Trials that the sweep has trained already cost nothing, so the repeats are quick.
+"""
+
+from __future__ import annotations
+
+import platform
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from ablations.settings.arguments import parse_search
+from ablations.settings.exits import exit_code
+from analysis.format import options
+from analysis.format.errors import InputError
+from analysis.format.options import Option
+
+if TYPE_CHECKING:
+    from ablations.search.optimizer.told import Told
+
+OPTIONS = {
+    "repeats": Option("searches per sampler, each with draws of its own", 10, int),
+    "trials": Option("trials of a search", 30, int),
+    "results": Option("where trainings are kept, so that the same command continues; by default a temporary folder"),
+    "out": Option("a file to write the tables to as well"),
+}
+
+SPACE = [
+    "data=mixture2d",
+    "network=mlp",
+    "schedule=log_snr_linear",
+    "horizon=50",
+    "training.steps=300",
+    "training.report_every=25",
+    "schedule.gamma_min=range(-14,-1.5,0.5)",
+    "schedule.gamma_max=range(0,10.5,0.5)",
+]
+WARM = ["training.warmup=30"]
+"""Warm-up of trainings that a pruner judges: one of 100 steps would leave a single rung."""
+SAMPLERS = ("random", "qmc", "tpe", "gp")
+PRUNERS = ("none", "median", "halving", "hyperband")
+NEAR = 0.05
+"""The share of the sweep's range within which the best counts as found."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The best and the worst value of all cells."""
+
+    best: float
+    worst: float
+    cells: int
+
+    def regret(self, value: float) -> float:
+        """Distance of a value from the best, as a share of the range."""
+        return (value - self.best) / (self.worst - self.best)
+
+
+def main(arguments: list[str]) -> int:
+    """The command; its exit code."""
+    return options.run("evidence.search", "Compare samplers and pruners.", OPTIONS, compare, arguments)
+
+
+def compare(given: dict[str, Any]) -> None:
+    """Run what is missing, print the tables, and write them where asked."""
+    if given["repeats"] < 1 or given["trials"] < 11:
+        raise InputError(
+            "repeats must be at least 1, and trials at least 11, for a sampler begins after 10 random ones"
+        )
+    with TemporaryDirectory() as temporary:
+        text = measured(Path(given["results"] or temporary), given["repeats"], given["trials"])
+    print(text)
+    if given["out"]:
+        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
+
+
+def measured(results: Path, repeats: int, trials: int) -> str:
+    """Both tables, of samplers and of pruners."""
+    sweep = swept(run(results, "sweep", ["study.sampler=grid"]))
+    distances = repeated(results, sweep, repeats, trials)
+    lines = [
+        f"`python -m evidence.search repeats={repeats} trials={trials}`, cpu ({platform.machine()})",
+        "",
+        f"{sweep.cells} cells on mixture2d (γ_min × γ_max of a log-SNR-linear schedule, 300 steps, one seed): NLL on "
+        f"validation data from {sweep.best:.3f} to {sweep.worst:.3f} bits/dim",
+        "",
+        f"| sampler, {trials} trials | median distance from the best | within {NEAR:.0%} | better than random |",
+        "|---|---|---|---|",
+    ]
+    for sampler, own in distances.items():
+        wins = sum(mine < theirs for mine, theirs in zip(own, distances["random"], strict=True))
+        near = sum(distance <= NEAR for distance in own)
+        better = "" if sampler == "random" else f"{wins} of {repeats}"
+        lines.append(f"| {sampler} | {statistics.median(own):.1%} | {near} of {repeats} | {better} |")
+    lines += ["", f"| pruner, {2 * trials} random trials | training steps | winner |", "|---|---|---|"]
+    for pruner, (share, same) in pruned(results, 2 * trials).items():
+        lines.append(f"| {pruner} | {share:.0%} | {'the same' if same else 'another'} |")
+    return "\n".join(lines)
+
+
+def repeated(results: Path, sweep: Sweep, repeats: int, trials: int) -> dict[str, list[float]]:
+    """Distances of each of so many searches from the sweep's best, as shares of its range, by sampler."""
+    return {
+        sampler: [
+            sweep.regret(winner(run(results, f"{sampler}-{seed}", [*words, f"study.seed={seed}"])).values[0])
+            for seed in range(repeats)
+        ]
+        for sampler, words in ((name, [f"study.sampler={name}", f"trials={trials}"]) for name in SAMPLERS)
+    }
+
+
+def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
+    """The share of training steps that are taken, and whether the winner is that of no pruning, by pruner.
+
+    Each in a folder of its own: a training that is finished already is not judged on its way.
+    """
+    searches = {
+        pruner: run(
+            results / f"pruner-{pruner}",
+            "search",
+            [*WARM, "study.sampler=random", f"trials={trials}", f"study.pruner={pruner}"],
+        )
+        for pruner in PRUNERS
+    }
+    steps = {pruner: sum(trial.metadata["steps"] for trial in tried) for pruner, tried in searches.items()}
+    best = winner(searches["none"]).number
+    return {pruner: (steps[pruner] / steps["none"], winner(tried).number == best) for pruner, tried in searches.items()}
+
+
+def run(results: Path, name: str, words: list[str]) -> list[Told]:
+    """The trials of a search without its confirmation."""
+    from ablations.engine.journal import Journal
+    from ablations.launchers.local import Local
+    from ablations.search.loop import Searcher
+    from ablations.search.optimizer import Optimizer
+    from ablations.search.plan import plan_search
+    from ablations.search.study import make
+
+    results.mkdir(parents=True, exist_ok=True)
+    study = make(parse_search([*SPACE, *words, f"name={name}"]))
+    launcher = Local()
+    plan = plan_search(study, launcher, launcher.devices("cpu", 1))
+    storage = f"sqlite:///{results / 'optuna.db'}"
+    optimizer = Optimizer(study, plan.identity, plan.objectives, storage, plan.window)
+    Searcher(plan, optimizer, Journal(results / ".stages"), results / name, lambda: None, study.limit).run()
+    return optimizer.trials()
+
+
+def swept(trials: list[Told]) -> Sweep:
+    """The sweep's best and worst, of the cells that finished."""
+    values = [trial.values[0] for trial in trials if trial.state == "complete"]
+    return Sweep(min(values), max(values), len(values))
+
+
+def winner(trials: list[Told]) -> Told:
+    """The best complete trial."""
+    return min((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.values[0])
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_code(main))

@@ -1,0 +1,60 @@
+"""The benchmark of inference: what it takes for many grids at once is what the rules say of each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analysis.statistics.families import judge, may_be_best
+from evidence import inference, inference_errors, inference_power
+from evidence import inference_rules as rules
+from evidence.inference_tables import Table
+
+
+def drawn(images: int) -> np.ndarray:
+    """Grids [60, 7, 4 (, images)] some of whose cells differ by more and more."""
+    rng = np.random.default_rng(images)
+    values = rng.normal(size=(60, 7, 4)) * np.exp(0.5 * rng.normal(size=(60, 7, 1)))
+    values[:, 1:4] += np.array([3.0, 8.0, 40.0])[:, None]
+    if images == 1:
+        return values
+    return values[..., None] + 2 * rng.normal(size=(60, 7, 1, images)) + rng.normal(size=(60, 7, 4, images))
+
+
+@pytest.mark.parametrize("images", [1, 12])
+@pytest.mark.parametrize("margin", [float("nan"), 4.0, 8.0])
+def test_many_grids_at_once_are_judged_as_each_by_itself(images, margin):
+    differences = rules.against_first(drawn(images))
+    different, same = rules.claimed(rules.moments_of(differences), margin)
+    told = [[one.verdict(1) for one in judge(list(grid), margins=margin)] for grid in differences]
+    assert (np.isin(told, ["better", "worse"]) == different).all()
+    assert ((np.array(told) == "equal") == same).all()
+    assert different.any()
+    assert not different.all()
+    assert same.any() == (margin == margin)
+
+
+@pytest.mark.parametrize("images", [1, 12])
+def test_many_grids_at_once_lose_the_cells_that_each_loses(images):
+    values = drawn(images)
+    kept = np.array([may_be_best(grid, 1) for grid in values])
+    gone = np.stack([rules.excluded(values, cell) for cell in range(values.shape[1])], axis=1)
+    assert (kept == ~gone).all()
+    assert gone.any()
+
+
+def test_the_page_holds_every_table_and_marks_what_misses_its_target(tmp_path, monkeypatch, capsys):
+    for name, value in {"SEEDS": (2, 3), "CELLS": (3,), "IMAGES": 5}.items():
+        for room in (inference_errors, inference_power):
+            monkeypatch.setattr(room, name, value, raising=False)
+    assert inference.main(["replicates=2", f"out={tmp_path}/t.md"]) == 0
+    shown = capsys.readouterr().out
+    assert (tmp_path / "t.md").read_text() == shown
+    assert shown.count("\n|---") == 12
+    table = Table({"a": [5.0, 5.6], "b": [9.0, float("nan")]}, 5.5, free=("b",))
+    assert table.lines(["", "x", "y"])[2:] == ["| a | 5.0 | **5.6** ✗ |", "| b | 9.0 |  |", ""]
+
+
+def test_no_replicates_are_refused(capsys):
+    assert inference.main(["replicates=0"]) == 2
+    assert "replicates must be at least 1" in capsys.readouterr().err

@@ -1,0 +1,220 @@
+"""Every pair of values of two axes is refused with its reason, or trained, scored and sampled here."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ablations import run
+from ablations.data.tensors import read_tensors
+from ablations.driver import plan
+from ablations.settings import grammar
+from ablations.stages import autoencoder
+from analysis.read.runs import read_folder
+from analysis.read.store import read_store
+from evidence.choices import document
+from evidence.pairs import STEPS, Pairs, all_values, settings_of, value
+from tests.ablations.conftest import FEW
+
+ROOT = Path(__file__).parents[2]
+
+TINY = {
+    "training.steps": 3,
+    "training.batch": 32,
+    # So little that no network of three steps samples what is not finite, whatever σ² it has learned.
+    "training.learning_rate": 1e-5,
+    "training.warmup": 1,
+    "training.report_every": 3,
+    "evaluation.exact": 2,
+    "evaluation.strata": 2,
+    "evaluation.sets": 1,
+    "evaluation.fit": 8,
+    "evaluation.ode_steps": 2,
+}
+LS = ("L0", "Lt", "LT")
+TINY_NETWORK = {
+    "unet": {"network.channels": 8, "network.multipliers": [1], "network.attention": []},
+    "mlp": {"network.width": 16, "network.layers": 2},
+}
+MOST = 85
+"""Cells that hold every pair: what it takes to run them."""
+FOUND = "# learned in a test\nname: saved\nknots: [-12.5, -7.25, -1.5, 4.5]\n"
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """All values, a found schedule among them."""
+    axes = all_values()
+    axes["schedule"].append(value("schedule", {"schedule": "saved/kept"}))
+    return Pairs(axes)
+
+
+@pytest.fixture(scope="module")
+def configs(tmp_path_factory):
+    """A folder of the user's own where commands are run, with a found schedule."""
+    folder = tmp_path_factory.mktemp("here") / "configs"
+    (folder / "schedule" / "saved").mkdir(parents=True)
+    (folder / "grid").mkdir()
+    (folder / "schedule" / "saved" / "kept.yaml").write_text(FOUND)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder.parent)
+        grammar.use(None)
+        yield folder
+    grammar.use(None)
+
+
+@pytest.fixture(scope="module")
+def rows(pairs, configs):
+    return pairs.covering()
+
+
+@pytest.mark.thorough
+def test_every_pair_is_in_a_cell_or_refused(pairs, rows):
+    seen = {frozenset(pair) for row in rows for pair in itertools.combinations(row.values(), 2)}
+    for first, second in itertools.combinations(pairs.axes, 2):
+        for a, b in itertools.product(pairs.axes[first], pairs.axes[second]):
+            assert (frozenset((a, b)) in seen) != (frozenset((a, b)) in pairs.refused), (a.label, b.label)
+    assert all(list(row) == list(pairs.axes) for row in rows)
+    assert len(rows) <= MOST
+
+
+@pytest.mark.slow
+def test_the_cells_are_the_same_ones_every_time(pairs, rows):
+    assert rows == pairs.covering()
+
+
+VQ = "space=latents space.regularization=vq"
+LATENTS = ("space=latents", "space=latents space.f=4", VQ)
+LEARNED, FIXED = ("learned", "learned_diagonal"), ("beta", "beta_tilde", "analytic", "analytic_mse")
+NOISE = ("schedule=rectified", "schedule=cosine schedule.zero_terminal=True")
+WEIGHTS = ("timesteps=logit_normal", "timesteps=log_normal")
+# From the rules as they were decided, not from the code.
+REFUSED = {
+    *((f"variance={v}", f"objective={o}") for v in LEARNED for o in ("simple", "weighted", "min_snr", "p2", "edm")),
+    *((f"variance={v}", "objective=vlb_continuous") for v in LEARNED),
+    *((f"variance={v}", "objective=hybrid") for v in FIXED),
+    ("variance=learned_diagonal", f"sampler=ancestral sampler.steps={STEPS}"),
+    ("variance=learned_diagonal", f"evaluation.horizon={STEPS}"),
+    *((f"variance={v}", "time=continuous") for v in LEARNED),
+    *((f"variance={v}", times) for v in LEARNED for times in WEIGHTS),
+    *((f"objective={o}", times) for o in ("vlb", "hybrid", "vlb_continuous") for times in WEIGHTS),
+    *((f"schedule={s}", times) for s in ("learned", "learned_linear") for times in WEIGHTS),
+    *((f"objective={o}", "time=continuous") for o in ("vlb", "hybrid")),
+    *(
+        (schedule, other)
+        for schedule in NOISE
+        for other in (
+            "parameterization=epsilon",
+            "time_input=log_snr",
+            "evaluation.continuous=2",
+            "evaluation.ode=1",
+        )
+    ),
+    ("parameterization=mu", "sampler=heun sampler.churn=10 sampler.skip=0.2"),
+    ("parameterization=mu", "time=continuous"),
+    ("timesteps=importance", "time=continuous"),
+    ("parameterization=mu", "objective=vlb_continuous"),
+    ("parameterization=mu", "evaluation.continuous=2"),
+    ("parameterization=mu", "evaluation.ode=1"),
+    ("timesteps=importance", "objective=vlb_continuous"),
+    ("timesteps=importance", "schedule=learned"),
+    ("timesteps=importance", "schedule=learned_linear"),
+    ("schedule=linear", "horizon=12"),
+    *(("data=mixture2d", space) for space in LATENTS),
+    *(("network=mlp", space) for space in LATENTS),
+    *((VQ, score) for score in ("evaluation.continuous=2", "evaluation.ode=1", "horizon=0")),
+    *(("horizon=0", other) for other in ("space=pixels", "data=mixture2d", "network=mlp")),
+    *(("horizon=0", f"evaluation.{score}") for score in ("continuous=2", "ode=1")),
+    ("data=digits", "network=mlp"),
+    ("data=mixture2d", "network=unet"),
+}
+
+
+def test_what_is_refused_is_what_has_no_meaning_and_the_reason_names_it(pairs, configs):
+    assert {frozenset(one.label for one in pair) for pair in pairs.refused} == set(map(frozenset, REFUSED))
+    for pair, reason in pairs.refused.items():
+        assert "take" in reason
+        assert any(str(entry) in reason for one in pair for _, entry in one.settings), reason
+
+
+def test_the_triples_that_are_refused_are_a_learned_interior_that_the_bound_is_not_free_of(pairs, configs):
+    learned = ("schedule=learned", "schedule=learned_linear")
+    real = ("objective=vlb_continuous", "time=continuous")
+    expected = {frozenset((schedule, times, "time_input=t")) for schedule in learned for times in real}
+    assert {frozenset(one.label for one in triple) for triple in pairs.refused_triples} == expected
+    assert all("take time_input=log_snr" in reason for reason in pairs.refused_triples.values())
+
+
+def test_the_table_of_choices_is_that_of_the_rules():
+    assert (ROOT / "docs" / "choices.md").read_text(encoding="utf-8") == document(), (
+        "run python -m evidence.choices > docs/choices.md"
+    )
+
+
+def tiny_space(cell):
+    """A small autoencoder, and steps enough to pay for it where the budget is counted in operations."""
+    if cell["space"] == "pixels":
+        return {}
+    steps = {"training.steps": 5} if cell["budget"] == "flops" else {}
+    return {"space.steps": 2, "space.width": 8, "space.batch": 8, **steps}
+
+
+@pytest.mark.parametrize("data", [pytest.param(data, marks=pytest.mark.thorough) for data in ("digits", "mixture2d")])
+def test_every_pair_trains_scores_and_samples(
+    data, rows, configs, few_digits, tmp_path, store, capsys, monkeypatch, without_pictures
+):
+    monkeypatch.setattr(autoencoder, "collapse", lambda *_: "")
+    # Chains of no steps, which differ in what they do not read.
+    monkeypatch.setattr(plan, "_refuse_equal", lambda planned: None)
+    shutil.copy(store, tmp_path / "mlflow.db")
+    settings = [settings_of(row.values()) for row in rows]
+    levels = [
+        {"name": f"cell{i:02}", "set": {**TINY, **TINY_NETWORK.get(cell["network"], {}), **tiny_space(cell), **cell}}
+        for i, cell in enumerate(settings)
+        if cell["data"] == data
+    ]
+    grid = {"question": "Does every pair run?", "axes": [{"name": "cell", "levels": levels}], "seeds": 1}
+    name = f"pairs-{data}"
+    (configs / "grid" / f"{name}.yaml").write_text(json.dumps(grid))
+    assert run.main([f"grid={name}", f"results={tmp_path}", "launcher=serial"]) == 0, capsys.readouterr().out
+
+    with (tmp_path / name / "runs.csv").open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["axis.cell"] for row in found] == [level["name"] for level in levels]
+    asked = {level["name"]: level["set"] for level in levels}
+    for row in found:
+        assert row["status"] == "finished", row["reason"]
+        metrics = {name: float(text) for name, text in row.items() if "/" in name and text}
+        assert all(math.isfinite(number) for number in metrics.values())
+        cell = asked[row["axis.cell"]]
+        chain, scored = cell["horizon"] > 0, cell.get("space.regularization") != "vq"
+        assert row.get("not_comparable", "") == ("" if scored else "nll")
+        assert bool(row.get("autoencoder_id", "")) == ("psnr/test" in metrics) == (cell["space"] == "latents")
+        for split in ("val", "test"):
+            assert (f"nll/{split}" in metrics) == scored
+            parts = [metrics.get(f"nll/{split}_{part}", 0.0) for part in ("reconstruction", "entropy", *LS)]
+            assert metrics.get(f"nll/{split}", 0.0) == pytest.approx(sum(parts), rel=1e-6, abs=1e-5)
+            assert (f"nll/{split}_entropy" in metrics) == (scored and cell["space"] == "latents")
+            assert (f"nll_ode/{split}" in metrics) == ("evaluation.ode" in cell)
+            assert (f"nll_continuous/{split}" in metrics) >= ("evaluation.continuous" in cell)
+        strided = "sampler.steps" in cell or "evaluation.horizon" in cell
+        fitted = cell["variance"].startswith("analytic") or (cell["spacing"] == "optimal" and strided)
+        assert ("cost/fit_seconds" in metrics) == (chain and fitted)
+        assert ("schedule/gamma_50" in metrics) == (chain and cell["schedule"].startswith("learned"))
+        assert not row.get("notes", "").startswith("not finite")
+    folder = read_folder(tmp_path / name)
+    stored = read_store(f"sqlite:///{tmp_path}/mlflow.db", name)
+    pd.testing.assert_frame_equal(folder.runs, stored.runs)
+    pd.testing.assert_frame_equal(folder.curves, stored.curves)
+    samples = [read_tensors(path)[0]["samples"] for path in (tmp_path / ".stages").glob("*/samples.safetensors")]
+    # Cells that differ in nothing that sampling reads share theirs, as do chains of no steps.
+    assert len(levels) / 3 < len(samples) <= len(levels)
+    assert all(len(drawn) == (FEW if data == "digits" else 1000) for drawn in samples)
+    assert all(bool(drawn.double().isfinite().all()) for drawn in samples)
