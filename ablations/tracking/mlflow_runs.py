@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ablations.results import autoencoders
+from ablations.results import autoencoders, clock
 from ablations.results.csv_text import csv_text
 from analysis.errors import InputError
 from analysis.files import read_json
@@ -19,7 +21,6 @@ from analysis.read.names import (
     FIXED,
     KEYS,
     LATENT,
-    OVER_STEPS,
     RUNGS,
     SEARCH,
     TRACEBACK,
@@ -40,8 +41,10 @@ LONGEST = 5000
 """Characters of a tag: MLflow takes no more."""
 RUNNING = "running"
 """The status of a run that is under way."""
-REPORTED = "reported"
-"""The tag of a run that is not over: how far each of its curves is there, as JSON."""
+TOOK = ("cost/seconds", "cost/train_seconds", "cost/autoencoder_seconds")
+"""The metrics that say what a trial took, the training of a cell, or that of an autoencoder."""
+INTERRUPTED = "interrupted"
+"""The status of a run that was stopped, and may be taken up."""
 TRIAL, STUDY, OF_SEARCH = "trial", "study", "search"
 """The kind of a run that is a trial of a search, and the tag of its number; the tags of the search's name and identity.
 """
@@ -51,45 +54,43 @@ AUTOENCODER = ("cell_id", "seed", "status", "reason")
 """What every row of autoencoders.csv has."""
 
 Curve = list[dict[str, str]]
+Clock = dict[float, float]
+"""The steps of a training in their order → when it was there, in seconds since 1970; it began at step 0."""
 Points = dict[str, list[tuple[float, float]]]
 """The name of a curve → its points (x, y), of a run that is under way."""
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """A row of a results folder with its curves, ready to be published."""
+    """A row of a results folder with its curves and its clock, which may be empty, ready to be published."""
 
     tags: dict[str, str]
     params: dict[str, str]
     metrics: dict[str, float]
     curves: Curve
-    images: str
-    sheet: Path | None
+    images: str = ""
+    sheet: Path | None = None
+    clock: Clock = field(default_factory=dict)
 
     @property
     def content(self) -> str:
         """A digest of all that is published."""
         sheet = self.sheet.read_bytes() if self.sheet else b""
-        text = json.dumps([self.tags, self.params, self.metrics, self.curves], sort_keys=True) + self.images
+        fields = [self.tags, self.params, self.metrics, self.curves, self.clock]
+        text = json.dumps(fields, sort_keys=True) + self.images
         return hashlib.sha256(text.encode() + sheet).hexdigest()[:16]
 
+    @property
+    def seconds(self) -> float:
+        """The seconds of its training, as far as they are known: a trial's are of all that it took."""
+        known = (self.metrics[name] for name in TOOK if name in self.metrics)
+        return next((seconds for seconds in known if math.isfinite(seconds)), 0.0)
 
-@dataclass(frozen=True)
-class Known:
-    """A run that a store has: the digest of its content, "" until it has all of it; how far its curves have been
-    reported, None of one that is over; and when it began, in seconds."""
-
-    run_id: str
-    content: str
-    reported: dict[str, float] | None
-    began: float
-
-    @staticmethod
-    def of(run_id: str, tags: Mapping[str, str], began: int) -> Known:
-        """What its tags say of a run that began at so many milliseconds."""
-        reported = tags.get(REPORTED)
-        known = None if reported is None else json.loads(reported)
-        return Known(run_id, tags.get("content", ""), known, began / 1000)
+    @property
+    def name(self) -> str:
+        """Its name in the UI's list."""
+        seed = f" · seed {self.tags['seed']}" if "seed" in self.tags else ""
+        return f"{self.params['cell']}{seed}"
 
 
 def key_of(tags: Mapping[str, str]) -> tuple[str, str]:
@@ -97,24 +98,9 @@ def key_of(tags: Mapping[str, str]) -> tuple[str, str]:
     return (tags.get(OF_SEARCH, TRIAL), tags[TRIAL]) if TRIAL in tags else (tags["cell_id"], tags["seed"])
 
 
-def last_of(curves: Curve, before: Mapping[str, float]) -> dict[str, float]:
-    """How far each curve over steps is there, where it went so far before."""
-    found = dict(before)
-    for line in curves:
-        if line["curve"].startswith(OVER_STEPS):
-            found[line["curve"]] = max(found.get(line["curve"], -1.0), float(line["x"]))
-    return found
-
-
 def of_seed(curve: str, seed: object, seeds: Sequence[object]) -> str:
     """What a curve of a trial at one of its seeds is called: the first seed's has its own name."""
     return curve if str(seed) == str(seeds[0]) else f"{curve} seed {seed}"
-
-
-def name_of(run: Tracked) -> str:
-    """What the UI lists it as."""
-    seed = f" · seed {run.tags['seed']}" if "seed" in run.tags else ""
-    return f"{run.params['cell']}{seed}"
 
 
 def head_in(folder: Path) -> dict[str, Any]:
@@ -143,18 +129,18 @@ def tracked_runs(folder: Path) -> list[Tracked]:
     if not (folder / "grid.json").exists() and (folder / SEARCH).exists():
         return []
     curves, images = curves_by_run(folder), images_by_run(folder / "images.csv")
-    request = request_of(head_in(folder))
-    return [
-        cell_run(row, curves[key_of(row)], images.get(key_of(row), ""), request, folder)
-        for row in rows_of(folder / "runs.csv", FIXED)
-    ]
+    request, clocks = request_of(head_in(folder)), clocks_by_run(folder)
+    rows = [(key_of(row), row) for row in rows_of(folder / "runs.csv", FIXED)]
+    runs = [cell_run(row, curves[key], images.get(key, ""), request, folder) for key, row in rows]
+    return [replace(run, clock=clocks[key]) for run, (key, _) in zip(runs, rows, strict=True)]
 
 
 def tracked_autoencoders(folder: Path) -> list[Tracked]:
     """The autoencoders of a results folder, none where its cells diffuse in pixels."""
     path = folder / autoencoders.TABLE
-    curves = curves_by_run(folder) if path.is_file() else {}
-    return [autoencoder_run(row, curves[key_of(row)], folder) for row in _rows_if_there(path, AUTOENCODER)]
+    rows = [(key_of(row), row) for row in _rows_if_there(path, AUTOENCODER)]
+    curves, clocks = (curves_by_run(folder), clocks_by_run(folder)) if rows else ({}, {})
+    return [replace(autoencoder_run(row, curves[key], folder), clock=clocks[key]) for key, row in rows]
 
 
 def tracked_trials(folder: Path) -> list[Tracked]:
@@ -186,20 +172,30 @@ def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 def curves_by_run(folder: Path) -> dict[tuple[str, str], Curve]:
     """(cell_id, seed) → the points of its curves."""
-    found: dict[tuple[str, str], Curve] = defaultdict(list)
+    curves: dict[tuple[str, str], Curve] = defaultdict(list)
     for line in rows_of(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y")):
-        found[line["cell_id"], line["seed"]].append(line)
-    return found
+        curves[key_of(line)].append(line)
+    return curves
+
+
+def clocks_by_run(folder: Path) -> dict[tuple[str, str], Clock]:
+    """(cell_id, seed) → the clock of its training; empty where that is not known."""
+    clocks: dict[tuple[str, str], Clock] = defaultdict(dict)
+    for row in _rows_if_there(folder / clock.TABLE, clock.COLUMNS):
+        if not row["step"].isdecimal() or not re.fullmatch(r"\d{1,11}(\.\d+)?", row["seconds"]):
+            raise InputError(f"{folder / clock.TABLE} holds a time that is none: {row['seconds']} at {row['step']}")
+        clocks[key_of(row)][int(row["step"])] = float(row["seconds"])
+    return clocks
 
 
 def images_by_run(path: Path) -> dict[tuple[str, str], str]:
     """(cell_id, seed) → the run's own images.csv: metric, 0, 1, …; nothing where results are older than the file."""
     if not path.is_file():
         return {}
-    found: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    images: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
     for row in rows_of(path, KEYS):
-        found[row.pop("cell_id"), row.pop("seed")].append(row)
-    return {key: csv_text(list(rows[0]), rows) for key, rows in found.items()}
+        images[row.pop("cell_id"), row.pop("seed")].append(row)
+    return {key: csv_text(list(rows[0]), rows) for key, rows in images.items()}
 
 
 def metrics_of(row: Mapping[str, str], source: Path) -> dict[str, float]:
@@ -248,8 +244,6 @@ def trial_run(row: dict[str, str], curves: Curve, study: str, identity: str, fol
         params={"cell": f"trial {row[TRIAL]}", **params},
         metrics=metrics_of(row, folder / TRIALS) | costs,
         curves=curves,
-        images="",
-        sheet=None,
     )
 
 
@@ -269,6 +263,5 @@ def autoencoder_run(row: dict[str, str], curves: Curve, folder: Path) -> Tracked
         params={"cell": words, **params},
         metrics=metrics_of(row, folder / autoencoders.TABLE),
         curves=curves,
-        images="",
         sheet=sheet if sheet.exists() else None,
     )

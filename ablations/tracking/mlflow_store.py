@@ -5,10 +5,10 @@ over steps, what each test image costs, its sample sheet, and tags by which the 
 autoencoder that cells share is a run of its own (kind = autoencoder), with its reconstructions. One summary run carries
 all other files of the folder: tables, figures, report. A run is known by (cell_id, seed) and by a digest of its
 content, so publishing can be repeated: what is there is left, what lacks something is completed, what is stale is
-replaced. One that was shown while it ran is completed, and one that was stopped taken up; how far its curves are there
-is a tag of such a run. The experiment also stores the view that the printed link opens: the grid's metrics charted,
-grouped by cell, that is by the levels of its axes, with means over seeds. Where all of it is stands in the folder's
-tracking.json.
+replaced. Its points have the times of its training (`mlflow_stored`), so that two deliveries at once write the same
+rows. One that was shown while it ran is completed, and one that was stopped taken up. The experiment also stores the
+view that the printed link opens: the grid's metrics charted, grouped by cell, that is by the levels of its axes, with
+means over seeds. Where all of it is stands in the folder's tracking.json.
 """
 
 from __future__ import annotations
@@ -23,29 +23,42 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from ablations.results.csv_text import number
 from ablations.results.records import NOT_RUN
 from ablations.tracking.addresses import Summary, refusal
 from ablations.tracking.mlflow_client import TrackingError, guard, opened, refuse_links
-from ablations.tracking.mlflow_found import anew, found, is_gone, kept, one_of
 from ablations.tracking.mlflow_runs import (
-    REPORTED,
+    INTERRUPTED,
     REQUEST,
-    Known,
     Points,
     Tracked,
     head_in,
     key_of,
-    last_of,
-    name_of,
     request_of,
     round_of,
     tracked_autoencoders,
     tracked_runs,
     tracked_trials,
 )
+from ablations.tracking.mlflow_stored import (
+    CONTENT,
+    ENDINGS,
+    OPEN,
+    Stored,
+    anew,
+    began_at,
+    complete,
+    describe,
+    find,
+    is_gone,
+    is_stale,
+    one_of,
+    points_of,
+    send,
+    steps_in,
+)
 from ablations.tracking.mlflow_summary import delivered
 from ablations.tracking.mlflow_views import VIEW, view_in
-from ablations.tracking.mlflow_writing import INTERRUPTED, end, log, send
 from analysis.errors import InputError
 from analysis.files import write_json
 from analysis.read.links import page, to_json, tracking_of, without_password
@@ -61,9 +74,9 @@ MODEL = "model"
 class Tracker:
     """The experiment of one grid in one tracking store, which is opened when it is needed or when `begin` says so.
 
-    Two threads may write: what is done about one run is done whole. So may other commands, whose runs are looked for
-    before one is shown or completed, and after one is made: of two that were made at once the later goes. Two may
-    deliver to one run: both write the same points, which are there once.
+    Two threads may write, each all that it has to say of a run before the other. Other commands may write at any
+    moment: before a run is shown or completed, and after one is made, the store is asked which run the cell has. Of two
+    that were made at once it then deletes one. Those that deliver to the same run write the same points.
     """
 
     def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
@@ -71,7 +84,7 @@ class Tracker:
         self.experiment = experiment
         self.artifacts = artifacts
         self.lock = RLock()
-        self.live: set[tuple[str, str]] = set()
+        self.shown: dict[tuple[str, str], set[tuple[str, int]]] = {}
         self.introduced = False
         self._opening: Future[tuple[MlflowClient, str]] | None = None
 
@@ -112,13 +125,13 @@ class Tracker:
         return self._opened[1]
 
     @cached_property
-    def known(self) -> dict[tuple[str, str], Known]:
+    def known(self) -> dict[tuple[str, str], Stored]:
         """The run that is here of each cell and seed, autoencoder and trial."""
         query = "tags.kind != 'summary'"
         runs: dict[tuple[str, str], list[Run]] = {}
         for run in guard(self.uri, lambda: self.client.search_runs([self.experiment_id], query, max_results=50_000)):
             runs.setdefault(key_of(run.data.tags), []).append(run)
-        return {key: guard(self.uri, lambda all_=all_: one_of(self.client, all_)) for key, all_ in runs.items()}
+        return {key: Stored.of(guard(self.uri, lambda of=of: one_of(self.client, of))) for key, of in runs.items()}
 
     def forget(self) -> None:
         """Ask the store anew what is here: another command has delivered to it."""
@@ -160,30 +173,30 @@ class Tracker:
             return shown
 
     def _show(self, run: Tracked, points: Points, machine: dict[str, float]) -> bool:
-        from mlflow.entities import Metric, RunTag
+        from mlflow.entities import Metric
 
         key = key_of(run.tags)
-        # Another command may have shown it since.
-        known = self.known.get(key) if key in self.live else found(self.client, self.experiment_id, run.tags)
-        if known is None:
-            known, _ = self._begin(run, {})
-        if known.reported is None:
-            return False
-        if key not in self.live:
-            self.live.add(key)
-            self.known[key] = known
-            self.client.update_run(known.run_id, status="RUNNING")
-            tags = run.tags | {"content": ""}
-            self.client.log_batch(known.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        now, reported = time.time(), dict(known.reported)
-        new = [(name, y, x) for name, line in points.items() for x, y in line if x > reported.get(name, -1.0)]
-        # A training that goes on from a checkpoint is behind what was reported of it, for a while.
-        reported |= {name: max(reported.get(name, -1.0), *(x for x, _ in line)) for name, line in points.items()}
-        metrics = [Metric(name, y, int(1000 * now), int(x)) for name, y, x in new]
-        metrics += [Metric(name, y, int(1000 * now), int(now - known.began)) for name, y in machine.items()]
-        send(self.client, known.run_id, metrics)
-        self.client.set_tag(known.run_id, REPORTED, json.dumps(reported))
-        self.known[key] = Known(known.run_id, "", reported, known.began)
+        if key not in self.shown:
+            # Another command may have shown it since.
+            there = find(self.client, self.experiment_id, run.tags) or self._make(run)
+            self.known[key] = Stored.of(there)
+            if there.data.tags.get("status") not in OPEN:
+                return False
+            self.client.update_run(there.info.run_id, status="RUNNING")
+            describe(self.client, there.info.run_id, run.params, run.tags | {CONTENT: ""})
+            self.known[key] = replace(self.known[key], content="")
+            self.shown[key] = steps_in(self.client, there)
+        stored, steps, now = self.known[key], self.shown[key], int(1000 * time.time())
+        curve = [
+            {"curve": name, "x": str(x), "y": number(y)}
+            for name, line in points.items()
+            for x, y in line
+            if (name, int(x)) not in steps
+        ]
+        new = points_of(replace(run, curves=curve, metrics={}), stored.began)
+        use = [Metric(name, value, now, (now - stored.began) // 1000) for name, value in machine.items()]
+        send(self.client, stored.run_id, new + use)
+        steps |= {(point.key, point.step) for point in new}
         return True
 
     def attach(self, key: tuple[str, str], file: Path) -> None:
@@ -208,34 +221,27 @@ class Tracker:
     def keep(self, keys: Collection[tuple[str, str]]) -> None:
         """Show these on, and no others, which another command may show from now on."""
         with self.lock:
-            self.live &= set(keys)
+            self.shown = {key: steps for key, steps in self.shown.items() if key in keys}
 
     def leave(self, key: tuple[str, str]) -> None:
         """Say of a run that is shown, and not over, that nothing runs it any more."""
         with self.lock:
-            known = self.known.get(key)
-            if known is not None and known.reported is not None and not known.content:
-                guard(self.uri, lambda: self._leave(known.run_id))
+            stored = self.known.get(key)
+            if stored is not None and not stored.content:
+                guard(self.uri, lambda: self._leave(stored.run_id))
 
     def _leave(self, run_id: str) -> None:
         # Another command may have completed it since, or deleted it.
-        if not is_gone(self.client, run_id) and not self.client.get_run(run_id).data.tags.get("content"):
+        if not is_gone(self.client, run_id) and not self.client.get_run(run_id).data.tags.get(CONTENT):
             self.client.set_tag(run_id, "status", INTERRUPTED)
-            end(self.client, run_id, INTERRUPTED)
+            self.client.set_terminated(run_id, ENDINGS[INTERRUPTED])
 
-    def _begin(self, run: Tracked, reported: dict[str, float] | None) -> tuple[Known, bool]:
-        """A new run, of which so much has been reported, None where all of it follows at once; or where another command
-        was first, the one that it made, and False."""
-        from mlflow.entities import Param
-
-        key = key_of(run.tags)
-        tags = run.tags | ({} if reported is None else {REPORTED: json.dumps(reported)})
-        made = self.client.create_run(self.experiment_id, tags=tags, run_name=name_of(run)).info
-        self.known[key] = Known(made.run_id, "", reported, made.start_time / 1000)
-        self.client.log_batch(made.run_id, params=[Param(*param) for param in run.params.items()])
-        known = found(self.client, self.experiment_id, run.tags) or self.known[key]
-        self.known[key] = known
-        return known, known.run_id == made.run_id
+    def _make(self, run: Tracked) -> Run:
+        """A new run; where another command was first, the one that it made."""
+        began = began_at(run, int(1000 * time.time()))
+        made = self.client.create_run(self.experiment_id, began, run.tags, run.name)
+        self.known[key_of(run.tags)] = Stored.of(made)
+        return find(self.client, self.experiment_id, run.tags) or made
 
     def _whole(self, run: Tracked, act: Callable[[], bool]) -> bool:
         """act(), which writes a run, once more where another command has deleted that meanwhile."""
@@ -245,7 +251,7 @@ class Tracker:
             lost = key in self.known and is_gone(self.client, self.known[key].run_id)
             if lost:
                 del self.known[key]
-                self.live.discard(key)
+                self.shown.pop(key, None)
             return lost
 
         return anew(act, is_lost)
@@ -256,42 +262,23 @@ class Tracker:
             return self._whole(run, lambda: self._complete(run))
 
     def _complete(self, run: Tracked) -> bool:
-        from mlflow.entities import RunTag
-
-        key, status = key_of(run.tags), run.tags["status"]
-        here, new = set[str](), False
-        known: Known | None = self.known.get(key)
-        if known is not None and known.content != run.content:
-            # Another command may have delivered it since, or deleted it.
-            known = found(self.client, self.experiment_id, run.tags)
-        if known is None:
-            known, new = self._begin(run, None)
-        self.known[key] = known
-        if known.content == run.content:
-            # Who delivered it may have been killed before, or shown a last point after.
-            if known.reported is not None and status != INTERRUPTED:
-                end(self.client, known.run_id, status, reports=True)
-                self.known[key] = replace(known, reported=None)
+        key = key_of(run.tags)
+        stored = self.known.get(key)
+        if stored is not None and stored.content == run.content:
             return False
-        if known.reported is None and not new:
-            known, here = kept(self.client, known, run)
-        if known is None:
-            del self.known[key]
-            return self._complete(run)
-        self._log(known, run, here)
-        # What was stopped may be taken up from where its curves end.
-        before = known.reported or {}
-        reported = last_of(run.curves, before) if status == INTERRUPTED else None
-        tags = ({} if new else run.tags) | {"content": run.content}
-        tags |= {} if reported is None else {REPORTED: json.dumps(reported)}
-        self.client.log_batch(known.run_id, tags=[RunTag(*tag) for tag in tags.items()])
-        end(self.client, known.run_id, status, reports=not new and reported is None and not here)
-        self.live.discard(key)
-        self.known[key] = Known(known.run_id, run.content, reported, known.began)
+        # Another command may have delivered it since, or deleted it.
+        there = None if stored is None else find(self.client, self.experiment_id, run.tags)
+        while there is None or is_stale(there.data, run):
+            if there is not None:
+                self.client.delete_run(there.info.run_id)
+            there = self._make(run)
+        self.known[key] = stored = Stored.of(there)
+        if stored.content == run.content:
+            return False
+        complete(self.client, there, run)
+        self.shown.pop(key, None)
+        self.known[key] = replace(stored, content=run.content)
         return True
-
-    def _log(self, known: Known, run: Tracked, here: set[str]) -> None:
-        log(self.client, known, run, here)
 
     def summarise(self, folder: Path) -> Summary:
         """Publish table, figures and grid.json as the summary run."""

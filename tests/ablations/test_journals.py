@@ -24,6 +24,7 @@ from ablations.stages.opening import journal_at
 from ablations.stages.perform import perform
 from ablations.stages.rung import RungStage
 from ablations.stages.training import TrainingStage
+from tests.ablations.conftest import reproducible
 
 POINTS = [
     "data=mixture2d",
@@ -121,7 +122,7 @@ def state_of(journal, stage):
     result = journal.result(stage.id)
     tensors, _ = read_artifact(journal.holding(stage.id, "weights.safetensors"), "weights.safetensors")
     metrics = {name: value for name, value in result.metrics.items() if not name.startswith("cost/")}
-    return {name: value.tolist() for name, value in tensors.items()}, metrics, result.curves
+    return {name: value.tolist() for name, value in tensors.items()}, metrics, reproducible(result.curves)
 
 
 def test_a_training_that_is_cut_goes_on_from_its_checkpoint_on_another_machine(
