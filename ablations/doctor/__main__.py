@@ -61,7 +61,7 @@ def everything_else(given: dict[str, Any]) -> list[Part]:
     from ablations.doctor.stores import data_sets, disk, folders, stores
     from ablations.settings import grammar
     from ablations.settings.addresses import address_of, is_remote
-    from ablations.tracking.addresses import default_uri
+    from ablations.tracking.uris import default_uri
 
     grammar.use(given["configs"] or None)
     results = Path(given["results"])

@@ -76,7 +76,7 @@ class WatchedCell(Watched):
         row |= {"status": RUNNING, "reason": ""}
         training = training_of(self.planned.stages)
         clock = {} if training is None else clock_in(training.id, self.journal)
-        return replace(cell_run(row, [], "", self.request, self.folder), clock=clock)
+        return replace(cell_run(row, "", self.request, self.folder), clock=clock)
 
     def points(self) -> Points:
         found = points_of(self.planned.stages, self.journal)
@@ -118,7 +118,7 @@ class WatchedAutoencoder(Watched):
 
     def run(self) -> Tracked:
         row = {name: str(value) for name, value in autoencoders.row(self.stage, RUNNING).items()}
-        return replace(autoencoder_run(row, [], self.folder), clock=clock_in(self.stage.id, self.journal))
+        return replace(autoencoder_run(row, self.folder), clock=clock_in(self.stage.id, self.journal))
 
     def points(self) -> Points:
         return reported(self.stage.id, self.journal)

@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ablations.results.csv_text import csv_text
 from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.read.names import (
+    CURVES,
     FIXED,
     KEYS,
     LATENT,
@@ -67,7 +68,7 @@ class Tracked:
     tags: dict[str, str]
     params: dict[str, str]
     metrics: dict[str, float]
-    curves: Curve
+    curves: Curve = field(default_factory=list)
     images: str = ""
     sheet: Path | None = None
     clock: Clock = field(default_factory=dict)
@@ -94,12 +95,12 @@ class Tracked:
 
 
 def key_of(tags: Mapping[str, str]) -> tuple[str, str]:
-    """What a run is known by."""
+    """The key by which a run is known."""
     return (tags.get(OF_SEARCH, TRIAL), tags[TRIAL]) if TRIAL in tags else (tags["cell_id"], tags["seed"])
 
 
 def of_seed(curve: str, seed: object, seeds: Sequence[object]) -> str:
-    """What a curve of a trial at one of its seeds is called: the first seed's has its own name."""
+    """A name for a curve of a trial at one of its seeds: the first seed's has its own."""
     return curve if str(seed) == str(seeds[0]) else f"{curve} seed {seed}"
 
 
@@ -117,30 +118,24 @@ def request_of(head: dict[str, Any]) -> str:
 
 
 def round_of(head: dict[str, Any]) -> str:
-    """Which round a grid.json speaks of, in words; "" where it speaks of none."""
+    """The round that a grid.json speaks of, in words; "" where it speaks of none."""
     this = head.get("round")
-    if not this:
-        return ""
-    return f"{this['number']} of {this['of']}{', preliminary' * this['preliminary']}"
+    return f"{this['number']} of {this['of']}{', preliminary' * this['preliminary']}" if this else ""
 
 
 def tracked_runs(folder: Path) -> list[Tracked]:
     """The cells of a results folder, none where it holds a search's trials alone; InputError where it is damaged."""
     if not (folder / "grid.json").exists() and (folder / SEARCH).exists():
         return []
-    curves, images = curves_by_run(folder), images_by_run(folder / "images.csv")
-    request, clocks = request_of(head_in(folder)), clocks_by_run(folder)
-    rows = [(key_of(row), row) for row in rows_of(folder / "runs.csv", FIXED)]
-    runs = [cell_run(row, curves[key], images.get(key, ""), request, folder) for key, row in rows]
-    return [replace(run, clock=clocks[key]) for run, (key, _) in zip(runs, rows, strict=True)]
+    request, rows = request_of(head_in(folder)), rows_of(folder / "runs.csv", FIXED)
+    images = _by_run(_rows_if_there(folder / "images.csv", KEYS))
+    return _with_curves([cell_run(row, _text_of(images[key_of(row)]), request, folder) for row in rows], folder)
 
 
 def tracked_autoencoders(folder: Path) -> list[Tracked]:
     """The autoencoders of a results folder, none where its cells diffuse in pixels."""
-    path = folder / autoencoders.TABLE
-    rows = [(key_of(row), row) for row in _rows_if_there(path, AUTOENCODER)]
-    curves, clocks = (curves_by_run(folder), clocks_by_run(folder)) if rows else ({}, {})
-    return [replace(autoencoder_run(row, curves[key], folder), clock=clocks[key]) for key, row in rows]
+    rows = _rows_if_there(folder / autoencoders.TABLE, AUTOENCODER)
+    return _with_curves([autoencoder_run(row, folder) for row in rows], folder)
 
 
 def tracked_trials(folder: Path) -> list[Tracked]:
@@ -159,6 +154,33 @@ def tracked_trials(folder: Path) -> list[Tracked]:
     return [trial_run(row, curves[row[TRIAL]], *names, folder) for row in rows if row["state"] != RUNNING]
 
 
+def _with_curves(runs: list[Tracked], folder: Path) -> list[Tracked]:
+    """Runs of a results folder, each with its curves and its clock."""
+    if not runs:
+        return []
+    curves = _by_run(rows_of(folder / "curves.csv", CURVES))
+    clocks = _by_run(_rows_if_there(folder / clock.TABLE, clock.COLUMNS))
+    keys = [key_of(run.tags) for run in runs]
+    return [
+        replace(run, curves=curves[key], clock=clock.of(clocks[key], folder))
+        for run, key in zip(runs, keys, strict=True)
+    ]
+
+
+def _by_run(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str], Curve]:
+    """The rows of each run by what it is known by; none of one that has none."""
+    runs: dict[tuple[str, str], Curve] = defaultdict(list)
+    for row in rows:
+        runs[key_of(row)].append(row)
+    return runs
+
+
+def _text_of(images: Curve) -> str:
+    """A run's own rows of images.csv, as CSV without its key; "" where it has none."""
+    columns = [name for name in (images or [{}])[0] if name not in ("cell_id", "seed")]
+    return csv_text(columns, [{name: row[name] for name in columns} for row in images]) if images else ""
+
+
 def _rows_if_there(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     return rows_of(path, columns) if path.is_file() else []
 
@@ -170,32 +192,57 @@ def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     return [{str(key): value for key, value in row.items()} for row in read_csv(path, columns).to_dict("records")]
 
 
-def curves_by_run(folder: Path) -> dict[tuple[str, str], Curve]:
-    """(cell_id, seed) → the points of its curves."""
-    curves: dict[tuple[str, str], Curve] = defaultdict(list)
-    for line in rows_of(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y")):
-        curves[key_of(line)].append(line)
-    return curves
+def cell_run(row: dict[str, str], images: str, request: str, folder: Path) -> Tracked:
+    """A row of runs.csv as a run, with its own images.csv, which may be empty, and its sheet of samples."""
+    levels = " · ".join(value for key, value in row.items() if key.startswith("axis.") and value)
+    search = read_json(folder / SEARCH)
+    more = {REQUEST: request, **({STUDY: str(search["name"])} if search else {})}
+    more |= {IMAGES: str(len(images.splitlines()) - 1)} if images else {}
+    sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
+    return Tracked(
+        _tags(CELL, folder, row, TAGS) | more,
+        _params(levels or "baseline", row, TAGS),
+        metrics_of(row, folder / "runs.csv"),
+        images=images,
+        sheet=next((sheet for sheet in sheets if sheet.exists()), None),
+    )
 
 
-def clocks_by_run(folder: Path) -> dict[tuple[str, str], Clock]:
-    """(cell_id, seed) → the clock of its training; empty where that is not known."""
-    clocks: dict[tuple[str, str], Clock] = defaultdict(dict)
-    for row in _rows_if_there(folder / clock.TABLE, clock.COLUMNS):
-        if not row["step"].isdecimal() or not re.fullmatch(r"\d{1,11}(\.\d+)?", row["seconds"]):
-            raise InputError(f"{folder / clock.TABLE} holds a time that is none: {row['seconds']} at {row['step']}")
-        clocks[key_of(row)][int(row["step"])] = float(row["seconds"])
-    return clocks
+def trial_run(row: dict[str, str], curves: Curve, study: str, identity: str, folder: Path) -> Tracked:
+    """A row of trials.csv as a run that the UI lists as "trial 17", with every choice as a parameter."""
+    own = (TRIAL, "state", "reason", "cell_id", "steps", "seconds")
+    costs = {f"cost/{name}": float(row[name]) for name in ("steps", "seconds") if row.get(name)}
+    names = {STUDY: study, OF_SEARCH: identity, "status": row["state"]}
+    return Tracked(
+        _tags(TRIAL, folder, row, own[:4]) | names,
+        _params(f"trial {row[TRIAL]}", row, own),
+        metrics_of(row, folder / TRIALS) | costs,
+        curves,
+    )
 
 
-def images_by_run(path: Path) -> dict[tuple[str, str], str]:
-    """(cell_id, seed) → the run's own images.csv: metric, 0, 1, …; nothing where results are older than the file."""
-    if not path.is_file():
-        return {}
-    images: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
-    for row in rows_of(path, KEYS):
-        images[row.pop("cell_id"), row.pop("seed")].append(row)
-    return {key: csv_text(list(rows[0]), rows) for key, rows in images.items()}
+def autoencoder_run(row: dict[str, str], folder: Path) -> Tracked:
+    """A row of autoencoders.csv as a run that the UI's charts group as "autoencoder kl f=2 c=4"."""
+    words = f"autoencoder {row['space.regularization']} f={row['space.f']} c={row['space.channels']}"
+    own, sheet = (*AUTOENCODER, "code"), folder / autoencoders.FOLDER / f"{row['cell_id']}.png"
+    return Tracked(
+        _tags("autoencoder", folder, row, own),
+        _params(words, row, own),
+        metrics_of(row, folder / autoencoders.TABLE),
+        sheet=sheet if sheet.exists() else None,
+    )
+
+
+def _tags(kind: str, folder: Path, row: Mapping[str, str], columns: Sequence[str]) -> dict[str, str]:
+    """The tags of a run of a kind: its folder's name, and the words of these columns of its row."""
+    words = {name: row[name][:LONGEST] for name in columns if name in row and (row[name] or name in FIXED)}
+    return {"kind": kind, "grid": folder.name, **words}
+
+
+def _params(cell: str, row: Mapping[str, str], others: Sequence[str]) -> dict[str, str]:
+    """The parameters of a run: how the UI groups it, and every choice, which are the columns but for these others."""
+    choices = {key: value for key, value in row.items() if key not in others and not re.search(r"/|^param\.", key)}
+    return {"cell": cell, **{key: value for key, value in choices.items() if value}}
 
 
 def metrics_of(row: Mapping[str, str], source: Path) -> dict[str, float]:
@@ -204,64 +251,3 @@ def metrics_of(row: Mapping[str, str], source: Path) -> dict[str, float]:
         return {key: float(value) for key, value in row.items() if "/" in key and value}
     except ValueError as error:
         raise InputError(f"{source} holds a metric that is no number: {error}") from error
-
-
-def cell_run(row: dict[str, str], curves: Curve, images: str, request: str, folder: Path) -> Tracked:
-    """A row of runs.csv as a run, with what belongs to it of the other files."""
-    params = {key: value for key, value in row.items() if key not in TAGS and "/" not in key and value}
-    levels = [value for key, value in params.items() if key.startswith("axis.")]
-    search = read_json(folder / SEARCH)
-    sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
-    return Tracked(
-        tags={
-            "kind": CELL,
-            "grid": folder.name,
-            REQUEST: request,
-            **({STUDY: str(search["name"])} if search else {}),
-            **{name: row[name][:LONGEST] for name in FIXED},
-            **{name: row[name][:LONGEST] for name in (TRACEBACK, *LATENT, *VERSIONS) if row.get(name)},
-            **({IMAGES: str(len(images.splitlines()) - 1)} if images else {}),
-        },
-        params={"cell": " · ".join(levels) or "baseline", **params},
-        metrics=metrics_of(row, folder / "runs.csv"),
-        curves=curves,
-        images=images,
-        sheet=next((sheet for sheet in sheets if sheet.exists()), None),
-    )
-
-
-def trial_run(row: dict[str, str], curves: Curve, study: str, identity: str, folder: Path) -> Tracked:
-    """A row of trials.csv as a run that the UI lists as "trial 17", with every choice as a parameter."""
-    own = ("trial", "state", "reason", "cell_id", "steps", "seconds")
-    params = {
-        key: value for key, value in row.items() if key not in own and "/" not in key and key[:6] != "param." and value
-    }
-    told = {name: row.get(name, "")[:LONGEST] for name in ("state", "reason", "cell_id")}
-    costs = {f"cost/{name}": float(row[name]) for name in ("steps", "seconds") if row.get(name)}
-    names = {"kind": TRIAL, "grid": folder.name, STUDY: study, OF_SEARCH: identity}
-    return Tracked(
-        tags={**names, TRIAL: row[TRIAL], "status": told["state"], **told},
-        params={"cell": f"trial {row[TRIAL]}", **params},
-        metrics=metrics_of(row, folder / TRIALS) | costs,
-        curves=curves,
-    )
-
-
-def autoencoder_run(row: dict[str, str], curves: Curve, folder: Path) -> Tracked:
-    """A row of autoencoders.csv as a run that the UI's charts group as "autoencoder kl f=2 c=4"."""
-    params = {
-        key: value for key, value in row.items() if key not in (*AUTOENCODER, "code") and "/" not in key and value
-    }
-    words = f"autoencoder {row['space.regularization']} f={row['space.f']} c={row['space.channels']}"
-    sheet = folder / autoencoders.FOLDER / f"{row['cell_id']}.png"
-    return Tracked(
-        tags={
-            "kind": "autoencoder",
-            "grid": folder.name,
-            **{name: row[name][:LONGEST] for name in (*AUTOENCODER, "code") if row[name]},
-        },
-        params={"cell": words, **params},
-        metrics=metrics_of(row, folder / autoencoders.TABLE),
-        curves=curves,
-        sheet=sheet if sheet.exists() else None,
-    )

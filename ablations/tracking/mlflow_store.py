@@ -18,17 +18,15 @@ import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from ablations.results.csv_text import number
 from ablations.results.records import NOT_RUN
-from ablations.tracking.addresses import Summary, refusal
 from ablations.tracking.mlflow_client import TrackingError, guard, opened, refuse_links
 from ablations.tracking.mlflow_runs import (
-    INTERRUPTED,
     REQUEST,
     Points,
     Tracked,
@@ -41,24 +39,24 @@ from ablations.tracking.mlflow_runs import (
     tracked_trials,
 )
 from ablations.tracking.mlflow_stored import (
-    CONTENT,
-    ENDINGS,
     OPEN,
     Stored,
     anew,
     began_at,
     complete,
-    describe,
     find,
     is_gone,
     is_stale,
+    leave,
     one_of,
     points_of,
     send,
-    steps_in,
+    take_up,
 )
 from ablations.tracking.mlflow_summary import delivered
 from ablations.tracking.mlflow_views import VIEW, view_in
+from ablations.tracking.sqlite_file import Summary
+from ablations.tracking.uris import refusal
 from analysis.errors import InputError
 from analysis.files import write_json
 from analysis.read.links import page, to_json, tracking_of, without_password
@@ -105,7 +103,7 @@ class Tracker:
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be written to without waiting."""
+        """True once it can be written to without waiting."""
         return self._opening is not None and self._opening.done()
 
     @cached_property
@@ -126,12 +124,12 @@ class Tracker:
 
     @cached_property
     def known(self) -> dict[tuple[str, str], Stored]:
-        """The run that is here of each cell and seed, autoencoder and trial."""
+        """The runs of the store, by the cell and seed, autoencoder or trial."""
         query = "tags.kind != 'summary'"
         runs: dict[tuple[str, str], list[Run]] = {}
         for run in guard(self.uri, lambda: self.client.search_runs([self.experiment_id], query, max_results=50_000)):
             runs.setdefault(key_of(run.data.tags), []).append(run)
-        return {key: Stored.of(guard(self.uri, lambda of=of: one_of(self.client, of))) for key, of in runs.items()}
+        return {key: Stored.of(guard(self.uri, partial(one_of, self.client, of))) for key, of in runs.items()}
 
     def forget(self) -> None:
         """Ask the store anew what is here: another command has delivered to it."""
@@ -146,7 +144,7 @@ class Tracker:
         refuse_links(folder)
         runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
         everything = [*runs, *tracked_autoencoders(folder), *tracked_trials(folder)]
-        published: int = sum(guard(self.uri, lambda run=run: self._publish(run)) for run in everything)
+        published = sum(guard(self.uri, partial(self._publish, run)) for run in everything)
         ids = {(run.tags["cell_id"], int(run.tags["seed"])): self.known[key_of(run.tags)].run_id for run in runs}
         write_json(folder / "tracking.json", to_json(tracking_of(self.uri, self.experiment_id, ids)))
         return published
@@ -169,8 +167,7 @@ class Tracker:
         One that is over is left as it is, and False returned.
         """
         with self.lock:
-            shown: bool = guard(self.uri, lambda: self._whole(run, lambda: self._show(run, points, machine)))
-            return shown
+            return guard(self.uri, lambda: self._whole(run, lambda: self._show(run, points, machine)))
 
     def _show(self, run: Tracked, points: Points, machine: dict[str, float]) -> bool:
         from mlflow.entities import Metric
@@ -182,10 +179,8 @@ class Tracker:
             self.known[key] = Stored.of(there)
             if there.data.tags.get("status") not in OPEN:
                 return False
-            self.client.update_run(there.info.run_id, status="RUNNING")
-            describe(self.client, there.info.run_id, run.params, run.tags | {CONTENT: ""})
             self.known[key] = replace(self.known[key], content="")
-            self.shown[key] = steps_in(self.client, there)
+            self.shown[key] = take_up(self.client, there, run)
         stored, steps, now = self.known[key], self.shown[key], int(1000 * time.time())
         curve = [
             {"curve": name, "x": str(x), "y": number(y)}
@@ -208,8 +203,7 @@ class Tracker:
         """The id of the training whose model a run has; "" where it has none."""
         with self.lock:
             run_id = self.known[key_of(tags)].run_id
-            model: str = guard(self.uri, lambda: self.client.get_run(run_id).data.tags.get(MODEL, ""))
-            return model
+            return guard(self.uri, lambda: str(self.client.get_run(run_id).data.tags.get(MODEL, "")))
 
     def attach_model(self, tags: dict[str, str], folder: Path, training: str) -> None:
         """Give a run the model that a folder holds, of this training."""
@@ -228,13 +222,7 @@ class Tracker:
         with self.lock:
             stored = self.known.get(key)
             if stored is not None and not stored.content:
-                guard(self.uri, lambda: self._leave(stored.run_id))
-
-    def _leave(self, run_id: str) -> None:
-        # Another command may have completed it since, or deleted it.
-        if not is_gone(self.client, run_id) and not self.client.get_run(run_id).data.tags.get(CONTENT):
-            self.client.set_tag(run_id, "status", INTERRUPTED)
-            self.client.set_terminated(run_id, ENDINGS[INTERRUPTED])
+                guard(self.uri, lambda: leave(self.client, stored.run_id))
 
     def _make(self, run: Tracked) -> Run:
         """A new run; where another command was first, the one that it made."""
@@ -282,8 +270,7 @@ class Tracker:
 
     def summarise(self, folder: Path) -> Summary:
         """Publish table, figures and grid.json as the summary run."""
-        summary: Summary = guard(self.uri, lambda: self._summarise(folder))
-        return summary
+        return guard(self.uri, lambda: self._summarise(folder))
 
     def _summarise(self, folder: Path) -> Summary:
         refuse_links(folder)

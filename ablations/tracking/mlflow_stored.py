@@ -88,6 +88,20 @@ def steps_in(client: MlflowClient, there: Run) -> set[tuple[str, int]]:
     return {(name, point.step) for name in curves for point in client.get_metric_history(there.info.run_id, name)}
 
 
+def take_up(client: MlflowClient, there: Run, run: Tracked) -> set[tuple[str, int]]:
+    """Say that a run in the store is under way; return the points over steps that it has."""
+    client.update_run(there.info.run_id, status="RUNNING")
+    describe(client, there.info.run_id, run.params, run.tags | {CONTENT: ""})
+    return steps_in(client, there)
+
+
+def leave(client: MlflowClient, run_id: str) -> None:
+    """Say that nothing runs a run any more, unless another command has completed it since, or deleted it."""
+    if not is_gone(client, run_id) and not client.get_run(run_id).data.tags.get(CONTENT):
+        client.set_tag(run_id, "status", INTERRUPTED)
+        client.set_terminated(run_id, ENDINGS[INTERRUPTED])
+
+
 def began_at(run: Tracked, now: int) -> int:
     """The time, in ms, at which a run begins; where that is not known, it ends now."""
     return _ms(min(run.clock.values())) if run.clock else now - _ms(run.seconds)

@@ -16,8 +16,8 @@ from ablations.driver import pages, shown
 from ablations.driver.pages import kept_in
 from ablations.driver.shown import Shown, content_of, last_shown, remember, still_there
 from ablations.engine.journal import Journal
-from ablations.tracking.addresses import Summary
 from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.sqlite_file import Summary
 from analysis.files import write_json
 from analysis.pages import write_pages
 from analysis.read.names import PAGES
