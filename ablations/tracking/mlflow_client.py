@@ -115,7 +115,7 @@ def _quiet() -> None:
 
 
 def guard(uri: str, action: Callable[[], Made]) -> Made:
-    """action(), every failure of the store a TrackingError of one line."""
+    """Return action(), or raise each failure of the store as a TrackingError of one line."""
     import requests
     import sqlalchemy.exc
     from mlflow.exceptions import MlflowException

@@ -33,7 +33,7 @@ from analysis.read.names import (
 CELL = "cell"
 """The kind of a run that is a cell at a seed."""
 REQUEST = "request"
-"""The tag by which the runs of one request are told from what an experiment holds beside them."""
+"""The tag that tells the runs of one request from what an experiment holds beside them."""
 IMAGES = "images"
 """The tag of a run that holds images.csv: how many images."""
 TAGS = (*FIXED, TRACEBACK, *LATENT, *VERSIONS)
@@ -52,7 +52,7 @@ TRIAL, STUDY, OF_SEARCH = "trial", "study", "search"
 RUNG_NLL = "train/rung_nll"
 """The curve of what a pruner was told."""
 AUTOENCODER = ("cell_id", "seed", "status", "reason")
-"""What every row of autoencoders.csv has."""
+"""The columns that every autoencoders.csv has."""
 
 Curve = list[dict[str, str]]
 Clock = dict[float, float]
@@ -83,9 +83,9 @@ class Tracked:
 
     @property
     def seconds(self) -> float:
-        """The seconds of its training, as far as they are known: a trial's are of all that it took."""
-        known = (self.metrics[name] for name in TOOK if name in self.metrics)
-        return next((seconds for seconds in known if math.isfinite(seconds)), 0.0)
+        """The seconds of its training, 0 where no metric says them; of a trial all that it took."""
+        took = (self.metrics[name] for name in TOOK if name in self.metrics)
+        return next((seconds for seconds in took if math.isfinite(seconds)), 0.0)
 
     @property
     def name(self) -> str:
@@ -168,7 +168,7 @@ def _with_curves(runs: list[Tracked], folder: Path) -> list[Tracked]:
 
 
 def _by_run(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str], Curve]:
-    """The rows of each run by what it is known by; none of one that has none."""
+    """The rows of each run, by its key; none of one that has none."""
     runs: dict[tuple[str, str], Curve] = defaultdict(list)
     for row in rows:
         runs[key_of(row)].append(row)

@@ -123,7 +123,7 @@ class Tracker:
         return self._opened[1]
 
     @cached_property
-    def known(self) -> dict[tuple[str, str], Stored]:
+    def runs(self) -> dict[tuple[str, str], Stored]:
         """The runs of the store, by the cell and seed, autoencoder or trial."""
         query = "tags.kind != 'summary'"
         runs: dict[tuple[str, str], list[Run]] = {}
@@ -134,7 +134,7 @@ class Tracker:
     def forget(self) -> None:
         """Ask the store anew what is here: another command has delivered to it."""
         with self.lock:
-            self.__dict__.pop("known", None)
+            self.__dict__.pop("runs", None)
 
     def publish(self, folder: Path) -> int:
         """Every cell, autoencoder and trial of a results folder that has run and is not here yet; the number published.
@@ -145,7 +145,7 @@ class Tracker:
         runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
         everything = [*runs, *tracked_autoencoders(folder), *tracked_trials(folder)]
         published = sum(guard(self.uri, partial(self._publish, run)) for run in everything)
-        ids = {(run.tags["cell_id"], int(run.tags["seed"])): self.known[key_of(run.tags)].run_id for run in runs}
+        ids = {(run.tags["cell_id"], int(run.tags["seed"])): self.runs[key_of(run.tags)].run_id for run in runs}
         write_json(folder / "tracking.json", to_json(tracking_of(self.uri, self.experiment_id, ids)))
         return published
 
@@ -176,12 +176,12 @@ class Tracker:
         if key not in self.shown:
             # Another command may have shown it since.
             there = find(self.client, self.experiment_id, run.tags) or self._make(run)
-            self.known[key] = Stored.of(there)
+            self.runs[key] = Stored.of(there)
             if there.data.tags.get("status") not in OPEN:
                 return False
-            self.known[key] = replace(self.known[key], content="")
+            self.runs[key] = replace(self.runs[key], content="")
             self.shown[key] = take_up(self.client, there, run)
-        stored, steps, now = self.known[key], self.shown[key], int(1000 * time.time())
+        stored, steps, now = self.runs[key], self.shown[key], int(1000 * time.time())
         curve = [
             {"curve": name, "x": str(x), "y": number(y)}
             for name, line in points.items()
@@ -197,18 +197,18 @@ class Tracker:
     def attach(self, key: tuple[str, str], file: Path) -> None:
         """Give a run that is shown a file, in the place of an earlier one."""
         with self.lock:
-            guard(self.uri, lambda: self.client.log_artifact(self.known[key].run_id, str(file)))
+            guard(self.uri, lambda: self.client.log_artifact(self.runs[key].run_id, str(file)))
 
     def model_in(self, tags: dict[str, str]) -> str:
         """The id of the training whose model a run has; "" where it has none."""
         with self.lock:
-            run_id = self.known[key_of(tags)].run_id
+            run_id = self.runs[key_of(tags)].run_id
             return guard(self.uri, lambda: str(self.client.get_run(run_id).data.tags.get(MODEL, "")))
 
     def attach_model(self, tags: dict[str, str], folder: Path, training: str) -> None:
         """Give a run the model that a folder holds, of this training."""
         with self.lock:
-            run_id = self.known[key_of(tags)].run_id
+            run_id = self.runs[key_of(tags)].run_id
             guard(self.uri, lambda: self.client.log_artifacts(run_id, str(folder), MODEL))
             guard(self.uri, lambda: self.client.set_tag(run_id, MODEL, training))
 
@@ -220,7 +220,7 @@ class Tracker:
     def leave(self, key: tuple[str, str]) -> None:
         """Say of a run that is shown, and not over, that nothing runs it any more."""
         with self.lock:
-            stored = self.known.get(key)
+            stored = self.runs.get(key)
             if stored is not None and not stored.content:
                 guard(self.uri, lambda: leave(self.client, stored.run_id))
 
@@ -228,7 +228,7 @@ class Tracker:
         """A new run; where another command was first, the one that it made."""
         began = began_at(run, int(1000 * time.time()))
         made = self.client.create_run(self.experiment_id, began, run.tags, run.name)
-        self.known[key_of(run.tags)] = Stored.of(made)
+        self.runs[key_of(run.tags)] = Stored.of(made)
         return find(self.client, self.experiment_id, run.tags) or made
 
     def _whole(self, run: Tracked, act: Callable[[], bool]) -> bool:
@@ -236,9 +236,9 @@ class Tracker:
         key = key_of(run.tags)
 
         def is_lost() -> bool:
-            lost = key in self.known and is_gone(self.client, self.known[key].run_id)
+            lost = key in self.runs and is_gone(self.client, self.runs[key].run_id)
             if lost:
-                del self.known[key]
+                del self.runs[key]
                 self.shown.pop(key, None)
             return lost
 
@@ -251,7 +251,7 @@ class Tracker:
 
     def _complete(self, run: Tracked) -> bool:
         key = key_of(run.tags)
-        stored = self.known.get(key)
+        stored = self.runs.get(key)
         if stored is not None and stored.content == run.content:
             return False
         # Another command may have delivered it since, or deleted it.
@@ -260,12 +260,12 @@ class Tracker:
             if there is not None:
                 self.client.delete_run(there.info.run_id)
             there = self._make(run)
-        self.known[key] = stored = Stored.of(there)
+        self.runs[key] = stored = Stored.of(there)
         if stored.content == run.content:
             return False
         complete(self.client, there, run)
         self.shown.pop(key, None)
-        self.known[key] = replace(stored, content=run.content)
+        self.runs[key] = replace(stored, content=run.content)
         return True
 
     def summarise(self, folder: Path) -> Summary:

@@ -82,14 +82,17 @@ def is_stale(there: RunData, run: Tracked) -> bool:
 
 
 def steps_in(client: MlflowClient, there: Run) -> set[tuple[str, int]]:
-    """The points over steps that a run in the store has: a training that goes on from a checkpoint comes to some of its
-    steps again, at other times."""
-    curves = [name for name in there.data.metrics if name.startswith(OVER_STEPS)]
-    return {(name, point.step) for name in curves for point in client.get_metric_history(there.info.run_id, name)}
+    """The metrics and steps of the points that a run in the store has, whatever their times.
+
+    A training that goes on from a checkpoint comes to some steps again, at other times.
+    """
+    curves = {name for name in there.data.metrics if name.startswith(OVER_STEPS)}
+    steps = {(name, point.step) for name in curves for point in client.get_metric_history(there.info.run_id, name)}
+    return steps | {(name, 0) for name in there.data.metrics.keys() - curves}
 
 
 def take_up(client: MlflowClient, there: Run, run: Tracked) -> set[tuple[str, int]]:
-    """Say that a run in the store is under way; return the points over steps that it has."""
+    """Say that a run in the store is under way; return `steps_in` it."""
     client.update_run(there.info.run_id, status="RUNNING")
     describe(client, there.info.run_id, run.params, run.tags | {CONTENT: ""})
     return steps_in(client, there)

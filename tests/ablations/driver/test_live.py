@@ -281,7 +281,7 @@ def test_an_autoencoder_that_cells_share_is_one_run_from_its_training_to_its_rec
     def seen(self, one, *rest):
         found = show(self, one, *rest)
         if one.tags["kind"] == "autoencoder":
-            shown.setdefault(one.tags["cell_id"], []).append(self.known[key_of(one.tags)].run_id)
+            shown.setdefault(one.tags["cell_id"], []).append(self.runs[key_of(one.tags)].run_id)
             looked.set()
         return found
 
@@ -356,7 +356,7 @@ def test_a_machine_is_read_by_the_names_that_mlflow_gives():
 def test_what_several_commands_deliver_is_there_once(tracker):
     """None of them knows what the others have delivered since it looked."""
     others = [again(tracker), again(tracker)]
-    assert [one.known for one in others] == [{}, {}]
+    assert [one.runs for one in others] == [{}, {}]
     assert tracker._publish(tracked(20, 40, a=1.0))
     assert not others[0]._publish(tracked(20, 40, a=1.0))
     assert others[1]._publish(tracked(20, 40, a=1.0, b=2.0)), "it knows more"
@@ -370,7 +370,7 @@ def test_what_several_commands_deliver_is_there_once(tracker):
 def test_runs_that_two_commands_made_at_once_are_one_again(tracker, monkeypatch):
     """Neither sees the other's where it looks: both are there until the store is asked anew."""
     second = again(tracker)
-    assert (tracker.known, second.known) == ({}, {})
+    assert (tracker.runs, second.runs) == ({}, {})
     with monkeypatch.context() as patch:
         patch.setattr(mlflow_store, "find", lambda client, experiment, tags: None)
         assert tracker._publish(tracked(20, a=1.0))

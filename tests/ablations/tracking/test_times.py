@@ -70,7 +70,7 @@ def test_two_processes_that_deliver_the_same_runs_leave_the_rows_of_one(tiny, tr
     copies = [shutil.copytree(tiny.folder, tmp_path / name / "tiny") for name in ("a", "b")]
 
     def deliver(folder):
-        assert shared.known == {}
+        assert shared.runs == {}
         met.wait(60)
         shared.publish(folder)
         return 0
@@ -141,3 +141,10 @@ def test_a_clock_that_is_damaged_is_named(line, tiny, tmp_path):
     path.write_text(f"{','.join(clock.COLUMNS)}\n{line.format(key=key)}\n")
     with pytest.raises(InputError, match=r"clock.csv holds a time that is none"):
         tracked_runs(folder)
+
+
+def test_a_run_that_was_delivered_at_other_times_is_completed_and_not_doubled(tracker_at):
+    tracker = tracker_at("earlier")
+    assert tracker._publish(cell(POINTS[0], a=1.0))
+    assert tracker._publish(cell(*POINTS, clock=TIMES, a=1.0, b=2.0))
+    assert [(row[4], row[6]) for row in rows_in(tracker)] == [("a", 0), ("b", 0), (LOSS, 20), (LOSS, 40)]

@@ -26,7 +26,7 @@ def two(store, tmp_path):
     made = [Tracker(uri, "seen", tmp_path / host / ".artifacts") for host in ("a", "b")]
     for one in made:
         one.artifacts.parent.mkdir()
-        assert one.known == {}
+        assert one.runs == {}
     return made
 
 
@@ -81,7 +81,7 @@ def test_a_run_that_another_command_is_just_delivering_is_completed_by_both(befo
     seen = []
 
     def deliver():
-        seen.append(second.known[("0" * 12, "0")].run_id)
+        seen.append(second.runs[("0" * 12, "0")].run_id)
         assert first._publish(cell(20, 40, a=1.0, **more))
 
     meanwhile(monkeypatch, before, deliver)
@@ -93,7 +93,7 @@ def test_a_shown_run_that_two_complete_at_once_has_each_point_once(two, monkeypa
     first, second = two
     assert first.show(cell(status="running"), {LOSS: [(20.0, 1 / 20)]}, {})
     second.forget()
-    assert len(second.known) == 1
+    assert len(second.runs) == 1
     assert first.show(cell(status="running"), {LOSS: [(20.0, 1 / 20), (40.0, 1 / 40)]}, {})
     meanwhile(monkeypatch, FILES, lambda: first._publish(cell(20, 40, 60, a=1.0)))
     assert second._publish(cell(20, 40, 60, a=1.0))
@@ -105,7 +105,7 @@ def test_a_run_that_is_deleted_while_it_is_delivered_is_delivered_again(two, mon
     lost = []
 
     def delete():
-        lost.append(second.known[("0" * 12, "0")].run_id)
+        lost.append(second.runs[("0" * 12, "0")].run_id)
         first.client.delete_run(lost[0])
 
     meanwhile(monkeypatch, NUMBERS, delete)
