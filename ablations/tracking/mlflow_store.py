@@ -49,7 +49,7 @@ from ablations.tracking.mlflow_stored import (
     is_stale,
     leave,
     one_of,
-    points_of,
+    points_over_steps,
     send,
     take_up,
 )
@@ -72,9 +72,9 @@ MODEL = "model"
 class Tracker:
     """The experiment of one grid in one tracking store, which is opened when it is needed or when `begin` says so.
 
-    Two threads may write, each all that it has to say of a run before the other. Other commands may write at any
-    moment: before a run is shown or completed, and after one is made, the store is asked which run the cell has. Of two
-    that were made at once it then deletes one. Those that deliver to the same run write the same points.
+    Two threads may write, one run at a time. Other commands may write at any moment, so the store is asked which run a
+    cell has before that is shown or completed, and again after one is made: where two commands have made one each, one
+    of both is deleted. To the other both write the same points.
     """
 
     def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
@@ -182,13 +182,9 @@ class Tracker:
             self.runs[key] = replace(self.runs[key], content="")
             self.shown[key] = take_up(self.client, there, run)
         stored, steps, now = self.runs[key], self.shown[key], int(1000 * time.time())
-        curve = [
-            {"curve": name, "x": str(x), "y": number(y)}
-            for name, line in points.items()
-            for x, y in line
-            if (name, int(x)) not in steps
-        ]
-        new = points_of(replace(run, curves=curve, metrics={}), stored.began)
+        # The digits of files, from which it is delivered at its end.
+        lines = [(name, x, float(number(y))) for name, line in points.items() for x, y in line]
+        new = points_over_steps(run, [line for line in lines if (line[0], int(line[1])) not in steps], stored.began)
         use = [Metric(name, value, now, (now - stored.began) // 1000) for name, value in machine.items()]
         send(self.client, stored.run_id, new + use)
         steps |= {(point.key, point.step) for point in new}

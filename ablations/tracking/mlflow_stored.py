@@ -110,16 +110,22 @@ def began_at(run: Tracked, now: int) -> int:
     return _ms(min(run.clock.values())) if run.clock else now - _ms(run.seconds)
 
 
+def points_over_steps(run: Tracked, lines: list[tuple[str, float, float]], began: int) -> list[Metric]:
+    """Points of curves, (name, step, value) each, of a run that began then in the store, in ms."""
+    from mlflow.entities import Metric
+
+    times = np.interp([step for _, step, _ in lines], *_clock_of(run, began))
+    return [Metric(name, value, _ms(at), int(step)) for (name, step, value), at in zip(lines, times, strict=True)]
+
+
 def points_of(run: Tracked, began: int) -> list[Metric]:
-    """The points of a run that began then in the store, in ms; the last are of the whole run."""
+    """All points of a run that began then in the store, in ms; the last are of the whole run."""
     from mlflow.entities import Metric
 
     lines = [(line["curve"], float(line["x"]), float(line["y"])) for line in run.curves]
-    lines = [line for line in lines if line[0].startswith(OVER_STEPS)]
-    times = np.interp([x for _, x, _ in lines], *_clock_of(run, began))
-    points = [Metric(name, y, _ms(time), int(x)) for (name, x, y), time in zip(lines, times, strict=True)]
+    over_steps = points_over_steps(run, [line for line in lines if line[0].startswith(OVER_STEPS)], began)
     numbers = {name: value for name, value in run.metrics.items() if not name.startswith(OVER_STEPS)}
-    return points + [Metric(name, value, _end_of(run, began), 0) for name, value in numbers.items()]
+    return over_steps + [Metric(name, value, _end_of(run, began), 0) for name, value in numbers.items()]
 
 
 def _clock_of(run: Tracked, began: int) -> tuple[list[float], list[float]]:

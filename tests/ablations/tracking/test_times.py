@@ -12,6 +12,7 @@ import pytest
 
 from ablations.engine.journal import Journal
 from ablations.results import clock
+from ablations.results.csv_text import curve_rows
 from ablations.stages.artifacts import CLOCK, clock_of
 from ablations.tracking.mlflow_runs import Tracked, tracked_runs
 from ablations.tracking.mlflow_store import Tracker
@@ -127,6 +128,13 @@ def test_without_a_clock_steps_are_spread_over_what_the_training_took():
 def test_a_step_between_those_of_a_long_clock_is_between_their_times():
     (point,) = points_of(cell((30, 1.0), clock=TIMES), 0)
     assert point.timestamp == round(1000 * (TIMES[20] + TIMES[40]) / 2)
+
+
+def test_a_long_clock_has_the_steps_of_its_curves():
+    steps = [float(step) for step in range(1, 1001)]
+    curves = {("0" * 12, 0): {CLOCK: ([0.0, *steps], [5.0, *steps]), LOSS: (steps, steps)}}
+    of_curve = [row["x"] for row in curve_rows({key: {LOSS: named[LOSS]} for key, named in curves.items()})]
+    assert [row["step"] for row in clock.rows(curves)] == ["0", *of_curve]
 
 
 def test_a_journal_of_an_earlier_version_has_no_clock():
