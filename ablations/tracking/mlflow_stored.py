@@ -94,7 +94,7 @@ def steps_in(client: MlflowClient, there: Run) -> set[tuple[str, int]]:
 def take_up(client: MlflowClient, there: Run, run: Tracked) -> set[tuple[str, int]]:
     """Say that a run in the store is under way; return `steps_in` it."""
     client.update_run(there.info.run_id, status="RUNNING")
-    describe(client, there.info.run_id, run.params, run.tags | {CONTENT: ""})
+    describe(client, there, run, "")
     return steps_in(client, there)
 
 
@@ -154,16 +154,17 @@ def complete(client: MlflowClient, there: Run, run: Tracked) -> None:
         client.log_text(run_id, run.images, "images.csv")
     if run.sheet is not None:
         client.log_artifact(run_id, str(run.sheet))
-    lacking = {name: value for name, value in run.params.items() if name not in there.data.params}
-    describe(client, run_id, lacking, run.tags | {CONTENT: run.content})
+    describe(client, there, run, run.content)
     client.set_terminated(run_id, ENDINGS.get(run.tags["status"], "FINISHED"), _end_of(run, began))
 
 
-def describe(client: MlflowClient, run_id: str, params: dict[str, str], tags: dict[str, str]) -> None:
-    """Give a run these parameters and tags."""
+def describe(client: MlflowClient, there: Run, run: Tracked, content: str) -> None:
+    """Give a run in the store the parameters that it lacks, and its tags, with this digest of what it has."""
     from mlflow.entities import Param, RunTag
 
-    client.log_batch(run_id, (), [Param(*param) for param in params.items()], [RunTag(*tag) for tag in tags.items()])
+    params = [Param(name, value) for name, value in run.params.items() if name not in there.data.params]
+    tags = [RunTag(name, value) for name, value in (run.tags | {CONTENT: content}).items()]
+    client.log_batch(there.info.run_id, (), params, tags)
 
 
 def send(client: MlflowClient, run_id: str, points: list[Metric]) -> None:

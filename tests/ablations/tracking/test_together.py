@@ -123,6 +123,16 @@ def test_a_run_that_is_deleted_while_it_is_shown_is_shown_again(two):
     assert (found.info.status, found.data.metrics) == ("RUNNING", {LOSS: 0.5, "system/use": 1.0})
 
 
+def test_a_run_that_another_grid_called_otherwise_is_taken_up(two):
+    """Its cell is the same, which stands under other levels there."""
+    first, second = two
+    assert first.show(cell(status="running", params={"cell": "other"}), {LOSS: [(20.0, 1 / 20)]}, {})
+    first.leave(("0" * 12, "0"))
+    assert second.show(cell(status="running"), {LOSS: [(20.0, 1 / 20), (40.0, 1 / 40)]}, {})
+    assert second._publish(cell(20, 40, a=1.0))
+    is_there(second, cell(20, 40, a=1.0))
+
+
 def test_a_store_that_refuses_is_not_asked_again(two, monkeypatch):
     def refused(*given, **named):
         calls.append(given)
