@@ -66,7 +66,7 @@ def looked_at(given: dict[str, Any], results: Path) -> Survey:
     from ablations.clean.needs import Read, needs_of
     from ablations.clean.waste import survey
     from ablations.engine.disk import left_in
-    from ablations.tracking.addresses import default_uri
+    from ablations.tracking.uris import default_uri
     from analysis.format.folders import committed_in, folders_in
 
     stages, folders = left_in(results / ".stages"), [*folders_in(results), *committed_in(results)]

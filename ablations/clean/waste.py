@@ -22,7 +22,7 @@ from ablations.clean.needs import Needs
 from ablations.driver.turns import CLEANING
 from ablations.engine.disk import CHECKPOINTS, Left, bytes_of, in_bytes, left_in, subfolders
 from ablations.engine.lease import NAME, holder
-from ablations.tracking.addresses import SQLITE, deleted_runs
+from ablations.tracking.sqlite_file import SQLITE, deleted_runs
 
 FREED = ".freed"
 """The folder beside stages, and beside artifacts, into which is moved what is being freed."""

@@ -59,7 +59,7 @@ def everything_else(given: dict[str, Any]) -> list[Part]:
     from ablations.doctor.stores import data_sets, disk, folders, stores
     from ablations.engine.journal import journal_of
     from ablations.settings import grammar
-    from ablations.tracking.addresses import default_uri
+    from ablations.tracking.uris import default_uri
 
     grammar.use(given["configs"] or None)
     results = Path(given["results"])

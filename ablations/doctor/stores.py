@@ -15,7 +15,7 @@ from ablations.doctor.page import Finding, Part
 from ablations.engine.disk import bytes_of, in_bytes
 from ablations.settings import grammar
 from ablations.settings.registry import build
-from ablations.tracking.addresses import SQLITE, quick_check
+from ablations.tracking.sqlite_file import SQLITE, quick_check
 from analysis.format.errors import InputError
 from analysis.format.folders import committed_in, folders_in
 from analysis.format.links import without_password
