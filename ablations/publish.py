@@ -37,9 +37,9 @@ def publish(given: dict[str, Any]) -> list[Path]:
         raise InputError(f"{results} holds no results to publish: run a grid first")
     check_results(folders[0].parent)
     from ablations.driver.turns import Turns
-    from ablations.tracking.addresses import default_uri
     from ablations.tracking.mlflow_client import TrackingError
     from ablations.tracking.mlflow_runs import head_in
+    from ablations.tracking.uris import default_uri
 
     if given["grid"]:
         head_in(folders[0])

@@ -28,8 +28,9 @@ OPTIONS = {
     "redraw": Option("draw committed grids anew, and copy nothing", "false", choices=("true", "false")),
     "results": Option("the results folder", "results"),
 }
-LEFT_OUT = ("report.html", "tracking.json", ".*")
-"""What is not committed of a folder: its largest page, where its runs are in a store, and what is hidden."""
+LEFT_OUT = ("report.html", "tracking.json", "clock.csv", ".*")
+"""What is not committed of a folder: its largest page, where its runs are in a store, when its trainings were at their
+steps, and what is hidden."""
 UNDONE = {"failed", "interrupted"}
 
 

@@ -65,8 +65,8 @@ def main(arguments: list[str]) -> int:
     check_no_search(folder)
     if request.dry_run:
         return 0
-    from ablations.tracking.addresses import default_uri
     from ablations.tracking.mlflow_store import open_tracker
+    from ablations.tracking.uris import default_uri
 
     planned = replace(planned, here=packed(planned.here, planned.missing(journal)))
     opened = open_tracker(request.tracking_uri or default_uri(results), grid.name, results)

@@ -75,9 +75,9 @@ def _trained_here(
 
 def _from_store(model: str, uri: str, results: Path, device: torch.device) -> tuple[Cell, Model]:
     """The cell of a model that MLflow holds, and what it learned."""
-    from ablations.tracking.addresses import default_uri
     from ablations.tracking.mlflow_client import TrackingError, downloaded
     from ablations.tracking.model import read_model
+    from ablations.tracking.uris import default_uri
 
     if not Path(model).is_dir() and not model.startswith(MODELS):
         raise InputError(f"model={model} is no folder, and no name that MLflow gives to one: runs:/RUN/model")

@@ -202,8 +202,8 @@ def parts_of(words: list[str]) -> dict[str, float]:
     from ablations.grids.grid import make
     from ablations.launchers.protocol import launcher_of
     from ablations.settings.arguments import parse_run
-    from ablations.tracking.addresses import default_uri
     from ablations.tracking.mlflow_store import open_tracker
+    from ablations.tracking.uris import default_uri
 
     request = parse_run(words)
     results = Path(request.results)

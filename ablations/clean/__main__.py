@@ -41,7 +41,7 @@ def clean(given: dict[str, Any]) -> None:
     from ablations.clean.waste import survey
     from ablations.driver.turns import CLEANING
     from ablations.engine.lease import holder, leased
-    from ablations.tracking.addresses import default_uri
+    from ablations.tracking.uris import default_uri
 
     uri, unfinished = given["tracking.uri"] or default_uri(results), given["unfinished"] == "true"
     if given["yes"] != "true":

@@ -23,7 +23,7 @@ from ablations.driver.turns import CLEANING
 from ablations.driver.wanted import WANTED
 from ablations.engine.disk import CHECKPOINTS, Left, bytes_of, in_bytes, left_in, subfolders
 from ablations.engine.lease import NAME, holder
-from ablations.tracking.addresses import SQLITE, deleted_runs
+from ablations.tracking.sqlite_file import SQLITE, deleted_runs
 from analysis.format.folders import COMMITTED, committed_in, folders_in
 
 FREED = ".freed"

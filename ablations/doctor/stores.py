@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ablations.doctor.page import Finding
 from ablations.engine.disk import bytes_of, in_bytes
-from ablations.tracking.addresses import SQLITE, default_uri, quick_check
+from ablations.tracking.sqlite_file import SQLITE, quick_check
+from ablations.tracking.uris import default_uri
 from analysis.format.links import without_password
 
 LEAST = 1e9

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import analysis
-from ablations.tracking.addresses import Summary
+from ablations.tracking.sqlite_file import Summary
 from analysis.format.files import whole_files, write_json
 from analysis.format.names import PAGES
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.driver.bar import Bar
-from ablations.tracking.addresses import SQLITE, experiment_in
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.sqlite_file import SQLITE, experiment_in
 from analysis.format.links import page, without_password
 
 

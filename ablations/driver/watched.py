@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -18,10 +18,10 @@ from ablations.engine.journal import Journal
 from ablations.grids.planned import Planned
 from ablations.results import autoencoders
 from ablations.results.records import record
-from ablations.stages.artifacts import SAMPLES, read_history
+from ablations.stages.artifacts import CLOCK, SAMPLES, clock_of, read_history
 from ablations.stages.graph import training_of
 from ablations.stages.stage import OnTheWay, Scores, Stage
-from ablations.tracking.mlflow_runs import RUNNING, Points, Tracked, autoencoder_run, cell_run
+from ablations.tracking.mlflow_runs import RUNNING, Clock, Points, Tracked, autoencoder_run, cell_run
 from analysis.format.names import OVER_STEPS, RUNG
 
 
@@ -73,7 +73,10 @@ class WatchedCell(Watched):
 
     def run(self) -> Tracked:
         row = {name: str(value) for name, value in record(self.planned, self.journal).row().items()}
-        return cell_run(row | {"status": RUNNING, "reason": ""}, [], "", self.request, self.folder)
+        row |= {"status": RUNNING, "reason": ""}
+        training = training_of(self.planned.stages)
+        clock = {} if training is None else clock_in(training.id, self.journal)
+        return replace(cell_run(row, "", self.request, self.folder), clock=clock)
 
     def points(self) -> Points:
         found = points_of(self.planned.stages, self.journal)
@@ -115,7 +118,7 @@ class WatchedAutoencoder(Watched):
 
     def run(self) -> Tracked:
         row = {name: str(value) for name, value in autoencoders.row(self.stage, RUNNING).items()}
-        return autoencoder_run(row, [], self.folder)
+        return replace(autoencoder_run(row, self.folder), clock=clock_in(self.stage.id, self.journal))
 
     def points(self) -> Points:
         return reported(self.stage.id, self.journal)
@@ -141,6 +144,13 @@ def reported(training: str, journal: Journal) -> Points:
         for name in (name for name in line if name.startswith(OVER_STEPS) and math.isfinite(line[name])):
             found.setdefault(name, []).append((line["step"], line[name]))
     return found
+
+
+def clock_in(training: str, journal: Journal) -> Clock:
+    """The clock of a training so far; empty where that is not known."""
+    result = journal.result(training)
+    curves = clock_of(read_history(journal.folder(training))) if result is None else result.curves
+    return dict(zip(*curves.get(CLOCK, ([], [])), strict=True))
 
 
 def watched_by_stage(plan: Plan, journal: Journal, request: str, folder: Path) -> dict[str, list[Watched]]:

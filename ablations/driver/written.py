@@ -12,9 +12,10 @@ from ablations.engine.journal import Journal, Result
 from ablations.results.folder import write_results
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, record
-from ablations.tracking.addresses import Summary, rescue
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.sqlite_file import Summary
+from ablations.tracking.uris import rescue
 
 
 def records_of(plan: Plan, journal: Journal) -> list[Record]:

@@ -3,6 +3,7 @@
     grid.json      the question, axes in order with labels, metrics with their direction, floors, provenance
     runs.csv       a row per cell and seed: status, what made it, levels, every choice, every metric
     curves.csv     (cell_id, seed, curve, x, y): schedules, weights, bound per t, training curves
+    clock.csv      (cell_id, seed, step, seconds): when a training was at its steps (`clock`)
     images.csv     (cell_id, seed, metric, 0, 1, …): bits/dim of each test image
     samples/       a sheet per cell and seed, and of points the held-out ones
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,12 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data
-from ablations.engine.journal import Journal
-from ablations.results import autoencoders
+from ablations.engine.journal import Curves, Journal
+from ablations.results import autoencoders, clock
 from ablations.results.csv_text import csv_text, curve_rows, number, of_image, union
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_sheet
-from ablations.stages.artifacts import PER_IMAGE, SAMPLES, read_artifact
+from ablations.stages.artifacts import CLOCK, PER_IMAGE, SAMPLES, read_artifact
 from analysis.format.errors import InputError
 from analysis.format.files import read_json, write_json, write_text
 from analysis.format.names import CURVES, HELD_OUT, KEYS
@@ -41,7 +43,7 @@ OF_ITS_WRITER = ("command", "code", "seconds", "continued")
 
 
 def write_results(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal, data: Data) -> None:
-    """grid.json, runs.csv, curves.csv, images.csv and samples/ of a grid."""
+    """All of these files."""
     folder.mkdir(parents=True, exist_ok=True)
     write_samples(folder / "samples", records, journal, data)
     autoencoders.write(folder, judged_autoencoders(records), journal, data)
@@ -58,9 +60,11 @@ def stands_already(folder: Path, head: dict[str, Any], records: list[Record]) ->
 
 
 def write_frames(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal) -> None:
-    """Those of them that hold numbers: grid.json, runs.csv, curves.csv and images.csv."""
+    """Those of them that hold numbers: grid.json, and the tables but for that of autoencoders."""
+    curves = curves_of(records, journal)
     write_text(folder / "runs.csv", runs_csv(records))
-    write_text(folder / "curves.csv", curves_csv(records, journal))
+    write_text(folder / "curves.csv", curves_csv(curves))
+    write_text(folder / clock.TABLE, csv_text(clock.COLUMNS, clock.rows(curves)))
     write_text(folder / "images.csv", images_csv(records, journal))
     write_json(folder / "grid.json", head)
 
@@ -79,15 +83,20 @@ def runs_csv(records: list[Record]) -> str:
     return csv_text([*fixed, *names], [row | metrics for row, metrics in zip(rows, numbers, strict=True)])
 
 
-def curves_csv(records: list[Record], journal: Journal) -> str:
-    """Every curve of every record, and of every autoencoder by its id, tidy."""
-    own = {
-        (r.planned.cell_id, r.planned.cell.seed): {
-            name: curve for name, curve in r.curves.items() if not name.startswith("bound_per_t/")
-        }
-        for r in records
+def curves_of(records: list[Record], journal: Journal) -> dict[tuple[str, int], Curves]:
+    """(cell_id, seed) → every curve of a record, or of an autoencoder by its id."""
+    own = {(r.planned.cell_id, r.planned.cell.seed): r.curves for r in records}
+    return own | autoencoders.curves(judged_autoencoders(records), journal)
+
+
+def curves_csv(curves: Mapping[tuple[str, int], Curves]) -> str:
+    """These curves, tidy, but for clocks and the bound of other splits."""
+    left_out = ("bound_per_t/", CLOCK)
+    shown = {
+        key: {name: curve for name, curve in named.items() if not name.startswith(left_out)}
+        for key, named in curves.items()
     }
-    return csv_text(CURVES, curve_rows(own | autoencoders.curves(judged_autoencoders(records), journal)))
+    return csv_text(CURVES, curve_rows(shown))
 
 
 def images_csv(records: list[Record], journal: Journal) -> str:

@@ -57,8 +57,8 @@ def main(arguments: list[str]) -> int:
     if request.dry_run:
         print(dry_run(plan))
         return 0
-    from ablations.tracking.addresses import default_uri
     from ablations.tracking.mlflow_store import open_tracker
+    from ablations.tracking.uris import default_uri
 
     place = place_of(folder) / SEARCH
     with leased(place) as lease:

@@ -69,7 +69,7 @@ def forget_another(folder: Path, plan: SearchPlan, found: list[Finalist]) -> Non
     wanted = {plan.here.id_of(point.cell) for point in grid.points} if grid is not None else set()
     if head is None or set(head.get("cells", {})) == wanted:
         return
-    for pattern in ("grid.json", "runs.csv", "curves.csv", "images.csv", "autoencoders.csv", "table.*"):
+    for pattern in ("grid.json", "runs.csv", "curves.csv", "clock.csv", "images.csv", "autoencoders.csv", "table.*"):
         for path in folder.glob(pattern):
             path.unlink()
     for name in ("figures", "samples", "reconstructions"):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +23,15 @@ from torch import Tensor
 
 from ablations.data.tensors import read_tensors, write_tensors
 from ablations.engine.files import AVERAGE, BEFORE, CHECKPOINT, DIGEST, STAGE, Damaged
+from ablations.engine.journal import Curves
 from analysis.format.files import write_text
 
 WEIGHTS = "weights.safetensors"
 """Weights of a diffusion or of an autoencoder: the learner's, and their average."""
 HISTORY = "metrics.jsonl"
 """A line per report of a training, for whoever watches it."""
+CLOCK = "cost/clock"
+"""The curve that says at which time, in seconds since 1970, a training was at a step; at step 0 it began."""
 FIT = "fit.safetensors"
 """What a fitted variance reads of the network, per t, and the terms of all steps that a fitted spacing reads."""
 MOMENTS = ("noise", "error", "alpha_bar", "data")
@@ -129,6 +133,18 @@ def read_history(folder: Path) -> list[dict[str, float]]:
         return []
     except ValueError:
         return list(read_checkpoint(folder).history)
+
+
+def clock_of(history: Sequence[dict[str, float]]) -> Curves:
+    """The clock of a training by its reports; none where they are of an earlier version, and do not say when.
+
+    It stands still while a training is stopped, and while it is scored on its way.
+    """
+    if not history or "time" not in history[0]:
+        return {}
+    began = history[0]["time"] - history[0]["seconds"]
+    steps, seconds = ([line[name] for line in history] for name in ("step", "seconds"))
+    return {CLOCK: ([0.0, *steps], [round(began + took, 3) for took in (0.0, *seconds)])}
 
 
 def _reports(text: str) -> list[dict[str, float]]:

@@ -17,7 +17,14 @@ from torch import Tensor
 
 from ablations.engine.journal import Curves
 from ablations.engine.stage import Bench
-from ablations.stages.artifacts import average_at, forget_damaged, read_checkpoint, write_artifact, write_history
+from ablations.stages.artifacts import (
+    average_at,
+    clock_of,
+    forget_damaged,
+    read_checkpoint,
+    write_artifact,
+    write_history,
+)
 from ablations.stages.checkpoints import Checkpoints
 from ablations.stages.memory import peak_memory, reset_peak_memory
 from diffusion_core.ranks import ALONE, Ranks
@@ -54,7 +61,7 @@ class Trained:
 
     @property
     def logged(self) -> list[str]:
-        return [name for name in self.last if name not in ("step", "seconds")]
+        return [name for name in self.last if name not in ("step", "seconds", "time")]
 
     @property
     def reason(self) -> str:
@@ -68,9 +75,10 @@ class Trained:
         return {name: self.last[name] for name in self.logged if math.isfinite(self.last[name])}
 
     def curves(self) -> Curves:
-        """All that is logged over steps."""
+        """All that is logged over steps, and the training's clock."""
         steps = [line["step"] for line in self.history]
-        return {name: finite(steps, [line[name] for line in self.history]) for name in self.logged}
+        logged = {name: finite(steps, [line[name] for line in self.history]) for name in self.logged}
+        return logged | clock_of(self.history)
 
 
 @dataclass(frozen=True)
@@ -157,6 +165,7 @@ def line_of(report: Report, seconds: float) -> dict[str, float]:
     return {
         "step": report.step,
         "seconds": round(seconds, 3),
+        "time": round(time.time(), 3),
         **{f"train/{group}": loss for group, loss in report.losses.items()},
         **{f"train/{group}_sd": deviation for group, deviation in report.standard_deviations.items()},
         **report.diagnostics,

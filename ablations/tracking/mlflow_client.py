@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from ablations.engine.lease import leased
-from ablations.tracking.addresses import SQLITE, make_whole, refusal, what_to_do
-from ablations.tracking.moved import follow
+from ablations.tracking.sqlite_file import SQLITE, follow_artifacts, make_whole
+from ablations.tracking.uris import refusal, what_to_do
 from analysis.format.links import reason_of, without_password, without_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+
+Made = TypeVar("Made")
 
 
 class TrackingError(Exception):
@@ -30,34 +34,32 @@ def opened(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, st
 
     def open_() -> tuple[MlflowClient, str]:
         if uri.startswith(SQLITE):
-            follow(Path(uri.removeprefix(SQLITE)), artifacts)
+            follow_artifacts(Path(uri.removeprefix(SQLITE)), artifacts)
         make_whole(uri, lambda new: MlflowClient(new).search_experiments())
         client = MlflowClient(uri)
-        found = client.get_experiment_by_name(experiment)
-        if found is not None and found.lifecycle_stage != "active":
+        there = client.get_experiment_by_name(experiment)
+        if there is None:
+            location = (artifacts / experiment).absolute().as_uri() if uri.startswith("sqlite") else None
+            try:
+                return client, str(client.create_experiment(experiment, artifact_location=location))
+            except MlflowException:
+                # Another command may have made it since.
+                there = client.get_experiment_by_name(experiment)
+                if there is None:
+                    raise
+        if there.lifecycle_stage != "active":
             where = without_password(uri)
             raise TrackingError(f"{where} holds a deleted experiment {experiment!r}: restore it, or give a name=…")
-        if found is not None:
-            return client, str(found.experiment_id)
-        location = (artifacts / experiment).absolute().as_uri() if uri.startswith("sqlite") else None
-        try:
-            return client, str(client.create_experiment(experiment, artifact_location=location))
-        except MlflowException:
-            # Another command may have made it since.
-            found = client.get_experiment_by_name(experiment)
-            if found is None:
-                raise
-            return client, str(found.experiment_id)
+        return client, str(there.experiment_id)
 
     # A database is made by whoever opens it first, and not by two at once; a server has made its own.
     alone = nullcontext() if uri.startswith("http") else leased(artifacts.parent / ".leases" / ".store", wait=True)
     with alone:
-        found: tuple[MlflowClient, str] = guard(uri, open_)
-    return found
+        return guard(uri, open_)
 
 
 def trouble(uri: str) -> str:
-    """Why a store does not answer, in a line; "" if it does."""
+    """A line that says why a store does not answer; "" if it does."""
     reason = refusal(uri)
     if reason:
         return reason
@@ -112,8 +114,8 @@ def _quiet() -> None:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
-def guard(uri: str, action: Any) -> Any:
-    """action(), every failure of the store a TrackingError of one line."""
+def guard(uri: str, action: Callable[[], Made]) -> Made:
+    """Return action(), or raise each failure of the store as a TrackingError of one line."""
     import requests
     import sqlalchemy.exc
     from mlflow.exceptions import MlflowException
@@ -128,5 +130,7 @@ def guard(uri: str, action: Any) -> Any:
         OSError,
     ) as error:
         reason = reason_of(error, uri)
-        told = f"{reason[:200]}{what_to_do(uri, reason)}"
-        raise TrackingError(f"the tracking store {without_password(uri)} does not answer: {told}") from error
+        advice = what_to_do(uri, reason)
+        raise TrackingError(
+            f"the tracking store {without_password(uri)} does not answer: {reason[:200]}{advice}"
+        ) from error

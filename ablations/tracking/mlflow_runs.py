@@ -5,21 +5,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ablations.results import autoencoders
+from ablations.results import autoencoders, clock
 from ablations.results.csv_text import csv_text
 from analysis.format.errors import InputError
 from analysis.format.files import read_json
 from analysis.format.names import (
+    CURVES,
     FIXED,
     KEYS,
     LATENT,
-    OVER_STEPS,
     RUNGS,
     SEARCH,
     TRACEBACK,
@@ -31,7 +33,7 @@ from analysis.format.names import (
 CELL = "cell"
 """The kind of a run that is a cell at a seed."""
 REQUEST = "request"
-"""The tag by which the runs of one request are told from what an experiment holds beside them."""
+"""The tag that tells the runs of one request from what an experiment holds beside them."""
 IMAGES = "images"
 """The tag of a run that holds images.csv: how many images."""
 TAGS = (*FIXED, TRACEBACK, *LATENT, *VERSIONS)
@@ -40,81 +42,66 @@ LONGEST = 5000
 """Characters of a tag: MLflow takes no more."""
 RUNNING = "running"
 """The status of a run that is under way."""
-REPORTED = "reported"
-"""The tag of a run that is not over: how far each of its curves is there, as JSON."""
+TOOK = ("cost/seconds", "cost/train_seconds", "cost/autoencoder_seconds")
+"""The metrics that say what a trial took, the training of a cell, or that of an autoencoder."""
+INTERRUPTED = "interrupted"
+"""The status of a run that was stopped, and may be taken up."""
 TRIAL, STUDY, OF_SEARCH = "trial", "study", "search"
 """The kind of a run that is a trial of a search, and the tag of its number; the tags of the search's name and identity.
 """
 RUNG_NLL = "train/rung_nll"
 """The curve of what a pruner was told."""
 AUTOENCODER = ("cell_id", "seed", "status", "reason")
-"""What every row of autoencoders.csv has."""
+"""The columns that every autoencoders.csv has."""
 
 Curve = list[dict[str, str]]
+Clock = dict[float, float]
+"""The steps of a training in their order → when it was there, in seconds since 1970; it began at step 0."""
 Points = dict[str, list[tuple[float, float]]]
 """The name of a curve → its points (x, y), of a run that is under way."""
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """A row of a results folder with its curves, ready to be published."""
+    """A row of a results folder with its curves and its clock, which may be empty, ready to be published."""
 
     tags: dict[str, str]
     params: dict[str, str]
     metrics: dict[str, float]
-    curves: Curve
-    images: str
-    sheet: Path | None
+    curves: Curve = field(default_factory=list)
+    images: str = ""
+    sheet: Path | None = None
+    clock: Clock = field(default_factory=dict)
 
     @property
     def content(self) -> str:
         """A digest of all that is published."""
         sheet = self.sheet.read_bytes() if self.sheet else b""
-        text = json.dumps([self.tags, self.params, self.metrics, self.curves], sort_keys=True) + self.images
+        fields = [self.tags, self.params, self.metrics, self.curves, self.clock]
+        text = json.dumps(fields, sort_keys=True) + self.images
         return hashlib.sha256(text.encode() + sheet).hexdigest()[:16]
 
+    @property
+    def seconds(self) -> float:
+        """The seconds of its training, 0 where no metric says them; of a trial all that it took."""
+        took = (self.metrics[name] for name in TOOK if name in self.metrics)
+        return next((seconds for seconds in took if math.isfinite(seconds)), 0.0)
 
-@dataclass(frozen=True)
-class Known:
-    """A run that a store has: the digest of its content, "" until it has all of it; how far its curves have been
-    reported, None of one that is over; and when it began, in seconds."""
-
-    run_id: str
-    content: str
-    reported: dict[str, float] | None
-    began: float
-
-    @staticmethod
-    def of(run_id: str, tags: Mapping[str, str], began: int) -> Known:
-        """What its tags say of a run that began at so many milliseconds."""
-        reported = tags.get(REPORTED)
-        known = None if reported is None else json.loads(reported)
-        return Known(run_id, tags.get("content", ""), known, began / 1000)
+    @property
+    def name(self) -> str:
+        """Its name in the UI's list."""
+        seed = f" · seed {self.tags['seed']}" if "seed" in self.tags else ""
+        return f"{self.params['cell']}{seed}"
 
 
 def key_of(tags: Mapping[str, str]) -> tuple[str, str]:
-    """What a run is known by."""
+    """The key by which a run is known."""
     return (tags.get(OF_SEARCH, TRIAL), tags[TRIAL]) if TRIAL in tags else (tags["cell_id"], tags["seed"])
 
 
-def last_of(curves: Curve, before: Mapping[str, float]) -> dict[str, float]:
-    """How far each curve over steps is there, where it went so far before."""
-    found = dict(before)
-    for line in curves:
-        if line["curve"].startswith(OVER_STEPS):
-            found[line["curve"]] = max(found.get(line["curve"], -1.0), float(line["x"]))
-    return found
-
-
 def of_seed(curve: str, seed: object, seeds: Sequence[object]) -> str:
-    """What a curve of a trial at one of its seeds is called: the first seed's has its own name."""
+    """A name for a curve of a trial at one of its seeds: the first seed's has its own."""
     return curve if str(seed) == str(seeds[0]) else f"{curve} seed {seed}"
-
-
-def name_of(run: Tracked) -> str:
-    """What the UI lists it as."""
-    seed = f" · seed {run.tags['seed']}" if "seed" in run.tags else ""
-    return f"{run.params['cell']}{seed}"
 
 
 def head_in(folder: Path) -> dict[str, Any]:
@@ -131,30 +118,24 @@ def request_of(head: dict[str, Any]) -> str:
 
 
 def round_of(head: dict[str, Any]) -> str:
-    """Which round a grid.json speaks of, in words; "" where it speaks of none."""
+    """The round that a grid.json speaks of, in words; "" where it speaks of none."""
     this = head.get("round")
-    if not this:
-        return ""
-    return f"{this['number']} of {this['of']}{', preliminary' * this['preliminary']}"
+    return f"{this['number']} of {this['of']}{', preliminary' * this['preliminary']}" if this else ""
 
 
 def tracked_runs(folder: Path) -> list[Tracked]:
     """The cells of a results folder, none where it holds a search's trials alone; InputError where it is damaged."""
     if not (folder / "grid.json").exists() and (folder / SEARCH).exists():
         return []
-    curves, images = curves_by_run(folder), images_by_run(folder / "images.csv")
-    request = request_of(head_in(folder))
-    return [
-        cell_run(row, curves[key_of(row)], images.get(key_of(row), ""), request, folder)
-        for row in rows_of(folder / "runs.csv", FIXED)
-    ]
+    request, rows = request_of(head_in(folder)), rows_of(folder / "runs.csv", FIXED)
+    images = _by_run(_rows_if_there(folder / "images.csv", KEYS))
+    return _with_curves([cell_run(row, _text_of(images[key_of(row)]), request, folder) for row in rows], folder)
 
 
 def tracked_autoencoders(folder: Path) -> list[Tracked]:
     """The autoencoders of a results folder, none where its cells diffuse in pixels."""
-    path = folder / autoencoders.TABLE
-    curves = curves_by_run(folder) if path.is_file() else {}
-    return [autoencoder_run(row, curves[key_of(row)], folder) for row in _rows_if_there(path, AUTOENCODER)]
+    rows = _rows_if_there(folder / autoencoders.TABLE, AUTOENCODER)
+    return _with_curves([autoencoder_run(row, folder) for row in rows], folder)
 
 
 def tracked_trials(folder: Path) -> list[Tracked]:
@@ -173,6 +154,33 @@ def tracked_trials(folder: Path) -> list[Tracked]:
     return [trial_run(row, curves[row[TRIAL]], *names, folder) for row in rows if row["state"] != RUNNING]
 
 
+def _with_curves(runs: list[Tracked], folder: Path) -> list[Tracked]:
+    """Runs of a results folder, each with its curves and its clock."""
+    if not runs:
+        return []
+    curves = _by_run(rows_of(folder / "curves.csv", CURVES))
+    clocks = _by_run(_rows_if_there(folder / clock.TABLE, clock.COLUMNS))
+    keys = [key_of(run.tags) for run in runs]
+    return [
+        replace(run, curves=curves[key], clock=clock.of(clocks[key], folder))
+        for run, key in zip(runs, keys, strict=True)
+    ]
+
+
+def _by_run(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str], Curve]:
+    """The rows of each run, by its key; none of one that has none."""
+    runs: dict[tuple[str, str], Curve] = defaultdict(list)
+    for row in rows:
+        runs[key_of(row)].append(row)
+    return runs
+
+
+def _text_of(images: Curve) -> str:
+    """A run's own rows of images.csv, as CSV without its key; "" where it has none."""
+    columns = [name for name in (images or [{}])[0] if name not in ("cell_id", "seed")]
+    return csv_text(columns, [{name: row[name] for name in columns} for row in images]) if images else ""
+
+
 def _rows_if_there(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     return rows_of(path, columns) if path.is_file() else []
 
@@ -184,22 +192,57 @@ def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     return [{str(key): value for key, value in row.items()} for row in read_csv(path, columns).to_dict("records")]
 
 
-def curves_by_run(folder: Path) -> dict[tuple[str, str], Curve]:
-    """(cell_id, seed) → the points of its curves."""
-    found: dict[tuple[str, str], Curve] = defaultdict(list)
-    for line in rows_of(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y")):
-        found[line["cell_id"], line["seed"]].append(line)
-    return found
+def cell_run(row: dict[str, str], images: str, request: str, folder: Path) -> Tracked:
+    """A row of runs.csv as a run, with its own images.csv, which may be empty, and its sheet of samples."""
+    levels = " · ".join(value for key, value in row.items() if key.startswith("axis.") and value)
+    search = read_json(folder / SEARCH)
+    more = {REQUEST: request, **({STUDY: str(search["name"])} if search else {})}
+    more |= {IMAGES: str(len(images.splitlines()) - 1)} if images else {}
+    sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
+    return Tracked(
+        _tags(CELL, folder, row, TAGS) | more,
+        _params(levels or "baseline", row, TAGS),
+        metrics_of(row, folder / "runs.csv"),
+        images=images,
+        sheet=next((sheet for sheet in sheets if sheet.exists()), None),
+    )
 
 
-def images_by_run(path: Path) -> dict[tuple[str, str], str]:
-    """(cell_id, seed) → the run's own images.csv: metric, 0, 1, …; nothing where results are older than the file."""
-    if not path.is_file():
-        return {}
-    found: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
-    for row in rows_of(path, KEYS):
-        found[row.pop("cell_id"), row.pop("seed")].append(row)
-    return {key: csv_text(list(rows[0]), rows) for key, rows in found.items()}
+def trial_run(row: dict[str, str], curves: Curve, study: str, identity: str, folder: Path) -> Tracked:
+    """A row of trials.csv as a run that the UI lists as "trial 17", with every choice as a parameter."""
+    own = (TRIAL, "state", "reason", "cell_id", "steps", "seconds")
+    costs = {f"cost/{name}": float(row[name]) for name in ("steps", "seconds") if row.get(name)}
+    names = {STUDY: study, OF_SEARCH: identity, "status": row["state"]}
+    return Tracked(
+        _tags(TRIAL, folder, row, own[:4]) | names,
+        _params(f"trial {row[TRIAL]}", row, own),
+        metrics_of(row, folder / TRIALS) | costs,
+        curves,
+    )
+
+
+def autoencoder_run(row: dict[str, str], folder: Path) -> Tracked:
+    """A row of autoencoders.csv as a run that the UI's charts group as "autoencoder kl f=2 c=4"."""
+    words = f"autoencoder {row['space.regularization']} f={row['space.f']} c={row['space.channels']}"
+    own, sheet = (*AUTOENCODER, "code"), folder / autoencoders.FOLDER / f"{row['cell_id']}.png"
+    return Tracked(
+        _tags("autoencoder", folder, row, own),
+        _params(words, row, own),
+        metrics_of(row, folder / autoencoders.TABLE),
+        sheet=sheet if sheet.exists() else None,
+    )
+
+
+def _tags(kind: str, folder: Path, row: Mapping[str, str], columns: Sequence[str]) -> dict[str, str]:
+    """The tags of a run of a kind: its folder's name, and the words of these columns of its row."""
+    words = {name: row[name][:LONGEST] for name in columns if name in row and (row[name] or name in FIXED)}
+    return {"kind": kind, "grid": folder.name, **words}
+
+
+def _params(cell: str, row: Mapping[str, str], others: Sequence[str]) -> dict[str, str]:
+    """The parameters of a run: how the UI groups it, and every choice, which are the columns but for these others."""
+    choices = {key: value for key, value in row.items() if key not in others and not re.search(r"/|^param\.", key)}
+    return {"cell": cell, **{key: value for key, value in choices.items() if value}}
 
 
 def metrics_of(row: Mapping[str, str], source: Path) -> dict[str, float]:
@@ -208,67 +251,3 @@ def metrics_of(row: Mapping[str, str], source: Path) -> dict[str, float]:
         return {key: float(value) for key, value in row.items() if "/" in key and value}
     except ValueError as error:
         raise InputError(f"{source} holds a metric that is no number: {error}") from error
-
-
-def cell_run(row: dict[str, str], curves: Curve, images: str, request: str, folder: Path) -> Tracked:
-    """A row of runs.csv as a run, with what belongs to it of the other files."""
-    params = {key: value for key, value in row.items() if key not in TAGS and "/" not in key and value}
-    levels = [value for key, value in params.items() if key.startswith("axis.")]
-    search = read_json(folder / SEARCH)
-    sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
-    return Tracked(
-        tags={
-            "kind": CELL,
-            "grid": folder.name,
-            REQUEST: request,
-            **({STUDY: str(search["name"])} if search else {}),
-            **{name: row[name][:LONGEST] for name in FIXED},
-            **{name: row[name][:LONGEST] for name in (TRACEBACK, *LATENT, *VERSIONS) if row.get(name)},
-            **({IMAGES: str(len(images.splitlines()) - 1)} if images else {}),
-        },
-        params={"cell": " · ".join(levels) or "baseline", **params},
-        metrics=metrics_of(row, folder / "runs.csv"),
-        curves=curves,
-        images=images,
-        sheet=next((sheet for sheet in sheets if sheet.exists()), None),
-    )
-
-
-def trial_run(row: dict[str, str], curves: Curve, study: str, identity: str, folder: Path) -> Tracked:
-    """A row of trials.csv as a run that the UI lists as "trial 17", with every choice as a parameter."""
-    own = ("trial", "state", "reason", "cell_id", "steps", "seconds")
-    params = {
-        key: value for key, value in row.items() if key not in own and "/" not in key and key[:6] != "param." and value
-    }
-    told = {name: row.get(name, "")[:LONGEST] for name in ("state", "reason", "cell_id")}
-    costs = {f"cost/{name}": float(row[name]) for name in ("steps", "seconds") if row.get(name)}
-    names = {"kind": TRIAL, "grid": folder.name, STUDY: study, OF_SEARCH: identity}
-    return Tracked(
-        tags={**names, TRIAL: row[TRIAL], "status": told["state"], **told},
-        params={"cell": f"trial {row[TRIAL]}", **params},
-        metrics=metrics_of(row, folder / TRIALS) | costs,
-        curves=curves,
-        images="",
-        sheet=None,
-    )
-
-
-def autoencoder_run(row: dict[str, str], curves: Curve, folder: Path) -> Tracked:
-    """A row of autoencoders.csv as a run that the UI's charts group as "autoencoder kl f=2 c=4"."""
-    params = {
-        key: value for key, value in row.items() if key not in (*AUTOENCODER, "code") and "/" not in key and value
-    }
-    words = f"autoencoder {row['space.regularization']} f={row['space.f']} c={row['space.channels']}"
-    sheet = folder / autoencoders.FOLDER / f"{row['cell_id']}.png"
-    return Tracked(
-        tags={
-            "kind": "autoencoder",
-            "grid": folder.name,
-            **{name: row[name][:LONGEST] for name in (*AUTOENCODER, "code") if row[name]},
-        },
-        params={"cell": words, **params},
-        metrics=metrics_of(row, folder / autoencoders.TABLE),
-        curves=curves,
-        images="",
-        sheet=sheet if sheet.exists() else None,
-    )

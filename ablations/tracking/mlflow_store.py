@@ -5,10 +5,10 @@ over steps, what each test image costs, its sample sheet, and tags by which the 
 autoencoder that cells share is a run of its own (kind = autoencoder), with its reconstructions. One summary run carries
 all other files of the folder: tables, figures, report. A run is known by (cell_id, seed) and by a digest of its
 content, so publishing can be repeated: what is there is left, what lacks something is completed, what is stale is
-replaced. One that was shown while it ran is completed, and one that was stopped taken up; how far its curves are there
-is a tag of such a run. The experiment also stores the view that the printed link opens: the grid's metrics charted,
-grouped by cell, that is by the levels of its axes, with means over seeds. Where all of it is stands in the folder's
-tracking.json.
+replaced. Its points have the times of its training (`mlflow_stored`), so that two deliveries at once write the same
+rows. One that was shown while it ran is completed, and one that was stopped taken up. The experiment also stores the
+view that the printed link opens: the grid's metrics charted, grouped by cell, that is by the levels of its axes, with
+means over seeds. Where all of it is stands in the folder's tracking.json.
 """
 
 from __future__ import annotations
@@ -18,34 +18,45 @@ import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from ablations.results.csv_text import number
 from ablations.results.records import NOT_RUN
-from ablations.tracking.addresses import Summary, refusal
 from ablations.tracking.mlflow_client import TrackingError, guard, opened, refuse_links
-from ablations.tracking.mlflow_found import anew, found, is_gone, kept, one_of
 from ablations.tracking.mlflow_runs import (
-    REPORTED,
     REQUEST,
-    Known,
     Points,
     Tracked,
     head_in,
     key_of,
-    last_of,
-    name_of,
     request_of,
     round_of,
     tracked_autoencoders,
     tracked_runs,
     tracked_trials,
 )
+from ablations.tracking.mlflow_stored import (
+    OPEN,
+    Stored,
+    anew,
+    began_at,
+    complete,
+    find,
+    is_gone,
+    is_stale,
+    leave,
+    one_of,
+    points_over_steps,
+    send,
+    take_up,
+)
 from ablations.tracking.mlflow_summary import delivered
 from ablations.tracking.mlflow_views import VIEW, view_in
-from ablations.tracking.mlflow_writing import INTERRUPTED, end, log, send
+from ablations.tracking.sqlite_file import Summary
+from ablations.tracking.uris import refusal
 from analysis.format.errors import InputError
 from analysis.format.files import write_json
 from analysis.format.links import page, to_json, tracking_of, without_password
@@ -61,9 +72,9 @@ MODEL = "model"
 class Tracker:
     """The experiment of one grid in one tracking store, which is opened when it is needed or when `begin` says so.
 
-    Two threads may write: what is done about one run is done whole. So may other commands, whose runs are looked for
-    before one is shown or completed, and after one is made: of two that were made at once the later goes. Two may
-    deliver to one run: both write the same points, which are there once.
+    Two threads may write, one run at a time. Other commands may write at any moment, so the store is asked which run a
+    cell has before that is shown or completed, and again after one is made: where two commands have made one each, one
+    of both is deleted. To the other both write the same points.
     """
 
     def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
@@ -71,7 +82,7 @@ class Tracker:
         self.experiment = experiment
         self.artifacts = artifacts
         self.lock = RLock()
-        self.live: set[tuple[str, str]] = set()
+        self.shown: dict[tuple[str, str], set[tuple[str, int]]] = {}
         self.introduced = False
         self._opening: Future[tuple[MlflowClient, str]] | None = None
 
@@ -92,7 +103,7 @@ class Tracker:
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be written to without waiting."""
+        """True once it can be written to without waiting."""
         return self._opening is not None and self._opening.done()
 
     @cached_property
@@ -112,18 +123,18 @@ class Tracker:
         return self._opened[1]
 
     @cached_property
-    def known(self) -> dict[tuple[str, str], Known]:
-        """The run that is here of each cell and seed, autoencoder and trial."""
+    def runs(self) -> dict[tuple[str, str], Stored]:
+        """The runs of the store, by the cell and seed, autoencoder or trial."""
         query = "tags.kind != 'summary'"
         runs: dict[tuple[str, str], list[Run]] = {}
         for run in guard(self.uri, lambda: self.client.search_runs([self.experiment_id], query, max_results=50_000)):
             runs.setdefault(key_of(run.data.tags), []).append(run)
-        return {key: guard(self.uri, lambda all_=all_: one_of(self.client, all_)) for key, all_ in runs.items()}
+        return {key: Stored.of(guard(self.uri, partial(one_of, self.client, of))) for key, of in runs.items()}
 
     def forget(self) -> None:
         """Ask the store anew what is here: another command has delivered to it."""
         with self.lock:
-            self.__dict__.pop("known", None)
+            self.__dict__.pop("runs", None)
 
     def publish(self, folder: Path) -> int:
         """Every cell, autoencoder and trial of a results folder that has run and is not here yet; the number published.
@@ -133,8 +144,8 @@ class Tracker:
         refuse_links(folder)
         runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
         everything = [*runs, *tracked_autoencoders(folder), *tracked_trials(folder)]
-        published: int = sum(guard(self.uri, lambda run=run: self._publish(run)) for run in everything)
-        ids = {(run.tags["cell_id"], int(run.tags["seed"])): self.known[key_of(run.tags)].run_id for run in runs}
+        published = sum(guard(self.uri, partial(self._publish, run)) for run in everything)
+        ids = {(run.tags["cell_id"], int(run.tags["seed"])): self.runs[key_of(run.tags)].run_id for run in runs}
         write_json(folder / "tracking.json", to_json(tracking_of(self.uri, self.experiment_id, ids)))
         return published
 
@@ -156,96 +167,75 @@ class Tracker:
         One that is over is left as it is, and False returned.
         """
         with self.lock:
-            shown: bool = guard(self.uri, lambda: self._whole(run, lambda: self._show(run, points, machine)))
-            return shown
+            return guard(self.uri, lambda: self._whole(run, lambda: self._show(run, points, machine)))
 
     def _show(self, run: Tracked, points: Points, machine: dict[str, float]) -> bool:
-        from mlflow.entities import Metric, RunTag
+        from mlflow.entities import Metric
 
         key = key_of(run.tags)
-        # Another command may have shown it since.
-        known = self.known.get(key) if key in self.live else found(self.client, self.experiment_id, run.tags)
-        if known is None:
-            known, _ = self._begin(run, {})
-        if known.reported is None:
-            return False
-        if key not in self.live:
-            self.live.add(key)
-            self.known[key] = known
-            self.client.update_run(known.run_id, status="RUNNING")
-            tags = run.tags | {"content": ""}
-            self.client.log_batch(known.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        now, reported = time.time(), dict(known.reported)
-        new = [(name, y, x) for name, line in points.items() for x, y in line if x > reported.get(name, -1.0)]
-        # A training that goes on from a checkpoint is behind what was reported of it, for a while.
-        reported |= {name: max(reported.get(name, -1.0), *(x for x, _ in line)) for name, line in points.items()}
-        metrics = [Metric(name, y, int(1000 * now), int(x)) for name, y, x in new]
-        metrics += [Metric(name, y, int(1000 * now), int(now - known.began)) for name, y in machine.items()]
-        send(self.client, known.run_id, metrics)
-        self.client.set_tag(known.run_id, REPORTED, json.dumps(reported))
-        self.known[key] = Known(known.run_id, "", reported, known.began)
+        if key not in self.shown:
+            # Another command may have shown it since.
+            there = find(self.client, self.experiment_id, run.tags) or self._make(run)
+            self.runs[key] = Stored.of(there)
+            if there.data.tags.get("status") not in OPEN:
+                return False
+            self.runs[key] = replace(self.runs[key], content="")
+            self.shown[key] = take_up(self.client, there, run)
+        stored, steps, now = self.runs[key], self.shown[key], int(1000 * time.time())
+        # The digits of files, from which it is delivered at its end.
+        lines = [(name, x, float(number(y))) for name, line in points.items() for x, y in line]
+        new = points_over_steps(run, [line for line in lines if (line[0], int(line[1])) not in steps], stored.began)
+        use = [Metric(name, value, now, (now - stored.began) // 1000) for name, value in machine.items()]
+        send(self.client, stored.run_id, new + use)
+        steps |= {(point.key, point.step) for point in new}
         return True
 
     def attach(self, key: tuple[str, str], file: Path) -> None:
         """Give a run that is shown a file, in the place of an earlier one."""
         with self.lock:
-            guard(self.uri, lambda: self.client.log_artifact(self.known[key].run_id, str(file)))
+            guard(self.uri, lambda: self.client.log_artifact(self.runs[key].run_id, str(file)))
 
     def model_in(self, tags: dict[str, str]) -> str:
         """The id of the training whose model a run has; "" where it has none."""
         with self.lock:
-            run_id = self.known[key_of(tags)].run_id
-            model: str = guard(self.uri, lambda: self.client.get_run(run_id).data.tags.get(MODEL, ""))
-            return model
+            run_id = self.runs[key_of(tags)].run_id
+            return guard(self.uri, lambda: str(self.client.get_run(run_id).data.tags.get(MODEL, "")))
 
     def attach_model(self, tags: dict[str, str], folder: Path, training: str) -> None:
         """Give a run the model that a folder holds, of this training."""
         with self.lock:
-            run_id = self.known[key_of(tags)].run_id
+            run_id = self.runs[key_of(tags)].run_id
             guard(self.uri, lambda: self.client.log_artifacts(run_id, str(folder), MODEL))
             guard(self.uri, lambda: self.client.set_tag(run_id, MODEL, training))
 
     def keep(self, keys: Collection[tuple[str, str]]) -> None:
         """Show these on, and no others, which another command may show from now on."""
         with self.lock:
-            self.live &= set(keys)
+            self.shown = {key: steps for key, steps in self.shown.items() if key in keys}
 
     def leave(self, key: tuple[str, str]) -> None:
         """Say of a run that is shown, and not over, that nothing runs it any more."""
         with self.lock:
-            known = self.known.get(key)
-            if known is not None and known.reported is not None and not known.content:
-                guard(self.uri, lambda: self._leave(known.run_id))
+            stored = self.runs.get(key)
+            if stored is not None and not stored.content:
+                guard(self.uri, lambda: leave(self.client, stored.run_id))
 
-    def _leave(self, run_id: str) -> None:
-        # Another command may have completed it since, or deleted it.
-        if not is_gone(self.client, run_id) and not self.client.get_run(run_id).data.tags.get("content"):
-            self.client.set_tag(run_id, "status", INTERRUPTED)
-            end(self.client, run_id, INTERRUPTED)
-
-    def _begin(self, run: Tracked, reported: dict[str, float] | None) -> tuple[Known, bool]:
-        """A new run, of which so much has been reported, None where all of it follows at once; or where another command
-        was first, the one that it made, and False."""
-        from mlflow.entities import Param
-
-        key = key_of(run.tags)
-        tags = run.tags | ({} if reported is None else {REPORTED: json.dumps(reported)})
-        made = self.client.create_run(self.experiment_id, tags=tags, run_name=name_of(run)).info
-        self.known[key] = Known(made.run_id, "", reported, made.start_time / 1000)
-        self.client.log_batch(made.run_id, params=[Param(*param) for param in run.params.items()])
-        known = found(self.client, self.experiment_id, run.tags) or self.known[key]
-        self.known[key] = known
-        return known, known.run_id == made.run_id
+    def _make(self, run: Tracked) -> Run:
+        """A new run; where another command was first, the one that it made."""
+        began = began_at(run, int(1000 * time.time()))
+        made = self.client.create_run(self.experiment_id, began, run.tags, run.name)
+        self.runs[key_of(run.tags)] = Stored.of(made)
+        return find(self.client, self.experiment_id, run.tags) or made
 
     def _whole(self, run: Tracked, act: Callable[[], bool]) -> bool:
         """act(), which writes a run, once more where another command has deleted that meanwhile."""
         key = key_of(run.tags)
 
         def is_lost() -> bool:
-            lost = key in self.known and is_gone(self.client, self.known[key].run_id)
+            lost = key in self.runs and is_gone(self.client, self.runs[key].run_id)
             if lost:
-                del self.known[key]
-                self.live.discard(key)
+                del self.runs[key]
+                self.shown.pop(key, None)
             return lost
 
         return anew(act, is_lost)
@@ -256,47 +246,27 @@ class Tracker:
             return self._whole(run, lambda: self._complete(run))
 
     def _complete(self, run: Tracked) -> bool:
-        from mlflow.entities import RunTag
-
-        key, status = key_of(run.tags), run.tags["status"]
-        here, new = set[str](), False
-        known: Known | None = self.known.get(key)
-        if known is not None and known.content != run.content:
-            # Another command may have delivered it since, or deleted it.
-            known = found(self.client, self.experiment_id, run.tags)
-        if known is None:
-            known, new = self._begin(run, None)
-        self.known[key] = known
-        if known.content == run.content:
-            # Who delivered it may have been killed before, or shown a last point after.
-            if known.reported is not None and status != INTERRUPTED:
-                end(self.client, known.run_id, status, reports=True)
-                self.known[key] = replace(known, reported=None)
+        key = key_of(run.tags)
+        stored = self.runs.get(key)
+        if stored is not None and stored.content == run.content:
             return False
-        if known.reported is None and not new:
-            known, here = kept(self.client, known, run)
-        if known is None:
-            del self.known[key]
-            return self._complete(run)
-        self._log(known, run, here)
-        # What was stopped may be taken up from where its curves end.
-        before = known.reported or {}
-        reported = last_of(run.curves, before) if status == INTERRUPTED else None
-        tags = ({} if new else run.tags) | {"content": run.content}
-        tags |= {} if reported is None else {REPORTED: json.dumps(reported)}
-        self.client.log_batch(known.run_id, tags=[RunTag(*tag) for tag in tags.items()])
-        end(self.client, known.run_id, status, reports=not new and reported is None and not here)
-        self.live.discard(key)
-        self.known[key] = Known(known.run_id, run.content, reported, known.began)
+        # Another command may have delivered it since, or deleted it.
+        there = None if stored is None else find(self.client, self.experiment_id, run.tags)
+        while there is None or is_stale(there.data, run):
+            if there is not None:
+                self.client.delete_run(there.info.run_id)
+            there = self._make(run)
+        self.runs[key] = stored = Stored.of(there)
+        if stored.content == run.content:
+            return False
+        complete(self.client, there, run)
+        self.shown.pop(key, None)
+        self.runs[key] = replace(stored, content=run.content)
         return True
-
-    def _log(self, known: Known, run: Tracked, here: set[str]) -> None:
-        log(self.client, known, run, here)
 
     def summarise(self, folder: Path) -> Summary:
         """Publish table, figures and grid.json as the summary run."""
-        summary: Summary = guard(self.uri, lambda: self._summarise(folder))
-        return summary
+        return guard(self.uri, lambda: self._summarise(folder))
 
     def _summarise(self, folder: Path) -> Summary:
         refuse_links(folder)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablations.tracking.mlflow_found import anew, is_gone
+from ablations.tracking.mlflow_stored import anew, is_gone
 from analysis.format.files import whole_files
 
 if TYPE_CHECKING:

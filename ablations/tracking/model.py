@@ -54,18 +54,18 @@ def write_model(folder: Path, cell: Cell, parts: Parts, journal: Journal) -> Non
 
 def read_model(folder: Path, device: torch.device) -> tuple[Cell, Model]:
     """The cell and what it learned; InputError where the folder holds no such model."""
-    told = read_json(folder / _CELL)
-    if not isinstance(told, dict) or told.keys() != {"parameters", "seed", "parts"}:
+    content = read_json(folder / _CELL)
+    if not isinstance(content, dict) or content.keys() != {"parameters", "seed", "parts"}:
         raise InputError(f"{folder} holds no model of this suite ({_CELL} is missing or damaged): give model=FOLDER")
-    parts = told["parts"]
+    parts = content["parts"]
     if not isinstance(parts, dict) or parts.keys() != {"training", "fit", "autoencoder"} or not _are_ids(parts):
         raise InputError(f"{folder / _CELL} names parts that lie elsewhere, or none: {parts!r}")
-    cell = cell_of(told["parameters"], told["seed"])
+    cell = cell_of(content["parameters"], content["seed"])
     return cell, load(cell, cell.data.load(), Journal(folder), Parts(**parts), device)
 
 
 def _are_ids(parts: dict[str, object]) -> bool:
-    """Whether parts are named as stages are, and lead to no other folder."""
+    """True where parts are named as stages are, and lead to no other folder."""
     named = [name for name in parts.values() if name is not None]
     return all(isinstance(name, str) and re.fullmatch(r"\w+", name) for name in named)
 
@@ -90,5 +90,5 @@ class TrainedCell:
 
 
 def _load_pyfunc(path: str) -> TrainedCell:
-    """What MLflow calls to load it."""
+    """The entry by which MLflow loads it."""
     return TrainedCell(*read_model(Path(path), torch.device("cpu")))

@@ -1,4 +1,4 @@
-"""What the machine does, by the names that MLflow gives it: system/cpu_utilization_percentage, system/gpu_0_memory_…
+"""The use of a machine, by the names that MLflow gives it: system/cpu_utilization_percentage, system/gpu_0_memory_…
 
 They are MLflow's own monitors, read where runs are under way. GPUs need `nvidia-ml-py` (`pip install '.[gpu]'`).
 """
@@ -17,12 +17,12 @@ class System:
 
     def now(self) -> dict[str, float]:
         """Use of processors, memory, disk, network and GPUs since the last call."""
-        found: dict[str, float] = {}
+        use: dict[str, float] = {}
         for monitor in self._monitors:
             monitor.collect_metrics()
-            found |= {f"{PREFIX}{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
+            use |= {f"{PREFIX}{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
             monitor.clear_metrics()
-        return found
+        return use
 
     @cached_property
     def _monitors(self) -> list[Any]:

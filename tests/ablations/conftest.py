@@ -87,6 +87,11 @@ def tiny(tmp_path_factory, store):
     return made_once(tmp_path_factory, "results", make)
 
 
+def reproducible(curves):
+    """Curves without the clock, which is another each time."""
+    return {name: curve for name, curve in curves.items() if not name.startswith("cost/")}
+
+
 def said(folder):
     """What a terminal shows of a results folder, whose pages are not written."""
     return terminal_search(read_search(folder)) if search_alone(folder) else in_words(Answers.of(read_folder(folder)))

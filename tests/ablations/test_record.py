@@ -31,7 +31,7 @@ def results(tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "write_pages", write_pages)
     monkeypatch.chdir(tmp_path)
     folder = build(tmp_path / "results" / "steps")
-    for name in ("report.html", "tracking.json", "table.md", ".grid.json.abcdefgh"):
+    for name in ("report.html", "tracking.json", "clock.csv", "table.md", ".grid.json.abcdefgh"):
         (folder / name).write_text("left")
     return tmp_path / "results"
 

@@ -19,6 +19,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from mlflow import MlflowClient
 from PIL import Image
 
 from ablations import publish, run, sample
@@ -501,7 +502,7 @@ def test_a_publication_that_breaks_off_leaves_no_duplicate(again, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Tracker, "_log", broken)
+        patch.setattr(MlflowClient, "log_text", broken)
         with pytest.raises(KeyboardInterrupt):
             tracker.publish(again.folder)
     tracker.publish(again.folder)
@@ -584,7 +585,7 @@ def test_a_failed_delivery_leaves_no_word_of_where_the_runs_are(again, monkeypat
         raise OSError("the line is cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Tracker, "_log", broken)
+        patch.setattr(MlflowClient, "log_text", broken)
         assert written.deliver(tracker, again.folder) is None
     assert read_folder(again.folder).tracking is None
     assert written.deliver(tracker, again.folder) is tracker

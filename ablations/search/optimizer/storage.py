@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
 
-from ablations.tracking.addresses import make_whole
+from ablations.tracking.sqlite_file import make_whole
 
 PATIENCE = 60.0
 """Seconds that a locked database is waited for."""

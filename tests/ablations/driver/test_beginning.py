@@ -17,8 +17,8 @@ from ablations.engine.journal import Journal, Result
 from ablations.grids.grid import make
 from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
-from ablations.tracking.addresses import experiment_in
 from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.sqlite_file import experiment_in
 from tests.ablations.conftest import TINY
 
 

@@ -19,8 +19,8 @@ from ablations.engine.files import Damaged
 from ablations.engine.journal import Failure, Journal, Result
 from ablations.results.folder import standing
 from ablations.stages.artifacts import read_artifact, read_checkpoint, write_artifact
-from ablations.tracking.addresses import refusal
 from ablations.tracking.mlflow_client import TrackingError, guard
+from ablations.tracking.uris import refusal
 from analysis.format.errors import InputError
 from analysis.read.runs import read_folder
 from tests.ablations.hostile.conftest import drawn

@@ -63,7 +63,7 @@ def training_of(stages):
 def test_what_scoring_on_the_way_takes_is_not_the_trainings(tmp_path, monkeypatch):
     """A clock that stands still but where a rung is scored: an hour."""
     now = [0.0]
-    monkeypatch.setattr(training_loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(training_loop, "time", SimpleNamespace(monotonic=lambda: now[0], time=lambda: now[0]))
     monkeypatch.setattr(training, "perform", lambda *given: now.append(now.pop() + 3600.0))
     stage = training_of(planned(*TINY, "evaluation.rungs=2").planned[0].stages)
     assert len(stage.rungs) == 2

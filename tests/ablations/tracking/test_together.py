@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from ablations.tracking import mlflow_store
 from ablations.tracking.mlflow_client import TrackingError
-from ablations.tracking.mlflow_runs import REPORTED, Tracked
+from ablations.tracking.mlflow_runs import Tracked
 from ablations.tracking.mlflow_store import Tracker
 from analysis.format.files import write_json
 
@@ -26,7 +26,7 @@ def two(store, tmp_path):
     made = [Tracker(uri, "seen", tmp_path / host / ".artifacts") for host in ("a", "b")]
     for one in made:
         one.artifacts.parent.mkdir()
-        assert one.known == {}
+        assert one.runs == {}
     return made
 
 
@@ -44,7 +44,6 @@ def is_there(tracker, run):
     """The one run that there is, with every number of `run` once."""
     (found,) = runs_of(tracker)
     assert (found.info.status, found.data.tags["content"]) == ("FINISHED", run.content)
-    assert REPORTED not in found.data.tags
     assert found.data.params == run.params
     for name, value in run.metrics.items():
         assert [point.value for point in tracker.client.get_metric_history(found.info.run_id, name)] == [value]
@@ -55,75 +54,50 @@ def is_there(tracker, run):
     return found.info.run_id
 
 
-def meanwhile(monkeypatch, tracker, name, act, *, after=False):
-    """Let `act` happen before a tracker calls its method `name` for the first time, or after."""
-    real, left = getattr(tracker, name), [act]
+NUMBERS, FILES = "log_batch", "log_text"
+"""What a delivery asks of MLflow's client: first for a run's numbers, then for its files."""
 
-    def interleaved(*given):
-        if left and not after:
-            left.pop()()
-        found = real(*given)
+
+def meanwhile(monkeypatch, name, act):
+    """Let `act` happen before MLflow's client is asked for the first time for what is called `name`."""
+    real, left = getattr(MlflowClient, name), [act]
+
+    def interleaved(self, *given, **named):
         if left:
             left.pop()()
-        return found
+        return real(self, *given, **named)
 
-    monkeypatch.setattr(tracker, name, interleaved)
+    monkeypatch.setattr(MlflowClient, name, interleaved)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before its numbers", "after them"])
+def killed():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("before", [NUMBERS, FILES])
 @pytest.mark.parametrize("more", [{}, {"b": 2.0}], ids=["the same", "a metric more"])
-def test_a_run_that_another_command_is_just_delivering_is_completed_by_both(after, more, two, monkeypatch):
+def test_a_run_that_another_command_is_just_delivering_is_completed_by_both(before, more, two, monkeypatch):
     first, second = two
     seen = []
 
     def deliver():
-        seen.append(second.known[("0" * 12, "0")].run_id)
+        seen.append(second.runs[("0" * 12, "0")].run_id)
         assert first._publish(cell(20, 40, a=1.0, **more))
 
-    meanwhile(monkeypatch, second, "_log", deliver, after=after)
+    meanwhile(monkeypatch, before, deliver)
     assert second._publish(cell(20, 40, a=1.0, **more))
     assert seen == [is_there(first, cell(20, 40, a=1.0, **more))]
 
 
-def test_a_run_that_has_no_parameters_yet_is_given_them(two, monkeypatch):
-    first, second = two
-    log, left = MlflowClient.log_batch, [lambda: first._publish(cell(20, a=1.0))]
-
-    def interleaved(self, run_id, *given, **named):
-        if left:
-            assert left.pop()()
-        return log(self, run_id, *given, **named)
-
-    monkeypatch.setattr(MlflowClient, "log_batch", interleaved)
-    assert not second._publish(cell(20, a=1.0))
-    is_there(first, cell(20, a=1.0))
-
-
 def test_a_shown_run_that_two_complete_at_once_has_each_point_once(two, monkeypatch):
     first, second = two
-    assert first.show(cell(), {LOSS: [(20.0, 1 / 20)]}, {})
+    assert first.show(cell(status="running"), {LOSS: [(20.0, 1 / 20)]}, {})
     second.forget()
-    assert len(second.known) == 1
-    assert first.show(cell(), {LOSS: [(20.0, 1 / 20), (40.0, 1 / 40)]}, {})
-    meanwhile(monkeypatch, second, "_log", lambda: first._publish(cell(20, 40, 60, a=1.0)), after=True)
+    assert len(second.runs) == 1
+    assert first.show(cell(status="running"), {LOSS: [(20.0, 1 / 20), (40.0, 1 / 40)]}, {})
+    meanwhile(monkeypatch, FILES, lambda: first._publish(cell(20, 40, 60, a=1.0)))
     assert second._publish(cell(20, 40, 60, a=1.0))
     is_there(first, cell(20, 40, 60, a=1.0))
-
-
-def test_what_two_no_longer_report_is_said_once(two, monkeypatch):
-    first, second = two
-    assert first.show(cell(), {}, {})
-    delete, left = MlflowClient.delete_tag, [lambda: first._publish(cell(20, a=1.0))]
-
-    def interleaved(self, run_id, key):
-        if left:
-            left.pop()
-            delete(self, run_id, key)
-        delete(self, run_id, key)
-
-    monkeypatch.setattr(MlflowClient, "delete_tag", interleaved)
-    assert second._publish(cell(20, a=1.0))
-    is_there(first, cell(20, a=1.0))
 
 
 def test_a_run_that_is_deleted_while_it_is_delivered_is_delivered_again(two, monkeypatch):
@@ -131,42 +105,49 @@ def test_a_run_that_is_deleted_while_it_is_delivered_is_delivered_again(two, mon
     lost = []
 
     def delete():
-        lost.append(second.known[("0" * 12, "0")].run_id)
+        lost.append(second.runs[("0" * 12, "0")].run_id)
         first.client.delete_run(lost[0])
 
-    meanwhile(monkeypatch, second, "_log", delete)
+    meanwhile(monkeypatch, NUMBERS, delete)
     assert second._publish(cell(20, a=1.0))
     assert is_there(first, cell(20, a=1.0)) not in lost
 
 
 def test_a_run_that_is_deleted_while_it_is_shown_is_shown_again(two):
     first, second = two
-    assert first.show(cell(), {LOSS: [(20.0, 0.5)]}, {})
+    assert first.show(cell(status="running"), {LOSS: [(20.0, 0.5)]}, {})
     second.client.delete_run(runs_of(second)[0].info.run_id)
     first.leave(("0" * 12, "0"))
-    assert first.show(cell(), {LOSS: [(20.0, 0.5)]}, {})
+    assert first.show(cell(status="running"), {LOSS: [(20.0, 0.5)]}, {"system/use": 1.0})
     (found,) = runs_of(second)
-    assert (found.info.status, found.data.metrics) == ("RUNNING", {LOSS: 0.5})
+    assert (found.info.status, found.data.metrics) == ("RUNNING", {LOSS: 0.5, "system/use": 1.0})
+
+
+def test_a_run_that_another_grid_called_otherwise_is_taken_up(two):
+    """Its cell is the same, which stands under other levels there."""
+    first, second = two
+    assert first.show(cell(status="running", params={"cell": "other"}), {LOSS: [(20.0, 1 / 20)]}, {})
+    first.leave(("0" * 12, "0"))
+    assert second.show(cell(status="running"), {LOSS: [(20.0, 1 / 20), (40.0, 1 / 40)]}, {})
+    assert second._publish(cell(20, 40, a=1.0))
+    is_there(second, cell(20, 40, a=1.0))
 
 
 def test_a_store_that_refuses_is_not_asked_again(two, monkeypatch):
-    def refused(*given):
+    def refused(*given, **named):
         calls.append(given)
         raise MlflowException("refused")
 
     calls = []
-    monkeypatch.setattr(two[0], "_log", refused)
+    monkeypatch.setattr(MlflowClient, NUMBERS, refused)
     with pytest.raises(MlflowException, match="refused"):
         two[0]._publish(cell(20, a=1.0))
     assert len(calls) == 1
 
 
 def test_what_a_killed_command_has_delivered_in_part_is_completed_by_a_later_one(two, monkeypatch):
-    def killed():
-        raise KeyboardInterrupt
-
     first, second = two
-    meanwhile(monkeypatch, first, "_log", killed, after=True)
+    meanwhile(monkeypatch, FILES, killed)
     with pytest.raises(KeyboardInterrupt):
         first._publish(cell(20, 40, a=1.0))
     (half,) = runs_of(second)
@@ -176,11 +157,8 @@ def test_what_a_killed_command_has_delivered_in_part_is_completed_by_a_later_one
 
 @pytest.mark.parametrize("other", [cell(20, a=2.0), cell(20, a=1.0, params={"cell": "other"})], ids=["value", "choice"])
 def test_what_it_left_of_other_results_is_replaced(other, two, monkeypatch):
-    def killed():
-        raise KeyboardInterrupt
-
     first, second = two
-    meanwhile(monkeypatch, first, "_log", killed, after=True)
+    meanwhile(monkeypatch, FILES, killed)
     with pytest.raises(KeyboardInterrupt):
         first._publish(other)
     assert second._publish(cell(20, a=1.0))
@@ -191,19 +169,19 @@ def test_what_is_over_is_not_shown_where_it_was_not_there_a_moment_ago(two, monk
     first, second = two
     assert first._publish(cell(20, a=1.0))
     with monkeypatch.context() as patch:
-        found, looks = mlflow_store.found, [None]
-        patch.setattr(mlflow_store, "found", lambda *given: looks.pop() if looks else found(*given))
+        find, looks = mlflow_store.find, [None]
+        patch.setattr(mlflow_store, "find", lambda *given: looks.pop() if looks else find(*given))
         assert not second.show(cell(status="running"), {LOSS: [(20.0, 0.5)]}, {})
     is_there(first, cell(20, a=1.0))
 
 
-def test_a_whole_run_of_which_more_is_reported_is_over(two):
+def test_a_whole_run_that_nobody_has_ended_is_ended(two):
     first, second = two
     assert first._publish(cell(20, a=1.0))
     (found,) = runs_of(first)
-    first.client.set_tag(found.info.run_id, REPORTED, "{}")
+    second.forget()
     first.client.update_run(found.info.run_id, status="RUNNING")
-    assert not second._publish(cell(20, a=1.0))
+    assert second._publish(cell(20, a=1.0))
     is_there(first, cell(20, a=1.0))
 
 
@@ -234,12 +212,12 @@ def test_of_summaries_that_two_deliver_at_once_one_stays(two, folder, monkeypatc
 
 def test_a_command_that_stops_trying_says_that_its_run_was_deleted(two, monkeypatch):
     first, second = two
-    log = second._log
+    real = MlflowClient.log_batch
 
-    def deleted(known, *given):
-        first.client.delete_run(known.run_id)
-        log(known, *given)
+    def deleted(self, run_id, *given, **named):
+        first.client.delete_run(run_id)
+        real(self, run_id, *given, **named)
 
-    monkeypatch.setattr(second, "_log", deleted)
+    monkeypatch.setattr(MlflowClient, NUMBERS, deleted)
     with pytest.raises(TrackingError, match="deleted"):
         mlflow_store.guard(second.uri, lambda: second._publish(cell(20, a=1.0)))

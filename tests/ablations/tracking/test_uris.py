@@ -13,9 +13,9 @@ import pytest
 
 from ablations import publish, run
 from ablations.driver import pages
-from ablations.tracking.addresses import default_uri, make_whole, quick_check, refusal, rescue
 from ablations.tracking.mlflow_client import TrackingError, guard, opened
-from ablations.tracking.moved import follow
+from ablations.tracking.sqlite_file import follow_artifacts, make_whole, quick_check
+from ablations.tracking.uris import default_uri, refusal, rescue
 from tests.ablations.settings.test_grammar import one_line_error
 
 
@@ -95,7 +95,7 @@ def test_a_database_that_nothing_here_speaks_to_is_refused_at_once(uri, why, tmp
 def test_artifacts_follow_a_results_folder(move, tiny, tmp_path, capsys, without_pictures):
     before, now = tmp_path / "before", tmp_path / "now"
     shutil.copytree(tiny.results, before)
-    assert follow(before / "mlflow.db", before / ".artifacts") == 1
+    assert follow_artifacts(before / "mlflow.db", before / ".artifacts") == 1
     move(before, now)
     untouched = sorted(before.rglob("*"))
     (now / "tiny" / "samples" / "more.txt").write_text("new")
@@ -110,14 +110,14 @@ def test_artifacts_follow_a_results_folder(move, tiny, tmp_path, capsys, without
     for one in runs:
         assert one.info.artifact_uri.startswith(experiment.artifact_location + "/")
         assert client.list_artifacts(one.info.run_id)
-    assert follow(now / "mlflow.db", now / ".artifacts") == 0
+    assert follow_artifacts(now / "mlflow.db", now / ".artifacts") == 0
 
 
 def test_a_store_beside_other_folders_is_left_as_it_is(tiny, tmp_path):
     (tmp_path / "central").mkdir()
     shutil.copy(tiny.results / "mlflow.db", tmp_path / "central" / "mlflow.db")
-    assert follow(tmp_path / "central" / "mlflow.db", tiny.results / ".artifacts") == 0
-    assert follow(tmp_path / "central" / "none.db", tmp_path / "central" / ".artifacts") == 0
+    assert follow_artifacts(tmp_path / "central" / "mlflow.db", tiny.results / ".artifacts") == 0
+    assert follow_artifacts(tmp_path / "central" / "none.db", tmp_path / "central" / ".artifacts") == 0
     assert not (tmp_path / "central" / "none.db").exists()
 
 

@@ -1,0 +1,191 @@
+"""The runs of an MLflow store that are ours: which one a cell has there, and how it is completed.
+
+Of two that commands have made at once one stays, the same for all: what is whole goes before what is not, and then what
+began first. Whoever finds that its own has been deleted goes on with the one that stays (`anew`).
+
+A point over steps has the time at which its training was there, by its clock; where that is not known, its training's
+seconds are spread evenly over its steps, from when the run began. Numbers of the whole run have the time of its
+training's end. So two that deliver one run write the same rows, which a store keeps once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from ablations.tracking.mlflow_runs import INTERRUPTED, OF_SEARCH, RUNNING, TRIAL, Tracked
+from ablations.tracking.system import PREFIX
+from analysis.format.names import OVER_STEPS
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run, RunData
+
+Made = TypeVar("Made")
+ATTEMPTS = 3
+"""At a run that other commands delete meanwhile; each of them does so once."""
+OPEN = (RUNNING, INTERRUPTED)
+"""The statuses of runs that are under way, or were stopped and may be taken up."""
+ENDINGS = {"failed": "FAILED", INTERRUPTED: "KILLED"}
+"""MLflow's words for how a run ended, where it did not finish."""
+BATCH = 1000
+"""Metrics of a request: MLflow takes no more."""
+CONTENT = "content"
+"""The tag of a run that is whole: the digest of all that was published."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A run in the store: the digest of its content, "" until it is whole and has ended; when it began there, in ms."""
+
+    run_id: str
+    content: str
+    began: int
+
+    @staticmethod
+    def of(run: Run) -> Stored:
+        """The run, without what is not asked for again."""
+        content = "" if run.info.status == "RUNNING" else run.data.tags.get(CONTENT, "")
+        return Stored(run.info.run_id, content, run.info.start_time)
+
+
+def find(client: MlflowClient, experiment: str, tags: dict[str, str]) -> Run | None:
+    """The run that an experiment has under the key of these tags."""
+    names = (TRIAL, OF_SEARCH) if TRIAL in tags else ("cell_id", "seed")
+    query = " and ".join(f"tags.{name} = '{tags[name]}'" for name in names)
+    runs = list(client.search_runs([experiment], query))
+    return one_of(client, runs) if runs else None
+
+
+def one_of(client: MlflowClient, runs: list[Run]) -> Run:
+    """The run that stays of those that one cell has; the others are deleted."""
+    first, *others = sorted(runs, key=_by_age)
+    for run in others:
+        client.delete_run(run.info.run_id)
+    return first
+
+
+def _by_age(run: Run) -> tuple[bool, int, str]:
+    return not run.data.tags.get(CONTENT), run.info.start_time, run.info.run_id
+
+
+def is_stale(there: RunData, run: Tracked) -> bool:
+    """True where a run in the store says what is no longer so; one that lacks what came later is completed."""
+    if there.tags.get(CONTENT) == run.content:
+        return False
+    numbers = {name: value for name, value in there.metrics.items() if not name.startswith((*OVER_STEPS, PREFIX))}
+    same = there.params.items() <= run.params.items() and numbers.items() <= run.metrics.items()
+    return not same or there.tags.get("status") not in (run.tags["status"], *OPEN)
+
+
+def steps_in(client: MlflowClient, there: Run) -> set[tuple[str, int]]:
+    """The metrics and steps of the points that a run in the store has, whatever their times.
+
+    A training that goes on from a checkpoint comes to some steps again, at other times.
+    """
+    curves = {name for name in there.data.metrics if name.startswith(OVER_STEPS)}
+    steps = {(name, point.step) for name in curves for point in client.get_metric_history(there.info.run_id, name)}
+    return steps | {(name, 0) for name in there.data.metrics.keys() - curves}
+
+
+def take_up(client: MlflowClient, there: Run, run: Tracked) -> set[tuple[str, int]]:
+    """Say that a run in the store is under way; return `steps_in` it."""
+    client.update_run(there.info.run_id, status="RUNNING")
+    describe(client, there, run, "")
+    return steps_in(client, there)
+
+
+def leave(client: MlflowClient, run_id: str) -> None:
+    """Say that nothing runs a run any more, unless another command has completed it since, or deleted it."""
+    if not is_gone(client, run_id) and not client.get_run(run_id).data.tags.get(CONTENT):
+        client.set_tag(run_id, "status", INTERRUPTED)
+        client.set_terminated(run_id, ENDINGS[INTERRUPTED])
+
+
+def began_at(run: Tracked, now: int) -> int:
+    """The time, in ms, at which a run begins; where that is not known, it ends now."""
+    return _ms(min(run.clock.values())) if run.clock else now - _ms(run.seconds)
+
+
+def points_over_steps(run: Tracked, lines: list[tuple[str, float, float]], began: int) -> list[Metric]:
+    """Points of curves, (name, step, value) each, of a run that began then in the store, in ms."""
+    from mlflow.entities import Metric
+
+    times = np.interp([step for _, step, _ in lines], *_clock_of(run, began))
+    return [Metric(name, value, _ms(at), int(step)) for (name, step, value), at in zip(lines, times, strict=True)]
+
+
+def points_of(run: Tracked, began: int) -> list[Metric]:
+    """All points of a run that began then in the store, in ms; the last are of the whole run."""
+    from mlflow.entities import Metric
+
+    lines = [(line["curve"], float(line["x"]), float(line["y"])) for line in run.curves]
+    over_steps = points_over_steps(run, [line for line in lines if line[0].startswith(OVER_STEPS)], began)
+    numbers = {name: value for name, value in run.metrics.items() if not name.startswith(OVER_STEPS)}
+    return over_steps + [Metric(name, value, _end_of(run, began), 0) for name, value in numbers.items()]
+
+
+def _clock_of(run: Tracked, began: int) -> tuple[list[float], list[float]]:
+    """The steps of a run's training in their order, and when it was there."""
+    if run.clock:
+        return list(run.clock), list(run.clock.values())
+    last = max((float(line["x"]) for line in run.curves if line["curve"].startswith(OVER_STEPS)), default=0.0)
+    return [0.0, last], [began / 1000, began / 1000 + run.seconds]
+
+
+def _end_of(run: Tracked, began: int) -> int:
+    return max(began, _ms(_clock_of(run, began)[1][-1]))
+
+
+def _ms(seconds: float) -> int:
+    return round(1000 * seconds)
+
+
+def complete(client: MlflowClient, there: Run, run: Tracked) -> None:
+    """Give a run in the store all that it lacks, and say how it has ended."""
+    run_id, began, steps = there.info.run_id, there.info.start_time, steps_in(client, there)
+    send(client, run_id, [point for point in points_of(run, began) if (point.key, point.step) not in steps])
+    text = "".join(f"{line['curve']},{line['x']},{line['y']}\n" for line in run.curves)
+    client.log_text(run_id, "curve,x,y\n" + text, "curves.csv")
+    if run.images:
+        client.log_text(run_id, run.images, "images.csv")
+    if run.sheet is not None:
+        client.log_artifact(run_id, str(run.sheet))
+    describe(client, there, run, run.content)
+    client.set_terminated(run_id, ENDINGS.get(run.tags["status"], "FINISHED"), _end_of(run, began))
+
+
+def describe(client: MlflowClient, there: Run, run: Tracked, content: str) -> None:
+    """Give a run in the store the parameters that it lacks, and its tags, with this digest of what it has."""
+    from mlflow.entities import Param, RunTag
+
+    params = [Param(name, value) for name, value in run.params.items() if name not in there.data.params]
+    tags = [RunTag(name, value) for name, value in (run.tags | {CONTENT: content}).items()]
+    client.log_batch(there.info.run_id, (), params, tags)
+
+
+def send(client: MlflowClient, run_id: str, points: list[Metric]) -> None:
+    """Give a run these points, in their order."""
+    for start in range(0, len(points), BATCH):
+        client.log_batch(run_id, metrics=points[start : start + BATCH])
+
+
+def anew(act: Callable[[], Made], is_lost: Callable[[], bool]) -> Made:
+    """act(), once more where it has failed since another command has deleted the run that it was about."""
+    from mlflow.exceptions import MlflowException
+
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return act()
+        except MlflowException:
+            if not is_lost():
+                raise
+    return act()
+
+
+def is_gone(client: MlflowClient, run_id: str) -> bool:
+    """True of a run that has been deleted."""
+    return str(client.get_run(run_id).info.lifecycle_stage) == "deleted"

@@ -1,0 +1,116 @@
+"""A tracking store in a file, read and mended without MLflow, which takes seconds to import, or has no call for it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from analysis.format.files import make_file
+
+SQLITE = "sqlite:///"
+EXPERIMENT = "update experiments set artifact_location = ? where experiment_id = ?"
+RUNS = "update runs set artifact_uri = ? || substr(artifact_uri, ?) where experiment_id = ? and artifact_uri like ?"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The run in the store at `uri` that carries a folder's pages, and the link that opens the grid's page."""
+
+    uri: str
+    run: str
+    link: str
+
+    @property
+    def file(self) -> Path | None:
+        """The store's file; None where it is none."""
+        return Path(self.uri.removeprefix(SQLITE)) if self.uri.startswith(SQLITE) else None
+
+    @property
+    def stands(self) -> bool:
+        """True where a store that is a file has the run."""
+        query = "select 1 from runs where run_uuid = ? and lifecycle_stage = 'active'"
+        try:
+            return self.file is not None and bool(answers_of(self.file, query, self.run))
+        except sqlite3.Error:
+            return False
+
+
+def answers_of(file: Path, query: str, *values: object) -> list[Any]:
+    """The rows that a database in a file answers; sqlite3.Error where it cannot, or there is no such file.
+
+    It is opened for writing: a command that was killed as it wrote leaves a journal, which the next to open it undoes,
+    and before which nobody can read.
+    """
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)) as database, database:
+        return list(database.execute(query, values))
+
+
+def deleted_runs(file: Path) -> list[tuple[str, str]]:
+    """The runs of a store in a file that were deleted, each with the address of its artifacts; sqlite3.Error where the
+    file is no store."""
+    query = "select run_uuid, artifact_uri from runs where lifecycle_stage = 'deleted'"
+    return [(str(run), str(address)) for run, address in answers_of(file, query)]
+
+
+def experiment_in(file: Path, name: str) -> str:
+    """MLflow's id of an experiment in a store in a file; "" where it is not there."""
+    query = "select experiment_id from experiments where name = ? and lifecycle_stage = 'active'"
+    try:
+        return next((str(row[0]) for row in answers_of(file, query, name)), "")
+    except sqlite3.Error:
+        return ""
+
+
+def quick_check(file: Path) -> str:
+    """The damage of a database in a file, by its own check, in a line; "" where there is none. sqlite3.Error where it
+    cannot be read at all."""
+    lines = [str(row[0]) for row in answers_of(file, "pragma quick_check(1)")]
+    return "" if lines == ["ok"] else " ".join("; ".join(lines).split())
+
+
+def make_whole(uri: str, make: Callable[[str], object]) -> None:
+    """Let `make` make the store of an address, if that is a file which is not there yet: whole or not at all.
+
+    A store's tables and indices come one by one. One that a kill had left without the index that keeps names apart
+    would be used as it is, with a study anew at each command; and one that is half migrated is of no use to the next.
+    """
+    path = Path(uri.removeprefix(SQLITE))
+    plain = uri.startswith(SQLITE) and not set(":?") & set(path.name)
+    if plain and path.parent.is_dir() and not path.exists():
+        make_file(path, lambda temporary: make(f"{SQLITE}{temporary}"))
+
+
+def follow_artifacts(store: Path, artifacts: Path) -> int:
+    """Correct a store's addresses of artifacts, each experiment's a folder of `artifacts`; return how many had moved.
+
+    MLflow writes an absolute address down for each experiment and run, and has no call that changes one: after a move
+    it makes the old folder anew. Only a store that lies in the results folder of its artifacts is changed, and in it no
+    address that still leads to a folder, unless a copy of that lies here. sqlite3.Error where the store cannot be read.
+    """
+    if not store.is_file() or store.parent.resolve() != artifacts.parent.resolve():
+        return 0
+    if not answers_of(store, "select 1 from sqlite_master where name = 'experiments'"):
+        return 0
+    moved = 0
+    for id_, name, address in answers_of(store, "select experiment_id, name, artifact_location from experiments"):
+        now = artifacts / name
+        if _has_moved(address or "", now):
+            new = now.absolute().as_uri()
+            answers_of(store, RUNS, new, len(address) + 1, id_, f"{address}/%")
+            answers_of(store, EXPERIMENT, new, id_)
+            moved += 1
+    return moved
+
+
+def _has_moved(address: str, now: Path) -> bool:
+    """True where an address is of a folder in another `.artifacts`, and that is here, or is no longer there."""
+    parts = urlparse(address)
+    before = Path(unquote(parts.path))
+    if parts.scheme not in ("", "file") or before.parent.name != now.parent.name or before == now.absolute():
+        return False
+    return now.is_dir() or not before.is_dir()

@@ -1,0 +1,158 @@
+"""Points of runs lie at the times of their trainings: however often a run is delivered, its rows are the same."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import sqlite3
+from contextlib import closing
+from functools import partial
+
+import pytest
+
+from ablations.engine.journal import Journal
+from ablations.results import clock
+from ablations.results.csv_text import curve_rows
+from ablations.stages.artifacts import CLOCK, clock_of
+from ablations.tracking.mlflow_runs import Tracked, tracked_runs
+from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.mlflow_stored import points_of
+from analysis.format.errors import InputError
+from tests.forked import forked
+
+LOSS = "train/network"
+ROWS = """
+select cell.value, seed.value, runs.start_time, runs.end_time, metrics.key, timestamp, step, metrics.value
+from metrics join runs using (run_uuid)
+join tags cell on cell.run_uuid = runs.run_uuid and cell.key = 'cell_id'
+join tags seed on seed.run_uuid = runs.run_uuid and seed.key = 'seed'
+where lifecycle_stage = 'active' order by 1, 2, 5, 7, 6
+"""
+
+
+@pytest.fixture
+def tracker_at(store, tmp_path):
+    """Makes the tracker of a new store."""
+
+    def made(name):
+        shutil.copy(store, tmp_path / f"{name}.db")
+        return Tracker(f"sqlite:///{tmp_path / name}.db", "tiny", tmp_path / ".artifacts")
+
+    return made
+
+
+def rows_in(tracker):
+    """All numbers of the runs that a store has, as its tables hold them."""
+    with closing(sqlite3.connect(tracker.uri.removeprefix("sqlite:///"))) as database:
+        return database.execute(ROWS).fetchall()
+
+
+def test_a_run_and_its_points_have_the_times_of_their_training(tiny):
+    journal = Journal(tiny.results / ".stages")
+    tracker = Tracker(f"sqlite:///{tiny.results}/mlflow.db", "tiny", tiny.results)
+    row = {(run.tags["cell_id"], run.tags["seed"]): run.tags["training_id"] for run in tracked_runs(tiny.folder)}
+    assert 1 < len(set(row.values())) < len(row), "cells share trainings, and not all the same"
+    for (cell_id, seed), training in row.items():
+        steps, times = journal.result(training).curves[CLOCK]
+        query = f"tags.cell_id = '{cell_id}' and tags.seed = '{seed}'"
+        (run,) = tracker.client.search_runs([tracker.experiment_id], query)
+        points = tracker.client.get_metric_history(run.info.run_id, LOSS)
+        expected = list(zip(steps[1:], [round(1000 * time) for time in times[1:]], strict=True))
+        assert sorted((point.step, point.timestamp) for point in points) == expected
+        assert run.info.end_time == expected[-1][1]
+        # It had ended when its result was written.
+        assert 0 <= (journal.folder(training) / "result.json").stat().st_mtime - times[-1] < 600
+        assert times[-1] - times[0] == pytest.approx(journal.result(training).metrics["cost/train_seconds"], abs=0.002)
+
+
+def test_two_processes_that_deliver_the_same_runs_leave_the_rows_of_one(tiny, tracker_at, tmp_path):
+    alone, shared, met = tracker_at("alone"), tracker_at("shared"), multiprocessing.Barrier(2)
+
+    copies = [shutil.copytree(tiny.folder, tmp_path / name / "tiny") for name in ("a", "b")]
+
+    def deliver(folder):
+        assert shared.runs == {}
+        met.wait(60)
+        shared.publish(folder)
+        return 0
+
+    commands = [forked(partial(deliver, folder), tmp_path / "log") for folder in copies]
+    assert [command.finish() for command in commands] == [0, 0], (tmp_path / "log").read_text()
+    assert alone.publish(tiny.folder) == 4
+    assert rows_in(shared) == rows_in(alone) != []
+    assert shared.publish(tiny.folder) == 0
+    assert rows_in(shared) == rows_in(alone)
+
+
+def cell(*lines, status="finished", clock=None, **metrics):
+    tags = {"kind": "cell", "cell_id": "0" * 12, "seed": "0", "status": status}
+    curve = [{"curve": LOSS, "x": str(x), "y": f"{y:.7g}"} for x, y in lines]
+    return Tracked(tags, {"cell": "baseline"}, metrics, curve, clock=clock or {})
+
+
+POINTS = [(20, 1 / 3), (40, 2 / 7)]
+TIMES = {0: 1_700_000_000.0, 20: 1_700_000_002.345, 40: 1_700_000_004.5}
+
+
+def test_what_was_shown_while_it_ran_is_what_is_delivered(tracker_at):
+    shown, delivered = tracker_at("shown"), tracker_at("delivered")
+    under_way = dict(list(TIMES.items())[:2])
+    assert shown.show(cell(status="running", clock=under_way), {LOSS: POINTS[:1]}, {})
+    for tracker in (shown, delivered):
+        assert tracker._publish(cell(*POINTS, clock=TIMES, a=1.0))
+    assert rows_in(shown) == rows_in(delivered)
+    assert [row[5] for row in rows_in(shown) if row[4] == LOSS] == [1_700_000_002_345, 1_700_000_004_500]
+
+
+def test_steps_that_a_training_came_to_twice_are_there_once(tracker_at):
+    """It was stopped at step 40, and went on from a checkpoint at step 20."""
+    tracker = tracker_at("stopped")
+    assert tracker.show(cell(status="running", clock=TIMES), {LOSS: POINTS}, {})
+    tracker.leave(("0" * 12, "0"))
+    later = {0: TIMES[0], 20: TIMES[20], 40: TIMES[40] + 0.5, 60: TIMES[40] + 2}
+    for again in (tracker, Tracker(tracker.uri, "tiny", tracker.artifacts)):
+        assert again.show(cell(status="running", clock=later), {LOSS: POINTS}, {})
+    assert tracker._publish(cell(*POINTS, (60, 0.25), clock=later))
+    assert [row[6] for row in rows_in(tracker)] == [20, 40, 60]
+
+
+def test_without_a_clock_steps_are_spread_over_what_the_training_took():
+    points = points_of(cell(*POINTS, **{"cost/train_seconds": 10.0}), 1000)
+    assert [(point.key, point.step, point.timestamp) for point in points] == [
+        (LOSS, 20, 6000),
+        (LOSS, 40, 11_000),
+        ("cost/train_seconds", 0, 11_000),
+    ]
+
+
+def test_a_step_between_those_of_a_long_clock_is_between_their_times():
+    (point,) = points_of(cell((30, 1.0), clock=TIMES), 0)
+    assert point.timestamp == round(1000 * (TIMES[20] + TIMES[40]) / 2)
+
+
+def test_a_long_clock_has_the_steps_of_its_curves():
+    steps = [float(step) for step in range(1, 1001)]
+    curves = {("0" * 12, 0): {CLOCK: ([0.0, *steps], [5.0, *steps]), LOSS: (steps, steps)}}
+    of_curve = [row["x"] for row in curve_rows({key: {LOSS: named[LOSS]} for key, named in curves.items()})]
+    assert [row["step"] for row in clock.rows(curves)] == ["0", *of_curve]
+
+
+def test_a_journal_of_an_earlier_version_has_no_clock():
+    assert clock_of([{"step": 20.0, "seconds": 1.5}]) == clock_of([]) == {}
+
+
+@pytest.mark.parametrize("line", ["{key},-1,5.0", "{key},20,inf", "{key},20,soon", "{key},20,"])
+def test_a_clock_that_is_damaged_is_named(line, tiny, tmp_path):
+    folder = shutil.copytree(tiny.folder, tmp_path / "tiny")
+    path = folder / clock.TABLE
+    key = ",".join(path.read_text().splitlines()[1].split(",")[:2])
+    path.write_text(f"{','.join(clock.COLUMNS)}\n{line.format(key=key)}\n")
+    with pytest.raises(InputError, match=r"clock.csv holds a time that is none"):
+        tracked_runs(folder)
+
+
+def test_a_run_that_was_delivered_at_other_times_is_completed_and_not_doubled(tracker_at):
+    tracker = tracker_at("earlier")
+    assert tracker._publish(cell(POINTS[0], a=1.0))
+    assert tracker._publish(cell(*POINTS, clock=TIMES, a=1.0, b=2.0))
+    assert [(row[4], row[6]) for row in rows_in(tracker)] == [("a", 0), ("b", 0), (LOSS, 20), (LOSS, 40)]
