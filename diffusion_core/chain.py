@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,7 +19,8 @@ from torch.nn.functional import logsigmoid
 
 from diffusion_core.forward import Pair
 from diffusion_core.gamma import Gamma
-from diffusion_core.schedules import FirstStep
+
+FirstStep = Literal["beta_tilde_2", "beta_1"]
 
 
 def strided_times(horizon: int, steps: int) -> Tensor:

@@ -2,10 +2,9 @@
 
     linear, cosine, sigmoid                             through β_t or ᾱ_t at t = 1..T
     rectified                                           through the straight path of u = t/T
-    log_snr_linear, learned_linear, learned, found      through γ(u), u = (t − 1)/(T − 1)
+    log_snr_linear, learned_linear, learned, saved      through γ(u), u = (t − 1)/(T − 1)
 
-A schedule is a choice without tensors; `build` turns it into a module (`gamma.py`). PyTorch is imported there and then
-alone: it takes seconds, and a schedule that makes no sense is refused before.
+A schedule is a choice without tensors; `build` turns it into a module (`gamma.py`).
 
 Those through a table may end in noise alone: with `zero_terminal`,
 
@@ -19,14 +18,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
-    from diffusion_core.gamma import Gamma, GammaTable, Knots, LearnedGamma, StraightGamma
-
-FirstStep = Literal["beta_tilde_2", "beta_1"]
+from diffusion_core.chain import FirstStep
+from diffusion_core.gamma import Gamma, GammaTable, Knots, LearnedGamma, MonotoneNet, StraightGamma
 
 
 class Schedule(ABC):
@@ -75,10 +73,6 @@ class Linear(Schedule):
             )
 
     def build(self, horizon: int) -> GammaTable:
-        import torch
-
-        from diffusion_core.gamma import GammaTable
-
         self.check(horizon)
         scale = self._scale(horizon)
         beta = torch.linspace(scale * self.beta_1, scale * self.beta_T, horizon, dtype=torch.float64)
@@ -112,10 +106,6 @@ class Cosine(Schedule):
         check_beta_max("cosine", self.beta_max)
 
     def build(self, horizon: int) -> GammaTable:
-        import torch
-
-        from diffusion_core.gamma import GammaTable
-
         u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
         beta = capped(torch.cos((u + self.s) / (1 + self.s) * math.pi / 2) ** 2, self.beta_max)
         return GammaTable.of_beta(beta, zero_terminal=self.zero_terminal)
@@ -141,10 +131,6 @@ class Sigmoid(Schedule):
         check_beta_max("sigmoid", self.beta_max)
 
     def build(self, horizon: int) -> GammaTable:
-        import torch
-
-        from diffusion_core.gamma import GammaTable
-
         u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
         s = torch.sigmoid((self.start + (self.end - self.start) * u) / self.tau)
         beta = capped((s[-1] - s) / (s[-1] - s[0]), self.beta_max)
@@ -167,8 +153,6 @@ class Rectified(Schedule):
             raise ValueError(f"rectified needs 0 < end <= 1 and shift > 0, got end={self.end} and shift={self.shift}")
 
     def build(self, horizon: int) -> StraightGamma:
-        from diffusion_core.gamma import StraightGamma
-
         return StraightGamma(horizon, self.end, self.shift)
 
 
@@ -189,8 +173,6 @@ class LogSnrLinear(Schedule):
         check_ends("log_snr_linear", self.gamma_min, self.gamma_max)
 
     def build(self, horizon: int) -> Knots:
-        from diffusion_core.gamma import Knots
-
         return Knots(horizon, (self.gamma_min, self.gamma_max))
 
 
@@ -207,8 +189,6 @@ class LearnedLinear(Schedule):
         check_ends("learned_linear", self.gamma_min, self.gamma_max)
 
     def build(self, horizon: int) -> LearnedGamma:
-        from diffusion_core.gamma import LearnedGamma
-
         return LearnedGamma(horizon, self.gamma_min, self.gamma_max, None)
 
 
@@ -228,8 +208,6 @@ class LearnedSchedule(Schedule):
             raise ValueError(f"learned needs width >= 2, got {self.width}")
 
     def build(self, horizon: int) -> LearnedGamma:
-        from diffusion_core.gamma import LearnedGamma, MonotoneNet
-
         return LearnedGamma(horizon, self.gamma_min, self.gamma_max, MonotoneNet(self.width))
 
 
@@ -244,6 +222,4 @@ class Saved(Schedule):
             raise ValueError(f"saved needs at least 2 knots, each above the one before, got {self.knots}")
 
     def build(self, horizon: int) -> Knots:
-        from diffusion_core.gamma import Knots
-
         return Knots(horizon, self.knots)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffusion_core.chain import Chain, strided_times
+from diffusion_core.chain import Chain, FirstStep, strided_times
 from diffusion_core.forward import Pair
-from diffusion_core.schedules import FirstStep, Schedule
+from diffusion_core.schedules import Schedule
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.saying import Property, require, require_close
 from diffusion_core.variances import Fitted, Moments, Variance
