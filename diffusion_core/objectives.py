@@ -66,7 +66,7 @@ class Objective(ABC):
 
     `reads_variance` tells whether σ² enters it, `learns_variance` whether it can teach one, `needs_learned` whether it
     is meant for nothing else, `reads_decoder` whether L_0 teaches the mean, `is_bound` whether its expectation over
-    uniform t is one. `discrete` and `continuous` tell at which times it has a meaning (`domains.py`).
+    uniform t is one. `discrete` and `continuous` tell at which times it has a meaning (`learner.py`).
     """
 
     reads_variance: ClassVar[bool] = False

@@ -5,7 +5,7 @@
 
 Each takes one choice and raises an AssertionError, in one line that says which rule it breaks and by what numbers, or
 returns. What is checked is in the module of the axis, a function per property; the problems whose answer is known, on
-which some rest, are in `problems` and `exact`. `variants.variants(Wavy)` gives a choice for every value of the fields
+which some rest, are in `problems`. `variants.variants(Wavy)` gives a choice for every value of the fields
 that take one of a few words.
 
     check_schedule            γ rises, dγ/du is right, the bound on Gaussian data is no less than its entropy, …

@@ -10,8 +10,7 @@ from diffusion_core.forward import Pair
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.schedules import Schedule
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
-from diffusion_core.testing.exact import exact_model, expected_bound
-from diffusion_core.testing.problems import GaussianData
+from diffusion_core.testing.problems import GaussianData, exact_model, expected_bound
 from diffusion_core.testing.saying import Property, at_t, require, require_close, require_equal
 from diffusion_core.variances import Beta
 

@@ -23,8 +23,7 @@ from diffusion_core.randomness import BLOCK, seeded
 from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Linear, LogSnrLinear, Schedule
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
-from diffusion_core.testing.exact import DATA, exact_model, variance_of_samples
-from diffusion_core.testing.problems import Output, diffusion
+from diffusion_core.testing.problems import DATA, Output, diffusion, exact_model
 from diffusion_core.testing.saying import Property, fail, nowhere, require, require_close, require_equal
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Uniform
@@ -210,6 +209,18 @@ def reads_the_variance_only_if_it_says_so(sampler: Sampler) -> None:
         require(
             sampler, "reads_variance must say whether sigma^2 enters a step", reads == sampler.reads_variance, found
         )
+
+
+def variance_of_samples(sampler: Sampler, model: Diffusion) -> Tensor:
+    """Variance of the sampled x_0 [2]: a linear sampler's x_0 = A x_K + Σ B_k z_k has A² + Σ B_k².
+
+    Its factors are the derivatives of one walk; each dimension has its own.
+    """
+    chain = model.chain(sampler.steps)
+    drawn = [torch.zeros(1, 2, dtype=torch.float64, requires_grad=True) for _ in range(chain.steps + 1)]
+    *_, x0 = sampler.walk(model, drawn[0], chain, chain.steps, lambda k: drawn[k], clip=False)
+    factors = torch.autograd.grad(x0.sum(), drawn, allow_unused=True)
+    return torch.cat([factor**2 for factor in factors if factor is not None]).sum(0)
 
 
 def variance_of_samples_tends_to_the_datas_as_the_horizon_grows(

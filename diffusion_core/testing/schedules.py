@@ -14,8 +14,7 @@ from diffusion_core.chain import Chain, strided_times
 from diffusion_core.gamma import LARGEST, Gamma, GammaTable, LearnedGamma
 from diffusion_core.schedules import Schedule
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
-from diffusion_core.testing.exact import exact_model, expected_bound
-from diffusion_core.testing.problems import GaussianData
+from diffusion_core.testing.problems import GaussianData, exact_model, expected_bound
 from diffusion_core.testing.saying import Property, at_times, fail, require, require_close, require_equal
 from diffusion_core.variances import Beta, BetaTilde
 
