@@ -178,23 +178,13 @@ class Diffusion(nn.Module):
         pair = chain.pair(k)
         trained = chain.trained_pair(k) if self.choices.parameterization.needs_pair and not chain.full else pair
         t = chain.times[k]
-        return self.reverse_of(self.denoiser(x_t, t, trained), x_t, t, pair, trained, self.choices.variance, clip=clip)
+        output, raw = self.denoiser(x_t, t, trained)
+        x0, eps = self.estimate(output, x_t, trained, clip=clip)
+        return Reverse(pair, x_t, x0, eps, self.choices.variance.log_variance(pair, raw, x_t, self.x0_variance[t]))
 
-    def reverse_of(
-        self,
-        said: tuple[Tensor, Tensor],
-        x_t: Tensor,
-        t: Tensor,
-        pair: Pair,
-        trained: Pair,
-        variance: Variance,
-        *,
-        clip: bool,
-    ) -> Reverse:
-        """p_θ of the steps `pair` [B] from times t, by what the denoiser said of x_t: its (output, raw)."""
-        output, raw = said
-        x0, eps = self.denoiser.estimate(output, x_t, trained, clip=clip and self.encoding.bounded)
-        return Reverse(pair, x_t, x0, eps, variance.log_variance(pair, raw, x_t, self.x0_variance[t]))
+    def estimate(self, output: Tensor, x_t: Tensor, trained: Pair, *, clip: bool) -> tuple[Tensor, Tensor]:
+        """(x̂_0, ε̂) that the denoiser's output at x_t stands for; `trained` is the step that it was trained on."""
+        return self.denoiser.estimate(output, x_t, trained, clip=clip and self.encoding.bounded)
 
     def predict(self, x_t: Tensor, t: Tensor, *, clip: bool) -> tuple[Tensor, Tensor]:
         """(x̂_0, ε̂) at real times t [B] in [1, T]; ValueError where an output means nothing without a step."""
@@ -203,7 +193,7 @@ class Diffusion(nn.Module):
             raise ValueError(reason)
         level = Pair.level(self.gamma(t))
         output, _ = self.denoiser(x_t, t, level)
-        return self.denoiser.estimate(output, x_t, level, clip=clip and self.encoding.bounded)
+        return self.estimate(output, x_t, level, clip=clip)
 
     def term(self, x0: Tensor, eps: Tensor, chain: Chain, k: Tensor, *, clip: bool) -> Tensor:
         """L_{k−1} (L_0 where k = 1) in nats [B], at x_t = √ᾱ x_0 + √(1 − ᾱ) ε."""

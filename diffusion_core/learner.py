@@ -31,6 +31,7 @@ from diffusion_core.gamma import LearnedGamma
 from diffusion_core.objectives import Example, NoiseLevels, VlbContinuous
 from diffusion_core.randomness import normal, uniform
 from diffusion_core.recorded import Values
+from diffusion_core.reverse import Reverse
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.trainable import Learner
 from diffusion_core.units import bits_per_dim
@@ -75,7 +76,8 @@ class Discrete(TimeDomain):
         variance = diffusion.choices.variance.trained_as
 
         def term(output: Tensor) -> Tensor:
-            p = diffusion.reverse_of((output, raw), x_t, t, pair, pair, variance, clip=False)
+            estimate = diffusion.estimate(output, x_t, pair, clip=False)
+            p = Reverse(pair, x_t, *estimate, variance.log_variance(pair, raw, x_t, diffusion.x0_variance[t]))
             return bits_per_dim(diffusion.term_of(x0, p), x0[0].numel())
 
         return _example(

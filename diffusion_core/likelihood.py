@@ -114,14 +114,23 @@ def bound(
     total = torch.zeros_like(count)
     L0 = torch.zeros(HALVES, len(raw), dtype=torch.float64, device=raw.device)
     Lt = torch.zeros_like(L0)
+    per_nat = bits_per_nat(math.prod(diffusion.shape))
+
+    def term_at(x0: Tensor, eps: Tensor, k: Tensor) -> Tensor:
+        with precision.exact(raw.device):
+            parts = [
+                diffusion.term(x0[i : i + batch], eps[i : i + batch], chain, k[i : i + batch], clip=clip)
+                for i in range(0, len(raw), batch)
+            ]
+        return (torch.cat(parts) * per_nat).double()
+
     for stratum, k, at_k, term in draws(
-        diffusion, raw, codes, chain, strata_of(chain.steps, exact, strata), seed, clip, batch
+        diffusion.encoding, raw, codes, strata_of(chain.steps, exact, strata), seed, term_at
     ):
-        of = L0 if stratum.first == 1 else Lt
-        of += term * (stratum.length / stratum.draws)
+        part = L0 if stratum.first == 1 else Lt
+        part += term * (stratum.length / stratum.draws)
         total.index_add_(0, k.flatten(), at_k.flatten())
         count.index_add_(0, k.flatten(), torch.ones_like(at_k).flatten())
-    per_nat = bits_per_nat(math.prod(diffusion.shape))
     terms = [
         stored_terms(L0[half], Lt[half], diffusion.prior(code.x0) * per_nat, code, diffusion.encoding, raw)
         for half, code in enumerate(codes)

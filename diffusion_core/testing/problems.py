@@ -13,21 +13,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from diffusion_core.choices import Choices, Time
+from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, Encoding
 from diffusion_core.forward import Pair
 from diffusion_core.networks.network import Network
-from diffusion_core.objectives import Objective, Simple
 from diffusion_core.parameterizations import Epsilon, Parameterization, V
 from diffusion_core.schedules import Linear, Schedule
-from diffusion_core.timesteps import Uniform
-from diffusion_core.variances import Beta, Variance
+from diffusion_core.variances import Variance
 
 Output = Callable[[Tensor, Tensor], Tensor]
 
@@ -63,29 +62,18 @@ def diffusion(
     output: Output,
     horizon: int,
     *,
-    parameterization: Parameterization | None = None,
-    variance: Variance | None = None,
-    schedule: Schedule | None = None,
-    objective: Objective | None = None,
     encoding: Encoding | None = None,
     shape: tuple[int, ...] = (2,),
-    time: Time = "auto",
     real: bool = False,
+    **others: Any,
 ) -> Diffusion:
     """A `Diffusion` whose network is `output`, which is given t as an integer unless `real` is set.
 
-    A fitted variance is half-way between β̃ and β at every t, until a test fits it.
+    The `others` are those of `Choices`, by default or where None its defaults. A fitted variance is half-way between β̃
+    and β at every t, until a test fits it.
     """
-    choices = Choices(
-        parameterization or Epsilon(),
-        variance or Beta(),
-        schedule or Linear(),
-        objective or Simple(),
-        Uniform(),
-        Function(output, horizon, real),
-        horizon,
-        time=time,
-    )
+    named = {name: choice for name, choice in others.items() if choice is not None}
+    choices = Choices(network=Function(output, horizon, real), horizon=horizon, **named)
     if choices.schedule.learned and choices.in_continuous_time:
         choices = replace(choices, time_input="log_snr")
     model = Diffusion(choices, encoding or Continuous(), shape)
