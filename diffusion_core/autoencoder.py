@@ -41,7 +41,7 @@ class Autoencoder(Learner):
     """An encoder, a decoder and log s². The encoder turns an image into `moments`, from which its code z is drawn."""
 
     likelihood: bool
-    """Whether q(z | x) is a density, so that a bound on the image's likelihood follows from one on z's."""
+    """True where q(z | x) is a density, so that a bound on the image's likelihood follows from one on z's."""
 
     def __init__(self, levels: GreyLevels, encoder: Encoder, decoder: Decoder, channels: int) -> None:
         """An autoencoder of images of these grey levels, whose code z has `channels` channels."""
@@ -195,7 +195,7 @@ class VqAutoencoder(Autoencoder):
         return torch.cat(nearest).view(places.shape[:-1])
 
     def used(self, z: Tensor) -> int:
-        """How many codes of the codebook are the nearest at some place."""
+        """The number of codes of the codebook that are the nearest at some place."""
         return int((torch.bincount(self.indices(z).flatten(), minlength=len(self.codebook)) > 0).sum())
 
     def quantise(self, z: Tensor) -> Tensor:

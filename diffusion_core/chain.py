@@ -54,7 +54,7 @@ class Chain:
 
     @property
     def full(self) -> bool:
-        """Whether all T times are visited."""
+        """True where all T times are visited."""
         return self.steps == self.gamma.horizon
 
     @cached_property

@@ -52,12 +52,12 @@ class Choices:
 
     @property
     def in_continuous_time(self) -> bool:
-        """Whether training draws real times."""
+        """True where training draws real times."""
         return self.time == "continuous" or not self.objective.discrete
 
 
 def refusal(choices: Choices) -> str | None:
-    """Why these choices cannot be trained; None if they can."""
+    """The reason for which these choices cannot be trained; None if they can."""
     for rule in (
         _horizon,
         _learned_variance,
@@ -76,7 +76,10 @@ def refusal(choices: Choices) -> str | None:
 
 
 def chain_refusal(choices: Choices, steps: int | None, *, reads_variance: bool = True) -> str | None:
-    """Why a chain of `steps` steps (None: all) cannot be taken; `reads_variance` tells whether σ² matters to it."""
+    """The reason for which a chain of `steps` steps (None: all) cannot be taken, or None.
+
+    `reads_variance` tells whether σ² matters to it.
+    """
     if steps is None or steps == choices.horizon:
         return None
     if not 1 <= steps <= choices.horizon:
@@ -90,7 +93,7 @@ def chain_refusal(choices: Choices, steps: int | None, *, reads_variance: bool =
 
 
 def level_refusal(choices: Choices) -> str | None:
-    """Why the network says nothing at a noise level alone; None if it does."""
+    """The reason for which the network says nothing at a noise level alone; None if it does."""
     if choices.parameterization.needs_pair:
         return (
             f"parameterization={choice_name(choices.parameterization)} predicts a mean between two times and has no "
@@ -100,7 +103,7 @@ def level_refusal(choices: Choices) -> str | None:
 
 
 def flow_refusal(choices: Choices) -> str | None:
-    """Why there is no integral over all noise levels (continuous bound, flow likelihood); None if there is one."""
+    """The reason for which no integral is over all noise levels (continuous bound, flow likelihood), or None."""
     if _schedule(choices) is None and choices.schedule.build(choices.horizon).ends_in_noise:
         return (
             f"schedule={choice_name(choices.schedule)} ends in noise alone, at an infinite noise level that no "
@@ -198,7 +201,7 @@ def _schedule(choices: Choices) -> str | None:
 
 
 def _pure_noise(choices: Choices) -> str | None:
-    """What has no meaning at ᾱ_T = 0."""
+    """The reason for which the choices have no meaning at ᾱ_T = 0, or None."""
     gamma = choices.schedule.build(choices.horizon)
     if not gamma.ends_in_noise:
         return None
@@ -210,8 +213,10 @@ def _pure_noise(choices: Choices) -> str | None:
             f"parameterization=v, velocity, edm, x0 or mu, {other}"
         )
     if choices.time_input == "log_snr":
-        told = "time_input=log_snr would tell the network an infinite noise level"
-        return f"{schedule}, and {told}: take time_input=t, {other}"
+        return (
+            f"{schedule}, and time_input=log_snr would tell the network an infinite noise level: take time_input=t, "
+            f"{other}"
+        )
     if choices.in_continuous_time or math.isfinite(_last_weight(choices, gamma)):
         return None
     name = f"objective={choice_name(choices.objective)}"

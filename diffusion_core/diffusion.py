@@ -1,4 +1,4 @@
-"""Where the axes meet: p_θ, the reverse process of a denoiser, for a chain of any steps.
+"""The reverse process p_θ of a denoiser, for a chain of any steps: all axes meet in it.
 
 `Diffusion` binds a network to one choice of each axis and answers what likelihood and sampling ask: p_θ of a step, a
 term of the bound, x̂_0 and ε̂ at any time. How it learns is in `learner.py`.
@@ -205,9 +205,9 @@ class Diffusion(nn.Module):
             # To learn which rows end in clean data, the CPU would have to wait for the device.
             return self.term_in_all_rows(x0, p)
         rows = p.pair.ends_clean.nonzero().flatten()
-        told = (value.expand(len(x0), *value.shape[1:])[rows] for value in (x0, p.mean, p.log_variance))
+        clean = (value.expand(len(x0), *value.shape[1:])[rows] for value in (x0, p.mean, p.log_variance))
         terms = denoising_term(x0, p)
-        return terms.index_copy(0, rows, self.encoding.decoder_term(*told).to(terms.dtype)) if len(rows) else terms
+        return terms.index_copy(0, rows, self.encoding.decoder_term(*clean).to(terms.dtype)) if len(rows) else terms
 
     def term_in_all_rows(self, x0: Tensor, p: Reverse) -> Tensor:
         """The same, the decoder worked out in every row: where it does not count, of values that cannot overflow."""

@@ -70,7 +70,7 @@ class Encoding(ABC):
         return self.encode(stored, self.noise(tuple(stored.shape), seed, step, purpose, stored.device))
 
     def noise(self, shape: tuple[int, ...], seed: int, step: int, purpose: str, device: torch.device) -> Tensor:
-        """What `encode` takes besides stored values of this shape [B, …], of (seed, step, purpose): [B, …]."""
+        """The noise [B, …] of (seed, step, purpose) that `encode` takes besides stored values of this shape [B, …]."""
         return uniform(seed, step, purpose, shape, device)
 
     def code(self, raw: Tensor, seed: int, purpose: str) -> Code:
@@ -91,7 +91,7 @@ class Encoding(ABC):
     @property
     @abstractmethod
     def offset_bits(self) -> float:
-        """What is added to the bound on x_0, in bits/dim, to make it one on the stored data."""
+        """The bits/dim that make the bound on x_0 one on the stored data."""
 
     @abstractmethod
     def dequantise(self, raw: Tensor, u: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ class Encoding(ABC):
     @property
     @abstractmethod
     def density_offset_bits(self) -> float:
-        """What is added to −log2 of a density of `dequantise`d data, in bits/dim, to make it one of the stored data."""
+        """The bits/dim that make −log2 of a density of `dequantise`d data one of the stored data."""
 
     @property
     @abstractmethod

@@ -1,4 +1,4 @@
-"""What is fitted to a trained network over training data: Var(x_0 | x_t) for σ², and the terms of all possible steps.
+"""Fits to a trained network over training data: Var(x_0 | x_t) for σ², and the terms of all possible steps.
 
 Var(x_0 | x_t) follows from the network's errors at every t (`variances.Moments`). For the exact denoiser
 ε̂ = E[ε | x_t], E‖ε‖² − E‖ε̂‖² = E‖ε − ε̂‖², what it cannot tell of the noise (Bao et al. 2022, Lemma 7). Both are taken
@@ -135,7 +135,7 @@ def _terms_from(diffusion: Diffusion, x0: Tensor, eps: Tensor, chain: Chain, t: 
 
 
 def _rows(variance: Variance, raw: Tensor) -> int:
-    """How many s are taken at once."""
+    """The number of s that are taken at once."""
     return max(1, ELEMENTS // raw[:LEARNED_DRAWS].numel()) if variance.learned else ELEMENTS
 
 

@@ -79,7 +79,7 @@ class Pair:
 
     @coefficient
     def ends_clean(self) -> Tensor:
-        """Whether s is clean data (ᾱ_s = 1)."""
+        """True where s is clean data (ᾱ_s = 1)."""
         return torch.isneginf(self.gamma_s)
 
     @coefficient

@@ -46,18 +46,18 @@ class Gamma(nn.Module, ABC):
 
     @property
     def learns(self) -> bool:
-        """Whether it has parameters, so that γ may be another at the next step."""
+        """True where it has parameters, so that γ may be another at the next step."""
         return next(self.parameters(), None) is not None
 
     @property
     def device(self) -> torch.device:
-        """Where its parameters and buffers are."""
+        """The device of its parameters and buffers."""
         return next((value.device for value in self.state_dict().values()), torch.device("cpu"))
 
     @property
     @torch.no_grad()
     def ends_in_noise(self) -> bool:
-        """Whether γ_T = ∞, where x_T holds nothing of x_0."""
+        """True where γ_T = ∞, and x_T holds nothing of x_0."""
         return bool(self(torch.tensor([self.horizon], device=self.device)).isposinf())
 
     def rate(self, t: Tensor) -> tuple[Tensor, Tensor]:

@@ -51,7 +51,7 @@ class TimeDomain(ABC):
 
     @abstractmethod
     def example(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> Example:
-        """What an objective reads of x_0 [B, …] at times t [B] with noise ε, by one pass of the network."""
+        """The example that an objective reads of x_0 [B, …] at times t [B] with noise ε, by one pass of the network."""
 
     @abstractmethod
     def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:

@@ -1,4 +1,4 @@
-"""What choices are called: by the name of their class, whichever axis it belongs to."""
+"""Names of choices: that of their class, whichever axis it belongs to."""
 
 from __future__ import annotations
 

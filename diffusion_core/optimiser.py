@@ -37,7 +37,7 @@ class Flat:
             tensor.data = view
 
     def views(self, values: Tensor) -> list[Tensor]:
-        """What lies in another such vector in the places of the tensors."""
+        """The parts of another such vector that lie in the places of the tensors."""
         pairs = zip(self.starts, self.shapes, strict=False)
         return [values[start : start + shape.numel()].view(shape) for start, shape in pairs]
 
@@ -84,7 +84,7 @@ class AdamW:
 
     @property
     def gradients(self) -> list[Tensor]:
-        """What was received, as the vectors that it lies in."""
+        """The gradients that were received, as the vectors that they lie in."""
         return [moments.gradient for moments in self.moments.values()]
 
     def receive(self, group: str, loss: Tensor, *, first: bool = True, last: bool = True) -> None:
@@ -93,8 +93,8 @@ class AdamW:
         It is added to what was received unless it is the `first` of its step. Unless it is the `last` loss of its
         graph, the graph is kept.
         """
-        found = torch.autograd.grad(loss, self.groups[group], retain_graph=not last, allow_unused=True)
-        pairs = list(zip(self.places[group], found, strict=True))
+        gradients = torch.autograd.grad(loss, self.groups[group], retain_graph=not last, allow_unused=True)
+        pairs = list(zip(self.places[group], gradients, strict=True))
         take = torch._foreach_copy_ if first else torch._foreach_add_
         take(
             [place for place, gradient in pairs if gradient is not None],

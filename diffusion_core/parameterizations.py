@@ -1,4 +1,4 @@
-"""Axis: what the network predicts.
+"""Axis: the quantity that the network predicts.
 
 Each choice is two functions through (x_0, ε): the target of the network, and the x̂_0 that an output stands for, where
 x_t = √ᾱ x_0 + √(1 − ᾱ) ε. A third names the scale between errors,
@@ -39,7 +39,7 @@ class Parameterization(ABC):
     reads_noise: ClassVar[bool] = True
 
     def network_input(self, x_t: Tensor, pair: Pair) -> Tensor:
-        """What the network is shown of x_t [B, …]."""
+        """The network's first input at x_t [B, …]."""
         return x_t
 
     @abstractmethod

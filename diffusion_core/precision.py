@@ -20,14 +20,14 @@ AMPERE = (8, 0)
 
 
 def resolve_precision(precision: Asked, device: torch.device) -> Precision:
-    """What `auto` means on a device: bf16 where its hardware multiplies in it, else float32."""
+    """The precision that is asked for; `auto` is bf16 where a device's hardware multiplies in it, else float32."""
     if precision != "auto":
         return precision
     return "bf16" if has_bf16(device) else "float32"
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether a GPU or a CPU has instructions for products in bf16; others emulate them, more slowly than float32."""
+    """True where a GPU or a CPU has instructions for products in bf16; others emulate them, slower than float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= AMPERE
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())

@@ -1,4 +1,4 @@
-"""Axis: how samples are drawn from the chain. The base owns the loop, a sampler writes one step.
+"""Axis: the sampler, which draws from the chain. The base owns the loop, a sampler writes one step.
 
 x_K ~ N(0, I), then x_{k−1} from x_k for k = K..1. Noise belongs to a sample and a time, not to a batch or a chain:
 sample i of a seed starts from the same x_K, whatever is drawn beside it, in however many steps and by which sampler.
@@ -52,7 +52,7 @@ class Sampler(ABC):
 
     @property
     def between_times(self) -> bool:
-        """Whether the network is asked at times between those of the chain."""
+        """True where the network is asked at times between those of the chain."""
         return False
 
     @abstractmethod
@@ -60,7 +60,7 @@ class Sampler(ABC):
         """x [B, …] at time τ_{k−1} from x_t at τ_k; `noise()` ~ N(0, I), the same each time, is shaped like x_t."""
 
     def calls(self, steps: int) -> int:
-        """How often the network is called on the way down `steps` steps."""
+        """The number of calls of the network on the way down `steps` steps."""
         return steps
 
     def start(self, steps: int) -> int:

@@ -81,7 +81,7 @@ class Heun(Sampler):
         return x_s + expand(0.5 * length, x_s) * (slope - eps)
 
     def _stirs(self, level: float) -> bool:
-        """Whether a step from the noise level γ starts from a higher one, where the schedule has one."""
+        """True where a step from the noise level γ starts from a higher one, where the schedule has one."""
         return self.churn > 0 and self.churn_min <= math.exp(0.5 * level) <= self.churn_max
 
 
@@ -122,11 +122,11 @@ class DpmSolver(Sampler):
             with precision.exact(x.device):
                 p = reverse_at(diffusion, x, chain, k, clip=clip)
                 length = p.pair.gamma_t - p.pair.gamma_s
-                known = p.x0
+                estimate = p.x0
                 if self.order == 2 and before is not None and k > 1:
                     x0, earlier = before
-                    known = p.x0 + expand(_reach(length, earlier), x) * (p.x0 - x0)
-                x = self._stepped(x, known, p.pair, partial(noise, k))
+                    estimate = p.x0 + expand(_reach(length, earlier), x) * (p.x0 - x0)
+                x = self._stepped(x, estimate, p.pair, partial(noise, k))
             before = p.x0, length
             yield x
 

@@ -1,4 +1,4 @@
-"""Axis: where the diffusion happens, in the data as they are stored or in the code of an autoencoder.
+"""Axis: the space of the diffusion, the data as they are stored or the code of an autoencoder.
 
 pixels    x_0 is the image
 latents   x_0 = E(x) of h × w × c with f = H/h = W/w = 2^m, x̂ = D(x_0)        (Rombach et al. 2022)
@@ -29,7 +29,7 @@ class Space(ABC):
     @property
     @abstractmethod
     def likelihood(self) -> bool:
-        """Whether a bound on the likelihood of x_0 makes one on that of the data."""
+        """True where a bound on the likelihood of x_0 makes one on that of the data."""
 
     @abstractmethod
     def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -125,5 +125,5 @@ class Latents(Space):
         return VqAutoencoder(levels, encoder, decoder, self.channels, self.codes, self.commitment)
 
     def plan(self, precision: Literal["auto", "float32", "bf16"]) -> Training:
-        """How the autoencoder is trained."""
+        """The plan by which the autoencoder is trained."""
         return Training(self.steps, self.batch, self.learning_rate, precision=precision)

@@ -1,4 +1,4 @@
-"""Axis: which K of the T times a chain of fewer steps visits, 1 ≤ τ_1 < … < τ_K = T.
+"""Axis: the spacing, K of the T times that a chain of fewer steps visits, 1 ≤ τ_1 < … < τ_K = T.
 
     uniform      τ_k = 1 + round((k − 1)(T − 1)/(K − 1))          (one section of Nichol & Dhariwal 2021)
     quadratic    τ_k = 1 + round((T − 1)((k − 1)/(K − 1))²)       (Song et al. 2021, appendix D.2)

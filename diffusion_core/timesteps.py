@@ -110,7 +110,7 @@ class ImportanceSampler(TimestepSampler):
 
     @property
     def warm(self) -> Tensor:
-        """Whether every t has its losses, a bool on the device."""
+        """True where every t has its losses, a bool on the device."""
         return (self.count >= self.history.shape[1]).all()
 
     def density(self) -> Tensor:

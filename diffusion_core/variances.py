@@ -27,7 +27,7 @@ LEAST_SHARE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What a fitted variance reads of a trained network, float64, per dimension.
+    """Measurements of a trained network that a variance is fitted to, float64, per dimension.
 
     `noise` = E(‖ε‖² − ‖ε̂‖²)/D and `error` = E‖x_0 − x̂_0‖²/D at t = 1..T [T], `alpha_bar` ᾱ_1..ᾱ_T [T], and `data`
     = Var x_0, a number.
@@ -133,8 +133,8 @@ class Analytic(Fitted):
     """
 
     def x0_variance(self, moments: Moments) -> Tensor:
-        told = moments.noise.clamp(min=0) * (1 - moments.alpha_bar) / moments.alpha_bar
-        return torch.where(moments.alpha_bar > 0, told, math.inf).minimum(moments.data)
+        variance = moments.noise.clamp(min=0) * (1 - moments.alpha_bar) / moments.alpha_bar
+        return torch.where(moments.alpha_bar > 0, variance, math.inf).minimum(moments.data)
 
 
 @dataclass(frozen=True)
