@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.bound import denoising_term, prior_term
 from diffusion_core.chain import Chain, FirstStep
 from diffusion_core.choices import Choices, level_refusal, refusal
 from diffusion_core.denoiser import Denoiser, clipped
@@ -28,6 +27,7 @@ from diffusion_core.randomness import built, initialise
 from diffusion_core.recorded import Recorded
 from diffusion_core.reverse import Reverse
 from diffusion_core.spacings import Spacing
+from diffusion_core.terms import denoising_term, prior_term
 from diffusion_core.variances import Variance
 
 

@@ -26,10 +26,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffusion_core.bound import normal_nats, sum_dims
 from diffusion_core.decoders import log_bin_probability, softmax_decoder
 from diffusion_core.forward import expand
 from diffusion_core.randomness import SILVER, spread_uniforms, uniform
+from diffusion_core.terms import normal_nats, sum_dims
 from diffusion_core.units import bits_of
 
 

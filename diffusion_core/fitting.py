@@ -17,13 +17,13 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from diffusion_core import precision
-from diffusion_core.bound import kl_normal, mean_dims
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair, diffuse, expand
 from diffusion_core.randomness import draw, normal, send
 from diffusion_core.reverse import Reverse
 from diffusion_core.spacings import OptimalSpacing
+from diffusion_core.terms import kl_normal, mean_dims
 from diffusion_core.variances import Fitted, Moments, Variance
 
 MOST_DATA = 4096

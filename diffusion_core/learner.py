@@ -22,7 +22,6 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.bound import mean_dims
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
@@ -32,6 +31,7 @@ from diffusion_core.objectives import Example, NoiseLevels, VlbContinuous
 from diffusion_core.randomness import normal, uniform
 from diffusion_core.recorded import Values
 from diffusion_core.reverse import Reverse
+from diffusion_core.terms import mean_dims
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.trainable import Learner
 from diffusion_core.units import bits_per_dim

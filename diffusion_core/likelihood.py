@@ -37,13 +37,13 @@ import torch
 from torch import Tensor
 
 from diffusion_core import precision
-from diffusion_core.bound import sum_dims
 from diffusion_core.choices import flow_refusal
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Code, Encoding
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import normal, uniform
 from diffusion_core.stratified import HALVES, draws, strata_of
+from diffusion_core.terms import sum_dims
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.units import bits_per_dim, bits_per_nat
 

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from diffusion_core import precision
-from diffusion_core.bound import sum_dims
 from diffusion_core.choices import flow_refusal
 from diffusion_core.denoiser import PLACES_WITH_GRADIENT, at_once
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import code_bits
 from diffusion_core.randomness import uniform
+from diffusion_core.terms import sum_dims
 from diffusion_core.units import bits_per_nat
 
 BATCH = 512

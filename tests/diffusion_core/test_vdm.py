@@ -14,7 +14,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core.bound import prior_term, sum_dims
 from diffusion_core.decoders import softmax_decoder
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
@@ -23,6 +22,7 @@ from diffusion_core.learner import DiffusionLearner
 from diffusion_core.objectives import Objective, VlbContinuous
 from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import LearnedSchedule
+from diffusion_core.terms import prior_term, sum_dims
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.variances import BetaTilde
 
