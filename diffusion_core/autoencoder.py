@@ -27,6 +27,8 @@ from diffusion_core.terms import kl_normal, mean_dims, normal_nats, sum_dims
 from diffusion_core.trainable import Learner
 from diffusion_core.units import bits_per_dim
 
+__all__ = ["Autoencoder", "KlAutoencoder", "VqAutoencoder"]
+
 HASTE = 10.0
 """Ratio of log s² to its trained parameter: from 1 to a grey level's width, s has further to go than any weight."""
 

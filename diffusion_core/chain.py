@@ -20,6 +20,8 @@ from torch.nn.functional import logsigmoid
 from diffusion_core.forward import Pair
 from diffusion_core.gamma import Gamma
 
+__all__ = ["Chain", "FirstStep", "strided_times"]
+
 FirstStep = Literal["beta_tilde_2", "beta_1"]
 
 

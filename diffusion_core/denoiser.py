@@ -19,6 +19,8 @@ from diffusion_core.parameterizations import Parameterization
 from diffusion_core.precision import Precision, network_call
 from diffusion_core.recorded import Recorded, Values
 
+__all__ = ["Denoiser", "TimeInput"]
+
 TimeInput = Literal["t", "log_snr"]
 
 TIME_SCALE = 1000.0

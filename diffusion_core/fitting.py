@@ -26,6 +26,8 @@ from diffusion_core.spacings import OptimalSpacing
 from diffusion_core.terms import kl_normal, mean_dims
 from diffusion_core.variances import Fitted, Moments, Variance
 
+__all__ = ["bound_terms", "noise_moments", "with_fitted_variance", "with_optimal_spacing"]
+
 MOST_DATA = 4096
 """Examples that Var x_0 is measured on, of so many or more."""
 LEARNED_DRAWS = 16

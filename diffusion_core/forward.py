@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+__all__ = ["Gaussian", "Pair", "diffuse", "expand", "marginal", "posterior", "posterior_mean"]
+
 
 def expand(coefficient: Tensor, like: Tensor) -> Tensor:
     """A coefficient per example [B], shaped to multiply x [B, …] and in the dtype of x."""

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+__all__ = ["Gamma", "GammaCurve", "GammaTable", "Knots", "LearnedGamma", "MonotoneNet", "StraightGamma"]
+
 BISECTIONS = 60
 
 LARGEST = 160.0

@@ -24,6 +24,8 @@ from diffusion_core.encodings import Code, Density
 from diffusion_core.randomness import normal
 from diffusion_core.units import bits_of_scales
 
+__all__ = ["LatentCode", "Standard", "standard"]
+
 CHUNK = 512
 """Images that go through an autoencoder at once, fewer where they are large (`denoiser.PLACES`)."""
 

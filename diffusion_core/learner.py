@@ -36,6 +36,8 @@ from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.trainable import Learner
 from diffusion_core.units import bits_per_dim
 
+__all__ = ["DiffusionLearner"]
+
 HOST = torch.device("cpu")
 
 QUANTILES = (0, 25, 50, 75, 100)

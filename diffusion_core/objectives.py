@@ -32,6 +32,21 @@ from diffusion_core.forward import Pair
 from diffusion_core.parameterizations import X0, EdmParameterization, Mu, V, check_sigma_data
 from diffusion_core.units import bits_per_nat
 
+__all__ = [
+    "P2",
+    "EdmObjective",
+    "Example",
+    "Hybrid",
+    "MinSnr",
+    "NoiseLevels",
+    "Objective",
+    "Reweighted",
+    "Simple",
+    "Vlb",
+    "VlbContinuous",
+    "Weighted",
+]
+
 
 @dataclass(frozen=True)
 class NoiseLevels:

@@ -27,6 +27,8 @@ from diffusion_core.randomness import uniform
 from diffusion_core.terms import sum_dims
 from diffusion_core.units import bits_per_nat
 
+__all__ = ["FlowLikelihood", "flow_likelihood"]
+
 BATCH = 512
 """Examples that go along the flow together, fewer where they are large (`PLACES_WITH_GRADIENT`)."""
 

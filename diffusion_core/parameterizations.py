@@ -27,6 +27,8 @@ from torch import Tensor
 
 from diffusion_core.forward import Pair, expand, posterior_mean
 
+__all__ = ["X0", "EdmParameterization", "Epsilon", "Mu", "Parameterization", "V", "Velocity"]
+
 
 class Parameterization(ABC):
     """The quantity that the network predicts, at the pair (t, t − 1) that it is trained on.

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from diffusion_core.forward import Gaussian, Pair, posterior_mean
 
+__all__ = ["Reverse"]
+
 
 @dataclass(frozen=True)
 class Reverse:

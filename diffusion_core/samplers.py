@@ -24,6 +24,8 @@ from diffusion_core.forward import Pair, expand
 from diffusion_core.randomness import BLOCK, normal_blocks
 from diffusion_core.reverse import Reverse
 
+__all__ = ["Ancestral", "Ddim", "Noise", "Sampler"]
+
 Noise = Callable[[], Tensor]
 """Draws N(0, I) of a sampler's step, shaped like x_t, where the step reads it: a step without noise draws none."""
 

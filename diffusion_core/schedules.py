@@ -26,6 +26,18 @@ from torch import Tensor
 from diffusion_core.chain import FirstStep
 from diffusion_core.gamma import Gamma, GammaTable, Knots, LearnedGamma, MonotoneNet, StraightGamma
 
+__all__ = [
+    "Cosine",
+    "LearnedLinear",
+    "LearnedSchedule",
+    "Linear",
+    "LogSnrLinear",
+    "Rectified",
+    "Saved",
+    "Schedule",
+    "Sigmoid",
+]
+
 
 class Schedule(ABC):
     """A noise schedule. `first_step` names the rule for σ_1² under a grey-level decoder, where β̃_1 = 0."""

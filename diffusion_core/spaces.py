@@ -15,6 +15,8 @@ from diffusion_core.encodings import GreyLevels
 from diffusion_core.networks.autoencoder import Decoder, Encoder
 from diffusion_core.training import Training
 
+__all__ = ["Latents", "Pixels", "Space"]
+
 
 class Space(ABC):
     """The space in which the diffusion happens; `encoded` tells whether an autoencoder stands before it."""

@@ -22,6 +22,16 @@ from torch import Tensor
 from diffusion_core.chain import strided_times
 from diffusion_core.gamma import Gamma
 
+__all__ = [
+    "KarrasSpacing",
+    "LevelSpacing",
+    "LogSnrSpacing",
+    "OptimalSpacing",
+    "QuadraticSpacing",
+    "Spacing",
+    "UniformSpacing",
+]
+
 
 class Spacing(ABC):
     """The choice of times. `fitted` tells whether it reads the terms of a trained network's bound."""

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from diffusion_core.gamma import Gamma
 
+__all__ = ["Importance", "LogNormal", "LogitNormal", "LowDiscrepancy", "TimestepSampler", "Timesteps", "Uniform"]
+
 MOST_HISTORY = 1000
 """So many losses may be kept of each t."""
 

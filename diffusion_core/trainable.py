@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from diffusion_core.randomness import send
 from diffusion_core.recorded import Values
 
+__all__ = ["Learner"]
+
 
 class Learner(nn.Module, ABC):
     """A module that can be trained: it gives losses per example, and tells which parameters each of them teaches.

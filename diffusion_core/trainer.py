@@ -28,6 +28,8 @@ from diffusion_core.recorded import Recorded, Values
 from diffusion_core.trainable import Learner, sent
 from diffusion_core.training import Training
 
+__all__ = ["Report", "Trainer", "train", "trained"]
+
 Learned = TypeVar("Learned", bound=Learner)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+__all__ = ["Training"]
+
 MOST_STEPS = 1_000_000_000
 """At a millisecond a step they take twelve days."""
 MOST_BATCH = 65_536

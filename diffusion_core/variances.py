@@ -21,6 +21,18 @@ from torch import Tensor
 
 from diffusion_core.forward import Pair, expand
 
+__all__ = [
+    "Analytic",
+    "AnalyticMse",
+    "Beta",
+    "BetaTilde",
+    "Fitted",
+    "LearnedDiagonal",
+    "LearnedVariance",
+    "Moments",
+    "Variance",
+]
+
 LEAST_SHARE = 1e-6
 """The least σ_1²/(1 − ᾱ_1): if the network told all noise, σ_1² would be 0, which no density can use."""
 

@@ -20,6 +20,8 @@ from diffusion_core.networks.fused import NormSilu, channels_last
 from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, modulations, zeroed
 from diffusion_core.networks.network import Network
 
+__all__ = ["UNet"]
+
 
 @dataclass(frozen=True)
 class UNet(Network):

@@ -43,6 +43,18 @@ from diffusion_core.testing.saying import run
 from diffusion_core.timesteps import Timesteps
 from diffusion_core.variances import Variance
 
+__all__ = [
+    "CHECKS",
+    "check_network",
+    "check_objective",
+    "check_parameterization",
+    "check_sampler",
+    "check_schedule",
+    "check_spacing",
+    "check_timesteps",
+    "check_variance",
+]
+
 SCHEDULES: tuple[Schedule, ...] = (Linear(), Cosine(), LogSnrLinear(), LearnedSchedule())
 """Noise levels of every kind, at which the choices of other axes are looked at."""
 
