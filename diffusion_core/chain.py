@@ -40,7 +40,7 @@ def strided_times(horizon: int, steps: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Chain:
-    """The times τ int64 [K + 1] that are visited, γ at any time, and the rule for σ_1².
+    """The `times` τ int64 [K + 1] that are visited, `gamma` at any time, and the rule for σ_1², `first_step`.
 
     The coefficients of all its steps are worked out once, unless γ learns: a chain is one of γ as it is.
     """

@@ -32,12 +32,13 @@ Time = Literal["auto", "continuous"]
 
 @dataclass(frozen=True)
 class Choices:
-    """The choices that a `Diffusion` is built from, by default those of Ho et al. 2020 with their T.
+    """The choices that a `Diffusion` is built from, by default those of DDPM (Ho et al. 2020, arXiv:2006.11239).
 
-    `time_input` is what the network is told of the time: 1000 t/T, or the noise level on a scale that is the same for
-    all fixed schedules and stays where it is for a learned one. `first_step` is the rule for σ_1²: the schedule's own,
-    or β_1. `time` says which times training draws: 1..T wherever the objective has a meaning there, or real ones.
-    `spacing` is of the times that a chain of fewer than T steps visits, and no part of training.
+    `parameterization`, `variance`, `schedule`, `objective`, `timesteps` and `network` are one value of each axis,
+    `horizon` is T. `time_input` is what the network is told of the time: 1000 t/T, or the noise level on a scale that
+    is the same for all fixed schedules and stays where it is for a learned one. `first_step` is the rule for σ_1²: the
+    schedule's own, or β_1. `time` says which times training draws: 1..T wherever the objective has a meaning there, or
+    real ones. `spacing` is of the times that a chain of fewer than T steps visits, and no part of training.
     """
 
     parameterization: Parameterization = field(default_factory=Epsilon)

@@ -37,7 +37,7 @@ __all__ = ["Code", "Continuous", "Density", "Encoding", "GreyLevels"]
 
 @dataclass(frozen=True)
 class Code:
-    """x_0 [B, …] of stored data and, where an autoencoder made it, what that costs besides, in nats [B].
+    """`x0` [B, …] of stored data and, where an autoencoder made it, `reconstruction` and `entropy` in nats [B].
 
         −log P(data) ≤ reconstruction + entropy + (bound on −log p(x_0)) + offset
 

@@ -55,7 +55,7 @@ class coefficient(cached_property[Tensor]):
 
 @dataclass(frozen=True)
 class Pair:
-    """The coefficients of one step between noise levels s < t; every tensor is float64 [B].
+    """The coefficients of one step between noise levels `gamma_s` < `gamma_t`; every tensor is float64 [B].
 
     `log_first` is log σ² of a step that ends in clean data: there β̃ = 0, which no density can use, so the
     chain that the pair belongs to lends it another value (`chain.py`).

@@ -140,7 +140,7 @@ class GammaCurve(Gamma):
 
 
 class StraightGamma(Gamma):
-    """γ(t) = 2 logit(u) + 2 log s at u = u_T t/T: √ᾱ : √(1 − ᾱ) = (1 − u) : s u, a straight path (Liu et al. 2023)."""
+    """γ(t) = 2 logit(u) + 2 log s at u = u_T t/T: √ᾱ : √(1 − ᾱ) = (1 − u) : s u (Liu et al. 2023, arXiv:2209.03003)."""
 
     end: Tensor
     shift: Tensor
@@ -171,9 +171,10 @@ class Knots(GammaCurve):
 
 
 class MonotoneNet(nn.Module):
-    """g(u) = |a| u + (1/n) Σ_j |w_j| (2 sigmoid(|v_j| (2u − 1) + b_j) − 1), as in the code of Kingma et al. 2021.
+    """g(u) = |a| u + (1/n) Σ_j |w_j| (2 sigmoid(|v_j| (2u − 1) + b_j) − 1), increasing whatever its weights are.
 
-    Increasing whatever the weights are. It starts as n steps of equal height spread over [0, 1], nearly a line.
+    As in the code of Kingma et al. 2021 (arXiv:2107.00630). It starts as n steps of equal height spread over [0, 1],
+    nearly a line.
     """
 
     SHARPNESS = 8.0

@@ -69,7 +69,10 @@ def standard(autoencoder: Autoencoder, images: Tensor) -> Standard:
 
 @dataclass(frozen=True, eq=False)
 class LatentCode(Density):
-    """The encoding of images of `image_shape` by a trained autoencoder on their device and the scale of its codes."""
+    """The encoding of images of `image_shape` as codes of `code_shape`, by a trained `autoencoder` on their device.
+
+    `mean` and `scale` [c] are those of its codes (`Standard`).
+    """
 
     autoencoder: Autoencoder
     mean: Tensor

@@ -54,7 +54,8 @@ __all__ = ["Bound", "Terms", "bound", "continuous_bound", "estimate_variance"]
 class Terms:
     """Terms per image in bits/dim of the stored data, float64 [N].
 
-    `L0` includes the encoding's offset. `reconstruction` and `entropy` are there where an autoencoder made x_0.
+    `L0` includes the encoding's offset, `Lt` is the sum of the other steps, `LT` the prior's. `reconstruction` and
+    `entropy` are there where an autoencoder made x_0.
     """
 
     L0: Tensor

@@ -38,7 +38,7 @@ Slope = Callable[[Tensor, float], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class FlowLikelihood:
-    """Bits/dim of the stored data per image, float64 [N], and the standard error of their mean that is the probes' own.
+    """Bits/dim of the stored data per image, `total` float64 [N], and the probes' share of their mean's standard error.
 
     A single probe cannot tell: `probe_error` is not a number then.
     """

@@ -37,8 +37,8 @@ START = 0
 class Sampler(ABC):
     """A sampler of `steps` steps (None: all T), of which the first share `skip` is left out.
 
-    It starts from N(0, I) all the same, at the first time that is not left out (Nichol & Dhariwal 2021, §3.2).
-    `reads_variance` tells whether σ² enters a step.
+    It starts from N(0, I) all the same, at the first time that is not left out (Nichol & Dhariwal 2021,
+    arXiv:2102.09672, §3.2). `reads_variance` tells whether σ² enters a step.
     """
 
     steps: int | None = None
@@ -132,7 +132,7 @@ def reverse_at(diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, *, clip:
 
 @dataclass(frozen=True)
 class Ancestral(Sampler):
-    """x_s ~ p_θ(x_s | x_t), and the mean where s is clean data (Ho et al. 2020, Algorithm 2)."""
+    """x_s ~ p_θ(x_s | x_t), and the mean where s is clean data (Ho et al. 2020, arXiv:2006.11239, Algorithm 2)."""
 
     reads_variance: ClassVar[bool] = True
 
@@ -152,10 +152,10 @@ def ddim(x0: Tensor, eps: Tensor, pair: Pair, eta: float, noise: Noise) -> Tenso
 
 @dataclass(frozen=True)
 class Ddim(Sampler):
-    """DDIM: η = 0 is deterministic, η = 1 has the ancestral step's law at σ² = β̃ (Song et al. 2021).
+    """DDIM: η = `eta` = 0 is deterministic, η = 1 has the ancestral step's law at σ² = β̃.
 
-    η = 0 holds x̂_0 and ε̂ during a step, as Euler's method does along the straight path of rectified flow, whose
-    velocity is ε̂ − x̂_0: the two are one.
+    (Song et al. 2021, arXiv:2010.02502, eq. 12.) η = 0 holds x̂_0 and ε̂ during a step, as Euler's method does along
+    the straight path of rectified flow, whose velocity is ε̂ − x̂_0: the two are one.
     """
 
     eta: float = 0.0

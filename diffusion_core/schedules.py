@@ -57,7 +57,10 @@ class Schedule(ABC):
 
 @dataclass(frozen=True)
 class Linear(Schedule):
-    """β_t linear from β_1 to β_T (Ho et al. 2020), both multiplied by 1000/T where `rescale` is set."""
+    """β_t linear from `beta_1` to `beta_T`, both multiplied by 1000/T where `rescale` is set.
+
+    (Ho et al. 2020, arXiv:2006.11239, §4.) Moved to ᾱ_T = 0 by `zero_terminal`.
+    """
 
     beta_1: float = 1e-4
     beta_T: float = 0.02
@@ -104,7 +107,10 @@ def check_beta_max(name: str, beta_max: float) -> None:
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """ᾱ(u) ∝ cos²((u + s)/(1 + s) · π/2), β_t = 1 − ᾱ(t/T)/ᾱ((t − 1)/T) ≤ β_max (Nichol & Dhariwal 2021, eq. 17)."""
+    """ᾱ(u) ∝ cos²((u + `s`)/(1 + s) · π/2), β_t = 1 − ᾱ(t/T)/ᾱ((t − 1)/T) ≤ `beta_max`.
+
+    (Nichol & Dhariwal 2021, arXiv:2102.09672, eq. 17.) Moved to ᾱ_T = 0 by `zero_terminal`.
+    """
 
     s: float = 0.008
     beta_max: float = 0.999
@@ -125,7 +131,10 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class Sigmoid(Schedule):
-    """ᾱ(u) = [S(1) − S(u)]/[S(1) − S(0)], S(u) = sigmoid((start + (end − start) u)/τ), β ≤ β_max (Jabri et al. 2022)"""
+    """ᾱ(u) = [S(1) − S(u)]/[S(1) − S(0)], S(u) = sigmoid((`start` + (`end` − start) u)/`tau`), β_t ≤ `beta_max`.
+
+    (Jabri et al. 2022, arXiv:2212.11972.) Moved to ᾱ_T = 0 by `zero_terminal`.
+    """
 
     start: float = -3.0
     end: float = 3.0
@@ -151,10 +160,10 @@ class Sigmoid(Schedule):
 
 @dataclass(frozen=True)
 class Rectified(Schedule):
-    """x_t ∝ (1 − u) x_0 + u ε at u = u_T t/T (`end` = u_T): the straight path of rectified flow (Liu et al. 2023).
+    """x_t ∝ (1 − u) x_0 + u ε at u = u_T t/T (`end` = u_T): the straight path of rectified flow.
 
-    Its γ = 2 logit u ends in noise alone at u_T = 1. A `shift` s > 1 moves it to more noise, u ← s u/(1 + (s − 1) u)
-    (Esser et al. 2024, eq. 23).
+    (Liu et al. 2023, arXiv:2209.03003.) Its γ = 2 logit u ends in noise alone at u_T = 1. A `shift` s > 1 moves it to
+    more noise, u ← s u/(1 + (s − 1) u) (Esser et al. 2024, arXiv:2403.03206, eq. 23).
     """
 
     end: float = 1.0
@@ -176,7 +185,7 @@ def check_ends(name: str, gamma_min: float, gamma_max: float) -> None:
 
 @dataclass(frozen=True)
 class LogSnrLinear(Schedule):
-    """γ(u) = γ_min + (γ_max − γ_min) u (Kingma et al. 2021, the fixed schedule)."""
+    """γ(u) linear from `gamma_min` to `gamma_max`, the fixed schedule of Kingma et al. 2021 (arXiv:2107.00630)."""
 
     gamma_min: float = -13.3
     gamma_max: float = 5.0
@@ -190,7 +199,7 @@ class LogSnrLinear(Schedule):
 
 @dataclass(frozen=True)
 class LearnedLinear(Schedule):
-    """γ(u) linear between two ends that are learned; they start at γ_min and γ_max."""
+    """γ(u) linear between two ends that are learned; they start at `gamma_min` and `gamma_max`."""
 
     gamma_min: float = -13.3
     gamma_max: float = 5.0
@@ -206,7 +215,10 @@ class LearnedLinear(Schedule):
 
 @dataclass(frozen=True)
 class LearnedSchedule(Schedule):
-    """γ(u) by a monotone network of `width` units between learned ends (Kingma et al. 2021)."""
+    """γ(u) by a monotone network of `width` units between learned ends, which start at `gamma_min` and `gamma_max`.
+
+    (Kingma et al. 2021, arXiv:2107.00630.)
+    """
 
     gamma_min: float = -13.3
     gamma_max: float = 5.0

@@ -34,11 +34,11 @@ FARTHEST = 2.0
 
 @dataclass(frozen=True)
 class Heun(Sampler):
-    """Heun's method in σ (Karras et al. 2022, Algorithm 1): Euler, then half the difference of the slopes at both ends.
+    """Heun's method in σ: Euler, then half the difference of the slopes at both ends.
 
-    Euler alone where s is clean data, and where t is noise alone. With `churn` > 0 it is their Algorithm 2: before a
-    step σ is raised to σ̂ = σ (1 + min(churn/K, √2 − 1)) by fresh noise, times `churn_noise`, where `churn_min` ≤ σ ≤
-    `churn_max`, and no further than the schedule goes.
+    (Karras et al. 2022, arXiv:2206.00364, Algorithm 1.) Euler alone where s is clean data, and where t is noise alone.
+    With `churn` > 0 it is their Algorithm 2: before a step σ is raised to σ̂ = σ (1 + min(churn/K, √2 − 1)) by fresh
+    noise, times `churn_noise`, where `churn_min` ≤ σ ≤ `churn_max`, and no further than the schedule goes.
     """
 
     churn: float = 0.0
@@ -96,7 +96,9 @@ def churned(x_t: Tensor, gamma_t: Tensor, raised: Tensor, noise: Tensor) -> Tens
 
 @dataclass(frozen=True)
 class DpmSolver(Sampler):
-    """DPM-Solver++ of `order` 1 or 2M, of the flow (`ode`) or of the reverse diffusion (`sde`) (Lu et al. 2022).
+    """DPM-Solver++ of `order` 1 or 2M; its `equation` is the flow (`ode`) or the reverse diffusion (`sde`).
+
+    (Lu et al. 2022, arXiv:2211.01095.)
 
         x_s = (σ_s/σ_t) q x_t + α_s (1 − q²) D + σ_s √(1 − q²) z,   q = (σ_s α_t)/(σ_t α_s) = e^{−h}   sde
         x_s = (σ_s/σ_t) x_t + α_s (1 − q) D                                                        ode

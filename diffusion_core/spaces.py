@@ -54,10 +54,11 @@ class Pixels(Space):
 
 @dataclass(frozen=True)
 class Latents(Space):
-    """A code of `channels` channels and 1/f of the image's sides, by an autoencoder trained beforehand.
+    """A code of `channels` channels and 1/`f` of the image's sides, by an autoencoder trained beforehand.
 
-    `kl_weight` belongs to kl (1 is the evidence bound), `codes` (K) and `commitment` to vq. The networks have `width`
-    channels at the image's resolution and `blocks` blocks at each, and are trained for `steps` steps.
+    (Rombach et al. 2022, arXiv:2112.10752.) Of its `regularization` `kl_weight` belongs to kl (1 is the evidence
+    bound), `codes` (K) and `commitment` to vq. The networks have `width` channels at the image's resolution, `blocks`
+    blocks at each and `groups` in their norms, and are trained for `steps` steps of `batch` at `learning_rate`.
     """
 
     f: Literal[1, 2, 4, 8] = 2

@@ -35,7 +35,7 @@ Learned = TypeVar("Learned", bound=Learner)
 
 @dataclass(frozen=True)
 class Report:
-    """A training after `step` steps: mean losses since the last report, and a function that gives the state to save.
+    """A training after `step` steps: mean `losses` since the last report, and `state`(), which is to be saved.
 
     `standard_deviations` are those of the same losses between those steps, `diagnostics` the learner's, `remarks` say
     why a GPU's steps are not recorded.

@@ -25,7 +25,7 @@ __all__ = ["Vae"]
 
 @dataclass(frozen=True, eq=False)
 class Vae:
-    """An autoencoder with N(0, I) in place of a diffusion."""
+    """An autoencoder (`encoding`) with N(0, I) in place of a diffusion (Kingma & Welling 2014, arXiv:1312.6114)."""
 
     encoding: LatentCode
 

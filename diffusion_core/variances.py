@@ -74,7 +74,7 @@ class Variance(ABC):
 
 @dataclass(frozen=True)
 class Beta(Variance):
-    """σ² = β ("fixed large"); the chain's rule where the step ends in clean data."""
+    """σ² = β ("fixed large"); the chain's rule where the step ends in clean data (Ho et al. 2020, arXiv:2006.11239)."""
 
     def log_variance(self, pair: Pair, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
         return expand(torch.where(pair.ends_clean, pair.log_first, pair.log_beta), x_t)
@@ -82,7 +82,7 @@ class Beta(Variance):
 
 @dataclass(frozen=True)
 class BetaTilde(Variance):
-    """σ² = β̃ ("fixed small"); the chain's rule where the step ends in clean data."""
+    """σ² = β̃ ("fixed small"); the chain's rule where the step ends in clean data (Ho et al. 2020, arXiv:2006.11239)."""
 
     def log_variance(self, pair: Pair, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
         return expand(pair.log_beta_tilde, x_t)
@@ -90,10 +90,11 @@ class BetaTilde(Variance):
 
 @dataclass(frozen=True)
 class LearnedVariance(Variance):
-    """log σ² = v log β + (1 − v) log β̃, v = (o + 1)/2 per dimension (Nichol & Dhariwal 2021, eq. 15).
+    """log σ² = v log β + (1 − v) log β̃, v = (o + 1)/2 per dimension.
 
-    The output o is not squashed: 0 is the middle, ±1 are the bounds. Where the step ends in clean data the chain's
-    rule stands for β̃; where that is β_1, both bounds are one and o changes nothing there.
+    (Nichol & Dhariwal 2021, arXiv:2102.09672, eq. 15.) The output o is not squashed: 0 is the middle, ±1 are the
+    bounds. Where the step ends in clean data the chain's rule stands for β̃; where that is β_1, both bounds are one and
+    o changes nothing there.
     """
 
     learned: ClassVar[bool] = True
@@ -105,7 +106,7 @@ class LearnedVariance(Variance):
 
 @dataclass(frozen=True)
 class LearnedDiagonal(Variance):
-    """log σ² = log β_t + o, o free per dimension (the baseline of Ho et al. 2020, Table 2).
+    """log σ² = log β_t + o, o free per dimension, a baseline of Ho et al. 2020 (arXiv:2006.11239, Table 2).
 
     Tied to the pair that it was trained on, hence refused in a strided chain.
     """
@@ -140,8 +141,9 @@ class Fitted(Variance):
 class Analytic(Fitted):
     """Var(x_0 | x_t) = E(‖ε‖² − ‖ε̂‖²)/D · (1 − ᾱ)/ᾱ, at most Var x_0: optimal if the network is the exact denoiser.
 
-    (Bao et al. 2022, Theorem 1.) They write 1 for E‖ε‖²/D. That of the draws themselves is subtracted from here, for
-    the noise of 1 − mean ‖ε̂‖²/D would be √(2/(nD)) at every t, which (1 − ᾱ)/ᾱ multiplies without limit.
+    (Bao et al. 2022, arXiv:2201.06503, Theorem 1.) They write 1 for E‖ε‖²/D. That of the draws themselves is subtracted
+    from here, for the noise of 1 − mean ‖ε̂‖²/D would be √(2/(nD)) at every t, which (1 − ᾱ)/ᾱ multiplies without
+    limit.
     """
 
     def x0_variance(self, moments: Moments) -> Tensor:

@@ -25,9 +25,10 @@ __all__ = ["UNet"]
 
 @dataclass(frozen=True)
 class UNet(Network):
-    """A U-Net of `channels` × `multipliers[i]` channels and `blocks` residual blocks at resolution i.
+    """A U-Net of `channels` times `multipliers` at each resolution, with `blocks` residual blocks there.
 
-    `attention` names the sides (in pixels) of the feature maps that get attention; `groups` those of the group norm.
+    (Ho et al. 2020, arXiv:2006.11239, appendix B.) `attention` names the sides (in pixels) of the feature maps that get
+    attention, of so many `heads`; `groups` are those of the group norm, `dropout` is a share of each block's values.
     With `recompute` a training keeps no feature map within a block, and works them out again for the gradient: a third
     more work, a fraction of the memory, and the same numbers.
     """
