@@ -86,10 +86,12 @@ class Pair:
 
     @coefficient
     def alpha_bar_t(self) -> Tensor:
+        """ᾱ_t."""
         return torch.sigmoid(-self.gamma_t)
 
     @coefficient
     def one_minus_alpha_bar_t(self) -> Tensor:
+        """1 − ᾱ_t, without cancellation."""
         return torch.sigmoid(self.gamma_t)
 
     @coefficient
@@ -99,10 +101,12 @@ class Pair:
 
     @coefficient
     def log_alpha(self) -> Tensor:
+        """log α, α = ᾱ_t/ᾱ_s."""
         return logsigmoid(-self.gamma_t) - logsigmoid(-self.gamma_s)
 
     @coefficient
     def beta(self) -> Tensor:
+        """β = 1 − α."""
         return -torch.expm1(self.log_alpha)
 
     @coefficient
@@ -111,6 +115,7 @@ class Pair:
 
     @coefficient
     def beta_tilde(self) -> Tensor:
+        """β̃, 0 where the step ends in clean data."""
         return self.beta * torch.sigmoid(self.gamma_s) / self.one_minus_alpha_bar_t
 
     @coefficient
