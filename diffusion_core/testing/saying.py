@@ -36,6 +36,12 @@ def require(choice: object, rule: str, holds: bool | Tensor, fact: str | Callabl
         fail(choice, rule, fact if isinstance(fact, str) else fact())
 
 
+def require_flag(choice: object, flag: str, whether: str, so: bool, fact: str) -> None:
+    """Fail unless a flag of a choice says whether something is `so`."""
+    value = getattr(choice, flag)
+    require(choice, f"{flag} must say whether {whether}", value == so, f"{flag}={value}, and {fact}")
+
+
 def require_equal(choice: object, rule: str, actual: Tensor, expected: Tensor, place: Place = str) -> None:
     """Fail unless both are the same numbers, of one type and shape, bit for bit."""
     require_close(choice, rule, actual, expected, rtol=0, place=place)
