@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 FOUNDATIONS = ("builtins", "abc", "torch")
-"""Where the base classes come from that make no axis: object, ABC, torch.nn.Module."""
+"""Packages of base classes that make no axis: object, ABC, torch.nn.Module."""
 
 
 def axis_of(cls: type) -> type:

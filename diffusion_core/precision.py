@@ -61,7 +61,7 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 OPERATIONS: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
-"""What may use TF32, each with a `fp32_precision` of its own.
+"""Operations that may use TF32, each with a `fp32_precision` of its own.
 
 torch has flags as well, `allow_tf32`, which torch.compile reads, and which raise once they and `fp32_precision` differ:
 both are set, but for flags that a program's own use of `fp32_precision` has left unreadable.

@@ -28,7 +28,7 @@ WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64
 FLAGS = ("-O3", "-march=native", *WIDE, "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
 NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 LIMIT = 1e-4
-"""What the kernel may differ by from torch's operations in float32, where it is tried before it is used."""
+"""The most that the kernel may differ by from torch's operations in float32, when it is tried before its use."""
 
 
 class NormSilu(nn.GroupNorm):
