@@ -35,7 +35,7 @@ from diffusion_core.randomness import excess, spread_normals, uniform
 HALVES = 2
 """Halves of the draws, which share the images alone."""
 FRONT = (3, 2)
-"""The number of times that each half takes t = 1, 2, …: where x_0 is dequantised these terms are by far the noisiest."""
+"""Draws of each half at t = 1, 2, …: where x_0 is dequantised these terms are by far the noisiest."""
 EVEN = 3.0
 """λ: how much a run's share of all times counts beside its length in log t."""
 FEWEST = 30
