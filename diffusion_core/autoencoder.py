@@ -4,7 +4,7 @@
     vq   z_q = the nearest of K codes to z(x) at each place,
          loss = −log P(x | z_q) + ‖sg z − z_q‖²/d + c ‖z − sg z_q‖²/d     (van den Oord et al. 2017, eq. 3)
 
-with d the dimensions of z. In both, P(x | z) integrates N(x̂(z), s²) over each grey level's bin (`encodings.py`), with
+with d the dimensions of z. In both, P(x | z) integrates N(x̂(z), s²) over each grey level's bin (`decoders.py`), with
 one learned s for all pixels (Rybkin et al. 2021), and bits are per dimension of the image. With w = 1 the loss of kl is
 the negative evidence bound. The vector-quantised code is kept as Rombach et al. keep it: z is diffused, and the decoder
 quantises.
