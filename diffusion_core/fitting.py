@@ -103,19 +103,19 @@ def bound_terms(
     """
     x0 = _data(diffusion, raw, draws, seed)
     chain = diffusion.chain()
+    levels = diffusion.gamma(chain.times)
     terms = torch.full((chain.steps + 1, chain.steps + 1), torch.inf, dtype=torch.float64, device=raw.device)
     for t in range(1, chain.steps + 1):
         eps = normal(seed, t, "fit/eps", tuple(x0.shape), raw.device)
         with precision.exact(raw.device):
-            terms[t, :t] = _terms_from(diffusion, x0, eps, chain, t, clip)
+            terms[t, :t] = _terms_from(diffusion, x0, eps, chain, levels[: t + 1], clip)
         progress(t / chain.steps)
     return terms
 
 
-def _terms_from(diffusion: Diffusion, x0: Tensor, eps: Tensor, chain: Chain, t: int, clip: bool) -> Tensor:
-    """The mean terms [t] of the steps from t to s = 0..t − 1, at x_0 and ε [B, …]."""
-    times = torch.full((len(x0),), t, device=x0.device)
-    levels = torch.tensor(chain.levels[: t + 1], dtype=torch.float64, device=x0.device)
+def _terms_from(diffusion: Diffusion, x0: Tensor, eps: Tensor, chain: Chain, levels: Tensor, clip: bool) -> Tensor:
+    """The mean terms [t] of the steps from t to s = 0..t − 1, whose noise levels γ_0..γ_t are `levels`."""
+    times = torch.full((len(x0),), len(levels) - 1, device=x0.device)
     trained = chain.trained_pair(times)
     x_t = diffuse(x0, eps, trained.gamma_t)
     output, raw = diffusion.denoiser(x_t, times, trained)
