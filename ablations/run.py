@@ -7,10 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablations.grids.file import shared_and_levels
 from ablations.launchers.warm import LOCAL, warm_up
 from ablations.settings.arguments import parse_run
-from ablations.settings.beforehand import refuse_numbers
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
@@ -28,7 +26,6 @@ def main(arguments: list[str]) -> int:
         print(help_text())
         return 0
     request = parse_run(arguments)
-    refuse_numbers(*shared_and_levels(request))
     if request.launcher == LOCAL:
         # Beside the imports of this process, which take as long.
         warm_up()

@@ -149,7 +149,7 @@ def scoring_cases(workload: Workload) -> dict[str, Callable[[], object]]:
         "heun, 10 steps": chain(Heun(steps=10)),
         "bound, 10 of 100 terms": lambda: bound(model, images, exact=1, strata=1, seed=0, clip=True, batch=n),
         "continuous bound, 10 draws": lambda: continuous_bound(model, images, draws=10, seed=0, clip=True, batch=n),
-        "flow likelihood, 2 steps, 1 probe": lambda: flow_likelihood(model, images, steps=2, probes=1, seed=0, batch=n),
+        "flow likelihood, 2 steps, 1 probe": lambda: flow_likelihood(model, images, steps=2, probes=1, seed=0),
         "fit, 100 levels, 1/10 of the images": lambda: noise_moments(
             model, images, draws=max(1, n // 10), seed=0, clip=True
         ),

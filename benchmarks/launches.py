@@ -36,7 +36,7 @@ from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
 from benchmarks.cases import SMALL, Workload, scoring_cases, training_cases
-from diffusion_core import encodings, precision
+from diffusion_core import decoders, precision
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.networks import fused, layers
 
@@ -118,7 +118,7 @@ def as_on_a_card() -> Iterator[None]:
         patch.object(fused, "works", lambda: False),
         patch.object(layers, "attend", scaled_dot_product_attention),
         patch.object(Diffusion, "term_of", Diffusion.term_in_all_rows),
-        patch.object(encodings, "level_distances", lambda x0, gamma, values: x0[..., None] - values),
+        patch.object(decoders, "level_distances", lambda x0, gamma, values: x0[..., None] - values),
     ):
         yield
 

@@ -4,7 +4,7 @@
     vq   z_q = the nearest of K codes to z(x) at each place,
          loss = −log P(x | z_q) + ‖sg z − z_q‖²/d + c ‖z − sg z_q‖²/d     (van den Oord et al. 2017, eq. 3)
 
-with d the dimensions of z. In both, P(x | z) integrates N(x̂(z), s²) over each grey level's bin (`encodings.py`), with
+with d the dimensions of z. In both, P(x | z) integrates N(x̂(z), s²) over each grey level's bin (`decoders.py`), with
 one learned s for all pixels (Rybkin et al. 2021), and bits are per dimension of the image. With w = 1 the loss of kl is
 the negative evidence bound. The vector-quantised code is kept as Rombach et al. keep it: z is diffused, and the decoder
 quantises.
@@ -18,14 +18,16 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.bound import kl_normal, mean_dims, normal_nats, sum_dims
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import Gaussian
 from diffusion_core.networks.autoencoder import Decoder, Encoder
 from diffusion_core.randomness import draw, initialise, normal, send
 from diffusion_core.recorded import Values
+from diffusion_core.terms import kl_normal, mean_dims, normal_nats, sum_dims
 from diffusion_core.trainable import Learner
 from diffusion_core.units import bits_per_dim
+
+__all__ = ["Autoencoder", "KlAutoencoder", "VqAutoencoder"]
 
 HASTE = 10.0
 """Ratio of log s² to its trained parameter: from 1 to a grey level's width, s has further to go than any weight."""
@@ -41,7 +43,7 @@ class Autoencoder(Learner):
     """An encoder, a decoder and log s². The encoder turns an image into `moments`, from which its code z is drawn."""
 
     likelihood: bool
-    """Whether q(z | x) is a density, so that a bound on the image's likelihood follows from one on z's."""
+    """True where q(z | x) is a density, so that a bound on the image's likelihood follows from one on z's."""
 
     def __init__(self, levels: GreyLevels, encoder: Encoder, decoder: Decoder, channels: int) -> None:
         """An autoencoder of images of these grey levels, whose code z has `channels` channels."""
@@ -195,7 +197,7 @@ class VqAutoencoder(Autoencoder):
         return torch.cat(nearest).view(places.shape[:-1])
 
     def used(self, z: Tensor) -> int:
-        """How many codes of the codebook are the nearest at some place."""
+        """The number of codes of the codebook that are the nearest at some place."""
         return int((torch.bincount(self.indices(z).flatten(), minlength=len(self.codebook)) > 0).sum())
 
     def quantise(self, z: Tensor) -> Tensor:

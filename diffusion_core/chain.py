@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,7 +19,10 @@ from torch.nn.functional import logsigmoid
 
 from diffusion_core.forward import Pair
 from diffusion_core.gamma import Gamma
-from diffusion_core.schedules import FirstStep
+
+__all__ = ["Chain", "FirstStep", "strided_times"]
+
+FirstStep = Literal["beta_tilde_2", "beta_1"]
 
 
 def strided_times(horizon: int, steps: int) -> Tensor:
@@ -36,7 +40,7 @@ def strided_times(horizon: int, steps: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Chain:
-    """The times τ int64 [K + 1] that are visited, γ at any time, and the rule for σ_1².
+    """The `times` τ int64 [K + 1] that are visited, `gamma` at any time, and the rule for σ_1², `first_step`.
 
     The coefficients of all its steps are worked out once, unless γ learns: a chain is one of γ as it is.
     """
@@ -52,7 +56,7 @@ class Chain:
 
     @property
     def full(self) -> bool:
-        """Whether all T times are visited."""
+        """True where all T times are visited."""
         return self.steps == self.gamma.horizon
 
     @cached_property

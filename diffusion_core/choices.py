@@ -24,18 +24,21 @@ from diffusion_core.spacings import Spacing, UniformSpacing
 from diffusion_core.timesteps import Timesteps, Uniform
 from diffusion_core.variances import Beta, Variance
 
+__all__ = ["Choices", "FirstStepRule", "Time", "chain_refusal", "flow_refusal", "level_refusal", "refusal"]
+
 FirstStepRule = Literal["schedule", "beta_1"]
 Time = Literal["auto", "continuous"]
 
 
 @dataclass(frozen=True)
 class Choices:
-    """The choices that a `Diffusion` is built from, by default those of Ho et al. 2020 with their T.
+    """The choices that a `Diffusion` is built from, by default those of DDPM (Ho et al. 2020, arXiv:2006.11239).
 
-    `time_input` is what the network is told of the time: 1000 t/T, or the noise level on a scale that is the same for
-    all fixed schedules and stays where it is for a learned one. `first_step` is the rule for σ_1²: the schedule's own,
-    or β_1. `time` says which times training draws: 1..T wherever the objective has a meaning there, or real ones.
-    `spacing` is of the times that a chain of fewer than T steps visits, and no part of training.
+    `parameterization`, `variance`, `schedule`, `objective`, `timesteps` and `network` are one value of each axis,
+    `horizon` is T. `time_input` is what the network is told of the time: 1000 t/T, or the noise level on a scale that
+    is the same for all fixed schedules and stays where it is for a learned one. `first_step` is the rule for σ_1²: the
+    schedule's own, or β_1. `time` says which times training draws: 1..T wherever the objective has a meaning there, or
+    real ones. `spacing` is of the times that a chain of fewer than T steps visits, and no part of training.
     """
 
     parameterization: Parameterization = field(default_factory=Epsilon)
@@ -52,12 +55,12 @@ class Choices:
 
     @property
     def in_continuous_time(self) -> bool:
-        """Whether training draws real times."""
+        """True where training draws real times."""
         return self.time == "continuous" or not self.objective.discrete
 
 
 def refusal(choices: Choices) -> str | None:
-    """Why these choices cannot be trained; None if they can."""
+    """The reason for which these choices cannot be trained; None if they can."""
     for rule in (
         _horizon,
         _learned_variance,
@@ -76,7 +79,10 @@ def refusal(choices: Choices) -> str | None:
 
 
 def chain_refusal(choices: Choices, steps: int | None, *, reads_variance: bool = True) -> str | None:
-    """Why a chain of `steps` steps (None: all) cannot be taken; `reads_variance` tells whether σ² matters to it."""
+    """The reason for which a chain of `steps` steps (None: all) cannot be taken, or None.
+
+    `reads_variance` tells whether σ² matters to it.
+    """
     if steps is None or steps == choices.horizon:
         return None
     if not 1 <= steps <= choices.horizon:
@@ -90,7 +96,7 @@ def chain_refusal(choices: Choices, steps: int | None, *, reads_variance: bool =
 
 
 def level_refusal(choices: Choices) -> str | None:
-    """Why the network says nothing at a noise level alone; None if it does."""
+    """The reason for which the network says nothing at a noise level alone; None if it does."""
     if choices.parameterization.needs_pair:
         return (
             f"parameterization={choice_name(choices.parameterization)} predicts a mean between two times and has no "
@@ -100,7 +106,7 @@ def level_refusal(choices: Choices) -> str | None:
 
 
 def flow_refusal(choices: Choices) -> str | None:
-    """Why there is no integral over all noise levels (continuous bound, flow likelihood); None if there is one."""
+    """The reason for which no integral is over all noise levels (continuous bound, flow likelihood), or None."""
     if _schedule(choices) is None and choices.schedule.build(choices.horizon).ends_in_noise:
         return (
             f"schedule={choice_name(choices.schedule)} ends in noise alone, at an infinite noise level that no "
@@ -198,7 +204,7 @@ def _schedule(choices: Choices) -> str | None:
 
 
 def _pure_noise(choices: Choices) -> str | None:
-    """What has no meaning at ᾱ_T = 0."""
+    """The reason for which the choices have no meaning at ᾱ_T = 0, or None."""
     gamma = choices.schedule.build(choices.horizon)
     if not gamma.ends_in_noise:
         return None
@@ -210,8 +216,10 @@ def _pure_noise(choices: Choices) -> str | None:
             f"parameterization=v, velocity, edm, x0 or mu, {other}"
         )
     if choices.time_input == "log_snr":
-        told = "time_input=log_snr would tell the network an infinite noise level"
-        return f"{schedule}, and {told}: take time_input=t, {other}"
+        return (
+            f"{schedule}, and time_input=log_snr would tell the network an infinite noise level: take time_input=t, "
+            f"{other}"
+        )
     if choices.in_continuous_time or math.isfinite(_last_weight(choices, gamma)):
         return None
     name = f"objective={choice_name(choices.objective)}"

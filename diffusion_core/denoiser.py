@@ -19,6 +19,8 @@ from diffusion_core.parameterizations import Parameterization
 from diffusion_core.precision import Precision, network_call
 from diffusion_core.recorded import Recorded, Values
 
+__all__ = ["Denoiser", "TimeInput"]
+
 TimeInput = Literal["t", "log_snr"]
 
 TIME_SCALE = 1000.0
@@ -39,7 +41,7 @@ PLACES_WITH_GRADIENT = 2**17
 
 
 def at_once(shape: tuple[int, ...], places: int) -> int:
-    """How many examples of this shape [C, …] hold so many pixels together, at least one."""
+    """The number of examples of this shape [C, …] that hold so many pixels together, at least one."""
     return max(1, places // math.prod(shape[1:]))
 
 
@@ -81,7 +83,7 @@ class Denoiser(nn.Module):
         count = at_once(tuple(shown.shape[1:]), PLACES)
         call = self.recorded or self.called
         parts = zip(torch.split(shown, count), torch.split(time, count), strict=True)
-        outs = [call({"x": x, "time": told})["out"] for x, told in parts]
+        outs = [call({"x": x, "time": t})["out"] for x, t in parts]
         return outs[0] if len(outs) == 1 else torch.cat(outs)
 
     def called(self, values: Values) -> Values:
@@ -90,7 +92,7 @@ class Denoiser(nn.Module):
             return {"out": self.network(values["x"], values["time"])}
 
     def time(self, t: Tensor, gamma_t: Tensor) -> Tensor:
-        """What the network is told of the time t [B] with the noise level γ_t [B], float64."""
+        """The network's second input, for the time t [B] with the noise level γ_t [B], float64."""
         if self.time_input == "t":
             return t.double() * (TIME_SCALE / self.gamma.horizon)
         start, end = self.gamma.input_ends

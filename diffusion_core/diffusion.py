@@ -1,4 +1,4 @@
-"""Where the axes meet: p_θ, the reverse process of a denoiser, for a chain of any steps.
+"""The reverse process p_θ of a denoiser, for a chain of any steps: all axes meet in it.
 
 `Diffusion` binds a network to one choice of each axis and answers what likelihood and sampling ask: p_θ of a step, a
 term of the bound, x̂_0 and ε̂ at any time. How it learns is in `learner.py`.
@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.bound import denoising_term, prior_term
-from diffusion_core.chain import Chain
+from diffusion_core.chain import Chain, FirstStep
 from diffusion_core.choices import Choices, level_refusal, refusal
 from diffusion_core.denoiser import Denoiser, clipped
 from diffusion_core.encodings import Encoding
@@ -27,9 +26,11 @@ from diffusion_core.precision import Precision
 from diffusion_core.randomness import built, initialise
 from diffusion_core.recorded import Recorded
 from diffusion_core.reverse import Reverse
-from diffusion_core.schedules import FirstStep
 from diffusion_core.spacings import Spacing
+from diffusion_core.terms import denoising_term, prior_term
 from diffusion_core.variances import Variance
+
+__all__ = ["Diffusion"]
 
 
 class Diffusion(nn.Module):
@@ -179,23 +180,13 @@ class Diffusion(nn.Module):
         pair = chain.pair(k)
         trained = chain.trained_pair(k) if self.choices.parameterization.needs_pair and not chain.full else pair
         t = chain.times[k]
-        return self.reverse_of(self.denoiser(x_t, t, trained), x_t, t, pair, trained, self.choices.variance, clip=clip)
+        output, raw = self.denoiser(x_t, t, trained)
+        x0, eps = self.estimate(output, x_t, trained, clip=clip)
+        return Reverse(pair, x_t, x0, eps, self.choices.variance.log_variance(pair, raw, x_t, self.x0_variance[t]))
 
-    def reverse_of(
-        self,
-        said: tuple[Tensor, Tensor],
-        x_t: Tensor,
-        t: Tensor,
-        pair: Pair,
-        trained: Pair,
-        variance: Variance,
-        *,
-        clip: bool,
-    ) -> Reverse:
-        """p_θ of the steps `pair` [B] from times t, by what the denoiser said of x_t: its (output, raw)."""
-        output, raw = said
-        x0, eps = self.denoiser.estimate(output, x_t, trained, clip=clip and self.encoding.bounded)
-        return Reverse(pair, x_t, x0, eps, variance.log_variance(pair, raw, x_t, self.x0_variance[t]))
+    def estimate(self, output: Tensor, x_t: Tensor, trained: Pair, *, clip: bool) -> tuple[Tensor, Tensor]:
+        """(x̂_0, ε̂) that the denoiser's output at x_t stands for; `trained` is the step that it was trained on."""
+        return self.denoiser.estimate(output, x_t, trained, clip=clip and self.encoding.bounded)
 
     def predict(self, x_t: Tensor, t: Tensor, *, clip: bool) -> tuple[Tensor, Tensor]:
         """(x̂_0, ε̂) at real times t [B] in [1, T]; ValueError where an output means nothing without a step."""
@@ -204,7 +195,7 @@ class Diffusion(nn.Module):
             raise ValueError(reason)
         level = Pair.level(self.gamma(t))
         output, _ = self.denoiser(x_t, t, level)
-        return self.denoiser.estimate(output, x_t, level, clip=clip and self.encoding.bounded)
+        return self.estimate(output, x_t, level, clip=clip)
 
     def term(self, x0: Tensor, eps: Tensor, chain: Chain, k: Tensor, *, clip: bool) -> Tensor:
         """L_{k−1} (L_0 where k = 1) in nats [B], at x_t = √ᾱ x_0 + √(1 − ᾱ) ε."""
@@ -216,9 +207,9 @@ class Diffusion(nn.Module):
             # To learn which rows end in clean data, the CPU would have to wait for the device.
             return self.term_in_all_rows(x0, p)
         rows = p.pair.ends_clean.nonzero().flatten()
-        told = (value.expand(len(x0), *value.shape[1:])[rows] for value in (x0, p.mean, p.log_variance))
+        clean = (value.expand(len(x0), *value.shape[1:])[rows] for value in (x0, p.mean, p.log_variance))
         terms = denoising_term(x0, p)
-        return terms.index_copy(0, rows, self.encoding.decoder_term(*told).to(terms.dtype)) if len(rows) else terms
+        return terms.index_copy(0, rows, self.encoding.decoder_term(*clean).to(terms.dtype)) if len(rows) else terms
 
     def term_in_all_rows(self, x0: Tensor, p: Reverse) -> Tensor:
         """The same, the decoder worked out in every row: where it does not count, of values that cannot overflow."""

@@ -1,4 +1,4 @@
-"""How stored data becomes x_0 and back, and the decoder p_θ(x_0 | x_1) of L_0. Latents are in `latents.py`.
+"""Encodings of stored data as x_0 and back, with the decoder p_θ(x_0 | x_1) of L_0. Latents are in `latents.py`.
 
 Grey levels: 8-bit values v ∈ {0..255} stand at x = v/127.5 − 1, and p(v | x_1) integrates N(μ, σ²) over the bin x ±
 1/255, open at both ends, so that the 256 probabilities sum to one. Data of fewer levels is dequantised: level k
@@ -12,7 +12,7 @@ As a density the same data is x_0 = (w (k + u) − ½)/127.5 − 1 with u unifor
 
     −log2 P(k) ≤ E_u[−log2 p(x_0)] + log2(127.5/w)   per dimension.
 
-A second decoder needs no network: p(x_0 | x_1) ∝ q(x_1 | x_0), for grey levels a softmax over the 256 values.
+A second decoder needs no network: for grey levels a softmax over the 256 values. Both are in `decoders.py`.
 """
 
 from __future__ import annotations
@@ -25,17 +25,19 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from diffusion_core.bound import normal_nats, sum_dims
+from diffusion_core.decoders import log_bin_probability, softmax_decoder
 from diffusion_core.forward import expand
 from diffusion_core.randomness import SILVER, spread_uniforms, uniform
+from diffusion_core.terms import normal_nats, sum_dims
 from diffusion_core.units import bits_of
+
+__all__ = ["Code", "Continuous", "Density", "Encoding", "GreyLevels"]
 
 
 @dataclass(frozen=True)
 class Code:
-    """x_0 [B, …] of stored data and, where an autoencoder made it, what that costs besides, in nats [B].
+    """`x0` [B, …] of stored data and, where an autoencoder made it, `reconstruction` and `entropy` in nats [B].
 
         −log P(data) ≤ reconstruction + entropy + (bound on −log p(x_0)) + offset
 
@@ -70,7 +72,7 @@ class Encoding(ABC):
         return self.encode(stored, self.noise(tuple(stored.shape), seed, step, purpose, stored.device))
 
     def noise(self, shape: tuple[int, ...], seed: int, step: int, purpose: str, device: torch.device) -> Tensor:
-        """What `encode` takes besides stored values of this shape [B, …], of (seed, step, purpose): [B, …]."""
+        """The noise [B, …] of (seed, step, purpose) that `encode` takes besides stored values of this shape [B, …]."""
         return uniform(seed, step, purpose, shape, device)
 
     def code(self, raw: Tensor, seed: int, purpose: str) -> Code:
@@ -91,7 +93,7 @@ class Encoding(ABC):
     @property
     @abstractmethod
     def offset_bits(self) -> float:
-        """What is added to the bound on x_0, in bits/dim, to make it one on the stored data."""
+        """The bits/dim that make the bound on x_0 one on the stored data."""
 
     @abstractmethod
     def dequantise(self, raw: Tensor, u: Tensor) -> Tensor:
@@ -100,7 +102,7 @@ class Encoding(ABC):
     @property
     @abstractmethod
     def density_offset_bits(self) -> float:
-        """What is added to −log2 of a density of `dequantise`d data, in bits/dim, to make it one of the stored data."""
+        """The bits/dim that make −log2 of a density of `dequantise`d data one of the stored data."""
 
     @property
     @abstractmethod
@@ -125,75 +127,6 @@ class Encoding(ABC):
 
         p(x_0 | x_1) ∝ q(x_1 | x_0) for x_0 among the values there are (Kingma et al. 2021, §3.3).
         """
-
-
-def log_bin_probability(
-    x0: Tensor, mean: Tensor, log_variance: Tensor, half: float = 1 / 255, first: float = -1.0, last: float = 1.0
-) -> Tensor:
-    """log of N(mean, σ²) integrated over each value's bin x_0 ± `half`, elementwise and in float64.
-
-    The bins of the `first` and the `last` value are open. Taken in the tail where the bin lies, as
-    log Φ(b) + log(1 − Φ(a)/Φ(b)) with a < b ≤ −a, so that it stays finite and exact 40 standard deviations out.
-    """
-    x0, mean = x0.double(), mean.double()
-    inverse_sigma = torch.exp(-0.5 * log_variance.double())
-    lower = (x0 - mean - half) * inverse_sigma
-    upper = (x0 - mean + half) * inverse_sigma
-    right = (lower + upper) > 0
-    a, b = torch.where(right, -upper, lower), torch.where(right, -lower, upper)
-    log_a, log_b = torch.special.log_ndtr(a), torch.special.log_ndtr(b)
-    inside = log_b + torch.log(-torch.expm1(log_a - log_b))
-    log_below, log_above = torch.special.log_ndtr(upper), torch.special.log_ndtr(-lower)
-    return torch.where(x0 < first + half, log_below, torch.where(x0 > last - half, log_above, inside))
-
-
-REACH = 20.0
-"""Standard deviations beyond which a level's share of a softmax is below float64's last digit, whatever ε is drawn."""
-NOWHERE = 1e6
-"""A distance at which no share is left, and which still has a gradient."""
-
-
-DISTANCES = 2**24
-"""Distances to a level's neighbours that are in memory at once, float64: 128 MB for each thing made of them."""
-
-
-def softmax_decoder(x0: Tensor, eps: Tensor, gamma: Tensor, values: Tensor) -> Tensor:
-    """log p(x_0 | x_1) elementwise, float64: a softmax over `values` v of −½ e^{−γ} (x_1/√ᾱ_1 − v)².
-
-    x_1/√ᾱ_1 = x_0 + e^{γ/2} ε, with γ [B]; x_0 [B, …] lies among the evenly spaced values. Examples of many dimensions
-    are taken some at a time, and where a gradient is asked for each part is worked out again for it.
-    """
-    count = max(1, DISTANCES // (math.prod(x0.shape[1:]) * len(values)))
-    if len(x0) <= count:
-        return _softmax_decoder(x0, eps, gamma, values)
-    parts = zip(*(torch.split(value, count) for value in (x0, eps, gamma)), strict=True)
-    return torch.cat(
-        [checkpoint(_softmax_decoder, *part, values, use_reentrant=False, preserve_rng_state=False) for part in parts]
-    )
-
-
-def _softmax_decoder(x0: Tensor, eps: Tensor, gamma: Tensor, values: Tensor) -> Tensor:
-    x0, eps = x0.double(), eps.double()
-    precision = expand(torch.exp(-0.5 * gamma), x0)[..., None]
-    distance = level_distances(x0, gamma, values) * precision + eps[..., None]
-    return -0.5 * eps**2 - torch.logsumexp(-0.5 * distance**2, dim=-1)
-
-
-@torch.no_grad()
-def level_distances(x0: Tensor, gamma: Tensor, values: Tensor) -> Tensor:
-    """x_0 − v [B, …, V] for the values v that can matter, `NOWHERE` beyond the first and the last value.
-
-    On a GPU all values are taken: to learn how many matter, the CPU would have to wait for it.
-    """
-    spacing = values[1] - values[0]
-    if x0.device.type != "cpu":
-        return x0[..., None] - values
-    reach = float(REACH * torch.exp(0.5 * gamma.max()) / spacing)
-    width = math.ceil(reach) if reach < len(values) - 1 else len(values) - 1
-    offsets = torch.arange(-width, width + 1)
-    level = ((x0 - values[0]) / spacing).round().long()[..., None] + offsets
-    inside = (level >= 0) & (level < len(values))
-    return torch.where(inside, -offsets * spacing, NOWHERE)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What is fitted to a trained network over training data: Var(x_0 | x_t) for σ², and the terms of all possible steps.
+"""Fits to a trained network over training data: Var(x_0 | x_t) for σ², and the terms of all possible steps.
 
 Var(x_0 | x_t) follows from the network's errors at every t (`variances.Moments`). For the exact denoiser
 ε̂ = E[ε | x_t], E‖ε‖² − E‖ε̂‖² = E‖ε − ε̂‖², what it cannot tell of the noise (Bao et al. 2022, Lemma 7). Both are taken
@@ -17,12 +17,16 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from diffusion_core import precision
-from diffusion_core.bound import kl_normal, mean_dims
+from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair, diffuse, expand
 from diffusion_core.randomness import draw, normal, send
+from diffusion_core.reverse import Reverse
 from diffusion_core.spacings import OptimalSpacing
+from diffusion_core.terms import kl_normal, mean_dims
 from diffusion_core.variances import Fitted, Moments, Variance
+
+__all__ = ["bound_terms", "noise_moments", "with_fitted_variance", "with_optimal_spacing"]
 
 MOST_DATA = 4096
 """Examples that Var x_0 is measured on, of so many or more."""
@@ -103,19 +107,19 @@ def bound_terms(
     terms = torch.full((chain.steps + 1, chain.steps + 1), torch.inf, dtype=torch.float64, device=raw.device)
     for t in range(1, chain.steps + 1):
         eps = normal(seed, t, "fit/eps", tuple(x0.shape), raw.device)
-        times = torch.full((draws,), t, device=raw.device)
         with precision.exact(raw.device):
-            terms[t, :t] = _terms_of(diffusion, x0, eps, chain.trained_pair(times), times, levels[: t + 1], clip)
+            terms[t, :t] = _terms_from(diffusion, x0, eps, chain, levels[: t + 1], clip)
         progress(t / chain.steps)
     return terms
 
 
-def _terms_of(
-    diffusion: Diffusion, x0: Tensor, eps: Tensor, trained: Pair, times: Tensor, levels: Tensor, clip: bool
-) -> Tensor:
+def _terms_from(diffusion: Diffusion, x0: Tensor, eps: Tensor, chain: Chain, levels: Tensor, clip: bool) -> Tensor:
     """The mean terms [t] of the steps from t to s = 0..t − 1, whose noise levels γ_0..γ_t are `levels`."""
+    times = torch.full((len(x0),), len(levels) - 1, device=x0.device)
+    trained = chain.trained_pair(times)
     x_t = diffuse(x0, eps, trained.gamma_t)
-    said = diffusion.denoiser(x_t, times, trained)
+    output, raw = diffusion.denoiser(x_t, times, trained)
+    estimate, fitted = diffusion.estimate(output, x_t, trained, clip=clip), diffusion.x0_variance[times]
     variance = diffusion.choices.variance
 
     def step(level: Tensor, count: int) -> Pair:
@@ -123,17 +127,17 @@ def _terms_of(
         return Pair(gamma_t, level, logsigmoid(gamma_t))
 
     clean = step(levels[:1].expand(len(x0)), len(x0))
-    p = diffusion.reverse_of(said, x_t, times, clean, trained, variance, clip=clip)
+    p = Reverse(clean, x_t, *estimate, variance.log_variance(clean, raw, x_t, fitted))
     first = diffusion.term_of(x0, p).double().mean()
     later = [
-        _mean_terms(variance, step(part, len(part)), x0 - p.x0, said[1], diffusion.x0_variance[times])
-        for part in torch.split(levels[1:-1], _rows(variance, said[1]))
+        _mean_terms(variance, step(part, len(part)), x0 - p.x0, raw, fitted)
+        for part in torch.split(levels[1:-1], _rows(variance, raw))
     ]
     return torch.cat([first[None], *later])
 
 
 def _rows(variance: Variance, raw: Tensor) -> int:
-    """How many s are taken at once."""
+    """The number of s that are taken at once."""
     return max(1, ELEMENTS // raw[:LEARNED_DRAWS].numel()) if variance.learned else ELEMENTS
 
 

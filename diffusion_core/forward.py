@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+__all__ = ["Gaussian", "Pair", "diffuse", "expand", "marginal", "posterior", "posterior_mean"]
+
 
 def expand(coefficient: Tensor, like: Tensor) -> Tensor:
     """A coefficient per example [B], shaped to multiply x [B, …] and in the dtype of x."""
@@ -53,7 +55,7 @@ class coefficient(cached_property[Tensor]):
 
 @dataclass(frozen=True)
 class Pair:
-    """The coefficients of one step between noise levels s < t; every tensor is float64 [B].
+    """The coefficients of one step between noise levels `gamma_s` < `gamma_t`; every tensor is float64 [B].
 
     `log_first` is log σ² of a step that ends in clean data: there β̃ = 0, which no density can use, so the
     chain that the pair belongs to lends it another value (`chain.py`).
@@ -79,15 +81,17 @@ class Pair:
 
     @coefficient
     def ends_clean(self) -> Tensor:
-        """Whether s is clean data (ᾱ_s = 1)."""
+        """True where s is clean data (ᾱ_s = 1)."""
         return torch.isneginf(self.gamma_s)
 
     @coefficient
     def alpha_bar_t(self) -> Tensor:
+        """ᾱ_t."""
         return torch.sigmoid(-self.gamma_t)
 
     @coefficient
     def one_minus_alpha_bar_t(self) -> Tensor:
+        """1 − ᾱ_t, without cancellation."""
         return torch.sigmoid(self.gamma_t)
 
     @coefficient
@@ -97,10 +101,12 @@ class Pair:
 
     @coefficient
     def log_alpha(self) -> Tensor:
+        """log α, α = ᾱ_t/ᾱ_s."""
         return logsigmoid(-self.gamma_t) - logsigmoid(-self.gamma_s)
 
     @coefficient
     def beta(self) -> Tensor:
+        """β = 1 − α."""
         return -torch.expm1(self.log_alpha)
 
     @coefficient
@@ -109,6 +115,7 @@ class Pair:
 
     @coefficient
     def beta_tilde(self) -> Tensor:
+        """β̃, 0 where the step ends in clean data."""
         return self.beta * torch.sigmoid(self.gamma_s) / self.one_minus_alpha_bar_t
 
     @coefficient

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+__all__ = ["Gamma", "GammaCurve", "GammaTable", "Knots", "LearnedGamma", "MonotoneNet", "StraightGamma"]
+
 BISECTIONS = 60
 
 LARGEST = 160.0
@@ -46,18 +48,18 @@ class Gamma(nn.Module, ABC):
 
     @property
     def learns(self) -> bool:
-        """Whether it has parameters, so that γ may be another at the next step."""
+        """True where it has parameters, so that γ may be another at the next step."""
         return next(self.parameters(), None) is not None
 
     @property
     def device(self) -> torch.device:
-        """Where its parameters and buffers are."""
+        """The device of its parameters and buffers."""
         return next((value.device for value in self.state_dict().values()), torch.device("cpu"))
 
     @property
     @torch.no_grad()
     def ends_in_noise(self) -> bool:
-        """Whether γ_T = ∞, where x_T holds nothing of x_0."""
+        """True where γ_T = ∞, and x_T holds nothing of x_0."""
         return bool(self(torch.tensor([self.horizon], device=self.device)).isposinf())
 
     def rate(self, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,7 +140,7 @@ class GammaCurve(Gamma):
 
 
 class StraightGamma(Gamma):
-    """γ(t) = 2 logit(u) + 2 log s at u = u_T t/T: √ᾱ : √(1 − ᾱ) = (1 − u) : s u, a straight path (Liu et al. 2023)."""
+    """γ(t) = 2 logit(u) + 2 log s at u = u_T t/T: √ᾱ : √(1 − ᾱ) = (1 − u) : s u (Liu et al. 2023, arXiv:2209.03003)."""
 
     end: Tensor
     shift: Tensor
@@ -169,9 +171,10 @@ class Knots(GammaCurve):
 
 
 class MonotoneNet(nn.Module):
-    """g(u) = |a| u + (1/n) Σ_j |w_j| (2 sigmoid(|v_j| (2u − 1) + b_j) − 1), as in the code of Kingma et al. 2021.
+    """g(u) = |a| u + (1/n) Σ_j |w_j| (2 sigmoid(|v_j| (2u − 1) + b_j) − 1), increasing whatever its weights are.
 
-    Increasing whatever the weights are. It starts as n steps of equal height spread over [0, 1], nearly a line.
+    As in the code of Kingma et al. 2021 (arXiv:2107.00630). It starts as n steps of equal height spread over [0, 1],
+    nearly a line.
     """
 
     SHARPNESS = 8.0

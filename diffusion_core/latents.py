@@ -24,6 +24,8 @@ from diffusion_core.encodings import Code, Density
 from diffusion_core.randomness import normal
 from diffusion_core.units import bits_of_scales
 
+__all__ = ["LatentCode", "Standard", "standard"]
+
 CHUNK = 512
 """Images that go through an autoencoder at once, fewer where they are large (`denoiser.PLACES`)."""
 
@@ -67,7 +69,10 @@ def standard(autoencoder: Autoencoder, images: Tensor) -> Standard:
 
 @dataclass(frozen=True, eq=False)
 class LatentCode(Density):
-    """The encoding of images of `image_shape` by a trained autoencoder on their device and the scale of its codes."""
+    """The encoding of images of `image_shape` as codes of `code_shape`, by a trained `autoencoder` on their device.
+
+    `mean` and `scale` [c] are those of its codes (`Standard`).
+    """
 
     autoencoder: Autoencoder
     mean: Tensor

@@ -37,22 +37,25 @@ import torch
 from torch import Tensor
 
 from diffusion_core import precision
-from diffusion_core.bound import sum_dims
 from diffusion_core.choices import flow_refusal
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Code, Encoding
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import normal, uniform
 from diffusion_core.stratified import HALVES, draws, strata_of
+from diffusion_core.terms import sum_dims
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.units import bits_per_dim, bits_per_nat
+
+__all__ = ["Bound", "Terms", "bound", "continuous_bound", "estimate_variance"]
 
 
 @dataclass(frozen=True)
 class Terms:
     """Terms per image in bits/dim of the stored data, float64 [N].
 
-    `L0` includes the encoding's offset. `reconstruction` and `entropy` are there where an autoencoder made x_0.
+    `L0` includes the encoding's offset, `Lt` is the sum of the other steps, `LT` the prior's. `reconstruction` and
+    `entropy` are there where an autoencoder made x_0.
     """
 
     L0: Tensor
@@ -114,14 +117,23 @@ def bound(
     total = torch.zeros_like(count)
     L0 = torch.zeros(HALVES, len(raw), dtype=torch.float64, device=raw.device)
     Lt = torch.zeros_like(L0)
+    per_nat = bits_per_nat(math.prod(diffusion.shape))
+
+    def term_at(x0: Tensor, eps: Tensor, k: Tensor) -> Tensor:
+        with precision.exact(raw.device):
+            parts = [
+                diffusion.term(x0[i : i + batch], eps[i : i + batch], chain, k[i : i + batch], clip=clip)
+                for i in range(0, len(raw), batch)
+            ]
+        return (torch.cat(parts) * per_nat).double()
+
     for stratum, k, at_k, term in draws(
-        diffusion, raw, codes, chain, strata_of(chain.steps, exact, strata), seed, clip, batch
+        diffusion.encoding, raw, codes, strata_of(chain.steps, exact, strata), seed, term_at
     ):
-        of = L0 if stratum.first == 1 else Lt
-        of += term * (stratum.length / stratum.draws)
+        part = L0 if stratum.first == 1 else Lt
+        part += term * (stratum.length / stratum.draws)
         total.index_add_(0, k.flatten(), at_k.flatten())
         count.index_add_(0, k.flatten(), torch.ones_like(at_k).flatten())
-    per_nat = bits_per_nat(math.prod(diffusion.shape))
     terms = [
         stored_terms(L0[half], Lt[half], diffusion.prior(code.x0) * per_nat, code, diffusion.encoding, raw)
         for half, code in enumerate(codes)

@@ -1,11 +1,11 @@
-"""What choices are called: by the name of their class, whichever axis it belongs to."""
+"""Names of choices: that of their class, whichever axis it belongs to."""
 
 from __future__ import annotations
 
 import re
 
 FOUNDATIONS = ("builtins", "abc", "torch")
-"""Where the base classes come from that make no axis: object, ABC, torch.nn.Module."""
+"""Packages of base classes that make no axis: object, ABC, torch.nn.Module."""
 
 
 def axis_of(cls: type) -> type:

@@ -32,12 +32,27 @@ from diffusion_core.forward import Pair
 from diffusion_core.parameterizations import X0, EdmParameterization, Mu, V, check_sigma_data
 from diffusion_core.units import bits_per_nat
 
+__all__ = [
+    "P2",
+    "EdmObjective",
+    "Example",
+    "Hybrid",
+    "MinSnr",
+    "NoiseLevels",
+    "Objective",
+    "Reweighted",
+    "Simple",
+    "Vlb",
+    "VlbContinuous",
+    "Weighted",
+]
+
 
 @dataclass(frozen=True)
 class NoiseLevels:
-    """The noise levels of a batch's examples, and what goes with them [B].
+    """The noise levels of a batch's examples, by `pair`, of a chain of `horizon` steps, and what goes with them [B].
 
-    `kappa` is the parameterization's κ, `rate()` is dγ/du at u = (t − 1)/(T − 1), a function because it costs time.
+    `kappa` is the parameterization's κ, `rate`() is dγ/du at u = (t − 1)/(T − 1), a function because it costs time.
     """
 
     pair: Pair
@@ -48,10 +63,10 @@ class NoiseLevels:
 
 @dataclass(frozen=True)
 class Example:
-    """All that an objective may read of a batch.
+    """All that an objective may read of a batch: its noise `levels`, and three losses.
 
-    `error` [B] is ‖target − output‖²/D in the predicted quantity; `term()` is L_{t−1}, or L_0 where t = 1, in
-    bits/dim; `variance_term()` is the same with the mean held fixed, so that σ² alone learns from it. Neither is there
+    `error` [B] is ‖target − output‖²/D in the predicted quantity; `term`() is L_{t−1}, or L_0 where t = 1, in
+    bits/dim; `variance_term`() is the same with the mean held fixed, so that σ² alone learns from it. Neither is there
     in continuous time.
     """
 
@@ -66,7 +81,7 @@ class Objective(ABC):
 
     `reads_variance` tells whether σ² enters it, `learns_variance` whether it can teach one, `needs_learned` whether it
     is meant for nothing else, `reads_decoder` whether L_0 teaches the mean, `is_bound` whether its expectation over
-    uniform t is one. `discrete` and `continuous` tell at which times it has a meaning (`domains.py`).
+    uniform t is one. `discrete` and `continuous` tell at which times it has a meaning (`learner.py`).
     """
 
     reads_variance: ClassVar[bool] = False
@@ -92,7 +107,7 @@ class Objective(ABC):
 
 @dataclass(frozen=True)
 class Simple(Objective):
-    """L_simple: the unweighted mean square error of the predicted quantity."""
+    """L_simple, the unweighted mean square error of what is predicted (Ho et al. 2020, arXiv:2006.11239, eq. 14)."""
 
     def loss(self, example: Example) -> Tensor:
         return example.error
@@ -103,7 +118,10 @@ class Simple(Objective):
 
 @dataclass(frozen=True)
 class Hybrid(Objective):
-    """L_simple + λ L_vlb, L_vlb = E T L_{t−1} in bits/dim with the mean held fixed (Nichol & Dhariwal 2021, eq. 16)."""
+    """L_simple + λ L_vlb, L_vlb = E T L_{t−1} in bits/dim with the mean held fixed, λ = `weight`.
+
+    (Nichol & Dhariwal 2021, arXiv:2102.09672, eq. 16.)
+    """
 
     weight: float = 1e-3
 
@@ -140,7 +158,7 @@ class Reweighted(Objective):
 
 @dataclass(frozen=True)
 class Weighted(Reweighted):
-    """SNR^power ‖·‖² in ε-, x_0- or v-space: with power 0 that space's unweighted error, whatever is predicted."""
+    """SNR^`power` ‖·‖² in a `space`, of ε, x_0 or v: at power 0 its unweighted error, whatever is predicted."""
 
     space: Literal["epsilon", "x0", "v"] = "epsilon"
     power: float = 0.0
@@ -154,7 +172,7 @@ class Weighted(Reweighted):
 
 @dataclass(frozen=True)
 class MinSnr(Reweighted):
-    """min(SNR, γ) ‖x_0 − x̂_0‖² (Hang et al. 2023)."""
+    """min(SNR, `gamma`) ‖x_0 − x̂_0‖² (Hang et al. 2023, arXiv:2303.09556)."""
 
     gamma: float = 5.0
 
@@ -168,7 +186,7 @@ class MinSnr(Reweighted):
 
 @dataclass(frozen=True)
 class P2(Reweighted):
-    """‖ε − ε̂‖²/(k + SNR)^γ (Choi et al. 2022, eq. 8)."""
+    """‖ε − ε̂‖²/(`k` + SNR)^`gamma` (Choi et al. 2022, arXiv:2204.00227, eq. 8)."""
 
     k: float = 1.0
     gamma: float = 1.0
@@ -183,7 +201,7 @@ class P2(Reweighted):
 
 @dataclass(frozen=True)
 class EdmObjective(Reweighted):
-    """λ(σ) ‖x_0 − x̂_0‖²/D, λ = (σ² + σ_d²)/(σ σ_d)² = 1/c_out² (Karras et al. 2022, §5).
+    """λ(σ) ‖x_0 − x̂_0‖²/D, λ = (σ² + σ_d²)/(σ σ_d)² = 1/c_out² (Karras et al. 2022, arXiv:2206.00364, §5).
 
     It is the unweighted error of `parameterization=edm` with the same σ_d (`sigma_data`).
     """
@@ -199,7 +217,10 @@ class EdmObjective(Reweighted):
 
 @dataclass(frozen=True)
 class Vlb(Objective):
-    """The bound: T L_{t−1} in bits/dim, with every constant, so that its mean over t is the bound less L_T."""
+    """The bound: T L_{t−1} in bits/dim, with every constant, so that its mean over t is the bound less L_T.
+
+    (Ho et al. 2020, arXiv:2006.11239, eq. 12.)
+    """
 
     reads_variance: ClassVar[bool] = True
     learns_variance: ClassVar[bool] = True
@@ -218,7 +239,7 @@ class Vlb(Objective):
 class VlbContinuous(Reweighted):
     """½ (dγ/du) ‖ε − ε̂‖²/D in bits/dim, u uniform: its mean is the bound in continuous time less L_0 and L_T.
 
-    (Kingma et al. 2021, eq. 17.) It reads no pair of times and no σ².
+    (Kingma et al. 2021, arXiv:2107.00630, eq. 17.) It reads no pair of times and no σ².
     """
 
     is_bound: ClassVar[bool] = True

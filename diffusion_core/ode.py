@@ -13,24 +13,32 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
 from diffusion_core import precision
-from diffusion_core.bound import sum_dims
 from diffusion_core.choices import flow_refusal
 from diffusion_core.denoiser import PLACES_WITH_GRADIENT, at_once
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import code_bits
 from diffusion_core.randomness import uniform
+from diffusion_core.terms import sum_dims
 from diffusion_core.units import bits_per_nat
+
+__all__ = ["FlowLikelihood", "flow_likelihood"]
+
+BATCH = 512
+"""Examples that go along the flow together, fewer where they are large (`PLACES_WITH_GRADIENT`)."""
+
+Slope = Callable[[Tensor, float], tuple[Tensor, Tensor]]
+"""dx/dγ and its divergence, at x and γ."""
 
 
 @dataclass(frozen=True)
 class FlowLikelihood:
-    """Bits/dim of the stored data per image, float64 [N], and the standard error of their mean that is the probes' own.
+    """Bits/dim of the stored data per image, `total` float64 [N], and the probes' share of their mean's standard error.
 
     A single probe cannot tell: `probe_error` is not a number then.
     """
@@ -51,12 +59,10 @@ def flow_likelihood(
     steps: int,
     probes: int,
     seed: int,
-    batch: int = 512,
     progress: Callable[[float], None] = lambda share: None,
 ) -> FlowLikelihood:
     """The flow's likelihood of stored data [N, …], by `steps` classical Runge-Kutta steps, evenly spaced in γ.
 
-    `batch` examples go along the flow together, fewer where they are large (`PLACES_WITH_GRADIENT`).
     ValueError where the network says nothing between two times, or the schedule ends in noise alone.
     """
     reason = flow_refusal(diffusion.choices)
@@ -72,11 +78,12 @@ def flow_likelihood(
     start, end = diffusion.gamma(ends).tolist()
     log_alpha_bar = -math.log1p(math.exp(start))
     time = _times(diffusion)
-    batch = min(batch, at_once(diffusion.shape, PLACES_WITH_GRADIENT))
+    batch = min(BATCH, at_once(diffusion.shape, PLACES_WITH_GRADIENT))
     parts = []
     for i in range(0, len(x0), batch):
         x_1 = math.exp(0.5 * log_alpha_bar) * x0[i : i + batch].double()
-        x, gain = _flow(diffusion, x_1, directions[:, i : i + batch], time, start, end, steps)
+        slope = partial(_slope, diffusion, directions[:, i : i + batch], time)
+        x, gain = _flow(slope, x_1, len(directions), start, end, steps)
         prior = -0.5 * (sum_dims(x**2) + dims * math.log(2 * math.pi))
         parts.append(prior + gain + 0.5 * dims * log_alpha_bar)
         progress(min(1.0, (i + batch) / len(x0)))
@@ -97,22 +104,10 @@ def _directions(shape: tuple[int, ...], n: int, probes: int, seed: int, device: 
     return torch.stack(signs)
 
 
-def _flow(
-    diffusion: Diffusion,
-    x: Tensor,
-    directions: Tensor,
-    time: Callable[[float], Tensor],
-    start: float,
-    end: float,
-    steps: int,
-) -> tuple[Tensor, Tensor]:
+def _flow(slope: Slope, x: Tensor, probes: int, start: float, end: float, steps: int) -> tuple[Tensor, Tensor]:
     """x at γ = `end` [B, …] and ∫ tr ∂(dx/dγ)/∂x dγ per probe [P, B], from x at γ = `start`; float64."""
-    gain = torch.zeros(len(directions), len(x), dtype=torch.float64, device=x.device)
+    gain = torch.zeros(probes, len(x), dtype=torch.float64, device=x.device)
     h = (end - start) / steps
-
-    def slope(x: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
-        return _slope(diffusion, x, directions, gamma, time(gamma))
-
     for step in range(steps):
         gamma = start + h * step
         dx_1, dg_1 = slope(x, gamma)
@@ -134,13 +129,15 @@ def _times(diffusion: Diffusion) -> Callable[[float], Tensor]:
     return time
 
 
-def _slope(diffusion: Diffusion, x: Tensor, directions: Tensor, gamma: float, t: Tensor) -> tuple[Tensor, Tensor]:
-    """dx/dγ [B, …] at γ, whose time is t [1], and the probes' estimates of its divergence [P, B]."""
+def _slope(
+    diffusion: Diffusion, directions: Tensor, time: Callable[[float], Tensor], x: Tensor, gamma: float
+) -> tuple[Tensor, Tensor]:
+    """dx/dγ [B, …] at γ, whose time is `time`(γ) [1], and the probes' estimates of its divergence [P, B]."""
     sigma = torch.sigmoid(torch.full((1,), gamma, dtype=torch.float64, device=x.device)).sqrt()
     dtype = next(diffusion.network.parameters()).dtype
     with torch.enable_grad(), precision.exact(x.device):
         x_in = x.detach().to(dtype).requires_grad_()
-        _, eps = diffusion.predict(x_in, t.expand(len(x)), clip=False)
+        _, eps = diffusion.predict(x_in, time(gamma).expand(len(x)), clip=False)
         products = [
             torch.autograd.grad(eps, x_in, v.to(eps.dtype), retain_graph=i + 1 < len(directions))[0] * v
             for i, v in enumerate(directions)

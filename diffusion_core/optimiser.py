@@ -3,9 +3,12 @@
     m ← β_1 m + (1 − β_1) g,   v ← β_2 v + (1 − β_2) g²
     θ ← θ − η λ θ − η m/(1 − β_1ⁿ) / (√(v/(1 − β_2ⁿ)) + ϵ)
 
-(Kingma & Ba 2015; Loshchilov & Hutter 2019). A step is one call for a whole vector: a small network has a hundred
-parameters, each of which costs more to call for than to work out. The formula is torch's own kernel; its `Optimizer`
-would import torch's compiler, which takes a second of every process that trains.
+(Kingma & Ba 2015, arXiv:1412.6980; Loshchilov & Hutter 2019, arXiv:1711.05101). A step is one call for a whole vector:
+a small network has a hundred parameters, each of which costs more to call for than to work out. The formula is torch's
+own kernel. Its `torch.optim.AdamW(fused=True)` is this one but for rounding (the kernel rounds what fills a register
+otherwise than a remainder, so that weights differ in their last digit after ten steps), takes 0.4 ms for a step of 94
+parameters on a CPU where this takes 0.03, and imports torch's compiler as it is made, a second of every process that
+trains.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ class Flat:
             tensor.data = view
 
     def views(self, values: Tensor) -> list[Tensor]:
-        """What lies in another such vector in the places of the tensors."""
+        """The parts of another such vector that lie in the places of the tensors."""
         pairs = zip(self.starts, self.shapes, strict=False)
         return [values[start : start + shape.numel()].view(shape) for start, shape in pairs]
 
@@ -84,7 +87,7 @@ class AdamW:
 
     @property
     def gradients(self) -> list[Tensor]:
-        """What was received, as the vectors that it lies in."""
+        """The gradients that were received, as the vectors that they lie in."""
         return [moments.gradient for moments in self.moments.values()]
 
     def receive(self, group: str, loss: Tensor, *, first: bool = True, last: bool = True) -> None:
@@ -93,8 +96,8 @@ class AdamW:
         It is added to what was received unless it is the `first` of its step. Unless it is the `last` loss of its
         graph, the graph is kept.
         """
-        found = torch.autograd.grad(loss, self.groups[group], retain_graph=not last, allow_unused=True)
-        pairs = list(zip(self.places[group], found, strict=True))
+        gradients = torch.autograd.grad(loss, self.groups[group], retain_graph=not last, allow_unused=True)
+        pairs = list(zip(self.places[group], gradients, strict=True))
         take = torch._foreach_copy_ if first else torch._foreach_add_
         take(
             [place for place, gradient in pairs if gradient is not None],

@@ -1,4 +1,4 @@
-"""Axis: what the network predicts.
+"""Axis: the quantity that the network predicts.
 
 Each choice is two functions through (x_0, ε): the target of the network, and the x̂_0 that an output stands for, where
 x_t = √ᾱ x_0 + √(1 − ᾱ) ε. A third names the scale between errors,
@@ -27,6 +27,8 @@ from torch import Tensor
 
 from diffusion_core.forward import Pair, expand, posterior_mean
 
+__all__ = ["X0", "EdmParameterization", "Epsilon", "Mu", "Parameterization", "V", "Velocity"]
+
 
 class Parameterization(ABC):
     """The quantity that the network predicts, at the pair (t, t − 1) that it is trained on.
@@ -39,7 +41,7 @@ class Parameterization(ABC):
     reads_noise: ClassVar[bool] = True
 
     def network_input(self, x_t: Tensor, pair: Pair) -> Tensor:
-        """What the network is shown of x_t [B, …]."""
+        """The network's first input at x_t [B, …]."""
         return x_t
 
     @abstractmethod
@@ -57,7 +59,7 @@ class Parameterization(ABC):
 
 @dataclass(frozen=True)
 class Epsilon(Parameterization):
-    """ε, the noise: x̂_0 = (x_t − √(1 − ᾱ) ε̂)/√ᾱ (Ho et al. 2020, eq. 9 and 15)."""
+    """ε, the noise: x̂_0 = (x_t − √(1 − ᾱ) ε̂)/√ᾱ (Ho et al. 2020, arXiv:2006.11239, eq. 9, 15)."""
 
     reads_noise: ClassVar[bool] = False
 
@@ -104,7 +106,7 @@ class Mu(Parameterization):
 
 @dataclass(frozen=True)
 class V(Parameterization):
-    """v = √ᾱ ε − √(1 − ᾱ) x_0 (Salimans & Ho 2022): x̂_0 = √ᾱ x_t − √(1 − ᾱ) v."""
+    """v = √ᾱ ε − √(1 − ᾱ) x_0: x̂_0 = √ᾱ x_t − √(1 − ᾱ) v (Salimans & Ho 2022, arXiv:2202.00512)."""
 
     def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
         return expand(pair.alpha_bar_t.sqrt(), eps) * eps - expand(pair.one_minus_alpha_bar_t.sqrt(), x0) * x0
@@ -119,9 +121,10 @@ class V(Parameterization):
 
 @dataclass(frozen=True)
 class Velocity(Parameterization):
-    """ε − x_0, the velocity dx_u/du of the straight path x_u = (1 − u) x_0 + u ε (Liu et al. 2023; Lipman et al. 2023).
+    """ε − x_0, the velocity dx_u/du of the straight path x_u = (1 − u) x_0 + u ε.
 
-    With x_t = x_u/√(u² + (1 − u)²), its own scale: x̂_0 = (x_t − √(1 − ᾱ) output)/(√ᾱ + √(1 − ᾱ)).
+    (Liu et al. 2023, arXiv:2209.03003; Lipman et al. 2023, arXiv:2210.02747.) With x_t = x_u/√(u² + (1 − u)²), its own
+    scale: x̂_0 = (x_t − √(1 − ᾱ) output)/(√ᾱ + √(1 − ᾱ)).
     """
 
     def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
@@ -142,12 +145,12 @@ class Velocity(Parameterization):
 
 @dataclass(frozen=True)
 class EdmParameterization(Parameterization):
-    """F with x̂_0 = c_skip x + c_out F(c_in x), x = x_t/√ᾱ = x_0 + σ ε (Karras et al. 2022, Table 1).
+    """F with x̂_0 = c_skip x + c_out F(c_in x), x = x_t/√ᾱ = x_0 + σ ε.
 
-    c_skip = σ_d²/(σ² + σ_d²), c_out = σ σ_d/√(σ² + σ_d²), c_in = 1/√(σ² + σ_d²), σ_d (`sigma_data`) the data's
-    standard deviation; here in x_t, with r² = 1 − ᾱ + ᾱ σ_d²: c_in x = x_t/r, and all stays finite as σ → ∞. At σ_d = 1
-    it is v-prediction with the other sign. Their c_noise = ¼ ln σ is `time_input=log_snr`, but for the scale that suits
-    a network's embedding.
+    (Karras et al. 2022, arXiv:2206.00364, Table 1.) There c_skip = σ_d²/(σ² + σ_d²), c_out = σ σ_d/√(σ² + σ_d²), c_in =
+    1/√(σ² + σ_d²), σ_d (`sigma_data`) the data's standard deviation; here in x_t, with r² = 1 − ᾱ + ᾱ σ_d²: c_in x =
+    x_t/r, and all stays finite as σ → ∞. At σ_d = 1 it is v-prediction with the other sign. Their c_noise = ¼ ln σ is
+    `time_input=log_snr`, but for the scale that suits a network's embedding.
     """
 
     sigma_data: float = 0.5

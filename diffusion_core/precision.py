@@ -20,14 +20,14 @@ AMPERE = (8, 0)
 
 
 def resolve_precision(precision: Asked, device: torch.device) -> Precision:
-    """What `auto` means on a device: bf16 where its hardware multiplies in it, else float32."""
+    """The precision that is asked for; `auto` is bf16 where a device's hardware multiplies in it, else float32."""
     if precision != "auto":
         return precision
     return "bf16" if has_bf16(device) else "float32"
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether a GPU or a CPU has instructions for products in bf16; others emulate them, more slowly than float32."""
+    """True where a GPU or a CPU has instructions for products in bf16; others emulate them, slower than float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= AMPERE
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
@@ -61,7 +61,7 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 OPERATIONS: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
-"""What may use TF32, each with a `fp32_precision` of its own.
+"""Operations that may use TF32, each with a `fp32_precision` of its own.
 
 torch has flags as well, `allow_tf32`, which torch.compile reads, and which raise once they and `fp32_precision` differ:
 both are set, but for flags that a program's own use of `fp32_precision` has left unreadable.

@@ -20,7 +20,7 @@ Values = dict[str, Tensor]
 WARM_UP = 2
 """Calls before the one that is recorded: libraries choose their kernels and make their workspaces in them."""
 APART = 1e-2
-"""What a recording's changes may differ by, as a share of the function's own."""
+"""The share of the function's own changes that a recording's may differ by."""
 
 
 def nothing() -> None:
@@ -36,7 +36,7 @@ class Recorded:
         self.recordings: dict[tuple[object, ...], Recording] = {}
 
     def __call__(self, values: Values, start: Callable[[], None] = nothing) -> Values:
-        """What the function makes of these values; `start` comes before it each time that it is computed."""
+        """The function of these values; `start` comes before it each time that it is computed."""
         shapes = tuple((name, value.shape, value.dtype) for name, value in values.items())
         if shapes not in self.recordings:
             self.recordings[shapes] = Recording(self.function, self.state)
@@ -44,7 +44,7 @@ class Recorded:
 
     @property
     def refused(self) -> list[str]:
-        """Why some shapes are not recorded."""
+        """The reasons for which shapes are not recorded."""
         return [recording.refused for recording in self.recordings.values() if recording.refused]
 
 
@@ -59,10 +59,10 @@ class Recording:
         self.given: Values = {}
         self.made: Values = {}
         self.refused = ""
-        """Why it is not recorded; "" if it is, or may still be."""
+        """The reason for which it is not recorded; "" if it is, or may still be."""
 
     def __call__(self, values: Values, start: Callable[[], None]) -> Values:
-        """What the function makes of these values."""
+        """The function of these values."""
         start()
         call, self.calls = self.calls, self.calls + 1
         if self.refused or call < WARM_UP:
@@ -99,11 +99,11 @@ class Recording:
         after = [value.clone() for value in self.state()]
         _restore(self.state(), before)
         start()
-        found = self._replayed(values)
+        replayed = self._replayed(values)
         changes = zip(before, after, self.state(), strict=True)
         same = all(near(now - was, then - was) for was, then, now in changes)
-        if same and all(near(found[name], expected[name]) for name in expected):
-            return found
+        if same and all(near(replayed[name], expected[name]) for name in expected):
+            return replayed
         _restore(self.state(), after)
         self._refuse("a replay came to other values")
         return expected
@@ -112,13 +112,13 @@ class Recording:
         self.refused, self.graph, self.given, self.made = reason, None, {}, {}
 
 
-def near(found: Tensor, expected: Tensor) -> bool:
-    """Whether values are those expected, but for rounding; the host waits for them."""
+def near(values: Tensor, expected: Tensor) -> bool:
+    """True where values are those expected, but for rounding; the host waits for them."""
     if not expected.is_floating_point():
-        return torch.equal(found, expected)
+        return torch.equal(values, expected)
     if not expected.isfinite().all():
-        return bool((found.isfinite() == expected.isfinite()).all())
-    return bool((found - expected).double().norm() <= APART * expected.double().norm())
+        return bool((values.isfinite() == expected.isfinite()).all())
+    return bool((values - expected).double().norm() <= APART * expected.double().norm())
 
 
 @torch.no_grad()

@@ -13,10 +13,13 @@ from torch import Tensor
 
 from diffusion_core.forward import Gaussian, Pair, posterior_mean
 
+__all__ = ["Reverse"]
+
 
 @dataclass(frozen=True)
 class Reverse:
-    """p_θ(x_s | x_t) = N(c_t x_t + c_0 x̂_0, exp(log_variance)) of the step `pair`, with x̂_0 and ε̂ [B, …]."""
+    """p_θ(x_s | x_t) = N(c_t x_t + c_0 x̂_0, exp(`log_variance`)) of the step `pair`, at `x_t`, x̂_0 = `x0`, ε̂ =
+    `eps`."""
 
     pair: Pair
     x_t: Tensor

@@ -1,4 +1,4 @@
-"""Axis: how samples are drawn from the chain. The base owns the loop, a sampler writes one step.
+"""Axis: the sampler, which draws from the chain. The base owns the loop, a sampler writes one step.
 
 x_K ~ N(0, I), then x_{k−1} from x_k for k = K..1. Noise belongs to a sample and a time, not to a batch or a chain:
 sample i of a seed starts from the same x_K, whatever is drawn beside it, in however many steps and by which sampler.
@@ -24,6 +24,8 @@ from diffusion_core.forward import Pair, expand
 from diffusion_core.randomness import BLOCK, normal_blocks
 from diffusion_core.reverse import Reverse
 
+__all__ = ["Ancestral", "Ddim", "Noise", "Sampler"]
+
 Noise = Callable[[], Tensor]
 """Draws N(0, I) of a sampler's step, shaped like x_t, where the step reads it: a step without noise draws none."""
 
@@ -35,8 +37,8 @@ START = 0
 class Sampler(ABC):
     """A sampler of `steps` steps (None: all T), of which the first share `skip` is left out.
 
-    It starts from N(0, I) all the same, at the first time that is not left out (Nichol & Dhariwal 2021, §3.2).
-    `reads_variance` tells whether σ² enters a step.
+    It starts from N(0, I) all the same, at the first time that is not left out (Nichol & Dhariwal 2021,
+    arXiv:2102.09672, §3.2). `reads_variance` tells whether σ² enters a step.
     """
 
     steps: int | None = None
@@ -52,7 +54,7 @@ class Sampler(ABC):
 
     @property
     def between_times(self) -> bool:
-        """Whether the network is asked at times between those of the chain."""
+        """True where the network is asked at times between those of the chain."""
         return False
 
     @abstractmethod
@@ -60,7 +62,7 @@ class Sampler(ABC):
         """x [B, …] at time τ_{k−1} from x_t at τ_k; `noise()` ~ N(0, I), the same each time, is shaped like x_t."""
 
     def calls(self, steps: int) -> int:
-        """How often the network is called on the way down `steps` steps."""
+        """The number of calls of the network on the way down `steps` steps."""
         return steps
 
     def start(self, steps: int) -> int:
@@ -130,7 +132,7 @@ def reverse_at(diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, *, clip:
 
 @dataclass(frozen=True)
 class Ancestral(Sampler):
-    """x_s ~ p_θ(x_s | x_t), and the mean where s is clean data (Ho et al. 2020, Algorithm 2)."""
+    """x_s ~ p_θ(x_s | x_t), and the mean where s is clean data (Ho et al. 2020, arXiv:2006.11239, Algorithm 2)."""
 
     reads_variance: ClassVar[bool] = True
 
@@ -150,10 +152,10 @@ def ddim(x0: Tensor, eps: Tensor, pair: Pair, eta: float, noise: Noise) -> Tenso
 
 @dataclass(frozen=True)
 class Ddim(Sampler):
-    """DDIM: η = 0 is deterministic, η = 1 has the ancestral step's law at σ² = β̃ (Song et al. 2021).
+    """DDIM: η = `eta` = 0 is deterministic, η = 1 has the ancestral step's law at σ² = β̃.
 
-    η = 0 holds x̂_0 and ε̂ during a step, as Euler's method does along the straight path of rectified flow, whose
-    velocity is ε̂ − x̂_0: the two are one.
+    (Song et al. 2021, arXiv:2010.02502, eq. 12.) η = 0 holds x̂_0 and ε̂ during a step, as Euler's method does along
+    the straight path of rectified flow, whose velocity is ε̂ − x̂_0: the two are one.
     """
 
     eta: float = 0.0

@@ -2,10 +2,9 @@
 
     linear, cosine, sigmoid                             through β_t or ᾱ_t at t = 1..T
     rectified                                           through the straight path of u = t/T
-    log_snr_linear, learned_linear, learned, found      through γ(u), u = (t − 1)/(T − 1)
+    log_snr_linear, learned_linear, learned, saved      through γ(u), u = (t − 1)/(T − 1)
 
-A schedule is a choice without tensors; `build` turns it into a module (`gamma.py`). PyTorch is imported there and then
-alone: it takes seconds, and a schedule that makes no sense is refused before.
+A schedule is a choice without tensors; `build` turns it into a module (`gamma.py`).
 
 Those through a table may end in noise alone: with `zero_terminal`,
 
@@ -19,14 +18,25 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
-    from diffusion_core.gamma import Gamma, GammaTable, Knots, LearnedGamma, StraightGamma
+from diffusion_core.chain import FirstStep
+from diffusion_core.gamma import Gamma, GammaTable, Knots, LearnedGamma, MonotoneNet, StraightGamma
 
-FirstStep = Literal["beta_tilde_2", "beta_1"]
+__all__ = [
+    "Cosine",
+    "LearnedLinear",
+    "LearnedSchedule",
+    "Linear",
+    "LogSnrLinear",
+    "Rectified",
+    "Saved",
+    "Schedule",
+    "Sigmoid",
+]
 
 
 class Schedule(ABC):
@@ -47,7 +57,10 @@ class Schedule(ABC):
 
 @dataclass(frozen=True)
 class Linear(Schedule):
-    """β_t linear from β_1 to β_T (Ho et al. 2020), both multiplied by 1000/T where `rescale` is set."""
+    """β_t linear from `beta_1` to `beta_T`, both multiplied by 1000/T where `rescale` is set.
+
+    (Ho et al. 2020, arXiv:2006.11239, §4.) Moved to ᾱ_T = 0 by `zero_terminal`.
+    """
 
     beta_1: float = 1e-4
     beta_T: float = 0.02
@@ -75,10 +88,6 @@ class Linear(Schedule):
             )
 
     def build(self, horizon: int) -> GammaTable:
-        import torch
-
-        from diffusion_core.gamma import GammaTable
-
         self.check(horizon)
         scale = self._scale(horizon)
         beta = torch.linspace(scale * self.beta_1, scale * self.beta_T, horizon, dtype=torch.float64)
@@ -98,7 +107,10 @@ def check_beta_max(name: str, beta_max: float) -> None:
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """ᾱ(u) ∝ cos²((u + s)/(1 + s) · π/2), β_t = 1 − ᾱ(t/T)/ᾱ((t − 1)/T) ≤ β_max (Nichol & Dhariwal 2021, eq. 17)."""
+    """ᾱ(u) ∝ cos²((u + `s`)/(1 + s) · π/2), β_t = 1 − ᾱ(t/T)/ᾱ((t − 1)/T) ≤ `beta_max`.
+
+    (Nichol & Dhariwal 2021, arXiv:2102.09672, eq. 17.) Moved to ᾱ_T = 0 by `zero_terminal`.
+    """
 
     s: float = 0.008
     beta_max: float = 0.999
@@ -112,10 +124,6 @@ class Cosine(Schedule):
         check_beta_max("cosine", self.beta_max)
 
     def build(self, horizon: int) -> GammaTable:
-        import torch
-
-        from diffusion_core.gamma import GammaTable
-
         u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
         beta = capped(torch.cos((u + self.s) / (1 + self.s) * math.pi / 2) ** 2, self.beta_max)
         return GammaTable.of_beta(beta, zero_terminal=self.zero_terminal)
@@ -123,7 +131,10 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class Sigmoid(Schedule):
-    """ᾱ(u) = [S(1) − S(u)]/[S(1) − S(0)], S(u) = sigmoid((start + (end − start) u)/τ), β ≤ β_max (Jabri et al. 2022)"""
+    """ᾱ(u) = [S(1) − S(u)]/[S(1) − S(0)], S(u) = sigmoid((`start` + (`end` − start) u)/`tau`), β_t ≤ `beta_max`.
+
+    (Jabri et al. 2022, arXiv:2212.11972.) Moved to ᾱ_T = 0 by `zero_terminal`.
+    """
 
     start: float = -3.0
     end: float = 3.0
@@ -141,10 +152,6 @@ class Sigmoid(Schedule):
         check_beta_max("sigmoid", self.beta_max)
 
     def build(self, horizon: int) -> GammaTable:
-        import torch
-
-        from diffusion_core.gamma import GammaTable
-
         u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
         s = torch.sigmoid((self.start + (self.end - self.start) * u) / self.tau)
         beta = capped((s[-1] - s) / (s[-1] - s[0]), self.beta_max)
@@ -153,10 +160,10 @@ class Sigmoid(Schedule):
 
 @dataclass(frozen=True)
 class Rectified(Schedule):
-    """x_t ∝ (1 − u) x_0 + u ε at u = u_T t/T (`end` = u_T): the straight path of rectified flow (Liu et al. 2023).
+    """x_t ∝ (1 − u) x_0 + u ε at u = u_T t/T (`end` = u_T): the straight path of rectified flow.
 
-    Its γ = 2 logit u ends in noise alone at u_T = 1. A `shift` s > 1 moves it to more noise, u ← s u/(1 + (s − 1) u)
-    (Esser et al. 2024, eq. 23).
+    (Liu et al. 2023, arXiv:2209.03003.) Its γ = 2 logit u ends in noise alone at u_T = 1. A `shift` s > 1 moves it to
+    more noise, u ← s u/(1 + (s − 1) u) (Esser et al. 2024, arXiv:2403.03206, eq. 23).
     """
 
     end: float = 1.0
@@ -167,8 +174,6 @@ class Rectified(Schedule):
             raise ValueError(f"rectified needs 0 < end <= 1 and shift > 0, got end={self.end} and shift={self.shift}")
 
     def build(self, horizon: int) -> StraightGamma:
-        from diffusion_core.gamma import StraightGamma
-
         return StraightGamma(horizon, self.end, self.shift)
 
 
@@ -180,7 +185,7 @@ def check_ends(name: str, gamma_min: float, gamma_max: float) -> None:
 
 @dataclass(frozen=True)
 class LogSnrLinear(Schedule):
-    """γ(u) = γ_min + (γ_max − γ_min) u (Kingma et al. 2021, the fixed schedule)."""
+    """γ(u) linear from `gamma_min` to `gamma_max`, the fixed schedule of Kingma et al. 2021 (arXiv:2107.00630)."""
 
     gamma_min: float = -13.3
     gamma_max: float = 5.0
@@ -189,14 +194,12 @@ class LogSnrLinear(Schedule):
         check_ends("log_snr_linear", self.gamma_min, self.gamma_max)
 
     def build(self, horizon: int) -> Knots:
-        from diffusion_core.gamma import Knots
-
         return Knots(horizon, (self.gamma_min, self.gamma_max))
 
 
 @dataclass(frozen=True)
 class LearnedLinear(Schedule):
-    """γ(u) linear between two ends that are learned; they start at γ_min and γ_max."""
+    """γ(u) linear between two ends that are learned; they start at `gamma_min` and `gamma_max`."""
 
     gamma_min: float = -13.3
     gamma_max: float = 5.0
@@ -207,14 +210,15 @@ class LearnedLinear(Schedule):
         check_ends("learned_linear", self.gamma_min, self.gamma_max)
 
     def build(self, horizon: int) -> LearnedGamma:
-        from diffusion_core.gamma import LearnedGamma
-
         return LearnedGamma(horizon, self.gamma_min, self.gamma_max, None)
 
 
 @dataclass(frozen=True)
 class LearnedSchedule(Schedule):
-    """γ(u) by a monotone network of `width` units between learned ends (Kingma et al. 2021)."""
+    """γ(u) by a monotone network of `width` units between learned ends, which start at `gamma_min` and `gamma_max`.
+
+    (Kingma et al. 2021, arXiv:2107.00630.)
+    """
 
     gamma_min: float = -13.3
     gamma_max: float = 5.0
@@ -228,8 +232,6 @@ class LearnedSchedule(Schedule):
             raise ValueError(f"learned needs width >= 2, got {self.width}")
 
     def build(self, horizon: int) -> LearnedGamma:
-        from diffusion_core.gamma import LearnedGamma, MonotoneNet
-
         return LearnedGamma(horizon, self.gamma_min, self.gamma_max, MonotoneNet(self.width))
 
 
@@ -244,6 +246,4 @@ class Saved(Schedule):
             raise ValueError(f"saved needs at least 2 knots, each above the one before, got {self.knots}")
 
     def build(self, horizon: int) -> Knots:
-        from diffusion_core.gamma import Knots
-
         return Knots(horizon, self.knots)

@@ -23,6 +23,8 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair, expand
 from diffusion_core.samplers import Noise, Sampler, ddim, reverse_at
 
+__all__ = ["DpmSolver", "Heun"]
+
 MOST_CHURN = math.sqrt(2) - 1
 """The most by which σ is raised before a step, as a share of it (Karras et al. 2022, Algorithm 2)."""
 
@@ -32,11 +34,11 @@ FARTHEST = 2.0
 
 @dataclass(frozen=True)
 class Heun(Sampler):
-    """Heun's method in σ (Karras et al. 2022, Algorithm 1): Euler, then half the difference of the slopes at both ends.
+    """Heun's method in σ: Euler, then half the difference of the slopes at both ends.
 
-    Euler alone where s is clean data, and where t is noise alone. With `churn` > 0 it is their Algorithm 2: before a
-    step σ is raised to σ̂ = σ (1 + min(churn/K, √2 − 1)) by fresh noise, times `churn_noise`, where `churn_min` ≤ σ ≤
-    `churn_max`, and no further than the schedule goes.
+    (Karras et al. 2022, arXiv:2206.00364, Algorithm 1.) Euler alone where s is clean data, and where t is noise alone.
+    With `churn` > 0 it is their Algorithm 2: before a step σ is raised to σ̂ = σ (1 + min(churn/K, √2 − 1)) by fresh
+    noise, times `churn_noise`, where `churn_min` ≤ σ ≤ `churn_max`, and no further than the schedule goes.
     """
 
     churn: float = 0.0
@@ -81,7 +83,7 @@ class Heun(Sampler):
         return x_s + expand(0.5 * length, x_s) * (slope - eps)
 
     def _stirs(self, level: float) -> bool:
-        """Whether a step from the noise level γ starts from a higher one, where the schedule has one."""
+        """True where a step from the noise level γ starts from a higher one, where the schedule has one."""
         return self.churn > 0 and self.churn_min <= math.exp(0.5 * level) <= self.churn_max
 
 
@@ -94,7 +96,9 @@ def churned(x_t: Tensor, gamma_t: Tensor, raised: Tensor, noise: Tensor) -> Tens
 
 @dataclass(frozen=True)
 class DpmSolver(Sampler):
-    """DPM-Solver++ of `order` 1 or 2M, of the flow (`ode`) or of the reverse diffusion (`sde`) (Lu et al. 2022).
+    """DPM-Solver++ of `order` 1 or 2M; its `equation` is the flow (`ode`) or the reverse diffusion (`sde`).
+
+    (Lu et al. 2022, arXiv:2211.01095.)
 
         x_s = (σ_s/σ_t) q x_t + α_s (1 − q²) D + σ_s √(1 − q²) z,   q = (σ_s α_t)/(σ_t α_s) = e^{−h}   sde
         x_s = (σ_s/σ_t) x_t + α_s (1 − q) D                                                        ode
@@ -122,11 +126,11 @@ class DpmSolver(Sampler):
             with precision.exact(x.device):
                 p = reverse_at(diffusion, x, chain, k, clip=clip)
                 length = p.pair.gamma_t - p.pair.gamma_s
-                known = p.x0
+                estimate = p.x0
                 if self.order == 2 and before is not None and k > 1:
                     x0, earlier = before
-                    known = p.x0 + expand(_reach(length, earlier), x) * (p.x0 - x0)
-                x = self._stepped(x, known, p.pair, partial(noise, k))
+                    estimate = p.x0 + expand(_reach(length, earlier), x) * (p.x0 - x0)
+                x = self._stepped(x, estimate, p.pair, partial(noise, k))
             before = p.x0, length
             yield x
 

@@ -1,4 +1,4 @@
-"""Axis: where the diffusion happens, in the data as they are stored or in the code of an autoencoder.
+"""Axis: the space of the diffusion, the data as they are stored or the code of an autoencoder.
 
 pixels    x_0 is the image
 latents   x_0 = E(x) of h × w × c with f = H/h = W/w = 2^m, x̂ = D(x_0)        (Rombach et al. 2022)
@@ -15,6 +15,8 @@ from diffusion_core.encodings import GreyLevels
 from diffusion_core.networks.autoencoder import Decoder, Encoder
 from diffusion_core.training import Training
 
+__all__ = ["Latents", "Pixels", "Space"]
+
 
 class Space(ABC):
     """The space in which the diffusion happens; `encoded` tells whether an autoencoder stands before it."""
@@ -29,7 +31,7 @@ class Space(ABC):
     @property
     @abstractmethod
     def likelihood(self) -> bool:
-        """Whether a bound on the likelihood of x_0 makes one on that of the data."""
+        """True where a bound on the likelihood of x_0 makes one on that of the data."""
 
     @abstractmethod
     def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -52,10 +54,11 @@ class Pixels(Space):
 
 @dataclass(frozen=True)
 class Latents(Space):
-    """A code of `channels` channels and 1/f of the image's sides, by an autoencoder trained beforehand.
+    """A code of `channels` channels and 1/`f` of the image's sides, by an autoencoder trained beforehand.
 
-    `kl_weight` belongs to kl (1 is the evidence bound), `codes` (K) and `commitment` to vq. The networks have `width`
-    channels at the image's resolution and `blocks` blocks at each, and are trained for `steps` steps.
+    (Rombach et al. 2022, arXiv:2112.10752.) Of its `regularization` `kl_weight` belongs to kl (1 is the evidence
+    bound), `codes` (K) and `commitment` to vq. The networks have `width` channels at the image's resolution, `blocks`
+    blocks at each and `groups` in their norms, and are trained for `steps` steps of `batch` at `learning_rate`.
     """
 
     f: Literal[1, 2, 4, 8] = 2
@@ -125,5 +128,5 @@ class Latents(Space):
         return VqAutoencoder(levels, encoder, decoder, self.channels, self.codes, self.commitment)
 
     def plan(self, precision: Literal["auto", "float32", "bf16"]) -> Training:
-        """How the autoencoder is trained."""
+        """The plan by which the autoencoder is trained."""
         return Training(self.steps, self.batch, self.learning_rate, precision=precision)

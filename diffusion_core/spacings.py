@@ -1,4 +1,4 @@
-"""Axis: which K of the T times a chain of fewer steps visits, 1 ≤ τ_1 < … < τ_K = T.
+"""Axis: the spacing, K of the T times that a chain of fewer steps visits, 1 ≤ τ_1 < … < τ_K = T.
 
     uniform      τ_k = 1 + round((k − 1)(T − 1)/(K − 1))          (one section of Nichol & Dhariwal 2021)
     quadratic    τ_k = 1 + round((T − 1)((k − 1)/(K − 1))²)       (Song et al. 2021, appendix D.2)
@@ -22,6 +22,16 @@ from torch import Tensor
 from diffusion_core.chain import strided_times
 from diffusion_core.gamma import Gamma
 
+__all__ = [
+    "KarrasSpacing",
+    "LevelSpacing",
+    "LogSnrSpacing",
+    "OptimalSpacing",
+    "QuadraticSpacing",
+    "Spacing",
+    "UniformSpacing",
+]
+
 
 class Spacing(ABC):
     """The choice of times. `fitted` tells whether it reads the terms of a trained network's bound."""
@@ -44,7 +54,7 @@ class Spacing(ABC):
 
 @dataclass(frozen=True)
 class UniformSpacing(Spacing):
-    """Times evenly spaced from 1 to T, as far as rounding allows (Nichol & Dhariwal 2021, §4)."""
+    """Times evenly spaced from 1 to T, as far as rounding allows (Nichol & Dhariwal 2021, arXiv:2102.09672, §4)."""
 
     def chosen(self, gamma: Gamma, steps: int, terms: Tensor) -> Tensor:
         return strided_times(gamma.horizon, steps)[1:]
@@ -52,7 +62,7 @@ class UniformSpacing(Spacing):
 
 @dataclass(frozen=True)
 class QuadraticSpacing(Spacing):
-    """Times whose square roots are evenly spaced: more of them at the end of sampling (Song et al. 2021)."""
+    """Times whose square roots are evenly spaced: more of them at the end (Song et al. 2021, arXiv:2010.02502)."""
 
     def chosen(self, gamma: Gamma, steps: int, terms: Tensor) -> Tensor:
         share = torch.arange(steps, dtype=torch.float64) / (steps - 1)
@@ -82,7 +92,7 @@ class LevelSpacing(Spacing):
 
 @dataclass(frozen=True)
 class LogSnrSpacing(LevelSpacing):
-    """Times evenly spaced in log-SNR (Lu et al. 2022, §4.1)."""
+    """Times evenly spaced in log-SNR (Lu et al. 2022, arXiv:2206.00927)."""
 
     def scale(self, gamma: Tensor) -> Tensor:
         return gamma
@@ -90,7 +100,10 @@ class LogSnrSpacing(LevelSpacing):
 
 @dataclass(frozen=True)
 class KarrasSpacing(LevelSpacing):
-    """Times evenly spaced in σ^{1/ρ}, σ = e^{γ/2} (Karras et al. 2022, eq. 5); ρ → ∞ is `log_snr`."""
+    """Times evenly spaced in σ^{1/ρ}, σ = e^{γ/2}, ρ = `rho` (Karras et al. 2022, arXiv:2206.00364, eq. 5).
+
+    ρ → ∞ is `log_snr`.
+    """
 
     rho: float = 7.0
 
@@ -104,10 +117,11 @@ class KarrasSpacing(LevelSpacing):
 
 @dataclass(frozen=True)
 class OptimalSpacing(Spacing):
-    """The times that minimise the bound on training data, by dynamic programming over its terms (Watson et al. 2021).
+    """The times that minimise the bound on training data, by dynamic programming over its terms.
 
-    A bound is a sum over its steps, so the best chain of K steps to t is the best of K − 1 steps to some s < t, and the
-    step from t to s. The terms are the cell's own, at its σ², measured once for all pairs.
+    (Watson et al. 2021, arXiv:2106.03802.) A bound is a sum over its steps, so the best chain of K steps to t is the
+    best of K − 1 steps to some s < t, and the step from t to s. The terms are the cell's own, at its σ², measured once
+    for all pairs.
     """
 
     fitted: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Which terms of the bound are taken, and at which draws: a few strata of t, in two halves.
+"""Terms of the bound that are taken, and the draws that they are taken at: a few strata of t, in two halves.
 
 The first and the last `exact` of t = 1..K are taken always: terms are largest and differ most at the start and, where
 nothing holds x̂_0 in bounds, at the end. From each of `strata` runs between them one t is drawn per image, and weighted
@@ -22,24 +22,20 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from diffusion_core import precision
-from diffusion_core.chain import Chain
-from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Code
+from diffusion_core.encodings import Code, Encoding
 from diffusion_core.randomness import excess, spread_normals, uniform
-from diffusion_core.units import bits_per_nat
 
 HALVES = 2
 """Halves of the draws, which share the images alone."""
 FRONT = (3, 2)
-"""How often each half takes t = 1, 2, …: where x_0 is dequantised these terms are by far the noisiest."""
+"""Draws of each half at t = 1, 2, …: where x_0 is dequantised these terms are by far the noisiest."""
 EVEN = 3.0
 """λ: how much a run's share of all times counts beside its length in log t."""
 FEWEST = 30
@@ -56,7 +52,7 @@ class Stratum:
 
     @property
     def length(self) -> int:
-        """How many times it holds."""
+        """The number of times that it holds."""
         return self.last - self.first + 1
 
 
@@ -77,50 +73,43 @@ def strata_of(steps: int, exact: int, strata: int) -> list[Stratum]:
     for j in range(1, runs + 1):
         even = first + bisect_left(place, place[-1] * j / runs)
         edges.append(min(max(even, edges[-1] + 1), last - (runs - j)))
-    found = [*(Stratum(t, t) for t in range(1, first + 1)), *(Stratum(a + 1, b) for a, b in pairwise(edges))]
-    found += [Stratum(t, t) for t in range(last + 1, steps + 1)]
+    once = [*(Stratum(t, t) for t in range(1, first + 1)), *(Stratum(a + 1, b) for a, b in pairwise(edges))]
+    once += [Stratum(t, t) for t in range(last + 1, steps + 1)]
     more = [times - 1 for times in FRONT[:first]]
     # Strata that a short chain has no use for: its times once more, from the first.
     spare = strata - runs
-    more = [(more[i] if i < len(more) else 0) + len(range(i, spare, len(found))) for i in range(len(found))]
-    return [replace(one, draws=1 + extra) for one, extra in zip(found, more, strict=True)]
+    more = [(more[i] if i < len(more) else 0) + len(range(i, spare, len(once))) for i in range(len(once))]
+    return [replace(stratum, draws=1 + extra) for stratum, extra in zip(once, more, strict=True)]
 
 
 def draws_of(steps: int, exact: int, strata: int) -> int:
-    """How many terms of a chain of K = `steps` are taken per image."""
+    """The number of terms of a chain of K = `steps` that are taken per image."""
     return HALVES * sum(stratum.draws for stratum in strata_of(steps, exact, strata))
 
 
 def draws(
-    diffusion: Diffusion,
+    encoding: Encoding,
     raw: Tensor,
     codes: list[Code],
-    chain: Chain,
     strata: list[Stratum],
     seed: int,
-    clip: bool,
-    batch: int,
+    term_at: Callable[[Tensor, Tensor, Tensor], Tensor],
 ) -> Iterator[tuple[Stratum, Tensor, Tensor, Tensor]]:
-    """(stratum, k [2, N], L_{k−1} [2, N], term [2, N]) of every draw of stored data [N, …], in bits/dim of x_0.
+    """(stratum, k [2, N], L_{k−1} [2, N], term [2, N]) of every draw of stored data [N, …], by `term_at`(x_0, ε, k).
 
     Each half has a code, and its draws are at what `spread` makes of it. The term stands for the mean over its stratum,
     L_{k−1} for its own k alone: slopes over a run are not those at k.
     """
-    n, device, dims = len(raw), raw.device, math.prod(diffusion.shape)
+    n, device, shape = len(raw), raw.device, tuple(codes[0].x0.shape)
     planned = [stratum for stratum in strata for _ in range(stratum.draws)]
-    noise = [spread_normals(seed, f"bound/eps/{half}", (n, *diffusion.shape), device) for half in range(HALVES)]
-    spread = [diffusion.encoding.spread(raw, code, seed, f"bound/u/{half}") for half, code in enumerate(codes)]
+    noise = [spread_normals(seed, f"bound/eps/{half}", shape, device) for half in range(HALVES)]
+    spread = [encoding.spread(raw, code, seed, f"bound/u/{half}") for half, code in enumerate(codes)]
     for j, stratum in enumerate(planned):
         k = torch.stack([_times(stratum, uniform(seed, j, f"bound/t/{half}", (n,), device)) for half in range(HALVES)])
         terms, excesses = [], []
         for half in range(HALVES):
             x0, eps = next(spread[half]), next(noise[half])
-            with precision.exact(device):
-                parts = [
-                    diffusion.term(x0[i : i + batch], eps[i : i + batch], chain, k[half, i : i + batch], clip=clip)
-                    for i in range(0, n, batch)
-                ]
-            terms.append((torch.cat(parts) * bits_per_nat(dims)).double())
+            terms.append(term_at(x0, eps, k[half]))
             excesses.append(excess(eps))
         plain = torch.stack(terms)
         term = unexplained(plain, torch.stack(excesses))
@@ -136,7 +125,7 @@ def _times(stratum: Stratum, u: Tensor) -> Tensor:
 
 
 def _place(stratum: Stratum, k: Tensor) -> Tensor:
-    """Where times stand in a stratum that holds several, with mean 0 and variance 1."""
+    """Places of times in a stratum that holds several, with mean 0 and variance 1."""
     return (k - (stratum.first + stratum.last) / 2) / math.sqrt((stratum.length**2 - 1) / 12)
 
 

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from diffusion_core.gamma import Gamma
 
+__all__ = ["Importance", "LogNormal", "LogitNormal", "LowDiscrepancy", "TimestepSampler", "Timesteps", "Uniform"]
+
 MOST_HISTORY = 1000
 """So many losses may be kept of each t."""
 
@@ -75,7 +77,7 @@ class UniformSampler(TimestepSampler):
 
 @dataclass(frozen=True)
 class Uniform(Timesteps):
-    """t uniform in {1..T} (Ho et al. 2020, Algorithm 1)."""
+    """t uniform in {1..T} (Ho et al. 2020, arXiv:2006.11239, Algorithm 1)."""
 
     def build(self, gamma: Gamma) -> UniformSampler:
         return UniformSampler(gamma.horizon)
@@ -90,7 +92,10 @@ class LowDiscrepancySampler(TimestepSampler):
 
 @dataclass(frozen=True)
 class LowDiscrepancy(Timesteps):
-    """Times of a batch evenly spaced from one random start (Kingma et al. 2021, appendix I.1): uniform, less noisy."""
+    """Times of a batch evenly spaced from one random start: uniform, less noisy.
+
+    (Kingma et al. 2021, arXiv:2107.00630, appendix I.1.)
+    """
 
     def build(self, gamma: Gamma) -> LowDiscrepancySampler:
         return LowDiscrepancySampler(gamma.horizon)
@@ -110,7 +115,7 @@ class ImportanceSampler(TimestepSampler):
 
     @property
     def warm(self) -> Tensor:
-        """Whether every t has its losses, a bool on the device."""
+        """True where every t has its losses, a bool on the device."""
         return (self.count >= self.history.shape[1]).all()
 
     def density(self) -> Tensor:
@@ -149,7 +154,7 @@ class ImportanceSampler(TimestepSampler):
 class Importance(Timesteps):
     """p(t) ∝ √E[L_t²] by the last `history` losses at each t, mixed with a share `floor` of uniform t.
 
-    (Nichol & Dhariwal 2021, §3.3.) Uniform until each t has its losses: 20 to 27 T examples.
+    (Nichol & Dhariwal 2021, arXiv:2102.09672, §3.3.) Uniform until each t has its losses: 20 to 27 T examples.
     """
 
     history: int = 10
@@ -196,7 +201,10 @@ def check_normal(name: str, std: float) -> None:
 
 @dataclass(frozen=True)
 class LogitNormal(Timesteps):
-    """u = t/T with logit u ~ N(mean, std²), and no weight (Esser et al. 2024, §3.1): most at the middle of the path."""
+    """u = t/T with logit u ~ N(`mean`, `std`²), and no weight: most at the middle of the path.
+
+    (Esser et al. 2024, arXiv:2403.03206, §3.1.)
+    """
 
     mean: float = 0.0
     std: float = 1.0
@@ -246,9 +254,10 @@ class LevelSampler(TimestepSampler):
 
 @dataclass(frozen=True)
 class LogNormal(Timesteps):
-    """ln σ = γ/2 ~ N(mean, std²), cut off at the schedule's ends, and no weight (Karras et al. 2022, §5).
+    """ln σ = γ/2 ~ N(`mean`, `std`²), cut off at the schedule's ends, and no weight.
 
-    On the path of `schedule=rectified` this and `logit_normal` are one family: there ln σ = logit u.
+    (Karras et al. 2022, arXiv:2206.00364, §5.) On the path of `schedule=rectified` this and `logit_normal` are one
+    family: there ln σ = logit u.
     """
 
     mean: float = -1.2

@@ -1,4 +1,4 @@
-"""What can be trained (`trainer.py` does it): a module that draws, and gives losses per example."""
+"""Learners, which `trainer.py` trains: a module that draws, and gives losses per example."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from diffusion_core.randomness import send
 from diffusion_core.recorded import Values
+
+__all__ = ["Learner"]
 
 
 class Learner(nn.Module, ABC):
@@ -25,7 +27,7 @@ class Learner(nn.Module, ABC):
 
     @abstractmethod
     def draws(self, shape: tuple[int, ...], seed: int, step: int) -> Values:
-        """What a step draws for a batch of stored data of this shape [B, …]: by name, each [B, …], on the CPU."""
+        """The draws of a step for a batch of stored data of this shape [B, …]: by name, each [B, …], on the CPU."""
 
     def settled(self, draws: Values) -> Values:
         """The draws of a batch, and what follows from all of them or from earlier losses, each [B, …]."""
@@ -48,7 +50,7 @@ class Learner(nn.Module, ABC):
         return
 
     def decays(self, group: str) -> bool:
-        """Whether weight decay acts on the parameters of a group."""
+        """True where weight decay acts on the parameters of a group."""
         return True
 
     def diagnostics(self) -> dict[str, float]:

@@ -28,12 +28,14 @@ from diffusion_core.recorded import Recorded, Values
 from diffusion_core.trainable import Learner, sent
 from diffusion_core.training import Training
 
+__all__ = ["Report", "Trainer", "train", "trained"]
+
 Learned = TypeVar("Learned", bound=Learner)
 
 
 @dataclass(frozen=True)
 class Report:
-    """A training after `step` steps: mean losses since the last report, and a function that gives the state to save.
+    """A training after `step` steps: mean `losses` since the last report, and `state`(), which is to be saved.
 
     `standard_deviations` are those of the same losses between those steps, `diagnostics` the learner's, `remarks` say
     why a GPU's steps are not recorded.
@@ -96,12 +98,12 @@ class Trainer:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Why its steps are not recorded where they were to be."""
+        """The reasons for which its steps are not recorded where they were to be."""
         refused = self.recorded.refused if self.recorded is not None else []
         return tuple(f"its steps are not recorded as a CUDA graph: {reason}" for reason in refused)
 
     def begin(self, raw: Tensor, seed: int) -> None:
-        """What comes before the first step, whose whole batch [B, …] is given."""
+        """Do what comes before the first step, whose whole batch [B, …] is given."""
         with tf32(self.precision == "bf16"), self._autocast():
             self.learner.begin(raw, seed)
 
@@ -168,7 +170,7 @@ class Trainer:
     def _changed(self) -> list[Tensor]:
         """All that a step changes."""
         moments = self.optimiser.moments.values()
-        vectors = [vector for one in moments for vector in (one.flat.values, one.gradient, one.m, one.v, one.n)]
+        vectors = [vector for own in moments for vector in (own.flat.values, own.gradient, own.m, own.v, own.n)]
         averages = [average.values for average, _ in self.averages]
         return [*vectors, *averages, *self.learner.buffers(), *self.average.buffers()]
 
@@ -192,10 +194,10 @@ class Trainer:
 
 def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The entries under `prefix/`, without it; ValueError where there are none."""
-    found = {name.removeprefix(f"{prefix}/"): value for name, value in state.items() if name.startswith(f"{prefix}/")}
-    if not found:
+    entries = {name.removeprefix(f"{prefix}/"): value for name, value in state.items() if name.startswith(f"{prefix}/")}
+    if not entries:
         raise ValueError(f"the checkpoint holds no {prefix!r}: it is not a training checkpoint of this suite")
-    return found
+    return entries
 
 
 def _part(values: Values, of: slice) -> Values:

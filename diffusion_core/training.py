@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+__all__ = ["Training"]
+
 MOST_STEPS = 1_000_000_000
 """At a millisecond a step they take twelve days."""
 MOST_BATCH = 65_536
@@ -13,10 +15,13 @@ MOST_BATCH = 65_536
 
 @dataclass(frozen=True)
 class Training:
-    """The budget and the optimiser. `precision=auto` is bf16 autocast where the hardware has it, else float32.
+    """The budget, `steps` of `batch` examples, and the optimiser, AdamW (`optimiser.py`).
 
-    A batch is taken `micro_batch` examples at a time where that is given, so that it need not fit the memory at once.
-    On a GPU a step is recorded and replayed if it is to be `captured` (`recorded.py`).
+    Its `learning_rate` rises over `warmup` steps; `weight_decay` acts on the network; `beta_1` and `beta_2` are its
+    decays, `ema` that of the weights' average. `precision` auto is bf16 autocast where the hardware has it, else
+    float32. Reports come `report_every` steps. A batch is taken `micro_batch` examples at a time where that is given,
+    so that it need not fit the memory at once. On a GPU a step is recorded and replayed if it is to be `captured`
+    (`recorded.py`).
     """
 
     steps: int = 1000

@@ -14,16 +14,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffusion_core.bound import mean_dims
 from diffusion_core.latents import LatentCode
 from diffusion_core.likelihood import Bound, bound_of_halves, codes_of, stored_terms
 from diffusion_core.randomness import BLOCK, normal_blocks
+from diffusion_core.terms import mean_dims
 from diffusion_core.units import bits_per_dim
+
+__all__ = ["Vae"]
 
 
 @dataclass(frozen=True, eq=False)
 class Vae:
-    """An autoencoder with N(0, I) in place of a diffusion."""
+    """An autoencoder (`encoding`) with N(0, I) in place of a diffusion (Kingma & Welling 2014, arXiv:1312.6114)."""
 
     encoding: LatentCode
 

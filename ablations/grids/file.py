@@ -1,18 +1,15 @@
 """What a file of `configs/grid/` holds: a question, its axes with their levels, and what papers lead one to expect.
 
-Nothing here imports torch: what makes no sense is refused before (`settings/beforehand.py`).
+Nothing here imports torch, so that errors about names come at once.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from ablations.settings import grammar
-from ablations.settings.arguments import Request
 from ablations.settings.bounds import MOST_VALUES
-from ablations.settings.layers import choices_first
 
 
 def _text(given: object) -> object:
@@ -143,18 +140,3 @@ class GridFile(BaseModel):
 def listed(given: str | list[str]) -> list[str]:
     """What a rule gives of an axis: a level, or any of several."""
     return [given] if isinstance(given, str) else given
-
-
-def shared_and_levels(request: Request) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The layers of settings that all cells share, and those of each level; of a file that says what has no meaning
-    none, which `reading.read` explains."""
-    said = grammar.load("grid", request.grid) if request.grid else {"question": "", "axes": []}
-    try:
-        file = GridFile.model_validate(said)
-    except ValidationError:
-        return [], []
-    names = {axis.name for axis in file.axes}
-    common = {key: values[0] for key, values in request.settings.items() if len(values) == 1 and key not in names}
-    levels = [level.set or {axis.name: level.name} for axis in file.axes for level in axis.levels]
-    levels += [{key: value} for key, values in request.settings.items() if key not in common for value in values]
-    return [file.set, *choices_first(common)], levels

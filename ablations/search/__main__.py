@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.launchers.warm import LOCAL, warm_up
-from ablations.search.file import PRUNERS, SAMPLERS, shared_and_levels
+from ablations.search.file import PRUNERS, SAMPLERS
 from ablations.settings.arguments import SearchRequest, parse_search
-from ablations.settings.beforehand import refuse_numbers
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
 from ablations.settings.patience import soon
@@ -30,7 +29,6 @@ def main(arguments: list[str]) -> int:
         print(help_text())
         return 0
     request = parse_search(arguments)
-    refuse_numbers(*shared_and_levels(request))
     if request.launcher == LOCAL:
         warm_up()
     with soon(f"{request.title}: reading its choices and its data …"):

@@ -1,6 +1,6 @@
 """A file of `configs/study/`: a question, what is searched and where, by which objective, and with how much.
 
-Nothing here imports torch: what makes no sense is refused before (`settings/beforehand.py`).
+Nothing here imports torch, so that errors about names come at once.
 """
 
 from __future__ import annotations
@@ -151,10 +151,3 @@ def space_of(file: StudyFile, request: SearchRequest) -> tuple[dict[str, Paramet
             raise InputError(f"{key} is alike for all trials of a search, which it would not compare: give one value")
         fixed.pop(key, None)
     return parameters, fixed
-
-
-def shared_and_levels(request: SearchRequest) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The layers of settings that all trials share, and what is searched, choice by choice."""
-    parameters, fixed = space_of(asked_of(request), request)
-    choices: list[dict[str, Any]] = [{key: choice} for key, spec in parameters.items() for choice in spec.choices]
-    return [fixed], [*choices, *({key: None} for key in parameters)]

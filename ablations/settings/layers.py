@@ -1,7 +1,8 @@
 """Layers of settings, later ones over earlier ones, choices before fields; `making.py` makes cells of them.
 
 A choice that is replaced takes its own fields with it. What a choice's file `suggests` for others goes with it, and
-yields to a field that is set anywhere. Nothing here imports torch: see `beforehand.py`.
+yields to a field that is set anywhere. Nothing here imports torch, so that errors about names come
+at once.
 """
 
 from __future__ import annotations

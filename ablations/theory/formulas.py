@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data
-from diffusion_core.bound import prior_term
 from diffusion_core.chain import Chain, strided_times
 from diffusion_core.objectives import (
     P2,
@@ -34,6 +33,7 @@ from diffusion_core.objectives import (
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import uniform
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified, Schedule, Sigmoid
+from diffusion_core.terms import prior_term
 from diffusion_core.units import bits_per_dim
 
 HORIZON = 1000

@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ from analysis.read.search import Search, search_in
 from analysis.read.view import Basis, as_of_round, of_round
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GridResults:
     """What a grid found. `samples` is the folder of its sample sheets, `strips` that of its forward and reverse
     processes, `reconstructions` that of what its autoencoders make of test images; `tracking` is None where it was
@@ -73,6 +74,20 @@ class GridResults:
     reconstructions: Path | None = None
     search: Search | None = None
     basis: Basis | None = None
+
+    def __repr__(self) -> str:
+        """One line: the grid, how its runs ended, and the names of what there is."""
+        ended = ", ".join(f"{count} {status}" for status, count in Counter(self.runs["status"]).items())
+        axes = ", ".join(axis.name for axis in self.meta.axes) or "none"
+        metrics = ", ".join(metric.label for metric in self.meta.metrics)
+        cells = self.runs["cell_id"].nunique()
+        return f"<results of {self.meta.name}: {cells} cells, runs {ended}; axes: {axes}; metrics: {metrics}>"
+
+    def _repr_html_(self) -> str:
+        """That line above the runs' axes, seeds and metrics, as notebooks show it."""
+        shown = [f"axis.{axis.name}" for axis in self.meta.axes] + ["seed", "status"]
+        shown += [metric.name for metric in self.meta.metrics if metric.name in self.runs]
+        return f"<p>{escape(repr(self)[1:-1])}</p>{self.runs[shown].to_html(index=False, max_rows=20)}"
 
     @cached_property
     def curves(self) -> pd.DataFrame:

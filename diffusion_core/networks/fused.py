@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64
 FLAGS = ("-O3", "-march=native", *WIDE, "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
 NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 LIMIT = 1e-4
-"""What the kernel may differ by from torch's operations in float32, where it is tried before it is used."""
+"""The most that the kernel may differ by from torch's operations in float32, when it is tried before its use."""
 
 
 class NormSilu(nn.GroupNorm):
@@ -42,40 +42,44 @@ class NormSilu(nn.GroupNorm):
         """y [B, C, H, W]; `modulation` [B, 2 C] holds s, then t."""
         here = x.device.type == "cpu" and x.dtype in NAMES and self.weight.dtype == torch.float32
         compute = kernel_norm_silu if here and works() else group_norm_silu
-        return compute(x, self.weight, self.bias, modulation, self.num_groups, self.eps, self.act)
+        return compute(x, self.weight, self.bias, modulation, Norm(self.num_groups, self.eps, self.act))
 
 
-def kernel_norm_silu(
-    x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, groups: int, eps: float, act: bool
-) -> Tensor:
+class Norm(NamedTuple):
+    """The numbers of a group norm, and whether SiLU follows it."""
+
+    groups: int
+    eps: float
+    act: bool
+
+
+def kernel_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
     """The same by the kernel."""
     if not torch.is_grad_enabled():
-        return forward(x, weight, bias, modulation, groups, eps, act)[-1]
-    y: Tensor = Kernel.apply(x, weight, bias, modulation, groups, eps, act)  # type: ignore[no-untyped-call]
+        return forward(x, weight, bias, modulation, norm)[-1]
+    y: Tensor = Kernel.apply(x, weight, bias, modulation, norm)  # type: ignore[no-untyped-call]
     return y
 
 
 def forward(
-    x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, groups: int, eps: float, act: bool
-) -> tuple[tuple[Any, ...], Tensor, Tensor | None, Tensor, Tensor]:
-    """The kernel's arguments for both directions, x and the modulation as it reads them, the moments, and y."""
+    x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    """x and the modulation as the kernel reads them, the moments, and y."""
     x = x.contiguous(memory_format=torch.channels_last)
     modulation = None if modulation is None else modulation.float().contiguous()
-    y, moments = torch.empty_like(x), x.new_empty((len(x), groups, 2), dtype=torch.float32)
-    shared = layer(x, weight, bias, modulation, groups, act)
-    kernels()["forward", x.dtype](*shared, eps, x.data_ptr(), y.data_ptr(), moments.data_ptr())
-    return shared, x, modulation, moments, y
+    y, moments = torch.empty_like(x), x.new_empty((len(x), norm.groups, 2), dtype=torch.float32)
+    shared = layer(x, weight, bias, modulation, norm)
+    kernels()["forward", x.dtype](*shared, norm.eps, x.data_ptr(), y.data_ptr(), moments.data_ptr())
+    return x, modulation, moments, y
 
 
-def group_norm_silu(
-    x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, groups: int, eps: float, act: bool
-) -> Tensor:
+def group_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
     """The same by torch's operations."""
-    h = group_norm(x, groups, weight, bias, eps)
+    h = group_norm(x, norm.groups, weight, bias, norm.eps)
     if modulation is not None:
         scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
         h = h * (1 + scale) + shift
-    return silu(h) if act else h
+    return silu(h) if norm.act else h
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -87,19 +91,10 @@ class Kernel(torch.autograd.Function):
     """The kernel with its gradient, of float32 or bf16; all else is float32."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        modulation: Tensor | None,
-        groups: int,
-        eps: float,
-        act: bool,
-    ) -> Tensor:
-        ctx.told = None if modulation is None else modulation.dtype
-        ctx.groups, ctx.act = groups, act
-        _, x, modulation, moments, y = forward(x, weight, bias, modulation, groups, eps, act)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
+        ctx.dtype = None if modulation is None else modulation.dtype
+        ctx.norm = norm
+        x, modulation, moments, y = forward(x, weight, bias, modulation, norm)
         ctx.save_for_backward(x, weight, bias, modulation, moments)
         return y
 
@@ -108,27 +103,24 @@ class Kernel(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         # Of what is saved, not of what forward saw: that may have been worked out again meanwhile, in another place.
         x, weight, bias, modulation, moments = ctx.saved_tensors
-        shared = layer(x, weight, bias, modulation, ctx.groups, ctx.act)
+        shared = layer(x, weight, bias, modulation, ctx.norm)
         dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
-        dx, told = torch.empty_like(x), None if modulation is None else torch.empty_like(modulation)
+        dx, dmodulation = torch.empty_like(x), None if modulation is None else torch.empty_like(modulation)
         # Per image: what threads work on is not added up by them.
         dweight, dbias = torch.empty(2, len(x), x.shape[1])
-        kernels()["backward", x.dtype](*shared, *map(address, (moments, dy, x, dx, dweight, dbias, told)))
-        dmodulation = None if told is None else told.to(ctx.told)
-        return dx, dweight.sum(0), dbias.sum(0), dmodulation, None, None, None
+        kernels()["backward", x.dtype](*shared, *map(address, (moments, dy, x, dx, dweight, dbias, dmodulation)))
+        return dx, dweight.sum(0), dbias.sum(0), None if dmodulation is None else dmodulation.to(ctx.dtype), None
 
 
-def layer(
-    x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, groups: int, act: bool
-) -> tuple[Any, ...]:
+def layer(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> tuple[Any, ...]:
     """The arguments that both directions share."""
     batch, channels, height, width = x.shape
     pointers = (address(weight), address(bias), address(modulation))
-    return batch, height * width, channels, groups, *pointers, int(act), torch.get_num_threads()
+    return batch, height * width, channels, norm.groups, *pointers, int(norm.act), torch.get_num_threads()
 
 
 def address(tensor: Tensor | None) -> int | None:
-    """Where a tensor's numbers lie."""
+    """The place in memory of a tensor's numbers."""
     return None if tensor is None else tensor.data_ptr()
 
 
@@ -141,7 +133,7 @@ def kernels() -> dict[tuple[str, torch.dtype], Any]:
 
 @cache
 def works() -> bool:
-    """Whether this machine builds the kernels, and they agree with torch's operations."""
+    """True where this machine builds the kernels, and they agree with torch's operations."""
     try:
         library()
     except (OSError, subprocess.SubprocessError):
@@ -158,7 +150,7 @@ def _agrees() -> bool:
     pairs = []
     for compute in (kernel_norm_silu, group_norm_silu):
         a, b, c, d = (value.detach().requires_grad_() for value in (x, norm.weight, norm.bias, modulation))
-        y = compute(a, b, c, d, norm.num_groups, norm.eps, True)
+        y = compute(a, b, c, d, Norm(norm.num_groups, norm.eps, True))
         pairs.append((y, *torch.autograd.grad((y * dy).sum(), (a, b, c, d))))
     return all(torch.allclose(a, b, rtol=LIMIT, atol=LIMIT) for a, b in zip(*pairs, strict=True))
 
@@ -166,21 +158,21 @@ def _agrees() -> bool:
 @cache
 def library() -> ctypes.CDLL:
     """The kernels; OSError or SubprocessError where they cannot be built."""
-    found = ctypes.CDLL(str(built()))
+    loaded = ctypes.CDLL(str(built()))
     pointer, whole = ctypes.c_void_p, ctypes.c_long
     shared = [whole] * 4 + [pointer] * 3 + [ctypes.c_int] * 2
     for name in NAMES.values():
         for direction, own in (("forward", [ctypes.c_float, *[pointer] * 3]), ("backward", [pointer] * 7)):
-            function = getattr(found, f"{direction}_{name}")
+            function = getattr(loaded, f"{direction}_{name}")
             function.argtypes, function.restype = shared + own, None
-    return found
+    return loaded
 
 
 def built() -> Path:
     """The compiled kernels, from where they are kept or compiled now; OSError or SubprocessError where that fails."""
-    known = hashlib.sha256(b"\0".join((SOURCE.read_bytes(), " ".join(FLAGS).encode(), processor()))).hexdigest()[:16]
+    digest = hashlib.sha256(b"\0".join((SOURCE.read_bytes(), " ".join(FLAGS).encode(), processor()))).hexdigest()[:16]
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "diffusion_core"
-    kept = folder / f"fused-{known}.so"
+    kept = folder / f"fused-{digest}.so"
     if kept.exists():
         return kept
     folder.mkdir(parents=True, exist_ok=True)
@@ -193,8 +185,8 @@ def built() -> Path:
 
 
 def processor() -> bytes:
-    """What tells processors apart for which code is compiled: a home may be shared by several."""
+    """The lines by which processors differ that code is compiled for: a home may be shared by several."""
     file = Path("/proc/cpuinfo")
     lines = file.read_bytes().splitlines() if file.exists() else [" ".join(platform.uname()).encode()]
-    told = {line for line in lines if line.startswith((b"model name", b"flags", b"Features", b"CPU part"))}
-    return b"\n".join(sorted(told or lines))
+    kind = {line for line in lines if line.startswith((b"model name", b"flags", b"Features", b"CPU part"))}
+    return b"\n".join(sorted(kind or lines))

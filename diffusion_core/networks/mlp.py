@@ -11,6 +11,8 @@ from torch.nn.functional import silu
 from diffusion_core.networks.layers import TimeEmbedding, zeroed
 from diffusion_core.networks.network import Network
 
+__all__ = ["Mlp"]
+
 
 @dataclass(frozen=True)
 class Mlp(Network):

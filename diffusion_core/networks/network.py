@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 
 from torch import nn
 
+__all__ = ["Network"]
+
 
 class Network(ABC):
     """A network's architecture."""

@@ -20,12 +20,15 @@ from diffusion_core.networks.fused import NormSilu, channels_last
 from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, modulations, zeroed
 from diffusion_core.networks.network import Network
 
+__all__ = ["UNet"]
+
 
 @dataclass(frozen=True)
 class UNet(Network):
-    """A U-Net of `channels` × `multipliers[i]` channels and `blocks` residual blocks at resolution i.
+    """A U-Net of `channels` times `multipliers` at each resolution, with `blocks` residual blocks there.
 
-    `attention` names the sides (in pixels) of the feature maps that get attention; `groups` those of the group norm.
+    (Ho et al. 2020, arXiv:2006.11239, appendix B.) `attention` names the sides (in pixels) of the feature maps that get
+    attention, of so many `heads`; `groups` are those of the group norm, `dropout` is a share of each block's values.
     With `recompute` a training keeps no feature map within a block, and works them out again for the gradient: a third
     more work, a fraction of the memory, and the same numbers.
     """
@@ -96,7 +99,7 @@ class UNetBlock(nn.Module):
         return out
 
     def within(self, x: Tensor, modulation: Tensor) -> Tensor:
-        """What the block does."""
+        """The block's function of x and its modulation."""
         out: Tensor = self.attention(self.block(x, modulation))
         return out
 
@@ -134,20 +137,20 @@ class UNetModule(nn.Module):
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         sides = [[block for resolution in side for block in resolution] for side in (self.down, self.up)]  # type: ignore[attr-defined]
         blocks = [*sides[0], self.middle_in, self.middle_out, *sides[1]]
-        told = iter(modulations([block.block for block in blocks], self.time(time)))
+        modulation = iter(modulations([block.block for block in blocks], self.time(time)))
         h = channels_last(self.conv_in(x))
         kept = [h]
         for i, resolution in enumerate(self.down):
             h = avg_pool2d(h, 2) if i else h
             for block in resolution:  # type: ignore[attr-defined]
-                h = block(h, next(told))
+                h = block(h, next(modulation))
                 kept.append(h)
-        h = self.middle_in(h, next(told))
-        h = self.middle_out(h, next(told))
+        h = self.middle_in(h, next(modulation))
+        h = self.middle_out(h, next(modulation))
         for i, resolution in enumerate(self.up):
             h = interpolate(h, scale_factor=2.0) if i else h
             for block in resolution:  # type: ignore[attr-defined]
-                h = block(torch.cat([h, kept.pop()], dim=1), next(told))
+                h = block(torch.cat([h, kept.pop()], dim=1), next(modulation))
         h = self.norm_out(h)
         with torch.autocast(x.device.type, enabled=False):
             out: Tensor = self.conv_out(h.to(self.conv_out.weight.dtype))

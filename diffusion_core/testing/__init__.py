@@ -5,7 +5,7 @@
 
 Each takes one choice and raises an AssertionError, in one line that says which rule it breaks and by what numbers, or
 returns. What is checked is in the module of the axis, a function per property; the problems whose answer is known, on
-which some rest, are in `problems` and `exact`. `variants.variants(Wavy)` gives a choice for every value of the fields
+which some rest, are in `problems`. `variants.variants(Wavy)` gives a choice for every value of the fields
 that take one of a few words.
 
     check_schedule            γ rises, dγ/du is right, the bound on Gaussian data is no less than its entropy, …
@@ -42,6 +42,18 @@ from diffusion_core.testing import (
 from diffusion_core.testing.saying import run
 from diffusion_core.timesteps import Timesteps
 from diffusion_core.variances import Variance
+
+__all__ = [
+    "CHECKS",
+    "check_network",
+    "check_objective",
+    "check_parameterization",
+    "check_sampler",
+    "check_schedule",
+    "check_spacing",
+    "check_timesteps",
+    "check_variance",
+]
 
 SCHEDULES: tuple[Schedule, ...] = (Linear(), Cosine(), LogSnrLinear(), LearnedSchedule())
 """Noise levels of every kind, at which the choices of other axes are looked at."""

@@ -1,4 +1,4 @@
-"""What every choice of every axis keeps: it is frozen, compares by its fields, and holds no tensors."""
+"""Properties of every choice of every axis: it is frozen, compares by its fields, and holds no tensors."""
 
 from __future__ import annotations
 

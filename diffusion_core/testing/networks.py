@@ -1,4 +1,4 @@
-"""What every network keeps: it starts at zero and from its seed, stays in float32, and trains on as if never stopped.
+"""Properties of every network: it starts at zero and from its seed, stays in float32, trains on as if never stopped.
 
 A network may take images [C, H, W] or points [D]; it is looked at with what it takes of `SHAPES`.
 """
@@ -31,20 +31,20 @@ PLAN = Training(steps=4, batch=4, warmup=2, report_every=2)
 
 def taken(network: Network) -> list[tuple[int, ...]]:
     """The first shape of images and the first of points that a network takes; a ValueError refuses a shape."""
-    found: dict[int, tuple[int, ...]] = {}
+    shapes: dict[int, tuple[int, ...]] = {}
     refused: dict[int, str] = {}
     for shape in SHAPES:
-        if len(shape) not in found:
+        if len(shape) not in shapes:
             try:
                 network.build(shape, shape[0])
             except ValueError as error:
                 refused[len(shape)] = str(error)
                 continue
-            found[len(shape)] = shape
+            shapes[len(shape)] = shape
     rule = "it must take images [C, H, W] or points [D]"
     tried = ", ".join(str(list(shape)) for shape in SHAPES)
-    require(network, rule, bool(found), lambda: f"it takes none of {tried}: {'; '.join(refused.values())}")
-    return list(found.values())
+    require(network, rule, bool(shapes), lambda: f"it takes none of {tried}: {'; '.join(refused.values())}")
+    return list(shapes.values())
 
 
 def built(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: bool = False) -> Diffusion:
@@ -87,8 +87,8 @@ def starts_at_zero(network: Network, shape: tuple[int, ...]) -> None:
     """The last layer is zero as built, so that training starts from one loss whatever the network."""
     out = fresh(network, shape)(inputs(shape), TIME)
     largest = float(out.detach().abs().max())
-    found = f"it goes up to {largest:.3g}: let the last layer be zero as built"
-    require(network, "the output must start at zero", largest == 0, found)
+    fact = f"it goes up to {largest:.3g}: let the last layer be zero as built"
+    require(network, "the output must start at zero", largest == 0, fact)
 
 
 def every_parameter_is_taught(network: Network, shape: tuple[int, ...]) -> None:
@@ -124,8 +124,8 @@ def time_and_input_matter(network: Network, shape: tuple[int, ...]) -> None:
     """Another time, or another x_t, is another output, in every example."""
     module, x = stirred(network, shape), inputs(shape, 1).expand(3, *shape)
     out = module(x, TIME)
-    told = not torch.isclose(out[0], out[1]).all() and not torch.isclose(out[1], out[2]).all()
-    require(network, "the output must depend on time", told, "it is the same at two of the times 1, 500, 1000")
+    differs = not torch.isclose(out[0], out[1]).all() and not torch.isclose(out[1], out[2]).all()
+    require(network, "the output must depend on time", differs, "it is the same at two of the times 1, 500, 1000")
     read = not torch.isclose(out, module(x + 0.1, TIME)).all()
     require(network, "the output must depend on x", read, "it is the same at x and x + 0.1")
 
@@ -152,11 +152,11 @@ def in_evaluation_it_is_a_function(network: Network, shape: tuple[int, ...]) -> 
 
 def weights_agree_between_networks_that_differ_only_in_their_outputs(network: Network, shape: tuple[int, ...]) -> None:
     """So that cells with and without a learned variance start as one."""
-    one, other = (fresh(network, shape, learned=learned).state_dict() for learned in (False, True))
+    plain, other = (fresh(network, shape, learned=learned).state_dict() for learned in (False, True))
     rule = "with twice the channels_out all but the last layer must start alike"
-    require(network, rule, one.keys() == other.keys(), f"{sorted(one.keys() ^ other.keys())} is in one alone")
-    shared = [key for key in one if one[key].shape == other[key].shape]
-    differing = [key for key in shared if not torch.equal(one[key], other[key])]
+    require(network, rule, plain.keys() == other.keys(), f"{sorted(plain.keys() ^ other.keys())} is in one alone")
+    shared = [key for key in plain if plain[key].shape == other[key].shape]
+    differing = [key for key in shared if not torch.equal(plain[key], other[key])]
     require(
         network, rule, not differing, lambda: f"{differing[0]} differs: draw it in a reset_parameters of its module"
     )

@@ -1,4 +1,4 @@
-"""What every objective keeps: its loss weighs an error of ε as its `eps_weight` says, and reads what it says it reads.
+"""Properties of every objective: its loss weighs an error of ε by its `eps_weight`, and reads what it says it reads.
 
 Whatever is predicted and learned; combinations that make no sense are left out, of which one must be left.
 """
@@ -23,7 +23,7 @@ from diffusion_core.parameterizations import X0, EdmParameterization, Epsilon, M
 from diffusion_core.schedules import Schedule
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.problems import diffusion
-from diffusion_core.testing.saying import Place, Property, fail, require, require_close, title
+from diffusion_core.testing.saying import Place, Property, fail, require, require_close, require_flag, title
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Analytic, Beta, BetaTilde, LearnedDiagonal, LearnedVariance, Variance
@@ -51,7 +51,7 @@ class Batch:
         draws = torch.randn(4, len(self.t), D, generator=generator, dtype=torch.float64)
         self.x0, self.eps, self.delta, self.raw = draws
         self.x_t = self.root * self.x0 + self.rest * self.eps
-        self.said = torch.zeros(0)
+        self.answer = torch.zeros(0)
         self.models: dict[Case, DiffusionLearner] = {}
 
     def x0_of(self, eps: Tensor) -> Tensor:
@@ -77,11 +77,11 @@ class Batch:
         return torch.cat([prediction, torch.zeros_like(prediction)], dim=1) if variance.learned else prediction
 
     def model(self, parameterization: Parameterization, variance: Variance, objective: Objective) -> DiffusionLearner:
-        """A diffusion of these choices, to be taught, whose network says `said`."""
+        """A diffusion of these choices, to be taught, whose network says `answer`."""
         case = (parameterization, variance, objective)
         if case not in self.models:
             made = diffusion(
-                lambda x_t, t: self.said,
+                lambda x_t, t: self.answer,
                 HORIZON,
                 parameterization=parameterization,
                 variance=variance,
@@ -97,7 +97,7 @@ class Batch:
         self, parameterization: Parameterization, variance: Variance, objective: Objective, output: Tensor
     ) -> Tensor:
         """The loss of each example [B] where the network says `output`."""
-        self.said = output
+        self.answer = output
         return self.model(parameterization, variance, objective).losses(self.x0, self.t, self.eps)["network"]
 
     def loss(
@@ -112,7 +112,7 @@ class Batch:
         """d loss/d error [E, B] at each of E errors, from one loss of all of them."""
         n, rows = len(errors), len(self.t)
         at = torch.tensor(errors, dtype=torch.float64)[:, None, None].repeat(1, rows, 1).requires_grad_()
-        self.said = torch.cat([self.output(parameterization, variance, error) for error in at])
+        self.answer = torch.cat([self.output(parameterization, variance, error) for error in at])
         model = self.model(parameterization, variance, objective)
         losses = model.losses(self.x0.repeat(n, 1), self.t.repeat(n), self.eps.repeat(n, 1))
         return torch.autograd.grad(losses["network"].sum(), at)[0][..., 0]
@@ -132,14 +132,7 @@ def batches(objective: Objective, schedule: Schedule) -> list[Batch]:
 class Partners:
     """The targets and variances that an objective is asked with."""
 
-    parameterizations: tuple[Parameterization, ...] = (
-        Epsilon(),
-        X0(),
-        Mu(),
-        V(),
-        Velocity(),
-        EdmParameterization(),
-    )
+    parameterizations: tuple[Parameterization, ...] = (Epsilon(), X0(), Mu(), V(), Velocity(), EdmParameterization())
     variances: tuple[Variance, ...] = (Beta(), BetaTilde(), LearnedVariance(), LearnedDiagonal(), Analytic())
 
 
@@ -148,7 +141,7 @@ ALL = Partners()
 
 def cases(objective: Objective, batch: Batch, partners: Partners) -> list[Case]:
     """The targets and variances that an objective makes sense with, of which there must be one."""
-    found: list[Case] = []
+    sensible: list[Case] = []
     reason: str | None = None
     for parameterization, variance in itertools.product(partners.parameterizations, partners.variances):
         choices = Choices(
@@ -158,9 +151,9 @@ def cases(objective: Objective, batch: Batch, partners: Partners) -> list[Case]:
             choices = replace(choices, time_input="log_snr")
         reason = refusal(choices)
         if reason is None:
-            found.append((parameterization, variance, objective))
-    require(objective, "some target and variance must go with it", bool(found), f"none does: {reason}")
-    return found
+            sensible.append((parameterization, variance, objective))
+    require(objective, "some target and variance must go with it", bool(sensible), f"none does: {reason}")
+    return sensible
 
 
 def _all(objective: Objective, schedule: Schedule, partners: Partners) -> Iterator[tuple[Batch, Case]]:
@@ -186,8 +179,8 @@ def gives_a_finite_loss_per_example(objective: Objective, schedule: Schedule, pa
         shaped = f"it is {list(loss.shape)} for {len(batch.t)} examples"
         require(objective, "the loss must be one number per example", loss.shape == batch.t.shape, shaped)
         broken = [float(value) for value in loss.detach() if not math.isfinite(value)]
-        found = f"it is {broken[0]} with {title(case[0])} and {title(case[1])}" if broken else ""
-        require(objective, "the loss must be finite", not broken, found)
+        fact = f"it is {broken[0]} with {title(case[0])} and {title(case[1])}" if broken else ""
+        require(objective, "the loss must be finite", not broken, fact)
         require(
             objective,
             "the loss must teach the network",
@@ -233,15 +226,10 @@ def reads_the_variance_only_if_it_says_so(objective: Objective, schedule: Schedu
     batch = batch_of(schedule)
     variances = (LearnedVariance(), LearnedDiagonal()) if objective.needs_learned else (Beta(), BetaTilde())
     parameterization = cases(objective, batch, replace(partners, variances=variances))[0][0]
-    one, other = (batch.loss(parameterization, variance, objective)[1:] for variance in variances)
-    reads = not torch.equal(one, other)
-    found = (
-        f"reads_variance={objective.reads_variance}, and its loss with {name(variances[0])} and {name(variances[1])} "
-        f"{'differs' if reads else 'is the same'}"
-    )
-    require(
-        objective, "reads_variance must say whether sigma^2 enters the loss", reads == objective.reads_variance, found
-    )
+    first, second = (batch.loss(parameterization, variance, objective)[1:] for variance in variances)
+    reads = not torch.equal(first, second)
+    fact = f"its loss with {name(variances[0])} and {name(variances[1])} {'differs' if reads else 'is the same'}"
+    require_flag(objective, "reads_variance", "sigma^2 enters the loss", reads, fact)
 
 
 def teaches_a_variance_only_if_it_says_so(objective: Objective, schedule: Schedule, partners: Partners = ALL) -> None:
@@ -254,8 +242,8 @@ def teaches_a_variance_only_if_it_says_so(objective: Objective, schedule: Schedu
     for case in cases(objective, batch, replace(partners, variances=(LearnedVariance(), LearnedDiagonal()))):
         output = batch.output(case[0], case[1]).requires_grad_()
         (taught,) = torch.autograd.grad(batch.loss_at(*case, output).sum(), output)
-        found = f"it has no gradient in {title(case[1])}'s channels"
-        require(objective, "learns_variance must say whether it teaches sigma^2", taught[1:, D:].any(), found)
+        fact = f"it has no gradient in {title(case[1])}'s channels"
+        require(objective, "learns_variance must say whether it teaches sigma^2", taught[1:, D:].any(), fact)
 
 
 PROPERTIES: tuple[Property, ...] = (

@@ -111,8 +111,8 @@ def variance_errors(
     """
     model = known_model(data, schedule, spacing, variance)
     last, first = (math.cos(phi) ** 2 * data.variance + math.sin(phi) ** 2 for phi in angles(model))
-    found = (_variance(sampler, model, last, count) for count in counts)
-    return [float(((variance - first) ** 2).mean().sqrt()) for variance in found]
+    variances = (_variance(sampler, model, last, count) for count in counts)
+    return [float(((variance - first) ** 2).mean().sqrt()) for variance in variances]
 
 
 def _variance(sampler: Sampler, model: Diffusion, start: Tensor, count: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every predicted quantity keeps, at all times of a schedule: its two functions undo each other, and κ is true."""
+"""Properties of every predicted quantity, at all times of a schedule: its two functions undo each other, κ is true."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from diffusion_core.forward import Pair
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.schedules import Schedule
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
-from diffusion_core.testing.exact import exact_model, expected_bound
-from diffusion_core.testing.problems import GaussianData
-from diffusion_core.testing.saying import Property, at_t, require, require_close, require_equal
+from diffusion_core.testing.problems import GaussianData, exact_model, expected_bound
+from diffusion_core.testing.saying import Property, at_t, require, require_close, require_equal, require_flag
 from diffusion_core.variances import Beta
 
 HORIZON = 60
@@ -72,16 +71,15 @@ def an_error_of_the_output_becomes_the_error_of_x0_that_kappa_tells(
 
 
 def says_what_x0_is_in_noise_alone_if_it_says_so(parameterization: Parameterization) -> None:
-    """Where ᾱ = 0, x_t = ε: with `reads_noise` a perfect output still stands for x_0, and κ is finite and above 0."""
+    """At ᾱ = 0, x_t = ε: with `reads_noise` a perfect output still stands for x_0, and κ is finite and above 0."""
     x0, eps = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     infinite = torch.full((5,), torch.inf, dtype=torch.float64)
     pair = Pair(infinite, torch.linspace(-2, 2, 5, dtype=torch.float64), infinite)
-    found = parameterization.x0(parameterization.target(x0, eps, eps, pair), eps, pair)
+    x0_again = parameterization.x0(parameterization.target(x0, eps, eps, pair), eps, pair)
     kappa = parameterization.kappa(pair)
-    reads = bool(torch.isclose(found, x0).all() and (kappa > 0).all() and kappa.isfinite().all())
-    told = f"reads_noise={parameterization.reads_noise}, and x_0 {'comes' if reads else 'does not come'} back"
-    rule = "reads_noise must say whether an output tells x_0 where x_t is noise alone"
-    require(parameterization, rule, reads == parameterization.reads_noise, told)
+    reads = bool(torch.isclose(x0_again, x0).all() and (kappa > 0).all() and kappa.isfinite().all())
+    fact = f"x_0 {'comes' if reads else 'does not come'} back"
+    require_flag(parameterization, "reads_noise", "an output tells x_0 where x_t is noise alone", reads, fact)
 
 
 def shows_the_network_what_follows_from_the_level(parameterization: Parameterization, schedule: Schedule) -> None:
@@ -116,8 +114,8 @@ def float32_data_stay_float32(parameterization: Parameterization, schedule: Sche
     output = parameterization.target(draw.x0.float(), draw.eps.float(), draw.x_t.float(), draw.pair)
     x0 = parameterization.x0(output, draw.x_t.float(), draw.pair)
     for what, value in (("target", output), ("x0", x0)):
-        found = f"it is {value.dtype}: see diffusion_core.forward.expand"
-        require(parameterization, f"{what} of float32 data must be float32", value.dtype == torch.float32, found)
+        fact = f"it is {value.dtype}: see diffusion_core.forward.expand"
+        require(parameterization, f"{what} of float32 data must be float32", value.dtype == torch.float32, fact)
 
 
 @torch.no_grad()
@@ -128,9 +126,9 @@ def beta_makes_the_bound_on_standard_normal_data_its_entropy(
     data = GaussianData((1.0, 1.0))
     for horizon in (25, 400):
         bound = expected_bound(exact_model(horizon, Beta(), data, parameterization, schedule), data)
-        found = f"it is {bound:.10f} at T={horizon} where the entropy is {data.entropy:.10f}"
+        fact = f"it is {bound:.10f} at T={horizon} where the entropy is {data.entropy:.10f}"
         rule = "with beta the bound of the exact denoiser on N(0, I) must be the entropy"
-        require(parameterization, rule, abs(bound - data.entropy) <= 1e-9, found)
+        require(parameterization, rule, abs(bound - data.entropy) <= 1e-9, fact)
 
 
 PROPERTIES: tuple[Property, ...] = (

@@ -1,5 +1,9 @@
 """Problems whose answer is known, and a network that is a given function.
 
+    GaussianData, MixtureData    data with their exact denoiser and entropy
+    exact_model                  a diffusion of Gaussian data whose network is that denoiser
+    expected_bound               its bound: expectations over x_0 and ε are exact, not drawn
+
 Everything is float64 and written from the definitions, without the code that is checked: a `Diffusion` whose network
 is the exact denoiser must reach the exact entropy, and reproduce the exact recursion of samples.
 """
@@ -9,21 +13,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from diffusion_core.choices import Choices, Time
+from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, Encoding
 from diffusion_core.forward import Pair
 from diffusion_core.networks.network import Network
-from diffusion_core.objectives import Objective, Simple
-from diffusion_core.parameterizations import Epsilon, Parameterization
+from diffusion_core.parameterizations import Epsilon, Parameterization, V
 from diffusion_core.schedules import Linear, Schedule
-from diffusion_core.timesteps import Uniform
-from diffusion_core.variances import Beta, Variance
+from diffusion_core.variances import Variance
 
 Output = Callable[[Tensor, Tensor], Tensor]
 
@@ -59,29 +62,18 @@ def diffusion(
     output: Output,
     horizon: int,
     *,
-    parameterization: Parameterization | None = None,
-    variance: Variance | None = None,
-    schedule: Schedule | None = None,
-    objective: Objective | None = None,
     encoding: Encoding | None = None,
     shape: tuple[int, ...] = (2,),
-    time: Time = "auto",
     real: bool = False,
+    **others: Any,
 ) -> Diffusion:
     """A `Diffusion` whose network is `output`, which is given t as an integer unless `real` is set.
 
-    A fitted variance is half-way between β̃ and β at every t, until a test fits it.
+    The `others` are those of `Choices`, by default or where None its defaults. A fitted variance is half-way between β̃
+    and β at every t, until a test fits it.
     """
-    choices = Choices(
-        parameterization or Epsilon(),
-        variance or Beta(),
-        schedule or Linear(),
-        objective or Simple(),
-        Uniform(),
-        Function(output, horizon, real),
-        horizon,
-        time=time,
-    )
+    named = {name: choice for name, choice in others.items() if choice is not None}
+    choices = Choices(network=Function(output, horizon, real), horizon=horizon, **named)
     if choices.schedule.learned and choices.in_continuous_time:
         choices = replace(choices, time_input="log_snr")
     model = Diffusion(choices, encoding or Continuous(), shape)
@@ -150,6 +142,37 @@ class GaussianData:
         ones = torch.ones(len(self.variances), dtype=torch.float64)
         values = [term(x0 * self.variance.sqrt(), eps * ones) for x0, eps in signs]
         return torch.stack(values).mean(0)
+
+
+DATA = GaussianData((0.3, 1.7))
+
+
+def exact_model(
+    horizon: int,
+    variance: Variance,
+    data: GaussianData = DATA,
+    parameterization: Parameterization | None = None,
+    schedule: Schedule | None = None,
+) -> Diffusion:
+    """A diffusion whose network knows E[x_0 | x_t], in the words of ε, or of v where ε says nothing of x_T."""
+    schedule = schedule or Linear()
+    parameterization = parameterization or (V() if schedule.build(horizon).ends_in_noise else Epsilon())
+    output = denoiser_output(data.denoise, parameterization, schedule, horizon)
+    return diffusion(output, horizon, parameterization=parameterization, variance=variance, schedule=schedule)
+
+
+def expected_terms(model: Diffusion, data: GaussianData, steps: int | None = None) -> Tensor:
+    """E L_0, E L_1, … E L_{K−1} in bits/dim [K]."""
+    chain = model.chain(steps)
+    k = torch.arange(1, chain.steps + 1)
+    nats = data.expected(lambda x0, eps: model.term(x0.expand(len(k), 2), eps.expand(len(k), 2), chain, k, clip=False))
+    return nats / (2 * math.log(2))
+
+
+def expected_bound(model: Diffusion, data: GaussianData) -> float:
+    """The expected bound in bits/dim."""
+    prior = data.expected(lambda x0, eps: model.prior(x0[None])) / (2 * math.log(2))
+    return float(expected_terms(model, data).sum() + prior.sum())
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What every sampler keeps: a sample belongs to its seed and number, and visits the times of its chain.
+"""Properties of every sampler: a sample belongs to its seed and number, and visits the times of its chain.
 
 Looked at with networks whose weights are drawn, for points and for images, and with ones that are given functions.
 """
@@ -23,9 +23,8 @@ from diffusion_core.randomness import BLOCK, seeded
 from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Linear, LogSnrLinear, Schedule
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
-from diffusion_core.testing.exact import DATA, exact_model, variance_of_samples
-from diffusion_core.testing.problems import Output, diffusion
-from diffusion_core.testing.saying import Property, fail, nowhere, require, require_close, require_equal
+from diffusion_core.testing.problems import DATA, Output, diffusion, exact_model
+from diffusion_core.testing.saying import Property, fail, nowhere, require, require_close, require_equal, require_flag
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Beta, BetaTilde
@@ -53,7 +52,7 @@ def models() -> tuple[Diffusion, Diffusion]:
 
 
 def calls(sampler: Sampler, horizon: int, n: int, output: Output = lambda x_t, t: 0 * x_t) -> Seen:
-    """What a network is asked while n samples are drawn."""
+    """The questions that a network is asked while n samples are drawn."""
     seen: Seen = []
 
     def spy(x_t: Tensor, t: Tensor) -> Tensor:
@@ -114,21 +113,21 @@ def visits_the_chains_times_from_the_last_to_the_first(sampler: Sampler) -> None
         seen = [t for _, t in calls(replace(sampler, steps=steps, skip=0.0), 31, 3)]
         mixed = any(bool((t != t[0]).any()) for t in seen)
         require(sampler, "a step must be at one time for all samples", not mixed, "the network is asked at several")
-        found = [t for t in dict.fromkeys(int(t[0]) for t in seen) if t in times or not sampler.between_times]
+        visited = [t for t in dict.fromkeys(int(t[0]) for t in seen) if t in times or not sampler.between_times]
         rule = f"with steps={steps} of T=31 the network must be asked at t={times[0]}, {times[1]}, … {times[-1]}"
-        require(sampler, rule, found == times, f"it is asked at t={', '.join(map(str, found))}")
+        require(sampler, rule, visited == times, f"it is asked at t={', '.join(map(str, visited))}")
 
 
 def calls_is_how_often_the_network_is_called(sampler: Sampler) -> None:
-    """What sampling costs is counted in these."""
+    """The cost of sampling is counted in these."""
     for skip, steps in ((0.0, 31), (0.5, 15)):
         count = len(calls(replace(sampler, steps=None, skip=skip), 31, 3))
-        found = f"{steps} steps call it {count} times, and calls({steps}) is {sampler.calls(steps)}"
-        require(sampler, "calls must be how often the network is called", count == sampler.calls(steps), found)
+        fact = f"{steps} steps call it {count} times, and calls({steps}) is {sampler.calls(steps)}"
+        require(sampler, "calls must be how often the network is called", count == sampler.calls(steps), fact)
 
 
 def start_of(sampler: Sampler, n: int) -> Tensor:
-    """What n paths over some of 31 steps start from; their first call of the network may see it stirred."""
+    """The noise that n paths over some of 31 steps start from; their first call of the network may see it stirred."""
     return next(sampler.path(diffusion(lambda x_t, t: 0 * x_t, 31), 0, n, seed=0, clip=False))
 
 
@@ -159,9 +158,9 @@ def progress_rises_to_one_in_equal_shares(sampler: Sampler) -> None:
     rising = len(shares) == 50 and shares == sorted(shares)
     require(sampler, rule, rising, f"it is told {len(shares)} shares from {shares[:1]} to {shares[-1:]}")
     expected = torch.tensor([0.64, 1.0], dtype=torch.float64)
-    given = torch.tensor([shares[24], shares[-1]], dtype=torch.float64)
+    told_shares = torch.tensor([shares[24], shares[-1]], dtype=torch.float64)
     rule = "progress must be the share of samples that is done: 64 of 100 after the first batch"
-    require_close(sampler, rule, given, expected, rtol=1e-6, place=nowhere)
+    require_close(sampler, rule, told_shares, expected, rtol=1e-6, place=nowhere)
 
 
 def refuses_a_chain_without_steps(sampler: Sampler) -> None:
@@ -199,17 +198,25 @@ def reads_the_variance_only_if_it_says_so(sampler: Sampler) -> None:
     for made in models():
         x, noise = torch.randn(2, 4, *made.shape, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
-            one, other = (
+            first, second = (
                 sampler.step(made.with_variance(variance), x, made.chain(), 4, noise.clone, clip=False)
                 for variance in (Beta(), BetaTilde())
             )
-        reads = not torch.equal(one, other)
-        found = (
-            f"reads_variance={sampler.reads_variance}, and a step {'differs' if reads else 'is the same'} at beta_tilde"
-        )
-        require(
-            sampler, "reads_variance must say whether sigma^2 enters a step", reads == sampler.reads_variance, found
-        )
+        reads = not torch.equal(first, second)
+        fact = f"a step {'differs' if reads else 'is the same'} at beta_tilde"
+        require_flag(sampler, "reads_variance", "sigma^2 enters a step", reads, fact)
+
+
+def variance_of_samples(sampler: Sampler, model: Diffusion) -> Tensor:
+    """Variance of the sampled x_0 [2]: a linear sampler's x_0 = A x_K + Σ B_k z_k has A² + Σ B_k².
+
+    Its factors are the derivatives of one walk; each dimension has its own.
+    """
+    chain = model.chain(sampler.steps)
+    drawn = [torch.zeros(1, 2, dtype=torch.float64, requires_grad=True) for _ in range(chain.steps + 1)]
+    *_, x0 = sampler.walk(model, drawn[0], chain, chain.steps, lambda k: drawn[k], clip=False)
+    factors = torch.autograd.grad(x0.sum(), drawn, allow_unused=True)
+    return torch.cat([factor**2 for factor in factors if factor is not None]).sum(0)
 
 
 def variance_of_samples_tends_to_the_datas_as_the_horizon_grows(
@@ -227,9 +234,9 @@ def variance_of_samples_tends_to_the_datas_as_the_horizon_grows(
         rule = "the variance of samples of Gaussian data must tend to the data's as T grows"
         off = ", ".join(f"{100 * error:.3g} %" for error in errors)
         at = ", ".join(map(str, horizons))
-        found = f"at T={at} it is off by {off} with {name(schedule)} and {name(variance)}"
+        fact = f"at T={at} it is off by {off} with {name(schedule)} and {name(variance)}"
         falls = all(later < earlier for earlier, later in itertools.pairwise(errors))
-        require(sampler, rule, falls and errors[-1] < 16 / horizons[-1], found)
+        require(sampler, rule, falls and errors[-1] < 16 / horizons[-1], fact)
 
 
 PROPERTIES: tuple[Property, ...] = (

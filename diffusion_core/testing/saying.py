@@ -1,4 +1,4 @@
-"""What a check says where a choice fails it: one line with the choice, the rule and the numbers that break it.
+"""The line that a check says where a choice fails it, with the choice, the rule and the numbers that break it.
 
     Schedule Wavy: gamma must rise strictly, but falls at t=3 of T=25 (from 1.2 to 1.1)
 
@@ -25,15 +25,21 @@ def title(choice: object) -> str:
     return f"{axis_of(type(choice)).__name__} {name(choice)}"
 
 
-def fail(choice: object, rule: str, found: str) -> NoReturn:
-    """Say that a choice breaks a rule, and by what was found."""
-    raise AssertionError(" ".join(f"{title(choice)}: {rule}, but {found}".split()))
+def fail(choice: object, rule: str, fact: str) -> NoReturn:
+    """Say that a choice breaks a rule, and the fact that shows it."""
+    raise AssertionError(" ".join(f"{title(choice)}: {rule}, but {fact}".split()))
 
 
-def require(choice: object, rule: str, holds: bool | Tensor, found: str | Callable[[], str]) -> None:
-    """Fail unless the rule holds; what was found may be a function, which is asked where it does not."""
+def require(choice: object, rule: str, holds: bool | Tensor, fact: str | Callable[[], str]) -> None:
+    """Fail unless the rule holds; the fact may be a function, which is asked where it does not."""
     if not bool(holds):
-        fail(choice, rule, found if isinstance(found, str) else found())
+        fail(choice, rule, fact if isinstance(fact, str) else fact())
+
+
+def require_flag(choice: object, flag: str, whether: str, so: bool, fact: str) -> None:
+    """Fail unless a flag of a choice says whether something is `so`."""
+    value = getattr(choice, flag)
+    require(choice, f"{flag} must say whether {whether}", value == so, f"{flag}={value}, and {fact}")
 
 
 def require_equal(choice: object, rule: str, actual: Tensor, expected: Tensor, place: Place = str) -> None:
@@ -46,8 +52,8 @@ def require_close(
 ) -> None:
     """Fail unless |actual − expected| ≤ atol + rtol |expected| everywhere; `place` says in words where an index is."""
     if (actual.shape, actual.dtype) != (expected.shape, expected.dtype):
-        found = f"it gives {actual.dtype} {list(actual.shape)} where {expected.dtype} {list(expected.shape)} is right"
-        fail(choice, rule, found)
+        fact = f"it gives {actual.dtype} {list(actual.shape)} where {expected.dtype} {list(expected.shape)} is right"
+        fail(choice, rule, fact)
     actual, expected = actual.detach(), expected.detach()
     near = ((actual - expected).abs() <= atol + rtol * expected.abs()) | (actual == expected)
     if not bool(near.all()):
@@ -82,5 +88,5 @@ def run(properties: Iterable[Property], choice: object, *beside: object) -> None
         except AssertionError:
             raise
         except Exception as error:
-            told = f"{type(error).__name__}: {error}".splitlines()[0]
-            fail(choice, holds.__name__.replace("_", " "), f"it raises {told}")
+            raised = f"{type(error).__name__}: {error}".splitlines()[0]
+            fail(choice, holds.__name__.replace("_", " "), f"it raises {raised}")

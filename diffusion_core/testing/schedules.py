@@ -1,4 +1,4 @@
-"""What every noise schedule keeps: γ rises from clean data, at the times of a chain and between them.
+"""Properties of every noise schedule: γ rises from clean data, at the times of a chain and between them.
 
 At every horizon asked for that it allows, of which there must be one.
 """
@@ -14,9 +14,8 @@ from diffusion_core.chain import Chain, strided_times
 from diffusion_core.gamma import LARGEST, Gamma, GammaTable, LearnedGamma
 from diffusion_core.schedules import Schedule
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
-from diffusion_core.testing.exact import exact_model, expected_bound
-from diffusion_core.testing.problems import GaussianData
-from diffusion_core.testing.saying import Property, at_times, fail, require, require_close, require_equal
+from diffusion_core.testing.problems import GaussianData, exact_model, expected_bound
+from diffusion_core.testing.saying import Property, at_times, fail, require, require_close, require_equal, require_flag
 from diffusion_core.variances import Beta, BetaTilde
 
 HORIZONS = (25, 50, 1000, 4000)
@@ -26,10 +25,10 @@ TRIED = (100, 1000, 4000, 16_000, 10, 2)
 
 def allowed(schedule: Schedule, horizons: tuple[int, ...]) -> dict[int, Gamma]:
     """γ by horizon, at those of `horizons` that the schedule allows, or at one more; a ValueError refuses a horizon."""
-    found: dict[int, Gamma] = {}
+    gammas: dict[int, Gamma] = {}
     refused = ""
     for horizon in (*horizons, *TRIED):
-        if found and horizon not in horizons:
+        if gammas and horizon not in horizons:
             continue
         try:
             gamma = schedule.build(horizon)
@@ -38,10 +37,10 @@ def allowed(schedule: Schedule, horizons: tuple[int, ...]) -> dict[int, Gamma]:
             continue
         if not isinstance(gamma, Gamma):
             fail(schedule, "build must give a Gamma (diffusion_core.gamma)", f"it gives a {type(gamma).__name__}")
-        found[horizon] = gamma
+        gammas[horizon] = gamma
     tried = ", ".join(map(str, sorted({*horizons, *TRIED})))
-    require(schedule, "some horizon must be allowed", bool(found), f"it allows none of T={tried}: {refused}")
-    return found
+    require(schedule, "some horizon must be allowed", bool(gammas), f"it allows none of T={tried}: {refused}")
+    return gammas
 
 
 def moved(gamma: Gamma) -> Gamma:
@@ -61,14 +60,14 @@ def times_between(horizon: int) -> Tensor:
 def _rises(schedule: Schedule, what: str, t: Tensor, values: Tensor, horizon: int) -> None:
     steps = values.diff() > 0
 
-    def found() -> str:
+    def fact() -> str:
         i = int((~steps).nonzero()[0])
         way = "falls" if values[i + 1] < values[i] else "does not rise"
         return (
             f"{way} at t={float(t[i + 1]):g} of T={horizon} (from {float(values[i]):.6g} to {float(values[i + 1]):.6g})"
         )
 
-    require(schedule, f"{what} must rise strictly", bool(steps.all()), found)
+    require(schedule, f"{what} must rise strictly", bool(steps.all()), fact)
 
 
 @torch.no_grad()
@@ -83,8 +82,8 @@ def starts_from_clean_data_and_is_finite_after(schedule: Schedule) -> None:
         require(schedule, "gamma_0 must be -inf", gamma[0] == -math.inf, f"it is {float(gamma[0]):g} at T={horizon}")
         end = float(gamma[-1])
         broken = [t for t in range(1, horizon + (end != math.inf)) if not math.isfinite(gamma[t])]
-        found = f"it is {float(gamma[broken[0]])} at t={broken[0]} of T={horizon}" if broken else ""
-        require(schedule, "gamma must be finite from t=1 on", not broken, found)
+        fact = f"it is {float(gamma[broken[0]])} at t={broken[0]} of T={horizon}" if broken else ""
+        require(schedule, "gamma must be finite from t=1 on", not broken, fact)
         allowed_end = end <= LARGEST or end == math.inf
         rule = f"gamma_T must be at most {LARGEST:g}, or infinite"
         require(schedule, rule, allowed_end, f"it is {end:g} at T={horizon}")
@@ -189,16 +188,14 @@ def noise_levels_travel_in_the_state_dict(schedule: Schedule) -> None:
 def learns_as_it_says(schedule: Schedule) -> None:
     """`learned` is set where γ has parameters, and then it is a `LearnedGamma`, whose groups training knows."""
     for gamma in allowed(schedule, (30,)).values():
-        found = f"learned={schedule.learned}, and gamma has {len(list(gamma.parameters()))} parameters"
+        count = len(list(gamma.parameters()))
+        require_flag(schedule, "learned", "gamma has parameters", count > 0, f"gamma has {count} parameters")
+        right_kind = isinstance(gamma, LearnedGamma) == schedule.learned
         require(
             schedule,
-            "learned must say whether gamma has parameters",
-            schedule.learned == bool(list(gamma.parameters())),
-            found,
-        )
-        known = isinstance(gamma, LearnedGamma) == schedule.learned
-        require(
-            schedule, "a learned gamma, and no other, must be a LearnedGamma", known, f"it is a {type(gamma).__name__}"
+            "a learned gamma, and no other, must be a LearnedGamma",
+            right_kind,
+            f"it is a {type(gamma).__name__}",
         )
 
 
@@ -225,10 +222,8 @@ def beta_makes_the_bound_on_standard_normal_data_its_entropy(schedule: Schedule)
     data = GaussianData((1.0, 1.0))
     for horizon in allowed(schedule, (25, 400)):
         bound = expected_bound(exact_model(horizon, Beta(), data, schedule=schedule), data)
-        found = f"it is {bound:.10f} at T={horizon} where the entropy is {data.entropy:.10f}"
-        require(
-            schedule, "with beta the bound on N(0, I) must be its entropy", abs(bound - data.entropy) <= 1e-9, found
-        )
+        fact = f"it is {bound:.10f} at T={horizon} where the entropy is {data.entropy:.10f}"
+        require(schedule, "with beta the bound on N(0, I) must be its entropy", abs(bound - data.entropy) <= 1e-9, fact)
 
 
 @torch.no_grad()
@@ -238,8 +233,8 @@ def the_bound_is_never_below_the_entropy(schedule: Schedule) -> None:
         for data in (GaussianData((0.02, 0.3)), GaussianData((0.3, 1.7)), GaussianData((1.0, 6.0))):
             for variance in (Beta(), BetaTilde()):
                 bound = expected_bound(exact_model(horizon, variance, data, schedule=schedule), data)
-                found = f"it is {bound:.10f} at T={horizon} where the entropy is {data.entropy:.10f}"
-                require(schedule, "no bound may be below the entropy", bound >= data.entropy - 1e-9, found)
+                fact = f"it is {bound:.10f} at T={horizon} where the entropy is {data.entropy:.10f}"
+                require(schedule, "no bound may be below the entropy", bound >= data.entropy - 1e-9, fact)
 
 
 PROPERTIES: tuple[Property, ...] = (

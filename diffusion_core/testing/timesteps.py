@@ -1,5 +1,4 @@
-"""What every density of the training times keeps: it draws times as it says, and no expectation moves by it unless it
-says so.
+"""Properties of every density of training times: it draws as it says, and moves no expectation unless it says so.
 
 Before it has seen a loss, and after: one that adapts is to be right at every moment.
 """
@@ -11,7 +10,16 @@ from torch import Tensor
 
 from diffusion_core.schedules import Cosine
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
-from diffusion_core.testing.saying import Property, at_t, at_times, nowhere, require, require_close, require_equal
+from diffusion_core.testing.saying import (
+    Property,
+    at_t,
+    at_times,
+    nowhere,
+    require,
+    require_close,
+    require_equal,
+    require_flag,
+)
 from diffusion_core.timesteps import Timesteps, TimestepSampler
 
 HORIZON = 25
@@ -57,8 +65,8 @@ def times_cover_1_to_the_horizon_as_the_density_says(timesteps: Timesteps) -> No
 
 
 def _inside(timesteps: Timesteps, t: Tensor, when: str) -> None:
-    found = f"they go from {float(t.min()):g} to {float(t.max()):g} {when}"
-    require(timesteps, f"times must lie within 1..T={HORIZON}", bool(((t >= 1) & (t <= HORIZON)).all()), found)
+    fact = f"they go from {float(t.min()):g} to {float(t.max()):g} {when}"
+    require(timesteps, f"times must lie within 1..T={HORIZON}", bool(((t >= 1) & (t <= HORIZON)).all()), fact)
 
 
 def losses_have_the_mean_that_is_said(timesteps: Timesteps) -> None:
@@ -133,8 +141,8 @@ def follows_the_losses_only_if_it_says_so(timesteps: Timesteps) -> None:
     """`adapts` decides which cells make sense: a density that moves has no meaning where t are real."""
     before, after = (sampler.density() for sampler in moments(timesteps).values())
     moves = not torch.equal(before, after)
-    found = f"adapts={timesteps.adapts}, and its density {'moves' if moves else 'stays'} with the losses"
-    require(timesteps, "adapts must say whether the density follows the losses", moves == timesteps.adapts, found)
+    fact = f"its density {'moves' if moves else 'stays'} with the losses"
+    require_flag(timesteps, "adapts", "the density follows the losses", moves, fact)
 
 
 def what_it_remembers_is_carried_by_its_state(timesteps: Timesteps) -> None:
@@ -144,14 +152,14 @@ def what_it_remembers_is_carried_by_its_state(timesteps: Timesteps) -> None:
     for _ in range(11):
         continued.record(TIMES, TIMES.double() ** -1.5)
     rule = "what it remembers must be in its buffers, so that a resumed training draws the same times"
-    for one, other in zip(continued(grid(77)), unbroken(grid(77)), strict=True):
-        require_equal(timesteps, rule, one, other, at_draw)
+    for resumed, whole in zip(continued(grid(77)), unbroken(grid(77)), strict=True):
+        require_equal(timesteps, rule, resumed, whole, at_draw)
 
 
 def draws_nothing_of_its_own(timesteps: Timesteps) -> None:
     """Times follow from u alone, which the seed draws: cells of one seed stay paired."""
-    one, same = (timesteps.build(GAMMA)(grid(77)) for _ in range(2))
-    for a, b in zip(one, same, strict=True):
+    first, second = (timesteps.build(GAMMA)(grid(77)) for _ in range(2))
+    for a, b in zip(first, second, strict=True):
         require_equal(timesteps, "times must follow from u and what was recorded alone", a, b, at_draw)
 
 

@@ -1,4 +1,4 @@
-"""What every σ² keeps: it starts between β̃ and β of the step, full and strided, and reads what it says it reads."""
+"""Properties of every σ²: it starts between β̃ and β of the step, full and strided, and reads what it says it reads."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffusion_core.chain import Chain, strided_times
+from diffusion_core.chain import Chain, FirstStep, strided_times
 from diffusion_core.forward import Pair
-from diffusion_core.schedules import FirstStep, Schedule
+from diffusion_core.schedules import Schedule
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
-from diffusion_core.testing.saying import Property, require, require_close
+from diffusion_core.testing.saying import Property, require, require_close, require_flag
 from diffusion_core.variances import Fitted, Moments, Variance
 
 HORIZON = 40
@@ -45,8 +45,8 @@ def log_variance_at(variance: Variance, pair: Pair, raw: float = 0.0, share: flo
     like = torch.zeros(len(pair.gamma_t), 3, dtype=torch.float64)
     x0_variance = share * pair.one_minus_alpha_bar_t
     value = variance.log_variance(pair, torch.full_like(like, raw), like, x0_variance).expand_as(like)
-    found = "it is not where the network says the same of each"
-    require(variance, "log_variance must be alike in all dimensions", torch.equal(value[:, 0], value[:, 2]), found)
+    fact = "it is not where the network says the same of each"
+    require(variance, "log_variance must be alike in all dimensions", torch.equal(value[:, 0], value[:, 2]), fact)
     return value[:, 0]
 
 
@@ -67,12 +67,12 @@ def starts_between_beta_tilde_and_beta(variance: Variance, schedule: Schedule) -
 
 
 def _within(variance: Variance, way: str, steps: int, value: Tensor, limit: Tensor, beyond: Tensor) -> None:
-    def found() -> str:
+    def fact() -> str:
         i = int(beyond.nonzero()[0])
         return f"it is {float(value[i]):.6g}, {way} = {float(limit[i]):.6g} at step {i + 2} of {steps}"
 
     rule = "where the network says 0, sigma^2 must lie between beta_tilde and beta"
-    require(variance, rule, not beyond.any(), found)
+    require(variance, rule, not beyond.any(), fact)
 
 
 def reads_the_network_only_if_it_is_learned_and_then_per_dimension(variance: Variance, schedule: Schedule) -> None:
@@ -80,10 +80,8 @@ def reads_the_network_only_if_it_is_learned_and_then_per_dimension(variance: Var
     pair, _ = chain_of(schedule, HORIZON)
     raw = torch.zeros(HORIZON, 3, dtype=torch.float64, requires_grad=True)
     value = variance.log_variance(pair, raw, raw.detach(), pair.one_minus_alpha_bar_t)
-    found = f"learned={variance.learned}, and sigma^2 {'reads' if value.requires_grad else 'does not read'} the network"
-    require(
-        variance, "learned must say whether sigma^2 reads the network", value.requires_grad == variance.learned, found
-    )
+    fact = f"sigma^2 {'reads' if value.requires_grad else 'does not read'} the network"
+    require_flag(variance, "learned", "sigma^2 reads the network", value.requires_grad, fact)
     if not variance.learned:
         return
     (gradient,) = torch.autograd.grad(value[:, 1].sum(), raw)
@@ -111,15 +109,13 @@ def fitted_is_beta_tilde_where_x0_is_known_and_beta_where_it_is_standard_normal(
     """Var(x_0 | x_t) = 0 and 1 − ᾱ_t (Ho et al. 2020, §3.2); at the first step β̃ = 0, so σ_1² = Var(x_0 | x_1)."""
     if not variance.fitted:
         return
-    found = f"it is a {type(variance).__name__}"
-    require(
-        variance, "a fitted variance must be a Fitted, which says what it fits", isinstance(variance, Fitted), found
-    )
+    fact = f"it is a {type(variance).__name__}"
+    require(variance, "a fitted variance must be a Fitted, which says what it fits", isinstance(variance, Fitted), fact)
     for steps in STEPS:
         pair, truth = chain_of(schedule, steps)
-        known, half, normal = (log_variance_at(variance, pair, share=share).exp() for share in (0.0, 0.5, 1.0))
+        point, half, normal = (log_variance_at(variance, pair, share=share).exp() for share in (0.0, 0.5, 1.0))
         for where, value, expected in (
-            ("where x_0 is known sigma^2 must be beta_tilde", known[1:], truth.beta_tilde),
+            ("where x_0 is known sigma^2 must be beta_tilde", point[1:], truth.beta_tilde),
             ("half-way between it must be their mean", half[1:], (truth.beta[1:] + truth.beta_tilde) / 2),
             ("where x_0 is N(0, I) sigma^2 must be beta", normal[1:], truth.beta[1:]),
             ("sigma_1^2 must be Var(x_0 | x_1)", normal[:1], truth.beta_1),

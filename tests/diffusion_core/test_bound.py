@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from diffusion_core.bound import denoising_term, kl_normal, mean_dims, prior_term, sum_dims
 from diffusion_core.chain import Chain, strided_times
 from diffusion_core.forward import Pair, expand
 from diffusion_core.reverse import Reverse
 from diffusion_core.schedules import Linear, Schedule
+from diffusion_core.terms import denoising_term, kl_normal, mean_dims, prior_term, sum_dims
 from diffusion_core.testing.problems import bayes
 from diffusion_core.variances import Beta, BetaTilde, Variance
 from tests.axes import across, before_noise, members

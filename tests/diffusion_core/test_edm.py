@@ -10,8 +10,8 @@ from scipy.stats import norm
 from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.domains import Continuous, Discrete
 from diffusion_core.forward import Pair
+from diffusion_core.learner import Continuous, Discrete
 from diffusion_core.objectives import EdmObjective, Simple
 from diffusion_core.parameterizations import EdmParameterization, Epsilon
 from diffusion_core.schedules import LogSnrLinear

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.distributions import Normal
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from diffusion_core import encodings
-from diffusion_core.encodings import Continuous, Encoding, GreyLevels, log_bin_probability, softmax_decoder
+from diffusion_core import decoders
+from diffusion_core.decoders import log_bin_probability, softmax_decoder
+from diffusion_core.encodings import Continuous, Encoding, GreyLevels
 from diffusion_core.latents import LatentCode
 from diffusion_core.testing.variants import name
 from tests.axes import across, classes
@@ -248,7 +249,7 @@ def test_the_softmax_decoder_of_many_dimensions_is_the_same_and_takes_no_more_me
         return log_p.detach(), gradient, alive.peak
 
     whole, gradient, most = taken()
-    monkeypatch.setattr(encodings, "DISTANCES", 2 * 48 * 256)
+    monkeypatch.setattr(decoders, "DISTANCES", 2 * 48 * 256)
     parts, gradient_of_parts, least = taken()
     torch.testing.assert_close(parts, whole, rtol=1e-12, atol=0)
     torch.testing.assert_close(gradient_of_parts, gradient, rtol=1e-12, atol=0)
@@ -257,7 +258,7 @@ def test_the_softmax_decoder_of_many_dimensions_is_the_same_and_takes_no_more_me
 
 
 def test_a_part_of_the_softmax_decoder_is_one_example_at_least(monkeypatch):
-    monkeypatch.setattr(encodings, "DISTANCES", 1)
+    monkeypatch.setattr(decoders, "DISTANCES", 1)
     at = torch.full((3,), -3.0, dtype=torch.float64)
     x0 = LEVELS[:12].reshape(3, 4)
     parts = softmax_decoder(x0, torch.ones_like(x0), at, LEVELS)

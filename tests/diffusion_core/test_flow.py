@@ -16,7 +16,7 @@ from scipy.stats import norm
 from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.domains import Discrete, levels_of
+from diffusion_core.learner import Discrete, levels_of
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import Epsilon, Velocity
 from diffusion_core.samplers import Ddim

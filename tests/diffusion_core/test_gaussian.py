@@ -18,8 +18,8 @@ from diffusion_core.parameterizations import Parameterization
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import Linear, Schedule
 from diffusion_core.solvers import Heun
-from diffusion_core.testing.exact import DATA, exact_model, expected_bound, expected_terms, variance_of_samples
-from diffusion_core.testing.problems import GaussianData, bayes
+from diffusion_core.testing.problems import DATA, GaussianData, bayes, exact_model, expected_bound, expected_terms
+from diffusion_core.testing.samplers import variance_of_samples
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde, Variance
 from tests.axes import across, members, paired, paired_or_all, spoken

@@ -13,8 +13,7 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization, V
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Schedule
-from diffusion_core.testing.exact import exact_model
-from diffusion_core.testing.problems import Function, GaussianData
+from diffusion_core.testing.problems import Function, GaussianData, exact_model
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde
 from tests.axes import across, members

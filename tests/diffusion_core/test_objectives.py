@@ -171,7 +171,7 @@ def test_vlb_at_beta_is_simple_times_the_weight_of_ho_et_al_and_a_constant(sched
 def test_vlb_is_the_bounds_own_term_times_the_horizon(parameterization, variance):
     """In bits/dim. A fitted variance has not been fitted yet while it trains: β̃ stands for it."""
     batch = batch_of(members(Schedule)[0])
-    batch.said = batch.output(parameterization, variance)
+    batch.answer = batch.output(parameterization, variance)
     model = batch.model(parameterization, BetaTilde() if variance.fitted else variance, Vlb()).diffusion
     term = model.term(batch.x0, batch.eps, model.chain(), batch.t, clip=False)
     torch.testing.assert_close(

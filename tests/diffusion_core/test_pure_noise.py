@@ -14,8 +14,7 @@ from diffusion_core.likelihood import bound
 from diffusion_core.objectives import Weighted
 from diffusion_core.parameterizations import X0, EdmParameterization, Epsilon, V, Velocity
 from diffusion_core.schedules import Cosine, Linear, Rectified, Schedule, Sigmoid
-from diffusion_core.testing.exact import DATA, exact_model, expected_bound
-from diffusion_core.testing.problems import GaussianData, bayes, diffusion
+from diffusion_core.testing.problems import DATA, GaussianData, bayes, diffusion, exact_model, expected_bound
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Analytic, Beta, BetaTilde
 from tests.axes import across, ends_in_noise, members

@@ -25,8 +25,7 @@ from diffusion_core.spacings import (
     UniformSpacing,
 )
 from diffusion_core.testing import check_spacing
-from diffusion_core.testing.exact import exact_model
-from diffusion_core.testing.problems import GaussianData, MixtureData, denoiser_output, diffusion
+from diffusion_core.testing.problems import GaussianData, MixtureData, denoiser_output, diffusion, exact_model
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Analytic, AnalyticMse, Beta, BetaTilde, LearnedVariance
 from tests.axes import across, members

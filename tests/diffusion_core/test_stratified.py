@@ -14,8 +14,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
 from diffusion_core.likelihood import Bound, bound
 from diffusion_core.stratified import Stratum, draws_of, strata_of, unexplained
-from diffusion_core.testing.exact import DATA, exact_model
-from diffusion_core.testing.problems import diffusion
+from diffusion_core.testing.problems import DATA, diffusion, exact_model
 from diffusion_core.variances import Beta, BetaTilde
 from tests.sampling import sampled
 

@@ -14,14 +14,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core.bound import prior_term, sum_dims
+from diffusion_core.decoders import softmax_decoder
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Continuous, GreyLevels, softmax_decoder
+from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.gamma import LearnedGamma, MonotoneNet
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.objectives import Objective, VlbContinuous
 from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import LearnedSchedule
+from diffusion_core.terms import prior_term, sum_dims
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.variances import BetaTilde
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from ablations.grids.file import AxisSpec, shared_and_levels
+from ablations.grids.file import AxisSpec
 from ablations.grids.grid import make
 from ablations.grids.reading import read
 from ablations.settings import grammar
@@ -47,7 +47,6 @@ def test_numbers_and_booleans_are_levels(said):
     found = [(cell.horizon, cell.schedule.rescale, cell.training.learning_rate) for cell in cells()]
     assert found == [(100, True, 0.001), (100, False, 0.001), (200, True, 0.001)]
     assert read("mine").axes[0].levels[1].title == "twice"
-    assert shared_and_levels(parse_run(["grid=mine"]))[1][:2] == [{"horizon": 100}, {"horizon": 200}]
 
 
 def test_levels_that_are_numbers_are_picked_and_joined_by_others(said):

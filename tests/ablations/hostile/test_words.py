@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ablations.grids import reading
-from ablations.grids.file import shared_and_levels
 from ablations.grids.grid import make
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run, parse_search
-from ablations.settings.beforehand import refuse_numbers
 from ablations.settings.cell import AXES, PLAIN
 from ablations.settings.registry import fields_of
 from analysis.format.errors import InputError
@@ -56,9 +54,7 @@ def in_one_line(error):
 
 def made(words):
     """A grid, made as a command makes it."""
-    request = parse_run(words)
-    refuse_numbers(*shared_and_levels(request))
-    return make(request)
+    return make(parse_run(words))
 
 
 @drawn(100)

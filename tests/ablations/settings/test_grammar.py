@@ -192,7 +192,7 @@ def test_a_missing_or_corrupt_extractor_is_refused(content, message, capsys, mon
     assert re.search(message, line), line
 
 
-@pytest.mark.parametrize("word", ["--help", "grid=parametrization"])
+@pytest.mark.parametrize("word", ["--help", "grid=parametrization", "training.stepps=3", "evaluation.sede=1"])
 def test_help_and_errors_about_names_come_without_torch(word):
     code = f"import sys; from ablations import run\ntry: run.main(['{word}'])\nexcept Exception: pass\n"
     code += "assert not {'torch', 'mlflow', 'pandas'} & set(sys.modules), 'heavy import'"

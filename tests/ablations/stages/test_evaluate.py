@@ -23,10 +23,10 @@ from ablations.stages import samples as sampling
 from ablations.stages.graph import stages_of
 from ablations.stages.restore import load
 from ablations.stages.stage import Parts
-from diffusion_core.bound import mean_dims
 from diffusion_core.forward import diffuse
 from diffusion_core.likelihood import bound
 from diffusion_core.randomness import draw, normal, uniform
+from diffusion_core.terms import mean_dims
 from diffusion_core.trainer import part
 from tests.ablations.conftest import reproducible
 

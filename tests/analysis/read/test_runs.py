@@ -34,6 +34,16 @@ def test_rows_come_in_the_order_of_the_axes_whatever_the_file_says(tmp_path):
     pd.testing.assert_frame_equal(runs, read_folder(build(tmp_path / "h")).runs)
 
 
+def test_results_are_a_line_in_a_terminal_and_a_table_in_a_notebook(shared_folder):
+    results = read_folder(shared_folder)
+    assert repr(results).startswith(f"<results of {results.meta.name}: 11 cells, runs 29 finished, 4 diverged; axes: ")
+    assert "\n" not in repr(results)
+    html = results._repr_html_()
+    assert html.startswith(f"<p>results of {results.meta.name}: 11 cells")
+    assert "<th>axis.parameterization</th>" in html
+    assert FID in html
+
+
 def test_numbers_are_read_back_exactly(tmp_path):
     value = 2.3456789012345678e-7
     table = [row | ({NLL: repr(value)} if NLL in row else {}) for row in rows()]
