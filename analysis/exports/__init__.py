@@ -3,7 +3,7 @@
     Answers ─ contents ─▶ AnswersFile ─▶ results/<grid>/answers.json ─▶ AnswersFile
 
 Floats have seven digits, as runs.csv has them, so that a file is the same bytes wherever it is made; what is not finite
-is null. A grid that was not run in rounds has no key `round`, as no earlier version has.
+is null. A grid that was not run in rounds has no key `round`.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from analysis.figures.forest import dress, label_rows, out_of_view, row, rows, w
 from analysis.figures.windows import Window, bulk_window
 from analysis.findings.answers import Answers
 from analysis.findings.summary import known_values
-from analysis.format.former import LIKELIHOOD
 from analysis.format.grid_json import ShownMetric
+from analysis.format.names import LIKELIHOOD
 
 MOST = 3
 """Metrics side by side."""

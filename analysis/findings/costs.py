@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import in_latents
 from analysis.findings.verdicts import Findings
-from analysis.format.former import LIKELIHOOD
 from analysis.format.grid_json import ShownMetric
+from analysis.format.names import LIKELIHOOD
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import LEVEL, compare_each
 from analysis.statistics.pareto import pareto_front

@@ -1,6 +1,6 @@
 """The own error of a metric that is an estimate by draws: of the draws alone, the images being given.
 
-It is beside the metric in runs.csv, nll/test_draw_se beside nll/test, and older results have none. All trainings of a
+It is beside the metric in runs.csv, nll/test_draw_se beside nll/test. All trainings of a
 cell are scored by the same draws, so more seeds do not lessen it.
 """
 

@@ -3,8 +3,7 @@
     c(t) = w(t),  or w(t) p(t),  relative to its mean over t
 
 w is the weight of ‖ε − ε̂‖²/D in a cell's objective, p the density of its training times, which counts unless a loss is
-divided by it (curve `expected_weight`; results from before there was one have `eps_weight`, and no density that
-counted). It is what differs between objectives, whatever the network predicts. It is taken relative to its mean, since
+divided by it (curve `expected_weight`). It is what differs between objectives, whatever the network predicts. It is taken relative to its mean, since
 Adam divides a constant factor out of every step. An axis over objectives, training times, schedules, T
 or training declares that it changes c; under any other axis a change of more than 1 % at some t is a second
 difference between its cells, and the table says so.
@@ -23,7 +22,7 @@ from analysis.findings.cells import axis_columns, parameters_of
 from analysis.format.grid_json import Axis
 from analysis.read.runs import GridResults
 
-EXPECTED, WEIGHT = "expected_weight", "eps_weight"
+EXPECTED = "expected_weight"
 DECLARED = ("objective", "timesteps", "schedule", "horizon", "training")
 """The choices that say of themselves that they change the weight of t."""
 SAME = 0.01
@@ -99,11 +98,10 @@ def _alike(runs: pd.DataFrame, columns: list[str]) -> list[pd.DataFrame]:
 
 def effective_weights(curves: pd.DataFrame) -> dict[Run, pd.Series[float]]:
     """The weight c(t) of each run over t, nan where it is not known; runs without curves are left out."""
-    keys = ["cell_id", "seed", "x", "curve"]
-    known = curves[curves["curve"].isin((EXPECTED, WEIGHT))].drop_duplicates(keys, keep="last")
-    table = known.set_index(keys)["y"].unstack("curve").reindex(columns=[EXPECTED, WEIGHT])
-    counted = table[EXPECTED].where(table[EXPECTED].notna(), table[WEIGHT])
-    counted = counted.where((counted >= 0) & np.isfinite(counted))
+    keys = ["cell_id", "seed", "x"]
+    known = curves[curves["curve"] == EXPECTED].drop_duplicates(keys, keep="last")
+    table = known.set_index(keys)["y"].astype(np.float64).sort_index()
+    counted = table.where((table >= 0) & np.isfinite(table))
     runs = known[["cell_id", "seed"]].drop_duplicates().to_numpy()
     weights = {(str(name), int(seed)): counted.loc[name, seed] for name, seed in runs}
     return {run: weight for run, weight in weights.items() if (weight > 0).any()}

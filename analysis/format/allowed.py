@@ -8,8 +8,6 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
-from analysis.format.names import METADATA
-
 T = TypeVar("T", bound=Hashable)
 
 Decimals = Annotated[int, Field(ge=0, le=15)]
@@ -42,5 +40,5 @@ def check_axis(name: str, levels: Iterable[str]) -> None:
 
 def check_metric(name: str) -> None:
     """ValueError where a metric has the name of another column of runs.csv."""
-    if "/" not in name or name in METADATA or name.startswith("axis."):
+    if "/" not in name or name.startswith("axis."):
         raise ValueError(f"the metric {name!r} has the name of a choice: a metric is called KIND/OF_WHAT")

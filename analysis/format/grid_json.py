@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from analysis.format.allowed import Decimals, Finite, Looks, Share, check_axis, check_different, check_metric
 from analysis.format.errors import InputError
-from analysis.format.former import described
 from analysis.format.plain import plain_json
 from analysis.format.rounds import Round
 
@@ -129,10 +128,6 @@ class ShownMetric:
         return f"{self.label}{unit} {ARROWS[self.direction]}".strip()
 
 
-DescribedMetric = Annotated[ShownMetric, BeforeValidator(described)]
-"""A metric as a file describes it."""
-
-
 @dataclass(frozen=True)
 class KnownValue:
     """A known value to read a metric against."""
@@ -196,7 +191,7 @@ class Meta:
     layout: str
     data: str
     axes: tuple[Axis, ...]
-    metrics: tuple[DescribedMetric, ...]
+    metrics: tuple[ShownMetric, ...]
     seeds: tuple[int, ...]
     horizon: int | None = None
     rungs: int = 0

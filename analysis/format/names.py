@@ -17,6 +17,8 @@ VERSIONS = ("code", "numerics", "data_digest", PRECISION)
 network, which `training.precision=auto` leaves to the machine; "" where unknown."""
 METADATA = (*FIXED, TRACEBACK, NOTES, *LATENT, *VERSIONS)
 """The columns that are neither choices nor metrics."""
+LIKELIHOOD = "likelihood"
+"""What a metric decides that is of each held-out image, and of no sample."""
 AMOUNTS = ("training.steps", "training.batch")
 """The choices that are counted with: whole numbers."""
 SETS = "cost/sample_sets"

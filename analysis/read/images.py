@@ -33,7 +33,7 @@ _ROUNDING = 1e-5
 
 
 def no_images() -> pd.DataFrame:
-    """The frame where nothing is known per image: results that are older than it have no such file."""
+    """The frame where nothing is known per image."""
     return _frame([], "")
 
 

@@ -11,7 +11,7 @@ a "/"; what is a curve over training steps is left to the curves, of which it is
 
 Rows of different versions are never mixed without a word. `numerics` is raised whenever numbers at equal seed change,
 and `data_digest` is of the images themselves: more than one of either is refused. `code` may differ, and
-`GridResults.codes` tells how. All are empty where a result is older than they are, and so is `precision`.
+`GridResults.codes` tells how. All are empty where they are not known, and so is `precision`.
 
 `not_comparable` names kinds of metrics of which a run that finished has no value that could be set beside others'.
 Whatever the source holds of them is left out here, so that nobody has to remember.

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 NEEDED = ("grid.json", "runs.csv", "curves.csv")
 """The files without which a folder is no grid."""
-LEFTOVER = r"\.\w[\w.-]*"
-"""What a writer that was killed left beside a file, which commands of earlier versions delivered."""
 
 
 class TemporaryFolder:
@@ -103,8 +101,6 @@ def _downloaded(client: MlflowClient, uri: str, run: str) -> TemporaryFolder:
             raise InputError(f"run {run} lacks its artifact {lacking[0]}: run `python -m ablations.publish`")
         folder = TemporaryFolder()
         for path in paths:
-            if re.fullmatch(LEFTOVER, path):
-                continue
             if not re.fullmatch(r"\w[\w.-]*", path):
                 raise InputError(f"run {run} has an artifact {path!r}, which leads out of its folder: nothing is read")
             if path not in PAGES:

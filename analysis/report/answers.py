@@ -12,8 +12,8 @@ from analysis.findings.expectations import Fate
 from analysis.findings.factorial import Factorial
 from analysis.findings.spending import Spending, spending
 from analysis.findings.verdicts import UNIFORM, Findings
-from analysis.format.former import LIKELIHOOD
 from analysis.format.grid_json import Meta
+from analysis.format.names import LIKELIHOOD
 from analysis.format.notation import Rounding, begun, counted, duration, percent, two_digits
 from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
 from analysis.words.claims import why

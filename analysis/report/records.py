@@ -79,7 +79,6 @@ def missing(answers: Answers) -> Section:
         for seed, status, reason, trace in lost[["seed", "status", "reason", TRACEBACK]].itertuples(index=False):
             message = reason_in_short(reason)
             rows.append((cell.name, str(seed), status, message or "no reason was recorded"))
-            # An older writer left the traceback below the reason.
             full = trace.strip() or reason.strip()
             traces += [Verbatim(f"{cell.name}, seed {seed}", full)] if full not in ("", message) else []
     told = f"{len(runs)} of {len(everyone)} runs {lacking}. Means and intervals are over the seeds that {did}."

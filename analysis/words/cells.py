@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?!\w)")
 
 
 def reason_in_short(reason: str) -> str:
-    """The first line of a reason, which is its message; results of an older writer have the traceback below it."""
+    """The first line of a reason: a message may have several."""
     return reason.strip().partition("\n")[0].strip()
 
 

@@ -13,14 +13,13 @@ from analysis.findings.spaces import (
     in_latents,
     is_vae,
 )
-from analysis.format.former import described
 from analysis.format.grid_json import Expectation, ShownMetric
 from analysis.read.runs import read_folder
 from analysis.words.cells import without_value
 from analysis.words.claims import why
 from analysis.words.factorial import factorial_sentences
 from analysis.words.verdicts import headline
-from tests.analysis.conftest import FID, NLL
+from tests.analysis.conftest import FID, NLL, described
 from tests.analysis.latent import BITS, PSNR, RFID, latent, row
 
 

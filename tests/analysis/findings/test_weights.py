@@ -93,12 +93,6 @@ def test_effective_weights_are_those_of_the_expected_loss():
     assert list(found["ax", 0].index) == [1, 2, 3, 4, 5]
 
 
-def test_results_from_before_the_expected_weight_have_that_of_the_objective_whatever_the_density():
-    table = lines("ax", 0, eps_weight=[2.0, 3.0], density=[0.5, 2.0]) + lines("bx", 0, expected_weight=[4.0, 5.0])
-    found = effective_weights(pd.DataFrame(table, columns=["cell_id", "seed", "curve", "x", "y"]))
-    assert {run: list(weight) for run, weight in found.items()} == {("ax", 0): [2.0, 3.0], ("bx", 0): [4.0, 5.0]}
-
-
 def test_relative_has_mean_one():
     assert list(relative(series(1.0, 2.0, 3.0))) == [0.5, 1.0, 1.5]
 
