@@ -25,9 +25,9 @@ from analysis.exports.schema import (
     Measure,
 )
 from analysis.findings.answers import Answers
+from analysis.findings.comparisons import CellComparison
 from analysis.findings.costs import Cost
 from analysis.findings.expectations import ClaimOutcome
-from analysis.findings.pairs import CellComparison
 from analysis.findings.search import Optimism
 from analysis.findings.summary import known_values
 from analysis.findings.verdicts import Findings

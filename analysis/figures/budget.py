@@ -16,8 +16,8 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from analysis.figures.drawing import GREY, Color, Look, distinct_looks, label_ends, panels, wrapped
 from analysis.figures.windows import Window, show, whole_window
 from analysis.findings.answers import Answers
-from analysis.findings.budget import Budget, Rung
 from analysis.findings.cells import Estimate
+from analysis.findings.comparisons import Budget, Rung
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import mathtext
 from analysis.statistics.paired import mean_interval

@@ -26,8 +26,8 @@ from analysis.figures.names import described
 from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
-from analysis.findings.curves import BOUND, TRAINING, shared
 from analysis.findings.spaces import in_latents
+from analysis.findings.values import BOUND, TRAINING, shared
 from analysis.findings.weights import SAME, relative
 from analysis.format.notation import mathtext
 

@@ -21,8 +21,8 @@ from analysis.figures.forest import dress, label_rows, row, rows, words
 from analysis.figures.windows import Window, bulk_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.comparisons import paired
-from analysis.findings.pairs import CellComparison
+from analysis.findings.comparisons import CellComparison
+from analysis.findings.values import paired
 from analysis.findings.verdicts import Findings
 from analysis.format.grid_json import Axis, ShownMetric
 from analysis.format.notation import Rounding

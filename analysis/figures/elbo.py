@@ -13,7 +13,7 @@ from analysis.figures.drawing import GREY
 from analysis.figures.forest import rows
 from analysis.figures.windows import round_ticks
 from analysis.findings.answers import Answers
-from analysis.findings.bits import Bits
+from analysis.findings.spaces import Bits
 from analysis.format.notation import Rounding, mathtext
 
 PARTS = (

@@ -21,7 +21,7 @@ from analysis.figures.names import name
 from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
-from analysis.findings.curves import shared
+from analysis.findings.values import shared
 from analysis.format.notation import mathtext
 
 LOG_SNR = "log_snr"

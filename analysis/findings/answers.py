@@ -12,21 +12,19 @@ from functools import cached_property
 
 import pandas as pd
 
-from analysis.findings.bits import Bits, bits_of, shares_of
-from analysis.findings.cells import CellRuns, cells_of, parameters_of
-from analysis.findings.comparisons import ImageShare, share_of_images
+from analysis.findings.budget import budget_of
+from analysis.findings.cells import CellRuns, baseline, parameters_of
 from analysis.findings.costs import Cost, Costs, front_of_cells
-from analysis.findings.curves import BOUND, curves_of
-from analysis.findings.draws import DrawError, draw_errors
 from analysis.findings.expectations import ClaimOutcome, outcomes
 from analysis.findings.factorial import Factorial, factorial
-from analysis.findings.held_out import HeldOutError, held_out_errors
 from analysis.findings.lines import Line, lines_of
-from analysis.findings.pairs import baseline
+from analysis.findings.other_errors import DrawError, HeldOutError, draw_errors, held_out_errors
+from analysis.findings.pairs import lead_of, standing
 from analysis.findings.search import Optimism, optimism
-from analysis.findings.spaces import space_axes
+from analysis.findings.spaces import Bits, bits_of, shares_of, space_axes
 from analysis.findings.summary import Summary, metrics_present
-from analysis.findings.verdicts import Findings, findings
+from analysis.findings.values import BOUND, ImageShare, cells_of, curves_of, share_of_images
+from analysis.findings.verdicts import Findings
 from analysis.findings.weights import Run, WeightCheck, changed_along, check_weights, effective_weights
 from analysis.format.errors import NothingYet
 from analysis.format.grid_json import Axis, Meta, ShownMetric
@@ -79,7 +77,7 @@ class Answers:
     @cached_property
     def baseline(self) -> CellRuns | None:
         """The cell that others are compared with; None where it has no finished run."""
-        return baseline(self.grid, self.cells)
+        return baseline(self.meta, self.cells)
 
     @cached_property
     def metrics(self) -> list[ShownMetric]:
@@ -89,12 +87,24 @@ class Answers:
     @cached_property
     def summary(self) -> Summary:
         """Estimates, which cells may be the best, and rounding, of every metric."""
-        return Summary.of(self.grid, self.cells, self.metrics)
+        stands = {metric.name: standing(self.grid, metric, self.cells) for metric in self.metrics}
+        return Summary.of(self.cells, self.metrics, stands)
 
     @cached_property
     def findings(self) -> list[Findings]:
         """The answer in each metric that decides."""
-        return findings(self.grid, self.summary)
+        return [self._found(metric) for metric in self.metrics if metric.deciding and metric.name in self.grid.runs]
+
+    def _found(self, metric: ShownMetric) -> Findings:
+        """The answer in one metric: who leads where no verdict is due, else whether that depends on the budget."""
+        stands, estimates = self.summary.standing[metric.name], self.summary.estimates[metric.name]
+        codes = self.meta.baselines.get(metric.name, ())
+        answer = Findings(metric, self.cells, estimates, stands, self.meta.continued, codes=codes)
+        if self.preliminary:
+            return replace(answer, lead=lead_of(self.grid, metric, [self.cells[i] for i in answer.ranked]))
+        if not self.meta.rungs:
+            return answer
+        return replace(answer, budget=budget_of(metric, self.cells, stands, answer.best, self.curve))
 
     @cached_property
     def image_shares(self) -> list[tuple[CellRuns, CellRuns, ImageShare] | None]:

@@ -13,13 +13,11 @@ from typing import TypeVar
 import pandas as pd
 
 from analysis.findings.answers import Answers, Purchase
-from analysis.findings.budget import Budget
 from analysis.findings.cells import CellRuns
-from analysis.findings.draws import DrawError
+from analysis.findings.comparisons import Budget, Standing
 from analysis.findings.expectations import ClaimOutcome
 from analysis.findings.factorial import Factorial
-from analysis.findings.held_out import HeldOutError
-from analysis.findings.standings import Standing
+from analysis.findings.other_errors import DrawError, HeldOutError
 from analysis.findings.summary import Summary
 from analysis.findings.verdicts import Findings
 from analysis.findings.weights import WeightCheck

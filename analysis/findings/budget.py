@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from analysis.findings.cells import CellRuns
-from analysis.findings.pairs import CellComparison
-from analysis.findings.standings import Standing
+from analysis.findings.comparisons import TOLD_APART, Budget, CellComparison, Course, Rung, Standing, holds
 from analysis.format.grid_json import ShownMetric
 from analysis.format.names import RUNG
 from analysis.statistics.families import Verdict, beaten_by, judge
@@ -29,71 +28,6 @@ from analysis.statistics.paired import Comparison, compare
 from analysis.statistics.variances import Array
 
 STEPS = "training.steps"
-_TOLD = ("better", "worse")
-
-
-@dataclass(frozen=True, eq=False)
-class Rung:
-    """A share of the trainings' steps, and the `values` of each cell there by seed.
-
-    `steps` are the fewest and the most that any training took; `leading` are the cells that may be the best there, by
-    all pairs alone.
-    """
-
-    halvings: float
-    steps: tuple[int, int]
-    values: tuple[dict[int, float], ...]
-    leading: frozenset[int]
-
-    def mean(self, i: int) -> float:
-        """The mean of a cell over its seeds; nan where it has none."""
-        values = list(self.values[i].values())
-        return float(np.mean(values)) if values else math.nan
-
-    def best(self, sign: int) -> int | None:
-        """The cell with the best mean of those that may be the best, or of all where none was tested."""
-        known = [i for i, values in enumerate(self.values) if values]
-        return max(self.leading or known, key=lambda i: sign * self.mean(i), default=None)
-
-
-@dataclass(frozen=True, eq=False)
-class Course:
-    """A comparison of the list, with its verdict at each rung; `ahead` is what twice the steps would leave of it."""
-
-    pair: CellComparison
-    verdicts: tuple[Verdict, ...]
-    ahead: Comparison | None
-
-    @property
-    def told(self) -> bool:
-        """Whether its cells are told apart at the end."""
-        return self.pair.verdict in _TOLD
-
-    @property
-    def settled(self) -> bool:
-        """Whether they are, and would be at twice the steps."""
-        return self.told and _holds(self.ahead, self.pair.comparison.difference)
-
-    @property
-    def turned(self) -> bool:
-        """Whether a rung says the contrary of the end."""
-        contrary = {"better": "worse", "worse": "better"}.get(self.pair.verdict)
-        return contrary in self.verdicts
-
-
-@dataclass(frozen=True, eq=False)
-class Budget:
-    """A metric over the budget: its rungs, the end last, the comparisons over these, and the rivals that may overtake
-    the best cell.
-
-    The last of these are worse at the end, and not surely so at twice the steps. The values are `on_validation` where
-    the metric is one of test images.
-    """
-
-    rungs: tuple[Rung, ...]
-    courses: tuple[Course, ...]
-    rivals: frozenset[int]
-    on_validation: bool
 
 
 def budget_of(
@@ -177,7 +111,7 @@ def _leading(
     """The cells that neither all pairs nor the list of comparisons show another to be better than."""
     known = np.flatnonzero(np.isfinite(table).any(1))
     every = beaten_by(table[known], metric.sign, metric.resolution) if len(known) else []
-    listed = {b if word == "better" else a for (a, b), word in zip(asked, told, strict=True) if word in _TOLD}
+    listed = {b if word == "better" else a for (a, b), word in zip(asked, told, strict=True) if word in TOLD_APART}
     leading = {int(i) for i, beaten in zip(known, every, strict=True) if beaten is not None and not beaten}
     return frozenset(leading - listed)
 
@@ -205,11 +139,6 @@ def _verdicts(
     return verdicts
 
 
-def _holds(found: Comparison | None, difference: float) -> bool:
-    """Whether an interval lies on that side of 0."""
-    return found is not None and difference * found.difference > 0 and abs(found.difference) > found.half_width
-
-
 def _catches_up(metric: ShownMetric, ahead: Comparison | None) -> bool:
     """Whether the best cell, less a rival, is not surely better at twice the steps, where that is known."""
-    return ahead is not None and not _holds(ahead, float(metric.sign))
+    return ahead is not None and not holds(ahead, float(metric.sign))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
 
-from analysis.format.grid_json import kind_of
+from analysis.format.grid_json import Meta, kind_of
 from analysis.format.names import COUNTED, METADATA, NOT_COMPARABLE, SETS, SEVERAL
-from analysis.read.runs import GridResults
 from analysis.statistics.paired import mean_interval
 
 _LONGEST = 709.0
@@ -107,25 +107,25 @@ class CellRuns:
         return self.runs[self.runs["status"].isin(COUNTED)]
 
 
-def axis_columns(grid: GridResults) -> list[str]:
-    """The columns of the runs that hold the levels of the axes, in their order."""
-    return [f"axis.{axis.name}" for axis in grid.meta.axes]
-
-
 def parameters_of(runs: pd.DataFrame) -> list[str]:
     """The columns of runs that are parameters: choices, and neither levels of an axis nor metrics."""
     columns = [str(name) for name in runs if name not in METADATA]
     return [name for name in columns if "/" not in name and not name.startswith("axis.")]
 
 
-def cells_of(grid: GridResults) -> list[CellRuns]:
-    """The cells in the order of the axes' levels."""
-    axes, columns = grid.meta.axes, axis_columns(grid)
-    if not columns:
-        return [CellRuns((), (), grid.runs)]
-    found = []
-    for key, rows in grid.runs.groupby(columns, sort=False):
-        levels = tuple(str(name) for name in key)
-        labels = tuple(axis.label_of(name) for axis, name in zip(axes, levels, strict=True))
-        found.append(CellRuns(levels, labels, rows))
-    return found
+def at_levels(meta: Meta, cells: Sequence[CellRuns], levels: Mapping[str, str]) -> CellRuns | None:
+    """The cell at these levels; None where it was not run."""
+    wanted = tuple(levels.get(axis.name, "") for axis in meta.axes)
+    return next((cell for cell in cells if cell.levels == wanted), None)
+
+
+def baseline(meta: Meta, cells: Sequence[CellRuns]) -> CellRuns | None:
+    """The cell that the grid names as its baseline, else the first; None where it has no finished run."""
+    chosen = at_levels(meta, cells, meta.baseline) or cells[0]
+    return chosen if chosen.runs["status"].isin(COUNTED).any() else None
+
+
+def one_training(cells: Sequence[CellRuns]) -> bool:
+    """True where cells share a training at every seed."""
+    trainings = [dict(zip(cell.runs["seed"], cell.runs["training_id"], strict=True)) for cell in cells]
+    return all(of_cell == trainings[0] for of_cell in trainings)

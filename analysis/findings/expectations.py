@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 
 from analysis.findings.cells import CellRuns
-from analysis.findings.comparisons import contrast
+from analysis.findings.values import contrast
 from analysis.format.grid_json import Expectation, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.families import ALPHA, settle

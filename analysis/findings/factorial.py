@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.comparisons import Array, seeds_of, values_of
-from analysis.findings.pairs import CellComparison
+from analysis.findings.comparisons import CellComparison
+from analysis.findings.values import Array, seeds_of, values_of
 from analysis.format.errors import InputError
 from analysis.format.grid_json import Axis, ShownMetric
 from analysis.read.runs import GridResults

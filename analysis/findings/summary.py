@@ -1,6 +1,6 @@
-"""What a table shows of a grid: per metric its cells' estimates, where they stand, and how to round.
+"""The summary of a grid that its table shows: per metric its cells' estimates, where they stand, and how to round.
 
-Bold are the cells that may be the best (`standings`).
+Bold are the cells that may be the best (`pairs`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.standings import Standing, standing
+from analysis.findings.comparisons import Standing
 from analysis.format.grid_json import Meta, ShownMetric
 from analysis.format.notation import Rounding
 from analysis.read.runs import GridResults
@@ -55,18 +55,17 @@ class Summary:
     rounding: dict[str, Rounding]
 
     @staticmethod
-    def of(grid: GridResults, cells: list[CellRuns], metrics: list[ShownMetric]) -> Summary:
-        """Everything that the table shows of our runs."""
+    def of(cells: list[CellRuns], metrics: list[ShownMetric], standing: dict[str, Standing]) -> Summary:
+        """All that the table shows of our runs, which stand so in each metric."""
         estimates = {metric.name: [cell.estimate(metric.name) for cell in cells] for metric in metrics}
-        stands = {metric.name: standing(grid, metric, cells) for metric in metrics}
-        halves = {name: [estimate.half_width for estimate in found] for name, found in estimates.items()}
+        halves = {name: [estimate.half_width for estimate in of_cells] for name, of_cells in estimates.items()}
         rounding = {
             metric.name: Rounding(metric.decimals, counted=True)
             if metric.kind == "cost"
             else Rounding.of(metric.decimals, halves[metric.name])
             for metric in metrics
         }
-        return Summary(cells, metrics, estimates, stands, rounding)
+        return Summary(cells, metrics, estimates, standing, rounding)
 
     def showing(self, metrics: list[ShownMetric]) -> Summary:
         """The same of some of its metrics, in this order."""

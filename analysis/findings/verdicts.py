@@ -13,22 +13,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
-from analysis.findings.budget import Budget, budget_of
-from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.curves import curves_of
-from analysis.findings.leads import Lead, lead_of
-from analysis.findings.pairs import CellComparison, one_training
-from analysis.findings.standings import Standing
-from analysis.findings.summary import Summary
+from analysis.findings.cells import CellRuns, Estimate, one_training
+from analysis.findings.comparisons import Budget, CellComparison, Lead, Standing
 from analysis.format.grid_json import KnownValue, ShownMetric
 from analysis.format.names import SET_SPREAD
-from analysis.read.runs import GridResults
 from analysis.statistics.paired import sampling_noise
 
 UNIFORM, HISTOGRAM = "uniform code", "histogram"
@@ -155,25 +148,6 @@ class Findings:
         if name not in cell.runs or cell.runs[name].isna().all():
             return math.nan
         return sampling_noise(cell.runs[name].dropna().to_numpy(), cell.sets)
-
-
-def findings(grid: GridResults, summary: Summary) -> list[Findings]:
-    """The answer in each metric that decides, as grid.json says which do."""
-
-    def curve(name: str) -> list[pd.DataFrame]:
-        return curves_of(grid.curves, name, summary.cells)
-
-    def of(metric: ShownMetric) -> Findings:
-        stands = summary.standing[metric.name]
-        codes, estimates = grid.meta.baselines.get(metric.name, ()), summary.estimates[metric.name]
-        found = Findings(metric, summary.cells, estimates, stands, grid.meta.continued, codes=codes)
-        if grid.meta.preliminary:
-            return replace(found, lead=lead_of(grid, metric, [summary.cells[i] for i in found.ranked]))
-        if not grid.meta.rungs:
-            return found
-        return replace(found, budget=budget_of(metric, summary.cells, stands, found.best, curve))
-
-    return [of(metric) for metric in summary.metrics if metric.deciding and metric.name in grid.runs]
 
 
 def _typical(deviations: Sequence[float]) -> float:

@@ -3,10 +3,10 @@
     c(t) = w(t),  or w(t) p(t),  relative to its mean over t
 
 w is the weight of ‖ε − ε̂‖²/D in a cell's objective, p the density of its training times, which counts unless a loss is
-divided by it (curve `expected_weight`). It is what differs between objectives, whatever the network predicts. It is taken relative to its mean, since
-Adam divides a constant factor out of every step. An axis over objectives, training times, schedules, T
-or training declares that it changes c; under any other axis a change of more than 1 % at some t is a second
-difference between its cells, and the table says so.
+divided by it (curve `expected_weight`). It is what differs between objectives, whatever the network predicts. It is
+taken relative to its mean, since Adam divides a constant factor out of every step. An axis over objectives, training
+times, schedules, T or training declares that it changes c; under any other axis a change of more than 1 % at some t is
+a second difference between its cells, and the table says so.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from analysis.findings.cells import axis_columns, parameters_of
+from analysis.findings.cells import parameters_of
+from analysis.findings.values import axis_columns
 from analysis.format.grid_json import Axis
 from analysis.read.runs import GridResults
 

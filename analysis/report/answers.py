@@ -7,10 +7,10 @@ from typing import get_args
 
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.comparisons import ImageShare
 from analysis.findings.expectations import Fate
 from analysis.findings.factorial import Factorial
 from analysis.findings.spending import Spending, spending
+from analysis.findings.values import ImageShare
 from analysis.findings.verdicts import UNIFORM, Findings
 from analysis.format.grid_json import Meta
 from analysis.format.names import LIKELIHOOD

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.findings.answers import Answers
-from analysis.findings.budget import Budget, Rung
+from analysis.findings.comparisons import Budget, Rung
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import Rounding
 from analysis.report.page import Block, Fact, FactTable, Items, Section, Text

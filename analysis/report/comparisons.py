@@ -9,7 +9,8 @@ from typing import get_args
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
 from analysis.findings.cells import CellRuns
-from analysis.findings.pairs import CellComparison, unmeasured
+from analysis.findings.comparisons import CellComparison
+from analysis.findings.pairs import unmeasured
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import begun, percent
 from analysis.report.page import Block, Items, Section

@@ -9,8 +9,8 @@ from typing import get_args
 from analysis.figures import shown
 from analysis.figures.drawing import Drawn
 from analysis.findings.answers import Answers
-from analysis.findings.curves import BOUND
 from analysis.findings.spaces import in_latents
+from analysis.findings.values import BOUND
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import listed
 from analysis.report.page import Picture, picture

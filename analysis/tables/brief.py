@@ -13,7 +13,7 @@ from typing import get_args
 from rich.console import Console
 
 from analysis.findings.answers import Answers
-from analysis.findings.pairs import CellComparison
+from analysis.findings.comparisons import CellComparison
 from analysis.statistics.families import Verdict
 from analysis.tables.captions import interval, setting
 from analysis.tables.table import ResultTable

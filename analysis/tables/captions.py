@@ -6,8 +6,7 @@ import math
 
 from analysis.findings.answers import Answers
 from analysis.findings.costs import TOTAL_FLOPS
-from analysis.findings.draws import DrawError
-from analysis.findings.held_out import HeldOutError
+from analysis.findings.other_errors import DrawError, HeldOutError
 from analysis.findings.spaces import PSNR, RFID, in_latents
 from analysis.format.grid_json import Meta, ShownMetric
 from analysis.format.names import PRECISION

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from analysis.findings.budget import Budget, Course, Rung
+from analysis.findings.comparisons import Budget, Course, Rung
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import Rounding, counted, listed
 from analysis.words.verdicts import apart

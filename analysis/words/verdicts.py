@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from analysis.findings.leads import Lead
-from analysis.findings.pairs import CellComparison
+from analysis.findings.comparisons import CellComparison, Lead
 from analysis.findings.verdicts import UNIFORM, Findings
 from analysis.format.grid_json import ShownMetric
 from analysis.format.notation import Rounding, listed_names, percent, probability

@@ -15,7 +15,7 @@ from analysis.figures.names import described
 from analysis.figures.samples import samples_figure
 from analysis.figures.windows import Window
 from analysis.findings.answers import Answers
-from analysis.findings.cells import cells_of
+from analysis.findings.values import cells_of
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import NLL, answers_of, build, meta, rows, write_csv
 from tests.analysis.figures.conftest import files_written

@@ -7,7 +7,7 @@ from analysis.figures.drawing import styled
 from analysis.figures.names import name
 from analysis.figures.schedules import distinct, learned_of, schedules_figure
 from analysis.findings.answers import Answers
-from analysis.findings.cells import cells_of
+from analysis.findings.values import cells_of
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import answers_of, build, write_csv
 

@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from analysis.findings.answers import Answers
-from analysis.findings.cells import cells_of
 from analysis.findings.costs import Cost, Costs
+from analysis.findings.values import cells_of
 from analysis.read.runs import read_folder
 from tests.analysis.findings.test_verdicts import VALUES, grid_of
 from tests.analysis.latent import latent

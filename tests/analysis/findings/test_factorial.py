@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.findings.cells import cells_of
 from analysis.findings.factorial import factorial
+from analysis.findings.values import cells_of
 from analysis.format.grid_json import parse_meta
 from analysis.read.runs import GridResults, read_folder
 from analysis.words.factorial import factorial_sentences

@@ -5,14 +5,9 @@ import dataclasses
 import pytest
 
 from analysis.findings.answers import Answers
-from analysis.findings.cells import cells_of
 from analysis.findings.factorial import factorial
-from analysis.findings.spaces import (
-    applies,
-    autoencoder_axes,
-    in_latents,
-    is_vae,
-)
+from analysis.findings.spaces import applies, autoencoder_axes, in_latents, is_vae
+from analysis.findings.values import cells_of
 from analysis.format.grid_json import Expectation, ShownMetric
 from analysis.read.runs import read_folder
 from analysis.words.cells import without_value

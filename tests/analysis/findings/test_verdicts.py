@@ -12,9 +12,9 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from analysis.findings.answers import Answers
-from analysis.findings.cells import CellRuns, cells_of
-from analysis.findings.comparisons import paired
-from analysis.findings.pairs import baseline, pairs
+from analysis.findings.cells import CellRuns, baseline
+from analysis.findings.pairs import pairs
+from analysis.findings.values import cells_of, paired
 from analysis.format.grid_json import parse_meta
 from analysis.format.names import CURVES, PRECISION
 from analysis.read.runs import GridResults
