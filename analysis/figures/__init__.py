@@ -39,7 +39,6 @@ from analysis.findings.best import best
 from analysis.format import options
 from analysis.read.search import Search, read_search
 from analysis.read.source import SOURCE, source_of
-from analysis.words.best import left_out
 
 SEARCH_FIGURES: dict[str, Callable[[Search], Figure | None]] = {
     "history": history_figure,
@@ -122,7 +121,7 @@ Makers = Mapping[str, Callable[[], Figure | None]]
 def _makers(answers: Answers) -> Makers:
     """What draws the figures of a grid."""
     cut = shown(answers)
-    said = left_out(cut)
+    said = cut.left_out()
     return {
         name: partial(_said_above, make, cut, "" if name in OF_NO_CELLS else said) for name, make in FIGURES.items()
     }

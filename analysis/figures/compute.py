@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import GREY, Look, distinct_looks, label_ends, panels
-from analysis.figures.metrics import deciding
 from analysis.figures.names import unnamed_later
 from analysis.figures.points import cost_axis, draw_seeds, known_cells, mark_outside
 from analysis.figures.windows import Window, show, whole_window
@@ -23,6 +22,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.costs import Cost
 from analysis.findings.spaces import is_vae
+from analysis.findings.summary import deciding
 from analysis.format.grid_json import ShownMetric
 from analysis.format.notation import Rounding, mathtext
 

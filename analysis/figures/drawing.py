@@ -23,9 +23,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from analysis.findings.cells import CellRuns
 from analysis.format.files import replace_file
 from analysis.format.grid_json import Axis
-from analysis.format.names import STATUSES, UNSCORED
+from analysis.format.names import STATUSES, UNCOMPARED, UNSCORED
 from analysis.format.notation import mathtext
-from analysis.words.cells import UNCOMPARED
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 Which = Literal["x", "y"]

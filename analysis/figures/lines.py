@@ -18,12 +18,12 @@ from matplotlib.ticker import FixedLocator
 
 from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, new_figure, wrapped
 from analysis.figures.forest import beyond
-from analysis.figures.metrics import chosen
 from analysis.figures.names import name, unnamed_later
 from analysis.figures.windows import Window, around, show, whole_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.lines import ETA, EVALUATION, HORIZON, SAMPLING, SKIP, Line
+from analysis.findings.summary import chosen
 from analysis.format.grid_json import ShownMetric
 from analysis.format.notation import Rounding, mathtext
 

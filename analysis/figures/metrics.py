@@ -14,12 +14,8 @@ from analysis.figures.drawing import GREY, first_level, looks, panels, status_wo
 from analysis.figures.forest import dress, label_rows, out_of_view, row, rows, words
 from analysis.figures.windows import Window, bulk_window
 from analysis.findings.answers import Answers
-from analysis.findings.summary import known_values
+from analysis.findings.summary import chosen, known_values
 from analysis.format.grid_json import ShownMetric
-from analysis.format.names import LIKELIHOOD
-
-MOST = 3
-"""Metrics side by side."""
 
 
 def metrics_figure(answers: Answers) -> Figure | None:
@@ -51,17 +47,6 @@ def _figure(answers: Answers, asked: Sequence[ShownMetric]) -> Figure | None:
         _panel(axes, answers, metric, heights, list(known[metric.name].items()))
     label_rows(subplots[0], ticks)
     return figure
-
-
-def deciding(metrics: Sequence[ShownMetric]) -> list[ShownMetric]:
-    """The metrics that decide, likelihoods first."""
-    return sorted((metric for metric in metrics if metric.deciding), key=lambda one: one.decides != LIKELIHOOD)
-
-
-def chosen(metrics: Sequence[ShownMetric]) -> list[ShownMetric]:
-    """The metrics that decide, three at most, or the first two of all where there are not two of these."""
-    found = deciding(metrics)[:MOST]
-    return found if len(found) > 1 else list(metrics[:2])
 
 
 def _panel(

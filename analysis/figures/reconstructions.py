@@ -76,7 +76,7 @@ def rows_of(answers: Answers) -> list[ImageRow]:
         return []
     found = [ImageRow(ORIGINALS, squares(folder / f"{ORIGINALS}.png"))]
     first = grid.runs[(grid.runs["seed"] == grid.meta.seeds[0]) & (grid.runs[AUTOENCODER] != "")]
-    axes = autoencoder_axes(grid, first) or answers.space_axes
+    axes = autoencoder_axes(grid.meta.axes, first) or answers.space_axes
     for name in dict.fromkeys(first[AUTOENCODER]):
         path = folder / f"{name}.png"
         if path.is_file():

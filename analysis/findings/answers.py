@@ -28,6 +28,7 @@ from analysis.findings.verdicts import Findings
 from analysis.findings.weights import Run, WeightCheck, changed_along, check_weights, effective_weights
 from analysis.format.errors import NothingYet
 from analysis.format.grid_json import Axis, Meta, ShownMetric
+from analysis.format.notation import counted
 from analysis.read.runs import GridResults
 
 
@@ -73,6 +74,15 @@ class Answers:
     def cells(self) -> list[CellRuns]:
         """The cells in the order of the axes' levels."""
         return cells_of(self.grid)
+
+    @property
+    def cells_shown(self) -> str:
+        """The cells that are shown, in words: 12 cells."""
+        return "one cell" if len(self.cells) == 1 else counted(len(self.cells), "cell")
+
+    def left_out(self, whole: str = "table.csv") -> str:
+        """A sentence that says which cells are shown, and which file has the `whole`; "" where nothing is left out."""
+        return ""
 
     @cached_property
     def baseline(self) -> CellRuns | None:

@@ -22,9 +22,12 @@ from analysis.findings.summary import Summary
 from analysis.findings.verdicts import Findings
 from analysis.findings.weights import WeightCheck
 from analysis.format.grid_json import Axis, ShownMetric
+from analysis.format.notation import counted
 from analysis.read.runs import GridResults
 
 T = TypeVar("T")
+MOST_ROWS = 200
+"""Cells and runs in a table or list that is read on a screen; the files beside it have all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +121,19 @@ class Best(Answers):
     def held_out_errors(self) -> list[HeldOutError]:
         """Those of the whole grid."""
         return self.whole.held_out_errors
+
+    @property
+    def cells_shown(self) -> str:
+        """The cells that are shown, in words: the 40 best of 1000 cells by NLL and the baseline."""
+        best = len(self.kept) - self.besides
+        by, everyone = ranking(self.whole), counted(len(self.whole.cells), "cell")
+        which = f"the first {best}" if by is None else f"the {best} best"
+        named = f"{which} of {everyone}" + ("" if by is None else f" by {by.metric.label}")
+        return f"{named} and the baseline" if self.besides else named
+
+    def left_out(self, whole: str = "table.csv") -> str:
+        """A sentence that says which cells are shown, and which file has the `whole`."""
+        return f"Shown are {self.cells_shown}; {whole} has all."
 
     def _of(self, of_cells: Sequence[T]) -> list[T]:
         """What there is of each cell, of these."""

@@ -27,7 +27,6 @@ import pandas as pd
 from analysis.findings.cells import CellRuns
 from analysis.format.grid_json import Axis, ShownMetric
 from analysis.format.names import AUTOENCODER
-from analysis.read.runs import GridResults
 
 SPACE, FACTOR = "space", "space.f"
 RECONSTRUCTION, ENTROPY = "nll/test_reconstruction", "nll/test_entropy"
@@ -58,9 +57,9 @@ def space_axes(axes: Sequence[Axis], changes: Mapping[str, Set[str]]) -> list[Ax
     return [axis for axis in axes if {SPACE, FACTOR} & changes[axis.name]]
 
 
-def autoencoder_axes(grid: GridResults, runs: pd.DataFrame) -> list[Axis]:
+def autoencoder_axes(axes: Sequence[Axis], runs: pd.DataFrame) -> list[Axis]:
     """The axes along which the autoencoder changes, among these runs, which are of one seed and have one."""
-    return [axis for axis in grid.meta.axes if _tells(runs, axis, grid.meta.axes)]
+    return [axis for axis in axes if _tells(runs, axis, axes)]
 
 
 def _tells(runs: pd.DataFrame, axis: Axis, axes: Sequence[Axis]) -> bool:

@@ -11,8 +11,12 @@ from dataclasses import dataclass, replace
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import Standing
 from analysis.format.grid_json import Meta, ShownMetric
+from analysis.format.names import LIKELIHOOD
 from analysis.format.notation import Rounding
 from analysis.read.runs import GridResults
+
+MOST = 3
+"""Metrics side by side."""
 
 
 def metrics_present(grid: GridResults) -> list[ShownMetric]:
@@ -27,6 +31,17 @@ def _read_by(grid: GridResults, metric: ShownMetric) -> ShownMetric:
         # A share of a value that can be 0 or less says nothing.
         return replace(metric, scale="linear", relevant=None)
     return grid.meta.read_by(metric)
+
+
+def deciding(metrics: Sequence[ShownMetric]) -> list[ShownMetric]:
+    """The metrics that decide, likelihoods first."""
+    return sorted((metric for metric in metrics if metric.deciding), key=lambda metric: metric.decides != LIKELIHOOD)
+
+
+def chosen(metrics: Sequence[ShownMetric]) -> list[ShownMetric]:
+    """The metrics that decide, three at most, or the first two of all where there are not two of these."""
+    first = deciding(metrics)[:MOST]
+    return first if len(first) > 1 else list(metrics[:2])
 
 
 def known_values(meta: Meta, metric: ShownMetric) -> dict[str, float]:

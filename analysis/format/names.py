@@ -33,6 +33,8 @@ RUNG_SECONDS = "cost/rung_seconds"
 """The seconds of scoring a training on its way, at all of its rungs."""
 OVER_STEPS = ("train/", "schedule/", "timesteps/", RUNG)
 """How the names of curves over training steps begin."""
+UNCOMPARED = "not comparable"
+"""What stands in the place of a value that there is none of."""
 STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "failed")
 SCORED, UNSCORED = "scored", "not scored"
 """How runs stand at their first rung: what a round of rungs says in the place of how they ended; no runs.csv does."""

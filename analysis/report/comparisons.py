@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from analysis.findings.answers import Answers
-from analysis.findings.best import best
+from analysis.findings.best import MOST_ROWS, best
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import CellComparison
 from analysis.findings.pairs import unmeasured
@@ -16,8 +16,6 @@ from analysis.format.notation import begun, percent
 from analysis.report.page import Block, Items, Section
 from analysis.statistics.families import Verdict
 from analysis.statistics.paired import POWER
-from analysis.tables import MOST_ROWS
-from analysis.words.best import left_out
 from analysis.words.cells import shortfall, without_value
 from analysis.words.verdicts import (
     apart,
@@ -45,7 +43,7 @@ def comparisons(answers: Answers, pictures: Sequence[Block]) -> Section | None:
         block
         for one in known
         for block in (
-            *_told(one, shown[one.metric.name], left_out(cut, "answers.json")),
+            *_told(one, shown[one.metric.name], cut.left_out("answers.json")),
             *_unmeasured(answers, one),
         )
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from analysis.findings.answers import Answers
-from analysis.findings.best import best
+from analysis.findings.best import MOST_ROWS, best
 from analysis.findings.cells import CellRuns
 from analysis.findings.costs import (
     AUTOENCODER_FLOPS,
@@ -20,8 +20,6 @@ from analysis.findings.costs import (
 from analysis.format.names import RUNG_SECONDS
 from analysis.format.notation import Rounding, some
 from analysis.report.page import Block, FactTable, Items, Section, Text
-from analysis.tables import MOST_ROWS
-from analysis.words.best import left_out
 
 Write = Callable[[float], str]
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -35,7 +33,7 @@ def cost(answers: Answers, pictures: Sequence[Block]) -> Section | None:
         return None
     rows = tuple((cell.name, *(texts[i] for _, texts in columns)) for i, cell in enumerate(cut.cells))
     on = f"Times were measured on {answers.meta.device}." if answers.meta.device else ""
-    parts = ("Cost of a cell: mean over its seeds, in brackets their range.", on, left_out(cut, "runs.csv"))
+    parts = ("Cost of a cell: mean over its seeds, in brackets their range.", on, cut.left_out("runs.csv"))
     caption = " ".join(text for text in parts if text)
     sheet = FactTable(caption, ("Cell", *(head for head, _ in columns)), rows)
     words = _differences(answers)

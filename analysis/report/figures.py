@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import get_args
 
-from analysis.figures import shown
 from analysis.figures.drawing import Drawn
 from analysis.findings.answers import Answers
 from analysis.findings.spaces import in_latents
@@ -15,7 +14,6 @@ from analysis.findings.verdicts import Findings
 from analysis.format.notation import listed
 from analysis.report.page import Picture, picture
 from analysis.statistics.families import Verdict
-from analysis.words.best import cells_shown
 from analysis.words.verdicts import margin
 
 CAPTIONS = {
@@ -132,9 +130,11 @@ SHOWS = {
 
 
 def pictures(answers: Answers, drawn: Mapping[str, Drawn]) -> dict[str, Picture]:
-    """The figures that were drawn of a grid, by name."""
-    cut = shown(answers)
-    return {name: picture(name, one, caption(name, cut), alternative(name, cut)) for name, one in drawn.items()}
+    """The figures that were drawn of a grid, by name; the answers are of the cells that these show."""
+    return {
+        name: picture(name, figure, caption(name, answers), alternative(name, answers))
+        for name, figure in drawn.items()
+    }
 
 
 def caption(name: str, answers: Answers) -> str:
@@ -172,7 +172,7 @@ def alternative(name: str, answers: Answers) -> str:
     """The figure in words."""
     metrics = listed([one.metric.label for one in answers.findings]) or "the metrics"
     verdicts = "; ".join(f"{one.metric.label} {_verdicts(one)}" for one in answers.findings)
-    return f"{SHOWS[name].format(cells=cells_shown(answers), metrics=metrics, verdicts=verdicts)}."
+    return f"{SHOWS[name].format(cells=answers.cells_shown, metrics=metrics, verdicts=verdicts)}."
 
 
 def _verdicts(found: Findings) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from analysis.findings.answers import Answers
+from analysis.findings.best import MOST_ROWS
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import in_latents
 from analysis.format.links import Tracking
@@ -13,7 +14,6 @@ from analysis.format.names import AUTOENCODER, COUNTED, TRACEBACK
 from analysis.format.notation import duration, some
 from analysis.read.runs import GridResults
 from analysis.report.page import Block, Details, Fact, FactTable, Items, Link, Section, Text, Verbatim
-from analysis.tables import MOST_ROWS
 from analysis.words.cells import noted, reason_in_short, why_not_comparable
 from analysis.words.rounds import round_of
 from analysis.words.weights import weight_lines

@@ -17,9 +17,10 @@ from typing import Protocol
 from analysis.findings.answers import Answers
 from analysis.findings.summary import Summary, references
 from analysis.format.grid_json import Axis, ShownMetric
+from analysis.format.names import UNCOMPARED
 from analysis.tables.published import LABELS, PaperTable, numbers
 from analysis.tables.table import Column, Footnotes, TableEntry, TableRow
-from analysis.words.cells import UNCOMPARED, noted, shortfalls, without_value
+from analysis.words.cells import noted, shortfalls, without_value
 from analysis.words.weights import weight_footnotes
 
 

@@ -6,25 +6,22 @@ import csv
 import io
 import math
 
-from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.summary import references
 from analysis.format.guarded import guarded
+from analysis.format.names import UNCOMPARED
 from analysis.tables.forms import Frame
-from analysis.tables.layouts import choose
 from analysis.tables.published import PaperTable, numbers
-from analysis.words.cells import UNCOMPARED, noted, shortfall, why_not_comparable
+from analysis.words.cells import noted, shortfall, why_not_comparable
 from analysis.words.rounds import banner
 
 _PARTS = ("mean", "half_width", "n", "bold")
 
 
-def tidy_csv(answers: Answers, layout: str = "") -> str:
+def tidy_csv(frame: Frame, papers: tuple[PaperTable, ...]) -> str:
     """A row per cell (levels, seeds, shortfall, what cannot be compared and notes; mean, half-width, n, whether bold;
     published numbers with the data that they are of), and per known value; of a preliminary round first what it is."""
-    frame = Frame(answers)
-    papers = choose(frame, layout).papers
-    summary = answers.summary
+    answers, summary = frame.answers, frame.answers.summary
     text = io.StringIO()
     write = csv.writer(text, lineterminator="\n").writerow
     beside = _heads(papers)

@@ -12,10 +12,8 @@ from itertools import chain
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import applies
 from analysis.format.grid_json import ShownMetric
-from analysis.format.names import COUNTED, NOTES, SCORED, STATUSES, UNSCORED
+from analysis.format.names import COUNTED, NOTES, SCORED, STATUSES, UNCOMPARED, UNSCORED
 
-UNCOMPARED = "not comparable"
-"""What stands in the place of a value that there is none of."""
 _LONGEST = 200
 """Characters of a reason in a footnote."""
 _NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?!\w)")

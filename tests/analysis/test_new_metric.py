@@ -13,7 +13,7 @@ from analysis.figures.cost import cost_figure
 from analysis.figures.drawing import styled
 from analysis.figures.metrics import metrics_figure
 from analysis.report import report
-from analysis.tables import render, table_of
+from analysis.tables import read_through, render, table_of
 from analysis.words.cells import without_value
 from tests.analysis.conftest import FID, answers_of, build, meta, rows
 from tests.analysis.report.pages import Page
@@ -86,7 +86,7 @@ def test_figures_show_all_three_that_decide(answers):
 
 
 def test_the_report_and_the_file_for_other_programs_have_it(answers):
-    page = Page(report(answers, {}))
+    page = Page(report(answers, {}, read_through(answers)))
     assert "For samples take ε · unweighted MSE" in page.section("verdict")
     assert "Wobble" in page.section("comparisons")
     assert "Wobble against training" in page.section("cost")

@@ -81,7 +81,7 @@ def test_axes_that_change_the_space(grid):
     taught = dataclasses.replace(grid, runs=grid.runs.assign(**{"space.kl_weight": weight}))
     assert [axis.name for axis in Answers.of(taught).space_axes] == ["space"]
     first = grid.runs[(grid.runs["seed"] == 0) & (grid.runs["autoencoder_id"] != "")]
-    assert [axis.name for axis in autoencoder_axes(grid, first)] == ["space"]
+    assert [axis.name for axis in autoencoder_axes(grid.meta.axes, first)] == ["space"]
 
 
 def test_an_axis_over_the_regularization_alone_does_not_change_the_space(grid):

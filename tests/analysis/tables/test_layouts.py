@@ -15,9 +15,8 @@ from analysis import tables
 from analysis.format import names
 from analysis.format.errors import InputError
 from analysis.format.notation import width
-from analysis.tables import render, table_of
+from analysis.tables import LAYOUTS, render, table_of
 from analysis.tables.latex import latex_table
-from analysis.tables.layouts import LAYOUTS
 from analysis.tables.terminal import terminal_text
 from analysis.tables.writers import html_table, markdown
 from tests.analysis.conftest import answers_of, build, pipe, rows, terminal
