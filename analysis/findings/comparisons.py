@@ -61,6 +61,23 @@ class CellComparison:
         return self.decision.equal if self.verdict == "equal" else self.decision.different
 
     @property
+    def adjusted_p(self) -> float | None:
+        """The adjusted p of a difference; None where looks decided, or no verdict is due."""
+        return self.decision.different if isinstance(self.decision, Decision) else None
+
+    @property
+    def equal_p(self) -> float | None:
+        """The adjusted p of equality for practical purposes; None as above."""
+        return self.decision.equal if isinstance(self.decision, Decision) else None
+
+    @property
+    def settled_at(self) -> int | None:
+        """The number of seeds at which looks settled it; None where they did not."""
+        if self.sequential is None:
+            return None
+        return self.sequential.equal if self.verdict == "equal" else self.sequential.different
+
+    @property
     def verdict(self) -> Verdict:
         """Verdict on cell a relative to b."""
         return self.decision.verdict(self.metric.sign)

@@ -28,15 +28,14 @@ from analysis.report.records import besides, missing, provenance
 from analysis.report.search import search_section, with_optimism
 from analysis.tables.table import ResultTable
 from analysis.tables.writers import html_table
-from analysis.words.rounds import banner, round_of
-from analysis.words.seeds import seeds_taken
+from analysis.words.rounds import banner, round_of, seeds_taken
 
 FILE = "report.html"
 
 
 def report(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable) -> str:
     """The page, with these figures and this table in it."""
-    lead = [text for text in (_setting(answers), banner(answers)) if text]
+    lead = [text for text in (_setting(answers), banner(answers.grid)) if text]
     return render(answers.meta.question, lead, sections(answers, drawn, table))
 
 
@@ -90,7 +89,7 @@ def _setting(answers: Answers) -> str:
         f"T = {meta.horizon}" if meta.horizon else "",
         counted(len(answers.cells), "cell"),
         seeds_taken(meta),
-        round_of(answers),
+        round_of(answers.meta),
     ]
     return " · ".join(word for word in words if word)
 

@@ -97,7 +97,7 @@ def provenance(answers: Answers) -> Section:
     grid, meta, tracked = answers.grid, answers.meta, answers.grid.tracking
     facts: dict[str, Fact] = {
         "Grid": meta.name,
-        "Round": round_of(answers).removeprefix("round "),
+        "Round": round_of(answers.meta).removeprefix("round "),
         "Command": f"`{meta.command}`" if meta.command else "",
         "Took": duration(meta.seconds) if meta.seconds is not None else "",
         "Code": _codes(grid),

@@ -34,7 +34,7 @@ def terminal_answer(answers: Answers, table: ResultTable, cut: str = "", console
     known = list(_by_weight([found.pairs for found in answers.findings]))
     told = tuple(comparison_sentence(pair) for pair in known[:MOST])
     notes = tuple(_short(note) for note in table.footnotes)
-    said = banner(answers)
+    said = banner(answers.grid)
     blocks = [
         paragraphs([said], console) if said else "",
         paragraphs(map(headline, answers.findings), console),

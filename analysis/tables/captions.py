@@ -12,8 +12,7 @@ from analysis.format.grid_json import Meta, ShownMetric
 from analysis.format.names import PRECISION
 from analysis.format.notation import Rounding, duration, listed, two_digits
 from analysis.read.runs import GridResults
-from analysis.words.rounds import at_rungs, banner, round_of
-from analysis.words.seeds import looked, seeds_taken
+from analysis.words.rounds import at_rungs, banner, looked, round_of, seeds_taken
 
 _CONTINUOUS = "nll_continuous/"
 _AT_THE_END = {
@@ -31,8 +30,8 @@ def caption(answers: Answers) -> str:
     meta = answers.meta
     judged = [_decoder(answers), *map(own_error, answers.draw_errors), _quality(meta), _latents(answers)]
     parts = [
-        banner(answers),
-        at_rungs(answers),
+        banner(answers.grid),
+        at_rungs(answers.meta, answers.metrics),
         meta.question,
         setting(meta),
         _interval(answers),
@@ -173,7 +172,7 @@ def _provenance(answers: Answers) -> str:
     several = [f"{code} ({n} runs)" for code, n in grid.codes] if len(grid.codes) > 1 else []
     made_by = ", ".join(several) or meta.code
     code = f"; code {made_by}" if made_by else ""
-    which = f"; {round_of(answers)}" if not answers.preliminary and round_of(answers) else ""
+    which = f"; {round_of(answers.meta)}" if not answers.preliminary and round_of(answers.meta) else ""
     command = f"`{meta.command}`{took}{device}{code}{which}." if meta.command else ""
     continued = (
         " Other seeds were asked for after results were seen, so its verdicts are exploratory."

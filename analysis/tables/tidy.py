@@ -31,7 +31,7 @@ def tidy_csv(frame: Frame, papers: tuple[PaperTable, ...]) -> str:
     write(_guarded([*head, *heads, *beside]))
     if answers.preliminary:
         rest = [""] * (len(heads) + len(beside))
-        write(_guarded(["round", *[""] * len(answers.axes), len(answers.meta.seeds), banner(answers), *rest]))
+        write(_guarded(["round", *[""] * len(answers.axes), len(answers.meta.seeds), banner(answers.grid), *rest]))
     for i, cell in enumerate(summary.cells):
         apart = [metric for metric in summary.metrics if not cell.comparable(metric.name)]
         told = (shortfall([cell]), *dict.fromkeys(map(why_not_comparable, apart)), *noted([cell])[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 
 import pytest
 
@@ -90,7 +89,7 @@ def test_the_report_and_the_file_for_other_programs_have_it(answers):
     assert "For samples take ε · unweighted MSE" in page.section("verdict")
     assert "Wobble" in page.section("comparisons")
     assert "Wobble against training" in page.section("cost")
-    told = json.loads(answers_json(answers))
+    told = answers_json(answers)
     assert [one["metric"] for one in told["headlines"]] == ["nll/test", FID, NAME]
 
 

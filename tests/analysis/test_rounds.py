@@ -79,7 +79,7 @@ def everything(answers):
     """All that pages say, without their figures, and without the question, which is the user's own."""
     found = {form: tables.render(answers, form) for form in tables.SUFFIXES}
     found["report"] = seen(report(answers, {}, read_through(answers)))
-    found["answers"] = "\n".join(texts_of(json.loads(answers_json(answers))))
+    found["answers"] = "\n".join(texts_of(answers_json(answers)))
     found["terminal"] = pages.in_words(answers)
     return {name: " ".join(text.split()).replace(meta()["question"], "") for name, text in found.items()}
 
@@ -170,7 +170,7 @@ def test_which_round_it_is_stands_in_the_answers(first, second):
     assert (told.round.rung, told.round.steps, told.round.preliminary) == (True, (125, 125), True)
     assert told.round.sentence == BANNER
     assert {status for cell in told.cells for status in cell.runs} == {"scored", "not scored", "diverged"}
-    later = json.loads(answers_json(answers_of(second)))
+    later = answers_json(answers_of(second))
     assert (later["round"]["rung"], later["round"]["steps"], later["seeds"]) == (False, None, [0, 1, 2])
     assert later["round"]["sentence"].startswith("Preliminary: round 2 of 3, 3 of 5 seeds. It names")
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.exports.contents import answers_file
+from analysis.exports import answers_file
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
 from analysis.report.answers import verdict

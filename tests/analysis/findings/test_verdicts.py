@@ -20,8 +20,8 @@ from analysis.format.names import CURVES, PRECISION
 from analysis.read.runs import GridResults
 from analysis.tables import table_of
 from analysis.words.cells import shortfall
-from analysis.words.seeds import looked as looked_words
-from analysis.words.seeds import seeds_taken
+from analysis.words.rounds import looked as looked_words
+from analysis.words.rounds import seeds_taken
 from analysis.words.verdicts import comparison_sentence, headline
 from tests.analysis.conftest import FID, NLL, meta
 
@@ -179,12 +179,12 @@ def test_many_cells_are_compared_with_the_baseline():
 def test_the_baseline_is_the_one_that_is_named_unless_it_did_not_finish():
     grid = grid_of()
     cells = cells_of(grid)
-    assert baseline(grid, cells).levels == ("linear",)
+    assert baseline(grid.meta, cells).levels == ("linear",)
     named = grid_of()
     object.__setattr__(named.meta, "baseline", {"schedule": "learned"})
-    assert baseline(named, cells).levels == ("learned",)
+    assert baseline(named.meta, cells).levels == ("learned",)
     lost = grid_of({"linear": ([np.nan] * 3, [np.nan] * 3), "cosine": ([2.0, 2.1, 2.2], [1.0, 2.0, 3.0])})
-    assert baseline(lost, cells_of(lost)) is None
+    assert baseline(lost.meta, cells_of(lost)) is None
 
 
 @pytest.mark.parametrize("image_sd", [0.0, 0.5])
