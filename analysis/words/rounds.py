@@ -1,4 +1,4 @@
-"""The words for a round and for seeds: which round it is, what it rests on, that no verdict is due yet, how many seeds."""
+"""The words for a round and for seeds: which round, what it rests on, that no verdict is due yet, how many seeds."""
 
 from __future__ import annotations
 
