@@ -67,11 +67,11 @@ class AnswersFile(Entry):
     seeds: tuple[int, ...]
     """The seeds that cells were run at; with `seeds=auto` a cell has the first so many of them."""
     exploratory: bool
-    """Whether other seeds were asked for after results were seen, so that verdicts are no confirmation."""
+    """True where other seeds were asked for after results were seen, so that verdicts are no confirmation."""
     axes: tuple[AnsweredAxis, ...]
-    """What the grid varies."""
+    """The axes that the grid varies."""
     metrics: tuple[AnsweredMetric, ...]
-    """What was measured."""
+    """The metrics that were measured."""
     cells: tuple[AnsweredCell, ...]
     """The cells."""
     baseline: Place | None
@@ -87,23 +87,23 @@ class AnswersFile(Entry):
     claims: tuple[AnsweredClaim, ...]
     """Papers' claims."""
     effects: tuple[AnsweredEffect, ...]
-    """Which axes matter."""
+    """The axes that matter."""
     averages: tuple[AnsweredAverage, ...]
     """Levels averaged over the other axes."""
     costs: tuple[AnsweredCost, ...]
-    """What cells cost."""
+    """The costs of the cells."""
     fronts: tuple[AnsweredFront, ...]
-    """Which are worth it."""
+    """The cells that are worth theirs."""
     weights: tuple[AnsweredWeight, ...]
-    """What else differs in training."""
+    """The weight of each t, where it differs too."""
     optimism: tuple[AnsweredOptimism, ...]
-    """What a search promised."""
+    """The promise of a search, and what came of it."""
     rungs: tuple[AnsweredRung, ...] = ()
     """Trainings on their way."""
     courses: tuple[AnsweredCourse, ...] = ()
     """Comparisons on the way."""
     round: AnsweredRound | None = None
-    """Which round of its command the file is of; absent where nothing was done in rounds."""
+    """The round of its command that the file is of; absent where nothing was done in rounds."""
 
     @field_validator("version")
     @classmethod

@@ -14,7 +14,7 @@ class AnsweredHeadline(Entry):
 
     metric: MetricName = read_at("metric", "name")
     decides: str = read_at("metric", "decides")
-    """What the metric is asked for: `likelihood`, `samples`, or what its author calls it."""
+    """The purpose that the metric is asked for: `likelihood`, `samples`, or what its author calls it."""
     best: Place | None
     """The cell with the best mean of those that may be the best, or of all in a preliminary round; null where no cell
     has a value."""
@@ -40,7 +40,7 @@ class AnsweredComparison(Entry):
     b: Place
     """The cell that it is compared with."""
     primary: bool
-    """Whether the grid declares this comparison, or declares none."""
+    """True where the grid declares this comparison, or declares none."""
     scale: Literal["linear", "log"] = read_at("metric", "scale")
     """The metric's scale: where it is `log`, the next two are of logarithms."""
     difference: Number = read_at("comparison", "difference")
@@ -49,7 +49,7 @@ class AnsweredComparison(Entry):
     """Half the width of the 95 % interval of the difference, of this difference alone; with `seeds=auto`, of all
     declared ones at all looks."""
     n: int = read_at("comparison", "n")
-    """How many seeds both finished."""
+    """The number of seeds that both finished."""
     p: Number = read_at("comparison", "p")
     """p of a difference of 0, two-sided."""
     adjusted_p: Number
@@ -57,14 +57,13 @@ class AnsweredComparison(Entry):
     equal_p: Number
     """p among all comparisons that the difference is below `relevant`; null where none is named."""
     settled_at: int | None
-    """Of a grid with `seeds=auto`, the number of seeds at which the verdict came, in the place of both adjusted p. Else
-    null."""
+    """The number of seeds at which the verdict came with `seeds=auto`, in the place of both adjusted p. Else null."""
     verdict: Verdict
-    """Whether a is `better` or `worse` than b, `equal` for practical purposes, or one `cannot tell`; `open` in a
-    preliminary round."""
+    """The verdict that a is `better` or `worse` than b, `equal` for practical purposes, or one `cannot tell`; `open` in
+    a preliminary round."""
     fresh_seeds: int | None
-    """How many new seeds would tell the difference if it is what it looks like; null where no number up to 1000
-    would."""
+    """The number of new seeds that would tell the difference if it is what it looks like; null where no number up to
+    1000 would."""
     sentence: InWords
 
 
@@ -79,44 +78,44 @@ class AnsweredCourse(Entry):
     verdicts: tuple[Verdict, ...]
     """On a relative to b at each of the rungs, the last of these the end."""
     settled: bool
-    """Whether they are told apart at the end, and would be at twice the steps if the difference went on changing as
+    """True where they are told apart at the end, and would be at twice the steps if the difference went on changing as
     since the last rung."""
     ahead: Number = read_at("ahead", "difference", default=None)
     """a − b at twice the steps, if so; on a log scale of logarithms. Null below two seeds."""
     half_width: Number = read_at("ahead", "half_width", default=None)
-    """Of its 95 % interval over seeds, not adjusted."""
+    """Half the width of its 95 % interval over seeds, not adjusted."""
 
 
 class AnsweredClaim(Entry):
-    """What a paper leads one to expect, written down before the grid was run. A grid's claims are one family."""
+    """An expectation from a paper, written down before the grid was run. A grid's claims are one family."""
 
     claim: str = read_at("claim", "claim")
     """The claim in words."""
     source: str = read_at("claim", "source")
-    """Where it is from."""
+    """The source of the claim."""
     metric: str
     """The metric that it is about; where the grid has none such, its kind."""
     fate: Fate
     """`as published`, `contrary to the paper` or `cannot tell`."""
     obstacle: Obstacle
-    """Why it could not be tested: `not measured`, `not comparable`, `too few seeds`; empty where it was."""
+    """The reason why it could not be tested: `not measured`, `not comparable`, `too few seeds`; empty where it was."""
     difference: Number = read_at("test", "found", "difference", default=None)
     """The difference that the claim is about, averaged over the axes that it does not name; of logarithms where the
     metric is on a log scale."""
     half_width: Number = read_at("test", "found", "half_width", default=None)
     """Half the width of its 95 % interval."""
     margin: Number = read_at("test", "margin", default=None)
-    """Of a claim that two are equal: how much they may differ; else null."""
+    """The most that two may differ which are claimed to be equal; else null."""
     adjusted_p: Number = read_at("test", "different", default=None)
     """Holm's p among the grid's claims, that there is a difference; of a claim that two are equal, one beyond the
     margin."""
     equal_p: Number = read_at("test", "equal", default=None)
-    """Of a claim that two are equal, Holm's p that they differ by less than the margin; else null."""
+    """For a claim that two are equal, Holm's p that they differ by less than the margin; else null."""
     sentence: InWords
 
 
 class AnsweredEffect(Entry):
-    """Of a grid with several axes: how much of a metric's variation an axis, or two axes together, account for."""
+    """An axis of several, or two together, and how much of a metric's variation they account for."""
 
     metric: MetricName
     axes: tuple[str, ...]
@@ -134,7 +133,7 @@ class AnsweredEffect(Entry):
     share: Number
     """The share of the sum of squares that seeds do not explain."""
     matters: bool
-    """Whether the adjusted p is 0.05 or less, or, of one axis, a comparison tells two cells apart that differ in it
+    """True where the adjusted p is 0.05 or less, or, of one axis, a comparison tells two cells apart that differ in it
     alone."""
 
 
@@ -175,14 +174,14 @@ class AnsweredWeight(Entry):
     factor: Number
     """By how much the weights of two cells differ at most; null where one has none."""
     t: int
-    """Where they differ most."""
+    """The t at which they differ most."""
 
 
 class AnsweredOptimism(Entry):
-    """Of the confirmation of a search: what won, in the search and anew at fresh seeds."""
+    """The winner of a search, in the search and anew at the fresh seeds of its confirmation."""
 
     winner: str = read_at("winner", "label")
-    """What won."""
+    """The name of the winner."""
     metric: str = read_at("objective", "name")
     """The objective."""
     searched: Number
@@ -192,9 +191,9 @@ class AnsweredOptimism(Entry):
     half_width: Number = read_at("fresh", "half_width")
     """Half the width of the 95 % interval of `fresh`."""
     n: int
-    """How many fresh seeds."""
+    """The number of fresh seeds."""
     test: Number = read_at("test", "mean", default=None)
-    """Of a likelihood, the mean on test images; else null."""
+    """The mean of a likelihood on test images; else null."""
     gap: Number
     """By how much `fresh` is worse than `searched`, by the direction of the metric: above 0 the search was
     optimistic."""

@@ -50,7 +50,7 @@ class AnsweredAxis(Entry):
     name: str
     """Its name, as in `runs.csv` after `axis.`."""
     label: str
-    """What readers call it."""
+    """The name that readers give it."""
     levels: tuple[Level, ...]
     """Its levels in the order of the table, each with its `name` and `label`."""
 
@@ -61,19 +61,20 @@ class AnsweredMetric(Entry):
     name: str
     """The column of `runs.csv`."""
     label: str
-    """What readers call it."""
+    """The name that readers give it."""
     direction: Literal["min", "max", "none"]
     """`min` where less is better, `max` where more is, `none` where neither is better as such."""
     unit: str | None
     """Its unit, if it has one."""
     decimals: int | None
-    """How many decimals are worth printing."""
+    """The number of decimals that are worth printing."""
     decides: str | None
-    """What it is asked for: it is given verdicts then. Null for a metric that supports others."""
+    """The purpose that it is asked for: it is given verdicts then. Null for a metric that supports others."""
     part: Part | None
-    """What a cell must have to have it: an `autoencoder`, a `diffusion` of its own; null where every cell has it."""
+    """The part that a cell must have to have it: an `autoencoder`, a `diffusion` of its own; null where every cell has
+    it."""
     asked: bool
-    """Whether it was asked for by name, `evaluation.metrics=[…]`."""
+    """True where it was asked for by name, `evaluation.metrics=[…]`."""
     scale: Literal["linear", "log"]
     """The scale on which values are compared: `linear`, or `log`, on which a difference is the logarithm of a ratio."""
     resolution: Number
@@ -89,18 +90,19 @@ class AnsweredCell(Entry):
     this list, counted from 0."""
 
     name: str
-    """What readers call it: the labels of its levels."""
+    """The name that readers give it: the labels of its levels."""
     cell_id: str
     """The id that `runs.csv` has, alike for all its seeds."""
     levels: dict[str, str]
     """Its level on each axis, by their names."""
     runs: dict[str, int]
-    """How its runs ended → how many of them did: `finished`, `diverged` (by a rule that was declared beforehand),
-    `incompatible`, `pruned`, `interrupted`, `failed`; of a round of first rungs, `scored` there or `not scored`."""
+    """The ways in which its runs ended → how many of them did: `finished`, `diverged` (by a rule that was declared
+    beforehand), `incompatible`, `pruned`, `interrupted`, `failed`; of a round of first rungs, `scored` there or `not
+    scored`."""
     shortfall: str
-    """Which seeds did not finish and why, in words; empty where all finished."""
+    """The seeds that did not finish, and why; empty where all finished."""
     notes: tuple[str, ...]
-    """What its runs note, in words."""
+    """The notes of its runs."""
 
 
 class AnsweredEstimate(Entry):
@@ -114,13 +116,13 @@ class AnsweredEstimate(Entry):
     half_width: Number
     """Half the width of the 95 % t-interval of the mean; null with fewer than two seeds."""
     n: int
-    """How many seeds the mean is over."""
+    """The number of seeds that the mean is over."""
     seeds: dict[int, Number] = read_at("values")
     """Seed → value."""
     comparable: bool
     """False where the cell's runs say that their values cannot be set beside others'."""
     may_be_best: bool
-    """Whether the cell is among the leaders of this metric."""
+    """True where the cell is among the leaders of this metric."""
 
 
 class AnsweredReference(Entry):
@@ -128,18 +130,18 @@ class AnsweredReference(Entry):
 
     metric: MetricName
     label: str
-    """What it is of: a code without a network, held-out images."""
+    """The thing that it is the value of: a code without a network, held-out images."""
     value: Number
     """The value."""
 
 
 class AnsweredCost(Entry):
-    """What cells cost by one measure; measures of which nothing is known are left out."""
+    """The cost of cells by one measure; measures of which nothing is known are left out."""
 
     name: Measure
     """`train_flops`, `train_seconds` or `sample_seconds` (of one image, where their number is known)."""
     label: str
-    """What it is called."""
+    """The name that readers give it."""
     unit: str
     """Its unit."""
     device: str | None = read_at("on")
@@ -147,7 +149,7 @@ class AnsweredCost(Entry):
     means: tuple[Number, ...]
     """The mean over seeds of each cell, in the order of `cells`; null where it is not known."""
     differs: bool
-    """Whether any cell is known to cost more than another."""
+    """True where any cell is known to cost more than another."""
 
 
 class AnsweredRung(Entry):
@@ -167,22 +169,22 @@ class AnsweredRung(Entry):
 
 
 class AnsweredRound(Entry):
-    """Which round of its command a file is of: [statistics.md](statistics.md#rounds-and-preliminary-pages) says what
+    """The round of its command that a file is of: [statistics.md](statistics.md#rounds-and-preliminary-pages) says what
     rounds are."""
 
     number: int
     """The round."""
     of: int
-    """How many rounds the plan has; with `seeds=auto`, the most that there may be."""
+    """The number of rounds that the plan has; with `seeds=auto`, the most that there may be."""
     seeds: int
-    """How many seeds it rests on."""
+    """The number of seeds that it rests on."""
     planned_seeds: int
-    """How many the plan has; with `seeds=auto`, the most that there may be."""
+    """The number that the plan has; with `seeds=auto`, the most that there may be."""
     rung: bool
-    """Whether values are those of each training's first rung, not of whole trainings."""
+    """True where values are those of each training's first rung, not of whole trainings."""
     steps: tuple[int, int] | None
     """The fewest and the most steps that trainings had taken there; null where they are whole."""
     preliminary: bool
-    """Whether no verdict is due yet."""
+    """True where no verdict is due yet."""
     sentence: str
-    """What a preliminary round rests on, in words; else empty."""
+    """A sentence that says what a preliminary round rests on; else empty."""

@@ -115,11 +115,11 @@ def write_search_figures(search: Search, folder: Path) -> dict[str, Drawn]:
 
 
 Makers = Mapping[str, Callable[[], Figure | None]]
-"""What draws each figure, by name, or finds that there are no data for it."""
+"""The functions that draw each figure, by name, or find that there are no data for it."""
 
 
 def _makers(answers: Answers) -> Makers:
-    """What draws the figures of a grid."""
+    """The functions that draw the figures of a grid."""
     cut = shown(answers)
     said = cut.left_out()
     return {

@@ -18,7 +18,7 @@ SMALL = 6.5
 
 @dataclass(frozen=True)
 class BarPart:
-    """What a part of a bar is called, its colour, and that of the number in it."""
+    """The name of a part of a bar, its colour, and that of the number in it."""
 
     name: str
     color: str

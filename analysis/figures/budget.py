@@ -28,7 +28,7 @@ NAMED = 10
 _CHARS = 18
 _LINE = 0.17
 _ASIDE = 0.012
-"""What the bars of cells are apart, in halvings of the budget."""
+"""The distance of the bars of cells, in halvings of the budget."""
 
 
 def budget_figure(answers: Answers) -> Figure | None:

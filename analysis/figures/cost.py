@@ -1,4 +1,4 @@
-"""What quality costs: each metric against the cost of a cell, seeds as dots, their mean as a marker.
+"""The cost of quality: each metric against the cost of a cell, seeds as dots, their mean as a marker.
 
 Filled are the cells of the Pareto front (`costs.front`); a step line joins those whose means dominate. All that are
 filled are named, or, where that is more than there is room for, those on the line.

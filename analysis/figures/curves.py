@@ -42,7 +42,7 @@ def training_figure(answers: Answers) -> Figure | None:
 
 
 def bound_figure(answers: Answers) -> Figure | None:
-    """What each t adds to the bound on test data, where that is comparable.
+    """The bits that each t adds to the bound on test data, where that is comparable.
 
     The first term of latents is of a density and can be below 0, where a logarithmic axis has no place for it.
     """
@@ -86,7 +86,7 @@ def _by_panel(answers: Answers, curve: str) -> dict[str, dict[CellRuns, pd.DataF
 
 
 def _comparable(cell: CellRuns, table: pd.DataFrame) -> pd.DataFrame:
-    """What of a bound stands on a logarithmic axis beside others'."""
+    """The part of a bound that stands on a logarithmic axis beside others'."""
     if not cell.comparable("nll"):
         return table.iloc[:0]
     return table.where(table > 0).dropna(how="all") if in_latents(cell) else table

@@ -127,7 +127,7 @@ def _estimate(grid: GridResults, pair: CellComparison) -> Estimate:
 
 
 def _none(metric: ShownMetric) -> float:
-    """Where no difference lies."""
+    """The place where no difference lies."""
     return 1.0 if metric.scale == "log" else 0.0
 
 
@@ -160,7 +160,7 @@ def _label(metric: ShownMetric, base: CellRuns | None) -> str:
 
 
 def _sides(found: Findings, base: CellRuns | None) -> tuple[str, str]:
-    """What a difference below and above none means: which cell is the better one, or lies where, if no verdict is
+    """The meaning of a difference below and above none: which cell is the better one, or lies where, if no verdict is
     due."""
     if found.lead is not None:
         return ("below", "above") if base is not None else ("first is below", "first is above")

@@ -1,4 +1,5 @@
-"""What every figure shares: the style, files that come out byte for byte alike, colours, axes and direct labels."""
+"""The things that every figure shares: the style, files that come out byte for byte alike, colours, axes and direct
+labels."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ _STEPS = (
     (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0),
     tuple(1 + i / 10 for i in range(90)),
 )
-"""Where within a decade a logarithmic axis has ticks, from few to many."""
+"""The ticks of a logarithmic axis within a decade, from few to many."""
 MARKERS = "osD^vP*X<>"
 _LETTERS = 18
 """Letters to an inch of what stands above a figure."""
@@ -173,7 +174,7 @@ def first_level(cell: CellRuns) -> str:
 
 
 def status_word(cell: CellRuns, metric: str = "") -> str:
-    """How a cell without results, or without this metric, ended, in words; "none" where it finished without them."""
+    """The way in which a cell without results, or without this metric, ended; "none" where it finished without them."""
     if metric and not cell.comparable(metric):
         return UNCOMPARED
     ended = [status for status in (*STATUSES[1:], UNSCORED) if (cell.runs["status"] == status).any()]
@@ -205,7 +206,8 @@ def power(value: float) -> str:
 
 
 def moved_apart(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
-    """Where in [0, 1] the middles of labels of these sizes go: near their places, in their order, none on another."""
+    """The places in [0, 1] of the middles of labels of these sizes: near their places, in their order, none on
+    another."""
     clusters: list[list[int]] = []
     for i in sorted(range(len(places)), key=lambda i: places[i]):
         clusters.append([i])
@@ -221,7 +223,7 @@ def moved_apart(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
 
 
 def _start(places: Sequence[float], sizes: Sequence[float], cluster: list[int]) -> float:
-    """Where touching labels begin: centred on their places, inside [0, 1] if they fit."""
+    """The places where touching labels begin: centred on their places, inside [0, 1] if they fit."""
     total = sum(sizes[i] for i in cluster)
     start = sum(places[i] for i in cluster) / len(cluster) - total / 2
     return max(0.0, min(start, 1 - total))

@@ -1,4 +1,4 @@
-"""Where the bits of an image go, in bits/dim: a bar per cell, as long as its NLL (`findings.bits`).
+"""The bits of an image, by where they go, in bits/dim: a bar per cell, as long as its NLL (`findings.bits`).
 
 A part below 0 lies to the left of 0: L_0 of dequantised data is of a density. The line across a bar is the sum.
 """

@@ -18,7 +18,7 @@ from analysis.format.grid_json import Axis
 from analysis.format.notation import mathtext
 
 ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-"""What lies behind a text so that no line runs through it."""
+"""The halo behind a text, so that no line runs through it."""
 
 
 def rows(axes: Sequence[Axis], cells: Sequence[CellRuns]) -> tuple[list[float], dict[float, tuple[str, bool]]]:

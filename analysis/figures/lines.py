@@ -59,7 +59,7 @@ class LinesPanel:
 
     @property
     def names(self) -> set[str]:
-        """What its lines are called."""
+        """The names of its lines."""
         return {named.name for named in self.lines}
 
 

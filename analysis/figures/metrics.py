@@ -24,7 +24,7 @@ def metrics_figure(answers: Answers) -> Figure | None:
 
 
 def estimate_figure(answers: Answers) -> Figure | None:
-    """How noisy the bound's estimate is; None where it is not known, or stands beside NLL already.
+    """The noise of the bound's estimate; None where it is not known, or stands beside NLL already.
 
     Cells that share a training and its value, since they differ in how they are sampled, stand as the first of them.
     """
@@ -66,8 +66,8 @@ def _panel(
 
 
 def _from_top(view: Window, value: float) -> tuple[int, float]:
-    """What known values are ordered by from the top, so that no line reaches a name that goes its way: those out of
-    view have no line, those at the left are named to the right, and those at the right to the left."""
+    """The order of known values from the top, so that no line reaches a name that goes its way: those out of view have
+    no line, those at the left are named to the right, and those at the right to the left."""
     if not view.holds(value):
         return 0, value
     place = view.share(value)

@@ -1,4 +1,4 @@
-"""What each autoencoder makes of the same test images: the images themselves, then a row per autoencoder.
+"""The same test images as each autoencoder gives them back: the images themselves, then a row per autoencoder.
 
 A file is a row of square images side by side, of which the first are shown, as many as fit without being small. Of
 autoencoders that differ in their seed only, that of the grid's first seed is shown.
@@ -108,7 +108,8 @@ def _scores(grid: GridResults, runs: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _fit(rows: Sequence[ImageRow], room: float) -> tuple[int, float]:
-    """How many images are shown, and their side in inches: a whole number of dots per pixel, as large as they fit."""
+    """The number of images that are shown, and their side in inches: a whole number of dots per pixel, as large as they
+    fit."""
     most, size = max(len(row.images) for row in rows), int(rows[0].images.shape[1])
     shown = max(1, min(most, int(room / (_MIN_IMAGE + _GAP))))
     return shown, size * dots(size, min(room / shown - _GAP, _MAX_IMAGE)) / DPI

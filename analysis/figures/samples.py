@@ -72,7 +72,7 @@ class Square:
         return Square(float(x), float(y), (1 + 2 * _MARGIN) * half or 1.0)
 
     def outside(self, points: NDArray[np.float64]) -> int:
-        """How many of these points it does not hold."""
+        """The number of these points that it does not hold."""
         return int((np.abs(points - (self.x, self.y)).max(axis=1) > self.half).sum())
 
 

@@ -67,7 +67,7 @@ def distinct(answers: Answers) -> list[SharedSchedule]:
 
 
 def _agree(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    """Whether two curves over t/T agree in the mean wherever the one of fewer steps is known."""
+    """True where two curves over t/T agree in the mean wherever the one of fewer steps is known."""
     coarse, fine = sorted((a.mean(axis=1), b.mean(axis=1)), key=len)
     between = np.interp(coarse.index, fine.index, fine, left=np.nan, right=np.nan)
     apart = np.abs(between - coarse.to_numpy())

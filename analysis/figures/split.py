@@ -1,4 +1,4 @@
-"""Where the bits are: the shares of L_0, L_1 to L_{T−1} and L_T in each cell's bound, a bar per cell.
+"""The shares of the bits: those of L_0, L_1 to L_{T−1} and L_T in each cell's bound, a bar per cell.
 
     L_0 + Σ_{t=2..T} L_{t−1} + L_T
 

@@ -34,7 +34,7 @@ from analysis.read.runs import GridResults
 
 @dataclass(frozen=True, eq=False)
 class Purchase:
-    """What a metric takes in one kind of cost, and which cells are on the Pareto front of the two."""
+    """The price of a metric in one kind of cost, and which cells are on the Pareto front of the two."""
 
     found: Findings
     cost: Cost
@@ -43,7 +43,7 @@ class Purchase:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What is inferred from a grid; lists of cells' values are in the order of `cells`."""
+    """All that is inferred from a grid; lists of cells' values are in the order of `cells`."""
 
     grid: GridResults
 
@@ -57,17 +57,17 @@ class Answers:
 
     @property
     def preliminary(self) -> bool:
-        """Whether no verdict is due yet: all that claims something is left out then."""
+        """True where no verdict is due yet: all that claims something is left out then."""
         return self.grid.meta.preliminary
 
     @property
     def meta(self) -> Meta:
-        """What the grid says of itself."""
+        """The grid's own description."""
         return self.grid.meta
 
     @property
     def axes(self) -> tuple[Axis, ...]:
-        """What the grid varies."""
+        """The axes that the grid varies."""
         return self.grid.meta.axes
 
     @cached_property
@@ -133,12 +133,12 @@ class Answers:
 
     @cached_property
     def claims(self) -> list[ClaimOutcome]:
-        """What became of each claim that was written down before the grid was run."""
+        """The fate of each claim that was written down before the grid was run."""
         return outcomes(self.grid, self.cells, self.metrics)
 
     @cached_property
     def effects(self) -> list[Factorial]:
-        """What the axes do to each metric that decides, where there are axes and runs enough to say."""
+        """The effects of the axes on each metric that decides, where there are axes and runs enough to say."""
         if self.preliminary:
             return []
         found = [factorial(self.grid, one.metric, self.cells, one.pairs) for one in self.findings]
@@ -146,7 +146,7 @@ class Answers:
 
     @cached_property
     def costs(self) -> Costs:
-        """What the cells cost."""
+        """The costs of the cells."""
         return Costs(self.grid, self.cells)
 
     @cached_property
@@ -187,7 +187,7 @@ class Answers:
 
     @cached_property
     def weight_check(self) -> WeightCheck:
-        """Whether an axis changes the weight of t without declaring it."""
+        """The check whether an axis changes the weight of t without declaring it."""
         return check_weights(self.grid, self.changes, lambda: self.weights)
 
     @cached_property
@@ -208,7 +208,7 @@ class Answers:
 
     @cached_property
     def bits(self) -> list[Bits | None]:
-        """Where the bits of each cell go; None where a part is not known."""
+        """The bits of each cell, by where they go; None where a part is not known."""
         return [bits_of(cell) for cell in self.cells]
 
     @cached_property
@@ -223,7 +223,7 @@ class Answers:
 
     @cached_property
     def held_out_errors(self) -> list[HeldOutError]:
-        """What other held-out images would change in each metric that is known of each image."""
+        """The change that other held-out images would make in each metric that is known of each image."""
         return held_out_errors(self.grid, self.cells, self.metrics)
 
     @cached_property

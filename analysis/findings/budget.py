@@ -1,4 +1,4 @@
-"""Whether an answer depends on the budget: the same comparisons at rungs, where trainings were scored on their way.
+"""The dependence of an answer on the budget: the same comparisons at rungs, where trainings were scored on their way.
 
     rung       a share 2^−h of a training's steps, h > 0; its end is h = 0
     d(h)_s     what two cells differ by there, at seed s, on the metric's scale
@@ -37,7 +37,8 @@ def budget_of(
     best: int | None,
     curve: Callable[[str], list[pd.DataFrame]],
 ) -> Budget | None:
-    """What a metric's values at rungs say; None where it has none. `curve` gives a curve [x, seed] of each cell."""
+    """A metric's values at rungs, and what follows; None where it has none. `curve` gives a curve [x, seed] of each
+    cell."""
     column = metric.name.replace("/test", "/val")
     ends = tuple(cell.estimate(column).values for cell in cells)
     # Where later seeds were not scored, a rung was one for the first answer alone.
@@ -140,5 +141,5 @@ def _verdicts(
 
 
 def _catches_up(metric: ShownMetric, ahead: Comparison | None) -> bool:
-    """Whether the best cell, less a rival, is not surely better at twice the steps, where that is known."""
+    """True where the best cell, less a rival, is not surely better at twice the steps, where that is known."""
     return ahead is not None and not holds(ahead, float(metric.sign))

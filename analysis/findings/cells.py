@@ -46,7 +46,7 @@ class Estimate:
 
     @property
     def known(self) -> bool:
-        """Whether there is a value at all."""
+        """True where there is a value at all."""
         return math.isfinite(self.mean)
 
 
@@ -65,7 +65,7 @@ class CellRuns:
 
     @property
     def name(self) -> str:
-        """What a reader calls it: its levels."""
+        """The name that a reader gives it: its levels."""
         return " · ".join(self.labels) or "this cell"
 
     def parameter(self, name: str) -> str:
@@ -74,7 +74,7 @@ class CellRuns:
 
     @property
     def sets(self) -> int:
-        """How many generated sets its samples' values are means of; 0 where that is not known."""
+        """The number of generated sets that its samples' values are means of; 0 where that is not known."""
         asked = self.parameter("evaluation.sets")
         if asked.isdigit():
             return int(asked)
@@ -82,7 +82,7 @@ class CellRuns:
         return int(max(drawn, default=0))
 
     def comparable(self, metric: str) -> bool:
-        """Whether no run that finished says that its metrics of this kind cannot be set beside others'."""
+        """True where no run that finished says that its metrics of this kind cannot be set beside others'."""
         return not any(kind_of(metric) in kinds.split(SEVERAL) for kinds in self._finished[NOT_COMPARABLE])
 
     def estimate(self, metric: str) -> Estimate:

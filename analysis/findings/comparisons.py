@@ -42,7 +42,7 @@ class CellComparison:
 
     @property
     def sequential(self) -> Looked | None:
-        """What the looks say of it; None where the number of seeds was fixed."""
+        """The looks' decision; None where the number of seeds was fixed."""
         return self.decision if isinstance(self.decision, Looked) else None
 
     @property
@@ -84,20 +84,21 @@ class CellComparison:
 
     @cached_property
     def fresh_seeds(self) -> int | None:
-        """How many new seeds, alone, would tell the difference as it looks, at an even share of the error rate; None
-        where no affordable number would, where the looks say how many were worth it, and where the plan has more."""
+        """The number of new seeds that, alone, would tell the difference as it looks, at an even share of the error
+        rate; None where no affordable number would, where the looks say how many were worth it, and where the plan has
+        more."""
         if not isinstance(self.decision, Decision):
             return None
         return fresh_seeds(self.comparison, level=1 - ALPHA / self.family)
 
     @property
     def same(self) -> bool:
-        """Whether both cells have one value at every seed."""
+        """True where both cells have one value at every seed."""
         return self.comparison.difference == self.comparison.half_width == 0
 
     @property
     def shared(self) -> bool:
-        """Whether that value is of a stage which they share."""
+        """True where that value is of a stage which they share."""
         return self.same and one_training([self.a, self.b])
 
 
@@ -160,17 +161,17 @@ class Course:
 
     @property
     def told(self) -> bool:
-        """Whether its cells are told apart at the end."""
+        """True where its cells are told apart at the end."""
         return self.pair.verdict in TOLD_APART
 
     @property
     def settled(self) -> bool:
-        """Whether they are, and would be at twice the steps."""
+        """True where they are, and would be at twice the steps."""
         return self.told and holds(self.ahead, self.pair.comparison.difference)
 
     @property
     def turned(self) -> bool:
-        """Whether a rung says the contrary of the end."""
+        """True where a rung says the contrary of the end."""
         contrary = {"better": "worse", "worse": "better"}.get(self.pair.verdict)
         return contrary in self.verdicts
 
@@ -191,5 +192,5 @@ class Budget:
 
 
 def holds(ahead: Comparison | None, difference: float) -> bool:
-    """Whether an interval lies on that side of 0."""
+    """True where an interval lies on that side of 0."""
     return ahead is not None and difference * ahead.difference > 0 and abs(ahead.difference) > ahead.half_width

@@ -1,4 +1,4 @@
-"""What a cell costs, and which cells are worth theirs.
+"""The cost of a cell, and which cells are worth theirs.
 
     training    FLOPs = 3 × forward pass × images seen where cells differ in them, else seconds on this machine;
                 in latents with those of the autoencoder, which is all that a VAE takes
@@ -64,7 +64,7 @@ class Cost:
         return float(np.mean(list(self.values[i].values()))) if self.values[i] else math.nan
 
     def dearer(self, a: int, b: int) -> bool:
-        """Whether cell a is known to cost more than cell b. One seed's seconds are taken as they are."""
+        """True where cell a is known to cost more than cell b. One seed's seconds are taken as they are."""
         return bool(self.known_dearer[a, b])
 
     @cached_property
@@ -79,7 +79,7 @@ class Cost:
 
     @cached_property
     def differs(self) -> bool:
-        """Whether any cell is known to cost more than another."""
+        """True where any cell is known to cost more than another."""
         return bool(self.known_dearer.any())
 
 
@@ -102,7 +102,7 @@ def _surely_longer(logs: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class Costs:
-    """What the cells of a grid cost, by every measure."""
+    """The costs of a grid's cells, by every measure."""
 
     grid: GridResults
     cells: Sequence[CellRuns]
@@ -138,7 +138,7 @@ class Costs:
 
     @cached_property
     def one_training(self) -> bool:
-        """Whether the cells of each seed are all read from one training."""
+        """True where the cells of each seed are all read from one training."""
         return bool((self.grid.runs.groupby("seed")["training_id"].nunique() == 1).all())
 
     def of(self, metric: ShownMetric) -> list[Cost]:
@@ -155,7 +155,7 @@ class Costs:
 
 
 def front_of_cells(found: Findings, cost: Cost) -> list[bool]:
-    """Which cells are on the front of a metric; by their values alone where one seed gives no interval."""
+    """Per cell, whether it is on the front of a metric; by their values alone where one seed gives no interval."""
     means = [estimate.mean for estimate in found.estimates]
     beaten = found.standing.beaten
     if all(one is None for one in beaten):
@@ -169,7 +169,7 @@ def front_of_cells(found: Findings, cost: Cost) -> list[bool]:
 
 
 def included(cells: Sequence[CellRuns]) -> str:
-    """What a cost of training says of itself where some cells have an autoencoder."""
+    """The words that a cost of training adds where some cells have an autoencoder."""
     return ", autoencoder included" if any(in_latents(cell) for cell in cells) else ""
 
 

@@ -1,4 +1,4 @@
-"""What a grid was expected to show, written down before it was run, against what it shows.
+"""The expectations of a grid, written down before it was run, against what it shows.
 
     direction    D = metric(better) − metric(than) has the better sign     as published · contrary to the paper
     equality     |D| ≤ within · |mean of than|                             by two one-sided tests (Schuirmann 1987);
@@ -32,12 +32,12 @@ Fate = Literal["as published", "contrary to the paper", "cannot tell"]
 
 
 Obstacle = Literal["", "not measured", "not comparable", "too few seeds"]
-"""Why a claim could not be put to the test; "" where it was."""
+"""The reason why a claim could not be put to the test; "" where it was."""
 
 
 @dataclass(frozen=True)
 class ClaimTest:
-    """What a claim was tested by: D, the margin of a claim of equality (else nan), and p among the grid's claims.
+    """The test of a claim: D, the margin of a claim of equality (else nan), and p among the grid's claims.
 
     `different` is that of D ≠ 0, or of a claim of equality that |D| > margin, whose `equal` is that |D| < margin.
     """
@@ -55,7 +55,7 @@ class ClaimTest:
 
 @dataclass(frozen=True)
 class ClaimOutcome:
-    """What became of a claim: its fate, the metric that it is about (None where the grid has none such), and the test
+    """The outcome of a claim: its fate, the metric that it is about (None where the grid has none such), and the test
     of it, or why there was none."""
 
     claim: Expectation

@@ -33,7 +33,7 @@ class LevelAverage:
 
 @dataclass(frozen=True, eq=False)
 class Factorial:
-    """What the axes of a grid do to one metric, on the metric's scale; its tests do not know the cells that are
+    """The effects of a grid's axes on one metric, on the metric's scale; its tests do not know the cells that are
     `apart`, which finished and cannot be compared.
 
     `told` are comparisons of the grid that tell apart two cells which differ in one axis alone, by the axis's label.
@@ -52,12 +52,12 @@ class Factorial:
         return sorted(self.found.effects, key=lambda effect: (not self.matters(effect), -effect.share))
 
     def matters(self, effect: Effect) -> bool:
-        """Whether an effect is told from none: on average, or an axis between two cells that differ in it alone."""
+        """True where an effect is told from none: on average, or an axis between two cells that differ in it alone."""
         return shown(effect) or (effect.factors[0] in self.told and len(effect.factors) == 1)
 
 
 def shown(effect: Effect) -> bool:
-    """Whether an effect's own test tells it from none."""
+    """True where an effect's own test tells it from none."""
     return effect.adjusted <= ALPHA
 
 

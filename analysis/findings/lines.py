@@ -49,7 +49,8 @@ class Line:
     cells: tuple[CellRuns, ...]
 
     def moves(self, metric: str) -> bool:
-        """Whether the metric differs between its cells at any seed; one of a stage that all of them share does not."""
+        """True where the metric differs between its cells at any seed; one of a stage that all of them share does
+        not."""
         by_seed: dict[int, list[float]] = {}
         for cell in self.cells:
             for seed, value in cell.estimate(metric).values.items():

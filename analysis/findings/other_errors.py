@@ -23,7 +23,7 @@ from analysis.read.runs import GridResults
 from analysis.statistics.paired import mean_interval
 
 DRAW_ERROR = "_draw_se"
-"""What follows the metric's name in the column of its own error."""
+"""The ending of the metric's name in the column of its own error."""
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def _asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns,
 
 
 def standing(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> Standing:
-    """Where cells stand in a metric."""
+    """The standing of cells in a metric."""
     known = [i for i, cell in enumerate(cells) if cell.estimate(metric.name).known]
     beaten: list[frozenset[int] | None] = [None] * len(cells)
     if metric.sign == 0 or len(known) < 2:
@@ -110,7 +110,7 @@ def _values(metric: ShownMetric, cell: CellRuns) -> tuple[tuple[int, float], ...
 def _order(
     grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]
 ) -> tuple[list[frozenset[int] | None], list[bool]]:
-    """Which cells are shown to be better than each, and than which the best is hardly better, by all pairs alone."""
+    """The cells that are shown to be better than each, and than which the best is hardly better, by all pairs alone."""
     margin = metric.margin if metric.deciding else math.nan
     if grid.meta.auto is not None:
         return order_by_looks(grid, grid.meta.auto, metric, cells, margin)

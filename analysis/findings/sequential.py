@@ -41,7 +41,7 @@ def pairs_by_looks(
 def order_by_looks(
     grid: GridResults, auto: Auto, metric: ShownMetric, cells: Sequence[CellRuns], margin: float
 ) -> tuple[list[frozenset[int] | None], list[bool]]:
-    """Which cells are shown to be better than each, and than which the best is hardly better, by all pairs alone."""
+    """The cells that are shown to be better than each, and than which the best is hardly better, by all pairs alone."""
     declared = {cell for pair in grid.meta.declared for cell in pair}
     taken = looks.Taken(
         looks.Looks(auto.looks),

@@ -36,17 +36,17 @@ FIRST, MIDDLE, LAST = "nll/test_L0", "nll/test_Lt", "nll/test_LT"
 
 
 def in_latents(cell: CellRuns) -> bool:
-    """Whether the images of a cell go through an autoencoder."""
+    """True where the images of a cell go through an autoencoder."""
     return bool((cell.runs[AUTOENCODER] != "").any())
 
 
 def is_vae(cell: CellRuns) -> bool:
-    """Whether a cell is an autoencoder without a diffusion of its own."""
+    """True where a cell is an autoencoder without a diffusion of its own."""
     return in_latents(cell) and cell.parameter("horizon") == "0"
 
 
 def applies(cell: CellRuns, metric: ShownMetric) -> bool:
-    """Whether a run of this cell that finished has this metric."""
+    """True where a run of this cell that finished has this metric."""
     if metric.part == "autoencoder":
         return in_latents(cell)
     return not (metric.part == "diffusion" and is_vae(cell))
@@ -87,7 +87,7 @@ class Bits:
 
 
 def bits_of(cell: CellRuns) -> Bits | None:
-    """Where a cell's bits go; None where a part is not known at any seed."""
+    """A cell's bits, by where they go; None where a part is not known at any seed."""
     latents = in_latents(cell)
     needed = [*((RECONSTRUCTION, ENTROPY) if latents else ()), FIRST, MIDDLE, LAST]
     mean = _means({name: cell.estimate(name).values for name in needed})

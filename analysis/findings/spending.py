@@ -1,4 +1,4 @@
-"""What the next minute is best spent on, for a metric of generated samples: another seed, or more samples a seed.
+"""The best use of the next minute, for a metric of generated samples: another seed, or more samples a seed.
 
     Var d̄ = (a + b/k)/n        a: what seeds differ by, b: what drawing one generated set adds, k sets a seed, n seeds
     seconds = n (T + k S)       T of a training and its likelihood, S of a set
@@ -44,7 +44,7 @@ class Spending:
 
 
 def spending(found: Findings) -> Spending | None:
-    """What is known of a metric's noise and its cost; None where it has none, or no two cells are compared."""
+    """A metric's noise and its cost; None where it has none, or no two cells are compared."""
     pairs = [pair for pair in found.pairs if pair.comparison.n > 1 and not pair.same]
     drawn = [(_drawn(found.metric, pair.a), _drawn(found.metric, pair.b)) for pair in pairs]
     known = [
@@ -75,6 +75,6 @@ def _drawn(metric: ShownMetric, cell: CellRuns) -> float:
 
 
 def _seconds(cells: Sequence[CellRuns], names: Sequence[str]) -> float:
-    """What a run takes of these on average."""
+    """The average of these seconds over runs."""
     each = [sum(float(cell.runs[name].fillna(0).mean()) for name in names if name in cell.runs) for cell in cells]
     return float(np.mean(each))

@@ -150,7 +150,7 @@ def _curve_of(parts: list[pd.DataFrame], cell: CellRuns) -> pd.DataFrame:
 
 
 def shared(known: Iterable[tuple[CellRuns, T]], agree: Callable[[T, T], bool]) -> list[tuple[T, list[CellRuns]]]:
-    """What can be told apart of that which cells have, each by its first cell, with the cells that have it."""
+    """The things that cells have and that can be told apart, each by its first cell, with the cells that have it."""
     apart: list[tuple[T, list[CellRuns]]] = []
     for cell, own in known:
         cells = next((cells for other, cells in apart if agree(other, own)), None)

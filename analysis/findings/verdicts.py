@@ -1,4 +1,4 @@
-"""What a grid found in each metric that decides: which cell to take, what is as good, and what is not known to be.
+"""The answer of a grid in each metric that decides: which cell to take, what is as good, and what is not known to be.
 
     take          of the cells that may be the best, the one with the best mean
     as good       others that are shown to be worse by no more than the difference that matters, if at all
@@ -125,13 +125,13 @@ class Findings:
 
     @property
     def same(self) -> bool:
-        """Whether all cells have one value at every seed."""
+        """True where all cells have one value at every seed."""
         values = [self.estimates[i].values for i in self.ranked]
         return len(values) > 1 and all(one == values[0] for one in values)
 
     @property
     def shared(self) -> bool:
-        """Whether that value is of a stage which nothing that the grid varies enters."""
+        """True where that value is of a stage which nothing that the grid varies enters."""
         return self.same and one_training([self.cells[i] for i in self.ranked])
 
     def noise(self) -> tuple[float, float]:

@@ -43,7 +43,7 @@ class WeightDifference:
 
 @dataclass(frozen=True)
 class WeightCheck:
-    """What came of comparing the weight of t along every axis: the names of the axes that declare that they change it,
+    """The result of comparing the weight of t along every axis: the names of the axes that declare that they change it,
     and the largest difference along each that changes it without that."""
 
     declared: frozenset[str]
@@ -81,7 +81,7 @@ def changed(runs: pd.DataFrame, axes: Sequence[str], axis: str) -> set[str]:
 
 
 def declares(parameters: Iterable[str]) -> bool:
-    """Whether one of these parameters says of itself that it changes the weight of t."""
+    """True where one of these parameters says of itself that it changes the weight of t."""
     return any(name.split(".")[0] in DECLARED for name in parameters)
 
 
@@ -133,7 +133,7 @@ def largest(weights: Mapping[Run, pd.Series[float]], pairs: Iterable[tuple[Run, 
 
 
 def difference(a: pd.Series[float], b: pd.Series[float]) -> WeightDifference | None:
-    """How far two weights part, by factors alike in either order; None where they agree.
+    """The distance of two weights, by factors alike in either order; None where they agree.
 
     Means are over the t at which both are known, or else a gap in one would shift all of the other.
     """

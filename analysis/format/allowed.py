@@ -1,4 +1,5 @@
-"""What the descriptions of grids and searches may hold: numbers that can be shown, and names that are told apart."""
+"""The values that descriptions of grids and searches may hold: numbers that can be shown, and names that are told
+apart."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from pydantic import Field
 T = TypeVar("T", bound=Hashable)
 
 Decimals = Annotated[int, Field(ge=0, le=15)]
-"""How many decimals a number is shown with; a float64 has no more."""
+"""The number of decimals that a number is shown with; a float64 has no more."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """A difference, or a share of a value: never below 0."""

@@ -1,4 +1,4 @@
-"""What a grid says of itself: grid.json as frozen classes.
+"""A grid's own description: grid.json as frozen classes.
 
 The classes are the schema: pydantic checks the file against them, and keys that they lack are left aside, so that a
 newer writer stays readable.
@@ -29,7 +29,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Axis:
-    """What the grid varies, its levels in the order of the table."""
+    """One thing that the grid varies, its levels in the order of the table."""
 
     name: str
     label: str
@@ -44,7 +44,7 @@ class Axis:
         return self._labels.get(name, name)
 
     def position(self, name: str) -> int:
-        """Where a level stands in the order; unlisted ones come last."""
+        """The place of a level in the order; unlisted ones come last."""
         return self._positions.get(name, len(self.levels))
 
     @cached_property
@@ -103,7 +103,7 @@ class ShownMetric:
 
     @property
     def deciding(self) -> bool:
-        """Whether a verdict is given by it."""
+        """True where a verdict is given by it."""
         return self.decides is not None and self.sign != 0
 
     @property
@@ -118,7 +118,7 @@ class ShownMetric:
 
     @property
     def sign(self) -> int:
-        """Which way is better: 1 for more, −1 for less, 0 where neither end is better as such."""
+        """The better direction: 1 for more, −1 for less, 0 where neither end is better as such."""
         return {"max": 1, "min": -1, "none": 0}[self.direction]
 
     @property
@@ -138,7 +138,7 @@ class KnownValue:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a paper leads one to expect, written down before the grid is run.
+    """An expectation from a paper, written down before the grid is run.
 
     In `metric` (nll, fid, …) the cells at the levels `better` are better than those that differ from them in the levels
     `than`; or, where `within` is given, differ by no more than this share of the latter. With `since`, of each the
@@ -178,7 +178,8 @@ class Auto:
 
 @dataclass(frozen=True)
 class Meta:
-    """What grid.json says of a grid: its question, axes in order, metrics, what to read them against, and provenance.
+    """The content of a grid's grid.json: its question, axes in order, metrics, what to read them against, and
+    provenance.
 
     `decoder` is p(x₀|x₁) of the bound's L₀, in words. `primary` are the comparisons that it is run for, `relevant` the
     smallest differences that matter to it, by the kind of the metric, where they are not the metric's own. `seeds` are
@@ -226,22 +227,22 @@ class Meta:
 
     @property
     def preliminary(self) -> bool:
-        """Whether no verdict is due yet."""
+        """True where no verdict is due yet."""
         return self.round is not None and self.round.preliminary
 
     @property
     def at_rungs(self) -> bool:
-        """Whether trainings stand at their first rung."""
+        """True where trainings stand at their first rung."""
         return self.round is not None and self.round.rung
 
     @property
     def example(self) -> str:
-        """What one of the data is called: a point, which no extractor judges, or an image."""
+        """The word for one of the data: a point, which no extractor judges, or an image."""
         return "point" if self.extractor is None else "image"
 
     @property
     def examples(self) -> str:
-        """What several of the data are called."""
+        """The word for several of the data."""
         return f"{self.example}s"
 
     @property

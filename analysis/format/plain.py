@@ -17,12 +17,12 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO, cast
 
 KEPT = "\n\t\u200c\u200d"
-"""What is no printed character and yet harmless; the last two join letters, or keep them apart, in some scripts."""
+"""Characters that are not printed and yet harmless; the last two join letters, or keep them apart, in some scripts."""
 UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """The categories of Unicode of what is not seen: controls, formats with all that turns a text's direction, halves of
 pairs, and separators of lines."""
 _STYLE = re.compile("(\x1b\\[[0-9;]*m)")
-"""What makes letters bold, or gives them a colour, which a terminal may be told."""
+"""The codes that make letters bold, or give them a colour, which a terminal may be told."""
 
 
 def plain(text: str) -> str:

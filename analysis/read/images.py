@@ -1,4 +1,4 @@
-"""What each held-out image costs in each run: the frame behind intervals that pair images.
+"""The cost of each held-out image in each run: the frame behind intervals that pair images.
 
     (cell_id, seed, metric)  →  0, 1, …, N − 1    bits/dim of the test split's images, in the order of the split
 

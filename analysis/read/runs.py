@@ -57,7 +57,7 @@ from analysis.read.view import Basis, as_of_round, of_round
 
 @dataclass(frozen=True, eq=False)
 class GridResults:
-    """What a grid found. `samples` is the folder of its sample sheets, `strips` that of its forward and reverse
+    """The results of a grid. `samples` is the folder of its sample sheets, `strips` that of its forward and reverse
     processes, `reconstructions` that of what its autoencoders make of test images; `tracking` is None where it was
     delivered to no store. `search` is that whose winners it confirms, if it does. Curves, images and formulas are read
     when first asked for. Where a command works in rounds, all of it is as of the last one, with its `basis`."""

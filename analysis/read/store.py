@@ -123,7 +123,7 @@ def _answering(uri: str) -> Iterator[None]:
 
 @contextmanager
 def _named(folder: TemporaryFolder, run: str) -> Iterator[None]:
-    """What is wrong with a downloaded file is said of the run that it is from."""
+    """Errors of a downloaded file, said of the run that it is from."""
     try:
         yield
     except InputError as error:

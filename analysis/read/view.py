@@ -22,16 +22,16 @@ from analysis.format.names import NOTES, RUNG, SCORED, STATUSES, TRACEBACK, UNSC
 STEPS = "training.steps"
 KEYS = ["cell_id", "seed"]
 NO_SCORE = "it has no rung, or none yet"
-"""Why a run has no values in a round of rungs."""
+"""The reason why a run has no values in a round of rungs."""
 _ONGOING = (STATUSES[0], "interrupted")
-"""How runs stand that may be scored yet; the others have a reason of their own."""
+"""The states of runs that may be scored yet; the others have a reason of their own."""
 
 Load = Callable[[], pd.DataFrame]
 
 
 @dataclass(frozen=True)
 class Basis:
-    """What a round's pages rest on: the first of so many `planned` seeds, or the most that there may be where `looks`
+    """The basis of a round's pages: the first of so many `planned` seeds, or the most that there may be where `looks`
     add them; and of a round of rungs, the fewest and most steps that trainings had taken, of those that they take."""
 
     planned: int
@@ -51,7 +51,7 @@ class View:
 
 
 def of_round(meta: Meta) -> Meta:
-    """What grid.json says, of the seeds of its round alone."""
+    """The description of the grid, of the seeds of its round alone."""
     now = meta.round
     if now is None:
         return meta
@@ -97,7 +97,7 @@ def _ends(steps: list[int]) -> tuple[int, int] | None:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What trainings scored at their first rungs, a row per (cell_id, seed) and a column per metric; and the step of
+    """The scores of trainings at their first rungs, a row per (cell_id, seed) and a column per metric; and the step of
     the `first` rung of each."""
 
     values: pd.DataFrame
@@ -130,7 +130,8 @@ def _at_rungs(runs: pd.DataFrame, scores: Scores) -> pd.DataFrame:
 
 
 def _judged_at_rungs(meta: Meta, columns: list[str]) -> Meta:
-    """What grid.json says, of metrics as they are known at rungs: the bound on validation images, one generated set."""
+    """The description of the grid, of metrics as they are known at rungs: the bound on validation images, one generated
+    set."""
     metrics = [_at_rung(one, columns, meta.quality_sets or 1) for one in meta.metrics]
     renamed = {old.name: new.name for old, new in zip(meta.metrics, metrics, strict=True)}
     return replace(

@@ -44,7 +44,7 @@ CURVES = ("elbo", "bound", "split", "estimate", "weights", "schedules", "trainin
 
 
 def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable) -> list[Section]:
-    """What the page holds, in its order; a part without data is left out."""
+    """The sections of the page, in their order; a part without data is left out."""
     shown, search = pictures(drawable(answers), drawn), answers.grid.search
     parts = [
         with_optimism(verdict(answers), answers.optimism or []),

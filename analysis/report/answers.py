@@ -26,7 +26,7 @@ _NOTHING_LEARNT = "Every cell is worse than a uniform code"
 
 
 def verdict(answers: Answers) -> Section:
-    """What to take, per metric that decides; where no verdict is due yet, which cell leads."""
+    """The cells to take, per metric that decides; where no verdict is due yet, which cell leads."""
     if not answers.findings:
         why_none = ("No cell has a likelihood, a FID or an energy distance, so there is nothing to decide by.",)
         return Section("verdict", "Verdict", (Answer("No verdict.", "", "", why_none),))
@@ -37,7 +37,7 @@ def verdict(answers: Answers) -> Section:
 
 
 def _answer(found: Findings, meta: Meta) -> Answer:
-    """Which cell to take, with what else it could be; no recommendation where nothing is compared."""
+    """The cell to take, with what else it could be; no recommendation where nothing is compared."""
     use = found.metric.decides
     if found.best is None or len(found.ranked) < 2 or found.same:
         return Answer(f"For {use}: nothing to choose between.", "", "", (headline(found),), _mark(found))
@@ -50,7 +50,7 @@ def _answer(found: Findings, meta: Meta) -> Answer:
 
 
 def _leader(found: Findings) -> Answer:
-    """Which cell leads, and by how much."""
+    """The cell that leads, and by how much."""
     mark = "Preliminary"
     if found.best is None or found.lead is None or len(found.ranked) < 2 or found.same:
         return Answer(f"For {found.metric.decides}: nothing to choose between yet.", "", "", (headline(found),), mark)
@@ -60,7 +60,7 @@ def _leader(found: Findings) -> Answer:
 
 
 def _mark(found: Findings, otherwise: str = "") -> str:
-    """What limits an answer."""
+    """The limits of an answer."""
     code = found.unreached
     learnt = _NOTHING_LEARNT if code is not None and code.label == UNIFORM else ""
     return ". ".join(text for text in (_EXPLORATORY if found.exploratory else otherwise, learnt) if text)
@@ -77,7 +77,7 @@ def _as_good(found: Findings) -> str:
 
 
 def _open(found: Findings) -> str:
-    """How many others may be the best as well, and are not known to be as good."""
+    """The number of others that may be the best as well, and are not known to be as good."""
     n = len(found.open)
     if not n:
         return ""
@@ -85,7 +85,7 @@ def _open(found: Findings) -> str:
 
 
 def _rivals(found: Findings) -> str:
-    """How many that are worse now may be better with more training."""
+    """The number of those worse now that may be better with more training."""
     n = len(found.rivals)
     return f"; {n} that {'is' if n == 1 else 'are'} worse now may overtake it" if n else ""
 
@@ -109,7 +109,7 @@ _FIRST_LOOK = "They are of the seeds of the first look, which all cells have wha
 
 
 def published(answers: Answers) -> Section | None:
-    """What became of each finding of a paper that was written down before the grid was run."""
+    """The fate of each finding of a paper that was written down before the grid was run."""
     found = answers.claims
     lists = [
         Items(f"{begun(word)} ({len(told)} of {len(found)})", tuple(told))
@@ -121,7 +121,7 @@ def published(answers: Answers) -> Section | None:
 
 
 def axes(answers: Answers) -> Section | None:
-    """Which axes matter and which depend on each other, in a grid of several."""
+    """The axes that matter and those that depend on each other, in a grid of several."""
     blocks: list[Block] = [block for one in answers.effects for block in _effects(one)]
     if not blocks:
         return None
@@ -161,7 +161,7 @@ def _measured(rounding: Rounding, estimate: Estimate) -> str:
 
 
 def noise(answers: Answers) -> Section | None:
-    """Where the intervals come from: seeds, drawing samples, the held-out images."""
+    """The sources of the intervals: seeds, drawing samples, the held-out images."""
     by_image, what = not answers.grid.images.empty, answers.meta.example
     told = [
         (_between_seeds(found), _images(found, what, known=by_image), _by_image(found, what, share) if share else "")
@@ -186,7 +186,7 @@ def _between_seeds(found: Findings) -> str:
 
 
 def _spent(found: Spending | None) -> str:
-    """What the next minute is best spent on; "" where it is not known."""
+    """The best use of the next minute; "" where it is not known."""
     if found is None:
         return ""
     start = (
@@ -204,7 +204,8 @@ def _spent(found: Spending | None) -> str:
 
 
 def _images(found: Findings, what: str, *, known: bool) -> str:
-    """What of a difference's error is the choice of held-out images or points, where the value of each is known."""
+    """The part of a difference's error that is the choice of held-out images or points, where the value of each is
+    known."""
     compared = [pair.comparison for pair in found.pairs if pair.comparison.n > 1]
     if found.metric.decides != LIKELIHOOD or not compared:
         return ""

@@ -15,7 +15,8 @@ _TITLE = "Does it depend on the budget?"
 
 
 def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
-    """Whether the order has settled, and what may turn; None where there is none, or no verdict is due."""
+    """The section that says whether the order has settled, and what may turn; None where there is none, or no verdict
+    is due."""
     if answers.preliminary:
         return None
     known = [(found, found.budget) for found in answers.findings if found.budget is not None]

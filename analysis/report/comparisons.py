@@ -83,7 +83,7 @@ def _unmeasured(answers: Answers, found: Findings) -> list[Items]:
 
 
 def _lacking(found: Findings, *cells: CellRuns) -> str:
-    """Why these cells have no values in common."""
+    """The reason why these cells have no values in common."""
     without = [cell for cell in cells if not cell.estimate(found.metric.name).known]
     told = [f"{cell.name} {shortfall([cell]) or without_value(cell, found.metric)}" for cell in without]
     return "; ".join(told) or "no seed finished both"
@@ -112,7 +112,7 @@ def _without_metric(text: str, found: Findings) -> str:
 
 
 def _against(pair: CellComparison, found: Findings) -> str:
-    """What the title leaves to say: which cell, by how much, and what would confirm it."""
+    """The rest that the title leaves to say: which cell, by how much, and what would confirm it."""
     if pair.same or (math.isnan(pair.comparison.p) and pair.verdict != "open"):
         return _line(pair, found)
     if pair.verdict == "open":

@@ -119,7 +119,7 @@ def _times(used: Cost) -> str:
 
 
 def _fronts(answers: Answers) -> list[Block]:
-    """Which cells are on each front, and what that means."""
+    """The cells on each front, and what that means."""
     lines = []
     for one in answers.purchases:
         names = [cell.name for cell, on in zip(answers.cells, one.front, strict=True) if on]

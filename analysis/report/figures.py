@@ -99,7 +99,7 @@ PRELIMINARY = {
     ),
     "compute": "What is bought by training in each space, its autoencoder included: a line joins the cells of a space.",
 }
-"""What is said of figures in which a verdict would stand, where none is due."""
+"""The captions of figures in which a verdict would stand, where none is due."""
 SHOWS = {
     "samples": "Sheet of generated samples of {cells}",
     "metrics": "Chart with a row for each of {cells}: seeds, mean, interval of {metrics}. The table holds the numbers",
@@ -138,7 +138,7 @@ def pictures(answers: Answers, drawn: Mapping[str, Drawn]) -> dict[str, Picture]
 
 
 def caption(name: str, answers: Answers) -> str:
-    """What to see in a figure, and what not every grid has of it."""
+    """The thing to see in a figure, and what not every grid has of it."""
     more = {"samples": _outside, "differences": _band, "bound": _off_the_axis}
     captions = CAPTIONS | PRELIMINARY if answers.preliminary else CAPTIONS
     return " ".join(text for text in (captions[name], more[name](answers) if name in more else "") if text)
@@ -150,7 +150,7 @@ def _outside(answers: Answers) -> str:
 
 
 def _band(answers: Answers) -> str:
-    """What the grey band is, where a metric has one."""
+    """The meaning of the grey band, where a metric has one."""
     known = [found.metric for found in answers.findings if not math.isnan(found.metric.margin)]
     told = listed([f"{margin(metric)} of {metric.label}" for metric in known], "or")
     return f"What lies in the grey band, a difference of less than {told}, does not matter." if known else ""

@@ -34,7 +34,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Answer:
-    """What to take for a purpose, in the largest letters, and why; `mark` says what limits it."""
+    """The choice for a purpose, in the largest letters, and why; `mark` says what limits it."""
 
     kind: ClassVar[str] = "answer"
     take: str

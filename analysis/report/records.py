@@ -20,7 +20,7 @@ from analysis.words.weights import weight_lines
 
 
 def besides(answers: Answers) -> Section | None:
-    """What cells differ in besides the declared axes; None where there is nothing to compare."""
+    """Differences of cells besides the declared axes; None where there is nothing to compare."""
     if len(answers.cells) < 2:
         return None
     axes, meta = _axes(answers), answers.meta
@@ -54,7 +54,7 @@ def _notes(cells: Sequence[CellRuns]) -> list[str]:
 
 
 def _apart(answers: Answers) -> list[str]:
-    """Which cells have no comparable value of a metric, and why."""
+    """The cells that have no comparable value of a metric, and why."""
     lines = []
     for metric in answers.metrics:
         names = [cell.name for cell in answers.cells if not cell.comparable(metric.name)]
@@ -119,7 +119,7 @@ def provenance(answers: Answers) -> Section:
 
 
 def _first(n: int) -> str:
-    """What is said where not all of so many are listed."""
+    """The words for a list that has not all of so many."""
     return f": the first {MOST_ROWS} of {n}, runs.csv has all" if n > MOST_ROWS else ""
 
 

@@ -129,7 +129,7 @@ def _listed(design: Design, terms: Iterable[Term]) -> str:
 
 
 def _aliased(design: Design, bases: dict[Term, Array], runs: IntArray) -> tuple[str, ...]:
-    """What the cells in `runs` cannot tell apart."""
+    """The effects that the cells in `runs` cannot tell apart."""
     possible = {term: int(np.prod([len(set(design.codes[runs, i])) - 1 for i in term])) for term in bases}
     lost = [term for term, basis in bases.items() if not basis.shape[1]]
     partly = [term for term, basis in bases.items() if 0 < basis.shape[1] < possible[term]]

@@ -1,4 +1,4 @@
-"""Which of many comparisons are claims: one rule for whatever a page says of a metric.
+"""The claims among many comparisons: one rule for whatever a page says of a metric.
 
 Comparisons j of one family, each with its paired t-test p_j (`paired`), share an error rate of α = 5 %. Those whose
 seeds lie far from 0 get more of it. While A are the comparisons not settled yet,
@@ -59,7 +59,7 @@ class Decision:
     equal: float
 
     def verdict(self, sign: int) -> Verdict:
-        """What is said of a relative to b, where sign · (a − b) > 0 means better; equality before a difference."""
+        """The verdict on a relative to b, where sign · (a − b) > 0 means better; equality before a difference."""
         if self.equal <= ALPHA:
             return "equal"
         if not self.different <= ALPHA:
@@ -174,7 +174,7 @@ def weights(v: Array) -> Array:
 
 
 def beaten_by(values: Array, sign: int, resolution: float = 0.0) -> list[frozenset[int] | None]:
-    """Which of k cells are shown to be better than each, from their values [k, n] or [k, n, m], nan where missing.
+    """The cells of k that are shown to be better than each, from their values [k, n] or [k, n, m], nan where missing.
 
     None is a cell that shares fewer than two seeds with any other. Cells with equal values are one.
     """
@@ -190,12 +190,12 @@ def beaten_by(values: Array, sign: int, resolution: float = 0.0) -> list[frozens
 
 
 def may_be_best(values: Array, sign: int, resolution: float = 0.0) -> list[bool | None]:
-    """Which of k cells no other is shown to be better than; None where that was not tested."""
+    """The cells of k that no other is shown to be better than; None where that was not tested."""
     return [None if found is None else not found for found in beaten_by(values, sign, resolution)]
 
 
 def near_best(values: Array, sign: int, margin: float, resolution: float = 0.0) -> list[bool]:
-    """Which of k cells the best is shown to be better than by no more than a margin, if at all; values as above.
+    """The cells of k that the best is shown to be better than by no more than a margin, if at all; values as above.
 
     Each is held against every other, one-sided at α/k. Of these tests the one against the true best decides whether
     the claim is false, so that none is, of all k, with 1 − α.
@@ -205,7 +205,7 @@ def near_best(values: Array, sign: int, margin: float, resolution: float = 0.0) 
 
 
 def _known(values: Array) -> NDArray[np.bool_]:
-    """Which of the seeds [k, n] each cell has."""
+    """The seeds [k, n] that each cell has."""
     return np.asarray(np.isfinite(values).all(axis=tuple(range(2, values.ndim))))
 
 

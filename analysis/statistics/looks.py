@@ -49,14 +49,15 @@ from analysis.statistics.variances import Array
 MOST = 12
 """Seeds up to which is gone unless told otherwise."""
 SEEDS = (3, 5, 8, 12, 20, 32, 50, 80)
-"""Where is looked, as far as the most allows: each about 1.6 times the one before."""
+"""The numbers of seeds at which it is looked, as far as the most allows: each about 1.6 times the one before."""
 SHARES = (0.8, 0.2)
 """The parts of α that differences and equalities have, where both can be claimed."""
 FUTILE = 0.5
 """The p of a difference above which more seeds have no prospect."""
 
 Differences = Sequence[Array | None]
-"""Of each comparison [n] per seed, or [n, m] per seed and held-out image; None where it has no part in a look."""
+"""The values of each comparison, [n] per seed, or [n, m] per seed and held-out image; None where it has no part in a
+look."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Looks:
 
 @dataclass(frozen=True)
 class Looked:
-    """What the looks so far say of a comparison: at how many seeds each was first said, None where it was not.
+    """The decision of the looks so far on a comparison: at how many seeds each was first said, None where it was not.
 
     `found` is the comparison at the last look at it, `half_width` that of its interval there, which holds together with
     those of all looks and comparisons; nan before there are two seeds. `direction` is the sign of the difference when
@@ -94,16 +95,16 @@ class Looked:
 
     @property
     def settled(self) -> bool:
-        """Whether anything is claimed of it."""
+        """True where anything is claimed of it."""
         return self.different is not None or self.equal is not None
 
     @property
     def open(self) -> bool:
-        """Whether more seeds are wanted for it."""
+        """True where more seeds are wanted for it."""
         return not self.settled and self.dropped is None
 
     def verdict(self, sign: int) -> Verdict:
-        """What is said of a relative to b, where sign · (a − b) > 0 means better; equality before a difference."""
+        """The verdict on a relative to b, where sign · (a − b) > 0 means better; equality before a difference."""
         if self.equal is not None:
             return "equal"
         if self.different is None:
@@ -205,7 +206,7 @@ class Taken:
 
 
 def beaten_by(taken: Taken, sign: int, resolution: float = 0.0) -> list[frozenset[int] | None]:
-    """Which cells are shown to be better than each. None is a cell that shares fewer than two seeds with any other.
+    """The cells that are shown to be better than each. None is a cell that shares fewer than two seeds with any other.
 
     At each look that both took, one-sided at ½ α w_l/(k − 1): the true best is beaten at any look by any other with a
     probability of no more than ½ α, as in `families`.
@@ -220,7 +221,7 @@ def beaten_by(taken: Taken, sign: int, resolution: float = 0.0) -> list[frozense
 
 
 def near_best(taken: Taken, sign: int, margin: float, resolution: float = 0.0) -> list[bool]:
-    """Which cells the best is shown to be better than by no more than a margin, as `families.near_best` has it: each
+    """The cells that the best is shown to be better than by no more than a margin, as `families.near_best` has it: each
     two cells at the last look that both took, one-sided at α w_l/k."""
     k = len(taken.values)
     near: list[bool | None] = [None] * k
@@ -246,7 +247,7 @@ def _ahead(
 
 
 def claims(p: Array, claimed: NDArray[np.bool_], margin: NDArray[np.bool_], spent: float) -> NDArray[np.bool_]:
-    """What is claimed of k comparisons after a look that may spend so much: [..., 2, k], differences and equalities.
+    """The claims of k comparisons after a look that may spend so much: [..., 2, k], differences and equalities.
 
     `p` [..., 2, k] is nan where there is no test, `claimed` what was so before, and `margin` [k] says which comparisons
     could be called equal.

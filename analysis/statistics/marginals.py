@@ -1,4 +1,4 @@
-"""What a factor's levels score, averaged over the other factors: a value per level and seed.
+"""The scores of a factor's levels, averaged over the other factors: a value per level and seed.
 
 The values of two levels are paired by seed, so `statistics.mean_interval` and `statistics.compare` apply to them. Only
 like is averaged with like: the combinations of the other factors at which every level finished, if these are at least

@@ -35,7 +35,7 @@ BOOTSTRAP_FROM = 20
 
 @dataclass(frozen=True)
 class Comparison:
-    """What paired values say of a − b.
+    """The comparison of a − b by paired values.
 
     `difference` ± `half_width` is the 95 % interval, `p` two-sided; both nan below two seeds. `seed_sd` is the standard
     deviation of the difference between seeds, `image_error` the standard error that the choice of held-out images adds
@@ -123,8 +123,8 @@ def equivalent(differences: Values, margin: float, resolution: float = 0.0) -> f
 
 
 def fresh_seeds(found: Comparison, power: float = POWER, level: float = LEVEL) -> int | None:
-    """How many new seeds, alone, would show this difference by a paired two-sided t-test at 1 − `level`, with this
-    power.
+    """The number of new seeds that, alone, would show this difference by a paired two-sided t-test at 1 − `level`, with
+    this power.
 
     Supposes that difference, seed_sd and image_error are what they look like. None where no number up to 1000 does:
     there is no difference to confirm, or the held-out images are too few for it.

@@ -138,7 +138,7 @@ def read_through(answers: Answers) -> ResultTable:
 
 
 def _verdict(answers: Answers) -> tuple[str, ...]:
-    """Which cell to take, what the looks say of what was declared where seeds were added, or how cells differ so far
+    """The cell to take, what the looks say of what was declared where seeds were added, or how cells differ so far
     where no verdict is due, and what became of claims."""
     looked = answers.meta.auto is not None
     pairs = [pair for found in answers.findings for pair in found.pairs if pair.primary]

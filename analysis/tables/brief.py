@@ -1,4 +1,4 @@
-"""What a terminal shows of a grid: the answer, the table, three comparisons, and where the rest is.
+"""The text that a terminal shows of a grid: the answer, the table, three comparisons, and where the rest is.
 
 ε · unweighted MSE is the best of 11 … ─▶ table ─▶ • x₀ · L is worse than … ─▶ … and 17 more in report.html
 """
@@ -68,5 +68,5 @@ def _short(note: str) -> str:
 
 
 def _rest(n: int) -> str:
-    """Where to read on."""
+    """The place to read on."""
     return f"… and {n} more, with all that was found, in report.html" if n else "All that was found is in report.html"

@@ -21,7 +21,7 @@ _AT_THE_END = {
 }
 """The decoder of a bound in T steps → the one that continuous time has on the same data."""
 _FAR = 2
-"""How many times the median cell's own error the largest may be and still speak for all cells."""
+"""The most times the median cell's own error that the largest may be and still speak for all cells."""
 
 
 def caption(answers: Answers) -> str:
@@ -49,7 +49,7 @@ def setting(meta: Meta) -> str:
 
 
 def _interval(answers: Answers) -> str:
-    """What a ± holds, and what bold says."""
+    """The meaning of ± and of bold."""
     if len(answers.meta.seeds) < 2:
         return "One seed, so no interval is known" + ("." if answers.preliminary else " and none is set in bold.")
     given = [_given(error, answers.meta.examples) for error in answers.held_out_errors]
@@ -64,12 +64,12 @@ def _interval(answers: Answers) -> str:
 
 
 def interval(meta: Meta) -> str:
-    """What a ± is, and over how many seeds."""
+    """The meaning of ±, and over how many seeds it is."""
     return f"Mean ± half-width of the 95 % t-interval over {seeds_taken(meta)}{looked(meta)}."
 
 
 def _given(error: HeldOutError, what: str) -> str:
-    """What a ± does not hold, of a metric of held-out images."""
+    """The part that a ± does not hold, of a metric of held-out images."""
     half = f"{two_digits(error.half_width)} {error.metric.unit}" if error.metric.unit else two_digits(error.half_width)
     return (
         f"{error.metric.label}'s ± is given these {error.n} held-out {what}; others would move all cells alike, by "
@@ -78,7 +78,8 @@ def _given(error: HeldOutError, what: str) -> str:
 
 
 def _decoder(answers: Answers) -> str:
-    """Which decoder L₀ is of, and that of continuous time where the table has it; "" where grid.json does not say."""
+    """The decoder that L₀ is of, and that of continuous time where the table has it; "" where grid.json does not
+    say."""
     decoder = answers.meta.decoder
     if decoder is None:
         return ""
@@ -88,7 +89,7 @@ def _decoder(answers: Answers) -> str:
 
 
 def own_error(error: DrawError) -> str:
-    """How large the own error of a metric is at most, and in which cell where that is far above the others."""
+    """The largest own error of a metric, and in which cell where that is far above the others."""
     unit = f" {error.metric.unit}" if error.metric.unit else ""
     apart = error.largest > _FAR * error.median
     where = f" ({error.cell.name}), and {_upwards(error.median)}{unit} in the median cell" if apart else ""
@@ -115,12 +116,12 @@ def _quality(meta: Meta) -> str:
 
 
 def _judges_samples(metric: ShownMetric, extractor: str | None) -> bool:
-    """Whether a metric is of samples as this extractor sees them: it is named by it then, as rFID is, too."""
+    """True where a metric is of samples as this extractor sees them: it is named by it then, as rFID is, too."""
     return extractor is not None and metric.name.endswith(f"/{extractor}") and metric.part != "autoencoder"
 
 
 def _latents(answers: Answers) -> str:
-    """What the metrics of cells in latents are of, as far as the table has any."""
+    """The meaning of the metrics of cells in latents, as far as the table has any."""
     if not any(in_latents(cell) for cell in answers.cells):
         return ""
     shown = [metric for metric in answers.meta.metrics if metric.name == PSNR or metric.name.startswith(RFID)]

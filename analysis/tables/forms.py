@@ -1,4 +1,4 @@
-"""How a table is laid out: three forms, which fill a Body from a grid.
+"""The forms in which a table is laid out: three, which fill a Body from a grid.
 
     FlatForm      a row per cell; what tells cells apart in columns of labels, ours and the paper's numbers in columns
     GroupedForm   the same, under a title per level of the first axis
@@ -46,12 +46,12 @@ class Frame:
 
     @cached_property
     def shortfalls(self) -> list[str]:
-        """How each cell fell short."""
+        """The way in which each cell fell short."""
         return shortfalls(self.answers.cells)
 
     @cached_property
     def noted(self) -> list[list[str]]:
-        """What the runs of each cell note."""
+        """The notes of each cell's runs."""
         return noted(self.answers.cells)
 
     @cached_property
@@ -80,15 +80,15 @@ class Frame:
 
 
 def _of_no_paper(metric: ShownMetric) -> bool:
-    """Whether a metric decides, and is none of those that papers' tables hold."""
+    """True where a metric decides, and is none of those that papers' tables hold."""
     return metric.deciding and metric.kind not in LABELS
 
 
 class Form(Protocol):
-    """How a table is laid out."""
+    """A form in which a table is laid out."""
 
     def lacks(self, frame: Frame) -> str:
-        """What the form needs and the grid has not, as a noun phrase; "" where it fits."""
+        """The thing that the form needs and the grid has not, as a noun phrase; "" where it fits."""
         ...
 
     def body(self, frame: Frame, papers: tuple[PaperTable, ...], notes: Footnotes, own: list[str]) -> Body:
@@ -142,7 +142,7 @@ class FlatForm:
         return Body(labelled, heads, (*rows, *_known_values(frame.answers, summary, len(labelled), len(heads))))
 
     def _tells(self, frame: Frame, summary: Summary, axis: Axis) -> bool:
-        """Whether the columns shown say which level of the axis a cell has, and all that it changes."""
+        """True where the columns shown say which level of the axis a cell has, and all that it changes."""
         parameters = [column.parameter for column in self.shown]
         at = frame.axes.index(axis)
         levels: dict[tuple[str, ...], set[str]] = {}

@@ -115,7 +115,7 @@ class MetricBlock:
             yield TableRow("reference", (series.label,), texts, indented=True)
 
     def _said(self, frame: Frame, summary: Summary) -> list[str]:
-        """What is known beforehand of the metric, and whether the columns matter to it."""
+        """The values of the metric known beforehand, and whether the columns matter to it."""
         write = summary.rounding[self.metric.name].number
         values = known_values(frame.answers.meta, self.metric)
         known = [f"{write(value)} ({label})" for label, value in values.items()]
@@ -165,7 +165,7 @@ def _series(
 
 
 def _named(paper: PaperTable, row: Mapping[str, str]) -> str:
-    """What tells a paper's rows apart: the words that it has labels for."""
+    """The words that tell a paper's rows apart: the words that it has labels for."""
     return ", ".join(paper.labels[word] for word in row.values() if word in paper.labels)
 
 

@@ -1,4 +1,4 @@
-"""What a table is, before anyone writes it: columns, rows, footnotes and a caption, all plain Unicode text."""
+"""A table before anyone writes it: columns, rows, footnotes and a caption, all plain Unicode text."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TableRow:
 
     @property
     def spans(self) -> bool:
-        """Whether the row's one label stands for all the columns of labels."""
+        """True where the row's one label stands for all the columns of labels."""
         return self.kind == "reference" and not any(self.stub[1:])
 
 
@@ -84,14 +84,14 @@ class ResultTable:
         return replace(self, columns=self.columns[start:end], rows=tuple(titled))
 
     def characters(self, i: int) -> int:
-        """How wide column i is, marks aside."""
+        """The width of column i, marks aside."""
         return max(
             width(text) for text in (self.columns[i].label, *(r.entries[i].text for r in self.rows if r.entries))
         )
 
 
 def _under(row: TableRow | None) -> bool:
-    """Whether a row stands under a title."""
+    """True where a row stands under a title."""
     return row is not None and row.kind != "group" and row.indented
 
 

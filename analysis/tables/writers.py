@@ -65,7 +65,7 @@ _CODE = re.compile(r"(?<!`)(`[^`]+`)(?!`)")
 
 
 _MARKUP = re.compile(r"([\\`|*<\[\]$~]|\b_|_\b|&(?=#?\w+;))")
-"""What Markdown, as GitHub reads it, takes for more than a letter: of formulas and entities too."""
+"""The characters that Markdown, as GitHub reads it, takes for more than a letter: of formulas and entities too."""
 
 
 def _md(text: str) -> str:

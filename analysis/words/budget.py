@@ -1,4 +1,4 @@
-"""What is said of the budget: who led at each rung, which verdicts have settled, and which may turn."""
+"""The words for the budget: who led at each rung, which verdicts have settled, and which may turn."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def steps_of(rung: Rung) -> str:
 
 
 def budget_sentence(found: Findings, budget: Budget) -> str:
-    """Whether the order of a metric has settled, in one sentence."""
+    """A sentence that says whether the order of a metric has settled."""
     label, told = found.metric.label, [one for one in budget.courses if one.told]
     settled = sum(one.settled for one in told)
     if not told:
@@ -41,7 +41,7 @@ def budget_sentence(found: Findings, budget: Budget) -> str:
 
 
 def _first_places(found: Findings, budget: Budget) -> str:
-    """Who had the best value when, where that changed."""
+    """The cells that had the best value in turn, where that changed."""
     leaders = [(rung, rung.best(found.metric.sign)) for rung in budget.rungs]
     changes = [one for before, one in zip([(None, None), *leaders], leaders, strict=False) if before[1] != one[1]]
     if len(changes) < 2:

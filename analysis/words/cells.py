@@ -1,4 +1,4 @@
-"""What is said of cells: how they fell short and why, what their runs note, and why they have no value of a metric.
+"""The words for cells: how they fell short and why, what their runs note, and why they have no value of a metric.
 
 Reasons and notes that differ in their numbers only are told once, with the range of each number.
 """
@@ -25,7 +25,8 @@ def reason_in_short(reason: str) -> str:
 
 
 def shortfall(cells: Sequence[CellRuns]) -> str:
-    """Which seeds are not finished, how they ended and why; "" where all are. Counts are per cell, reasons of all."""
+    """The seeds that are not finished, how they ended and why; "" where all are. Counts are per cell, reasons of
+    all."""
     total = len(cells[0].runs)
     if all(status in COUNTED for cell in cells for status in cell.runs["status"]):
         return ""
@@ -51,7 +52,7 @@ def shortfalls(cells: Sequence[CellRuns]) -> list[str]:
 
 
 def noted(cells: Sequence[CellRuns]) -> list[list[str]]:
-    """What the runs of each cell note, in the same words for notes that differ in their numbers only."""
+    """The notes of each cell's runs, in the same words for notes that differ in their numbers only."""
     own = [[line for text in cell.runs[NOTES] for line in text.splitlines() if line] for cell in cells]
     alike: dict[str, list[str]] = {}
     for line in chain.from_iterable(own):
@@ -94,7 +95,7 @@ def why_not_comparable(metric: ShownMetric) -> str:
 
 
 def without_value(cell: CellRuns, metric: ShownMetric) -> str:
-    """Why a cell that finished has no value here, in words; "" where it cannot have one."""
+    """The reason why a cell that finished has no value here, in words; "" where it cannot have one."""
     if not cell.comparable(metric.name):
         return why_not_comparable(metric)
     how = SCORED if (cell.runs["status"] == SCORED).any() else STATUSES[0]

@@ -1,4 +1,4 @@
-"""What is said of a claim that was written down before a grid was run: what became of it, and why."""
+"""The words for a claim that was written down before a grid was run: what became of it, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a factorial grid: a sentence per effect, those that matter first; then what the tests leave out."""
+"""The words for a factorial grid: a sentence per effect, those that matter first; then what the tests leave out."""
 
 from __future__ import annotations
 

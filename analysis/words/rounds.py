@@ -11,7 +11,7 @@ from analysis.read.view import Basis
 
 FRACTIONS = {0.5: "half of the training", 0.25: "a quarter of the training", 0.125: "an eighth of the training"}
 NEAR = 0.01
-"""What a share may be off one that has a word."""
+"""The distance of a share from one whose word it takes."""
 
 
 def round_of(meta: Meta) -> str:

@@ -1,4 +1,4 @@
-"""What is said of a metric that decides: which cell to take and how sure that is, and which of two is better; where no
+"""The words for a metric that decides: which cell to take and how sure that is, and which of two is better; where no
 verdict is due yet, which cell leads, and how two differ.
 
 On a log scale a difference is a factor: the ratio of the larger value to the smaller one.
@@ -59,7 +59,7 @@ def margin(metric: ShownMetric) -> str:
 
 
 def confirmation(pair: CellComparison) -> str:
-    """How many fresh seeds it would take to tell a difference, where their number is known."""
+    """The number of fresh seeds that it would take to tell a difference, where their number is known."""
     return f"if it is what it looks like, about {pair.fresh_seeds} fresh seeds would tell it"
 
 
@@ -87,7 +87,7 @@ def comparison_sentence(pair: CellComparison) -> str:
 
 
 def side(pair: CellComparison) -> str:
-    """Where a cell's values lie beside those of another, whichever end is the better one."""
+    """The side on which a cell's values lie beside those of another, whichever end is the better one."""
     return "above" if pair.comparison.difference > 0 else "below"
 
 
@@ -101,7 +101,7 @@ def _of_one_seed(found: Comparison) -> str:
 
 
 def evidence(pair: CellComparison) -> str:
-    """How sure the verdict on a pair is: its adjusted p, or the look that decided."""
+    """The evidence for the verdict on a pair: its adjusted p, or the look that decided."""
     looked = pair.sequential
     if looked is None:
         return f"p {probability(pair.adjusted)}"
@@ -111,7 +111,7 @@ def evidence(pair: CellComparison) -> str:
 
 
 def headline(found: Findings) -> str:
-    """Which cell to take, how sure that is, and whether any cell is better than a code that needs no network; where no
+    """The cell to take, how sure that is, and whether any cell is better than a code that needs no network; where no
     verdict is due, which cell leads."""
     return " ".join(text for text in (_taken(found), beside_codes(found)) if text)
 
@@ -133,7 +133,7 @@ def beside_codes(found: Findings) -> str:
 
 
 def _taken(found: Findings) -> str:
-    """Which cell to take, and how sure that is."""
+    """The cell to take, and how sure that is."""
     label = found.metric.label
     if found.best is None:
         return f"{label}: no cell finished." if found.lead is None else f"{label}: no cell has a value yet."
@@ -166,7 +166,7 @@ def led(found: Findings, lead: Lead) -> str:
 
 
 def _standing(found: Findings, value: str) -> str:
-    """Whether the cell to take is the best of those that were tested, which others are as good, and which may be."""
+    """The standing of the cell to take among those that were tested, which others are as good, and which may be."""
     tested = len(found.ranked) - len(found.untested)
     alone = len(found.leading) == 1
     ahead = f"is ahead of the other {tested - 1} at this budget" if found.rivals else f"is the best of {tested}"
@@ -191,8 +191,8 @@ def _untested(found: Findings) -> str:
 
 
 def left_out_sentence(found: Findings) -> str:
-    """Why cells that a listed comparison cannot tell from the one to take are not among those that may be the best; ""
-    where there are none."""
+    """The reason why cells that a listed comparison cannot tell from the one to take are not among those that may be
+    the best; "" where there are none."""
     out = found.out_untold
     if found.best is None or not out:
         return ""
