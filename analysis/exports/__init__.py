@@ -126,8 +126,8 @@ class _Told:
 def answers_file(answers: Answers) -> AnswersFile:
     """The content of answers.json of a grid."""
     places = {id(cell): i for i, cell in enumerate(answers.cells)}
-    meta, found = answers.meta, answers.findings
-    budgets = [(one.metric, one.budget) for one in found if one.budget is not None]
+    meta, of_metrics = answers.meta, answers.findings
+    budgets = [(entry.metric, entry.budget) for entry in of_metrics if entry.budget is not None]
     content = {
         "version": VERSION,
         "grid": meta.name,
@@ -139,17 +139,19 @@ def answers_file(answers: Answers) -> AnswersFile:
         "metrics": answers.metrics,
         "cells": list(_cells(answers)),
         "baseline": answers.baseline,
-        "headlines": [_Told(answer, sentence=headline(answer)) for answer in found],
+        "headlines": [_Told(answer, sentence=headline(answer)) for answer in of_metrics],
         "estimates": list(_estimates(answers)),
         "references": [
             {"metric": metric.name, "label": label, "value": value}
             for metric in answers.metrics
             for label, value in known_values(meta, metric).items()
         ],
-        "comparisons": [_Told(pair, sentence=comparison_sentence(pair)) for answer in found for pair in answer.pairs],
+        "comparisons": [
+            _Told(pair, sentence=comparison_sentence(pair)) for answer in of_metrics for pair in answer.pairs
+        ],
         "claims": list(_claims(answers)),
         "effects": list(_effects(answers)),
-        "averages": [_Told(one, metric=of.metric.name) for of in answers.effects for one in of.averages],
+        "averages": [_Told(entry, metric=of.metric.name) for of in answers.effects for entry in of.averages],
         "costs": [
             _Told(cost, name=name, means=[cost.mean(i) for i in range(len(answers.cells))])
             for name, cost in _measures(answers).items()
@@ -158,7 +160,8 @@ def answers_file(answers: Answers) -> AnswersFile:
         "fronts": list(_fronts(answers)),
         "weights": [_Told(difference, axis=axis) for axis, difference in answers.weight_check.differences.items()],
         "optimism": [
-            _Told(one, n=len(one.fresh.values), sentence=optimism_sentence(one)) for one in answers.optimism or ()
+            _Told(entry, n=len(entry.fresh.values), sentence=optimism_sentence(entry))
+            for entry in answers.optimism or ()
         ],
         "rungs": [
             _Told(rung, metric=metric.name, means=list(map(rung.mean, places.values())), best=rung.best(metric.sign))

@@ -89,10 +89,10 @@ def panels(
     figure = new_figure(WIDTH if across > 1 else alone * WIDTH, height)
     if wspace is not None:
         figure.set_layout_engine("constrained", wspace=wspace)
-    found = list(figure.subplots(-(-n // across), across, squeeze=False, **shared).flat)
-    for left_over in found[n:]:
+    subplots = list(figure.subplots(-(-n // across), across, squeeze=False, **shared).flat)
+    for left_over in subplots[n:]:
         left_over.remove()
-    return figure, found[:n]
+    return figure, subplots[:n]
 
 
 def add_above(figure: Figure, text: str) -> None:

@@ -28,23 +28,23 @@ _ROOM = 0.08
 
 def elbo_figure(answers: Answers) -> Figure | None:
     """The figure; None where no cell has a reconstruction among its bits."""
-    known = [(cell, bits) for cell, bits in zip(answers.cells, answers.bits, strict=True) if bits is not None]
-    if not any(bits.rate for _, bits in known):
+    bars = [(cell, bits) for cell, bits in zip(answers.cells, answers.bits, strict=True) if bits is not None]
+    if not any(bits.rate for _, bits in bars):
         return None
-    heights, ticks = rows(answers.axes, [cell for cell, _ in known])
-    low, high = min(bits.ends[0] for _, bits in known), max(bits.ends[1] for _, bits in known)
+    heights, ticks = rows(answers.axes, [cell for cell, _ in bars])
+    low, high = min(bits.ends[0] for _, bits in bars), max(bits.ends[1] for _, bits in bars)
     figure, axes = bar_axes(ticks, 0.75, 1.5)
     axes.set_xlim(1.02 * low, high + 0.42 * (high - low))
     axes.set_xlabel("bits/dim", x=(high - low) / 2 / 1.42 / (high - low))
     axes.set_xticks([tick for tick in round_ticks(6).tick_values(low, high) if low <= tick <= high])
     axes.spines["bottom"].set_bounds(low, high)
     places = high + 0.02 * (high - low), high + 0.15 * (high - low)
-    for (_, bits), height in zip(known, heights, strict=True):
+    for (_, bits), height in zip(bars, heights, strict=True):
         _bar(axes, bits, height, _ROOM * (high - low))
         _say(axes, bits, height, places)
     for place, text in zip(places, ("NLL", "rate = log q(z|x) − log p(z)"), strict=True):
         axes.text(place, -0.9, mathtext(text), color=GREY, fontsize=SMALL, ha="left", va="center")
-    _legend(axes, {name for _, bits in known for name in bits.parts})
+    _legend(axes, {name for _, bits in bars for name in bits.parts})
     axes.axvline(0.0, color="#444444", linewidth=0.6, zorder=3)
     return figure
 

@@ -74,15 +74,15 @@ def rows_of(answers: Answers) -> list[ImageRow]:
     grid, folder = answers.grid, answers.grid.reconstructions
     if folder is None or not (folder / f"{ORIGINALS}.png").is_file():
         return []
-    found = [ImageRow(ORIGINALS, squares(folder / f"{ORIGINALS}.png"))]
+    image_rows = [ImageRow(ORIGINALS, squares(folder / f"{ORIGINALS}.png"))]
     first = grid.runs[(grid.runs["seed"] == grid.meta.seeds[0]) & (grid.runs[AUTOENCODER] != "")]
     axes = autoencoder_axes(grid.meta.axes, first) or answers.space_axes
     for name in dict.fromkeys(first[AUTOENCODER]):
         path = folder / f"{name}.png"
         if path.is_file():
             runs = first[first[AUTOENCODER] == name]
-            found.append(ImageRow(_label(answers, axes, runs), squares(path), _scores(grid, runs)))
-    return found
+            image_rows.append(ImageRow(_label(answers, axes, runs), squares(path), _scores(grid, runs)))
+    return image_rows
 
 
 def _label(answers: Answers, axes: Sequence[Axis], runs: pd.DataFrame) -> str:

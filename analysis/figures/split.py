@@ -28,18 +28,18 @@ _ROOM = 0.09
 
 def split_figure(answers: Answers) -> Figure | None:
     """The figure; None where no cell has a bound with its terms."""
-    known = [(cell, shares) for cell, shares in zip(answers.cells, answers.shares, strict=True) if shares is not None]
-    if not known:
+    bars = [(cell, shares) for cell, shares in zip(answers.cells, answers.shares, strict=True) if shares is not None]
+    if not bars:
         return None
-    heights, ticks = rows(answers.axes, [cell for cell, _ in known])
+    heights, ticks = rows(answers.axes, [cell for cell, _ in bars])
     figure, axes = bar_axes(ticks, 0.6, 1.6)
     axes.set(xlim=(0, 1.1), xlabel="share of the bound")
-    for (_, shares), height in zip(known, heights, strict=True):
+    for (_, shares), height in zip(bars, heights, strict=True):
         draw_bar(axes, height, list(zip(TERMS, shares, strict=True)), _ROOM, _percent)
         if shares[2] <= _ROOM:
             # L_T is short: its number stands beside the bar.
             axes.text(1.01, height, _percent(shares[2]), color=GREY, fontsize=SMALL, ha="left", va="center")
-    _head(axes, known[0][1])
+    _head(axes, bars[0][1])
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
     axes.grid(False)

@@ -82,21 +82,21 @@ def strips_figure(answers: Answers) -> Figure | None:
 
 def strips_of(grid: GridResults) -> list[Strip]:
     """The strips of a grid, forward before backward, each by schedule; a file of fewer than two images is none."""
-    found = []
+    strips = []
     for direction in TITLES:
         paths = sorted(grid.strips.glob(f"{direction}-*.png")) if grid.strips is not None else []
         names = {path.stem.removeprefix(f"{direction}-"): path for path in paths}
         for name in sorted(names, key=lambda name: _position(grid, name)):
             frames = squares(names[name])
             if len(frames) > 1:
-                found.append(Strip(direction, _label(grid, name), frames))
-    return found
+                strips.append(Strip(direction, _label(grid, name), frames))
+    return strips
 
 
 def _position(grid: GridResults, name: str) -> tuple[int, int, str]:
     axis = next((axis for axis in grid.meta.axes if axis.name == "schedule"), None)
-    known = ORDER.index(name) if name in ORDER else len(ORDER)
-    return axis.position(name) if axis else 0, known, name
+    place = ORDER.index(name) if name in ORDER else len(ORDER)
+    return axis.position(name) if axis else 0, place, name
 
 
 def _label(grid: GridResults, name: str) -> str:

@@ -120,15 +120,15 @@ class Answers:
     def image_shares(self) -> list[tuple[CellRuns, CellRuns, ImageShare] | None]:
         """Per metric that decides, the best cell, the baseline or the second best, and on how many images the former is
         better; None where values per image are not known."""
-        return [self._image_share(found) for found in self.findings]
+        return [self._image_share(answer) for answer in self.findings]
 
-    def _image_share(self, found: Findings) -> tuple[CellRuns, CellRuns, ImageShare] | None:
-        if self.preliminary or found.best is None or len(found.ranked) < 2:
+    def _image_share(self, answer: Findings) -> tuple[CellRuns, CellRuns, ImageShare] | None:
+        if self.preliminary or answer.best is None or len(answer.ranked) < 2:
             return None
-        best = self.cells[found.best]
-        second = next(self.cells[i] for i in found.ranked if i != found.best)
+        best = self.cells[answer.best]
+        second = next(self.cells[i] for i in answer.ranked if i != answer.best)
         other = second if self.baseline is None or self.baseline is best else self.baseline
-        share = share_of_images(self.grid, found.metric, best, other)
+        share = share_of_images(self.grid, answer.metric, best, other)
         return None if share is None else (best, other, share)
 
     @cached_property
@@ -141,8 +141,8 @@ class Answers:
         """The effects of the axes on each metric that decides, where there are axes and runs enough to say."""
         if self.preliminary:
             return []
-        found = [factorial(self.grid, one.metric, self.cells, one.pairs) for one in self.findings]
-        return [one for one in found if one is not None]
+        effects = [factorial(self.grid, answer.metric, self.cells, answer.pairs) for answer in self.findings]
+        return [effect for effect in effects if effect is not None]
 
     @cached_property
     def costs(self) -> Costs:
@@ -155,9 +155,9 @@ class Answers:
         if self.preliminary:
             return []
         return [
-            Purchase(found, cost, tuple(front_of_cells(found, cost)))
-            for found in self.findings
-            for cost in self.costs.of(found.metric)
+            Purchase(answer, cost, tuple(front_of_cells(answer, cost)))
+            for answer in self.findings
+            for cost in self.costs.of(answer.metric)
         ]
 
     @cached_property

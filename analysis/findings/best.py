@@ -63,25 +63,25 @@ class Best(Answers):
         """The part of the whole grid's summary that is of these cells."""
         summary = self.whole.summary
         estimates = {name: self._of(of_cells) for name, of_cells in summary.estimates.items()}
-        stands = {name: self._standing(one) for name, one in summary.standing.items()}
+        stands = {name: self._standing(standing) for name, standing in summary.standing.items()}
         return replace(summary, cells=self.cells, estimates=estimates, standing=stands)
 
     @cached_property
     def findings(self) -> list[Findings]:
         """The findings of the whole grid that are of these cells, and of the pairs of them."""
-        return [self._cut(found) for found in self.whole.findings]
+        return [self._cut(answer) for answer in self.whole.findings]
 
     @cached_property
     def purchases(self) -> list[Purchase]:
         """The costs of these cells in the whole grid, and which of them are on its front."""
-        by_metric = {found.metric.name: found for found in self.findings}
+        by_metric = {answer.metric.name: answer for answer in self.findings}
         return [
             Purchase(
-                by_metric[one.found.metric.name],
-                replace(one.cost, values=tuple(self._of(one.cost.values))),
-                tuple(self._of(one.front)),
+                by_metric[purchase.found.metric.name],
+                replace(purchase.cost, values=tuple(self._of(purchase.cost.values))),
+                tuple(self._of(purchase.front)),
             )
-            for one in self.whole.purchases
+            for purchase in self.whole.purchases
         ]
 
     @property
@@ -107,22 +107,23 @@ class Best(Answers):
         places = {i: place for place, i in enumerate(self.kept)}
         return Standing(
             [pair for pair in whole.pairs if id(pair.a) in here and id(pair.b) in here],
-            [one and frozenset(places.get(i, -1) for i in one) for one in self._of(whole.beaten)],
+            [rivals and frozenset(places.get(i, -1) for i in rivals) for rivals in self._of(whole.beaten)],
             self._places(whole.near),
         )
 
-    def _cut(self, found: Findings) -> Findings:
-        standing = self._standing(found.standing)
-        budget = found.budget and self._budget(found.budget)
-        return replace(found, cells=self.cells, estimates=self._of(found.estimates), standing=standing, budget=budget)
+    def _cut(self, answer: Findings) -> Findings:
+        standing = self._standing(answer.standing)
+        budget = answer.budget and self._budget(answer.budget)
+        return replace(answer, cells=self.cells, estimates=self._of(answer.estimates), standing=standing, budget=budget)
 
     def _budget(self, whole: Budget) -> Budget:
         """The whole grid's budget, cut to these cells."""
         here = {id(cell) for cell in self.cells}
         rungs = (
-            replace(one, values=tuple(self._of(one.values)), leading=self._places(one.leading)) for one in whole.rungs
+            replace(entry, values=tuple(self._of(entry.values)), leading=self._places(entry.leading))
+            for entry in whole.rungs
         )
-        courses = (one for one in whole.courses if id(one.pair.a) in here and id(one.pair.b) in here)
+        courses = (entry for entry in whole.courses if id(entry.pair.a) in here and id(entry.pair.b) in here)
         return replace(whole, rungs=tuple(rungs), courses=tuple(courses), rivals=self._places(whole.rivals))
 
     def _places(self, numbers: frozenset[int]) -> frozenset[int]:
@@ -145,7 +146,7 @@ def best(answers: Answers, most: int) -> Answers:
 
 def ranking(answers: Answers) -> Findings | None:
     """The first answer that decides, where any cell has a value there: what says which cells are the best."""
-    return next((found for found in answers.findings[:1] if found.ranked), None)
+    return next((answer for answer in answers.findings[:1] if answer.ranked), None)
 
 
 def _cut_grid(grid: GridResults, cells: Sequence[CellRuns]) -> GridResults:

@@ -97,8 +97,8 @@ class CellRuns:
         return {}
 
     def _estimated(self, metric: str) -> Estimate:
-        known = self._finished[metric].tolist() if metric in self.runs else [math.nan] * len(self._finished)
-        values = {int(s): float(v) for s, v in zip(self._finished["seed"], known, strict=True) if not math.isnan(v)}
+        column = self._finished[metric].tolist() if metric in self.runs else [math.nan] * len(self._finished)
+        values = {int(s): float(v) for s, v in zip(self._finished["seed"], column, strict=True) if not math.isnan(v)}
         return Estimate(*mean_interval(list(values.values())), values)
 
     @cached_property

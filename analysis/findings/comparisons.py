@@ -115,7 +115,7 @@ class Standing:
     @property
     def leading(self) -> frozenset[int]:
         """The cells that may be the best."""
-        return frozenset(i for i, found in enumerate(self.beaten) if found is not None and not found)
+        return frozenset(i for i, better in enumerate(self.beaten) if better is not None and not better)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +147,8 @@ class Rung:
 
     def best(self, sign: int) -> int | None:
         """The cell with the best mean of those that may be the best, or of all where none was tested."""
-        known = [i for i, values in enumerate(self.values) if values]
-        return max(self.leading or known, key=lambda i: sign * self.mean(i), default=None)
+        measured = [i for i, values in enumerate(self.values) if values]
+        return max(self.leading or measured, key=lambda i: sign * self.mean(i), default=None)
 
 
 @dataclass(frozen=True, eq=False)

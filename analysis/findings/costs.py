@@ -154,12 +154,12 @@ class Costs:
         return [cost for cost in costs if sum(bool(values) for values in cost.values) > 1]
 
 
-def front_of_cells(found: Findings, cost: Cost) -> list[bool]:
+def front_of_cells(answer: Findings, cost: Cost) -> list[bool]:
     """Per cell, whether it is on the front of a metric; by their values alone where one seed gives no interval."""
-    means = [estimate.mean for estimate in found.estimates]
-    beaten = found.standing.beaten
-    if all(one is None for one in beaten):
-        return pareto_front([cost.mean(i) for i in range(len(means))], means, found.metric.sign)
+    means = [estimate.mean for estimate in answer.estimates]
+    beaten = answer.standing.beaten
+    if all(better is None for better in beaten):
+        return pareto_front([cost.mean(i) for i in range(len(means))], means, answer.metric.sign)
 
     def kept(i: int) -> bool:
         rivals = beaten[i]

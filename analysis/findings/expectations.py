@@ -77,8 +77,8 @@ def outcomes(grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[Sho
     adjusted[directed] = np.minimum(
         settle(different[directed], np.ones(directed.sum())) * k / max(directed.sum(), 1), 1
     )
-    told = zip(adjusted.tolist(), np.minimum(k * equal, 1).tolist(), strict=True)
-    return [one if one.test is None else _decided(one, one.test, *next(told)) for one in tried]
+    adjusted_p = zip(adjusted.tolist(), np.minimum(k * equal, 1).tolist(), strict=True)
+    return [one if one.test is None else _decided(one, one.test, *next(adjusted_p)) for one in tried]
 
 
 def _tried(
@@ -95,30 +95,32 @@ def _tried(
         named = [cell for cell in cells if any(part.items() <= _levels(grid, cell).items() for part in _named(claim))]
         apart = not all(cell.comparable(metric.name) for cell in named)
         return ClaimOutcome(claim, metric, obstacle="not comparable" if apart else "too few seeds")
-    found = compare(values)
+    comparison = compare(values)
     if claim.within is None:
-        return ClaimOutcome(claim, metric, test=ClaimTest(found, math.nan, found.p))
+        return ClaimOutcome(claim, metric, test=ClaimTest(comparison, math.nan, comparison.p))
     than = abs(float(np.mean([parts[1][1].estimate(metric.name).mean for parts in matched])))
     margin = math.log1p(claim.within) if metric.scale == "log" else claim.within * than
-    nearer = values - math.copysign(margin, found.difference)
-    beyond = compare(nearer).one_sided(1 if found.difference > 0 else -1)
-    return ClaimOutcome(claim, metric, test=ClaimTest(found, margin, min(2 * beyond, 1.0), equivalent(values, margin)))
+    nearer = values - math.copysign(margin, comparison.difference)
+    beyond = compare(nearer).one_sided(1 if comparison.difference > 0 else -1)
+    return ClaimOutcome(
+        claim, metric, test=ClaimTest(comparison, margin, min(2 * beyond, 1.0), equivalent(values, margin))
+    )
 
 
 def _matched(
     grid: GridResults, cells: Sequence[CellRuns], claim: Expectation, metric: ShownMetric
 ) -> list[list[tuple[float, CellRuns]]]:
     """D as signed cells, better and than first, at each crossing of the other axes where two seeds finished them."""
-    found = []
+    matched = []
     for cell in cells:
         if not claim.better.items() <= _levels(grid, cell).items():
             continue
         other = _moved(grid, cells, cell, claim.than)
-        starts = [one and _moved(grid, cells, one, claim.since) for one in (cell, other)] if claim.since else []
+        starts = [end and _moved(grid, cells, end, claim.since) for end in (cell, other)] if claim.since else []
         parts = [(c, part) for c, part in zip((1.0, -1.0, -1.0, 1.0), (cell, other, *starts), strict=False) if part]
         if len(parts) == 2 + len(starts) and len(contrast(grid, metric, parts, grid.meta.first_look)) > 1:
-            found.append(parts)
-    return found
+            matched.append(parts)
+    return matched
 
 
 def _named(claim: Expectation) -> tuple[Mapping[str, str], Mapping[str, str]]:
@@ -136,11 +138,11 @@ def _moved(grid: GridResults, cells: Sequence[CellRuns], cell: CellRuns, levels:
     return next((other for other in cells if _levels(grid, other) == wanted), None)
 
 
-def _decided(one: ClaimOutcome, test: ClaimTest, different: float, equal: float) -> ClaimOutcome:
+def _decided(outcome: ClaimOutcome, test: ClaimTest, different: float, equal: float) -> ClaimOutcome:
     """The outcome with its fate by these adjusted p."""
-    assert one.metric is not None
-    told = replace(test, different=different, equal=equal)
-    return replace(one, fate=_fate(one.metric, told), test=told)
+    assert outcome.metric is not None
+    decided = replace(test, different=different, equal=equal)
+    return replace(outcome, fate=_fate(outcome.metric, decided), test=decided)
 
 
 def _fate(metric: ShownMetric, test: ClaimTest) -> Fate:

@@ -70,29 +70,31 @@ def factorial(
         return None
     frame, images = _frame(grid, metric, axes, cells)
     try:
-        found = effects(frame, images)
+        tested = effects(frame, images)
     except InputError:
         # One seed, or an axis of which a single level finished: there is nothing to test.
         return None
     together = {
-        label for effect in found.effects if len(effect.factors) > 1 and shown(effect) for label in effect.factors
+        label for effect in tested.effects if len(effect.factors) > 1 and shown(effect) for label in effect.factors
     }
-    known = [one for one in marginals(frame) if not (one.additive and one.factor in together)]
-    averages = [average for marginal in known for average in _averages(metric, marginal, axes)]
+    shown_alone = [
+        of_factor for of_factor in marginals(frame) if not (of_factor.additive and of_factor.factor in together)
+    ]
+    averages = [average for marginal in shown_alone for average in _averages(metric, marginal, axes)]
     apart = [cell for cell in cells if not cell.comparable(metric.name)]
-    return Factorial(metric, axes, found, averages, _told(grid, pairs), apart) if found.effects else None
+    return Factorial(metric, axes, tested, averages, _told(grid, pairs), apart) if tested.effects else None
 
 
 def _told(grid: GridResults, pairs: Sequence[CellComparison]) -> dict[str, CellComparison]:
     """The surest comparison that tells apart two cells which differ in one axis alone, by the axis's label."""
-    found: dict[str, CellComparison] = {}
+    surest: dict[str, CellComparison] = {}
     for pair in sorted(pairs, key=lambda pair: pair.adjusted):
         differing = [
             axis.label for axis, a, b in zip(grid.meta.axes, pair.a.levels, pair.b.levels, strict=True) if a != b
         ]
         if pair.verdict in ("better", "worse") and len(differing) == 1:
-            found.setdefault(differing[0], pair)
-    return found
+            surest.setdefault(differing[0], pair)
+    return surest
 
 
 def _frame(

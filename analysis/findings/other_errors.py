@@ -44,8 +44,8 @@ def draw_errors(cells: Sequence[CellRuns], metrics: Sequence[ShownMetric]) -> li
         values = [(cell, cell.estimate(f"{metric.name}{DRAW_ERROR}").values.values()) for cell in cells]
         largest = [(max(of_seeds), cell) for cell, of_seeds in values if of_seeds]
         if largest:
-            error, cell = max(largest, key=lambda known: known[0])
-            errors.append(DrawError(metric, error, cell, median(known for known, _ in largest)))
+            error, cell = max(largest, key=lambda entry: entry[0])
+            errors.append(DrawError(metric, error, cell, median(entry for entry, _ in largest)))
     return errors
 
 
@@ -62,9 +62,9 @@ def held_out_errors(grid: GridResults, cells: Sequence[CellRuns], metrics: Seque
     """The errors of those metrics whose value of each image is known."""
     errors = []
     for metric in metrics:
-        known = [cell for cell in cells if cell.estimate(metric.name).known] if metric.deciding else []
-        each = [values_of(grid, metric, [cell]) for cell in known]
-        halves = [mean_interval(np.nanmean(one[0], axis=0))[1] for one in each if one.ndim == 3]
+        measured = [cell for cell in cells if cell.estimate(metric.name).known] if metric.deciding else []
+        each = [values_of(grid, metric, [cell]) for cell in measured]
+        halves = [mean_interval(np.nanmean(values[0], axis=0))[1] for values in each if values.ndim == 3]
         if halves and math.isfinite(median(halves)):
             errors.append(HeldOutError(metric, median(halves), each[0].shape[-1]))
     return errors

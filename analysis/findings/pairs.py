@@ -81,18 +81,18 @@ def _asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns,
 
 def standing(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> Standing:
     """The standing of cells in a metric."""
-    known = [i for i, cell in enumerate(cells) if cell.estimate(metric.name).known]
+    measured = [i for i, cell in enumerate(cells) if cell.estimate(metric.name).known]
     beaten: list[frozenset[int] | None] = [None] * len(cells)
-    if metric.sign == 0 or len(known) < 2:
+    if metric.sign == 0 or len(measured) < 2:
         return Standing((), beaten)
     asked = pairs(grid, metric, cells) if metric.deciding else []
     if grid.meta.preliminary:
         return Standing(asked, beaten)
-    compared, near = _order(grid, metric, [cells[i] for i in known])
-    for i, rivals in zip(known, compared, strict=True):
-        beaten[i] = None if rivals is None else frozenset(known[j] for j in rivals)
+    compared, near = _order(grid, metric, [cells[i] for i in measured])
+    for i, rivals in zip(measured, compared, strict=True):
+        beaten[i] = None if rivals is None else frozenset(measured[j] for j in rivals)
     alike: dict[tuple[tuple[int, float], ...], list[int]] = defaultdict(list)
-    for i in known:
+    for i in measured:
         alike[_values(metric, cells[i])].append(i)
     for pair in asked:
         if pair.verdict in TOLD_APART:
@@ -100,7 +100,7 @@ def standing(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) 
             # Cells with equal values are one, in the list as among all pairs.
             for i in alike[_values(metric, worse)]:
                 beaten[i] = (beaten[i] or frozenset()) | set(alike[_values(metric, better)])
-    return Standing(asked, beaten, frozenset(i for i, kept in zip(known, near, strict=True) if kept))
+    return Standing(asked, beaten, frozenset(i for i, kept in zip(measured, near, strict=True) if kept))
 
 
 def _values(metric: ShownMetric, cell: CellRuns) -> tuple[tuple[int, float], ...]:

@@ -46,8 +46,8 @@ def chosen(metrics: Sequence[ShownMetric]) -> list[ShownMetric]:
 
 def known_values(meta: Meta, metric: ShownMetric) -> dict[str, float]:
     """Label → a value of a metric known beforehand: of a code without a network, then of held-out data."""
-    known = [*meta.baselines.get(metric.name, ()), *([meta.floors[metric.name]] if metric.name in meta.floors else [])]
-    return {one.label: one.value for one in known}
+    values = [*meta.baselines.get(metric.name, ()), *([meta.floors[metric.name]] if metric.name in meta.floors else [])]
+    return {value.label: value.value for value in values}
 
 
 def references(meta: Meta, metrics: Sequence[ShownMetric]) -> dict[str, dict[str, float]]:

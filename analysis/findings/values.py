@@ -59,17 +59,17 @@ def seeds_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) 
 def values_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> Array:
     """The values of cells as they are compared, [k, n] by seed (`seeds_of`), or [k, n, m] by seed and held-out image
     where each has one; nan where there is none."""
-    found = [cell.estimate(metric.name).values for cell in cells]
-    known = [{seed: value for seed, value in of.items() if math.isfinite(value)} for of in found]
+    all_values = [cell.estimate(metric.name).values for cell in cells]
+    finite = [{seed: value for seed, value in of.items() if math.isfinite(value)} for of in all_values]
     seeds = seeds_of(grid, metric, cells)
-    table = np.array([[of.get(seed, math.nan) for seed in seeds] for of in known], dtype=np.float64)
+    table = np.array([[of.get(seed, math.nan) for seed in seeds] for of in finite], dtype=np.float64)
     table = table.reshape(len(cells), len(seeds))
-    images = [_images(grid, metric.name, cell, sorted(of)) for cell, of in zip(cells, known, strict=True) if of]
-    width = {one.shape[1] for one in images if one is not None}
-    if len(width) != 1 or any(one is None for one in images):
+    images = [_images(grid, metric.name, cell, sorted(of)) for cell, of in zip(cells, finite, strict=True) if of]
+    width = {of_cell.shape[1] for of_cell in images if of_cell is not None}
+    if len(width) != 1 or any(of_cell is None for of_cell in images):
         return on_scale(metric, table)
     out = np.full((*table.shape, width.pop()), math.nan)
-    out[np.isfinite(table)] = np.concatenate([one for one in images if one is not None])
+    out[np.isfinite(table)] = np.concatenate([of_cell for of_cell in images if of_cell is not None])
     return out
 
 
@@ -115,9 +115,9 @@ def contrast(
     common = set.intersection(*({seed for seed, v in of.items() if math.isfinite(v)} for of in values))
     seeds = sorted(common if among is None else common & set(among))
     by_image = [_images(grid, metric.name, cell, seeds) for _, cell in terms]
-    known = [images for images in by_image if images is not None]
+    whole = [images for images in by_image if images is not None]
     by_seed = [on_scale(metric, np.array([of[seed] for seed in seeds], dtype=np.float64)) for of in values]
-    parts = known if len(known) == len(terms) else by_seed
+    parts = whole if len(whole) == len(terms) else by_seed
     total: Array = np.sum([c * part for (c, _), part in zip(terms, parts, strict=True)], axis=0)
     return total
 
@@ -149,10 +149,10 @@ def _curve_of(parts: list[pd.DataFrame], cell: CellRuns) -> pd.DataFrame:
     return pd.DataFrame(own.pivot_table(index="x", columns="seed", values="y", aggfunc="last"))
 
 
-def shared(known: Iterable[tuple[CellRuns, T]], agree: Callable[[T, T], bool]) -> list[tuple[T, list[CellRuns]]]:
+def shared(of_cells: Iterable[tuple[CellRuns, T]], agree: Callable[[T, T], bool]) -> list[tuple[T, list[CellRuns]]]:
     """The things that cells have and that can be told apart, each by its first cell, with the cells that have it."""
     apart: list[tuple[T, list[CellRuns]]] = []
-    for cell, own in known:
+    for cell, own in of_cells:
         cells = next((cells for other, cells in apart if agree(other, own)), None)
         if cells is None:
             apart.append((own, [cell]))

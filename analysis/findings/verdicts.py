@@ -55,8 +55,8 @@ class Findings:
     @cached_property
     def ranked(self) -> list[int]:
         """The indices of the cells that have a value, the best mean first."""
-        known = [i for i, estimate in enumerate(self.estimates) if estimate.known]
-        return sorted(known, key=lambda i: -self.metric.sign * self.estimates[i].mean)
+        measured = [i for i, estimate in enumerate(self.estimates) if estimate.known]
+        return sorted(measured, key=lambda i: -self.metric.sign * self.estimates[i].mean)
 
     @property
     def best(self) -> int | None:
@@ -127,7 +127,7 @@ class Findings:
     def same(self) -> bool:
         """True where all cells have one value at every seed."""
         values = [self.estimates[i].values for i in self.ranked]
-        return len(values) > 1 and all(one == values[0] for one in values)
+        return len(values) > 1 and all(of_cell == values[0] for of_cell in values)
 
     @property
     def shared(self) -> bool:
@@ -152,5 +152,5 @@ class Findings:
 
 def _typical(deviations: Sequence[float]) -> float:
     """The root of the mean square of the standard deviations that are known."""
-    known = [deviation for deviation in deviations if not math.isnan(deviation)]
-    return math.sqrt(sum(deviation**2 for deviation in known) / len(known)) if known else math.nan
+    finite = [deviation for deviation in deviations if not math.isnan(deviation)]
+    return math.sqrt(sum(deviation**2 for deviation in finite) / len(finite)) if finite else math.nan

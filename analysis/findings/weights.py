@@ -65,8 +65,10 @@ def check_weights(
         if axis.name not in declared and next(partners(grid.runs, columns, column), None) is not None
     }
     weights = load() if asked else {}
-    found = {name: largest(weights, partners(grid.runs, columns, column)) for name, column in asked.items()}
-    return WeightCheck(declared, {name: one for name, one in found.items() if one is not None})
+    largest_along = {name: largest(weights, partners(grid.runs, columns, column)) for name, column in asked.items()}
+    return WeightCheck(
+        declared, {name: difference for name, difference in largest_along.items() if difference is not None}
+    )
 
 
 def changed_along(grid: GridResults, axis: Axis) -> set[str]:
@@ -100,10 +102,10 @@ def _alike(runs: pd.DataFrame, columns: list[str]) -> list[pd.DataFrame]:
 def effective_weights(curves: pd.DataFrame) -> dict[Run, pd.Series[float]]:
     """The weight c(t) of each run over t, nan where it is not known; runs without curves are left out."""
     keys = ["cell_id", "seed", "x"]
-    known = curves[curves["curve"] == EXPECTED].drop_duplicates(keys, keep="last")
-    table = known.set_index(keys)["y"].astype(np.float64).sort_index()
+    points = curves[curves["curve"] == EXPECTED].drop_duplicates(keys, keep="last")
+    table = points.set_index(keys)["y"].astype(np.float64).sort_index()
     counted = table.where((table >= 0) & np.isfinite(table))
-    runs = known[["cell_id", "seed"]].drop_duplicates().to_numpy()
+    runs = points[["cell_id", "seed"]].drop_duplicates().to_numpy()
     weights = {(str(name), int(seed)): counted.loc[name, seed] for name, seed in runs}
     return {run: weight for run, weight in weights.items() if (weight > 0).any()}
 
@@ -123,13 +125,13 @@ def largest(weights: Mapping[Run, pd.Series[float]], pairs: Iterable[tuple[Run, 
         run: firsts.setdefault((weight.index.to_numpy().tobytes(), weight.to_numpy().tobytes()), run)
         for run, weight in weights.items()
     }
-    known = ((alike[a], alike[b]) for a, b in pairs if a in alike and b in alike)
-    found = [
+    distinct = ((alike[a], alike[b]) for a, b in pairs if a in alike and b in alike)
+    apart = [
         difference(weights[a], weights[b])
-        for a, b in dict.fromkeys(known)
+        for a, b in dict.fromkeys(distinct)
         if a != b and weights[a].index.equals(weights[b].index)
     ]
-    return max((one for one in found if one is not None), key=lambda one: one.factor, default=None)
+    return max((ratio for ratio in apart if ratio is not None), key=lambda ratio: ratio.factor, default=None)
 
 
 def difference(a: pd.Series[float], b: pd.Series[float]) -> WeightDifference | None:

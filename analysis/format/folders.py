@@ -22,7 +22,7 @@ def folders_in(results: Path) -> list[Path]:
     """The folders below one that hold a grid's or a search's results; hidden ones and committed ones are left out."""
     heads = [path for name in ("grid.json", SEARCH) for path in results.rglob(name)]
     inner = {path.relative_to(results).parts[:-1] for path in heads}
-    own = [parts for parts in inner if parts and parts[0] != COMMITTED and not any(one[0] == "." for one in parts)]
+    own = [parts for parts in inner if parts and parts[0] != COMMITTED and not any(part[0] == "." for part in parts)]
     return sorted(results.joinpath(*parts) for parts in own)
 
 

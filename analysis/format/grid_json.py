@@ -264,15 +264,15 @@ class Meta:
 
         A primary one holds at each level of an axis that neither it nor the baseline names.
         """
-        pairs = [pair for one in self.primary for pair in self._pairs(one)]
+        pairs = [pair for primary in self.primary for pair in self._pairs(primary)]
         if pairs:
             return pairs
         base = next((cell for cell, levels in self.cells.items() if levels == self.baseline), next(iter(self.cells)))
         return [(cell, base) for cell in self.cells if cell != base]
 
-    def _pairs(self, one: Primary) -> list[tuple[str, str]]:
+    def _pairs(self, primary: Primary) -> list[tuple[str, str]]:
         """The pairs of cells that a primary comparison means, of those that the grid has."""
-        first, second = self.baseline | one.compare, self.baseline | one.to
+        first, second = self.baseline | primary.compare, self.baseline | primary.to
         return [
             (a, b)
             for a, of_a in self.cells.items()

@@ -93,7 +93,7 @@ def read_tracking(path: Path) -> Tracking | None:
     except ValidationError as error:
         raise InputError(f"{path} is damaged: delete it and run `python -m ablations.publish`") from error
     strange = [] if written.link.startswith(("http://", "https://")) else [written.link]
-    strange += [one for one in (written.experiment, *_ids(written)) if re.fullmatch(r"\w[\w.-]*", one) is None]
+    strange += [name for name in (written.experiment, *_ids(written)) if re.fullmatch(r"\w[\w.-]*", name) is None]
     if strange:
         again = "delete it and run `python -m ablations.publish`"
         raise InputError(f"{path} is damaged: {strange[0]!r} leads to no run in MLflow; {again}")

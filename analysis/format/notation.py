@@ -161,8 +161,8 @@ class Rounding:
     @staticmethod
     def of(decimals: int | None, half_widths: list[float]) -> Rounding:
         """The rounding of a column with these half-widths: one decimal more where the typical one would else read 0."""
-        known = sorted(half for half in half_widths if not math.isnan(half))
-        if decimals is not None and known and known[len(known) // 2] < 0.5 * 10.0**-decimals:
+        finite = sorted(half for half in half_widths if not math.isnan(half))
+        if decimals is not None and finite and finite[len(finite) // 2] < 0.5 * 10.0**-decimals:
             return Rounding(decimals + 1, 4)
         return Rounding(decimals)
 

@@ -29,7 +29,10 @@ def plain(text: str) -> str:
     """The text with everything that is not seen written out; lines and tabs stay."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_written(one) if one not in KEPT and unicodedata.category(one) in UNSEEN else one for one in text)
+    return "".join(
+        _written(character) if character not in KEPT and unicodedata.category(character) in UNSEEN else character
+        for character in text
+    )
 
 
 def line(text: str) -> str:
@@ -50,9 +53,9 @@ def _plain_within(value: Any) -> Any:
     if isinstance(value, str):
         return plain(value)
     if isinstance(value, list):
-        return [_plain_within(one) for one in value]
+        return [_plain_within(part) for part in value]
     if isinstance(value, dict):
-        return {plain(str(key)): _plain_within(one) for key, one in value.items()}
+        return {plain(str(key)): _plain_within(part) for key, part in value.items()}
     return value
 
 

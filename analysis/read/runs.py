@@ -191,12 +191,12 @@ def _check(runs: pd.DataFrame, axes: list[str], source: str) -> None:
 def _check_levels(runs: pd.DataFrame, axes: Sequence[Axis], source: str) -> None:
     """InputError where a row has a level that its axis lacks."""
     for axis in axes:
-        known = [level.name for level in axis.levels]
-        strange = sorted(set(runs[f"axis.{axis.name}"]) - set(known))
+        names = [level.name for level in axis.levels]
+        strange = sorted(set(runs[f"axis.{axis.name}"]) - set(names))
         if strange:
             raise InputError(
                 f"{source} holds {axis.name}={strange[0]}, which grid.json does not list: expected one of "
-                f"{', '.join(known)}; run the grid again, its finished stages are not repeated"
+                f"{', '.join(names)}; run the grid again, its finished stages are not repeated"
             )
 
 
@@ -210,8 +210,8 @@ def _check_amounts(runs: pd.DataFrame, source: str) -> None:
 
 def _check_whole(texts: pd.DataFrame, meta: Meta, source: str) -> None:
     """InputError where a cell lacks a row at a seed that it was run at: it has one whatever became of it."""
-    known = set(zip(texts["cell_id"], texts["seed"], strict=True))
-    missing = [(cell, seed) for cell in meta.cells for seed in meta.seeds_of(cell) if (cell, str(seed)) not in known]
+    there = set(zip(texts["cell_id"], texts["seed"], strict=True))
+    missing = [(cell, seed) for cell in meta.cells for seed in meta.seeds_of(cell) if (cell, str(seed)) not in there]
     if missing:
         cell, seed = missing[0]
         raise InputError(
@@ -228,10 +228,10 @@ def _check_versions(runs: pd.DataFrame, source: str) -> None:
 
 
 def _check_one_known(rows: pd.DataFrame, name: str, source: str) -> None:
-    known = sorted({version for version in rows[name] if version})
-    if len(known) > 1:
+    versions = sorted({version for version in rows[name] if version})
+    if len(versions) > 1:
         raise InputError(
-            f"{source} holds rows of more than one {name} ({', '.join(known)}), whose numbers are not compared: "
+            f"{source} holds rows of more than one {name} ({', '.join(versions)}), whose numbers are not compared: "
             "keep the rows of one and remove the others, or run the grid again under a name=… of its own"
         )
 

@@ -19,41 +19,41 @@ def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     is due."""
     if answers.preliminary:
         return None
-    known = [(found, found.budget) for found in answers.findings if found.budget is not None]
-    if not known and not any(pair.comparison.n > 1 for found in answers.findings for pair in found.pairs):
+    scored = [(answer, answer.budget) for answer in answers.findings if answer.budget is not None]
+    if not scored and not any(pair.comparison.n > 1 for answer in answers.findings for pair in answer.pairs):
         return None
-    if not known:
+    if not scored:
         return Section("budget", _TITLE, (Text(UNKNOWN),))
-    told = tuple(budget_sentence(*one) for one in known)
-    tables = [_leaders(*one) for one in known]
-    open_ones = [block for one in known for block in _open(*one)]
-    blocks = (Text(RULE), Items("Has the order settled?", told), *pictures, *tables, *open_ones)
+    sentences = tuple(budget_sentence(*of_metric) for of_metric in scored)
+    tables = [_leaders(*of_metric) for of_metric in scored]
+    open_ones = [block for of_metric in scored for block in _open(*of_metric)]
+    blocks = (Text(RULE), Items("Has the order settled?", sentences), *pictures, *tables, *open_ones)
     return Section("budget", _TITLE, blocks)
 
 
-def _leaders(found: Findings, known: Budget) -> FactTable:
+def _leaders(answer: Findings, of_metric: Budget) -> FactTable:
     """A row per rung: the cell to take there, its mean, and how many may be the best."""
-    rounding = Rounding(decimals=found.metric.decimals)
-    rows = [row for rung in known.rungs if (row := _leader(found, rung, rounding))]
-    caption = f"{found.metric.label} on the way: the best mean of the cells that may be the best there."
+    rounding = Rounding(decimals=answer.metric.decimals)
+    rows = [row for rung in of_metric.rungs if (row := _leader(answer, rung, rounding))]
+    caption = f"{answer.metric.label} on the way: the best mean of the cells that may be the best there."
     return FactTable(
-        caption, ("Training steps", "Cell", found.metric.head, "May be the best"), tuple(rows), numbers=False
+        caption, ("Training steps", "Cell", answer.metric.head, "May be the best"), tuple(rows), numbers=False
     )
 
 
-def _leader(found: Findings, rung: Rung, rounding: Rounding) -> tuple[Fact, ...]:
-    best = rung.best(found.metric.sign)
+def _leader(answer: Findings, rung: Rung, rounding: Rounding) -> tuple[Fact, ...]:
+    best = rung.best(answer.metric.sign)
     if best is None:
         return ()
     compared = sum(bool(values) for values in rung.values)
     mean = rounding.number(rung.mean(best))
-    return steps_of(rung), found.cells[best].name, mean, f"{len(rung.leading)} of {compared}"
+    return steps_of(rung), answer.cells[best].name, mean, f"{len(rung.leading)} of {compared}"
 
 
-def _open(found: Findings, known: Budget) -> list[Items]:
+def _open(answer: Findings, of_metric: Budget) -> list[Items]:
     """The verdicts that may turn."""
-    open_ones = [one for one in known.courses if one.told and not one.settled]
+    open_ones = [course for course in of_metric.courses if course.told and not course.settled]
     if not open_ones:
         return []
-    title = f"{found.metric.label}: may turn with more training ({len(open_ones)})"
-    return [Items(title, tuple(course_line(one) for one in open_ones))]
+    title = f"{answer.metric.label}: may turn with more training ({len(open_ones)})"
+    return [Items(title, tuple(course_line(course) for course in open_ones))]

@@ -110,22 +110,22 @@ def _differences(answers: Answers) -> str:
 
 
 def _times(used: Cost) -> str:
-    known = sum(map(bool, used.values))
-    pairs, told = known * (known - 1) // 2, int(used.known_dearer.sum())
+    timed = sum(map(bool, used.values))
+    pairs, apart = timed * (timed - 1) // 2, int(used.known_dearer.sum())
     how = f"paired t-tests on log seconds, Holm at 5 %, and by more than {100 * SAME_SECONDS:.0f} %"
-    if not told:
+    if not apart:
         return f"No two cells' training times can be told apart ({how}), so they count as equal."
-    return f"Training times can be told apart in {told} of {pairs} pairs of cells ({how}); the rest count as equal."
+    return f"Training times can be told apart in {apart} of {pairs} pairs of cells ({how}); the rest count as equal."
 
 
 def _fronts(answers: Answers) -> list[Block]:
     """The cells on each front, and what that means."""
     lines = []
-    for one in answers.purchases:
-        names = [cell.name for cell, on in zip(answers.cells, one.front, strict=True) if on]
+    for purchase in answers.purchases:
+        names = [cell.name for cell, on in zip(answers.cells, purchase.front, strict=True) if on]
         if names:
             only = " alone" if len(names) == 1 else ""
-            lines.append(f"{one.found.metric.label} against {one.cost.label}: {some(names)}{only}.")
+            lines.append(f"{purchase.found.metric.label} against {purchase.cost.label}: {some(names)}{only}.")
     if not lines:
         return []
     if len(answers.meta.seeds) < 2:

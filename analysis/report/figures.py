@@ -151,31 +151,31 @@ def _outside(answers: Answers) -> str:
 
 def _band(answers: Answers) -> str:
     """The meaning of the grey band, where a metric has one."""
-    known = [found.metric for found in answers.findings if not math.isnan(found.metric.margin)]
-    told = listed([f"{margin(metric)} of {metric.label}" for metric in known], "or")
-    return f"What lies in the grey band, a difference of less than {told}, does not matter." if known else ""
+    metrics = [answer.metric for answer in answers.findings if not math.isnan(answer.metric.margin)]
+    margins = listed([f"{margin(metric)} of {metric.label}" for metric in metrics], "or")
+    return f"What lies in the grey band, a difference of less than {margins}, does not matter." if metrics else ""
 
 
 def _off_the_axis(answers: Answers) -> str:
     """That terms of latents which are not above 0 are not drawn, where there are any."""
-    known = zip(answers.cells, answers.curve(BOUND), strict=True)
-    lost = any(in_latents(cell) and bool((table <= 0).any(axis=None)) for cell, table in known)
+    terms = zip(answers.cells, answers.curve(BOUND), strict=True)
+    lost = any(in_latents(cell) and bool((table <= 0).any(axis=None)) for cell, table in terms)
     return "A first term of latents that is below 0 has no place on the logarithmic axis." if lost else ""
 
 
 def search_pictures(drawn: Mapping[str, Drawn]) -> dict[str, Picture]:
     """The figures that were drawn of a search, by name."""
-    return {name: picture(name, one, CAPTIONS[name], f"{SHOWS[name]}.") for name, one in drawn.items()}
+    return {name: picture(name, figure, CAPTIONS[name], f"{SHOWS[name]}.") for name, figure in drawn.items()}
 
 
 def alternative(name: str, answers: Answers) -> str:
     """The figure in words."""
-    metrics = listed([one.metric.label for one in answers.findings]) or "the metrics"
-    verdicts = "; ".join(f"{one.metric.label} {_verdicts(one)}" for one in answers.findings)
+    metrics = listed([answer.metric.label for answer in answers.findings]) or "the metrics"
+    verdicts = "; ".join(f"{answer.metric.label} {_verdicts(answer)}" for answer in answers.findings)
     return f"{SHOWS[name].format(cells=answers.cells_shown, metrics=metrics, verdicts=verdicts)}."
 
 
-def _verdicts(found: Findings) -> str:
-    words = [pair.verdict for pair in found.pairs]
-    told = {"open": "without a verdict yet"}
-    return ", ".join(f"{words.count(word)} {told.get(word, word)}" for word in get_args(Verdict) if word in words)
+def _verdicts(answer: Findings) -> str:
+    words = [pair.verdict for pair in answer.pairs]
+    called = {"open": "without a verdict yet"}
+    return ", ".join(f"{words.count(word)} {called.get(word, word)}" for word in get_args(Verdict) if word in words)

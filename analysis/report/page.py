@@ -160,4 +160,4 @@ def prose(text: str) -> Markup:
 
 def _bound(text: str) -> str:
     """Text in which no line ends within a number and its interval, or between a symbol and its value."""
-    return re.sub(r" (±|=|&lt;|·|[↓↑]) ?", lambda found: found[0].replace(" ", "\u00a0"), text)
+    return re.sub(r" (±|=|&lt;|·|[↓↑]) ?", lambda match: match[0].replace(" ", "\u00a0"), text)

@@ -35,8 +35,8 @@ def besides(answers: Answers) -> Section | None:
 
 def _axes(answers: Answers) -> list[str]:
     """The parameters that change along each axis."""
-    found = {axis.label: sorted(answers.changes[axis.name]) for axis in answers.axes}
-    return [f"{label}: {', '.join(f'`{name}`' for name in names)}." for label, names in found.items() if names]
+    changed = {axis.label: sorted(answers.changes[axis.name]) for axis in answers.axes}
+    return [f"{label}: {', '.join(f'`{name}`' for name in names)}." for label, names in changed.items() if names]
 
 
 def _weights(answers: Answers) -> list[str]:
@@ -81,7 +81,7 @@ def missing(answers: Answers) -> Section:
             rows.append((cell.name, str(seed), status, message or "no reason was recorded"))
             full = trace.strip() or reason.strip()
             traces += [Verbatim(f"{cell.name}, seed {seed}", full)] if full not in ("", message) else []
-    told = f"{len(runs)} of {len(everyone)} runs {lacking}. Means and intervals are over the seeds that {did}."
+    count = f"{len(runs)} of {len(everyone)} runs {lacking}. Means and intervals are over the seeds that {did}."
     sheet = FactTable(
         f"Runs that {lacking}{_first(len(rows))}",
         ("Cell", "Seed", "Status", "Reason"),
@@ -89,7 +89,7 @@ def missing(answers: Answers) -> Section:
         numbers=False,
     )
     folded = [Details(f"Tracebacks{_first(len(traces))}", tuple(traces[:MOST_ROWS]))] if traces else []
-    return Section("missing", title, (Text(told), sheet, *folded))
+    return Section("missing", title, (Text(count), sheet, *folded))
 
 
 def provenance(answers: Answers) -> Section:

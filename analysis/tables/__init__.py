@@ -141,9 +141,9 @@ def _verdict(answers: Answers) -> tuple[str, ...]:
     """The cell to take, what the looks say of what was declared where seeds were added, or how cells differ so far
     where no verdict is due, and what became of claims."""
     looked = answers.meta.auto is not None
-    pairs = [pair for found in answers.findings for pair in found.pairs if pair.primary]
+    pairs = [pair for answer in answers.findings for pair in answer.pairs if pair.primary]
     declared = pairs if (looked or answers.preliminary) and answers.meta.primary else []
-    out = [sentence for found in answers.findings if declared and (sentence := left_out_sentence(found))]
+    out = [sentence for answer in answers.findings if declared and (sentence := left_out_sentence(answer))]
     claims = [claim_sentence(outcome, first_look=looked) for outcome in answers.claims]
     return (*map(headline, answers.findings), *map(comparison_sentence, declared), *out, *claims)
 

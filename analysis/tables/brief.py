@@ -31,15 +31,17 @@ _ORDER = get_args(Verdict)
 def terminal_answer(answers: Answers, table: ResultTable, cut: str = "", console: Console | None = None) -> str:
     """The answer of a grid, with its table, as a console shows it, the process's own by default; `cut` says which cells
     the table has where it has not all."""
-    known = list(_by_weight([found.pairs for found in answers.findings]))
-    told = tuple(comparison_sentence(pair) for pair in known[:MOST])
+    ordered = list(_by_weight([answer.pairs for answer in answers.findings]))
+    sentences = tuple(comparison_sentence(pair) for pair in ordered[:MOST])
     notes = tuple(_short(note) for note in table.footnotes)
     said = banner(answers.grid)
     blocks = [
         paragraphs([said], console) if said else "",
         paragraphs(map(headline, answers.findings), console),
-        terminal_text(replace(table, caption=_rests_on(answers, table, cut), footnotes=notes, verdict=told), console),
-        paragraphs([_rest(len(known) - len(told))], console),
+        terminal_text(
+            replace(table, caption=_rests_on(answers, table, cut), footnotes=notes, verdict=sentences), console
+        ),
+        paragraphs([_rest(len(ordered) - len(sentences))], console),
     ]
     return "\n\n".join(block for block in blocks if block)
 

@@ -53,14 +53,14 @@ def _interval(answers: Answers) -> str:
     if len(answers.meta.seeds) < 2:
         return "One seed, so no interval is known" + ("." if answers.preliminary else " and none is set in bold.")
     given = [_given(error, answers.meta.examples) for error in answers.held_out_errors]
-    factors = [found.metric.label for found in answers.findings if found.metric.scale == "log"]
+    factors = [answer.metric.label for answer in answers.findings if answer.metric.scale == "log"]
     logs = f"{listed(factors)} is compared by its logarithm, so its differences are factors." if factors else ""
     bold = (
         "Bold: the cells that may be the best, which means that no other is shown to be better (paired t-tests "
         "over all pairs; the error rate of 5 % goes mostly to the pairs that lie far apart)."
     )
-    told = [interval(answers.meta), *given, logs, "" if answers.preliminary else bold]
-    return " ".join(text for text in told if text)
+    sentences = [interval(answers.meta), *given, logs, "" if answers.preliminary else bold]
+    return " ".join(text for text in sentences if text)
 
 
 def interval(meta: Meta) -> str:
@@ -84,8 +84,8 @@ def _decoder(answers: Answers) -> str:
     if decoder is None:
         return ""
     others = [metric.label for metric in answers.metrics if metric.name.startswith(_CONTINUOUS)]
-    known = [f"in {label}: {_AT_THE_END[decoder]}" for label in others if decoder in _AT_THE_END]
-    return "; ".join([f"L₀ by the decoder: {decoder}", *known]) + "."
+    at_the_end = [f"in {label}: {_AT_THE_END[decoder]}" for label in others if decoder in _AT_THE_END]
+    return "; ".join([f"L₀ by the decoder: {decoder}", *at_the_end]) + "."
 
 
 def own_error(error: DrawError) -> str:

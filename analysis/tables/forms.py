@@ -76,7 +76,7 @@ class Frame:
         present = self.answers.metrics
         first = [metric for kind in kinds for metric in present if metric.kind == kind]
         left = [metric for metric in present if metric not in first]
-        return first + (left if rest or not first else [one for one in left if one.asked or _of_no_paper(one)])
+        return first + (left if rest or not first else [other for other in left if other.asked or _of_no_paper(other)])
 
 
 def _of_no_paper(metric: ShownMetric) -> bool:
@@ -150,10 +150,10 @@ class FlatForm:
             levels.setdefault(tuple(cell.parameter(name) for name in parameters), set()).add(cell.levels[at])
         said = all(
             name == axis.name
-            or any(name == known or name.startswith(f"{known}.") for known in (*parameters, *self.told))
+            or any(name == parameter or name.startswith(f"{parameter}.") for parameter in (*parameters, *self.told))
             for name in frame.changes[axis.name]
         )
-        return said and bool(parameters) and all(len(found) == 1 for found in levels.values())
+        return said and bool(parameters) and all(len(of_place) == 1 for of_place in levels.values())
 
 
 @dataclass(frozen=True)
@@ -199,16 +199,17 @@ class Beside:
     def of(summary: Summary, papers: tuple[PaperTable, ...], frame: Frame, notes: Footnotes) -> Beside:
         """The papers that have something beside a cell of ours."""
         columns: list[Column] = []
-        found: list[tuple[TableEntry, ...]] = [() for _ in summary.cells]
+        per_cell: list[tuple[TableEntry, ...]] = [() for _ in summary.cells]
         for paper in papers:
             texts = [numbers(paper, cell, frame.answers.varied) for cell in summary.cells]
-            if any(text for one in texts for text in one.values()):
+            if any(text for of_cell in texts for text in of_cell.values()):
                 mark = notes.marks([paper.footnote()])
                 columns += [Column(LABELS.get(head, head), paper.head(), mark) for head in texts[0]]
-                found = [
-                    before + tuple(map(TableEntry, one.values())) for before, one in zip(found, texts, strict=True)
+                per_cell = [
+                    before + tuple(map(TableEntry, of_cell.values()))
+                    for before, of_cell in zip(per_cell, texts, strict=True)
                 ]
-        return Beside(tuple(columns), found)
+        return Beside(tuple(columns), per_cell)
 
 
 def _heads(frame: Frame, metrics: list[ShownMetric], beside: Beside) -> list[Column]:
@@ -227,11 +228,11 @@ def stub(
 
     `columns` says which column is an axis's; the first bears what has none.
     """
-    found = weight_footnotes(frame.answers.weight_check, frame.axes)
+    footnotes = weight_footnotes(frame.answers.weight_check, frame.axes)
     texts: list[list[str]] = [[] for _ in labels]
     texts[0] += [*own, *frame.answers.meta.footnotes]
     for axis in frame.axes:
-        texts[columns.get(axis.name, 0)] += [found[axis.name]] if axis.name in found else []
+        texts[columns.get(axis.name, 0)] += [footnotes[axis.name]] if axis.name in footnotes else []
     return tuple(Column(label, mark=notes.marks(its)) for label, its in zip(labels, texts, strict=True))
 
 
@@ -255,6 +256,6 @@ def _known_values(answers: Answers, summary: Summary, stub: int, columns: int) -
     rows = []
     for label, values in references(answers.meta, summary.metrics).items():
         texts = [summary.rounding[m.name].number(values[m.name]) if m.name in values else "" for m in summary.metrics]
-        found = [TableEntry(text) for text in texts] + [TableEntry("")] * (columns - len(texts))
-        rows.append(TableRow("reference", (label, *[""] * (stub - 1)), tuple(found)))
+        row_entries = [TableEntry(text) for text in texts] + [TableEntry("")] * (columns - len(texts))
+        rows.append(TableRow("reference", (label, *[""] * (stub - 1)), tuple(row_entries)))
     return rows

@@ -87,7 +87,7 @@ class Wording:
         for key, word in self.words.items():
             if all(part in (ANY, ours) for part, ours in zip(key.split(SEVERAL), values, strict=True)):
                 words = (word,) if isinstance(word, str) else word
-                return tuple(values[-1] if one == SAME else one for one in words)
+                return tuple(values[-1] if word_or_same == SAME else word_or_same for word_or_same in words)
         shared = not any(name in varied for name in self.parameters)
         return (self.otherwise,) if self.otherwise and shared else ()
 

@@ -67,13 +67,13 @@ class ResultTable:
     @property
     def groups(self) -> list[tuple[Column, int]]:
         """Neighbouring columns of one group: its first column, and how many."""
-        found: list[tuple[Column, int]] = []
+        groups: list[tuple[Column, int]] = []
         for column in self.columns:
-            if found and found[-1][0].group == column.group:
-                found[-1] = (found[-1][0], found[-1][1] + 1)
+            if groups and groups[-1][0].group == column.group:
+                groups[-1] = (groups[-1][0], groups[-1][1] + 1)
             else:
-                found.append((column, 1))
-        return found
+                groups.append((column, 1))
+        return groups
 
     def part(self, start: int, end: int) -> ResultTable:
         """Some of the columns, without the known values that these have none of, and titles with nothing below."""
@@ -108,9 +108,9 @@ class Footnotes:
 
     def marks(self, texts: Iterable[str]) -> str:
         """The letters of these texts in their order, "a,c"; "" for none."""
-        known = list(texts)
-        self._texts += [text for text in dict.fromkeys(known) if text not in self._texts]
-        return ",".join(letter(i) for i in sorted({self._texts.index(text) for text in known}))
+        footnotes = list(texts)
+        self._texts += [text for text in dict.fromkeys(footnotes) if text not in self._texts]
+        return ",".join(letter(i) for i in sorted({self._texts.index(text) for text in footnotes}))
 
 
 def letter(i: int) -> str:

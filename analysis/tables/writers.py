@@ -148,7 +148,7 @@ def _html_entry(table: ResultTable, entry: TableEntry) -> str:
 
 
 def _html_mark(table: ResultTable, mark: str) -> str:
-    links = [f'<a href="#{_note_id(table, one)}">{one}</a>' for one in mark.split(",") if one]
+    links = [f'<a href="#{_note_id(table, letter_of)}">{letter_of}</a>' for letter_of in mark.split(",") if letter_of]
     return f"<sup>{','.join(links)}</sup>" if links else ""
 
 

@@ -26,34 +26,36 @@ def steps_of(rung: Rung) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def budget_sentence(found: Findings, budget: Budget) -> str:
+def budget_sentence(answer: Findings, budget: Budget) -> str:
     """A sentence that says whether the order of a metric has settled."""
-    label, told = found.metric.label, [one for one in budget.courses if one.told]
-    settled = sum(one.settled for one in told)
-    if not told:
+    label, apart_now = answer.metric.label, [course for course in budget.courses if course.told]
+    settled = sum(course.settled for course in apart_now)
+    if not apart_now:
         verdicts = "nothing is told apart at the end"
-    elif len(told) == settled:
+    elif len(apart_now) == settled:
         verdicts = "the verdict has settled" if settled == 1 else f"all {settled} verdicts have settled"
     else:
-        verdicts = f"{settled} of {counted(len(told), 'verdict')} {'has' if settled == 1 else 'have'} settled"
-    turned = [one for one in told if one.turned]
-    return f"{label}: {verdicts}{_first_places(found, budget)}{_turned(turned)}."
+        verdicts = f"{settled} of {counted(len(apart_now), 'verdict')} {'has' if settled == 1 else 'have'} settled"
+    turned = [course for course in apart_now if course.turned]
+    return f"{label}: {verdicts}{_first_places(answer, budget)}{_turned(turned)}."
 
 
-def _first_places(found: Findings, budget: Budget) -> str:
+def _first_places(answer: Findings, budget: Budget) -> str:
     """The cells that had the best value in turn, where that changed."""
-    leaders = [(rung, rung.best(found.metric.sign)) for rung in budget.rungs]
-    changes = [one for before, one in zip([(None, None), *leaders], leaders, strict=False) if before[1] != one[1]]
+    leaders = [(rung, rung.best(answer.metric.sign)) for rung in budget.rungs]
+    changes = [
+        leader for before, leader in zip([(None, None), *leaders], leaders, strict=False) if before[1] != leader[1]
+    ]
     if len(changes) < 2:
         return ""
-    told = [f"{found.cells[i].name} from {steps_of(rung)} steps on" for rung, i in changes if i is not None]
-    return f"; the best mean of those that may be the best had {listed(told, 'and')}"
+    places = [f"{answer.cells[i].name} from {steps_of(rung)} steps on" for rung, i in changes if i is not None]
+    return f"; the best mean of those that may be the best had {listed(places, 'and')}"
 
 
 def _turned(turned: list[Course]) -> str:
     if not turned:
         return ""
-    names = [f"{one.pair.a.name} against {one.pair.b.name}" for one in turned]
+    names = [f"{course.pair.a.name} against {course.pair.b.name}" for course in turned]
     return f"; the contrary of the end was shown earlier of {listed(names)}"
 
 

@@ -46,8 +46,8 @@ def shortfalls(cells: Sequence[CellRuns]) -> list[str]:
     for cell in cells:
         reasons = [_NUMBER.sub("#", reason_in_short(reason)) for reason in cell.runs["reason"]]
         alike.setdefault(tuple(sorted(zip(cell.runs["status"], reasons, strict=True))), []).append(cell)
-    told = [(shortfall(group), group) for group in alike.values()]
-    words = {id(cell): text for text, group in told for cell in group}
+    worded = [(shortfall(group), group) for group in alike.values()]
+    words = {id(cell): text for text, group in worded for cell in group}
     return [words[id(cell)] for cell in cells]
 
 

@@ -25,9 +25,9 @@ def banner(grid: GridResults) -> str:
     basis = grid.basis
     if basis is None or not grid.meta.preliminary:
         return ""
-    known = [round_of(grid.meta), _on_the_way(basis), _seeds(len(grid.meta.seeds), basis)]
+    parts = [round_of(grid.meta), _on_the_way(basis), _seeds(len(grid.meta.seeds), basis)]
     due = "each planned look" if basis.looks else "the end of the plan"
-    return f"Preliminary: {', '.join(word for word in known if word)}. It names who leads; verdicts come with {due}."
+    return f"Preliminary: {', '.join(word for word in parts if word)}. It names who leads; verdicts come with {due}."
 
 
 def at_rungs(meta: Meta, metrics: Sequence[ShownMetric]) -> str:
@@ -36,11 +36,11 @@ def at_rungs(meta: Meta, metrics: Sequence[ShownMetric]) -> str:
         return ""
     renamed = [metric for metric in metrics if metric.decides and metric.name.endswith("/val")]
     of_codes = "; codes without a network are scored on test images"
-    known = of_codes if any(meta.baselines.get(metric.name) for metric in renamed) else ""
+    about_codes = of_codes if any(meta.baselines.get(metric.name) for metric in renamed) else ""
     bounds = [
         f"{metric.label} is the bound on validation images, by fewer draws than the end takes" for metric in renamed
     ]
-    return "".join(f"{text}{known}. " for text in bounds) + "Values are those of each training's first rung."
+    return "".join(f"{text}{about_codes}. " for text in bounds) + "Values are those of each training's first rung."
 
 
 def _on_the_way(basis: Basis) -> str:
@@ -53,7 +53,7 @@ def _on_the_way(basis: Basis) -> str:
 
 
 def _share(share: float) -> str:
-    word = next((word for known, word in FRACTIONS.items() if abs(share - known) <= NEAR), "")
+    word = next((word for fraction, word in FRACTIONS.items() if abs(share - fraction) <= NEAR), "")
     return word or f"{percent(share)} of the training"
 
 

@@ -12,8 +12,8 @@ from analysis.format.notation import power_of_ten, two_digits
 
 def weight_footnotes(check: WeightCheck, axes: Sequence[Axis]) -> dict[str, str]:
     """Axis → its footnote, for each axis that changes the weight of t without declaring it."""
-    found = check.differences
-    return {axis.name: weight_sentence(axis.label, found[axis.name]) for axis in axes if axis.name in found}
+    differences = check.differences
+    return {axis.name: weight_sentence(axis.label, differences[axis.name]) for axis in axes if axis.name in differences}
 
 
 def weight_sentence(label: str, difference: WeightDifference) -> str:
