@@ -43,10 +43,9 @@ from analysis.findings.summary import known_values
 from analysis.format.errors import InputError
 from analysis.format.files import write_json
 from analysis.words.cells import noted, shortfalls
-from analysis.words.claims import claim_sentence
 from analysis.words.rounds import banner
 from analysis.words.search import optimism_sentence
-from analysis.words.verdicts import comparison_sentence, headline
+from analysis.words.verdicts import claim_sentence, comparison_sentence, headline
 
 FILE = "answers.json"
 VERSION = 2
@@ -230,7 +229,7 @@ def _fronts(answers: Answers) -> Iterator[dict[str, Any]]:
     names = {id(cost): name for name, cost in _measures(answers).items()}
     for purchase in answers.purchases:
         on = [i for i, kept in enumerate(purchase.front) if kept]
-        yield {"metric": purchase.found.metric.name, "cost": names[id(purchase.cost)], "cells": on}
+        yield {"metric": purchase.answer.metric.name, "cost": names[id(purchase.cost)], "cells": on}
 
 
 def answers_json(answers: Answers) -> dict[str, Any]:

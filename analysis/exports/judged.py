@@ -99,10 +99,10 @@ class AnsweredClaim(Entry):
     """`as published`, `contrary to the paper` or `cannot tell`."""
     obstacle: Obstacle
     """The reason why it could not be tested: `not measured`, `not comparable`, `too few seeds`; empty where it was."""
-    difference: Number = read_at("test", "found", "difference", default=None)
+    difference: Number = read_at("test", "comparison", "difference", default=None)
     """The difference that the claim is about, averaged over the axes that it does not name; of logarithms where the
     metric is on a log scale."""
-    half_width: Number = read_at("test", "found", "half_width", default=None)
+    half_width: Number = read_at("test", "comparison", "half_width", default=None)
     """Half the width of its 95 % interval."""
     margin: Number = read_at("test", "margin", default=None)
     """The most that two may differ which are claimed to be equal; else null."""

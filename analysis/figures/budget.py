@@ -21,7 +21,6 @@ from analysis.findings.comparisons import Budget, Rung
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import mathtext
 from analysis.statistics.paired import mean_interval
-from analysis.words.budget import steps_of
 
 NAMED = 10
 """Cells that have a colour and a name; the others are grey."""
@@ -59,7 +58,7 @@ def _draw(axes: Axes, answer: Findings, budget: Budget, looks: Sequence[Look | N
             ends.append((view.clipped(lines[i][-1][1].mean), answer.cells[i].name, look.color))
     places = [-rung.halvings for rung in budget.rungs]
     axes.xaxis.set_major_locator(FixedLocator(places))
-    axes.xaxis.set_major_formatter(FixedFormatter([steps_of(rung) for rung in budget.rungs]))
+    axes.xaxis.set_major_formatter(FixedFormatter([rung.label for rung in budget.rungs]))
     axes.xaxis.set_minor_locator(NullLocator())
     where = " on validation" if budget.on_validation else ""
     axes.set(xlabel="training steps", ylabel=mathtext(f"{answer.metric.head}{where}"))

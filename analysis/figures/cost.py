@@ -31,7 +31,7 @@ _MOST = 1.6
 
 def cost_figure(answers: Answers) -> Figure | None:
     """The figure; None where costs are not known, or there are no two cells to choose from."""
-    shown = [bought for bought in answers.purchases if known_cells(bought.found.estimates, bought.cost)]
+    shown = [bought for bought in answers.purchases if known_cells(bought.answer.estimates, bought.cost)]
     if not shown:
         return None
     columns = min(2, len(shown))
@@ -42,7 +42,7 @@ def cost_figure(answers: Answers) -> Figure | None:
 
 
 def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
-    answer, cost, kept = purchase.found, purchase.cost, purchase.front
+    answer, cost, kept = purchase.answer, purchase.cost, purchase.front
     drawn = known_cells(answer.estimates, cost)
     view = bulk_window([_without_interval(answer.estimates[i]) for i in drawn]).bounded(answer.metric.least)
     cost_axis(axes, cost, drawn)
@@ -108,7 +108,7 @@ def _wrapped(answer: Findings, kept: Sequence[int]) -> list[str]:
 
 def _names(axes: Axes, purchase: Purchase, kept: Sequence[int], view: Window, styles: dict[str, Look]) -> None:
     """The names at the right, each at the height of its cell as far as there is room, with a line to it."""
-    answer, cost = purchase.found, purchase.cost
+    answer, cost = purchase.answer, purchase.cost
     places = [min(max(view.share(answer.estimates[i].mean), 0.0), 1.0) for i in kept]
     names = _wrapped(answer, kept)
     heights = moved_apart(places, label_heights(axes, names, 3.0))

@@ -36,7 +36,7 @@ from analysis.read.runs import GridResults
 class Purchase:
     """The price of a metric in one kind of cost, and which cells are on the Pareto front of the two."""
 
-    found: Findings
+    answer: Findings
     cost: Cost
     front: tuple[bool, ...]
 

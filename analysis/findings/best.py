@@ -77,7 +77,7 @@ class Best(Answers):
         by_metric = {answer.metric.name: answer for answer in self.findings}
         return [
             Purchase(
-                by_metric[purchase.found.metric.name],
+                by_metric[purchase.answer.metric.name],
                 replace(purchase.cost, values=tuple(self._of(purchase.cost.values))),
                 tuple(self._of(purchase.front)),
             )

@@ -140,6 +140,12 @@ class Rung:
     values: tuple[dict[int, float], ...]
     leading: frozenset[int]
 
+    @property
+    def label(self) -> str:
+        """Its steps in words, from the fewest to the most."""
+        low, high = self.steps
+        return f"{low}" if low == high else f"{low} to {high}"
+
     def mean(self, i: int) -> float:
         """The mean of a cell over its seeds; nan where it has none."""
         values = list(self.values[i].values())
@@ -160,14 +166,14 @@ class Course:
     ahead: Comparison | None
 
     @property
-    def told(self) -> bool:
+    def told_apart(self) -> bool:
         """True where its cells are told apart at the end."""
         return self.pair.verdict in TOLD_APART
 
     @property
     def settled(self) -> bool:
         """True where they are, and would be at twice the steps."""
-        return self.told and holds(self.ahead, self.pair.comparison.difference)
+        return self.told_apart and holds(self.ahead, self.pair.comparison.difference)
 
     @property
     def turned(self) -> bool:

@@ -42,7 +42,7 @@ class ClaimTest:
     `different` is that of D ≠ 0, or of a claim of equality that |D| > margin, whose `equal` is that |D| < margin.
     """
 
-    found: Comparison
+    comparison: Comparison
     margin: float
     different: float
     equal: float = math.nan
@@ -150,5 +150,5 @@ def _fate(metric: ShownMetric, test: ClaimTest) -> Fate:
         return "as published"
     if not test.different <= ALPHA:
         return "cannot tell"
-    better = math.isnan(test.margin) and metric.sign * test.found.difference > 0
+    better = math.isnan(test.margin) and metric.sign * test.comparison.difference > 0
     return "as published" if better else "contrary to the paper"

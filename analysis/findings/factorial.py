@@ -36,24 +36,24 @@ class Factorial:
     """The effects of a grid's axes on one metric, on the metric's scale; its tests do not know the cells that are
     `apart`, which finished and cannot be compared.
 
-    `told` are comparisons of the grid that tell apart two cells which differ in one axis alone, by the axis's label.
+    `told_apart` are comparisons that tell apart two cells which differ in one axis alone, by the axis's label.
     """
 
     metric: ShownMetric
     axes: Sequence[Axis]
-    found: Effects
+    tests: Effects
     averages: Sequence[LevelAverage]
-    told: Mapping[str, CellComparison]
+    told_apart: Mapping[str, CellComparison]
     apart: Sequence[CellRuns] = ()
 
     @property
     def ranked(self) -> list[Effect]:
         """The effects, those that matter first."""
-        return sorted(self.found.effects, key=lambda effect: (not self.matters(effect), -effect.share))
+        return sorted(self.tests.effects, key=lambda effect: (not self.matters(effect), -effect.share))
 
     def matters(self, effect: Effect) -> bool:
         """True where an effect is told from none: on average, or an axis between two cells that differ in it alone."""
-        return shown(effect) or (effect.factors[0] in self.told and len(effect.factors) == 1)
+        return shown(effect) or (effect.factors[0] in self.told_apart and len(effect.factors) == 1)
 
 
 def shown(effect: Effect) -> bool:
@@ -82,10 +82,10 @@ def factorial(
     ]
     averages = [average for marginal in shown_alone for average in _averages(metric, marginal, axes)]
     apart = [cell for cell in cells if not cell.comparable(metric.name)]
-    return Factorial(metric, axes, tested, averages, _told(grid, pairs), apart) if tested.effects else None
+    return Factorial(metric, axes, tested, averages, _told_apart(grid, pairs), apart) if tested.effects else None
 
 
-def _told(grid: GridResults, pairs: Sequence[CellComparison]) -> dict[str, CellComparison]:
+def _told_apart(grid: GridResults, pairs: Sequence[CellComparison]) -> dict[str, CellComparison]:
     """The surest comparison that tells apart two cells which differ in one axis alone, by the axis's label."""
     surest: dict[str, CellComparison] = {}
     for pair in sorted(pairs, key=lambda pair: pair.adjusted):

@@ -37,25 +37,25 @@ def pairs(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> 
     """The comparisons of one metric that the grid asks for, those that it declares first."""
     if grid.meta.auto is not None:
         return pairs_by_looks(grid, grid.meta.auto, metric, cells)
-    asked = [one for one in _asked(grid, cells) if all(cell.estimate(metric.name).known for cell in one[:2])]
-    known = [(paired(grid, metric, a, b), a, b, primary) for a, b, primary in asked]
-    known = [one for one in known if one[0].size]
+    both_known = [asked for asked in _asked(grid, cells) if all(cell.estimate(metric.name).known for cell in asked[:2])]
+    tried = [(paired(grid, metric, a, b), a, b, primary) for a, b, primary in both_known]
+    tried = [pair for pair in tried if pair[0].size]
     if grid.meta.preliminary:
-        opened = (Open(compare(differences, resolution=metric.resolution)) for differences, *_ in known)
+        opened = (Open(compare(differences, resolution=metric.resolution)) for differences, *_ in tried)
         return [
-            CellComparison(metric, a, b, one, len(known), primary)
-            for (_, a, b, primary), one in zip(known, opened, strict=True)
+            CellComparison(metric, a, b, decision, len(tried), primary)
+            for (_, a, b, primary), decision in zip(tried, opened, strict=True)
         ]
     decisions = judge(
-        [differences for differences, *_ in known],
+        [differences for differences, *_ in tried],
         margins=metric.margin,
         resolution=metric.resolution,
-        primary=[primary for *_, primary in known],
+        primary=[primary for *_, primary in tried],
     )
-    family = len({(one.found.difference, one.found.spread) for one in decisions if not math.isnan(one.found.p)})
+    family = len({(each.found.difference, each.found.spread) for each in decisions if not math.isnan(each.found.p)})
     return [
         CellComparison(metric, a, b, decision, max(family, 1), primary)
-        for (_, a, b, primary), decision in zip(known, decisions, strict=True)
+        for (_, a, b, primary), decision in zip(tried, decisions, strict=True)
     ]
 
 

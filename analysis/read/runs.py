@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.format.csv_files import numbers, plain_texts, read_csv, whole_numbers
+from analysis.format.csv_files import numbers, parse_csv, plain_texts, read_csv, whole_numbers
 from analysis.format.errors import InputError
 from analysis.format.folders import COMMITTED, names_in, no_grid
 from analysis.format.grid_json import Axis, Meta, kind_of, parse_meta
@@ -49,10 +49,17 @@ from analysis.format.names import (
     TRACEBACK,
     VERSIONS,
 )
-from analysis.read.formulas import no_formulas, parse_formulas
 from analysis.read.images import check_means, no_images, ordered_images, parse_images
 from analysis.read.search import Search, search_in
 from analysis.read.view import Basis, as_of_round, of_round
+
+FORMULA_COLUMNS = ("figure", "series", "x", "y")
+"""The columns of formulas.csv, curves that follow from formulas alone; `series` names a line, as readers write it."""
+
+
+def no_formulas() -> pd.DataFrame:
+    """The frame where there is no such file."""
+    return _parse_formulas(f"{','.join(FORMULA_COLUMNS)}\n".encode(), "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +256,14 @@ def _read_images(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_formulas(path: Path) -> pd.DataFrame:
-    return parse_formulas(path.read_bytes(), str(path)) if path.is_file() else no_formulas()
+    return _parse_formulas(path.read_bytes(), str(path)) if path.is_file() else no_formulas()
+
+
+def _parse_formulas(content: bytes, source: str) -> pd.DataFrame:
+    """The curves of formulas, series and points in the order in which they are drawn; InputError where damaged."""
+    texts = parse_csv(content, FORMULA_COLUMNS, source)
+    points = {name: numbers(texts[name], name, source) for name in ("x", "y")}
+    return texts.assign(**points)[list(FORMULA_COLUMNS)]
 
 
 def _subfolder(path: Path) -> Path | None:

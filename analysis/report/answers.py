@@ -8,17 +8,16 @@ from typing import get_args
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.expectations import Fate
-from analysis.findings.factorial import Factorial
+from analysis.findings.factorial import Factorial, shown
 from analysis.findings.spending import Spending, spending
 from analysis.findings.values import ImageShare
 from analysis.findings.verdicts import UNIFORM, Findings
 from analysis.format.grid_json import Meta
 from analysis.format.names import LIKELIHOOD
-from analysis.format.notation import Rounding, begun, counted, duration, percent, two_digits
+from analysis.format.notation import Rounding, begun, counted, duration, percent, probability, some, two_digits
 from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
-from analysis.words.claims import why
-from analysis.words.factorial import factorial_sentences
-from analysis.words.verdicts import amount, beside_codes, headline, led, margin
+from analysis.statistics.effects import Effect
+from analysis.words.verdicts import amount, beside_codes, headline, led, margin, why
 
 _EXPLORATORY = "Exploratory: other seeds were asked for after results were seen"
 _ONE_SEED = "One seed: no verdict"
@@ -141,6 +140,37 @@ def _effects(factorial: Factorial) -> list[Block]:
         Items(factorial.metric.label, tuple(text.removeprefix(start) for text in factorial_sentences(factorial))),
         *_averages(factorial),
     ]
+
+
+def factorial_sentences(factorial: Factorial) -> list[str]:
+    """The effects, how they were tested, and what the tests do not know."""
+    sentences = [_effect_sentence(factorial, effect) for effect in factorial.ranked]
+    return [*sentences, *factorial.tests.notes, *_cautions(factorial)]
+
+
+def _effect_sentence(factorial: Factorial, effect: Effect) -> str:
+    """One effect with its test; an axis that matters between two cells is said to, though it may not on average."""
+    labels, label = effect.factors, factorial.metric.label
+    test = f"F({effect.df}, {effect.df_error:g}) = {Rounding().number(effect.F)}"
+    sure = f"p {probability(effect.adjusted)}, adjusted for the number of effects"
+    numbers = f"({test}, {sure}; {100 * effect.share:.0f} % of the variance among the cells of a seed)"
+    if len(labels) > 1:
+        said = "depend on each other" if factorial.matters(effect) else "are not shown to depend on each other"
+        return f"{label}: {labels[0]} and {labels[1]} {said} {numbers}."
+    if factorial.matters(effect) and not shown(effect):
+        pair = factorial.told_apart[labels[0]]
+        return (
+            f"{label}: {labels[0]} matters between {pair.a.name} and {pair.b.name}; on average over the other axes it "
+            f"is not shown to {numbers}."
+        )
+    said = "matters" if factorial.matters(effect) else "is not shown to matter"
+    return f"{label}: {labels[0]} {said} {numbers}."
+
+
+def _cautions(factorial: Factorial) -> list[str]:
+    """The cells that the tests leave out."""
+    names = [cell.name for cell in factorial.apart]
+    return [f"Not compared, though finished: {some(names, len(names))}."] if names else []
 
 
 def _averages(factorial: Factorial) -> list[FactTable]:

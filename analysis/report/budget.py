@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from analysis.findings.answers import Answers
-from analysis.findings.comparisons import Budget, Rung
+from analysis.findings.comparisons import Budget, Course, Rung
 from analysis.findings.verdicts import Findings
-from analysis.format.notation import Rounding
+from analysis.format.notation import Rounding, counted, listed
 from analysis.report.page import Block, Fact, FactTable, Items, Section, Text
-from analysis.words.budget import RULE, UNKNOWN, budget_sentence, course_line, steps_of
+from analysis.words.verdicts import apart
 
+RULE = (
+    "Trainings were scored on their way too. A verdict of the end has settled if it would hold at twice the steps too, "
+    "should the difference go on changing by as much as it did since the last of these scores (95 % intervals over "
+    "seeds, not adjusted: they take claims back and make none). The likelihood there is of validation data."
+)
+UNKNOWN = (
+    "Not known: no training was scored before its end. `evaluation.rungs=2` scores them at a half and a quarter of "
+    "their steps too, by the bound on validation data; `evaluation.judged_rungs=1` judges samples at the half too."
+)
 _TITLE = "Does it depend on the budget?"
 
 
@@ -47,13 +57,68 @@ def _leader(answer: Findings, rung: Rung, rounding: Rounding) -> tuple[Fact, ...
         return ()
     compared = sum(bool(values) for values in rung.values)
     mean = rounding.number(rung.mean(best))
-    return steps_of(rung), answer.cells[best].name, mean, f"{len(rung.leading)} of {compared}"
+    return rung.label, answer.cells[best].name, mean, f"{len(rung.leading)} of {compared}"
 
 
 def _open(answer: Findings, of_metric: Budget) -> list[Items]:
     """The verdicts that may turn."""
-    open_ones = [course for course in of_metric.courses if course.told and not course.settled]
+    open_ones = [course for course in of_metric.courses if course.told_apart and not course.settled]
     if not open_ones:
         return []
     title = f"{answer.metric.label}: may turn with more training ({len(open_ones)})"
     return [Items(title, tuple(course_line(course) for course in open_ones))]
+
+
+def budget_sentence(answer: Findings, budget: Budget) -> str:
+    """A sentence that says whether the order of a metric has settled."""
+    label, sure = answer.metric.label, [course for course in budget.courses if course.told_apart]
+    settled = sum(course.settled for course in sure)
+    if not sure:
+        verdicts = "nothing is told apart at the end"
+    elif len(sure) == settled:
+        verdicts = "the verdict has settled" if settled == 1 else f"all {settled} verdicts have settled"
+    else:
+        verdicts = f"{settled} of {counted(len(sure), 'verdict')} {'has' if settled == 1 else 'have'} settled"
+    turned = [course for course in sure if course.turned]
+    return f"{label}: {verdicts}{_first_places(answer, budget)}{_turned(turned)}."
+
+
+def _first_places(answer: Findings, budget: Budget) -> str:
+    """The cells that had the best value in turn, where that changed."""
+    leaders = [(rung, rung.best(answer.metric.sign)) for rung in budget.rungs]
+    changes = [
+        leader for before, leader in zip([(None, None), *leaders], leaders, strict=False) if before[1] != leader[1]
+    ]
+    if len(changes) < 2:
+        return ""
+    places = [f"{answer.cells[i].name} from {rung.label} steps on" for rung, i in changes if i is not None]
+    return f"; the best mean of those that may be the best had {listed(places, 'and')}"
+
+
+def _turned(turned: list[Course]) -> str:
+    if not turned:
+        return ""
+    names = [f"{course.pair.a.name} against {course.pair.b.name}" for course in turned]
+    return f"; the contrary of the end was shown earlier of {listed(names)}"
+
+
+def course_line(course: Course) -> str:
+    """A verdict that may turn, with what it is now and what twice the steps may make of it."""
+    pair, ahead = course.pair, course.ahead
+    start = f"{pair.a.name}, {pair.verdict} than {pair.b.name} by {apart(pair.metric, pair.comparison)}"
+    if ahead is None:
+        return f"{start}: too few seeds were scored on their way."
+    low, high = (ahead.difference - ahead.half_width, ahead.difference + ahead.half_width)
+    sign = pair.metric.sign
+    worst, best = sorted((sign * low, sign * high))
+    return f"{start}: at twice the steps {_end(course, worst)} to {_end(course, best)}."
+
+
+def _end(course: Course, value: float) -> str:
+    """An end of what twice the steps may leave, of a − b with better values above 0."""
+    word, size = ("better" if value > 0 else "worse"), abs(value)
+    metric = course.pair.metric
+    if metric.scale == "log":
+        return f"{word} by a factor of {Rounding(decimals=2).number(math.exp(min(size, 700.0)))}"
+    text = Rounding.of(metric.decimals, [size]).number(size)
+    return f"{word} by {text}{f' {metric.unit}' if metric.unit else ''}"

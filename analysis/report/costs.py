@@ -125,7 +125,7 @@ def _fronts(answers: Answers) -> list[Block]:
         names = [cell.name for cell, on in zip(answers.cells, purchase.front, strict=True) if on]
         if names:
             only = " alone" if len(names) == 1 else ""
-            lines.append(f"{purchase.found.metric.label} against {purchase.cost.label}: {some(names)}{only}.")
+            lines.append(f"{purchase.answer.metric.label} against {purchase.cost.label}: {some(names)}{only}.")
     if not lines:
         return []
     if len(answers.meta.seeds) < 2:

@@ -32,8 +32,7 @@ from analysis.tables.published import PaperTable
 from analysis.tables.table import Footnotes, ResultTable
 from analysis.tables.tidy import tidy_csv
 from analysis.tables.writers import markdown
-from analysis.words.claims import claim_sentence
-from analysis.words.verdicts import comparison_sentence, headline, left_out_sentence
+from analysis.words.verdicts import claim_sentence, comparison_sentence, headline, left_out_sentence
 
 SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
 

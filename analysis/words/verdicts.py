@@ -1,5 +1,5 @@
 """The words for a metric that decides: which cell to take and how sure that is, and which of two is better; where no
-verdict is due yet, which cell leads, and how two differ.
+verdict is due yet, which cell leads, and how two differ; and what became of a claim, and why.
 
 On a log scale a difference is a factor: the ratio of the larger value to the smaller one.
 """
@@ -10,9 +10,10 @@ import math
 from dataclasses import replace
 
 from analysis.findings.comparisons import CellComparison, Lead
+from analysis.findings.expectations import ClaimOutcome
 from analysis.findings.verdicts import UNIFORM, Findings
 from analysis.format.grid_json import ShownMetric
-from analysis.format.notation import Rounding, listed_names, percent, probability
+from analysis.format.notation import Rounding, begun, listed_names, percent, probability
 from analysis.statistics.paired import Comparison
 
 FEW = 3
@@ -221,3 +222,27 @@ def _named(answer: Findings, which: list[int], rest: int) -> str:
     if len(names) <= FEW:
         return listed_names(names, "or")
     return f"any of the other {rest} cells" if len(names) == rest else f"{len(names)} of the other {rest} cells"
+
+
+def claim_sentence(outcome: ClaimOutcome, *, first_look: bool) -> str:
+    """The claim, what became of it, and its source; a `first_look` has fewer seeds than later ones."""
+    claim, here = outcome.claim, "here, at the first look," if first_look else "here"
+    return f"{begun(outcome.fate)}: {claim.claim} ({claim.source}; {here} {why(outcome)})."
+
+
+def why(outcome: ClaimOutcome) -> str:
+    """The numbers that decided, or what was in the way of a test."""
+    test, metric = outcome.test, outcome.metric
+    if metric is None:
+        return f"{outcome.claim.metric} was not measured"
+    if test is None and outcome.obstacle == "not comparable":
+        return f"a cell that it names has no {metric.label} to compare"
+    if test is None:
+        return "fewer than two seeds finished the cells that it names"
+    logs = metric.scale == "log"
+    size = test.comparison.difference, test.comparison.half_width
+    numbers = f"{metric.label} differs by {factor(*size) if logs else amount(metric, *size)}"
+    if math.isnan(test.margin):
+        return f"{numbers}, p {probability(test.p)}"
+    allowed = factor(test.margin, math.nan) if logs else amount(metric, test.margin, math.nan)
+    return f"{numbers}, the margin is {allowed}, p {probability(test.p)}"

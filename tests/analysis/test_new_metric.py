@@ -68,7 +68,7 @@ def test_it_is_given_verdicts_and_claims_are_tested_by_it(answers):
 
 
 def test_it_has_a_front(answers):
-    (bought,) = [one for one in answers.purchases if one.found.metric.name == NAME]
+    (bought,) = [one for one in answers.purchases if one.answer.metric.name == NAME]
     on = {cell.levels for cell, kept in zip(answers.cells, bought.front, strict=True) if kept}
     # The best of all is dear; of the cheap ones the best is the μ̃ with a FID of 25.
     assert {("epsilon", "simple"), ("mu", "weighted")} <= on
@@ -103,8 +103,3 @@ def test_a_part_that_a_cell_lacks_is_no_shortfall_of_it(tmp_path):
     answers = with_wobble(tmp_path / "g", part="autoencoder")
     (metric,) = [metric for metric in answers.metrics if metric.name == NAME]
     assert {without_value(cell, metric) for cell in answers.cells} == {""}
-
-
-def test_what_older_files_leave_out_is_known_by_kind(shared_folder):
-    decides = {metric.name: metric.decides for metric in answers_of(shared_folder).meta.metrics}
-    assert decides == {"nll/test": "likelihood", FID: "samples", "is/digits-cnn": None}

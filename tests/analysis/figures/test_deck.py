@@ -7,8 +7,8 @@ from PIL import Image
 from analysis.figures import FIGURES
 from analysis.figures.deck import DECK
 from analysis.figures.drawing import styled
+from analysis.figures.image_rows import strips_of
 from analysis.figures.names import written
-from analysis.figures.strips import strips_of
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import answers_of, build, write_csv
 

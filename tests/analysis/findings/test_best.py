@@ -71,7 +71,7 @@ def test_costs_and_fronts_are_those_of_the_whole_grid():
     for here, whole in zip(cut.purchases, answers.purchases, strict=True):
         assert here.front == whole.front[:5]
         assert here.cost.values == whole.cost.values[:5]
-        assert here.found.cells == cut.cells
+        assert here.answer.cells == cut.cells
 
 
 def test_without_a_metric_that_decides_the_first_are_kept():

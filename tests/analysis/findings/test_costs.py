@@ -64,7 +64,7 @@ def costed(values=VALUES, sampled=None, trained=None, shared=False, **flops):
 
 def on_front(grid, i=0):
     answers = Answers.of(grid)
-    (bought,) = [one for one in answers.purchases if one.found is answers.findings[i]]
+    (bought,) = [one for one in answers.purchases if one.answer is answers.findings[i]]
     return [cell.levels[0] for cell, on in zip(answers.cells, bought.front, strict=True) if on]
 
 
@@ -171,7 +171,7 @@ def test_a_cost_of_nothing_is_not_known(latents):
 def test_the_front_of_a_grid_in_latents_counts_the_autoencoder(latents):
     answers = Answers.of(latents)
     bought = answers.purchases[0]
-    assert bought.found.metric.kind == "nll"
+    assert bought.answer.metric.kind == "nll"
     kept = {"-".join(cell.levels) for cell, on in zip(answers.cells, bought.front, strict=True) if on}
     # By operations with the autoencoder: 3e11, 4e11, 5.5e11, 1.3e12, 3.45e12, each with a better NLL than all before.
     assert kept == {"f4-vae", "f2-vae", "f4-steps", "f2-steps", "f2-flops"}

@@ -10,7 +10,7 @@ from scipy import stats
 from analysis.findings.answers import Answers
 from analysis.format.grid_json import parse_meta
 from analysis.read.runs import GridResults
-from analysis.words.claims import claim_sentence, why
+from analysis.words.verdicts import claim_sentence, why
 from tests.analysis.conftest import FID, NLL, meta
 
 AXES = [

@@ -11,7 +11,7 @@ from analysis.findings.factorial import factorial
 from analysis.findings.values import cells_of
 from analysis.format.grid_json import parse_meta
 from analysis.read.runs import GridResults, read_folder
-from analysis.words.factorial import factorial_sentences
+from analysis.report.answers import factorial_sentences
 from tests.analysis.conftest import NLL, meta
 
 AXES = [

@@ -10,10 +10,9 @@ from analysis.findings.spaces import applies, autoencoder_axes, in_latents, is_v
 from analysis.findings.values import cells_of
 from analysis.format.grid_json import Expectation, ShownMetric
 from analysis.read.runs import read_folder
+from analysis.report.answers import factorial_sentences
 from analysis.words.cells import without_value
-from analysis.words.claims import why
-from analysis.words.factorial import factorial_sentences
-from analysis.words.verdicts import headline
+from analysis.words.verdicts import headline, why
 from tests.analysis.conftest import FID, NLL, described
 from tests.analysis.latent import BITS, PSNR, RFID, latent, row
 

@@ -16,7 +16,7 @@ from tests.analysis.report.pages import Page
 
 
 def test_tracebacks_are_folded_below_the_reasons(tmp_path):
-    """Those of an older writer stand below their reasons, and a run of one line has none."""
+    """A message of several lines is shown in whole, and one of one line has nothing folded."""
     trace = "Traceback (most recent call last):\n  File x\nOSError: no space left"
     ends = {
         0: {"reason": "no space left", "traceback": trace},
