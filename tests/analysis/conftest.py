@@ -142,6 +142,13 @@ def cell_id(levels):
     return "-".join(levels)
 
 
+def run_of(cell, seed, *, finished=True, **more):
+    """A row of the frame of runs, of a cell in pixels."""
+    blank = dict.fromkeys(("reason", "notes", "code", "precision", "autoencoder_id", "not_comparable"), "")
+    status = "finished" if finished else "diverged"
+    return {"cell_id": cell, "training_id": cell, "seed": seed, "status": status} | blank | more
+
+
 def rows():
     """runs.csv, a dict per row."""
     found = []

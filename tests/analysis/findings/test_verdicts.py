@@ -16,14 +16,14 @@ from analysis.findings.cells import CellRuns, baseline
 from analysis.findings.pairs import pairs
 from analysis.findings.values import cells_of, paired
 from analysis.format.grid_json import parse_meta
-from analysis.format.names import CURVES, PRECISION
+from analysis.format.names import CURVES
 from analysis.read.runs import GridResults
 from analysis.tables import table_of
 from analysis.words.cells import shortfall
 from analysis.words.rounds import looked as looked_words
 from analysis.words.rounds import seeds_taken
 from analysis.words.verdicts import comparison_sentence, headline
-from tests.analysis.conftest import FID, NLL, meta
+from tests.analysis.conftest import FID, NLL, meta, run_of
 
 # Level → NLL and FID per seed.
 VALUES = {
@@ -45,23 +45,9 @@ def grid_of(values=VALUES, images=None, axes=None, sets=None, training=None, bas
         **changes,
     )
     rows = [
-        {
-            "cell_id": name,
-            "training_id": training or name,
-            "seed": seed,
-            "status": "finished" if nll == nll else "diverged",
-            "reason": "",
-            "notes": "",
-            "code": "",
-            PRECISION: "",
-            "autoencoder_id": "",
-            "not_comparable": "",
-            "axis.schedule": name,
-            "evaluation.sets": "2",
-            NLL: nll,
-            FID: fid,
-            f"{FID}_set_sd": np.nan if sets is None else sets,
-        }
+        run_of(name, seed, finished=nll == nll, training_id=training or name)
+        | {"axis.schedule": name, "evaluation.sets": "2", NLL: nll, FID: fid}
+        | {f"{FID}_set_sd": np.nan if sets is None else sets}
         for name, numbers in values.items()
         for seed, nll, fid in zip(seeds, *numbers, strict=True)
     ]
