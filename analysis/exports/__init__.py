@@ -126,7 +126,6 @@ def answers_file(answers: Answers) -> AnswersFile:
     """The content of answers.json of a grid."""
     places = {id(cell): i for i, cell in enumerate(answers.cells)}
     meta, of_metrics = answers.meta, answers.findings
-    budgets = [(entry.metric, entry.budget) for entry in of_metrics if entry.budget is not None]
     content = {
         "version": VERSION,
         "grid": meta.name,
@@ -151,27 +150,15 @@ def answers_file(answers: Answers) -> AnswersFile:
         "claims": list(_claims(answers)),
         "effects": list(_effects(answers)),
         "averages": [_Told(entry, metric=of.metric.name) for of in answers.effects for entry in of.averages],
-        "costs": [
-            _Told(cost, name=name, means=[cost.mean(i) for i in range(len(answers.cells))])
-            for name, cost in _measures(answers).items()
-            if any(cost.values)
-        ],
+        "costs": list(_costs(answers)),
         "fronts": list(_fronts(answers)),
         "weights": [_Told(difference, axis=axis) for axis, difference in answers.weight_check.differences.items()],
         "optimism": [
             _Told(entry, n=len(entry.fresh.values), sentence=optimism_sentence(entry))
             for entry in answers.optimism or ()
         ],
-        "rungs": [
-            _Told(rung, metric=metric.name, means=list(map(rung.mean, places.values())), best=rung.best(metric.sign))
-            for metric, budget in budgets
-            for rung in budget.rungs
-        ],
-        "courses": [
-            _Told(course, metric=metric.name, verdicts=(*course.verdicts, course.pair.verdict))
-            for metric, budget in budgets
-            for course in budget.courses
-        ],
+        "rungs": list(_rungs(answers)),
+        "courses": list(_courses(answers)),
         "round": _round(answers),
     }
     return AnswersFile.model_validate(content, context={"places": places})
@@ -216,6 +203,12 @@ def _effects(answers: Answers) -> Iterator[_Told]:
             yield _Told(effect, metric=factorial.metric.name, axes=axes, matters=factorial.matters(effect))
 
 
+def _costs(answers: Answers) -> Iterator[_Told]:
+    for name, cost in _measures(answers).items():
+        if any(cost.values):
+            yield _Told(cost, name=name, means=[cost.mean(i) for i in range(len(answers.cells))])
+
+
 def _measures(answers: Answers) -> dict[Measure, Cost]:
     costs = answers.costs
     return {
@@ -230,6 +223,19 @@ def _fronts(answers: Answers) -> Iterator[dict[str, Any]]:
     for purchase in answers.purchases:
         on = [i for i, kept in enumerate(purchase.front) if kept]
         yield {"metric": purchase.answer.metric.name, "cost": names[id(purchase.cost)], "cells": on}
+
+
+def _rungs(answers: Answers) -> Iterator[_Told]:
+    for answer in answers.findings:
+        for rung in answer.budget.rungs if answer.budget is not None else ():
+            means = [rung.mean(i) for i in range(len(answers.cells))]
+            yield _Told(rung, metric=answer.metric.name, means=means, best=rung.best(answer.metric.sign))
+
+
+def _courses(answers: Answers) -> Iterator[_Told]:
+    for answer in answers.findings:
+        for course in answer.budget.courses if answer.budget is not None else ():
+            yield _Told(course, metric=answer.metric.name, verdicts=(*course.verdicts, course.pair.verdict))
 
 
 def answers_json(answers: Answers) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def budget_figure(answers: Answers) -> Figure | None:
     named = {id(answer.cells[i]): answer.cells[i].name for answer, _ in scored for i in answer.ranked[:NAMED]}
     few = list(named)[:NAMED]
     looks = dict(zip(few, distinct_looks(len(few)), strict=True))
-    tall = max(2.4, 0.7 + _LINE * sum(1 + wrapped(named[one], _CHARS).count("\n") for one in few))
+    tall = max(2.4, 0.7 + _LINE * sum(1 + wrapped(named[key], _CHARS).count("\n") for key in few))
     figure, subplots = panels(len(scored), tall, alone=0.62, wspace=0.05)
     for axes, (answer, budget) in zip(subplots, scored, strict=True):
         _draw(axes, answer, budget, [looks.get(id(cell)) for cell in answer.cells])

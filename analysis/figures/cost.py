@@ -1,7 +1,7 @@
 """The cost of quality: each metric against the cost of a cell, seeds as dots, their mean as a marker.
 
-Filled are the cells of the Pareto front (`costs.front`); a step line joins those whose means dominate. All that are
-filled are named, or, where that is more than there is room for, those on the line.
+Filled are the cells of the Pareto front (`costs.front_of_cells`); a step line joins those whose means dominate. All
+that are filled are named, or, where that is more than there is room for, those on the line.
 Costs whose difference is not known count as equal, so a cell can be off the front though it stands at its left.
 """
 

@@ -74,9 +74,10 @@ def out_of_view(axes: Axes, text: str, right: bool, height: float, **style: Any)
         words(axes, f"◂ {text}", 0.0, height, "left", **style)
 
 
-def beyond(axes: Axes, text: str, x: float, look: Look, view: Window, *, above: bool, stacked: int = 0) -> None:
+def beyond(axes: Axes, text: str, point: tuple[float, float], look: Look, view: Window, stacked: int = 0) -> None:
     """A mean far above or below the rest: an arrow at the edge with its number, so many others being there already."""
-    edge, tip, down = (view.high, "^", -1) if above else (view.low, "v", 1)
+    x, mean = point
+    edge, tip, down = (view.high, "^", -1) if mean > view.high else (view.low, "v", 1)
     axes.plot(x, edge, tip, ms=4, color=look.color, mew=0, clip_on=False, zorder=4)
     # At the right there is no room for it, and the names of others.
     left = axes.transAxes.inverted().transform(axes.transData.transform((x, edge)))[0] > 0.9

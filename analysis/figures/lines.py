@@ -146,7 +146,7 @@ def _draw(axes: Axes, panel: LinesPanel, styles: Mapping[str, Look], labelled: C
         for x, estimate in points:
             if not view.holds(estimate.mean):
                 side = x, estimate.mean > view.high
-                beyond(axes, rounding.number(estimate.mean), x, look, view, above=side[1], stacked=out[side])
+                beyond(axes, rounding.number(estimate.mean), (x, estimate.mean), look, view, out[side])
                 out[side] += 1
         if named.name and named.name in labelled:
             ends.append((view.clipped(points[-1][1].mean), named.name, look.color))

@@ -2,7 +2,7 @@
 
     GridResults ─▶ Answers ─▶ tables, figures, report, terminal, answers.json
 
-It has no English but labels and names: sentences about it are in `words`.
+It has no English but labels, names and which cells are shown: sentences about it are in `words`.
 """
 
 from __future__ import annotations

@@ -68,9 +68,11 @@ class ClaimOutcome:
 def outcomes(grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[ShownMetric]) -> list[ClaimOutcome]:
     """The fate of every claim of the grid, in order."""
     tried = [_tried(grid, cells, metrics, claim) for claim in grid.meta.expects]
-    tests = [one.test for one in tried if one.test is not None]
-    directed = np.array([math.isnan(one.margin) for one in tests], dtype=bool)
-    different, equal = (np.array(p) for p in ([one.different for one in tests], [one.equal for one in tests]))
+    tests = [outcome.test for outcome in tried if outcome.test is not None]
+    directed = np.array([math.isnan(outcome.margin) for outcome in tests], dtype=bool)
+    different, equal = (
+        np.array(p) for p in ([outcome.different for outcome in tests], [outcome.equal for outcome in tests])
+    )
     k = len(tests)
     adjusted = np.minimum(k * different, 1)
     # Claims of direction share theirs among themselves, those of one spread evenly.
@@ -78,7 +80,9 @@ def outcomes(grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[Sho
         settle(different[directed], np.ones(directed.sum())) * k / max(directed.sum(), 1), 1
     )
     adjusted_p = zip(adjusted.tolist(), np.minimum(k * equal, 1).tolist(), strict=True)
-    return [one if one.test is None else _decided(one, one.test, *next(adjusted_p)) for one in tried]
+    return [
+        outcome if outcome.test is None else _decided(outcome, outcome.test, *next(adjusted_p)) for outcome in tried
+    ]
 
 
 def _tried(

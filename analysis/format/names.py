@@ -65,4 +65,4 @@ LAYOUTS = (
     "ldm",
     "analytic_dpm",
 )
-"""The layouts of tables (`tables.layouts`), as a grid's file gives them."""
+"""The layouts of tables (`tables`), as a grid's file gives them."""

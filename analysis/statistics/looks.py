@@ -161,10 +161,12 @@ def look(
             now[j] = _looked_at(before[j], values, spent / len(before), resolution)
             p[0, j] = now[j].found.p
             p[1, j] = math.nan if math.isnan(margin) else equivalent(values, margin, resolution=resolution)
-    claimed = np.array([[one.different is not None for one in before], [one.equal is not None for one in before]])
+    claimed = np.array(
+        [[looked.different is not None for looked in before], [looked.equal is not None for looked in before]]
+    )
     after = claims(p, claimed, ~np.isnan(np.asarray(each, dtype=np.float64)), spent)
     new = after & ~claimed
-    return [_with(one, n, p[0, j] > FUTILE, different=new[0, j], equal=new[1, j]) for j, one in enumerate(now)]
+    return [_with(looked, n, p[0, j] > FUTILE, different=new[0, j], equal=new[1, j]) for j, looked in enumerate(now)]
 
 
 def _looked_at(before: Looked, values: Array, alpha: float, resolution: float) -> Looked:
@@ -172,13 +174,13 @@ def _looked_at(before: Looked, values: Array, alpha: float, resolution: float) -
     return replace(before, found=compare(values, resolution=resolution), half_width=width)
 
 
-def _with(one: Looked, n: int, futile: np.bool_, *, different: np.bool_, equal: np.bool_) -> Looked:
+def _with(looked: Looked, n: int, futile: np.bool_, *, different: np.bool_, equal: np.bool_) -> Looked:
     """A comparison with what is new of it at n seeds."""
     if different:
-        one = replace(one, different=n, direction=int(np.sign(one.found.difference)))
+        looked = replace(looked, different=n, direction=int(np.sign(looked.found.difference)))
     if equal:
-        one = replace(one, equal=n)
-    return replace(one, dropped=n) if futile and one.open else one
+        looked = replace(looked, equal=n)
+    return replace(looked, dropped=n) if futile and looked.open else looked
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,12 +214,12 @@ def beaten_by(taken: Taken, sign: int, resolution: float = 0.0) -> list[frozense
     probability of no more than ½ α, as in `families`.
     """
     k = len(taken.values)
-    found: list[set[int] | None] = [None] * k
+    beaten: list[set[int] | None] = [None] * k
     for i, j, n, weight, _ in taken.looks():
         ends = _ahead(taken.values, i, j, n, ALPHA * weight / (k - 1), sign, resolution)
         if ends is not None:
-            found[i] = (found[i] or set()) | ({j} if ends[0] > 0 else set())
-    return [None if one is None else frozenset(one) for one in found]
+            beaten[i] = (beaten[i] or set()) | ({j} if ends[0] > 0 else set())
+    return [None if rivals is None else frozenset(rivals) for rivals in beaten]
 
 
 def near_best(taken: Taken, sign: int, margin: float, resolution: float = 0.0) -> list[bool]:
@@ -229,7 +231,7 @@ def near_best(taken: Taken, sign: int, margin: float, resolution: float = 0.0) -
         ends = _ahead(taken.values, i, j, n, 2 * ALPHA * weight / k, sign, resolution) if last else None
         if ends is not None:
             near[i] = near[i] is not False and bool(ends[1] <= margin)
-    return [bool(one) for one in near]
+    return [bool(kept) for kept in near]
 
 
 def _ahead(
@@ -241,9 +243,9 @@ def _ahead(
     common = np.isfinite(difference.reshape(n, -1)).all(-1)
     if common.sum() < 2:
         return None
-    found = moments(difference[common], resolution)
-    half = float(found.half_width(alpha))
-    return float(found.mean) - half, float(found.mean) + half
+    ahead = moments(difference[common], resolution)
+    half = float(ahead.half_width(alpha))
+    return float(ahead.mean) - half, float(ahead.mean) + half
 
 
 def claims(p: Array, claimed: NDArray[np.bool_], margin: NDArray[np.bool_], spent: float) -> NDArray[np.bool_]:

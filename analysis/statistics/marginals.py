@@ -45,8 +45,8 @@ def marginals(frame: pd.DataFrame) -> tuple[Marginal, ...]:
     runs = table[np.ix_(seeds, cells)]
     if len(cells) < 2:
         return ()
-    found = (_marginal(design, factor, runs, y) for factor in range(len(design.factors)))
-    return tuple(marginal for marginal in found if marginal is not None)
+    each = (_marginal(design, factor, runs, y) for factor in range(len(design.factors)))
+    return tuple(marginal for marginal in each if marginal is not None)
 
 
 def _marginal(design: Design, factor: int, runs: IntArray, y: Array) -> Marginal | None:
