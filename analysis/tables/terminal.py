@@ -119,8 +119,10 @@ def _part(
         title_style="",
         header_style="",
     )
-    for head in heads:
-        part.add_column(Text(head), justify=justify, no_wrap=True)
+    for i, head in enumerate(heads):
+        # Given its width, rich need not measure each field, which takes longer than all else.
+        wide = max([cell_len(head), *(line[i].cell_len for line in lines if len(line) > i)])
+        part.add_column(Text(head), justify=justify, width=wide)
     for i, line in enumerate(lines):
         part.add_row(*line, end_section=i in rules)
     return part
