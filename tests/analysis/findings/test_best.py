@@ -61,6 +61,18 @@ def test_what_is_said_of_them_is_what_the_whole_grid_says(answers):
         assert {here.cells[i] for i in here.leading} == {whole.cells[i] for i in whole.leading} & set(cut.cells)
         assert [here.estimates[i].mean for i in here.ranked] == sorted(one.mean for one in here.estimates)
     assert cut.summary.rounding == answers.summary.rounding
+    for name in (
+        "metrics",
+        "claims",
+        "effects",
+        "parameters",
+        "varied",
+        "changes",
+        "weight_check",
+        "draw_errors",
+        "held_out_errors",
+    ):
+        assert getattr(cut, name) is getattr(answers, name)
 
 
 def test_costs_and_fronts_are_those_of_the_whole_grid():
