@@ -19,20 +19,14 @@ def seconds(*cells):
     return Cost("time", "s", False, tuple(dict(enumerate(values)) for values in cells))
 
 
-@pytest.mark.parametrize(("factor", "dearer"), [(1.009, False), (1.011, True)])
-def test_operations_differ_above_one_percent(factor, dearer):
-    cost = Cost("operations", "FLOPs", True, ({0: 1e9}, {0: factor * 1e9}))
-    assert cost.dearer(1, 0) is dearer
-    assert not cost.dearer(0, 1)
-    assert cost.differs is dearer
-
-
-@pytest.mark.parametrize(("factor", "dearer"), [(1.04, False), (1.06, True)])
-def test_seconds_that_surely_differ_count_above_five_percent(factor, dearer):
+def test_operations_differ_above_one_percent_and_seconds_that_surely_differ_above_five():
     base = [10.0, 20.0, 15.0]
-    cost = seconds(base, [factor * value for value in base])
-    assert cost.dearer(1, 0) is dearer
-    assert not cost.dearer(0, 1)
+    for factor, dearer in ((1.009, False), (1.011, True)):
+        cost = Cost("operations", "FLOPs", True, ({0: 1e9}, {0: factor * 1e9}))
+        assert (cost.dearer(1, 0), cost.dearer(0, 1), cost.differs) == (dearer, False, dearer)
+    for factor, dearer in ((1.04, False), (1.06, True)):
+        cost = seconds(base, [factor * value for value in base])
+        assert (cost.dearer(1, 0), cost.dearer(0, 1)) == (dearer, False)
 
 
 def test_seconds_are_told_apart_by_paired_tests_adjusted_for_their_number():
