@@ -36,8 +36,8 @@ LOOKS: dict[Verdict, Look] = {
     "better": Look(to_rgb("#0173B2"), (), "o"),
     "worse": Look(to_rgb("#C04A00"), (), "s"),
     "equal": Look(to_rgb("#3B7D5B"), (), "D"),
-    "cannot tell": Look(to_rgb(GREY), (), "o"),
-    "open": Look(to_rgb(GREY), (), "o"),
+    "cannot tell": Look(to_rgb(GREY), (), "o", filled=False),
+    "open": Look(to_rgb(GREY), (), "o", filled=False),
 }
 
 
@@ -111,11 +111,11 @@ def _panel(
             words(axes, word, 0.0, height, "left", style="italic")
             continue
         estimate, verdict = estimates[_place(a, b)], pair.verdict
-        look, apart = LOOKS[verdict], verdict not in ("cannot tell", "open")
+        look = LOOKS[verdict]
         if estimate.values:
-            row(axes, estimate, height, look, view, rounding.number(estimate.mean), filled=apart)
+            row(axes, estimate, height, look, view, rounding.number(estimate.mean))
         if verdict != "open":
-            words(axes, verdict, 1.02, height, "left", color="black" if apart else GREY)
+            words(axes, verdict, 1.02, height, "left", color="black" if look.filled else GREY)
 
 
 def _estimate(grid: GridResults, pair: CellComparison) -> Estimate:

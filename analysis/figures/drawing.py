@@ -54,11 +54,12 @@ _LETTERS = 18
 
 @dataclass(frozen=True)
 class Look:
-    """Colour, dashes and marker: any one of them tells the levels apart."""
+    """Colour, dashes and marker, which may be hollow: any one of them tells the levels apart."""
 
     color: Color
     dashes: tuple[float, ...]
     marker: str
+    filled: bool = True
 
     @property
     def line(self) -> dict[str, Any]:

@@ -86,9 +86,7 @@ def beyond(axes: Axes, text: str, point: tuple[float, float], look: Look, view: 
     axes.annotate(text, (x, edge), shift, textcoords="offset points", **style)
 
 
-def row(
-    axes: Axes, estimate: Estimate, height: float, look: Look, view: Window, text: str, *, filled: bool = True
-) -> None:
+def row(axes: Axes, estimate: Estimate, height: float, look: Look, view: Window, text: str) -> None:
     """The mean on its interval, the seeds below it; a mean out of view as an arrow with its number."""
     if not view.holds(estimate.mean):
         out_of_view(axes, text, estimate.mean > view.high, height, color=look.color)
@@ -97,8 +95,10 @@ def row(
         _interval(axes, estimate, height, look, view)
     seeds = [value for value in estimate.values.values() if view.holds(value)]
     axes.plot(seeds, [height + 0.3] * len(seeds), "o", markersize=2.2, color=look.color, alpha=0.6, markeredgewidth=0)
-    face = look.color if filled else "white"
-    axes.plot(estimate.mean, height, look.marker, ms=4.6, mfc=face, mec=look.color, mew=0 if filled else 1, zorder=4)
+    face = look.color if look.filled else "white"
+    axes.plot(
+        estimate.mean, height, look.marker, ms=4.6, mfc=face, mec=look.color, mew=0 if look.filled else 1, zorder=4
+    )
 
 
 def _interval(axes: Axes, estimate: Estimate, height: float, look: Look, view: Window) -> None:
